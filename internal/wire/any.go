@@ -1,0 +1,96 @@
+package wire
+
+import (
+	"bytes"
+
+	"google.golang.org/protobuf/encoding/protowire"
+)
+
+// Field numbers of an Any (docs/wire.md §2).
+const (
+	anyTypeURL protowire.Number = 1
+	anyValue   protowire.Number = 2
+)
+
+// decodeAny takes an Any apart. name is the text of the type URL after its last
+// slash; name and value alias body.
+func decodeAny(message string, body []byte) (name, value []byte, err error) {
+	r := newFieldReader(message, body, 0)
+
+	ok, err := r.next()
+	if err != nil {
+		return nil, nil, err
+	}
+
+	if !ok {
+		return nil, nil, r.fail("", "empty message")
+	}
+
+	if r.num != anyTypeURL {
+		return nil, nil, r.fail("", "does not start with a type URL")
+	}
+
+	url, err := r.bytes("type URL")
+	if err != nil {
+		return nil, nil, err
+	}
+
+	if name, err = typeName(&r, url); err != nil {
+		return nil, nil, err
+	}
+
+	ok, err = r.next()
+	if err != nil || !ok {
+		return name, nil, err
+	}
+
+	if r.num != anyValue {
+		return nil, nil, r.unknown()
+	}
+
+	if value, err = r.bytes("value"); err != nil {
+		return nil, nil, err
+	}
+
+	if len(r.rest) != 0 {
+		return nil, nil, r.fail("", "data after the value")
+	}
+
+	return name, value, nil
+}
+
+// typeName checks a type URL and returns what follows its last slash.
+func typeName(r *fieldReader, url []byte) ([]byte, error) {
+	if len(url) == 0 {
+		return nil, r.fail("type URL", "empty")
+	}
+
+	for _, c := range url {
+		if c < 0x20 || c > 0x7e {
+			return nil, r.fail("type URL", "not printable ASCII")
+		}
+	}
+
+	slash := bytes.LastIndexByte(url, '/')
+	if slash < 0 {
+		return nil, r.fail("type URL", "without a slash")
+	}
+
+	return url[slash+1:], nil
+}
+
+// noFields refuses a non-empty value of a message that has no fields.
+func noFields(message string, value []byte) error {
+	if len(value) == 0 {
+		return nil
+	}
+
+	return &DecodeError{Message: message, Field: "value", Reason: "unknown field"}
+}
+
+// appendAny appends an Any with the type URL and value.
+func appendAny(dst []byte, url string, value []byte) []byte {
+	dst = appendStringField(dst, anyTypeURL, url)
+
+	return appendField(dst, anyValue, value)
+}

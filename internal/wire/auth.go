@@ -1,0 +1,160 @@
+package wire
+
+import "google.golang.org/protobuf/encoding/protowire"
+
+const (
+	authMessage = "auth message"
+
+	authKey       protowire.Number = 1
+	authSignature protowire.Number = 2
+
+	typedKeyName = "tm.PubKeyEd25519"
+	typedKeyURL  = "/" + typedKeyName
+)
+
+// AuthForm is the way an auth message carries its public key. It tells the
+// dialects of TM2 apart (docs/wire.md §1.2).
+type AuthForm uint8
+
+// The two forms of an auth message.
+const (
+	AuthPlain AuthForm = iota // 32 plain bytes: dialect C
+	AuthTyped                 // an Any with a type URL: dialects A and B
+)
+
+// String returns "plain" or "typed".
+func (f AuthForm) String() string {
+	if f == AuthTyped {
+		return "typed"
+	}
+
+	return "plain"
+}
+
+// Auth is the content of an auth message (docs/wire.md §3.4): an Ed25519 public
+// key and its signature over the challenge.
+type Auth struct {
+	PublicKey [32]byte
+	Signature [64]byte
+	Form      AuthForm
+}
+
+// AppendAuth appends the sized auth message in the form a.Form: 101 bytes plain,
+// 124 bytes typed.
+func AppendAuth(dst []byte, a Auth) []byte {
+	var buf [124]byte
+
+	body := buf[:0]
+	if a.Form == AuthTyped {
+		body = appendTypedKey(body, a.PublicKey)
+	} else {
+		body = appendField(body, authKey, a.PublicKey[:])
+	}
+
+	return AppendSized(dst, appendField(body, authSignature, a.Signature[:]))
+}
+
+func appendTypedKey(dst []byte, key [32]byte) []byte {
+	var valueBuf, anyBuf [64]byte
+
+	value := appendField(valueBuf[:0], onlyKey, key[:])
+
+	return appendField(dst, authKey, appendAny(anyBuf[:0], typedKeyURL, value))
+}
+
+// DecodeAuth decodes an auth message body in either form. A message without a
+// key, with a key of another type, or with a signature of another length than
+// 64 bytes is refused. The signature is not verified.
+func DecodeAuth(body []byte) (Auth, error) {
+	var (
+		a                 Auth
+		hasKey, hasSigned bool
+		r                 = newFieldReader(authMessage, body, 0)
+	)
+
+	for {
+		ok, err := r.next()
+		if err != nil {
+			return Auth{}, err
+		}
+
+		if !ok {
+			break
+		}
+
+		switch r.num {
+		case authKey:
+			hasKey = true
+			err = a.decodeKey(&r)
+		case authSignature:
+			hasSigned = true
+			err = a.decodeSignature(&r)
+		default:
+			err = r.unknown()
+		}
+
+		if err != nil {
+			return Auth{}, err
+		}
+	}
+
+	if !hasKey {
+		return Auth{}, r.fail("public key", "missing")
+	}
+
+	if !hasSigned {
+		return Auth{}, r.fail("signature", "missing")
+	}
+
+	return a, nil
+}
+
+// decodeKey reads field 1. The smallest Any that holds a key is longer than 32
+// bytes, so the length alone tells the forms apart.
+func (a *Auth) decodeKey(r *fieldReader) error {
+	value, err := r.bytes("public key")
+	if err != nil {
+		return err
+	}
+
+	if len(value) == len(a.PublicKey) {
+		a.Form, a.PublicKey = AuthPlain, [32]byte(value)
+
+		return nil
+	}
+
+	a.PublicKey, err = decodeTypedKey(value)
+	a.Form = AuthTyped
+
+	return err
+}
+
+func (a *Auth) decodeSignature(r *fieldReader) error {
+	value, err := r.bytes("signature")
+	if err != nil {
+		return err
+	}
+
+	if len(value) != len(a.Signature) {
+		return r.fail("signature", "not 64 bytes long")
+	}
+
+	a.Signature = [64]byte(value)
+
+	return nil
+}
+
+func decodeTypedKey(body []byte) ([32]byte, error) {
+	const message = authMessage + ": typed key"
+
+	name, value, err := decodeAny(message, body)
+	if err != nil {
+		return [32]byte{}, err
+	}
+
+	if string(name) != typedKeyName {
+		return [32]byte{}, &DecodeError{Message: message, Field: "type URL", Reason: "not an Ed25519 public key"}
+	}
+
+	return decodeOnlyKey(message, value)
+}

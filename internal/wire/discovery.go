@@ -1,0 +1,128 @@
+package wire
+
+import "google.golang.org/protobuf/encoding/protowire"
+
+const (
+	discoveryMessage = "discovery message"
+	responseMessage  = "discovery response"
+
+	requestName  = "p2p.Request"
+	responseName = "p2p.Response"
+	requestURL   = "/" + requestName
+	responseURL  = "/" + responseName
+
+	responseAddress protowire.Number = 1
+
+	// maxResponseAddrs is the largest discovery response that strict versions
+	// accept (docs/wire.md §6).
+	maxResponseAddrs = 30
+)
+
+// AppendRequest appends a discovery request, without size prefix
+// (docs/wire.md §6).
+func AppendRequest(dst []byte) []byte {
+	return appendStringField(dst, anyTypeURL, requestURL)
+}
+
+// AppendResponse appends a discovery response with the given address strings,
+// without size prefix. Receivers refuse a response with no entry and one with
+// more than 30.
+func AppendResponse(dst []byte, addrs []string) []byte {
+	dst = appendStringField(dst, anyTypeURL, responseURL)
+
+	size := 0
+	for _, addr := range addrs {
+		size += protowire.SizeTag(responseAddress) + protowire.SizeBytes(len(addr))
+	}
+
+	if size == 0 {
+		return dst
+	}
+
+	dst = protowire.AppendTag(dst, anyValue, protowire.BytesType)
+	dst = protowire.AppendVarint(dst, uint64(size))
+
+	for _, addr := range addrs {
+		dst = protowire.AppendTag(dst, responseAddress, protowire.BytesType)
+		dst = protowire.AppendString(dst, addr)
+	}
+
+	return dst
+}
+
+// DecodeDiscovery decodes a message of the discovery channel: a request
+// (request is true) or a response (addrs has 1 to 30 entries). The addresses are
+// not validated. A response with more entries is refused before any of them is
+// collected.
+func DecodeDiscovery(msg []byte) (addrs []string, request bool, err error) {
+	name, value, err := decodeAny(discoveryMessage, msg)
+	if err != nil {
+		return nil, false, err
+	}
+
+	switch string(name) {
+	case requestName:
+		err = noFields("discovery request", value)
+
+		return nil, err == nil, err
+	case responseName:
+		addrs, err = decodeResponse(value)
+
+		return addrs, false, err
+	default:
+		return nil, false, &DecodeError{Message: discoveryMessage, Field: "type URL", Reason: "not a discovery type"}
+	}
+}
+
+// decodeResponse walks value twice: to check and count, then to collect.
+func decodeResponse(value []byte) ([]string, error) {
+	r := newFieldReader(responseMessage, value, responseAddress)
+	count := 0
+
+	for {
+		_, ok, err := nextAddress(&r)
+		if err != nil {
+			return nil, err
+		}
+
+		if !ok {
+			break
+		}
+
+		if count++; count > maxResponseAddrs {
+			return nil, r.fail("", "more than 30 addresses")
+		}
+	}
+
+	if count == 0 {
+		return nil, r.fail("", "no address")
+	}
+
+	addrs := make([]string, 0, count)
+	r = newFieldReader(responseMessage, value, responseAddress)
+
+	for range count {
+		addr, _, err := nextAddress(&r)
+		if err != nil {
+			return nil, err
+		}
+
+		addrs = append(addrs, string(addr))
+	}
+
+	return addrs, nil
+}
+
+func nextAddress(r *fieldReader) (addr []byte, ok bool, err error) {
+	if ok, err = r.next(); err != nil || !ok {
+		return nil, false, err
+	}
+
+	if r.num != responseAddress {
+		return nil, false, r.unknown()
+	}
+
+	addr, err = r.bytes("address")
+
+	return addr, err == nil, err
+}

@@ -1,0 +1,58 @@
+package wire
+
+import "google.golang.org/protobuf/encoding/protowire"
+
+const (
+	ephemeralMessage = "ephemeral message"
+
+	// onlyKey is the field of the messages that hold nothing but a key: the
+	// ephemeral message and the value of a typed key.
+	onlyKey protowire.Number = 1
+)
+
+// AppendEphemeral appends the sized ephemeral message, 35 bytes, ready to send
+// (docs/wire.md §3.1).
+func AppendEphemeral(dst []byte, pub [32]byte) []byte {
+	dst = append(dst, 2+byte(len(pub))) // size prefix: key, length and 32 bytes
+
+	return appendField(dst, onlyKey, pub[:])
+}
+
+// DecodeEphemeral returns the X25519 public key of an ephemeral message body.
+// Whether the point is of low order is for the caller to check.
+func DecodeEphemeral(body []byte) ([32]byte, error) {
+	return decodeOnlyKey(ephemeralMessage, body)
+}
+
+// decodeOnlyKey decodes a message that consists of a 32-byte key in field 1.
+func decodeOnlyKey(message string, body []byte) ([32]byte, error) {
+	r := newFieldReader(message, body, 0)
+
+	ok, err := r.next()
+	if err != nil {
+		return [32]byte{}, err
+	}
+
+	if !ok {
+		return [32]byte{}, r.fail("public key", "missing")
+	}
+
+	if r.num != onlyKey {
+		return [32]byte{}, r.unknown()
+	}
+
+	key, err := r.bytes("public key")
+	if err != nil {
+		return [32]byte{}, err
+	}
+
+	if len(key) != 32 {
+		return [32]byte{}, r.fail("public key", "not 32 bytes long")
+	}
+
+	if len(r.rest) != 0 {
+		return [32]byte{}, r.fail("", "data after the public key")
+	}
+
+	return [32]byte(key), nil
+}
