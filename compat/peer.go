@@ -1,0 +1,95 @@
+package compat
+
+import (
+	"net"
+	"time"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat/service"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+)
+
+// SendTimeout is how long PeerConn.Send waits for a place in the channel's
+// queue before it gives up.
+const SendTimeout = 10 * time.Second
+
+// PeerConn is one verified peer on one connection. A Transport returns it not
+// yet started; the switch starts it. A connection has exactly one PeerConn, so
+// the pointer identifies the connection. All methods may be called concurrently.
+type PeerConn interface {
+	service.Service
+
+	// FlushStop stops the peer after what Send and TrySend have accepted was
+	// handed to the network, or after a deadline of the stack has passed.
+	FlushStop()
+
+	// ID is the TM2 ID that the remote proved to own.
+	ID() types.ID
+	// RemoteIP is the remote's IP address; nil when the stack knows none.
+	RemoteIP() net.IP
+	// RemoteAddr is the remote end of the underlying connection.
+	RemoteAddr() net.Addr
+
+	// IsOutbound reports whether this side dialed.
+	IsOutbound() bool
+	// IsPersistent reports whether the switch redials this peer.
+	IsPersistent() bool
+	// IsPrivate reports whether this peer must not be told to others.
+	IsPrivate() bool
+
+	// CloseConn closes the underlying connection at once, without flushing. It
+	// is safe on a peer that was never started.
+	CloseConn() error
+
+	// NodeInfo is what the remote told of itself in the handshake; its
+	// NetAddress is never nil. The caller must not change what it points to.
+	NodeInfo() types.NodeInfo
+	// Status is a snapshot of the traffic.
+	Status() ConnectionStatus
+	// SocketAddr is the remote's ID with the IP and port of the connection; it
+	// is never nil.
+	SocketAddr() *types.NetAddress
+
+	// Send queues a message on a channel and waits at most SendTimeout for a
+	// place in the queue. True means that the message will be delivered unless
+	// the connection ends. False comes at once when the peer is not running,
+	// the message is empty, or the remote's NodeInfo does not list the channel.
+	// The slice is kept until it is sent and must not be changed afterwards; it
+	// may be shared with other peers.
+	Send(chID byte, msg []byte) bool
+	// TrySend is Send without waiting: false when the queue is full.
+	TrySend(chID byte, msg []byte) bool
+
+	// Set and Get keep values of the reactors with the peer. A new connection
+	// starts empty; Get returns nil for an unknown key.
+	Set(key string, value any)
+	Get(key string) any
+}
+
+// PeerSet is the peers a switch has now. All methods may be called concurrently.
+type PeerSet interface {
+	// Add puts a peer into the set; a peer whose ID is already there is ignored.
+	Add(peer PeerConn)
+	// Remove takes out the peer with the ID and reports whether there was one.
+	Remove(key types.ID) bool
+	// Has reports whether a peer with the ID is in the set.
+	Has(key types.ID) bool
+	// Get returns the peer with the ID, or the nil interface.
+	Get(key types.ID) PeerConn
+	// List returns the peers in a fresh slice that the caller owns.
+	List() []PeerConn
+
+	// NumInbound counts the peers that dialed this node.
+	NumInbound() uint64
+	// NumOutbound counts the peers that this node dialed.
+	NumOutbound() uint64
+}
+
+// ConnInfo describes a connection that is about to become a PeerConn.
+type ConnInfo struct {
+	Outbound   bool              // this side dialed
+	Persistent bool              // the switch redials this peer
+	Private    bool              // the peer is not told to others
+	Conn       net.Conn          // the source connection; nil where a stack has none of its own
+	RemoteIP   net.IP            // nil when unknown
+	SocketAddr *types.NetAddress // the remote's ID with the address of the connection
+}

@@ -1,0 +1,66 @@
+package compat
+
+import (
+	"context"
+	"errors"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+)
+
+// ErrTransportClosed is what Accept and Dial return, possibly wrapped, once the
+// transport was closed; a switch stops accepting when it sees it.
+var ErrTransportClosed = errors.New("transport is closed")
+
+// Transport makes verified connections: the peers it returns have proved their
+// ID, their NodeInfo is valid and compatible, and they are not started. All
+// methods may be called concurrently.
+type Transport interface {
+	// NetAddress is the address at which the transport listens, with the ID of
+	// the node.
+	NetAddress() types.NetAddress
+
+	// Accept waits for an inbound peer. A remote that fails its handshake is
+	// not an error of Accept. It returns ctx.Err() when the context ends and
+	// ErrTransportClosed after Close.
+	Accept(ctx context.Context, behavior PeerBehavior) (PeerConn, error)
+
+	// Dial connects to the address and verifies that the remote owns its ID.
+	Dial(ctx context.Context, addr types.NetAddress, behavior PeerBehavior) (PeerConn, error)
+
+	// Remove releases what the transport holds for the peer and closes its
+	// connection if it is still open. It is safe to call more than once and on
+	// a peer that was never started.
+	Remove(peer PeerConn)
+}
+
+// PeerBehavior is what a transport needs to know of the switch it serves.
+type PeerBehavior interface {
+	// ReactorChDescriptors returns the channels of all reactors.
+	ReactorChDescriptors() []*ChannelDescriptor
+	// Reactors maps each channel to the reactor that receives from it.
+	Reactors() map[byte]Reactor
+	// HandlePeerError tells the switch that a started peer has failed; the
+	// switch stops and removes it. It may be called on the goroutine that
+	// delivers messages, and more than once.
+	HandlePeerError(peer PeerConn, err error)
+	// IsPersistentPeer reports whether the switch redials the peer.
+	IsPersistentPeer(id types.ID) bool
+	// IsPrivatePeer reports whether the peer must not be told to others.
+	IsPrivatePeer(id types.ID) bool
+}
+
+// PeerAdmission is an optional power of a PeerBehavior. A transport whose
+// handshake can carry a refusal asks before it answers, so that the remote
+// learns the reason.
+type PeerAdmission interface {
+	// AdmitPeer returns nil when the peer may come in now, else a *RejectError.
+	// It must not block. A nil is no promise: the switch checks again.
+	AdmitPeer(conn ConnInfo, node types.NodeInfo) error
+}
+
+// ReasonStopper is an optional power of a PeerConn whose stack can tell the
+// remote why the connection ends.
+type ReasonStopper interface {
+	// StopForReason is Stop, and sends the reason if that needs no waiting.
+	StopForReason(reason error) error
+}

@@ -1,0 +1,225 @@
+package types
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+)
+
+const (
+	// maxNodeKeySize bounds a key file in bytes; the longest known form has 160.
+	maxNodeKeySize = 4096
+
+	// typedPrivKey is the type that the files of dialects A and B name.
+	typedPrivKey = "/tm.PrivKeyEd25519"
+)
+
+// ErrInvalidNodeKey is returned, wrapped, for a node key that cannot be used.
+var ErrInvalidNodeKey = errors.New("invalid node key")
+
+// NodeKey is the lasting identity of a node. It prints as its id, never as the
+// key; only its JSON form holds the key.
+type NodeKey struct {
+	PrivKey ed25519.PrivateKey `json:"priv_key"` // seed and public key, 64 bytes
+}
+
+// GenerateNodeKey returns a new random key.
+func GenerateNodeKey() *NodeKey {
+	seed := make([]byte, ed25519.SeedSize)
+	rand.Read(seed) // never fails, as its documentation promises
+
+	return &NodeKey{PrivKey: ed25519.NewKeyFromSeed(seed)}
+}
+
+// GeneratePersistedNodeKey writes a new random key to a file. An existing file
+// is replaced at once and for good: its identity is lost.
+func GeneratePersistedNodeKey(filePath string) (*NodeKey, error) {
+	key := GenerateNodeKey()
+	if err := key.save(filePath); err != nil {
+		return nil, err
+	}
+
+	return key, nil
+}
+
+// LoadNodeKey reads a node_key.json of any dialect (docs/wire.md §4.1). A file
+// above 4096 bytes, with an unknown member, or whose public half does not belong
+// to its seed is refused with an error that wraps [ErrInvalidNodeKey].
+func LoadNodeKey(filePath string) (*NodeKey, error) {
+	file, err := os.Open(filePath)
+	if err != nil {
+		return nil, fmt.Errorf("unable to open node key: %w", err)
+	}
+	defer file.Close()
+
+	raw, err := io.ReadAll(io.LimitReader(file, maxNodeKeySize+1))
+	if err != nil {
+		return nil, fmt.Errorf("unable to read node key: %w", err)
+	}
+
+	if len(raw) > maxNodeKeySize {
+		return nil, fmt.Errorf("%w: %s is larger than %d bytes", ErrInvalidNodeKey, filePath, maxNodeKeySize)
+	}
+
+	if !json.Valid(raw) {
+		return nil, fmt.Errorf("%w: %s is not a JSON file", ErrInvalidNodeKey, filePath)
+	}
+
+	key := new(NodeKey)
+	if err := key.UnmarshalJSON(raw); err != nil {
+		return nil, fmt.Errorf("unable to load node key from %s: %w", filePath, err)
+	}
+
+	return key, nil
+}
+
+// LoadOrMakeNodeKey reads the key file, or writes a new key if there is no file.
+func LoadOrMakeNodeKey(filePath string) (*NodeKey, error) {
+	key, err := LoadNodeKey(filePath)
+	if errors.Is(err, fs.ErrNotExist) {
+		return GeneratePersistedNodeKey(filePath)
+	}
+
+	return key, err
+}
+
+// ID returns the id of the node with this key; it is empty for a key that is not
+// 64 bytes long.
+func (nk NodeKey) ID() ID {
+	if len(nk.PrivKey) != ed25519.PrivateKeySize {
+		return ""
+	}
+
+	return IDFromPublicKey(ed25519.PublicKey(nk.PrivKey[ed25519.SeedSize:]))
+}
+
+// String returns a text without the key.
+func (nk NodeKey) String() string { return "node key of " + nk.ID().String() }
+
+// GoString keeps the key out of %#v.
+func (nk NodeKey) GoString() string { return nk.String() }
+
+// LogValue keeps the key out of logs.
+func (nk NodeKey) LogValue() slog.Value { return slog.StringValue(nk.String()) }
+
+// UnmarshalJSON reads the forms of all dialects: a base64 string of seed and
+// public key, or an object with a type and that string. On error the receiver is
+// unchanged.
+func (nk *NodeKey) UnmarshalJSON(data []byte) error {
+	var file struct {
+		PrivKey json.RawMessage `json:"priv_key"`
+	}
+
+	if err := unmarshalStrict(data, &file); err != nil {
+		return err
+	}
+
+	encoded := []byte(file.PrivKey)
+
+	if bytes.HasPrefix(encoded, []byte("{")) {
+		var typed struct {
+			Type  string          `json:"@type"`
+			Value json.RawMessage `json:"value"`
+		}
+
+		if err := unmarshalStrict(encoded, &typed); err != nil {
+			return err
+		}
+
+		if typed.Type != typedPrivKey {
+			return fmt.Errorf("%w: type %q instead of %q", ErrInvalidNodeKey, typed.Type, typedPrivKey)
+		}
+
+		encoded = typed.Value
+	}
+
+	// A string only: encoding/json would also take an array of numbers.
+	if !bytes.HasPrefix(encoded, []byte(`"`)) {
+		return fmt.Errorf("%w: no base64 string in priv_key", ErrInvalidNodeKey)
+	}
+
+	var key ed25519.PrivateKey
+	if err := unmarshalStrict(encoded, &key); err != nil {
+		return err
+	}
+
+	read := NodeKey{PrivKey: key}
+	if err := read.validate(); err != nil {
+		return err
+	}
+
+	*nk = read
+
+	return nil
+}
+
+// unmarshalStrict is json.Unmarshal without unknown members.
+func unmarshalStrict(data []byte, into any) error {
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.DisallowUnknownFields()
+
+	if err := dec.Decode(into); err != nil {
+		return fmt.Errorf("%w: %w", ErrInvalidNodeKey, err)
+	}
+
+	return nil
+}
+
+func (nk NodeKey) validate() error {
+	if len(nk.PrivKey) != ed25519.PrivateKeySize {
+		return fmt.Errorf("%w: %d bytes instead of %d", ErrInvalidNodeKey, len(nk.PrivKey), ed25519.PrivateKeySize)
+	}
+
+	if !ed25519.NewKeyFromSeed(nk.PrivKey.Seed()).Equal(nk.PrivKey) {
+		return fmt.Errorf("%w: the public half does not belong to the seed", ErrInvalidNodeKey)
+	}
+
+	return nil
+}
+
+// save writes the key, readable by its owner only. A temporary file is renamed
+// into place, so that a crash leaves the old file or the new one.
+func (nk NodeKey) save(filePath string) (err error) {
+	if err := nk.validate(); err != nil {
+		return err
+	}
+
+	raw, err := json.MarshalIndent(nk, "", "  ")
+	if err != nil {
+		return fmt.Errorf("unable to encode node key: %w", err)
+	}
+
+	// CreateTemp gives mode 0600.
+	temp, err := os.CreateTemp(filepath.Dir(filePath), ".node_key-*")
+	if err != nil {
+		return fmt.Errorf("unable to save node key: %w", err)
+	}
+
+	defer func() {
+		if err != nil {
+			err = errors.Join(fmt.Errorf("unable to save node key: %w", err), os.Remove(temp.Name()))
+		}
+	}()
+
+	if _, err := temp.Write(raw); err != nil {
+		return errors.Join(err, temp.Close())
+	}
+
+	if err := temp.Sync(); err != nil {
+		return errors.Join(err, temp.Close())
+	}
+
+	if err := temp.Close(); err != nil {
+		return err
+	}
+
+	return os.Rename(temp.Name(), filePath)
+}
