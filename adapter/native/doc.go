@@ -1,0 +1,16 @@
+// Package native is the TM2 stack as every node in the field speaks it: TCP, the
+// STS secret connection (package secretconn) and many channels over it (package
+// mconn). MultiplexTransport implements compat.Transport.
+//
+// A connection becomes a peer in three steps, each bounded in time and in the
+// number that may be under way at once (docs/wire.md §3 and §4):
+//
+//   - the secret connection proves the remote's key, within HandshakeTimeout;
+//   - both sides send their NodeInfo, within another HandshakeTimeout;
+//   - each side checks the other's NodeInfo and closes if it does not fit.
+//
+// Inbound connections take these steps concurrently, so a slow or silent remote
+// delays nobody else. A relay that has to know the remote's NodeInfo before it
+// shows one of its own uses AcceptPending on a transport made by
+// NewRelayTransport.
+package native

@@ -1,0 +1,149 @@
+package native
+
+import (
+	"errors"
+	"fmt"
+	"sync/atomic"
+
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/internal/peer"
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/service"
+	"github.com/tm2-libp2p/tm2-libp2p/mconn"
+	"github.com/tm2-libp2p/tm2-libp2p/secretconn"
+)
+
+var (
+	_ compat.PeerConn = (*peerConn)(nil)
+
+	errNoReactor = errors.New("no reactor for the channel")
+)
+
+// peerConn is one verified remote on one TCP connection.
+type peerConn struct {
+	service.BaseService
+	*peer.Base
+
+	conn     *secretconn.SecretConnection
+	mconn    *mconn.MConnection
+	behavior compat.PeerBehavior
+	reactors map[byte]compat.Reactor
+	started  atomic.Bool
+	closed   atomic.Bool
+}
+
+// newPeer makes a peer of a verified connection. On an error the connection is
+// closed.
+func (mt *MultiplexTransport) newPeer(pending *Pending, behavior compat.PeerBehavior) (compat.PeerConn, error) {
+	id := pending.ID()
+	info := compat.ConnInfo{
+		Outbound:   pending.outbound,
+		Persistent: behavior.IsPersistentPeer(id),
+		Private:    behavior.IsPrivatePeer(id),
+		Conn:       pending.conn,
+		RemoteIP:   pending.socket.IP,
+		SocketAddr: pending.socket,
+	}
+	p := &peerConn{
+		Base:     peer.NewBase(info, pending.node, pending.conn.RemoteAddr()),
+		conn:     pending.conn,
+		behavior: behavior,
+		reactors: behavior.Reactors(),
+	}
+	p.BaseService = *service.NewBaseService(mt.logger, p.Describe("native"), p)
+
+	var err error
+	p.mconn, err = mconn.NewMConnectionWithConfig(
+		pending.conn, behavior.ReactorChDescriptors(), p.receive, p.fail, mt.mConfig)
+	if err != nil {
+		pending.close()
+
+		return nil, fmt.Errorf("unable to multiplex the connection with %s: %w", pending.socket, err)
+	}
+	p.mconn.SetLogger(mt.logger.With("peer", id))
+	if err := mt.track(p); err != nil {
+		pending.close()
+
+		return nil, err
+	}
+
+	return p, nil
+}
+
+// receive runs on the delivery goroutine of the connection.
+func (p *peerConn) receive(chID byte, msg []byte) {
+	reactor := p.reactors[chID]
+	if reactor == nil {
+		p.fail(fmt.Errorf("%w %#02x", errNoReactor, chID))
+
+		return
+	}
+	reactor.Receive(chID, p, msg)
+}
+
+func (p *peerConn) fail(err error) {
+	p.behavior.HandlePeerError(p, fmt.Errorf("connection with %s: %w", p.SocketAddr(), err))
+}
+
+// OnStart implements service.Service.
+func (p *peerConn) OnStart() error {
+	p.started.Store(true)
+
+	return p.mconn.Start()
+}
+
+// OnStop implements service.Service. It does not wait for the delivery
+// goroutine, which may be the one that calls it; the transport does in Close.
+func (p *peerConn) OnStop() {
+	if err := p.mconn.Stop(); err != nil && !errors.Is(err, service.ErrAlreadyStopped) {
+		p.Logger.Debug("connection stopped with an error", "peer", p.ID(), "err", err)
+	}
+}
+
+// FlushStop implements compat.PeerConn.
+func (p *peerConn) FlushStop() {
+	if !p.IsRunning() {
+		return
+	}
+	p.mconn.FlushStop()
+	if err := p.Stop(); err != nil && !errors.Is(err, service.ErrAlreadyStopped) {
+		p.Logger.Debug("peer stopped with an error", "peer", p.ID(), "err", err)
+	}
+}
+
+// CloseConn implements compat.PeerConn.
+func (p *peerConn) CloseConn() error {
+	p.closed.Store(true)
+
+	return ignoreClosed(p.conn.Close())
+}
+
+// Status implements compat.PeerConn.
+func (p *peerConn) Status() compat.ConnectionStatus { return p.mconn.Status() }
+
+// Send implements compat.PeerConn.
+func (p *peerConn) Send(chID byte, msg []byte) bool {
+	return p.IsRunning() && p.HasChannel(chID) && p.mconn.Send(chID, msg)
+}
+
+// TrySend implements compat.PeerConn.
+func (p *peerConn) TrySend(chID byte, msg []byte) bool {
+	return p.IsRunning() && p.HasChannel(chID) && p.mconn.TrySend(chID, msg)
+}
+
+// ended reports whether the connection is closed and nothing of it runs any more.
+func (p *peerConn) ended() bool {
+	select {
+	case <-p.mconn.Done():
+		return true
+	default:
+		return p.closed.Load() && !p.started.Load()
+	}
+}
+
+// waitEnded waits for the goroutines of a peer whose connection was closed.
+func (p *peerConn) waitEnded() {
+	if err := p.Stop(); errors.Is(err, service.ErrNotStarted) {
+		return
+	}
+	<-p.mconn.Done()
+}

@@ -1,0 +1,318 @@
+package native
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/mconn"
+)
+
+var _ compat.Transport = (*MultiplexTransport)(nil)
+
+// MultiplexTransport accepts and dials TCP connections and makes verified peers
+// of them. All methods may be called concurrently.
+type MultiplexTransport struct {
+	nodeInfo types.NodeInfo
+	nodeKey  types.NodeKey
+	mConfig  mconn.MConnConfig
+	logger   *slog.Logger
+	relay    bool          // the remote's NodeInfo comes before ours
+	timeout  time.Duration // HandshakeTimeout
+
+	ctx       context.Context // ends at Close
+	cancel    context.CancelFunc
+	wg        sync.WaitGroup // the accept loop and the handshakes
+	admission *admission
+	incoming  chan *Pending
+
+	mtx      sync.Mutex
+	closed   bool
+	listener net.Listener
+	address  types.NetAddress
+	peers    map[*peerConn]struct{} // until their goroutines have ended
+}
+
+// NewMultiplexTransport returns a transport that presents itself with the node
+// key and NodeInfo. A NodeInfo whose NetAddress has port 0 is completed with the
+// port of Listen. A NodeInfo or configuration that peers would refuse is reported
+// by Listen and Dial. A nil logger discards.
+func NewMultiplexTransport(
+	nodeInfo types.NodeInfo,
+	nodeKey types.NodeKey,
+	mConfig mconn.MConnConfig,
+	logger *slog.Logger,
+) *MultiplexTransport {
+	if logger == nil {
+		logger = slog.New(slog.DiscardHandler)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+
+	return &MultiplexTransport{
+		nodeInfo:  nodeInfo,
+		nodeKey:   nodeKey,
+		mConfig:   mConfig,
+		logger:    logger,
+		timeout:   HandshakeTimeout,
+		ctx:       ctx,
+		cancel:    cancel,
+		admission: newAdmission(),
+		incoming:  make(chan *Pending, acceptBacklog),
+		peers:     make(map[*peerConn]struct{}),
+	}
+}
+
+// NetAddress implements compat.Transport; before Listen it is the address of the
+// NodeInfo.
+func (mt *MultiplexTransport) NetAddress() types.NetAddress {
+	mt.mtx.Lock()
+	defer mt.mtx.Unlock()
+	if mt.listener == nil && mt.nodeInfo.NetAddress != nil {
+		return *mt.nodeInfo.NetAddress
+	}
+
+	return mt.address
+}
+
+// Listen begins to accept TCP connections at the address's IP and port and
+// returns; port 0 takes a free one, which NetAddress tells. It returns
+// ErrListening on a second call and compat.ErrTransportClosed after Close.
+func (mt *MultiplexTransport) Listen(addr types.NetAddress) error {
+	mt.mtx.Lock()
+	defer mt.mtx.Unlock()
+	if mt.closed {
+		return compat.ErrTransportClosed
+	}
+	if mt.listener != nil {
+		return ErrListening
+	}
+
+	listener, err := net.Listen("tcp", addr.DialString())
+	if err != nil {
+		return fmt.Errorf("unable to listen at %s: %w", addr.DialString(), err)
+	}
+	address, err := types.NewNetAddress(mt.nodeKey.ID(), listener.Addr())
+	if err != nil {
+		return errors.Join(fmt.Errorf("unable to use listen address %s: %w", listener.Addr(), err), listener.Close())
+	}
+	if err := mt.completeNodeInfo(address.Port); err != nil {
+		return errors.Join(err, listener.Close())
+	}
+
+	mt.listener, mt.address = listener, *address
+	mt.wg.Go(func() { mt.acceptLoop(listener) })
+
+	return nil
+}
+
+// completeNodeInfo fills in the listen port and checks what peers will check.
+// The caller holds mtx.
+func (mt *MultiplexTransport) completeNodeInfo(port uint16) error {
+	if mt.relay {
+		return mt.mConfig.Validate()
+	}
+	if na := mt.nodeInfo.NetAddress; na != nil && na.Port == 0 {
+		completed := *na
+		completed.Port = port
+		mt.nodeInfo.NetAddress = &completed
+	}
+
+	return mt.checkLocal()
+}
+
+func (mt *MultiplexTransport) checkLocal() error {
+	if err := mt.nodeInfo.Validate(); err != nil {
+		return fmt.Errorf("own node info is not valid: %w", err)
+	}
+	if have, want := mt.nodeInfo.ID(), mt.nodeKey.ID(); have != want {
+		return fmt.Errorf("own node info has ID %s, the node key has %s", have, want)
+	}
+
+	return mt.mConfig.Validate()
+}
+
+func (mt *MultiplexTransport) localNodeInfo() types.NodeInfo {
+	mt.mtx.Lock()
+	defer mt.mtx.Unlock()
+
+	return mt.nodeInfo
+}
+
+// Accept implements compat.Transport.
+func (mt *MultiplexTransport) Accept(ctx context.Context, behavior compat.PeerBehavior) (compat.PeerConn, error) {
+	pending, err := mt.acceptPending(ctx)
+	if err != nil {
+		return nil, err
+	}
+
+	return mt.newPeer(pending, behavior)
+}
+
+func (mt *MultiplexTransport) acceptPending(ctx context.Context) (*Pending, error) {
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-mt.ctx.Done():
+		return nil, compat.ErrTransportClosed
+	case pending := <-mt.incoming:
+		pending.leave()
+
+		return pending, nil
+	}
+}
+
+// Dial implements compat.Transport. The TCP connect is bounded by DialTimeout
+// and each step of the handshake by HandshakeTimeout, or by ctx if that ends
+// first. A failure is a *HandshakeError; it wraps ErrWrongID when somebody else
+// answers at the address.
+func (mt *MultiplexTransport) Dial(
+	ctx context.Context,
+	addr types.NetAddress,
+	behavior compat.PeerBehavior,
+) (compat.PeerConn, error) {
+	if err := addr.Validate(); err != nil {
+		return nil, &HandshakeError{Step: "dial", Remote: addr.String(), Err: err}
+	}
+	if addr.ID == mt.nodeKey.ID() {
+		return nil, &HandshakeError{Step: "dial", Remote: addr.String(), Err: ErrSelf}
+	}
+	if err := mt.begin(); err != nil {
+		return nil, err
+	}
+	defer mt.wg.Done()
+
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(mt.ctx, cancel)()
+
+	pending, err := mt.dialPending(ctx, addr)
+	if err != nil {
+		if mt.ctx.Err() != nil {
+			return nil, fmt.Errorf("%w: %w", compat.ErrTransportClosed, err)
+		}
+
+		return nil, err
+	}
+
+	return mt.newPeer(pending, behavior)
+}
+
+// begin registers one operation that Close waits for.
+func (mt *MultiplexTransport) begin() error {
+	mt.mtx.Lock()
+	defer mt.mtx.Unlock()
+	if mt.closed {
+		return compat.ErrTransportClosed
+	}
+	if err := mt.checkLocal(); err != nil {
+		return err
+	}
+	mt.wg.Add(1)
+
+	return nil
+}
+
+func (mt *MultiplexTransport) dialPending(ctx context.Context, addr types.NetAddress) (*Pending, error) {
+	dialCtx, cancel := context.WithTimeout(ctx, DialTimeout)
+	defer cancel()
+	conn, err := addr.DialContext(dialCtx)
+	if err != nil {
+		return nil, &HandshakeError{Step: "dial", Remote: addr.String(), Err: err}
+	}
+
+	pending, err := mt.upgrade(ctx, conn, &addr)
+	if err != nil {
+		return nil, errors.Join(err, ignoreClosed(conn.Close()))
+	}
+
+	return pending, nil
+}
+
+// Remove implements compat.Transport.
+func (mt *MultiplexTransport) Remove(p compat.PeerConn) {
+	if err := p.CloseConn(); err != nil {
+		mt.logger.Debug("connection closed with an error", "peer", p.ID(), "err", err)
+	}
+}
+
+// Close stops listening, closes every connection that is left, and waits until
+// nothing of the transport runs. It must not be called from a reactor's Receive.
+// Further calls return nil.
+func (mt *MultiplexTransport) Close() error {
+	mt.mtx.Lock()
+	if mt.closed {
+		mt.mtx.Unlock()
+		return nil
+	}
+	mt.closed = true
+	mt.cancel()
+	var err error
+	if mt.listener != nil {
+		err = mt.listener.Close()
+	}
+	mt.mtx.Unlock()
+
+	mt.wg.Wait()
+	mt.dropQueued()
+	for _, p := range mt.livePeers() {
+		mt.Remove(p)
+		p.waitEnded()
+	}
+
+	return err
+}
+
+func (mt *MultiplexTransport) dropQueued() {
+	for {
+		select {
+		case pending := <-mt.incoming:
+			pending.leave()
+			pending.close()
+		default:
+			return
+		}
+	}
+}
+
+func (mt *MultiplexTransport) livePeers() []*peerConn {
+	mt.mtx.Lock()
+	defer mt.mtx.Unlock()
+	peers := make([]*peerConn, 0, len(mt.peers))
+	for p := range mt.peers {
+		peers = append(peers, p)
+	}
+
+	return peers
+}
+
+// track remembers a peer until its goroutines have ended, and forgets those
+// whose have.
+func (mt *MultiplexTransport) track(p *peerConn) error {
+	mt.mtx.Lock()
+	defer mt.mtx.Unlock()
+	if mt.closed {
+		return compat.ErrTransportClosed
+	}
+	for old := range mt.peers {
+		if old.ended() {
+			delete(mt.peers, old)
+		}
+	}
+	mt.peers[p] = struct{}{}
+
+	return nil
+}
+
+func ignoreClosed(err error) error {
+	if errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+
+	return err
+}

@@ -1,0 +1,60 @@
+package secretconn
+
+import (
+	"crypto/ed25519"
+	"slices"
+
+	"github.com/tm2-libp2p/tm2-libp2p/internal/wire"
+)
+
+// lowOrderIdentities are the y coordinates, as RFC 8032 §5.1.2 encodes them, of
+// the eight points of edwards25519 whose order divides eight. They solve
+// 8P = O: y = 1 (order 1), y = -1 (order 2), y = 0 (order 4) and the two roots of
+// d*y^4 + 2*y^2 - 1 = 0 (order 8); p+0 and p+1 are the second encodings that
+// decoders accept below 2^255. The bit on top, the sign of x, is cleared.
+var lowOrderIdentities = mustKeys(
+	"0000000000000000000000000000000000000000000000000000000000000000",
+	"0100000000000000000000000000000000000000000000000000000000000000",
+	"26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+	"c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+	"ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+	"edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+	"eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+)
+
+func isLowOrderIdentity(key [keySize]byte) bool {
+	key[keySize-1] &= 0x7f
+
+	return slices.Contains(lowOrderIdentities, key)
+}
+
+// signAuth makes our auth message.
+func signAuth(key ed25519.PrivateKey, challenge [challengeSize]byte) wire.Auth {
+	return wire.Auth{
+		PublicKey: [keySize]byte(key[ed25519.SeedSize:]),
+		Signature: [ed25519.SignatureSize]byte(ed25519.Sign(key, challenge[:])),
+		Form:      wire.AuthPlain,
+	}
+}
+
+// checkAuth decides whether the peer has proved its identity. own is our public
+// key.
+func checkAuth(a wire.Auth, own [keySize]byte, challenge [challengeSize]byte) error {
+	if a.Form != wire.AuthPlain {
+		return ErrDialect
+	}
+
+	if a.PublicKey == own {
+		return ErrOwnKey
+	}
+
+	if isLowOrderIdentity(a.PublicKey) {
+		return ErrLowOrderIdentity
+	}
+
+	if !ed25519.Verify(a.PublicKey[:], challenge[:], a.Signature[:]) {
+		return ErrBadSignature
+	}
+
+	return nil
+}

@@ -1,0 +1,136 @@
+package secretconn
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"encoding/binary"
+	"io"
+	"net"
+	"testing"
+	"testing/iotest"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tm2-libp2p/tm2-libp2p/internal/wire"
+)
+
+// transcript is a recorded session of two v1.7.1 nodes with fixed keys.
+type transcript struct {
+	Dialer           transcriptSide
+	Listener         transcriptSide
+	DialerToListener transcriptStream `json:"dialer_to_listener"`
+	ListenerToDialer transcriptStream `json:"listener_to_dialer"`
+}
+
+type transcriptSide struct {
+	Seed             hexBytes `json:"ed25519_seed"`
+	EphemeralPrivate hexBytes `json:"ephemeral_private"`
+	EphemeralPublic  hexBytes `json:"ephemeral_public"`
+}
+
+type transcriptStream struct {
+	Ephemeral hexBytes `json:"ephemeral_message"`
+	Raw       hexBytes `json:"raw_stream"`
+	Frames    []struct {
+		Sealed, Opened, Chunk hexBytes
+		ChunkLen              int `json:"chunk_len"`
+	}
+}
+
+// recordedConn plays back what the other side sent and records what is written.
+type recordedConn struct {
+	net.Conn
+
+	in  io.Reader
+	out bytes.Buffer
+}
+
+func (c *recordedConn) Read(p []byte) (int, error)  { return c.in.Read(p) }
+func (c *recordedConn) Write(p []byte) (int, error) { return c.out.Write(p) }
+
+func TestTranscript(t *testing.T) {
+	var tr transcript
+
+	readJSON(t, "testdata/C_v1.7.1-to-v1.7.1.json", &tr)
+	require.Len(t, tr.DialerToListener.Frames, 9)
+	require.Len(t, tr.ListenerToDialer.Frames, 7)
+
+	whole := func(r io.Reader) io.Reader { return r }
+
+	for _, c := range []struct {
+		name          string
+		own, remote   transcriptSide
+		sent, arrived transcriptStream
+		pace          func(io.Reader) io.Reader
+	}{
+		{"as dialer", tr.Dialer, tr.Listener, tr.DialerToListener, tr.ListenerToDialer, whole},
+		{"as listener", tr.Listener, tr.Dialer, tr.ListenerToDialer, tr.DialerToListener, whole},
+		{"as dialer, byte by byte", tr.Dialer, tr.Listener, tr.DialerToListener, tr.ListenerToDialer, iotest.OneByteReader},
+		{"as listener, end with the data", tr.Listener, tr.Dialer, tr.ListenerToDialer, tr.DialerToListener, iotest.DataErrReader},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			conn := &recordedConn{in: c.pace(bytes.NewReader(c.arrived.Raw))}
+
+			sc, err := makeSecretConnection(conn, ed25519.NewKeyFromSeed(c.own.Seed), (*[keySize]byte)(bytes.Clone(c.own.EphemeralPrivate)))
+			require.NoError(t, err)
+			require.Equal(t, pubKey(ed25519.NewKeyFromSeed(c.remote.Seed)), sc.RemotePubKey())
+
+			checkArrived(t, sc, c.arrived)
+
+			for _, f := range c.sent.Frames[1:] { // the handshake sent the first one
+				n, err := sc.Write(f.Chunk)
+				require.NoError(t, err)
+				require.Equal(t, f.ChunkLen, n)
+			}
+
+			checkSent(t, conn.out.Bytes(), c.own, c.remote, c.sent)
+		})
+	}
+}
+
+// checkArrived reads the whole recorded stream, up to its end.
+func checkArrived(t *testing.T, sc *SecretConnection, arrived transcriptStream) {
+	t.Helper()
+
+	got, err := io.ReadAll(sc)
+	require.NoError(t, err)
+
+	var want []byte
+
+	for _, f := range arrived.Frames[1:] {
+		want = append(want, f.Chunk...)
+	}
+
+	require.Equal(t, want, got)
+}
+
+// checkSent compares what we wrote with what the recorded node wrote: the bytes
+// after its padding is set to zero, and the opened content of its own frames.
+func checkSent(t *testing.T, got []byte, own, remote transcriptSide, sent transcriptStream) {
+	t.Helper()
+
+	shared, err := sharedSecret(ephemeralOf(t, own.EphemeralPrivate), [keySize]byte(remote.EphemeralPublic))
+	require.NoError(t, err)
+	keys, err := deriveKeys(shared, bytes.Compare(own.EphemeralPublic, remote.EphemeralPublic) < 0)
+	require.NoError(t, err)
+
+	want := bytes.Clone(sent.Ephemeral)
+	require.Equal(t, []byte(sent.Ephemeral), wire.AppendEphemeral(nil, [keySize]byte(own.EphemeralPublic)))
+
+	recorded, err := newDirection(&keys.send)
+	require.NoError(t, err)
+
+	for i, f := range sent.Frames {
+		require.EqualValues(t, f.ChunkLen, binary.LittleEndian.Uint32(f.Opened))
+		want = append(want, sealRaw(t, &keys.send, uint64(i), uint32(f.ChunkLen), f.Chunk, 0)...)
+
+		frame := bytes.Clone(f.Sealed)
+		chunk, err := recorded.open(frame)
+		require.NoError(t, err)
+		require.Equal(t, []byte(f.Chunk), chunk)
+		require.Equal(t, []byte(f.Opened), frame[:openedFrameSize])
+	}
+
+	require.Len(t, got, len(sent.Raw))
+	require.Equal(t, want, got)
+}
