@@ -1,0 +1,78 @@
+package mconn
+
+import (
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/wire"
+)
+
+// channel is one channel of a connection. Each group of fields has one owner.
+type channel struct {
+	desc compat.ChannelDescriptor
+
+	// Guarded by MConnection.mu.
+	queue   queue
+	waiting []*waiter
+
+	// Written under MConnection.mu or by the writer, read by anyone.
+	size         atomic.Int64 // messages queued or being sent
+	recentlySent atomic.Int64 // bytes, decaying
+
+	// Owned by the writer.
+	sending     []byte // rest of the message being sent; nil: none
+	sendingSize int    // its whole length
+
+	// Owned by the reader.
+	assembly assembly
+}
+
+// assembly is an unfinished message from the peer.
+type assembly struct {
+	started  bool
+	buf      *buffer   // nil while no payload has come
+	deadline time.Time // zero until the reader is about to wait for more
+}
+
+// newChannels checks and copies the descriptors, in the order of registration.
+func newChannels(descs []*compat.ChannelDescriptor) ([]*channel, error) {
+	channels := make([]*channel, 0, len(descs))
+	seen := make(map[byte]bool, len(descs))
+
+	for _, desc := range descs {
+		if desc == nil {
+			return nil, fmt.Errorf("%w: channel descriptor", ErrNilArgument)
+		}
+
+		if err := desc.Validate(); err != nil {
+			return nil, err
+		}
+
+		if seen[desc.ID] {
+			return nil, &ChannelError{Channel: desc.ID, Err: ErrDuplicateChannel}
+		}
+
+		seen[desc.ID] = true
+		filled := desc.FillDefaults()
+		channels = append(channels, &channel{desc: filled, queue: queue{limit: filled.SendQueueCapacity}})
+	}
+
+	return channels, nil
+}
+
+// appendPacket appends the next packet of the message being sent and counts it.
+// It reports whether the packet was the message's last.
+func (ch *channel) appendPacket(dst []byte, maxPayload int) (packets []byte, last bool) {
+	payload := ch.sending
+	if last = len(payload) <= maxPayload; !last {
+		payload = payload[:maxPayload]
+	}
+
+	packets = wire.AppendMsg(dst, ch.desc.ID, last, payload)
+	ch.sending = ch.sending[len(payload):]
+	ch.recentlySent.Store(ch.recentlySent.Load() + int64(len(packets)-len(dst)))
+
+	return packets, last
+}

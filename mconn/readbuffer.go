@@ -1,0 +1,76 @@
+package mconn
+
+import "time"
+
+const (
+	minReadBuffer = 4 << 10  // bytes an idle connection holds
+	maxReadBuffer = 64 << 10 // bytes, unless one packet may be larger
+
+	// readBufferHold is how long a large buffer is kept after it was last
+	// useful; keep-alive makes an idle connection look.
+	readBufferHold = 10 * time.Second
+)
+
+// readBuffer keeps what was read and not yet decoded: whole packets are decoded
+// in place. It grows when reads fill it and shrinks after a quiet time.
+type readBuffer struct {
+	buf      []byte
+	r, w     int
+	max      int
+	wantMore bool      // the last read filled all the space it had
+	useful   time.Time // when it last held more than the smallest buffer can
+}
+
+func newReadBuffer(maxPacket int, now time.Time) readBuffer {
+	return readBuffer{buf: make([]byte, minReadBuffer), max: max(maxReadBuffer, maxPacket), useful: now}
+}
+
+// pending returns what has not been consumed. The slice is valid until space is
+// called.
+func (b *readBuffer) pending() []byte { return b.buf[b.r:b.w] }
+
+// consume drops the first n bytes of pending.
+func (b *readBuffer) consume(n int) { b.r += n }
+
+// space returns room to read into, at least one byte and at most limit.
+func (b *readBuffer) space(limit int) []byte {
+	size := len(b.buf)
+	left := b.w - b.r
+
+	if (b.wantMore || left == size) && size < b.max {
+		size = min(2*size, b.max)
+	}
+
+	if size != len(b.buf) {
+		b.resize(size)
+	} else if b.r > 0 {
+		copy(b.buf, b.pending())
+		b.r, b.w = 0, left
+	}
+
+	return b.buf[b.w : b.w+min(limit, size-left)]
+}
+
+func (b *readBuffer) resize(size int) {
+	buf := make([]byte, size)
+	b.w = copy(buf, b.pending())
+	b.buf, b.r = buf, 0
+}
+
+// filled tells that n bytes were read into a space of size bytes.
+func (b *readBuffer) filled(n, size int, now time.Time) {
+	b.w += n
+	b.wantMore = n == size && b.w == len(b.buf)
+
+	if b.w > minReadBuffer {
+		b.useful = now
+	}
+}
+
+// shrink gives a large buffer up when it has not been useful for a while.
+func (b *readBuffer) shrink(now time.Time) {
+	if len(b.buf) > minReadBuffer && b.w-b.r < minReadBuffer && now.Sub(b.useful) >= readBufferHold {
+		b.wantMore = false
+		b.resize(minReadBuffer)
+	}
+}

@@ -1,0 +1,266 @@
+package mconn
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime/debug"
+	"time"
+
+	"github.com/tm2-libp2p/tm2-libp2p/internal/wire"
+)
+
+// maxEmptyReads is how many reads in a row may yield nothing.
+const maxEmptyReads = 100
+
+// reader is the state of the goroutine that reads and delivers.
+type reader struct {
+	c         *MConnection
+	pace      pacer
+	timer     *time.Timer // for pace
+	buf       readBuffer
+	assembler assembler
+	deadline  time.Time // of the net.Conn for reading; zero: none
+	empty     int       // reads in a row that yielded nothing
+}
+
+func newReader(c *MConnection, now time.Time) *reader {
+	return &reader{
+		c:     c,
+		pace:  newPacer(c.config.RecvRate, c.maxPacket, c.config.FlushThrottle, now),
+		timer: stoppedTimer(),
+		buf:   newReadBuffer(c.maxPacket, now),
+		assembler: assembler{
+			channels: c.channels, budget: c.config.MaxRecvBufferBytes, timeout: c.config.RecvAssemblyTimeout,
+		},
+	}
+}
+
+// run reads and delivers until the connection ends.
+func (r *reader) run() error {
+	defer r.timer.Stop()
+
+	// A deadline may be left from the handshake.
+	if err := r.c.conn.SetReadDeadline(time.Time{}); err != nil {
+		return fmt.Errorf("mconn: read deadline: %w", err)
+	}
+
+	for {
+		if err := r.armReadDeadline(); err != nil {
+			return err
+		}
+
+		room, err := r.awaitPace()
+		if err != nil {
+			return err
+		}
+
+		readErr := r.read(room)
+
+		now := time.Now()
+		r.c.pulse.turnAway(now)
+		err = r.deliverPackets()
+
+		end := time.Now()
+		r.c.pulse.turnBack(end.Sub(now))
+		r.buf.shrink(end)
+
+		if err != nil {
+			return err
+		}
+
+		r.assembler.settle(end, end.Sub(now))
+
+		if readErr != nil {
+			if err := r.explain(readErr, end); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// awaitPace waits until the receive rate allows to read and returns how much.
+func (r *reader) awaitPace() (int, error) {
+	for {
+		now := time.Now()
+		if allowed := r.pace.allowance(now); allowed > 0 {
+			return max(allowed, r.c.maxPacket), nil
+		}
+
+		r.timer.Reset(r.pace.opens().Sub(now))
+
+		select {
+		case <-r.timer.C:
+		case <-r.c.quit:
+			return 0, errStopped
+		}
+	}
+}
+
+// armReadDeadline sets the time at which the first unfinished message is overdue.
+func (r *reader) armReadDeadline() error {
+	if r.deadline.Equal(r.assembler.due) {
+		return nil
+	}
+
+	r.deadline = r.assembler.due
+	if err := r.c.conn.SetReadDeadline(r.deadline); err != nil {
+		return fmt.Errorf("mconn: read deadline: %w", err)
+	}
+
+	return nil
+}
+
+// read reads once, at most room bytes. Data that comes with an error counts.
+func (r *reader) read(room int) error {
+	space := r.buf.space(room)
+	n, err := r.c.conn.Read(space)
+
+	now := time.Now()
+	r.buf.filled(n, len(space), now)
+	r.pace.spend(n)
+	r.c.received.add(n, now)
+
+	if n > 0 || err != nil {
+		r.empty = 0
+
+		return err
+	}
+
+	if r.empty++; r.empty > maxEmptyReads {
+		return io.ErrNoProgress
+	}
+
+	return nil
+}
+
+// deliverPackets handles all whole packets that were read.
+func (r *reader) deliverPackets() error {
+	for {
+		body, size, err := nextPacket(r.buf.pending(), r.c.maxPacket)
+		if err != nil {
+			return fmt.Errorf("mconn: packet: %w", err)
+		}
+
+		if size == 0 {
+			return nil
+		}
+
+		packet, err := wire.DecodePacket(body)
+		if err != nil {
+			return fmt.Errorf("mconn: packet: %w", err)
+		}
+
+		r.buf.consume(size)
+
+		if err := r.handle(packet); err != nil {
+			return err
+		}
+	}
+}
+
+// nextPacket returns the body of the first packet in data and the size of the
+// packet with its prefix; the size is 0 when data ends before the packet does. A
+// packet above limit is refused by its prefix.
+func nextPacket(data []byte, limit int) (body []byte, size int, err error) {
+	length, prefix := binary.Uvarint(data)
+
+	switch {
+	case prefix < 0:
+		return nil, 0, &wire.DecodeError{Message: "packet", Field: "length prefix", Reason: "above 64 bits"}
+	case prefix == 0:
+		return nil, 0, nil
+	case prefix > limit || length > uint64(limit-prefix):
+		return nil, 0, fmt.Errorf("%w: body of %d bytes announced, limit %d", wire.ErrTooLarge, length, limit)
+	}
+
+	size = prefix + int(length)
+	if size > len(data) {
+		return nil, 0, nil
+	}
+
+	return data[prefix:size:size], size, nil
+}
+
+func (r *reader) handle(packet wire.Packet) error {
+	switch packet.Kind {
+	case wire.PacketPing:
+		r.c.pulse.pinged.Store(true)
+		r.c.signal()
+
+		return nil
+	case wire.PacketPong:
+		r.c.pulse.ponged.Store(true)
+
+		return nil
+	}
+
+	ch := r.c.byID[packet.Channel]
+	if ch == nil {
+		return &ChannelError{Channel: packet.Channel, Err: ErrUnknownChannel}
+	}
+
+	msg, buf, err := r.assembler.add(ch, packet)
+	if err != nil {
+		return &ChannelError{Channel: packet.Channel, Err: err}
+	}
+
+	if msg == nil {
+		return nil
+	}
+
+	if r.c.stopped.Load() {
+		return errStopped
+	}
+
+	if err := r.deliver(packet.Channel, msg); err != nil {
+		return &ChannelError{Channel: packet.Channel, Err: err}
+	}
+
+	if buf != nil {
+		buf.release()
+	}
+
+	return nil
+}
+
+// deliver calls onReceive and turns its panic into an error.
+func (r *reader) deliver(chID byte, msg []byte) (err error) {
+	defer func() {
+		if value := recover(); value != nil {
+			err = &PanicError{Value: value, Stack: debug.Stack()}
+		}
+	}()
+
+	r.c.onReceive(chID, msg)
+
+	return nil
+}
+
+// explain says why reading ended. It returns nil when the deadline was that of a
+// message which was completed just then.
+func (r *reader) explain(err error, now time.Time) error {
+	if !r.deadline.IsZero() && errors.Is(err, os.ErrDeadlineExceeded) {
+		ch := r.assembler.overdue(now)
+		if ch == nil {
+			return nil
+		}
+
+		return &ChannelError{Channel: ch.desc.ID, Err: ErrAssemblyTimeout}
+	}
+
+	if errors.Is(err, io.EOF) && len(r.buf.pending()) > 0 {
+		err = io.ErrUnexpectedEOF
+	}
+
+	return fmt.Errorf("mconn: read: %w", err)
+}
+
+func stoppedTimer() *time.Timer {
+	timer := time.NewTimer(time.Hour)
+	timer.Stop()
+
+	return timer
+}

@@ -1,0 +1,77 @@
+package mconn
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// Decay of recentlySent (docs/wire.md §5.3).
+const (
+	decayInterval = 2 * time.Second
+	decayFactor   = 0.8
+)
+
+// scheduler decides which channel sends the next packet. Only the writer calls
+// it, except for sentAt.
+type scheduler struct {
+	channels []*channel
+	start    time.Time
+	decays   atomic.Int64 // intervals since start that were applied
+}
+
+// next returns the channel whose recentlySent is smallest for its priority, among
+// those that pending accepts; nil when there is none. Of equals, the first
+// registered wins.
+func (s *scheduler) next(pending func(*channel) bool) *channel {
+	var (
+		best  *channel
+		least float32
+	)
+
+	for _, ch := range s.channels {
+		if !pending(ch) {
+			continue
+		}
+
+		// The original divides in 32 bits, and so decides ties.
+		ratio := float32(ch.recentlySent.Load()) / float32(ch.desc.Priority)
+		if best == nil || ratio < least {
+			best, least = ch, ratio
+		}
+	}
+
+	return best
+}
+
+// decay applies the intervals that have passed. It needs no timer: nobody looks
+// at the numbers in between.
+func (s *scheduler) decay(now time.Time) {
+	passed := int64(now.Sub(s.start) / decayInterval)
+
+	times := passed - s.decays.Load()
+	if times <= 0 {
+		return
+	}
+
+	for _, ch := range s.channels {
+		ch.recentlySent.Store(decayed(ch.recentlySent.Load(), times))
+	}
+
+	s.decays.Store(passed)
+}
+
+// sentAt returns the channel's recentlySent as it is at now, whenever decay was
+// last called. It may be called by anyone.
+func (s *scheduler) sentAt(ch *channel, now time.Time) int64 {
+	times := int64(now.Sub(s.start)/decayInterval) - s.decays.Load()
+
+	return decayed(ch.recentlySent.Load(), times)
+}
+
+func decayed(sent, times int64) int64 {
+	for ; times > 0 && sent > 0; times-- {
+		sent = int64(float64(sent) * decayFactor)
+	}
+
+	return sent
+}

@@ -1,0 +1,38 @@
+package mconn
+
+import (
+	"time"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
+)
+
+// Status returns a snapshot of the traffic, which the caller owns. Bytes are
+// those of packets, in front of encryption. SendQueueSize counts the message
+// being sent too. Before Start everything is zero but the channels.
+func (c *MConnection) Status() compat.ConnectionStatus {
+	now := time.Now()
+
+	c.mu.Lock()
+	defer c.mu.Unlock()
+
+	status := compat.ConnectionStatus{
+		SendMonitor: c.sent.status(now),
+		RecvMonitor: c.received.status(now),
+		Channels:    make([]compat.ChannelStatus, 0, len(c.channels)),
+	}
+	if !c.started.IsZero() {
+		status.Duration = now.Sub(c.started)
+	}
+
+	for _, ch := range c.channels {
+		status.Channels = append(status.Channels, compat.ChannelStatus{
+			ID:                ch.desc.ID,
+			SendQueueCapacity: ch.desc.SendQueueCapacity,
+			SendQueueSize:     int(ch.size.Load()),
+			Priority:          ch.desc.Priority,
+			RecentlySent:      c.sched.sentAt(ch, now),
+		})
+	}
+
+	return status
+}

@@ -1,0 +1,194 @@
+package mconn
+
+import (
+	"fmt"
+	"sync"
+	"time"
+)
+
+// maxBatch is how many bytes of packets are written at once. A packet is chosen
+// when its batch is built, so a larger batch delays urgent messages.
+const maxBatch = 32 << 10
+
+var batchPool = sync.Pool{New: func() any {
+	batch := make([]byte, 0, maxBatch+2048)
+
+	return &batch
+}}
+
+// writer is the state of the goroutine that writes. It has the only timer for
+// pings, pongs and the send rate.
+type writer struct {
+	c        *MConnection
+	pace     pacer
+	keep     keepAlive
+	timer    *time.Timer
+	armed    time.Time // when the timer fires; zero: it has fired
+	deadline time.Time // of the net.Conn for writing
+}
+
+func newWriter(c *MConnection, now time.Time) *writer {
+	keep := newKeepAlive(c.config, &c.pulse, now)
+
+	return &writer{
+		c:     c,
+		pace:  newPacer(c.config.SendRate, c.maxPacket, c.config.FlushThrottle, now),
+		keep:  keep,
+		timer: time.NewTimer(keep.nextPing.Sub(now)),
+		armed: keep.nextPing,
+	}
+}
+
+// run writes until the connection ends. It returns nil when it has written all
+// that FlushStop wants written.
+func (w *writer) run() error {
+	defer w.timer.Stop()
+
+	for {
+		if w.c.stopped.Load() {
+			return errStopped
+		}
+
+		now := time.Now()
+		if err := w.keep.check(now); err != nil {
+			return err
+		}
+
+		draining := w.c.draining.Load()
+
+		n, err := w.writeBatch(now, draining)
+		if err != nil {
+			return err
+		}
+
+		if n > 0 {
+			continue
+		}
+
+		if draining {
+			w.c.drained.Store(true)
+
+			return nil
+		}
+
+		if err := w.wait(now); err != nil {
+			return err
+		}
+	}
+}
+
+// writeBatch writes what may be written now, at most one batch, and returns the
+// number of bytes; 0 when there was nothing.
+func (w *writer) writeBatch(now time.Time, draining bool) (int, error) {
+	pooled := batchPool.Get().(*[]byte)
+	defer batchPool.Put(pooled)
+
+	batch, ping := w.keep.appendDue((*pooled)[:0], now)
+
+	allowed := w.pace.allowance(now)
+	if draining {
+		allowed = noLimit
+	}
+
+	batch = w.appendPackets(batch, min(allowed, maxBatch), now)
+	*pooled = batch
+
+	if len(batch) == 0 {
+		return 0, nil
+	}
+
+	if err := w.armWriteDeadline(now); err != nil {
+		return 0, err
+	}
+
+	if _, err := w.c.conn.Write(batch); err != nil {
+		return 0, fmt.Errorf("mconn: write: %w", err)
+	}
+
+	w.pace.spend(len(batch))
+	w.c.sent.add(len(batch), now)
+
+	if ping {
+		w.keep.pinged(time.Now())
+	}
+
+	return len(batch), nil
+}
+
+// appendPackets appends packets in the order of the scheduler until the batch
+// has limit bytes.
+func (w *writer) appendPackets(batch []byte, limit int, now time.Time) []byte {
+	w.c.sched.decay(now)
+
+	for len(batch) < limit {
+		ch := w.c.sched.next(w.pending)
+		if ch == nil {
+			break
+		}
+
+		var last bool
+		if batch, last = ch.appendPacket(batch, w.c.config.MaxPacketMsgPayloadSize); last {
+			w.c.advance(ch)
+		}
+	}
+
+	return batch
+}
+
+// pending reports whether the channel has something to send, and takes the next
+// message out of its queue when none is being sent.
+func (w *writer) pending(ch *channel) bool {
+	if ch.sending == nil && ch.size.Load() > 0 {
+		w.c.advance(ch)
+	}
+
+	return ch.sending != nil
+}
+
+// armWriteDeadline lets a write fail when the peer takes nothing for as long as a
+// silent peer is kept: while the writer is blocked, keep-alive cannot act. It is
+// renewed only now and then because it need not be exact.
+func (w *writer) armWriteDeadline(now time.Time) error {
+	if w.deadline.Sub(now) > w.keep.interval {
+		return nil
+	}
+
+	w.deadline = now.Add(w.keep.interval).Add(w.keep.timeout)
+	if err := w.c.conn.SetWriteDeadline(w.deadline); err != nil {
+		return fmt.Errorf("mconn: write deadline: %w", err)
+	}
+
+	return nil
+}
+
+// wait returns when there may be something to do.
+func (w *writer) wait(now time.Time) error {
+	next := w.keep.next(now)
+	if w.pace.closed {
+		next = earlier(next, w.pace.opens())
+	}
+
+	if !next.Equal(w.armed) {
+		w.timer.Reset(next.Sub(now))
+		w.armed = next
+	}
+
+	select {
+	case <-w.c.wake:
+	case <-w.timer.C:
+		w.armed = time.Time{}
+	case <-w.c.quit:
+		return errStopped
+	}
+
+	return nil
+}
+
+// earlier returns the earlier of two times; a zero time is never.
+func earlier(a, b time.Time) time.Time {
+	if b.IsZero() || (!a.IsZero() && a.Before(b)) {
+		return a
+	}
+
+	return b
+}
