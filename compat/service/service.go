@@ -11,11 +11,12 @@ import (
 // The outcomes of Start, Stop and Reset that a caller may want to tell apart.
 var (
 	// ErrAlreadyStarted is returned by Start on a running service, and by Reset
-	// on one that was not stopped.
+	// on one that runs or has not finished stopping.
 	ErrAlreadyStarted = errors.New("already started")
 	// ErrAlreadyStopped is returned by Start and Stop on a stopped service.
 	ErrAlreadyStopped = errors.New("already stopped")
-	// ErrNotStarted is returned by Stop on a service that was never started.
+	// ErrNotStarted is returned by Stop and Reset on a service that was never
+	// started.
 	ErrNotStarted = errors.New("not started")
 	// ErrNoReset is returned by Reset where the service cannot be reset.
 	ErrNoReset = errors.New("service cannot be reset")
@@ -64,6 +65,8 @@ const (
 // state is shared by all copies of a BaseService, so that it may be embedded by
 // value as TM2 code does: x.BaseService = *NewBaseService(...).
 type state struct {
+	resetting sync.Mutex // held by Reset; taken before mtx
+
 	mtx   sync.Mutex
 	phase phase
 	quit  chan struct{}
@@ -153,13 +156,13 @@ func (bs *BaseService) Stop() error {
 // OnStop implements Service by doing nothing.
 func (*BaseService) OnStop() {}
 
-// Reset implements Service.
+// Reset implements Service. OnReset runs before the service can be started
+// again; concurrent calls run it once.
 func (bs *BaseService) Reset() error {
-	bs.state.mtx.Lock()
-	p := bs.state.phase
-	bs.state.mtx.Unlock()
-	if p == running {
-		return ErrAlreadyStarted
+	bs.state.resetting.Lock()
+	defer bs.state.resetting.Unlock()
+	if err := bs.resettable(); err != nil {
+		return err
 	}
 	if err := bs.impl.OnReset(); err != nil {
 		return err
@@ -170,6 +173,20 @@ func (bs *BaseService) Reset() error {
 	bs.state.phase, bs.state.quit = idle, make(chan struct{})
 
 	return nil
+}
+
+func (bs *BaseService) resettable() error {
+	bs.state.mtx.Lock()
+	defer bs.state.mtx.Unlock()
+	if bs.state.phase == idle {
+		return ErrNotStarted
+	}
+	select {
+	case <-bs.state.quit:
+		return nil
+	default:
+		return ErrAlreadyStarted
+	}
 }
 
 // OnReset implements Service by refusing.

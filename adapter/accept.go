@@ -1,0 +1,91 @@
+package adapter
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
+)
+
+const (
+	// maxAdmissions is how many accepted connections are admitted at once. An
+	// admission waits at most formerTimeout for a removal; beside that it runs
+	// the reactors' callbacks. While all are taken the transport's own backlog
+	// holds further connections.
+	maxAdmissions = 32
+
+	// The wait after an error of Accept, doubled up to the maximum.
+	minAcceptBackoff = 10 * time.Millisecond
+	maxAcceptBackoff = time.Second
+)
+
+var errNoPeer = errors.New("transport returned no peer")
+
+// acceptLoop takes inbound peers until the context ends or the transport is
+// closed.
+func (sw *MultiplexSwitch) acceptLoop(ctx context.Context) {
+	slots := make(chan struct{}, maxAdmissions)
+	backoff := minAcceptBackoff
+	for {
+		select {
+		case slots <- struct{}{}:
+		case <-ctx.Done():
+			return
+		}
+		conn, err := sw.accept(ctx)
+		if err == nil {
+			backoff = minAcceptBackoff
+			sw.admitInbound(ctx, conn, slots)
+
+			continue
+		}
+		<-slots
+		if ctx.Err() != nil {
+			return
+		}
+		if errors.Is(err, compat.ErrTransportClosed) {
+			sw.Logger.Warn("transport is closed, no longer accepting peers")
+
+			return
+		}
+		sw.Logger.Error("cannot accept a peer", "err", err, "retry", backoff)
+		if !sleep(ctx, backoff) {
+			return
+		}
+		backoff = min(2*backoff, maxAcceptBackoff)
+	}
+}
+
+func (sw *MultiplexSwitch) accept(ctx context.Context) (compat.PeerConn, error) {
+	conn, err := sw.transport.Accept(ctx, sw.behavior)
+	if err == nil && conn == nil {
+		err = errNoPeer
+	}
+
+	return conn, err
+}
+
+// admitInbound admits on a goroutine of its own and then frees the slot.
+func (sw *MultiplexSwitch) admitInbound(ctx context.Context, conn compat.PeerConn, slots <-chan struct{}) {
+	admitted := sw.tasks.run(func() {
+		defer func() { <-slots }()
+		sw.admit(ctx, conn)
+	})
+	if !admitted {
+		<-slots
+		sw.refuse(conn, errStopping)
+	}
+}
+
+// sleep waits and reports whether the context still lives.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

@@ -1,0 +1,51 @@
+package adapter
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+)
+
+var (
+	_ compat.PeerBehavior  = (*behavior)(nil)
+	_ compat.PeerAdmission = (*behavior)(nil)
+)
+
+// behavior is what transports see of the switch. Its fields are complete when
+// the switch is built and not changed afterwards.
+type behavior struct {
+	sw       *MultiplexSwitch
+	channels []*compat.ChannelDescriptor
+	reactors map[byte]compat.Reactor // each behind its gate
+}
+
+// ReactorChDescriptors implements compat.PeerBehavior; the slice is the
+// caller's.
+func (b *behavior) ReactorChDescriptors() []*compat.ChannelDescriptor {
+	return slices.Clone(b.channels)
+}
+
+// Reactors implements compat.PeerBehavior; the map is the caller's.
+func (b *behavior) Reactors() map[byte]compat.Reactor { return maps.Clone(b.reactors) }
+
+// HandlePeerError implements compat.PeerBehavior.
+func (b *behavior) HandlePeerError(peer compat.PeerConn, err error) {
+	b.sw.StopPeerForError(peer, err)
+}
+
+// IsPersistentPeer implements compat.PeerBehavior.
+func (b *behavior) IsPersistentPeer(id types.ID) bool { return b.sw.isPersistent(id) }
+
+// IsPrivatePeer implements compat.PeerBehavior.
+func (b *behavior) IsPrivatePeer(id types.ID) bool {
+	_, private := b.sw.private[id]
+
+	return private
+}
+
+// AdmitPeer implements compat.PeerAdmission.
+func (b *behavior) AdmitPeer(conn compat.ConnInfo, _ types.NodeInfo) error {
+	return b.sw.mayAdmit(conn.SocketAddr.ID, conn.Outbound)
+}

@@ -1,0 +1,155 @@
+package adapter
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+)
+
+// The bounds of what waits for one peer on one channel. The messages are
+// shared by all peers, so that the bytes are held once for all of them.
+const (
+	maxBacklogMessages = 1024
+	maxBacklogBytes    = 16 << 20 // one message may exceed it
+)
+
+// The reasons for which a peer that does not keep up with Broadcast is stopped.
+var (
+	// ErrBroadcastOverflow: more waits for the peer than the bounds allow.
+	ErrBroadcastOverflow = errors.New("too many broadcast messages wait for the peer")
+	// ErrBroadcastStalled: the peer took no message for compat.SendTimeout.
+	ErrBroadcastStalled = errors.New("peer does not take broadcast messages")
+)
+
+// outboxes holds, for each channel on which a peer does not keep up, the
+// broadcast messages that wait. A channel has a backlog exactly while a goroutine
+// drains it; one goroutine for each channel, so that a channel that is blocked
+// delays no other.
+type outboxes struct {
+	mtx      sync.Mutex
+	backlogs map[byte]*backlog
+	dead     bool // the peer is about to be stopped, nothing is taken any more
+}
+
+// backlog is a queue of messages.
+type backlog struct {
+	msgs  [][]byte
+	bytes int
+}
+
+func (b *backlog) push(msg []byte) bool {
+	full := len(b.msgs) >= maxBacklogMessages || b.bytes+len(msg) > maxBacklogBytes
+	if full && len(b.msgs) > 0 {
+		return false
+	}
+	b.msgs = append(b.msgs, msg)
+	b.bytes += len(msg)
+
+	return true
+}
+
+func (b *backlog) pop() []byte {
+	msg := b.msgs[0]
+	b.msgs[0] = nil // the slice keeps its array while it is drained
+	b.msgs = b.msgs[1:]
+	b.bytes -= len(msg)
+
+	return msg
+}
+
+// Broadcast implements compat.Switch. A peer that takes the message at once
+// costs no allocation. For one that does not, up to 1024 messages or 16 MiB wait
+// on each channel; a peer with more, or that takes none for compat.SendTimeout,
+// is stopped with ErrBroadcastOverflow or ErrBroadcastStalled. What a reactor
+// sends to the peer directly may overtake what waits.
+func (sw *MultiplexSwitch) Broadcast(chID byte, data []byte) {
+	if len(data) == 0 {
+		return
+	}
+	for _, c := range sw.peers.connections() {
+		if c.channels[chID] {
+			sw.broadcastTo(c, chID, data)
+		}
+	}
+}
+
+// BroadcastsDropped counts the messages of Broadcast that had to wait, or found
+// no place to, and were lost when their peer was stopped.
+func (sw *MultiplexSwitch) BroadcastsDropped() uint64 { return sw.dropped.Load() }
+
+func (sw *MultiplexSwitch) broadcastTo(c *connection, chID byte, data []byte) {
+	// The lock makes the message follow what waits: while it is held, the
+	// backlog neither ends nor begins. TrySend does not block.
+	c.out.mtx.Lock()
+	defer c.out.mtx.Unlock()
+	b := c.out.backlogs[chID]
+	if b == nil && c.peer.TrySend(chID, data) {
+		return
+	}
+	sw.enqueue(c, chID, b, data)
+}
+
+// enqueue lets the message wait. The caller holds the lock of the outboxes.
+func (sw *MultiplexSwitch) enqueue(c *connection, chID byte, b *backlog, data []byte) {
+	if c.out.dead || !c.peer.IsRunning() {
+		return
+	}
+	if b == nil {
+		b = &backlog{}
+		if !sw.tasks.run(func() { sw.drain(c, chID, b) }) {
+			return
+		}
+		c.out.backlogs[chID] = b
+	}
+	if b.push(data) {
+		return
+	}
+	c.out.dead = true
+	sw.dropped.Add(1)
+	// Not here: the caller may hold locks that RemovePeer wants.
+	sw.tasks.run(func() { sw.stop(c, fmt.Errorf("channel %#02x: %w", chID, ErrBroadcastOverflow)) })
+}
+
+// drain sends what waits on a channel, in order, until nothing does or the peer
+// ends.
+func (sw *MultiplexSwitch) drain(c *connection, chID byte, b *backlog) {
+	for {
+		msg, ok := c.out.next(chID, b)
+		if !ok {
+			return
+		}
+		if c.peer.Send(chID, msg) {
+			continue
+		}
+		sw.dropped.Add(1 + uint64(c.out.discard(chID, b)))
+		if c.peer.IsRunning() {
+			sw.stop(c, fmt.Errorf("channel %#02x: %w", chID, ErrBroadcastStalled))
+		}
+
+		return
+	}
+}
+
+// next takes the first message that waits, or ends the backlog.
+func (o *outboxes) next(chID byte, b *backlog) ([]byte, bool) {
+	o.mtx.Lock()
+	defer o.mtx.Unlock()
+	if len(b.msgs) == 0 {
+		delete(o.backlogs, chID)
+
+		return nil, false
+	}
+
+	return b.pop(), true
+}
+
+// discard ends the backlog of a peer that is lost, and returns how many messages
+// it held.
+func (o *outboxes) discard(chID byte, b *backlog) int {
+	o.mtx.Lock()
+	defer o.mtx.Unlock()
+	o.dead = true
+	delete(o.backlogs, chID)
+
+	return len(b.msgs)
+}

@@ -1,0 +1,71 @@
+package adapter
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+)
+
+func TestInvalidReactorsFailStart(t *testing.T) {
+	broken := newTestReactor(0x40)
+	broken.channels[0].Priority = 0
+	twice := newTestReactor(0x40, 0x40)
+	withNil := newTestReactor(0x40)
+	withNil.channels = append(withNil.channels, nil)
+	var many []byte
+	for i := range compat.MaxChannels - 1 { // two are taken
+		many = append(many, byte(0x50+i))
+	}
+	for name, c := range map[string]struct {
+		opt  SwitchOption
+		want string
+	}{
+		"nil":         {WithReactor("x", nil), "nil"},
+		"name taken":  {WithReactor("test", newTestReactor(0x40)), "name is taken"},
+		"clash":       {WithReactor("x", newTestReactor(chA)), "0x20 is taken"},
+		"own clash":   {WithReactor("x", twice), "0x40 is taken"},
+		"invalid":     {WithReactor("x", broken), "Priority"},
+		"nil channel": {WithReactor("x", withNil), "descriptor is nil"},
+		"too many":    {WithReactor("x", newTestReactor(many...)), "17 channels"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := newNode(t, compattest.NewNetwork(), c.opt)
+			err := n.Start()
+			require.ErrorIs(t, err, ErrInvalidReactor)
+			require.ErrorContains(t, err, c.want)
+			require.False(t, n.IsRunning())
+			require.False(t, n.reactor.IsRunning())
+			require.NoError(t, n.tr.Close())
+		})
+	}
+}
+
+func TestOptions(t *testing.T) {
+	network := compattest.NewNetwork()
+	friend, secret := network.NewNodeInfo().NetAddress, network.NewNodeInfo().NetAddress
+	n := newNode(t, network,
+		WithPersistentPeers([]*types.NetAddress{friend}),
+		WithPrivatePeers([]types.ID{secret.ID}))
+	defer n.tr.Close()
+	require.Same(t, n.MultiplexSwitch, n.reactor.Switch)
+	require.True(t, n.behavior.IsPersistentPeer(friend.ID))
+	require.False(t, n.behavior.IsPersistentPeer(secret.ID))
+	require.True(t, n.behavior.IsPrivatePeer(secret.ID))
+	require.False(t, n.behavior.IsPrivatePeer(friend.ID))
+	require.EqualValues(t, 40, n.registry.maxInbound)
+	require.EqualValues(t, 10, n.registry.maxOutbound)
+
+	descs := n.behavior.ReactorChDescriptors()
+	require.Len(t, descs, 2)
+	require.Equal(t, compat.DefaultRecvMessageCapacity, descs[0].RecvMessageCapacity)
+	descs[0] = nil
+	reactors := n.behavior.Reactors()
+	require.Len(t, reactors, 2)
+	delete(reactors, chA)
+	require.NotNil(t, n.behavior.ReactorChDescriptors()[0])
+	require.Len(t, n.behavior.Reactors(), 2, "the map is the caller's")
+}

@@ -1,0 +1,66 @@
+package adapter
+
+import (
+	"math/rand/v2"
+	"time"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+)
+
+// The schedule of redials: at once, then after 1, 2, 4, 8, 16 and 30 s, each
+// 10 % more or less so that nodes that lost each other do not dial in step.
+const (
+	firstRedial  = time.Second
+	maxRedial    = 30 * time.Second
+	redialJitter = 0.1
+
+	// stableUptime is how long a connection must have lasted for its loss to
+	// start the schedule over. Being as long as the longest wait, it keeps a
+	// peer that comes and goes from being dialed more often than that.
+	stableUptime = maxRedial
+)
+
+// dialPersistent queues all persistent peers; the switch has just started.
+func (sw *MultiplexSwitch) dialPersistent() {
+	for id := range sw.persistent {
+		sw.redial(id, stableUptime)
+	}
+}
+
+// redial queues a persistent peer that is not connected, unless it is queued or
+// being dialed. Uptime is how long its connection lasted, zero if there was
+// none.
+func (sw *MultiplexSwitch) redial(id types.ID, uptime time.Duration) {
+	addr, persistent := sw.persistent[id]
+	if !persistent || id == sw.self() {
+		return
+	}
+	sw.dials.redial(addr, uptime)
+}
+
+func (d *dialer) redial(addr types.NetAddress, uptime time.Duration) {
+	d.mtx.Lock()
+	defer d.mtx.Unlock()
+	if _, dialing := d.dialing[addr.ID]; dialing || d.redials.has(addr.ID) {
+		return
+	}
+	wait := time.Duration(0)
+	if uptime >= stableUptime {
+		delete(d.failures, addr.ID)
+	} else {
+		d.failures[addr.ID]++
+		wait = redialWait(d.failures[addr.ID])
+	}
+	d.redials.push(addr, time.Now().Add(wait))
+	d.notify()
+}
+
+// redialWait is the wait before the given redial, counted from 1.
+func redialWait(failures uint) time.Duration {
+	wait := maxRedial
+	if shift := failures - 1; shift < 5 {
+		wait = firstRedial << shift
+	}
+
+	return wait + time.Duration((2*rand.Float64()-1)*redialJitter*float64(wait))
+}

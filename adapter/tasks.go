@@ -1,0 +1,43 @@
+package adapter
+
+import "sync"
+
+// tasks owns the goroutines of a switch. None begins after close, so that
+// waiting for all of them cannot miss one. The zero value is ready.
+type tasks struct {
+	mtx    sync.Mutex
+	closed bool
+	wg     sync.WaitGroup
+}
+
+// run runs f on a goroutine of its own, or reports false after close.
+func (t *tasks) run(f func()) bool {
+	t.mtx.Lock()
+	defer t.mtx.Unlock()
+	if t.closed {
+		return false
+	}
+	t.wg.Go(f)
+
+	return true
+}
+
+// close lets no further goroutine begin.
+func (t *tasks) close() {
+	t.mtx.Lock()
+	defer t.mtx.Unlock()
+	t.closed = true
+}
+
+// done returns a channel that is closed when all goroutines have ended. The
+// goroutine behind it cannot be joined, since Stop may run on one of those it
+// waits for; it ends after the last of them.
+func (t *tasks) done() <-chan struct{} {
+	done := make(chan struct{})
+	go func() {
+		t.wg.Wait()
+		close(done)
+	}()
+
+	return done
+}

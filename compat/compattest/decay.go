@@ -1,0 +1,37 @@
+package compattest
+
+import (
+	"math"
+	"sync"
+	"time"
+)
+
+// decay is a sum that loses its past: an amount counts e^-t after t seconds, so
+// that a steady flow has its rate per second as the value.
+type decay struct {
+	mtx sync.Mutex
+	sum float64
+	at  time.Time
+}
+
+func (d *decay) add(n int) {
+	d.mtx.Lock()
+	defer d.mtx.Unlock()
+	d.age()
+	d.sum += float64(n)
+}
+
+func (d *decay) value() int64 {
+	d.mtx.Lock()
+	defer d.mtx.Unlock()
+	d.age()
+
+	return int64(d.sum)
+}
+
+// age brings the sum up to now. The caller holds the lock.
+func (d *decay) age() {
+	now := time.Now()
+	d.sum *= math.Exp(-now.Sub(d.at).Seconds())
+	d.at = now
+}

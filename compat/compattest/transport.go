@@ -1,0 +1,287 @@
+package compattest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"sync/atomic"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+)
+
+// backlogSize is how many dials wait for Accept.
+const backlogSize = 128
+
+var _ compat.Transport = (*Transport)(nil)
+
+// Transport implements compat.Transport on a Network. It listens from when it
+// is made until Close. All methods may be called concurrently.
+type Transport struct {
+	network *Network
+	node    types.NodeInfo
+	backlog chan *hello
+	done    chan struct{}
+
+	noAdmission atomic.Bool
+
+	mtx    sync.Mutex
+	closed bool
+	peers  map[*peerConn]struct{}
+	wg     sync.WaitGroup // delivery goroutines
+}
+
+// hello is a dial that waits for Accept.
+type hello struct {
+	from     *Transport
+	behavior compat.PeerBehavior
+	settled  atomic.Bool // taken by Accept, or given up by Dial
+	reply    chan reply
+}
+
+type reply struct {
+	conn *peerConn
+	err  error
+}
+
+func newTransport(network *Network, node types.NodeInfo) *Transport {
+	return &Transport{
+		network: network,
+		node:    node,
+		backlog: make(chan *hello, backlogSize),
+		done:    make(chan struct{}),
+		peers:   make(map[*peerConn]struct{}),
+	}
+}
+
+// NodeInfo is what the transport tells its peers.
+func (t *Transport) NodeInfo() types.NodeInfo { return t.node }
+
+// NetAddress implements compat.Transport.
+func (t *Transport) NetAddress() types.NetAddress { return *t.node.NetAddress }
+
+// SkipAdmission makes the transport behave as a stack whose handshake cannot
+// carry a refusal: it does not ask the switch before it makes a peer.
+func (t *Transport) SkipAdmission() { t.noAdmission.Store(true) }
+
+// Accept implements compat.Transport.
+func (t *Transport) Accept(ctx context.Context, behavior compat.PeerBehavior) (compat.PeerConn, error) {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-t.done:
+			return nil, compat.ErrTransportClosed
+		case h := <-t.backlog:
+			if !h.settled.CompareAndSwap(false, true) {
+				continue
+			}
+			conn, err := t.answer(h, behavior)
+			if err == nil {
+				return conn, nil
+			}
+			h.reply <- reply{err: err}
+		}
+	}
+}
+
+// answer makes both ends of a connection, or returns what the dialer is to be
+// told.
+func (t *Transport) answer(h *hello, behavior compat.PeerBehavior) (*peerConn, error) {
+	if err := t.node.CompatibleWith(h.from.node); err != nil {
+		return nil, &compat.RejectError{Code: compat.RejectIncompatible, Reason: err.Error(), Remote: true}
+	}
+	source := types.NewNetAddressFromIPPort(h.from.node.NetAddress.IP, t.network.nextPort())
+	source.ID = h.from.node.ID()
+	info := connInfo(source, false, behavior)
+	if err := t.mayAdmit(info, h.from.node, behavior); err != nil {
+		return nil, remoteReason(err)
+	}
+
+	target := t.NetAddress()
+	p := newPipe()
+	ours := newPeerConn(t, behavior, info, h.from.node, p)
+	theirs := newPeerConn(h.from, h.behavior, connInfo(&target, true, h.behavior), t.node, p)
+	ours.out, theirs.in = newLane(ours, theirs)
+	theirs.out, ours.in = newLane(theirs, ours)
+	if err := errors.Join(t.track(ours), h.from.track(theirs)); err != nil {
+		p.close(err)
+
+		return nil, err
+	}
+	h.reply <- reply{conn: theirs}
+
+	return ours, nil
+}
+
+func connInfo(socket *types.NetAddress, outbound bool, behavior compat.PeerBehavior) compat.ConnInfo {
+	return compat.ConnInfo{
+		Outbound:   outbound,
+		Persistent: behavior.IsPersistentPeer(socket.ID),
+		Private:    behavior.IsPrivatePeer(socket.ID),
+		RemoteIP:   socket.IP,
+		SocketAddr: socket,
+	}
+}
+
+func (t *Transport) mayAdmit(info compat.ConnInfo, node types.NodeInfo, behavior compat.PeerBehavior) error {
+	admission, ok := behavior.(compat.PeerAdmission)
+	if !ok || t.noAdmission.Load() {
+		return nil
+	}
+
+	return admission.AdmitPeer(info, node)
+}
+
+// Dial implements compat.Transport. The error wraps ErrRefused when nobody
+// listens, and is a *compat.RejectError when either side does not want the other.
+func (t *Transport) Dial(ctx context.Context, addr types.NetAddress, behavior compat.PeerBehavior) (compat.PeerConn, error) {
+	if t.isClosed() {
+		return nil, compat.ErrTransportClosed
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	target := t.network.find(addr)
+	if target == nil {
+		return nil, fmt.Errorf("dial %s: %w", &addr, ErrRefused)
+	}
+	if id := target.node.ID(); id != addr.ID {
+		return nil, compat.Reject(compat.RejectIdentity, "dialed %s, found %s", addr.ID, id)
+	}
+	if err := t.mayAdmit(connInfo(&addr, true, behavior), target.node, behavior); err != nil {
+		return nil, err
+	}
+	h := &hello{from: t, behavior: behavior, reply: make(chan reply, 1)}
+	select {
+	case target.backlog <- h:
+	case <-target.done:
+		return nil, fmt.Errorf("dial %s: %w", &addr, ErrRefused)
+	case <-t.done:
+		return nil, compat.ErrTransportClosed
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+
+	return t.await(ctx, target, h)
+}
+
+// await waits for the answer to a dial. Once Accept has taken it the answer is
+// certain to come, so that no connection is made that nobody takes.
+func (t *Transport) await(ctx context.Context, target *Transport, h *hello) (compat.PeerConn, error) {
+	var cause error
+	select {
+	case r := <-h.reply:
+		return r.result()
+	case <-target.done:
+		cause = fmt.Errorf("dial %s: %w", target.node.NetAddress, ErrRefused)
+	case <-t.done:
+		cause = compat.ErrTransportClosed
+	case <-ctx.Done():
+		cause = ctx.Err()
+	}
+	if h.settled.CompareAndSwap(false, true) {
+		return nil, cause
+	}
+
+	return (<-h.reply).result()
+}
+
+func (r reply) result() (compat.PeerConn, error) {
+	if r.err != nil {
+		return nil, r.err
+	}
+
+	return r.conn, nil
+}
+
+// Remove implements compat.Transport.
+func (t *Transport) Remove(peer compat.PeerConn) {
+	p, ok := peer.(*peerConn)
+	if !ok {
+		return
+	}
+	t.mtx.Lock()
+	delete(t.peers, p)
+	t.mtx.Unlock()
+	p.pipe.close(errConnClosed)
+}
+
+// NumPeers counts the connections that were made and not yet removed.
+func (t *Transport) NumPeers() int {
+	t.mtx.Lock()
+	defer t.mtx.Unlock()
+
+	return len(t.peers)
+}
+
+// Close ends listening and every connection, and waits until nothing of them
+// runs any more; it must not be called from Receive. Later calls do nothing.
+func (t *Transport) Close() error {
+	t.mtx.Lock()
+	if t.closed {
+		t.mtx.Unlock()
+
+		return nil
+	}
+	t.closed = true
+	close(t.done)
+	peers := t.peers
+	t.peers = nil
+	t.mtx.Unlock()
+
+	t.network.forget(t)
+	for p := range peers {
+		p.pipe.close(compat.ErrTransportClosed)
+	}
+	t.wg.Wait()
+
+	return nil
+}
+
+func (t *Transport) isClosed() bool {
+	t.mtx.Lock()
+	defer t.mtx.Unlock()
+
+	return t.closed
+}
+
+func (t *Transport) track(p *peerConn) error {
+	t.mtx.Lock()
+	defer t.mtx.Unlock()
+	if t.closed {
+		return compat.ErrTransportClosed
+	}
+	t.peers[p] = struct{}{}
+
+	return nil
+}
+
+// deliver runs a peer's delivery goroutine.
+func (t *Transport) deliver(p *peerConn) error {
+	t.mtx.Lock()
+	defer t.mtx.Unlock()
+	if t.closed {
+		return compat.ErrTransportClosed
+	}
+	t.wg.Go(p.run)
+
+	return nil
+}
+
+// remoteReason is a reason as the other side learns it.
+func remoteReason(err error) error {
+	var reject *compat.RejectError
+	if errors.As(err, &reject) {
+		return &compat.RejectError{Code: reject.Code, Reason: reject.Reason, Remote: true}
+	}
+
+	return fmt.Errorf("the peer ended the connection: %w", err)
+}
+
+// tcpAddr is the address as a socket tells it.
+func tcpAddr(addr *types.NetAddress) net.Addr {
+	return &net.TCPAddr{IP: addr.IP, Port: int(addr.Port)}
+}

@@ -1,0 +1,119 @@
+package events
+
+import (
+	"fmt"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+)
+
+func connected(i int) Event { return PeerConnectedEvent{PeerID: types.ID(fmt.Sprint(i))} }
+
+func collect(ch <-chan Event) (got []Event) {
+	for len(ch) > 0 {
+		got = append(got, <-ch)
+	}
+
+	return got
+}
+
+func TestTypes(t *testing.T) {
+	for want, e := range map[EventType]Event{
+		PeerConnected:    PeerConnectedEvent{},
+		PeerDisconnected: PeerDisconnectedEvent{},
+		PeerRejected:     PeerRejectedEvent{},
+		DialFailed:       DialFailedEvent{},
+	} {
+		require.Equal(t, want, e.Type())
+	}
+}
+
+func TestSubscribersGetWhatTheyWant(t *testing.T) {
+	es := New()
+	es.Notify(connected(0)) // nobody listens
+	all, endAll := es.Subscribe(nil)
+	some, endSome := es.Subscribe(func(e Event) bool { return e.Type() == DialFailed })
+	defer endAll()
+	defer endSome()
+	es.Notify(connected(1))
+	es.Notify(DialFailedEvent{})
+	es.Notify(connected(2))
+	require.Equal(t, []Event{connected(1), DialFailedEvent{}, connected(2)}, collect(all))
+	require.Equal(t, []Event{DialFailedEvent{}}, collect(some))
+}
+
+func TestSlowSubscriberMissesEvents(t *testing.T) {
+	es := New()
+	slow, endSlow := es.Subscribe(nil)
+	quick, endQuick := es.Subscribe(nil)
+	defer endQuick()
+	var got []Event
+	for i := range subscriptionBuffer + 10 {
+		es.Notify(connected(i))
+		got = append(got, <-quick)
+	}
+	require.EqualValues(t, 10, es.Dropped())
+	kept := collect(slow)
+	require.Equal(t, got[:subscriptionBuffer], kept, "the oldest are kept, in order")
+	es.Notify(connected(1000))
+	require.Equal(t, []Event{connected(1000)}, collect(slow))
+	endSlow()
+	require.Zero(t, es.Dropped())
+}
+
+func TestUnsubscribe(t *testing.T) {
+	es := New()
+	ch, end := es.Subscribe(nil)
+	es.Notify(connected(1))
+	end()
+	end()
+	require.Equal(t, connected(1), <-ch, "what was queued can still be read")
+	_, open := <-ch
+	require.False(t, open)
+	es.Notify(connected(2))
+	require.Empty(t, es.subs)
+}
+
+func TestConcurrentUse(t *testing.T) {
+	es := New()
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			for range 200 {
+				ch, end := es.Subscribe(nil)
+				es.Notify(connected(1))
+				<-ch // at least the own event
+				end()
+				for range ch {
+					continue // until closed
+				}
+			}
+		})
+	}
+	wg.Wait()
+	require.Empty(t, es.subs)
+}
+
+// All subscribers see events in one order, whoever notifies.
+func TestOrderIsTheSameForAll(t *testing.T) {
+	es := New()
+	a, endA := es.Subscribe(nil)
+	b, endB := es.Subscribe(nil)
+	defer endA()
+	defer endB()
+	var wg sync.WaitGroup
+	for i := range 4 {
+		wg.Go(func() {
+			for j := range subscriptionBuffer / 4 {
+				es.Notify(connected(100*i + j))
+			}
+		})
+	}
+	wg.Wait()
+	gotA, gotB := collect(a), collect(b)
+	require.Len(t, gotA, subscriptionBuffer)
+	require.Equal(t, gotA, gotB)
+}
