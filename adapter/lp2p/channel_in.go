@@ -1,0 +1,291 @@
+package lp2p
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"sync/atomic"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
+)
+
+const (
+	// dataHeaderSize is the epoch and the channel in front of a data stream.
+	dataHeaderSize = len(epoch{}) + 1
+	// readBuffer is the buffer of each inbound data stream in bytes. Messages that
+	// fit are delivered from it.
+	readBuffer = 8 * 1024
+)
+
+// channelIn receives the messages of one channel on the goroutine on which libp2p
+// hands over the stream.
+type channelIn struct {
+	s         *session
+	desc      compat.ChannelDescriptor
+	reactor   compat.Reactor
+	stream    *stream
+	br        *bufio.Reader
+	delivered atomic.Uint64 // messages that the reactor has received
+}
+
+// handleData reads the header of a data stream and lets it into its session.
+func (t *Transport) handleData(ns network.Stream) {
+	if t.enter() != nil {
+		_ = ns.ResetWithError(network.StreamShutdown)
+
+		return
+	}
+	defer t.tasks.Done()
+
+	s, channel, err := t.readHeader(ns)
+	if err != nil {
+		t.logger.Debug("data stream refused", "peer", ns.Conn().RemotePeer(), "err", err)
+		_ = ns.ResetWithError(network.StreamProtocolViolation)
+
+		return
+	}
+
+	c, err := s.attach(channel, inboundStream(ns))
+	if err != nil {
+		_ = ns.ResetWithError(network.StreamProtocolViolation)
+		if !errors.Is(err, errStopped) {
+			s.fail(err)
+		}
+
+		return
+	}
+	c.run()
+}
+
+// readHeader returns the session and the channel that a data stream names.
+func (t *Transport) readHeader(ns network.Stream) (*session, byte, error) {
+	if !t.headers.take(ns.Conn()) {
+		return nil, 0, errors.New("too many data streams without a header")
+	}
+	defer t.headers.giveBack(ns.Conn())
+
+	if err := ns.SetReadDeadline(time.Now().Add(t.opts.timeouts.Handshake)); err != nil {
+		return nil, 0, err
+	}
+	var header [dataHeaderSize]byte
+	if _, err := io.ReadFull(ns, header[:]); err != nil {
+		return nil, 0, fmt.Errorf("header: %w", err)
+	}
+	if err := ns.SetReadDeadline(time.Time{}); err != nil {
+		return nil, 0, err
+	}
+
+	s, err := t.lookup(ns.Conn(), epoch(header[:dataHeaderSize-1]))
+
+	return s, header[dataHeaderSize-1], err
+}
+
+// attach adds the data stream of a channel. It returns errStopped when the
+// session has ended, and a violation for a channel that we do not have or whose
+// stream is there already.
+func (s *session) attach(channel byte, st *stream) (*channelIn, error) {
+	s.mtx.Lock()
+	defer s.mtx.Unlock()
+
+	if s.ended {
+		return nil, errStopped
+	}
+	if s.inbound[channel] != nil {
+		return nil, violation("second stream for channel %#02x", channel)
+	}
+	for _, d := range s.channels {
+		if r := s.reactors[channel]; d.ID == channel && r != nil {
+			c := &channelIn{s: s, desc: d, reactor: r, stream: st, br: bufio.NewReaderSize(st, readBuffer)}
+			s.inbound[channel] = c
+
+			return c, nil
+		}
+	}
+
+	return nil, violation("unknown channel %#02x", channel)
+}
+
+// run receives until the stream or the session ends. Until the session is
+// started the stream is parked: what arrives stays in its window.
+func (c *channelIn) run() {
+	// Tells the sender that its stream was let in.
+	if err := c.stream.CloseWrite(); err != nil {
+		c.failed(err)
+
+		return
+	}
+	select {
+	case <-c.s.started:
+	case <-c.s.ctx.Done():
+		return
+	}
+
+	for {
+		if err := c.next(); err != nil {
+			c.failed(err)
+
+			return
+		}
+	}
+}
+
+// failed ends the session for err, unless it has ended already.
+func (c *channelIn) failed(err error) {
+	switch {
+	case errors.Is(err, errStopped):
+	case errors.Is(err, errDelivery), errors.Is(err, ErrProtocol):
+		c.s.fail(err)
+	case errors.Is(err, io.EOF):
+		c.s.dataEnded(c.desc.ID)
+	case isTimeout(err):
+		c.s.fail(violation("message on channel %#02x was not complete after %s", c.desc.ID, c.s.t.opts.timeouts.Assembly))
+	default:
+		c.s.dataFailed(fmt.Errorf("receiving on channel %#02x failed: %w", c.desc.ID, err))
+	}
+}
+
+// next receives and delivers one message. It returns io.EOF when the stream ends
+// before it.
+func (c *channelIn) next() error {
+	if _, err := c.br.Peek(1); err != nil {
+		return err
+	}
+
+	// The usual case needs neither a deadline nor a copy.
+	there, _ := c.br.Peek(c.br.Buffered())
+	size, n := binary.Uvarint(there)
+	if n > 0 && size <= uint64(len(there)-n) {
+		if err := c.check(size); err != nil {
+			return err
+		}
+
+		return errors.Join(c.deliver(there[n:n+int(size)]), c.discard(n+int(size)))
+	}
+
+	if err := c.stream.SetReadDeadline(time.Now().Add(c.s.t.opts.timeouts.Assembly)); err != nil {
+		return err
+	}
+	size, err := c.readSize()
+	if err != nil {
+		return err
+	}
+	if size <= readBuffer {
+		return c.nextBuffered(int(size))
+	}
+
+	return c.nextLarge(int(size))
+}
+
+// readSize reads and checks the length of a message that has begun.
+func (c *channelIn) readSize() (uint64, error) {
+	var prefix []byte
+	for len(prefix) < binary.MaxVarintLen64 {
+		b, err := c.br.ReadByte()
+		if err != nil {
+			return 0, c.inside(err)
+		}
+		prefix = append(prefix, b)
+		if b < 0x80 {
+			break
+		}
+	}
+
+	size, n := binary.Uvarint(prefix)
+	if n <= 0 {
+		return 0, violation("length of a message on channel %#02x is above 64 bits", c.desc.ID)
+	}
+
+	return size, c.check(size)
+}
+
+func (c *channelIn) check(size uint64) error {
+	switch {
+	case size == 0:
+		return violation("empty message on channel %#02x", c.desc.ID)
+	case size > uint64(c.desc.RecvMessageCapacity):
+		return violation("message of %d bytes on channel %#02x, limit %d", size, c.desc.ID, c.desc.RecvMessageCapacity)
+	default:
+		return nil
+	}
+}
+
+// nextBuffered delivers a message that fits into the read buffer.
+func (c *channelIn) nextBuffered(size int) error {
+	msg, err := c.br.Peek(size)
+	if err != nil {
+		return c.inside(err)
+	}
+	if err := c.stream.SetReadDeadline(time.Time{}); err != nil {
+		return err
+	}
+
+	return errors.Join(c.deliver(msg), c.discard(size))
+}
+
+// nextLarge delivers a message that is assembled in a buffer of its own, which
+// grows as the bytes arrive.
+func (c *channelIn) nextLarge(size int) error {
+	buf := c.s.t.buffers.get(1)
+	defer func() { c.s.t.buffers.put(buf) }()
+
+	got := 0
+	defer func() { c.s.partial.Add(-int64(got)) }()
+	for got < size {
+		if got == len(*buf) {
+			larger := c.s.t.buffers.get(2 * len(*buf))
+			copy(*larger, *buf)
+			c.s.t.buffers.put(buf)
+			buf = larger
+		}
+
+		n, err := c.br.Read((*buf)[got:min(size, len(*buf))])
+		if err != nil {
+			return c.inside(err)
+		}
+		got += n
+		if c.s.partial.Add(int64(n)) > maxPartialBytes {
+			return violation("more than %d bytes of unfinished messages", maxPartialBytes)
+		}
+	}
+	if err := c.stream.SetReadDeadline(time.Time{}); err != nil {
+		return err
+	}
+	c.s.partial.Add(-int64(got))
+	got = 0
+
+	return c.deliver((*buf)[:size])
+}
+
+// inside turns the end of the stream inside a message into a violation.
+func (c *channelIn) inside(err error) error {
+	if errors.Is(err, io.EOF) {
+		return violation("stream of channel %#02x ended inside a message", c.desc.ID)
+	}
+
+	return err
+}
+
+func (c *channelIn) discard(n int) error {
+	_, err := c.br.Discard(n)
+
+	return err
+}
+
+// errDelivery is wrapped by the error of a reactor that panics.
+var errDelivery = errors.New("delivery failed")
+
+func (c *channelIn) deliver(msg []byte) error {
+	if err := c.s.receive(c.desc.ID, c.reactor, msg); err != nil {
+		return err
+	}
+	c.s.recv.add(len(msg))
+	c.delivered.Add(1)
+	c.s.signalDelivery()
+
+	return nil
+}

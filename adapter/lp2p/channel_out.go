@@ -1,0 +1,377 @@
+package lp2p
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"sync"
+	"time"
+
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
+)
+
+// batchSize is how many bytes go into one write where messages are small: what
+// fits into one yamux frame and one Noise message.
+const batchSize = maxFrame - yamuxHeader - 1024
+
+const yamuxHeader = 12
+
+// offered is what became of a message.
+type offered uint8
+
+const (
+	accepted offered = iota
+	refused          // never, on this session
+	full             // not now
+)
+
+// outbox is the sending side of a session: the queues of its channels, which
+// share a budget of bytes.
+type outbox struct {
+	s     *session
+	flow  flow
+	order []*channelOut        // immutable
+	byID  map[byte]*channelOut // immutable
+	pool  sync.Pool            // of *[]byte with capacity batchSize
+
+	mtx      sync.Mutex
+	closed   bool          // the session has ended
+	refusing bool          // no message is accepted any more
+	bytes    int           // of messages accepted and not yet written
+	messages int           // likewise
+	room     chan struct{} // closed when room appears; nil while nobody waits
+	drained  chan struct{} // closed when refusing and nothing is left
+}
+
+// channelOut sends the messages of one channel in one goroutine, which begins
+// with the first message.
+type channelOut struct {
+	o    *outbox
+	desc compat.ChannelDescriptor
+	wake chan struct{} // holds one signal
+
+	// Guarded by outbox.mtx.
+	queue   [][]byte
+	running bool
+	stream  *stream
+	sent    uint64 // messages written
+	recent  decaying
+}
+
+// newOutbox returns the outbox for the channels that both sides have.
+func newOutbox(s *session, remote []byte) *outbox {
+	o := &outbox{s: s, byID: make(map[byte]*channelOut), drained: make(chan struct{})}
+	o.pool.New = func() any {
+		b := make([]byte, 0, batchSize)
+
+		return &b
+	}
+	for _, d := range s.channels {
+		c := &channelOut{o: o, desc: d, wake: make(chan struct{}, 1)}
+		o.order = append(o.order, c)
+		if slices.Contains(remote, d.ID) {
+			o.byID[d.ID] = c
+		}
+	}
+
+	return o
+}
+
+func (o *outbox) begin() { o.flow.begin() }
+
+// send queues a message; with wait it waits up to compat.SendTimeout for room.
+func (o *outbox) send(channel byte, msg []byte, wait bool) bool {
+	c := o.byID[channel]
+	if c == nil || len(msg) == 0 || len(msg) > maxSendBytes {
+		return false
+	}
+
+	result, room := o.offer(c, msg, wait)
+	if result != full || !wait {
+		return result == accepted
+	}
+
+	timer := time.NewTimer(compat.SendTimeout)
+	defer timer.Stop()
+	for result == full {
+		select {
+		case <-room:
+		case <-timer.C:
+			return false
+		}
+		result, room = o.offer(c, msg, true)
+	}
+
+	return result == accepted
+}
+
+// offer queues the message if there is room. If there is none and the caller
+// waits, it returns a channel that closes when it may try again.
+func (o *outbox) offer(c *channelOut, msg []byte, wait bool) (offered, <-chan struct{}) {
+	o.mtx.Lock()
+	defer o.mtx.Unlock()
+
+	if o.refusing {
+		return refused, nil
+	}
+	if len(c.queue) >= c.desc.SendQueueCapacity || o.bytes+len(msg) > maxSendBytes {
+		if wait && o.room == nil {
+			o.room = make(chan struct{})
+		}
+
+		return full, o.room
+	}
+
+	c.queue = append(c.queue, msg)
+	o.bytes += len(msg)
+	o.messages++
+	if !c.running {
+		c.running = true
+		// The session is alive while refusing is false, so Close does not wait yet.
+		o.s.t.tasks.Go(c.run)
+	}
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+
+	return accepted, nil
+}
+
+// makeRoom wakes those who wait. The caller holds mtx.
+func (o *outbox) makeRoom() {
+	if o.room != nil {
+		close(o.room)
+		o.room = nil
+	}
+}
+
+// refuse accepts no more messages. The channel it returns closes when all
+// accepted ones are written.
+func (o *outbox) refuse() <-chan struct{} {
+	o.mtx.Lock()
+	defer o.mtx.Unlock()
+	o.stopAccepting()
+
+	return o.drained
+}
+
+// stopAccepting is refuse for a caller who holds mtx.
+func (o *outbox) stopAccepting() {
+	if o.refusing {
+		return
+	}
+	o.refusing = true
+	o.makeRoom()
+	if o.messages == 0 {
+		close(o.drained)
+	}
+}
+
+// close drops what is queued. The session has ended.
+func (o *outbox) close() {
+	o.mtx.Lock()
+	defer o.mtx.Unlock()
+	o.stopAccepting()
+	o.closed = true
+	for _, c := range o.order {
+		c.queue = nil
+	}
+}
+
+// streams returns the streams that are open.
+func (o *outbox) streams() []*stream {
+	o.mtx.Lock()
+	defer o.mtx.Unlock()
+
+	var streams []*stream
+	for _, c := range o.order {
+		if c.stream != nil {
+			streams = append(streams, c.stream)
+		}
+	}
+
+	return streams
+}
+
+// closeWrite ends the streams after everything was written.
+func (o *outbox) closeWrite() {
+	for _, s := range o.streams() {
+		_ = s.CloseWrite() // if it fails the remote sees the session end instead
+	}
+}
+
+// sent counts the messages written, by channel in ascending order.
+func (o *outbox) sent() []channelCount {
+	o.mtx.Lock()
+	defer o.mtx.Unlock()
+
+	var counts []channelCount
+	for _, c := range o.order {
+		if c.sent > 0 {
+			counts = append(counts, channelCount{channel: c.desc.ID, messages: c.sent})
+		}
+	}
+	slices.SortFunc(counts, func(a, b channelCount) int { return int(a.channel) - int(b.channel) })
+
+	return counts
+}
+
+// run writes the channel's messages until the session ends.
+func (c *channelOut) run() {
+	var batch [][]byte
+	for {
+		select {
+		case <-c.wake:
+		case <-c.o.s.ctx.Done():
+			return
+		}
+
+		for batch = c.take(batch[:0]); len(batch) > 0; batch = c.take(batch[:0]) {
+			if err := c.write(batch); err != nil {
+				c.o.s.dataFailed(fmt.Errorf("sending on channel %#02x failed: %w", c.desc.ID, err))
+
+				return
+			}
+			c.written(batch)
+			clear(batch)
+		}
+	}
+}
+
+// take moves messages for about one write from the queue to batch: at least one
+// if there is any.
+func (c *channelOut) take(batch [][]byte) [][]byte {
+	o := c.o
+	o.mtx.Lock()
+	defer o.mtx.Unlock()
+
+	size, n := 0, 0
+	for n < len(c.queue) && size < batchSize {
+		size += len(c.queue[n])
+		n++
+	}
+	if n == 0 {
+		return batch
+	}
+	batch = append(batch, c.queue[:n]...)
+	rest := copy(c.queue, c.queue[n:])
+	clear(c.queue[rest:])
+	c.queue = c.queue[:rest]
+	o.makeRoom()
+
+	return batch
+}
+
+// written accounts for messages that are handed to the stream.
+func (c *channelOut) written(batch [][]byte) {
+	size := 0
+	for _, msg := range batch {
+		size += len(msg)
+	}
+	o := c.o
+	o.flow.add(size)
+	o.mtx.Lock()
+	defer o.mtx.Unlock()
+
+	c.sent += uint64(len(batch))
+	c.recent.add(time.Now(), size)
+	o.bytes -= size
+	o.messages -= len(batch)
+	o.makeRoom()
+	if o.refusing && o.messages == 0 && !o.closed {
+		close(o.drained)
+	}
+}
+
+// write sends the messages, small ones together, large ones without copying all
+// of them.
+func (c *channelOut) write(batch [][]byte) error {
+	pooled := c.o.pool.Get().(*[]byte)
+	defer c.o.pool.Put(pooled)
+	buf := (*pooled)[:0]
+
+	fresh := c.stream == nil // only this goroutine sets it
+	if fresh {
+		if err := c.open(); err != nil {
+			return err
+		}
+		buf = append(append(buf, c.o.s.key.epoch[:]...), c.desc.ID)
+	}
+
+	var err error
+	for _, msg := range batch {
+		if buf, err = c.add(buf, msg); err != nil {
+			return err
+		}
+	}
+	if len(buf) > 0 {
+		if _, err := c.stream.Write(buf); err != nil {
+			return err
+		}
+	}
+	if fresh {
+		c.o.s.t.tasks.Go(c.watch)
+	}
+
+	return nil
+}
+
+// add appends one message to buf, and writes buf whenever it is full.
+func (c *channelOut) add(buf, msg []byte) ([]byte, error) {
+	if cap(buf)-len(buf) < protowire.SizeBytes(len(msg)) && len(buf) > batchSize/2 {
+		if _, err := c.stream.Write(buf); err != nil {
+			return nil, err
+		}
+		buf = buf[:0]
+	}
+
+	buf = protowire.AppendVarint(buf, uint64(len(msg)))
+	n := min(len(msg), cap(buf)-len(buf))
+	buf = append(buf, msg[:n]...)
+	if n == len(msg) {
+		return buf, nil
+	}
+
+	if _, err := c.stream.Write(buf); err != nil {
+		return nil, err
+	}
+	if _, err := c.stream.Write(msg[n:]); err != nil {
+		return nil, err
+	}
+
+	return buf[:0], nil
+}
+
+// open opens the stream, unless the session ends meanwhile.
+func (c *channelOut) open() error {
+	s, err := openStream(c.o.s.ctx, c.o.s.conn, ChannelProtocol)
+	if err != nil {
+		return err
+	}
+
+	c.o.mtx.Lock()
+	defer c.o.mtx.Unlock()
+	if c.o.closed {
+		return errors.Join(errStopped, s.Reset())
+	}
+	c.stream = s
+
+	return nil
+}
+
+// watch waits for the remote to let the stream in, which it shows by closing its
+// side, or for its refusal, which would otherwise go unnoticed until the next
+// write.
+func (c *channelOut) watch() {
+	var b [1]byte
+	switch n, err := c.stream.Read(b[:]); {
+	case n > 0:
+		c.o.s.fail(violation("data on our stream of channel %#02x", c.desc.ID))
+	case !errors.Is(err, io.EOF):
+		c.o.s.dataFailed(fmt.Errorf("stream of channel %#02x failed: %w", c.desc.ID, err))
+	}
+}

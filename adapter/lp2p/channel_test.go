@@ -1,0 +1,221 @@
+package lp2p
+
+import (
+	"bytes"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
+)
+
+// broken checks how a node ends a session that the remote has violated.
+func broken(t *testing.T, n *node, control *stream, text string) {
+	t.Helper()
+	f := n.failure(t)
+	require.ErrorIs(t, f.err, ErrProtocol)
+	require.ErrorContains(t, f.err, text)
+	g := goodbyeOf(t, control)
+	require.Equal(t, compat.RejectInvalid, g.code)
+	require.Contains(t, g.text, text)
+	stopped(t, f.peer.(*Peer))
+}
+
+func TestRemoteViolations(t *testing.T) {
+	sizes := func(n uint64) []byte { return protowire.AppendVarint(nil, n) }
+	for name, test := range map[string]struct {
+		channel byte
+		data    []byte
+		text    string
+	}{
+		"unknown channel": {0x99, nil, "unknown channel"},
+		"empty message":   {chA, []byte{0}, "empty message"},
+		"oversize":        {chA, sizes(2<<20 + 1), "limit 2097152"},
+		"huge":            {chA, sizes(1 << 62), "limit 2097152"},
+		"endless length":  {chA, bytes.Repeat([]byte{0xff}, 11), "above 64 bits"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n, r := newNode(t, nil), newRaw(t)
+			c, control, e, _ := r.session(n)
+			r.data(c, e, test.channel, test.data...)
+			broken(t, n, control, test.text)
+		})
+	}
+}
+
+func TestSecondStream(t *testing.T) {
+	n, r := newNode(t, nil), newRaw(t)
+	c, control, e, _ := r.session(n)
+	r.data(c, e, chA, message('x')...)
+	n.reactor.await(t, 1)
+	r.data(c, e, chA, message('y')...)
+	broken(t, n, control, "second stream")
+	require.Len(t, n.reactor.on(chA), 1)
+}
+
+func TestUnknownEpochResetsTheStreamOnly(t *testing.T) {
+	n, r := newNode(t, nil), newRaw(t)
+	c, _, e, _ := r.session(n)
+	requireReset(t, r.data(c, newEpoch(), chA))
+	requireReset(t, r.data(newRaw(t).connect(n), e, chA)) // another peer's
+	r.data(c, e, chA, message('x')...)
+	n.reactor.await(t, 1)
+	require.Empty(t, n.failures)
+}
+
+func TestSlowHeader(t *testing.T) {
+	n, r := newNode(t, nil, shortHandshake(200*time.Millisecond)), newRaw(t)
+	c, _, e, _ := r.session(n)
+	s := r.open(c, true)
+	_, err := s.Write(e[:5])
+	require.NoError(t, err)
+	requireReset(t, s)
+	require.Empty(t, n.failures)
+}
+
+func TestAssemblyTimeout(t *testing.T) {
+	for name, data := range map[string][]byte{
+		"length": {0x80},
+		"small":  append(protowire.AppendVarint(nil, 100), 'x'),
+		"large":  append(protowire.AppendVarint(nil, 100_000), 'x'),
+	} {
+		t.Run(name, func(t *testing.T) {
+			timeouts := DefaultTimeouts()
+			timeouts.Assembly = 50 * time.Millisecond
+			n, r := newNode(t, nil, WithTimeouts(timeouts)), newRaw(t)
+			c, control, e, _ := r.session(n)
+			// Between messages there is no deadline.
+			s := r.data(c, e, chA, message('x')...)
+			n.reactor.await(t, 1)
+			_, err := s.Write(data)
+			require.NoError(t, err)
+			broken(t, n, control, "not complete after 50ms")
+		})
+	}
+}
+
+func TestTruncatedMessage(t *testing.T) {
+	for name, data := range map[string][]byte{
+		"length": {0x80},
+		"small":  append(protowire.AppendVarint(nil, 100), 'x'),
+		"large":  append(protowire.AppendVarint(nil, 100_000), 'x'),
+	} {
+		t.Run(name, func(t *testing.T) {
+			n, r := newNode(t, nil), newRaw(t)
+			c, control, e, _ := r.session(n)
+			require.NoError(t, r.data(c, e, chA, data...).CloseWrite())
+			broken(t, n, control, "inside a message")
+		})
+	}
+}
+
+func TestStreamEndsWithoutGoodbye(t *testing.T) {
+	n, r := newNode(t, nil), newRaw(t)
+	c, control, e, _ := r.session(n)
+	require.NoError(t, r.data(c, e, chA, message('x')...).CloseWrite())
+	broken(t, n, control, "without a goodbye")
+	require.Len(t, n.reactor.on(chA), 1)
+}
+
+func TestPartialBudget(t *testing.T) {
+	n, r := newNode(t, nil), newRaw(t)
+	for _, d := range n.descs {
+		d.RecvMessageCapacity = 32 << 20
+	}
+	c, control, e, _ := r.session(n)
+	for _, ch := range []byte{chA, chB, chC} {
+		s := r.data(c, e, ch, protowire.AppendVarint(nil, 15<<20)...)
+		go func() { _, _ = s.Write(make([]byte, 14<<20)) }() // ends with the stream
+	}
+	broken(t, n, control, "unfinished messages")
+}
+
+func TestMaximumMessage(t *testing.T) {
+	a, b := newNode(t, nil), newNode(t, nil)
+	for _, d := range b.descs {
+		d.RecvMessageCapacity = maxSendBytes
+	}
+	pa, _ := connect(t, a, b)
+	msg := bytes.Repeat([]byte{1, 2, 3, 4}, maxSendBytes/4)
+	require.True(t, pa.Send(chA, msg))
+	require.True(t, pa.Send(chA, []byte("next")))
+	b.reactor.await(t, 2)
+	require.True(t, bytes.Equal(msg, b.reactor.on(chA)[0]))
+	require.Zero(t, b.failuresLen())
+}
+
+func (b *behavior) failuresLen() int { return len(b.failures) }
+
+func TestDataOnOurStream(t *testing.T) {
+	n, r := newNode(t, nil), newRaw(t)
+	got := make(chan *stream, 1)
+	r.host.SetStreamHandler(ChannelProtocol, func(s networkStream) { got <- inboundStream(s) })
+	_, control, _, p := r.session(n)
+	require.True(t, p.Send(chA, []byte("x")))
+	_, err := (<-got).Write([]byte("?"))
+	require.NoError(t, err)
+	broken(t, n, control, "data on our stream")
+}
+
+// A stream that the remote refuses must not be taken for one that delivers, even
+// if nothing more is sent.
+func TestRefusedStreamEndsTheSession(t *testing.T) {
+	n, r := newNode(t, nil), newRaw(t)
+	r.host.SetStreamHandler(ChannelProtocol, func(s networkStream) { _ = s.Reset() })
+	_, control, _, p := r.session(n)
+	require.True(t, p.Send(chA, []byte("x")))
+	require.ErrorContains(t, n.failure(t).err, "stream of channel 0x20 failed")
+	goodbyeOf(t, control)
+}
+
+// Data that overtakes the start of the peer, or even the accept, is parked.
+func TestParkedStreams(t *testing.T) {
+	a, b := newNode(t, nil), newNode(t, nil)
+	accepted := make(chan *Peer, 1)
+	go func() {
+		p, err := b.Accept(timeout(t), b.behavior)
+		if err == nil && p.Start() == nil {
+			for range 10 {
+				p.Send(chA, []byte("early"))
+			}
+		}
+		accepted <- p.(*Peer)
+	}()
+	pa, err := a.dial(t, b)
+	require.NoError(t, err)
+	<-accepted
+	require.Eventually(t, func() bool {
+		pa.s.mtx.Lock()
+		defer pa.s.mtx.Unlock()
+
+		return len(pa.s.inbound) == 1
+	}, patience, time.Millisecond)
+	require.Zero(t, a.reactor.count())
+	require.NoError(t, pa.Start())
+	a.reactor.await(t, 10)
+	require.Empty(t, a.failures)
+}
+
+func TestControlViolations(t *testing.T) {
+	for name, test := range map[string]struct {
+		say  []byte
+		text string
+	}{
+		"garbage":         {message(0xff, 1), "control message"},
+		"hello":           {appendControl(nil, &hello{version: 2}), "after the handshake"},
+		"answer unasked":  {appendControl(nil, &goodbye{answer: true}), "answer without a goodbye"},
+		"too large":       {protowire.AppendVarint(nil, 1<<20), "size limit"},
+		"many channels":   {appendControl(nil, &goodbye{counts: make([]channelCount, 17)}), "Goodbye"},
+		"unsorted counts": {appendControl(nil, &goodbye{counts: []channelCount{{2, 1}, {1, 1}}}), "out of order"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n, r := newNode(t, nil), newRaw(t)
+			_, control, _, _ := r.session(n)
+			_, err := control.Write(test.say)
+			require.NoError(t, err)
+			broken(t, n, control, test.text)
+		})
+	}
+}

@@ -1,0 +1,197 @@
+package lp2p
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+)
+
+func TestFlushStopDelivers(t *testing.T) {
+	a, b := newNode(t, nil), newNode(t, nil)
+	pa, pb := connect(t, a, b)
+	const each = 100
+	for range each {
+		for _, ch := range []byte{chA, chB, chC} {
+			require.True(t, pa.Send(ch, make([]byte, 10_000)))
+		}
+	}
+	pa.FlushStop()
+	require.Equal(t, 3*each, b.reactor.count(), "the far reactors have all when FlushStop returns")
+	require.False(t, pa.IsRunning())
+	require.False(t, pa.Send(chA, []byte("x")))
+
+	f := b.failure(t)
+	require.Same(t, pb, f.peer)
+	var bye *GoodbyeError
+	require.ErrorAs(t, f.err, &bye)
+	require.Empty(t, a.failures)
+	pa.FlushStop()
+}
+
+// While one side flushes, the other one's messages still arrive.
+func TestFlushStopBothSides(t *testing.T) {
+	a, b := newNode(t, nil), newNode(t, nil)
+	pa, pb := connect(t, a, b)
+	const each = 50
+	for range each {
+		require.True(t, pa.Send(chA, make([]byte, 10_000)))
+		require.True(t, pb.Send(chB, make([]byte, 10_000)))
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		pb.FlushStop()
+	}()
+	pa.FlushStop()
+	<-done
+	require.False(t, pa.IsRunning())
+	require.False(t, pb.IsRunning())
+	require.Empty(t, a.failures)
+	require.Empty(t, b.failures)
+}
+
+func TestFlushStopOfIdlePeer(t *testing.T) {
+	a, b := newNode(t, nil), newNode(t, nil)
+	pa, _ := connect(t, a, b)
+	begun := time.Now()
+	pa.FlushStop()
+	require.Less(t, time.Since(begun), a.opts.timeouts.Flush)
+	b.failure(t)
+}
+
+func TestFlushStopInsideReceive(t *testing.T) {
+	a, b := newNode(t, nil), newNode(t, nil)
+	done := make(chan struct{})
+	a.reactor.hook = func(_ byte, p compat.PeerConn, _ []byte) {
+		p.Send(chB, []byte("last words"))
+		p.FlushStop()
+		close(done)
+	}
+	_, pb := connect(t, a, b)
+	require.True(t, pb.Send(chA, []byte("stop")))
+	<-done
+	require.Len(t, b.reactor.on(chB), 1)
+}
+
+// A reactor that does not come back delays FlushStop, but not for ever.
+func TestFlushStopGivesUp(t *testing.T) {
+	timeouts := DefaultTimeouts()
+	timeouts.Flush = 50 * time.Millisecond
+	a, b := newNode(t, nil, WithTimeouts(timeouts)), newNode(t, nil, WithTimeouts(timeouts))
+	block := make(chan struct{})
+	b.reactor.hook = func(byte, compat.PeerConn, []byte) { <-block }
+	pa, _ := connect(t, a, b)
+	require.True(t, pa.Send(chA, []byte("x")))
+	b.reactor.await(t, 1)
+	pa.FlushStop()
+	require.False(t, pa.IsRunning())
+	b.failure(t)
+	close(block)
+}
+
+func TestFlushStopWithoutRemote(t *testing.T) {
+	a, b := newNode(t, nil), newNode(t, nil)
+	pa, pb := connect(t, a, b)
+	require.NoError(t, pb.s.conn.Close())
+	begun := time.Now()
+	pa.FlushStop()
+	require.Less(t, time.Since(begun), a.opts.timeouts.Flush)
+	stopped(t, pa)
+}
+
+// The announced counts hold back the end until the reactors have the messages.
+func TestGoodbyeWaitsForDelivery(t *testing.T) {
+	n, r := newNode(t, nil), newRaw(t)
+	c, control, e, _ := r.session(n)
+	_, err := control.Write(appendControl(nil, &goodbye{
+		code: compat.RejectClosing, text: "restart", counts: []channelCount{{chA, 2}},
+	}))
+	require.NoError(t, err)
+	s := r.data(c, e, chA, append(message('x'), message('y')...)...)
+	require.NoError(t, s.CloseWrite())
+
+	g := goodbyeOf(t, control)
+	require.Equal(t, goodbye{answer: true, counts: []channelCount{{chA, 2}}}, *g)
+	require.Equal(t, [][]byte{{'x'}, {'y'}}, n.reactor.on(chA))
+	f := n.failure(t)
+	require.Equal(t, compat.RejectError{Code: compat.RejectClosing, Reason: "restart", Remote: true}, rejectOf(t, f.err))
+	require.ErrorContains(t, f.err, "closing: restart")
+}
+
+func TestGoodbyeTwice(t *testing.T) {
+	n, r := newNode(t, nil), newRaw(t)
+	_, control, _, _ := r.session(n)
+	_, err := control.Write(append(appendControl(nil, &goodbye{}), appendControl(nil, &goodbye{})...))
+	require.NoError(t, err)
+	require.True(t, goodbyeOf(t, control).answer)
+	n.failure(t)
+	require.Empty(t, n.failures)
+}
+
+func TestCloseReleasesEverything(t *testing.T) {
+	a, b := newNode(t, nil), newNode(t, nil)
+	r := newRaw(t)
+	pa, pb := connect(t, a, b)
+	require.True(t, pa.Send(chA, []byte("x")))
+	require.True(t, pb.Send(chB, []byte("y")))
+	a.reactor.await(t, 1)
+
+	// A handshake that hangs, a hello nobody accepts, a dial that waits, a peer that
+	// was never started, and one that nobody has picked up.
+	c := r.connect(a)
+	r.open(c, false).touched(t)
+	_, err := r.open(c, false).Write(appendControl(nil, r.hello(newEpoch())))
+	require.NoError(t, err)
+	dialed := make(chan error, 1)
+	go func() {
+		_, err := a.Dial(context.Background(), b.NetAddress(), a.behavior)
+		dialed <- err
+	}()
+	_, err = b.AcceptPending(timeout(t))
+	require.NoError(t, err)
+
+	require.NoError(t, a.Close())
+	require.ErrorIs(t, <-dialed, compat.ErrTransportClosed)
+	require.Equal(t, compat.RejectClosing, rejectOf(t, b.failure(t).err).Code)
+	require.ErrorIs(t, a.failure(t).err, compat.ErrTransportClosed)
+
+	require.Empty(t, a.sessions)
+	require.Empty(t, a.conns)
+	require.Empty(t, a.inbound)
+	require.Zero(t, a.handshakes.taken)
+	require.Empty(t, a.handshakes.ips)
+	require.Empty(t, a.handshakes.peers)
+	require.NoError(t, pa.CloseConn())
+}
+
+// The libp2p connection goes with its last session, on both sides.
+func TestConnectionClosesWithItsLastSession(t *testing.T) {
+	a, b := newNode(t, nil), newNode(t, nil)
+	pa, _ := connect(t, a, b)
+	other := b.key.ID()
+	require.Len(t, a.Host().Network().Conns(), 1)
+	require.NoError(t, pa.Stop())
+	for _, n := range []*node{a, b} {
+		require.Eventually(t, func() bool {
+			n.mtx.Lock()
+			defer n.mtx.Unlock()
+
+			return len(n.Host().Network().Conns()) == 0 && len(n.conns) == 0 && len(n.sessions) == 0
+		}, patience, time.Millisecond)
+	}
+	require.Equal(t, other, pa.ID())
+
+	// A refused session leaves no connection either.
+	b.acceptLoop(t)
+	b.admit = func(compat.ConnInfo, types.NodeInfo) error { return compat.Reject(compat.RejectFull, "") }
+	_, err := a.dial(t, b)
+	require.Error(t, err)
+	require.Eventually(t, func() bool {
+		return len(a.Host().Network().Conns()) == 0 && len(b.Host().Network().Conns()) == 0
+	}, patience, time.Millisecond)
+}

@@ -1,0 +1,297 @@
+package lp2p
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+)
+
+func TestHelloIsChecked(t *testing.T) {
+	n := newNode(t, nil)
+	r := newRaw(t)
+	good := r.hello(newEpoch())
+	other := nodeInfo(n.key.ID())
+	foreign, err := other.MarshalBinary()
+	require.NoError(t, err)
+	empty, err := func() ([]byte, error) {
+		info := r.info
+		info.Moniker = ""
+
+		return info.MarshalBinary()
+	}()
+	require.NoError(t, err)
+
+	for name, test := range map[string]struct {
+		say  any
+		code compat.RejectCode
+	}{
+		"not protobuf":      {message(0xff, 0xff, 0xff), compat.RejectInvalid},
+		"empty message":     {[]byte{0}, compat.RejectInvalid},
+		"unknown kind":      {message(0x7a, 0), compat.RejectInvalid},
+		"other kind":        {&reject{}, compat.RejectInvalid},
+		"above the limit":   {protowire.AppendVarint(nil, maxControlSize), compat.RejectInvalid},
+		"endless length":    {bytes.Repeat([]byte{0xff}, 11), compat.RejectInvalid},
+		"version":           {&hello{version: 2}, compat.RejectIncompatible},
+		"no node info":      {&hello{version: 1}, compat.RejectInvalid},
+		"invalid node info": {&hello{version: 1, nodeInfo: empty}, compat.RejectInvalid},
+		"foreign node info": {&hello{version: 1, nodeInfo: foreign}, compat.RejectIdentity},
+		"large node info": {
+			&hello{version: 1, nodeInfo: make([]byte, types.MaxNodeInfoSize)}, compat.RejectInvalid,
+		},
+		"trailing field": {
+			message(append(appendBytes(nil, kindHello, good.appendBody(nil)), 0x28, 1)...), compat.RejectInvalid,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m, err := r.say(r.open(r.connect(n), false), test.say)
+			require.NoError(t, err)
+			require.IsType(t, &reject{}, m)
+			require.Equal(t, test.code, m.(*reject).code, m.(*reject).text)
+		})
+	}
+	noPending(t, n)
+}
+
+func TestTruncatedHello(t *testing.T) {
+	n := newNode(t, nil)
+	r := newRaw(t)
+	s := r.open(r.connect(n), false)
+	b := appendControl(nil, r.hello(newEpoch()))
+	_, err := s.Write(b[:len(b)-1])
+	require.NoError(t, err)
+	require.NoError(t, s.CloseWrite())
+	_, err = readControl(s)
+	require.Error(t, err)
+	noPending(t, n)
+}
+
+func TestSlowHello(t *testing.T) {
+	n := newNode(t, nil, shortHandshake(50*time.Millisecond))
+	r := newRaw(t)
+	s := r.open(r.connect(n), false)
+	b := appendControl(nil, r.hello(newEpoch()))
+	_, err := s.Write(b[:10])
+	require.NoError(t, err)
+	requireReset(t, s)
+}
+
+// handshakesOf starts n handshakes that do not go on, and waits until the node has
+// them all under way.
+func handshakesOf(t *testing.T, n *node, r *raw, c network.Conn, count int) {
+	t.Helper()
+	for range count {
+		_, err := r.open(c, false).Write([]byte{100})
+		require.NoError(t, err)
+	}
+	require.Eventually(t, func() bool {
+		n.handshakes.mtx.Lock()
+		defer n.handshakes.mtx.Unlock()
+
+		return n.handshakes.taken >= count
+	}, patience, time.Millisecond)
+}
+
+func TestHandshakeCaps(t *testing.T) {
+	for name, change := range map[string]func(*Limits){
+		"total":    func(l *Limits) { l.Handshakes = 3 },
+		"per IP":   func(l *Limits) { l.HandshakesPerIP = 3 },
+		"per peer": func(l *Limits) { l.HandshakesPerPeer = 3 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			limits := DefaultLimits()
+			change(&limits)
+			n := newNode(t, nil, WithLimits(limits))
+			n.acceptLoop(t)
+			r := newRaw(t)
+			c := r.connect(n)
+			handshakesOf(t, n, r, c, 3)
+			requireReset(t, r.open(c, false).touched(t))
+
+			a := newNode(t, nil)
+			p, err := a.dial(t, n)
+			if name == "per peer" {
+				require.NoError(t, err)
+				a.Remove(p)
+
+				return
+			}
+			require.ErrorIs(t, err, ErrBusy)
+			require.NoError(t, c.Close())
+			require.Eventually(t, func() bool {
+				p, err = a.dial(t, n)
+
+				return err == nil
+			}, patience, time.Millisecond)
+			a.Remove(p)
+		})
+	}
+}
+
+// touched writes one byte, which makes the stream known to the remote.
+func (s *stream) touched(t *testing.T) *stream {
+	_, err := s.Write([]byte{100})
+	require.NoError(t, err)
+
+	return s
+}
+
+func TestSessionsPerPeer(t *testing.T) {
+	limits := DefaultLimits()
+	limits.SessionsPerPeer = 2
+	n := newNode(t, nil, WithLimits(limits))
+	r := newRaw(t)
+	c, control, _, p := r.session(n)
+	_, _, _, _ = r.session(n)
+	m, err := r.say(r.open(c, false), r.hello(newEpoch()))
+	require.NoError(t, err)
+	require.Equal(t, compat.RejectFull, m.(*reject).code)
+
+	// One ends, one may come.
+	require.NoError(t, p.Stop())
+	goodbyeOf(t, control)
+	require.NoError(t, control.CloseWrite())
+	require.Eventually(t, func() bool {
+		n.mtx.Lock()
+		defer n.mtx.Unlock()
+
+		return n.inbound[r.host.ID()] == 1
+	}, patience, time.Millisecond)
+	r.session(n)
+}
+
+func TestEpochIsNotReplayed(t *testing.T) {
+	n := newNode(t, nil)
+	r := newRaw(t)
+	c, _, e, _ := r.session(n)
+	m, err := r.say(r.open(c, false), r.hello(e))
+	require.NoError(t, err)
+	require.Equal(t, reject{compat.RejectInvalid, "epoch is in use"}, *m.(*reject))
+
+	// Another peer may happen to choose it.
+	other := newRaw(t)
+	control := other.open(other.connect(n), false)
+	done := make(chan error, 1)
+	go func() {
+		p, err := n.AcceptPending(timeout(t))
+		if err == nil {
+			err = p.Reject(compat.Reject(compat.RejectFull, ""))
+		}
+		done <- err
+	}()
+	m, err = other.say(control, other.hello(e))
+	require.NoError(t, err)
+	require.Equal(t, compat.RejectFull, m.(*reject).code)
+	require.NoError(t, <-done)
+}
+
+// What the dialer's side of the handshake refuses, said by a listener by hand.
+func TestAnswerIsChecked(t *testing.T) {
+	r := newRaw(t)
+	info, err := r.info.MarshalBinary()
+	require.NoError(t, err)
+	foreign, err := nodeInfo(types.GenerateNodeKey().ID()).MarshalBinary()
+	require.NoError(t, err)
+
+	for name, test := range map[string]struct {
+		answer func(h *hello) []byte
+		check  func(error)
+	}{
+		"garbage": {
+			func(*hello) []byte { return message(0xff) },
+			func(err error) { require.ErrorIs(t, err, ErrProtocol) },
+		},
+		"too large": {
+			func(*hello) []byte { return protowire.AppendVarint(nil, 1<<30) },
+			func(err error) { require.ErrorIs(t, err, ErrProtocol) },
+		},
+		"another hello": {
+			func(h *hello) []byte { return appendControl(nil, h) },
+			func(err error) { require.ErrorIs(t, err, ErrProtocol) },
+		},
+		"another epoch": {
+			func(*hello) []byte { return appendControl(nil, &accept{epoch: newEpoch(), nodeInfo: info}) },
+			func(err error) { require.ErrorIs(t, err, ErrProtocol) },
+		},
+		"another node": {
+			func(h *hello) []byte { return appendControl(nil, &accept{epoch: h.epoch, nodeInfo: foreign}) },
+			func(err error) { require.Equal(t, compat.RejectIdentity, rejectOf(t, err).Code) },
+		},
+		"long text": {
+			func(*hello) []byte {
+				return message(appendBytes(nil, kindReject, appendBytes(nil, 2, make([]byte, maxReasonText+1)))...)
+			},
+			func(err error) { require.ErrorIs(t, err, ErrProtocol) },
+		},
+		"nothing": {
+			func(*hello) []byte { return nil },
+			func(err error) { require.ErrorContains(t, err, "ended the session handshake") },
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := newNode(t, nil)
+			r.host.SetStreamHandler(SessionProtocol, func(s network.Stream) {
+				m, err := readControl(s)
+				if h, ok := m.(*hello); err == nil && ok {
+					_, _ = s.Write(test.answer(h))
+				}
+				_ = s.CloseWrite()
+			})
+			if len(r.host.Network().ListenAddresses()) == 0 {
+				maddr, err := tcpMultiaddr(n.NetAddress().IP, 0)
+				require.NoError(t, err)
+				require.NoError(t, r.host.Network().Listen(maddr))
+			}
+			tcp, ok := toTCPAddr(r.host.Network().ListenAddresses()[0])
+			require.True(t, ok)
+			_, err := n.Dial(timeout(t), types.NetAddress{ID: r.key.ID(), IP: tcp.IP, Port: uint16(tcp.Port)}, n.behavior)
+			require.Error(t, err)
+			test.check(err)
+		})
+	}
+}
+
+func TestNoSessionProtocol(t *testing.T) {
+	n, r := newNode(t, nil), newRaw(t)
+	maddr, err := tcpMultiaddr(n.NetAddress().IP, 0)
+	require.NoError(t, err)
+	require.NoError(t, r.host.Network().Listen(maddr))
+	tcp, _ := toTCPAddr(r.host.Network().ListenAddresses()[0])
+	_, err = n.Dial(timeout(t), types.NetAddress{ID: r.key.ID(), IP: tcp.IP, Port: uint16(tcp.Port)}, n.behavior)
+	require.ErrorIs(t, err, ErrNoSessions)
+}
+
+func TestManyNodesOnOneIP(t *testing.T) {
+	n := newNode(t, nil)
+	n.acceptLoop(t)
+	const nodes = 60
+	errs := make(chan error, nodes)
+	for range nodes {
+		a := newNode(t, nil)
+		go func() {
+			p, err := a.Dial(timeout(t), n.NetAddress(), a.behavior)
+			if err == nil {
+				err = p.Start()
+			}
+			if err == nil && !p.Send(chA, []byte("here")) {
+				err = errors.New("not sent")
+			}
+			if err != nil {
+				err = fmt.Errorf("node %s: %w", a.key.ID(), err)
+			}
+			errs <- err
+		}()
+	}
+	for range nodes {
+		require.NoError(t, <-errs)
+	}
+	n.reactor.await(t, nodes)
+}

@@ -1,0 +1,170 @@
+package lp2p
+
+import (
+	"fmt"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	manet "github.com/multiformats/go-multiaddr/net"
+)
+
+// Limits of one session that are part of the protocol (docs/sessions.md §8).
+const (
+	maxSendBytes    = 20 << 20 // messages that are accepted and not yet written
+	maxPartialBytes = 20 << 20 // arrived bytes of unfinished messages, all channels together
+)
+
+// Limits bounds what remotes may take up before the switch has a say.
+type Limits struct {
+	// Handshakes, HandshakesPerIP and HandshakesPerPeer bound the inbound
+	// handshakes under way at a time. IPv6 addresses count by their /64.
+	Handshakes, HandshakesPerIP, HandshakesPerPeer int
+	// SessionsPerPeer bounds the inbound sessions, pending or active, of one
+	// libp2p peer; only a bridge has more than one or two.
+	SessionsPerPeer int
+	// Connections and ConnectionsPerIP bound the libp2p connections. The limit
+	// per IP does not apply to loopback addresses.
+	Connections, ConnectionsPerIP int
+}
+
+// DefaultLimits returns the limits of a transport without WithLimits.
+func DefaultLimits() Limits {
+	return Limits{
+		Handshakes: 256, HandshakesPerIP: 128, HandshakesPerPeer: 32,
+		SessionsPerPeer: 64,
+		Connections:     512, ConnectionsPerIP: 64,
+	}
+}
+
+// Validate names the first field that is not positive.
+func (l Limits) Validate() error {
+	return positive([]field{
+		{"Handshakes", int64(l.Handshakes)}, {"HandshakesPerIP", int64(l.HandshakesPerIP)},
+		{"HandshakesPerPeer", int64(l.HandshakesPerPeer)}, {"SessionsPerPeer", int64(l.SessionsPerPeer)},
+		{"Connections", int64(l.Connections)}, {"ConnectionsPerIP", int64(l.ConnectionsPerIP)},
+	})
+}
+
+// Timeouts are the deadlines of a transport.
+type Timeouts struct {
+	// Dial bounds the connection attempt, a probe, and the libp2p upgrade.
+	Dial time.Duration
+	// Handshake bounds the session handshake, from the open connection to the
+	// answer, and the header of a data stream.
+	Handshake time.Duration
+	// Assembly bounds the arrival of one message once its first byte is there.
+	Assembly time.Duration
+	// Flush bounds FlushStop, and how long an ending session waits for its
+	// reactors to receive what the remote has announced.
+	Flush time.Duration
+	// Linger bounds each of the two steps of an orderly end: writing the goodbye,
+	// and waiting for the remote to notice it.
+	Linger time.Duration
+}
+
+// DefaultTimeouts returns the deadlines of a transport without WithTimeouts; those
+// of TM2 where it has them (docs/wire.md §3, §5.4).
+func DefaultTimeouts() Timeouts {
+	return Timeouts{
+		Dial: 5 * time.Second, Handshake: 3 * time.Second, Assembly: 30 * time.Second,
+		Flush: 5 * time.Second, Linger: time.Second,
+	}
+}
+
+// Validate names the first field that is not positive.
+func (t Timeouts) Validate() error {
+	return positive([]field{
+		{"Dial", int64(t.Dial)}, {"Handshake", int64(t.Handshake)}, {"Assembly", int64(t.Assembly)},
+		{"Flush", int64(t.Flush)}, {"Linger", int64(t.Linger)},
+	})
+}
+
+type field struct {
+	name  string
+	value int64
+}
+
+func positive(fields []field) error {
+	for _, f := range fields {
+		if f.value <= 0 {
+			return fmt.Errorf("%s is not positive", f.name)
+		}
+	}
+
+	return nil
+}
+
+// slots counts what remotes have under way, in total, per IP and per peer. It is
+// asked before anything is allocated for the remote.
+type slots struct {
+	total, perIP, perPeer int
+
+	mtx   sync.Mutex
+	taken int
+	ips   map[netip.Addr]int
+	peers map[peer.ID]int
+}
+
+func newSlots(total, perIP, perPeer int) *slots {
+	return &slots{
+		total: total, perIP: perIP, perPeer: perPeer,
+		ips: make(map[netip.Addr]int), peers: make(map[peer.ID]int),
+	}
+}
+
+// take reserves a slot for the remote of the connection and reports whether there
+// was one. Each slot is given back once.
+func (s *slots) take(c network.Conn) bool {
+	ip, id := ipOf(c), c.RemotePeer()
+	s.mtx.Lock()
+	defer s.mtx.Unlock()
+
+	if s.taken >= s.total || s.ips[ip] >= s.perIP || s.peers[id] >= s.perPeer {
+		return false
+	}
+	s.taken++
+	s.ips[ip]++
+	s.peers[id]++
+
+	return true
+}
+
+func (s *slots) giveBack(c network.Conn) {
+	ip, id := ipOf(c), c.RemotePeer()
+	s.mtx.Lock()
+	defer s.mtx.Unlock()
+
+	s.taken--
+	decrement(s.ips, ip)
+	decrement(s.peers, id)
+}
+
+func decrement[K comparable](counts map[K]int, key K) {
+	if counts[key]--; counts[key] <= 0 {
+		delete(counts, key)
+	}
+}
+
+// ipOf returns the address by which a remote is counted: IPv4, or the /64 of an
+// IPv6 address. It is the zero Addr where the connection has no IP.
+func ipOf(c network.Conn) netip.Addr {
+	ip, err := manet.ToIP(c.RemoteMultiaddr())
+	if err != nil {
+		return netip.Addr{}
+	}
+
+	addr, _ := netip.AddrFromSlice(ip)
+	if addr = addr.Unmap(); addr.Is4() {
+		return addr
+	}
+
+	prefix, err := addr.Prefix(64)
+	if err != nil {
+		return netip.Addr{}
+	}
+
+	return prefix.Addr()
+}

@@ -1,0 +1,148 @@
+package lp2p
+
+import (
+	"errors"
+	"net"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	manet "github.com/multiformats/go-multiaddr/net"
+
+	basepeer "github.com/tm2-libp2p/tm2-libp2p/adapter/internal/peer"
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/service"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+)
+
+// Peer is one session as a compat.PeerConn. All methods may be called
+// concurrently, and from Receive.
+type Peer struct {
+	service.BaseService
+	*basepeer.Base
+
+	s           *session
+	delegatedBy types.ID
+	flushOnce   sync.Once
+
+	mtx    sync.Mutex
+	reason error // of StopForReason
+}
+
+var (
+	_ compat.PeerConn      = (*Peer)(nil)
+	_ compat.ReasonStopper = (*Peer)(nil)
+)
+
+// newPeer returns the peer of a session. For an outbound one dialed is the address
+// that was asked for; a shared connection that the remote has opened shows another.
+func newPeer(s *session, r remoteInfo, dialed *types.NetAddress) *Peer {
+	info := connInfo(s.conn.RemoteMultiaddr(), r.id, s.behavior, s.outbound)
+	if dialed != nil && dialed.IP != nil && s.conn.Stat().Direction == network.DirInbound {
+		info.SocketAddr = &types.NetAddress{ID: r.id, IP: slices.Clone(dialed.IP), Port: dialed.Port}
+	}
+
+	var remote net.Addr = &net.TCPAddr{} // for a connection of another kind
+	if addr, err := manet.ToNetAddr(s.conn.RemoteMultiaddr()); err == nil {
+		remote = addr
+	}
+
+	p := &Peer{Base: basepeer.NewBase(info, r.node, remote), s: s, delegatedBy: r.delegatedBy}
+	p.BaseService = *service.NewBaseService(s.logger, p.Describe("Libp2pPeer"), p)
+
+	return p
+}
+
+// OnStart implements service.Service.
+func (p *Peer) OnStart() error { return p.s.start() }
+
+// OnStop implements service.Service. It does not wait for anything.
+func (p *Peer) OnStop() {
+	p.mtx.Lock()
+	reason := p.reason
+	p.mtx.Unlock()
+	p.s.stop(reason)
+}
+
+// StopForReason implements compat.ReasonStopper: the code and text of a
+// *compat.RejectError reach the remote. A peer that was never started is closed,
+// too, although Stop's ErrNotStarted comes back.
+func (p *Peer) StopForReason(reason error) error {
+	p.mtx.Lock()
+	if p.reason == nil {
+		p.reason = reason
+	}
+	p.mtx.Unlock()
+
+	err := p.Stop()
+	if errors.Is(err, service.ErrNotStarted) {
+		p.s.stop(reason)
+	}
+
+	return err
+}
+
+// FlushStop implements compat.PeerConn: it stops the peer after the reactors of the
+// remote have received all that was accepted, or after the flush timeout. Messages
+// of the remote are delivered until then.
+func (p *Peer) FlushStop() {
+	p.flushOnce.Do(p.s.flush)
+	// Another call, or the end of the session, may have stopped it.
+	_ = p.Stop()
+}
+
+// CloseConn implements compat.PeerConn: it ends the session at once. The libp2p
+// connection closes with its last session. A running peer is reported to the
+// switch with ErrConnClosed.
+func (p *Peer) CloseConn() error {
+	if p.s.t.enter() != nil {
+		return nil // Close ends the session
+	}
+	defer p.s.t.tasks.Done()
+	p.s.closeConn(ErrConnClosed, compat.RejectUnspecified)
+
+	return nil
+}
+
+// DelegatedBy returns the TM2 ID of the node that speaks for this peer under a
+// delegated identity, and false for a peer that speaks for itself.
+func (p *Peer) DelegatedBy() (types.ID, bool) { return p.delegatedBy, p.delegatedBy != "" }
+
+// Send implements compat.PeerConn.
+func (p *Peer) Send(chID byte, msg []byte) bool {
+	return p.IsRunning() && p.s.out.send(chID, msg, true)
+}
+
+// TrySend implements compat.PeerConn.
+func (p *Peer) TrySend(chID byte, msg []byte) bool {
+	return p.IsRunning() && p.s.out.send(chID, msg, false)
+}
+
+// Status implements compat.PeerConn. SendQueueSize counts what no writer has
+// taken yet.
+func (p *Peer) Status() compat.ConnectionStatus {
+	st := compat.ConnectionStatus{SendMonitor: p.s.out.flow.status(), RecvMonitor: p.s.recv.status()}
+	now := time.Now()
+	if start := st.SendMonitor.Start; !start.IsZero() {
+		st.Duration = now.Sub(start)
+	}
+	st.Channels = p.s.out.status(now)
+
+	return st
+}
+
+func (o *outbox) status(now time.Time) []compat.ChannelStatus {
+	o.mtx.Lock()
+	defer o.mtx.Unlock()
+
+	channels := make([]compat.ChannelStatus, 0, len(o.order))
+	for _, c := range o.order {
+		channels = append(channels, compat.ChannelStatus{
+			ID: c.desc.ID, SendQueueCapacity: c.desc.SendQueueCapacity, SendQueueSize: len(c.queue),
+			Priority: c.desc.Priority, RecentlySent: int64(c.recent.at(now)),
+		})
+	}
+
+	return channels
+}

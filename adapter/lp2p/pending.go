@@ -1,0 +1,188 @@
+package lp2p
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+)
+
+// Pending is an inbound session that waits for its answer. The remote has proved
+// its identity; nothing was promised to it. All methods may be called concurrently.
+type Pending struct {
+	t        *Transport
+	stream   *stream
+	deadline time.Time
+	claimed  atomic.Bool
+	verdict  chan error // nil once the session is established, else why not
+
+	key         *sessionKey // once the epoch is reserved
+	id          types.ID
+	delegatedBy types.ID
+	node        types.NodeInfo
+}
+
+func newPending(t *Transport, ns network.Stream) *Pending {
+	return &Pending{
+		t: t, stream: inboundStream(ns), verdict: make(chan error, 1),
+		deadline: time.Now().Add(t.opts.timeouts.Handshake),
+	}
+}
+
+// identify sets who the session is for.
+func (p *Pending) identify(h *hello, connKey ed25519.PublicKey) error {
+	connID := types.IDFromPublicKey(connKey)
+	if h.delegation == nil {
+		p.id = connID
+
+		return nil
+	}
+
+	key, err := h.delegation.verify(h.epoch, p.stream.Conn().RemotePeer(), p.t.host.ID())
+	if err != nil {
+		return compat.Reject(compat.RejectIdentity, "%v", err)
+	}
+	p.id, p.delegatedBy = types.IDFromPublicKey(key), connID
+
+	return nil
+}
+
+// ID returns the TM2 ID that the remote has proved: its own, or the delegated one.
+func (p *Pending) ID() types.ID { return p.id }
+
+// NodeInfo returns what the remote tells of itself: valid, and of ID, but not
+// checked for compatibility. The caller must not change what it points to.
+func (p *Pending) NodeInfo() types.NodeInfo { return p.node }
+
+// RemoteAddr returns the remote end of the libp2p connection.
+func (p *Pending) RemoteAddr() net.Addr {
+	if tcp, ok := toTCPAddr(p.stream.Conn().RemoteMultiaddr()); ok {
+		return tcp
+	}
+
+	return &net.TCPAddr{}
+}
+
+// Delegated reports whether another node speaks for the remote.
+func (p *Pending) Delegated() bool { return p.delegatedBy != "" }
+
+// DelegatedBy returns the node that speaks for the remote, and the empty ID when
+// the remote speaks for itself.
+func (p *Pending) DelegatedBy() types.ID { return p.delegatedBy }
+
+// Complete accepts the session as local, whose ID must be this node's, if behavior
+// admits the peer and the NodeInfos are compatible. Otherwise the remote is told
+// why, and the error wraps the *compat.RejectError. It returns ErrPendingGone if
+// the session was answered or has expired.
+func (p *Pending) Complete(
+	ctx context.Context, local types.NodeInfo, behavior compat.PeerBehavior,
+) (compat.PeerConn, error) {
+	if err := p.t.enter(); err != nil {
+		return nil, err
+	}
+	defer p.t.tasks.Done()
+
+	conn, err := p.complete(ctx, local, behavior)
+	if err != nil {
+		return nil, err // no typed nil
+	}
+
+	return conn, nil
+}
+
+func (p *Pending) complete(ctx context.Context, local types.NodeInfo, behavior compat.PeerBehavior) (*Peer, error) {
+	if !p.claimed.CompareAndSwap(false, true) {
+		return nil, ErrPendingGone
+	}
+
+	conn, err := p.answer(ctx, local, behavior)
+	p.verdict <- err
+	if err != nil {
+		return nil, fmt.Errorf("session of %s at %s: %w", p.id, p.RemoteAddr(), err)
+	}
+
+	return conn, nil
+}
+
+// Reject refuses the session with a code and a text for the remote. It does not
+// wait for the remote.
+func (p *Pending) Reject(reason *compat.RejectError) error {
+	if !p.claimed.CompareAndSwap(false, true) {
+		return ErrPendingGone
+	}
+	p.verdict <- reason
+
+	return nil
+}
+
+// admit decides whether the peer may come in; its errors are refusals.
+func (p *Pending) admit(local types.NodeInfo, behavior compat.PeerBehavior) error {
+	if a, ok := behavior.(compat.PeerAdmission); ok {
+		info := connInfo(p.stream.Conn().RemoteMultiaddr(), p.id, behavior, false)
+		if err := a.AdmitPeer(info, p.node); err != nil {
+			var reject *compat.RejectError
+			if !errors.As(err, &reject) {
+				return fmt.Errorf("%w: %w", compat.Reject(compat.RejectUnspecified, ""), err)
+			}
+
+			return err
+		}
+	}
+
+	return compatible(local, p.node)
+}
+
+// answer sends the Accept and makes the peer. The data streams of the remote may
+// come as soon as it has the Accept, so the session is known before.
+func (p *Pending) answer(ctx context.Context, local types.NodeInfo, behavior compat.PeerBehavior) (*Peer, error) {
+	if local.ID() != p.t.id {
+		return nil, fmt.Errorf("%w: local node info has the ID %s instead of %s",
+			compat.Reject(compat.RejectUnavailable, ""), local.ID(), p.t.id)
+	}
+	raw, err := local.MarshalBinary()
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", compat.Reject(compat.RejectUnavailable, ""), err)
+	}
+	if err := p.admit(local, behavior); err != nil {
+		return nil, err
+	}
+
+	s := newSession(p.t, p.stream.Conn(), p.stream, p.key.epoch, false, behavior)
+	if err := p.t.activate(s); err != nil {
+		return nil, err
+	}
+	conn, err := p.accept(ctx, s, raw)
+	if err != nil {
+		s.end(err, nil)
+		p.t.deactivate(s.key)
+		s.resetData(network.StreamShutdown)
+
+		return nil, err
+	}
+
+	return conn, nil
+}
+
+func (p *Pending) accept(ctx context.Context, s *session, nodeInfo []byte) (*Peer, error) {
+	stop := context.AfterFunc(ctx, func() { _ = p.stream.SetDeadline(longAgo) })
+	_, err := p.stream.Write(appendControl(nil, &accept{epoch: s.key.epoch, nodeInfo: nodeInfo}))
+	if !stop() {
+		return nil, ctx.Err()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("unable to send the accept: %w", err)
+	}
+	if err := p.stream.SetDeadline(time.Time{}); err != nil {
+		return nil, err
+	}
+
+	return s.establish(remoteInfo{id: p.id, node: p.node, delegatedBy: p.delegatedBy}, nil)
+}

@@ -1,0 +1,161 @@
+package lp2p
+
+import (
+	"context"
+	"crypto/ed25519"
+	"testing"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/peerstore"
+	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+)
+
+// raw is a libp2p host that speaks the session protocol by hand.
+type raw struct {
+	t    testing.TB
+	host host.Host
+	key  *types.NodeKey
+	info types.NodeInfo
+}
+
+func newRaw(t testing.TB) *raw {
+	t.Helper()
+	key := types.GenerateNodeKey()
+	o, err := newOptions(nil)
+	require.NoError(t, err)
+	h, err := newHost(key.PrivKey, o)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, h.Close()) })
+
+	return &raw{t: t, host: h, key: key, info: nodeInfo(key.ID())}
+}
+
+// connect opens a libp2p connection to the node.
+func (r *raw) connect(n *node) network.Conn {
+	r.t.Helper()
+	r.host.Peerstore().AddAddrs(n.Host().ID(), n.Host().Addrs(), peerstore.TempAddrTTL)
+	c, err := r.host.Network().DialPeer(timeout(r.t), n.Host().ID())
+	require.NoError(r.t, err)
+
+	return c
+}
+
+func (r *raw) open(c network.Conn, data bool) *stream {
+	r.t.Helper()
+	proto := SessionProtocol
+	if data {
+		proto = ChannelProtocol
+	}
+	s, err := openStream(timeout(r.t), c, proto)
+	require.NoError(r.t, err)
+	require.NoError(r.t, s.SetDeadline(time.Now().Add(patience)))
+
+	return s
+}
+
+func (r *raw) hello(e epoch) *hello {
+	body, err := r.info.MarshalBinary()
+	require.NoError(r.t, err)
+
+	return &hello{version: sessionVersion, epoch: e, nodeInfo: body}
+}
+
+// say sends bytes or a control message on a control stream and returns the answer.
+func (r *raw) say(s *stream, what any) (controlMessage, error) {
+	r.t.Helper()
+	b, ok := what.([]byte)
+	if !ok {
+		b = appendControl(nil, what.(controlMessage))
+	}
+	_, err := s.Write(b)
+	require.NoError(r.t, err)
+
+	return readControl(s)
+}
+
+// session makes a session with a node that accepts.
+func (r *raw) session(n *node) (c network.Conn, control *stream, e epoch, p *Peer) {
+	r.t.Helper()
+	c, e = r.connect(n), newEpoch()
+	control = r.open(c, false)
+	type outcome struct {
+		m   controlMessage
+		err error
+	}
+	got := make(chan outcome, 1)
+	go func() {
+		m, err := r.say(control, r.hello(e))
+		got <- outcome{m, err}
+	}()
+	p = n.accept(r.t)
+	o := <-got
+	require.NoError(r.t, o.err)
+	require.IsType(r.t, &accept{}, o.m)
+	require.NoError(r.t, p.Start())
+
+	return c, control, e, p
+}
+
+// data opens a data stream and sends its header and the given bytes.
+func (r *raw) data(c network.Conn, e epoch, channel byte, b ...byte) *stream {
+	r.t.Helper()
+	s := r.open(c, true)
+	_, err := s.Write(append(append(e[:], channel), b...))
+	require.NoError(r.t, err)
+
+	return s
+}
+
+func message(b ...byte) []byte { return protowire.AppendBytes(nil, b) }
+
+// goodbyeOf reads the goodbye with which the node ends the session.
+func goodbyeOf(t testing.TB, control *stream) *goodbye {
+	t.Helper()
+	m, err := readControl(control)
+	require.NoError(t, err)
+	require.IsType(t, &goodbye{}, m)
+
+	return m.(*goodbye)
+}
+
+func requireReset(t testing.TB, s *stream) {
+	t.Helper()
+	require.NoError(t, s.SetReadDeadline(time.Now().Add(patience)))
+	var b [1]byte
+	_, err := s.Read(b[:])
+	require.ErrorIs(t, err, network.ErrReset)
+}
+
+func peerID(t testing.TB, key *types.NodeKey) peer.ID {
+	t.Helper()
+	id, err := PeerIDFromPublicKey(key.PrivKey.Public().(ed25519.PublicKey))
+	require.NoError(t, err)
+
+	return id
+}
+
+// noPending checks that no handshake got as far as AcceptPending.
+func noPending(t testing.TB, n *node) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	_, err := n.AcceptPending(ctx)
+	require.ErrorIs(t, err, context.Canceled)
+}
+
+func rejectOf(t testing.TB, err error) compat.RejectError {
+	t.Helper()
+	var r *compat.RejectError
+	require.ErrorAs(t, err, &r)
+
+	return *r
+}
+
+type networkStream = network.Stream

@@ -1,0 +1,300 @@
+package lp2p
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+)
+
+// streamGrace is how long the control stream may still bring a goodbye after a
+// data stream has failed. A goodbye travels before the resets that follow it.
+const streamGrace = 250 * time.Millisecond
+
+// session is one peer on one connection: a control stream and the data streams
+// of its channels. It is registered before the handshake ends, gets its Peer by
+// establish, and then ends once, by end; cleanup releases what it holds.
+type session struct {
+	t        *Transport
+	key      sessionKey
+	conn     network.Conn
+	control  *stream
+	outbound bool
+	behavior compat.PeerBehavior
+	reactors map[byte]compat.Reactor
+	channels []compat.ChannelDescriptor // ours, in the order of registration
+	logger   *slog.Logger
+
+	ctx         context.Context // ends with the session
+	cancel      context.CancelFunc
+	started     chan struct{} // closed by start
+	answered    chan struct{} // closed when the remote has answered our goodbye
+	controlDone chan struct{} // closed when the control stream is read to its end
+	delivery    chan struct{} // signalled after each delivery; holds one signal
+
+	peer *Peer // set by establish, before anything that reads it runs
+	out  *outbox
+
+	recv       flow
+	partial    atomic.Int64 // arrived bytes of unfinished messages
+	deliverMtx sync.Mutex   // held while a reactor receives
+	controlMtx sync.Mutex   // held while writing to the control stream
+
+	mtx       sync.Mutex
+	isStarted bool
+	ended     bool
+	cause     error
+	flushing  bool     // FlushStop is under way: what ends the session is no failure
+	byeSent   bool     // our goodbye is on its way
+	byeRecvd  *goodbye // the remote's goodbye
+	broken    error    // first failure of a data stream
+	cut       error    // first data stream that ended before a goodbye
+	inbound   map[byte]*channelIn
+}
+
+// newSession returns a session whose epoch is reserved and whose connection is
+// retained by the caller.
+func newSession(
+	t *Transport, c network.Conn, control *stream, e epoch, outbound bool, behavior compat.PeerBehavior,
+) *session {
+	s := &session{
+		t: t, key: sessionKey{peer: c.RemotePeer(), epoch: e}, conn: c, control: control, outbound: outbound,
+		behavior: behavior, reactors: behavior.Reactors(),
+		started: make(chan struct{}), answered: make(chan struct{}), controlDone: make(chan struct{}),
+		delivery: make(chan struct{}, 1),
+		inbound:  make(map[byte]*channelIn),
+		logger:   t.logger.With("peer", c.RemotePeer(), "session", e),
+	}
+	for _, d := range behavior.ReactorChDescriptors() {
+		s.channels = append(s.channels, d.FillDefaults())
+	}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+
+	return s
+}
+
+// remoteInfo is what the handshake has proved of the remote.
+type remoteInfo struct {
+	id          types.ID
+	node        types.NodeInfo
+	delegatedBy types.ID // empty for the connection's own identity
+}
+
+// establish makes the Peer after a successful handshake and begins to read the
+// control stream. It fails if the session has ended meanwhile.
+func (s *session) establish(r remoteInfo, dialed *types.NetAddress) (*Peer, error) {
+	p, out := newPeer(s, r, dialed), newOutbox(s, r.node.Channels)
+
+	s.mtx.Lock()
+	defer s.mtx.Unlock()
+	if s.ended {
+		return nil, s.cause
+	}
+	s.peer, s.out = p, out
+	go s.readLoop() // cleanup waits for it
+
+	return p, nil
+}
+
+// start lets the parked streams deliver.
+func (s *session) start() error {
+	s.mtx.Lock()
+	defer s.mtx.Unlock()
+	if s.ended {
+		return fmt.Errorf("session ended before its start: %w", s.cause)
+	}
+	s.isStarted = true
+	s.out.begin()
+	s.recv.begin()
+	close(s.started)
+
+	return nil
+}
+
+// end ends the session unless it has ended already, and begins the cleanup,
+// which says bye if it is not nil. It reports whether this call ended it, and
+// whether the switch is to be told if the peer still runs. It does not block.
+func (s *session) end(cause error, bye *goodbye) (first, tell bool) {
+	s.mtx.Lock()
+	defer s.mtx.Unlock()
+	if s.ended {
+		return false, false
+	}
+	s.ended, s.cause = true, cause
+	s.cancel()
+
+	if s.peer == nil {
+		// The handshake is under way: who runs it notices, and cleans up.
+		_ = s.control.SetDeadline(longAgo)
+
+		return true, false
+	}
+	s.out.close()
+	go s.cleanup(bye) // counted in Transport.alive, as the session is
+
+	return true, s.isStarted && !s.flushing
+}
+
+// fail ends the session for a reason that is not our own stop, and tells the
+// switch.
+func (s *session) fail(err error) {
+	var bye *goodbye
+	if _, byRemote := err.(*GoodbyeError); !byRemote {
+		code, text := reasonOf(err)
+		bye = &goodbye{code: code, text: text}
+	}
+	s.endAndTell(err, bye)
+}
+
+// closeConn ends the session although the peer may run.
+func (s *session) closeConn(reason error, code compat.RejectCode) {
+	s.endAndTell(reason, &goodbye{code: code})
+}
+
+// endAndTell ends the session and tells the switch from another goroutine: the
+// caller may hold locks of the switch, and the cleanup must not wait for it.
+func (s *session) endAndTell(err error, bye *goodbye) {
+	first, tell := s.end(err, bye)
+	if !first {
+		return
+	}
+	s.logger.Debug("session ended", "err", err)
+	if !tell {
+		return
+	}
+	// The session was alive, or a task has called: Close does not wait yet.
+	s.t.tasks.Go(func() {
+		if s.peer.IsRunning() {
+			s.behavior.HandlePeerError(s.peer, err)
+		}
+	})
+}
+
+// stop ends the session on our own account. It does not block.
+func (s *session) stop(reason error) {
+	code, text := reasonOf(reason)
+	s.end(errStopped, &goodbye{code: code, text: text})
+}
+
+// cleanup says goodbye, ends all streams, waits for the remote to have noticed,
+// and releases the connection. Every step has a deadline.
+func (s *session) cleanup(bye *goodbye) {
+	defer s.t.forget(s.key)
+	s.t.deactivate(s.key)
+
+	s.mtx.Lock()
+	if s.byeSent {
+		bye = nil
+	}
+	s.mtx.Unlock()
+	if bye != nil {
+		if err := s.writeControl(bye); err != nil {
+			s.logger.Debug("goodbye was not sent", "err", err)
+		}
+	}
+
+	// The order matters: the goodbye explains the resets.
+	s.resetData(network.StreamShutdown)
+	_ = s.control.CloseWrite()
+	_ = s.control.SetReadDeadline(time.Now().Add(s.t.opts.timeouts.Linger))
+	<-s.controlDone
+	_ = s.control.Reset()
+	s.t.release(s.conn)
+}
+
+// abort cleans up after a handshake that failed at the dialer.
+func (s *session) abort() {
+	s.end(errStopped, nil)
+	s.t.deactivate(s.key)
+	s.resetData(network.StreamShutdown)
+	_ = s.control.Reset()
+	s.t.release(s.conn)
+	s.t.forget(s.key)
+}
+
+// resetData resets the data streams of both directions. The session has ended, so
+// none is added any more.
+func (s *session) resetData(code network.StreamErrorCode) {
+	s.mtx.Lock()
+	streams := make([]*stream, 0, len(s.inbound))
+	for _, c := range s.inbound {
+		streams = append(streams, c.stream)
+	}
+	s.mtx.Unlock()
+
+	if s.out != nil {
+		streams = append(streams, s.out.streams()...)
+	}
+	for _, st := range streams {
+		_ = st.ResetWithError(code)
+	}
+}
+
+// dataFailed ends the session for a data stream that failed. If the remote has
+// said goodbye, that is the reason to report: it is given a moment to be read.
+func (s *session) dataFailed(err error) {
+	s.mtx.Lock()
+	if s.peer == nil {
+		s.mtx.Unlock()
+		s.fail(err)
+
+		return
+	}
+	defer s.mtx.Unlock()
+	if s.ended || s.broken != nil {
+		return
+	}
+	s.broken = err
+	if s.byeRecvd == nil {
+		_ = s.control.SetReadDeadline(time.Now().Add(streamGrace))
+	}
+	s.signalDelivery()
+}
+
+// dataEnded notes that the remote has ended a data stream, which it may do only
+// after a goodbye.
+func (s *session) dataEnded(channel byte) {
+	s.mtx.Lock()
+	defer s.mtx.Unlock()
+	if s.ended || s.byeRecvd != nil || s.cut != nil {
+		return
+	}
+	s.cut = violation("stream of channel %#02x ended without a goodbye", channel)
+	_ = s.control.SetReadDeadline(time.Now().Add(streamGrace))
+}
+
+// receive hands one message to its reactor. It returns errStopped when the
+// session or the peer has stopped, and an error for a reactor that panics.
+func (s *session) receive(channel byte, r compat.Reactor, msg []byte) (err error) {
+	s.deliverMtx.Lock()
+	defer s.deliverMtx.Unlock()
+	if s.ctx.Err() != nil || !s.peer.IsRunning() {
+		return errStopped
+	}
+
+	defer func() {
+		if p := recover(); p != nil {
+			s.logger.Error("reactor panicked", "channel", channel, "panic", p, "stack", string(debug.Stack()))
+			err = fmt.Errorf("%w: reactor of channel %#02x panicked: %v", errDelivery, channel, p)
+		}
+	}()
+	r.Receive(channel, s.peer, msg)
+
+	return nil
+}
+
+// signalDelivery wakes awaitDelivery.
+func (s *session) signalDelivery() {
+	select {
+	case s.delivery <- struct{}{}:
+	default:
+	}
+}

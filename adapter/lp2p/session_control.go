@@ -1,0 +1,220 @@
+package lp2p
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+)
+
+// afterEnd is how many more control messages are read once the session has ended.
+const afterEnd = 4
+
+// readLoop reads the control stream until it ends.
+func (s *session) readLoop() {
+	defer close(s.controlDone)
+
+	for extra := 0; extra < afterEnd; {
+		m, err := readControl(s.control)
+		if err != nil && s.ctx.Err() != nil {
+			return
+		}
+		if err != nil {
+			// A remote that still reads is to get the goodbye that cleanup sends.
+			_ = s.control.SetReadDeadline(time.Now().Add(2 * s.t.opts.timeouts.Linger))
+			s.fail(s.endCause(err))
+			s.control.drain()
+
+			return
+		}
+		if s.ctx.Err() != nil {
+			extra++
+
+			continue
+		}
+
+		g, ok := m.(*goodbye)
+		switch {
+		case !ok:
+			s.fail(violation("control message of kind %d after the handshake", m.kind()))
+		case g.answer:
+			s.onAnswer()
+		default:
+			s.onGoodbye(g)
+		}
+	}
+}
+
+// endCause chooses the reason to report when the control stream fails.
+func (s *session) endCause(err error) error {
+	s.mtx.Lock()
+	defer s.mtx.Unlock()
+
+	switch {
+	case s.byeRecvd != nil:
+		return &GoodbyeError{Code: s.byeRecvd.code, Text: s.byeRecvd.text}
+	case s.broken != nil:
+		return s.broken
+	case s.cut != nil:
+		return s.cut
+	case errors.Is(err, io.EOF):
+		return errEOF
+	default:
+		return fmt.Errorf("control stream failed: %w", err)
+	}
+}
+
+// onAnswer ends the waiting of flush.
+func (s *session) onAnswer() {
+	s.mtx.Lock()
+	unasked := !s.byeSent
+	select {
+	case <-s.answered:
+		unasked = true
+	default:
+	}
+	if !unasked {
+		close(s.answered)
+	}
+	s.mtx.Unlock()
+
+	if unasked {
+		s.fail(violation("answer without a goodbye"))
+	}
+}
+
+// onGoodbye delivers what the remote has announced, tells it, and ends the session
+// with the remote's reason.
+func (s *session) onGoodbye(g *goodbye) {
+	s.mtx.Lock()
+	if s.byeRecvd != nil {
+		s.mtx.Unlock()
+		s.fail(violation("second goodbye"))
+
+		return
+	}
+	s.byeRecvd = g
+	// A stream that failed may have set one.
+	_ = s.control.SetReadDeadline(time.Time{})
+	s.mtx.Unlock()
+
+	s.out.refuse() // the remote does not take any more
+	s.awaitDelivery(g.counts)
+	if err := s.writeControl(&goodbye{answer: true, counts: s.delivered()}); err != nil {
+		s.logger.Debug("goodbye was not answered", "err", err)
+	}
+
+	s.mtx.Lock()
+	flushing := s.flushing
+	s.mtx.Unlock()
+	if flushing {
+		return // our own FlushStop still waits for its answer
+	}
+	s.fail(&GoodbyeError{Code: g.code, Text: g.text})
+}
+
+// awaitDelivery waits until the reactors have received the announced messages, or
+// cannot any more, at most the flush timeout.
+func (s *session) awaitDelivery(counts []channelCount) {
+	timer := time.NewTimer(s.t.opts.timeouts.Flush)
+	defer timer.Stop()
+
+	for s.outstanding(counts) {
+		select {
+		case <-s.delivery:
+		case <-timer.C:
+			s.logger.Warn("messages that the remote has sent were not delivered in time")
+
+			return
+		case <-s.ctx.Done():
+			return
+		}
+	}
+}
+
+// outstanding reports whether an announced message is missing and may still come.
+func (s *session) outstanding(counts []channelCount) bool {
+	s.mtx.Lock()
+	defer s.mtx.Unlock()
+	if s.broken != nil {
+		return false
+	}
+
+	return slices.ContainsFunc(counts, func(c channelCount) bool {
+		in := s.inbound[c.channel]
+
+		return in == nil || in.delivered.Load() < c.messages
+	})
+}
+
+// delivered counts the messages that the reactors have received.
+func (s *session) delivered() []channelCount {
+	s.mtx.Lock()
+	defer s.mtx.Unlock()
+
+	var counts []channelCount
+	for ch, in := range s.inbound {
+		if n := in.delivered.Load(); n > 0 {
+			counts = append(counts, channelCount{channel: ch, messages: n})
+		}
+	}
+	slices.SortFunc(counts, func(a, b channelCount) int { return int(a.channel) - int(b.channel) })
+
+	return counts
+}
+
+// writeControl sends one message within the linger timeout.
+func (s *session) writeControl(m controlMessage) error {
+	s.controlMtx.Lock()
+	defer s.controlMtx.Unlock()
+	if err := s.control.SetWriteDeadline(time.Now().Add(s.t.opts.timeouts.Linger)); err != nil {
+		return err
+	}
+	_, err := s.control.Write(appendControl(nil, m))
+
+	return err
+}
+
+// flush hands everything that was accepted to the remote's reactors: it takes no
+// more messages, lets the writers finish, announces what was sent, and waits for
+// the answer. It gives up when the session ends or after the flush timeout.
+func (s *session) flush() {
+	s.mtx.Lock()
+	if s.ended || !s.isStarted {
+		s.mtx.Unlock()
+
+		return
+	}
+	s.flushing = true
+	s.mtx.Unlock()
+
+	timer := time.NewTimer(s.t.opts.timeouts.Flush)
+	defer timer.Stop()
+	select {
+	case <-s.out.refuse():
+	case <-s.ctx.Done():
+		return
+	case <-timer.C:
+		s.logger.Warn("not everything was sent before the stop")
+
+		return
+	}
+
+	s.mtx.Lock()
+	s.byeSent = true
+	s.mtx.Unlock()
+	if err := s.writeControl(&goodbye{counts: s.out.sent()}); err != nil {
+		s.logger.Debug("goodbye was not sent", "err", err)
+
+		return
+	}
+	s.out.closeWrite()
+
+	select {
+	case <-s.answered:
+	case <-s.ctx.Done():
+	case <-timer.C:
+		s.logger.Warn("remote did not confirm the delivery before the stop")
+	}
+}

@@ -1,0 +1,64 @@
+package lp2p
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/protocol"
+	"github.com/multiformats/go-multistream"
+)
+
+// The libp2p protocols of a session (docs/sessions.md §1).
+const (
+	SessionProtocol protocol.ID = "/tm2/session/1" // control stream
+	ChannelProtocol protocol.ID = "/tm2/channel/1" // data stream
+)
+
+// drainLimit bounds the bytes that are read from a stream only to see its end.
+const drainLimit = 4 * maxControlSize
+
+// longAgo as a deadline ends what waits on a stream.
+var longAgo = time.Unix(1, 0)
+
+// stream is a libp2p stream whose protocol may still have to be negotiated, which
+// then costs no round trip: the first write carries the proposal.
+type stream struct {
+	network.Stream
+	rw io.ReadWriter
+}
+
+// openStream opens a stream on exactly this connection; it never dials.
+func openStream(ctx context.Context, c network.Conn, proto protocol.ID) (*stream, error) {
+	s, err := c.NewStream(network.WithNoDial(ctx, "sessions do not dial"))
+	if err != nil {
+		return nil, fmt.Errorf("unable to open a stream: %w", err)
+	}
+	if err := s.SetProtocol(proto); err != nil {
+		return nil, errors.Join(fmt.Errorf("unable to open a stream: %w", err), s.Reset())
+	}
+
+	return &stream{Stream: s, rw: multistream.NewMSSelect(s, proto)}, nil
+}
+
+// inboundStream wraps a stream whose protocol the host has negotiated.
+func inboundStream(s network.Stream) *stream { return &stream{Stream: s, rw: s} }
+
+func (s *stream) Read(p []byte) (int, error)  { return s.rw.Read(p) }
+func (s *stream) Write(p []byte) (int, error) { return s.rw.Write(p) }
+
+// drain reads until the remote has ended its side, but neither past the read
+// deadline nor more than drainLimit bytes. What it reads, and how it ends, does
+// not matter any more.
+func (s *stream) drain() { _, _ = io.CopyN(io.Discard, s, drainLimit) }
+
+// isTimeout reports whether a deadline of ours caused the error.
+func isTimeout(err error) bool {
+	var ne net.Error
+
+	return errors.As(err, &ne) && ne.Timeout()
+}

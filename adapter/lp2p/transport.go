@@ -1,0 +1,288 @@
+package lp2p
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+)
+
+// maxKnownPeers bounds how many peer IDs a transport remembers by TM2 ID.
+const maxKnownPeers = 8192
+
+// Transport makes TM2 peers of libp2p sessions. It implements compat.Transport for
+// one switch. All methods may be called concurrently.
+type Transport struct {
+	logger *slog.Logger
+	opts   *options
+	key    ed25519.PrivateKey
+	id     types.ID
+	host   host.Host
+
+	handshakes *slots // inbound handshakes under way
+	headers    *slots // inbound data streams whose header has not arrived
+	buffers    *bufferPool
+	pendings   chan *Pending
+	completed  chan *Peer
+
+	ctx    context.Context // ends when Close begins
+	cancel context.CancelFunc
+	tasks  sync.WaitGroup // calls and goroutines
+	alive  sync.WaitGroup // reservations and sessions
+
+	mtx      sync.Mutex
+	closing  bool
+	closed   chan struct{} // closed when Close is done
+	nodeInfo types.NodeInfo
+	listen   types.NetAddress
+	conns    map[network.Conn]*connRef
+	sessions map[sessionKey]sessionEntry
+	inbound  map[peer.ID]int // inbound reservations and sessions
+	known    map[types.ID]peer.ID
+}
+
+var _ compat.Transport = (*Transport)(nil)
+
+// NewTransport returns a transport whose libp2p identity is the node key. It
+// can dial at once and is dialed after Listen. The ID in nodeInfo must be that of
+// the key. A nil logger discards. The caller closes the transport.
+func NewTransport(
+	nodeInfo types.NodeInfo, nodeKey types.NodeKey, logger *slog.Logger, opts ...Option,
+) (*Transport, error) {
+	o, err := newOptions(opts)
+	if err != nil {
+		return nil, err
+	}
+	if err := nodeInfo.Validate(); err != nil {
+		return nil, fmt.Errorf("unable to use the node info: %w", err)
+	}
+	if nodeInfo.ID() != nodeKey.ID() {
+		return nil, fmt.Errorf("node info has the ID %s, the node key %s", nodeInfo.ID(), nodeKey.ID())
+	}
+	if logger == nil {
+		logger = slog.New(slog.DiscardHandler)
+	}
+
+	h, err := newHost(nodeKey.PrivKey, o)
+	if err != nil {
+		return nil, err
+	}
+
+	l := o.limits
+	t := &Transport{
+		logger: logger, opts: o,
+		key: nodeKey.PrivKey, id: nodeKey.ID(), nodeInfo: nodeInfo, host: h,
+		handshakes: newSlots(l.Handshakes, l.HandshakesPerIP, l.HandshakesPerPeer),
+		// A session opens all its streams at once when its node is busy.
+		headers:  newSlots(16*l.Handshakes, 16*l.HandshakesPerIP, 16*l.HandshakesPerPeer),
+		buffers:  newBufferPool(),
+		pendings: make(chan *Pending), completed: make(chan *Peer),
+		closed: make(chan struct{}),
+		listen: types.NetAddress{ID: nodeKey.ID()},
+		conns:  make(map[network.Conn]*connRef), sessions: make(map[sessionKey]sessionEntry),
+		inbound: make(map[peer.ID]int), known: make(map[types.ID]peer.ID),
+	}
+	t.ctx, t.cancel = context.WithCancel(context.Background())
+	h.SetStreamHandler(SessionProtocol, t.handleSession)
+	h.SetStreamHandler(ChannelProtocol, t.handleData)
+	h.SetStreamHandler(NodeInfoProtocol, t.handleNodeInfo)
+
+	return t, nil
+}
+
+// Listen opens the TCP listener of the host at the address's IP and port; with
+// port 0 the system chooses one, which NetAddress then tells, and the NodeInfo too
+// if its port was 0. The ID of the address is ignored. A second call returns ErrAlreadyListening.
+func (t *Transport) Listen(addr types.NetAddress) error {
+	if err := t.enter(); err != nil {
+		return err
+	}
+	defer t.tasks.Done()
+
+	maddr, err := tcpMultiaddr(addr.IP, addr.Port)
+	if err != nil {
+		return fmt.Errorf("unable to listen on %s: %w", addr.DialString(), err)
+	}
+
+	t.mtx.Lock()
+	defer t.mtx.Unlock()
+	if t.listen.IP != nil {
+		return ErrAlreadyListening
+	}
+	if err := t.host.Network().Listen(maddr); err != nil {
+		return fmt.Errorf("unable to listen on %s: %w", addr.DialString(), err)
+	}
+	for _, a := range t.host.Network().ListenAddresses() {
+		if tcp, ok := toTCPAddr(a); ok {
+			t.listen = types.NetAddress{ID: t.id, IP: tcp.IP, Port: uint16(tcp.Port)}
+		}
+	}
+	// A node that lets the system choose its port cannot know it before.
+	if na := t.nodeInfo.NetAddress; na.Port == 0 {
+		completed := *na
+		completed.Port = t.listen.Port
+		t.nodeInfo.NetAddress = &completed
+	}
+
+	return nil
+}
+
+func (t *Transport) localNodeInfo() types.NodeInfo {
+	t.mtx.Lock()
+	defer t.mtx.Unlock()
+
+	return t.nodeInfo
+}
+
+// NetAddress returns the node's ID with the IP and port of the listener; before
+// Listen it has no IP.
+func (t *Transport) NetAddress() types.NetAddress {
+	t.mtx.Lock()
+	defer t.mtx.Unlock()
+	addr := t.listen
+	addr.IP = slices.Clone(addr.IP)
+
+	return addr
+}
+
+// Host returns the libp2p host. The transport closes it.
+func (t *Transport) Host() host.Host { return t.host }
+
+// Multiaddrs returns the addresses of the host, each with /p2p/ and its peer ID.
+func (t *Transport) Multiaddrs() []multiaddr.Multiaddr {
+	addrs, err := peer.AddrInfoToP2pAddrs(&peer.AddrInfo{ID: t.host.ID(), Addrs: t.host.Addrs()})
+	if err != nil {
+		return nil // only for a peer ID that is not one
+	}
+
+	return addrs
+}
+
+// Remove implements compat.Transport.
+func (*Transport) Remove(p compat.PeerConn) {
+	if p != nil {
+		// Closing what is closed already is no error.
+		_ = p.CloseConn()
+	}
+}
+
+// Close ends all sessions with a goodbye, closes the host, and waits for
+// everything the transport has started, running calls of Receive among it: it must
+// not be called from there. Later calls wait for the first one.
+func (t *Transport) Close() error {
+	t.mtx.Lock()
+	if t.closing {
+		t.mtx.Unlock()
+		<-t.closed
+
+		return nil
+	}
+	t.closing = true
+	var active []*session
+	for _, entry := range t.sessions {
+		if entry.session != nil {
+			active = append(active, entry.session)
+		}
+	}
+	t.mtx.Unlock()
+	defer close(t.closed)
+
+	t.host.RemoveStreamHandler(SessionProtocol)
+	t.host.RemoveStreamHandler(ChannelProtocol)
+	t.host.RemoveStreamHandler(NodeInfoProtocol)
+	t.cancel()
+	for _, s := range active {
+		s.closeConn(compat.ErrTransportClosed, compat.RejectClosing)
+	}
+	ended := make(chan struct{})
+	go func() {
+		t.alive.Wait()
+		close(ended)
+	}()
+	t.awaitGoodbyes(ended)
+
+	err := t.host.Close()
+	<-ended
+	t.tasks.Wait()
+
+	return err
+}
+
+// awaitGoodbyes gives the goodbyes time to arrive. A connection that has stalled
+// is left to the closing of the host.
+func (t *Transport) awaitGoodbyes(ended <-chan struct{}) {
+	timer := time.NewTimer(3 * t.opts.timeouts.Linger)
+	defer timer.Stop()
+	select {
+	case <-ended:
+	case <-timer.C:
+	}
+}
+
+// enter counts a call that Close has to wait for; tasks.Done ends it.
+func (t *Transport) enter() error {
+	t.mtx.Lock()
+	defer t.mtx.Unlock()
+	if t.closing {
+		return compat.ErrTransportClosed
+	}
+	t.tasks.Add(1)
+
+	return nil
+}
+
+// learn remembers the peer ID behind a TM2 ID. It follows from the key: it cannot
+// become wrong.
+func (t *Transport) learn(id types.ID, p peer.ID) {
+	t.mtx.Lock()
+	defer t.mtx.Unlock()
+	if _, ok := t.known[id]; !ok && len(t.known) >= maxKnownPeers {
+		for old := range t.known {
+			delete(t.known, old)
+
+			break
+		}
+	}
+	t.known[id] = p
+}
+
+func (t *Transport) knownPeer(id types.ID) (peer.ID, bool) {
+	t.mtx.Lock()
+	defer t.mtx.Unlock()
+	p, ok := t.known[id]
+
+	return p, ok
+}
+
+func tcpMultiaddr(ip net.IP, port uint16) (multiaddr.Multiaddr, error) {
+	if ip == nil {
+		return nil, errors.New("address has no IP")
+	}
+
+	return manet.FromNetAddr(&net.TCPAddr{IP: ip, Port: int(port)})
+}
+
+// toTCPAddr returns the TCP address of a multiaddr, and false if it has none.
+func toTCPAddr(a multiaddr.Multiaddr) (*net.TCPAddr, bool) {
+	addr, err := manet.ToNetAddr(a)
+	if err != nil {
+		return nil, false
+	}
+	tcp, ok := addr.(*net.TCPAddr)
+
+	return tcp, ok
+}
