@@ -1,0 +1,65 @@
+package bridge
+
+import (
+	"slices"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+)
+
+// discoveryChannel is answered by the bridge itself (docs/wire.md §6).
+const discoveryChannel = 0x50
+
+const (
+	// relayQueue is the least number of messages that may wait on a channel of
+	// a relay: some nodes use a queue of one, which would stall the other
+	// channels of the connection behind each message. MaxSendBufferBytes bounds
+	// what they hold together.
+	relayQueue = 128
+	// unknownPriority is the priority of a channel nobody described: in the
+	// middle of those of TM2's channels.
+	unknownPriority = 5
+)
+
+// TM2Channels returns descriptors of the channels of real TM2 nodes, with the
+// capacities of their newest version where versions differ (docs/wire.md §7).
+// 0x40 keeps the capacity of the oldest version, so that any block passes.
+func TM2Channels() []*compat.ChannelDescriptor {
+	const mib = 1 << 20
+
+	return []*compat.ChannelDescriptor{
+		{ID: 0x20, Priority: 5, SendQueueCapacity: 100, RecvBufferCapacity: 4096, RecvMessageCapacity: mib},
+		{ID: 0x21, Priority: 10, SendQueueCapacity: 100, RecvBufferCapacity: 204800, RecvMessageCapacity: mib},
+		{ID: 0x22, Priority: 5, SendQueueCapacity: 100, RecvBufferCapacity: 10000, RecvMessageCapacity: mib},
+		{ID: 0x23, Priority: 1, SendQueueCapacity: 2, RecvBufferCapacity: 1024, RecvMessageCapacity: mib},
+		{ID: 0x30, Priority: 5, SendQueueCapacity: 1, RecvBufferCapacity: 4096, RecvMessageCapacity: 21 * mib},
+		{ID: 0x40, Priority: 10, SendQueueCapacity: 1000, RecvBufferCapacity: 204800, RecvMessageCapacity: 104857605},
+		{ID: discoveryChannel, Priority: 1, SendQueueCapacity: 20, RecvBufferCapacity: 4096, RecvMessageCapacity: 5 * mib},
+	}
+}
+
+// describe returns descriptors for the channels that a node lists.
+func (c Config) describe(channels []byte) []*compat.ChannelDescriptor {
+	descs := make([]*compat.ChannelDescriptor, 0, len(channels))
+	for _, id := range channels {
+		d := compat.ChannelDescriptor{ID: id, Priority: unknownPriority}
+		known := slices.IndexFunc(c.Channels, func(d *compat.ChannelDescriptor) bool { return d.ID == id })
+		if known >= 0 {
+			d = *c.Channels[known]
+		}
+		d = d.FillDefaults()
+		d.SendQueueCapacity = max(d.SendQueueCapacity, relayQueue)
+		descs = append(descs, &d)
+	}
+
+	return descs
+}
+
+// present returns the NodeInfo under which the bridge shows a node to the other
+// side: the node's own, with the ID the bridge uses there and no address.
+func present(node types.NodeInfo, as types.ID) types.NodeInfo {
+	addr := types.NetAddress{ID: as, IP: unspecified(node.NetAddress.IP), Port: node.NetAddress.Port}
+	node.NetAddress = &addr
+
+	return node
+}

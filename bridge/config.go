@@ -1,0 +1,93 @@
+package bridge
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/mconn"
+)
+
+// DefaultMaxPairs is how many pairs a bridge keeps when Config.MaxPairs is 0.
+const DefaultMaxPairs = 128
+
+// ErrInvalidConfig is wrapped by the errors of Config.Validate.
+var ErrInvalidConfig = errors.New("invalid bridge configuration")
+
+// Config says where a bridge listens and whom it may pair.
+type Config struct {
+	// LegacyListen is where native nodes dial the bridge, Libp2pListen where
+	// libp2p nodes do. Only IP and port count; port 0 takes a free one.
+	LegacyListen types.NetAddress
+	Libp2pListen types.NetAddress
+	// LegacyPeers are native nodes to pair libp2p nodes with that dial the
+	// bridge; Libp2pPeers are libp2p nodes to pair native nodes with.
+	LegacyPeers []*types.NetAddress
+	Libp2pPeers []*types.NetAddress
+	// PrivatePeers are named in no discovery answer.
+	PrivatePeers []types.ID
+	// Channels describes the channels to relay; nil means TM2Channels. A
+	// channel that nodes have and that is not described is relayed with the
+	// defaults.
+	Channels []*compat.ChannelDescriptor
+	// MConfig configures the native connections; the zero value means
+	// mconn.DefaultMConnConfig.
+	MConfig mconn.MConnConfig
+	// MaxPairs bounds the pairs; 0 means DefaultMaxPairs.
+	MaxPairs int
+}
+
+// Validate names the first field that the bridge cannot work with. The error
+// wraps ErrInvalidConfig.
+func (c *Config) Validate() error {
+	if c.MaxPairs < 0 {
+		return fmt.Errorf("%w: MaxPairs %d is negative", ErrInvalidConfig, c.MaxPairs)
+	}
+	for _, d := range c.Channels {
+		if d == nil {
+			return fmt.Errorf("%w: Channels has a nil entry", ErrInvalidConfig)
+		}
+		if err := d.Validate(); err != nil {
+			return fmt.Errorf("%w: Channels: %w", ErrInvalidConfig, err)
+		}
+	}
+	if err := validatePeers("LegacyPeers", c.LegacyPeers); err != nil {
+		return err
+	}
+	if err := validatePeers("Libp2pPeers", c.Libp2pPeers); err != nil {
+		return err
+	}
+	if err := c.MConfig.Validate(); err != nil {
+		return fmt.Errorf("%w: MConfig: %w", ErrInvalidConfig, err)
+	}
+
+	return nil
+}
+
+func validatePeers(field string, peers []*types.NetAddress) error {
+	for _, addr := range peers {
+		if addr == nil {
+			return fmt.Errorf("%w: %s has a nil entry", ErrInvalidConfig, field)
+		}
+		if err := addr.Validate(); err != nil {
+			return fmt.Errorf("%w: %s: %s: %w", ErrInvalidConfig, field, addr, err)
+		}
+	}
+
+	return nil
+}
+
+func (c Config) withDefaults() Config {
+	if c.Channels == nil {
+		c.Channels = TM2Channels()
+	}
+	if c.MConfig == (mconn.MConnConfig{}) {
+		c.MConfig = mconn.DefaultMConnConfig()
+	}
+	if c.MaxPairs == 0 {
+		c.MaxPairs = DefaultMaxPairs
+	}
+
+	return c
+}

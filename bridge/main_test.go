@@ -1,0 +1,162 @@
+package bridge
+
+import (
+	"log/slog"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/tm2-libp2p/tm2-libp2p/adapter"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/native"
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/mconn"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// testTimeout only ends a test that has already failed.
+const testTimeout = 30 * time.Second
+
+const (
+	chVotes byte = 0x22
+	chTxs   byte = 0x30
+)
+
+type message struct {
+	from types.ID
+	ch   byte
+	data string
+}
+
+// node is a switch with one reactor that passes on what it sees.
+type node struct {
+	compat.BaseReactor
+
+	sw       *adapter.MultiplexSwitch
+	address  types.NetAddress
+	channels []byte
+	added    chan compat.PeerConn
+	removed  chan types.ID
+	messages chan message
+}
+
+// transport is what both stacks offer a node.
+type transport interface {
+	compat.Transport
+	Listen(addr types.NetAddress) error
+	Close() error
+}
+
+func loopback() types.NetAddress { return types.NetAddress{IP: net.IPv4(127, 0, 0, 1)} }
+
+func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
+func newNode(t *testing.T, stack string, channels ...byte) *node {
+	t.Helper()
+	if channels == nil {
+		channels = []byte{chVotes, chTxs}
+	}
+	n := &node{
+		channels: channels,
+		added:    make(chan compat.PeerConn, 16),
+		removed:  make(chan types.ID, 16),
+		messages: make(chan message, 4096),
+	}
+	n.BaseReactor = *compat.NewBaseReactor("test", n)
+
+	key := types.GenerateNodeKey()
+	addr := loopback()
+	addr.ID = key.ID()
+	info := types.NodeInfo{
+		VersionSet: types.VersionSet{{Name: "p2p", Version: "v1.0.0"}},
+		NetAddress: &addr, Network: "bridged", Version: "v1.0.0", Channels: channels, Moniker: stack,
+	}
+	tr := newTransport(t, stack, info, *key)
+	require.NoError(t, tr.Listen(loopback()))
+	n.address = tr.NetAddress()
+	n.sw = adapter.NewMultiplexSwitch(tr, adapter.WithReactor("test", n))
+	require.NoError(t, n.sw.Start())
+
+	var once sync.Once
+	stop := func() { once.Do(func() { n.stop(t, tr) }) }
+	t.Cleanup(stop)
+
+	return n
+}
+
+func (n *node) stop(t *testing.T, tr transport) {
+	if n.sw.IsRunning() {
+		require.NoError(t, n.sw.Stop())
+	}
+	require.NoError(t, tr.Close())
+}
+
+func newTransport(t *testing.T, stack string, info types.NodeInfo, key types.NodeKey) transport {
+	t.Helper()
+	if stack == InitiatorLegacy {
+		return native.NewMultiplexTransport(info, key, mconn.DefaultMConnConfig(), quiet())
+	}
+	tr, err := lp2p.NewTransport(info, key, quiet())
+	require.NoError(t, err)
+
+	return tr
+}
+
+func (n *node) GetChannels() []*compat.ChannelDescriptor {
+	var descs []*compat.ChannelDescriptor
+	for _, id := range n.channels {
+		descs = append(descs, &compat.ChannelDescriptor{ID: id, Priority: 5, SendQueueCapacity: 100})
+	}
+
+	return descs
+}
+
+func (n *node) AddPeer(p compat.PeerConn)           { n.added <- p }
+func (n *node) RemovePeer(p compat.PeerConn, _ any) { n.removed <- p.ID() }
+
+func (n *node) Receive(ch byte, p compat.PeerConn, msg []byte) {
+	n.messages <- message{p.ID(), ch, string(msg)}
+}
+
+func newBridge(t *testing.T, config Config) *Bridge {
+	t.Helper()
+	config.LegacyListen, config.Libp2pListen = loopback(), loopback()
+	b, err := New(*types.GenerateNodeKey(), config, quiet())
+	require.NoError(t, err)
+	require.NoError(t, b.Start())
+	t.Cleanup(func() {
+		if b.IsRunning() {
+			require.NoError(t, b.Stop())
+		}
+	})
+
+	return b
+}
+
+func addresses(nodes ...*node) []*types.NetAddress {
+	var addrs []*types.NetAddress
+	for _, n := range nodes {
+		addrs = append(addrs, &n.address)
+	}
+
+	return addrs
+}
+
+func (n *node) dial(addr types.NetAddress) { n.sw.DialPeers(&addr) }
+
+func next[T any](t *testing.T, ch <-chan T) T {
+	t.Helper()
+	select {
+	case v := <-ch:
+		return v
+	case <-time.After(testTimeout):
+		require.FailNow(t, "nothing came")
+		panic("unreachable")
+	}
+}

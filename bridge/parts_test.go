@@ -1,0 +1,80 @@
+package bridge
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/mconn"
+)
+
+func TestDerivedIdentityIsStableAndDistinct(t *testing.T) {
+	bridge, node := types.GenerateNodeKey(), types.GenerateNodeKey().ID()
+	first, err := deriveIdentity(bridge.PrivKey, node)
+	require.NoError(t, err)
+	again, err := deriveIdentity(bridge.PrivKey, node)
+	require.NoError(t, err)
+	require.Equal(t, first, again)
+
+	otherNode, err := deriveIdentity(bridge.PrivKey, types.GenerateNodeKey().ID())
+	require.NoError(t, err)
+	require.NotEqual(t, first, otherNode)
+	otherBridge, err := deriveIdentity(types.GenerateNodeKey().PrivKey, node)
+	require.NoError(t, err)
+	require.NotEqual(t, first, otherBridge)
+	require.NotEqual(t, bridge.ID(), keyID(first))
+}
+
+func TestTargetsAreReachableFirstThenLeastLoaded(t *testing.T) {
+	a, b := &types.NetAddress{Port: 1}, &types.NetAddress{Port: 2}
+	ts := newTargets([]*types.NetAddress{a, b})
+
+	first := ts.pick(nil)
+	require.Same(t, a, first.addr)
+	second := ts.pick(nil)
+	require.Same(t, b, second.addr, "the first has a pair already")
+	require.Nil(t, ts.pick([]*target{first, second}))
+
+	ts.release(first, true)
+	third := ts.pick(nil)
+	require.Same(t, b, third.addr, "the first is not reachable")
+	require.Same(t, a, ts.pick([]*target{third}).addr, "but tried when nothing else is left")
+}
+
+func TestConfigNamesTheField(t *testing.T) {
+	valid := types.NetAddress{ID: types.GenerateNodeKey().ID(), IP: loopback().IP, Port: 1}
+	for field, config := range map[string]Config{
+		"MaxPairs":    {MaxPairs: -1},
+		"Channels":    {Channels: []*compat.ChannelDescriptor{{ID: 1}}},
+		"LegacyPeers": {LegacyPeers: []*types.NetAddress{nil}},
+		"Libp2pPeers": {Libp2pPeers: []*types.NetAddress{&valid, {}}},
+		"MConfig":     {MConfig: mconn.MConnConfig{SendRate: -1}},
+	} {
+		_, err := New(*types.GenerateNodeKey(), config, nil)
+		require.ErrorIs(t, err, ErrInvalidConfig, field)
+		require.ErrorContains(t, err, field)
+	}
+}
+
+func TestChannelsAreDescribed(t *testing.T) {
+	descs := Config{}.withDefaults().describe([]byte{0x30, 0x99})
+	require.Equal(t, []*compat.ChannelDescriptor{
+		{ID: 0x30, Priority: 5, SendQueueCapacity: relayQueue, RecvBufferCapacity: 4096, RecvMessageCapacity: 22020096},
+		{
+			ID: 0x99, Priority: unknownPriority, SendQueueCapacity: relayQueue,
+			RecvBufferCapacity: compat.DefaultRecvBufferCapacity, RecvMessageCapacity: compat.DefaultRecvMessageCapacity,
+		},
+	}, descs)
+}
+
+func TestPresentedNodeInfoHidesTheAddress(t *testing.T) {
+	addr := types.NetAddress{ID: types.GenerateNodeKey().ID(), IP: loopback().IP, Port: 26656}
+	as := types.GenerateNodeKey().ID()
+	shown := present(types.NodeInfo{NetAddress: &addr, Network: "n", Moniker: "m", Channels: []byte{1}}, as)
+	require.Equal(t, as, shown.ID())
+	require.True(t, shown.NetAddress.IP.IsUnspecified())
+	require.Equal(t, "m", shown.Moniker)
+	require.False(t, addr.IP.IsUnspecified(), "the node's own NodeInfo is untouched")
+}

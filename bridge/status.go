@@ -1,0 +1,66 @@
+package bridge
+
+import (
+	"cmp"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+)
+
+// Traffic counts relayed messages and their payload bytes.
+type Traffic struct {
+	Messages uint64
+	Bytes    uint64
+}
+
+// The sides that can have opened a pair.
+const (
+	InitiatorLegacy = "legacy"
+	InitiatorLibp2p = "libp2p"
+)
+
+// PairStatus is one coupled pair.
+type PairStatus struct {
+	LegacyID  types.ID // the native node
+	Libp2pID  types.ID // the libp2p node
+	Initiator string   // InitiatorLegacy or InitiatorLibp2p
+	Since     time.Time
+	ToLibp2p  Traffic
+	ToLegacy  Traffic
+}
+
+// Status is a snapshot of a bridge; the caller owns it.
+type Status struct {
+	// Pairs are the pairs that are up, oldest first.
+	Pairs []PairStatus
+	// ToLibp2p and ToLegacy count over all pairs since the bridge started.
+	ToLibp2p Traffic
+	ToLegacy Traffic
+}
+
+// meter counts one direction.
+type meter struct{ messages, bytes atomic.Uint64 }
+
+func (m *meter) add(size int) {
+	m.messages.Add(1)
+	m.bytes.Add(uint64(size))
+}
+
+func (m *meter) traffic() Traffic {
+	return Traffic{Messages: m.messages.Load(), Bytes: m.bytes.Load()}
+}
+
+// Status returns the pairs and the traffic so far. It may be called at any time.
+func (b *Bridge) Status() Status {
+	s := Status{ToLibp2p: b.toLibp2p.traffic(), ToLegacy: b.toLegacy.traffic()}
+	for _, p := range b.livePairs() {
+		s.Pairs = append(s.Pairs, p.status())
+	}
+	slices.SortFunc(s.Pairs, func(a, b PairStatus) int {
+		return cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.LegacyID, b.LegacyID))
+	})
+
+	return s
+}
