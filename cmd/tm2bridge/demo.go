@@ -1,0 +1,89 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tm2-libp2p/tm2-libp2p/internal/demo"
+)
+
+func newDemo() *cobra.Command {
+	var opts demo.Options
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "demo",
+		Short: "Run native and libp2p nodes with a bridge between them and count every message",
+		Long: `Run a network in one process, over real loopback sockets: native nodes, as many
+libp2p nodes, and one bridge between the groups. The nodes gossip as fast as they
+can, and every message is accounted for: on each link by number, and from end to
+end. The exit status is 1 if anything was lost, duplicated or reordered, or if
+nothing crossed the bridge. An interrupt ends the run early.
+
+On a terminal a table is redrawn in place, otherwise each second is one line.`,
+		Args: exactArgs(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			logger, err := newLogger(cmd)
+			if err != nil {
+				return err
+			}
+			if opts.Nodes < 1 || opts.Nodes > demo.MaxNodes {
+				return &usageError{cmd, fmt.Errorf("--nodes %d: it must be between 1 and %d", opts.Nodes, demo.MaxNodes)}
+			}
+			if opts.Duration <= 0 {
+				return &usageError{cmd, fmt.Errorf("--duration %s: it must be positive", opts.Duration)}
+			}
+			view := newView(cmd.OutOrStdout(), asJSON)
+			opts.Logger, opts.Progress = logger, view.Progress
+			summary, err := demo.Run(cmd.Context(), opts)
+			if summary != nil {
+				if viewErr := view.Done(summary); viewErr != nil {
+					return fmt.Errorf("unable to write the summary: %w", viewErr)
+				}
+			}
+			if err != nil {
+				return fmt.Errorf("demo: %w", err)
+			}
+
+			return summary.Err()
+		},
+	}
+	cmd.Flags().DurationVar(&opts.Duration, "duration", 10*time.Second, "how long messages are sent")
+	cmd.Flags().IntVar(&opts.Nodes, "nodes", 3, fmt.Sprintf("nodes on each side of the bridge, up to %d", demo.MaxNodes))
+	cmd.Flags().Uint64Var(&opts.Seed, "seed", 1, "seed of the messages' sizes, channels and contents")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "write one JSON object a second, and the summary as the last line")
+	addLogLevel(cmd, slog.LevelWarn)
+
+	return cmd
+}
+
+func newView(out io.Writer, asJSON bool) demo.View {
+	switch {
+	case asJSON:
+		return demo.NewJSONView(out)
+	case isTerminal(out):
+		return demo.NewTableView(out)
+	default:
+		return demo.NewLineView(out)
+	}
+}
+
+// isTerminal reports whether the codes of an ANSI terminal make sense: out is a
+// character device, but not the null device, and TERM does not say otherwise.
+func isTerminal(out io.Writer) bool {
+	f, ok := out.(*os.File)
+	if !ok || os.Getenv("TERM") == "dumb" || os.Getenv("TERM") == "" {
+		return false
+	}
+	stat, err := f.Stat()
+	if err != nil || stat.Mode()&os.ModeCharDevice == 0 {
+		return false
+	}
+	null, err := os.Stat(os.DevNull)
+
+	return err != nil || !os.SameFile(stat, null)
+}

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"crypto/ed25519"
+	"encoding/hex"
+	"encoding/json"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/libp2p/go-libp2p/core/crypto"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/stretchr/testify/require"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/config"
+)
+
+type keyVector struct {
+	NodeID    types.ID          `json:"node_id"`
+	PublicKey string            `json:"public_key"`
+	KeyFiles  map[string]string `json:"node_key_json"` // by dialect
+}
+
+func keyVectors(t *testing.T) (vectors []keyVector) {
+	data, err := os.ReadFile(filepath.Join("testdata", "node_keys.json"))
+	require.NoError(t, err)
+	require.NoError(t, json.Unmarshal(data, &vectors))
+	require.NotEmpty(t, vectors)
+
+	return vectors
+}
+
+func (v keyVector) peerID(t *testing.T) string {
+	raw, err := hex.DecodeString(v.PublicKey)
+	require.NoError(t, err)
+	key, err := crypto.UnmarshalEd25519PublicKey(ed25519.PublicKey(raw))
+	require.NoError(t, err)
+	id, err := peer.IDFromPublicKey(key)
+	require.NoError(t, err)
+
+	return id.String()
+}
+
+func TestIDOfVectors(t *testing.T) {
+	for _, v := range keyVectors(t) {
+		for dialect, file := range v.KeyFiles {
+			t.Run(dialect+" "+v.NodeID.String(), func(t *testing.T) {
+				path := filepath.Join(t.TempDir(), "key.json")
+				require.NoError(t, os.WriteFile(path, []byte(file), 0o600))
+				status, stdout, stderr := call(t, "id", "--key", path)
+				require.Zero(t, status, stderr)
+				require.Contains(t, stdout, "TM2 ID     "+v.NodeID.String()+"\n")
+				require.Contains(t, stdout, "peer ID    "+v.peerID(t)+"\n")
+				require.Contains(t, stdout, "/tcp/36656/p2p/"+v.peerID(t)+"\n")
+			})
+		}
+	}
+}
+
+func TestIDOfHome(t *testing.T) {
+	v := keyVectors(t)[0]
+	home := t.TempDir()
+	require.NoError(t, os.WriteFile(config.NodeKeyPath(home), []byte(v.KeyFiles["C"]), 0o600))
+	require.NoError(t, os.WriteFile(config.Path(home), []byte("[bridge]\nlibp2p_laddr = \"tcp://[2001:db8::7]:99\""), 0o600))
+
+	status, stdout, stderr := call(t, "id", "--home", home)
+	require.Zero(t, status, stderr)
+	require.Equal(t, "TM2 ID     "+v.NodeID.String()+
+		"\npeer ID    "+v.peerID(t)+
+		"\nmultiaddr  /ip6/2001:db8::7/tcp/99/p2p/"+v.peerID(t)+"\n", stdout)
+}
+
+func TestInitThenID(t *testing.T) {
+	home := filepath.Join(t.TempDir(), "home")
+	status, stdout, stderr := call(t, "init", "--home", home)
+	require.Zero(t, status, stderr)
+	require.Contains(t, stdout, config.Path(home))
+	key, err := types.LoadNodeKey(config.NodeKeyPath(home))
+	require.NoError(t, err)
+	require.Contains(t, stdout, key.ID().String())
+
+	status, stdout, stderr = call(t, "id", "--home", home)
+	require.Zero(t, status, stderr)
+	require.Contains(t, stdout, "TM2 ID     "+key.ID().String()+"\n")
+
+	status, _, stderr = call(t, "init", "--home", home)
+	require.Equal(t, 1, status)
+	require.Contains(t, stderr, config.Path(home))
+	again, err := types.LoadNodeKey(config.NodeKeyPath(home))
+	require.NoError(t, err)
+	require.Equal(t, key.ID(), again.ID())
+}
+
+func TestReachable(t *testing.T) {
+	fixed := types.NetAddress{IP: net.IPv4(192, 0, 2, 1), Port: 5}
+	require.Equal(t, []types.NetAddress{fixed}, reachable(fixed))
+
+	for _, addr := range reachable(types.NetAddress{IP: net.IPv4zero, Port: 5}) {
+		require.NotNil(t, addr.IP.To4())
+		require.False(t, addr.IP.IsLinkLocalUnicast())
+		require.True(t, strings.HasSuffix(addr.DialString(), ":5"))
+	}
+}

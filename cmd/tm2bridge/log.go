@@ -1,0 +1,27 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+
+	"github.com/spf13/cobra"
+)
+
+// addLogLevel adds the flag that newLogger reads.
+func addLogLevel(cmd *cobra.Command, def slog.Level) {
+	cmd.Flags().String("log-level", def.String(), "least level that is logged: DEBUG, INFO, WARN or ERROR")
+}
+
+// newLogger logs text to the standard error.
+func newLogger(cmd *cobra.Command) (*slog.Logger, error) {
+	text, err := cmd.Flags().GetString("log-level")
+	if err != nil {
+		return nil, err
+	}
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(text)); err != nil {
+		return nil, &usageError{cmd, fmt.Errorf("--log-level %q: it must be DEBUG, INFO, WARN or ERROR", text)}
+	}
+
+	return slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: level})), nil
+}

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/tm2-libp2p/tm2-libp2p/internal/config"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// call executes a command line to its end.
+func call(t *testing.T, args ...string) (status int, stdout, stderr string) {
+	var out, errOut bytes.Buffer
+	status = execute(t.Context(), args, &out, &errOut)
+
+	return status, out.String(), errOut.String()
+}
+
+func TestUsageErrors(t *testing.T) {
+	for _, tc := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"no-such-command"}, `there is no command "no-such-command"`},
+		{[]string{"version", "extra"}, `unexpected argument "extra"`},
+		{[]string{"version", "--no-such-flag"}, "--no-such-flag"},
+		{[]string{"demo", "--nodes", "0"}, "--nodes 0"},
+		{[]string{"demo", "--nodes", "many"}, `"many"`},
+		{[]string{"demo", "--duration", "-1s"}, "--duration -1s"},
+		{[]string{"demo", "--log-level", "loud"}, `--log-level "loud"`},
+		{[]string{"start", "--log-level", "loud"}, `--log-level "loud"`},
+		{[]string{"init"}, "--home is missing"},
+		{[]string{"id"}, "--home or --key"},
+		{[]string{"id", "--home", "a", "--key", "b"}, "--home or --key"},
+		{[]string{"probe"}, "ADDRESS is missing"},
+		{[]string{"probe", "a:1", "b:1"}, `"b:1"`},
+		{[]string{"probe", "--timeout", "0s", "a:1"}, "--timeout 0s"},
+	} {
+		t.Run(strings.Join(tc.args, " "), func(t *testing.T) {
+			status, stdout, stderr := call(t, tc.args...)
+			require.Equal(t, 1, status)
+			require.Empty(t, stdout)
+			require.Contains(t, stderr, tc.want)
+			require.Contains(t, stderr, "Usage:")
+		})
+	}
+}
+
+// An error of the work, not of the command line, names what failed and shows no
+// usage.
+func TestOtherErrors(t *testing.T) {
+	dir := t.TempDir()
+	missing := filepath.Join(dir, "missing")
+	bad := filepath.Join(dir, "bad")
+	require.NoError(t, os.Mkdir(bad, 0o700))
+	require.NoError(t, os.WriteFile(config.Path(bad), []byte("[bridge]\nmax_pairs = -1"), 0o600))
+	keyless := filepath.Join(dir, "keyless")
+	require.NoError(t, os.Mkdir(keyless, 0o700))
+	require.NoError(t, os.WriteFile(config.Path(keyless), nil, 0o600))
+
+	for _, tc := range []struct {
+		args []string
+		want []string
+	}{
+		{[]string{"start", "--home", missing}, []string{config.Path(missing), "tm2bridge init --home"}},
+		{[]string{"start", "--home", bad}, []string{config.Path(bad), "[bridge].max_pairs = -1"}},
+		{[]string{"start", "--home", keyless}, []string{config.NodeKeyPath(keyless)}},
+		{[]string{"id", "--home", missing}, []string{config.Path(missing)}},
+		{[]string{"id", "--key", missing}, []string{missing}},
+		{[]string{"id", "--key", config.Path(bad)}, []string{config.Path(bad)}},
+		{[]string{"init", "--home", bad}, []string{config.Path(bad), "exists already"}},
+		{[]string{"probe", "nowhere"}, []string{`address "nowhere"`}},
+	} {
+		t.Run(strings.Join(tc.args, " "), func(t *testing.T) {
+			status, stdout, stderr := call(t, tc.args...)
+			require.Equal(t, 1, status)
+			require.Empty(t, stdout)
+			require.NotContains(t, stderr, "Usage:")
+			require.Regexp(t, `tm2bridge: \S`, stderr)
+			for _, want := range tc.want {
+				require.Contains(t, stderr, want)
+			}
+		})
+	}
+}
+
+func TestVersion(t *testing.T) {
+	status, stdout, stderr := call(t, "version")
+	require.Zero(t, status)
+	require.Empty(t, stderr)
+	require.Regexp(t, `^tm2bridge \S.* go1\.\S+ \w+/\w+\n$`, stdout)
+}
+
+func TestHelp(t *testing.T) {
+	status, stdout, stderr := call(t)
+	require.Zero(t, status)
+	require.Empty(t, stderr)
+	for _, name := range []string{"demo", "init", "start", "probe", "id", "version"} {
+		require.Contains(t, stdout, "\n  "+name+" ")
+	}
+}
+
+func TestProbeOfAClosedPort(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	at := listener.Addr().String()
+	require.NoError(t, listener.Close())
+
+	status, stdout, stderr := call(t, "probe", at)
+	require.Equal(t, 1, status)
+	require.Empty(t, stdout)
+	require.Contains(t, stderr, at)
+	require.Contains(t, stderr, "refused")
+}
+
+func TestCancelledCommandEnds(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var out, errOut bytes.Buffer
+	require.Equal(t, 1, execute(ctx, []string{"demo", "--nodes", "1"}, &out, &errOut))
+	require.Contains(t, errOut.String(), "canceled")
+}

@@ -1,0 +1,171 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/tm2-libp2p/tm2-libp2p/bridge"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/config"
+)
+
+func newStart() *cobra.Command {
+	var home string
+	cmd := &cobra.Command{
+		Use:   "start [--home DIR]",
+		Short: "Run the bridge",
+		Long: `Run the bridge of a home directory, as init makes it, until an interrupt.
+
+Without --home the bridge runs from a temporary home, which is removed at the end:
+with a new key, without peers, on the loopback interface, at the default ports or
+at free ones where those are taken.`,
+		Args: exactArgs(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			logger, err := newLogger(cmd)
+			if err != nil {
+				return err
+			}
+			run := runBridge
+			if home == "" {
+				run = runTemporary
+			}
+			if err := run(cmd.Context(), home, cmd.OutOrStdout(), logger); err != nil {
+				return fmt.Errorf("start: %w", err)
+			}
+
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&home, "home", "", "home directory (default: a temporary one)")
+	addLogLevel(cmd, slog.LevelInfo)
+
+	return cmd
+}
+
+// runTemporary runs a bridge from a temporary home and removes that.
+func runTemporary(ctx context.Context, _ string, out io.Writer, logger *slog.Logger) (err error) {
+	home, err := makeTemporaryHome()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(home)) }()
+	if _, err := fmt.Fprintf(out, "temporary home     %s, removed at the end\n", home); err != nil {
+		return err
+	}
+
+	return runBridge(ctx, home, out, logger)
+}
+
+// makeTemporaryHome initialises a home that can start anywhere.
+func makeTemporaryHome() (home string, err error) {
+	if home, err = os.MkdirTemp("", "tm2bridge-"); err != nil {
+		return "", fmt.Errorf("unable to make a temporary home: %w", err)
+	}
+	cfg := config.Default()
+	cfg.P2P.ListenAddress = onLoopback(config.DefaultLegacyAddress)
+	cfg.Bridge.Libp2pListenAddress = onLoopback(config.DefaultLibp2pAddress)
+	if _, err := config.Init(home, cfg); err != nil {
+		return "", errors.Join(err, os.RemoveAll(home))
+	}
+
+	return home, nil
+}
+
+// onLoopback moves a default listen address to the loopback interface, and to
+// any free port if its own is taken.
+func onLoopback(address string) string {
+	address = strings.Replace(address, "0.0.0.0", "127.0.0.1", 1)
+	listener, err := net.Listen("tcp", strings.TrimPrefix(address, "tcp://"))
+	if err != nil {
+		return "tcp://127.0.0.1:0"
+	}
+	if err := listener.Close(); err != nil {
+		return "tcp://127.0.0.1:0"
+	}
+
+	return address
+}
+
+// runBridge runs the bridge of a home until the context ends.
+func runBridge(ctx context.Context, home string, out io.Writer, logger *slog.Logger) error {
+	b, err := loadBridge(home, logger)
+	if err != nil {
+		return err
+	}
+	if err := b.Start(); err != nil {
+		return err
+	}
+	err = printBridge(out, b)
+	if err == nil {
+		<-ctx.Done()
+		logger.Info("stopping", "reason", context.Cause(ctx))
+	}
+
+	return errors.Join(err, b.Stop())
+}
+
+// loadBridge reads a home and makes its bridge, which does not listen yet.
+func loadBridge(home string, logger *slog.Logger) (*bridge.Bridge, error) {
+	cfg, warnings, err := config.Load(config.Path(home))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w (make a home with: tm2bridge init --home %s)", err, home)
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, warning := range warnings {
+		logger.Warn("configuration", "file", config.Path(home), "warning", warning)
+	}
+	key, err := types.LoadNodeKey(config.NodeKeyPath(home))
+	if err != nil {
+		return nil, err
+	}
+	addrs, err := cfg.Addresses(key.ID())
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", config.Path(home), err)
+	}
+	if len(addrs.Libp2pPeers) == 0 {
+		logger.Warn("[bridge].libp2p_peers is empty: legacy peers that dial the bridge will be refused")
+	}
+	if len(addrs.LegacyPeers) == 0 {
+		logger.Info("[p2p].persistent_peers is empty: libp2p peers that dial the bridge will be refused")
+	}
+
+	return bridge.New(*key, bridge.Config{
+		LegacyListen: addrs.LegacyListen,
+		Libp2pListen: addrs.Libp2pListen,
+		LegacyPeers:  addrs.LegacyPeers,
+		Libp2pPeers:  addrs.Libp2pPeers,
+		PrivatePeers: addrs.PrivatePeers,
+		MConfig:      cfg.MConnConfig(),
+		MaxPairs:     cfg.Bridge.MaxPairs,
+	}, logger)
+}
+
+// printBridge tells what nodes of both kinds put into their configuration.
+func printBridge(out io.Writer, b *bridge.Bridge) error {
+	var text strings.Builder
+	for _, side := range []struct {
+		name string
+		addr types.NetAddress
+	}{{"legacy nodes dial", b.LegacyAddress()}, {"libp2p nodes dial", b.Libp2pAddress()}} {
+		for _, at := range reachable(side.addr) {
+			fmt.Fprintf(&text, "%s  %s\n", side.name, at.String())
+		}
+	}
+	for _, m := range b.Multiaddrs() {
+		fmt.Fprintf(&text, "multiaddr          %s\n", m)
+	}
+	_, err := io.WriteString(out, text.String())
+
+	return err
+}

@@ -1,0 +1,131 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/config"
+)
+
+// running is a command that runs until it is stopped.
+type running struct {
+	stdout *bufio.Reader
+	stderr bytes.Buffer // read it after wait
+	status chan int
+}
+
+func begin(run func(stdout, stderr io.Writer) int) *running {
+	r, w := io.Pipe()
+	c := &running{stdout: bufio.NewReader(r), status: make(chan int, 1)}
+	go func() {
+		c.status <- run(w, &c.stderr)
+		_ = w.Close() // a pipe closes without an error
+	}()
+
+	return c
+}
+
+// line returns the next line of the standard output that begins with the prefix,
+// without it.
+func (c *running) line(t *testing.T, prefix string) string {
+	for {
+		line, err := c.stdout.ReadString('\n')
+		require.NoError(t, err, prefix)
+		if rest, found := strings.CutPrefix(line, prefix); found {
+			return strings.TrimSpace(rest)
+		}
+	}
+}
+
+// wait reads the rest of the standard output and returns the exit status.
+func (c *running) wait(t *testing.T) int {
+	_, err := io.Copy(io.Discard, c.stdout)
+	require.NoError(t, err)
+
+	return <-c.status
+}
+
+func TestStartFromHome(t *testing.T) {
+	home := t.TempDir()
+	cfg := config.Default()
+	cfg.P2P.ListenAddress, cfg.Bridge.Libp2pListenAddress = "127.0.0.1:0", "127.0.0.1:0"
+	key, err := config.Init(home, cfg)
+	require.NoError(t, err)
+
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	c := begin(func(stdout, stderr io.Writer) int {
+		return execute(ctx, []string{"start", "--home", home}, stdout, stderr)
+	})
+	var addrs []*types.NetAddress
+	for _, name := range []string{"legacy nodes dial", "libp2p nodes dial"} {
+		addr, err := types.ParseNetAddress(c.line(t, name))
+		require.NoError(t, err)
+		require.Equal(t, key.ID(), addr.ID)
+		addrs = append(addrs, addr)
+	}
+	require.Contains(t, c.line(t, "multiaddr"), "/ip4/127.0.0.1/tcp/")
+
+	for i, stack := range []string{"native", "libp2p"} {
+		status, stdout, stderr := call(t, "probe", addrs[i].String())
+		require.Zero(t, status, stderr)
+		require.Regexp(t, `stack +`+stack+`\n`, stdout)
+		require.Contains(t, stdout, key.ID().String())
+
+		status, _, stderr = call(t, "probe", types.GenerateNodeKey().ID().String()+"@"+addrs[i].DialString())
+		require.Equal(t, 1, status)
+		require.Contains(t, stderr, key.ID().String())
+	}
+
+	cancel()
+	require.Zero(t, c.wait(t), c.stderr.String())
+	require.Contains(t, c.stderr.String(), "libp2p_peers is empty")
+}
+
+// TestStartWithoutAnything occupies the default ports where they are free, so
+// that free ones have to be found, and ends the command by a signal.
+func TestStartWithoutAnything(t *testing.T) {
+	for _, at := range []string{config.DefaultLegacyAddress, config.DefaultLibp2pAddress} {
+		if l, err := net.Listen("tcp", strings.Replace(strings.TrimPrefix(at, "tcp://"), "0.0.0.0", "127.0.0.1", 1)); err == nil {
+			t.Cleanup(func() { require.NoError(t, l.Close()) })
+		}
+	}
+	t.Setenv("TMPDIR", t.TempDir())
+
+	c := begin(func(stdout, stderr io.Writer) int { return run([]string{"start"}, stdout, stderr) })
+	home, _, _ := strings.Cut(c.line(t, "temporary home"), ",")
+	require.FileExists(t, config.Path(home))
+	require.Contains(t, c.line(t, "legacy nodes dial"), "@127.0.0.1:")
+	require.Contains(t, c.line(t, "libp2p nodes dial"), "@127.0.0.1:")
+	c.line(t, "multiaddr")
+
+	require.NoError(t, syscall.Kill(os.Getpid(), syscall.SIGTERM))
+	require.Zero(t, c.wait(t), c.stderr.String())
+	require.NoDirExists(t, home)
+}
+
+func TestStartOnATakenPort(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer taken.Close()
+	home := t.TempDir()
+	cfg := config.Default()
+	cfg.P2P.ListenAddress, cfg.Bridge.Libp2pListenAddress = "127.0.0.1:0", taken.Addr().String()
+	_, err = config.Init(home, cfg)
+	require.NoError(t, err)
+
+	status, _, stderr := call(t, "start", "--home", home)
+	require.Equal(t, 1, status)
+	require.Contains(t, stderr, taken.Addr().String())
+	require.NotContains(t, stderr, "Usage:")
+}

@@ -1,0 +1,78 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+)
+
+// Names of the files in a home directory.
+const (
+	FileName        = "config.toml"
+	NodeKeyFileName = "node_key.json"
+)
+
+// ErrExists is wrapped by Init's error when it would overwrite a file.
+var ErrExists = errors.New("file exists already")
+
+// Path returns the path of config.toml in the home directory.
+func Path(home string) string { return filepath.Join(home, FileName) }
+
+// NodeKeyPath returns the path of node_key.json in the home directory.
+func NodeKeyPath(home string) string { return filepath.Join(home, NodeKeyFileName) }
+
+// Init makes the home directory, if it is missing, and writes config.toml and a
+// new node_key.json into it. It overwrites nothing: when one of the files is
+// there, it writes neither and returns an error that wraps ErrExists.
+func Init(home string, cfg *Config) (key *types.NodeKey, err error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	data, err := cfg.Marshal()
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(home, 0o700); err != nil {
+		return nil, fmt.Errorf("unable to make the home directory: %w", err)
+	}
+	for _, path := range []string{Path(home), NodeKeyPath(home)} {
+		_, err := os.Lstat(path)
+		if err == nil {
+			return nil, fmt.Errorf("%s: %w", path, ErrExists)
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("unable to look for %s: %w", path, err)
+		}
+	}
+
+	if err := writeNew(Path(home), data, 0o644); err != nil {
+		return nil, err
+	}
+	key, err = types.LoadOrMakeNodeKey(NodeKeyPath(home))
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("unable to write %s: %w", NodeKeyPath(home), err), os.Remove(Path(home)))
+	}
+
+	return key, nil
+}
+
+// writeNew writes a file that must not exist, or leaves nothing behind.
+func writeNew(path string, data []byte, perm os.FileMode) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm)
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("%s: %w", path, ErrExists)
+	}
+	if err != nil {
+		return fmt.Errorf("unable to write: %w", err)
+	}
+	_, err = f.Write(data)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return errors.Join(fmt.Errorf("unable to write: %w", err), os.Remove(path))
+	}
+
+	return nil
+}

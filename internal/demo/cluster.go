@@ -1,0 +1,213 @@
+package demo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+
+	"github.com/tm2-libp2p/tm2-libp2p/bridge"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+)
+
+const (
+	// underwayTotal is how many messages of all origins together may be under
+	// way. Each of them is copied once over every link in each direction, so more
+	// nodes get smaller windows.
+	underwayTotal = 96
+	minWindow     = 2
+)
+
+// cluster is the network of the demo. Nodes are numbered: the native ones first.
+type cluster struct {
+	perSide int
+	nodes   []*node
+	windows []*window
+	bridge  *bridge.Bridge
+	changed chan struct{} // has an element when something that is waited for may have changed
+	logger  *slog.Logger
+}
+
+// newCluster starts a network; the caller stops it. Connections are made while
+// it runs already.
+func newCluster(perSide int, logger *slog.Logger) (*cluster, error) {
+	c := &cluster{perSide: perSide, changed: make(chan struct{}, 1), logger: logger}
+	c.makeWindows()
+	if err := c.build(); err != nil {
+		return nil, errors.Join(err, c.stop())
+	}
+
+	return c, nil
+}
+
+func (c *cluster) makeWindows() {
+	nodes := 2 * c.perSide
+	for range nodes {
+		c.windows = append(c.windows, newWindow(max(minWindow, underwayTotal/nodes), nodes-1, c.notify))
+	}
+}
+
+// notify wakes the one who waits. It does not block.
+func (c *cluster) notify() {
+	select {
+	case c.changed <- struct{}{}:
+	default:
+	}
+}
+
+func (c *cluster) natives() []*node { return c.nodes[:min(c.perSide, len(c.nodes))] }
+func (c *cluster) libp2ps() []*node { return c.nodes[min(c.perSide, len(c.nodes)):] }
+
+func (c *cluster) build() error {
+	for i := range 2 * c.perSide {
+		name, build := fmt.Sprintf("native-%d", i), newNative
+		if i >= c.perSide {
+			name, build = fmt.Sprintf("libp2p-%d", i-c.perSide), newLibp2p
+		}
+		logger := c.logger.With("node", name)
+		n, err := build(name, newGossip(i, c.windows, c.notify, logger), logger)
+		if err != nil {
+			return err
+		}
+		c.nodes = append(c.nodes, n)
+	}
+	for _, side := range [][]*node{c.natives(), c.libp2ps()} {
+		ids := make(map[types.ID]bool)
+		for _, n := range side {
+			ids[n.key.ID()] = true
+		}
+		for _, n := range side {
+			n.reactor.side = ids
+		}
+	}
+
+	return c.startAll()
+}
+
+// startAll starts the libp2p nodes, then the bridge that dials them, then the
+// native nodes that dial the bridge. Within a side each node dials those before
+// it.
+func (c *cluster) startAll() error {
+	if err := c.startMesh(c.libp2ps(), nil); err != nil {
+		return err
+	}
+	key := types.GenerateNodeKey()
+	listen := loopback(key.ID())
+	cfg := bridge.Config{
+		LegacyListen: listen,
+		Libp2pListen: listen,
+		MConfig:      unlimited(),
+		MaxPairs:     2 * c.perSide,
+	}
+	for _, n := range c.libp2ps() {
+		addr := n.transport.NetAddress()
+		cfg.Libp2pPeers = append(cfg.Libp2pPeers, &addr)
+	}
+	b, err := bridge.New(*key, cfg, c.logger.With("node", "bridge"))
+	if err != nil {
+		return fmt.Errorf("unable to make the bridge: %w", err)
+	}
+	if err := b.Start(); err != nil {
+		return fmt.Errorf("unable to start the bridge: %w", err)
+	}
+	c.bridge = b
+	legacy := b.LegacyAddress()
+
+	return c.startMesh(c.natives(), &legacy)
+}
+
+func (c *cluster) startMesh(side []*node, also *types.NetAddress) error {
+	var dial []*types.NetAddress
+	if also != nil {
+		dial = append(dial, also)
+	}
+	for _, n := range side {
+		if err := n.start(slices.Clone(dial), 4*c.perSide); err != nil {
+			return fmt.Errorf("unable to start a node: %w", err)
+		}
+		addr := n.transport.NetAddress()
+		dial = append(dial, &addr)
+	}
+
+	return nil
+}
+
+// wait returns nil when the condition holds. It is checked again at each notify.
+func (c *cluster) wait(ctx context.Context, condition func() bool) error {
+	for !condition() {
+		select {
+		case <-c.changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+
+	return nil
+}
+
+// meshed reports whether every node has heard from all its peers: the others of
+// its side, and for each native node one libp2p node through the bridge.
+func (c *cluster) meshed() bool {
+	pairs := 0
+	for i, n := range c.nodes {
+		heard, _ := n.reactor.remotes()
+		across := 0
+		near := make(map[int]bool)
+		for _, j := range heard {
+			if c.isNative(i) == c.isNative(j) {
+				near[j] = true
+			} else {
+				across++
+			}
+		}
+		if len(near) != c.perSide-1 || (c.isNative(i) && across != 1) {
+			return false
+		}
+		if !c.isNative(i) {
+			pairs += across
+		}
+	}
+
+	return pairs == c.perSide && c.pairs() == c.perSide
+}
+
+// pairs is the number of pairs on the bridge, if there is one.
+func (c *cluster) pairs() int {
+	if c.bridge == nil {
+		return 0
+	}
+
+	return len(c.bridge.Status().Pairs)
+}
+
+func (c *cluster) isNative(index int) bool { return index < c.perSide }
+
+// drained reports whether no message is under way.
+func (c *cluster) drained() bool {
+	return !slices.ContainsFunc(c.windows, func(w *window) bool { return !w.empty() })
+}
+
+// finished reports whether the closing frames of all links have arrived.
+func (c *cluster) finished() bool {
+	return !slices.ContainsFunc(c.nodes, func(n *node) bool { return n.reactor.unfinished() > 0 })
+}
+
+// stop ends the nodes and the bridge and waits for all of them.
+func (c *cluster) stop() error {
+	for _, n := range c.nodes {
+		n.reactor.ending.Store(true)
+	}
+	var errs []error
+	for _, n := range c.natives() {
+		errs = append(errs, n.stop())
+	}
+	if c.bridge != nil {
+		errs = append(errs, ignoreNotRunning(c.bridge.Stop()))
+	}
+	for _, n := range c.libp2ps() {
+		errs = append(errs, n.stop())
+	}
+
+	return errors.Join(errs...)
+}

@@ -1,0 +1,143 @@
+package demo
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+)
+
+// View shows the progress and the summary of a run. It is not safe for
+// concurrent use.
+type View interface {
+	// Progress shows a snapshot.
+	Progress(s Snapshot)
+	// Done shows the summary. It returns the first error of writing.
+	Done(s *Summary) error
+}
+
+// NewJSONView writes one JSON object a line: each snapshot, then the summary.
+func NewJSONView(w io.Writer) View { return &jsonView{enc: json.NewEncoder(w)} }
+
+// NewLineView writes one line for each snapshot, then the summary.
+func NewLineView(w io.Writer) View { return &textView{out: w} }
+
+// NewTableView writes a table that is redrawn in place with the codes of an ANSI
+// terminal, then the summary. Its lines are shorter than 80 columns for up to 8
+// nodes a side.
+func NewTableView(w io.Writer) View { return &textView{out: w, redraw: true} }
+
+type jsonView struct {
+	enc *json.Encoder
+	err error
+}
+
+func (v *jsonView) Progress(s Snapshot) { v.write(s) }
+
+func (v *jsonView) Done(s *Summary) error {
+	v.write(s)
+	return v.err
+}
+
+func (v *jsonView) write(value any) {
+	if v.err == nil {
+		v.err = v.enc.Encode(value)
+	}
+}
+
+type textView struct {
+	out    io.Writer
+	redraw bool
+	lines  int // of the table on the screen
+	err    error
+}
+
+func (v *textView) Progress(s Snapshot) {
+	if !v.redraw {
+		v.write([]byte(line(s)))
+		return
+	}
+	table := renderTable(s)
+	var buf bytes.Buffer
+	if v.lines > 0 {
+		fmt.Fprintf(&buf, "\x1b[%dA", v.lines)
+	}
+	for _, l := range table {
+		fmt.Fprintf(&buf, "%s\x1b[K\n", l)
+	}
+	v.lines = len(table)
+	v.write(buf.Bytes())
+}
+
+func (v *textView) Done(s *Summary) error {
+	v.write([]byte(renderSummary(s)))
+	return v.err
+}
+
+func (v *textView) write(text []byte) {
+	if v.err == nil {
+		_, v.err = v.out.Write(text)
+	}
+}
+
+func line(s Snapshot) string {
+	return fmt.Sprintf("%4.0fs native: %d sent (%.0f/s) %d delivered (%.0f/s) | libp2p: %d sent (%.0f/s) %d delivered (%.0f/s)"+
+		" | bridge: %d pairs, %d to libp2p, %d to native | %s\n",
+		s.Elapsed, s.Native.Sent, s.Native.SentRate, s.Native.Delivered, s.Native.DeliveredRate,
+		s.Libp2p.Sent, s.Libp2p.SentRate, s.Libp2p.Delivered, s.Libp2p.DeliveredRate,
+		s.Pairs, s.Crossed.ToLibp2p, s.Crossed.ToNative, s.Faults)
+}
+
+func renderTable(s Snapshot) []string {
+	row := func(name string, side Side) string {
+		return fmt.Sprintf("%-8s %12d %10.0f %12d %10.0f   %s", name,
+			side.Sent, side.SentRate, side.Delivered, side.DeliveredRate, strings.Trim(fmt.Sprint(side.Peers), "[]"))
+	}
+
+	return []string{
+		fmt.Sprintf("%.0f s", s.Elapsed),
+		fmt.Sprintf("%-8s %12s %10s %12s %10s   %s", "side", "sent", "per s", "delivered", "per s", "peers"),
+		row("native", s.Native),
+		row("libp2p", s.Libp2p),
+		fmt.Sprintf("bridge: %d pairs, %d crossed to libp2p, %d to native", s.Pairs, s.Crossed.ToLibp2p, s.Crossed.ToNative),
+		s.Faults.String(),
+	}
+}
+
+// String names the counts that must be zero.
+func (f Faults) String() string {
+	text := fmt.Sprintf("lost %d, duplicated %d, reordered %d", f.Lost, f.Duplicated, f.Reordered)
+	if f.Corrupted > 0 {
+		text += fmt.Sprintf(", corrupted %d", f.Corrupted)
+	}
+	if f.LinksEnded > 0 {
+		text += fmt.Sprintf(", links ended %d", f.LinksEnded)
+	}
+
+	return text
+}
+
+func renderSummary(s *Summary) string {
+	verdict := "every message reached every node, in order and once"
+	if err := s.Err(); err != nil {
+		verdict = err.Error()
+	}
+	took := time.Duration(s.Duration * float64(time.Second)).Round(time.Millisecond)
+	perSecond := 0.0
+	if s.Duration > 0 {
+		perSecond = float64(s.Sent) / s.Duration
+	}
+
+	return fmt.Sprintf(`
+nodes      %d native, %d libp2p, 1 bridge; pairs on it: %d
+duration   %s, seed %d
+sent       %d (%.0f per second)
+delivered  %d of %d
+crossed    %d to libp2p, %d to native
+faults     %s
+%s
+`, s.NodesPerSide, s.NodesPerSide, s.Pairs, took, s.Seed, s.Sent, perSecond, s.Delivered, s.Expected,
+		s.Crossed.ToLibp2p, s.Crossed.ToNative, s.Faults, verdict)
+}

@@ -1,0 +1,182 @@
+package probe
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+)
+
+// The stacks that can answer.
+const (
+	StackNative = "native"
+	StackLibp2p = "libp2p"
+)
+
+// Result is what a probe found out.
+type Result struct {
+	// Address is the IP and port that answered.
+	Address string
+	// Stacks are the stacks that answered, StackLibp2p first.
+	Stacks []string
+	// Dialect of the native stack: "C", or "A or B" (docs/wire.md §1). Empty
+	// when the native stack did not answer.
+	Dialect string
+	// ID is the TM2 ID that the remote proved to own; empty when it could not be
+	// verified.
+	ID types.ID
+	// PeerID is the libp2p peer ID of the same key; empty as ID is.
+	PeerID string
+	// NodeInfo is nil when the remote told none; Notes then say why.
+	NodeInfo *types.NodeInfo
+	// ConnectTime is the time of one TCP connect, which takes one round trip.
+	ConnectTime time.Duration
+	// HandshakeTime is the time of the secret connection, or of a TCP connect
+	// with the libp2p security handshake.
+	HandshakeTime time.Duration
+	// Notes are remarks for people.
+	Notes []string
+}
+
+// WrongIDError tells that the address belongs to another node than the one that
+// was asked for.
+type WrongIDError struct {
+	Address string
+	Asked   types.ID
+	Got     types.ID
+}
+
+// Error names both IDs.
+func (e *WrongIDError) Error() string {
+	return fmt.Sprintf("%s: asked for %s, but %s answers", e.Address, e.Asked, e.Got)
+}
+
+// Probe asks the address, which is ID@host:port or host:port, who it is. The
+// context bounds it; a context without a deadline waits for a silent remote
+// until it is cancelled. All connections are closed when it returns.
+//
+// It returns what it found out also when it fails halfway: the Result is nil
+// only if nobody known answered. A remote with another ID than the one in the
+// address is a *WrongIDError.
+func Probe(ctx context.Context, address string) (*Result, error) {
+	asked, hostPort, err := parse(address)
+	if err != nil {
+		return nil, err
+	}
+	conn, took, err := dial(ctx, hostPort)
+	if err != nil {
+		return nil, fmt.Errorf("%s: unable to connect: %w", hostPort, err)
+	}
+	p := &prober{hostPort: conn.RemoteAddr().String(), asked: asked, connectTime: took}
+	answer, err := identify(ctx, conn, took)
+	if err != nil {
+		_ = conn.Close() // the conn has failed already
+		return nil, fmt.Errorf("%s: %w", p.hostPort, err)
+	}
+
+	return p.ask(ctx, conn, answer)
+}
+
+// prober holds what is known of the remote before its stack is spoken.
+type prober struct {
+	hostPort    string
+	asked       types.ID // empty: anybody
+	connectTime time.Duration
+}
+
+// ask speaks the remote's stack, or both of them. It closes conn.
+func (p *prober) ask(ctx context.Context, conn *peekedConn, answer answer) (*Result, error) {
+	r := &Result{Address: p.hostPort, ConnectTime: p.connectTime}
+	err := p.askStack(ctx, conn, answer, r)
+	if err == nil && answer == answerLibp2pLate {
+		p.askForNative(ctx, r)
+	}
+	if len(r.Stacks) == 0 {
+		return nil, err
+	}
+
+	return r, err
+}
+
+func (p *prober) askStack(ctx context.Context, conn *peekedConn, answer answer, r *Result) error {
+	if answer == answerNative {
+		return p.askNative(ctx, conn, r)
+	}
+	if err := conn.Close(); err != nil {
+		return fmt.Errorf("%s: unable to close the first connection: %w", p.hostPort, err)
+	}
+	if answer != answerNativeLate {
+		return p.askLibp2p(ctx, r)
+	}
+	conn, _, err := dial(ctx, p.hostPort)
+	if err != nil {
+		return fmt.Errorf("%s: unable to connect again: %w", p.hostPort, err)
+	}
+
+	return p.askNative(ctx, conn, r)
+}
+
+// verify keeps the ID that the remote has proved, if it is the one asked for.
+func (p *prober) verify(r *Result, id types.ID) error {
+	r.ID = id
+	if p.asked != "" && p.asked != id {
+		return &WrongIDError{Address: p.hostPort, Asked: p.asked, Got: id}
+	}
+
+	return nil
+}
+
+// parse splits ID@host:port; the ID may be missing.
+func parse(address string) (types.ID, string, error) {
+	rest := address
+	if _, after, found := strings.Cut(address, "://"); found {
+		rest = after
+	}
+	var id types.ID
+	if before, after, found := strings.Cut(rest, "@"); found {
+		id, rest = types.ID(before), after
+		if err := id.Validate(); err != nil {
+			return "", "", fmt.Errorf("address %q: %q is not a TM2 ID: %w", address, before, err)
+		}
+	}
+	host, portText, err := net.SplitHostPort(rest)
+	if err != nil || host == "" {
+		return "", "", fmt.Errorf("address %q: it must be ID@host:port or host:port", address)
+	}
+	if port, err := strconv.ParseUint(portText, 10, 16); err != nil || port == 0 {
+		return "", "", fmt.Errorf("address %q: %q is not a port between 1 and 65535", address, portText)
+	}
+
+	return id, rest, nil
+}
+
+// dial resolves the host, connects to the first of its addresses that accepts,
+// and measures that connect alone.
+func dial(ctx context.Context, hostPort string) (*peekedConn, time.Duration, error) {
+	host, port, err := net.SplitHostPort(hostPort)
+	if err != nil {
+		return nil, 0, err
+	}
+	ips, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	if err != nil {
+		return nil, 0, err
+	}
+	var dialer net.Dialer
+	for _, ip := range ips {
+		var conn net.Conn
+		begin := time.Now()
+		conn, err = dialer.DialContext(ctx, "tcp", net.JoinHostPort(ip.Unmap().String(), port))
+		if err == nil {
+			return newPeekedConn(conn), time.Since(begin), nil
+		}
+	}
+	if err == nil {
+		err = fmt.Errorf("%s has no address", host)
+	}
+
+	return nil, 0, err
+}
