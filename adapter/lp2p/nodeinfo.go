@@ -135,4 +135,3 @@ func readNodeInfo(ctx context.Context, s network.Stream, id types.ID) (types.Nod
 
 	return info, nil
 }
-

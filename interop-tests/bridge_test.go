@@ -1,0 +1,218 @@
+package interoptests
+
+import (
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tm2-libp2p/tm2-libp2p/bridge"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/wire"
+	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/internal/peerlog"
+	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/legacy"
+	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/peers/common/protocol"
+)
+
+// bridgePeers are the addresses, ID@IP:port, that a bridge may pair others with.
+type bridgePeers struct{ legacy, libp2p []string }
+
+// runningBridge is a bridge and the ID that both sides know it by.
+type runningBridge struct {
+	*bridge.Bridge
+
+	id string
+}
+
+// startBridge starts a bridge on free ports and stops it with the test.
+func startBridge(t *testing.T, peers bridgePeers) runningBridge {
+	t.Helper()
+	key := types.GenerateNodeKey()
+	log := peerlog.New("bridge")
+	showOnFailure(t, log)
+	listen := *types.NewNetAddressFromIPPort(net.IPv4(127, 0, 0, 1), 0)
+	legacyPeers, errs := types.NewNetAddressFromStrings(peers.legacy)
+	require.Empty(t, errs)
+	libp2pPeers, errs := types.NewNetAddressFromStrings(peers.libp2p)
+	require.Empty(t, errs)
+
+	b, err := bridge.New(*key, bridge.Config{
+		LegacyListen: listen,
+		Libp2pListen: listen,
+		LegacyPeers:  legacyPeers,
+		Libp2pPeers:  libp2pPeers,
+	}, newLogger(log))
+	require.NoError(t, err)
+	require.NoError(t, b.Start())
+	t.Cleanup(func() { require.NoError(t, b.Stop()) })
+
+	return runningBridge{Bridge: b, id: key.ID().String()}
+}
+
+// forLegacy and forLibp2p are where the nodes of each kind dial the bridge.
+func (b runningBridge) forLegacy() string { return netAddressString(b.LegacyAddress()) }
+func (b runningBridge) forLibp2p() string { return netAddressString(b.Libp2pAddress()) }
+
+func netAddressString(addr types.NetAddress) string { return addr.String() }
+
+// requirePresented checks that a node is shown as it is, except for its ID and
+// for an address that nobody could dial.
+func requirePresented(t *testing.T, who endpoint, as string, shown protocol.NodeInfo) {
+	t.Helper()
+	want := who.NodeInfo()
+	require.True(t, strings.HasPrefix(shown.NetAddress, as+"@0.0.0.0:"), shown.NetAddress)
+	want.NetAddress, shown.NetAddress = "", ""
+	require.Equal(t, want, shown)
+}
+
+// requireBridged waits until the dialer, known by its moniker, is coupled with
+// the acceptor. It returns the ID under which the acceptor knows the dialer;
+// the dialer knows the acceptor as the bridge.
+func requireBridged(t *testing.T, b runningBridge, dialer, acceptor endpoint) string {
+	t.Helper()
+	atDialer := dialer.AwaitUp(t, b.id, 1)
+	atAcceptor := acceptor.AwaitUpAs(t, dialer.NodeInfo().Moniker, 1)
+	require.True(t, atDialer.Outbound)
+	require.False(t, atAcceptor.Outbound)
+	require.NotEqual(t, dialer.ID(), atAcceptor.Peer)
+	require.NotEqual(t, b.id, atAcceptor.Peer)
+	requirePresented(t, acceptor, b.id, *atDialer.NodeInfo)
+	requirePresented(t, dialer, atAcceptor.Peer, *atAcceptor.NodeInfo)
+
+	return atAcceptor.Peer
+}
+
+func TestGnoThroughBridge(t *testing.T) {
+	t.Parallel()
+	forEachVersion(t, func(t *testing.T, version string) {
+		target := startLibp2p(t, nodeOptions{moniker: "target"})
+		b := startBridge(t, bridgePeers{libp2p: []string{target.Addr()}})
+		gno := startVersion(t, version, "gno")
+		gno.Dial(b.forLegacy())
+		id := requireBridged(t, b, gno, target)
+		exchangeAs(t, gno, target, id, b.id, allSizes)
+		requireStillConnected(t, gno, target)
+
+		// Coupled: the end of one is the end of the other.
+		target.Stop()
+		gno.AwaitDown(t, b.id, 1)
+	})
+}
+
+func TestLibp2pThroughBridgeToGno(t *testing.T) {
+	t.Parallel()
+	forEachVersion(t, func(t *testing.T, version string) {
+		gno := startVersion(t, version, "gno")
+		b := startBridge(t, bridgePeers{legacy: []string{gno.Addr()}})
+		ours := startLibp2p(t, nodeOptions{moniker: "ours"})
+		ours.Dial(b.forLibp2p())
+		id := requireBridged(t, b, ours, gno)
+		exchangeAs(t, ours, gno, id, b.id, allSizes)
+		requireStillConnected(t, ours, gno)
+
+		gno.Kill()
+		ours.AwaitDown(t, b.id, 1)
+	})
+}
+
+func TestBridgeEndsWithTheDialer(t *testing.T) {
+	t.Parallel()
+	target, gno := startLibp2p(t, nodeOptions{moniker: "target"}), startGno(t, "gno")
+	b := startBridge(t, bridgePeers{legacy: []string{gno.Addr()}, libp2p: []string{target.Addr()}})
+	legacyDialer, libp2pDialer := startGno(t, "legacy dialer"), startLibp2p(t, nodeOptions{moniker: "libp2p dialer"})
+	legacyDialer.Dial(b.forLegacy())
+	libp2pDialer.Dial(b.forLibp2p())
+	legacyID := requireBridged(t, b, legacyDialer, target)
+	libp2pID := requireBridged(t, b, libp2pDialer, gno)
+
+	legacyDialer.Kill()
+	target.AwaitDown(t, legacyID, 1)
+	exchangeAs(t, libp2pDialer, gno, libp2pID, b.id, fewSizes)
+	libp2pDialer.Stop()
+	gno.AwaitDown(t, libp2pID, 1)
+}
+
+func TestBridgePairsOneToOne(t *testing.T) {
+	t.Parallel()
+	targets := []*node{startLibp2p(t, nodeOptions{moniker: "target1"}), startLibp2p(t, nodeOptions{moniker: "target2"})}
+	b := startBridge(t, bridgePeers{libp2p: []string{targets[0].Addr(), targets[1].Addr()}})
+
+	// The second dials when the first is paired, so that the load decides.
+	free := targets
+	for i := range targets {
+		gno := startGno(t, fmt.Sprintf("gno%d", i))
+		gno.Dial(b.forLegacy())
+		shown := gno.AwaitUp(t, b.id, 1).NodeInfo.Moniker
+		at := slices.IndexFunc(free, func(n *node) bool { return n.info.Moniker == shown })
+		require.GreaterOrEqual(t, at, 0, "%s is paired twice", shown)
+		target := free[at]
+		free = slices.Delete(slices.Clone(free), at, at+1)
+		id := requireBridged(t, b, gno, target)
+		exchangeAs(t, gno, target, id, b.id, fewSizes)
+	}
+	for _, target := range targets {
+		require.Len(t, target.Events(func(e protocol.Event) bool { return e.Event == protocol.EventPeerUp }), 1)
+	}
+	require.Len(t, b.Status().Pairs, len(targets))
+}
+
+// Discovery is answered on each side with peers of that side, and not relayed.
+func TestBridgeAnswersDiscoveryPerSide(t *testing.T) {
+	t.Parallel()
+	targets := []*node{
+		startLibp2p(t, nodeOptions{moniker: "target1", discovery: true}),
+		startLibp2p(t, nodeOptions{moniker: "target2", discovery: true}),
+	}
+	b := startBridge(t, bridgePeers{libp2p: []string{targets[0].Addr(), targets[1].Addr()}})
+	first := legacy.Start(t, legacy.Options{Moniker: "first", AllowDuplicateIP: true, Discovery: true})
+	first.Dial(b.forLegacy())
+	first.AwaitUp(t, b.id, 1)
+
+	// A legacy node asks whom it has dialed. The bridge names the other one, which
+	// is then dialed.
+	second := legacy.Start(t, legacy.Options{Moniker: "second", AllowDuplicateIP: true, Discovery: true})
+	second.Dial(b.forLegacy())
+	answer := awaitAnswer(t, second, b.id)
+	require.Equal(t, []string{first.Addr()}, answer.Addrs)
+	second.AwaitUp(t, first.ID(), 1)
+
+	for i, target := range targets {
+		peer := target.Await(t, "up", 1, func(e protocol.Event) bool { return e.Event == protocol.EventPeerUp })[0].Peer
+		require.NoError(t, target.sendOne(peer, discoveryChannel, wire.AppendRequest(nil)))
+		answer := awaitAnswer(t, target, peer)
+		require.Equal(t, []string{targets[1-i].Addr()}, answer.Addrs)
+	}
+
+	// Each side has got answers by now, so a relayed request would have come.
+	request := func(e protocol.Event) bool { return e.Event == protocol.EventDiscovery && e.Request }
+	for _, target := range targets {
+		require.Empty(t, target.Events(request))
+	}
+	for _, gno := range []*legacy.Peer{first, second} {
+		require.NotContains(t, requesters(gno.Events(request)), b.id)
+	}
+}
+
+// awaitAnswer waits for a discovery response of the peer.
+func awaitAnswer(t *testing.T, at interface {
+	Await(t testing.TB, what string, n int, match func(protocol.Event) bool) []protocol.Event
+}, peer string,
+) protocol.Event {
+	t.Helper()
+
+	return at.Await(t, "discovery answer", 1, func(e protocol.Event) bool {
+		return e.Event == protocol.EventDiscovery && !e.Request && e.Peer == peer
+	})[0]
+}
+
+func requesters(requests []protocol.Event) []string {
+	ids := make([]string, 0, len(requests))
+	for _, e := range requests {
+		ids = append(ids, e.Peer)
+	}
+
+	return ids
+}

@@ -1,0 +1,186 @@
+package interoptests
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/legacy"
+	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/peers/common/protocol"
+	"github.com/tm2-libp2p/tm2-libp2p/mconn"
+)
+
+// crossing is two peers that have dialed each other before either could answer.
+type crossing struct {
+	gno        *legacy.Peer
+	ours       *node
+	relay      *relay
+	weAreLower bool // our ID, in string order
+}
+
+// What comes of two crossed connections depends on gno's version (docs/wire.md
+// §4.5). We never have two.
+func TestSimultaneousDials(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		version    string
+		persistent bool // both sides dial until they are connected
+		rounds     int
+		check      func(*testing.T, crossing)
+	}{
+		{legacy.V1_7_1, false, 3, requireConnectionOfLowerID},
+		{legacy.V1_4_0, true, 1, requireConnectionInTheEnd},
+		{legacy.V1_1_0, false, 3, requireOurOneConnection},
+	} {
+		for _, weAreLower := range []bool{false, true} {
+			lower := map[bool]string{false: "gno", true: "ours"}[weAreLower]
+			t.Run(fmt.Sprintf("%s/%s has the lower ID", c.version, lower), func(t *testing.T) {
+				t.Parallel()
+				for range c.rounds {
+					x := cross(t, c.version, c.persistent, weAreLower)
+					c.check(t, x)
+					requireNeverTwo(t, x)
+					x.ours.Stop()
+					x.gno.Stop()
+				}
+			})
+		}
+	}
+}
+
+// cross starts two peers that dial each other through a relay, which lets nothing
+// pass until both have dialed.
+func cross(t *testing.T, version string, persistent, weAreLower bool) crossing {
+	t.Helper()
+	lower, upper := types.GenerateNodeKey(), types.GenerateNodeKey()
+	if lower.ID() > upper.ID() {
+		lower, upper = upper, lower
+	}
+	gnoKey, ourKey := lower, upper
+	if weAreLower {
+		gnoKey, ourKey = upper, lower
+	}
+	r := startRelay(t)
+	toGno, toOurs := r.listen(gnoKey.ID().String()), r.listen(ourKey.ID().String())
+
+	gnoOptions := legacy.Options{
+		Version: version, Moniker: "gno", Seed: gnoKey.PrivKey.Seed(), AllowDuplicateIP: true,
+		PingInterval: pingInterval, PongTimeout: pongTimeout,
+	}
+	ourOptions := nodeOptions{moniker: "ours", key: ourKey, configure: func(c *mconn.MConnConfig) {
+		c.PingInterval, c.PongTimeout = pingInterval, pongTimeout
+	}}
+	if persistent {
+		gnoOptions.Persistent, ourOptions.persistent = []string{toOurs}, []string{toGno}
+	}
+	x := crossing{relay: r, weAreLower: weAreLower}
+	x.gno, x.ours = legacy.Start(t, gnoOptions), startNative(t, ourOptions)
+	if !persistent {
+		x.gno.Dial(toOurs)
+		x.ours.Dial(toGno)
+	}
+	r.await("both have dialed", func(links []link) bool {
+		return slices.ContainsFunc(links, func(l link) bool { return l.target != links[0].target })
+	})
+	r.release(x.gno, x.ours)
+
+	return x
+}
+
+// kept is the connection that was dialed by the lower ID, of the two crossed
+// ones.
+func (x crossing) kept(links []link) (kept, other link) {
+	lowerDialed := func(l link) bool { return (l.target == x.gno.ID()) == x.weAreLower }
+	if lowerDialed(links[0]) {
+		return links[0], links[1]
+	}
+
+	return links[1], links[0]
+}
+
+// awaitKept waits until both have the connection dialed by the lower ID, and no
+// other one is open.
+func (x crossing) awaitKept(t *testing.T) {
+	t.Helper()
+	const what = "the connection dialed by the lower ID"
+	x.ours.Await(t, what, 1, func(e protocol.Event) bool {
+		return e.Event == protocol.EventPeerUp && e.Outbound == x.weAreLower
+	})
+	x.gno.Await(t, what, 1, func(e protocol.Event) bool {
+		return e.Event == protocol.EventPeerUp && e.Outbound == !x.weAreLower
+	})
+	x.relay.await("one connection", func(links []link) bool {
+		kept, other := x.kept(links)
+		require.False(t, kept.closed)
+
+		return other.closed
+	})
+}
+
+// From v1.5.1 on both sides keep the connection that was dialed by the lower ID.
+func requireConnectionOfLowerID(t *testing.T, x crossing) {
+	t.Helper()
+	x.awaitKept(t)
+	exchange(t, x.ours, x.gno, fewSizes)
+	links, _ := x.relay.snapshot()
+	require.Len(t, links, 2)
+	require.Len(t, x.ours.sw.Peers().List(), 1)
+	kept, _ := x.kept(links)
+	require.False(t, kept.closed)
+}
+
+// v1.2.0 to v1.4.0 keep the first. When that is not the one that we keep, neither
+// stays, or one that gno does not use; it takes another dial.
+func requireConnectionInTheEnd(t *testing.T, x crossing) {
+	t.Helper()
+	x.relay.await("one connection that both use", func(links []link) bool {
+		var open []link
+		for _, l := range links {
+			if !l.closed {
+				open = append(open, l)
+			}
+		}
+
+		return len(open) == 1 && usedByBoth(open[0])
+	})
+	exchange(t, x.ours, x.gno, fewSizes)
+	require.Len(t, x.ours.sw.Peers().List(), 1)
+}
+
+// usedByBoth reports whether pings have passed both ways behind the handshake's
+// two frames.
+func usedByBoth(l link) bool { return min(l.framesTo(), l.framesFrom()) >= 2+2 }
+
+// Up to v1.1.0 both are kept. When we end one, gno takes the peer out of its set,
+// which knows no more than the ID, so that it cannot be told to send; but it goes
+// on to serve the other.
+func requireOurOneConnection(t *testing.T, x crossing) {
+	t.Helper()
+	x.awaitKept(t)
+	send(x.ours, x.gno, x.ours.ID(), x.gno.ID(), fewSizes)(t)
+	x.relay.await("pings", func(links []link) bool {
+		kept, _ := x.kept(links)
+
+		return usedByBoth(kept)
+	})
+	require.Len(t, x.ours.sw.Peers().List(), 1)
+}
+
+// requireNeverTwo checks that each of our connections came after the end of the
+// one before.
+func requireNeverTwo(t *testing.T, x crossing) {
+	t.Helper()
+	connected := 0
+	for _, e := range x.ours.Events(func(e protocol.Event) bool { return e.Peer == x.gno.ID() }) {
+		switch e.Event {
+		case protocol.EventPeerUp:
+			connected++
+		case protocol.EventPeerDown:
+			connected--
+		}
+		require.LessOrEqual(t, connected, 1)
+	}
+}

@@ -1,0 +1,236 @@
+package interoptests
+
+import (
+	"encoding/hex"
+	"fmt"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tm2-libp2p/tm2-libp2p/adapter"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/native"
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/internal/peerlog"
+	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/peers/common/protocol"
+	"github.com/tm2-libp2p/tm2-libp2p/mconn"
+)
+
+// sendBacklog is how many batches may wait on one channel of a node.
+const sendBacklog = 256
+
+// nodeOptions describe a node of ours; the zero value is a node like those that
+// legacy.Options start.
+type nodeOptions struct {
+	moniker    string
+	network    string // "interop" when empty
+	persistent []string
+	discovery  bool // decode what comes on channel 0x50
+	key        *types.NodeKey
+	maxPeers   uint64                   // the switch's default when 0
+	configure  func(*mconn.MConnConfig) // of the native stack; may be nil
+}
+
+// transport is what the stacks have beyond compat.Transport.
+type transport interface {
+	compat.Transport
+	Listen(addr types.NetAddress) error
+	Close() error
+}
+
+// node is our switch on one of our transports, and the log of what it reports.
+type node struct {
+	*peerlog.Log
+
+	t         *testing.T
+	info      types.NodeInfo
+	transport transport
+	sw        *adapter.MultiplexSwitch
+	stopOnce  sync.Once
+
+	senders sync.WaitGroup // drained by closing the queues
+	queues  map[byte]chan func()
+	watcher sync.WaitGroup // forwards the events of the switch
+	unwatch func()
+}
+
+// startNative starts a node on the native stack.
+func startNative(t *testing.T, o nodeOptions) *node {
+	t.Helper()
+	log := peerlog.New("native " + o.moniker)
+	key := o.key
+	if key == nil {
+		key = types.GenerateNodeKey()
+	}
+	info := newNodeInfo(key.ID(), o)
+	config := mconn.DefaultMConnConfig()
+	if o.configure != nil {
+		o.configure(&config)
+	}
+	tr := native.NewMultiplexTransport(info, *key, config, newLogger(log))
+
+	return startNode(t, log, tr, info, o)
+}
+
+// startNode listens on a free port, starts the switch and ends both with the test.
+func startNode(t *testing.T, log *peerlog.Log, tr transport, info types.NodeInfo, o nodeOptions) *node {
+	t.Helper()
+	n := &node{Log: log, t: t, info: info, transport: tr, queues: make(map[byte]chan func())}
+	showOnFailure(t, log)
+	t.Cleanup(func() { require.NoError(t, tr.Close()) })
+	require.NoError(t, tr.Listen(*info.NetAddress))
+	addr := tr.NetAddress()
+	n.info.NetAddress = &addr
+
+	persistent, errs := types.NewNetAddressFromStrings(o.persistent)
+	require.Empty(t, errs)
+	opts := []adapter.SwitchOption{
+		adapter.WithReactor("interop", newRecorder(t, log, o.discovery)),
+		adapter.WithPersistentPeers(persistent),
+	}
+	if o.maxPeers != 0 {
+		opts = append(opts, adapter.WithMaxInboundPeers(o.maxPeers), adapter.WithMaxOutboundPeers(o.maxPeers))
+	}
+	n.sw = adapter.NewMultiplexSwitch(tr, opts...)
+	n.sw.SetLogger(newLogger(log))
+	for _, ch := range realChannels {
+		queue := make(chan func(), sendBacklog)
+		n.queues[ch] = queue
+		n.senders.Go(func() {
+			for send := range queue {
+				send()
+			}
+		})
+	}
+	n.watch()
+	t.Cleanup(n.Stop)
+	require.NoError(t, n.sw.Start())
+
+	return n
+}
+
+// watch reports the dials that fail.
+func (n *node) watch() {
+	failed, unwatch := n.sw.Subscribe(func(e events.Event) bool { return e.Type() == events.DialFailed })
+	n.unwatch = unwatch
+	n.watcher.Go(func() {
+		for e := range failed {
+			ev := e.(events.DialFailedEvent)
+			n.Append(protocol.Event{
+				Event: protocol.EventDialFailed, Peer: ev.Address.ID.String(), Addr: ev.Address.String(), Reason: ev.Reason.Error(),
+			})
+		}
+	})
+}
+
+// Stop ends the switch and waits for all that the node has started. Further
+// calls do nothing.
+func (n *node) Stop() {
+	n.stopOnce.Do(func() {
+		require.NoError(n.t, n.sw.Stop())
+		for _, queue := range n.queues {
+			close(queue)
+		}
+		n.senders.Wait()
+		n.unwatch()
+		n.watcher.Wait()
+	})
+}
+
+// ID is the node's TM2 ID.
+func (n *node) ID() string { return n.info.ID().String() }
+
+// Addr is where the node listens, ID@IP:port.
+func (n *node) Addr() string { return n.info.NetAddress.String() }
+
+// HostPort is where the node listens, IP:port.
+func (n *node) HostPort() string { return n.info.NetAddress.DialString() }
+
+// NodeInfo is what the node shows to others.
+func (n *node) NodeInfo() protocol.NodeInfo { return *describe(n.info) }
+
+// Dial makes the node dial an address, ID@IP:port, once.
+func (n *node) Dial(addr string) {
+	n.t.Helper()
+	na, err := types.ParseNetAddress(addr)
+	require.NoError(n.t, err)
+	n.sw.DialPeers(na)
+}
+
+// Send makes the node send messages as legacy.Peer does, and returns at once. For
+// protocol.AllPeers it is a Broadcast.
+func (n *node) Send(to string, channel byte, size, count int, seed uint64) {
+	n.queues[channel] <- func() {
+		for i := range count {
+			if err := n.sendOne(to, channel, protocol.Payload(seed, i, size)); err != nil {
+				n.Append(protocol.Event{Event: protocol.EventError, Reason: err.Error()})
+
+				return
+			}
+		}
+	}
+}
+
+func (n *node) sendOne(to string, channel byte, msg []byte) error {
+	if to == protocol.AllPeers {
+		n.sw.Broadcast(channel, msg)
+
+		return nil
+	}
+	peer := n.sw.Peers().Get(types.ID(to))
+	if peer == nil {
+		return fmt.Errorf("send: no peer %s", to)
+	}
+	if !peer.Send(channel, msg) {
+		return fmt.Errorf("send: %d bytes to %s on %#02x were not accepted", len(msg), to, channel)
+	}
+
+	return nil
+}
+
+func newNodeInfo(id types.ID, o nodeOptions) types.NodeInfo {
+	addr, err := types.ParseNetAddress(types.NetAddressString(id, "127.0.0.1:0"))
+	if err != nil {
+		panic(err) // the text is a valid address
+	}
+	versions := types.VersionSet{{Name: "own", Version: "v9.8.7", Optional: true}}
+	for _, name := range []string{"abci", "bft", "blockchain", "p2p"} {
+		versions.Set(types.VersionInfo{Name: name, Version: "v1.0.0-rc.0"})
+	}
+	versions.Set(types.VersionInfo{Name: "app", Version: "dev"})
+	info := types.NodeInfo{
+		VersionSet: versions,
+		NetAddress: addr,
+		Network:    o.network,
+		Software:   "tm2-libp2p",
+		Version:    "v0.1.0",
+		Channels:   realChannels,
+		Moniker:    o.moniker,
+		Other:      types.NodeInfoOther{TxIndex: "off", RPCAddress: "tcp://127.0.0.1:36657"},
+	}
+	if info.Network == "" {
+		info.Network = "interop"
+	}
+
+	return info
+}
+
+func describe(info types.NodeInfo) *protocol.NodeInfo {
+	d := &protocol.NodeInfo{
+		NetAddress: info.NetAddress.String(),
+		Network:    info.Network,
+		Software:   info.Software,
+		Version:    info.Version,
+		Channels:   hex.EncodeToString(info.Channels),
+		Moniker:    info.Moniker,
+		TxIndex:    info.Other.TxIndex,
+		RPCAddress: info.Other.RPCAddress,
+	}
+	for _, v := range info.VersionSet {
+		d.Versions = append(d.Versions, fmt.Sprintf("%s %s %t", v.Name, v.Version, v.Optional))
+	}
+
+	return d
+}

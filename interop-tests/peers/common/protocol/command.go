@@ -1,0 +1,27 @@
+package protocol
+
+// The commands.
+const (
+	// CmdSend sends Count messages of Size bytes, see Payload. Commands of one
+	// channel are carried out in order, those of different channels at the same
+	// time. The answer is EventSent, one for each peer.
+	CmdSend = "send"
+	// CmdDial dials Addr once.
+	CmdDial = "dial"
+	// CmdStop ends the process, as the end of stdin does.
+	CmdStop = "stop"
+)
+
+// AllPeers is the Peer of a CmdSend to everybody who is connected.
+const AllPeers = "*"
+
+// Command is one line of stdin.
+type Command struct {
+	Cmd     string `json:"cmd"`
+	Peer    string `json:"peer,omitempty"` // ID, or AllPeers
+	Channel byte   `json:"channel,omitempty"`
+	Size    int    `json:"size,omitempty"` // bytes of each message
+	Count   int    `json:"count,omitempty"`
+	Seed    uint64 `json:"seed,omitempty"`
+	Addr    string `json:"addr,omitempty"` // ID@IP:port
+}

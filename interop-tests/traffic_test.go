@@ -1,0 +1,170 @@
+package interoptests
+
+import (
+	"fmt"
+	"hash/fnv"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/legacy"
+	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/peers/common/protocol"
+)
+
+// endpoint is a peer of any stack that a test can drive and observe.
+type endpoint interface {
+	ID() string
+	Addr() string     // ID@IP:port
+	HostPort() string // Addr without the ID
+	NodeInfo() protocol.NodeInfo
+	Dial(addr string)
+	Send(to string, channel byte, size, count int, seed uint64)
+	AwaitUp(t testing.TB, id string, n int) protocol.Event
+	AwaitUpAs(t testing.TB, moniker string, n int) protocol.Event
+	AwaitDown(t testing.TB, id string, n int) protocol.Event
+	AwaitReceived(t testing.TB, id string, channel byte, n int) []protocol.Digest
+	AwaitText(t testing.TB, kind string, parts ...string) protocol.Event
+	Events(match func(protocol.Event) bool) []protocol.Event
+}
+
+// channels are those that every endpoint has, and realChannels those of a real
+// node (docs/wire.md §7).
+var (
+	channels     = []byte{0x20, 0x21, 0x22, 0x30, 0x40}
+	realChannels = []byte{0x20, 0x21, 0x22, 0x23, 0x30, 0x40, discoveryChannel}
+)
+
+// batch is a number of messages of one size.
+type batch struct{ size, count int }
+
+// traffic is what one endpoint sends to another, all channels at the same time.
+type traffic map[byte][]batch
+
+// on is the same batches on every channel.
+func on(channels []byte, batches ...batch) traffic {
+	tr := make(traffic, len(channels))
+	for _, ch := range channels {
+		tr[ch] = batches
+	}
+
+	return tr
+}
+
+// edges are the sizes at which a packet ends (1024), and the largest that the
+// consensus channels take. The last message is a small one behind the large
+// ones, so that a repeated message shows.
+var edges = []batch{{1, 3}, {1023, 3}, {1024, 3}, {1025, 3}, {1 << 20, 2}, {1, 1}}
+
+var (
+	allSizes = on(channels, edges...)
+	// fewSizes shows that a connection works.
+	fewSizes = on(channels, batch{1, 2}, batch{1025, 2})
+	// largest has a message of each channel's capacity, but on 0x30: what is
+	// unfinished at the same time must stay below the 20 MiB that a connection
+	// may buffer.
+	largest = traffic{
+		0x20:             {{1 << 20, 1}, {1, 1}},
+		0x21:             {{1 << 20, 1}, {1, 1}},
+		0x22:             {{1 << 20, 1}, {1, 1}},
+		0x23:             {{1 << 20, 1}, {1, 1}},
+		0x30:             {{1 << 20, 1}, {1, 1}},
+		0x40:             {{8454144, 1}, {1, 1}},
+		discoveryChannel: {{5242880, 1}, {1, 1}},
+	}
+	// largestTx is as much on 0x30 as a connection may buffer, which is less than
+	// the channel's capacity.
+	largestTx = traffic{0x30: {{20 << 20, 1}, {1, 1}}}
+)
+
+// startGno starts a peer of the newest version.
+func startGno(t *testing.T, moniker string) *legacy.Peer {
+	t.Helper()
+
+	return startVersion(t, legacy.V1_7_1, moniker)
+}
+
+// startVersion starts a peer of the version.
+func startVersion(t *testing.T, version, moniker string) *legacy.Peer {
+	t.Helper()
+
+	return legacy.Start(t, legacy.Options{Version: version, Moniker: moniker, AllowDuplicateIP: true})
+}
+
+// forEachVersion runs the test against every version of gno at the same time.
+func forEachVersion(t *testing.T, test func(t *testing.T, version string)) {
+	t.Helper()
+	for _, version := range legacy.Versions() {
+		t.Run(version, func(t *testing.T) {
+			t.Parallel()
+			test(t, version)
+		})
+	}
+}
+
+// requireConnected waits until the two are peers for the first time and checks
+// that each knows the other's NodeInfo. The first one has dialed.
+func requireConnected(t *testing.T, dialer, acceptor endpoint) {
+	t.Helper()
+	atDialer := dialer.AwaitUp(t, acceptor.ID(), 1)
+	atAcceptor := acceptor.AwaitUp(t, dialer.ID(), 1)
+	require.True(t, atDialer.Outbound)
+	require.False(t, atAcceptor.Outbound)
+	require.Equal(t, acceptor.Addr(), atDialer.Addr)
+	require.Equal(t, acceptor.NodeInfo(), *atDialer.NodeInfo)
+	require.Equal(t, dialer.NodeInfo(), *atAcceptor.NodeInfo)
+}
+
+// exchange sends the traffic both ways at the same time, and requires that each
+// side receives the other's byte for byte and in order.
+func exchange(t *testing.T, a, b endpoint, tr traffic) {
+	t.Helper()
+	exchangeAs(t, a, b, a.ID(), b.ID(), tr)
+}
+
+// exchangeAs is exchange between endpoints that know each other under the given
+// IDs: b calls its peer aID and a calls its peer bID.
+func exchangeAs(t *testing.T, a, b endpoint, aID, bID string, tr traffic) {
+	t.Helper()
+	checkAtB := send(a, b, aID, bID, tr)
+	checkAtA := send(b, a, bID, aID, tr)
+	checkAtB(t)
+	checkAtA(t)
+}
+
+// send sends the traffic and returns the check that it has arrived. The receiver
+// has seen all that was sent before.
+func send(from, to endpoint, fromID, toID string, tr traffic) (check func(*testing.T)) {
+	before := make(map[byte]int)
+	for ch, batches := range tr {
+		before[ch] = len(to.Events(func(e protocol.Event) bool {
+			return e.Event == protocol.EventReceived && e.Peer == fromID && e.Channel == ch
+		}))
+		for i, b := range batches {
+			from.Send(toID, ch, b.size, b.count, seedOf(from, to, ch, i, before[ch]))
+		}
+	}
+
+	return func(t *testing.T) {
+		t.Helper()
+		for ch, batches := range tr {
+			var want []protocol.Digest
+			for i, b := range batches {
+				seed := seedOf(from, to, ch, i, before[ch])
+				for j := range b.count {
+					want = append(want, protocol.DigestOf(protocol.Payload(seed, j, b.size)))
+				}
+			}
+			got := to.AwaitReceived(t, fromID, ch, before[ch]+len(want))
+			require.Equal(t, want, got[before[ch]:], "from %s to %s on %#02x", from.Addr(), to.Addr(), ch)
+		}
+	}
+}
+
+// seedOf gives every batch of a test contents of its own.
+func seedOf(from, to endpoint, channel byte, index, before int) uint64 {
+	h := fnv.New64a()
+	// A hash's Write never fails.
+	_, _ = fmt.Fprint(h, from.ID(), to.ID(), channel, index, before)
+
+	return h.Sum64()
+}
