@@ -2,6 +2,7 @@ package lp2p
 
 import (
 	"bytes"
+	"io"
 	"testing"
 	"time"
 
@@ -66,7 +67,7 @@ func TestUnknownEpochResetsTheStreamOnly(t *testing.T) {
 }
 
 func TestSlowHeader(t *testing.T) {
-	n, r := newNode(t, nil, shortHandshake(200*time.Millisecond)), newRaw(t)
+	n, r := newNode(t, nil, shortHandshake(time.Second)), newRaw(t)
 	c, _, e, _ := r.session(n)
 	s := r.open(c, true)
 	_, err := s.Write(e[:5])
@@ -218,4 +219,21 @@ func TestControlViolations(t *testing.T) {
 			broken(t, n, control, test.text)
 		})
 	}
+}
+
+// The example of docs/sessions.md.
+func TestDataStreamBytes(t *testing.T) {
+	n, r := newNode(t, nil), newRaw(t)
+	got := make(chan *stream, 1)
+	r.host.SetStreamHandler(ChannelProtocol, func(s networkStream) { got <- inboundStream(s) })
+	_, _, e, p := r.session(n)
+	require.True(t, p.Send(chA, []byte("hi")))
+	require.True(t, p.Send(chA, []byte("yo")))
+
+	s := <-got
+	require.NoError(t, s.SetReadDeadline(time.Now().Add(patience)))
+	b := make([]byte, 16+1+3+3)
+	_, err := io.ReadFull(s, b)
+	require.NoError(t, err)
+	require.Equal(t, append(e[:], 0x20, 2, 'h', 'i', 2, 'y', 'o'), b)
 }

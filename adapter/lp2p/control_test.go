@@ -113,7 +113,8 @@ func TestVectors(t *testing.T) {
 	}
 	require.Equal(t, "ed4928c628d1c2c6eae90338905995612959273a5c63f93636c14614ac8737d1", hex.EncodeToString(d.key[:]))
 	require.Equal(t, delegated.ID(), types.IDFromPublicKey(d.key[:]))
-	t.Logf("signature %x", d.signature)
+	require.Equal(t, "4d307c82d38a3ff3ca1f1ab616def500a3c2478f8cc200870105bed2c2531656"+
+		"4aa767666c00f516b5c469ff41281fb0dd118ba3f34f4cf6636e3f951472fa02", hex.EncodeToString(d.signature[:]))
 }
 
 func FuzzControl(f *testing.F) {

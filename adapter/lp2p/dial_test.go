@@ -240,13 +240,13 @@ func TestPendingReject(t *testing.T) {
 }
 
 func TestNobodyAccepts(t *testing.T) {
-	a, b := newNode(t, nil), newNode(t, nil, shortHandshake(50*time.Millisecond))
+	a, b := newNode(t, nil), newNode(t, nil, shortHandshake(500*time.Millisecond))
 	_, err := a.dial(t, b)
 	require.Equal(t, compat.RejectUnavailable, rejectOf(t, err).Code)
 }
 
 func TestNobodyAnswersPending(t *testing.T) {
-	a, b := newNode(t, nil), newNode(t, nil, shortHandshake(200*time.Millisecond))
+	a, b := newNode(t, nil), newNode(t, nil, shortHandshake(time.Second))
 	got := make(chan *Pending, 1)
 	go func() {
 		p, _ := b.AcceptPending(timeout(t))

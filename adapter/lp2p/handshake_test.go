@@ -196,6 +196,7 @@ func TestEpochIsNotReplayed(t *testing.T) {
 // What the dialer's side of the handshake refuses, said by a listener by hand.
 func TestAnswerIsChecked(t *testing.T) {
 	r := newRaw(t)
+	addr := r.listen()
 	info, err := r.info.MarshalBinary()
 	require.NoError(t, err)
 	foreign, err := nodeInfo(types.GenerateNodeKey().ID()).MarshalBinary()
@@ -245,14 +246,7 @@ func TestAnswerIsChecked(t *testing.T) {
 				}
 				_ = s.CloseWrite()
 			})
-			if len(r.host.Network().ListenAddresses()) == 0 {
-				maddr, err := tcpMultiaddr(n.NetAddress().IP, 0)
-				require.NoError(t, err)
-				require.NoError(t, r.host.Network().Listen(maddr))
-			}
-			tcp, ok := toTCPAddr(r.host.Network().ListenAddresses()[0])
-			require.True(t, ok)
-			_, err := n.Dial(timeout(t), types.NetAddress{ID: r.key.ID(), IP: tcp.IP, Port: uint16(tcp.Port)}, n.behavior)
+			_, err := n.Dial(timeout(t), addr, n.behavior)
 			require.Error(t, err)
 			test.check(err)
 		})
@@ -261,11 +255,7 @@ func TestAnswerIsChecked(t *testing.T) {
 
 func TestNoSessionProtocol(t *testing.T) {
 	n, r := newNode(t, nil), newRaw(t)
-	maddr, err := tcpMultiaddr(n.NetAddress().IP, 0)
-	require.NoError(t, err)
-	require.NoError(t, r.host.Network().Listen(maddr))
-	tcp, _ := toTCPAddr(r.host.Network().ListenAddresses()[0])
-	_, err = n.Dial(timeout(t), types.NetAddress{ID: r.key.ID(), IP: tcp.IP, Port: uint16(tcp.Port)}, n.behavior)
+	_, err := n.Dial(timeout(t), r.listen(), n.behavior)
 	require.ErrorIs(t, err, ErrNoSessions)
 }
 

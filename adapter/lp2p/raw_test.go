@@ -3,6 +3,7 @@ package lp2p
 import (
 	"context"
 	"crypto/ed25519"
+	"net"
 	"testing"
 	"time"
 
@@ -45,6 +46,18 @@ func (r *raw) connect(n *node) network.Conn {
 	require.NoError(r.t, err)
 
 	return c
+}
+
+// listen lets nodes dial the host.
+func (r *raw) listen() types.NetAddress {
+	r.t.Helper()
+	maddr, err := tcpMultiaddr(net.IPv4(127, 0, 0, 1), 0)
+	require.NoError(r.t, err)
+	require.NoError(r.t, r.host.Network().Listen(maddr))
+	tcp, ok := toTCPAddr(r.host.Network().ListenAddresses()[0])
+	require.True(r.t, ok)
+
+	return types.NetAddress{ID: r.key.ID(), IP: tcp.IP, Port: uint16(tcp.Port)}
 }
 
 func (r *raw) open(c network.Conn, data bool) *stream {
