@@ -2,6 +2,7 @@ package native
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"time"
 )
@@ -43,34 +44,45 @@ func (mt *MultiplexTransport) pause(d time.Duration) bool {
 
 // admit starts the handshake of an inbound connection, if there is room for one.
 func (mt *MultiplexTransport) admit(conn net.Conn) {
-	leave, err := mt.admission.enter(conn.RemoteAddr())
+	if err := mt.tune(conn); err != nil {
+		mt.logger.Warn("inbound connection refused", "address", conn.RemoteAddr(), "err", err)
+		mt.closeConn(conn)
+
+		return
+	}
+	p, evicted, err := mt.admission.enter(conn)
 	if err != nil {
 		mt.logger.Warn("inbound connection refused", "address", conn.RemoteAddr(), "err", err)
 		mt.closeConn(conn)
 
 		return
 	}
-	mt.wg.Go(func() { mt.handshakeInbound(conn, leave) })
+	if evicted != nil {
+		mt.closeConn(evicted.conn)
+	}
+	mt.wg.Go(func() { mt.handshakeInbound(p) })
 }
 
 // handshakeInbound queues the connection for Accept once it is verified. Its
 // place among the handshakes is free again when Accept takes it.
-func (mt *MultiplexTransport) handshakeInbound(conn net.Conn, leave func()) {
-	pending, err := mt.upgrade(mt.ctx, conn, nil)
+func (mt *MultiplexTransport) handshakeInbound(p *place) {
+	pending, err := mt.upgrade(mt.ctx, &placedConn{Conn: p.conn, place: p}, nil)
 	if err != nil {
-		leave()
-		mt.logger.Info("inbound handshake failed", "address", conn.RemoteAddr(), "err", err)
-		mt.closeConn(conn)
+		if p.leave() {
+			err = fmt.Errorf("%w: %w", errEvicted, err)
+		}
+		mt.logger.Info("inbound handshake failed", "address", p.conn.RemoteAddr(), "err", err)
+		mt.closeConn(p.conn)
 
 		return
 	}
-	pending.leave = leave
+	pending.leave = func() { p.leave() }
 
 	select {
 	case mt.incoming <- pending:
 	case <-mt.ctx.Done():
-		leave()
-		mt.closeConn(conn)
+		p.leave()
+		mt.closeConn(p.conn)
 	}
 }
 

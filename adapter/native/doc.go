@@ -10,7 +10,18 @@
 //   - each side checks the other's NodeInfo and closes if it does not fit.
 //
 // Inbound connections take these steps concurrently, so a slow or silent remote
-// delays nobody else. A relay that has to know the remote's NodeInfo before it
-// shows one of its own uses AcceptPending on a transport made by
-// NewRelayTransport.
+// delays nobody else; and where HandshakeLimits leave no place, those that have
+// not said a word make room for newcomers. A relay that has to know the remote's
+// NodeInfo before it shows one of its own uses AcceptPending on a transport made
+// by NewRelayTransport.
+//
+// # Dialects
+//
+// Nodes of all dialects are served in both roles (docs/wire.md §1). The secret
+// connection finds out whether the remote's key is typed, and answers in kind. To
+// a remote with a plain key NodeInfo is sent at once, in dialect C. One with a
+// typed key may speak A or B, which only its NodeInfo shows: ours is held back
+// until that has come. PeerConns report the dialect (compat.DialectReporter).
+//
+// What becomes of malformed input, case by case, is listed in docs/verdicts.md.
 package native

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
-	"github.com/tm2-libp2p/tm2-libp2p/internal/wire"
 	"github.com/tm2-libp2p/tm2-libp2p/secretconn"
 )
 
@@ -37,6 +36,7 @@ func (mt *MultiplexTransport) handshake(conn net.Conn, dialed *types.NetAddress)
 	if err := conn.SetDeadline(time.Now().Add(mt.timeout)); err != nil {
 		return nil, &HandshakeError{Step: "secret connection", Remote: remote, Err: err}
 	}
+	begun := time.Now()
 	secret, err := secretconn.MakeSecretConnection(conn, mt.nodeKey.PrivKey)
 	if err != nil {
 		return nil, &HandshakeError{Step: "secret connection", Remote: remote, Err: err}
@@ -52,74 +52,13 @@ func (mt *MultiplexTransport) handshake(conn net.Conn, dialed *types.NetAddress)
 	if err != nil {
 		return nil, &HandshakeError{Step: "secret connection", Remote: remote, Err: err}
 	}
-	if dialed != nil {
-		remote = dialed.String()
-	} else {
+	if dialed == nil {
 		remote = socket.String()
 	}
 	pending := &Pending{transport: mt, conn: secret, socket: socket, outbound: dialed != nil, leave: func() {}}
-	if err := mt.exchange(pending); err != nil {
+	if err := mt.exchange(pending, time.Since(begun)); err != nil {
 		return nil, &HandshakeError{Step: "node info", Remote: remote, Err: err}
 	}
 
 	return pending, nil
-}
-
-// exchange sends our NodeInfo and reads the remote's. A relay only reads: it
-// answers when it knows on whose behalf.
-func (mt *MultiplexTransport) exchange(p *Pending) error {
-	if err := p.conn.SetDeadline(time.Now().Add(mt.timeout)); err != nil {
-		return err
-	}
-	local := mt.localNodeInfo()
-	if !mt.relay {
-		if err := sendNodeInfo(p.conn, local); err != nil {
-			return err
-		}
-	}
-	node, err := receiveNodeInfo(p.conn, p.socket.ID)
-	if err != nil {
-		return err
-	}
-	p.node = node
-	if mt.relay {
-		return nil
-	}
-	if err := local.CompatibleWith(node); err != nil {
-		return err
-	}
-
-	return p.conn.SetDeadline(time.Time{})
-}
-
-func sendNodeInfo(conn net.Conn, info types.NodeInfo) error {
-	body, err := info.MarshalBinary()
-	if err != nil {
-		return fmt.Errorf("unable to encode own node info: %w", err)
-	}
-	if _, err := conn.Write(wire.AppendSized(nil, body)); err != nil {
-		return fmt.Errorf("unable to send own node info: %w", err)
-	}
-
-	return nil
-}
-
-// receiveNodeInfo returns the NodeInfo of the remote that owns the ID.
-func receiveNodeInfo(conn net.Conn, id types.ID) (types.NodeInfo, error) {
-	body, err := wire.ReadSized(conn, types.MaxNodeInfoSize)
-	if err != nil {
-		return types.NodeInfo{}, fmt.Errorf("unable to receive node info: %w", err)
-	}
-	var info types.NodeInfo
-	if err := info.UnmarshalBinary(body); err != nil {
-		return types.NodeInfo{}, fmt.Errorf("unable to decode node info: %w", err)
-	}
-	if err := info.Validate(); err != nil {
-		return types.NodeInfo{}, fmt.Errorf("node info is not valid: %w", err)
-	}
-	if info.ID() != id {
-		return types.NodeInfo{}, fmt.Errorf("%w: node info names %s, authenticated as %s", ErrWrongID, info.ID(), id)
-	}
-
-	return info, nil
 }

@@ -91,6 +91,22 @@ func listen(t *testing.T, network string) *MultiplexTransport {
 	return mt
 }
 
+// establish makes a peer of a connection, as Dial and Accept do; dialed is nil for
+// an inbound one. On an error it closes the connection.
+func establish(
+	t *testing.T, mt *MultiplexTransport, conn net.Conn, dialed *types.NetAddress, b compat.PeerBehavior,
+) (compat.PeerConn, error) {
+	t.Helper()
+	pending, err := mt.upgrade(t.Context(), conn, dialed)
+	if err != nil {
+		require.NoError(t, conn.Close())
+
+		return nil, err
+	}
+
+	return mt.newPeer(pending, b)
+}
+
 func loopback() types.NetAddress { return types.NetAddress{IP: net.IPv4(127, 0, 0, 1)} }
 
 func testContext(t *testing.T) context.Context {

@@ -3,9 +3,6 @@ package native
 import (
 	"errors"
 	"fmt"
-	"net"
-	"net/netip"
-	"sync"
 	"time"
 )
 
@@ -20,11 +17,11 @@ const (
 
 // Constants of this implementation.
 const (
-	// maxHandshakes is how many inbound handshakes may be under way; a further
-	// connection is closed at once.
-	maxHandshakes = 256
-	// maxHandshakesPerIP keeps one address from taking all of them.
-	maxHandshakesPerIP = 64
+	// defaultHandshakes and defaultHandshakesPerIP are those of
+	// DefaultHandshakeLimits: a handshake holds a socket, a goroutine and about
+	// 16 KiB, and an honest one is over in a few round trips.
+	defaultHandshakes      = 256
+	defaultHandshakesPerIP = 64
 	// acceptBacklog is how many verified connections may wait for Accept.
 	acceptBacklog = 16
 	// maxAcceptDelay caps the pause after a failing accept call, as when the
@@ -32,51 +29,50 @@ const (
 	maxAcceptDelay = time.Second
 )
 
-var errTooManyHandshakes = errors.New("too many handshakes under way")
+// ErrInvalidLimits is wrapped by the errors of HandshakeLimits.Validate.
+var ErrInvalidLimits = errors.New("invalid handshake limits")
 
-// admission counts inbound handshakes in total and per IP address.
-type admission struct {
-	mtx   sync.Mutex
-	total int
-	perIP map[netip.Addr]int
+// HandshakeLimits bounds the inbound handshakes under way. A place is taken when
+// a connection is accepted, and free when the handshake fails or Accept returns
+// the peer. Each handshake ends by HandshakeTimeout at the latest.
+//
+// When there is no place for a connection, it takes that of the oldest one whose
+// remote has not sent a byte yet: in its own group if PerIP is reached, else in
+// the group with most places, which must be larger than its own. Nodes speak as
+// soon as they are connected, so idle connections, however many, keep nobody out.
+// Remotes that have spoken keep their places; if only such are left, the new
+// connection is closed.
+type HandshakeLimits struct {
+	// Total is the limit for all remotes together.
+	Total int
+	// PerIP is the limit for one IPv4 address or one IPv6 /64 network, the least
+	// that one host gets.
+	PerIP int
 }
 
-func newAdmission() *admission { return &admission{perIP: make(map[netip.Addr]int)} }
-
-// enter takes a place for the remote address; the returned function gives it
-// back.
-func (a *admission) enter(remote net.Addr) (leave func(), err error) {
-	ip := addrIP(remote)
-
-	a.mtx.Lock()
-	defer a.mtx.Unlock()
-	if a.total >= maxHandshakes {
-		return nil, fmt.Errorf("%w: %d in total", errTooManyHandshakes, a.total)
-	}
-	if a.perIP[ip] >= maxHandshakesPerIP {
-		return nil, fmt.Errorf("%w: %d from %s", errTooManyHandshakes, a.perIP[ip], ip)
-	}
-	a.total++
-	a.perIP[ip]++
-
-	return func() { a.leave(ip) }, nil
+// DefaultHandshakeLimits returns 256 in total and 64 per IP.
+func DefaultHandshakeLimits() HandshakeLimits {
+	return HandshakeLimits{Total: defaultHandshakes, PerIP: defaultHandshakesPerIP}
 }
 
-func (a *admission) leave(ip netip.Addr) {
-	a.mtx.Lock()
-	defer a.mtx.Unlock()
-	a.total--
-	if a.perIP[ip]--; a.perIP[ip] == 0 {
-		delete(a.perIP, ip)
+// Validate reports a limit that is not positive. The error wraps
+// ErrInvalidLimits.
+func (l HandshakeLimits) Validate() error {
+	switch {
+	case l.Total <= 0:
+		return fmt.Errorf("%w: Total %d is not positive", ErrInvalidLimits, l.Total)
+	case l.PerIP <= 0:
+		return fmt.Errorf("%w: PerIP %d is not positive", ErrInvalidLimits, l.PerIP)
+	default:
+		return nil
 	}
 }
 
-func addrIP(addr net.Addr) netip.Addr {
-	tcp, ok := addr.(*net.TCPAddr)
-	if !ok {
-		return netip.Addr{}
-	}
-	ip, _ := netip.AddrFromSlice(tcp.IP)
+// Option changes a transport while it is made.
+type Option func(*MultiplexTransport)
 
-	return ip.Unmap()
+// WithHandshakeLimits replaces DefaultHandshakeLimits. Limits that are not valid
+// are reported by Listen.
+func WithHandshakeLimits(limits HandshakeLimits) Option {
+	return func(mt *MultiplexTransport) { mt.admission.limits = limits }
 }

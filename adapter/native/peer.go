@@ -13,7 +13,8 @@ import (
 )
 
 var (
-	_ compat.PeerConn = (*peerConn)(nil)
+	_ compat.PeerConn        = (*peerConn)(nil)
+	_ compat.DialectReporter = (*peerConn)(nil)
 
 	errNoReactor = errors.New("no reactor for the channel")
 )
@@ -24,6 +25,7 @@ type peerConn struct {
 	*peer.Base
 
 	conn     *secretconn.SecretConnection
+	dialect  compat.Dialect
 	mconn    *mconn.MConnection
 	behavior compat.PeerBehavior
 	reactors map[byte]compat.Reactor
@@ -46,6 +48,7 @@ func (mt *MultiplexTransport) newPeer(pending *Pending, behavior compat.PeerBeha
 	p := &peerConn{
 		Base:     peer.NewBase(info, pending.node, pending.conn.RemoteAddr()),
 		conn:     pending.conn,
+		dialect:  pending.dialect,
 		behavior: behavior,
 		reactors: behavior.Reactors(),
 	}
@@ -65,9 +68,13 @@ func (mt *MultiplexTransport) newPeer(pending *Pending, behavior compat.PeerBeha
 
 		return nil, err
 	}
+	mt.logger.Debug("connection verified", "peer", pending.socket, "outbound", pending.outbound, "dialect", pending.dialect)
 
 	return p, nil
 }
+
+// Dialect implements compat.DialectReporter.
+func (p *peerConn) Dialect() compat.Dialect { return p.dialect }
 
 // receive runs on the delivery goroutine of the connection.
 func (p *peerConn) receive(chID byte, msg []byte) {

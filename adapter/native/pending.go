@@ -20,6 +20,7 @@ type Pending struct {
 	conn      *secretconn.SecretConnection
 	socket    *types.NetAddress
 	node      types.NodeInfo
+	dialect   compat.Dialect
 	outbound  bool
 	leave     func() // gives the place among the handshakes back
 }
@@ -29,6 +30,9 @@ func (p *Pending) ID() types.ID { return p.socket.ID }
 
 // NodeInfo is what the remote sent. Whether it fits is checked by Complete.
 func (p *Pending) NodeInfo() types.NodeInfo { return p.node }
+
+// Dialect is the one that the remote speaks. Complete answers in it.
+func (p *Pending) Dialect() compat.Dialect { return p.dialect }
 
 // RemoteAddr is the remote end of the TCP connection.
 func (p *Pending) RemoteAddr() net.Addr { return p.conn.RemoteAddr() }
@@ -59,7 +63,7 @@ func (p *Pending) answer(local types.NodeInfo) error {
 	if err := p.conn.SetDeadline(time.Now().Add(p.transport.timeout)); err != nil {
 		return err
 	}
-	if err := sendNodeInfo(p.conn, local); err != nil {
+	if err := p.sendNodeInfo(local, p.dialect); err != nil {
 		return err
 	}
 
@@ -81,8 +85,13 @@ func (p *Pending) close() { p.transport.closeConn(p.conn) }
 type RelayTransport struct{ mt *MultiplexTransport }
 
 // NewRelayTransport returns a transport that authenticates with the node key.
-func NewRelayTransport(nodeKey types.NodeKey, mConfig mconn.MConnConfig, logger *slog.Logger) *RelayTransport {
-	mt := NewMultiplexTransport(types.NodeInfo{}, nodeKey, mConfig, logger)
+func NewRelayTransport(
+	nodeKey types.NodeKey,
+	mConfig mconn.MConnConfig,
+	logger *slog.Logger,
+	opts ...Option,
+) *RelayTransport {
+	mt := NewMultiplexTransport(types.NodeInfo{}, nodeKey, mConfig, logger, opts...)
 	mt.relay = true
 
 	return &RelayTransport{mt: mt}

@@ -42,19 +42,20 @@ type MultiplexTransport struct {
 // NewMultiplexTransport returns a transport that presents itself with the node
 // key and NodeInfo. A NodeInfo whose NetAddress has port 0 is completed with the
 // port of Listen. A NodeInfo or configuration that peers would refuse is reported
-// by Listen and Dial. A nil logger discards.
+// by Listen and Dial. A nil logger discards. Options have documented defaults.
 func NewMultiplexTransport(
 	nodeInfo types.NodeInfo,
 	nodeKey types.NodeKey,
 	mConfig mconn.MConnConfig,
 	logger *slog.Logger,
+	opts ...Option,
 ) *MultiplexTransport {
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 
-	return &MultiplexTransport{
+	mt := &MultiplexTransport{
 		nodeInfo:  nodeInfo,
 		nodeKey:   nodeKey,
 		mConfig:   mConfig,
@@ -62,10 +63,15 @@ func NewMultiplexTransport(
 		timeout:   HandshakeTimeout,
 		ctx:       ctx,
 		cancel:    cancel,
-		admission: newAdmission(),
+		admission: newAdmission(DefaultHandshakeLimits()),
 		incoming:  make(chan *Pending, acceptBacklog),
 		peers:     make(map[*peerConn]struct{}),
 	}
+	for _, opt := range opts {
+		opt(mt)
+	}
+
+	return mt
 }
 
 // NetAddress implements compat.Transport; before Listen it is the address of the
@@ -114,6 +120,9 @@ func (mt *MultiplexTransport) Listen(addr types.NetAddress) error {
 // completeNodeInfo fills in the listen port and checks what peers will check.
 // The caller holds mtx.
 func (mt *MultiplexTransport) completeNodeInfo(port uint16) error {
+	if err := mt.admission.limits.Validate(); err != nil {
+		return err
+	}
 	if mt.relay {
 		return mt.mConfig.Validate()
 	}
@@ -224,6 +233,11 @@ func (mt *MultiplexTransport) dialPending(ctx context.Context, addr types.NetAdd
 	conn, err := addr.DialContext(dialCtx)
 	if err != nil {
 		return nil, &HandshakeError{Step: "dial", Remote: addr.String(), Err: err}
+	}
+	if err := mt.tune(conn); err != nil {
+		err = &HandshakeError{Step: "dial", Remote: addr.String(), Err: err}
+
+		return nil, errors.Join(err, ignoreClosed(conn.Close()))
 	}
 
 	pending, err := mt.upgrade(ctx, conn, &addr)

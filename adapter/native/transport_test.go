@@ -103,17 +103,6 @@ func TestAcceptSkipsFailedHandshakes(t *testing.T) {
 	require.NotNil(t, in)
 }
 
-// Silent connections take their places and no more; an honest peer still comes in.
-func TestSilentConnectionsDelayNobody(t *testing.T) {
-	listener := listen(t, "net")
-	for range maxHandshakesPerIP / 2 {
-		conn, err := net.Dial("tcp", dialString(listener))
-		require.NoError(t, err)
-		defer conn.Close()
-	}
-	connect(t, newTransport(t, "net"), listener, newBehavior(), newBehavior())
-}
-
 func TestSilentConnectionIsClosedAtTheDeadline(t *testing.T) {
 	listener := newTransport(t, "net")
 	listener.timeout = time.Millisecond
@@ -124,28 +113,6 @@ func TestSilentConnectionIsClosedAtTheDeadline(t *testing.T) {
 	defer conn.Close()
 	_, err = io.Copy(io.Discard, conn)
 	require.NoError(t, err, "the listener closes the connection")
-}
-
-func TestAdmissionIsCounted(t *testing.T) {
-	a := newAdmission()
-	addr := &net.TCPAddr{IP: net.IPv4(10, 0, 0, 1)}
-	var leave []func()
-	for range maxHandshakesPerIP {
-		l, err := a.enter(addr)
-		require.NoError(t, err)
-		leave = append(leave, l)
-	}
-	_, err := a.enter(addr)
-	require.ErrorIs(t, err, errTooManyHandshakes)
-	other, err := a.enter(&net.TCPAddr{IP: net.IPv4(10, 0, 0, 2)})
-	require.NoError(t, err)
-
-	other()
-	for _, l := range leave {
-		l()
-	}
-	require.Zero(t, a.total)
-	require.Empty(t, a.perIP)
 }
 
 func TestAcceptEndsWithContextAndClose(t *testing.T) {

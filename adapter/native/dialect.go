@@ -1,0 +1,169 @@
+package native
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"time"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/wire"
+	"github.com/tm2-libp2p/tm2-libp2p/secretconn"
+)
+
+// exchange sends our NodeInfo and reads the remote's, within the timeout. trip is
+// how long the secret connection took. A relay only reads: it answers when it
+// knows on whose behalf.
+func (mt *MultiplexTransport) exchange(p *Pending, trip time.Duration) error {
+	end := time.Now().Add(mt.timeout)
+	if err := p.conn.SetDeadline(end); err != nil {
+		return err
+	}
+	if mt.relay {
+		return p.receiveNodeInfo(nil)
+	}
+
+	local := mt.localNodeInfo()
+	var err error
+	if p.conn.Dialect() == secretconn.DialectTyped {
+		err = p.exchangeInKind(local, min(secretconn.DialectPause+trip, mt.timeout/2), end)
+	} else {
+		err = p.exchangeAtOnce(local)
+	}
+	if err != nil {
+		return err
+	}
+	if err := local.CompatibleWith(p.node); err != nil {
+		return err
+	}
+
+	return p.conn.SetDeadline(time.Time{})
+}
+
+// exchangeAtOnce is for remotes whose dialect is known: all with a plain key
+// speak C.
+func (p *Pending) exchangeAtOnce(local types.NodeInfo) error {
+	if err := p.sendNodeInfo(local, compat.DialectC); err != nil {
+		return err
+	}
+
+	return p.receiveNodeInfo(nil)
+}
+
+// exchangeInKind holds our NodeInfo back until the remote's shows whether it
+// speaks A or B (docs/wire.md §1.2). A remote that sends none for the pause is
+// told ours in B, which networks used for longer than A. The pause counts from
+// when a NodeInfo that was sent at once must have come: the secret connection
+// took a round trip too.
+func (p *Pending) exchangeInKind(local types.NodeInfo, pause time.Duration, end time.Time) error {
+	first, err := awaitByte(p.conn, pause, end)
+	if err != nil {
+		return fmt.Errorf("unable to receive node info: %w", err)
+	}
+	spoken := len(first) == 0
+	if spoken {
+		if err := p.sendNodeInfo(local, compat.DialectB); err != nil {
+			return err
+		}
+	}
+	if err := p.receiveNodeInfo(first); err != nil {
+		return err
+	}
+	if !spoken {
+		return p.sendNodeInfo(local, p.dialect)
+	}
+	if p.dialect != compat.DialectB {
+		return fmt.Errorf("%w: it speaks %s, and this side has spoken B by then", secretconn.ErrDialect, p.dialect)
+	}
+
+	return nil
+}
+
+// awaitByte returns the first byte that comes, or none after the pause. Reads of
+// conn then end at end again.
+func awaitByte(conn net.Conn, pause time.Duration, end time.Time) ([]byte, error) {
+	if err := conn.SetReadDeadline(time.Now().Add(pause)); err != nil {
+		return nil, err
+	}
+	first := make([]byte, 1)
+	n, err := conn.Read(first)
+	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+		return nil, err
+	}
+
+	return first[:n], conn.SetReadDeadline(end)
+}
+
+// sendNodeInfo sends our NodeInfo in the dialect.
+func (p *Pending) sendNodeInfo(local types.NodeInfo, dialect compat.Dialect) error {
+	body, err := encodeNodeInfo(local, dialect)
+	if err != nil {
+		return fmt.Errorf("unable to encode own node info: %w", err)
+	}
+	if _, err := p.conn.Write(wire.AppendSized(nil, body)); err != nil {
+		return fmt.Errorf("unable to send own node info: %w", err)
+	}
+
+	return nil
+}
+
+func encodeNodeInfo(info types.NodeInfo, dialect compat.Dialect) ([]byte, error) {
+	if dialect == compat.DialectA {
+		return info.AppendDialectA(nil)
+	}
+
+	return info.MarshalBinary()
+}
+
+// receiveNodeInfo reads the NodeInfo of the remote, of which first has been read
+// already, and checks all that does not depend on ours.
+func (p *Pending) receiveNodeInfo(first []byte) error {
+	body, err := wire.ReadSized(io.MultiReader(bytes.NewReader(first), p.conn), types.MaxNodeInfoSize)
+	if err != nil {
+		return fmt.Errorf("unable to receive node info: %w", err)
+	}
+	if err := p.decodeNodeInfo(body); err != nil {
+		return fmt.Errorf("unable to decode node info: %w", err)
+	}
+	if err := p.node.Validate(); err != nil {
+		return fmt.Errorf("node info is not valid: %w", err)
+	}
+	if have, want := p.node.ID(), p.socket.ID; have != want {
+		return fmt.Errorf("%w: node info names %s, authenticated as %s", ErrWrongID, have, want)
+	}
+
+	return nil
+}
+
+// decodeNodeInfo also recognises the dialect: a bare ID behind a typed key is A.
+func (p *Pending) decodeNodeInfo(body []byte) error {
+	if p.conn.Dialect() == secretconn.DialectPlain {
+		p.dialect = compat.DialectC
+
+		return p.node.UnmarshalBinary(body)
+	}
+
+	p.dialect = compat.DialectB
+	err := p.node.UnmarshalBinary(body)
+	if !errors.Is(err, types.ErrBareNodeID) {
+		return err
+	}
+	p.dialect = compat.DialectA
+
+	return p.node.UnmarshalDialectA(body, p.dialableAddr())
+}
+
+// dialableAddr is where a remote can be dialed that does not tell it: where we
+// have dialed it. The port of an inbound connection is of no use to anybody, so
+// the address then is the unspecified one, which is never handed on.
+func (p *Pending) dialableAddr() net.Addr {
+	if p.outbound {
+		return p.conn.RemoteAddr()
+	}
+
+	return &net.TCPAddr{IP: net.IPv4zero}
+}

@@ -1,0 +1,36 @@
+package native
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// limitUnsent sets TCP_NOTSENT_LOWAT (tcp(7)). The error wraps
+// errors.ErrUnsupported where the connection or the kernel does not know it.
+func limitUnsent(conn net.Conn, limit int) error {
+	socket, ok := conn.(syscall.Conn)
+	if !ok {
+		return fmt.Errorf("%T is no socket: %w", conn, errors.ErrUnsupported)
+	}
+	raw, err := socket.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var optErr error
+	err = raw.Control(func(fd uintptr) {
+		optErr = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, limit)
+	})
+	if err != nil {
+		return err
+	}
+	if errors.Is(optErr, unix.ENOPROTOOPT) {
+		optErr = fmt.Errorf("%w: %w", errors.ErrUnsupported, optErr)
+	}
+
+	return os.NewSyscallError("setsockopt", optErr)
+}

@@ -1,0 +1,14 @@
+//go:build !linux
+
+package native
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"runtime"
+)
+
+func limitUnsent(net.Conn, int) error {
+	return fmt.Errorf("on %s: %w", runtime.GOOS, errors.ErrUnsupported)
+}
