@@ -17,8 +17,9 @@ var _ net.Conn = (*SecretConnection)(nil)
 // [MakeSecretConnection]. All methods may be called concurrently; Reads wait for
 // each other, and so do Writes.
 type SecretConnection struct {
-	conn   net.Conn
-	remote ed25519.PublicKey
+	conn    net.Conn
+	remote  ed25519.PublicKey
+	dialect Dialect
 
 	readMu sync.Mutex
 	in     *frameReader
@@ -54,6 +55,10 @@ func newSecretConnection(conn net.Conn, in *frameReader, keys *sessionKeys) (*Se
 func (sc *SecretConnection) RemotePubKey() ed25519.PublicKey {
 	return bytes.Clone(sc.remote)
 }
+
+// Dialect returns the form in which the peer has sent its key, and in which it
+// was sent ours.
+func (sc *SecretConnection) Dialect() Dialect { return sc.dialect }
 
 // Read fills p with what has arrived, over several frames if p is large enough,
 // and waits only when nothing has. Data that was received before a failure is

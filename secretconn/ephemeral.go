@@ -1,6 +1,7 @@
 package secretconn
 
 import (
+	"bytes"
 	"crypto/ecdh"
 	"crypto/rand"
 	"encoding/hex"
@@ -9,8 +10,8 @@ import (
 )
 
 // lowOrderPoints are the X25519 public keys that the original refuses by exact
-// comparison (docs/wire.md §3.1). The same points with the top bit set are not
-// among them; those are refused for their shared secret.
+// comparison (docs/wire.md §3.1). Here the same points with the top bit set are
+// refused alike; the original refuses those for their shared secret.
 var lowOrderPoints = mustKeys(
 	"0000000000000000000000000000000000000000000000000000000000000000",
 	"0100000000000000000000000000000000000000000000000000000000000000",
@@ -21,9 +22,31 @@ var lowOrderPoints = mustKeys(
 	"eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
 )
 
-// newEphemeral returns the key pair of one handshake, made of seed, which it
-// wipes, or of random bytes when seed is nil.
-func newEphemeral(seed *[keySize]byte) (*ecdh.PrivateKey, error) {
+// adaptiveMark is the top bit of a public key, in its last byte. A peer that
+// adapts its dialect sets it in the key it sends, to tell others of its kind that
+// they need not wait for it. X25519 ignores the bit (RFC 7748 §5), so nodes that
+// know nothing of it agree on the same secret; and they never set it, because
+// what X25519 puts out is below 2^255.
+const adaptiveMark = 0x80
+
+func isMarked(pub [keySize]byte) bool { return pub[keySize-1]&adaptiveMark != 0 }
+
+// unmarked returns pub as a point, without the mark.
+func unmarked(pub [keySize]byte) [keySize]byte {
+	pub[keySize-1] &^= adaptiveMark
+
+	return pub
+}
+
+// ephemeral is the key pair of one handshake.
+type ephemeral struct {
+	priv *ecdh.PrivateKey
+	pub  [keySize]byte // as it is sent
+}
+
+// newEphemeral returns an unmarked key pair, made of seed, which it wipes, or of
+// random bytes when seed is nil.
+func newEphemeral(seed *[keySize]byte) (ephemeral, error) {
 	if seed == nil {
 		seed = new([keySize]byte)
 		rand.Read(seed[:]) // never fails
@@ -32,16 +55,35 @@ func newEphemeral(seed *[keySize]byte) (*ecdh.PrivateKey, error) {
 
 	priv, err := ecdh.X25519().NewPrivateKey(seed[:])
 	if err != nil {
-		return nil, fmt.Errorf("make ephemeral key: %w", err)
+		return ephemeral{}, fmt.Errorf("make ephemeral key: %w", err)
 	}
 
-	return priv, nil
+	return ephemeral{priv: priv, pub: [keySize]byte(priv.PublicKey().Bytes())}, nil
+}
+
+func (e *ephemeral) mark() { e.pub[keySize-1] |= adaptiveMark }
+
+// agree derives the keys of a connection with the owner of remote. It refuses
+// our own key and what sharedSecret refuses, marked or not. The order of the keys
+// is that of the bytes sent, marks included, which both sides see alike.
+func (e *ephemeral) agree(remote [keySize]byte) (sessionKeys, error) {
+	if unmarked(remote) == unmarked(e.pub) {
+		return sessionKeys{}, ErrEqualEphemeral
+	}
+
+	shared, err := sharedSecret(e.priv, remote)
+	if err != nil {
+		return sessionKeys{}, err
+	}
+	defer clear(shared)
+
+	return deriveKeys(shared, bytes.Compare(e.pub[:], remote[:]) < 0)
 }
 
 // sharedSecret returns X25519(priv, remote). It refuses the keys of docs/wire.md
-// §3.1 and any other that gives the all-zero secret.
+// §3.1, marked or not, and any other that gives the all-zero secret.
 func sharedSecret(priv *ecdh.PrivateKey, remote [keySize]byte) ([]byte, error) {
-	if slices.Contains(lowOrderPoints, remote) {
+	if slices.Contains(lowOrderPoints, unmarked(remote)) {
 		return nil, ErrLowOrderPoint
 	}
 

@@ -24,10 +24,10 @@ var (
 	// ErrBadSignature: the peer's signature over the challenge is wrong.
 	ErrBadSignature = errors.New("secretconn: wrong signature over the challenge")
 
-	// ErrDialect: the peer sent a typed key, as nodes of the dialects A and B
-	// (before 2025-07-23) do. They cannot read our auth message either
-	// (docs/wire.md §1.1).
-	ErrDialect = errors.New("secretconn: peer speaks an older dialect (A or B) of the protocol, this side speaks C")
+	// ErrDialect: the peer speaks none of the dialects A, B and C, because its
+	// identity key is of another type; or it spoke A or B only after this side
+	// had spoken C (docs/wire.md §1.2).
+	ErrDialect = errors.New("secretconn: peer speaks no dialect that this side can answer")
 )
 
 // Reasons for which Read and Write fail for good. The handshake returns them

@@ -27,7 +27,7 @@ func FuzzHandshake(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte, seed byte) {
 		conn := &recordedConn{in: bytes.NewReader(data)}
 
-		sc, err := makeSecretConnection(conn, victimKey, repeated(seed))
+		sc, err := makeSecretConnection(conn, victimKey, fixedEphemeral(t, repeated(seed)[:]))
 		if err != nil {
 			require.Nil(t, sc)
 
@@ -47,11 +47,13 @@ func FuzzHandshakeAuth(f *testing.F) {
 	honest := wire.AppendAuth(nil, signAuth(identity(0xa1), challenge))
 	typed := signAuth(identity(0xa1), challenge)
 	typed.Form = wire.AuthTyped
+	stranger := bytes.Replace(wire.AppendAuth(nil, typed), []byte("Ed25519"), []byte("Ed448xx"), 1)
 
 	f.Add(honest, uint16(1024), true)
 	f.Add(honest, uint16(1), false)
 	f.Add(wire.AppendAuth(nil, typed), uint16(1024), true)
 	f.Add(wire.AppendAuth(nil, wire.Auth{PublicKey: [32]byte{1}, Signature: [64]byte{1}}), uint16(7), false)
+	f.Add(stranger, uint16(1024), true)
 	f.Add([]byte{0}, uint16(1), true)
 
 	f.Fuzz(func(t *testing.T, plain []byte, size uint16, least bool) {
@@ -76,21 +78,24 @@ func FuzzHandshakeAuth(f *testing.F) {
 		sc, err := newSecretConnection(conn, newFrameReader(conn), &keys)
 		require.NoError(t, err)
 
-		remote, err := exchangeAuth(sc, victimKey, challenge)
+		proved, err := newAuthExchange(sc, victimKey, challenge).run(false)
 		if err != nil {
-			require.Nil(t, remote)
+			require.Zero(t, proved)
+			require.Zero(t, conn.out.Len(), "nothing is shown to a peer that proves nothing")
 
 			return
 		}
+
+		require.Equal(t, sealedFrameSize, conn.out.Len())
 
 		body, err := wire.ReadSized(bytes.NewReader(plain), len(plain))
 		require.NoError(t, err)
 		a, err := wire.DecodeAuth(body)
 		require.NoError(t, err)
-		require.Equal(t, a.PublicKey[:], []byte(remote))
-		require.NotEqual(t, pubKey(victimKey), remote)
+		require.Equal(t, a, proved)
+		require.NotEqual(t, [keySize]byte(pubKey(victimKey)), a.PublicKey)
 		require.False(t, isLowOrderIdentity(a.PublicKey))
-		require.True(t, ed25519.Verify(remote, challenge[:], a.Signature[:]))
+		require.True(t, ed25519.Verify(a.PublicKey[:], challenge[:], a.Signature[:]))
 	})
 }
 

@@ -1,7 +1,6 @@
 package secretconn
 
 import (
-	"bytes"
 	"crypto/ed25519"
 	"errors"
 	"fmt"
@@ -22,23 +21,30 @@ const (
 )
 
 // MakeSecretConnection runs the handshake of docs/wire.md §3 on conn, in either
-// role, and proves to own key.
+// role, and proves to own key. It speaks the dialect of the peer.
 //
 // It blocks until the peer has answered: the caller sets a deadline on conn, of
 // 3 s as real nodes do, and clears it afterwards. conn must buffer what is
-// written, as TCP does, because both sides write before they read. Of conn
-// at most a few frames are read ahead; they belong to the returned connection.
+// written, as TCP does, because both sides write before they read, and allow one
+// Read and one Write at the same time. Of conn at most a few frames are read
+// ahead; they belong to the returned connection.
 //
 // When it fails, conn stays open and is of no further use; closing it is left to
 // the caller. Errors: [ErrLowOrderPoint], [ErrEqualEphemeral], [ErrOwnKey],
 // [ErrLowOrderIdentity], [ErrBadSignature], [ErrDialect], those of Read, decoding
 // errors, and those of conn, all wrapped.
 func MakeSecretConnection(conn net.Conn, key ed25519.PrivateKey) (*SecretConnection, error) {
-	return makeSecretConnection(conn, key, nil)
+	own, err := newEphemeral(nil)
+	if err != nil {
+		return nil, err
+	}
+
+	own.mark()
+
+	return makeSecretConnection(conn, key, own)
 }
 
-// makeSecretConnection makes the ephemeral key of seed, unless that is nil.
-func makeSecretConnection(conn net.Conn, key ed25519.PrivateKey, seed *[keySize]byte) (*SecretConnection, error) {
+func makeSecretConnection(conn net.Conn, key ed25519.PrivateKey, own ephemeral) (*SecretConnection, error) {
 	if conn == nil {
 		return nil, errors.New("secretconn: no conn given")
 	}
@@ -49,9 +55,14 @@ func makeSecretConnection(conn net.Conn, key ed25519.PrivateKey, seed *[keySize]
 
 	in := newFrameReader(conn)
 
-	keys, err := exchangeEphemeral(conn, in, seed)
+	remote, err := exchangeEphemeral(conn, in, own.pub)
 	if err != nil {
 		return nil, err
+	}
+
+	keys, err := own.agree(remote)
+	if err != nil {
+		return nil, fmt.Errorf("receive ephemeral key: %w", err)
 	}
 	defer keys.wipe()
 
@@ -60,78 +71,33 @@ func makeSecretConnection(conn net.Conn, key ed25519.PrivateKey, seed *[keySize]
 		return nil, err
 	}
 
-	if sc.remote, err = exchangeAuth(sc, key, keys.challenge); err != nil {
+	auth, err := newAuthExchange(sc, key, keys.challenge).run(isMarked(remote))
+	if err != nil {
 		return nil, err
 	}
+
+	sc.remote, sc.dialect = auth.PublicKey[:], dialectOf(auth.Form)
 
 	return sc, nil
 }
 
-// exchangeEphemeral sends a fresh ephemeral key, receives that of the peer and
-// derives the keys.
-func exchangeEphemeral(conn io.Writer, in *frameReader, seed *[keySize]byte) (sessionKeys, error) {
-	priv, err := newEphemeral(seed)
-	if err != nil {
-		return sessionKeys{}, err
-	}
-
-	local := [keySize]byte(priv.PublicKey().Bytes())
-
-	if _, err := conn.Write(wire.AppendEphemeral(nil, local)); err != nil {
-		return sessionKeys{}, fmt.Errorf("send ephemeral key: %w", err)
+// exchangeEphemeral sends our ephemeral key and returns that of the peer.
+func exchangeEphemeral(conn io.Writer, in *frameReader, own [keySize]byte) ([keySize]byte, error) {
+	if _, err := conn.Write(wire.AppendEphemeral(nil, own)); err != nil {
+		return [keySize]byte{}, fmt.Errorf("send ephemeral key: %w", err)
 	}
 
 	body, err := wire.ReadSized(clearReader{in}, maxEphemeralSize)
 	if err != nil {
-		return sessionKeys{}, fmt.Errorf("receive ephemeral key: %w", err)
+		return [keySize]byte{}, fmt.Errorf("receive ephemeral key: %w", err)
 	}
 
 	remote, err := wire.DecodeEphemeral(body)
 	if err != nil {
-		return sessionKeys{}, fmt.Errorf("receive ephemeral key: %w", err)
+		return [keySize]byte{}, fmt.Errorf("receive ephemeral key: %w", err)
 	}
 
-	if remote == local {
-		return sessionKeys{}, fmt.Errorf("receive ephemeral key: %w", ErrEqualEphemeral)
-	}
-
-	shared, err := sharedSecret(priv, remote)
-	if err != nil {
-		return sessionKeys{}, fmt.Errorf("receive ephemeral key: %w", err)
-	}
-	defer clear(shared)
-
-	return deriveKeys(shared, bytes.Compare(local[:], remote[:]) < 0)
-}
-
-// exchangeAuth sends our auth message, in dialect C, and returns the identity
-// that the peer has proved.
-func exchangeAuth(sc *SecretConnection, key ed25519.PrivateKey, challenge [challengeSize]byte) (ed25519.PublicKey, error) {
-	own := signAuth(key, challenge)
-
-	if _, err := sc.Write(wire.AppendAuth(nil, own)); err != nil {
-		return nil, fmt.Errorf("send identity: %w", err)
-	}
-
-	body, err := wire.ReadSized(sc, maxAuthSize)
-	if err == io.EOF {
-		return nil, fmt.Errorf("receive identity: peer hung up, as nodes of another dialect do: %w", err)
-	}
-
-	if err != nil {
-		return nil, fmt.Errorf("receive identity: %w", err)
-	}
-
-	remote, err := wire.DecodeAuth(body)
-	if err != nil {
-		return nil, fmt.Errorf("receive identity: %w", err)
-	}
-
-	if err := checkAuth(remote, own.PublicKey, challenge); err != nil {
-		return nil, fmt.Errorf("receive identity: %w", err)
-	}
-
-	return remote.PublicKey[:], nil
+	return remote, nil
 }
 
 // clearReader reads the part of the stream that is not in frames.

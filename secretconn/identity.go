@@ -28,22 +28,17 @@ func isLowOrderIdentity(key [keySize]byte) bool {
 	return slices.Contains(lowOrderIdentities, key)
 }
 
-// signAuth makes our auth message.
+// signAuth makes our auth message, in plain form.
 func signAuth(key ed25519.PrivateKey, challenge [challengeSize]byte) wire.Auth {
 	return wire.Auth{
 		PublicKey: [keySize]byte(key[ed25519.SeedSize:]),
 		Signature: [ed25519.SignatureSize]byte(ed25519.Sign(key, challenge[:])),
-		Form:      wire.AuthPlain,
 	}
 }
 
 // checkAuth decides whether the peer has proved its identity. own is our public
 // key.
 func checkAuth(a wire.Auth, own [keySize]byte, challenge [challengeSize]byte) error {
-	if a.Form != wire.AuthPlain {
-		return ErrDialect
-	}
-
 	if a.PublicKey == own {
 		return ErrOwnKey
 	}

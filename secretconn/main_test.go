@@ -48,6 +48,16 @@ func repeated(b byte) *[keySize]byte {
 	return (*[keySize]byte)(bytes.Repeat([]byte{b}, keySize))
 }
 
+// fixedEphemeral returns the unmarked key pair of a seed, which stays.
+func fixedEphemeral(t testing.TB, seed []byte) ephemeral {
+	t.Helper()
+
+	e, err := newEphemeral((*[keySize]byte)(bytes.Clone(seed)))
+	require.NoError(t, err)
+
+	return e
+}
+
 // pattern returns n bytes in which no two chunks are alike.
 func pattern(n int) []byte {
 	p := make([]byte, n)

@@ -2,7 +2,6 @@ package secretconn
 
 import (
 	"bytes"
-	"crypto/ecdh"
 	"crypto/ed25519"
 	"encoding/binary"
 	"io"
@@ -20,12 +19,12 @@ type rawPeer struct {
 	t    *testing.T
 	conn *memConn
 	key  ed25519.PrivateKey
-	eph  *ecdh.PrivateKey
+	eph  ephemeral
 
 	victimConn *memConn
 	done       chan victimResult
 
-	victimEph [keySize]byte
+	victimEph [keySize]byte // as it was sent
 	shared    []byte
 	keys      sessionKeys // as the peer sees them
 	sent      uint64      // frames
@@ -39,18 +38,23 @@ type victimResult struct {
 // victimKey is the identity of the side under test.
 var victimKey = identity(0xb2)
 
-// newRawPeer starts a victim with the ephemeral key that repeats 0x22.
+// newRawPeer starts a victim with the ephemeral key that repeats 0x22, unmarked.
 func newRawPeer(t *testing.T) *rawPeer {
 	t.Helper()
 
-	eph, err := newEphemeral(repeated(0x11))
-	require.NoError(t, err)
+	return newRawPeerOf(t, fixedEphemeral(t, repeated(0x22)[:]))
+}
 
+// newRawPeerOf starts a victim with the ephemeral key.
+func newRawPeerOf(t *testing.T, victim ephemeral) *rawPeer {
+	t.Helper()
+
+	eph := fixedEphemeral(t, repeated(0x11)[:])
 	p := &rawPeer{t: t, key: identity(0xa1), eph: eph, done: make(chan victimResult, 1)}
 	p.conn, p.victimConn = memPipe()
 
 	go func() {
-		sc, err := makeSecretConnection(p.victimConn, victimKey, repeated(0x22))
+		sc, err := makeSecretConnection(p.victimConn, victimKey, victim)
 		p.done <- victimResult{sc, err}
 	}()
 
@@ -90,7 +94,7 @@ func (p *rawPeer) receive(n int) []byte {
 	return b
 }
 
-func (p *rawPeer) pub() [keySize]byte { return [keySize]byte(p.eph.PublicKey().Bytes()) }
+func (p *rawPeer) pub() [keySize]byte { return p.eph.pub }
 
 // receiveEphemeral reads the message of the victim and derives the keys.
 func (p *rawPeer) receiveEphemeral() {
@@ -100,11 +104,10 @@ func (p *rawPeer) receiveEphemeral() {
 	require.Equal(p.t, []byte{0x22, 0x0a, 0x20}, msg[:3])
 	p.victimEph = [keySize]byte(msg[3:])
 
-	pub, err := ecdh.X25519().NewPublicKey(msg[3:])
-	require.NoError(p.t, err)
-	p.shared, err = p.eph.ECDH(pub)
+	shared, err := sharedSecret(p.eph.priv, p.victimEph)
 	require.NoError(p.t, err)
 
+	p.shared = shared
 	own := p.pub()
 	p.keys, err = deriveKeys(p.shared, bytes.Compare(own[:], p.victimEph[:]) < 0)
 	require.NoError(p.t, err)

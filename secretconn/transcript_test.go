@@ -14,7 +14,8 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/internal/wire"
 )
 
-// transcript is a recorded session of two v1.7.1 nodes with fixed keys.
+// transcript is a recorded session of two nodes of the same version with fixed
+// keys.
 type transcript struct {
 	Dialer           transcriptSide
 	Listener         transcriptSide
@@ -49,9 +50,22 @@ func (c *recordedConn) Read(p []byte) (int, error)  { return c.in.Read(p) }
 func (c *recordedConn) Write(p []byte) (int, error) { return c.out.Write(p) }
 
 func TestTranscript(t *testing.T) {
+	for file, dialect := range map[string]Dialect{
+		"A_seed-to-seed":     DialectTyped,
+		"C_v1.7.1-to-v1.7.1": DialectPlain,
+	} {
+		t.Run(file, func(t *testing.T) { replay(t, "testdata/"+file+".json", dialect) })
+	}
+}
+
+// replay takes the place of either side of a recorded session. It is not told the
+// dialect.
+func replay(t *testing.T, file string, dialect Dialect) {
+	t.Helper()
+
 	var tr transcript
 
-	readJSON(t, "testdata/C_v1.7.1-to-v1.7.1.json", &tr)
+	readJSON(t, file, &tr)
 	require.Len(t, tr.DialerToListener.Frames, 9)
 	require.Len(t, tr.ListenerToDialer.Frames, 7)
 
@@ -71,9 +85,10 @@ func TestTranscript(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			conn := &recordedConn{in: c.pace(bytes.NewReader(c.arrived.Raw))}
 
-			sc, err := makeSecretConnection(conn, ed25519.NewKeyFromSeed(c.own.Seed), (*[keySize]byte)(bytes.Clone(c.own.EphemeralPrivate)))
+			sc, err := makeSecretConnection(conn, ed25519.NewKeyFromSeed(c.own.Seed), fixedEphemeral(t, c.own.EphemeralPrivate))
 			require.NoError(t, err)
 			require.Equal(t, pubKey(ed25519.NewKeyFromSeed(c.remote.Seed)), sc.RemotePubKey())
+			require.Equal(t, dialect, sc.Dialect())
 
 			checkArrived(t, sc, c.arrived)
 
@@ -109,7 +124,7 @@ func checkArrived(t *testing.T, sc *SecretConnection, arrived transcriptStream) 
 func checkSent(t *testing.T, got []byte, own, remote transcriptSide, sent transcriptStream) {
 	t.Helper()
 
-	shared, err := sharedSecret(ephemeralOf(t, own.EphemeralPrivate), [keySize]byte(remote.EphemeralPublic))
+	shared, err := sharedSecret(fixedEphemeral(t, own.EphemeralPrivate).priv, [keySize]byte(remote.EphemeralPublic))
 	require.NoError(t, err)
 	keys, err := deriveKeys(shared, bytes.Compare(own.EphemeralPublic, remote.EphemeralPublic) < 0)
 	require.NoError(t, err)

@@ -63,24 +63,14 @@ func readVectors(t *testing.T) *vectors {
 	return v
 }
 
-func ephemeralOf(t *testing.T, seed []byte) *ecdh.PrivateKey {
-	t.Helper()
-
-	// The seed is wiped; the vectors stay.
-	priv, err := newEphemeral((*[keySize]byte)(bytes.Clone(seed)))
-	require.NoError(t, err)
-
-	return priv
-}
-
 func TestVectorsEphemeral(t *testing.T) {
 	v := readVectors(t).Ephemeral
 	require.Len(t, v, 4)
 
 	for _, c := range v {
-		pub := ephemeralOf(t, c.Priv).PublicKey().Bytes()
-		require.Equal(t, []byte(c.Pub), pub)
-		require.Equal(t, []byte(c.Message), wire.AppendEphemeral(nil, [keySize]byte(pub)))
+		pub := fixedEphemeral(t, c.Priv).pub
+		require.Equal(t, []byte(c.Pub), pub[:])
+		require.Equal(t, []byte(c.Message), wire.AppendEphemeral(nil, pub))
 	}
 }
 
@@ -89,11 +79,11 @@ func TestVectorsKeySchedule(t *testing.T) {
 	require.Len(t, v, 3)
 
 	for _, c := range v {
-		shared, err := sharedSecret(ephemeralOf(t, c.APriv), [keySize]byte(c.BPub))
+		shared, err := sharedSecret(fixedEphemeral(t, c.APriv).priv, [keySize]byte(c.BPub))
 		require.NoError(t, err)
 		require.Equal(t, []byte(c.Shared), shared)
 
-		reverse, err := sharedSecret(ephemeralOf(t, c.BPriv), [keySize]byte(c.APub))
+		reverse, err := sharedSecret(fixedEphemeral(t, c.BPriv).priv, [keySize]byte(c.APub))
 		require.NoError(t, err)
 		require.Equal(t, shared, reverse)
 
@@ -137,7 +127,13 @@ func TestVectorsAuth(t *testing.T) {
 
 		typed, err := wire.DecodeAuth(c.MessageAB[1:])
 		require.NoError(t, err)
-		require.ErrorIs(t, checkAuth(typed, own, challenge), ErrDialect)
+		require.ErrorIs(t, checkAuth(typed, own, challenge), ErrBadSignature)
+
+		challenge[0] ^= 1
+		require.NoError(t, checkAuth(typed, own, challenge))
+
+		signed.Form = wire.AuthTyped
+		require.Equal(t, []byte(c.MessageAB), wire.AppendAuth(nil, signed))
 	}
 }
 
@@ -209,8 +205,7 @@ func TestVectorsLowOrderPoints(t *testing.T) {
 	v := readVectors(t).LowOrderPoints
 	require.Len(t, v, 14)
 
-	priv, err := newEphemeral(repeated(0x33))
-	require.NoError(t, err)
+	priv := fixedEphemeral(t, repeated(0x33)[:]).priv
 
 	listed := 0
 

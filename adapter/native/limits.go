@@ -34,7 +34,7 @@ var ErrInvalidLimits = errors.New("invalid handshake limits")
 
 // HandshakeLimits bounds the inbound handshakes under way. A place is taken when
 // a connection is accepted, and free when the handshake fails or Accept returns
-// the peer. Each handshake ends by HandshakeTimeout at the latest.
+// the peer. Each of the two steps of a handshake ends by HandshakeTimeout.
 //
 // When there is no place for a connection, it takes that of the oldest one whose
 // remote has not sent a byte yet: in its own group if PerIP is reached, else in

@@ -37,6 +37,30 @@ func TestMessagesCrossInOrder(t *testing.T) {
 	require.False(t, out.Send(chA, []byte("x")), "a stopped peer takes nothing")
 }
 
+// Both ends of a connection can hand over everything and then end it.
+func TestFlushStopDeliversEverything(t *testing.T) {
+	for _, fromInbound := range []bool{false, true} {
+		dialer, listener := newTransport(t, "net"), listen(t, "net")
+		bd, bl := newBehavior(), newBehavior()
+		from, to := connect(t, dialer, listener, bd, bl)
+		arrives, ends := bl.messages, bl.errs
+		if fromInbound {
+			from, to, arrives, ends = to, from, bd.messages, bd.errs
+		}
+		require.NoError(t, from.Start())
+		require.NoError(t, to.Start())
+		long := strings.Repeat("l", 1<<18)
+		for range 3 {
+			require.True(t, from.Send(chA, []byte(long)))
+		}
+		from.FlushStop()
+		for range 3 {
+			require.Equal(t, received{chA, long}, next(t, arrives))
+		}
+		require.ErrorIs(t, next(t, ends), io.EOF)
+	}
+}
+
 func TestPeerDescribesItself(t *testing.T) {
 	dialer, listener := newTransport(t, "net"), listen(t, "net")
 	out, in := connect(t, dialer, listener, newBehavior(), newBehavior())

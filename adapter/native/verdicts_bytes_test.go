@@ -5,10 +5,12 @@ import (
 	"crypto/ecdh"
 	"crypto/ed25519"
 	"encoding/binary"
+	"encoding/json"
 	"errors"
 	"io"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -19,16 +21,29 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/secretconn"
 )
 
+// recordings are the parts of vectors.json on which the cases rest.
+type recordings struct {
+	NodeKeys    []struct{ Seed hexBytes }      `json:"node_keys"`
+	KeySchedule []struct{ Challenge hexBytes } `json:"key_schedule"`
+}
+
+var readRecordings = sync.OnceValues(func() (r recordings, err error) {
+	data, err := os.ReadFile(vectorsFile)
+	if err != nil {
+		return r, err
+	}
+
+	return r, json.Unmarshal(data, &r)
+})
+
 // verdictKeys are the keys of the two nodes in the cases: the remote, and the one
 // that judges.
 func verdictKeys(t testing.TB) (remote, judge ed25519.PrivateKey) {
 	t.Helper()
-	var file struct {
-		NodeKeys []struct{ Seed hexBytes } `json:"node_keys"`
-	}
-	readJSON(t, vectorsFile, &file)
+	r, err := readRecordings()
+	require.NoError(t, err)
 
-	return ed25519.NewKeyFromSeed(file.NodeKeys[0].Seed), ed25519.NewKeyFromSeed(file.NodeKeys[1].Seed)
+	return ed25519.NewKeyFromSeed(r.NodeKeys[0].Seed), ed25519.NewKeyFromSeed(r.NodeKeys[1].Seed)
 }
 
 // secured is what a secret connection became of.
@@ -83,13 +98,11 @@ func judgeEphemeral(t *testing.T, c verdictCase) string {
 // recorded challenge replaced by one over the challenge of the connection.
 func judgeAuth(t *testing.T, c verdictCase) string {
 	t.Helper()
-	var file struct {
-		KeySchedule []struct{ Challenge hexBytes } `json:"key_schedule"`
-	}
-	readJSON(t, vectorsFile, &file)
+	r, err := readRecordings()
+	require.NoError(t, err)
 	p, result := secure(t)
 	p.exchange()
-	recorded := ed25519.Sign(p.key, file.KeySchedule[0].Challenge)
+	recorded := ed25519.Sign(p.key, r.KeySchedule[0].Challenge)
 	p.message(bytes.Replace(c.Input, recorded, ed25519.Sign(p.key, p.challenge), 1))
 
 	return verdictOf(result().err)

@@ -32,13 +32,6 @@ func (h *hexBytes) UnmarshalText(text []byte) error {
 	return err
 }
 
-func readJSON(t testing.TB, name string, v any) {
-	t.Helper()
-	data, err := os.ReadFile(name)
-	require.NoError(t, err)
-	require.NoError(t, json.Unmarshal(data, v))
-}
-
 // verdictCase is a case of malformed.json: an input or a situation, and what
 // real nodes of several versions made of it.
 type verdictCase struct {
@@ -149,7 +142,9 @@ func TestVerdicts(t *testing.T) {
 		ByteCases []verdictCase `json:"byte_cases"`
 		LiveCases []verdictCase `json:"live_cases"`
 	}
-	readJSON(t, malformedFile, &file)
+	data, err := os.ReadFile(malformedFile)
+	require.NoError(t, err)
+	require.NoError(t, json.Unmarshal(data, &file))
 	cases := slices.Concat(file.ByteCases, file.LiveCases)
 
 	var table strings.Builder

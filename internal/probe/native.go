@@ -5,11 +5,11 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
-	"net"
 	"slices"
 	"time"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/wire"
 	"github.com/tm2-libp2p/tm2-libp2p/secretconn"
@@ -40,15 +40,14 @@ func (p *prober) askNative(ctx context.Context, conn *peekedConn, r *Result) (er
 	}
 	begin := time.Now()
 	secret, err := secretconn.MakeSecretConnection(conn, key)
-	if errors.Is(err, secretconn.ErrDialect) {
-		r.Stacks, r.Dialect = append(r.Stacks, StackNative), "A or B"
-		return fmt.Errorf("%s: a TM2 node of a network before 2025-07-23 answers, whose ID cannot be verified: %w", p.hostPort, err)
-	}
 	if err != nil {
 		return fmt.Errorf("%s: native handshake failed: %w", p.hostPort, ended(ctx, err))
 	}
 	r.HandshakeTime = time.Since(begin)
-	r.Stacks, r.Dialect = append(r.Stacks, StackNative), "C"
+	r.Stacks, r.Dialect = append(r.Stacks, StackNative), string(compat.DialectC)
+	if secret.Dialect() == secretconn.DialectTyped {
+		r.Dialect = "A or B" // NodeInfo tells which
+	}
 	peerID, err := lp2p.PeerIDFromPublicKey(secret.RemotePubKey())
 	if err != nil {
 		return fmt.Errorf("%s: unable to compute the libp2p peer ID: %w", p.hostPort, err)
@@ -63,7 +62,7 @@ func (p *prober) askNative(ctx context.Context, conn *peekedConn, r *Result) (er
 
 // readNodeInfo waits a moment for the NodeInfo of the authenticated remote. A
 // relay shows none before it has seen that of the dialer.
-func (p *prober) readNodeInfo(ctx context.Context, secret net.Conn, r *Result) error {
+func (p *prober) readNodeInfo(ctx context.Context, secret *secretconn.SecretConnection, r *Result) error {
 	wait := max(nodeInfoWait, silenceTrips*p.connectTime)
 	if deadline, ok := ctx.Deadline(); ok {
 		wait = min(wait, time.Until(deadline))
@@ -80,8 +79,8 @@ func (p *prober) readNodeInfo(ctx context.Context, secret net.Conn, r *Result) e
 		r.Notes = append(r.Notes, fmt.Sprintf("no NodeInfo: the node sends none before it has seen ours, as a bridge does (%v)", err))
 		return nil
 	}
-	var info types.NodeInfo
-	if err := info.UnmarshalBinary(body); err != nil {
+	info, err := decodeNodeInfo(body, secret, r)
+	if err != nil {
 		return fmt.Errorf("%s: %s sent a malformed NodeInfo: %w", p.hostPort, r.ID, err)
 	}
 	r.NodeInfo = &info
@@ -92,6 +91,23 @@ func (p *prober) readNodeInfo(ctx context.Context, secret net.Conn, r *Result) e
 	}
 
 	return nil
+}
+
+// decodeNodeInfo also tells the dialects A and B apart (docs/wire.md §1.2).
+func decodeNodeInfo(body []byte, secret *secretconn.SecretConnection, r *Result) (info types.NodeInfo, err error) {
+	err = info.UnmarshalBinary(body)
+	if secret.Dialect() == secretconn.DialectPlain {
+		return info, err
+	}
+	if errors.Is(err, types.ErrBareNodeID) {
+		r.Dialect = string(compat.DialectA)
+		err = info.UnmarshalDialectA(body, secret.RemoteAddr())
+
+		return info, err
+	}
+	r.Dialect = string(compat.DialectB)
+
+	return info, err
 }
 
 // askForNative notes whether a node that has answered by libp2p speaks the

@@ -23,8 +23,9 @@ type Result struct {
 	Address string
 	// Stacks are the stacks that answered, StackLibp2p first.
 	Stacks []string
-	// Dialect of the native stack: "C", or "A or B" (docs/wire.md §1). Empty
-	// when the native stack did not answer.
+	// Dialect of the native stack: "A", "B" or "C" (docs/wire.md §1), or "A or B"
+	// when the remote showed no NodeInfo. Empty when the native stack did not
+	// answer.
 	Dialect string
 	// ID is the TM2 ID that the remote proved to own; empty when it could not be
 	// verified.

@@ -147,12 +147,18 @@ func TestProbeWrongID(t *testing.T) {
 	}
 }
 
-func TestProbeOlderDialect(t *testing.T) {
-	r, err := probe.Probe(bounded(t), serve(t, answerTyped))
-	require.ErrorContains(t, err, "older dialect (A or B)")
-	require.Equal(t, []string{probe.StackNative}, r.Stacks)
-	require.Equal(t, "A or B", r.Dialect)
-	require.Empty(t, r.ID)
+func TestProbeOlderDialects(t *testing.T) {
+	for _, dialect := range []compat.Dialect{compat.DialectA, compat.DialectB} {
+		t.Run(string(dialect), func(t *testing.T) {
+			key := types.GenerateNodeKey()
+			r, err := probe.Probe(bounded(t), serve(t, typedNode{t: t, key: key, dialect: dialect}.answer))
+			require.NoError(t, err)
+			require.Equal(t, []string{probe.StackNative}, r.Stacks)
+			require.Equal(t, string(dialect), r.Dialect)
+			require.Equal(t, key.ID(), r.ID)
+			require.Equal(t, "target", r.NodeInfo.Moniker)
+		})
+	}
 }
 
 func TestProbeClosedPort(t *testing.T) {

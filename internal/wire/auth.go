@@ -1,6 +1,11 @@
 package wire
 
-import "google.golang.org/protobuf/encoding/protowire"
+import (
+	"errors"
+	"fmt"
+
+	"google.golang.org/protobuf/encoding/protowire"
+)
 
 const (
 	authMessage = "auth message"
@@ -11,6 +16,10 @@ const (
 	typedKeyName = "tm.PubKeyEd25519"
 	typedKeyURL  = "/" + typedKeyName
 )
+
+// ErrKeyType is wrapped by the error of [DecodeAuth], beside a [*DecodeError],
+// when the key is a well-formed Any of another type than Ed25519.
+var ErrKeyType = errors.New("wire: key of an unknown type")
 
 // AuthForm is the way an auth message carries its public key. It tells the
 // dialects of TM2 apart (docs/wire.md §1.2).
@@ -153,7 +162,9 @@ func decodeTypedKey(body []byte) ([32]byte, error) {
 	}
 
 	if string(name) != typedKeyName {
-		return [32]byte{}, &DecodeError{Message: message, Field: "type URL", Reason: "not an Ed25519 public key"}
+		err := &DecodeError{Message: message, Field: "type URL", Reason: "not an Ed25519 public key"}
+
+		return [32]byte{}, fmt.Errorf("%w: %w", ErrKeyType, err)
 	}
 
 	return decodeOnlyKey(message, value)
