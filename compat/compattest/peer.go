@@ -6,6 +6,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
@@ -40,6 +41,7 @@ type peerConn struct {
 	out, in   *lane
 	sent      flow
 	received  flow
+	reason    atomic.Pointer[error] // of StopForReason
 
 	mtx    sync.RWMutex
 	values map[string]any
@@ -76,17 +78,27 @@ func (p *peerConn) OnStart() error {
 
 // OnStop implements service.Service. It may run on the delivery goroutine and
 // does not wait for it.
-func (p *peerConn) OnStop() { p.pipe.close(ErrRemoteStopped) }
+func (p *peerConn) OnStop() {
+	if reason := p.reason.Load(); reason != nil {
+		p.pipe.close(remoteReason(*reason))
+
+		return
+	}
+	p.pipe.close(ErrRemoteStopped)
+}
 
 // StopForReason implements compat.ReasonStopper. It also ends a peer that was
 // never started.
 func (p *peerConn) StopForReason(reason error) error {
-	p.pipe.close(remoteReason(reason))
-	if err := p.Stop(); err != nil && !errors.Is(err, service.ErrNotStarted) {
-		return err
+	p.reason.CompareAndSwap(nil, &reason)
+	err := p.Stop()
+	if errors.Is(err, service.ErrNotStarted) {
+		p.pipe.close(remoteReason(reason))
+
+		return nil
 	}
 
-	return nil
+	return err
 }
 
 // FlushStop implements compat.PeerConn. It waits at most compat.SendTimeout.
