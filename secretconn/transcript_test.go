@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"io"
 	"net"
+	"path/filepath"
 	"testing"
 	"testing/iotest"
 
@@ -14,11 +15,12 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/internal/wire"
 )
 
-// transcript is a recorded session of two nodes of the same version with fixed
-// keys.
+// transcript is a recorded session of two nodes with fixed keys, or of the recorder
+// with a node whose private keys are its own.
 type transcript struct {
-	Dialer           transcriptSide
-	Listener         transcriptSide
+	Dialect          string           `json:"dialect"`
+	Dialer           transcriptSide   `json:"dialer"`
+	Listener         transcriptSide   `json:"listener"`
 	DialerToListener transcriptStream `json:"dialer_to_listener"`
 	ListenerToDialer transcriptStream `json:"listener_to_dialer"`
 }
@@ -30,12 +32,16 @@ type transcriptSide struct {
 }
 
 type transcriptStream struct {
-	Ephemeral hexBytes `json:"ephemeral_message"`
-	Raw       hexBytes `json:"raw_stream"`
-	Frames    []struct {
-		Sealed, Opened, Chunk hexBytes
-		ChunkLen              int `json:"chunk_len"`
-	}
+	Ephemeral hexBytes          `json:"ephemeral_message"`
+	Raw       hexBytes          `json:"raw_stream"`
+	Frames    []transcriptFrame `json:"frames"`
+}
+
+type transcriptFrame struct {
+	Sealed   hexBytes `json:"sealed"`
+	Opened   hexBytes `json:"opened"`
+	Chunk    hexBytes `json:"chunk"`
+	ChunkLen int      `json:"chunk_len"`
 }
 
 // recordedConn plays back what the other side sent and records what is written.
@@ -50,24 +56,29 @@ func (c *recordedConn) Read(p []byte) (int, error)  { return c.in.Read(p) }
 func (c *recordedConn) Write(p []byte) (int, error) { return c.out.Write(p) }
 
 func TestTranscript(t *testing.T) {
-	for file, dialect := range map[string]Dialect{
-		"A_seed-to-seed":     DialectTyped,
-		"C_v1.7.1-to-v1.7.1": DialectPlain,
-	} {
-		t.Run(file, func(t *testing.T) { replay(t, "testdata/"+file+".json", dialect) })
+	files, err := filepath.Glob("testdata/*_*.json")
+	require.NoError(t, err)
+	require.GreaterOrEqual(t, len(files), 2)
+	for _, file := range files {
+		t.Run(filepath.Base(file), func(t *testing.T) { replay(t, file) })
 	}
 }
 
-// replay takes the place of either side of a recorded session. It is not told the
-// dialect.
-func replay(t *testing.T, file string, dialect Dialect) {
+// replay takes the place of either side of a recorded session of which the private
+// keys are known. It is not told the dialect.
+func replay(t *testing.T, file string) {
 	t.Helper()
 
 	var tr transcript
 
 	readJSON(t, file, &tr)
-	require.Len(t, tr.DialerToListener.Frames, 9)
-	require.Len(t, tr.ListenerToDialer.Frames, 7)
+	require.NotEmpty(t, tr.DialerToListener.Frames)
+	require.NotEmpty(t, tr.ListenerToDialer.Frames)
+
+	dialect := DialectPlain
+	if tr.Dialect != "C" {
+		dialect = DialectTyped
+	}
 
 	whole := func(r io.Reader) io.Reader { return r }
 
@@ -82,12 +93,17 @@ func replay(t *testing.T, file string, dialect Dialect) {
 		{"as dialer, byte by byte", tr.Dialer, tr.Listener, tr.DialerToListener, tr.ListenerToDialer, iotest.OneByteReader},
 		{"as listener, end with the data", tr.Listener, tr.Dialer, tr.ListenerToDialer, tr.DialerToListener, iotest.DataErrReader},
 	} {
+		if len(c.own.Seed) == 0 {
+			continue
+		}
 		t.Run(c.name, func(t *testing.T) {
 			conn := &recordedConn{in: c.pace(bytes.NewReader(c.arrived.Raw))}
 
 			sc, err := makeSecretConnection(conn, ed25519.NewKeyFromSeed(c.own.Seed), fixedEphemeral(t, c.own.EphemeralPrivate))
 			require.NoError(t, err)
-			require.Equal(t, pubKey(ed25519.NewKeyFromSeed(c.remote.Seed)), sc.RemotePubKey())
+			if len(c.remote.Seed) > 0 {
+				require.Equal(t, pubKey(ed25519.NewKeyFromSeed(c.remote.Seed)), sc.RemotePubKey())
+			}
 			require.Equal(t, dialect, sc.Dialect())
 
 			checkArrived(t, sc, c.arrived)
