@@ -4,6 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
 )
 
 // The bounds of what waits for one peer on one channel. The messages are
@@ -82,6 +85,9 @@ func (sw *MultiplexSwitch) broadcastTo(c *connection, chID byte, data []byte) {
 	// backlog neither ends nor begins. TrySend does not block.
 	c.out.mtx.Lock()
 	defer c.out.mtx.Unlock()
+	if c.out.dead {
+		return
+	}
 	b := c.out.backlogs[chID]
 	if b == nil && c.peer.TrySend(chID, data) {
 		return
@@ -118,11 +124,18 @@ func (sw *MultiplexSwitch) drain(c *connection, chID byte, b *backlog) {
 		if !ok {
 			return
 		}
+		begin := time.Now()
 		if c.peer.Send(chID, msg) {
 			continue
 		}
 		sw.dropped.Add(1 + uint64(c.out.discard(chID, b)))
-		if c.peer.IsRunning() {
+		// A peer that refuses at once is on its way out, and may be flushing what it
+		// has taken before: it gets the time that Send would have had.
+		timer := time.NewTimer(time.Until(begin.Add(compat.SendTimeout)))
+		defer timer.Stop()
+		select {
+		case <-c.peer.Quit():
+		case <-timer.C:
 			sw.stop(c, fmt.Errorf("channel %#02x: %w", chID, ErrBroadcastStalled))
 		}
 

@@ -202,3 +202,53 @@ func TestReceiveDoesNotAllocate(t *testing.T) {
 	msg := []byte("x")
 	require.Zero(t, testing.AllocsPerRun(100, func() { g.Receive(chA, c.conn, msg) }))
 }
+
+// refusing takes nothing by Send, at once, as a peer that is on its way out does.
+// What TrySend takes after the first refusal is noted.
+type refusing struct {
+	compat.PeerConn
+	refused bool
+	took    []string
+}
+
+func (p *refusing) TrySend(_ byte, msg []byte) bool {
+	if !p.refused {
+		return false
+	}
+	p.took = append(p.took, string(msg))
+
+	return true
+}
+
+func (p *refusing) Send(byte, []byte) bool {
+	p.refused = true
+
+	return false
+}
+
+// A peer that refuses at once is left the time to end by itself: it may still be
+// flushing. Nothing follows the message that it did not take.
+func TestBroadcastToAPeerThatRefuses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := compattest.NewNetwork()
+		hub, other := newNode(t, network), newNode(t, network)
+		peer := &refusing{}
+		hub.reactor.onInit = func(p compat.PeerConn) compat.PeerConn {
+			peer.PeerConn = p
+
+			return peer
+		}
+		defer start(t, hub, other)()
+		connect(t, other, hub)
+
+		hub.Broadcast(chA, []byte("1"))
+		synctest.Wait()
+		hub.Broadcast(chA, []byte("2"))
+		synctest.Wait()
+		require.True(t, hub.Peers().Has(other.id()))
+		require.Empty(t, peer.took)
+
+		pass(compat.SendTimeout)
+		require.False(t, hub.Peers().Has(other.id()))
+	})
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -21,6 +22,12 @@ const (
 	// pairTimeout bounds the search for a counterpart: the remote that waits
 	// gives up after 3 s (docs/wire.md §3).
 	pairTimeout = 2500 * time.Millisecond
+	// attemptTimeout bounds the attempt at one target, so that a silent one leaves
+	// time for another.
+	attemptTimeout = pairTimeout / 2
+	// minUptime is how long a pair must last for its target to count as healthy: a
+	// target that accepts and dies has the fewest pairs, and would attract all.
+	minUptime = 10 * time.Second
 	// moniker and network of the bridge itself, seen only by who asks it for
 	// its own NodeInfo.
 	ownMoniker = "tm2bridge"
@@ -31,7 +38,6 @@ const (
 var (
 	errNoCounterpart = errors.New("no counterpart could be reached")
 	errNoTargets     = errors.New("no counterpart is configured")
-	errFull          = errors.New("the bridge has no free pair")
 )
 
 // Bridge is a service that relays between native and libp2p nodes. It is started
@@ -45,19 +51,20 @@ type Bridge struct {
 	private map[types.ID]bool
 
 	legacy        *native.RelayTransport
-	libp2p        *lp2p.Transport
 	legacyTargets *targets // native nodes, for libp2p nodes that dial us
 	libp2pTargets *targets // libp2p nodes, for native nodes that dial us
 
 	ctx    context.Context
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
-	slots  chan struct{} // one for each pair that is up or being made
+	slots  *slots // one for each pair that is up or being made
 
 	toLibp2p, toLegacy meter
 
-	mtx   sync.Mutex
-	pairs map[*pair]struct{}
+	mtx    sync.Mutex
+	libp2p *lp2p.Transport // made by Start
+	pairs  map[*pair]struct{}
+	claims map[claim]*pair // by the node that has opened the pair
 }
 
 // New returns a bridge with the node key's identity. A nil logger discards.
@@ -65,6 +72,11 @@ func New(nodeKey types.NodeKey, config Config, logger *slog.Logger) (*Bridge, er
 	config = config.withDefaults()
 	if err := config.Validate(); err != nil {
 		return nil, err
+	}
+	for _, addr := range slices.Concat(config.LegacyPeers, config.Libp2pPeers) {
+		if addr.ID == nodeKey.ID() {
+			return nil, fmt.Errorf("%w: peer %s is the bridge itself", ErrInvalidConfig, addr)
+		}
 	}
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
@@ -81,20 +93,14 @@ func New(nodeKey types.NodeKey, config Config, logger *slog.Logger) (*Bridge, er
 		libp2pTargets: newTargets(config.Libp2pPeers),
 		ctx:           ctx,
 		cancel:        cancel,
-		slots:         make(chan struct{}, config.MaxPairs),
+		slots:         newSlots(config.MaxPairs, config.MaxPairsPerIP),
 		pairs:         make(map[*pair]struct{}),
+		claims:        make(map[claim]*pair),
 	}
 	for _, id := range config.PrivatePeers {
 		b.private[id] = true
 	}
 	b.BaseService = *service.NewBaseService(logger, "Bridge", b)
-
-	var err error
-	if b.libp2p, err = lp2p.NewTransport(b.ownNodeInfo(), nodeKey, logger); err != nil {
-		cancel()
-
-		return nil, fmt.Errorf("unable to make the libp2p side: %w", err)
-	}
 
 	return b, nil
 }
@@ -113,7 +119,7 @@ func (b *Bridge) OnStart() error {
 		return errors.Join(err, b.close())
 	}
 	b.wg.Go(b.acceptLegacy)
-	b.wg.Go(b.acceptLibp2p)
+	b.wg.Go(func() { b.acceptLibp2p(b.libp2pSide()) })
 
 	return nil
 }
@@ -122,11 +128,26 @@ func (b *Bridge) listen() error {
 	if err := b.legacy.Listen(b.config.LegacyListen); err != nil {
 		return fmt.Errorf("legacy side: %w", err)
 	}
-	if err := b.libp2p.Listen(b.config.Libp2pListen); err != nil {
+	side, err := lp2p.NewTransport(b.ownNodeInfo(), b.key, b.logger)
+	if err != nil {
+		return fmt.Errorf("libp2p side: %w", err)
+	}
+	b.mtx.Lock()
+	b.libp2p = side
+	b.mtx.Unlock()
+	if err := side.Listen(b.config.Libp2pListen); err != nil {
 		return fmt.Errorf("libp2p side: %w", err)
 	}
 
 	return nil
+}
+
+// libp2pSide is nil before Start.
+func (b *Bridge) libp2pSide() *lp2p.Transport {
+	b.mtx.Lock()
+	defer b.mtx.Unlock()
+
+	return b.libp2p
 }
 
 // OnStop implements service.Service: it ends all pairs and waits for them.
@@ -143,30 +164,36 @@ func (b *Bridge) close() error {
 	}
 	b.wg.Wait()
 
-	return errors.Join(b.legacy.Close(), b.libp2p.Close())
+	err := b.legacy.Close()
+	if side := b.libp2pSide(); side != nil {
+		err = errors.Join(err, side.Close())
+	}
+
+	return err
 }
 
-// LegacyAddress is where native nodes dial the bridge.
+// LegacyAddress is where native nodes dial the bridge, once it was started.
 func (b *Bridge) LegacyAddress() types.NetAddress { return b.legacy.NetAddress() }
 
-// Libp2pAddress is where libp2p nodes dial the bridge, as a TM2 address.
-func (b *Bridge) Libp2pAddress() types.NetAddress { return b.libp2p.NetAddress() }
-
-// Multiaddrs are the libp2p addresses of the bridge, with its peer ID.
-func (b *Bridge) Multiaddrs() []multiaddr.Multiaddr { return b.libp2p.Multiaddrs() }
-
-// enter takes a slot for a pair and registers the work with the bridge; false
-// means that all slots are taken or that the bridge stops.
-func (b *Bridge) enter() bool {
-	select {
-	case b.slots <- struct{}{}:
-		return true
-	default:
-		return false
+// Libp2pAddress is where libp2p nodes dial the bridge, as a TM2 address, once it
+// was started.
+func (b *Bridge) Libp2pAddress() types.NetAddress {
+	if side := b.libp2pSide(); side != nil {
+		return side.NetAddress()
 	}
+
+	return types.NetAddress{ID: b.key.ID()}
 }
 
-func (b *Bridge) leave() { <-b.slots }
+// Multiaddrs are the libp2p addresses of the bridge, with its peer ID, once it was
+// started.
+func (b *Bridge) Multiaddrs() []multiaddr.Multiaddr {
+	if side := b.libp2pSide(); side != nil {
+		return side.Multiaddrs()
+	}
+
+	return nil
+}
 
 // couple runs a pair whose connections are made, until it has ended.
 func (b *Bridge) couple(p *pair) {
@@ -196,21 +223,25 @@ func (b *Bridge) livePairs() []*pair {
 	return pairs
 }
 
-// findCounterpart tries the targets, best first, until one can be paired. It
-// returns the target, which the caller releases when the pair has ended.
-func (b *Bridge) findCounterpart(ts *targets, try func(*target) error) (*target, error) {
+// findCounterpart tries the targets, best first, until one can be paired or the
+// context ends. It returns the target, which the caller releases when the pair has
+// ended.
+func (b *Bridge) findCounterpart(
+	ctx context.Context, ts *targets, try func(context.Context, *target) error,
+) (*target, error) {
 	var tried []*target
 	var errs []error
-	for b.ctx.Err() == nil {
+	for ctx.Err() == nil {
 		t := ts.pick(tried)
 		if t == nil {
 			break
 		}
-		err := try(t)
+		err := attempt(ctx, t, try)
 		if err == nil {
 			return t, nil
 		}
-		ts.release(t, true)
+		// Who was asked last may have had no time to answer.
+		ts.release(t, isUnreachable(err) && ctx.Err() == nil)
 		tried = append(tried, t)
 		errs = append(errs, err)
 	}
@@ -219,4 +250,25 @@ func (b *Bridge) findCounterpart(ts *targets, try func(*target) error) (*target,
 	}
 
 	return nil, fmt.Errorf("%w: %w", errNoCounterpart, errors.Join(errs...))
+}
+
+// attempt leaves time for another target if this one is silent.
+func attempt(ctx context.Context, t *target, try func(context.Context, *target) error) error {
+	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
+	defer cancel()
+
+	return try(ctx, t)
+}
+
+// isUnreachable reports whether the failure tells something about the target, and
+// not about the node that was to be paired with it.
+func isUnreachable(err error) bool {
+	var reject *compat.RejectError
+	if errors.As(err, &reject) {
+		return reject.Code == compat.RejectFull || reject.Code == compat.RejectUnavailable ||
+			reject.Code == compat.RejectClosing
+	}
+	var handshake *native.HandshakeError
+
+	return !errors.As(err, &handshake) || handshake.Step != "node info"
 }

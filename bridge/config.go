@@ -34,8 +34,11 @@ type Config struct {
 	// MConfig configures the native connections; the zero value means
 	// mconn.DefaultMConnConfig.
 	MConfig mconn.MConnConfig
-	// MaxPairs bounds the pairs; 0 means DefaultMaxPairs.
-	MaxPairs int
+	// MaxPairs bounds the pairs; 0 means DefaultMaxPairs. MaxPairsPerIP bounds
+	// those that nodes at one IP address (IPv6: one /64) have opened; 0 means a
+	// quarter of MaxPairs, and at least one.
+	MaxPairs      int
+	MaxPairsPerIP int
 }
 
 // Validate names the first field that the bridge cannot work with. The error
@@ -43,6 +46,9 @@ type Config struct {
 func (c *Config) Validate() error {
 	if c.MaxPairs < 0 {
 		return fmt.Errorf("%w: MaxPairs %d is negative", ErrInvalidConfig, c.MaxPairs)
+	}
+	if c.MaxPairsPerIP < 0 {
+		return fmt.Errorf("%w: MaxPairsPerIP %d is negative", ErrInvalidConfig, c.MaxPairsPerIP)
 	}
 	for _, d := range c.Channels {
 		if d == nil {
@@ -87,6 +93,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.MaxPairs == 0 {
 		c.MaxPairs = DefaultMaxPairs
+	}
+	if c.MaxPairsPerIP == 0 {
+		c.MaxPairsPerIP = max(c.MaxPairs/4, 1)
 	}
 
 	return c

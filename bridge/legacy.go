@@ -15,13 +15,14 @@ func (b *Bridge) acceptLegacy() {
 		if err != nil {
 			return // only the end of the bridge ends AcceptPending
 		}
-		if !b.enter() {
-			pending.Reject(errFull)
+		release, err := b.slots.take(pending.RemoteAddr())
+		if err != nil {
+			pending.Reject(err)
 
 			continue
 		}
 		b.wg.Go(func() {
-			defer b.leave()
+			defer release()
 			b.bridgeLegacy(pending)
 		})
 	}
@@ -34,7 +35,13 @@ func (b *Bridge) bridgeLegacy(pending *native.Pending) {
 	defer cancel()
 
 	p := b.newPair(InitiatorLegacy)
-	t, err := b.findCounterpart(b.libp2pTargets, func(t *target) error {
+	if err := b.claim(ctx, p, pending.ID()); err != nil {
+		pending.Reject(err)
+
+		return
+	}
+	defer b.disclaim(p, pending.ID())
+	t, err := b.findCounterpart(ctx, b.libp2pTargets, func(ctx context.Context, t *target) error {
 		return b.dialLibp2p(ctx, p, pending, t)
 	})
 	if err != nil {
@@ -42,7 +49,7 @@ func (b *Bridge) bridgeLegacy(pending *native.Pending) {
 
 		return
 	}
-	defer b.libp2pTargets.release(t, false)
+	defer func() { b.libp2pTargets.release(t, p.diedYoung()) }()
 
 	far := p.libp2p.peer
 	p.legacy.self = b.key.ID()
@@ -66,9 +73,10 @@ func (b *Bridge) dialLibp2p(ctx context.Context, p *pair, pending *native.Pendin
 	}
 	p.libp2p.self = keyID(key)
 	p.libp2p.listen(b.config.describe(pending.NodeInfo().Channels))
-	p.libp2p.remove = b.libp2p.Remove
+	side := b.libp2pSide()
+	p.libp2p.remove = side.Remove
 	as := lp2p.Identity{Key: key, NodeInfo: present(pending.NodeInfo(), p.libp2p.self)}
-	p.libp2p.peer, err = b.libp2p.DialAs(ctx, *t.addr, as, p.libp2p)
+	p.libp2p.peer, err = side.DialAs(ctx, *t.addr, as, p.libp2p)
 
 	return err
 }

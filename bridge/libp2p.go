@@ -11,35 +11,37 @@ import (
 )
 
 // acceptLibp2p pairs each libp2p node that dials the bridge with a native node.
-func (b *Bridge) acceptLibp2p() {
+func (b *Bridge) acceptLibp2p(side *lp2p.Transport) {
 	for {
-		pending, err := b.libp2p.AcceptPending(b.ctx)
+		pending, err := side.AcceptPending(b.ctx)
 		if err != nil {
 			return // only the end of the bridge ends AcceptPending
 		}
-		if refusal := b.refuse(pending); refusal != nil {
+		release, refusal := b.enter(pending)
+		if refusal != nil {
 			b.reject(pending, refusal)
 
 			continue
 		}
 		b.wg.Go(func() {
-			defer b.leave()
-			b.bridgeLibp2p(pending)
+			defer release()
+			b.bridgeLibp2p(side, pending)
 		})
 	}
 }
 
-// refuse takes a slot for the session, or says why it gets none.
-func (b *Bridge) refuse(pending *lp2p.Pending) *compat.RejectError {
+// enter takes a slot for the session, or says why it gets none.
+func (b *Bridge) enter(pending *lp2p.Pending) (release func(), refusal *compat.RejectError) {
 	if pending.Delegated() {
-		return compat.Reject(compat.RejectIdentity, "%s is presented by %s: a bridged peer is not bridged again",
+		return nil, compat.Reject(compat.RejectIdentity, "%s is presented by %s: a bridged peer is not bridged again",
 			pending.ID(), pending.DelegatedBy())
 	}
-	if !b.enter() {
-		return compat.Reject(compat.RejectFull, "%v", errFull)
+	release, err := b.slots.take(pending.RemoteAddr())
+	if err != nil {
+		return nil, compat.Reject(compat.RejectFull, "%v", err)
 	}
 
-	return nil
+	return release, nil
 }
 
 func (b *Bridge) reject(pending *lp2p.Pending, refusal *compat.RejectError) {
@@ -51,13 +53,19 @@ func (b *Bridge) reject(pending *lp2p.Pending, refusal *compat.RejectError) {
 
 // bridgeLibp2p dials a native node under the derived identity of the libp2p node,
 // answers the session with what it found, and relays until either ends.
-func (b *Bridge) bridgeLibp2p(pending *lp2p.Pending) {
+func (b *Bridge) bridgeLibp2p(side *lp2p.Transport, pending *lp2p.Pending) {
 	ctx, cancel := context.WithTimeout(b.ctx, pairTimeout)
 	defer cancel()
 
 	p := b.newPair(InitiatorLibp2p)
+	if err := b.claim(ctx, p, pending.ID()); err != nil {
+		b.reject(pending, compat.Reject(compat.RejectDuplicate, "%v", err))
+
+		return
+	}
+	defer b.disclaim(p, pending.ID())
 	var dialer *native.MultiplexTransport
-	t, err := b.findCounterpart(b.legacyTargets, func(t *target) error {
+	t, err := b.findCounterpart(ctx, b.legacyTargets, func(ctx context.Context, t *target) error {
 		var err error
 		dialer, err = b.dialLegacy(ctx, p, pending, t)
 
@@ -68,7 +76,7 @@ func (b *Bridge) bridgeLibp2p(pending *lp2p.Pending) {
 
 		return
 	}
-	defer b.legacyTargets.release(t, false)
+	defer func() { b.legacyTargets.release(t, p.diedYoung()) }()
 	defer func() {
 		if err := dialer.Close(); err != nil {
 			b.logger.Warn("native transport did not close cleanly", "peer", t.addr, "err", err)
@@ -78,7 +86,7 @@ func (b *Bridge) bridgeLibp2p(pending *lp2p.Pending) {
 	far := p.legacy.peer
 	p.libp2p.self = b.key.ID()
 	p.libp2p.listen(b.config.describe(far.NodeInfo().Channels))
-	p.libp2p.remove = b.libp2p.Remove
+	p.libp2p.remove = side.Remove
 	p.libp2p.peer, err = pending.Complete(ctx, present(far.NodeInfo(), b.key.ID()), p.libp2p)
 	if err != nil {
 		b.logger.Info("libp2p peer could not be paired", "peer", pending.ID(), "legacy", far.ID(), "err", err)

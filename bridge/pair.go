@@ -28,6 +28,7 @@ type pair struct {
 
 	ready chan struct{} // closed when both connections are started
 	done  chan struct{} // closed by the first end
+	gone  chan struct{} // closed when nothing of the pair is left
 
 	mtx    sync.Mutex
 	ended  bool
@@ -57,6 +58,7 @@ func (b *Bridge) newPair(initiator string) *pair {
 		since:     time.Now(),
 		ready:     make(chan struct{}),
 		done:      make(chan struct{}),
+		gone:      make(chan struct{}),
 	}
 	p.legacy = &side{pair: p, name: InitiatorLegacy, total: &b.toLegacy, known: b.knownLegacy}
 	p.libp2p = &side{pair: p, name: InitiatorLibp2p, total: &b.toLibp2p, known: b.knownLibp2p}
@@ -124,15 +126,43 @@ func (r *relay) Receive(chID byte, _ compat.PeerConn, msg []byte) {
 		return
 	}
 
+	// Both channels may be closed, and select picks any: what comes after the end
+	// must not leave a gap before itself.
+	if from.pair.isDone() {
+		return
+	}
 	to := from.other()
+	begin := time.Now()
 	if !to.peer.Send(chID, bytes.Clone(msg)) {
-		from.pair.end(nil, fmt.Errorf("%w: %d bytes on channel %#02x from the %s side to %s",
+		from.pair.refused(begin, fmt.Errorf("%w: %d bytes on channel %#02x from the %s side to %s",
 			errNotTaken, len(msg), chID, from.name, to.peer.ID()))
 
 		return
 	}
 	to.sent.add(len(msg))
 	to.total.add(len(msg))
+}
+
+// refused ends the pair for a message that was not taken. A refusal at once means
+// that the far side is on its way out: it is left to say why, and to deliver what
+// was taken before.
+func (p *pair) refused(begin time.Time, err error) {
+	timer := time.NewTimer(time.Until(begin.Add(compat.SendTimeout)))
+	defer timer.Stop()
+	select {
+	case <-p.done:
+	case <-timer.C:
+		p.end(nil, err)
+	}
+}
+
+func (p *pair) isDone() bool {
+	select {
+	case <-p.done:
+		return true
+	default:
+		return false
+	}
 }
 
 // end records why the pair ends; only the first call counts. It does not block.
@@ -151,6 +181,18 @@ func (p *pair) reason() (*side, error) {
 	defer p.mtx.Unlock()
 
 	return p.endBy, p.endErr
+}
+
+// diedYoung reports whether the pair ended soon, and by the side that the bridge
+// has dialed.
+func (p *pair) diedYoung() bool {
+	dialed := p.libp2p
+	if p.initiator == InitiatorLibp2p {
+		dialed = p.legacy
+	}
+	by, _ := p.reason()
+
+	return by == dialed && time.Since(p.since) < minUptime
 }
 
 // run starts both connections and ends both when one has ended.

@@ -233,8 +233,8 @@ func (c *channelIn) nextLarge(size int) error {
 	buf := c.s.t.buffers.get(1)
 	defer func() { c.s.t.buffers.put(buf) }()
 
-	got := 0
-	defer func() { c.s.partial.Add(-int64(got)) }()
+	got, complete := 0, 0
+	defer func() { c.s.assembly.release(got, complete) }()
 	for got < size {
 		if got == len(*buf) {
 			larger := c.s.t.buffers.get(2 * len(*buf))
@@ -247,18 +247,36 @@ func (c *channelIn) nextLarge(size int) error {
 		if err != nil {
 			return c.inside(err)
 		}
-		got += n
-		if c.s.partial.Add(int64(n)) > maxPartialBytes {
-			return violation("more than %d bytes of unfinished messages", maxPartialBytes)
+		if err := c.account(n); err != nil {
+			return err
 		}
+		got += n
 	}
 	if err := c.stream.SetReadDeadline(time.Time{}); err != nil {
 		return err
 	}
-	c.s.partial.Add(-int64(got))
-	got = 0
+	c.s.assembly.finish(got)
+	complete = got
 
 	return c.deliver((*buf)[:size])
+}
+
+// account takes n bytes of the session's memory. While it waits for deliveries to
+// make room, the remote is not to blame: the deadline of the message begins anew.
+func (c *channelIn) account(n int) error {
+	ok, room := c.s.assembly.tryTake(n)
+	switch {
+	case !ok:
+		return errAssembly
+	case room == nil:
+		return nil
+	}
+
+	if err := c.s.assembly.waitRoom(c.s.ctx, n, room); err != nil {
+		return err
+	}
+
+	return c.stream.SetReadDeadline(time.Now().Add(c.s.t.opts.timeouts.Assembly))
 }
 
 // inside turns the end of the stream inside a message into a violation.

@@ -203,3 +203,21 @@ func TestConnectionClosesWithItsLastSession(t *testing.T) {
 		return len(a.Host().Network().Conns()) == 0 && len(b.Host().Network().Conns()) == 0
 	}, patience, time.Millisecond)
 }
+
+// A goodbye that is handled after the end must not undo the deadline with which
+// the end waits for the remote.
+func TestGoodbyeAfterTheEndChangesNothing(t *testing.T) {
+	n, r := newNode(t, nil), newRaw(t)
+	_, control, _, p := r.session(n)
+	require.NoError(t, p.Stop())
+	m, err := readControl(control)
+	require.NoError(t, err)
+	require.IsType(t, (*goodbye)(nil), m)
+
+	p.s.onGoodbye(&goodbye{})
+	select {
+	case <-p.s.controlDone:
+	case <-timeout(t).Done():
+		require.Fail(t, "the session waits for ever")
+	}
+}

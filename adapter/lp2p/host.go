@@ -33,6 +33,11 @@ const (
 	// maxFrame is the largest yamux frame: with its header one Noise message.
 	maxFrame = noise.MaxPlaintextLength
 
+	// writeTimeout is how long a connection may take nothing before it counts as
+	// dead. A receiver that is merely busy is kept, as long as a ping of a native
+	// node may take (docs/wire.md §5.2).
+	writeTimeout = 45 * time.Second
+
 	connGracePeriod = 20 * time.Second
 	// connRate is how many connections a second one IP may open after a burst of
 	// twice its limit.
@@ -97,6 +102,7 @@ func newMuxer() network.Multiplexer {
 	config := *yamux.DefaultTransport
 	config.MaxStreamWindowSize = maxStreamWindow
 	config.MaxMessageSize = maxFrame
+	config.ConnectionWriteTimeout = writeTimeout
 
 	return &config
 }

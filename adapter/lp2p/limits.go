@@ -33,7 +33,7 @@ type Limits struct {
 // DefaultLimits returns the limits of a transport without WithLimits.
 func DefaultLimits() Limits {
 	return Limits{
-		Handshakes: 256, HandshakesPerIP: 128, HandshakesPerPeer: 32,
+		Handshakes: 1024, HandshakesPerIP: 64, HandshakesPerPeer: 32,
 		SessionsPerPeer: 64,
 		Connections:     512, ConnectionsPerIP: 64,
 	}

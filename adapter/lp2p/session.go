@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
@@ -44,9 +43,9 @@ type session struct {
 	out  *outbox
 
 	recv       flow
-	partial    atomic.Int64 // arrived bytes of unfinished messages
-	deliverMtx sync.Mutex   // held while a reactor receives
-	controlMtx sync.Mutex   // held while writing to the control stream
+	assembly   *assembly  // memory of messages on their way to the reactors
+	deliverMtx sync.Mutex // held while a reactor receives
+	controlMtx sync.Mutex // held while writing to the control stream
 
 	mtx       sync.Mutex
 	isStarted bool
@@ -71,6 +70,7 @@ func newSession(
 		started: make(chan struct{}), answered: make(chan struct{}), controlDone: make(chan struct{}),
 		delivery: make(chan struct{}, 1),
 		inbound:  make(map[byte]*channelIn),
+		assembly: newAssembly(maxPartialBytes),
 		logger:   t.logger.With("peer", c.RemotePeer(), "session", e),
 	}
 	for _, d := range behavior.ReactorChDescriptors() {

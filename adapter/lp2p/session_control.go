@@ -94,6 +94,11 @@ func (s *session) onGoodbye(g *goodbye) {
 
 		return
 	}
+	if s.ended {
+		s.mtx.Unlock()
+
+		return // the deadline is that of cleanup
+	}
 	s.byeRecvd = g
 	// A stream that failed may have set one.
 	_ = s.control.SetReadDeadline(time.Time{})
