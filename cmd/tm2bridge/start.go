@@ -141,13 +141,14 @@ func loadBridge(home string, logger *slog.Logger) (*bridge.Bridge, error) {
 	}
 
 	return bridge.New(*key, bridge.Config{
-		LegacyListen: addrs.LegacyListen,
-		Libp2pListen: addrs.Libp2pListen,
-		LegacyPeers:  addrs.LegacyPeers,
-		Libp2pPeers:  addrs.Libp2pPeers,
-		PrivatePeers: addrs.PrivatePeers,
-		MConfig:      cfg.MConnConfig(),
-		MaxPairs:     cfg.Bridge.MaxPairs,
+		LegacyListen:  addrs.LegacyListen,
+		Libp2pListen:  addrs.Libp2pListen,
+		LegacyPeers:   addrs.LegacyPeers,
+		Libp2pPeers:   addrs.Libp2pPeers,
+		PrivatePeers:  addrs.PrivatePeers,
+		MConfig:       cfg.MConnConfig(),
+		MaxPairs:      cfg.Bridge.MaxPairs,
+		MaxPairsPerIP: cfg.Bridge.MaxPairsPerIP,
 	}, logger)
 }
 

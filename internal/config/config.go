@@ -41,6 +41,7 @@ type Bridge struct {
 	Libp2pListenAddress string // libp2p_laddr: where libp2p peers dial the bridge
 	Libp2pPeers         string // libp2p_peers: libp2p peers that legacy peers are paired with
 	MaxPairs            int    // max_pairs
+	MaxPairsPerIP       int    // max_pairs_per_ip
 }
 
 // Default returns the configuration that Init writes and that keys absent from a

@@ -57,7 +57,7 @@ func TestMarshalCommentsEveryKey(t *testing.T) {
 			require.Regexp(t, `^# \S`, lines[i-1], line)
 		}
 	}
-	require.Equal(t, 15, written)
+	require.Equal(t, 16, written)
 
 	got, warnings, err := config.Parse(data)
 	require.NoError(t, err)
@@ -158,6 +158,7 @@ func TestBadValueNamesItsField(t *testing.T) {
 		{"[bridge]\nlibp2p_laddr = \"0.0.0.0:26656\"", "[bridge].libp2p_laddr", "[p2p].laddr"},
 		{"[bridge]\nlibp2p_peers = \"x@y:1\"", "[bridge].libp2p_peers", `"x@y:1"`},
 		{"[bridge]\nmax_pairs = 0", "[bridge].max_pairs", "0"},
+		{"[bridge]\nmax_pairs_per_ip = -1", "[bridge].max_pairs_per_ip", "-1"},
 		{"[bridge]\nmax_pairs = \"many\"", "[bridge].max_pairs", `"many"`},
 		{"p2p = 3", "p2p", "section"},
 	} {

@@ -57,6 +57,9 @@ var keys = []key{
 		func(c *Config) any { return &c.Bridge.Libp2pPeers }},
 	{"bridge", "max_pairs", "How many pairs of a legacy and a libp2p peer the bridge keeps at a time.",
 		func(c *Config) any { return &c.Bridge.MaxPairs }},
+	{"bridge", "max_pairs_per_ip", "How many of them the peers at one IP address (IPv6: one /64) may have opened.\n" +
+		"0 means a quarter of max_pairs.",
+		func(c *Config) any { return &c.Bridge.MaxPairsPerIP }},
 }
 
 // idleKey is a key that TM2 nodes have in [p2p], now or formerly, and that does

@@ -56,6 +56,9 @@ func (c *Config) Validate() error {
 	if c.Bridge.MaxPairs < 1 {
 		return &FieldError{"[bridge].max_pairs", c.Bridge.MaxPairs, "it must be at least 1"}
 	}
+	if c.Bridge.MaxPairsPerIP < 0 {
+		return &FieldError{"[bridge].max_pairs_per_ip", c.Bridge.MaxPairsPerIP, "it must not be negative"}
+	}
 	mConfig := c.MConnConfig()
 	if err := mConfig.Validate(); err != nil {
 		return fmt.Errorf("[p2p]: %w", err)

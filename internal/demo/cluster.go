@@ -95,10 +95,11 @@ func (c *cluster) startAll() error {
 	key := types.GenerateNodeKey()
 	listen := loopback(key.ID())
 	cfg := bridge.Config{
-		LegacyListen: listen,
-		Libp2pListen: listen,
-		MConfig:      unlimited(),
-		MaxPairs:     2 * c.perSide,
+		LegacyListen:  listen,
+		Libp2pListen:  listen,
+		MConfig:       unlimited(),
+		MaxPairs:      2 * c.perSide,
+		MaxPairsPerIP: 2 * c.perSide, // all nodes are at one address
 	}
 	for _, n := range c.libp2ps() {
 		addr := n.transport.NetAddress()
