@@ -26,7 +26,8 @@ const (
 // It blocks until the peer has answered: the caller sets a deadline on conn, of
 // 3 s as real nodes do, and clears it afterwards. conn must buffer what is
 // written, as TCP does, because both sides write before they read, and allow one
-// Read and one Write at the same time. Of conn at most a few frames are read
+// Read and one Write at the same time. On Linux the kernel is told to keep at most
+// 64 KiB of unsent data of a TCP connection. Of conn at most a few frames are read
 // ahead; they belong to the returned connection.
 //
 // When it fails, conn stays open and is of no further use; closing it is left to
@@ -51,6 +52,10 @@ func makeSecretConnection(conn net.Conn, key ed25519.PrivateKey, own ephemeral) 
 
 	if len(key) != ed25519.PrivateKeySize {
 		return nil, fmt.Errorf("secretconn: private key of %d bytes, want %d", len(key), ed25519.PrivateKeySize)
+	}
+
+	if err := tune(conn); err != nil {
+		return nil, fmt.Errorf("secretconn: %w", err)
 	}
 
 	in := newFrameReader(conn)

@@ -92,7 +92,7 @@ func TestReadInBulk(t *testing.T) {
 	_, r := newWriterReader(t)
 	r.conn = conn
 
-	p := make([]byte, 64*maxChunkSize)
+	p := make([]byte, batchFrames*maxChunkSize)
 
 	n, err := r.Read(p)
 	require.NoError(t, err)

@@ -34,9 +34,9 @@ func TestWriteInBulk(t *testing.T) {
 		{1, []int{1044}},
 		{1024, []int{1044}},
 		{1025, []int{2088}},
-		{64 << 10, []int{full}},
-		{64<<10 + 1, []int{full, 1044}},
-		{200 << 10, []int{full, full, full, 8 * 1044}},
+		{batchFrames * maxChunkSize, []int{full}},
+		{batchFrames*maxChunkSize + 1, []int{full, 1044}},
+		{(3*batchFrames + 8) * maxChunkSize, []int{full, full, full, 8 * 1044}},
 	} {
 		conn := &writeRecorder{}
 		w, _ := newWriterReader(t)

@@ -44,12 +44,6 @@ func (mt *MultiplexTransport) pause(d time.Duration) bool {
 
 // admit starts the handshake of an inbound connection, if there is room for one.
 func (mt *MultiplexTransport) admit(conn net.Conn) {
-	if err := mt.tune(conn); err != nil {
-		mt.logger.Warn("inbound connection refused", "address", conn.RemoteAddr(), "err", err)
-		mt.closeConn(conn)
-
-		return
-	}
 	p, evicted, err := mt.admission.enter(conn)
 	if err != nil {
 		mt.logger.Warn("inbound connection refused", "address", conn.RemoteAddr(), "err", err)

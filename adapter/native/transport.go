@@ -234,11 +234,6 @@ func (mt *MultiplexTransport) dialPending(ctx context.Context, addr types.NetAdd
 	if err != nil {
 		return nil, &HandshakeError{Step: "dial", Remote: addr.String(), Err: err}
 	}
-	if err := mt.tune(conn); err != nil {
-		err = &HandshakeError{Step: "dial", Remote: addr.String(), Err: err}
-
-		return nil, errors.Join(err, ignoreClosed(conn.Close()))
-	}
 
 	pending, err := mt.upgrade(ctx, conn, &addr)
 	if err != nil {

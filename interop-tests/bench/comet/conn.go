@@ -1,0 +1,65 @@
+package main
+
+import (
+	"errors"
+	"net"
+
+	"github.com/cometbft/cometbft/config"
+	"github.com/cometbft/cometbft/crypto/ed25519"
+	"github.com/cometbft/cometbft/libs/log"
+	"github.com/cometbft/cometbft/libs/service"
+	"github.com/cometbft/cometbft/p2p"
+	"github.com/cometbft/cometbft/p2p/conn"
+
+	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/bench/harness"
+)
+
+func secretPair() (a, b *conn.SecretConnection, err error) {
+	return harness.SecurePair(func(c net.Conn) (*conn.SecretConnection, error) {
+		return conn.MakeSecretConnection(c, ed25519.GenPrivKey())
+	})
+}
+
+func openSecretConn(onB, onA harness.Handler) (*harness.Pipe, error) {
+	a, b, err := secretPair()
+	if err != nil {
+		return nil, err
+	}
+
+	return harness.StreamPipe(a, b, onB, onA), nil
+}
+
+func openMConn(cfg *config.P2PConfig, queue int) harness.Opener {
+	return func(onB, onA harness.Handler) (*harness.Pipe, error) {
+		x, y, err := secretPair()
+		if err != nil {
+			return nil, err
+		}
+		multiplex := func(c net.Conn, on harness.Handler) *conn.MConnection {
+			// One that fails takes no more messages, which the harness notices.
+			m := conn.NewMConnectionWithConfig(c, twoChannels(queue),
+				func(ch byte, msg []byte) { on(ch, msg) }, func(any) {}, p2p.MConnConfig(cfg))
+			m.SetLogger(log.NewNopLogger())
+
+			return m
+		}
+		a, b := multiplex(x, onA), multiplex(y, onB)
+		if err := errors.Join(a.Start(), b.Start()); err != nil {
+			return nil, err
+		}
+
+		return &harness.Pipe{
+			Send: a.Send, Reply: b.Send,
+			Close: func() error { return errors.Join(stop(a), stop(b)) },
+		}, nil
+	}
+}
+
+// stop stops a connection that may have noticed the end of the other one.
+func stop(m *conn.MConnection) error {
+	if err := m.Stop(); !errors.Is(err, service.ErrAlreadyStopped) {
+		return err
+	}
+
+	return nil
+}

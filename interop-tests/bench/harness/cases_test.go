@@ -1,0 +1,136 @@
+package harness
+
+import (
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestThroughput(t *testing.T) {
+	found := measured(t, "tcp/secretconn")
+	require.Positive(t, found["rate_MBps"])
+	require.InEpsilon(t, found["rate_MBps"]*1e6, found["messages_ps"]*secretConnWrite, 1e-9)
+	require.Positive(t, found["cpu_s_per_GB"])
+}
+
+func TestRoundTrips(t *testing.T) {
+	found := measured(t, "tcp/roundtrip")
+	require.Positive(t, found["samples"])
+	require.Positive(t, found["p50_us"])
+	require.LessOrEqual(t, found["p50_us"], found["p99_us"])
+	require.LessOrEqual(t, found["p99_us"], found["max_us"])
+}
+
+func TestConnects(t *testing.T) {
+	require.Positive(t, measured(t, "tcp/connect")["connections_ps"])
+}
+
+func TestBroadcast(t *testing.T) {
+	require.Positive(t, measured(t, "tcp/broadcast")["delivered_ps"])
+}
+
+func TestIdle(t *testing.T) {
+	found := measured(t, "tcp/idle")
+	require.InDelta(t, 1, found["goroutines_per_peer"], .1, "the hub has one reader for each peer")
+	require.GreaterOrEqual(t, found["heap_KiB_per_peer"], 4., "and a buffer of 4 KiB")
+}
+
+// Messages on the high channel are timed, those on the low one only counted.
+func TestPriority(t *testing.T) {
+	r := &Run{metrics: make(map[string]float64)}
+	open := func(onB, _ Handler) (*Pipe, error) {
+		var mtx sync.Mutex
+
+		return &Pipe{
+			Send: func(ch byte, msg []byte) bool {
+				mtx.Lock()
+				defer mtx.Unlock()
+				onB(ch, msg)
+
+				return true
+			},
+			Close: func() error { return nil },
+		}, nil
+	}
+	require.NoError(t, priority(r, open))
+	require.Positive(t, r.metrics["samples"])
+	require.LessOrEqual(t, r.metrics["samples"], float64(minFloodWindow/urgentInterval)+1)
+	require.Positive(t, r.metrics["low_MBps"])
+	require.GreaterOrEqual(t, r.metrics["p50_us"], 0.)
+}
+
+// An end that takes no messages, or delivers none, is no measurement.
+func TestBrokenPipe(t *testing.T) {
+	r := &Run{Window: time.Millisecond, metrics: make(map[string]float64)}
+	broken := func(takes bool) Opener {
+		return func(Handler, Handler) (*Pipe, error) {
+			send := func(byte, []byte) bool { return takes }
+
+			return &Pipe{Send: send, Reply: send, Close: func() error { return nil }}, nil
+		}
+	}
+	require.Error(t, throughput(r, broken(false), 1))
+	require.ErrorIs(t, throughput(r, broken(true), 1), errNothing)
+	require.ErrorIs(t, roundTrips(r, broken(false)), errSend)
+	require.ErrorIs(t, priority(r, broken(false)), errSend)
+
+	failed := errors.New("failed")
+	fail := func(Handler, Handler) (*Pipe, error) { return nil, failed }
+	require.ErrorIs(t, throughput(r, fail, 1), failed)
+	require.ErrorIs(t, roundTrips(r, fail), failed)
+	require.ErrorIs(t, priority(r, fail), failed)
+	require.ErrorIs(t, connects(r, func(int) (*Connector, error) {
+		return &Connector{
+			Connect: func(int) error { return failed },
+			Close:   func() error { return nil },
+		}, nil
+	}), failed)
+}
+
+func TestSecurePairFailure(t *testing.T) {
+	failed := errors.New("failed")
+	var first sync.Once
+	a, b, err := SecurePair(func(c net.Conn) (net.Conn, error) {
+		err := error(nil)
+		first.Do(func() { err = failed })
+		if err != nil {
+			return nil, err
+		}
+		_, err = c.Read(make([]byte, 1)) // ends only because the other end is closed
+		require.ErrorIs(t, err, io.EOF)
+
+		return c, nil
+	})
+	require.ErrorIs(t, err, failed)
+	require.Nil(t, a)
+	require.Nil(t, b)
+}
+
+func TestQuantile(t *testing.T) {
+	values := []float64{1, 2, 3, 4, 5}
+	require.EqualValues(t, 1, quantile(values, 0))
+	require.EqualValues(t, 3, quantile(values, .5))
+	require.EqualValues(t, 4.5, quantile(values, .875))
+	require.EqualValues(t, 5, quantile(values, 1))
+	require.EqualValues(t, 7, quantile([]float64{7}, .99))
+}
+
+func TestCounters(t *testing.T) {
+	f, err := newCounterFile()
+	require.NoError(t, err)
+	defer f.Close()
+	ours, err := mapCounters(f, 3)
+	require.NoError(t, err)
+	theirs, err := mapCounters(f, 3)
+	require.NoError(t, err)
+	for i := range theirs {
+		theirs[i].Add(int64(i + 1))
+	}
+	require.EqualValues(t, 1, ours.least())
+	require.EqualValues(t, 6, ours.sum())
+}

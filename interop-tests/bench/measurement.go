@@ -1,0 +1,62 @@
+package main
+
+import "slices"
+
+// measurement is one case of ours and what is expected of it.
+type measurement struct {
+	name   string
+	ours   source
+	steady bool // hardly differs from run to run: a third of the rounds is enough
+	checks []check
+}
+
+// check binds a metric of ours, or its ratio to that of somebody else. Exactly
+// one of atLeast and atMost is set.
+type check struct {
+	metric  string
+	against *reference // nil: the metric itself is bound
+	atLeast float64
+	atMost  float64
+}
+
+// reference is a metric to compare with.
+type reference struct {
+	label string
+	source
+	metric string
+}
+
+// sources returns every source of the measurement once, ours first.
+func (m measurement) sources() []source {
+	sources := []source{m.ours}
+	for _, c := range m.checks {
+		if c.against != nil && !slices.Contains(sources, c.against.source) {
+			sources = append(sources, c.against.source)
+		}
+	}
+
+	return sources
+}
+
+// used returns the programs that the measurements need.
+func used(measurements []measurement) []string {
+	var names []string
+	for _, m := range measurements {
+		for _, s := range m.sources() {
+			if !slices.Contains(names, s.program) {
+				names = append(names, s.program)
+			}
+		}
+	}
+
+	return names
+}
+
+// met reports whether a value is within the bound.
+func (c check) met(value float64) bool {
+	if c.atLeast > 0 {
+		return value >= c.atLeast
+	}
+
+	return value <= c.atMost
+}

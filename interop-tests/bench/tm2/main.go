@@ -1,0 +1,67 @@
+// Command tm2 measures this project: secretconn, and switches of package adapter
+// on the transports of adapter/native and adapter/lp2p.
+package main
+
+import (
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/mconn"
+
+	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/bench/harness"
+)
+
+func main() {
+	harness.Main(map[string]harness.Project{
+		"native": {
+			SecretConn:   openSecretConn,
+			Messages:     openSwitches(nativeTransport(lifted()), twoChannels(harness.QueueMessages)),
+			RoundTrip:    openSwitches(nativeTransport(mconn.DefaultMConnConfig()), twoChannels(harness.QueueMessages)),
+			Flood:        openSwitches(nativeTransport(lifted()), twoChannels(harness.QueueFlood)),
+			FloodLimited: openSwitches(nativeTransport(mconn.DefaultMConnConfig()), twoChannels(harness.QueueFlood)),
+			Broadcast:    newNetwork(nativeTransport(lifted()), twoChannels(harness.QueueBroadcast)),
+			Idle:         newNetwork(nativeTransport(mconn.DefaultMConnConfig()), nodeChannels()),
+			Connect:      openConnector(nativeTransport(mconn.DefaultMConnConfig())),
+		},
+		"libp2p": {
+			Messages:  openSwitches(libp2pTransport, twoChannels(harness.QueueMessages)),
+			RoundTrip: openSwitches(libp2pTransport, twoChannels(harness.QueueMessages)),
+			Flood:     openSwitches(libp2pTransport, twoChannels(harness.QueueFlood)),
+			Broadcast: newNetwork(libp2pTransport, twoChannels(harness.QueueBroadcast)),
+			Idle:      newNetwork(libp2pTransport, nodeChannels()),
+			Connect:   openConnector(libp2pTransport),
+		},
+	})
+}
+
+func lifted() mconn.MConnConfig {
+	c := mconn.DefaultMConnConfig()
+	c.SendRate, c.RecvRate = harness.Lifted, harness.Lifted
+
+	return c
+}
+
+func twoChannels(queue int) []*compat.ChannelDescriptor {
+	return []*compat.ChannelDescriptor{
+		{
+			ID: harness.ChHigh, Priority: harness.PriorityHigh,
+			SendQueueCapacity: queue, RecvMessageCapacity: harness.MaxMessage,
+		},
+		{
+			ID: harness.ChLow, Priority: harness.PriorityLow,
+			SendQueueCapacity: queue, RecvMessageCapacity: harness.MaxMessage,
+		},
+	}
+}
+
+// nodeChannels are those of a gno.land node: consensus, mempool, block sync and
+// discovery.
+func nodeChannels() []*compat.ChannelDescriptor {
+	return []*compat.ChannelDescriptor{
+		{ID: 0x20, Priority: 5, SendQueueCapacity: 100},
+		{ID: 0x21, Priority: 10, SendQueueCapacity: 100, RecvBufferCapacity: 50 * 4096},
+		{ID: 0x22, Priority: 5, SendQueueCapacity: 100, RecvBufferCapacity: 100 * 100},
+		{ID: 0x23, Priority: 1, SendQueueCapacity: 2, RecvBufferCapacity: 1024},
+		{ID: 0x30, Priority: 5},
+		{ID: 0x40, Priority: 10, SendQueueCapacity: 1000, RecvBufferCapacity: 50 * 4096},
+		{ID: 0x50, Priority: 1, SendQueueCapacity: 20},
+	}
+}
