@@ -3,9 +3,11 @@ package bridge
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/native"
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
 )
 
 // acceptLegacy pairs each native node that dials the bridge with a libp2p node.
@@ -76,9 +78,32 @@ func (b *Bridge) dialLibp2p(ctx context.Context, p *pair, pending *native.Pendin
 	side := b.libp2pSide()
 	p.libp2p.remove = side.Remove
 	as := lp2p.Identity{Key: key, NodeInfo: present(pending.NodeInfo(), p.libp2p.self)}
-	p.libp2p.peer, err = side.DialAs(ctx, *t.addr, as, p.libp2p)
+	for {
+		p.libp2p.peer, err = side.DialAs(ctx, *t.addr, as, p.libp2p)
+		if !isDuplicate(err) || !wait(ctx, duplicateRetry) {
+			return err
+		}
+	}
+}
 
-	return err
+// isDuplicate reports whether a target still has the node's former session: it may
+// hear of its end after it hears of the new one.
+func isDuplicate(err error) bool {
+	var reject *compat.RejectError
+
+	return errors.As(err, &reject) && reject.Remote && reject.Code == compat.RejectDuplicate
+}
+
+// wait reports whether the context still lives after the time.
+func wait(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 // abandon closes a connection whose counterpart could not be made.
