@@ -81,7 +81,7 @@ func (sc *SecretConnection) Read(p []byte) (int, error) {
 	return sc.in.Read(p)
 }
 
-// Write sends p in frames of up to 1024 bytes, up to 36 of them in one write to
+// Write sends p in frames of up to 1024 bytes, up to 48 of them in one write to
 // the conn below. It does not keep p. What one Write sends is not interleaved
 // with that of another.
 //
