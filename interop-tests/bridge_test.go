@@ -107,8 +107,9 @@ func TestLibp2pThroughBridgeToGno(t *testing.T) {
 	forEachVersion(t, func(t *testing.T, version string) {
 		gno := startVersion(t, version, "gno")
 		b := startBridge(t, bridgePeers{legacy: []string{gno.Addr()}})
-		ours := startLibp2p(t, nodeOptions{moniker: "ours"})
-		ours.Dial(b.forLibp2p())
+		// Persistent, for on a busy machine the first dial may exceed the 3 s of the
+		// protocol.
+		ours := startLibp2p(t, nodeOptions{moniker: "ours", persistent: []string{b.forLibp2p()}})
 		id := requireBridged(t, b, ours, gno)
 		exchangeAs(t, ours, gno, id, b.id, allSizes)
 		requireStillConnected(t, ours, gno)
