@@ -37,7 +37,7 @@
 //
 // The stream is cut in chunks of at most 1024 bytes; each travels in a frame of
 // 1044 bytes under ChaCha20-Poly1305 with a counter nonce. Frames are sealed
-// and opened in bulk: a Write of up to 64 KiB is one system call, a Read takes
+// and opened in bulk: a Write of up to 48 KiB is one system call, a Read takes
 // as many frames from the socket as it has, and neither allocates in the steady
 // state. An idle connection keeps a read buffer of four frames and no write
 // buffer.

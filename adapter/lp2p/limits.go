@@ -14,7 +14,7 @@ import (
 // Limits of one session that are part of the protocol (docs/sessions.md §8).
 const (
 	maxSendBytes    = 20 << 20 // messages that are accepted and not yet written
-	maxPartialBytes = 20 << 20 // arrived bytes of unfinished messages, all channels together
+	maxPartialBytes = 20 << 20 // arrived bytes that no reactor has received yet, all channels together
 )
 
 // Limits bounds what remotes may take up before the switch has a say.

@@ -25,6 +25,9 @@ const drainLimit = 4 * maxControlSize
 // longAgo as a deadline ends what waits on a stream.
 var longAgo = time.Unix(1, 0)
 
+// Resets, closes and deadlines on the way down are best effort throughout this
+// package: where one fails, the stream has ended already, which is what it is for.
+
 // stream is a libp2p stream whose protocol may still have to be negotiated, which
 // then costs no round trip: the first write carries the proposal.
 type stream struct {
