@@ -349,7 +349,8 @@ func (s *session) handshakeError(ctx context.Context, err error) error {
 	case errors.As(err, &reset) && reset.Remote && reset.ErrorCode == network.StreamShutdown:
 		return fmt.Errorf("%w: %w", errConnLost, err) // its last session has just ended there
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return fmt.Errorf("remote ended the session handshake: %w", err)
+		// Who refuses says so: an end without an answer is that of the connection.
+		return fmt.Errorf("%w: remote ended the session handshake: %w", errConnLost, err)
 	default:
 		return lost(s.conn, err)
 	}
