@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 
+	"github.com/tm2-libp2p/tm2-libp2p/internal/socket"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/wire"
 )
 
@@ -54,7 +55,7 @@ func makeSecretConnection(conn net.Conn, key ed25519.PrivateKey, own ephemeral) 
 		return nil, fmt.Errorf("secretconn: private key of %d bytes, want %d", len(key), ed25519.PrivateKeySize)
 	}
 
-	if err := tune(conn); err != nil {
+	if err := socket.LimitUnsent(conn); err != nil {
 		return nil, fmt.Errorf("secretconn: %w", err)
 	}
 

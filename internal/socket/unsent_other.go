@@ -1,6 +1,6 @@
 //go:build !linux
 
-package secretconn
+package socket
 
 import (
 	"errors"

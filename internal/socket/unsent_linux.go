@@ -1,4 +1,4 @@
-package secretconn
+package socket
 
 import (
 	"errors"
