@@ -33,6 +33,7 @@ const (
 type outbox struct {
 	s     *session
 	flow  flow
+	below *backlog             // nil where the connection has no send queue of its own
 	order []*channelOut        // immutable
 	byID  map[byte]*channelOut // immutable
 	pool  sync.Pool            // of *[]byte with capacity batchSize
@@ -61,6 +62,15 @@ type channelOut struct {
 	recent  decaying
 }
 
+// share is what the channel has recently sent for each unit of its priority: the
+// one with the smallest share writes next (docs/wire.md §5.3).
+func (c *channelOut) share() float64 {
+	c.o.mtx.Lock()
+	defer c.o.mtx.Unlock()
+
+	return c.recent.at(time.Now()) / float64(c.desc.Priority)
+}
+
 // newOutbox returns the outbox for the channels that both sides have.
 func newOutbox(s *session, remote []byte) *outbox {
 	o := &outbox{s: s, byID: make(map[byte]*channelOut), drained: make(chan struct{})}
@@ -69,6 +79,7 @@ func newOutbox(s *session, remote []byte) *outbox {
 
 		return &b
 	}
+	s.conn.As(&o.below)
 	for _, d := range s.channels {
 		c := &channelOut{o: o, desc: d, wake: make(chan struct{}, 1)}
 		o.order = append(o.order, c)
@@ -278,7 +289,6 @@ func (c *channelOut) written(batch [][]byte) {
 	defer o.mtx.Unlock()
 
 	c.sent += uint64(len(batch))
-	c.recent.add(time.Now(), size)
 	o.bytes -= size
 	o.messages -= len(batch)
 	o.makeRoom()
@@ -309,7 +319,7 @@ func (c *channelOut) write(batch [][]byte) error {
 		}
 	}
 	if len(buf) > 0 {
-		if _, err := c.stream.Write(buf); err != nil {
+		if err := c.put(buf); err != nil {
 			return err
 		}
 	}
@@ -323,7 +333,7 @@ func (c *channelOut) write(batch [][]byte) error {
 // add appends one message to buf, and writes buf whenever it is full.
 func (c *channelOut) add(buf, msg []byte) ([]byte, error) {
 	if cap(buf)-len(buf) < protowire.SizeBytes(len(msg)) && len(buf) > batchSize/2 {
-		if _, err := c.stream.Write(buf); err != nil {
+		if err := c.put(buf); err != nil {
 			return nil, err
 		}
 		buf = buf[:0]
@@ -336,14 +346,32 @@ func (c *channelOut) add(buf, msg []byte) ([]byte, error) {
 		return buf, nil
 	}
 
-	if _, err := c.stream.Write(buf); err != nil {
+	if err := c.put(buf); err != nil {
 		return nil, err
 	}
-	if _, err := c.stream.Write(msg[n:]); err != nil {
-		return nil, err
+	for rest := range slices.Chunk(msg[n:], batchSize) {
+		if err := c.put(rest); err != nil {
+			return nil, err
+		}
 	}
 
 	return buf[:0], nil
+}
+
+// put writes what fits into one frame, when it is the channel's turn.
+func (c *channelOut) put(p []byte) error {
+	o := c.o
+	if err := o.below.await(o.s.ctx, c, len(p)); err != nil {
+		return err
+	}
+	if _, err := c.stream.Write(p); err != nil {
+		return err
+	}
+	o.mtx.Lock()
+	defer o.mtx.Unlock()
+	c.recent.add(time.Now(), len(p))
+
+	return nil
 }
 
 // open opens the stream, unless the session ends meanwhile.

@@ -72,8 +72,8 @@ func newHost(key ed25519.PrivateKey, o *options) (_ host.Host, err error) {
 		libp2p.NoListenAddrs,
 		// Dialing from the listening port makes crossed dials collide in TCP.
 		libp2p.Transport(tcp.NewTCPTransport, tcp.DisableReuseport(), tcp.WithConnectionTimeout(o.timeouts.Dial)),
-		libp2p.Security(noise.ID, noise.New),
-		libp2p.Security(tls.ID, tls.New),
+		libp2p.Security(noise.ID, newNoise),
+		libp2p.Security(tls.ID, newTLS),
 		libp2p.Muxer(yamux.ID, newMuxer()),
 		libp2p.ResourceManager(resources),
 		libp2p.ConnectionManager(conns),
@@ -104,7 +104,7 @@ func newMuxer() network.Multiplexer {
 	config.MaxMessageSize = maxFrame
 	config.ConnectionWriteTimeout = writeTimeout
 
-	return &config
+	return meteredMuxer{&config}
 }
 
 // newResourceManager derives libp2p's limits from ours. The defaults of go-libp2p

@@ -44,7 +44,7 @@ type session struct {
 
 	recv       flow
 	assembly   *assembly  // memory of messages on their way to the reactors
-	deliverMtx sync.Mutex // held while a reactor receives
+	deliveries turnstile  // passed by one reactor's Receive at a time
 	controlMtx sync.Mutex // held while writing to the control stream
 
 	mtx       sync.Mutex
@@ -274,8 +274,8 @@ func (s *session) dataEnded(channel byte) {
 // receive hands one message to its reactor. It returns errStopped when the
 // session or the peer has stopped, and an error for a reactor that panics.
 func (s *session) receive(channel byte, r compat.Reactor, msg []byte) (err error) {
-	s.deliverMtx.Lock()
-	defer s.deliverMtx.Unlock()
+	s.deliveries.enter()
+	defer s.deliveries.leave()
 	if s.ctx.Err() != nil || !s.peer.IsRunning() {
 		return errStopped
 	}
