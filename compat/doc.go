@@ -12,9 +12,12 @@
 //	InitPeer on every reactor > Start > in the PeerSet > AddPeer on every reactor > PeerConnected
 //	no longer running > RemovePeer on every reactor > out of the PeerSet > PeerDisconnected
 //
+//	InitPeer > does not start > RemovePeer on every reactor that has initialised it > PeerRejected
+//
 // Receive may come before AddPeer, and never begins after RemovePeer has.
-// RemovePeer is called exactly once for each AddPeer, and a peer that comes
-// back is initialised only after its former connection was removed.
+// RemovePeer is called exactly once for each InitPeer that has returned, and a
+// peer that comes back is initialised only after its former connection was
+// removed.
 //
 // # Delivery
 //

@@ -90,6 +90,19 @@ type ConnInfo struct {
 	Persistent bool              // the switch redials this peer
 	Private    bool              // the peer is not told to others
 	Conn       net.Conn          // the source connection; nil where a stack has none of its own
-	RemoteIP   net.IP            // nil when unknown
+	RemoteIP   net.IP            // of the connection, also of a delegated peer; nil when unknown
 	SocketAddr *types.NetAddress // the remote's ID with the address of the connection
+
+	// DelegatedBy is the node whose connection it is, when that node speaks for
+	// the peer, as a bridge does; else it is empty. The node has proved it, so a
+	// switch may treat the peer as that node's.
+	DelegatedBy types.ID
+}
+
+// DelegatedPeer is an optional power of a PeerConn that another node may speak
+// for.
+type DelegatedPeer interface {
+	// DelegatedBy returns the node that speaks for the peer, and false when the
+	// peer speaks for itself.
+	DelegatedBy() (types.ID, bool)
 }

@@ -18,15 +18,18 @@ type Reactor interface {
 	GetChannels() []*ChannelDescriptor
 
 	// InitPeer prepares a peer before it is started; what it returns is the
-	// peer from then on. If the peer then fails to start, neither AddPeer nor
-	// RemovePeer follows, so state belongs with the peer (PeerConn.Set).
+	// peer from then on. Once it has returned, RemovePeer follows in any case:
+	// also when the peer fails to start, is stopped before, or a later reactor
+	// panics in InitPeer or returns nil. AddPeer does not come then.
 	InitPeer(peer PeerConn) PeerConn
 
 	// AddPeer announces a started peer that is in the set.
 	AddPeer(peer PeerConn)
 
-	// RemovePeer announces that the peer is stopped, and why; it is called once
-	// for each AddPeer.
+	// RemovePeer announces that the peer is stopped, and why. It is called once
+	// for each InitPeer that has returned, after AddPeer if that came, with the
+	// peer that the last InitPeer returned. What a reactor keeps for the peer
+	// outside of it (PeerConn.Set) is given back here.
 	RemovePeer(peer PeerConn, reason any)
 
 	// Receive handles one message, which is never empty. The slice belongs to

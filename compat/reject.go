@@ -9,7 +9,7 @@ type RejectCode uint8
 // The reasons for which a peer is refused.
 const (
 	RejectUnspecified  RejectCode = 0
-	RejectFull         RejectCode = 1 // no slot left for a peer of this kind
+	RejectFull         RejectCode = 1 // no slot left for a peer of this kind, or from its IP
 	RejectIncompatible RejectCode = 2 // network, versions or channels do not fit
 	RejectDuplicate    RejectCode = 3 // the same peer is connected already
 	RejectBanned       RejectCode = 4 // the peer is not wanted here

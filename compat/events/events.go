@@ -21,7 +21,7 @@ const (
 	PeerConnected EventType = "PeerConnected"
 	// PeerDisconnected: a peer has left the set and all reactors.
 	PeerDisconnected EventType = "PeerDisconnected"
-	// PeerRejected: a connection was refused after its handshake.
+	// PeerRejected: a connection whose remote has proved its ID was refused.
 	PeerRejected EventType = "PeerRejected"
 	// DialFailed: an address could not be dialed.
 	DialFailed EventType = "DialFailed"
@@ -58,7 +58,9 @@ type PeerDisconnectedEvent struct {
 // Type implements Event.
 func (PeerDisconnectedEvent) Type() EventType { return PeerDisconnected }
 
-// PeerRejectedEvent is sent when the switch refuses a verified connection.
+// PeerRejectedEvent is sent once when the switch refuses a connection whose
+// remote has proved its ID: before any reactor has seen the peer, or after the
+// RemovePeer of those that have initialised it.
 type PeerRejectedEvent struct {
 	PeerID   types.ID
 	Address  net.Addr
