@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -23,6 +24,8 @@ var (
 var (
 	// ErrTooLarge: a message exceeds the channel's RecvMessageCapacity.
 	ErrTooLarge = errors.New("message exceeds the channel's capacity")
+	// ErrPanicked: a reactor panicked while it received.
+	ErrPanicked = errors.New("reactor panicked")
 	// ErrRemoteStopped: the other side stopped the peer.
 	ErrRemoteStopped = errors.New("the other side stopped")
 )
@@ -145,10 +148,16 @@ func (p *peerConn) run() {
 	}
 }
 
-func (p *peerConn) receive(chID byte, msg []byte) error {
+// receive hands a message to its reactor, whose panic ends this connection only.
+func (p *peerConn) receive(chID byte, msg []byte) (err error) {
 	if len(msg) > p.capacity[chID] {
 		return fmt.Errorf("channel %#02x: %w: %d bytes", chID, ErrTooLarge, len(msg))
 	}
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("channel %#02x: %w: %v\n%s", chID, ErrPanicked, v, debug.Stack())
+		}
+	}()
 	p.reactors[chID].Receive(chID, p, msg)
 
 	return nil

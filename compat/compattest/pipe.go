@@ -50,28 +50,32 @@ type lane struct {
 
 type laneChannel struct {
 	desc     compat.ChannelDescriptor
+	common   bool // both ends have it
 	queue    chan []byte
 	recently decay
 }
 
 // newLane returns the lane from one end to the other, twice: as what the one
-// sends on and the other receives from. It has the channels that both know.
+// sends on and the other receives from. It has all channels of the sender, but
+// carries messages only on those that both know.
 func newLane(from, to *peerConn) (out, in *lane) {
 	l := &lane{ready: make(chan struct{}, 1), idle: make(chan struct{}, 1)}
 	for _, d := range from.behavior.ReactorChDescriptors() {
-		if !from.hasChannel(d.ID) || to.capacity[d.ID] == 0 {
-			continue
-		}
 		desc := d.FillDefaults()
-		l.chans = append(l.chans, &laneChannel{desc: desc, queue: make(chan []byte, desc.SendQueueCapacity)})
+		l.chans = append(l.chans, &laneChannel{
+			desc:   desc,
+			common: from.hasChannel(d.ID) && to.capacity[d.ID] > 0,
+			queue:  make(chan []byte, desc.SendQueueCapacity),
+		})
 	}
 
 	return l, l
 }
 
+// channel returns the channel if it carries messages.
 func (l *lane) channel(chID byte) *laneChannel {
 	for _, c := range l.chans {
-		if c.desc.ID == chID {
+		if c.desc.ID == chID && c.common {
 			return c
 		}
 	}

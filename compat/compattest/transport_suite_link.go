@@ -1,0 +1,99 @@
+package compattest
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
+)
+
+// link is one connection: out is the end of a, which has dialed, in that of b.
+type link struct {
+	a, b    *endpoint
+	out, in compat.PeerConn
+}
+
+// connectEnds dials b from a. Neither end is started.
+func connectEnds(t *testing.T, a, b *endpoint) *link {
+	t.Helper()
+	l := &link{a: a, b: b}
+	ctx, cancel := context.WithTimeout(t.Context(), endpointPatience)
+	defer cancel()
+	accepted := make(chan error, 1)
+	go func() {
+		var err error
+		l.in, err = b.accept(ctx)
+		accepted <- err
+	}()
+
+	var err error
+	l.out, err = a.dial(ctx, b.tr.NetAddress())
+	if err != nil {
+		cancel() // nobody is to come
+	}
+	acceptErr := <-accepted
+	require.NoError(t, err, "dial")
+	require.NoError(t, acceptErr, "accept")
+
+	return l
+}
+
+func (l *link) start(t *testing.T) {
+	t.Helper()
+	l.a.start(t, l.out)
+	l.b.start(t, l.in)
+}
+
+// turned is the link seen from its other end.
+func (l *link) turned() *link { return &link{a: l.b, b: l.a, out: l.in, in: l.out} }
+
+// works sends a message each way and waits for it.
+func (l *link) works(t *testing.T) {
+	t.Helper()
+	for _, dir := range []*link{l, l.turned()} {
+		have := dir.b.count(dir.in, ChannelA)
+		require.True(t, dir.out.Send(ChannelA, []byte("ping")))
+		dir.b.awaitCount(t, dir.in, ChannelA, have+1)
+	}
+}
+
+// awaitQuit waits until the peer has stopped.
+func awaitQuit(t *testing.T, peer compat.PeerConn) {
+	t.Helper()
+	timeout := time.NewTimer(endpointPatience)
+	defer timeout.Stop()
+	select {
+	case <-peer.Quit():
+		require.False(t, peer.IsRunning())
+	case <-timeout.C:
+		require.Fail(t, "missing: the end of the peer")
+	}
+}
+
+// returnsInTime fails unless f, which must not fail the test itself, returns. It
+// tells how long f has taken.
+func returnsInTime(t *testing.T, what string, f func()) time.Duration {
+	t.Helper()
+	begin := time.Now()
+	done := make(chan struct{})
+	go func() { defer close(done); f() }()
+	timeout := time.NewTimer(endpointPatience)
+	defer timeout.Stop()
+	select {
+	case <-done:
+	case <-timeout.C:
+		require.Fail(t, "missing: the return of "+what)
+	}
+
+	return time.Since(begin)
+}
+
+// requireNoPeer requires that Dial or Accept has failed.
+func requireNoPeer(t *testing.T, peer compat.PeerConn, err error) {
+	t.Helper()
+	require.Error(t, err)
+	require.True(t, peer == nil, "a peer beside the error: %v", peer)
+}
