@@ -1,0 +1,307 @@
+package pex_test
+
+import (
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/pex"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+)
+
+func openBook(t *testing.T, path string, opts ...pex.BookOption) *pex.AddrBook {
+	t.Helper()
+	b, err := pex.OpenAddrBook(path, types.NetAddress{}, opts...)
+	require.NoError(t, err)
+
+	return b
+}
+
+// sourceAt is a peer that tells addresses from the IP.
+func sourceAt(ip string) pex.Source {
+	return pex.Source{ID: types.GenerateNodeKey().ID(), IP: net.ParseIP(ip)}
+}
+
+// addrsAt are n addresses of different peers at ip.0.0 and so on.
+func addrsAt(prefix string, n int) []*types.NetAddress {
+	addrs := make([]*types.NetAddress, 0, n)
+	for i := range n {
+		addrs = append(addrs, addrAt(fmt.Sprintf("%s.%d.%d", prefix, i/250, i%250+1), 26656))
+	}
+
+	return addrs
+}
+
+// The first to go are those that fail, then hints, the oldest first, then those
+// whose connection was the longest ago.
+func TestEvictionOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		names := make(map[string]string) // by address
+		path := bookPath(t)
+		b := openBook(t, path)
+		step := func(name string, f func(*types.NetAddress)) {
+			addr := addrAt(fmt.Sprintf("1.2.3.%d", len(names)+1), 1)
+			names[addr.String()] = name
+			f(addr)
+			pass(time.Hour)
+		}
+		add := func(addr *types.NetAddress) { require.Equal(t, 1, b.Add(sourceAt("9.9.9.9"), addr)) }
+		connected := func(addr *types.NetAddress) { b.MarkConnected(addr, true) }
+		failed := func(addr *types.NetAddress, times int) {
+			for range times {
+				b.MarkFailed(addr)
+			}
+		}
+		var seenAgain, connectedAgain *types.NetAddress
+		step("verified, oldest", connected)
+		step("verified, but fails", func(a *types.NetAddress) { connected(a); failed(a, 3) })
+		step("hint that fails", func(a *types.NetAddress) { add(a); failed(a, 5) })
+		step("hint, seen again", func(a *types.NetAddress) { add(a); seenAgain = a })
+		step("hint, oldest", add)
+		step("hint that failed twice", func(a *types.NetAddress) { add(a); failed(a, 2) })
+		step("hint, newest", add)
+		step("verified, connected again", func(a *types.NetAddress) { connected(a); connectedAgain = a })
+		step("verified, failed twice", func(a *types.NetAddress) { connected(a); failed(a, 2) })
+		step("verified after failures", func(a *types.NetAddress) { add(a); failed(a, 9); connected(a) })
+		require.Zero(t, b.Add(sourceAt("9.9.9.9"), seenAgain))
+		b.MarkConnected(connectedAgain, true)
+
+		order := func(b *pex.AddrBook) (list []string) {
+			for _, addr := range b.Addresses() {
+				list = append(list, names[addr.String()])
+			}
+
+			return list
+		}
+		want := []string{
+			"verified, connected again", "verified after failures", "verified, failed twice", "verified, oldest",
+			"hint, seen again", "hint, newest", "hint that failed twice", "hint, oldest",
+			"verified, but fails", "hint that fails",
+		}
+		require.Equal(t, want, order(b))
+		require.NoError(t, b.Flush())
+		for n := len(want); n > 0; n-- {
+			require.Equal(t, want[:n], order(openBook(t, path, pex.WithMaxPeers(n))), "room for %d", n)
+		}
+	})
+}
+
+// A full book makes room for a hint only at the cost of what is worth less.
+func TestFullBook(t *testing.T) {
+	b := openBook(t, "", pex.WithMaxPeers(2))
+	verified, failing, hint := addrAt("1.2.3.4", 1), addrAt("1.2.3.4", 2), addrAt("1.2.3.4", 3)
+	b.MarkConnected(verified, true)
+	b.MarkConnected(failing, true)
+	require.Zero(t, b.Add(sourceAt("9.9.9.9"), hint))
+	for range 3 {
+		b.MarkFailed(failing)
+	}
+	require.Equal(t, 1, b.Add(sourceAt("9.9.9.9"), hint))
+	require.Equal(t, texts([]*types.NetAddress{verified, hint}), texts(b.Addresses()))
+	require.Equal(t, 2, b.Size())
+}
+
+// One source, and all sources of one network, have a limited number of hints.
+func TestHintsPerSource(t *testing.T) {
+	const limit = 64
+	count := func(b *pex.AddrBook, prefix string) (n int) {
+		for _, addr := range b.Addresses() {
+			if strings.HasPrefix(addr.IP.String(), prefix+".") {
+				n++
+			}
+		}
+
+		return n
+	}
+	t.Run("one peer", func(t *testing.T) {
+		b := openBook(t, "")
+		require.Equal(t, limit, b.Add(sourceAt("9.9.9.9"), addrsAt("20.1", 500)...))
+		require.Equal(t, limit, b.Size())
+	})
+	t.Run("peers of one network", func(t *testing.T) {
+		b := openBook(t, "")
+		b.Add(sourceAt("9.9.1.1"), addrsAt("20.1", 50)...)
+		b.Add(sourceAt("9.9.255.1"), addrsAt("20.2", 50)...)
+		require.Equal(t, limit, b.Size())
+		b.Add(sourceAt("9.8.1.1"), addrsAt("20.3", 50)...)
+		require.Equal(t, limit+50, b.Size())
+	})
+	t.Run("peers of one IPv6 network", func(t *testing.T) {
+		b := openBook(t, "")
+		b.Add(sourceAt("2600:1:2::1"), addrsAt("20.1", 50)...)
+		b.Add(sourceAt("2600:1:3::1"), addrsAt("20.2", 50)...)
+		require.Equal(t, limit, b.Size())
+	})
+	t.Run("private networks are small", func(t *testing.T) {
+		b := openBook(t, "")
+		for i := range 5 {
+			b.Add(sourceAt("10.0.0.1"), addrsAt(fmt.Sprintf("20.%d", i), 500)...)
+		}
+		require.Equal(t, 5*limit, b.Size())
+	})
+	t.Run("verified ones do not count", func(t *testing.T) {
+		b := openBook(t, "")
+		source := sourceAt("9.9.9.9")
+		addrs := addrsAt("20.1", limit)
+		require.Equal(t, limit, b.Add(source, addrs...))
+		for _, addr := range addrs {
+			b.MarkConnected(addr, true)
+		}
+		require.Equal(t, limit, b.Add(source, addrsAt("20.2", limit)...))
+		require.Equal(t, 2*limit, b.Size())
+	})
+	t.Run("newer ones take the place of older ones", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			b := openBook(t, "")
+			source := sourceAt("9.9.9.9")
+			b.Add(source, addrsAt("20.1", limit)...)
+			pass(time.Second)
+			require.Equal(t, 10, b.Add(source, addrsAt("20.2", 10)...))
+			require.Equal(t, limit-10, count(b, "20.1"))
+			require.Equal(t, 10, count(b, "20.2"))
+		})
+	})
+	t.Run("telling what another told takes nothing from it", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			b := openBook(t, "")
+			honest, liar := sourceAt("9.9.9.9"), sourceAt("8.8.8.8")
+			addrs := addrsAt("20.1", 10)
+			b.Add(honest, addrs...)
+			pass(time.Second)
+			require.Zero(t, b.Add(liar, addrs...))
+			for range 10 {
+				pass(time.Second)
+				b.Add(liar, addrsAt("20.2", 100)...)
+			}
+			require.Equal(t, 10, count(b, "20.1"))
+		})
+	})
+	t.Run("also after a restart", func(t *testing.T) {
+		path := bookPath(t)
+		b := openBook(t, path)
+		source := sourceAt("9.9.9.9")
+		b.Add(source, addrsAt("20.1", limit)...)
+		require.NoError(t, b.Save())
+		b = openBook(t, path)
+		b.Add(source, addrsAt("20.2", limit)...)
+		require.Equal(t, limit, b.Size())
+		b.Add(sourceAt("9.9.1.1"), addrsAt("20.3", limit)...)
+		require.Equal(t, limit, b.Size())
+	})
+}
+
+func TestFewAddressesOfOnePeer(t *testing.T) {
+	b := openBook(t, "")
+	works := addrAt("1.2.3.4", 1)
+	b.MarkConnected(works, true)
+	lies := addrsAt("20.1", 50)
+	for _, addr := range lies {
+		addr.ID = works.ID
+	}
+	require.Equal(t, 2, b.Add(sourceAt("9.9.9.9"), lies...))
+	require.Equal(t, works.String(), texts(b.Addresses())[0])
+	require.Equal(t, 3, b.Size())
+}
+
+func TestFewPeersOfOneAddress(t *testing.T) {
+	b := openBook(t, "")
+	lies := addrsAt("20.1", 50)
+	for _, addr := range lies {
+		addr.IP = net.IPv4(1, 2, 3, 4)
+	}
+	require.Equal(t, 3, b.Add(sourceAt("9.9.9.9"), lies...))
+	for _, addr := range lies {
+		addr.Port += 1000
+	}
+	require.Equal(t, 3, b.Add(sourceAt("8.8.8.8"), lies...), "nodes behind one IP differ by port")
+}
+
+func TestWhatTheBookDoesNotTake(t *testing.T) {
+	self := *addrAt("1.2.3.4", 26656)
+	b, err := pex.OpenAddrBook("", self)
+	require.NoError(t, err)
+	for name, addr := range map[string]*types.NetAddress{
+		"nil":          nil,
+		"own ID":       {ID: self.ID, IP: net.IPv4(5, 6, 7, 8), Port: 1},
+		"own address":  addrAt("1.2.3.4", 26656),
+		"no ID":        {IP: net.IPv4(5, 6, 7, 8), Port: 1},
+		"no IP":        {ID: addrAt("::", 1).ID, Port: 1},
+		"unresolved":   {ID: addrAt("::", 1).ID, Port: 1, Hostname: "localhost"},
+		"port 0":       addrAt("5.6.7.8", 0),
+		"unspecified":  addrAt("::", 1),
+		"multicast":    addrAt("ff02::1", 1),
+		"broadcast":    addrAt("255.255.255.255", 1),
+		"documenation": addrAt("2001:db8::1", 1),
+	} {
+		require.Zero(t, b.Add(sourceAt("9.9.9.9"), addr), name)
+		b.MarkConnected(addr, true)
+		require.Zero(t, b.Size(), name)
+	}
+	b.MarkFailed(addrAt("5.6.7.8", 1))
+	require.Zero(t, b.Size())
+}
+
+// Callers own what they give and get.
+func TestBookKeepsCopies(t *testing.T) {
+	b := openBook(t, "")
+	addr := addrAt("1.2.3.4", 1)
+	addr.Hostname = "node.example"
+	want := addr.String()
+	b.Add(sourceAt("9.9.9.9"), addr)
+	addr.IP[len(addr.IP)-1], addr.Port = 9, 9
+	got := b.Addresses()
+	require.Equal(t, []string{want}, texts(got))
+	require.Empty(t, got[0].Hostname)
+	got[0].IP[len(got[0].IP)-1] = 9
+	require.Equal(t, []string{want}, texts(b.Addresses()))
+}
+
+func TestMarkPrivateForgets(t *testing.T) {
+	b := openBook(t, "")
+	addr, other := addrAt("1.2.3.4", 1), addrAt("1.2.3.4", 2)
+	b.MarkConnected(addr, true)
+	b.MarkConnected(other, true)
+	b.MarkPrivate(addr.ID)
+	require.Equal(t, []string{other.String()}, texts(b.Addresses()))
+	b.MarkConnected(addr, true)
+	require.Zero(t, b.Add(sourceAt("9.9.9.9"), addr))
+	require.Equal(t, []string{other.String()}, texts(b.Addresses()))
+}
+
+// All methods at once, for the race detector.
+func TestBookIsConcurrent(t *testing.T) {
+	path := bookPath(t)
+	b := openBook(t, path, pex.WithMaxPeers(50))
+	var wg sync.WaitGroup
+	for worker := range 4 {
+		wg.Go(func() {
+			source := sourceAt("9.9.9.9")
+			for i, addr := range addrsAt(fmt.Sprintf("20.%d", worker), 40) {
+				b.Add(source, addr)
+				b.MarkFailed(addr)
+				b.MarkConnected(addr, true)
+				if i%10 == 0 {
+					b.MarkPrivate(addr.ID)
+					if err := b.Flush(); err != nil {
+						t.Error(err)
+					}
+				}
+				b.Addresses()
+			}
+		})
+	}
+	wg.Wait()
+	require.NoError(t, b.Flush())
+	want := texts(b.Addresses())
+	got := texts(openBook(t, path).Addresses())
+	slices.Sort(want)
+	slices.Sort(got)
+	require.Equal(t, want, got)
+}

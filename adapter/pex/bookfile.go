@@ -1,0 +1,329 @@
+package pex
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+)
+
+const (
+	// maxFileSize bounds what is read of a book. One of 1000 addresses has some
+	// 250 kB.
+	maxFileSize = 4 << 20
+
+	// maxAge is how long an address is kept that nobody has told and this node
+	// has not been connected to.
+	maxAge = 30 * 24 * time.Hour
+
+	// renewInterval is after what time a save is worth it for newer times alone.
+	renewInterval = 10 * time.Minute
+)
+
+// ErrNotAFile is returned, wrapped, by OpenAddrBook for a path at which there is
+// something else than a regular file.
+var ErrNotAFile = errors.New("not a regular file")
+
+// unsaved says what of a book is not on the disk.
+type unsaved struct {
+	changed bool      // addresses, or what makes them worth telling
+	renewed bool      // times and failures
+	saved   time.Time // when the book was last written or read
+}
+
+// due reports whether a save is worth it.
+func (u *unsaved) due(now time.Time) bool {
+	return u.changed || u.renewed && now.Sub(u.saved) >= renewInterval
+}
+
+// bookFile is the file of a book. Its shape is that of TM2's store, which skips
+// the fields it does not know.
+type bookFile struct {
+	Peers []json.RawMessage `json:"peers"`
+}
+
+// fileEntry is one address in the file. Times are Unix times in seconds, 0 for
+// none.
+type fileEntry struct {
+	Addr          string `json:"addr"` // ID@IP:port
+	LastSeen      int64  `json:"last_seen"`
+	LastConnected int64  `json:"last_connected,omitempty"`
+
+	// Beyond TM2.
+	Advertised  bool     `json:"advertised,omitempty"`
+	Failures    int      `json:"failures,omitempty"`
+	Source      types.ID `json:"source,omitempty"`
+	SourceGroup string   `json:"source_group,omitempty"`
+}
+
+// OpenAddrBook reads the book from the file, or begins an empty one if there is
+// none. Self is the address of this node, which the book never takes. With an
+// empty path the book is in memory only. The book holds no resources and needs no
+// closing, but Flush saves it.
+//
+// Addresses that are not valid, or older than 30 days, are left out. A file that
+// is no book at all, or larger than 4 MiB, is renamed to path.corrupt (or
+// path.corrupt.1 to path.corrupt.9 if there are others, the last of which is
+// overwritten), and the book begins empty. Both are logged.
+//
+// It is an error when the options are wrong, the folder cannot be written to, the
+// path is not that of a regular file (ErrNotAFile), or the file cannot be read or
+// renamed.
+func OpenAddrBook(path string, self types.NetAddress, opts ...BookOption) (*AddrBook, error) {
+	b := &AddrBook{
+		path:     path,
+		self:     copyAddr(&self),
+		maxPeers: DefaultMaxPeers,
+		logger:   slog.New(slog.DiscardHandler),
+		entries:  make(map[string]*entry),
+		private:  make(map[types.ID]struct{}),
+	}
+	for _, opt := range opts {
+		if err := opt(b); err != nil {
+			return nil, fmt.Errorf("address book: %w", err)
+		}
+	}
+	if path == "" {
+		return b, nil
+	}
+	if err := checkWritable(path); err != nil {
+		return nil, fmt.Errorf("address book %s cannot be written: %w", path, err)
+	}
+	if err := b.load(); err != nil {
+		return nil, fmt.Errorf("address book %s: %w", path, err)
+	}
+
+	return b, nil
+}
+
+// load fills an empty book.
+func (b *AddrBook) load() error {
+	b.unsaved.saved = time.Now()
+	raw, err := readFile(b.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	var file bookFile
+	if err == nil {
+		err = decodeBook(raw, &file)
+	}
+	var bad *corruptError
+	if errors.As(err, &bad) {
+		return b.setAside(bad)
+	}
+	if err != nil {
+		return err
+	}
+	b.fill(file.Peers)
+
+	return nil
+}
+
+// corruptError is a file that is no book.
+type corruptError struct{ err error }
+
+func (e *corruptError) Error() string { return e.err.Error() }
+
+// readFile returns the file, or a *corruptError if it is too large.
+func readFile(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, ErrNotAFile // opening it might block
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	raw, err := io.ReadAll(io.LimitReader(f, maxFileSize+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(raw) > maxFileSize {
+		return nil, &corruptError{fmt.Errorf("larger than %d bytes", maxFileSize)}
+	}
+
+	return raw, nil
+}
+
+func decodeBook(raw []byte, file *bookFile) error {
+	if err := json.Unmarshal(raw, file); err != nil {
+		return &corruptError{err}
+	}
+
+	return nil
+}
+
+// setAside keeps the bad file for people to look at.
+func (b *AddrBook) setAside(bad *corruptError) error {
+	aside, err := asideName(b.path + ".corrupt")
+	if err != nil {
+		return err
+	}
+	if err := os.Rename(b.path, aside); err != nil {
+		return fmt.Errorf("cannot set the corrupt file aside: %w", err)
+	}
+	b.logger.Error("address book is corrupt, starting with an empty one", "file", b.path, "kept as", aside, "err", bad)
+
+	return nil
+}
+
+// fill takes the valid entries of a file.
+func (b *AddrBook) fill(raw []json.RawMessage) {
+	b.mtx.Lock()
+	defer b.mtx.Unlock()
+	now := time.Now()
+	invalid, expired := 0, 0
+	for _, text := range raw {
+		e, err := decodeEntry(text, now)
+		switch {
+		case err != nil:
+			invalid++
+		case !b.wanted(&e.addr):
+			b.unsaved.changed = true
+		case now.Sub(e.lastSeen) > maxAge:
+			expired++
+		default:
+			b.entries[e.key] = e
+		}
+	}
+	b.trim()
+	if invalid+expired > 0 {
+		b.unsaved.changed = true
+		b.logger.Warn("entries of the address book dropped",
+			"file", b.path, "invalid", invalid, "expired", expired, "kept", len(b.entries))
+	}
+}
+
+// decodeEntry returns the entry, or an error if its address cannot be dialed. An
+// address without time, or from the future, was seen now.
+func decodeEntry(text json.RawMessage, now time.Time) (*entry, error) {
+	var f fileEntry
+	if err := json.Unmarshal(text, &f); err != nil {
+		return nil, err
+	}
+	addr, err := types.ParseNetAddress(f.Addr)
+	if err != nil {
+		return nil, err
+	}
+	if !usable(addr) {
+		return nil, fmt.Errorf("%w: %s", ErrInvalidAddress, addr)
+	}
+	e := newEntry(addr, now)
+	if f.LastSeen > 0 {
+		e.lastSeen = past(f.LastSeen, now)
+	}
+	if f.LastConnected > 0 {
+		e.lastConnected = past(f.LastConnected, now)
+		e.advertised = f.Advertised
+		if e.lastConnected.After(e.lastSeen) {
+			e.lastSeen = e.lastConnected
+		}
+	}
+	e.failures = min(max(f.Failures, 0), maxFailures)
+	if f.Source.Validate() == nil {
+		e.source = f.Source
+	}
+	if prefix, err := netip.ParsePrefix(f.SourceGroup); err == nil {
+		e.group = prefix.String()
+	}
+
+	return e, nil
+}
+
+// past is the Unix time, but not later than now.
+func past(unix int64, now time.Time) time.Time {
+	if unix >= now.Unix() {
+		return now
+	}
+
+	return time.Unix(unix, 0)
+}
+
+// Save writes the book to its file if it has changed, or if times alone have and
+// the file is 10 minutes old. It blocks until the disk has it. After an error the
+// next call tries again.
+func (b *AddrBook) Save() error {
+	return b.save((*unsaved).due)
+}
+
+// Flush is Save for every change.
+func (b *AddrBook) Flush() error {
+	return b.save(func(u *unsaved, _ time.Time) bool { return u.changed || u.renewed })
+}
+
+func (b *AddrBook) save(due func(*unsaved, time.Time) bool) error {
+	if b.path == "" {
+		return nil
+	}
+	b.saving.Lock()
+	defer b.saving.Unlock()
+	raw, before, err := b.snapshot(due)
+	if raw == nil || err != nil {
+		return err
+	}
+	if err := writeFile(b.path, raw); err != nil {
+		b.mtx.Lock()
+		defer b.mtx.Unlock()
+		b.unsaved.changed = b.unsaved.changed || before.changed
+		b.unsaved.renewed = b.unsaved.renewed || before.renewed
+		b.unsaved.saved = before.saved
+
+		return fmt.Errorf("save address book %s: %w", filepath.Clean(b.path), err)
+	}
+
+	return nil
+}
+
+// snapshot returns the file if it is due, else nil, and what was not saved, which
+// then counts as saved.
+func (b *AddrBook) snapshot(due func(*unsaved, time.Time) bool) ([]byte, unsaved, error) {
+	b.mtx.Lock()
+	defer b.mtx.Unlock()
+	now, before := time.Now(), b.unsaved
+	if !due(&b.unsaved, now) {
+		return nil, before, nil
+	}
+	file := bookFile{Peers: make([]json.RawMessage, 0, len(b.entries))}
+	for _, e := range b.sorted() {
+		text, err := json.Marshal(e.forFile())
+		if err != nil {
+			return nil, before, err
+		}
+		file.Peers = append(file.Peers, text)
+	}
+	raw, err := json.MarshalIndent(file, "", "\t")
+	if err != nil {
+		return nil, before, err
+	}
+	b.unsaved = unsaved{saved: now}
+
+	return append(raw, '\n'), before, nil
+}
+
+func (e *entry) forFile() fileEntry {
+	f := fileEntry{
+		Addr:        e.key,
+		LastSeen:    e.lastSeen.Unix(),
+		Advertised:  e.advertised,
+		Failures:    e.failures,
+		Source:      e.source,
+		SourceGroup: e.group,
+	}
+	if e.verified() {
+		f.LastConnected = e.lastConnected.Unix()
+	}
+
+	return f
+}

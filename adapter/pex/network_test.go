@@ -1,0 +1,179 @@
+package pex_test
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tm2-libp2p/tm2-libp2p/adapter"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/pex"
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+)
+
+// All know one node only. In the end everybody has used up the outbound slots, or
+// is connected to everybody.
+func TestThirtyNodesFindEachOther(t *testing.T) {
+	const count, maxOutbound = 30, 5
+	synctest.Test(t, func(t *testing.T) {
+		network := compattest.NewNetwork()
+		nodes := make([]*node, 0, count)
+		for range count {
+			n := newNode(t, network, nodeOptions{sw: []adapter.SwitchOption{adapter.WithMaxOutboundPeers(maxOutbound)}})
+			defer n.stop(t)
+			nodes = append(nodes, n)
+		}
+		for _, n := range nodes[1:] {
+			n.DialPeers(nodes[0].addr())
+		}
+		pass(2 * time.Minute)
+		for i, n := range nodes {
+			peers := len(n.Peers().List())
+			if peers < count-1 {
+				require.EqualValues(t, maxOutbound, n.Peers().NumOutbound(), "node %d with %d peers", i, peers)
+			}
+			stats := n.pex.Stats()
+			require.Zero(t, stats.Invalid+stats.ResponsesUnrequested+stats.ResponsesLate+stats.RequestsLimited+stats.PeersStopped)
+			require.NotZero(t, stats.ResponsesSent)
+		}
+	})
+}
+
+func TestDialedPeersAreAskedAtOnceAndAllByTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := compattest.NewNetwork()
+		dialer, dialed := newNode(t, network, nodeOptions{}), newNode(t, network, nodeOptions{})
+		defer dialer.stop(t)
+		defer dialed.stop(t)
+		connect(t, dialer, dialed)
+		require.EqualValues(t, 1, dialed.pex.Stats().RequestsReceived)
+		require.Zero(t, dialer.pex.Stats().RequestsReceived, "who is dialed does not ask at once")
+
+		pass(10 * pex.DefaultDiscoveryInterval)
+		require.EqualValues(t, 11, dialed.pex.Stats().RequestsReceived)
+		require.EqualValues(t, 10, dialer.pex.Stats().RequestsReceived)
+		// Neither knows anybody whom the other does not know.
+		require.Zero(t, dialed.pex.Stats().ResponsesSent+dialer.pex.Stats().ResponsesSent)
+	})
+}
+
+// A peer without the channel is not asked, and takes no turn from others.
+func TestPeersWithoutTheChannelAreNotAsked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := compattest.NewNetwork()
+		both, one := network.NewNodeInfo(pex.Channel, 0x20), network.NewNodeInfo(0x20)
+		asker, asked := newNode(t, network, nodeOptions{info: &both}), newNode(t, network, nodeOptions{})
+		defer asker.stop(t)
+		defer asked.stop(t)
+		deaf := newStranger(t, network, &one)
+		defer deaf.stop(t)
+
+		connect(t, asker, deaf)
+		pass(10 * pex.DefaultDiscoveryInterval)
+		require.Zero(t, asker.pex.Stats().RequestsSent)
+		connect(t, asker, asked)
+		pass(10 * pex.DefaultDiscoveryInterval)
+		require.EqualValues(t, 11, asker.pex.Stats().RequestsSent)
+	})
+}
+
+// A node that comes back dials whom it knew, without being told of anybody.
+func TestRestartFindsItsPeers(t *testing.T) {
+	path := bookPath(t)
+	synctest.Test(t, func(t *testing.T) {
+		network := compattest.NewNetwork()
+		entry, other := newNode(t, network, nodeOptions{}), newNode(t, network, nodeOptions{})
+		defer entry.stop(t)
+		defer other.stop(t)
+		connect(t, other, entry)
+
+		n := newNode(t, network, nodeOptions{bookPath: path})
+		info := n.tr.NodeInfo()
+		connect(t, n, entry)
+		require.True(t, n.Peers().Has(other.id()), "told by the first peer")
+		n.stop(t)
+		require.False(t, entry.Peers().Has(n.id()))
+
+		n = newNode(t, network, nodeOptions{info: &info, bookPath: path})
+		defer n.stop(t)
+		synctest.Wait()
+		require.True(t, n.Peers().Has(entry.id()))
+		require.True(t, n.Peers().Has(other.id()))
+	})
+}
+
+// A node that has lost everybody tries its book again, at growing distances.
+func TestLonelyNodeTriesItsBookAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := compattest.NewNetwork()
+		n, friend := newNode(t, network, nodeOptions{}), newNode(t, network, nodeOptions{})
+		defer n.stop(t)
+		connect(t, n, friend)
+		info := friend.tr.NodeInfo()
+		friend.stop(t)
+
+		failed, cancel := n.Subscribe(isDialFailed)
+		defer cancel()
+		pass(time.Hour)
+		// 10 s, 20 s, 40 s and so on to 10 minutes: far fewer than 1200 ticks.
+		require.InDelta(t, 11, len(failed), 2)
+
+		friend = newNode(t, network, nodeOptions{info: &info})
+		defer friend.stop(t)
+		pass(11 * time.Minute)
+		require.True(t, n.Peers().Has(friend.id()))
+	})
+}
+
+// Peers name dead addresses over and over; they are not dialed each time.
+func TestDeadHintsAreNotDialedEachTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := compattest.NewNetwork()
+		n := newNode(t, network, nodeOptions{})
+		defer n.stop(t)
+		s := newStranger(t, network, nil)
+		defer s.stop(t)
+		failed, cancel := n.Subscribe(isDialFailed)
+		defer cancel()
+		connect(t, n, s)
+		dead := addrAt("10.9.9.9", 1)
+		for range 20 { // a minute
+			s.send(t, n, response(dead))
+			pass(pex.DefaultDiscoveryInterval)
+		}
+		require.EqualValues(t, 20, n.pex.Stats().ResponsesReceived)
+		require.Len(t, failed, 3, "at once, after 10 s, and after 20 s more")
+		require.Contains(t, texts(n.book.Addresses()), dead.String())
+	})
+}
+
+func isDialFailed(e events.Event) bool { return e.Type() == events.DialFailed }
+
+// A reactor with impossible options does not start, and neither does its switch.
+func TestOptionsAreChecked(t *testing.T) {
+	book, err := pex.OpenAddrBook("", types.NetAddress{})
+	require.NoError(t, err)
+	for want, r := range map[string]*pex.Reactor{
+		"no address book":       pex.NewReactor(nil),
+		"discovery interval 0s": pex.NewReactor(book, pex.WithDiscoveryInterval(0)),
+		"save interval -1ns":    pex.NewReactor(book, pex.WithSaveInterval(-1)),
+	} {
+		require.ErrorContains(t, r.Start(), want)
+		require.False(t, r.IsRunning())
+		require.Zero(t, r.Stats())
+	}
+	_, err = pex.OpenAddrBook("", types.NetAddress{}, pex.WithMaxPeers(0))
+	require.Error(t, err)
+}
+
+func TestDescriptorIsTM2s(t *testing.T) {
+	book, err := pex.OpenAddrBook("", types.NetAddress{})
+	require.NoError(t, err)
+	require.Equal(t, []*compat.ChannelDescriptor{
+		{ID: 0x50, Priority: 1, SendQueueCapacity: 20, RecvMessageCapacity: 5242880},
+	}, pex.NewReactor(book).GetChannels())
+}

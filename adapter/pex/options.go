@@ -1,0 +1,94 @@
+package pex
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+)
+
+// What a Reactor and an AddrBook do unless they are told otherwise.
+const (
+	// DefaultDiscoveryInterval is how often one random peer is asked, as in TM2
+	// (docs/wire.md §6).
+	DefaultDiscoveryInterval = 3 * time.Second
+	// DefaultSaveInterval is the least time between two saves of a running
+	// node: what a crash loses is soon learned again.
+	DefaultSaveInterval = 30 * time.Second
+	// DefaultMaxPeers is how many addresses a book holds, as in TM2.
+	DefaultMaxPeers = 1000
+)
+
+// Option configures a Reactor while it is built.
+type Option func(*Reactor)
+
+// WithDiscoveryInterval sets how often one random peer is asked. TM2 nodes do so
+// every 3 s, and a node of this package answers a peer once a second at most. An
+// interval that is not positive makes Start fail.
+func WithDiscoveryInterval(interval time.Duration) Option {
+	return func(r *Reactor) { r.setInterval(&r.interval, interval, "discovery") }
+}
+
+// WithSaveInterval sets how often the book is saved when it has changed. An
+// interval that is not positive makes Start fail.
+func WithSaveInterval(interval time.Duration) Option {
+	return func(r *Reactor) { r.setInterval(&r.saveInterval, interval, "save") }
+}
+
+// WithPrivateNetworks tells loopback, link-local and private addresses to every
+// peer, and believes every peer about them, as TM2 does. Without it they pass
+// only between this node and a peer that is connected from such an address
+// itself. A network that mixes both kinds, as over a VPN, needs it.
+func WithPrivateNetworks() Option {
+	return func(r *Reactor) { r.privateNetworks = true }
+}
+
+func (r *Reactor) setInterval(field *time.Duration, interval time.Duration, name string) {
+	if interval <= 0 {
+		r.optionErr = errors.Join(r.optionErr, fmt.Errorf("%s interval %s is not positive", name, interval))
+
+		return
+	}
+	*field = interval
+}
+
+// BookOption configures an AddrBook while it is opened.
+type BookOption func(*AddrBook) error
+
+// WithMaxPeers sets how many addresses the book holds; it must be positive.
+func WithMaxPeers(maxPeers int) BookOption {
+	return func(b *AddrBook) error {
+		if maxPeers <= 0 {
+			return fmt.Errorf("a book of %d addresses", maxPeers)
+		}
+		b.maxPeers = maxPeers
+
+		return nil
+	}
+}
+
+// WithPrivatePeers names peers of which the book holds no address, also not one
+// from its file. It is to be given the same IDs as the switch: the reactor finds
+// out that a peer is private only when it connects.
+func WithPrivatePeers(peerIDs []types.ID) BookOption {
+	return func(b *AddrBook) error {
+		for _, id := range peerIDs {
+			b.private[id] = struct{}{}
+		}
+
+		return nil
+	}
+}
+
+// WithLogger sets the logger of the book, which discards otherwise.
+func WithLogger(logger *slog.Logger) BookOption {
+	return func(b *AddrBook) error {
+		if logger != nil {
+			b.logger = logger
+		}
+
+		return nil
+	}
+}

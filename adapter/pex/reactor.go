@@ -1,0 +1,227 @@
+package pex
+
+import (
+	"context"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/wire"
+)
+
+// Channel is the channel of discovery messages (docs/wire.md §7).
+const Channel byte = 0x50
+
+// request is what every peer is asked with; nobody changes it.
+var request = wire.AppendRequest(nil)
+
+var _ compat.Reactor = (*Reactor)(nil)
+
+// Reactor finds peers for a switch and tells its peers of others. It is started
+// and stopped by its switch, once. It holds two goroutines while it runs; what
+// it does for a message it does within Receive, without waiting.
+type Reactor struct {
+	*compat.BaseReactor
+
+	book            *AddrBook
+	interval        time.Duration
+	saveInterval    time.Duration
+	privateNetworks bool
+	optionErr       error // what was wrong with the options; Start reports it
+
+	counters counters
+	cancel   context.CancelFunc // ends the goroutines
+	wg       sync.WaitGroup
+}
+
+// NewReactor returns a discovery reactor that keeps its addresses in the book,
+// which no other reactor may use. What is wrong with the options is reported by
+// Start.
+func NewReactor(book *AddrBook, opts ...Option) *Reactor {
+	r := &Reactor{book: book, interval: DefaultDiscoveryInterval, saveInterval: DefaultSaveInterval}
+	if book == nil {
+		r.optionErr = errNoBook
+	}
+	r.BaseReactor = compat.NewBaseReactor("discovery", r)
+	for _, opt := range opts {
+		opt(r)
+	}
+
+	return r
+}
+
+// GetChannels implements compat.Reactor. The capacities are TM2's: a larger
+// message is dropped by this reactor, with its peer kept, as long as TM2 would
+// keep the peer.
+func (*Reactor) GetChannels() []*compat.ChannelDescriptor {
+	return []*compat.ChannelDescriptor{{
+		ID:                  Channel,
+		Priority:            1,
+		SendQueueCapacity:   20,
+		RecvMessageCapacity: 5 << 20,
+	}}
+}
+
+// OnStart implements service.Service: it has the peers of the book dialed, those
+// first that were connected most recently, and begins to ask.
+func (r *Reactor) OnStart() error {
+	if r.optionErr != nil {
+		return r.optionErr
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	r.cancel = cancel
+	failed, unsubscribe := r.Switch.Subscribe(func(e events.Event) bool { return e.Type() == events.DialFailed })
+	r.dialBook()
+	r.wg.Go(func() { r.askLoop(ctx) })
+	r.wg.Go(func() {
+		defer unsubscribe()
+		r.bookLoop(ctx, failed)
+	})
+
+	return nil
+}
+
+// OnStop implements service.Service: it waits for the goroutines and saves the
+// book.
+func (r *Reactor) OnStop() {
+	r.cancel()
+	r.wg.Wait()
+	if err := r.book.Flush(); err != nil {
+		r.Logger.Error("cannot save address book", "err", err)
+	}
+}
+
+// InitPeer implements compat.Reactor.
+func (*Reactor) InitPeer(peer compat.PeerConn) compat.PeerConn {
+	peer.Set(stateKey, newPeerState(time.Now()))
+
+	return peer
+}
+
+// AddPeer implements compat.Reactor. A peer that this node has dialed is asked at
+// once; one that has dialed us has chosen us, and is its own source.
+func (r *Reactor) AddPeer(peer compat.PeerConn) {
+	r.remember(peer)
+	if peer.IsOutbound() {
+		r.ask(peer)
+	}
+}
+
+// RemovePeer implements compat.Reactor. The connection lasted until now; it may be
+// one that AddPeer has not seen.
+func (r *Reactor) RemovePeer(peer compat.PeerConn, _ any) { r.remember(peer) }
+
+// remember notes that an address works: this node dialed it, and the peer proved
+// its ID there. Where a peer that dialed us can be dialed, we do not know. A
+// private peer is forgotten.
+func (r *Reactor) remember(peer compat.PeerConn) {
+	if peer.IsPrivate() {
+		r.book.MarkPrivate(peer.ID())
+
+		return
+	}
+	if !peer.IsOutbound() {
+		return
+	}
+	if d, ok := peer.(compat.DelegatedPeer); ok {
+		if _, delegated := d.DelegatedBy(); delegated {
+			return // it is the address of the node that speaks for the peer
+		}
+	}
+	r.book.MarkConnected(peer.SocketAddr(), advertised(peer) != nil)
+}
+
+// advertised is where the peer says that it can be dialed, or nil if that cannot
+// be.
+func advertised(peer compat.PeerConn) *types.NetAddress {
+	addr := peer.NodeInfo().DialAddress()
+	if addr == nil || addr.ID != peer.ID() || !usable(addr) {
+		return nil
+	}
+
+	return addr
+}
+
+// askLoop asks one random peer in each interval. Without any peer there is
+// nobody to ask, and the book is tried again.
+func (r *Reactor) askLoop(ctx context.Context) {
+	ticker := time.NewTicker(r.interval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			r.askRandom()
+		}
+	}
+}
+
+func (r *Reactor) askRandom() {
+	peers := r.Switch.Peers().List()
+	if len(peers) == 0 {
+		r.dialBook()
+
+		return
+	}
+	peers = slices.DeleteFunc(peers, func(p compat.PeerConn) bool {
+		return !slices.Contains(p.NodeInfo().Channels, Channel)
+	})
+	if len(peers) > 0 {
+		r.ask(peers[rand.IntN(len(peers))])
+	}
+}
+
+// ask sends a request if there is a place for it now.
+func (r *Reactor) ask(peer compat.PeerConn) {
+	st := stateOf(peer)
+	if st == nil {
+		return
+	}
+	st.ask(time.Now())
+	if !peer.TrySend(Channel, request) {
+		st.unask()
+
+		return
+	}
+	r.counters.requestsSent.Add(1)
+}
+
+// dialBook has the peers of the book dialed, except those that have just failed.
+func (r *Reactor) dialBook() {
+	if addrs := r.book.dialable(r.book.Addresses()); len(addrs) > 0 {
+		r.Switch.DialPeers(addrs...)
+	}
+}
+
+// bookLoop keeps the book: it notes the dials that fail and saves.
+func (r *Reactor) bookLoop(ctx context.Context, failed <-chan events.Event) {
+	ticker := time.NewTicker(r.saveInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case e := <-failed: // closed only after this loop
+			if ev, ok := e.(events.DialFailedEvent); ok && blames(ev.Reason) {
+				r.book.MarkFailed(&ev.Address)
+			}
+		case <-ticker.C:
+			r.saveBook()
+		}
+	}
+}
+
+// saveBook saves what has changed. After an error the next save tries again.
+func (r *Reactor) saveBook() {
+	for _, peer := range r.Switch.Peers().List() {
+		r.remember(peer)
+	}
+	if err := r.book.Save(); err != nil {
+		r.Logger.Error("cannot save address book", "err", err)
+	}
+}

@@ -1,0 +1,55 @@
+package pex
+
+import "sync/atomic"
+
+// Stats are the counts of a Reactor since it was built. It is a copy.
+type Stats struct {
+	RequestsSent     uint64 // requests that peers took
+	RequestsReceived uint64 // requests within the rate limit
+	RequestsLimited  uint64 // requests above the rate limit, dropped
+	ResponsesSent    uint64 // answers that peers took
+
+	ResponsesReceived    uint64 // answers that were used
+	ResponsesUnrequested uint64 // responses without a request, dropped
+	ResponsesLate        uint64 // responses more than 30 s after their request, dropped
+	Invalid              uint64 // messages dropped for their size or content
+
+	AddressesReceived uint64 // in the answers that were used
+	AddressesSkipped  uint64 // of those, neither kept nor dialed
+	AddressesAdded    uint64 // of those, new to the book
+
+	PeersStopped   uint64 // for too many offences
+	AddressesKnown int    // addresses in the book now
+}
+
+// counters are what Stats is made of.
+type counters struct {
+	requestsSent, requestsReceived, requestsLimited, responsesSent  atomic.Uint64
+	responsesReceived, responsesUnrequested, responsesLate, invalid atomic.Uint64
+	addressesReceived, addressesSkipped, addressesAdded             atomic.Uint64
+	peersStopped                                                    atomic.Uint64
+}
+
+// Stats returns the counts so far. It may be called at any time.
+func (r *Reactor) Stats() Stats {
+	c := &r.counters
+	s := Stats{
+		RequestsSent:         c.requestsSent.Load(),
+		RequestsReceived:     c.requestsReceived.Load(),
+		RequestsLimited:      c.requestsLimited.Load(),
+		ResponsesSent:        c.responsesSent.Load(),
+		ResponsesReceived:    c.responsesReceived.Load(),
+		ResponsesUnrequested: c.responsesUnrequested.Load(),
+		ResponsesLate:        c.responsesLate.Load(),
+		Invalid:              c.invalid.Load(),
+		AddressesReceived:    c.addressesReceived.Load(),
+		AddressesSkipped:     c.addressesSkipped.Load(),
+		AddressesAdded:       c.addressesAdded.Load(),
+		PeersStopped:         c.peersStopped.Load(),
+	}
+	if r.book != nil {
+		s.AddressesKnown = r.book.Size()
+	}
+
+	return s
+}
