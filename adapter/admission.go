@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"time"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/internal/host"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
@@ -20,13 +22,49 @@ const formerTimeout = 3 * time.Second
 // does not stay.
 var errReplaced = compat.Reject(compat.RejectDuplicate, "the connection dialed by the lower ID stays")
 
-func (sw *MultiplexSwitch) candidate(id types.ID, outbound bool) candidate {
-	return candidate{self: sw.self(), id: id, outbound: outbound, exempt: sw.isPersistent(id)}
+// candidate is a peer that asks to come in. The delegate is the node that speaks
+// for it, if one does: that peer has the delegate's IP, and so is as free of the
+// guard as the delegate is.
+func (sw *MultiplexSwitch) candidate(id types.ID, outbound bool, remoteIP net.IP, delegate types.ID) candidate {
+	exempt := sw.isExempt(id)
+
+	return candidate{
+		self:      sw.self(),
+		id:        id,
+		outbound:  outbound,
+		host:      host.Of(remoteIP),
+		exempt:    exempt,
+		uncounted: sw.isUnconditional(id),
+		guarded:   !outbound && !exempt && !sw.isExempt(delegate),
+	}
 }
 
-// mayAdmit tells, without blocking, what an admission would decide now.
-func (sw *MultiplexSwitch) mayAdmit(id types.ID, outbound bool) error {
-	return sw.registry.may(sw.candidate(id, outbound))
+// isExempt reports whether the configuration names the peer as one to let in.
+func (sw *MultiplexSwitch) isExempt(id types.ID) bool {
+	return id != "" && (sw.isPersistent(id) || sw.isUnconditional(id))
+}
+
+func (sw *MultiplexSwitch) isUnconditional(id types.ID) bool {
+	_, unconditional := sw.unconditional[id]
+
+	return unconditional
+}
+
+// mayAdmitFrom tells, without blocking, whether an inbound connection from the
+// IP could be admitted now, whoever is behind it. Those who are exempt may come
+// from anywhere, and as delegates they may bring others.
+func (sw *MultiplexSwitch) mayAdmitFrom(ip net.IP) error {
+	exempt := make([]candidate, 0, len(sw.persistent)+len(sw.unconditional))
+	for id := range sw.persistent {
+		exempt = append(exempt, sw.candidate(id, false, ip, ""))
+	}
+	for id := range sw.unconditional {
+		exempt = append(exempt, sw.candidate(id, false, ip, ""))
+	}
+	stranger := sw.candidate("", false, ip, "")
+	stranger.guarded = len(exempt) == 0
+
+	return sw.registry.mayAnybody(stranger, exempt)
 }
 
 // admit takes a verified connection in and runs it, or refuses and closes it.
@@ -37,6 +75,11 @@ func (sw *MultiplexSwitch) admit(ctx context.Context, conn compat.PeerConn) {
 
 		return
 	}
+	sw.admitReserved(c)
+}
+
+// admitReserved runs a connection that has its ID and slot.
+func (sw *MultiplexSwitch) admitReserved(c *connection) {
 	if err := sw.prepare(c); err != nil {
 		sw.abandon(c, err)
 
@@ -51,13 +94,15 @@ func (sw *MultiplexSwitch) reserve(ctx context.Context, c *connection) error {
 	ctx, cancel := context.WithTimeout(ctx, formerTimeout)
 	defer cancel()
 
+	who := sw.candidate(c.id, c.outbound, c.conn.RemoteIP(), delegateOf(c.conn))
 	for {
-		former, err := sw.registry.reserve(c, sw.candidate(c.id, c.outbound))
+		former, err := sw.registry.reserve(c, who)
 		if err != nil || former == nil {
 			return err
 		}
 		// Stopped already, or replaced: the registry returns no other.
 		sw.stop(former, errReplaced)
+		c.doubt()
 		select {
 		case <-former.gone:
 		case <-ctx.Done():
@@ -70,16 +115,25 @@ func (sw *MultiplexSwitch) reserve(ctx context.Context, c *connection) error {
 	}
 }
 
-// prepare initialises and starts the peer. After an error it does not run. Once
-// a reactor has seen InitPeer the peer is started even if it was stopped in the
-// meantime, so that AddPeer and RemovePeer follow and the reactor can give back
-// what InitPeer took.
+// delegateOf returns the node that speaks for the peer, or the empty ID.
+func delegateOf(conn compat.PeerConn) types.ID {
+	if d, ok := conn.(compat.DelegatedPeer); ok {
+		if delegate, delegated := d.DelegatedBy(); delegated {
+			return delegate
+		}
+	}
+
+	return ""
+}
+
+// prepare initialises and starts the peer. After an error it does not run. A
+// peer that is stopped while it starts is introduced all the same: its transport
+// may have delivered messages.
 func (sw *MultiplexSwitch) prepare(c *connection) error {
 	c.conn.SetLogger(sw.Logger.With("peer", c.id))
 	if err := sw.initPeer(c); err != nil {
 		return err
 	}
-	sw.track(c)
 	c.since = time.Now()
 	if err := c.peer.Start(); err != nil {
 		return fmt.Errorf("start: %w", err)
@@ -93,15 +147,17 @@ func (sw *MultiplexSwitch) prepare(c *connection) error {
 	return nil
 }
 
+// initPeer calls InitPeer on the reactors until one fails, or stops the peer.
 func (sw *MultiplexSwitch) initPeer(c *connection) error {
 	c.peer = c.conn
-	c.handles = append(c.handles, c.conn)
+	sw.track(c, c.conn)
 	for _, r := range sw.reactors {
-		if err := sw.guard(c, r.name, "InitPeer", func() { initWith(c, r) }); err != nil {
+		var initErr error
+		if err := sw.guard(c, r.name, "InitPeer", func() { initErr = sw.initWith(c, r) }); err != nil {
 			return err
 		}
-		if c.peer == nil {
-			return fmt.Errorf("reactor %q returned no peer from InitPeer", r.name)
+		if initErr != nil {
+			return initErr
 		}
 	}
 
@@ -110,17 +166,23 @@ func (sw *MultiplexSwitch) initPeer(c *connection) error {
 
 // initWith lets the reactor wrap the peer; by whichever wrapper a reactor names
 // the peer later, the switch knows it.
-func initWith(c *connection, r compat.Reactor) {
+func (sw *MultiplexSwitch) initWith(c *connection, r namedReactor) error {
 	peer := r.InitPeer(c.peer)
-	if peer != c.peer {
-		c.handles = append(c.handles, peer)
+	c.inits++
+	if peer == nil {
+		return fmt.Errorf("reactor %q returned no peer from InitPeer", r.name)
 	}
-	c.peer = peer
+	if peer != c.peer {
+		sw.track(c, peer)
+		c.peer = peer
+	}
+
+	return c.stopped()
 }
 
 // introduce makes a started peer known and drops the admission's reference. It
-// runs in full even if the peer was stopped meanwhile, so that every reactor
-// that has seen InitPeer of a started peer sees AddPeer and RemovePeer too.
+// runs in full even if the peer was stopped meanwhile: a peer that has started
+// goes through its whole life.
 func (sw *MultiplexSwitch) introduce(c *connection) {
 	defer sw.release(c)
 	sw.watch(c)
@@ -152,36 +214,48 @@ func (sw *MultiplexSwitch) watch(c *connection) {
 	})
 }
 
-// abandon ends the admission of a peer that does not run: no reactor hears of
-// it any more.
+// abandon ends the admission of a peer that does not run. The reactors that have
+// initialised it hear of its removal.
 func (sw *MultiplexSwitch) abandon(c *connection, reason error) {
-	if first, _ := c.shut(reason); !first && c.stopReason() != nil {
-		reason = c.stopReason()
+	if first, _ := c.shut(reason); !first {
+		reason = c.stopped()
 	}
-	sw.untrack(c)
-	sw.refuse(c.conn, reason)
-	sw.free(c, 0)
+	c.refusal = asRefusal(reason)
+	sw.dismiss(c.conn, c.refusal)
+	// Nobody else drops the reference of a connection that was never started; a
+	// Receive may still hold one if the peer began to run before its Start failed.
+	sw.release(c)
+	sw.release(c)
 }
 
-// refuse closes a connection that was not started, with the reason where the
-// stack can tell it. A reason that is no *compat.RejectError gets one.
+// refuse closes a connection that no reactor has seen.
 func (sw *MultiplexSwitch) refuse(conn compat.PeerConn, reason error) {
-	var reject *compat.RejectError
-	if !errors.As(reason, &reject) {
-		reason = fmt.Errorf("%w: %w", compat.Reject(compat.RejectUnspecified, ""), reason)
-	}
-	sw.Logger.Info("peer refused", "peer", conn.ID(), "address", conn.RemoteAddr(),
-		"outbound", conn.IsOutbound(), "err", reason)
+	reason = asRefusal(reason)
+	sw.dismiss(conn, reason)
+	sw.transport.Remove(conn)
+	sw.reportRefusal(conn.ID(), conn.RemoteAddr(), conn.IsOutbound(), reason)
+}
 
-	s, ok := conn.(compat.ReasonStopper)
-	if !ok || s.StopForReason(reason) != nil {
+// asRefusal makes the reason a *compat.RejectError if it wraps none.
+func asRefusal(reason error) error {
+	var reject *compat.RejectError
+	if errors.As(reason, &reject) {
+		return reason
+	}
+
+	return fmt.Errorf("%w: %w", compat.Reject(compat.RejectUnspecified, ""), reason)
+}
+
+// dismiss closes a connection, with the reason where the stack can tell it.
+func (sw *MultiplexSwitch) dismiss(conn compat.PeerConn, reason error) {
+	if stopPeer(conn, reason) != nil { // as it is for a peer that never ran
 		sw.closeConn(conn)
 	}
-	sw.transport.Remove(conn)
-	sw.events.Notify(events.PeerRejectedEvent{
-		PeerID:   conn.ID(),
-		Address:  conn.RemoteAddr(),
-		Reason:   reason,
-		Outbound: conn.IsOutbound(),
-	})
+}
+
+// reportRefusal tells the log and the subscribers.
+func (sw *MultiplexSwitch) reportRefusal(id types.ID, addr net.Addr, outbound bool, reason error) {
+	sw.Logger.Info("peer refused", "peer", id, "address", addr, "outbound", outbound, "err", reason)
+	sw.doubtDuplicate(id, reason)
+	sw.events.Notify(events.PeerRejectedEvent{PeerID: id, Address: addr, Reason: reason, Outbound: outbound})
 }

@@ -2,6 +2,7 @@ package adapter
 
 import (
 	"maps"
+	"net"
 	"slices"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
@@ -11,6 +12,7 @@ import (
 var (
 	_ compat.PeerBehavior  = (*behavior)(nil)
 	_ compat.PeerAdmission = (*behavior)(nil)
+	_ compat.ConnAdmission = (*behavior)(nil)
 )
 
 // behavior is what transports see of the switch. Its fields are complete when
@@ -45,7 +47,25 @@ func (b *behavior) IsPrivatePeer(id types.ID) bool {
 	return private
 }
 
-// AdmitPeer implements compat.PeerAdmission.
+// AdmitPeer implements compat.PeerAdmission. It tells subscribers of an inbound
+// peer that is refused; a failing dial has an event of its own.
 func (b *behavior) AdmitPeer(conn compat.ConnInfo, _ types.NodeInfo) error {
-	return b.sw.mayAdmit(conn.SocketAddr.ID, conn.Outbound)
+	id := conn.SocketAddr.ID
+	err := b.sw.registry.may(b.sw.candidate(id, conn.Outbound, conn.RemoteIP, conn.DelegatedBy))
+	if err != nil && !conn.Outbound {
+		b.sw.reportRefusal(id, remoteAddr(conn), false, err)
+	}
+
+	return err
 }
+
+func remoteAddr(conn compat.ConnInfo) net.Addr {
+	if conn.Conn != nil {
+		return conn.Conn.RemoteAddr()
+	}
+
+	return &net.TCPAddr{IP: conn.SocketAddr.IP, Port: int(conn.SocketAddr.Port)}
+}
+
+// AdmitConn implements compat.ConnAdmission.
+func (b *behavior) AdmitConn(remoteIP net.IP) error { return b.sw.mayAdmitFrom(remoteIP) }

@@ -197,8 +197,7 @@ func TestReceiveDoesNotAllocate(t *testing.T) {
 	sw := NewMultiplexSwitch(nil)
 	g := &gate{Reactor: &r.BaseReactor, sw: sw}
 	c := &connection{id: testID(1), conn: &taker{}, peer: &taker{}, refs: 1}
-	c.handles = []compat.PeerConn{c.conn}
-	sw.track(c)
+	sw.track(c, c.conn)
 	msg := []byte("x")
 	require.Zero(t, testing.AllocsPerRun(100, func() { g.Receive(chA, c.conn, msg) }))
 }

@@ -2,6 +2,7 @@ package adapter
 
 import (
 	"errors"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -24,10 +25,16 @@ type connection struct {
 	channels [256]bool     // what the remote listens on
 	gone     chan struct{} // closed when the connection is removed and its ID free
 
-	// Set by the admission before the peer is started.
+	// Set by the registry, under its lock.
+	host      netip.Prefix
+	uncounted bool // it takes no slot
+
+	// Set by the admission, whose reference keeps them from being read before.
 	peer    compat.PeerConn   // what InitPeer returned
 	handles []compat.PeerConn // every PeerConn by which a reactor may know it
+	inits   int               // reactors whose InitPeer has returned
 	since   time.Time         // when it was started
+	refusal error             // why it never ran; nil if it did
 
 	mtx     sync.Mutex
 	refs    int // whoever drops the last one removes the connection
@@ -115,6 +122,17 @@ func (c *connection) stopReason() error {
 	return c.reason
 }
 
+// stopped returns why the connection was closed, or nil while it is open.
+func (c *connection) stopped() error {
+	c.mtx.Lock()
+	defer c.mtx.Unlock()
+	if c.closed && c.reason == nil {
+		return errPeerStopped
+	}
+
+	return c.reason
+}
+
 // lookup returns the connection of a peer, or nil.
 func (sw *MultiplexSwitch) lookup(peer compat.PeerConn) *connection {
 	c, ok := sw.conns.Load(peer)
@@ -170,16 +188,28 @@ func (sw *MultiplexSwitch) release(c *connection) {
 	}
 }
 
-// remove takes a started connection out of everything. It runs once, when
-// nothing else runs for the connection any more.
+// remove takes a connection out of everything. It runs once, when nothing else
+// runs for the connection any more.
 func (sw *MultiplexSwitch) remove(c *connection) {
 	reason := c.stopReason()
-	for _, r := range sw.reactors {
+	if c.refusal != nil {
+		reason = c.refusal
+	}
+	for _, r := range sw.reactors[:c.inits] {
 		sw.guard(c, r.name, "RemovePeer", func() { r.RemovePeer(c.peer, reason) })
 	}
 	sw.peers.removeConnection(c)
 	sw.untrack(c)
 	sw.transport.Remove(c.conn)
+	// Who hears of it may dial another peer at once. The ID is free only after the
+	// event, so that the events of a peer that comes back follow.
+	sw.registry.vacate(c)
+	if c.refusal != nil {
+		sw.reportRefusal(c.id, c.conn.RemoteAddr(), c.outbound, reason)
+		sw.free(c, 0)
+
+		return
+	}
 	sw.events.Notify(events.PeerDisconnectedEvent{
 		PeerID:   c.id,
 		Address:  c.conn.RemoteAddr(),
@@ -197,10 +227,10 @@ func (sw *MultiplexSwitch) free(c *connection, uptime time.Duration) {
 	sw.redial(c.id, uptime)
 }
 
-func (sw *MultiplexSwitch) track(c *connection) {
-	for _, h := range c.handles {
-		sw.conns.Store(h, c)
-	}
+// track lets the switch find the connection by a PeerConn.
+func (sw *MultiplexSwitch) track(c *connection, handle compat.PeerConn) {
+	c.handles = append(c.handles, handle)
+	sw.conns.Store(handle, c)
 }
 
 func (sw *MultiplexSwitch) untrack(c *connection) {

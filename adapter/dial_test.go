@@ -3,6 +3,8 @@ package adapter
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -67,6 +69,13 @@ func (d *dialCounter) dials(id types.ID) []time.Time {
 	return append([]time.Time(nil), d.times[id]...)
 }
 
+func (d *dialCounter) nowActive() int {
+	d.mtx.Lock()
+	defer d.mtx.Unlock()
+
+	return d.active
+}
+
 func (d *dialCounter) maxActive() int {
 	d.mtx.Lock()
 	defer d.mtx.Unlock()
@@ -76,6 +85,8 @@ func (d *dialCounter) maxActive() int {
 
 // deadAddresses returns addresses that never answer.
 func deadAddresses(network *compattest.Network, d *dialCounter, n int) (addrs []*types.NetAddress) {
+	d.mtx.Lock()
+	defer d.mtx.Unlock()
 	for range n {
 		addr := network.NewNodeInfo().NetAddress
 		d.dead[addr.ID] = true
@@ -156,11 +167,131 @@ func TestDialFailedEvent(t *testing.T) {
 		require.Equal(t, *refusing, got[0].(events.DialFailedEvent).Address)
 		require.ErrorIs(t, got[0].(events.DialFailedEvent).Reason, compattest.ErrRefused)
 
-		pass(dialTimeout)
+		pass(DefaultDialTimeout)
 		got = collect(evs)
 		require.Len(t, got, 1)
 		require.Equal(t, *hanging, got[0].(events.DialFailedEvent).Address)
 		require.ErrorIs(t, got[0].(events.DialFailedEvent).Reason, context.DeadlineExceeded)
+	})
+}
+
+// What a transport wraps is there for errors.As and errors.Is to find, and each
+// dial that fails has one event.
+func TestDialFailedReasons(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := compattest.NewNetwork()
+		reasons := []error{
+			compat.Reject(compat.RejectFull, "come back later"),
+			&net.OpError{Op: "dial", Err: errTest},
+			&net.DNSError{Err: "no such host", Name: "node.example", IsNotFound: true},
+			errTest,
+		}
+		var addrs []*types.NetAddress
+		byID := make(map[types.ID]error)
+		for _, reason := range reasons {
+			addr := network.NewNodeInfo().NetAddress
+			addrs = append(addrs, addr)
+			byID[addr.ID] = reason
+		}
+		late := network.NewNodeInfo().NetAddress
+		a := newNodeOn(t, network.NewTransport(chA), func(tr *compattest.Transport) compat.Transport {
+			return &dialHook{Transport: tr, dial: func(ctx context.Context, a types.NetAddress, _ compat.PeerBehavior) (compat.PeerConn, error) {
+				if a.ID == late.ID { // as a connection that the context closes under a handshake
+					<-ctx.Done()
+
+					return nil, &net.OpError{Op: "read", Err: net.ErrClosed}
+				}
+
+				return nil, fmt.Errorf("dial %s: %w", &a, byID[a.ID])
+			}}
+		}, WithDialTimeout(7*time.Second))
+		evs, cancel := a.Subscribe(nil)
+		defer cancel()
+		defer start(t, a)()
+		a.DialPeers(addrs...)
+		a.DialPeers(late)
+		pass(7*time.Second - 1)
+		got := collect(evs)
+		require.Len(t, got, len(addrs))
+		for _, e := range got {
+			failed := e.(events.DialFailedEvent)
+			require.ErrorIs(t, failed.Reason, byID[failed.Address.ID])
+			delete(byID, failed.Address.ID)
+		}
+		pass(1)
+		got = collect(evs)
+		require.Len(t, got, 1)
+		reason := got[0].(events.DialFailedEvent).Reason
+		require.ErrorIs(t, reason, context.DeadlineExceeded)
+		require.ErrorIs(t, reason, net.ErrClosed)
+		var op *net.OpError
+		require.ErrorAs(t, reason, &op)
+		require.ErrorContains(t, reason, "7s")
+		pass(time.Minute)
+		require.Empty(t, collect(evs))
+	})
+}
+
+// Each place where the limit counts, alone: at the queue and at the admission.
+func TestUnconditionalPeersNeedNoSlot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := compattest.NewNetwork()
+		guest, stranger := newNode(t, network), newNode(t, network)
+		counter := newDialCounter()
+		a := newNodeOn(t, network.NewTransport(chA, chB), counter.wrap, WithMaxOutboundPeers(0),
+			WithUnconditionalPeers([]types.ID{guest.id()}))
+		defer start(t, guest, stranger, a)()
+		a.DialPeers(stranger.addr(), guest.addr())
+		synctest.Wait()
+		require.True(t, a.Peers().Has(guest.id()))
+		require.Len(t, a.Peers().List(), 1)
+		require.Empty(t, counter.dials(stranger.id()))
+
+		a.StopPeerForError(a.Peers().Get(guest.id()), errTest)
+		pass(time.Hour)
+		require.Len(t, counter.dials(guest.id()), 1, "it is not dialed by itself")
+	})
+}
+
+// Whoever hears that a dial has failed, or that the peer is gone, may dial again,
+// at once and on the goroutine that tells.
+func TestDialAgainFromAnEvent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := compattest.NewNetwork()
+		counter := newDialCounter()
+		a := newNodeOn(t, network.NewTransport(chA, chB), counter.wrap)
+		b := newNode(t, network)
+		closed := network.NewNodeInfo().NetAddress
+		a.reactor.onAdd = func(p compat.PeerConn) {
+			if a.reactor.count("add") == 1 {
+				a.StopPeerForError(p, errTest)
+			}
+		}
+		var failed, gone atomic.Int64
+		_, cancel := a.Subscribe(func(e events.Event) bool {
+			switch e.(type) {
+			case events.DialFailedEvent:
+				if failed.Add(1) < 3 {
+					a.DialPeers(closed)
+				}
+			case events.PeerDisconnectedEvent:
+				if gone.Add(1) == 1 {
+					a.DialPeers(b.addr())
+				}
+			}
+
+			return false
+		})
+		defer cancel()
+		defer start(t, a, b)()
+		a.DialPeers(closed)
+		synctest.Wait()
+		require.Len(t, counter.dials(closed.ID), 3)
+		require.EqualValues(t, 3, failed.Load())
+
+		a.DialPeers(b.addr())
+		synctest.Wait()
+		require.Len(t, counter.dials(b.id()), 2, "though b may not have noticed yet, and refuse")
 	})
 }
 
@@ -183,96 +314,22 @@ func TestTransportThatReturnsNothing(t *testing.T) {
 	})
 }
 
-func TestHintsAreDialedConcurrentlyAndInOrder(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		network := compattest.NewNetwork()
-		counter := newDialCounter()
-		a := newNodeOn(t, network.NewTransport(chA), counter.wrap)
-		addrs := deadAddresses(network, counter, 4*maxDials)
-		defer start(t, a)()
-		begin := time.Now()
-		a.DialPeers(addrs...)
-		pass(5 * dialTimeout)
-		require.Equal(t, maxDials, counter.maxActive())
-		for i, addr := range addrs {
-			dials := counter.dials(addr.ID)
-			require.Len(t, dials, 1)
-			round := time.Duration(i / maxDials)
-			require.Equal(t, round*dialTimeout, dials[0].Sub(begin), "address %d", i)
-		}
-	})
-}
-
-func TestDialQueueIsBounded(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		network := compattest.NewNetwork()
-		a := newNode(t, network)
-		counter := newDialCounter()
-		a.DialPeers(deadAddresses(network, counter, maxQueuedDials+100)...)
-		require.Equal(t, maxQueuedDials, a.dials.hints.len())
-		require.NoError(t, a.tr.Close())
-	})
-}
-
-func TestDeadAddressesDelayNoLivePeer(t *testing.T) {
-	const dead = 1000
-	t.Run("dead hints, persistent peer", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			network := compattest.NewNetwork()
-			counter := newDialCounter()
-			live := newNode(t, network)
-			a := newNodeOn(t, network.NewTransport(chA, chB), counter.wrap, WithPersistentPeers([]*types.NetAddress{live.addr()}))
-			a.DialPeers(deadAddresses(network, counter, dead)...)
-			defer start(t, live, a)()
-			synctest.Wait()
-			require.True(t, a.Peers().Has(live.id()), "no time has passed")
-			live.StopPeerForError(live.Peers().Get(a.id()), nil)
-			pass(2 * firstRedial)
-			require.True(t, a.Peers().Has(live.id()))
-		})
-	})
-	t.Run("dead persistent peers, live ones of both kinds", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			network := compattest.NewNetwork()
-			counter := newDialCounter()
-			live, hint := newNode(t, network), newNode(t, network)
-			addrs := append(deadAddresses(network, counter, dead), live.addr())
-			a := newNodeOn(t, network.NewTransport(chA, chB), counter.wrap, WithPersistentPeers(addrs))
-			defer start(t, live, hint, a)()
-			a.DialPeers(hint.addr())
-			synctest.Wait()
-			require.True(t, a.Peers().Has(live.id()))
-			require.True(t, a.Peers().Has(hint.id()))
-		})
-	})
-	t.Run("hints that do not resolve", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			network := compattest.NewNetwork()
-			live := newNode(t, network)
-			a := newNode(t, network)
-			defer start(t, live, a)()
-			for range dead - 1 {
-				a.DialPeers(network.NewNodeInfo().NetAddress)
-			}
-			a.DialPeers(live.addr())
-			synctest.Wait()
-			require.True(t, a.Peers().Has(live.id()))
-		})
-	})
-}
-
 func TestStopWhileDialing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		network := compattest.NewNetwork()
 		counter := newDialCounter()
 		addrs := deadAddresses(network, counter, 100)
 		a := newNodeOn(t, network.NewTransport(chA), counter.wrap, WithPersistentPeers(addrs[:5]))
+		evs, cancel := a.Subscribe(nil)
+		defer cancel()
 		stop := start(t, a)
 		a.DialPeers(addrs[5:]...)
 		synctest.Wait()
 		begin := time.Now()
 		stop()
 		require.Zero(t, time.Since(begin))
+		require.Zero(t, counter.nowActive())
+		require.Empty(t, collect(evs), "a dial that Stop ends has not failed")
 		pass(time.Minute)
 		for _, addr := range addrs {
 			require.LessOrEqual(t, len(counter.dials(addr.ID)), 1, "no dial after Stop")
@@ -309,37 +366,4 @@ func TestStopWithADialThatDoesNotEnd(t *testing.T) {
 		require.Zero(t, a.reactor.count("init"))
 		stop()
 	})
-}
-
-func TestDialQueueOrder(t *testing.T) {
-	network := compattest.NewNetwork()
-	q := newDialQueue()
-	now := time.Now()
-	due := []time.Duration{5, 1, 3, 1, 0}
-	var addrs []types.NetAddress
-	for _, d := range due {
-		addr := *network.NewNodeInfo().NetAddress
-		addrs = append(addrs, addr)
-		q.push(addr, now.Add(d*time.Second))
-	}
-	require.True(t, q.has(addrs[2].ID))
-	q.remove(addrs[2].ID)
-	q.remove(addrs[2].ID)
-	require.False(t, q.has(addrs[2].ID))
-	next, ok := q.next()
-	require.True(t, ok)
-	require.Equal(t, now, next)
-
-	var got []types.ID
-	for addr, ok := q.popDue(now.Add(time.Second)); ok; addr, ok = q.popDue(now.Add(time.Second)) {
-		got = append(got, addr.ID)
-	}
-	require.Equal(t, []types.ID{addrs[4].ID, addrs[1].ID, addrs[3].ID}, got, "by time, then in order")
-	require.Equal(t, 1, q.len())
-	_, ok = q.popDue(now.Add(5*time.Second - 1))
-	require.False(t, ok)
-	_, ok = q.popDue(now.Add(5 * time.Second))
-	require.True(t, ok)
-	_, ok = q.next()
-	require.False(t, ok)
 }

@@ -7,9 +7,9 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
-// dialItem is an address to dial at a time.
+// dialItem is a dial that is due at a time.
 type dialItem struct {
-	addr  types.NetAddress
+	dial  *dial
 	due   time.Time
 	seq   uint64 // items of equal time keep their order
 	index int    // in the heap
@@ -25,11 +25,11 @@ type dialQueue struct {
 
 func newDialQueue() *dialQueue { return &dialQueue{byID: make(map[types.ID]*dialItem)} }
 
-// push adds an address; the caller has made sure that its ID is not queued.
-func (q *dialQueue) push(addr types.NetAddress, due time.Time) {
-	item := &dialItem{addr: addr, due: due, seq: q.seq}
+// push adds a dial; the caller has made sure that its ID is not queued.
+func (q *dialQueue) push(t *dial, due time.Time) {
+	item := &dialItem{dial: t, due: due, seq: q.seq}
 	q.seq++
-	q.byID[addr.ID] = item
+	q.byID[t.addr.ID] = item
 	heap.Push(&q.items, item)
 }
 
@@ -48,6 +48,18 @@ func (q *dialQueue) remove(id types.ID) {
 	}
 }
 
+// removeFunc removes the dials for which del is true and counts them.
+func (q *dialQueue) removeFunc(del func(*dial) bool) (removed int) {
+	for id, item := range q.byID {
+		if del(item.dial) {
+			q.remove(id)
+			removed++
+		}
+	}
+
+	return removed
+}
+
 // next is the time of the first item.
 func (q *dialQueue) next() (due time.Time, ok bool) {
 	if len(q.items) == 0 {
@@ -57,15 +69,15 @@ func (q *dialQueue) next() (due time.Time, ok bool) {
 	return q.items[0].due, true
 }
 
-// popDue takes the first item if its time has come.
-func (q *dialQueue) popDue(now time.Time) (types.NetAddress, bool) {
+// popDue takes the first dial if its time has come, else it returns nil.
+func (q *dialQueue) popDue(now time.Time) *dial {
 	if len(q.items) == 0 || q.items[0].due.After(now) {
-		return types.NetAddress{}, false
+		return nil
 	}
 	item := heap.Pop(&q.items).(*dialItem)
-	delete(q.byID, item.addr.ID)
+	delete(q.byID, item.dial.addr.ID)
 
-	return item.addr, true
+	return item.dial
 }
 
 // dialHeap implements heap.Interface.

@@ -21,10 +21,27 @@
 // it. The removal (RemovePeer, out of the set, Transport.Remove,
 // PeerDisconnected) runs once, on the goroutine that drops the last reference.
 // So no Receive overlaps or follows RemovePeer, RemovePeer never precedes
-// AddPeer, and a reactor may stop a peer from within that peer's Receive.
+// AddPeer, and a reactor may stop a peer from within that peer's Receive. A peer
+// that is refused after some reactor has initialised it goes the same way, to
+// PeerRejected.
 //
 // A peer ID is reserved, with its slot, from before InitPeer until after the
 // removal; limits and duplicates are decided under one lock.
+//
+// # Who may come in
+//
+// Each direction has a limit, from which persistent and unconditional peers are
+// exempt; the former take slots, the latter do not. Of those who dial us, one peer
+// of each IPv4 address or IPv6 /64 network comes in unless WithAllowDuplicateIP
+// says otherwise; exempt peers, and peers that an exempt one speaks for, come
+// beside others.
+//
+// # Whom the switch dials
+//
+// Persistent peers, each on a schedule of its own; the hints of DialPeers, of
+// which slow ones delay no other by more than one dial timeout; and, when there is
+// nothing left to dial, a seed. One goroutine begins what is due and otherwise
+// sleeps.
 //
 // # Two connections to one peer
 //

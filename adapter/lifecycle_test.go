@@ -303,47 +303,6 @@ func TestInitPeerReplacesThePeer(t *testing.T) {
 	})
 }
 
-func TestInitPeerWithoutPeer(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		network := compattest.NewNetwork()
-		a, b := newNode(t, network), newNode(t, network)
-		b.reactor.onInit = func(compat.PeerConn) compat.PeerConn { return nil }
-		defer start(t, a, b)()
-		a.DialPeers(b.addr())
-		synctest.Wait()
-		require.Equal(t, []string{"init"}, b.reactor.entries())
-		require.Empty(t, b.Peers().List())
-		require.Empty(t, a.Peers().List())
-		require.Zero(t, b.tr.NumPeers())
-	})
-}
-
-// failing is a peer that does not start.
-type failing struct{ compat.PeerConn }
-
-func (f failing) Start() error { return errTest }
-
-func TestPeerThatDoesNotStart(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		network := compattest.NewNetwork()
-		a, b := newNode(t, network), newNode(t, network)
-		b.reactor.onInit = func(p compat.PeerConn) compat.PeerConn { return &failing{p} }
-		evs, cancel := b.Subscribe(nil)
-		defer cancel()
-		defer start(t, a, b)()
-		a.DialPeers(b.addr())
-		synctest.Wait()
-		require.Equal(t, []string{"init"}, b.reactor.entries())
-		got := collect(evs)
-		require.Equal(t, []events.EventType{events.PeerRejected}, eventTypes(got))
-		require.ErrorIs(t, got[0].(events.PeerRejectedEvent).Reason, errTest)
-		requireCode(t, compat.RejectUnspecified, got[0].(events.PeerRejectedEvent).Reason)
-		require.Empty(t, a.Peers().List())
-		require.Zero(t, b.tr.NumPeers())
-		require.False(t, b.registry.has(a.id()))
-	})
-}
-
 // stoppedEarly is stopped by somebody while it starts.
 type stoppedEarly struct {
 	compat.PeerConn

@@ -3,6 +3,7 @@ package adapter
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
@@ -13,6 +14,11 @@ const (
 	DefaultMaxInboundPeers  = 40
 	DefaultMaxOutboundPeers = 10
 )
+
+// DefaultDialTimeout bounds one dial of a switch that was given no other bound:
+// 3 s, as in TM2, to reach the address, and as much again for each of the two
+// handshakes on a slow path, with a margin.
+const DefaultDialTimeout = 10 * time.Second
 
 // ErrInvalidReactor is wrapped by the error of Start when a reactor given by
 // WithReactor cannot be used.
@@ -33,12 +39,13 @@ func WithReactor(name string, reactor compat.Reactor) SwitchOption {
 }
 
 // WithPersistentPeers sets the peers that the switch dials at start and redials
-// whenever they are lost. They are exempt from the limits. Nil addresses are
-// ignored; of several addresses with one ID the last counts.
+// whenever they are lost, always at these addresses. They are exempt from the
+// limits. Nil addresses and addresses without ID are ignored; of several
+// addresses with one ID the last counts.
 func WithPersistentPeers(peerAddrs []*types.NetAddress) SwitchOption {
 	return func(sw *MultiplexSwitch) {
 		for _, addr := range peerAddrs {
-			if addr != nil {
+			if addr != nil && addr.ID != "" {
 				sw.persistent[addr.ID] = *addr
 			}
 		}
@@ -51,6 +58,56 @@ func WithPrivatePeers(peerIDs []types.ID) SwitchOption {
 		for _, id := range peerIDs {
 			sw.private[id] = struct{}{}
 		}
+	}
+}
+
+// WithUnconditionalPeers sets the peers that are always let in: they are exempt
+// from the limits and from the guard against several peers of one IP, take no
+// slot from others, and, unlike persistent peers, are not dialed by themselves.
+// What such a peer says it relays (see [compat.ConnInfo].DelegatedBy) is exempt
+// from the guard too.
+func WithUnconditionalPeers(peerIDs []types.ID) SwitchOption {
+	return func(sw *MultiplexSwitch) {
+		for _, id := range peerIDs {
+			sw.unconditional[id] = struct{}{}
+		}
+	}
+}
+
+// WithSeeds sets the peers that the switch asks when it knows nobody else to
+// dial and has outbound slots open: one of them at random, first at the start,
+// then at most every 30 s, or every 5 s while no peer is connected. They are not
+// redialed, and count like any other peer; a seed that is a persistent peer too
+// is only that. Nil addresses and addresses without ID are ignored; of several
+// addresses with one ID the last counts.
+func WithSeeds(peerAddrs []*types.NetAddress) SwitchOption {
+	return func(sw *MultiplexSwitch) {
+		for _, addr := range peerAddrs {
+			if addr != nil && addr.ID != "" {
+				sw.seeds[addr.ID] = *addr
+			}
+		}
+	}
+}
+
+// WithAllowDuplicateIP lets several peers of one IP in, as TM2's
+// allow_duplicate_ip; without it an inbound peer is refused while another peer
+// of its IP is connected. Networks on one machine need it.
+func WithAllowDuplicateIP(allow bool) SwitchOption {
+	return func(sw *MultiplexSwitch) { sw.registry.allowDuplicateIP = allow }
+}
+
+// WithDialTimeout bounds each dial, from the name look-up to the end of the
+// handshakes. A timeout that is not positive makes Start fail.
+func WithDialTimeout(timeout time.Duration) SwitchOption {
+	return func(sw *MultiplexSwitch) {
+		if timeout <= 0 {
+			sw.optionErr = errors.Join(sw.optionErr, fmt.Errorf("dial timeout %s is not positive", timeout))
+
+			return
+		}
+		sw.dialTimeout = timeout
+		sw.dials.youngFor = timeout / youngShare
 	}
 }
 

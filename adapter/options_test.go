@@ -2,11 +2,14 @@ package adapter
 
 import (
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
@@ -68,4 +71,43 @@ func TestOptions(t *testing.T) {
 	delete(reactors, chA)
 	require.NotNil(t, n.behavior.ReactorChDescriptors()[0])
 	require.Len(t, n.behavior.Reactors(), 2, "the map is the caller's")
+}
+
+func TestWithDialTimeout(t *testing.T) {
+	network := compattest.NewNetwork()
+	n := newNode(t, network)
+	require.Equal(t, DefaultDialTimeout, n.dialTimeout)
+	require.Equal(t, DefaultDialTimeout/youngShare, n.dials.youngFor)
+	require.NoError(t, n.tr.Close())
+	for _, wrong := range []time.Duration{0, -time.Second} {
+		n := newNode(t, network, WithDialTimeout(wrong))
+		require.ErrorContains(t, n.Start(), "dial timeout "+wrong.String())
+		require.NoError(t, n.tr.Close())
+	}
+	synctest.Test(t, func(t *testing.T) {
+		network := compattest.NewNetwork()
+		counter := newDialCounter()
+		addr := deadAddresses(network, counter, 1)[0]
+		n := newNodeOn(t, network.NewTransport(chA), counter.wrap, WithDialTimeout(42*time.Second))
+		evs, cancel := n.Subscribe(nil)
+		defer cancel()
+		defer start(t, n)()
+		n.DialPeers(addr)
+		pass(42*time.Second - 1)
+		require.Empty(t, collect(evs))
+		pass(1)
+		require.Equal(t, []events.EventType{events.DialFailed}, eventTypes(collect(evs)))
+	})
+}
+
+func TestAddressOptionsSkipWhatCannotBeDialed(t *testing.T) {
+	network := compattest.NewNetwork()
+	addr, noID := network.NewNodeInfo().NetAddress, network.NewNodeInfo().NetAddress
+	noID.ID = ""
+	addrs := []*types.NetAddress{nil, noID, addr}
+	n := newNode(t, network, WithPersistentPeers(addrs), WithSeeds(addrs))
+	defer n.tr.Close()
+	want := map[types.ID]types.NetAddress{addr.ID: *addr}
+	require.Equal(t, want, n.persistent)
+	require.Equal(t, want, n.seeds)
 }

@@ -29,10 +29,12 @@ func (sw *MultiplexSwitch) dialPersistent() {
 
 // redial queues a persistent peer that is not connected, unless it is queued or
 // being dialed. Uptime is how long its connection lasted, zero if there was
-// none.
+// none. The loss of another peer is news to the dial loop: it may ask a seed.
 func (sw *MultiplexSwitch) redial(id types.ID, uptime time.Duration) {
 	addr, persistent := sw.persistent[id]
 	if !persistent || id == sw.self() {
+		sw.dials.notify()
+
 		return
 	}
 	sw.dials.redial(addr, uptime)
@@ -41,7 +43,7 @@ func (sw *MultiplexSwitch) redial(id types.ID, uptime time.Duration) {
 func (d *dialer) redial(addr types.NetAddress, uptime time.Duration) {
 	d.mtx.Lock()
 	defer d.mtx.Unlock()
-	if _, dialing := d.dialing[addr.ID]; dialing || d.redials.has(addr.ID) {
+	if d.dialing[addr.ID] != nil || d.redials.has(addr.ID) {
 		return
 	}
 	wait := time.Duration(0)
@@ -51,7 +53,7 @@ func (d *dialer) redial(addr types.NetAddress, uptime time.Duration) {
 		d.failures[addr.ID]++
 		wait = redialWait(d.failures[addr.ID])
 	}
-	d.redials.push(addr, time.Now().Add(wait))
+	d.redials.push(&dial{addr: addr, persistent: true}, time.Now().Add(wait))
 	d.notify()
 }
 

@@ -2,6 +2,10 @@ package adapter
 
 import (
 	"context"
+	"fmt"
+	"net"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -11,6 +15,7 @@ import (
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
@@ -261,9 +266,161 @@ func TestOneDialOfAPeerAtATime(t *testing.T) {
 		defer start(t, b)()
 		connect(t, b, a) // while the dial of a hangs
 		b.StopPeerForError(b.Peers().Get(a.id()), errTest)
-		pass(dialTimeout - 1)
+		pass(DefaultDialTimeout - 1)
 		require.Len(t, counter.dials(b.id()), 1)
 		pass(3 * s)
 		require.Len(t, counter.dials(b.id()), 2)
+	})
+}
+
+func TestRedialWait(t *testing.T) {
+	for failures, want := range map[uint]time.Duration{
+		1: 1 * s, 2: 2 * s, 3: 4 * s, 4: 8 * s, 5: 16 * s, 6: 30 * s, 7: 30 * s, 64: 30 * s, 65: 30 * s, 1 << 40: 30 * s,
+	} {
+		var least, most time.Duration = want, want
+		for range 1000 {
+			got := redialWait(failures)
+			least, most = min(least, got), max(most, got)
+		}
+		require.InDelta(t, 0.9*want.Seconds(), least.Seconds(), 0.02*want.Seconds(), "after %d", failures)
+		require.GreaterOrEqual(t, least.Seconds(), 0.9*want.Seconds())
+		require.InDelta(t, 1.1*want.Seconds(), most.Seconds(), 0.02*want.Seconds(), "after %d", failures)
+		require.LessOrEqual(t, most.Seconds(), 1.1*want.Seconds())
+	}
+}
+
+// A connection that was lost just before it was stable does not start the
+// schedule over.
+func TestRedialAfterAnUnstableConnection(t *testing.T) {
+	for uptime, want := range map[time.Duration]time.Duration{stableUptime - 1: 4 * s, stableUptime: 0} {
+		synctest.Test(t, func(t *testing.T) {
+			network := compattest.NewNetwork()
+			counter := newDialCounter()
+			info := network.NewNodeInfo(chA, chB)
+			a := newNodeOn(t, network.NewTransport(chA, chB), counter.wrap, WithPersistentPeers([]*types.NetAddress{info.NetAddress}))
+			defer start(t, a)()
+			pass(1500 * time.Millisecond) // it is down: two dials fail, the third is due at 3 s
+			tr, err := network.NewTransportFor(info)
+			require.NoError(t, err)
+			b := newNodeOn(t, tr, nil)
+			defer start(t, b)()
+			for !a.Peers().Has(b.id()) {
+				pass(time.Millisecond)
+			}
+			dials := counter.dials(b.id())
+			require.Len(t, dials, 3)
+			pass(uptime - time.Since(dials[2]))
+			a.StopPeerForError(a.Peers().Get(b.id()), errTest)
+			lost := time.Now()
+			pass(want + want/5)
+			dials = counter.dials(b.id())
+			require.Greater(t, len(dials), 3)
+			require.InDelta(t, want.Seconds(), dials[3].Sub(lost).Seconds(), redialJitter*want.Seconds()+1e-9, "uptime %s", uptime)
+		})
+	}
+}
+
+// A peer that hangs, one that refuses, one that is lost and a thousand that are
+// dead do not change each other's times, and no limit holds for them.
+func TestPersistentPeersHaveTheirOwnClocks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := compattest.NewNetwork()
+		counter := newDialCounter()
+		dead := deadAddresses(network, counter, 1000)
+		refuses := network.NewNodeInfo().NetAddress
+		b, c := newNode(t, network, WithMaxInboundPeers(0)), newNode(t, network)
+		a := newNodeOn(t, network.NewTransport(chA, chB), counter.wrap, WithMaxOutboundPeers(0),
+			WithPersistentPeers(append([]*types.NetAddress{refuses, b.addr(), c.addr()}, dead...)))
+		b.persistent[a.id()] = *a.addr() // nor does the limit of the other side
+		b.dials.redials.push(&dial{addr: *a.addr(), persistent: true}, time.Now().Add(time.Hour))
+		begin := time.Now()
+		defer start(t, b, c, a)()
+		synctest.Wait()
+		require.Len(t, a.Peers().List(), 2)
+		for range 3 {
+			pass(stableUptime + 5*s)
+			c.StopPeerForError(c.Peers().Get(a.id()), errTest)
+			synctest.Wait()
+			require.True(t, a.Peers().Has(c.id()), "redialed at once")
+		}
+		times := counter.dials(refuses.ID)
+		require.Equal(t, begin, times[0])
+		requireSchedule(t, times[:8], 1*s, 2*s, 4*s, 8*s, 16*s, 30*s, 30*s)
+		require.Len(t, counter.dials(b.id()), 1)
+		for _, addr := range dead {
+			// The wait is counted from the end of the dial before.
+			times := counter.dials(addr.ID)
+			require.GreaterOrEqual(t, len(times), 5)
+			for i := range times {
+				times[i] = times[i].Add(time.Duration(-i) * DefaultDialTimeout)
+			}
+			requireSchedule(t, times[:5], 1*s, 2*s, 4*s, 8*s)
+		}
+	})
+}
+
+// The switch dials what was configured, whatever address a connection had, and
+// leaves it to the transport to look a host name up, each time anew.
+func TestRedialsTheConfiguredAddress(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := compattest.NewNetwork()
+		b := newNode(t, network)
+		configured := types.NetAddress{ID: b.id(), Hostname: "node.example", Port: b.addr().Port}
+		var resolves atomic.Bool
+		var mtx sync.Mutex
+		var dialed []types.NetAddress
+		var times []time.Time
+		soFar := func() ([]types.NetAddress, []time.Time) {
+			mtx.Lock()
+			defer mtx.Unlock()
+
+			return slices.Clone(dialed), slices.Clone(times)
+		}
+		a := newNodeOn(t, network.NewTransport(chA, chB), func(tr *compattest.Transport) compat.Transport {
+			return &dialHook{Transport: tr, dial: func(ctx context.Context, addr types.NetAddress, pb compat.PeerBehavior) (compat.PeerConn, error) {
+				mtx.Lock()
+				dialed, times = append(dialed, addr), append(times, time.Now())
+				mtx.Unlock()
+				if !resolves.Load() {
+					return nil, fmt.Errorf("dial: %w", &net.DNSError{Err: "no such host", Name: addr.Hostname, IsNotFound: true})
+				}
+				addr.IP, addr.Hostname = b.addr().IP, ""
+
+				return tr.Dial(ctx, addr, pb)
+			}}
+		}, WithPersistentPeers([]*types.NetAddress{&configured}))
+		evs, cancel := a.Subscribe(nil)
+		defer cancel()
+		defer start(t, b, a)()
+		pass(70 * s)
+		_, begun := soFar()
+		requireSchedule(t, begun[:7], 1*s, 2*s, 4*s, 8*s, 16*s, 30*s)
+		got := collect(evs)
+		require.Len(t, got, len(begun))
+		for _, e := range got {
+			var unresolved *net.DNSError
+			require.ErrorAs(t, e.(events.DialFailedEvent).Reason, &unresolved)
+			require.Equal(t, configured, e.(events.DialFailedEvent).Address)
+		}
+
+		resolves.Store(true)
+		pass(40 * s)
+		require.True(t, a.Peers().Has(b.id()))
+		// Lost, connected from the other side, and lost again.
+		b.StopPeerForError(b.Peers().Get(a.id()), errTest)
+		synctest.Wait()
+		require.False(t, a.Peers().Has(b.id()))
+		connect(t, b, a)
+		require.False(t, a.Peers().Get(b.id()).IsOutbound())
+		pass(stableUptime)
+		before, _ := soFar()
+		b.StopPeerForError(b.Peers().Get(a.id()), errTest)
+		synctest.Wait()
+		require.True(t, a.Peers().Get(b.id()).IsOutbound())
+		all, _ := soFar()
+		require.Greater(t, len(all), len(before))
+		for _, addr := range all {
+			require.Equal(t, configured, addr)
+		}
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -35,8 +36,12 @@ type MultiplexSwitch struct {
 	reactors  []namedReactor
 	optionErr error // what was wrong with the options; Start reports it
 
-	persistent map[types.ID]types.NetAddress // not changed once built
-	private    map[types.ID]struct{}         // not changed once built
+	// Not changed once built.
+	persistent    map[types.ID]types.NetAddress
+	seeds         map[types.ID]types.NetAddress
+	private       map[types.ID]struct{}
+	unconditional map[types.ID]struct{}
+	dialTimeout   time.Duration
 
 	registry registry
 	conns    sync.Map // compat.PeerConn to *connection
@@ -60,11 +65,15 @@ type namedReactor struct {
 // goroutine and needs no Stop.
 func NewMultiplexSwitch(transport compat.Transport, opts ...SwitchOption) *MultiplexSwitch {
 	sw := &MultiplexSwitch{
-		transport:  transport,
-		persistent: make(map[types.ID]types.NetAddress),
-		private:    make(map[types.ID]struct{}),
+		transport:     transport,
+		persistent:    make(map[types.ID]types.NetAddress),
+		seeds:         make(map[types.ID]types.NetAddress),
+		private:       make(map[types.ID]struct{}),
+		unconditional: make(map[types.ID]struct{}),
+		dialTimeout:   DefaultDialTimeout,
 		registry: registry{
 			byID:        make(map[types.ID]*connection),
+			hosts:       make(map[netip.Prefix]uint64),
 			maxInbound:  DefaultMaxInboundPeers,
 			maxOutbound: DefaultMaxOutboundPeers,
 		},

@@ -1,0 +1,191 @@
+package adapter
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+)
+
+const (
+	// maxDials is how many hints are dialed at once as long as they answer. They
+	// come from the network: a node must not be a tool to flood others with
+	// connection attempts, and 16 still fill the outbound slots in one round.
+	maxDials = 16
+
+	// youngShare is the part of the dial timeout for which a dial counts as young.
+	// Addresses that do not answer would otherwise hold all places for whole
+	// timeouts; so, as in RFC 8305, a dial that takes long runs on while others
+	// begin. A black hole thus costs those behind it 1/64 of a place for a timeout,
+	// and every hint begins within one timeout of being queued: 64 times 16 is what
+	// may wait.
+	youngShare = 64
+
+	// maxQueuedDials bounds the hints that wait, and, once more, those being dialed, each
+	// with a socket. Discovery brings the ones that are dropped again.
+	maxQueuedDials = maxDials * youngShare
+)
+
+// dial is an address to dial, or that is being dialed.
+type dial struct {
+	addr       types.NetAddress
+	persistent bool // no hint; takes no place and is never given up
+	exempt     bool // from the outbound limit
+
+	// Set when it begins.
+	begun  time.Time
+	ctx    context.Context // ends with the dial, or when it is given up
+	cancel context.CancelCauseFunc
+}
+
+// dialer holds what is to be dialed: hints, which are due at once and in order,
+// and persistent peers, each due at its own time. A peer is in it once: queued
+// or being dialed.
+type dialer struct {
+	wake     chan struct{} // tells the dial loop that something has changed
+	youngFor time.Duration // not changed once the switch is built
+
+	mtx      sync.Mutex
+	hints    *dialQueue
+	redials  *dialQueue
+	dialing  map[types.ID]*dial
+	young    []*dial           // the hints that have just begun, the oldest first
+	active   int               // hints being dialed, young or not
+	failures map[types.ID]uint // redials since a persistent peer was last stable
+}
+
+func newDialer() *dialer {
+	return &dialer{
+		wake:     make(chan struct{}, 1),
+		youngFor: DefaultDialTimeout / youngShare,
+		hints:    newDialQueue(),
+		redials:  newDialQueue(),
+		dialing:  make(map[types.ID]*dial),
+		failures: make(map[types.ID]uint),
+	}
+}
+
+func (d *dialer) notify() {
+	select {
+	case d.wake <- struct{}{}:
+	default:
+	}
+}
+
+// hint queues an address. It reports false when the queue is full.
+func (d *dialer) hint(addr types.NetAddress, exempt bool) bool {
+	d.mtx.Lock()
+	defer d.mtx.Unlock()
+	if d.dialing[addr.ID] != nil || d.hints.has(addr.ID) {
+		return true
+	}
+	if d.hints.len() >= maxQueuedDials {
+		return false
+	}
+	d.hints.push(&dial{addr: addr, exempt: exempt}, time.Now())
+	d.notify()
+
+	return true
+}
+
+// take returns a dial whose time has come and counts it as begun. Its context is
+// a child of ctx; done releases it.
+func (d *dialer) take(ctx context.Context, now time.Time) *dial {
+	d.mtx.Lock()
+	defer d.mtx.Unlock()
+	t := d.redials.popDue(now)
+	if t == nil {
+		t = d.takeHint(now)
+	}
+	if t == nil {
+		return nil
+	}
+	t.begun = now
+	t.ctx, t.cancel = context.WithCancelCause(ctx)
+	d.dialing[t.addr.ID] = t
+
+	return t
+}
+
+// takeHint returns a hint if a place is free. The caller holds the lock.
+func (d *dialer) takeHint(now time.Time) *dial {
+	d.young = slices.DeleteFunc(d.young, func(t *dial) bool { return now.Sub(t.begun) >= d.youngFor })
+	if len(d.young) >= maxDials || d.active >= maxQueuedDials {
+		return nil
+	}
+	t := d.hints.popDue(now)
+	if t != nil {
+		d.young = append(d.young, t)
+		d.active++
+	}
+
+	return t
+}
+
+// next is when the dial loop has to look again if nothing wakes it: when a
+// persistent peer is due, or when a hint that waits gets the place of a dial that
+// is young no longer.
+func (d *dialer) next() (due time.Time, ok bool) {
+	d.mtx.Lock()
+	defer d.mtx.Unlock()
+	due, ok = d.redials.next()
+	if d.hints.len() == 0 || len(d.young) < maxDials || d.active >= maxQueuedDials {
+		return due, ok
+	}
+
+	return earlier(due, ok, d.young[0].begun.Add(d.youngFor))
+}
+
+// earlier is the first of a time that may not be set and one that is.
+func earlier(a time.Time, ok bool, b time.Time) (time.Time, bool) {
+	if ok && a.Before(b) {
+		return a, true
+	}
+
+	return b, true
+}
+
+// done counts a dial as ended.
+func (d *dialer) done(t *dial) {
+	d.mtx.Lock()
+	defer d.mtx.Unlock()
+	t.cancel(nil)
+	delete(d.dialing, t.addr.ID)
+	if !t.persistent {
+		d.young = slices.DeleteFunc(d.young, func(other *dial) bool { return other == t })
+		d.active--
+	}
+	d.notify()
+}
+
+// idle reports whether no hint waits or is being dialed.
+func (d *dialer) idle() bool {
+	d.mtx.Lock()
+	defer d.mtx.Unlock()
+
+	return d.hints.len() == 0 && d.active == 0
+}
+
+// giveUp drops the hints that the outbound limit holds for, and ends the dials of
+// those that have begun.
+func (d *dialer) giveUp(cause error) (dropped int) {
+	d.mtx.Lock()
+	defer d.mtx.Unlock()
+	for _, t := range d.dialing {
+		if !t.persistent && !t.exempt {
+			t.cancel(cause)
+		}
+	}
+
+	return d.hints.removeFunc(func(t *dial) bool { return !t.exempt })
+}
+
+// forget drops what is queued for a peer that has connected.
+func (d *dialer) forget(id types.ID) {
+	d.mtx.Lock()
+	defer d.mtx.Unlock()
+	d.hints.remove(id)
+	d.redials.remove(id)
+}

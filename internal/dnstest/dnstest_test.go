@@ -1,0 +1,42 @@
+package dnstest_test
+
+import (
+	"net"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/tm2-libp2p/tm2-libp2p/internal/dnstest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestNamesComeMoveAndGo(t *testing.T) {
+	names := dnstest.Install(t)
+	var unresolved *net.DNSError
+	_, err := net.DefaultResolver.LookupHost(t.Context(), "node.example")
+	require.ErrorAs(t, err, &unresolved)
+	require.True(t, unresolved.IsNotFound)
+	require.Equal(t, 1, names.Queries("node.example"))
+
+	for _, ip := range []string{"127.0.0.1", "127.0.0.2"} {
+		names.Set("node.example", net.ParseIP(ip))
+		got, err := net.DefaultResolver.LookupHost(t.Context(), "node.example")
+		require.NoError(t, err)
+		require.Equal(t, []string{ip}, got)
+	}
+	names.Set("node.example", nil)
+	_, err = net.DefaultResolver.LookupHost(t.Context(), "node.example")
+	require.ErrorAs(t, err, &unresolved)
+	require.Equal(t, 4, names.Queries("node.example"))
+}
+
+func TestTheResolverIsGivenBack(t *testing.T) {
+	before := net.DefaultResolver.Dial != nil
+	t.Run("test", func(t *testing.T) {
+		dnstest.Install(t)
+		require.NotNil(t, net.DefaultResolver.Dial)
+	})
+	require.Equal(t, before, net.DefaultResolver.Dial != nil)
+}
