@@ -23,6 +23,8 @@ var (
 	ErrAssemblyTimeout = errors.New("message not completed in time")
 	// ErrPongTimeout: a ping was not answered within PongTimeout.
 	ErrPongTimeout = errors.New("mconn: no pong in time")
+	// ErrProbeTimeout: the peer was probed and sent nothing within the time.
+	ErrProbeTimeout = errors.New("mconn: no sign of life in time")
 )
 
 // The reasons for which NewMConnection refuses its arguments.

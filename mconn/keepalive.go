@@ -17,8 +17,17 @@ type pulse struct {
 	start    time.Time // origin of the times below; set before the goroutines run
 	pinged   atomic.Bool
 	ponged   atomic.Bool
+	heard    atomic.Bool  // a packet has come since the last probe
+	probed   atomic.Bool  // the writer is to ping at once
 	busy     atomic.Int64 // 1 + when the reader turned to delivering; 0: it reads
 	busyOver atomic.Int64 // how long it has spent delivering before that
+}
+
+// hear notes that a packet has come.
+func (p *pulse) hear() {
+	if !p.heard.Load() { // a plain read costs less than a write for each packet
+		p.heard.Store(true)
+	}
 }
 
 // turnAway marks the moment from which the reader does not read.
@@ -65,13 +74,18 @@ func newKeepAlive(config MConnConfig, p *pulse, now time.Time) keepAlive {
 	}
 }
 
-// appendDue appends the pong and the ping that are due. It reports whether there
-// was a ping; then the caller calls pinged after writing.
+// appendDue appends the pong and the pings that are due. It reports whether there
+// was a ping of the interval; then the caller calls pinged after writing. The ping
+// of a probe has a deadline of its own.
 func (k *keepAlive) appendDue(dst []byte, now time.Time) (packets []byte, ping bool) {
 	if k.pulse.pinged.Load() && now.Sub(k.lastPong) >= pongSpacing {
 		k.pulse.pinged.Store(false)
 		k.lastPong = now
 		dst = wire.AppendPong(dst)
+	}
+
+	if k.pulse.probed.CompareAndSwap(true, false) {
+		dst = wire.AppendPing(dst)
 	}
 
 	if now.Before(k.nextPing) {

@@ -54,6 +54,7 @@ type MConnection struct {
 	sendBytes   int  // payload queued and being sent
 	waiters     int  // on all channels
 	freeWaiters []*waiter
+	probe       probe
 
 	wake     chan struct{} // tells the writer that there is something to do
 	draining atomic.Bool   // nothing more is accepted: write what there is, then end
@@ -148,6 +149,7 @@ func (c *MConnection) OnStart() error {
 	c.started, c.sched.start, c.pulse.start = now, now, now
 	c.open = !c.stopped.Load()
 	c.mu.Unlock()
+	c.beginProbe()
 
 	c.sent.begin(now)
 	c.received.begin(now)
@@ -170,6 +172,7 @@ func (c *MConnection) Stop() error { return c.BaseService.Stop() }
 func (c *MConnection) OnStop() {
 	c.stopped.Store(true)
 	c.refuseSends()
+	c.endProbe()
 	close(c.quit)
 
 	if err := c.conn.Close(); err != nil {
@@ -255,7 +258,7 @@ func (c *MConnection) recvRoutine(now time.Time) {
 // end finishes a goroutine. An error ends the connection; whoever gets to stop
 // it reports, so that there is one report and none after Stop.
 func (c *MConnection) end(ended chan struct{}, err error) {
-	report := err != nil && c.Stop() == nil && !c.drained.Load()
+	report := err != nil && c.fails()
 
 	close(ended)
 
@@ -268,6 +271,10 @@ func (c *MConnection) end(ended chan struct{}, err error) {
 		c.onError(err)
 	}
 }
+
+// fails stops the connection and reports whether it was running until now and its
+// end is a failure.
+func (c *MConnection) fails() bool { return c.Stop() == nil && !c.drained.Load() }
 
 // dropMessages frees what is still queued, once no goroutine uses it.
 func (c *MConnection) dropMessages() {

@@ -154,6 +154,7 @@ func (r *reader) deliverPackets() error {
 		}
 
 		r.buf.consume(size)
+		r.c.pulse.hear()
 
 		if err := r.handle(packet); err != nil {
 			return err

@@ -1,11 +1,44 @@
 package native
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"time"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
 )
+
+// Accept implements compat.Transport. From the first call on the behavior of the
+// last one is asked about each connection, if it has the powers: before the
+// handshake (compat.ConnAdmission) and after it (compat.PeerAdmission).
+func (mt *MultiplexTransport) Accept(ctx context.Context, behavior compat.PeerBehavior) (compat.PeerConn, error) {
+	mt.door.assign(behavior)
+	for {
+		pending, err := mt.acceptPending(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if err := mayAdmit(pending, behavior); err != nil {
+			pending.close() // the switch logs and tells why
+
+			continue
+		}
+
+		return mt.newPeer(pending, behavior)
+	}
+}
+
+func mayAdmit(pending *Pending, behavior compat.PeerBehavior) error {
+	admission, ok := behavior.(compat.PeerAdmission)
+	if !ok {
+		return nil
+	}
+
+	return admission.AdmitPeer(pending.connInfo(behavior), pending.NodeInfo())
+}
 
 // acceptLoop takes connections until the listener is closed. Each goes through
 // its handshake on a goroutine of its own.
@@ -42,8 +75,19 @@ func (mt *MultiplexTransport) pause(d time.Duration) bool {
 	}
 }
 
-// admit starts the handshake of an inbound connection, if there is room for one.
+// admit starts the handshake of an inbound connection, if somebody from there may
+// come in and there is room for a handshake.
 func (mt *MultiplexTransport) admit(conn net.Conn) {
+	if again, err := mt.door.ask(remoteIP(conn)); err != nil {
+		level := slog.LevelInfo
+		if again {
+			level = slog.LevelDebug
+		}
+		mt.logger.Log(mt.ctx, level, "inbound connection refused before its handshake", "address", conn.RemoteAddr(), "err", err)
+		mt.closeConn(conn)
+
+		return
+	}
 	p, evicted, err := mt.admission.enter(conn)
 	if err != nil {
 		mt.logger.Warn("inbound connection refused", "address", conn.RemoteAddr(), "err", err)

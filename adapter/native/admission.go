@@ -7,6 +7,8 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/internal/host"
 )
 
 var (
@@ -50,7 +52,7 @@ func newAdmission(limits HandshakeLimits) *admission {
 // enter takes a place for the connection. If another one had to give way, it is
 // returned for the caller to close its connection.
 func (a *admission) enter(conn net.Conn) (taken, evicted *place, err error) {
-	p := &place{admission: a, group: groupOf(conn.RemoteAddr()), conn: conn}
+	p := &place{admission: a, group: host.Of(remoteIP(conn)), conn: conn}
 
 	a.mtx.Lock()
 	defer a.mtx.Unlock()
@@ -140,25 +142,13 @@ func (p *place) leave() (evicted bool) {
 	return p.state == placeEvicted
 }
 
-// groupOf is what counts as one remote host: an IPv4 address, or the /64 network
-// of an IPv6 address, because a host has all addresses of its network.
-func groupOf(addr net.Addr) netip.Prefix {
-	tcp, ok := addr.(*net.TCPAddr)
-	if !ok {
-		return netip.Prefix{}
-	}
-	ip, _ := netip.AddrFromSlice(tcp.IP)
-	ip = ip.Unmap()
-	bits := ip.BitLen()
-	if ip.Is6() {
-		bits = 64
-	}
-	group, err := ip.Prefix(bits)
-	if err != nil {
-		return netip.Prefix{} // no address at all
+// remoteIP is nil where a connection has none.
+func remoteIP(conn net.Conn) net.IP {
+	if tcp, ok := conn.RemoteAddr().(*net.TCPAddr); ok {
+		return tcp.IP
 	}
 
-	return group
+	return nil
 }
 
 // placedConn tells its place when the remote has sent the first byte. One Read

@@ -17,10 +17,12 @@ func (mt *MultiplexTransport) upgrade(ctx context.Context, conn net.Conn, dialed
 	// A context that ends closes the connection, which ends any read or write.
 	stop := context.AfterFunc(ctx, func() { mt.closeConn(conn) })
 	pending, err := mt.handshake(conn, dialed)
-	if !stop() && err == nil {
-		err = ctx.Err()
-	}
-	if err != nil {
+	switch interrupted := !stop(); {
+	case interrupted && err != nil:
+		return nil, fmt.Errorf("%w: %w", ctx.Err(), err)
+	case interrupted:
+		return nil, ctx.Err()
+	case err != nil:
 		return nil, err
 	}
 

@@ -120,6 +120,15 @@ func testContext(t *testing.T) context.Context {
 // connect returns the two ends of a connection, not started.
 func connect(t *testing.T, dialer, listener *MultiplexTransport, bd, bl *behavior) (out, in compat.PeerConn) {
 	t.Helper()
+
+	return connectAt(t, dialer, listener, listener.NetAddress(), bd, bl)
+}
+
+// connectAt is connect by the given address of the listener.
+func connectAt(
+	t *testing.T, dialer, listener *MultiplexTransport, addr types.NetAddress, bd, bl *behavior,
+) (out, in compat.PeerConn) {
+	t.Helper()
 	ctx := testContext(t)
 	accepted := make(chan compat.PeerConn, 1)
 	go func() {
@@ -129,7 +138,7 @@ func connect(t *testing.T, dialer, listener *MultiplexTransport, bd, bl *behavio
 		}
 		accepted <- p
 	}()
-	out, err := dialer.Dial(ctx, listener.NetAddress(), bd)
+	out, err := dialer.Dial(ctx, addr, bd)
 	require.NoError(t, err)
 
 	return out, <-accepted

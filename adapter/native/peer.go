@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"sync/atomic"
+	"time"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/internal/peer"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
@@ -15,6 +16,7 @@ import (
 var (
 	_ compat.PeerConn        = (*peerConn)(nil)
 	_ compat.DialectReporter = (*peerConn)(nil)
+	_ compat.LivenessProber  = (*peerConn)(nil)
 
 	errNoReactor = errors.New("no reactor for the channel")
 )
@@ -36,17 +38,8 @@ type peerConn struct {
 // newPeer makes a peer of a verified connection. On an error the connection is
 // closed.
 func (mt *MultiplexTransport) newPeer(pending *Pending, behavior compat.PeerBehavior) (compat.PeerConn, error) {
-	id := pending.ID()
-	info := compat.ConnInfo{
-		Outbound:   pending.outbound,
-		Persistent: behavior.IsPersistentPeer(id),
-		Private:    behavior.IsPrivatePeer(id),
-		Conn:       pending.conn,
-		RemoteIP:   pending.socket.IP,
-		SocketAddr: pending.socket,
-	}
 	p := &peerConn{
-		Base:     peer.NewBase(info, pending.node, pending.conn.RemoteAddr()),
+		Base:     peer.NewBase(pending.connInfo(behavior), pending.node, pending.conn.RemoteAddr()),
 		conn:     pending.conn,
 		dialect:  pending.dialect,
 		behavior: behavior,
@@ -62,7 +55,7 @@ func (mt *MultiplexTransport) newPeer(pending *Pending, behavior compat.PeerBeha
 
 		return nil, fmt.Errorf("unable to multiplex the connection with %s: %w", pending.socket, err)
 	}
-	p.mconn.SetLogger(mt.logger.With("peer", id))
+	p.mconn.SetLogger(mt.logger.With("peer", pending.ID()))
 	if err := mt.track(p); err != nil {
 		pending.close()
 
@@ -136,6 +129,10 @@ func (p *peerConn) Send(chID byte, msg []byte) bool {
 func (p *peerConn) TrySend(chID byte, msg []byte) bool {
 	return p.IsRunning() && p.HasChannel(chID) && p.mconn.TrySend(chID, msg)
 }
+
+// ProbeAlive implements compat.LivenessProber; the connection fails with
+// mconn.ErrProbeTimeout.
+func (p *peerConn) ProbeAlive(timeout time.Duration) { p.mconn.ProbeAlive(timeout) }
 
 // ended reports whether the connection is closed and nothing of it runs any more.
 func (p *peerConn) ended() bool {

@@ -77,6 +77,18 @@ func (p *Pending) Reject(reason error) {
 	p.close()
 }
 
+// connInfo describes the connection to the switch.
+func (p *Pending) connInfo(behavior compat.PeerBehavior) compat.ConnInfo {
+	return compat.ConnInfo{
+		Outbound:   p.outbound,
+		Persistent: behavior.IsPersistentPeer(p.ID()),
+		Private:    behavior.IsPrivatePeer(p.ID()),
+		Conn:       p.conn,
+		RemoteIP:   p.socket.IP,
+		SocketAddr: p.socket,
+	}
+}
+
 func (p *Pending) close() { p.transport.closeConn(p.conn) }
 
 // RelayTransport accepts native connections for a relay: it reads the remote's

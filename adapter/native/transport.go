@@ -30,6 +30,7 @@ type MultiplexTransport struct {
 	cancel    context.CancelFunc
 	wg        sync.WaitGroup // the accept loop and the handshakes
 	admission *admission
+	door      door
 	incoming  chan *Pending
 
 	mtx      sync.Mutex
@@ -153,16 +154,6 @@ func (mt *MultiplexTransport) localNodeInfo() types.NodeInfo {
 	return mt.nodeInfo
 }
 
-// Accept implements compat.Transport.
-func (mt *MultiplexTransport) Accept(ctx context.Context, behavior compat.PeerBehavior) (compat.PeerConn, error) {
-	pending, err := mt.acceptPending(ctx)
-	if err != nil {
-		return nil, err
-	}
-
-	return mt.newPeer(pending, behavior)
-}
-
 func (mt *MultiplexTransport) acceptPending(ctx context.Context) (*Pending, error) {
 	select {
 	case <-ctx.Done():
@@ -178,14 +169,16 @@ func (mt *MultiplexTransport) acceptPending(ctx context.Context) (*Pending, erro
 
 // Dial implements compat.Transport. The TCP connect is bounded by DialTimeout
 // and each step of the handshake by HandshakeTimeout, or by ctx if that ends
-// first. A failure is a *HandshakeError; it wraps ErrWrongID when somebody else
-// answers at the address.
+// first. A configured host name is resolved at each dial, also one that has not
+// resolved before. A failure is a *HandshakeError; it wraps ErrWrongID when
+// somebody else answers at the address, a *net.DNSError when its name does not
+// resolve, a *net.OpError when nobody answers.
 func (mt *MultiplexTransport) Dial(
 	ctx context.Context,
 	addr types.NetAddress,
 	behavior compat.PeerBehavior,
 ) (compat.PeerConn, error) {
-	if err := addr.Validate(); err != nil {
+	if err := checkDialed(addr); err != nil {
 		return nil, &HandshakeError{Step: "dial", Remote: addr.String(), Err: err}
 	}
 	if addr.ID == mt.nodeKey.ID() {
@@ -210,6 +203,16 @@ func (mt *MultiplexTransport) Dial(
 	}
 
 	return mt.newPeer(pending, behavior)
+}
+
+// checkDialed checks that the address says whom to dial and where. A host name is
+// resolved by the dial, so that an IP beside it does not matter.
+func checkDialed(addr types.NetAddress) error {
+	if addr.Hostname != "" {
+		return addr.ID.Validate()
+	}
+
+	return addr.Validate()
 }
 
 // begin registers one operation that Close waits for.
