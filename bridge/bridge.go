@@ -96,7 +96,7 @@ func New(nodeKey types.NodeKey, config Config, logger *slog.Logger) (*Bridge, er
 		libp2pTargets: newTargets(config.Libp2pPeers),
 		ctx:           ctx,
 		cancel:        cancel,
-		slots:         newSlots(config.MaxPairs, config.MaxPairsPerIP),
+		slots:         newSlots(config.MaxPairs, config.MaxPairsPerIP, config.UnconditionalPeers),
 		pairs:         make(map[*pair]struct{}),
 		claims:        make(map[claim]*pair),
 	}

@@ -22,11 +22,16 @@ type Config struct {
 	LegacyListen types.NetAddress
 	Libp2pListen types.NetAddress
 	// LegacyPeers are native nodes to pair libp2p nodes with that dial the
-	// bridge; Libp2pPeers are libp2p nodes to pair native nodes with.
+	// bridge; Libp2pPeers are libp2p nodes to pair native nodes with. Each has an
+	// IP or a Hostname, which is looked up at each dial; as long as there is no IP
+	// the node is named in no discovery answer.
 	LegacyPeers []*types.NetAddress
 	Libp2pPeers []*types.NetAddress
 	// PrivatePeers are named in no discovery answer.
 	PrivatePeers []types.ID
+	// UnconditionalPeers are native nodes that get a pair when they dial the
+	// bridge, whatever MaxPairs and MaxPairsPerIP say: each has its own slots.
+	UnconditionalPeers []types.ID
 	// Channels describes the channels to relay; nil means TM2Channels. A
 	// channel that nodes have and that is not described is relayed with the
 	// defaults.
@@ -36,7 +41,8 @@ type Config struct {
 	MConfig mconn.MConnConfig
 	// MaxPairs bounds the pairs; 0 means DefaultMaxPairs. MaxPairsPerIP bounds
 	// those that nodes at one IP address (IPv6: one /64) have opened; 0 means a
-	// quarter of MaxPairs, and at least one.
+	// quarter of MaxPairs, and at least one. Pairs of UnconditionalPeers count
+	// in neither.
 	MaxPairs      int
 	MaxPairsPerIP int
 }
@@ -64,6 +70,11 @@ func (c *Config) Validate() error {
 	if err := validatePeers("Libp2pPeers", c.Libp2pPeers); err != nil {
 		return err
 	}
+	for _, id := range c.UnconditionalPeers {
+		if err := id.Validate(); err != nil {
+			return fmt.Errorf("%w: UnconditionalPeers: %q: %w", ErrInvalidConfig, id, err)
+		}
+	}
 	if err := c.MConfig.Validate(); err != nil {
 		return fmt.Errorf("%w: MConfig: %w", ErrInvalidConfig, err)
 	}
@@ -76,12 +87,21 @@ func validatePeers(field string, peers []*types.NetAddress) error {
 		if addr == nil {
 			return fmt.Errorf("%w: %s has a nil entry", ErrInvalidConfig, field)
 		}
-		if err := addr.Validate(); err != nil {
+		if err := checkPeer(addr); err != nil {
 			return fmt.Errorf("%w: %s: %s: %w", ErrInvalidConfig, field, addr, err)
 		}
 	}
 
 	return nil
+}
+
+// checkPeer checks that the address can be dialed, or is to be looked up then.
+func checkPeer(addr *types.NetAddress) error {
+	if addr.Hostname != "" {
+		return addr.ID.Validate()
+	}
+
+	return addr.Validate()
 }
 
 func (c Config) withDefaults() Config {

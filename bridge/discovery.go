@@ -36,7 +36,7 @@ func (s *side) shareable() []string {
 	seen := map[types.ID]bool{s.peer.ID(): true, s.self: true}
 	var addrs []string
 	for _, addr := range s.known() {
-		if seen[addr.ID] || s.IsPrivatePeer(addr.ID) || addr.IP.IsUnspecified() || addr.Port == 0 {
+		if seen[addr.ID] || s.IsPrivatePeer(addr.ID) || addr.IP == nil || addr.IP.IsUnspecified() || addr.Port == 0 {
 			continue
 		}
 		seen[addr.ID] = true

@@ -12,6 +12,7 @@ import (
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/native"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/mconn"
 )
@@ -186,7 +187,7 @@ func TestOnlyTheTargetsOwnFaultsCount(t *testing.T) {
 }
 
 func TestSlotsAreCountedPerIP(t *testing.T) {
-	s := newSlots(3, 2)
+	s := newSlots(3, 2, nil)
 	a, other := &net.TCPAddr{IP: net.IPv4(10, 0, 0, 1)}, &net.TCPAddr{IP: net.ParseIP("2001:db8::1")}
 	first, err := s.take(a)
 	require.NoError(t, err)
@@ -201,6 +202,56 @@ func TestSlotsAreCountedPerIP(t *testing.T) {
 	first()
 	_, err = s.take(&net.TCPAddr{IP: net.ParseIP("2001:db8::2")})
 	require.NoError(t, err, "the second of one /64")
+}
+
+func TestUnconditionalPeersHaveTheirOwnSlots(t *testing.T) {
+	friend, stranger := types.GenerateNodeKey().ID(), types.GenerateNodeKey().ID()
+	s := newSlots(1, 1, []types.ID{friend, types.GenerateNodeKey().ID()})
+	at := &net.TCPAddr{IP: net.IPv4(10, 0, 0, 1)}
+
+	pair, err := s.takeFor(friend, at)
+	require.NoError(t, err)
+	others, err := s.takeFor(stranger, at)
+	require.NoError(t, err, "an unconditional peer takes no slot from others")
+	_, err = s.takeFor(stranger, at)
+	require.ErrorIs(t, err, errFull)
+	_, err = s.take(at)
+	require.ErrorIs(t, err, errFull)
+
+	replacement, err := s.takeFor(friend, at)
+	require.NoError(t, err, "all slots are taken, but not its own")
+	_, err = s.takeFor(friend, at)
+	require.ErrorIs(t, err, errFull, "one pair and the one that replaces it")
+	pair()
+	pair, err = s.takeFor(friend, at)
+	require.NoError(t, err)
+
+	pair()
+	replacement()
+	others()
+	_, err = s.take(at)
+	require.NoError(t, err)
+}
+
+// A full bridge pairs an unconditional peer, which comes from the IP that has its
+// share already.
+func TestUnconditionalPeerOfAFullBridge(t *testing.T) {
+	modern := newNode(t, InitiatorLibp2p)
+	first, stranger, friend := newNode(t, InitiatorLegacy), newNode(t, InitiatorLegacy), newNode(t, InitiatorLegacy)
+	b := newBridge(t, Config{
+		Libp2pPeers: addresses(modern), MaxPairs: 1, UnconditionalPeers: []types.ID{friend.address.ID},
+	})
+	first.dial(b.LegacyAddress())
+	next(t, first.added)
+
+	failed, done := stranger.sw.Subscribe(func(e events.Event) bool { return e.Type() == events.DialFailed })
+	defer done()
+	stranger.dial(b.LegacyAddress())
+	next(t, failed)
+	friend.dial(b.LegacyAddress())
+	next(t, friend.added)
+	exchange(t, friend, modern)
+	require.Len(t, b.Status().Pairs, 2)
 }
 
 func TestBridgeIsNotItsOwnPeer(t *testing.T) {

@@ -17,7 +17,7 @@ func (b *Bridge) acceptLegacy() {
 		if err != nil {
 			return // only the end of the bridge ends AcceptPending
 		}
-		release, err := b.slots.take(pending.RemoteAddr())
+		release, err := b.slots.takeFor(pending.ID(), pending.RemoteAddr())
 		if err != nil {
 			pending.Reject(err)
 

@@ -80,7 +80,7 @@ func newNode(t *testing.T, stack string, channels ...byte) *node {
 	tr := newTransport(t, stack, info, *key)
 	require.NoError(t, tr.Listen(loopback()))
 	n.address = tr.NetAddress()
-	n.sw = adapter.NewMultiplexSwitch(tr, adapter.WithReactor("test", n))
+	n.sw = adapter.NewMultiplexSwitch(tr, adapter.WithReactor("test", n), adapter.WithAllowDuplicateIP(true))
 	require.NoError(t, n.sw.Start())
 
 	var once sync.Once

@@ -46,12 +46,13 @@ func TestTargetsAreReachableFirstThenLeastLoaded(t *testing.T) {
 func TestConfigNamesTheField(t *testing.T) {
 	valid := types.NetAddress{ID: types.GenerateNodeKey().ID(), IP: loopback().IP, Port: 1}
 	for field, config := range map[string]Config{
-		"MaxPairs":      {MaxPairs: -1},
-		"MaxPairsPerIP": {MaxPairsPerIP: -1},
-		"Channels":      {Channels: []*compat.ChannelDescriptor{{ID: 1}}},
-		"LegacyPeers":   {LegacyPeers: []*types.NetAddress{nil}},
-		"Libp2pPeers":   {Libp2pPeers: []*types.NetAddress{&valid, {}}},
-		"MConfig":       {MConfig: mconn.MConnConfig{SendRate: -1}},
+		"MaxPairs":           {MaxPairs: -1},
+		"MaxPairsPerIP":      {MaxPairsPerIP: -1},
+		"Channels":           {Channels: []*compat.ChannelDescriptor{{ID: 1}}},
+		"LegacyPeers":        {LegacyPeers: []*types.NetAddress{nil}},
+		"Libp2pPeers":        {Libp2pPeers: []*types.NetAddress{&valid, {}}},
+		"UnconditionalPeers": {UnconditionalPeers: []types.ID{"g1nobody"}},
+		"MConfig":            {MConfig: mconn.MConnConfig{SendRate: -1}},
 	} {
 		_, err := New(*types.GenerateNodeKey(), config, nil)
 		require.ErrorIs(t, err, ErrInvalidConfig, field)

@@ -17,26 +17,58 @@ var (
 	errReplaced = errors.New("the node has opened another pair")
 )
 
+// ownSlots is how many slots an unconditional peer has: one for its pair, and one
+// for the pair that replaces it.
+const ownSlots = 2
+
 // slots counts the pairs that are up or being made, in total and per IP address
-// of the node that opened them.
+// of the node that opened them. Unconditional peers have slots of their own.
 type slots struct {
 	total, perIP int
 
 	mtx   sync.Mutex
 	taken int
 	ips   map[netip.Addr]int
+	own   map[types.ID]int // taken ones, of each unconditional peer
 }
 
-func newSlots(total, perIP int) *slots {
-	return &slots{total: total, perIP: perIP, ips: make(map[netip.Addr]int)}
+func newSlots(total, perIP int, unconditional []types.ID) *slots {
+	s := &slots{total: total, perIP: perIP, ips: make(map[netip.Addr]int), own: make(map[types.ID]int)}
+	for _, id := range unconditional {
+		s.own[id] = 0
+	}
+
+	return s
 }
 
 // take returns what gives the slot back, or why there is none.
 func (s *slots) take(remote net.Addr) (release func(), err error) {
-	ip := groupOf(remote)
-
 	s.mtx.Lock()
 	defer s.mtx.Unlock()
+
+	return s.takeShared(groupOf(remote))
+}
+
+// takeFor is take for a native node that has proved its ID: an unconditional peer
+// takes one of its own slots, wherever it comes from and however many others
+// there are.
+func (s *slots) takeFor(id types.ID, remote net.Addr) (release func(), err error) {
+	s.mtx.Lock()
+	defer s.mtx.Unlock()
+	taken, unconditional := s.own[id]
+	if !unconditional {
+		return s.takeShared(groupOf(remote))
+	}
+	if taken >= ownSlots {
+		return nil, fmt.Errorf("%w: %d for %s", errFull, taken, id)
+	}
+	s.own[id]++
+
+	return func() { s.giveBackOwn(id) }, nil
+}
+
+// takeShared takes a slot that is nobody's own. The caller holds mtx.
+func (s *slots) takeShared(ip netip.Addr) (release func(), err error) {
 	if s.taken >= s.total {
 		return nil, fmt.Errorf("%w: %d in total", errFull, s.taken)
 	}
@@ -47,6 +79,12 @@ func (s *slots) take(remote net.Addr) (release func(), err error) {
 	s.ips[ip]++
 
 	return func() { s.giveBack(ip) }, nil
+}
+
+func (s *slots) giveBackOwn(id types.ID) {
+	s.mtx.Lock()
+	defer s.mtx.Unlock()
+	s.own[id]--
 }
 
 func (s *slots) giveBack(ip netip.Addr) {

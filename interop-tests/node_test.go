@@ -89,6 +89,7 @@ func startNode(t *testing.T, log *peerlog.Log, tr transport, info types.NodeInfo
 	opts := []adapter.SwitchOption{
 		adapter.WithReactor("interop", newRecorder(t, log, o.discovery)),
 		adapter.WithPersistentPeers(persistent),
+		adapter.WithAllowDuplicateIP(true),
 	}
 	if o.maxPeers != 0 {
 		opts = append(opts, adapter.WithMaxInboundPeers(o.maxPeers), adapter.WithMaxOutboundPeers(o.maxPeers))

@@ -140,16 +140,21 @@ func loadBridge(home string, logger *slog.Logger) (*bridge.Bridge, error) {
 		logger.Info("[p2p].persistent_peers is empty: libp2p peers that dial the bridge will be refused")
 	}
 
-	return bridge.New(*key, bridge.Config{
-		LegacyListen:  addrs.LegacyListen,
-		Libp2pListen:  addrs.Libp2pListen,
-		LegacyPeers:   addrs.LegacyPeers,
-		Libp2pPeers:   addrs.Libp2pPeers,
-		PrivatePeers:  addrs.PrivatePeers,
-		MConfig:       cfg.MConnConfig(),
-		MaxPairs:      cfg.Bridge.MaxPairs,
-		MaxPairsPerIP: cfg.Bridge.MaxPairsPerIP,
-	}, logger)
+	return bridge.New(*key, bridgeConfig(cfg, addrs), logger)
+}
+
+func bridgeConfig(cfg *config.Config, addrs *config.Addresses) bridge.Config {
+	return bridge.Config{
+		LegacyListen:       addrs.LegacyListen,
+		Libp2pListen:       addrs.Libp2pListen,
+		LegacyPeers:        addrs.LegacyPeers,
+		Libp2pPeers:        addrs.Libp2pPeers,
+		PrivatePeers:       addrs.PrivatePeers,
+		UnconditionalPeers: addrs.UnconditionalPeers,
+		MConfig:            cfg.MConnConfig(),
+		MaxPairs:           cfg.Bridge.MaxPairs,
+		MaxPairsPerIP:      cfg.Bridge.MaxPairsPerIP,
+	}
 }
 
 // printBridge tells what nodes of both kinds put into their configuration.

@@ -114,6 +114,34 @@ func TestStartWithoutAnything(t *testing.T) {
 	require.NoDirExists(t, home)
 }
 
+// Every key of the file reaches the bridge.
+func TestBridgeConfigTakesEveryKey(t *testing.T) {
+	const a, b = "g12er44f65vdr5cq59mawm7272ku76v5f4af7s0m", "g1zw0rjs8xfd2fzu3q3rv6p46pv28usfhqc8742q"
+	cfg := config.Default()
+	cfg.P2P.ListenAddress, cfg.Bridge.Libp2pListenAddress = "127.0.0.1:1", "127.0.0.1:2"
+	cfg.P2P.PersistentPeers, cfg.Bridge.Libp2pPeers = a+"@127.0.0.1:3", b+"@127.0.0.1:4"
+	cfg.P2P.PrivatePeerIDs, cfg.P2P.UnconditionalPeerIDs = a, b
+	cfg.P2P.SendRate, cfg.Bridge.MaxPairs, cfg.Bridge.MaxPairsPerIP = 5, 6, 7
+	id := types.GenerateNodeKey().ID()
+	addrs, err := cfg.Addresses(id)
+	require.NoError(t, err)
+
+	got := bridgeConfig(cfg, addrs)
+	require.NoError(t, got.Validate())
+	require.Equal(t, id.String()+"@127.0.0.1:1", got.LegacyListen.String())
+	require.Equal(t, id.String()+"@127.0.0.1:2", got.Libp2pListen.String())
+	require.Len(t, got.LegacyPeers, 1)
+	require.Equal(t, a+"@127.0.0.1:3", got.LegacyPeers[0].String())
+	require.Len(t, got.Libp2pPeers, 1)
+	require.Equal(t, b+"@127.0.0.1:4", got.Libp2pPeers[0].String())
+	require.Equal(t, []types.ID{a}, got.PrivatePeers)
+	require.Equal(t, []types.ID{b}, got.UnconditionalPeers)
+	require.Equal(t, cfg.MConnConfig(), got.MConfig)
+	require.EqualValues(t, 5, got.MConfig.SendRate)
+	require.Equal(t, 6, got.MaxPairs)
+	require.Equal(t, 7, got.MaxPairsPerIP)
+}
+
 func TestStartOnATakenPort(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)

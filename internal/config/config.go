@@ -1,9 +1,7 @@
 package config
 
 import (
-	"fmt"
-	"time"
-
+	nodeconfig "github.com/tm2-libp2p/tm2-libp2p/adapter/config"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/mconn"
 )
@@ -15,25 +13,16 @@ const (
 	DefaultMaxPairs      = 128
 )
 
+// FieldError is a value that the bridge cannot work with.
+type FieldError = nodeconfig.FieldError
+
 // Config is config.toml, as far as it has an effect on a bridge.
 type Config struct {
-	P2P    P2P
+	// P2P is the section [p2p], which a bridge shares with TM2 nodes. It describes
+	// the side of the legacy peers. Of its keys, those that Marshal writes have an
+	// effect; Parse leaves the others at their defaults.
+	P2P    nodeconfig.P2PConfig
 	Bridge Bridge
-}
-
-// P2P is the section [p2p], which a bridge shares with TM2 nodes. It describes
-// the side of the legacy peers.
-type P2P struct {
-	ListenAddress           string        // laddr: where legacy peers dial the bridge
-	PersistentPeers         string        // persistent_peers: legacy peers the bridge may dial
-	PrivatePeerIDs          string        // private_peer_ids: named in no discovery answer
-	FlushThrottleTimeout    time.Duration // flush_throttle_timeout
-	MaxPacketMsgPayloadSize int           // max_packet_msg_payload_size, in bytes
-	SendRate                int64         // send_rate, in bytes a second
-	RecvRate                int64         // recv_rate, in bytes a second
-	RecvAssemblyTimeout     time.Duration // recv_assembly_timeout
-	MaxRecvBufferBytes      int           // max_recv_buffer_bytes
-	MaxSendBufferBytes      int           // max_send_buffer_bytes
 }
 
 // Bridge is the section [bridge].
@@ -47,36 +36,21 @@ type Bridge struct {
 // Default returns the configuration that Init writes and that keys absent from a
 // file keep: TM2's own defaults in [p2p].
 func Default() *Config {
-	return &Config{
-		P2P: P2P{
-			ListenAddress:           DefaultLegacyAddress,
-			FlushThrottleTimeout:    100 * time.Millisecond,
-			MaxPacketMsgPayloadSize: 1024,
-			SendRate:                5120000,
-			RecvRate:                5120000,
-			RecvAssemblyTimeout:     30 * time.Second,
-			MaxRecvBufferBytes:      20 << 20,
-			MaxSendBufferBytes:      20 << 20,
-		},
+	c := &Config{
+		P2P: *nodeconfig.DefaultP2PConfig(),
 		Bridge: Bridge{
 			Libp2pListenAddress: DefaultLibp2pAddress,
 			MaxPairs:            DefaultMaxPairs,
 		},
 	}
+	c.P2P.ListenAddress = DefaultLegacyAddress
+
+	return c
 }
 
 // MConnConfig returns the configuration of the connections to legacy peers.
 func (c *Config) MConnConfig() mconn.MConnConfig {
-	m := mconn.DefaultMConnConfig()
-	m.FlushThrottle = c.P2P.FlushThrottleTimeout
-	m.MaxPacketMsgPayloadSize = c.P2P.MaxPacketMsgPayloadSize
-	m.SendRate = c.P2P.SendRate
-	m.RecvRate = c.P2P.RecvRate
-	m.RecvAssemblyTimeout = c.P2P.RecvAssemblyTimeout
-	m.MaxRecvBufferBytes = c.P2P.MaxRecvBufferBytes
-	m.MaxSendBufferBytes = c.P2P.MaxSendBufferBytes
-
-	return m
+	return c.P2P.MConnConfig()
 }
 
 // Addresses are the addresses and IDs of a Config in the form that a bridge takes.
@@ -86,11 +60,13 @@ type Addresses struct {
 	LegacyPeers  []*types.NetAddress
 	Libp2pPeers  []*types.NetAddress
 	PrivatePeers []types.ID
+	// UnconditionalPeers are legacy peers.
+	UnconditionalPeers []types.ID
 }
 
 // Addresses returns the addresses of a bridge with the ID. Host names among the
-// peers are resolved here, within 3 seconds each, for the bridge takes only peers
-// whose IP is known at the start. An error is a *FieldError.
+// peers are looked up, within 3 seconds each; one that does not resolve is no
+// error, for the bridge looks it up at each dial. An error is a *FieldError.
 func (c *Config) Addresses(id types.ID) (*Addresses, error) {
 	var a Addresses
 	var err error
@@ -109,22 +85,9 @@ func (c *Config) Addresses(id types.ID) (*Addresses, error) {
 	if a.PrivatePeers, err = peerIDs(keyPrivatePeers, c.P2P.PrivatePeerIDs); err != nil {
 		return nil, err
 	}
-
-	return &a, nil
-}
-
-// FieldError is a value that the bridge cannot work with.
-type FieldError struct {
-	Key    string // section and name, as "[p2p].laddr"
-	Value  any
-	Reason string
-}
-
-// Error names the key, its value and what is wrong with it.
-func (e *FieldError) Error() string {
-	if s, ok := e.Value.(string); ok {
-		return fmt.Sprintf("%s = %q: %s", e.Key, s, e.Reason)
+	if a.UnconditionalPeers, err = peerIDs(keyUnconditionalPeers, c.P2P.UnconditionalPeerIDs); err != nil {
+		return nil, err
 	}
 
-	return fmt.Sprintf("%s = %v: %s", e.Key, e.Value, e.Reason)
+	return &a, nil
 }

@@ -24,6 +24,7 @@ func TestMarshalRoundTrip(t *testing.T) {
 	want.P2P.ListenAddress = "127.0.0.1:1234"
 	want.P2P.PersistentPeers = peerA + "," + peerB
 	want.P2P.PrivatePeerIDs = "g12er44f65vdr5cq59mawm7272ku76v5f4af7s0m"
+	want.P2P.UnconditionalPeerIDs = "g1zw0rjs8xfd2fzu3q3rv6p46pv28usfhqc8742q"
 	want.P2P.FlushThrottleTimeout = 1500 * time.Microsecond
 	want.P2P.MaxPacketMsgPayloadSize = 4096
 	want.P2P.SendRate = 1 << 40
@@ -57,7 +58,7 @@ func TestMarshalCommentsEveryKey(t *testing.T) {
 			require.Regexp(t, `^# \S`, lines[i-1], line)
 		}
 	}
-	require.Equal(t, 16, written)
+	require.Equal(t, 17, written)
 
 	got, warnings, err := config.Parse(data)
 	require.NoError(t, err)
@@ -135,6 +136,7 @@ func TestBadValueNamesItsField(t *testing.T) {
 		{"[p2p]\npersistent_peers = \"" + peerA + ", g1nobody@127.0.0.1:1\"", "[p2p].persistent_peers", `"g1nobody@127.0.0.1:1"`},
 		{"[p2p]\npersistent_peers = \"g12er44f65vdr5cq59mawm7272ku76v5f4af7s0m@127.0.0.1:0\"", "[p2p].persistent_peers", "port 0"},
 		{"[p2p]\nprivate_peer_ids = \"g1nobody\"", "[p2p].private_peer_ids", `"g1nobody"`},
+		{"[p2p]\nunconditional_peer_ids = \"" + peerA + "\"", "[p2p].unconditional_peer_ids", peerA},
 		{"[p2p]\nflush_throttle_timeout = 100", "[p2p].flush_throttle_timeout", "100"},
 		{"[p2p]\nflush_throttle_timeout = \"100\"", "[p2p].flush_throttle_timeout", `"100"`},
 		{"[p2p]\nflush_throttle_timeout = \"-1s\"", "[p2p].flush_throttle_timeout", `"-1s"`},
@@ -197,6 +199,7 @@ func TestAddresses(t *testing.T) {
 	cfg.P2P.ListenAddress = "tcp://:7"
 	cfg.P2P.PersistentPeers = " " + peerA + ", ," + peerB
 	cfg.P2P.PrivatePeerIDs = "g1zw0rjs8xfd2fzu3q3rv6p46pv28usfhqc8742q"
+	cfg.P2P.UnconditionalPeerIDs = "g12er44f65vdr5cq59mawm7272ku76v5f4af7s0m"
 	cfg.Bridge.Libp2pPeers = peerB
 	require.NoError(t, cfg.Validate())
 
@@ -210,6 +213,7 @@ func TestAddresses(t *testing.T) {
 	require.Equal(t, peerB, got.LegacyPeers[1].String())
 	require.Len(t, got.Libp2pPeers, 1)
 	require.Equal(t, []types.ID{"g1zw0rjs8xfd2fzu3q3rv6p46pv28usfhqc8742q"}, got.PrivatePeers)
+	require.Equal(t, []types.ID{"g12er44f65vdr5cq59mawm7272ku76v5f4af7s0m"}, got.UnconditionalPeers)
 }
 
 func TestMConnConfigTakesEveryKey(t *testing.T) {
@@ -244,13 +248,18 @@ func TestMarshalQuotesAnyString(t *testing.T) {
 	}
 }
 
-func TestAddressesNamesAHostThatDoesNotResolve(t *testing.T) {
+func TestAddressesKeepsAHostThatDoesNotResolve(t *testing.T) {
 	cfg := config.Default()
-	cfg.Bridge.Libp2pPeers = "g12er44f65vdr5cq59mawm7272ku76v5f4af7s0m@nowhere.invalid:26656"
+	cfg.P2P.PersistentPeers = "g12er44f65vdr5cq59mawm7272ku76v5f4af7s0m@localhost:26656"
+	cfg.Bridge.Libp2pPeers = "g12er44f65vdr5cq59mawm7272ku76v5f4af7s0m@nowhere.invalid:26656," + peerB
 	require.NoError(t, cfg.Validate())
-	_, err := cfg.Addresses(types.GenerateNodeKey().ID())
-	var bad *config.FieldError
-	require.ErrorAs(t, err, &bad)
-	require.Equal(t, "[bridge].libp2p_peers", bad.Key)
-	require.ErrorContains(t, err, "nowhere.invalid")
+	got, err := cfg.Addresses(types.GenerateNodeKey().ID())
+	require.NoError(t, err)
+	require.Len(t, got.LegacyPeers, 1)
+	require.True(t, got.LegacyPeers[0].IP.IsLoopback())
+	require.Equal(t, "localhost", got.LegacyPeers[0].Hostname)
+	require.Len(t, got.Libp2pPeers, 2)
+	require.Nil(t, got.Libp2pPeers[0].IP)
+	require.Equal(t, "nowhere.invalid", got.Libp2pPeers[0].Hostname)
+	require.Equal(t, peerB, got.Libp2pPeers[1].String())
 }

@@ -1,14 +1,19 @@
 package config
 
-import "time"
+import (
+	"time"
+
+	"github.com/tm2-libp2p/tm2-libp2p/internal/config/value"
+)
 
 // Full names of the keys that hold addresses and IDs.
 const (
-	keyLegacyListen = "[p2p].laddr"
-	keyLegacyPeers  = "[p2p].persistent_peers"
-	keyPrivatePeers = "[p2p].private_peer_ids"
-	keyLibp2pListen = "[bridge].libp2p_laddr"
-	keyLibp2pPeers  = "[bridge].libp2p_peers"
+	keyLegacyListen       = "[p2p].laddr"
+	keyLegacyPeers        = "[p2p].persistent_peers"
+	keyPrivatePeers       = "[p2p].private_peer_ids"
+	keyUnconditionalPeers = "[p2p].unconditional_peer_ids"
+	keyLibp2pListen       = "[bridge].libp2p_laddr"
+	keyLibp2pPeers        = "[bridge].libp2p_peers"
 )
 
 // key is a key of config.toml that has an effect.
@@ -16,7 +21,7 @@ type key struct {
 	section string
 	name    string
 	comment string // what Write puts above the key
-	// field returns a pointer to a string, bool, int, int64 or time.Duration.
+	// field returns a pointer that value.Assign and value.Literal know.
 	field func(*Config) any
 }
 
@@ -31,6 +36,9 @@ var keys = []key{
 		func(c *Config) any { return &c.P2P.PersistentPeers }},
 	{"p2p", "private_peer_ids", "IDs of peers that the bridge names to nobody, comma separated.",
 		func(c *Config) any { return &c.P2P.PrivatePeerIDs }},
+	{"p2p", "unconditional_peer_ids", "IDs of legacy peers that may always dial the bridge, comma separated: they count\n" +
+		"neither in max_pairs nor in max_pairs_per_ip.",
+		func(c *Config) any { return &c.P2P.UnconditionalPeerIDs }},
 	{"p2p", "flush_throttle_timeout", "Longest time that packets for a legacy peer wait to be written together.",
 		func(c *Config) any { return &c.P2P.FlushThrottleTimeout }},
 	{"p2p", "max_packet_msg_payload_size", "Largest piece of a message in one packet to a legacy peer, in bytes.\n" +
@@ -58,7 +66,7 @@ var keys = []key{
 	{"bridge", "max_pairs", "How many pairs of a legacy and a libp2p peer the bridge keeps at a time.",
 		func(c *Config) any { return &c.Bridge.MaxPairs }},
 	{"bridge", "max_pairs_per_ip", "How many of them the peers at one IP address (IPv6: one /64) may have opened.\n" +
-		"0 means a quarter of max_pairs.",
+		"0 means a quarter of max_pairs, 1 is what a node's allow_duplicate_ip = false asks for.",
 		func(c *Config) any { return &c.Bridge.MaxPairsPerIP }},
 }
 
@@ -71,9 +79,6 @@ type idleKey struct {
 	reason string // why the key does nothing
 }
 
-// table is the type of a sub-table, whatever it holds.
-type table map[string]any
-
 var idleKeys = []idleKey{
 	{"home", "", "", "the home directory is chosen by --home"},
 	{"external_address", "", "", "the bridge shows the nodes behind it, not itself"},
@@ -81,7 +86,8 @@ var idleKeys = []idleKey{
 	{"max_num_inbound_peers", int64(0), nil, "[bridge].max_pairs limits the peers"},
 	{"max_num_outbound_peers", int64(0), nil, "[bridge].max_pairs limits the peers"},
 	{"pex", false, nil, "the bridge always answers discovery, for each side by itself"},
-	{"allow_duplicate_ip", false, true, "the bridge accepts several peers from one IP address"},
+	// TM2's default would lock out nodes that share an address, so it is not taken over.
+	{"allow_duplicate_ip", false, true, "[bridge].max_pairs_per_ip limits the peers of one IP address, and 1 forbids several"},
 	{"addr_book_file", "", "", "the bridge keeps no address book"},
 	{"upnp", false, false, "the bridge opens no ports on routers"},
 	{"seed_mode", false, false, "the bridge is no seed node"},
@@ -89,7 +95,7 @@ var idleKeys = []idleKey{
 	{"dial_timeout", time.Duration(0), nil, "dials are limited to 3 seconds"},
 	{"test_dial_fail", false, false, "it is a test switch of former TM2 versions"},
 	{"test_fuzz", false, false, "it is a test switch of former TM2 versions"},
-	{"test_fuzz_config", table(nil), nil, "it is a test switch of former TM2 versions"},
+	{"test_fuzz_config", value.Section(nil), nil, "it is a test switch of former TM2 versions"},
 }
 
 // foreignKeys are the top-level keys and sections of a TM2 node that no bridge

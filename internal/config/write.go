@@ -4,9 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"strings"
-	"time"
 
-	"github.com/pelletier/go-toml/v2"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/config/value"
 )
 
 var sectionComments = map[string]string{
@@ -30,13 +29,13 @@ func (c *Config) Marshal() ([]byte, error) {
 			writeComment(&buf, sectionComments[section])
 			fmt.Fprintf(&buf, "[%s]\n", section)
 		}
-		value, err := literal(k.field(c))
+		text, err := value.Literal(k.field(c))
 		if err != nil {
 			return nil, fmt.Errorf("unable to write %s: %w", k, err)
 		}
 		buf.WriteByte('\n')
 		writeComment(&buf, k.comment)
-		fmt.Fprintf(&buf, "%s = %s\n", k.name, value)
+		fmt.Fprintf(&buf, "%s = %s\n", k.name, text)
 	}
 
 	return buf.Bytes(), nil
@@ -46,40 +45,4 @@ func writeComment(buf *bytes.Buffer, text string) {
 	for line := range strings.SplitSeq(text, "\n") {
 		fmt.Fprintf(buf, "# %s\n", line)
 	}
-}
-
-// literal returns the TOML form of the field that the pointer names. Durations
-// are strings, as TM2 writes them.
-func literal(field any) (string, error) {
-	var value any
-	switch f := field.(type) {
-	case *time.Duration:
-		return quoted(f.String())
-	case *string:
-		return quoted(*f)
-	case *bool:
-		value = *f
-	case *int64:
-		value = *f
-	case *int:
-		value = int64(*f)
-	default:
-		return "", fmt.Errorf("values of the type %T are not supported", f)
-	}
-
-	return fmt.Sprint(value), nil
-}
-
-// quoted prefers the double quotes that TM2 writes to the choice of the encoder.
-func quoted(s string) (string, error) {
-	special := func(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\\' }
-	if !strings.ContainsFunc(s, special) {
-		return `"` + s + `"`, nil
-	}
-	text, err := toml.Marshal(map[string]any{"v": s})
-	if err != nil {
-		return "", err
-	}
-
-	return strings.TrimSpace(strings.TrimPrefix(string(text), "v = ")), nil
 }

@@ -93,6 +93,7 @@ func (n *node) start(dial []*types.NetAddress, maxPeers int) error {
 		adapter.WithPersistentPeers(dial),
 		adapter.WithMaxInboundPeers(uint64(maxPeers)),
 		adapter.WithMaxOutboundPeers(uint64(maxPeers)),
+		adapter.WithAllowDuplicateIP(true), // all nodes run on one machine
 	)
 	n.sw.SetLogger(n.logger)
 

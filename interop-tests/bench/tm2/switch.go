@@ -40,7 +40,8 @@ func newNode(newTransport transportMaker, channels []*compat.ChannelDescriptor, 
 	}
 	sw := adapter.NewMultiplexSwitch(t,
 		adapter.WithReactor("bench", newReactor(channels, on)),
-		adapter.WithMaxInboundPeers(harness.MaxPeers), adapter.WithMaxOutboundPeers(harness.MaxPeers))
+		adapter.WithMaxInboundPeers(harness.MaxPeers), adapter.WithMaxOutboundPeers(harness.MaxPeers),
+		adapter.WithAllowDuplicateIP(true))
 	if err := sw.Start(); err != nil {
 		return nil, errors.Join(err, t.Close())
 	}

@@ -1,0 +1,135 @@
+package config
+
+import (
+	"path/filepath"
+	"time"
+
+	"github.com/tm2-libp2p/tm2-libp2p/adapter"
+	"github.com/tm2-libp2p/tm2-libp2p/mconn"
+)
+
+// defaultAddrBook is relative to RootDir.
+const defaultAddrBook = "config/addrbook.json"
+
+// P2PConfig is the section [p2p]. A program that has read it does not change it
+// while a node uses it; the methods only read.
+//
+// Durations are strings in the file, as "100ms", which TOML libraries do not know
+// of by themselves: read it with LoadFile or Parse.
+type P2PConfig struct {
+	// RootDir is the node's home directory; relative paths begin there. TM2
+	// leaves it empty in the file, and the program sets it.
+	RootDir string `json:"home" toml:"home"`
+
+	// ListenAddress is where peers dial the node, as "tcp://0.0.0.0:26656".
+	ListenAddress string `json:"laddr" toml:"laddr"`
+	// ExternalAddress is what peers are told to dial, if not ListenAddress.
+	ExternalAddress string `json:"external_address" toml:"external_address"`
+	// Seeds are asked for peers when the node knows nobody to dial: ID@host:port,
+	// comma separated. As in TM2, they count only if PeerExchange is true.
+	Seeds string `json:"seeds" toml:"seeds"`
+	// PersistentPeers are dialed at start and redialed whenever they are lost:
+	// ID@host:port, comma separated.
+	PersistentPeers string `json:"persistent_peers" toml:"persistent_peers"`
+
+	// MaxNumInboundPeers and MaxNumOutboundPeers bound the peers that dialed the
+	// node and those that it dialed. Persistent peers count and are exempt,
+	// unconditional ones do not even count.
+	MaxNumInboundPeers  uint64 `json:"max_num_inbound_peers" toml:"max_num_inbound_peers"`
+	MaxNumOutboundPeers uint64 `json:"max_num_outbound_peers" toml:"max_num_outbound_peers"`
+
+	// FlushThrottleTimeout is the longest time that packets wait to be written
+	// together, up to a minute.
+	FlushThrottleTimeout time.Duration `json:"flush_throttle_timeout" toml:"flush_throttle_timeout"`
+	// MaxPacketMsgPayloadSize is the most bytes of a message in one packet, 1 to
+	// 1 MiB. Peers with the default drop a node that sends more than 1024.
+	MaxPacketMsgPayloadSize int `json:"max_packet_msg_payload_size" toml:"max_packet_msg_payload_size"`
+	// SendRate and RecvRate bound the traffic with each peer, in bytes a second;
+	// 0 means no limit.
+	SendRate int64 `json:"send_rate" toml:"send_rate"`
+	RecvRate int64 `json:"recv_rate" toml:"recv_rate"`
+	// RecvAssemblyTimeout is how long a peer may take from the first to the last
+	// packet of a message; 0 means no limit.
+	RecvAssemblyTimeout time.Duration `json:"recv_assembly_timeout" toml:"recv_assembly_timeout"`
+	// MaxRecvBufferBytes bounds the unfinished messages of a peer and
+	// MaxSendBufferBytes those that wait to be sent to it, in bytes: 0 means no
+	// limit, less than MinBufferBytes is refused.
+	MaxRecvBufferBytes int `json:"max_recv_buffer_bytes" toml:"max_recv_buffer_bytes"`
+	MaxSendBufferBytes int `json:"max_send_buffer_bytes" toml:"max_send_buffer_bytes"`
+
+	// PeerExchange says whether the node runs the discovery reactor (channel
+	// 0x50), which the program adds.
+	PeerExchange bool `json:"pex" toml:"pex"`
+	// PrivatePeerIDs are told to nobody: IDs, comma separated.
+	PrivatePeerIDs string `json:"private_peer_ids" toml:"private_peer_ids"`
+	// AllowDuplicateIP lets several peers of one IP dial the node.
+	AllowDuplicateIP bool `json:"allow_duplicate_ip" toml:"allow_duplicate_ip"`
+	// AddrBook is the file of the address book; see AddrBookFile.
+	AddrBook string `json:"addr_book_file" toml:"addr_book_file"`
+
+	// UnconditionalPeerIDs are let in whatever the limits say: IDs, comma
+	// separated. TM2 does not have it.
+	UnconditionalPeerIDs string `json:"unconditional_peer_ids" toml:"unconditional_peer_ids"`
+	// DialTimeout bounds each dial, from the name look-up to the end of the
+	// handshakes. In former versions of TM2 it bounded the TCP connect only.
+	DialTimeout time.Duration `json:"dial_timeout" toml:"dial_timeout"`
+}
+
+// DefaultP2PConfig returns TM2's defaults, and adapter.DefaultDialTimeout.
+func DefaultP2PConfig() *P2PConfig {
+	m := mconn.DefaultMConnConfig()
+
+	return &P2PConfig{
+		ListenAddress:           "tcp://0.0.0.0:26656",
+		MaxNumInboundPeers:      adapter.DefaultMaxInboundPeers,
+		MaxNumOutboundPeers:     adapter.DefaultMaxOutboundPeers,
+		FlushThrottleTimeout:    m.FlushThrottle,
+		MaxPacketMsgPayloadSize: m.MaxPacketMsgPayloadSize,
+		SendRate:                m.SendRate,
+		RecvRate:                m.RecvRate,
+		RecvAssemblyTimeout:     m.RecvAssemblyTimeout,
+		MaxRecvBufferBytes:      m.MaxRecvBufferBytes,
+		MaxSendBufferBytes:      m.MaxSendBufferBytes,
+		PeerExchange:            true,
+		AddrBook:                defaultAddrBook,
+		DialTimeout:             adapter.DefaultDialTimeout,
+	}
+}
+
+// TestP2PConfig returns the defaults for networks on one machine, as TM2 has them
+// for its tests: several peers may share the IP, and packets wait 10 ms at most.
+func TestP2PConfig() *P2PConfig {
+	c := DefaultP2PConfig()
+	c.FlushThrottleTimeout = 10 * time.Millisecond
+	c.AllowDuplicateIP = true
+
+	return c
+}
+
+// AddrBookFile is the path of the address book: AddrBook, or TM2's default if
+// that is empty, and below RootDir if it is relative.
+func (c *P2PConfig) AddrBookFile() string {
+	path := c.AddrBook
+	if path == "" {
+		path = defaultAddrBook
+	}
+	if filepath.IsAbs(path) {
+		return path
+	}
+
+	return filepath.Join(c.RootDir, path)
+}
+
+// MConnConfig returns the limits of the native connections.
+func (c *P2PConfig) MConnConfig() mconn.MConnConfig {
+	m := mconn.DefaultMConnConfig()
+	m.FlushThrottle = c.FlushThrottleTimeout
+	m.MaxPacketMsgPayloadSize = c.MaxPacketMsgPayloadSize
+	m.SendRate = c.SendRate
+	m.RecvRate = c.RecvRate
+	m.RecvAssemblyTimeout = c.RecvAssemblyTimeout
+	m.MaxRecvBufferBytes = c.MaxRecvBufferBytes
+	m.MaxSendBufferBytes = c.MaxSendBufferBytes
+
+	return m
+}

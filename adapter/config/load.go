@@ -1,0 +1,75 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+
+	"github.com/tm2-libp2p/tm2-libp2p/internal/config/value"
+)
+
+// LoadFile reads and checks the section [p2p] of a config.toml of up to 1 MiB, on
+// top of the defaults; other sections are ignored. Warnings are sentences for the
+// operator: one for each key of the section that has no effect. Errors name the
+// file and, where one key is at fault, wrap a *FieldError.
+func LoadFile(path string) (cfg *P2PConfig, warnings []string, err error) {
+	data, err := value.ReadFile(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	if cfg, warnings, err = Parse(data); err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", path, err)
+	}
+
+	return cfg, warnings, nil
+}
+
+// Parse is LoadFile for the content of a file.
+func Parse(data []byte) (cfg *P2PConfig, warnings []string, err error) {
+	doc, err := value.Decode(data)
+	if err != nil {
+		return nil, nil, err
+	}
+	cfg = DefaultP2PConfig()
+	section, present := doc["p2p"]
+	if !present {
+		return cfg, nil, nil
+	}
+	values, ok := section.(map[string]any)
+	if !ok {
+		return nil, nil, &FieldError{"p2p", section, "it must be a section, [p2p]"}
+	}
+
+	fields := cfg.fields()
+	for _, key := range slices.Sorted(maps.Keys(values)) {
+		field, known := fields[key]
+		if !known {
+			warnings = append(warnings, fullName(key)+" has no effect: there is no such key")
+
+			continue
+		}
+		if err := value.Assign(field, values[key]); err != nil {
+			return nil, nil, &FieldError{fullName(key), values[key], err.Error()}
+		}
+	}
+	if err := cfg.ValidateBasic(); err != nil {
+		return nil, nil, err
+	}
+	if cfg.Seeds != "" && !cfg.PeerExchange {
+		warnings = append(warnings, fullName("seeds")+" has no effect: seeds are asked for peers only if pex is true")
+	}
+
+	return cfg, warnings, nil
+}
+
+// fields are pointers to the fields, by key.
+func (c *P2PConfig) fields() map[string]any {
+	v := reflect.ValueOf(c).Elem()
+	fields := make(map[string]any, v.NumField())
+	for i := range v.NumField() {
+		fields[v.Type().Field(i).Tag.Get("toml")] = v.Field(i).Addr().Interface()
+	}
+
+	return fields
+}

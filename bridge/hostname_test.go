@@ -1,0 +1,94 @@
+package bridge
+
+import (
+	"net"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/dnstest"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/wire"
+)
+
+func TestConfigTakesHostNames(t *testing.T) {
+	id := types.GenerateNodeKey().ID()
+	for _, c := range []struct {
+		addr  types.NetAddress
+		valid bool
+	}{
+		{types.NetAddress{ID: id, Hostname: "node.example", Port: 1}, true},
+		{types.NetAddress{ID: id, Hostname: "node.example", IP: loopback().IP, Port: 1}, true},
+		{types.NetAddress{Hostname: "node.example", Port: 1}, false},
+		{types.NetAddress{ID: id, Port: 1}, false},
+		{types.NetAddress{ID: id, IP: net.IPv4zero, Port: 1}, false},
+	} {
+		for field, config := range map[string]Config{
+			"LegacyPeers": Config{LegacyPeers: []*types.NetAddress{&c.addr}}.withDefaults(),
+			"Libp2pPeers": Config{Libp2pPeers: []*types.NetAddress{&c.addr}}.withDefaults(),
+		} {
+			err := config.Validate()
+			if c.valid {
+				require.NoError(t, err, "%s: %+v", field, c.addr)
+
+				continue
+			}
+			require.ErrorIs(t, err, ErrInvalidConfig, "%s: %+v", field, c.addr)
+			require.ErrorContains(t, err, field)
+		}
+	}
+}
+
+// named returns the node's address with a name in place of the IP.
+func named(n *node, name string) *types.NetAddress {
+	addr := n.address
+	addr.IP, addr.Hostname = nil, name
+
+	return &addr
+}
+
+// A name that does not resolve when the bridge starts does when a pair is made.
+func TestTargetsByHostName(t *testing.T) {
+	names := dnstest.Install(t)
+	legacy, modern := newNode(t, InitiatorLegacy), newNode(t, InitiatorLibp2p)
+	b := newBridge(t, Config{
+		LegacyPeers: []*types.NetAddress{named(legacy, "legacy.example")},
+		Libp2pPeers: []*types.NetAddress{named(modern, "modern.example")},
+	})
+	names.Set("legacy.example", loopback().IP)
+	names.Set("modern.example", loopback().IP)
+
+	dialer := newNode(t, InitiatorLegacy)
+	dialer.dial(b.LegacyAddress())
+	next(t, dialer.added)
+	next(t, modern.added)
+	exchange(t, dialer, modern)
+
+	dialer = newNode(t, InitiatorLibp2p)
+	dialer.dial(b.Libp2pAddress())
+	next(t, dialer.added)
+	next(t, legacy.added)
+	exchange(t, dialer, legacy)
+}
+
+// Nobody else could dial what has no IP, and a name never leaves the node.
+func TestHostNamesAreNotTold(t *testing.T) {
+	names := dnstest.Install(t)
+	channels := []byte{chVotes, discoveryChannel}
+	legacy, modern := newNode(t, InitiatorLegacy, channels...), newNode(t, InitiatorLibp2p, channels...)
+	other, unresolved := newNode(t, InitiatorLegacy), newNode(t, InitiatorLegacy)
+	names.Set("modern.example", loopback().IP)
+	b := newBridge(t, Config{
+		LegacyPeers: append(addresses(other), named(unresolved, "legacy.example")),
+		Libp2pPeers: []*types.NetAddress{named(modern, "modern.example")},
+	})
+	legacy.dial(b.LegacyAddress())
+	next(t, legacy.added)
+	next(t, modern.added)
+
+	require.True(t, legacy.sw.Peers().List()[0].Send(discoveryChannel, wire.AppendRequest(nil)))
+	addrs, request, err := wire.DecodeDiscovery([]byte(next(t, legacy.messages).data))
+	require.NoError(t, err)
+	require.False(t, request)
+	require.Equal(t, []string{other.address.String()}, addrs)
+}
