@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -55,10 +56,7 @@ func TestSimultaneousDials(t *testing.T) {
 // pass until both have dialed.
 func cross(t *testing.T, version string, persistent, weAreLower bool) crossing {
 	t.Helper()
-	lower, upper := types.GenerateNodeKey(), types.GenerateNodeKey()
-	if lower.ID() > upper.ID() {
-		lower, upper = upper, lower
-	}
+	lower, upper := orderedKeys()
 	gnoKey, ourKey := lower, upper
 	if weAreLower {
 		gnoKey, ourKey = upper, lower
@@ -88,6 +86,15 @@ func cross(t *testing.T, version string, persistent, weAreLower bool) crossing {
 	r.release(x.gno, x.ours)
 
 	return x
+}
+
+func orderedKeys() (lower, upper *types.NodeKey) {
+	lower, upper = types.GenerateNodeKey(), types.GenerateNodeKey()
+	if lower.ID() > upper.ID() {
+		lower, upper = upper, lower
+	}
+
+	return lower, upper
 }
 
 // kept is the connection that was dialed by the lower ID, of the two crossed
@@ -133,7 +140,8 @@ func requireConnectionOfLowerID(t *testing.T, x crossing) {
 }
 
 // v1.2.0 to v1.4.0 keep the first. When that is not the one that we keep, neither
-// stays, or one that gno does not use; it takes another dial.
+// stays, or one that gno does not use (TestConnectionThatGnoIgnores); it takes
+// another dial.
 func requireConnectionInTheEnd(t *testing.T, x crossing) {
 	t.Helper()
 	x.relay.await("one connection that both use", func(links []link) bool {
@@ -183,4 +191,40 @@ func requireNeverTwo(t *testing.T, x crossing) {
 		}
 		require.LessOrEqual(t, connected, 1)
 	}
+}
+
+// v1.2.0 to v1.4.0 keep the first connection, and leave a second one that they have
+// dialed open without using it, until Go's garbage collector closes it. When we
+// keep that one, because gno has the lower ID, our doubt ends it: our ping is due
+// after 60 s only, and nothing makes this gno collect.
+func TestConnectionThatGnoIgnores(t *testing.T) {
+	t.Parallel()
+	gnoKey, ourKey := orderedKeys()
+	relayToGno, relayToOurs := startRelay(t), startRelay(t)
+	toGno, toOurs := relayToGno.listen(gnoKey.ID().String()), relayToOurs.listen(ourKey.ID().String())
+	gno := legacy.Start(t, legacy.Options{
+		Version: legacy.V1_4_0, Moniker: "gno", Seed: gnoKey.PrivKey.Seed(), AllowDuplicateIP: true,
+	})
+	ours := startNative(t, nodeOptions{moniker: "ours", key: ourKey, persistent: []string{toGno}})
+	gno.Dial(toOurs)
+	for _, r := range []*relay{relayToGno, relayToOurs} {
+		r.await("both have dialed", func(links []link) bool { return len(links) > 0 })
+	}
+
+	// Our dial reaches gno before gno's dial reaches us.
+	relayToGno.release(gno)
+	gno.AwaitUp(t, ours.ID(), 1)
+	require.True(t, ours.AwaitUp(t, gno.ID(), 1).Outbound)
+	relayToOurs.release(ours)
+	gno.AwaitDown(t, ours.ID(), 1)
+	require.False(t, ours.AwaitUp(t, gno.ID(), 2).Outbound, "the connection dialed by the lower ID")
+	begin := time.Now()
+
+	require.Contains(t, ours.AwaitDown(t, gno.ID(), 2).Reason, mconn.ErrProbeTimeout.Error())
+	require.Less(t, time.Since(begin), mconn.DefaultMConnConfig().PingInterval)
+	require.True(t, ours.AwaitUp(t, gno.ID(), 3).Outbound)
+	gno.AwaitUp(t, ours.ID(), 2)
+	exchange(t, ours, gno, fewSizes)
+	require.Len(t, ours.sw.Peers().List(), 1)
+	requireNeverTwo(t, crossing{gno: gno, ours: ours})
 }

@@ -1,0 +1,29 @@
+package dropin
+
+import (
+	"github.com/gnolang/gno/tm2/pkg/p2p"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
+)
+
+// ChannelDescriptors is our channel descriptors as gno's.
+func ChannelDescriptors(descs []*compat.ChannelDescriptor) []*p2p.ChannelDescriptor {
+	gno := make([]*p2p.ChannelDescriptor, len(descs))
+	for i, d := range descs {
+		c := p2p.ChannelDescriptor(*d)
+		gno[i] = &c
+	}
+
+	return gno
+}
+
+// FromChannelDescriptors is gno's channel descriptors as ours.
+func FromChannelDescriptors(descs []*p2p.ChannelDescriptor) []*compat.ChannelDescriptor {
+	ours := make([]*compat.ChannelDescriptor, len(descs))
+	for i, d := range descs {
+		c := compat.ChannelDescriptor(*d)
+		ours[i] = &c
+	}
+
+	return ours
+}

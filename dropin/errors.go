@@ -1,0 +1,68 @@
+package dropin
+
+import (
+	"errors"
+
+	gnoservice "github.com/gnolang/gno/tm2/pkg/service"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/service"
+)
+
+// gnoTransportClosed is the text of gno's error for a transport that is closed,
+// which gno does not export.
+const gnoTransportClosed = "transport is closed"
+
+// serviceErrors pairs the sentinels of both service packages.
+var serviceErrors = [...]struct{ ours, gno error }{
+	{service.ErrAlreadyStarted, gnoservice.ErrAlreadyStarted},
+	{service.ErrAlreadyStopped, gnoservice.ErrAlreadyStopped},
+	{service.ErrNotStarted, gnoservice.ErrNotStarted},
+}
+
+// translated is an error that also matches the sentinel of the other side.
+type translated struct {
+	error
+	sentinel error
+}
+
+func (t translated) Unwrap() []error { return []error{t.error, t.sentinel} }
+
+func translate(err, sentinel error) error {
+	if errors.Is(err, sentinel) {
+		return err
+	}
+
+	return translated{error: err, sentinel: sentinel}
+}
+
+// serviceError is our error of a service as gno's.
+func serviceError(err error) error {
+	for _, pair := range serviceErrors {
+		if errors.Is(err, pair.ours) {
+			return translate(err, pair.gno)
+		}
+	}
+
+	return err
+}
+
+// fromServiceError is gno's error of a service as ours.
+func fromServiceError(err error) error {
+	for _, pair := range serviceErrors {
+		if errors.Is(err, pair.gno) {
+			return translate(err, pair.ours)
+		}
+	}
+
+	return err
+}
+
+// fromTransportError is gno's error of a transport as ours.
+func fromTransportError(err error) error {
+	if err != nil && err.Error() == gnoTransportClosed {
+		return translate(err, compat.ErrTransportClosed)
+	}
+
+	return err
+}

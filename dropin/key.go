@@ -1,0 +1,47 @@
+package dropin
+
+import (
+	"fmt"
+	"slices"
+
+	gnotypes "github.com/gnolang/gno/tm2/pkg/p2p/types"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+)
+
+// NodeKey is our node key as gno's. It returns an error that wraps
+// types.ErrInvalidNodeKey for a key that is not 64 bytes long.
+func NodeKey(key types.NodeKey) (gnotypes.NodeKey, error) {
+	var gno gnotypes.NodeKey
+	if len(key.PrivKey) != len(gno.PrivKey) {
+		return gnotypes.NodeKey{}, fmt.Errorf("%w: %d bytes", types.ErrInvalidNodeKey, len(key.PrivKey))
+	}
+	copy(gno.PrivKey[:], key.PrivKey)
+
+	return gno, nil
+}
+
+// FromNodeKey is gno's node key as ours. The key is copied.
+func FromNodeKey(key gnotypes.NodeKey) types.NodeKey {
+	return types.NodeKey{PrivKey: slices.Clone(key.PrivKey[:])}
+}
+
+// IDs is our IDs as gno's.
+func IDs(ids []types.ID) []gnotypes.ID {
+	gno := make([]gnotypes.ID, len(ids))
+	for i, id := range ids {
+		gno[i] = gnotypes.ID(id)
+	}
+
+	return gno
+}
+
+// FromIDs is gno's IDs as ours.
+func FromIDs(ids []gnotypes.ID) []types.ID {
+	ours := make([]types.ID, len(ids))
+	for i, id := range ids {
+		ours[i] = types.ID(id)
+	}
+
+	return ours
+}

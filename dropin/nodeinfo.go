@@ -1,0 +1,62 @@
+package dropin
+
+import (
+	gnotypes "github.com/gnolang/gno/tm2/pkg/p2p/types"
+	"github.com/gnolang/gno/tm2/pkg/versionset"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+)
+
+// NodeInfo is our NodeInfo as gno's. The channels are shared.
+func NodeInfo(info types.NodeInfo) gnotypes.NodeInfo {
+	return gnotypes.NodeInfo{
+		VersionSet: VersionSet(info.VersionSet),
+		NetAddress: NetAddress(info.NetAddress),
+		Network:    info.Network,
+		Software:   info.Software,
+		Version:    info.Version,
+		Channels:   info.Channels,
+		Moniker:    info.Moniker,
+		Other:      gnotypes.NodeInfoOther(info.Other),
+	}
+}
+
+// FromNodeInfo is gno's NodeInfo as ours. The channels are shared.
+func FromNodeInfo(info gnotypes.NodeInfo) types.NodeInfo {
+	return types.NodeInfo{
+		VersionSet: FromVersionSet(info.VersionSet),
+		NetAddress: FromNetAddress(info.NetAddress),
+		Network:    info.Network,
+		Software:   info.Software,
+		Version:    info.Version,
+		Channels:   info.Channels,
+		Moniker:    info.Moniker,
+		Other:      types.NodeInfoOther(info.Other),
+	}
+}
+
+// VersionSet is our version set as gno's; nil stays nil.
+func VersionSet(set types.VersionSet) versionset.VersionSet {
+	if set == nil {
+		return nil
+	}
+	gno := make(versionset.VersionSet, len(set))
+	for i, v := range set {
+		gno[i] = versionset.VersionInfo(v)
+	}
+
+	return gno
+}
+
+// FromVersionSet is gno's version set as ours; nil stays nil.
+func FromVersionSet(set versionset.VersionSet) types.VersionSet {
+	if set == nil {
+		return nil
+	}
+	ours := make(types.VersionSet, len(set))
+	for i, v := range set {
+		ours[i] = types.VersionInfo(v)
+	}
+
+	return ours
+}

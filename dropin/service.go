@@ -1,0 +1,36 @@
+package dropin
+
+import (
+	"fmt"
+
+	gnoservice "github.com/gnolang/gno/tm2/pkg/service"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat/service"
+)
+
+// fromService is a gno service as ours. What has the same signature on both
+// sides is promoted.
+type fromService struct{ gnoservice.Service }
+
+var _ service.Service = fromService{}
+
+// FromService is a gno service as ours. Reset of a service that cannot be reset,
+// which panics in gno, returns service.ErrNoReset.
+func FromService(s gnoservice.Service) service.Service { return fromService{Service: s} }
+
+func (s fromService) Start() error { return fromServiceError(s.Service.Start()) }
+
+func (s fromService) Stop() error { return fromServiceError(s.Service.Stop()) }
+
+func (s fromService) Reset() (err error) {
+	if s.IsRunning() {
+		return service.ErrAlreadyStarted
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("%w: %v", service.ErrNoReset, r)
+		}
+	}()
+
+	return fromServiceError(s.Service.Reset())
+}

@@ -1,0 +1,55 @@
+package dropin
+
+import (
+	"github.com/gnolang/gno/tm2/pkg/flow"
+	"github.com/gnolang/gno/tm2/pkg/p2p"
+	"github.com/gnolang/gno/tm2/pkg/p2p/conn"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
+)
+
+// ConnectionStatus is our status as gno's. What only gno counts (samples, peak
+// and instantaneous rates, transfers of a known size) is zero.
+func ConnectionStatus(s compat.ConnectionStatus) p2p.ConnectionStatus {
+	gno := p2p.ConnectionStatus{
+		Duration:    s.Duration,
+		SendMonitor: flowStatus(s, s.SendMonitor),
+		RecvMonitor: flowStatus(s, s.RecvMonitor),
+		Channels:    make([]conn.ChannelStatus, len(s.Channels)),
+	}
+	for i, c := range s.Channels {
+		gno.Channels[i] = conn.ChannelStatus(c)
+	}
+
+	return gno
+}
+
+func flowStatus(s compat.ConnectionStatus, f compat.FlowStatus) flow.Status {
+	return flow.Status{
+		Active:   true,
+		Start:    f.Start,
+		Duration: s.Duration,
+		Bytes:    f.Bytes,
+		CurRate:  f.CurRate,
+		AvgRate:  f.AvgRate,
+	}
+}
+
+// FromConnectionStatus is gno's status as ours.
+func FromConnectionStatus(s p2p.ConnectionStatus) compat.ConnectionStatus {
+	ours := compat.ConnectionStatus{
+		Duration:    s.Duration,
+		SendMonitor: fromFlowStatus(s.SendMonitor),
+		RecvMonitor: fromFlowStatus(s.RecvMonitor),
+		Channels:    make([]compat.ChannelStatus, len(s.Channels)),
+	}
+	for i, c := range s.Channels {
+		ours.Channels[i] = compat.ChannelStatus(c)
+	}
+
+	return ours
+}
+
+func fromFlowStatus(f flow.Status) compat.FlowStatus {
+	return compat.FlowStatus{Start: f.Start, Bytes: f.Bytes, CurRate: f.CurRate, AvgRate: f.AvgRate}
+}

@@ -1,0 +1,49 @@
+package dropin
+
+import (
+	"github.com/gnolang/gno/tm2/pkg/p2p"
+	gnoevents "github.com/gnolang/gno/tm2/pkg/p2p/events"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+)
+
+type fromSwitch struct{ gno p2p.Switch }
+
+var _ compat.Switch = fromSwitch{}
+
+// FromSwitch is gno's switch as ours. It promises what gno's promises and no
+// more: where that is less than compat.Switch documents, so is this.
+func FromSwitch(sw p2p.Switch) compat.Switch { return fromSwitch{gno: sw} }
+
+func (s fromSwitch) Broadcast(chID byte, data []byte) { s.gno.Broadcast(chID, data) }
+
+func (s fromSwitch) Peers() compat.PeerSet { return FromPeerSet(s.gno.Peers()) }
+
+// Subscribe converts inside gno's filter, which runs where the event happens:
+// no goroutine is needed between gno's channel and ours.
+func (s fromSwitch) Subscribe(filter events.EventFilter) (<-chan events.Event, func()) {
+	ours := events.New()
+	ch, unsubscribe := ours.Subscribe(filter)
+	_, gnoUnsubscribe := s.gno.Subscribe(func(event gnoevents.Event) bool {
+		if e := FromEvent(event); e != nil {
+			ours.Notify(e)
+		}
+
+		return false
+	})
+
+	return ch, func() {
+		gnoUnsubscribe()
+		unsubscribe()
+	}
+}
+
+func (s fromSwitch) StopPeerForError(peer compat.PeerConn, err error) {
+	s.gno.StopPeerForError(PeerConn(peer), err)
+}
+
+func (s fromSwitch) DialPeers(addrs ...*types.NetAddress) {
+	s.gno.DialPeers(NetAddresses(addrs)...)
+}

@@ -1,0 +1,83 @@
+package interoptests
+
+import (
+	"errors"
+	"log/slog"
+	"sync"
+	"testing"
+
+	"github.com/gnolang/gno/tm2/pkg/p2p"
+	"github.com/stretchr/testify/require"
+
+	"github.com/tm2-libp2p/tm2-libp2p/adapter"
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/service"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/dropin"
+)
+
+// gnoSwitch is gno's own switch on gno's own transport.
+type gnoSwitch struct {
+	compat.Switch
+	service.Service
+}
+
+var _ compattest.SwitchNode = gnoSwitch{}
+
+// newGnoSwitch implements compattest.MakeSwitch.
+func newGnoSwitch(t *testing.T, spec compattest.SwitchSpec) (compattest.SwitchNode, types.NetAddress, func()) {
+	t.Helper()
+	tr := newGnoTransport(t, spec.Spec)
+	opts := []p2p.SwitchOption{
+		p2p.WithPersistentPeers(dropin.NetAddresses(spec.PersistentPeers)),
+		p2p.WithPrivatePeers(dropin.IDs(spec.PrivatePeers)),
+		p2p.WithMaxInboundPeers(spec.MaxInboundPeers),
+		p2p.WithMaxOutboundPeers(spec.MaxOutboundPeers),
+		p2p.WithAllowDuplicateIP(spec.AllowDuplicateIP),
+	}
+	for _, r := range spec.Reactors {
+		opts = append(opts, p2p.WithReactor(r.Name, dropin.Reactor(r.Reactor)))
+	}
+	gno := p2p.NewMultiplexSwitch(tr.gno, opts...)
+	gno.SetLogger(slog.New(slog.DiscardHandler))
+	sw := gnoSwitch{Switch: dropin.FromSwitch(gno), Service: dropin.FromService(gno)}
+
+	return sw, tr.NetAddress(), releaseOf(t, sw, tr)
+}
+
+// newSwitchOnGno implements compattest.MakeSwitch by our switch on gno's
+// transport.
+func newSwitchOnGno(t *testing.T, spec compattest.SwitchSpec) (compattest.SwitchNode, types.NetAddress, func()) {
+	t.Helper()
+	tr := newGnoTransport(t, spec.Spec)
+	opts := []adapter.SwitchOption{
+		adapter.WithPersistentPeers(spec.PersistentPeers),
+		adapter.WithPrivatePeers(spec.PrivatePeers),
+		adapter.WithMaxInboundPeers(spec.MaxInboundPeers),
+		adapter.WithMaxOutboundPeers(spec.MaxOutboundPeers),
+		adapter.WithAllowDuplicateIP(spec.AllowDuplicateIP),
+	}
+	for _, r := range spec.Reactors {
+		opts = append(opts, adapter.WithReactor(r.Name, r.Reactor))
+	}
+	sw := adapter.NewMultiplexSwitch(tr, opts...)
+
+	return sw, tr.NetAddress(), releaseOf(t, sw, tr)
+}
+
+// releaseOf returns what stops the switch and closes its transport, which happens
+// when the test ends at the latest.
+func releaseOf(t *testing.T, sw service.Service, tr *gnoTransport) func() {
+	t.Helper()
+	release := sync.OnceFunc(func() {
+		err := sw.Stop()
+		if !errors.Is(err, service.ErrNotStarted) && !errors.Is(err, service.ErrAlreadyStopped) {
+			require.NoError(t, err)
+		}
+		tr.finish(t)
+	})
+	t.Cleanup(release)
+
+	return release
+}

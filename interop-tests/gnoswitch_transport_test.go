@@ -1,0 +1,119 @@
+package interoptests
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/gnolang/gno/tm2/pkg/p2p"
+	"github.com/gnolang/gno/tm2/pkg/p2p/conn"
+	"github.com/stretchr/testify/require"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/dropin"
+)
+
+const (
+	// gnoRate lifts gno's limit of 500 kB/s, in bytes a second: the suites move
+	// tens of megabytes.
+	gnoRate = 1 << 30
+
+	// gnoPatience is how long the end of a gno transport may take: it waits for
+	// handshakes, of 3 s for each of two steps.
+	gnoPatience = 30 * time.Second
+
+	// portAttempts is how many free ports are tried until one is still free.
+	portAttempts = 10
+)
+
+// gnoTransport is gno's transport as ours, with gno's Close.
+type gnoTransport struct {
+	compat.Transport
+	gno *p2p.MultiplexTransport
+}
+
+// Close implements io.Closer.
+func (t *gnoTransport) Close() error { return t.gno.Close() }
+
+// newGnoTransport returns gno's own transport, which listens as the spec says.
+func newGnoTransport(t *testing.T, spec compattest.Spec) *gnoTransport {
+	t.Helper()
+	key, err := dropin.NodeKey(spec.Key)
+	require.NoError(t, err)
+	config := conn.DefaultMConnConfig()
+	config.SendRate, config.RecvRate = gnoRate, gnoRate
+
+	listen := func(port uint16) (*gnoTransport, error) {
+		// gno tells the NodeInfo it was made with, so the port comes first.
+		info := spec.Info
+		addr := *info.NetAddress
+		addr.Port = port
+		info.NetAddress = &addr
+		tr := p2p.NewMultiplexTransport(dropin.NodeInfo(info), key, config, slog.New(slog.DiscardHandler))
+
+		return &gnoTransport{Transport: dropin.FromTransport(tr), gno: tr}, tr.Listen(*dropin.NetAddress(&addr))
+	}
+	if port := spec.Info.NetAddress.Port; port != 0 {
+		tr, err := listen(port)
+		require.NoError(t, err)
+
+		return tr
+	}
+	for range portAttempts {
+		if tr, err := listen(freePort(t, spec.Info.NetAddress.IP)); err == nil {
+			return tr
+		}
+	}
+	t.Fatal("no port is free")
+
+	return nil
+}
+
+// freePort returns a port at which nobody listens now.
+func freePort(t *testing.T, ip net.IP) uint16 {
+	t.Helper()
+	listener, err := net.ListenTCP("tcp", &net.TCPAddr{IP: ip})
+	require.NoError(t, err)
+	require.NoError(t, listener.Close())
+
+	return uint16(listener.Addr().(*net.TCPAddr).Port)
+}
+
+// finish closes the transport, takes what nobody has accepted and closes it, and
+// waits until gno's accept loop has ended.
+func (t *gnoTransport) finish(tb testing.TB) {
+	tb.Helper()
+	if err := t.gno.Close(); err != nil {
+		require.ErrorIs(tb, err, net.ErrClosed) // the suite has closed it
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), gnoPatience)
+	defer cancel()
+	for {
+		peer, err := t.Accept(ctx, nobody{})
+		if errors.Is(err, compat.ErrTransportClosed) {
+			return
+		}
+		require.NoError(tb, err)
+		if err := peer.CloseConn(); err != nil {
+			require.ErrorIs(tb, err, net.ErrClosed)
+		}
+	}
+}
+
+// nobody is a behavior without reactors.
+type nobody struct{}
+
+func (nobody) ReactorChDescriptors() []*compat.ChannelDescriptor { return nil }
+
+func (nobody) Reactors() map[byte]compat.Reactor { return nil }
+
+func (nobody) HandlePeerError(compat.PeerConn, error) {}
+
+func (nobody) IsPersistentPeer(types.ID) bool { return false }
+
+func (nobody) IsPrivatePeer(types.ID) bool { return false }

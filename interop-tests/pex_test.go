@@ -1,0 +1,190 @@
+package interoptests
+
+import (
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/gnolang/gno/tm2/pkg/p2p/discovery"
+	gnotypes "github.com/gnolang/gno/tm2/pkg/p2p/types"
+	"github.com/stretchr/testify/require"
+
+	"github.com/tm2-libp2p/tm2-libp2p/adapter"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/native"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/pex"
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/internal/peerlog"
+	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/legacy"
+	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/peers/common/protocol"
+	"github.com/tm2-libp2p/tm2-libp2p/mconn"
+)
+
+// pexNode is a node on the native stack with the discovery reactor.
+type pexNode struct {
+	*node
+
+	pex  *pex.Reactor
+	book *pex.AddrBook
+}
+
+// withoutDiscovery is a recorder that leaves the discovery channel to another
+// reactor.
+type withoutDiscovery struct{ *recorder }
+
+func (r withoutDiscovery) GetChannels() []*compat.ChannelDescriptor {
+	return slices.DeleteFunc(r.recorder.GetChannels(), func(d *compat.ChannelDescriptor) bool {
+		return d.ID == discoveryChannel
+	})
+}
+
+// startPex starts a node with a book in memory. The private peers are told to the
+// switch only.
+func startPex(t *testing.T, moniker string, private ...string) *pexNode {
+	t.Helper()
+	log := peerlog.New("native " + moniker)
+	showOnFailure(t, log)
+	key := types.GenerateNodeKey()
+	info := newNodeInfo(key.ID(), nodeOptions{moniker: moniker})
+	tr := native.NewMultiplexTransport(info, *key, mconn.DefaultMConnConfig(), newLogger(log))
+	t.Cleanup(func() { require.NoError(t, tr.Close()) })
+	require.NoError(t, tr.Listen(*info.NetAddress))
+	addr := tr.NetAddress()
+	info.NetAddress = &addr
+
+	book, err := pex.OpenAddrBook("", addr, pex.WithLogger(newLogger(log)))
+	require.NoError(t, err)
+	r := pex.NewReactor(book)
+	r.SetLogger(newLogger(log))
+	ids, errs := types.NewIDFromStrings(private)
+	require.Empty(t, errs)
+	n := &pexNode{node: &node{Log: log, t: t, info: info, transport: tr}, pex: r, book: book}
+	n.sw = adapter.NewMultiplexSwitch(tr,
+		adapter.WithReactor("interop", withoutDiscovery{newRecorder(t, log, false)}),
+		adapter.WithReactor("discovery", r),
+		adapter.WithPrivatePeers(ids),
+		adapter.WithAllowDuplicateIP(true),
+	)
+	n.sw.SetLogger(newLogger(log))
+	n.watch()
+	t.Cleanup(n.Stop)
+	require.NoError(t, n.sw.Start())
+
+	return n
+}
+
+// startDiscovering starts a gno peer with its discovery reactor.
+func startDiscovering(t *testing.T, version, moniker string) *legacy.Peer {
+	t.Helper()
+
+	return legacy.Start(t, legacy.Options{Version: version, Moniker: moniker, AllowDuplicateIP: true, Discovery: true})
+}
+
+// We ask the gno peer that we have dialed, and dial whom it names.
+func TestWeLearnFromGno(t *testing.T) {
+	t.Parallel()
+	forEachVersion(t, func(t *testing.T, version string) {
+		// The third one does not ask, so that only we can find it.
+		hub, third := startDiscovering(t, version, "hub"), startVersion(t, version, "third")
+		third.Dial(hub.Addr())
+		hub.AwaitUp(t, third.ID(), 1)
+
+		ours := startPex(t, "ours")
+		ours.Dial(hub.Addr())
+		require.True(t, ours.AwaitUp(t, hub.ID(), 1).Outbound)
+		require.True(t, ours.AwaitUp(t, third.ID(), 1).Outbound)
+		third.AwaitUp(t, ours.ID(), 1)
+		hub.Await(t, "our request", 1, func(e protocol.Event) bool {
+			return e.Event == protocol.EventDiscovery && e.Request && e.Peer == ours.ID()
+		})
+		require.NotZero(t, ours.pex.Stats().ResponsesReceived)
+		require.ElementsMatch(t, []string{hub.Addr(), third.Addr()}, addresses(ours.book))
+		requireNoOffence(t, ours)
+	})
+}
+
+// Gno asks us, and dials whom we name: nobody else knows that peer, and we name no
+// private one.
+func TestGnoLearnsFromUs(t *testing.T) {
+	t.Parallel()
+	forEachVersion(t, func(t *testing.T, version string) {
+		// They do not ask, so that only gno can find them.
+		third, private := startVersion(t, version, "third"), startVersion(t, version, "private")
+		ours := startPex(t, "ours", private.ID())
+		for _, peer := range []*legacy.Peer{third, private} {
+			ours.Dial(peer.Addr())
+			requireConnected(t, ours, peer)
+		}
+
+		gno := startDiscovering(t, version, "gno")
+		gno.Dial(ours.Addr())
+		requireConnected(t, gno, ours)
+		answer := awaitAnswer(t, gno, ours.ID())
+		require.Equal(t, []string{third.Addr()}, answer.Addrs)
+		require.True(t, gno.AwaitUp(t, third.ID(), 1).Outbound)
+		third.AwaitUp(t, gno.ID(), 1)
+		// Gno knows the third by now, and all that it is told afterwards is the same.
+		for _, e := range gno.Events(func(e protocol.Event) bool { return e.Event == protocol.EventDiscovery && !e.Request }) {
+			require.Equal(t, []string{third.Addr()}, e.Addrs)
+		}
+		require.NotContains(t, addresses(ours.book), private.Addr())
+		requireNoOffence(t, ours)
+	})
+}
+
+// requireNoOffence fails if gno has sent what the reactor holds against a peer.
+func requireNoOffence(t *testing.T, n *pexNode) {
+	t.Helper()
+	stats := n.pex.Stats()
+	require.Zero(t, stats.Invalid)
+	require.Zero(t, stats.ResponsesUnrequested)
+	require.Zero(t, stats.ResponsesLate)
+	require.Zero(t, stats.RequestsLimited)
+}
+
+func addresses(book *pex.AddrBook) []string {
+	list := make([]string, 0, book.Size())
+	for _, addr := range book.Addresses() {
+		list = append(list, addr.String())
+	}
+
+	return list
+}
+
+// The store of the newest gno reads our file, and we read what it writes then.
+func TestBookAndGnoStoreReadEachOther(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "addrbook.json")
+	book, err := pex.OpenAddrBook(path, types.NetAddress{})
+	require.NoError(t, err)
+	connected, told, ofGno := freshAddr(t, "1.2.3.4:1"), freshAddr(t, "[2600::1]:2"), freshAddr(t, "5.6.7.8:3")
+	book.MarkConnected(connected, true)
+	require.Equal(t, 1, book.Add(pex.Source{ID: connected.ID, IP: connected.IP}, told))
+	require.NoError(t, book.Save())
+
+	store, err := discovery.NewStore(path, gnotypes.NetAddress{})
+	require.NoError(t, err)
+	var read []string
+	for _, addr := range store.GetPeers() {
+		read = append(read, addr.String())
+	}
+	require.ElementsMatch(t, []string{connected.String(), told.String()}, read)
+	added, err := gnotypes.NewNetAddressFromString(ofGno.String())
+	require.NoError(t, err)
+	store.AddPeers(added)
+	require.NoError(t, store.Save())
+
+	book, err = pex.OpenAddrBook(path, types.NetAddress{})
+	require.NoError(t, err)
+	all := addresses(book)
+	require.ElementsMatch(t, []string{connected.String(), told.String(), ofGno.String()}, all)
+	require.Equal(t, connected.String(), all[0], "gno has kept the time of the connection")
+}
+
+func freshAddr(t *testing.T, hostPort string) *types.NetAddress {
+	t.Helper()
+	addr, err := types.ParseNetAddress(types.NetAddressString(types.GenerateNodeKey().ID(), hostPort))
+	require.NoError(t, err)
+
+	return addr
+}
