@@ -8,9 +8,10 @@
 // has a subtest named for it, as TestNativeDialsGno/v1.4.0. Their programs are
 // modules below peers/, one for each version, which are built by the tests,
 // outside of the workspace and without the race detector: they are the foreign
-// side. So this module does not depend on gno itself. Two more modules are what
-// the programs share: peers/common does not know gno, peers/gnonode is compiled
-// against the version that the program's module requires.
+// side. Two more modules are what the programs share: peers/common does not know
+// gno, peers/gnonode is compiled against the version that the program's module
+// requires. In this process runs gno v1.7.1's own switch, to which the conformance
+// suites of compat/compattest are put.
 //
 // The result of a run is not to be cached (-count=1), because the go command does
 // not see that it depends on the programs.

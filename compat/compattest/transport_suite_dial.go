@@ -204,7 +204,7 @@ func addressOf(t *testing.T, listener net.Listener) types.NetAddress {
 }
 
 // listenSilently returns the address of a listener that never says a word, and a
-// channel that is closed when somebody has connected.
+// channel that is closed when somebody has connected and begun to speak.
 func listenSilently(t *testing.T) (types.NetAddress, <-chan struct{}) {
 	t.Helper()
 	listener := listenLocal(t)
@@ -218,7 +218,13 @@ func listenSilently(t *testing.T) (types.NetAddress, <-chan struct{}) {
 				return
 			}
 			defer conn.Close()
-			first()
+			wg.Go(func() {
+				// By its first byte a dialer shows that it is past the connect. One that
+				// says nothing, or hangs up, is none that anybody waits for.
+				if _, err := conn.Read(make([]byte, 1)); err == nil {
+					first()
+				}
+			})
 		}
 	})
 	t.Cleanup(func() {
