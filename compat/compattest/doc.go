@@ -19,7 +19,7 @@
 // any implementation, in the manner of golang.org/x/net/nettest. Whoever has a
 // switch says how one is made, and where it is known to fall short:
 //
-//	func TestConformance(t *testing.T) {
+//	func TestSwitchConformance(t *testing.T) {
 //		compattest.TestSwitch(t, func(*testing.T) compattest.MakeSwitch { return makeSwitch },
 //			compattest.Exemption{Promise: "Limits/PersistentInboundExempt", Why: "persistent peers take slots"})
 //	}
@@ -39,7 +39,7 @@
 //
 // Each promise is a subtest, so that one of them is run by its name:
 //
-//	go test -run 'TestConformance/Receive/NoneAfterRemovePeer'
+//	go test -run 'TestSwitchConformance/Receive/NoneAfterRemovePeer'
 //
 // An exempted promise is skipped with the reason; an exemption that names no
 // promise fails the suite. The suites do not look for leaks: the package that

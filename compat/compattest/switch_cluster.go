@@ -1,0 +1,301 @@
+package compattest
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+)
+
+// lookAgain is how often await asks again without having been told to: for
+// state that changes without a call, as the size of a set.
+const lookAgain = 20 * time.Millisecond
+
+// errTest is the reason for which the tests stop peers.
+var errTest = errors.New("stopped by the test")
+
+// cluster is a network of switches and what happens to them.
+type cluster struct {
+	make  MakeSwitch
+	pings atomic.Uint64
+
+	mtx     sync.Mutex
+	nodes   []*switchNode
+	changed chan struct{} // closed and replaced when a journal has grown
+}
+
+func newCluster(t *testing.T, makeNetwork MakeNetwork) *cluster {
+	t.Helper()
+
+	return &cluster{make: makeNetwork(t), changed: make(chan struct{})}
+}
+
+// switchNode is a switch with a recording reactor.
+type switchNode struct {
+	SwitchNode
+	log     *journal
+	addr    types.NetAddress
+	release func()
+}
+
+func (n *switchNode) id() types.ID { return n.addr.ID }
+
+// address returns a copy of the node's address.
+func (n *switchNode) address() *types.NetAddress {
+	addr := n.addr
+
+	return &addr
+}
+
+// nodeSetup is a node before it is made.
+type nodeSetup struct {
+	SwitchSpec
+	log     *journal
+	reactor *recorder // the first one, on both channels
+}
+
+// addReactor adds a further reactor, which has no channels.
+func (s *nodeSetup) addReactor(name string) *recorder {
+	r := newRecorder(name, s.log)
+	s.Reactors = append(s.Reactors, NamedReactor{Name: name, Reactor: r})
+
+	return r
+}
+
+// identity returns a node that listens on a port of the stack's choice.
+func identity() Spec {
+	key := types.GenerateNodeKey()
+
+	return Spec{Key: *key, Info: types.NodeInfo{
+		VersionSet: types.VersionSet{{Name: "p2p", Version: "v1.0.0"}},
+		NetAddress: &types.NetAddress{ID: key.ID(), IP: net.IPv4(127, 0, 0, 1)},
+		Network:    "compattest",
+		Version:    "v1.0.0",
+		Channels:   []byte{ChannelA, ChannelB},
+		Moniker:    "compattest",
+	}}
+}
+
+// fixedIdentity returns a node whose port stays free while it is away: it lies
+// below the ports that systems choose.
+func fixedIdentity(t *testing.T) Spec {
+	t.Helper()
+	spec := identity()
+	spec.Info.NetAddress.Port = freePort(t)
+
+	return spec
+}
+
+// freePort returns a port of 127.0.0.1 at which nobody listens.
+func freePort(t *testing.T) uint16 {
+	t.Helper()
+	for range 100 {
+		port := 20000 + rand.N(uint16(12000))
+		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(int(port))))
+		if err != nil {
+			continue
+		}
+		require.NoError(t, l.Close())
+
+		return port
+	}
+	t.Fatal("no port is free")
+
+	return 0
+}
+
+// node makes a node of a new identity. It is not started.
+func (c *cluster) node(t *testing.T, configure ...func(*nodeSetup)) *switchNode {
+	t.Helper()
+
+	return c.nodeOf(t, identity(), configure...)
+}
+
+// nodeOf makes a node of the identity. It is not started.
+func (c *cluster) nodeOf(t *testing.T, spec Spec, configure ...func(*nodeSetup)) *switchNode {
+	t.Helper()
+	log := &journal{cluster: c}
+	setup := &nodeSetup{log: log, SwitchSpec: SwitchSpec{
+		Spec: spec, MaxInboundPeers: 40, MaxOutboundPeers: 10, AllowDuplicateIP: true,
+	}}
+	setup.reactor = setup.addReactor("recorder")
+	setup.reactor.listenOn(ChannelA, ChannelB)
+	for _, f := range configure {
+		f(setup)
+	}
+
+	n := &switchNode{log: log}
+	n.SwitchNode, n.addr, n.release = c.make(t, setup.SwitchSpec)
+	require.Equal(t, spec.Key.ID(), n.addr.ID, "the address has the ID of the node")
+	log.peers = n.Peers
+	_, cancel := n.Subscribe(log.tap)
+	t.Cleanup(cancel)
+	c.mtx.Lock()
+	defer c.mtx.Unlock()
+	c.nodes = append(c.nodes, n)
+
+	return n
+}
+
+// started makes and starts a node.
+func (c *cluster) started(t *testing.T, configure ...func(*nodeSetup)) *switchNode {
+	t.Helper()
+	n := c.node(t, configure...)
+	require.NoError(t, n.Start())
+
+	return n
+}
+
+// pair returns two nodes of which the first has dialed the second.
+func (c *cluster) pair(t *testing.T) (a, b *switchNode) {
+	t.Helper()
+	a, b = c.started(t), c.started(t)
+	c.connect(t, a, b)
+
+	return a, b
+}
+
+// connect has a dial b and waits for both to be told.
+func (c *cluster) connect(t *testing.T, a, b *switchNode) (atA, atB compat.PeerConn) {
+	t.Helper()
+	ofA, ofB := a.log.count(connected, b.id()), b.log.count(connected, a.id())
+	a.DialPeers(b.address())
+	c.await(t, "both ends of a dial are connected", func() bool {
+		return a.log.count(connected, b.id()) > ofA && b.log.count(connected, a.id()) > ofB
+	})
+	atA, atB = a.Peers().Get(b.id()), b.Peers().Get(a.id())
+	require.NotNil(t, atA, "the dialer's peer")
+	require.NotNil(t, atB, "the listener's peer")
+
+	return atA, atB
+}
+
+// disconnect has a stop its peer b and waits until the peer is gone on both ends.
+func (c *cluster) disconnect(t *testing.T, a, b *switchNode) {
+	t.Helper()
+	a.StopPeerForError(a.Peers().Get(b.id()), errTest)
+	c.awaitApart(t, a, b)
+}
+
+// awaitApart waits until the nodes have removed each other.
+func (c *cluster) awaitApart(t *testing.T, a, b *switchNode) {
+	t.Helper()
+	c.await(t, "the peer is removed on both ends", func() bool {
+		return a.without(b.id()) && b.without(a.id())
+	})
+}
+
+// without reports whether the node has no peer of the ID, and has told so.
+func (n *switchNode) without(id types.ID) bool {
+	return !n.Peers().Has(id) &&
+		n.log.count(removed, id) >= n.log.count(initPeer, id) &&
+		n.log.count(disconnected, id) >= n.log.count(connected, id)
+}
+
+// awaitRefused waits until the node's dials of the ID have come to nothing n
+// times: they failed, were refused, or made peers that were removed.
+func (c *cluster) awaitRefused(t *testing.T, dialer *switchNode, id types.ID, n int) {
+	t.Helper()
+	c.await(t, "a dial comes to nothing", func() bool {
+		return dialer.log.count(failed, id)+dialer.log.count(removed, id) >= n
+	})
+}
+
+// exchange proves that the nodes are connected: a message passes each way.
+func (c *cluster) exchange(t *testing.T, a, b *switchNode) {
+	t.Helper()
+	ping := []byte(fmt.Sprintf("ping %d", c.pings.Add(1)))
+	for _, ends := range [][2]*switchNode{{a, b}, {b, a}} {
+		from, to := ends[0], ends[1]
+		peer := from.Peers().Get(to.id())
+		require.NotNil(t, peer, "a node has its peer")
+		require.True(t, peer.Send(ChannelA, ping), "a message is taken")
+		c.await(t, "a message is received", func() bool {
+			return to.log.has(func(e entry) bool {
+				return e.what == received && e.id == from.id() && e.msg == string(ping)
+			})
+		})
+	}
+}
+
+// await waits until the condition holds.
+func (c *cluster) await(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	deadline := time.NewTimer(patience)
+	defer deadline.Stop()
+	again := time.NewTicker(lookAgain)
+	defer again.Stop()
+	for {
+		changed := c.watch()
+		if holds() {
+			return
+		}
+		select {
+		case <-changed:
+		case <-again.C:
+		case <-deadline.C:
+			c.dump(t)
+			t.Fatalf("has not come true: %s", what)
+		}
+	}
+}
+
+// await waits for a channel to be closed, or to carry something.
+func await[T any](t *testing.T, ch <-chan T, what string) T {
+	t.Helper()
+	deadline := time.NewTimer(patience)
+	defer deadline.Stop()
+	select {
+	case v := <-ch:
+		return v
+	case <-deadline.C:
+		t.Fatalf("has not happened: %s", what)
+		panic("not reached")
+	}
+}
+
+// done runs f and returns a channel that is closed when it has returned.
+func done(f func()) <-chan struct{} {
+	ch := make(chan struct{})
+	go func() {
+		defer close(ch)
+		f()
+	}()
+
+	return ch
+}
+
+func (c *cluster) watch() <-chan struct{} {
+	c.mtx.Lock()
+	defer c.mtx.Unlock()
+
+	return c.changed
+}
+
+func (c *cluster) grown() {
+	c.mtx.Lock()
+	defer c.mtx.Unlock()
+	close(c.changed)
+	c.changed = make(chan struct{})
+}
+
+// dump tells what has happened at each node, for whoever reads the failure.
+func (c *cluster) dump(t *testing.T) {
+	t.Helper()
+	c.mtx.Lock()
+	nodes := c.nodes
+	c.mtx.Unlock()
+	for _, n := range nodes {
+		t.Logf("%s: %s", n.id(), n.log)
+	}
+}

@@ -1,0 +1,73 @@
+package compattest
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+)
+
+func persistentPromises() []switchPromise {
+	return []switchPromise{
+		{"Persistent/RedialedAfterLoss", testRedialAfterLoss},
+		{"Persistent/ComesUpLater", testComesUpLater},
+		{"Persistent/OthersAreNotRedialed", testOthersNotRedialed},
+	}
+}
+
+// persistentPair returns two nodes of which the first has the second as a
+// persistent peer.
+func persistentPair(t *testing.T, c *cluster) (a, b *switchNode) {
+	t.Helper()
+	b = c.started(t)
+	a = c.started(t, func(s *nodeSetup) { s.PersistentPeers = []*types.NetAddress{b.address()} })
+	awaitConnections(t, c, a, b, 1)
+
+	return a, b
+}
+
+// awaitConnections waits until the nodes have been connected n times.
+func awaitConnections(t *testing.T, c *cluster, a, b *switchNode, n int) {
+	t.Helper()
+	c.await(t, "the nodes are connected", func() bool {
+		return a.log.count(connected, b.id()) >= n && b.log.count(connected, a.id()) >= n
+	})
+}
+
+// Whichever end stops the peer, it is dialed again.
+func testRedialAfterLoss(t *testing.T, c *cluster) {
+	a, b := persistentPair(t, c)
+	b.StopPeerForError(b.Peers().Get(a.id()), errTest)
+	awaitConnections(t, c, a, b, 2)
+	c.exchange(t, a, b)
+	a.StopPeerForError(a.Peers().Get(b.id()), errTest)
+	awaitConnections(t, c, a, b, 3)
+	c.exchange(t, a, b)
+}
+
+func testComesUpLater(t *testing.T, c *cluster) {
+	spec, other := fixedIdentity(t), c.started(t)
+	a := c.started(t, func(s *nodeSetup) { s.PersistentPeers = []*types.NetAddress{spec.Info.NetAddress} })
+	for range 3 {
+		c.connect(t, a, other)
+		c.disconnect(t, a, other)
+	}
+	require.Zero(t, a.log.count(connected, spec.Key.ID()))
+	b := c.nodeOf(t, spec)
+	require.NoError(t, b.Start())
+	awaitConnections(t, c, a, b, 1)
+	c.exchange(t, a, b)
+}
+
+// Of two peers that are lost only the persistent one comes back.
+func testOthersNotRedialed(t *testing.T, c *cluster) {
+	a, b := persistentPair(t, c)
+	other := c.started(t)
+	c.connect(t, a, other)
+	c.disconnect(t, other, a)
+	c.disconnect(t, b, a)
+	awaitConnections(t, c, a, b, 2)
+	require.NoError(t, a.Stop())
+	require.Equal(t, 1, a.log.count(initPeer, other.id()))
+}
