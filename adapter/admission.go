@@ -36,6 +36,7 @@ func (sw *MultiplexSwitch) candidate(id types.ID, outbound bool, remoteIP net.IP
 		exempt:    exempt,
 		uncounted: sw.isUnconditional(id),
 		guarded:   !outbound && !exempt && !sw.isExempt(delegate),
+		dialed:    !outbound && sw.dials.courts(id),
 	}
 }
 
@@ -52,7 +53,8 @@ func (sw *MultiplexSwitch) isUnconditional(id types.ID) bool {
 
 // mayAdmitFrom tells, without blocking, whether an inbound connection from the
 // IP could be admitted now, whoever is behind it. Those who are exempt may come
-// from anywhere, and as delegates they may bring others.
+// from anywhere, and as delegates they may bring others. Whom this node is dialing
+// need not be let in: its dial fails, and then ours is the one that stays.
 func (sw *MultiplexSwitch) mayAdmitFrom(ip net.IP) error {
 	exempt := make([]candidate, 0, len(sw.persistent)+len(sw.unconditional))
 	for id := range sw.persistent {
@@ -95,8 +97,9 @@ func (sw *MultiplexSwitch) reserve(ctx context.Context, c *connection) error {
 	defer cancel()
 
 	who := sw.candidate(c.id, c.outbound, c.conn.RemoteIP(), delegateOf(c.conn))
+	defer func() { sw.registry.giveBack(who) }() // nothing, once the slot is the connection's
 	for {
-		former, err := sw.registry.reserve(c, who)
+		former, err := sw.registry.reserve(c, &who)
 		if err != nil || former == nil {
 			return err
 		}
@@ -186,6 +189,7 @@ func (sw *MultiplexSwitch) initWith(c *connection, r namedReactor) error {
 func (sw *MultiplexSwitch) introduce(c *connection) {
 	defer sw.release(c)
 	sw.watch(c)
+	sw.dials.forget(c.id) // before a reactor can ask for another dial
 	if err := sw.peers.addConnection(c); err != nil {
 		sw.stop(c, err)
 	}
@@ -194,7 +198,6 @@ func (sw *MultiplexSwitch) introduce(c *connection) {
 			sw.stop(c, err)
 		}
 	}
-	sw.dials.forget(c.id)
 	sw.Logger.Info("peer connected", "peer", c.id, "address", c.conn.RemoteAddr(), "outbound", c.outbound)
 	sw.events.Notify(events.PeerConnectedEvent{
 		PeerID:   c.id,
@@ -248,7 +251,7 @@ func asRefusal(reason error) error {
 
 // dismiss closes a connection, with the reason where the stack can tell it.
 func (sw *MultiplexSwitch) dismiss(conn compat.PeerConn, reason error) {
-	if stopPeer(conn, reason) != nil { // as it is for a peer that never ran
+	if stopPeer(conn, conn, reason) != nil { // as it is for a peer that never ran
 		sw.closeConn(conn)
 	}
 }

@@ -357,29 +357,64 @@ func TestCrossedConnectionReplacesTheFormer(t *testing.T) {
 	})
 }
 
-func TestReplacementNeedsASlot(t *testing.T) {
+// Two nodes that dial each other must not end without a connection because the
+// one that stays finds no slot of its direction.
+func TestReplacementTakesTheSlotOver(t *testing.T) {
 	bothWays(t, func(t *testing.T, prepare func(...*node)) {
 		network := compattest.NewNetwork()
-		low, high := newNode(t, network), newNode(t, network, WithMaxInboundPeers(0))
+		low, other := newNode(t, network), newNode(t, network)
+		high := newNode(t, network, WithMaxInboundPeers(0), WithMaxOutboundPeers(1))
 		if high.id() < low.id() {
 			low = twinBelow(t, network, high.id())
 		}
-		prepare(low, high)
+		prepare(low, high, other)
+		defer start(t, low, high, other)()
+		connect(t, high, low) // the higher ID dialed: this one loses
+
+		conn, err := low.tr.Dial(t.Context(), *high.addr(), low.behavior)
+		require.NoError(t, err)
+		low.admit(t.Context(), conn)
+		synctest.Wait()
+		requireOneConnection(t, low, high, "replaced")
+		require.False(t, high.Peers().Get(low.id()).IsOutbound())
+		require.True(t, high.registry.outboundFull(), "outbound peers do not turn into inbound ones without limit")
+		require.Zero(t, high.registry.inbound)
+
+		other.DialPeers(high.addr())
+		synctest.Wait()
+		require.False(t, high.Peers().Has(other.id()), "there is no inbound slot")
+		high.StopPeerForError(high.Peers().Get(low.id()), errTest)
+		synctest.Wait()
+		require.Zero(t, high.registry.outbound, "the slot is free again")
+		require.Zero(t, high.registry.inbound)
+	})
+}
+
+// A candidate that took a slot over and does not come in gives it back.
+func TestSlotTakenOverIsGivenBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := compattest.NewNetwork()
+		low, high := newNode(t, network), newNode(t, network, WithMaxInboundPeers(0), WithMaxOutboundPeers(1))
+		if high.id() < low.id() {
+			low = twinBelow(t, network, high.id())
+		}
+		receiving, release := make(chan struct{}), make(chan struct{})
+		high.reactor.onReceive = func(byte, compat.PeerConn, []byte) { close(receiving); <-release }
 		defer start(t, low, high)()
 		connect(t, high, low)
+		require.True(t, low.Peers().Get(high.id()).Send(chA, []byte("hold")))
+		<-receiving // the former connection cannot be removed now
 
-		// An inbound connection of the same peer would win, but high has no
-		// inbound slot: otherwise outbound peers could turn into inbound ones
-		// without limit.
-		conn, err := low.tr.Dial(t.Context(), *high.addr(), low.behavior)
+		_, err := low.tr.Dial(t.Context(), *high.addr(), low.behavior)
+		require.NoError(t, err)
+		pass(2 * formerTimeout)
+		require.Zero(t, high.registry.outbound)
+		require.False(t, high.Peers().Get(low.id()).IsRunning())
+		close(release)
 		synctest.Wait()
-		if err != nil {
-			requireCode(t, compat.RejectFull, err)
-		} else {
-			require.NoError(t, conn.CloseConn())
-		}
-		require.True(t, high.Peers().Get(low.id()).IsOutbound())
-		require.Equal(t, 1, high.tr.NumPeers())
+		require.Zero(t, high.registry.outbound)
+		require.Zero(t, high.registry.inbound)
+		require.Empty(t, high.Peers().List())
 	})
 }
 

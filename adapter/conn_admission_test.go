@@ -148,7 +148,8 @@ func randomRegistry(rng *rand.Rand) (*MultiplexSwitch, []types.ID) {
 		}
 		conn := &connection{id: id, outbound: rng.IntN(2) == 0, closed: rng.IntN(3) == 0}
 		// Those who were refused are not in; that is a state, too.
-		_, _ = sw.registry.reserve(conn, sw.candidate(id, conn.outbound, testIP(rng.IntN(3)), ""))
+		who := sw.candidate(id, conn.outbound, testIP(rng.IntN(3)), "")
+		_, _ = sw.registry.reserve(conn, &who)
 	}
 	if rng.IntN(20) == 0 {
 		sw.registry.close()
@@ -170,7 +171,8 @@ func BenchmarkAdmitConnWhenFull(b *testing.B) {
 	sw := NewMultiplexSwitch(&fixedAddress{addr: types.NetAddress{ID: "self"}}, WithMaxInboundPeers(peers))
 	for i := range peers {
 		conn := &connection{id: types.ID(fmt.Sprint(i))}
-		if _, err := sw.registry.reserve(conn, sw.candidate(conn.id, false, testIP(i), "")); err != nil {
+		who := sw.candidate(conn.id, false, testIP(i), "")
+		if _, err := sw.registry.reserve(conn, &who); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -26,8 +26,8 @@ type connection struct {
 	gone     chan struct{} // closed when the connection is removed and its ID free
 
 	// Set by the registry, under its lock.
-	host      netip.Prefix
-	uncounted bool // it takes no slot
+	host netip.Prefix
+	slot slot
 
 	// Set by the admission, whose reference keeps them from being read before.
 	peer    compat.PeerConn   // what InitPeer returned
@@ -160,19 +160,29 @@ func (sw *MultiplexSwitch) stop(c *connection, reason error) {
 
 // halt stops the peer itself, and tells the remote why if the stack can.
 func (sw *MultiplexSwitch) halt(c *connection) {
-	err := stopPeer(c.peer, c.stopReason())
+	err := stopPeer(c.peer, c.conn, c.stopReason())
 	if err != nil && !errors.Is(err, service.ErrAlreadyStopped) {
 		sw.Logger.Warn("peer did not stop cleanly", "peer", c.id, "address", c.conn.RemoteAddr(), "err", err)
 		sw.closeConn(c.conn)
 	}
 }
 
-func stopPeer(peer compat.PeerConn, reason error) error {
-	if s, ok := peer.(compat.ReasonStopper); ok && reason != nil {
+// stopPeer stops the peer, for the reason if the stack can tell it. The peer may be
+// a reactor's wrapper, whose Stop runs too; it need not know of reasons.
+func stopPeer(peer, conn compat.PeerConn, reason error) error {
+	s, ok := peer.(compat.ReasonStopper)
+	if ok && reason != nil {
 		return s.StopForReason(reason)
 	}
+	if s, ok = conn.(compat.ReasonStopper); !ok || reason == nil {
+		return peer.Stop()
+	}
+	err := s.StopForReason(reason)
+	if wrapperErr := peer.Stop(); !errors.Is(wrapperErr, service.ErrAlreadyStopped) {
+		err = errors.Join(err, wrapperErr)
+	}
 
-	return peer.Stop()
+	return err
 }
 
 func (sw *MultiplexSwitch) closeConn(conn compat.PeerConn) {
@@ -203,6 +213,9 @@ func (sw *MultiplexSwitch) remove(c *connection) {
 	sw.transport.Remove(c.conn)
 	// Who hears of it may dial another peer at once. The ID is free only after the
 	// event, so that the events of a peer that comes back follow.
+	if c.outbound {
+		sw.dials.lose(c.id)
+	}
 	sw.registry.vacate(c)
 	if c.refusal != nil {
 		sw.reportRefusal(c.id, c.conn.RemoteAddr(), c.outbound, reason)

@@ -22,22 +22,23 @@ type crosser struct {
 	*node
 	beforeDial, afterDial, afterAccept, init, add time.Duration
 
-	dialed atomic.Bool // its own dial made a connection
+	begin  chan struct{} // closed when both are dialing
+	dialed atomic.Bool   // its own dial made a connection
 }
 
-func newCrosser(t *testing.T, network *compattest.Network, rng *rand.Rand) *crosser {
+func newCrosser(t *testing.T, network *compattest.Network, rng *rand.Rand, opts ...SwitchOption) *crosser {
 	t.Helper()
 	delay := func() time.Duration { // mostly none: then the scheduler decides
 		return time.Duration(max(0, rng.IntN(12)-6)) * time.Millisecond
 	}
-	c := &crosser{beforeDial: delay(), afterDial: delay(), afterAccept: delay(), init: delay(), add: delay()}
+	c := &crosser{begin: make(chan struct{}), beforeDial: delay(), afterDial: delay(), afterAccept: delay(), init: delay(), add: delay()}
 	tr := network.NewTransport(chA, chB)
 	if rng.IntN(2) == 0 {
 		tr.SkipAdmission()
 	}
 	c.node = newNodeOn(t, tr, func(tr *compattest.Transport) compat.Transport {
 		return &dialHook{Transport: &acceptHook{Transport: tr, accept: c.accept}, dial: c.dial}
-	})
+	}, opts...)
 	c.reactor.onInit = func(p compat.PeerConn) compat.PeerConn { pause(c.init); return p }
 	c.reactor.onAdd = func(compat.PeerConn) { pause(c.add) }
 
@@ -51,6 +52,7 @@ func pause(d time.Duration) {
 }
 
 func (c *crosser) dial(ctx context.Context, addr types.NetAddress, b compat.PeerBehavior) (compat.PeerConn, error) {
+	<-c.begin
 	pause(c.beforeDial)
 	conn, err := c.tr.Dial(ctx, addr, b)
 	if err == nil {
@@ -89,13 +91,27 @@ func TestThousandCrossedDials(t *testing.T) {
 	t.Logf("of %d pairs, both dials of %d came through", pairs, crossed)
 }
 
+// Nodes that have no inbound slot left and dial each other end with one connection
+// all the same.
+func TestCrossedDialsOfFullNodes(t *testing.T) {
+	const pairs, atOnce = 300, 50
+	seed := rand.Uint64()
+	rng := rand.New(rand.NewPCG(seed, 0))
+	for range pairs / atOnce {
+		synctest.Test(t, func(t *testing.T) {
+			crossPairs(t, rng, atOnce, fmt.Sprint("seed ", seed), WithMaxInboundPeers(0), WithMaxOutboundPeers(1))
+		})
+		require.False(t, t.Failed(), "seed %d", seed)
+	}
+}
+
 // crossPairs returns how many pairs had two connections for a moment.
-func crossPairs(t *testing.T, rng *rand.Rand, n int, hint string) (crossed int) {
+func crossPairs(t *testing.T, rng *rand.Rand, n int, hint string, opts ...SwitchOption) (crossed int) {
 	network := compattest.NewNetwork()
 	var crossers []*crosser
 	var nodes []*node
 	for range 2 * n {
-		c := newCrosser(t, network, rng)
+		c := newCrosser(t, network, rng, opts...)
 		crossers, nodes = append(crossers, c), append(nodes, c.node)
 	}
 	defer start(t, nodes...)()
@@ -103,6 +119,10 @@ func crossPairs(t *testing.T, rng *rand.Rand, n int, hint string) (crossed int) 
 	for i := range n {
 		crossers[2*i].DialPeers(nodes[2*i+1].addr())
 		crossers[2*i+1].DialPeers(nodes[2*i].addr())
+	}
+	synctest.Wait()
+	for _, c := range crossers {
+		close(c.begin)
 	}
 	pass(time.Second)
 	for i := range n {

@@ -83,7 +83,7 @@ func (sw *MultiplexSwitch) beginDials(ctx context.Context) {
 		// A dial that could only be refused in the end would cost the remote a slot
 		// and a handshake.
 		if sw.registry.outboundFull() {
-			if dropped := sw.dials.giveUp(errNoSlot); dropped > 0 {
+			if dropped := sw.dials.giveUp(errNoSlot, sw.registry.has); dropped > 0 {
 				sw.Logger.Debug("no outbound slot is free, addresses dropped", "dropped", dropped)
 			}
 		}

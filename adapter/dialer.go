@@ -2,6 +2,7 @@ package adapter
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -51,9 +52,10 @@ type dialer struct {
 	hints    *dialQueue
 	redials  *dialQueue
 	dialing  map[types.ID]*dial
-	young    []*dial           // the hints that have just begun, the oldest first
-	active   int               // hints being dialed, young or not
-	failures map[types.ID]uint // redials since a persistent peer was last stable
+	young    []*dial                // the hints that have just begun, the oldest first
+	active   int                    // hints being dialed, young or not
+	failures map[types.ID]uint      // redials since a persistent peer was last stable
+	ended    map[types.ID]time.Time // dials and outbound connections, for formerTimeout
 }
 
 func newDialer() *dialer {
@@ -64,6 +66,7 @@ func newDialer() *dialer {
 		redials:  newDialQueue(),
 		dialing:  make(map[types.ID]*dial),
 		failures: make(map[types.ID]uint),
+		ended:    make(map[types.ID]time.Time),
 	}
 }
 
@@ -153,11 +156,38 @@ func (d *dialer) done(t *dial) {
 	defer d.mtx.Unlock()
 	t.cancel(nil)
 	delete(d.dialing, t.addr.ID)
+	d.noteEnd(t.addr.ID)
 	if !t.persistent {
 		d.young = slices.DeleteFunc(d.young, func(other *dial) bool { return other == t })
 		d.active--
 	}
 	d.notify()
+}
+
+// lose notes that an outbound connection has ended.
+func (d *dialer) lose(id types.ID) {
+	d.mtx.Lock()
+	defer d.mtx.Unlock()
+	d.noteEnd(id)
+}
+
+// noteEnd notes that a dial, or its connection, has ended. Of two connections that
+// cross, the remote may end the one that we dial before the one that stays has come
+// through here. The caller holds the lock.
+func (d *dialer) noteEnd(id types.ID) {
+	now := time.Now()
+	maps.DeleteFunc(d.ended, func(_ types.ID, at time.Time) bool { return now.Sub(at) > formerTimeout })
+	d.ended[id] = now
+}
+
+// courts reports whether the peer is to be dialed, or was until just now: then its
+// own dial may cross ours.
+func (d *dialer) courts(id types.ID) bool {
+	d.mtx.Lock()
+	defer d.mtx.Unlock()
+	at, ended := d.ended[id]
+
+	return d.dialing[id] != nil || d.hints.has(id) || (ended && time.Since(at) <= formerTimeout)
 }
 
 // idle reports whether no hint waits or is being dialed.
@@ -169,12 +199,13 @@ func (d *dialer) idle() bool {
 }
 
 // giveUp drops the hints that the outbound limit holds for, and ends the dials of
-// those that have begun.
-func (d *dialer) giveUp(cause error) (dropped int) {
+// those that have begun. Spared are dials of peers that are in: such a dial is one
+// of two that cross, and the remote may have decided for it.
+func (d *dialer) giveUp(cause error, in func(types.ID) bool) (dropped int) {
 	d.mtx.Lock()
 	defer d.mtx.Unlock()
-	for _, t := range d.dialing {
-		if !t.persistent && !t.exempt {
+	for id, t := range d.dialing {
+		if !t.persistent && !t.exempt && !in(id) {
 			t.cancel(cause)
 		}
 	}

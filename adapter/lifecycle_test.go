@@ -1,9 +1,11 @@
 package adapter
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -300,6 +302,60 @@ func TestInitPeerReplacesThePeer(t *testing.T) {
 		var tracked int
 		b.conns.Range(func(any, any) bool { tracked++; return true })
 		require.Zero(t, tracked)
+	})
+}
+
+// stopCounter is a wrapper that has something to do when it is stopped.
+type stopCounter struct {
+	compat.PeerConn
+	stops int
+}
+
+func (s *stopCounter) Stop() error {
+	s.stops++
+
+	return s.PeerConn.Stop()
+}
+
+// A wrapper that knows nothing of reasons hides the peer's power to tell them.
+func TestReasonReachesTheRemoteOfAWrappedPeer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := compattest.NewNetwork()
+		a, b := newNode(t, network), newNode(t, network)
+		wrapper := new(stopCounter)
+		a.reactor.onInit = func(p compat.PeerConn) compat.PeerConn { wrapper.PeerConn = p; return wrapper }
+		evs, cancel := b.Subscribe(nil)
+		defer cancel()
+		defer start(t, a, b)()
+		connect(t, a, b)
+		a.StopPeerForError(wrapper, compat.Reject(compat.RejectBanned, "misbehaved"))
+		synctest.Wait()
+		require.Equal(t, 1, wrapper.stops)
+		got := collect(evs)
+		require.Equal(t, []events.EventType{events.PeerConnected, events.PeerDisconnected}, eventTypes(got))
+		requireCode(t, compat.RejectBanned, got[1].(events.PeerDisconnectedEvent).Reason)
+	})
+}
+
+func TestDialFromWithinAddPeer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := compattest.NewNetwork()
+		a, b := newNode(t, network), newNode(t, network)
+		first := true
+		a.reactor.onAdd = func(p compat.PeerConn) {
+			if !first {
+				return
+			}
+			first = false
+			a.StopPeerForError(p, errTest)
+			sleep(context.Background(), time.Second) // until b knows
+			a.DialPeers(b.addr())
+		}
+		defer start(t, a, b)()
+		a.DialPeers(b.addr())
+		pass(5 * time.Second)
+		require.True(t, a.Peers().Has(b.id()))
+		require.Equal(t, 2, a.reactor.count("add"))
 	})
 }
 

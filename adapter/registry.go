@@ -26,9 +26,18 @@ type registry struct {
 	closed   bool
 	byID     map[types.ID]*connection
 	hosts    map[netip.Prefix]uint64 // connections in byID that have not vacated, by their host
-	inbound  uint64                  // of those the ones that take a slot
+	inbound  uint64                  // slots taken
 	outbound uint64
 }
+
+// slot is what a connection takes up of the limits.
+type slot uint8
+
+const (
+	slotNone slot = iota
+	slotInbound
+	slotOutbound
+)
 
 // candidate is a connection that asks to come in.
 type candidate struct {
@@ -38,29 +47,40 @@ type candidate struct {
 	exempt    bool         // from the limits
 	uncounted bool         // takes no slot
 	guarded   bool         // must be the only peer of its host
+	dialed    bool         // this node is dialing the peer, or was until just now
+	held      slot         // taken over from the connection that it replaces
 }
 
-// judge returns nil when the candidate may come in, else a *compat.RejectError,
-// and the connection that has to be gone first. The caller holds the lock.
-func (r *registry) judge(c candidate) (former *connection, err error) {
+// own is the slot of the candidate's direction.
+func (c candidate) own() slot {
+	if c.outbound {
+		return slotOutbound
+	}
+
+	return slotInbound
+}
+
+// judge returns the slot that the candidate may take and the connection that has
+// to be gone first, or a *compat.RejectError. The caller holds the lock.
+func (r *registry) judge(c candidate) (taken slot, former *connection, err error) {
 	if r.closed {
-		return nil, errStopping
+		return slotNone, nil, errStopping
 	}
 	if c.id == c.self {
-		return nil, errSelf
+		return slotNone, nil, errSelf
 	}
 	former = r.byID[c.id]
 	if former != nil && !former.isClosed() && !c.replaces(former) {
-		return nil, errConnected
+		return slotNone, nil, errConnected
 	}
-	if err := r.checkLimit(c, former); err != nil {
-		return nil, err
+	if taken, err = r.findSlot(c, former); err != nil {
+		return slotNone, nil, err
 	}
 	if err := r.checkHost(c, former); err != nil {
-		return nil, err
+		return slotNone, nil, err
 	}
 
-	return former, nil
+	return taken, former, nil
 }
 
 // replaces decides between two connections to one peer: of two in opposite
@@ -69,29 +89,40 @@ func (c candidate) replaces(former *connection) bool {
 	return c.outbound != former.outbound && c.outbound == (c.self < c.id)
 }
 
-// checkLimit refuses a candidate whose direction has no slot left; the slot of
-// its former connection in that direction is its own.
-func (r *registry) checkLimit(c candidate, former *connection) error {
-	if c.exempt {
-		return nil
-	}
+// findSlot refuses a candidate for which no slot is left. The slot of its former
+// connection is its own, in whichever direction: two nodes that dial each other
+// must end with one connection even if the one that stays finds its direction full.
+// For the same reason a peer that is being dialed may have the outbound slot that
+// it was going to get, and one that was lost just now the slot that it had.
+func (r *registry) findSlot(c candidate, former *connection) (slot, error) {
 	used, limit, direction := r.inbound, r.maxInbound, "inbound"
 	if c.outbound {
 		used, limit, direction = r.outbound, r.maxOutbound, "outbound"
 	}
-	if former != nil && former.outbound == c.outbound && !former.uncounted {
+	if former != nil && former.slot == c.own() {
 		used--
 	}
-	if used < limit {
-		return nil
+	switch {
+	case c.uncounted:
+		return slotNone, nil
+	case c.held != slotNone:
+		return c.held, nil
+	case c.exempt, used < limit:
+		return c.own(), nil
+	case former != nil && former.slot != slotNone:
+		return former.slot, nil
+	case c.dialed && r.outbound < r.maxOutbound:
+		return slotOutbound, nil
+	default:
+		return slotNone, compat.Reject(compat.RejectFull, "all %d %s slots are taken", limit, direction)
 	}
-
-	return compat.Reject(compat.RejectFull, "all %d %s slots are taken", limit, direction)
 }
 
-// checkHost refuses a guarded candidate while another peer of its host is in.
+// checkHost refuses a guarded candidate while another peer of its host is in. Whom
+// this node has dialed, or is dialing, is not guarded, whichever connection stays.
 func (r *registry) checkHost(c candidate, former *connection) error {
-	if !c.guarded || r.allowDuplicateIP || !c.host.IsValid() {
+	welcome := c.dialed || c.held == slotOutbound || (former != nil && former.outbound)
+	if !c.guarded || welcome || r.allowDuplicateIP || !c.host.IsValid() {
 		return nil
 	}
 	others := r.hosts[c.host]
@@ -111,7 +142,7 @@ func (r *registry) checkHost(c candidate, former *connection) error {
 func (r *registry) may(c candidate) error {
 	r.mtx.Lock()
 	defer r.mtx.Unlock()
-	_, err := r.judge(c)
+	_, _, err := r.judge(c)
 
 	return err
 }
@@ -122,18 +153,18 @@ func (r *registry) may(c candidate) error {
 func (r *registry) mayAnybody(stranger candidate, exempt []candidate) error {
 	r.mtx.Lock()
 	defer r.mtx.Unlock()
-	_, refusal := r.judge(stranger)
+	_, _, refusal := r.judge(stranger)
 	if refusal == nil || r.closed {
 		return refusal
 	}
 	for _, c := range exempt {
-		if _, err := r.judge(c); err == nil {
+		if _, _, err := r.judge(c); err == nil {
 			return nil
 		}
 	}
 	again := stranger
 	for again.id = range r.byID {
-		if _, err := r.judge(again); err == nil {
+		if _, _, err := r.judge(again); err == nil {
 			return nil
 		}
 	}
@@ -142,22 +173,38 @@ func (r *registry) mayAnybody(stranger candidate, exempt []candidate) error {
 }
 
 // reserve takes the ID for the connection, or returns the connection that has
-// to be gone first, or the refusal.
-func (r *registry) reserve(conn *connection, c candidate) (former *connection, err error) {
+// to be gone first, or the refusal. The slot of a connection of the other direction
+// goes over to the candidate at once, so that nobody else takes it meanwhile; if the
+// candidate does not come in after all, giveBack returns it.
+func (r *registry) reserve(conn *connection, c *candidate) (former *connection, err error) {
 	r.mtx.Lock()
 	defer r.mtx.Unlock()
-	former, err = r.judge(c)
-	if former != nil || err != nil {
-		return former, err
+	taken, former, err := r.judge(*c)
+	if err != nil {
+		return nil, err
 	}
-	conn.host, conn.uncounted = c.host, c.uncounted
+	if former != nil {
+		if taken == former.slot && taken != c.own() {
+			c.held, former.slot = taken, slotNone
+		}
+
+		return former, nil
+	}
+	if c.held == slotNone {
+		r.count(taken, 1)
+	}
+	conn.host, conn.slot, c.held = c.host, taken, slotNone
 	r.byID[conn.id] = conn
 	r.hosts[conn.host]++
-	if !conn.uncounted {
-		*r.counter(conn)++
-	}
 
 	return nil, nil
+}
+
+// giveBack returns a slot that a candidate holds which did not come in.
+func (r *registry) giveBack(c candidate) {
+	r.mtx.Lock()
+	defer r.mtx.Unlock()
+	r.count(c.held, -1)
 }
 
 // vacate gives the connection's slot and its place at its host to others. The ID
@@ -169,10 +216,8 @@ func (r *registry) vacate(conn *connection) {
 		delete(r.hosts, conn.host)
 	}
 	conn.host = netip.Prefix{}
-	if !conn.uncounted {
-		*r.counter(conn)--
-		conn.uncounted = true
-	}
+	r.count(conn.slot, -1)
+	conn.slot = slotNone
 }
 
 // release gives the ID of a connection back that has vacated its slot.
@@ -182,12 +227,15 @@ func (r *registry) release(conn *connection) {
 	delete(r.byID, conn.id)
 }
 
-func (r *registry) counter(conn *connection) *uint64 {
-	if conn.outbound {
-		return &r.outbound
+// count adds to the slots taken. The caller holds the lock.
+func (r *registry) count(s slot, delta int) {
+	switch s {
+	case slotInbound:
+		r.inbound += uint64(delta)
+	case slotOutbound:
+		r.outbound += uint64(delta)
+	case slotNone:
 	}
-
-	return &r.inbound
 }
 
 // has reports whether the ID is reserved by a connection that is not on its way

@@ -54,6 +54,30 @@ func TestStartStop(t *testing.T) {
 	})
 }
 
+func TestReactorsStopInReverse(t *testing.T) {
+	var order []string
+	network := compattest.NewNetwork()
+	tr := network.NewTransport(chA)
+	defer func() { require.NoError(t, tr.Close()) }()
+	var opts []SwitchOption
+	for _, name := range []string{"first", "second", "third"} {
+		r := &orderedReactor{testReactor: newTestReactor(), stopped: func() { order = append(order, name) }}
+		r.BaseReactor = *compat.NewBaseReactor(name, r)
+		opts = append(opts, WithReactor(name, r))
+	}
+	sw := NewMultiplexSwitch(tr, opts...)
+	require.NoError(t, sw.Start())
+	require.NoError(t, sw.Stop())
+	require.Equal(t, []string{"third", "second", "first"}, order)
+}
+
+type orderedReactor struct {
+	*testReactor
+	stopped func()
+}
+
+func (r *orderedReactor) OnStop() { r.stopped() }
+
 // failingReactor does not start.
 type failingReactor struct{ *testReactor }
 
