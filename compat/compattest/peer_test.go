@@ -2,7 +2,6 @@ package compattest
 
 import (
 	"errors"
-	"fmt"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -12,38 +11,6 @@ import (
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 )
-
-func TestMessagesArriveInOrder(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		a, b, pa, pb := pair(t)
-		defer closeAll(t, a, b)
-		var want []string
-		for i := range 100 {
-			require.True(t, pa.Send(chA, fmt.Appendf(nil, "%d", i)))
-			require.True(t, pb.Send(chB, []byte("back")))
-			want = append(want, fmt.Sprintf("0x20 %d", i))
-		}
-		synctest.Wait()
-		require.Equal(t, want, b.messages())
-		require.Len(t, a.messages(), 100)
-
-		s := pa.Status()
-		require.EqualValues(t, 190, s.SendMonitor.Bytes)
-		require.EqualValues(t, 400, s.RecvMonitor.Bytes)
-		require.Positive(t, s.SendMonitor.CurRate)
-		require.Len(t, s.Channels, 2)
-		require.Equal(t, chA, s.Channels[0].ID)
-		require.Equal(t, 3, s.Channels[0].SendQueueCapacity)
-		require.Zero(t, s.Channels[0].SendQueueSize)
-		require.Positive(t, s.Channels[0].RecentlySent)
-		later := time.NewTimer(10 * time.Second)
-		<-later.C
-		s = pa.Status()
-		require.Equal(t, 10*time.Second, s.Duration)
-		require.EqualValues(t, 19, s.SendMonitor.AvgRate)
-		require.Zero(t, s.SendMonitor.CurRate, "the past is forgotten")
-	})
-}
 
 func TestReceiveBufferIsReused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -91,50 +58,6 @@ func TestBackPressure(t *testing.T) {
 	})
 }
 
-func TestSendRefuses(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		n := NewNetwork()
-		a, b := newHost(n, chA, chB), newHost(n, chA)
-		defer closeAll(t, a, b)
-		pa, pb := connectPeers(t, a, b)
-		require.False(t, pa.Send(chA, []byte("x")), "not started")
-		require.NoError(t, pa.Start())
-		require.NoError(t, pb.Start())
-		require.False(t, pa.Send(chA, nil))
-		require.False(t, pa.Send(chB, []byte("x")), "the remote lacks the channel")
-		require.False(t, pa.TrySend(0x77, []byte("x")))
-		require.NoError(t, pa.Stop())
-		require.False(t, pa.Send(chA, []byte("x")))
-		require.False(t, pa.TrySend(chA, []byte("x")))
-	})
-}
-
-func TestEitherEndEndsBoth(t *testing.T) {
-	for name, end := range map[string]func(h *host, p compat.PeerConn) error{
-		"stop":   func(_ *host, p compat.PeerConn) error { return p.Stop() },
-		"close":  func(_ *host, p compat.PeerConn) error { return p.CloseConn() },
-		"remove": func(h *host, p compat.PeerConn) error { h.tr.Remove(p); return nil },
-		"flush":  func(_ *host, p compat.PeerConn) error { p.FlushStop(); return nil },
-		"node":   func(h *host, _ compat.PeerConn) error { return h.tr.Close() },
-	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				a, b, pa, pb := pair(t)
-				defer closeAll(t, a, b)
-				require.NoError(t, end(a, pa))
-				synctest.Wait()
-				require.False(t, pa.IsRunning())
-				require.False(t, pb.IsRunning())
-				<-pa.Quit()
-				<-pb.Quit()
-				require.Len(t, b.failures(), 1, "told once")
-				a.tr.Remove(pa)
-				b.tr.Remove(pb)
-			})
-		})
-	}
-}
-
 func TestReasonReachesTheRemote(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b, pa, _ := pair(t)
@@ -164,27 +87,6 @@ func TestReasonForAPeerThatWasNotStarted(t *testing.T) {
 	})
 }
 
-func TestFlushStopDelivers(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		a, b, pa, _ := pair(t)
-		defer closeAll(t, a, b)
-		step := make(chan struct{})
-		b.onReceive = func(compat.PeerConn, []byte) { <-step }
-		for range 4 {
-			require.True(t, pa.Send(chA, []byte("x")))
-			synctest.Wait()
-		}
-		var wg sync.WaitGroup
-		wg.Go(pa.FlushStop)
-		synctest.Wait()
-		require.True(t, pa.IsRunning(), "three are not yet taken")
-		close(step)
-		wg.Wait()
-		synctest.Wait()
-		require.Len(t, b.messages(), 4)
-	})
-}
-
 func TestFlushStopGivesUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b, pa, _ := pair(t)
@@ -202,53 +104,3 @@ func TestFlushStopGivesUp(t *testing.T) {
 	})
 }
 
-func TestTooLargeMessage(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		a, b, pa, pb := pair(t)
-		defer closeAll(t, a, b)
-		require.True(t, pa.Send(chA, make([]byte, 100)))
-		require.True(t, pa.Send(chA, make([]byte, 101)))
-		synctest.Wait()
-		require.Len(t, b.messages(), 1)
-		require.Len(t, b.failures(), 1)
-		require.ErrorIs(t, b.failures()[0], ErrTooLarge)
-		require.False(t, pa.IsRunning())
-		require.False(t, pb.IsRunning())
-	})
-}
-
-func TestStopWithinReceive(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		a, b, pa, _ := pair(t)
-		defer closeAll(t, a, b)
-		b.onReceive = func(p compat.PeerConn, _ []byte) { require.NoError(t, p.Stop()) }
-		require.True(t, pa.Send(chA, []byte("1")))
-		pa.TrySend(chA, []byte("2"))
-		synctest.Wait()
-		require.Len(t, b.messages(), 1)
-		require.Empty(t, b.failures())
-		require.Len(t, a.failures(), 1)
-	})
-}
-
-// Whatever Send said true to was delivered, or the connection has ended.
-func TestConcurrentUse(t *testing.T) {
-	a, b, pa, _ := pair(t)
-	const senders, each = 4, 300
-	var all sync.WaitGroup
-	all.Add(senders * each)
-	b.onReceive = func(compat.PeerConn, []byte) { all.Done() }
-	var wg sync.WaitGroup
-	for i := range senders {
-		ch := []byte{chA, chB}[i%2]
-		wg.Go(func() {
-			for range each {
-				require.True(t, pa.Send(ch, []byte("x")))
-				pa.Status()
-			}
-		})
-	}
-	wg.Wait()
-	all.Wait()
-	closeAll(t, a, b)
-}

@@ -137,39 +137,6 @@ func closeAll(t *testing.T, hosts ...*host) {
 	}
 }
 
-func TestWhatAPeerTells(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		n := NewNetwork()
-		a, b := newHost(n, chA), newHost(n, chA)
-		defer closeAll(t, a, b)
-		pa, pb := connectPeers(t, a, b)
-		require.False(t, pa.IsRunning())
-		require.Equal(t, b.addr().ID, pa.ID())
-		require.Equal(t, a.addr().ID, pb.ID())
-		require.True(t, pa.IsOutbound())
-		require.False(t, pb.IsOutbound())
-		require.True(t, pa.IsPersistent())
-		require.False(t, pa.IsPrivate())
-		require.Equal(t, b.tr.NodeInfo(), pa.NodeInfo())
-		require.Equal(t, a.tr.NodeInfo(), pb.NodeInfo())
-		require.Equal(t, b.addr(), *pa.SocketAddr())
-		require.True(t, pb.RemoteIP().Equal(a.addr().IP))
-		require.NotEqual(t, a.addr().Port, pb.SocketAddr().Port, "a dialer's port is not its listener's")
-		require.Equal(t, pa.SocketAddr().DialString(), pa.RemoteAddr().String())
-		require.Nil(t, pa.Get("key"))
-		pa.Set("key", 1)
-		require.Equal(t, 1, pa.Get("key"))
-		require.Nil(t, pb.Get("key"))
-		require.Equal(t, 1, a.tr.NumPeers())
-		a.tr.Remove(pa)
-		a.tr.Remove(pa)
-		require.Zero(t, a.tr.NumPeers())
-		require.NoError(t, pb.Start(), "a connection that is closed starts and then fails")
-		synctest.Wait()
-		require.Len(t, b.failures(), 1)
-	})
-}
-
 func TestRefusals(t *testing.T) {
 	reject := compat.Reject(compat.RejectFull, "no room")
 	for name, c := range map[string]struct {
