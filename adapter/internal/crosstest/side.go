@@ -1,0 +1,244 @@
+package crosstest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tm2-libp2p/tm2-libp2p/adapter"
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+)
+
+// Channel is the channel that the transports of Options list.
+const Channel byte = 0x20
+
+// side is one node of a pair: its switch, the only reactor, and a transport that
+// holds dials back. The pair's lock guards what is known.
+type side struct {
+	compat.BaseReactor
+	pair   *pair
+	remote *side
+	sw     *adapter.MultiplexSwitch
+	addr   types.NetAddress
+	events sync.WaitGroup
+	ignore func() // ends the subscription
+
+	dialing, dialed bool // in this round
+
+	links  map[compat.PeerConn]*link // initialised and not removed
+	live   *link                     // added and not removed
+	serial int
+	faults []string
+	tally
+}
+
+// link is a connection as one end knows it.
+type link struct {
+	outbound bool
+	token    string   // what this end greets with
+	greeting string   // the other end's token
+	msgs     []string // after the greeting
+}
+
+func (l *link) received(msg string) bool { return l != nil && slices.Contains(l.msgs, msg) }
+
+// tally counts the events of a switch.
+type tally struct{ added, connected, disconnected, refused, failed int }
+
+func (t *tally) add(o tally) {
+	t.added += o.added
+	t.connected += o.connected
+	t.disconnected += o.disconnected
+	t.refused += o.refused
+	t.failed += o.failed
+}
+
+// String names the counts.
+func (t tally) String() string {
+	return fmt.Sprintf("%d ends connected, %d connections refused, %d dials failed", t.connected, t.refused, t.failed)
+}
+
+func newSide(p *pair, tr compat.Transport) *side {
+	s := &side{pair: p, addr: tr.NetAddress(), links: make(map[compat.PeerConn]*link)}
+	s.BaseReactor = *compat.NewBaseReactor("crosstest", s)
+	s.sw = adapter.NewMultiplexSwitch(&line{Transport: tr, side: s},
+		adapter.WithReactor("crosstest", s), adapter.WithAllowDuplicateIP(true), adapter.WithDialTimeout(2*patience))
+
+	return s
+}
+
+func (s *side) start(t *testing.T) {
+	t.Helper()
+	evs, ignore := s.sw.Subscribe(nil)
+	s.ignore = ignore
+	s.events.Go(func() {
+		for e := range evs {
+			s.pair.change(func() { s.count(e) })
+		}
+	})
+	require.NoError(t, s.sw.Start())
+	t.Cleanup(func() {
+		if s.sw.IsRunning() { // the test has failed
+			s.stop(t)
+		}
+	})
+}
+
+func (s *side) stop(t *testing.T) {
+	t.Helper()
+	require.NoError(t, s.sw.Stop())
+	s.ignore()
+	s.events.Wait()
+}
+
+func (s *side) count(e events.Event) {
+	switch e := e.(type) {
+	case events.PeerConnectedEvent:
+		s.connected++
+		s.expect(s.connected == s.disconnected+1, "connected while connected")
+	case events.PeerDisconnectedEvent:
+		s.disconnected++
+		s.expect(s.connected == s.disconnected, "disconnected while not connected")
+	case events.PeerRejectedEvent:
+		s.refused++
+	case events.DialFailedEvent:
+		s.failed++
+		s.expect(s == s.pair.upper && isDuplicate(e.Reason), "dial failed: "+e.Reason.Error())
+	}
+}
+
+// isDuplicate reports whether a dial failed because the other connection is there:
+// a stack whose handshake can tell does so. The dial of the lower ID never does.
+func isDuplicate(err error) bool {
+	var reject *compat.RejectError
+
+	return errors.As(err, &reject) && reject.Code == compat.RejectDuplicate
+}
+
+func (s *side) expect(ok bool, fault string) {
+	if !ok {
+		s.faults = append(s.faults, fault)
+	}
+}
+
+// dial makes the node dial in this round if it does not yet. What is left of a
+// former round is ended: the switch does not dial a peer that it has.
+func (s *side) dial() {
+	s.pair.mtx.Lock()
+	dialing := s.dialing
+	s.pair.mtx.Unlock()
+	if dialing {
+		return
+	}
+	s.stopPeer()
+	s.sw.DialPeers(&s.remote.addr)
+}
+
+func (s *side) stopPeer() {
+	if peer := s.sw.Peers().Get(s.remote.addr.ID); peer != nil {
+		s.sw.StopPeerForError(peer, errRoundOver)
+	}
+}
+
+// alone reports whether the node has no peer and its events say so. The caller
+// holds the pair's lock.
+func (s *side) alone() bool {
+	return s.live == nil && s.added == s.connected && s.connected == s.disconnected
+}
+
+// describe is for failures. The caller holds the pair's lock.
+func (s *side) describe() string {
+	text := fmt.Sprintf("dialing %t, dialed %t, %d links, faults %q, %s",
+		s.dialing, s.dialed, len(s.links), s.faults, s.tally)
+	if s.live != nil {
+		text += fmt.Sprintf(", live: outbound %t token %s greeting %s", s.live.outbound, s.live.token, s.live.greeting)
+	}
+
+	return text
+}
+
+// GetChannels implements compat.Reactor.
+func (*side) GetChannels() []*compat.ChannelDescriptor {
+	return []*compat.ChannelDescriptor{{ID: Channel, Priority: 1, SendQueueCapacity: 10}}
+}
+
+// InitPeer implements compat.Reactor.
+func (s *side) InitPeer(peer compat.PeerConn) compat.PeerConn {
+	s.pair.change(func() {
+		s.expect(len(s.links) == 0, "InitPeer before RemovePeer of the former connection")
+		s.serial++
+		s.links[peer] = &link{outbound: peer.IsOutbound(), token: fmt.Sprintf("%s %d", s.addr.ID, s.serial)}
+	})
+
+	return peer
+}
+
+// AddPeer implements compat.Reactor: it greets.
+func (s *side) AddPeer(peer compat.PeerConn) {
+	var token string
+	s.pair.change(func() {
+		l := s.links[peer]
+		s.expect(l != nil && s.live == nil, "AddPeer of a second connection, or of an unknown one")
+		s.live = l
+		s.added++
+		token = l.token
+	})
+	// Nothing is in the queue; a connection that has ended takes nothing.
+	peer.TrySend(Channel, []byte(token))
+}
+
+// RemovePeer implements compat.Reactor.
+func (s *side) RemovePeer(peer compat.PeerConn, _ any) {
+	s.pair.change(func() {
+		l := s.links[peer]
+		s.expect(l != nil, "RemovePeer of an unknown connection")
+		delete(s.links, peer)
+		if s.live == l {
+			s.live = nil
+		}
+	})
+}
+
+// Receive implements compat.Reactor.
+func (s *side) Receive(_ byte, peer compat.PeerConn, msg []byte) {
+	s.pair.change(func() {
+		l := s.links[peer]
+		switch {
+		case l == nil:
+			s.expect(false, "Receive after RemovePeer")
+		case l.greeting == "":
+			l.greeting = string(msg)
+		default:
+			l.msgs = append(l.msgs, string(msg))
+		}
+	})
+}
+
+// line is a transport whose dials wait for the start of the round.
+type line struct {
+	compat.Transport
+	side *side
+}
+
+// Dial implements compat.Transport.
+func (l *line) Dial(ctx context.Context, addr types.NetAddress, b compat.PeerBehavior) (compat.PeerConn, error) {
+	s := l.side
+	var release chan struct{}
+	s.pair.change(func() { s.dialing, release = true, s.pair.release })
+	select {
+	case <-release:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	conn, err := l.Transport.Dial(ctx, addr, b)
+	s.pair.change(func() { s.dialed = true })
+
+	return conn, err
+}
