@@ -32,10 +32,9 @@ func TestThirtyNodesFindEachOther(t *testing.T) {
 		}
 		pass(2 * time.Minute)
 		for i, n := range nodes {
-			peers := len(n.Peers().List())
-			if peers < count-1 {
-				require.EqualValues(t, maxOutbound, n.Peers().NumOutbound(), "node %d with %d peers", i, peers)
-			}
+			// Of two crossed connections the one that stays may be the other's dial,
+			// and then fills a slot of this direction.
+			require.GreaterOrEqual(t, len(n.Peers().List()), maxOutbound, "node %d", i)
 			stats := n.pex.Stats()
 			require.Zero(t, stats.Invalid+stats.ResponsesUnrequested+stats.ResponsesLate+stats.RequestsLimited+stats.PeersStopped)
 			require.NotZero(t, stats.ResponsesSent)

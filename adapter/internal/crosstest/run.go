@@ -13,7 +13,7 @@ import (
 )
 
 // patience bounds each wait; none waits for it to pass.
-const patience = 60 * time.Second
+const patience = 3 * time.Minute
 
 // redial is how long a node that has been told to dial may take to begin: a switch
 // ignores an address whose last dial is just ending, and does not tell when it has
