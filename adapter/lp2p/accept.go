@@ -15,6 +15,7 @@ import (
 // always with the same behavior: handshakes run concurrently, and a peer is
 // returned to whoever asks next.
 func (t *Transport) Accept(ctx context.Context, behavior compat.PeerBehavior) (compat.PeerConn, error) {
+	t.served.Store(&behavior)
 	for {
 		select {
 		case p := <-t.completed:
@@ -76,6 +77,7 @@ func (t *Transport) handleSession(ns network.Stream) {
 
 	if !t.handshakes.take(ns.Conn()) {
 		t.logger.Debug("too many handshakes under way", "peer", ns.Conn().RemotePeer())
+		t.metrics.handshakes[dirIn].count(outcomeBusy)
 		_ = ns.ResetWithError(network.StreamRateLimited)
 
 		return
@@ -88,7 +90,9 @@ func (t *Transport) handleSession(ns network.Stream) {
 		return
 	}
 	p := newPending(t, ns)
-	if err := p.run(); err != nil {
+	err := p.run()
+	t.metrics.handshakes[dirIn].count(outcomeOf(err))
+	if err != nil {
 		t.logger.Debug("inbound handshake failed", "peer", ns.Conn().RemotePeer(), "err", err)
 		p.refuse(err)
 	}
@@ -130,6 +134,9 @@ func (p *Pending) run() error {
 
 // readHello reads and checks the Hello, and reserves its epoch.
 func (p *Pending) readHello() error {
+	if isCircuit(p.stream.Conn().RemoteMultiaddr()) {
+		return compat.Reject(compat.RejectUnavailable, "no session through a relay")
+	}
 	m, err := readControl(p.stream)
 	if err != nil {
 		return fmt.Errorf("unable to read the hello: %w", err)
@@ -157,6 +164,9 @@ func (p *Pending) readHello() error {
 		return err
 	}
 
+	if err := p.t.checkRoom(conn); err != nil {
+		return err
+	}
 	key := sessionKey{peer: conn.RemotePeer(), epoch: h.epoch}
 	if err := p.t.reserve(key, true); err != nil {
 		return err

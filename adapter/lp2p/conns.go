@@ -7,15 +7,26 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 )
 
-// connRef counts the sessions and handshakes on one libp2p connection.
+// connRef counts who uses one libp2p connection: sessions and handshakes, and
+// those that hold it for something else.
 type connRef struct {
-	refs   int
-	closed chan struct{} // not nil once the last one is gone; closed after Close
+	refs    int
+	session bool          // it has carried a session
+	close   bool          // it is closed after the last of them
+	met     bool          // it came about after a meeting at a relay
+	closed  chan struct{} // not nil once the last one is gone; closed after Close
 }
 
-// retain keeps the connection open until release. It returns false when the
-// connection, or the transport, is being closed.
-func (t *Transport) retain(c network.Conn) bool {
+// retain keeps the connection open for a session until release. It returns false
+// when the connection, or the transport, is being closed.
+func (t *Transport) retain(c network.Conn) bool { return t.keep(c, true) }
+
+// hold keeps the connection open for something that is no session until release.
+// A connection that the remote has opened for such a thing is the remote's to
+// close.
+func (t *Transport) hold(c network.Conn) bool { return t.keep(c, false) }
+
+func (t *Transport) keep(c network.Conn, session bool) bool {
 	t.mtx.Lock()
 	defer t.mtx.Unlock()
 
@@ -24,23 +35,33 @@ func (t *Transport) retain(c network.Conn) bool {
 	case t.closing:
 		return false
 	case ref == nil:
-		ref = new(connRef)
+		ref = &connRef{close: c.Stat().Direction == network.DirOutbound}
 		t.conns[c] = ref
-		t.host.ConnManager().Protect(c.RemotePeer(), c.ID())
 	case ref.closed != nil:
 		return false
+	}
+	if session && !ref.session {
+		ref.session, ref.close = true, true
+		t.host.ConnManager().Protect(c.RemotePeer(), c.ID())
 	}
 	ref.refs++
 
 	return true
 }
 
-// release undoes one retain; the last one closes the connection.
+// release undoes one retain or hold; the last one closes the connection.
 func (t *Transport) release(c network.Conn) {
 	t.mtx.Lock()
 	ref := t.conns[c]
 	ref.refs--
 	if ref.refs > 0 {
+		t.mtx.Unlock()
+
+		return
+	}
+	if !ref.close || t.carriesCircuits(c.RemotePeer()) {
+		delete(t.conns, c)
+		t.host.ConnManager().Unprotect(c.RemotePeer(), c.ID())
 		t.mtx.Unlock()
 
 		return

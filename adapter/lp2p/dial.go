@@ -6,7 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strconv"
+	"net"
+	"slices"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
@@ -29,12 +30,16 @@ const dialAttempts = 3
 // peerstore.TempAddrTTL, whose addresses identify removes at every disconnect.
 const dialAddrTTL = 3 * time.Minute
 
+// maxResolved is how many addresses of one host name are dialed.
+const maxResolved = 16
+
 // errConnLost is wrapped when the connection closed before the remote answered.
 var errConnLost = errors.New("connection was lost during the handshake")
 
 // Dial implements compat.Transport. Errors a caller may want to tell apart:
 // *compat.RejectError (with Remote set when the remote refused), *WrongIDError,
-// ErrNotLibp2p, ErrNoSessions, ErrBusy, ctx.Err().
+// ErrNotLibp2p, ErrNoSessions, ErrBusy, ErrOnlyRelayed, *net.OpError, *net.DNSError,
+// ctx.Err(). A configured host name is looked up at each dial.
 func (t *Transport) Dial(
 	ctx context.Context, addr types.NetAddress, behavior compat.PeerBehavior,
 ) (compat.PeerConn, error) {
@@ -83,15 +88,21 @@ func (t *Transport) dial(
 	if addr.ID == t.id {
 		return nil, compat.Reject(compat.RejectSelf, "address of this node")
 	}
+	if t.gater.blockedID(addr.ID) || t.gater.blockedIP(addr.IP) {
+		return nil, banned()
+	}
 
 	id, err := t.lookUp(ctx, addr)
+	if err != nil {
+		id, err = t.lookUpRelayed(ctx, addr, err)
+	}
 	if err != nil {
 		return nil, err
 	}
 
 	for attempt := 1; ; attempt++ {
 		begun := time.Now()
-		c, err := t.connect(ctx, id, addr)
+		c, err := t.connectSomewhere(ctx, id, addr)
 		if err != nil {
 			return nil, err
 		}
@@ -113,11 +124,12 @@ func (t *Transport) lookUp(ctx context.Context, addr types.NetAddress) (peer.ID,
 
 	ctx, cancel := context.WithTimeout(ctx, t.opts.timeouts.Dial)
 	defer cancel()
-	id, err := ProbeIdentity(ctx, dialString(addr))
-	if err != nil {
-		return "", err
+	id, err := probeIdentity(ctx, t.opts.dialTCP, dialString(addr))
+	if err == nil {
+		err = checkFound(addr, id)
 	}
-	if err := checkFound(addr, id); err != nil {
+	t.metrics.probes.count(outcomeOf(err))
+	if err != nil {
 		return "", err
 	}
 	t.learn(addr.ID, id)
@@ -138,14 +150,14 @@ func checkFound(addr types.NetAddress, found peer.ID) error {
 // connect returns a retained connection to the peer: an open one, or a new one to
 // exactly this address.
 func (t *Transport) connect(ctx context.Context, id peer.ID, addr types.NetAddress) (network.Conn, error) {
-	maddr, err := dialMultiaddr(addr)
+	maddrs, err := t.dialMultiaddrs(ctx, addr)
 	if err != nil {
 		return nil, err
 	}
 
 	for range dialAttempts {
-		t.setAddr(id, maddr)
-		c, err := t.host.Network().DialPeer(network.WithDialPeerTimeout(ctx, t.opts.timeouts.Dial), id)
+		t.setAddrs(id, maddrs)
+		c, err := t.host.Network().DialPeer(t.directly(ctx), id)
 		if err != nil {
 			return nil, dialError(addr, err)
 		}
@@ -160,13 +172,14 @@ func (t *Transport) connect(ctx context.Context, id peer.ID, addr types.NetAddre
 	return nil, errConnLost
 }
 
-// setAddr makes the address the only one at which libp2p dials the peer now: what
-// identify told earlier is not what we were asked to dial.
-func (t *Transport) setAddr(id peer.ID, addr multiaddr.Multiaddr) {
+// setAddrs makes these the only addresses at which libp2p dials the peer now: what
+// identify told earlier is not what we were asked to dial. Those through relays stay
+// (see relaysOf).
+func (t *Transport) setAddrs(id peer.ID, addrs []multiaddr.Multiaddr) {
 	ps := t.host.Peerstore()
 	if t.host.Network().Connectedness(id) != network.Connected {
 		for _, old := range ps.Addrs(id) {
-			if !old.Equal(addr) {
+			if !slices.ContainsFunc(addrs, old.Equal) && !isCircuit(old) {
 				ps.SetAddr(id, old, 0)
 			}
 		}
@@ -175,29 +188,36 @@ func (t *Transport) setAddr(id peer.ID, addr multiaddr.Multiaddr) {
 			s.Backoff().Clear(id)
 		}
 	}
-	ps.AddAddr(id, addr, dialAddrTTL)
+	ps.AddAddrs(id, addrs, dialAddrTTL)
 }
 
-// dialMultiaddr returns where to dial. A configured host name is resolved anew by
-// libp2p.
-func dialMultiaddr(addr types.NetAddress) (multiaddr.Multiaddr, error) {
+// dialMultiaddrs returns where to dial. A configured host name is looked up anew,
+// and here: libp2p would not tell why it does not resolve.
+func (t *Transport) dialMultiaddrs(ctx context.Context, addr types.NetAddress) ([]multiaddr.Multiaddr, error) {
 	if addr.Hostname == "" {
-		return tcpMultiaddr(addr.IP, addr.Port)
+		return t.opts.dialAddrs(addr.IP, addr.Port)
 	}
 
-	host, err := multiaddr.NewComponent("dns", addr.Hostname)
+	ctx, cancel := context.WithTimeout(ctx, t.opts.timeouts.Dial)
+	defer cancel()
+	ips, err := net.DefaultResolver.LookupIP(ctx, "ip", addr.Hostname)
 	if err != nil {
 		return nil, err
 	}
-	port, err := multiaddr.NewComponent("tcp", strconv.Itoa(int(addr.Port)))
-	if err != nil {
-		return nil, err
+	maddrs := make([]multiaddr.Multiaddr, 0, min(len(ips), maxResolved))
+	for _, ip := range ips[:min(len(ips), maxResolved)] {
+		here, err := t.opts.dialAddrs(ip, addr.Port)
+		if err != nil {
+			return nil, err
+		}
+		maddrs = append(maddrs, here...)
 	}
 
-	return multiaddr.Join(host, port), nil
+	return maddrs, nil
 }
 
-// dialString is dialMultiaddr for the net package.
+// dialString is where to dial in the form of the net package, which resolves names
+// anew too.
 func dialString(addr types.NetAddress) string {
 	if addr.Hostname != "" {
 		addr.IP = nil // the name is resolved anew
@@ -214,6 +234,9 @@ func dialError(addr types.NetAddress, err error) error {
 			return wrong
 		}
 	}
+	if errors.Is(err, swarm.ErrGaterDisallowedConnection) {
+		return fmt.Errorf("%w: %w", banned(), err)
+	}
 
 	return err
 }
@@ -222,10 +245,16 @@ func dialError(addr types.NetAddress, err error) error {
 // and the handshake timeout bound it.
 func (t *Transport) openSession(
 	ctx context.Context, c network.Conn, addr types.NetAddress, as Identity, behavior compat.PeerBehavior,
-) (*Peer, error) {
+) (p *Peer, err error) {
+	defer func() { t.metrics.handshakes[dirOut].count(outcomeOf(err)) }()
 	ctx, cancel := context.WithTimeout(ctx, t.opts.timeouts.Handshake)
 	defer cancel()
 
+	if err := errors.Join(t.gater.admits(c, addr.ID), t.checkRoom(c)); err != nil {
+		t.release(c)
+
+		return nil, err
+	}
 	control, err := openStream(ctx, c, SessionProtocol)
 	if err != nil {
 		t.release(c)
@@ -252,7 +281,6 @@ func (t *Transport) openSession(
 	if !stop() && err == nil {
 		err = ctx.Err()
 	}
-	var p *Peer
 	if err == nil {
 		p, err = s.establish(remoteInfo{id: addr.ID, node: node}, &addr)
 	}
@@ -356,8 +384,13 @@ func (s *session) handshakeError(ctx context.Context, err error) error {
 	}
 }
 
-// lost marks an error that a closed connection has caused.
+// lost marks an error that a closed connection has caused. QUIC says so by the
+// error, which may come before the connection counts as closed.
 func lost(c network.Conn, err error) error {
+	var closed *network.ConnError
+	if errors.As(err, &closed) {
+		_ = c.Close() // so that the next dial does not find it; it is dead already
+	}
 	if c.IsClosed() {
 		return fmt.Errorf("%w: %w", errConnLost, err)
 	}

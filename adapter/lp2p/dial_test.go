@@ -9,10 +9,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/stretchr/testify/require"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/dnstest"
 )
 
 func TestDialProbesAndLearns(t *testing.T) {
@@ -31,15 +33,39 @@ func TestDialProbesAndLearns(t *testing.T) {
 	connect(t, a, b)
 }
 
+// A configured name is looked up at each dial: it may not resolve at first, and
+// lead somewhere else later.
 func TestDialByHostName(t *testing.T) {
+	names := dnstest.Install(t)
 	a, b := newNode(t, nil), newNode(t, nil)
 	b.acceptLoop(t)
 	addr := b.NetAddress()
-	addr.IP, addr.Hostname = nil, "localhost"
-	p, err := a.Dial(timeout(t), addr, a.behavior)
-	require.NoError(t, err)
-	require.True(t, p.SocketAddr().IP.IsLoopback())
-	a.Remove(p)
+	addr.IP, addr.Hostname = nil, "node.example"
+	for _, known := range []bool{false, true} { // by probe, then by libp2p itself
+		names.Set("node.example", nil)
+		_, err := a.Dial(timeout(t), addr, a.behavior)
+		var unresolved *net.DNSError
+		require.ErrorAs(t, err, &unresolved)
+		require.True(t, unresolved.IsNotFound)
+
+		names.Set("node.example", net.IPv4(127, 0, 0, 2)) // nobody listens there
+		_, err = a.Dial(timeout(t), addr, a.behavior)
+		var refused *net.OpError
+		require.ErrorAs(t, err, &refused)
+		require.ErrorContains(t, err, "127.0.0.2")
+
+		names.Set("node.example", net.IPv4(127, 0, 0, 1))
+		_, learned := a.knownPeer(b.key.ID())
+		require.Equal(t, known, learned)
+		p, err := a.Dial(timeout(t), addr, a.behavior)
+		require.NoError(t, err)
+		require.Equal(t, "127.0.0.1", p.RemoteIP().String())
+		require.True(t, p.SocketAddr().IP.IsLoopback())
+		a.Remove(p)
+		require.Eventually(t, func() bool {
+			return a.Host().Network().Connectedness(b.Host().ID()) != network.Connected
+		}, patience, time.Millisecond)
+	}
 }
 
 func TestDialWrongNode(t *testing.T) {

@@ -26,10 +26,17 @@
 // session with a delegated identity ([Transport.DialAs]). Sessions fail alone. The
 // connection is closed after its last session.
 //
-// # What it does not do yet
+// They run over TCP with yamux, and with [WithQUIC] over QUIC too. The priorities of
+// the channel descriptors are honoured over TCP; QUIC serves its streams in turn.
 //
-// The priorities of the channel descriptors are reported by Status but not
-// honoured: channels share the connection in the order in which their writers
-// produce data, and the multiplexer below buffers up to some megabytes. Transports
-// other than TCP, and discovery through a DHT, are not part of this package's host.
+// # Metrics
+//
+// [WithPrometheus] exports tm2_p2p_peers and tm2_p2p_handshakes_total by direction,
+// the latter also by result; tm2_p2p_probes_total by result;
+// tm2_p2p_sessions_ended_total by reason; tm2_p2p_messages_sent_total,
+// tm2_p2p_messages_received_total and tm2_p2p_send_queue_messages by channel;
+// tm2_p2p_message_send_bytes_total, tm2_p2p_message_receive_bytes_total and
+// tm2_p2p_send_queue_bytes. Results and reasons are the names of refusal codes
+// (compat.RejectCode) or "ok", "busy", "failed", "stopped", "wrong_id", "foreign"
+// and "other". Messages cost nothing: what sessions count anyhow is read on a scrape.
 package lp2p

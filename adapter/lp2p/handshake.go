@@ -41,9 +41,9 @@ func connInfo(
 		Outbound: outbound, Persistent: behavior.IsPersistentPeer(id), Private: behavior.IsPrivatePeer(id),
 		SocketAddr: &types.NetAddress{ID: id},
 	}
-	if tcp, ok := toTCPAddr(remote); ok {
-		info.RemoteIP = tcp.IP
-		info.SocketAddr.IP, info.SocketAddr.Port = tcp.IP, uint16(tcp.Port)
+	if ip, port, ok := endpoint(remote); ok {
+		info.RemoteIP = ip
+		info.SocketAddr.IP, info.SocketAddr.Port = ip, port
 	}
 
 	return info

@@ -16,10 +16,9 @@ import (
 	"github.com/libp2p/go-libp2p/p2p/net/connmgr"
 	"github.com/libp2p/go-libp2p/p2p/security/noise"
 	tls "github.com/libp2p/go-libp2p/p2p/security/tls"
+	libp2pquic "github.com/libp2p/go-libp2p/p2p/transport/quic"
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
 	"github.com/libp2p/go-libp2p/x/rate"
-
-	"github.com/tm2-libp2p/tm2-libp2p/compat"
 )
 
 const (
@@ -33,10 +32,8 @@ const (
 	// maxFrame is the largest yamux frame: with its header one Noise message.
 	maxFrame = noise.MaxPlaintextLength
 
-	// writeTimeout is how long a connection may take nothing before it counts as
-	// dead. A receiver that is merely busy is kept, as long as a ping of a native
-	// node may take (docs/wire.md §5.2).
-	writeTimeout = 45 * time.Second
+	// peerSpareStreams are those of a peer beside its sessions.
+	peerSpareStreams = 64
 
 	connGracePeriod = 20 * time.Second
 	// connRate is how many connections a second one IP may open after a burst of
@@ -45,8 +42,9 @@ const (
 )
 
 // newHost returns a libp2p host that listens nowhere yet: TCP, Noise and TLS,
-// yamux, identify, and nothing else.
-func newHost(key ed25519.PrivateKey, o *options) (_ host.Host, err error) {
+// yamux, QUIC where it is enabled, identify, and nothing else. A nil gater lets
+// everybody in.
+func newHost(key ed25519.PrivateKey, o *options, gater *gater) (_ host.Host, err error) {
 	identity, err := crypto.UnmarshalEd25519PrivateKey(key)
 	if err != nil {
 		return nil, fmt.Errorf("unable to use the node key: %w", err)
@@ -56,7 +54,9 @@ func newHost(key ed25519.PrivateKey, o *options) (_ host.Host, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("unable to make a resource manager: %w", err)
 	}
-	conns, err := connmgr.NewConnManager(o.limits.Connections*3/4, o.limits.Connections*7/8,
+	// Only connections without a session count for the low mark: the others are
+	// protected.
+	conns, err := connmgr.NewConnManager(o.limits.IdleConnections, o.limits.ConnectionsHigh,
 		connmgr.WithGracePeriod(connGracePeriod))
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("unable to make a connection manager: %w", err), resources.Close())
@@ -67,29 +67,27 @@ func newHost(key ed25519.PrivateKey, o *options) (_ host.Host, err error) {
 		metrics = libp2p.PrometheusRegisterer(o.registerer)
 	}
 
-	opts := []libp2p.Option{
+	opts := append(o.transports(),
 		libp2p.Identity(identity),
 		libp2p.NoListenAddrs,
-		// Dialing from the listening port makes crossed dials collide in TCP.
-		libp2p.Transport(tcp.NewTCPTransport, tcp.DisableReuseport(), tcp.WithConnectionTimeout(o.timeouts.Dial)),
 		libp2p.Security(noise.ID, newNoise),
 		libp2p.Security(tls.ID, newTLS),
-		libp2p.Muxer(yamux.ID, newMuxer()),
+		libp2p.Muxer(yamux.ID, newMuxer(o.timeouts)),
 		libp2p.ResourceManager(resources),
 		libp2p.ConnectionManager(conns),
 		libp2p.UserAgent(userAgent),
-		libp2p.DisableRelay(),
 		libp2p.Ping(false),
-		libp2p.DisableIdentifyAddressDiscovery(),
-		// Otherwise a prober for NAT runs.
-		libp2p.ForceReachabilityPublic(),
 		libp2p.WithDialTimeout(o.timeouts.Dial),
 		// The switch decides how often to try; a detector must not veto it.
 		libp2p.UDPBlackHoleSuccessCounter(nil),
 		libp2p.IPv6BlackHoleSuccessCounter(nil),
 		metrics,
+	)
+	if gater != nil {
+		opts = append(opts, libp2p.ConnectionGater(gater))
 	}
 
+	opts = append(opts, o.nat.hostOptions(o.timeouts)...)
 	h, err := libp2p.New(append(opts, o.libp2p...)...)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("unable to make a libp2p host: %w", err), conns.Close(), resources.Close())
@@ -98,11 +96,32 @@ func newHost(key ed25519.PrivateKey, o *options) (_ host.Host, err error) {
 	return h, nil
 }
 
-func newMuxer() network.Multiplexer {
+// transports returns what the host listens to and dials.
+func (o *options) transports() []libp2p.Option {
+	// Dialing from the listening port makes crossed dials collide in TCP.
+	opts := []libp2p.Option{
+		libp2p.Transport(tcp.NewTCPTransport, tcp.DisableReuseport(), tcp.WithConnectionTimeout(o.timeouts.Dial)),
+	}
+	if o.tcp != nil {
+		opts = []libp2p.Option{libp2p.Transport(o.tcp)}
+	}
+	if o.quic != quicOff {
+		opts = append(opts, libp2p.Transport(libp2pquic.NewTransport))
+	}
+
+	return opts
+}
+
+// newMuxer returns yamux. It asks a connection that was silent for KeepAlive
+// whether the remote is there: it waits at most Pong for its turn to ask, and at
+// most Pong for the answer. A write fails after Pong.
+func newMuxer(t Timeouts) network.Multiplexer {
 	config := *yamux.DefaultTransport
 	config.MaxStreamWindowSize = maxStreamWindow
 	config.MaxMessageSize = maxFrame
-	config.ConnectionWriteTimeout = writeTimeout
+	config.EnableKeepAlive = true
+	config.KeepAliveInterval = t.KeepAlive
+	config.ConnectionWriteTimeout = t.Pong
 
 	return meteredMuxer{&config}
 }
@@ -112,22 +131,21 @@ func newMuxer() network.Multiplexer {
 // behind one address.
 func newResourceManager(o *options) (network.ResourceManager, error) {
 	l := o.limits
-	// Each session has a control stream and at most one data stream for each
-	// channel and direction; the rest is for identify and streams that come and go.
-	sessionStreams := 1 + 2*compat.MaxChannels
-	peerStreams := l.SessionsPerPeer*sessionStreams + 64
-	streams := l.Connections*sessionStreams + peerStreams
+	// Beside the streams of sessions there are those of identify and others that
+	// come and go.
+	peerStreams := l.SessionsPerPeer*o.budget.streams + peerSpareStreams
+	streams := l.Connections*o.budget.streams + peerStreams
 
 	limits := rcmgr.PartialLimitConfig{
 		System: rcmgr.ResourceLimits{
-			Conns: rcmgr.LimitVal(l.Connections), ConnsInbound: rcmgr.LimitVal(l.Connections),
+			Conns: rcmgr.LimitVal(l.Connections), ConnsInbound: rcmgr.LimitVal(l.ConnectionsInbound),
 			ConnsOutbound: rcmgr.LimitVal(l.Connections), FD: rcmgr.LimitVal(l.Connections),
 			Streams: rcmgr.LimitVal(streams), StreamsInbound: rcmgr.LimitVal(streams),
 			StreamsOutbound: rcmgr.LimitVal(streams),
 			Memory:          rcmgr.LimitVal64(streams) * streamWindow,
 		},
 		Transient: rcmgr.ResourceLimits{
-			Conns: rcmgr.LimitVal(l.Connections), ConnsInbound: rcmgr.LimitVal(min(l.Connections, 2*l.Handshakes)),
+			Conns: rcmgr.LimitVal(l.Connections), ConnsInbound: rcmgr.LimitVal(min(l.ConnectionsInbound, 2*l.Handshakes)),
 			ConnsOutbound: rcmgr.LimitVal(l.Connections), FD: rcmgr.LimitVal(l.Connections),
 			Streams: rcmgr.LimitVal(streams), StreamsInbound: rcmgr.LimitVal(min(streams, 16*l.Handshakes)),
 			StreamsOutbound: rcmgr.LimitVal(streams),
@@ -137,7 +155,8 @@ func newResourceManager(o *options) (network.ResourceManager, error) {
 			Conns: 8, ConnsInbound: 8, ConnsOutbound: 8, FD: 8,
 			Streams: rcmgr.LimitVal(peerStreams), StreamsInbound: rcmgr.LimitVal(peerStreams),
 			StreamsOutbound: rcmgr.LimitVal(peerStreams),
-			Memory:          rcmgr.LimitVal64(peerStreams)*streamWindow + 16*maxStreamWindow,
+			// Windows grow only in the lower half of a limit.
+			Memory: 2 * (rcmgr.LimitVal64(peerStreams)*streamWindow + rcmgr.LimitVal64(o.budget.growth)),
 		},
 	}
 
@@ -148,7 +167,10 @@ func newResourceManager(o *options) (network.ResourceManager, error) {
 				{PrefixLength: 64, ConnCount: l.ConnectionsPerIP},
 				{PrefixLength: 48, ConnCount: 8 * l.ConnectionsPerIP},
 			}),
-		rcmgr.WithConnRateLimiters(newConnRateLimiter(l.ConnectionsPerIP)),
+		rcmgr.WithConnRateLimiters(newConnRateLimiter(l.ConnectionsPerIP, o.loopbackCounts)),
+	}
+	if o.loopbackCounts {
+		opts = append(opts, rcmgr.WithNetworkPrefixLimit([]rcmgr.NetworkPrefixLimit{}, []rcmgr.NetworkPrefixLimit{}))
 	}
 	if o.registerer == nil {
 		opts = append(opts, rcmgr.WithMetricsDisabled())
@@ -157,15 +179,19 @@ func newResourceManager(o *options) (network.ResourceManager, error) {
 	return rcmgr.NewResourceManager(rcmgr.NewFixedLimiter(limits.Build(rcmgr.InfiniteLimits)), opts...)
 }
 
-func newConnRateLimiter(perIP int) *rate.Limiter {
+func newConnRateLimiter(perIP int, loopbackCounts bool) *rate.Limiter {
+	exempt := []rate.PrefixLimit{
+		{Prefix: netip.MustParsePrefix("127.0.0.0/8")}, // no limit
+		{Prefix: netip.MustParsePrefix("::1/128")},
+	}
+	if loopbackCounts {
+		exempt = nil
+	}
 	one := rate.Limit{RPS: connRate, Burst: 2 * perIP}
 	site := rate.Limit{RPS: 8 * connRate, Burst: 16 * perIP}
 
 	return &rate.Limiter{
-		NetworkPrefixLimits: []rate.PrefixLimit{
-			{Prefix: netip.MustParsePrefix("127.0.0.0/8")}, // no limit
-			{Prefix: netip.MustParsePrefix("::1/128")},
-		},
+		NetworkPrefixLimits: exempt,
 		SubnetRateLimiter: rate.SubnetLimiter{
 			IPv4SubnetLimits: []rate.SubnetLimit{{PrefixLength: 32, Limit: one}},
 			IPv6SubnetLimits: []rate.SubnetLimit{{PrefixLength: 64, Limit: one}, {PrefixLength: 48, Limit: site}},

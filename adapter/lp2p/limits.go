@@ -1,6 +1,7 @@
 package lp2p
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"sync"
@@ -25,9 +26,17 @@ type Limits struct {
 	// SessionsPerPeer bounds the inbound sessions, pending or active, of one
 	// libp2p peer; only a bridge has more than one or two.
 	SessionsPerPeer int
-	// Connections and ConnectionsPerIP bound the libp2p connections. The limit
-	// per IP does not apply to loopback addresses.
+	// Connections and ConnectionsPerIP bound the libp2p connections of both
+	// directions. The limit per IP does not apply to loopback addresses.
 	Connections, ConnectionsPerIP int
+	// ConnectionsInbound bounds those that remotes have opened, so that they
+	// leave places for ours. Zero stands for seven eighths of Connections.
+	ConnectionsInbound int
+	// IdleConnections is how many connections without a session are left when
+	// there are more than ConnectionsHigh of all: a connection with a session is
+	// never closed for another. Zeros stand for an eighth and three quarters of
+	// Connections.
+	IdleConnections, ConnectionsHigh int
 }
 
 // DefaultLimits returns the limits of a transport without WithLimits.
@@ -39,13 +48,44 @@ func DefaultLimits() Limits {
 	}
 }
 
-// Validate names the first field that is not positive.
+// filled puts numbers in the place of zeros that stand for them.
+func (l Limits) filled() Limits {
+	if l.ConnectionsInbound == 0 {
+		l.ConnectionsInbound = max(1, l.Connections*7/8)
+	}
+	if l.IdleConnections == 0 {
+		l.IdleConnections = max(1, l.Connections/8)
+	}
+	if l.ConnectionsHigh == 0 {
+		l.ConnectionsHigh = max(l.IdleConnections, l.Connections*3/4)
+	}
+
+	return l
+}
+
+// Validate names the first field that is not positive, or not below the one that
+// bounds it.
 func (l Limits) Validate() error {
-	return positive([]field{
+	l = l.filled()
+	if err := positive([]field{
 		{"Handshakes", int64(l.Handshakes)}, {"HandshakesPerIP", int64(l.HandshakesPerIP)},
 		{"HandshakesPerPeer", int64(l.HandshakesPerPeer)}, {"SessionsPerPeer", int64(l.SessionsPerPeer)},
 		{"Connections", int64(l.Connections)}, {"ConnectionsPerIP", int64(l.ConnectionsPerIP)},
-	})
+		{"ConnectionsInbound", int64(l.ConnectionsInbound)}, {"IdleConnections", int64(l.IdleConnections)},
+		{"ConnectionsHigh", int64(l.ConnectionsHigh)},
+	}); err != nil {
+		return err
+	}
+	switch {
+	case l.ConnectionsInbound > l.Connections:
+		return errors.New("ConnectionsInbound is above Connections")
+	case l.ConnectionsHigh > l.Connections:
+		return errors.New("ConnectionsHigh is above Connections")
+	case l.IdleConnections > l.ConnectionsHigh:
+		return errors.New("IdleConnections is above ConnectionsHigh")
+	default:
+		return nil
+	}
 }
 
 // Timeouts are the deadlines of a transport.
@@ -63,6 +103,16 @@ type Timeouts struct {
 	// Linger bounds each of the two steps of an orderly end: writing the goodbye,
 	// and waiting for the remote to notice it.
 	Linger time.Duration
+	// KeepAlive is how long a TCP connection may be silent until the remote is
+	// asked whether it is there. QUIC asks after 15 seconds, whatever this says.
+	KeepAlive time.Duration
+	// Pong bounds how long the remote may take to answer that, and how long a TCP
+	// connection may take no data; yamux may give up after half of that. A remote
+	// that is only busy answers: its messages wait in the windows of their streams.
+	// So one that is gone, or cannot be reached, is noticed after KeepAlive and
+	// twice Pong at the latest, as the question may have to wait for data before
+	// it. QUIC gives up 30 seconds after its question.
+	Pong time.Duration
 }
 
 // DefaultTimeouts returns the deadlines of a transport without WithTimeouts; those
@@ -71,6 +121,8 @@ func DefaultTimeouts() Timeouts {
 	return Timeouts{
 		Dial: 5 * time.Second, Handshake: 3 * time.Second, Assembly: 30 * time.Second,
 		Flush: 5 * time.Second, Linger: time.Second,
+		// Together the 105 s after which a native node notices (docs/wire.md §5.2).
+		KeepAlive: 15 * time.Second, Pong: 45 * time.Second,
 	}
 }
 
@@ -79,6 +131,7 @@ func (t Timeouts) Validate() error {
 	return positive([]field{
 		{"Dial", int64(t.Dial)}, {"Handshake", int64(t.Handshake)}, {"Assembly", int64(t.Assembly)},
 		{"Flush", int64(t.Flush)}, {"Linger", int64(t.Linger)},
+		{"KeepAlive", int64(t.KeepAlive)}, {"Pong", int64(t.Pong)},
 	})
 }
 

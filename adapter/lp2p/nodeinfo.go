@@ -73,7 +73,7 @@ func FetchNodeInfo(ctx context.Context, addr types.NetAddress) (info types.NodeI
 	if err != nil {
 		return types.NodeInfo{}, err
 	}
-	h, err := newHost(key, opts)
+	h, err := newHost(key, opts, nil)
 	if err != nil {
 		return types.NodeInfo{}, err
 	}

@@ -16,6 +16,17 @@ type options struct {
 	timeouts   Timeouts
 	registerer prometheus.Registerer
 	libp2p     []libp2p.Option
+	budget     budget   // of one session
+	quic       quicMode // what is listened to and dialed beside TCP
+	nat        natOptions
+
+	// See WithTCP; nil for the system's.
+	tcp     any
+	dialTCP DialFunc
+
+	// For tests. Loopback addresses are exempt from limits per IP unless
+	// loopbackCounts.
+	loopbackCounts bool
 }
 
 // WithLimits replaces DefaultLimits.
@@ -36,7 +47,12 @@ func WithTimeouts(t Timeouts) Option {
 	}
 }
 
-// WithPrometheus registers libp2p's metrics. Without it they are disabled.
+// WithPrometheus registers the metrics of the transport (see Metrics in the package
+// documentation) and libp2p's. Without it both are disabled. The transport's have
+// the constant label node, with its TM2 ID, so that several transports may share a
+// registerer; they are unregistered by Close. Libp2p's are those of the process, of
+// all its hosts together, and stay registered. NewTransport fails when a transport
+// of the same ID uses the registerer.
 func WithPrometheus(r prometheus.Registerer) Option {
 	return func(o *options) error {
 		if r == nil {
@@ -49,7 +65,7 @@ func WithPrometheus(r prometheus.Registerer) Option {
 }
 
 // WithLibp2pOptions adds options to those of the transport's host, as an address
-// factory or a connection gater. Options that the transport sets itself are
+// factory. Options that the transport sets itself, as a connection gater, are
 // refused by libp2p or replace the transport's.
 func WithLibp2pOptions(opts ...libp2p.Option) Option {
 	return func(o *options) error {
@@ -60,11 +76,16 @@ func WithLibp2pOptions(opts ...libp2p.Option) Option {
 }
 
 func newOptions(opts []Option) (*options, error) {
-	o := &options{limits: DefaultLimits(), timeouts: DefaultTimeouts()}
+	o := &options{limits: DefaultLimits(), timeouts: DefaultTimeouts(), budget: anyChannels()}
 	for _, opt := range opts {
 		if err := opt(o); err != nil {
 			return nil, fmt.Errorf("invalid option: %w", err)
 		}
+	}
+
+	o.limits = o.limits.filled()
+	if err := o.validateNAT(); err != nil {
+		return nil, fmt.Errorf("invalid option: %w", err)
 	}
 
 	return o, nil

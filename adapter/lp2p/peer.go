@@ -2,13 +2,11 @@ package lp2p
 
 import (
 	"errors"
-	"net"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
-	manet "github.com/multiformats/go-multiaddr/net"
 
 	basepeer "github.com/tm2-libp2p/tm2-libp2p/adapter/internal/peer"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
@@ -36,18 +34,15 @@ var (
 )
 
 // newPeer returns the peer of a session. For an outbound one dialed is the address
-// that was asked for; a shared connection that the remote has opened shows another.
+// that was asked for; a shared connection that the remote has opened shows another,
+// and so does one that came about after a meeting at a relay.
 func newPeer(s *session, r remoteInfo, dialed *types.NetAddress) *Peer {
 	info := connInfo(s.conn.RemoteMultiaddr(), r.id, s.behavior, s.outbound)
-	if dialed != nil && dialed.IP != nil && s.conn.Stat().Direction == network.DirInbound {
+	if dialed != nil && dialed.IP != nil && (s.conn.Stat().Direction == network.DirInbound || s.t.met(s.conn)) {
 		info.SocketAddr = &types.NetAddress{ID: r.id, IP: slices.Clone(dialed.IP), Port: dialed.Port}
 	}
 
-	var remote net.Addr = &net.TCPAddr{} // for a connection of another kind
-	if addr, err := manet.ToNetAddr(s.conn.RemoteMultiaddr()); err == nil {
-		remote = addr
-	}
-
+	remote := netAddr(s.conn.RemoteMultiaddr())
 	p := &Peer{Base: basepeer.NewBase(info, r.node, remote), s: s, delegatedBy: r.delegatedBy}
 	p.BaseService = *service.NewBaseService(s.logger, p.Describe("Libp2pPeer"), p)
 

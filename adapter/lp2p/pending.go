@@ -63,13 +63,7 @@ func (p *Pending) ID() types.ID { return p.id }
 func (p *Pending) NodeInfo() types.NodeInfo { return p.node }
 
 // RemoteAddr returns the remote end of the libp2p connection.
-func (p *Pending) RemoteAddr() net.Addr {
-	if tcp, ok := toTCPAddr(p.stream.Conn().RemoteMultiaddr()); ok {
-		return tcp
-	}
-
-	return &net.TCPAddr{}
-}
+func (p *Pending) RemoteAddr() net.Addr { return netAddr(p.stream.Conn().RemoteMultiaddr()) }
 
 // Delegated reports whether another node speaks for the remote.
 func (p *Pending) Delegated() bool { return p.delegatedBy != "" }
@@ -125,8 +119,12 @@ func (p *Pending) Reject(reason *compat.RejectError) error {
 
 // admit decides whether the peer may come in; its errors are refusals.
 func (p *Pending) admit(local types.NodeInfo, behavior compat.PeerBehavior) error {
+	if err := p.t.gater.admits(p.stream.Conn(), p.id); err != nil {
+		return err
+	}
 	if a, ok := behavior.(compat.PeerAdmission); ok {
 		info := connInfo(p.stream.Conn().RemoteMultiaddr(), p.id, behavior, false)
+		info.DelegatedBy = p.delegatedBy
 		if err := a.AdmitPeer(info, p.node); err != nil {
 			var reject *compat.RejectError
 			if !errors.As(err, &reject) {
@@ -166,6 +164,10 @@ func (p *Pending) answer(ctx context.Context, local types.NodeInfo, behavior com
 		s.resetData(network.StreamShutdown)
 
 		return nil, err
+	}
+	// It may have been blocked while nobody could know whose session this is.
+	if p.t.gater.admits(p.stream.Conn(), p.id) != nil {
+		s.closeConn(banned(), compat.RejectBanned)
 	}
 
 	return conn, nil

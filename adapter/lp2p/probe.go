@@ -27,11 +27,19 @@ const probeTimeout = 5 * time.Second
 // The answer says who is there now. Whoever connects afterwards has to verify it
 // again.
 func ProbeIdentity(ctx context.Context, dialString string) (peer.ID, error) {
+	return probeIdentity(ctx, nil, dialString)
+}
+
+// probeIdentity is ProbeIdentity over another TCP than the system's if dial is not
+// nil.
+func probeIdentity(ctx context.Context, dial DialFunc, dialString string) (peer.ID, error) {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
 
-	var d net.Dialer
-	conn, err := d.DialContext(ctx, "tcp", dialString)
+	if dial == nil {
+		dial = new(net.Dialer).DialContext
+	}
+	conn, err := dial(ctx, "tcp", dialString)
 	if err != nil {
 		return "", fmt.Errorf("unable to probe %s: %w", dialString, err)
 	}

@@ -31,7 +31,7 @@ func newRaw(t testing.TB) *raw {
 	key := types.GenerateNodeKey()
 	o, err := newOptions(nil)
 	require.NoError(t, err)
-	h, err := newHost(key.PrivKey, o)
+	h, err := newHost(key.PrivKey, o, nil)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, h.Close()) })
 
@@ -54,10 +54,10 @@ func (r *raw) listen() types.NetAddress {
 	maddr, err := tcpMultiaddr(net.IPv4(127, 0, 0, 1), 0)
 	require.NoError(r.t, err)
 	require.NoError(r.t, r.host.Network().Listen(maddr))
-	tcp, ok := toTCPAddr(r.host.Network().ListenAddresses()[0])
+	ip, port, ok := endpoint(r.host.Network().ListenAddresses()[0])
 	require.True(r.t, ok)
 
-	return types.NetAddress{ID: r.key.ID(), IP: tcp.IP, Port: uint16(tcp.Port)}
+	return types.NetAddress{ID: r.key.ID(), IP: ip, Port: port}
 }
 
 func (r *raw) open(c network.Conn, data bool) *stream {

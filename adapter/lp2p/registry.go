@@ -61,12 +61,16 @@ func (t *Transport) activate(s *session) error {
 	return nil
 }
 
-// deactivate hides the session from data streams; its epoch stays taken.
+// deactivate hides the session from data streams, and keeps what it has counted;
+// its epoch stays taken.
 func (t *Transport) deactivate(key sessionKey) {
 	t.mtx.Lock()
 	defer t.mtx.Unlock()
 
 	entry := t.sessions[key]
+	if entry.session != nil {
+		t.metrics.retire(entry.session)
+	}
 	entry.session = nil
 	t.sessions[key] = entry
 }

@@ -51,7 +51,18 @@ func openStream(ctx context.Context, c network.Conn, proto protocol.ID) (*stream
 // inboundStream wraps a stream whose protocol the host has negotiated.
 func inboundStream(s network.Stream) *stream { return &stream{Stream: s, rw: s} }
 
-func (s *stream) Read(p []byte) (int, error)  { return s.rw.Read(p) }
+// Read implements io.Reader. The end comes after the last bytes, never with them as
+// QUIC's does.
+func (s *stream) Read(p []byte) (int, error) {
+	n, err := s.rw.Read(p)
+	if n > 0 {
+		return n, nil // the next call returns the error
+	}
+
+	return n, err
+}
+
+// Write implements io.Writer.
 func (s *stream) Write(p []byte) (int, error) { return s.rw.Write(p) }
 
 // drain reads until the remote has ended its side, but neither past the read

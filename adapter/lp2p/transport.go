@@ -6,16 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/multiformats/go-multiaddr"
-	manet "github.com/multiformats/go-multiaddr/net"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
@@ -33,6 +32,8 @@ type Transport struct {
 	id     types.ID
 	host   host.Host
 
+	gater      *gater
+	metrics    *metrics
 	handshakes *slots // inbound handshakes under way
 	headers    *slots // inbound data streams whose header has not arrived
 	buffers    *bufferPool
@@ -53,6 +54,9 @@ type Transport struct {
 	sessions map[sessionKey]sessionEntry
 	inbound  map[peer.ID]int // inbound reservations and sessions
 	known    map[types.ID]peer.ID
+
+	served    atomic.Pointer[compat.PeerBehavior] // the last one given to Accept
+	suggested suggestions
 }
 
 var _ compat.Transport = (*Transport)(nil)
@@ -77,7 +81,8 @@ func NewTransport(
 		logger = slog.New(slog.DiscardHandler)
 	}
 
-	h, err := newHost(nodeKey.PrivKey, o)
+	gater := newGater()
+	h, err := newHost(nodeKey.PrivKey, o, gater)
 	if err != nil {
 		return nil, err
 	}
@@ -85,7 +90,7 @@ func NewTransport(
 	l := o.limits
 	t := &Transport{
 		logger: logger, opts: o,
-		key: nodeKey.PrivKey, id: nodeKey.ID(), nodeInfo: nodeInfo, host: h,
+		key: nodeKey.PrivKey, id: nodeKey.ID(), nodeInfo: nodeInfo, host: h, gater: gater,
 		handshakes: newSlots(l.Handshakes, l.HandshakesPerIP, l.HandshakesPerPeer),
 		// A session opens all its streams at once when its node is busy.
 		headers:  newSlots(16*l.Handshakes, 16*l.HandshakesPerIP, 16*l.HandshakesPerPeer),
@@ -96,41 +101,42 @@ func NewTransport(
 		conns:  make(map[network.Conn]*connRef), sessions: make(map[sessionKey]sessionEntry),
 		inbound: make(map[peer.ID]int), known: make(map[types.ID]peer.ID),
 	}
+	t.metrics = newMetrics(t)
+	if err := t.metrics.register(); err != nil {
+		return nil, errors.Join(err, h.Close())
+	}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	h.SetStreamHandler(SessionProtocol, t.handleSession)
 	h.SetStreamHandler(ChannelProtocol, t.handleData)
 	h.SetStreamHandler(NodeInfoProtocol, t.handleNodeInfo)
+	if err := t.startNAT(); err != nil {
+		return nil, errors.Join(err, t.Close())
+	}
 
 	return t, nil
 }
 
-// Listen opens the TCP listener of the host at the address's IP and port; with
-// port 0 the system chooses one, which NetAddress then tells, and the NodeInfo too
-// if its port was 0. The ID of the address is ignored. A second call returns ErrAlreadyListening.
+// Listen opens the TCP listener of the host at the address's IP and port, and, with
+// WithQUIC, the UDP listener beside it; with port 0 the system chooses one, which
+// NetAddress then tells, and the NodeInfo too if its port was 0. The ID of the
+// address is ignored. A second call returns ErrAlreadyListening.
 func (t *Transport) Listen(addr types.NetAddress) error {
 	if err := t.enter(); err != nil {
 		return err
 	}
 	defer t.tasks.Done()
 
-	maddr, err := tcpMultiaddr(addr.IP, addr.Port)
-	if err != nil {
-		return fmt.Errorf("unable to listen on %s: %w", addr.DialString(), err)
-	}
-
 	t.mtx.Lock()
 	defer t.mtx.Unlock()
 	if t.listen.IP != nil {
 		return ErrAlreadyListening
 	}
-	if err := t.host.Network().Listen(maddr); err != nil {
+	port, err := t.openListeners(addr)
+	if err != nil {
 		return fmt.Errorf("unable to listen on %s: %w", addr.DialString(), err)
 	}
-	for _, a := range t.host.Network().ListenAddresses() {
-		if tcp, ok := toTCPAddr(a); ok {
-			t.listen = types.NetAddress{ID: t.id, IP: tcp.IP, Port: uint16(tcp.Port)}
-		}
-	}
+	t.listen = types.NetAddress{ID: t.id, IP: slices.Clone(addr.IP), Port: port}
+	close(t.opts.nat.listening)
 	// A node that lets the system choose its port cannot know it before.
 	if na := t.nodeInfo.NetAddress; na.Port == 0 {
 		completed := *na
@@ -218,6 +224,7 @@ func (t *Transport) Close() error {
 	err := t.host.Close()
 	<-ended
 	t.tasks.Wait()
+	t.metrics.unregister()
 
 	return err
 }
@@ -266,23 +273,4 @@ func (t *Transport) knownPeer(id types.ID) (peer.ID, bool) {
 	p, ok := t.known[id]
 
 	return p, ok
-}
-
-func tcpMultiaddr(ip net.IP, port uint16) (multiaddr.Multiaddr, error) {
-	if ip == nil {
-		return nil, errors.New("address has no IP")
-	}
-
-	return manet.FromNetAddr(&net.TCPAddr{IP: ip, Port: int(port)})
-}
-
-// toTCPAddr returns the TCP address of a multiaddr, and false if it has none.
-func toTCPAddr(a multiaddr.Multiaddr) (*net.TCPAddr, bool) {
-	addr, err := manet.ToNetAddr(a)
-	if err != nil {
-		return nil, false
-	}
-	tcp, ok := addr.(*net.TCPAddr)
-
-	return tcp, ok
 }

@@ -1,0 +1,36 @@
+package lp2p_test
+
+import (
+	"testing"
+
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest"
+)
+
+// A node dials from the port at which it listens, so that a NAT before it has one
+// mapping for both.
+var sameSocket = compattest.Exemption{
+	Promise: "Ends/SocketAddr", Why: "QUIC has one socket for listening and dialing, and so the same port",
+}
+
+func TestTransportQUICConformance(t *testing.T) {
+	compattest.TestTransport(t, func(t *testing.T, a, b compattest.Spec) (compat.Transport, compat.Transport) {
+		t.Helper()
+
+		return listenAs(t, a, lp2p.WithQUICOnly()), listenAs(t, b, lp2p.WithQUICOnly())
+	}, sameSocket)
+}
+
+// Which of the two the dialer reaches first is left to libp2p.
+func TestTransportQUICAndTCPConformance(t *testing.T) {
+	compattest.TestTransport(t, func(t *testing.T, a, b compattest.Spec) (compat.Transport, compat.Transport) {
+		t.Helper()
+
+		return listenAs(t, a, lp2p.WithQUIC()), listenAs(t, b, lp2p.WithQUIC())
+	}, sameSocket)
+}
+
+func TestSwitchQUICConformance(t *testing.T) {
+	compattest.TestSwitch(t, func(*testing.T) compattest.MakeSwitch { return makeSwitch(lp2p.WithQUICOnly()) })
+}

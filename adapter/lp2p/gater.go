@@ -1,0 +1,333 @@
+package lp2p
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+
+	"github.com/libp2p/go-libp2p/core/connmgr"
+	"github.com/libp2p/go-libp2p/core/control"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+)
+
+// maxBlocked bounds the blocked IDs, and likewise the blocked subnets.
+const maxBlocked = 1 << 16
+
+// ErrTooManyBlocked is returned when a list of what is blocked is full.
+var ErrTooManyBlocked = errors.New("too many are blocked already")
+
+// gater refuses what is blocked. It is libp2p's connection gater: unlike libp2p's
+// own one it is bounded, and knows TM2 IDs.
+type gater struct {
+	mtx     sync.RWMutex
+	ids     map[types.ID]struct{}
+	subnets map[netip.Prefix]struct{} // masked
+	lengths map[prefixLength]int      // of subnets, counted
+}
+
+// prefixLength is the length of prefixes of one IP version.
+type prefixLength struct {
+	v4   bool
+	bits int
+}
+
+var _ connmgr.ConnectionGater = (*gater)(nil)
+
+func newGater() *gater {
+	return &gater{
+		ids: make(map[types.ID]struct{}), subnets: make(map[netip.Prefix]struct{}),
+		lengths: make(map[prefixLength]int),
+	}
+}
+
+func (g *gater) blockID(id types.ID) error {
+	g.mtx.Lock()
+	defer g.mtx.Unlock()
+	if _, ok := g.ids[id]; !ok && len(g.ids) >= maxBlocked {
+		return fmt.Errorf("%w: %d IDs", ErrTooManyBlocked, maxBlocked)
+	}
+	g.ids[id] = struct{}{}
+
+	return nil
+}
+
+func (g *gater) unblockID(id types.ID) {
+	g.mtx.Lock()
+	defer g.mtx.Unlock()
+	delete(g.ids, id)
+}
+
+func (g *gater) blockSubnet(p netip.Prefix) error {
+	g.mtx.Lock()
+	defer g.mtx.Unlock()
+	if _, ok := g.subnets[p]; ok {
+		return nil
+	}
+	if len(g.subnets) >= maxBlocked {
+		return fmt.Errorf("%w: %d subnets", ErrTooManyBlocked, maxBlocked)
+	}
+	g.subnets[p] = struct{}{}
+	g.lengths[prefixLength{p.Addr().Is4(), p.Bits()}]++
+
+	return nil
+}
+
+func (g *gater) unblockSubnet(p netip.Prefix) {
+	g.mtx.Lock()
+	defer g.mtx.Unlock()
+	if _, ok := g.subnets[p]; ok {
+		delete(g.subnets, p)
+		decrement(g.lengths, prefixLength{p.Addr().Is4(), p.Bits()})
+	}
+}
+
+// blockedID reports whether a TM2 ID is blocked.
+func (g *gater) blockedID(id types.ID) bool {
+	g.mtx.RLock()
+	defer g.mtx.RUnlock()
+	_, blocked := g.ids[id]
+
+	return blocked
+}
+
+// blockedPeer is blockedID for the peer ID from which a TM2 ID follows. A peer
+// without a TM2 ID is not blocked by it.
+func (g *gater) blockedPeer(p peer.ID) bool {
+	g.mtx.RLock()
+	none := len(g.ids) == 0
+	g.mtx.RUnlock()
+	if none {
+		return false
+	}
+	id, err := TM2ID(p)
+
+	return err == nil && g.blockedID(id)
+}
+
+func (g *gater) blockedIP(ip net.IP) bool {
+	addr, ok := netip.AddrFromSlice(ip)
+	if !ok {
+		return false
+	}
+	addr = addr.Unmap()
+	g.mtx.RLock()
+	defer g.mtx.RUnlock()
+	for l := range g.lengths {
+		if l.v4 != addr.Is4() {
+			continue
+		}
+		p, err := addr.Prefix(l.bits)
+		if _, blocked := g.subnets[p]; err == nil && blocked {
+			return true
+		}
+	}
+
+	return false
+}
+
+func (g *gater) blockedAddr(a multiaddr.Multiaddr) bool {
+	ip, err := manet.ToIP(a)
+
+	return err == nil && g.blockedIP(ip)
+}
+
+// InterceptPeerDial implements connmgr.ConnectionGater.
+func (g *gater) InterceptPeerDial(p peer.ID) bool { return !g.blockedPeer(p) }
+
+// InterceptAddrDial implements connmgr.ConnectionGater.
+func (g *gater) InterceptAddrDial(_ peer.ID, a multiaddr.Multiaddr) bool { return !g.blockedAddr(a) }
+
+// InterceptAccept implements connmgr.ConnectionGater.
+func (g *gater) InterceptAccept(c network.ConnMultiaddrs) bool {
+	return !g.blockedAddr(c.RemoteMultiaddr())
+}
+
+// InterceptSecured implements connmgr.ConnectionGater.
+func (g *gater) InterceptSecured(_ network.Direction, p peer.ID, _ network.ConnMultiaddrs) bool {
+	return !g.blockedPeer(p)
+}
+
+// InterceptUpgraded implements connmgr.ConnectionGater. What was blocked while the
+// handshake ran is refused here.
+func (g *gater) InterceptUpgraded(c network.Conn) (bool, control.DisconnectReason) {
+	return !g.blockedPeer(c.RemotePeer()) && !g.blockedAddr(c.RemoteMultiaddr()), 0
+}
+
+// Block refuses the node with the TM2 ID from now on, for as long as the transport
+// lives: its connections are neither made nor accepted, and a session in which
+// another node speaks for it is refused with compat.RejectBanned. Sessions of it,
+// and those in which it speaks for others, end with that code. At most 65536 IDs are
+// blocked, then it returns ErrTooManyBlocked.
+func (t *Transport) Block(id types.ID) error {
+	if err := id.Validate(); err != nil {
+		return fmt.Errorf("unable to block: %w", err)
+	}
+	if err := t.gater.blockID(id); err != nil {
+		return fmt.Errorf("unable to block %s: %w", id, err)
+	}
+	t.endBlocked()
+
+	return nil
+}
+
+// Unblock undoes Block.
+func (t *Transport) Unblock(id types.ID) { t.gater.unblockID(id) }
+
+// BlockIP is BlockSubnet for one IP address.
+func (t *Transport) BlockIP(ip net.IP) error {
+	p, err := onlyIP(ip)
+	if err != nil {
+		return err
+	}
+
+	return t.blockPrefix(p)
+}
+
+// UnblockIP undoes BlockIP.
+func (t *Transport) UnblockIP(ip net.IP) {
+	if p, err := onlyIP(ip); err == nil {
+		t.gater.unblockSubnet(p)
+	}
+}
+
+// BlockSubnet refuses connections from and to the IP addresses of a subnet from
+// now on. Sessions on connections there end with compat.RejectBanned. A relayed
+// connection has the address of its relay. At most 65536 subnets are blocked, then
+// it returns ErrTooManyBlocked.
+func (t *Transport) BlockSubnet(subnet *net.IPNet) error {
+	p, err := prefixOf(subnet)
+	if err != nil {
+		return err
+	}
+
+	return t.blockPrefix(p)
+}
+
+// UnblockSubnet undoes BlockSubnet of the same subnet; one that it is part of, or
+// that is part of it, stays blocked.
+func (t *Transport) UnblockSubnet(subnet *net.IPNet) {
+	if p, err := prefixOf(subnet); err == nil {
+		t.gater.unblockSubnet(p)
+	}
+}
+
+// Blocked returns what is blocked, in ascending order; a single IP is a subnet of
+// its own.
+func (t *Transport) Blocked() (ids []types.ID, subnets []netip.Prefix) {
+	t.gater.mtx.RLock()
+	defer t.gater.mtx.RUnlock()
+	for id := range t.gater.ids {
+		ids = append(ids, id)
+	}
+	for p := range t.gater.subnets {
+		subnets = append(subnets, p)
+	}
+	slices.Sort(ids)
+	slices.SortFunc(subnets, netip.Prefix.Compare)
+
+	return ids, subnets
+}
+
+func (t *Transport) blockPrefix(p netip.Prefix) error {
+	if err := t.gater.blockSubnet(p); err != nil {
+		return fmt.Errorf("unable to block %s: %w", p, err)
+	}
+	t.endBlocked()
+
+	return nil
+}
+
+func onlyIP(ip net.IP) (netip.Prefix, error) {
+	addr, ok := netip.AddrFromSlice(ip)
+	if !ok {
+		return netip.Prefix{}, fmt.Errorf("%v is not an IP address", ip)
+	}
+	addr = addr.Unmap()
+
+	return netip.PrefixFrom(addr, addr.BitLen()), nil
+}
+
+func prefixOf(subnet *net.IPNet) (netip.Prefix, error) {
+	if subnet == nil {
+		return netip.Prefix{}, errors.New("subnet is nil")
+	}
+	addr, ok := netip.AddrFromSlice(subnet.IP)
+	addr = addr.Unmap()
+	ones, bits := subnet.Mask.Size()
+	if !ok || bits != addr.BitLen() {
+		return netip.Prefix{}, fmt.Errorf("%s is not a subnet", subnet)
+	}
+
+	return addr.Prefix(ones)
+}
+
+// banned is why a blocked node is refused.
+func banned() *compat.RejectError { return compat.Reject(compat.RejectBanned, "") }
+
+// admits returns a refusal for a session of the node on the connection: the node at
+// its other end may be blocked, or the one for which that speaks. A connection may
+// have been open before something was blocked, and close only when its last session
+// has said goodbye.
+func (g *gater) admits(c network.Conn, id types.ID) error {
+	if g.blockedID(id) || g.blockedConn(c) {
+		return banned()
+	}
+
+	return nil
+}
+
+// endBlocked ends the sessions of what is blocked, and closes its connections that
+// carry none.
+func (t *Transport) endBlocked() {
+	if t.enter() != nil {
+		return // everything ends
+	}
+	defer t.tasks.Done()
+
+	t.mtx.Lock()
+	var ended []*session
+	for _, entry := range t.sessions {
+		if s := entry.session; s != nil && (t.gater.blockedConn(s.conn) || s.ofBlocked(t.gater)) {
+			ended = append(ended, s)
+		}
+	}
+	used := make(map[network.Conn]bool, len(t.conns))
+	for c, ref := range t.conns {
+		used[c] = ref.session
+	}
+	t.mtx.Unlock()
+
+	for _, s := range ended {
+		s.closeConn(banned(), compat.RejectBanned)
+	}
+	for _, c := range t.host.Network().Conns() {
+		// Those with sessions close after the last goodbye.
+		if t.gater.blockedConn(c) && !used[c] {
+			if err := c.Close(); err != nil {
+				t.logger.Debug("connection did not close cleanly", "peer", c.RemotePeer(), "err", err)
+			}
+		}
+	}
+}
+
+func (g *gater) blockedConn(c network.Conn) bool {
+	return g.blockedPeer(c.RemotePeer()) || g.blockedAddr(c.RemoteMultiaddr())
+}
+
+// ofBlocked reports whether the session is that of a blocked node for which another
+// speaks. During the handshake it is not known; then the answer looks.
+func (s *session) ofBlocked(g *gater) bool {
+	s.mtx.Lock()
+	defer s.mtx.Unlock()
+
+	return s.peer != nil && g.blockedID(s.peer.ID())
+}

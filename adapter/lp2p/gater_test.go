@@ -1,0 +1,178 @@
+package lp2p
+
+import (
+	"net"
+	"net/netip"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+)
+
+// requireBanned checks that a session ended, or a dial failed, because of a ban.
+func requireBanned(t *testing.T, err error, byRemote bool) {
+	t.Helper()
+	var reject *compat.RejectError
+	require.ErrorAs(t, err, &reject)
+	require.Equal(t, compat.RejectBanned, reject.Code)
+	require.Equal(t, byRemote, reject.Remote)
+}
+
+func TestBlockEndsSessions(t *testing.T) {
+	for name, block := range map[string]func(a, b *node) error{
+		"ID":     func(a, b *node) error { return a.Block(b.key.ID()) },
+		"IP":     func(a, b *node) error { return a.BlockIP(b.NetAddress().IP) },
+		"Subnet": func(a, _ *node) error { return a.BlockSubnet(subnet("10.0.0.2/31")) },
+	} {
+		for _, outbound := range []bool{false, true} {
+			t.Run(name+"/outbound="+strconv.FormatBool(outbound), func(t *testing.T) {
+				memnet := newMemNet()
+				a, b := memnet.newNode(t, net.IPv4(10, 0, 0, 1)), memnet.newNode(t, net.IPv4(10, 0, 0, 2))
+				other := memnet.newNode(t, net.IPv4(10, 0, 1, 1))
+				var pa, pb *Peer
+				if outbound {
+					pa, pb = connect(t, a, b)
+				} else {
+					pb, pa = connect(t, b, a)
+				}
+				pOther, _ := connect(t, other, a)
+
+				require.NoError(t, block(a, b))
+				requireBanned(t, a.failure(t).err, false)
+				requireBanned(t, b.failure(t).err, true)
+				stopped(t, pa)
+				stopped(t, pb)
+				require.Eventually(t, func() bool {
+					return len(a.Host().Network().ConnsToPeer(b.Host().ID())) == 0
+				}, patience, time.Millisecond)
+				require.True(t, pOther.IsRunning())
+
+				_, err := a.dial(t, b)
+				requireBanned(t, err, false)
+				_, err = b.dial(t, a)
+				require.Error(t, err)
+			})
+		}
+	}
+}
+
+func subnet(s string) *net.IPNet {
+	_, n, err := net.ParseCIDR(s)
+	if err != nil {
+		panic(err)
+	}
+
+	return n
+}
+
+func TestUnblock(t *testing.T) {
+	memnet := newMemNet()
+	a, b := memnet.newNode(t, net.IPv4(10, 0, 0, 1)), memnet.newNode(t, net.IPv4(10, 0, 0, 2))
+	require.NoError(t, a.Block(b.key.ID()))
+	require.NoError(t, a.BlockIP(net.IPv4(10, 0, 0, 2)))
+	require.NoError(t, a.BlockSubnet(subnet("10.0.0.0/8")))
+	require.NoError(t, a.BlockSubnet(subnet("10.0.0.0/8")), "twice is once")
+	ids, subnets := a.Blocked()
+	require.Equal(t, []types.ID{b.key.ID()}, ids)
+	require.Equal(t, []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("10.0.0.2/32")}, subnets)
+
+	undo := []func(){
+		func() { a.Unblock(b.key.ID()) },
+		func() { a.UnblockIP(net.IPv4(10, 0, 0, 2)) },
+		func() { a.UnblockSubnet(subnet("10.0.0.0/8")) },
+	}
+	for _, f := range undo {
+		_, err := a.dial(t, b)
+		requireBanned(t, err, false)
+		f()
+	}
+	connect(t, a, b)
+	connect(t, b, a)
+}
+
+// A connection that carries no session is closed, too.
+func TestBlockClosesIdleConnections(t *testing.T) {
+	memnet := newMemNet()
+	a, b := memnet.newNode(t, net.IPv4(10, 0, 0, 1)), memnet.newNode(t, net.IPv4(10, 0, 0, 2))
+	require.True(t, b.open(t, a))
+	require.NoError(t, a.Block(b.key.ID()))
+	require.Eventually(t, func() bool { return len(a.Host().Network().Conns()) == 0 }, patience, time.Millisecond)
+	require.Eventually(t, func() bool { return len(b.Host().Network().Conns()) == 0 }, patience, time.Millisecond)
+	require.False(t, b.open(t, a))
+}
+
+// A node for which another one speaks has no connection to refuse: the session is
+// refused, and ended.
+func TestBlockDelegated(t *testing.T) {
+	a, b := newNode(t, nil), newNode(t, nil)
+	b.acceptLoop(t)
+	as := delegated(a)
+	id := as.NodeInfo.ID()
+	p, err := a.DialAs(timeout(t), b.NetAddress(), as, a.behavior)
+	require.NoError(t, err)
+	require.NoError(t, p.Start())
+	own, err := a.dial(t, b)
+	require.NoError(t, err)
+	require.NoError(t, own.Start())
+
+	require.NoError(t, b.Block(id))
+	f := a.failure(t)
+	require.Same(t, p, f.peer)
+	requireBanned(t, f.err, true)
+	_, err = a.DialAs(timeout(t), b.NetAddress(), as, a.behavior)
+	requireBanned(t, err, true)
+	require.True(t, own.IsRunning(), "who spoke for it is not blocked")
+
+	// Whom a blocked node speaks for is not let in.
+	b.Unblock(id)
+	require.NoError(t, b.Block(a.key.ID()))
+	require.Same(t, own, a.failure(t).peer)
+	_, err = a.DialAs(timeout(t), b.NetAddress(), as, a.behavior)
+	require.Error(t, err)
+}
+
+func delegated(n *node) Identity {
+	key := types.GenerateNodeKey()
+
+	return Identity{Key: key.PrivKey, NodeInfo: nodeInfo(key.ID())}
+}
+
+func TestBlockIsBounded(t *testing.T) {
+	g := newGater()
+	for i := range maxBlocked {
+		require.NoError(t, g.blockSubnet(netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i >> 8), byte(i), 1}), 32)))
+		require.NoError(t, g.blockID(types.ID(strconv.Itoa(i))))
+	}
+	require.ErrorIs(t, g.blockSubnet(netip.MustParsePrefix("192.168.0.0/16")), ErrTooManyBlocked)
+	require.ErrorIs(t, g.blockID("another"), ErrTooManyBlocked)
+	require.NoError(t, g.blockID("0"), "it is in the list")
+	g.unblockSubnet(netip.MustParsePrefix("10.0.0.1/32"))
+	require.NoError(t, g.blockSubnet(netip.MustParsePrefix("192.168.0.0/16")))
+}
+
+func TestBlockedIP(t *testing.T) {
+	g := newGater()
+	require.NoError(t, g.blockSubnet(netip.MustParsePrefix("2001:db8::/32")))
+	require.NoError(t, g.blockSubnet(netip.MustParsePrefix("192.0.2.0/25")))
+	for ip, blocked := range map[string]bool{
+		"2001:db8:1::1": true, "2001:db9::1": false, "192.0.2.127": true, "192.0.2.128": false,
+		"::ffff:192.0.2.1": true, "::": false, "0.0.0.0": false,
+	} {
+		require.Equal(t, blocked, g.blockedIP(net.ParseIP(ip)), ip)
+	}
+	require.False(t, g.blockedIP(nil))
+}
+
+func TestBlockChecksItsArguments(t *testing.T) {
+	a := newNode(t, nil)
+	require.Error(t, a.Block("nobody"))
+	require.Error(t, a.BlockIP(net.IP{1, 2, 3}))
+	require.Error(t, a.BlockSubnet(nil))
+	require.Error(t, a.BlockSubnet(&net.IPNet{IP: net.IPv4(10, 0, 0, 0), Mask: net.CIDRMask(64, 128)}))
+	require.NoError(t, a.BlockSubnet(&net.IPNet{IP: net.IPv4(10, 1, 0, 0), Mask: net.CIDRMask(16, 32)}))
+	require.True(t, a.gater.blockedIP(net.IPv4(10, 1, 2, 3)))
+}

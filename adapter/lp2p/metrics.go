@@ -1,0 +1,319 @@
+package lp2p
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"sync/atomic"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+)
+
+// outcome is how a handshake, a probe or a session ended, as a label.
+type outcome uint8
+
+// The first outcomes are the codes of refusals.
+const (
+	outcomeOther   = outcome(compat.RejectClosing) + 1 + iota // a code that is not known
+	outcomeOK                                                 // as it should
+	outcomeBusy                                               // too many handshakes under way
+	outcomeFailed                                             // without a reason from either side
+	outcomeStopped                                            // by this node
+	outcomeWrongID                                            // somebody else answered
+	outcomeForeign                                            // something that is not libp2p answered
+	outcomes       = iota + int(compat.RejectClosing) + 1
+)
+
+func (o outcome) String() string {
+	switch o {
+	case outcomeOther:
+		return "other"
+	case outcomeOK:
+		return "ok"
+	case outcomeBusy:
+		return "busy"
+	case outcomeFailed:
+		return "failed"
+	case outcomeStopped:
+		return "stopped"
+	case outcomeWrongID:
+		return "wrong_id"
+	case outcomeForeign:
+		return "foreign"
+	default:
+		return compat.RejectCode(o).String()
+	}
+}
+
+// outcomeOf classifies an error. The code of a refusal counts, by whomever.
+func outcomeOf(err error) outcome {
+	var (
+		reject *compat.RejectError
+		wrong  *WrongIDError
+	)
+	switch {
+	case err == nil:
+		return outcomeOK
+	case errors.Is(err, errStopped):
+		return outcomeStopped
+	case errors.As(err, &reject):
+		return outcomeOfCode(reject.Code)
+	case errors.As(err, &wrong):
+		return outcomeWrongID
+	case errors.Is(err, ErrBusy):
+		return outcomeBusy
+	case errors.Is(err, ErrNotLibp2p):
+		return outcomeForeign
+	case errors.Is(err, compat.ErrTransportClosed):
+		return outcome(compat.RejectClosing)
+	default:
+		return outcomeFailed
+	}
+}
+
+func outcomeOfCode(code compat.RejectCode) outcome {
+	return min(outcome(code), outcomeOther)
+}
+
+// counters counts by outcome.
+type counters [outcomes]atomic.Uint64
+
+func (c *counters) count(o outcome) { c[o].Add(1) }
+
+func (c *counters) collect(ch chan<- prometheus.Metric, desc *prometheus.Desc, labels ...string) {
+	for i := range c {
+		if n := c[i].Load(); n > 0 {
+			ch <- prometheus.MustNewConstMetric(
+				desc, prometheus.CounterValue, float64(n), append(labels, outcome(i).String())...)
+		}
+	}
+}
+
+// traffic is what sessions have sent and received.
+type traffic struct {
+	sent, received           map[byte]uint64 // messages by channel
+	bytesSent, bytesReceived int64
+}
+
+func newTraffic() *traffic {
+	return &traffic{sent: make(map[byte]uint64), received: make(map[byte]uint64)}
+}
+
+// queued is what sessions have not sent yet.
+type queued struct {
+	messages map[byte]int // by channel; what no writer has taken
+	bytes    int          // of messages accepted and not yet written
+}
+
+// metrics is the Prometheus collector of a transport. Its events are counted as
+// they come; what sessions count anyhow is read on a scrape.
+type metrics struct {
+	t *Transport
+
+	handshakes [len(directions)]counters
+	probes     counters
+	ended      counters // sessions; by the code of the remote's goodbye if it has sent one
+	retired    *traffic // of sessions that have ended; guarded by Transport.mtx
+}
+
+// The directions of sessions, by who dialed.
+const (
+	dirIn = iota
+	dirOut
+)
+
+var directions = [...]string{dirIn: "inbound", dirOut: "outbound"}
+
+func desc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc(prometheus.BuildFQName("tm2", "p2p", name), help, labels, nil)
+}
+
+var (
+	descPeers = desc("peers",
+		"Sessions whose handshake is done, by who dialed.", "direction")
+	descHandshakes = desc("handshakes_total",
+		"Session handshakes, by who dialed and how they ended; refusals by their code.", "direction", "result")
+	descProbes = desc("probes_total",
+		"Questions to an address who answers there, by what came of them.", "result")
+	descEnded = desc("sessions_ended_total",
+		"Sessions that have ended: stopped by this node, failed, or by the code of a refusal or goodbye.", "reason")
+	descSent = desc("messages_sent_total",
+		"Messages handed to the connection, by channel.", "channel")
+	descReceived = desc("messages_received_total",
+		"Messages that the reactors have received, by channel.", "channel")
+	descSentBytes = desc("message_send_bytes_total",
+		"Bytes of messages handed to the connection.")
+	descReceivedBytes = desc("message_receive_bytes_total",
+		"Bytes of messages that the reactors have received.")
+	descQueue = desc("send_queue_messages",
+		"Messages in the send queues, by channel.", "channel")
+	descQueueBytes = desc("send_queue_bytes",
+		"Bytes of messages that are accepted and not yet written.")
+)
+
+func newMetrics(t *Transport) *metrics { return &metrics{t: t, retired: newTraffic()} }
+
+// nodeRegisterer tells the transports of a process apart.
+func nodeRegisterer(r prometheus.Registerer, id types.ID) prometheus.Registerer {
+	return prometheus.WrapRegistererWith(prometheus.Labels{"node": id.String()}, r)
+}
+
+// register begins the collection if there is a registerer.
+func (m *metrics) register() error {
+	r := m.t.opts.registerer
+	if r == nil {
+		return nil
+	}
+	if err := nodeRegisterer(r, m.t.id).Register(m); err != nil {
+		return fmt.Errorf("unable to register the metrics of %s: %w", m.t.id, err)
+	}
+
+	return nil
+}
+
+// unregister undoes a register that has succeeded.
+func (m *metrics) unregister() {
+	if r := m.t.opts.registerer; r != nil {
+		nodeRegisterer(r, m.t.id).Unregister(m)
+	}
+}
+
+// Describe implements prometheus.Collector.
+func (*metrics) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{
+		descPeers, descHandshakes, descProbes, descEnded, descSent, descReceived, descSentBytes, descReceivedBytes,
+		descQueue, descQueueBytes,
+	} {
+		ch <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (m *metrics) Collect(ch chan<- prometheus.Metric) {
+	for i := range m.handshakes {
+		m.handshakes[i].collect(ch, descHandshakes, directions[i])
+	}
+	m.probes.collect(ch, descProbes)
+	m.ended.collect(ch, descEnded)
+
+	peers, t, q := m.read()
+	for i, n := range peers {
+		ch <- prometheus.MustNewConstMetric(descPeers, prometheus.GaugeValue, float64(n), directions[i])
+	}
+	for id, n := range t.sent {
+		ch <- prometheus.MustNewConstMetric(descSent, prometheus.CounterValue, float64(n), channelLabel(id))
+	}
+	for id, n := range t.received {
+		ch <- prometheus.MustNewConstMetric(descReceived, prometheus.CounterValue, float64(n), channelLabel(id))
+	}
+	ch <- prometheus.MustNewConstMetric(descSentBytes, prometheus.CounterValue, float64(t.bytesSent))
+	ch <- prometheus.MustNewConstMetric(descReceivedBytes, prometheus.CounterValue, float64(t.bytesReceived))
+	for id, n := range q.messages {
+		ch <- prometheus.MustNewConstMetric(descQueue, prometheus.GaugeValue, float64(n), channelLabel(id))
+	}
+	ch <- prometheus.MustNewConstMetric(descQueueBytes, prometheus.GaugeValue, float64(q.bytes))
+}
+
+func channelLabel(id byte) string { return "0x" + strconv.FormatUint(uint64(id), 16) }
+
+// read sums up all sessions. It holds the lock of the transport meanwhile: the
+// counts of a session that ends must not go back.
+func (m *metrics) read() (peers [len(directions)]int, sum *traffic, q *queued) {
+	sum, q = newTraffic(), &queued{messages: make(map[byte]int)}
+	m.t.mtx.Lock()
+	defer m.t.mtx.Unlock()
+
+	sum.add(m.retired)
+	for _, entry := range m.t.sessions {
+		s := entry.session
+		if s == nil || !s.addTo(sum, q) {
+			continue
+		}
+		if s.outbound {
+			peers[dirOut]++
+		} else {
+			peers[dirIn]++
+		}
+	}
+
+	return peers, sum, q
+}
+
+// retire keeps the counts of a session that ends. The caller holds the lock of the
+// transport, and takes the session out of its reach.
+func (m *metrics) retire(s *session) {
+	if !s.addTo(m.retired, nil) {
+		return // its handshake was not done
+	}
+	s.mtx.Lock()
+	cause := s.cause
+	if s.flushing {
+		cause = errStopped // the remote may have ended it first, as it was told
+	}
+	s.mtx.Unlock()
+	m.ended.count(endedBy(cause))
+}
+
+// endedBy classifies the reason of a session's end.
+func endedBy(cause error) outcome {
+	var bye *GoodbyeError
+	if errors.As(cause, &bye) {
+		return outcomeOfCode(bye.Code)
+	}
+	if errors.Is(cause, ErrConnClosed) {
+		return outcomeStopped
+	}
+
+	return outcomeOf(cause)
+}
+
+func (t *traffic) add(other *traffic) {
+	for id, n := range other.sent {
+		t.sent[id] += n
+	}
+	for id, n := range other.received {
+		t.received[id] += n
+	}
+	t.bytesSent += other.bytesSent
+	t.bytesReceived += other.bytesReceived
+}
+
+// addTo adds what the session has counted, and unless q is nil what it has queued.
+// It returns false before the handshake is done.
+func (s *session) addTo(t *traffic, q *queued) bool {
+	s.mtx.Lock()
+	out := s.out
+	for id, in := range s.inbound {
+		t.received[id] += in.delivered.Load()
+	}
+	s.mtx.Unlock()
+	if out == nil {
+		return false
+	}
+	t.bytesReceived += s.recv.total()
+	t.bytesSent += out.flow.total()
+
+	out.mtx.Lock()
+	defer out.mtx.Unlock()
+	for _, c := range out.order {
+		t.sent[c.desc.ID] += c.sent
+		if q != nil {
+			q.messages[c.desc.ID] += len(c.queue)
+		}
+	}
+	if q != nil {
+		q.bytes += out.bytes
+	}
+
+	return true
+}
+
+func (f *flow) total() int64 {
+	f.mtx.Lock()
+	defer f.mtx.Unlock()
+
+	return f.bytes
+}
