@@ -1,0 +1,87 @@
+package discovery
+
+import (
+	"encoding/binary"
+	"net/netip"
+
+	"github.com/multiformats/go-multiaddr"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+)
+
+// maxAddrs is how many addresses of one peer are believed or told: IPv4 and IPv6,
+// TCP and QUIC, and as many again for a peer that has just moved.
+const maxAddrs = 8
+
+// addrFilter decides which addresses are believed and told.
+type addrFilter struct {
+	private bool // loopback and private networks pass, too
+}
+
+// parse returns the IP and port of an address, and whether it can be dialed: TCP,
+// or QUIC over UDP, at an IP, with nothing behind that.
+func (f addrFilter) parse(a multiaddr.Multiaddr) (netip.AddrPort, bool) {
+	switch {
+	case len(a) == 2 && a[1].Code() == multiaddr.P_TCP:
+	case len(a) == 3 && a[1].Code() == multiaddr.P_UDP && a[2].Code() == multiaddr.P_QUIC_V1:
+	default:
+		return netip.AddrPort{}, false
+	}
+	if code := a[0].Code(); code != multiaddr.P_IP4 && code != multiaddr.P_IP6 {
+		return netip.AddrPort{}, false
+	}
+	ip, ok := netip.AddrFromSlice(a[0].RawValue())
+	port := a[1].RawValue()
+	if !ok || len(port) != 2 {
+		return netip.AddrPort{}, false
+	}
+	at := netip.AddrPortFrom(ip.Unmap(), binary.BigEndian.Uint16(port))
+
+	return at, f.dialable(at)
+}
+
+// dialable reports whether somebody may be reached there.
+func (f addrFilter) dialable(at netip.AddrPort) bool {
+	ip := at.Addr()
+	if at.Port() == 0 || ip.IsMulticast() {
+		return false
+	}
+	addr := types.NetAddress{ID: anyID, IP: ip.AsSlice(), Port: at.Port()}
+	if addr.Validate() != nil || ip.Is4() && ip.As4()[0] == 0 {
+		return false
+	}
+
+	return f.private || !isNear(ip)
+}
+
+// anyID stands for an ID that is valid, where only the rest of an address counts.
+var anyID = types.IDFromPublicKey(make([]byte, 32))
+
+// sharedSpace are the addresses behind a carrier's NAT (RFC 6598).
+var sharedSpace = netip.MustParsePrefix("100.64.0.0/10")
+
+// isNear reports whether the IP means something only to nodes nearby.
+func isNear(ip netip.Addr) bool {
+	return ip.IsLoopback() || ip.IsPrivate() || ip.IsLinkLocalUnicast() || sharedSpace.Contains(ip)
+}
+
+// filter returns those of the addresses that pass, in their order, at most
+// maxAddrs.
+func (f addrFilter) filter(addrs []multiaddr.Multiaddr) []multiaddr.Multiaddr {
+	passed := make([]multiaddr.Multiaddr, 0, min(len(addrs), maxAddrs))
+	for _, a := range addrs {
+		if len(passed) == maxAddrs {
+			break
+		}
+		if _, ok := f.parse(a); ok {
+			passed = append(passed, a)
+		}
+	}
+
+	return passed
+}
+
+// netAddress is the address as the switch dials it.
+func netAddress(id types.ID, at netip.AddrPort) types.NetAddress {
+	return types.NetAddress{ID: id, IP: at.Addr().AsSlice(), Port: at.Port()}
+}

@@ -1,0 +1,154 @@
+package discovery
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/connmgr"
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/peerstore"
+	"github.com/libp2p/go-libp2p/core/protocol"
+	"github.com/multiformats/go-multiaddr"
+)
+
+var (
+	// errUnwanted is why nobody is asked who is private, refused, or has no TM2 ID.
+	errUnwanted = errors.New("peer is not for this DHT")
+	// errNotServed is what the DHT gets when it wants to open streams by itself.
+	errNotServed = errors.New("queries go through the message sender")
+)
+
+// dhtHost is the host as kad-dht sees it: without the peers that nobody may hear
+// of, and with every connection and stream under this package's control.
+type dhtHost struct {
+	host.Host
+	d     *Discovery
+	store *dhtPeerstore
+	conns *dhtConnManager
+}
+
+func newDHTHost(d *Discovery) *dhtHost {
+	h := d.t.Host()
+
+	return &dhtHost{
+		Host: h, d: d,
+		store: &dhtPeerstore{Peerstore: h.Peerstore(), d: d},
+		conns: &dhtConnManager{ConnManager: h.ConnManager(), d: d},
+	}
+}
+
+// Peerstore implements host.Host.
+func (h *dhtHost) Peerstore() peerstore.Peerstore { return h.store }
+
+// ConnManager implements host.Host.
+func (h *dhtHost) ConnManager() connmgr.ConnManager { return h.conns }
+
+// Connect implements host.Host for the dials of a lookup.
+func (h *dhtHost) Connect(ctx context.Context, info peer.AddrInfo) error {
+	if !h.d.enter() {
+		return errStopping
+	}
+	defer h.d.tasks.Done()
+	release, err := h.d.pool.acquire(ctx, info.ID)
+	if err != nil {
+		return err
+	}
+	release()
+
+	return nil
+}
+
+// NewStream implements host.Host.
+func (*dhtHost) NewStream(context.Context, peer.ID, ...protocol.ID) (network.Stream, error) {
+	return nil, errNotServed
+}
+
+// SetStreamHandler implements host.Host: the DHT has become a server.
+func (h *dhtHost) SetStreamHandler(id protocol.ID, handler network.StreamHandler) {
+	h.d.server.open(h.Host, id, handler)
+}
+
+// RemoveStreamHandler implements host.Host: the DHT has become a client.
+func (h *dhtHost) RemoveStreamHandler(id protocol.ID) { h.d.server.shut(h.Host, id) }
+
+// dhtPeerstore is the peerstore as kad-dht sees it. What it tells of a peer may go
+// to anybody who asks; what the DHT hears goes into the book, not into the
+// peerstore.
+type dhtPeerstore struct {
+	peerstore.Peerstore
+	d *Discovery
+}
+
+// Addrs implements peerstore.AddrBook with what may be told.
+func (s *dhtPeerstore) Addrs(p peer.ID) []multiaddr.Multiaddr {
+	if p == s.d.self {
+		return s.d.filter.filter(s.d.t.Host().Addrs())
+	}
+	if !s.d.mayTell(p) {
+		return nil
+	}
+
+	return s.d.filter.filter(s.Peerstore.Addrs(p))
+}
+
+// PeerInfo implements peerstore.Peerstore.
+func (s *dhtPeerstore) PeerInfo(p peer.ID) peer.AddrInfo {
+	return peer.AddrInfo{ID: p, Addrs: s.Addrs(p)}
+}
+
+// AddAddr implements peerstore.AddrBook.
+func (s *dhtPeerstore) AddAddr(p peer.ID, addr multiaddr.Multiaddr, ttl time.Duration) {
+	s.AddAddrs(p, []multiaddr.Multiaddr{addr}, ttl)
+}
+
+// AddAddrs implements peerstore.AddrBook: these are hints.
+func (s *dhtPeerstore) AddAddrs(p peer.ID, addrs []multiaddr.Multiaddr, _ time.Duration) {
+	if len(addrs) > 0 && !s.d.unwanted(p) {
+		s.d.book.hint(p, addrs, time.Now())
+	}
+}
+
+// FirstSupportedProtocol implements peerstore.ProtoBook: whoever is not wanted
+// does not speak the DHT's protocol, and so enters no routing table.
+func (s *dhtPeerstore) FirstSupportedProtocol(p peer.ID, ids ...protocol.ID) (protocol.ID, error) {
+	if s.d.unwanted(p) {
+		return "", nil
+	}
+
+	return s.Peerstore.FirstSupportedProtocol(p, ids...)
+}
+
+// dhtConnManager keeps kad-dht from protecting connections: that is for peers with
+// a session. It also tells when the routing table has changed, for which the
+// table has no other signal.
+type dhtConnManager struct {
+	connmgr.ConnManager
+	d *Discovery
+}
+
+// tableTag is kad-dht's name for members of the routing table.
+const tableTag = "kbucket"
+
+// tableScore is what the DHT gives to a member that it does not protect.
+const tableScore = 5
+
+// Protect implements connmgr.ConnManager by a tag.
+func (m *dhtConnManager) Protect(p peer.ID, tag string) { m.TagPeer(p, tag, tableScore) }
+
+// TagPeer implements connmgr.ConnManager.
+func (m *dhtConnManager) TagPeer(p peer.ID, tag string, score int) {
+	m.ConnManager.TagPeer(p, tag, score)
+	if tag == tableTag {
+		m.d.tableGrew.signal()
+	}
+}
+
+// Unprotect implements connmgr.ConnManager.
+func (m *dhtConnManager) Unprotect(p peer.ID, tag string) bool {
+	m.UntagPeer(p, tag)
+
+	return false
+}

@@ -1,0 +1,296 @@
+package discovery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	dht "github.com/libp2p/go-libp2p-kad-dht"
+	dhtpb "github.com/libp2p/go-libp2p-kad-dht/pb"
+	kb "github.com/libp2p/go-libp2p-kbucket"
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
+
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+)
+
+// The parameters of the DHT (Kademlia §2.3; libp2p kad-dht specification).
+const (
+	bucketSize  = 20 // k
+	concurrency = 3  // alpha: a TM2 network is small, and nobody waits for a lookup
+	resiliency  = 3  // beta
+)
+
+var _ compat.Reactor = (*Discovery)(nil)
+
+// Discovery finds peers for a switch by a DHT on the host of its transport. It is
+// started and stopped by the switch, once. All methods may be called concurrently.
+type Discovery struct {
+	*compat.BaseReactor
+
+	t      *lp2p.Transport
+	opts   *options
+	self   peer.ID
+	prefix protocol.ID
+	proto  protocol.ID
+
+	// Set by OnStart, before anything that reads them runs.
+	filter addrFilter
+	dht    *dht.IpfsDHT
+	sender *sender
+
+	table    atomic.Pointer[kb.RoutingTable] // nil until the DHT is there
+	book     *book
+	wanted   *wanted
+	pool     *pool
+	server   *server
+	counters counters
+
+	tableGrew signal // the routing table has a new member
+	wake      signal // look for peers soon
+
+	mtx     sync.Mutex
+	stopped bool
+	private map[types.ID]struct{} // what the switch has called so beside the options
+
+	ctx    context.Context // ends when OnStop begins
+	cancel context.CancelFunc
+	loops  sync.WaitGroup
+	tasks  sync.WaitGroup // queries and connects
+}
+
+// New returns a Discovery on the transport, which outlives it. Nothing runs before
+// Start. It fails for options that are not valid, and for a transport whose
+// NodeInfo names no network, or one whose name is longer than 128 bytes.
+func New(t *lp2p.Transport, opts ...Option) (*Discovery, error) {
+	o, err := newOptions(opts)
+	if err != nil {
+		return nil, err
+	}
+	if t == nil {
+		return nil, errors.New("discovery needs a transport")
+	}
+	prefix, err := protocolPrefix(t.NodeInfo().Network)
+	if err != nil {
+		return nil, err
+	}
+	d := &Discovery{
+		t: t, opts: o, self: t.Host().ID(), prefix: prefix, proto: prefix + "/kad/1.0.0",
+		wanted: newWanted(), private: make(map[types.ID]struct{}),
+		tableGrew: newSignal(), wake: newSignal(),
+	}
+	d.BaseReactor = compat.NewBaseReactor("dht", d)
+	d.ctx, d.cancel = context.WithCancel(context.Background())
+
+	return d, nil
+}
+
+// Protocol is the libp2p protocol of the DHT: /tm2/<network>/kad/1.0.0, the network
+// escaped as a segment of a URL path.
+func (d *Discovery) Protocol() protocol.ID { return d.proto }
+
+// OnStart implements service.Service. The transport should listen already: whether
+// it announces addresses decides about the mode, see ModeAuto.
+func (d *Discovery) OnStart() error {
+	if d.Switch == nil {
+		return errors.New("discovery has no switch")
+	}
+	d.filter = addrFilter{private: d.privateAddresses()}
+	d.book = newBook(d.filter)
+	d.sender = &sender{d: d, proto: d.proto}
+	d.pool, d.server = newPool(d), newServer(d)
+	for _, addr := range d.opts.bootstrap {
+		d.wanted.add(addr.ID, true)
+	}
+
+	h := newDHTHost(d)
+	var err error
+	if d.dht, err = dht.New(h, d.dhtOptions()...); err != nil {
+		d.server.shut(h.Host, d.proto)
+
+		return fmt.Errorf("unable to make a DHT: %w", err)
+	}
+	d.table.Store(d.dht.RoutingTable())
+
+	happened, unsubscribe := d.Switch.Subscribe(concerns)
+	d.loops.Go(func() {
+		defer unsubscribe()
+		d.watch(happened)
+	})
+	d.loops.Go(d.walkLoop)
+	d.loops.Go(d.findLoop)
+
+	return nil
+}
+
+func (d *Discovery) dhtOptions() []dht.Option {
+	mode := dht.ModeServer
+	switch {
+	case d.opts.mode == ModeClient, d.opts.mode == ModeAuto && len(d.t.Host().Addrs()) == 0:
+		mode = dht.ModeClient
+	case d.opts.mode == ModeAuto:
+		mode = dht.ModeAutoServer
+	}
+
+	return []dht.Option{
+		dht.ProtocolPrefix(d.prefix),
+		dht.Mode(mode),
+		dht.DisableValues(), dht.DisableProviders(), dht.DisableAutoRefresh(),
+		dht.BucketSize(bucketSize), dht.Concurrency(concurrency), dht.Resiliency(resiliency),
+		dht.RoutingTableRefreshPeriod(d.opts.refreshInterval),
+		dht.RoutingTableRefreshQueryTimeout(walkTimeout),
+		dht.LookupCheckConcurrency(maxConnecting),
+		dht.RoutingTableFilter(func(_ any, p peer.ID) bool { return p != d.self && !d.unwanted(p) }),
+		dht.QueryFilter(func(_ any, info peer.AddrInfo) bool { return !d.unwanted(info.ID) }),
+		dht.WithCustomMessageSender(func(host.Host, []protocol.ID) dhtpb.MessageSenderWithDisconnect { return d.sender }),
+	}
+}
+
+// privateAddresses reports whether addresses pass that mean something only nearby.
+func (d *Discovery) privateAddresses() bool {
+	if d.opts.privateAddresses != nil {
+		return *d.opts.privateAddresses
+	}
+	for _, a := range d.t.Host().Network().ListenAddresses() {
+		at, _ := addrFilter{private: true}.parse(a)
+		if at.IsValid() && isNear(at.Addr()) {
+			return true
+		}
+	}
+
+	return false
+}
+
+// OnStop implements service.Service: it waits for everything that discovery has
+// started and gives all connections back. kad-dht's checks of new members that are
+// under way are ended and wind down without being waited for.
+func (d *Discovery) OnStop() {
+	d.mtx.Lock()
+	d.stopped = true
+	d.mtx.Unlock()
+	d.cancel()
+	d.server.shut(d.t.Host(), d.proto)
+	d.loops.Wait()
+	if err := d.dht.Close(); err != nil {
+		d.Logger.Error("cannot close the DHT", "err", err)
+	}
+	d.tasks.Wait()
+	d.pool.close()
+}
+
+// enter counts a call that OnStop has to wait for; tasks.Done ends it.
+func (d *Discovery) enter() bool {
+	d.mtx.Lock()
+	defer d.mtx.Unlock()
+	if d.stopped {
+		return false
+	}
+	d.tasks.Add(1)
+
+	return true
+}
+
+// InitPeer implements compat.Reactor. It comes before anybody can be told of a
+// peer whom only its connection shows to be private.
+func (d *Discovery) InitPeer(p compat.PeerConn) compat.PeerConn {
+	if p.IsPrivate() {
+		d.markPrivate(p.ID())
+	}
+
+	return p
+}
+
+// AddPeer implements compat.Reactor: a peer is remembered, so that it is looked for
+// when its address becomes stale.
+func (d *Discovery) AddPeer(p compat.PeerConn) {
+	pid, ok := peerIDOf(p)
+	if !ok {
+		return
+	}
+	id, err := d.t.Learn(pid)
+	if err != nil || id != p.ID() {
+		return
+	}
+	d.book.connected(pid, time.Now())
+	if !d.isPrivate(id) {
+		d.wanted.add(id, false)
+	}
+}
+
+// RemovePeer implements compat.Reactor: there may be a slot open.
+func (d *Discovery) RemovePeer(compat.PeerConn, any) { d.wake.signal() }
+
+// peerIDOf returns the libp2p identity of a peer that speaks for itself over
+// libp2p.
+func peerIDOf(p compat.PeerConn) (peer.ID, bool) {
+	if delegated, ok := p.(compat.DelegatedPeer); ok {
+		if _, yes := delegated.DelegatedBy(); yes {
+			return "", false
+		}
+	}
+	l, ok := p.(interface{ PeerID() peer.ID })
+	if !ok {
+		return "", false
+	}
+
+	return l.PeerID(), true
+}
+
+// isPrivate reports whether nobody may be told of the peer.
+func (d *Discovery) isPrivate(id types.ID) bool {
+	if _, private := d.opts.private[id]; private || d.t.IsPrivatePeer(id) {
+		return true
+	}
+	d.mtx.Lock()
+	defer d.mtx.Unlock()
+	_, private := d.private[id]
+
+	return private
+}
+
+// markPrivate hides a peer of which the switch says that it is private.
+func (d *Discovery) markPrivate(id types.ID) {
+	d.mtx.Lock()
+	d.private[id] = struct{}{}
+	d.mtx.Unlock()
+	table := d.table.Load()
+	if table == nil {
+		return
+	}
+	for _, p := range table.ListPeers() {
+		if found, err := lp2p.TM2ID(p); err == nil && found == id {
+			d.evict(p)
+		}
+	}
+}
+
+// evict takes a peer out of the routing table and ends what the DHT has with it.
+func (d *Discovery) evict(p peer.ID) {
+	if table := d.table.Load(); table != nil {
+		table.RemovePeer(p)
+	}
+	d.pool.drop(p)
+}
+
+// connected reports whether the host has a connection to the peer.
+func (d *Discovery) connected(p peer.ID) bool {
+	return d.t.Host().Network().Connectedness(p) == network.Connected
+}
+
+// concerns selects the events of the switch that discovery learns from.
+func concerns(e events.Event) bool {
+	switch e.Type() {
+	case events.DialFailed, events.PeerRejected:
+		return true
+	default:
+		return false
+	}
+}

@@ -1,0 +1,88 @@
+package discovery
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+)
+
+// findLoop looks for the peers that are not found at their addresses, one after
+// the other.
+func (d *Discovery) findLoop() {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		id, due := d.wanted.next(time.Now())
+		if id != "" {
+			d.find(id)
+		} else if !due.IsZero() {
+			timer.Reset(max(time.Until(due), time.Millisecond))
+		}
+		if id != "" && d.ctx.Err() == nil {
+			continue
+		}
+		select {
+		case <-d.ctx.Done():
+			return
+		case <-d.wanted.queued:
+		case <-timer.C:
+		}
+	}
+}
+
+// find looks up where a peer is now. The transport tries that when it does not find
+// the peer where the switch wants it dialed: a persistent peer is dialed at its
+// configured address only. Others are dialed there at once.
+//
+// Nobody is asked for a private peer: the question would tell its ID.
+func (d *Discovery) find(id types.ID) {
+	p, known := d.t.PeerID(id)
+	if !known || d.isPrivate(id) || d.unwanted(p) || d.Switch.Peers().Has(id) {
+		d.wanted.found(id)
+
+		return
+	}
+	ctx, cancel := context.WithTimeout(d.ctx, walkTimeout)
+	defer cancel()
+	d.counters.searches.Add(1)
+	// What it returns may be what this node knew before; what counts is where the
+	// lookup has reached the peer, else where it was told to look.
+	_, err := d.dht.FindPeer(ctx, p)
+	addrs := d.foundAt(id, p)
+	if len(addrs) == 0 {
+		d.Logger.Debug("peer was not found", "peer", id, "err", err)
+
+		return
+	}
+	d.wanted.found(id)
+	d.counters.found.Add(1)
+	d.Logger.Info("peer was found in the DHT", "peer", id, "addr", addrs[0].DialString())
+	d.t.Suggest(id, addrs...)
+	d.Switch.DialPeers(&addrs[0])
+}
+
+// foundAt returns the address at which the peer was reached, or none.
+func (d *Discovery) foundAt(id types.ID, p peer.ID) []types.NetAddress {
+	var found []types.NetAddress
+	seen := make(map[netip.AddrPort]bool)
+	add := func(at netip.AddrPort, ok bool) {
+		if ok && !seen[at] {
+			seen[at] = true
+			found = append(found, netAddress(id, at))
+		}
+	}
+	at := d.whereNow(p)
+	add(at, at.IsValid())
+	if !d.connected(p) {
+		return nil
+	}
+	for _, a := range d.t.Host().Peerstore().Addrs(p) { // what it has told itself
+		add(d.filter.parse(a))
+	}
+
+	return found
+}

@@ -1,0 +1,150 @@
+package discovery
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+)
+
+// What a Discovery does unless it is told otherwise.
+const (
+	// DefaultWalkInterval is the least time between two random walks of a node that
+	// has outbound slots open.
+	DefaultWalkInterval = 2 * time.Second
+	// DefaultRefreshInterval is how often the routing table is refreshed.
+	DefaultRefreshInterval = 10 * time.Minute
+	// DefaultMaxOutboundPeers is the outbound limit of a TM2 switch.
+	DefaultMaxOutboundPeers = 10
+)
+
+// Mode says what part a node takes in the DHT.
+type Mode uint8
+
+const (
+	// ModeAuto makes a node a server if it announces addresses when discovery starts,
+	// else a client. If the host finds out whether it can be reached (AutoNAT), a
+	// server that cannot becomes a client, and one again when it can.
+	ModeAuto Mode = iota
+	// ModeClient asks and does not answer: nobody keeps the node in a routing table
+	// or tells others about it.
+	ModeClient
+	// ModeServer asks and answers.
+	ModeServer
+)
+
+// Option configures a Discovery in New.
+type Option func(*options) error
+
+type options struct {
+	bootstrap        []types.NetAddress
+	private          map[types.ID]struct{}
+	privateAddresses *bool // nil: as the own listen address
+	mode             Mode
+	maxOutbound      uint64
+	walkInterval     time.Duration
+	refreshInterval  time.Duration
+}
+
+// WithBootstrapPeers sets the nodes through which the DHT is entered, while its
+// routing table is empty and at each refresh: the seeds and persistent peers of the
+// node, as plain TM2 addresses. Host names are looked up each time. Nil addresses
+// and those without ID are ignored.
+func WithBootstrapPeers(addrs []*types.NetAddress) Option {
+	return func(o *options) error {
+		for _, addr := range addrs {
+			if addr != nil && addr.ID != "" {
+				o.bootstrap = append(o.bootstrap, *addr)
+			}
+		}
+
+		return nil
+	}
+}
+
+// WithPrivatePeers names peers of which nobody is told, connected or remembered.
+// Those that the switch of the transport calls private are so without it; it is
+// for a switch that accepts from several transports.
+func WithPrivatePeers(ids []types.ID) Option {
+	return func(o *options) error {
+		for _, id := range ids {
+			o.private[id] = struct{}{}
+		}
+
+		return nil
+	}
+}
+
+// WithPrivateAddresses says whether loopback addresses and those of private
+// networks are believed and told. Without it they are if the node listens at such
+// an address itself.
+func WithPrivateAddresses(allow bool) Option {
+	return func(o *options) error {
+		o.privateAddresses = &allow
+
+		return nil
+	}
+}
+
+// WithMode sets the part that the node takes; it is ModeAuto otherwise.
+func WithMode(mode Mode) Option {
+	return func(o *options) error {
+		if mode > ModeServer {
+			return fmt.Errorf("unknown mode %d", mode)
+		}
+		o.mode = mode
+
+		return nil
+	}
+}
+
+// WithMaxOutboundPeers sets up to how many outbound peers of the switch others are
+// looked for: the switch's own limit.
+func WithMaxOutboundPeers(n uint64) Option {
+	return func(o *options) error {
+		o.maxOutbound = n
+
+		return nil
+	}
+}
+
+// WithWalkInterval replaces DefaultWalkInterval. It must be positive.
+func WithWalkInterval(d time.Duration) Option {
+	return func(o *options) error {
+		o.walkInterval = d
+
+		return positive(d)
+	}
+}
+
+// WithRefreshInterval replaces DefaultRefreshInterval. It must be positive.
+func WithRefreshInterval(d time.Duration) Option {
+	return func(o *options) error {
+		o.refreshInterval = d
+
+		return positive(d)
+	}
+}
+
+func positive(d time.Duration) error {
+	if d <= 0 {
+		return errors.New("interval is not positive")
+	}
+
+	return nil
+}
+
+func newOptions(opts []Option) (*options, error) {
+	o := &options{
+		private: make(map[types.ID]struct{}), maxOutbound: DefaultMaxOutboundPeers,
+		walkInterval: DefaultWalkInterval, refreshInterval: DefaultRefreshInterval,
+	}
+	for _, opt := range opts {
+		if err := opt(o); err != nil {
+			return nil, fmt.Errorf("invalid option: %w", err)
+		}
+	}
+
+	return o, nil
+}

@@ -1,0 +1,234 @@
+package discovery
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/peerstore"
+	"golang.org/x/time/rate"
+)
+
+const (
+	// maxIdle is how many connections are kept that no query uses now: those of one
+	// lookup, whose peers are likely to be asked again, or dialed by the switch.
+	maxIdle = 32
+	// idleTimeout is how long such a connection is kept.
+	idleTimeout = 20 * time.Second
+
+	// maxConnecting bounds the connection attempts under way.
+	maxConnecting = 16
+	// connectRate and connectBurst bound them a second: addresses from the DHT
+	// must not make a node flood others.
+	connectRate  = 16
+	connectBurst = 128
+)
+
+// errPoolClosed is returned while discovery stops.
+var errPoolClosed = errors.New("discovery is stopping")
+
+// pool holds the connections that queries use, so that they end soon when no
+// session needs them, and are not closed in the middle of a query by the end of a
+// session.
+type pool struct {
+	d       *Discovery
+	dialing chan struct{}
+	limiter *rate.Limiter
+
+	mtx    sync.Mutex
+	closed bool
+	conns  map[peer.ID]*pooled
+}
+
+type pooled struct {
+	conn    network.Conn
+	release func()
+	users   int
+	used    time.Time
+}
+
+func newPool(d *Discovery) *pool {
+	return &pool{
+		d: d, dialing: make(chan struct{}, maxConnecting),
+		limiter: rate.NewLimiter(connectRate, connectBurst),
+		conns:   make(map[peer.ID]*pooled),
+	}
+}
+
+// acquire makes sure that there is a connection to the peer, which stays open until
+// the returned function is called, and a while after that.
+func (l *pool) acquire(ctx context.Context, p peer.ID) (func(), error) {
+	if l.d.unwanted(p) {
+		return nil, errUnwanted
+	}
+	if done := l.reuse(p); done != nil {
+		return done, nil
+	}
+	conn, release, err := l.connect(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+
+	return l.add(p, conn, release)
+}
+
+// reuse returns the end of another use of a connection that is held, or nil.
+func (l *pool) reuse(p peer.ID) func() {
+	l.mtx.Lock()
+	defer l.mtx.Unlock()
+	held := l.conns[p]
+	if held == nil || held.conn.IsClosed() {
+		return nil
+	}
+	held.users++
+
+	return func() { l.done(held) }
+}
+
+func (l *pool) connect(ctx context.Context, p peer.ID) (network.Conn, func(), error) {
+	h := l.d.t.Host()
+	if h.Network().Connectedness(p) == network.Connected {
+		return l.d.t.Connect(ctx, p)
+	}
+	select {
+	case l.dialing <- struct{}{}:
+		defer func() { <-l.dialing }()
+	case <-ctx.Done():
+		return nil, nil, ctx.Err()
+	}
+	if err := l.limiter.Wait(ctx); err != nil {
+		return nil, nil, err
+	}
+	// Whatever identify tells later replaces these.
+	hints := l.d.book.hints(p, time.Now())
+	h.Peerstore().AddAddrs(p, hints, peerstore.TempAddrTTL)
+	conn, release, err := l.d.t.Connect(ctx, p)
+	if err != nil && ctx.Err() == nil {
+		l.d.book.absent(p, hints, time.Now())
+	}
+
+	return conn, release, err
+}
+
+// add keeps a new connection in use, in place of another one to the same peer,
+// which its users still hold if there are any.
+func (l *pool) add(p peer.ID, conn network.Conn, release func()) (func(), error) {
+	added := &pooled{conn: conn, release: release, users: 1}
+	l.mtx.Lock()
+	if l.closed {
+		l.mtx.Unlock()
+		release()
+
+		return nil, errPoolClosed
+	}
+	former := l.conns[p]
+	idle := former != nil && former.users == 0
+	l.conns[p] = added
+	l.mtx.Unlock()
+	if idle {
+		former.release()
+	}
+
+	return func() { l.done(added) }, nil
+}
+
+// done ends one use. What is not in the pool any more is given back.
+func (l *pool) done(held *pooled) {
+	l.mtx.Lock()
+	held.users--
+	held.used = time.Now()
+	var gone []*pooled
+	switch {
+	case held.users > 0:
+	case l.closed || l.conns[held.conn.RemotePeer()] != held:
+		gone = []*pooled{held}
+	default:
+		gone = l.trim()
+	}
+	l.mtx.Unlock()
+	giveBack(gone)
+}
+
+// trim takes out the connections that were idle longest when there are too many.
+// The caller holds the lock, and gives back what is returned without it.
+func (l *pool) trim() (gone []*pooled) {
+	var idle []*pooled
+	for _, held := range l.conns {
+		if held.users == 0 {
+			idle = append(idle, held)
+		}
+	}
+	if len(idle) <= maxIdle {
+		return nil
+	}
+	slices.SortFunc(idle, func(a, b *pooled) int { return a.used.Compare(b.used) })
+	gone = idle[:len(idle)-maxIdle]
+	for _, held := range gone {
+		delete(l.conns, held.conn.RemotePeer())
+	}
+
+	return gone
+}
+
+// giveBack closes connections that nobody else uses, which may wait for a moment.
+func giveBack(gone []*pooled) {
+	for _, held := range gone {
+		held.release()
+	}
+}
+
+// dropIf gives back the idle connections for which del is true.
+func (l *pool) dropIf(del func(*pooled) bool) {
+	l.mtx.Lock()
+	var gone []*pooled
+	for p, held := range l.conns {
+		if held.users == 0 && del(held) {
+			delete(l.conns, p)
+			gone = append(gone, held)
+		}
+	}
+	l.mtx.Unlock()
+	giveBack(gone)
+}
+
+// expire gives back the connections that were idle for too long.
+func (l *pool) expire(now time.Time) {
+	l.dropIf(func(held *pooled) bool { return now.Sub(held.used) >= idleTimeout || held.conn.IsClosed() })
+}
+
+// drop gives back the connection to a peer that is not wanted any more.
+func (l *pool) drop(p peer.ID) {
+	l.dropIf(func(held *pooled) bool { return held.conn.RemotePeer() == p })
+}
+
+// close gives back what is idle now; the rest follows when its users are done.
+func (l *pool) close() {
+	l.mtx.Lock()
+	l.closed = true
+	l.mtx.Unlock()
+	l.dropIf(func(*pooled) bool { return true })
+}
+
+// size is the number of connections that are held.
+func (l *pool) size() int {
+	l.mtx.Lock()
+	defer l.mtx.Unlock()
+
+	return len(l.conns)
+}
+
+// outbound returns where the peer is connected at an address that this node has
+// dialed.
+func (d *Discovery) outbound(p peer.ID) (network.Conn, bool) {
+	for _, c := range d.t.Host().Network().ConnsToPeer(p) {
+		if c.Stat().Direction == network.DirOutbound && !c.IsClosed() {
+			return c, true
+		}
+	}
+
+	return nil, false
+}

@@ -1,0 +1,209 @@
+package discovery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	dhtpb "github.com/libp2p/go-libp2p-kad-dht/pb"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
+	"github.com/multiformats/go-multiaddr"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/wire"
+)
+
+const (
+	// queryTimeout bounds one query, the connection not included.
+	queryTimeout = 10 * time.Second
+	// maxResponse bounds a response in bytes: twice the peers that an honest one
+	// names, each with a dozen addresses.
+	maxResponse = 64 << 10
+	// maxResponsePeers is how many peers of a response are looked at: a bucket, and
+	// the peer that was asked for.
+	maxResponsePeers = bucketSize + 1
+)
+
+var (
+	errNotAQuery = errors.New("only FIND_NODE and PING are sent")
+	errStopping  = errors.New("discovery has stopped")
+)
+
+// sender sends kad-dht's queries, each on a stream of its own. Unlike kad-dht's
+// own it reads no more than maxResponse, holds the connection as long as it needs
+// it and no longer, and leaves no goroutine behind.
+type sender struct {
+	d     *Discovery
+	proto protocol.ID
+}
+
+var _ dhtpb.MessageSenderWithDisconnect = (*sender)(nil)
+
+// OnDisconnect implements dhtpb.MessageSenderWithDisconnect: nothing is kept.
+func (*sender) OnDisconnect(context.Context, peer.ID) {}
+
+// SendMessage implements dhtpb.MessageSender. Messages without an answer belong to
+// records, which this DHT has not.
+func (*sender) SendMessage(context.Context, peer.ID, *dhtpb.Message) error { return errNotAQuery }
+
+// SendRequest implements dhtpb.MessageSender.
+func (s *sender) SendRequest(ctx context.Context, p peer.ID, req *dhtpb.Message) (*dhtpb.Message, error) {
+	if t := req.GetType(); t != dhtpb.Message_FIND_NODE && t != dhtpb.Message_PING {
+		return nil, errNotAQuery
+	}
+	if !s.d.enter() {
+		return nil, errStopping
+	}
+	defer s.d.tasks.Done()
+	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
+	defer cancel()
+	defer context.AfterFunc(s.d.ctx, cancel)()
+
+	resp, at, err := s.ask(ctx, p, req)
+	if errors.Is(err, errConnEnded) && ctx.Err() == nil {
+		// A session may have ended on the connection, which closes it.
+		resp, at, err = s.ask(ctx, p, req)
+	}
+	if err != nil {
+		s.d.counters.queriesFailed.Add(1)
+
+		return nil, fmt.Errorf("query to %s: %w", p, err)
+	}
+	s.d.counters.queriesSent.Add(1)
+	s.d.book.answered(p, at, time.Now())
+	s.d.sanitize(resp)
+
+	return resp, nil
+}
+
+// errConnEnded is wrapped when the connection closed under a query.
+var errConnEnded = errors.New("connection ended during the query")
+
+// ask sends one query. It returns where the peer answered, if this node had dialed
+// it there.
+func (s *sender) ask(ctx context.Context, p peer.ID, req *dhtpb.Message) (*dhtpb.Message, netip.AddrPort, error) {
+	var at netip.AddrPort
+	done, err := s.d.pool.acquire(ctx, p)
+	if err != nil {
+		return nil, at, err
+	}
+	defer done()
+	stream, err := s.d.t.Host().NewStream(network.WithNoDial(ctx, "connected for the query"), p, s.proto)
+	if err != nil {
+		return nil, at, err
+	}
+	conn := stream.Conn()
+	stop := context.AfterFunc(ctx, func() { _ = stream.Reset() }) // ends what waits on it
+	defer stop()
+
+	resp, err := exchange(stream, req)
+	if err != nil {
+		_ = stream.Reset() // it has failed already
+		if conn.IsClosed() {
+			err = fmt.Errorf("%w: %w", errConnEnded, err)
+		}
+
+		return nil, at, err
+	}
+	_ = stream.Close() // both sides are done
+	if conn.Stat().Direction == network.DirOutbound {
+		at, _ = s.d.filter.parse(conn.RemoteMultiaddr())
+	}
+
+	return resp, at, nil
+}
+
+func exchange(stream network.Stream, req *dhtpb.Message) (*dhtpb.Message, error) {
+	body, err := proto.Marshal(req)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := stream.Write(wire.AppendSized(nil, body)); err != nil {
+		return nil, fmt.Errorf("unable to send it: %w", err)
+	}
+	if body, err = wire.ReadSized(stream, maxResponse); err != nil {
+		return nil, fmt.Errorf("unable to read the answer: %w", err)
+	}
+	resp := new(dhtpb.Message)
+	if err := proto.Unmarshal(body, resp); err != nil {
+		return nil, fmt.Errorf("unable to decode the answer: %w", err)
+	}
+	if resp.GetType() != req.GetType() {
+		return nil, fmt.Errorf("answer of type %s to %s", resp.GetType(), req.GetType())
+	}
+
+	return resp, nil
+}
+
+// sanitize reduces a response to what is believed of it: so many peers, each with
+// a TM2 ID and addresses that can be dialed, none of them this node, private, or
+// of another network.
+func (d *Discovery) sanitize(resp *dhtpb.Message) {
+	resp.ProviderPeers, resp.Record = nil, nil
+	told := len(resp.CloserPeers)
+	if len(resp.CloserPeers) > maxResponsePeers {
+		resp.CloserPeers = resp.CloserPeers[:maxResponsePeers]
+	}
+	kept := resp.CloserPeers[:0]
+	for _, entry := range resp.CloserPeers {
+		if entry == nil {
+			continue
+		}
+		p := peer.ID(entry.GetId())
+		if p == d.self || d.unwanted(p) {
+			continue
+		}
+		if entry.Addrs = d.believable(entry.GetAddrs()); len(entry.Addrs) == 0 {
+			continue
+		}
+		kept = append(kept, entry)
+	}
+	d.counters.peersDropped.Add(uint64(told - len(kept)))
+	resp.CloserPeers = kept
+}
+
+// believable returns those addresses that can be dialed, at most maxAddrs, of the
+// first few that are given.
+func (d *Discovery) believable(raw [][]byte) [][]byte {
+	raw = raw[:min(len(raw), 4*maxAddrs)]
+	kept := make([][]byte, 0, min(len(raw), maxAddrs))
+	for _, b := range raw {
+		a, err := multiaddr.NewMultiaddrBytes(b)
+		if err != nil {
+			continue
+		}
+		if _, ok := d.filter.parse(a); ok && len(kept) < maxAddrs {
+			kept = append(kept, b)
+		}
+	}
+
+	return kept
+}
+
+// unwanted reports whether the DHT must have nothing to do with the peer: it is
+// private, found to be of another network, or has no TM2 ID.
+func (d *Discovery) unwanted(p peer.ID) bool {
+	id, err := lp2p.TM2ID(p)
+
+	return err != nil || d.isPrivate(id) || d.book.isRefused(p, time.Now())
+}
+
+// mayTell reports whether others may be told of the peer: it offers to be found, by
+// speaking the DHT's protocol as a server, and nothing speaks against it.
+func (d *Discovery) mayTell(p peer.ID) bool {
+	if d.unwanted(p) {
+		return false
+	}
+	if table := d.table.Load(); table != nil && table.Find(p) != "" || d.book.isAlive(p, time.Now()) {
+		return true
+	}
+	// An error means that nothing is known of the peer.
+	spoken, err := d.t.Host().Peerstore().FirstSupportedProtocol(p, d.proto)
+
+	return err == nil && spoken != ""
+}

@@ -1,0 +1,116 @@
+package discovery
+
+import (
+	"sync"
+	"time"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+)
+
+const (
+	// maxWanted bounds the peers that are looked for when they are not found where
+	// they were, beside those that were configured.
+	maxWanted = 256
+
+	// The wait before the same peer is looked for again, doubled each time.
+	firstFindWait = 2 * time.Second
+	maxFindWait   = 10 * time.Minute
+	// maxFindTries is how often a peer is looked for until a dial fails again, or it
+	// was connected.
+	maxFindTries = 6
+)
+
+// wanted are the peers that are worth a lookup, and those to look for.
+type wanted struct {
+	queued signal // there is one more to look for
+
+	mtx   sync.Mutex
+	peers map[types.ID]*want
+}
+
+type want struct {
+	configured bool
+	since      time.Time
+	missed     bool      // to be looked for
+	due        time.Time // not before
+	tries      int       // since it was last connected
+}
+
+func newWanted() *wanted { return &wanted{queued: newSignal(), peers: make(map[types.ID]*want)} }
+
+// add notes a peer that was connected, or is configured. Of those that are not, the
+// one noted longest ago goes when there are too many.
+func (w *wanted) add(id types.ID, configured bool) {
+	w.mtx.Lock()
+	defer w.mtx.Unlock()
+	if known := w.peers[id]; known != nil {
+		known.configured = known.configured || configured
+		known.since, known.due, known.tries, known.missed = time.Now(), time.Time{}, 0, false
+
+		return
+	}
+	if !configured {
+		w.makeRoom()
+	}
+	w.peers[id] = &want{configured: configured, since: time.Now()}
+}
+
+func (w *wanted) makeRoom() {
+	var (
+		oldest types.ID
+		count  int
+	)
+	for id, known := range w.peers {
+		if known.configured || known.missed {
+			continue
+		}
+		count++
+		if oldest == "" || known.since.Before(w.peers[oldest].since) {
+			oldest = id
+		}
+	}
+	if count >= maxWanted {
+		delete(w.peers, oldest)
+	}
+}
+
+// lost notes that a peer was not found at its address, if it is wanted.
+func (w *wanted) lost(id types.ID) {
+	w.mtx.Lock()
+	defer w.mtx.Unlock()
+	if known := w.peers[id]; known != nil && !known.missed {
+		known.missed = true
+		w.queued.signal()
+	}
+}
+
+// next returns a peer to look for now, and counts the try. Else it returns when to
+// ask again, zero when there is nobody.
+func (w *wanted) next(now time.Time) (id types.ID, due time.Time) {
+	w.mtx.Lock()
+	defer w.mtx.Unlock()
+	for id, known := range w.peers {
+		switch {
+		case !known.missed:
+		case !known.due.After(now):
+			known.due = now.Add(min(maxFindWait, firstFindWait<<min(known.tries, 10)))
+			known.tries++
+			known.missed = known.tries%maxFindTries != 0
+
+			return id, time.Time{}
+		case due.IsZero() || known.due.Before(due):
+			due = known.due
+		}
+	}
+
+	return "", due
+}
+
+// found ends the search for a peer until it is lost again.
+func (w *wanted) found(id types.ID) {
+	w.mtx.Lock()
+	defer w.mtx.Unlock()
+	if known := w.peers[id]; known != nil {
+		known.missed = false
+	}
+}

@@ -1,0 +1,122 @@
+package lp2p
+
+import (
+	"testing"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peerstore"
+	"github.com/stretchr/testify/require"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+)
+
+// A peer that is not at its address is dialed where it is said to be, and only
+// then, and only that peer.
+func TestDialTriesSuggestedAddresses(t *testing.T) {
+	a, b, c := newNode(t, nil), newNode(t, nil), newNode(t, nil)
+	b.acceptLoop(t)
+	c.acceptLoop(t)
+	gone := newNode(t, nil)
+	stale := gone.NetAddress()
+	require.NoError(t, gone.Close())
+	stale.ID = b.key.ID()
+	id, err := a.Learn(b.Host().ID())
+	require.NoError(t, err)
+	require.Equal(t, b.key.ID(), id)
+
+	_, err = a.Dial(timeout(t), stale, a.behavior)
+	require.Error(t, err)
+	other := c.NetAddress()
+	other.ID = b.key.ID()
+	a.Suggest(b.key.ID(), other)
+	_, err = a.Dial(timeout(t), stale, a.behavior)
+	require.Error(t, err, "somebody else answers there")
+
+	a.Suggest(b.key.ID(), other, b.NetAddress())
+	p, err := a.Dial(timeout(t), stale, a.behavior)
+	require.NoError(t, err)
+	require.Equal(t, b.key.ID(), p.ID())
+	require.Equal(t, b.NetAddress().Port, p.SocketAddr().Port, "where it was found")
+	require.NoError(t, p.CloseConn())
+
+	a.Suggest(b.key.ID())
+	require.Empty(t, a.suggested.of(b.key.ID()))
+}
+
+func TestSuggestionsAreBounded(t *testing.T) {
+	var s suggestions
+	a := newNode(t, nil)
+	for range maxSuggestedPeers + 10 {
+		id := types.GenerateNodeKey().ID()
+		s.set(id, []types.NetAddress{{ID: id}})
+	}
+	require.Len(t, s.addrs, maxSuggestedPeers)
+	addr := a.NetAddress()
+	a.Suggest(addr.ID, addr, addr, addr, addr, addr, types.NetAddress{ID: addr.ID})
+	require.Len(t, a.suggested.of(addr.ID), maxSuggested)
+}
+
+// What holds a connection keeps it open beyond its sessions; the last to give it
+// back closes it, if this node has opened it.
+func TestHeldConnections(t *testing.T) {
+	a, b := newNode(t, nil), newNode(t, nil)
+	a.Host().Peerstore().AddAddrs(b.Host().ID(), b.Host().Addrs(), peerstore.TempAddrTTL)
+	conn, release, err := a.Connect(timeout(t), b.Host().ID())
+	require.NoError(t, err)
+	require.False(t, a.Host().ConnManager().IsProtected(b.Host().ID(), ""))
+
+	pa, pb := connect(t, a, b)
+	require.True(t, a.Host().ConnManager().IsProtected(b.Host().ID(), ""), "it has a session")
+	require.NoError(t, pa.Stop())
+	stopped(t, pb)
+	// The remote may still close its end: nobody holds that.
+	remote := b.Host().Network().ConnsToPeer(a.Host().ID())
+	release()
+	require.Eventually(t, conn.IsClosed, patience, patience/1000)
+	for _, c := range remote {
+		require.Eventually(t, c.IsClosed, patience, patience/1000)
+	}
+}
+
+func TestInboundConnectionIsTheRemotes(t *testing.T) {
+	a, b := newNode(t, nil), newNode(t, nil)
+	a.Host().Peerstore().AddAddrs(b.Host().ID(), b.Host().Addrs(), peerstore.TempAddrTTL)
+	conn, release, err := a.Connect(timeout(t), b.Host().ID())
+	require.NoError(t, err)
+	var inbound network.Conn
+	require.Eventually(t, func() bool {
+		conns := b.Host().Network().ConnsToPeer(a.Host().ID())
+		if len(conns) == 1 {
+			inbound = conns[0]
+		}
+
+		return len(conns) == 1
+	}, patience, patience/1000)
+	done, ok := b.Hold(inbound)
+	require.True(t, ok)
+	done()
+	require.False(t, inbound.IsClosed())
+	require.Empty(t, b.conns, "nothing is kept of it")
+	require.False(t, conn.IsClosed())
+	release()
+	require.True(t, conn.IsClosed())
+}
+
+func TestResolve(t *testing.T) {
+	a, b := newNode(t, nil), newNode(t, nil)
+	info, err := a.Resolve(timeout(t), b.NetAddress())
+	require.NoError(t, err)
+	require.Equal(t, b.Host().ID(), info.ID)
+	require.Equal(t, b.Host().Addrs(), info.Addrs)
+	wrong := b.NetAddress()
+	wrong.ID = types.GenerateNodeKey().ID()
+	_, err = a.Resolve(timeout(t), wrong)
+	var mismatch *WrongIDError
+	require.ErrorAs(t, err, &mismatch)
+	require.NoError(t, a.Close())
+	_, err = a.Resolve(timeout(t), b.NetAddress())
+	require.ErrorIs(t, err, compat.ErrTransportClosed)
+	_, _, err = a.Connect(timeout(t), b.Host().ID())
+	require.ErrorIs(t, err, compat.ErrTransportClosed)
+}
