@@ -1,0 +1,247 @@
+package lp2p
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/libp2p/go-libp2p"
+	"github.com/libp2p/go-libp2p/core/event"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/p2p/host/autorelay"
+	"github.com/libp2p/go-libp2p/p2p/host/eventbus"
+	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/relay"
+	"github.com/libp2p/go-libp2p/p2p/protocol/holepunch"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+)
+
+const (
+	// maxRelays is at how many relays a node reserves.
+	maxRelays = 8
+	// relayRetry is how long a relay is left alone that was not there, and
+	// relayBackoff one that had no place.
+	relayRetry   = 30 * time.Second
+	relayBackoff = 2 * time.Minute
+)
+
+// natOptions are what a node does about NATs: nothing unless an option says so.
+type natOptions struct {
+	portMapping  bool
+	autoNAT      bool
+	holePunching bool
+	circuits     bool               // connections through relays are dialed and accepted
+	relays       []types.NetAddress // where to reserve
+	relayService *RelayLimits       // nil for none
+
+	// libp2p's services begin before there is a transport for them.
+	t         *Transport
+	bound     chan struct{} // closed when t is set
+	listening chan struct{} // closed by Listen
+}
+
+// WithPortMapping asks the router, by UPnP, NAT-PMP or PCP, to forward the listening
+// ports, and announces the address there. It is for a node behind a router of its
+// operator's.
+func WithPortMapping() Option {
+	return func(o *options) error {
+		o.nat.portMapping = true
+
+		return nil
+	}
+}
+
+// WithAutoNAT lets the node find out by AutoNAT v2 which of its public addresses
+// others can reach, and answers the same question to them: two of them have to say
+// so. Only confirmed addresses count: until then the node is no relay
+// (WithRelayService), and reserves at relays (WithRelayClient) as long as none is
+// known. Without this option a node takes itself to be reachable unless it has
+// relays.
+func WithAutoNAT() Option {
+	return func(o *options) error {
+		o.nat.autoNAT = true
+
+		return nil
+	}
+}
+
+// WithRelayClient lets Dial reach nodes behind NATs through relays (docs/nat.md §3),
+// and makes this node one that is reached through those given here, at most 8: it
+// keeps a reservation at each. They are plain TM2 addresses, host names allowed,
+// and have public IPs; their operators have set WithRelayService.
+//
+// Sessions never run through a relay: it only introduces the two nodes to each
+// other. They connect directly if the dialer is public, or if both have
+// WithHolePunching.
+func WithRelayClient(relays ...types.NetAddress) Option {
+	return func(o *options) error {
+		if len(relays) > maxRelays {
+			return fmt.Errorf("more than %d relays", maxRelays)
+		}
+		for _, addr := range relays {
+			if err := addr.ID.Validate(); err != nil {
+				return fmt.Errorf("relay %s: %w", addr.String(), err)
+			}
+		}
+		o.nat.circuits = true
+		o.nat.relays = slices.Clone(relays)
+
+		return nil
+	}
+}
+
+// WithHolePunching lets this node and another one that are both behind NATs connect
+// directly (DCUtR) after they have met at a relay. It needs WithQUIC, whose dials
+// come from the listening port, and includes WithRelayClient without relays.
+func WithHolePunching() Option {
+	return func(o *options) error {
+		o.nat.circuits = true
+		o.nat.holePunching = true
+
+		return nil
+	}
+}
+
+// WithRelayService makes a public node a relay (circuit v2) for nodes behind NATs
+// within the limits. With WithAutoNAT it is one as long as others confirm that they
+// reach it.
+func WithRelayService(limits RelayLimits) Option {
+	return func(o *options) error {
+		o.nat.relayService = &limits
+
+		return limits.Validate()
+	}
+}
+
+// validate returns what does not fit together.
+func (o *options) validateNAT() error {
+	n := o.nat
+	switch {
+	case n.holePunching && o.quic == quicOff:
+		return errors.New("WithHolePunching needs WithQUIC")
+	case n.relayService != nil && len(n.relays) > 0 && !n.autoNAT:
+		return errors.New("a node that needs relays is none: WithRelayService and WithRelayClient need WithAutoNAT")
+	default:
+		return nil
+	}
+}
+
+// hostOptions makes libp2p run what was asked for, and nothing else.
+func (n *natOptions) hostOptions(timeouts Timeouts) []libp2p.Option {
+	n.bound, n.listening = make(chan struct{}), make(chan struct{})
+	// A prober of AutoNAT v1 would run otherwise, which nobody here answers.
+	opts := []libp2p.Option{assumeReachability(n.reachability())}
+	if !n.autoNAT && !n.holePunching {
+		opts = append(opts, libp2p.DisableIdentifyAddressDiscovery())
+	}
+	if n.portMapping {
+		opts = append(opts, libp2p.NATPortMap())
+	}
+	if n.autoNAT {
+		opts = append(opts, libp2p.EnableAutoNATv2())
+	}
+	if n.circuits {
+		opts = append(opts, libp2p.EnableRelay())
+	} else {
+		opts = append(opts, libp2p.DisableRelay())
+	}
+	if len(n.relays) > 0 {
+		opts = append(opts, libp2p.EnableAutoRelayWithPeerSource(n.relaySource,
+			autorelay.WithNumRelays(len(n.relays)), autorelay.WithMaxCandidates(len(n.relays)),
+			autorelay.WithMinCandidates(1), autorelay.WithBootDelay(0),
+			autorelay.WithMinInterval(relayRetry), autorelay.WithBackoff(relayBackoff)))
+	}
+	if n.holePunching {
+		opts = append(opts, libp2p.EnableHolePunching(holepunch.DirectDialTimeout(timeouts.Dial)))
+	}
+	if n.relayService != nil {
+		opts = append(opts, libp2p.EnableRelayService(
+			relay.WithResources(n.relayService.resources()), relay.WithACL(relayACL{n})))
+	}
+
+	return opts
+}
+
+// reachability is what the node begins with, and stays with unless it asks others.
+func (n *natOptions) reachability() network.Reachability {
+	switch {
+	case n.autoNAT:
+		return network.ReachabilityUnknown
+	case len(n.relays) > 0:
+		return network.ReachabilityPrivate
+	default:
+		return network.ReachabilityPublic
+	}
+}
+
+func assumeReachability(r network.Reachability) libp2p.Option {
+	return func(cfg *libp2p.Config) error {
+		cfg.AutoNATConfig.ForceReachability = &r
+
+		return nil
+	}
+}
+
+// startNAT lets libp2p's services use the transport, and adds to them.
+func (t *Transport) startNAT() error {
+	n := &t.opts.nat
+	n.t = t
+	close(n.bound)
+	if n.relayService != nil {
+		t.host.SetStreamHandler(RelayedProtocol, t.handleRelayed)
+	}
+	if !n.autoNAT {
+		return nil
+	}
+
+	confirmed, err := t.host.EventBus().Subscribe(
+		new(event.EvtHostReachableAddrsChanged), eventbus.Name("tm2 reachability"))
+	if err != nil {
+		return fmt.Errorf("unable to follow the reachability: %w", err)
+	}
+	changed, err := t.host.EventBus().Emitter(new(event.EvtLocalReachabilityChanged), eventbus.Stateful)
+	if err != nil {
+		return errors.Join(fmt.Errorf("unable to tell the reachability: %w", err), confirmed.Close())
+	}
+	t.tasks.Go(func() { t.followReachability(confirmed, changed) })
+
+	return nil
+}
+
+// followReachability tells the relay service, the reservations and the DHT what
+// AutoNAT v2 has found out: they listen to AutoNAT v1 only.
+func (t *Transport) followReachability(confirmed event.Subscription, changed event.Emitter) {
+	defer confirmed.Close()
+	defer changed.Close()
+	last := t.opts.nat.reachability()
+	for {
+		var e any
+		select {
+		case <-t.ctx.Done():
+			return
+		case e = <-confirmed.Out():
+		}
+		now := reachabilityOf(e.(event.EvtHostReachableAddrsChanged))
+		if now == last {
+			continue
+		}
+		last = now
+		t.logger.Info("reachability has changed", "reachability", now.String())
+		if err := changed.Emit(event.EvtLocalReachabilityChanged{Reachability: now}); err != nil {
+			t.logger.Warn("reachability was not told", "err", err)
+		}
+	}
+}
+
+// reachabilityOf sums up what is known of the node's public addresses.
+func reachabilityOf(e event.EvtHostReachableAddrsChanged) network.Reachability {
+	switch {
+	case len(e.Reachable) > 0:
+		return network.ReachabilityPublic
+	case len(e.Unreachable) > 0 && len(e.Unknown) == 0:
+		return network.ReachabilityPrivate
+	default:
+		return network.ReachabilityUnknown
+	}
+}

@@ -1,0 +1,274 @@
+package lp2p
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/event"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/p2p/host/eventbus"
+	"github.com/libp2p/go-libp2p/p2p/protocol/holepunch"
+	"github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+)
+
+// ErrOnlyRelayed is wrapped by the error of Dial when the remote was met at a relay,
+// but no direct connection came about (see WithHolePunching).
+var ErrOnlyRelayed = errors.New("remote is reached through a relay only")
+
+const (
+	// punchReady is how long a dial waits until hole punching can begin: libp2p looks
+	// every 5 seconds whether the node knows a public address of its own.
+	punchReady = 6 * time.Second
+	// directAttempts is how many connection attempts, each of at most Timeouts.Dial,
+	// the remote may make until the connection is direct: to our address, and then
+	// three times together with us (DCUtR specification).
+	directAttempts = 1 + 3
+)
+
+// relayed is a relay, and how it is reached, for one peer.
+type relayed struct {
+	relay    peer.AddrInfo
+	circuits []multiaddr.Multiaddr // addresses of the peer through the relay
+}
+
+// isCircuit reports whether an address is one through a relay.
+func isCircuit(a multiaddr.Multiaddr) bool {
+	_, err := a.ValueForProtocol(multiaddr.P_CIRCUIT)
+
+	return err == nil
+}
+
+// directly makes a dial one that does not go through a relay, and that is bounded
+// by the dial timeout.
+func (t *Transport) directly(ctx context.Context) context.Context {
+	return network.WithForceDirectDial(network.WithDialPeerTimeout(ctx, t.opts.timeouts.Dial), "sessions are direct")
+}
+
+// RelayedAddresses returns the TM2 addresses by which others reach this node
+// through relays now: its ID with the IP and port of each relay where it has a
+// reservation. They are for whoever also has WithRelayClient or WithHolePunching.
+func (t *Transport) RelayedAddresses() []types.NetAddress {
+	var addrs []types.NetAddress
+	for _, a := range t.host.Addrs() {
+		if !isCircuit(a) {
+			continue
+		}
+		at, _ := multiaddr.SplitFunc(a, func(c multiaddr.Component) bool { return c.Code() == multiaddr.P_P2P })
+		ip, port, ok := endpoint(at)
+		addr := types.NetAddress{ID: t.id, IP: ip, Port: port}
+		if ok && !slices.ContainsFunc(addrs, addr.Equals) {
+			addrs = append(addrs, addr)
+		}
+	}
+
+	return addrs
+}
+
+// lookUpRelayed returns the peer ID behind the address's TM2 ID when that of a relay
+// was found at the address, and the relay knows the node. Otherwise it returns the
+// error of the look-up.
+func (t *Transport) lookUpRelayed(ctx context.Context, addr types.NetAddress, cause error) (peer.ID, error) {
+	var wrong *WrongIDError
+	if !t.opts.nat.circuits || !errors.As(cause, &wrong) {
+		return "", cause
+	}
+	maddrs, err := t.dialMultiaddrs(ctx, addr)
+	if err != nil {
+		return "", cause
+	}
+	c, release, err := t.connectRelay(ctx, peer.AddrInfo{ID: wrong.FoundPeer, Addrs: maddrs})
+	if err != nil {
+		return "", cause
+	}
+	defer release()
+	id, err := t.askRelay(ctx, c, addr.ID)
+	if err != nil {
+		t.logger.Debug("who answers at the address is no relay for the peer", "id", addr.ID, "addr", addr.DialString(), "err", err)
+
+		return "", cause
+	}
+	t.learn(addr.ID, id)
+
+	return id, nil
+}
+
+func (t *Transport) connectRelay(ctx context.Context, relay peer.AddrInfo) (network.Conn, func(), error) {
+	t.host.Peerstore().AddAddrs(relay.ID, relay.Addrs, dialAddrTTL)
+
+	return t.Connect(ctx, relay.ID)
+}
+
+// connectRelayed returns a retained direct connection to a peer that was not reached
+// at its address, after meeting it at a relay. Without a relay it returns the error
+// of the attempt.
+func (t *Transport) connectRelayed(
+	ctx context.Context, id peer.ID, addr types.NetAddress, cause error,
+) (network.Conn, error) {
+	if !t.opts.nat.circuits || ctx.Err() != nil {
+		return nil, cause
+	}
+	for _, r := range t.relaysOf(ctx, id, addr, cause) {
+		c, err := t.meet(ctx, id, r)
+		if err == nil {
+			t.logger.Info("peer was met at a relay", "id", addr.ID, "relay", r.relay.ID, "addr", c.RemoteMultiaddr())
+
+			return c, nil
+		}
+		if ctx.Err() != nil || errors.Is(err, ErrOnlyRelayed) {
+			return nil, err
+		}
+		cause = fmt.Errorf("%w; through relay %s: %w", cause, r.relay.ID, err)
+	}
+
+	return nil, cause
+}
+
+// relaysOf returns relays for the peer: who answers at its address, and those of
+// which the peer has told this node, which have to be public.
+func (t *Transport) relaysOf(ctx context.Context, id peer.ID, addr types.NetAddress, cause error) []relayed {
+	var relays []relayed
+	add := func(at multiaddr.Multiaddr, relay peer.ID) {
+		circuit, err := multiaddr.NewMultiaddr("/p2p/" + relay.String() + "/p2p-circuit")
+		if err != nil || relay == t.host.ID() || relay == id {
+			return
+		}
+		i := slices.IndexFunc(relays, func(r relayed) bool { return r.relay.ID == relay })
+		if i < 0 {
+			if len(relays) == maxSuggested {
+				return
+			}
+			relays = append(relays, relayed{relay: peer.AddrInfo{ID: relay}})
+			i = len(relays) - 1
+		}
+		relays[i].relay.Addrs = append(relays[i].relay.Addrs, at)
+		relays[i].circuits = append(relays[i].circuits, at.Encapsulate(circuit))
+	}
+
+	var wrong *WrongIDError
+	if errors.As(cause, &wrong) {
+		maddrs, err := t.dialMultiaddrs(ctx, addr)
+		if err != nil {
+			maddrs = nil
+		}
+		for _, at := range maddrs {
+			add(at, wrong.FoundPeer)
+		}
+	}
+	for _, a := range t.host.Peerstore().Addrs(id) {
+		if !isCircuit(a) || !manet.IsPublicAddr(a) {
+			continue
+		}
+		via, _ := multiaddr.SplitFunc(a, func(c multiaddr.Component) bool { return c.Code() == multiaddr.P_CIRCUIT })
+		if info, err := peer.AddrInfoFromP2pAddr(via); err == nil && len(info.Addrs) == 1 {
+			add(info.Addrs[0], info.ID)
+		}
+	}
+
+	return relays
+}
+
+// meet connects to the peer through the relay, and waits for the direct connection
+// that the peer then makes, or both together; it returns that one, retained.
+func (t *Transport) meet(ctx context.Context, id peer.ID, r relayed) (network.Conn, error) {
+	_, releaseRelay, err := t.connectRelay(ctx, r.relay)
+	if err != nil {
+		return nil, err
+	}
+	defer releaseRelay()
+	t.awaitPunching(ctx)
+
+	direct := make(chan network.Conn, 1)
+	connected := &network.NotifyBundle{ConnectedF: func(_ network.Network, c network.Conn) {
+		if c.RemotePeer() != id || isCircuit(c.RemoteMultiaddr()) {
+			return
+		}
+		select {
+		case direct <- c:
+		default:
+		}
+	}}
+	t.host.Network().Notify(connected)
+	defer t.host.Network().StopNotify(connected)
+
+	t.setAddrs(id, r.circuits)
+	dialCtx := network.WithDialPeerTimeout(network.WithAllowLimitedConn(ctx, "meeting at a relay"), t.opts.timeouts.Dial)
+	c, err := t.host.Network().DialPeer(dialCtx, id)
+	if err != nil {
+		return nil, fmt.Errorf("unable to reach the peer: %w", err)
+	}
+	if !isCircuit(c.RemoteMultiaddr()) {
+		return t.keepDirect(c)
+	}
+	if t.hold(c) {
+		defer t.release(c)
+	}
+
+	timer := time.NewTimer(directAttempts * t.opts.timeouts.Dial)
+	defer timer.Stop()
+	select {
+	case c := <-direct:
+		return t.keepDirect(c)
+	case <-timer.C:
+		return nil, fmt.Errorf("%w: no direct connection within %s", ErrOnlyRelayed, directAttempts*t.opts.timeouts.Dial)
+	case <-ctx.Done():
+		return nil, fmt.Errorf("%w: %w", ErrOnlyRelayed, ctx.Err())
+	}
+}
+
+// keepDirect retains a connection that came about after a meeting.
+func (t *Transport) keepDirect(c network.Conn) (network.Conn, error) {
+	if !t.retain(c) {
+		return nil, errConnLost
+	}
+	t.mtx.Lock()
+	t.conns[c].met = true
+	t.mtx.Unlock()
+
+	return c, nil
+}
+
+// met reports whether the connection came about after a meeting at a relay. Then
+// the peer is dialed there, and not where the connection leads to: that is open for
+// this node only.
+func (t *Transport) met(c network.Conn) bool {
+	t.mtx.Lock()
+	defer t.mtx.Unlock()
+	ref := t.conns[c]
+
+	return ref != nil && ref.met
+}
+
+// awaitPunching waits until libp2p answers those who want to punch a hole, which it
+// does once it knows a public address of this node, as the one that the relay sees.
+// A remote that is not answered does not ask again.
+func (t *Transport) awaitPunching(ctx context.Context) {
+	if !t.opts.nat.holePunching {
+		return
+	}
+	protocols, err := t.host.EventBus().Subscribe(
+		new(event.EvtLocalProtocolsUpdated), eventbus.Name("tm2 hole punching"))
+	if err != nil {
+		t.logger.Warn("unable to wait for hole punching", "err", err)
+
+		return
+	}
+	defer protocols.Close()
+	timer := time.NewTimer(punchReady)
+	defer timer.Stop()
+	for !slices.Contains(t.host.Mux().Protocols(), holepunch.Protocol) {
+		select {
+		case <-protocols.Out():
+		case <-timer.C:
+			return // a public remote needs no hole
+		case <-ctx.Done():
+			return
+		}
+	}
+}

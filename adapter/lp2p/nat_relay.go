@@ -1,0 +1,262 @@
+package lp2p
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
+	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/relay"
+	"github.com/multiformats/go-multiaddr"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+)
+
+// RelayedProtocol tells the key of a node behind a relay to who knows its TM2 ID
+// (docs/nat.md §4).
+const RelayedProtocol protocol.ID = "/tm2/relayed/1"
+
+const (
+	idLength = 40 // bytes of a TM2 ID in its text form
+
+	// What go-libp2p's services attach to peers with whom they have business: a
+	// relay to its clients, a client to its relays, both to the ends of circuits.
+	tagReservation = "relay-reservation"
+	tagRelayHop    = "relay-v2-hop"
+	tagHopStream   = "relay-hop-stream"
+	protectRelay   = "autorelay"
+
+	// relayBuffer is what a relay copies at a time, in bytes; libp2p's default.
+	relayBuffer = 2048
+	// reservationTTL is how long a reservation lasts unless it is renewed, which its
+	// owner does; libp2p's default.
+	reservationTTL = time.Hour
+)
+
+// RelayLimits bounds what a relay does for others.
+type RelayLimits struct {
+	// Reservations and ReservationsPerIP bound the nodes that are reached through
+	// this one.
+	Reservations, ReservationsPerIP int
+	// Circuits bounds the relayed connections of one node at a time.
+	Circuits int
+	// CircuitDuration and CircuitBytes bound one relayed connection; the bytes are
+	// those of each direction. Two nodes that meet need some seconds and kilobytes.
+	CircuitDuration time.Duration
+	CircuitBytes    int64
+}
+
+// DefaultRelayLimits returns those of go-libp2p: 128 reservations, 8 for each IP, and
+// 16 circuits for each node, each for 2 minutes and 128 KiB.
+func DefaultRelayLimits() RelayLimits {
+	return RelayLimits{
+		Reservations: 128, ReservationsPerIP: 8, Circuits: 16,
+		CircuitDuration: 2 * time.Minute, CircuitBytes: 128 << 10,
+	}
+}
+
+// Validate names the first field that is not positive. The duration is at least a
+// second, in which it is told.
+func (l RelayLimits) Validate() error {
+	return positive([]field{
+		{"Reservations", int64(l.Reservations)}, {"ReservationsPerIP", int64(l.ReservationsPerIP)},
+		{"Circuits", int64(l.Circuits)},
+		{"CircuitDuration (in seconds)", int64(l.CircuitDuration / time.Second)}, {"CircuitBytes", l.CircuitBytes},
+	})
+}
+
+func (l RelayLimits) resources() relay.Resources {
+	return relay.Resources{
+		Limit:           &relay.RelayLimit{Duration: l.CircuitDuration, Data: l.CircuitBytes},
+		ReservationTTL:  reservationTTL,
+		MaxReservations: l.Reservations, MaxReservationsPerIP: l.ReservationsPerIP,
+		MaxReservationsPerASN: l.Reservations,
+		MaxCircuits:           l.Circuits, BufferSize: relayBuffer,
+	}
+}
+
+// relayACL decides who may reserve.
+type relayACL struct{ n *natOptions }
+
+var _ relay.ACLFilter = relayACL{}
+
+// AllowReserve implements relay.ACLFilter. A private peer gets no reservation: who
+// asks for it hears what is said of anybody unknown.
+func (a relayACL) AllowReserve(p peer.ID, _ multiaddr.Multiaddr) bool {
+	select {
+	case <-a.n.bound:
+	default:
+		return false // nothing listens yet
+	}
+	id, err := a.n.t.Learn(p)
+
+	return err == nil && !a.n.t.IsPrivatePeer(id)
+}
+
+// AllowConnect implements relay.ACLFilter.
+func (relayACL) AllowConnect(peer.ID, multiaddr.Multiaddr, peer.ID) bool { return true }
+
+// relaySource resolves the configured relays for libp2p, all at a time: one that
+// is not there must not delay the others. It waits for Listen: a relay should see
+// the listening port, which is where holes are punched. What waits here is ended by
+// ctx, with the host.
+func (n *natOptions) relaySource(ctx context.Context, num int) <-chan peer.AddrInfo {
+	found := make(chan peer.AddrInfo, len(n.relays))
+	go func() {
+		defer close(found)
+		select {
+		case <-n.listening:
+			n.t.resolveRelays(ctx, n.relays[:min(num, len(n.relays))], found)
+		case <-ctx.Done():
+		}
+	}()
+
+	return found
+}
+
+// resolveRelays sends where the relays are. It does not block on the channel.
+func (t *Transport) resolveRelays(ctx context.Context, relays []types.NetAddress, found chan<- peer.AddrInfo) {
+	if t.enter() != nil {
+		return
+	}
+	defer t.tasks.Done()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stop := context.AfterFunc(t.ctx, cancel)
+	defer stop()
+
+	done := make(chan struct{}, len(relays))
+	for _, addr := range relays {
+		t.tasks.Go(func() {
+			defer func() { done <- struct{}{} }()
+			info, err := t.Resolve(ctx, addr)
+			if err != nil {
+				t.logger.Warn("relay was not found", "relay", addr.String(), "err", err)
+
+				return
+			}
+			found <- info
+		})
+	}
+	for range relays {
+		<-done
+	}
+}
+
+// handleRelayed answers who has a TM2 ID if that node has a reservation here.
+func (t *Transport) handleRelayed(s network.Stream) {
+	if t.enter() != nil {
+		_ = s.Reset()
+
+		return
+	}
+	defer t.tasks.Done()
+	if !t.handshakes.take(s.Conn()) {
+		_ = s.ResetWithError(network.StreamRateLimited)
+
+		return
+	}
+	defer t.handshakes.giveBack(s.Conn())
+
+	if err := t.answerRelayed(s); err != nil {
+		t.logger.Debug("question for a relayed node was not answered", "peer", s.Conn().RemotePeer(), "err", err)
+		_ = s.Reset()
+
+		return
+	}
+	_ = s.Close()
+}
+
+func (t *Transport) answerRelayed(s network.Stream) error {
+	if err := s.SetDeadline(time.Now().Add(t.opts.timeouts.Handshake)); err != nil {
+		return err
+	}
+	var raw [idLength]byte
+	if _, err := io.ReadFull(s, raw[:]); err != nil {
+		return fmt.Errorf("unable to read the ID: %w", err)
+	}
+	id := types.ID(raw[:])
+	if err := id.Validate(); err != nil {
+		return err
+	}
+	key, ok := t.relayedKey(id)
+	if !ok {
+		return nil // an answer without a key
+	}
+	_, err := s.Write(key)
+
+	return err
+}
+
+// relayedKey returns the key of a node with a reservation.
+func (t *Transport) relayedKey(id types.ID) (ed25519.PublicKey, bool) {
+	p, ok := t.knownPeer(id)
+	if !ok || t.IsPrivatePeer(id) || !t.tagged(p, tagReservation) {
+		return nil, false
+	}
+	key, err := publicKey(p)
+
+	return key, err == nil
+}
+
+func (t *Transport) tagged(p peer.ID, tags ...string) bool {
+	info := t.host.ConnManager().GetTagInfo(p)
+	if info == nil {
+		return false
+	}
+	for _, tag := range tags {
+		if _, ok := info.Tags[tag]; ok {
+			return true
+		}
+	}
+
+	return false
+}
+
+// carriesCircuits reports whether the connections to a peer are used for relaying,
+// so that a session does not close them when it ends.
+func (t *Transport) carriesCircuits(p peer.ID) bool {
+	n := &t.opts.nat
+	if !n.circuits && n.relayService == nil {
+		return false
+	}
+
+	return t.tagged(p, tagReservation, tagRelayHop, tagHopStream) || t.host.ConnManager().IsProtected(p, protectRelay)
+}
+
+// errNotRelayed is why a relay does not tell who has an ID.
+var errNotRelayed = errors.New("node has no reservation at the relay")
+
+// askRelay asks the relay on the connection who has the TM2 ID. What it answers
+// proves itself.
+func (t *Transport) askRelay(ctx context.Context, c network.Conn, id types.ID) (peer.ID, error) {
+	ctx, cancel := context.WithTimeout(ctx, t.opts.timeouts.Handshake)
+	defer cancel()
+	s, err := openStream(ctx, c, RelayedProtocol)
+	if err != nil {
+		return "", err
+	}
+	defer s.Reset()
+	stop := context.AfterFunc(ctx, func() { _ = s.SetDeadline(longAgo) })
+	defer stop()
+
+	if _, err := s.Write([]byte(id)); err != nil {
+		return "", fmt.Errorf("unable to ask the relay: %w", err)
+	}
+	key := make(ed25519.PublicKey, ed25519.PublicKeySize)
+	if _, err := io.ReadFull(s, key); errors.Is(err, io.EOF) {
+		return "", errNotRelayed
+	} else if err != nil {
+		return "", fmt.Errorf("unable to read the relay's answer: %w", err)
+	}
+	if types.IDFromPublicKey(key) != id {
+		return "", violation("relay answered with the key of %s when asked for %s", types.IDFromPublicKey(key), id)
+	}
+
+	return PeerIDFromPublicKey(key)
+}

@@ -1,0 +1,227 @@
+package lp2p
+
+import (
+	"context"
+	"crypto/ed25519"
+	"io"
+	"testing"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/stretchr/testify/require"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+)
+
+// keepsPrivate is a switch with private peers.
+type keepsPrivate struct {
+	*behavior
+	ids []types.ID
+}
+
+func (k keepsPrivate) IsPrivatePeer(id types.ID) bool {
+	for _, private := range k.ids {
+		if id == private {
+			return true
+		}
+	}
+
+	return false
+}
+
+// hidden returns a relay and a node that is reached through it. On loopback the two
+// can meet with others, but libp2p does not punch holes there.
+func hidden(t *testing.T) (relay, inside *node) {
+	t.Helper()
+	relay = newNode(t, nil, WithRelayService(DefaultRelayLimits()))
+	inside = newNode(t, nil, WithRelayClient(relay.NetAddress()))
+	require.Eventually(t, func() bool {
+		_, ok := relay.relayedKey(inside.key.ID())
+
+		return ok && inside.carriesCircuits(relay.Host().ID())
+	}, patience, time.Millisecond)
+
+	return relay, inside
+}
+
+// at is the TM2 address of one node where another listens.
+func at(n, where *node) types.NetAddress {
+	addr := where.NetAddress()
+	addr.ID = n.key.ID()
+
+	return addr
+}
+
+func TestDialOnlyRelayed(t *testing.T) {
+	relay, inside := hidden(t)
+	dialer := newNode(t, nil, WithRelayClient())
+	ctx, cancel := context.WithCancel(timeout(t))
+	defer cancel()
+	dialed := make(chan error, 1)
+	go func() {
+		_, err := dialer.Dial(ctx, at(inside, relay), dialer.behavior)
+		dialed <- err
+	}()
+	require.Eventually(t, func() bool { // they have met
+		dialer.mtx.Lock()
+		defer dialer.mtx.Unlock()
+		for c := range dialer.conns {
+			if isCircuit(c.RemoteMultiaddr()) {
+				return true
+			}
+		}
+
+		return false
+	}, patience, time.Millisecond)
+	cancel()
+	err := <-dialed
+	require.ErrorIs(t, err, ErrOnlyRelayed)
+	require.ErrorIs(t, err, context.Canceled)
+	id, known := dialer.PeerID(inside.key.ID())
+	require.True(t, known, "the relay has told the key")
+	require.Equal(t, inside.Host().ID(), id)
+	noPending(t, inside)
+	require.Empty(t, dialer.Host().Network().ConnsToPeer(id))
+}
+
+// A node without the option does not ask whoever answers at an address.
+func TestDialIgnoresRelays(t *testing.T) {
+	relay, inside := hidden(t)
+	dialer := newNode(t, nil)
+	_, err := dialer.Dial(timeout(t), at(inside, relay), dialer.behavior)
+	var wrong *WrongIDError
+	require.ErrorAs(t, err, &wrong)
+	_, known := dialer.PeerID(inside.key.ID())
+	require.False(t, known)
+}
+
+// The end of a session does not end the reservation at the same node.
+func TestSessionEndKeepsReservation(t *testing.T) {
+	relay, inside := hidden(t)
+	pi, _ := connect(t, inside, relay)
+	conn := pi.s.conn
+	require.NoError(t, pi.Stop())
+	stopped(t, relay.failure(t).peer.(*Peer))
+	inside.alive.Wait()
+	relay.alive.Wait()
+	require.False(t, conn.IsClosed())
+	_, ok := relay.relayedKey(inside.key.ID())
+	require.True(t, ok)
+	connect(t, inside, relay)
+}
+
+// Private peers of a relay get no reservation, and it does not know them.
+func TestRelayKeepsPrivate(t *testing.T) {
+	relay, inside := hidden(t)
+	dialer := newNode(t, nil, WithRelayClient())
+	var served compat.PeerBehavior = keepsPrivate{relay.behavior, []types.ID{inside.key.ID()}}
+	relay.served.Store(&served)
+	acl := relayACL{&relay.opts.nat}
+	require.False(t, acl.AllowReserve(inside.Host().ID(), nil))
+	require.True(t, acl.AllowReserve(dialer.Host().ID(), nil))
+	_, err := dialer.Dial(timeout(t), at(inside, relay), dialer.behavior)
+	var wrong *WrongIDError
+	require.ErrorAs(t, err, &wrong)
+	_, known := dialer.PeerID(inside.key.ID())
+	require.False(t, known)
+}
+
+// A dialer that insists gets no session through a relay, and hears why.
+func TestNoSessionThroughRelay(t *testing.T) {
+	relay, inside := hidden(t)
+	dialer := newNode(t, nil, WithRelayClient())
+	circuits := dialer.relaysOf(timeout(t), inside.Host().ID(), at(inside, relay),
+		&WrongIDError{FoundPeer: relay.Host().ID()})
+	require.Len(t, circuits, 1)
+	dialer.setAddrs(inside.Host().ID(), circuits[0].circuits)
+	ctx := network.WithAllowLimitedConn(timeout(t), "test")
+	c, err := dialer.Host().Network().DialPeer(ctx, inside.Host().ID())
+	require.NoError(t, err)
+	require.True(t, c.Stat().Limited)
+	_, err = openStream(timeout(t), c, SessionProtocol)
+	require.ErrorIs(t, err, network.ErrLimitedConn)
+
+	s, err := openStream(ctx, c, SessionProtocol)
+	require.NoError(t, err)
+	require.NoError(t, s.SetDeadline(time.Now().Add(patience)))
+	info, err := dialer.info.MarshalBinary()
+	require.NoError(t, err)
+	_, err = s.Write(appendControl(nil, &hello{version: sessionVersion, epoch: newEpoch(), nodeInfo: info}))
+	require.NoError(t, err)
+	m, err := readControl(s)
+	require.NoError(t, err)
+	require.Equal(t, compat.RejectUnavailable, m.(*reject).code)
+	require.Contains(t, m.(*reject).text, "relay")
+}
+
+// ask sends bytes to the relay and returns its answer.
+func ask(t *testing.T, relay *node, question []byte) ([]byte, error) {
+	t.Helper()
+	r := newRaw(t)
+	s, err := openStream(timeout(t), r.connect(relay), RelayedProtocol)
+	require.NoError(t, err)
+	require.NoError(t, s.SetDeadline(time.Now().Add(patience)))
+	_, err = s.Write(question)
+	require.NoError(t, err)
+
+	return io.ReadAll(s)
+}
+
+func TestRelayedProtocol(t *testing.T) {
+	relay := newNode(t, nil, WithRelayService(DefaultRelayLimits()), shortHandshake(300*time.Millisecond))
+	inside := newNode(t, nil, WithRelayClient(relay.NetAddress()))
+	visitor := newNode(t, nil)
+	connect(t, visitor, relay)
+	var answer []byte
+	require.Eventually(t, func() bool {
+		var err error
+		answer, err = ask(t, relay, []byte(inside.key.ID()))
+
+		return err == nil && len(answer) > 0
+	}, patience, time.Millisecond)
+	require.Equal(t, []byte(inside.key.PrivKey.Public().(ed25519.PublicKey)), answer)
+
+	for name, id := range map[string]types.ID{
+		"a peer without a reservation": visitor.key.ID(),
+		"the relay itself":             relay.key.ID(),
+		"nobody":                       types.GenerateNodeKey().ID(),
+	} {
+		answer, err := ask(t, relay, []byte(id))
+		require.NoError(t, err, name)
+		require.Empty(t, answer, name)
+	}
+	for name, question := range map[string][]byte{
+		"no ID":     make([]byte, idLength),
+		"too short": []byte(inside.key.ID()[:idLength-1]), // until the deadline
+	} {
+		answer, err := ask(t, relay, question)
+		require.Error(t, err, name)
+		require.Empty(t, answer, name)
+	}
+}
+
+// A relay that lies is not believed.
+func TestRelayLies(t *testing.T) {
+	asked := types.GenerateNodeKey().ID()
+	other := types.GenerateNodeKey().PrivKey.Public().(ed25519.PublicKey)
+	for name, answer := range map[string][]byte{"another key": other, "half a key": other[:10], "nothing": nil} {
+		t.Run(name, func(t *testing.T) {
+			liar := newNode(t, nil)
+			liar.Host().SetStreamHandler(RelayedProtocol, func(s network.Stream) {
+				_, _ = io.CopyN(io.Discard, s, idLength)
+				_, _ = s.Write(answer)
+				_ = s.Close()
+			})
+			dialer := newNode(t, nil, WithRelayClient())
+			addr := liar.NetAddress()
+			addr.ID = asked
+			_, err := dialer.Dial(timeout(t), addr, dialer.behavior)
+			var wrong *WrongIDError
+			require.ErrorAs(t, err, &wrong)
+			require.Equal(t, liar.key.ID(), wrong.Found)
+			_, known := dialer.PeerID(asked)
+			require.False(t, known)
+		})
+	}
+}
