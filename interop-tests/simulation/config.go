@@ -1,0 +1,48 @@
+package simulation
+
+import (
+	"errors"
+	"time"
+)
+
+// Config says what is simulated.
+type Config struct {
+	Nodes int    // the seed among them
+	Seed  uint64 // of everything that the simulation draws
+
+	MaxInbound, MaxOutbound uint64 // of every switch
+
+	JoinWindow  time.Duration // the nodes join at random instants within it
+	Idle        time.Duration // how long the formed network is watched
+	Churn       float64       // which part of the nodes, the seed not among them, leaves; as many join
+	ChurnWindow time.Duration // they do that at random instants within it
+
+	Patience time.Duration // in virtual time, for the network to form, and to recover
+
+	Progress func(format string, args ...any) // told of every phase; nil for nobody
+}
+
+// DefaultConfig returns a network of so many nodes with TM2's limits.
+func DefaultConfig(nodes int) Config {
+	return Config{
+		Nodes: nodes, Seed: 1, MaxInbound: 40, MaxOutbound: 10,
+		JoinWindow: 10 * time.Second, Idle: 10 * time.Minute,
+		Churn: 0.3, ChurnWindow: time.Minute, Patience: 30 * time.Minute,
+	}
+}
+
+// Validate says what cannot be simulated.
+func (c Config) Validate() error {
+	switch {
+	case c.Nodes < 2 || c.Nodes > maxHosts/2:
+		return errors.New("number of nodes is out of range")
+	case c.MaxOutbound > c.MaxInbound || 2*c.MaxOutbound >= uint64(c.Nodes):
+		return errors.New("outbound limit is more than there are peers or slots for")
+	case c.JoinWindow < 0 || c.Idle < 0 || c.ChurnWindow < 0 || c.Patience <= 0:
+		return errors.New("a time is out of range")
+	case c.Churn < 0 || c.Churn > 1:
+		return errors.New("churn is not a part of one")
+	default:
+		return nil
+	}
+}

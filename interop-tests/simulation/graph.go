@@ -1,0 +1,89 @@
+package simulation
+
+import "github.com/tm2-libp2p/tm2-libp2p/compat/types"
+
+// graph is who has a session with whom, as both ends see it.
+type graph struct {
+	nodes []*node
+	index map[types.ID]int
+	peers [][]link
+}
+
+type link struct {
+	to       int
+	outbound bool // dialed by this end
+}
+
+// observe looks at the switches of the nodes. Peers that are none of them, as those
+// that have left and are not missed yet, are no links.
+func observe(nodes []*node) *graph {
+	g := &graph{nodes: nodes, index: make(map[types.ID]int, len(nodes)), peers: make([][]link, len(nodes))}
+	for i, n := range nodes {
+		g.index[n.id()] = i
+	}
+	for i, n := range nodes {
+		for _, p := range n.sw.Peers().List() {
+			if to, ok := g.index[p.ID()]; ok && nodes[to].sw.Peers().Has(n.id()) {
+				g.peers[i] = append(g.peers[i], link{to: to, outbound: p.IsOutbound()})
+			}
+		}
+	}
+
+	return g
+}
+
+// outbound is how many links the node has dialed.
+func (g *graph) outbound(i int) (n uint64) {
+	for _, l := range g.peers[i] {
+		if l.outbound {
+			n++
+		}
+	}
+
+	return n
+}
+
+// isFull reports whether the node has dialed so many links, or has links to all
+// others.
+func (g *graph) isFull(i int, slots uint64) bool {
+	return g.outbound(i) >= slots || len(g.peers[i]) == len(g.nodes)-1
+}
+
+// full is how many of the nodes, all if none are named, are full.
+func (g *graph) full(slots uint64, among ...*node) (n int) {
+	if len(among) == 0 {
+		among = g.nodes
+	}
+	for _, a := range among {
+		if g.isFull(g.index[a.id()], slots) {
+			n++
+		}
+	}
+
+	return n
+}
+
+// parts is into how many parts the graph falls.
+func (g *graph) parts() (parts int) {
+	seen := make([]bool, len(g.peers))
+	var queue []int
+	for i := range g.peers {
+		if seen[i] {
+			continue
+		}
+		parts++
+		seen[i] = true
+		for queue = append(queue[:0], i); len(queue) > 0; {
+			at := queue[len(queue)-1]
+			queue = queue[:len(queue)-1]
+			for _, l := range g.peers[at] {
+				if !seen[l.to] {
+					seen[l.to] = true
+					queue = append(queue, l.to)
+				}
+			}
+		}
+	}
+
+	return parts
+}

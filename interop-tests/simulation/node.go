@@ -1,0 +1,168 @@
+package simulation
+
+import (
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"maps"
+	"sync"
+
+	"github.com/tm2-libp2p/tm2-libp2p/adapter"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/discovery"
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/simulation/simnet"
+)
+
+const (
+	networkName = "simulation"
+	port        = 26656
+)
+
+// reactor gives a switch channels like those of a TM2 node's reactors. It sends
+// nothing: what is measured is the cost of the network itself.
+type reactor struct{ *compat.BaseReactor }
+
+func newReactor() *reactor {
+	r := &reactor{}
+	r.BaseReactor = compat.NewBaseReactor("silent", r)
+
+	return r
+}
+
+var channels = []byte{0x20, 0x21, 0x22, 0x23, 0x30, 0x40}
+
+// GetChannels implements compat.Reactor.
+func (*reactor) GetChannels() []*compat.ChannelDescriptor {
+	descs := make([]*compat.ChannelDescriptor, len(channels))
+	for i, id := range channels {
+		descs[i] = &compat.ChannelDescriptor{ID: id, Priority: 1}
+	}
+
+	return descs
+}
+
+// node is one TM2 node.
+type node struct {
+	key  types.NodeKey
+	addr types.NetAddress
+	host *simnet.Host
+
+	t  *lp2p.Transport
+	d  *discovery.Discovery
+	sw *adapter.MultiplexSwitch
+
+	counting sync.WaitGroup
+	cancel   func() // ends the subscription to events
+	mtx      sync.Mutex
+	tally    tally
+}
+
+// tally counts what a switch has told.
+type tally struct {
+	dialed   uint64            // sessions that this node has opened
+	failures map[string]uint64 // dials that came to nothing, by reason
+}
+
+// start makes a node that knows the seed, nil for the seed itself, and starts it.
+func start(c Config, key ed25519.PrivateKey, host *simnet.Host, at types.NetAddress, seed *types.NetAddress) (*node, error) {
+	n := &node{key: types.NodeKey{PrivKey: key}, addr: at, host: host}
+	n.tally.failures = make(map[string]uint64)
+	info := types.NodeInfo{
+		NetAddress: &n.addr, Network: networkName, Version: "v1.0.0", Moniker: "node", Channels: channels,
+	}
+	silent := newReactor()
+	var err error
+	n.t, err = lp2p.NewTransport(info, n.key, nil, onHost(host),
+		lp2p.WithPeerLimits(c.MaxInbound, c.MaxOutbound, false), lp2p.WithChannels(silent.GetChannels()...))
+	if err != nil {
+		return nil, fmt.Errorf("transport: %w", err)
+	}
+	if err := n.run(c, silent, seed); err != nil {
+		return nil, errors.Join(err, n.t.Close())
+	}
+
+	return n, nil
+}
+
+func (n *node) run(c Config, silent compat.Reactor, seed *types.NetAddress) (err error) {
+	if err := n.t.Listen(n.addr); err != nil {
+		return fmt.Errorf("listener: %w", err)
+	}
+	seeds := []*types.NetAddress{seed}
+	n.d, err = discovery.New(n.t, discovery.WithBootstrapPeers(seeds), discovery.WithMaxOutboundPeers(c.MaxOutbound))
+	if err != nil {
+		return fmt.Errorf("discovery: %w", err)
+	}
+	n.sw = adapter.NewMultiplexSwitch(n.t,
+		adapter.WithReactor("silent", silent), adapter.WithReactor("dht", n.d), adapter.WithSeeds(seeds),
+		adapter.WithMaxInboundPeers(c.MaxInbound), adapter.WithMaxOutboundPeers(c.MaxOutbound))
+	happened, cancel := n.sw.Subscribe(nil)
+	n.cancel = cancel
+	n.counting.Go(func() { n.count(happened) })
+	if err := n.sw.Start(); err != nil {
+		n.cancel()
+		n.counting.Wait()
+
+		return fmt.Errorf("switch: %w", err)
+	}
+
+	return nil
+}
+
+func (n *node) count(happened <-chan events.Event) {
+	for e := range happened {
+		n.mtx.Lock()
+		switch e := e.(type) {
+		case events.PeerConnectedEvent:
+			if e.Outbound {
+				n.tally.dialed++
+			}
+		case events.DialFailedEvent:
+			n.tally.failures[kindOf(e.Reason)]++
+		}
+		n.mtx.Unlock()
+	}
+}
+
+// kindOf puts the reasons of failed dials into a few kinds.
+func kindOf(reason error) string {
+	var reject *compat.RejectError
+	switch {
+	case errors.As(reason, &reject) && reject.Remote:
+		return "refused: " + reject.Code.String()
+	case errors.As(reason, &reject):
+		return "not wanted: " + reject.Code.String()
+	case errors.Is(reason, lp2p.ErrBusy):
+		return "busy"
+	default:
+		return "unreachable"
+	}
+}
+
+func (n *node) counted() tally {
+	n.mtx.Lock()
+	defer n.mtx.Unlock()
+
+	return tally{dialed: n.tally.dialed, failures: maps.Clone(n.tally.failures)}
+}
+
+// stop ends the node, with goodbyes unless its host has vanished.
+func (n *node) stop() error {
+	err := errors.Join(n.sw.Stop(), n.t.Close())
+	n.cancel()
+	n.counting.Wait()
+
+	return err
+}
+
+// vanish ends the node as a power failure does: nobody hears of it.
+func (n *node) vanish() error {
+	n.host.Vanish()
+
+	return n.stop()
+}
+
+func (n *node) id() types.ID { return n.addr.ID }

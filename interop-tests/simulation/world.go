@@ -1,0 +1,117 @@
+package simulation
+
+import (
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/simulation/simnet"
+)
+
+const (
+	// maxHosts bounds the nodes of one simulation, those that join later among them.
+	maxHosts = 1 << 16
+
+	// The delay between a host and the core of the network. A path has two of them.
+	minDelay, maxDelay = 5 * time.Millisecond, 50 * time.Millisecond
+)
+
+// world is the network and the nodes that are there.
+type world struct {
+	c      Config
+	random *rand.Rand // used by one goroutine only
+	net    *simnet.Network
+	hosts  int
+	nodes  []*node // alive; the first is the seed
+
+	leaving chan error
+	left    int // nodes whose end is on its way, to be received from leaving
+}
+
+func newWorld(c Config) *world {
+	return &world{
+		c: c, random: rand.New(rand.NewPCG(c.Seed, 0)), leaving: make(chan error, maxHosts),
+		net: simnet.New(func(a, b netip.Addr) time.Duration { return delay(c.Seed, a) + delay(c.Seed, b) }),
+	}
+}
+
+// delay follows from the seed and the host.
+func delay(seed uint64, ip netip.Addr) time.Duration {
+	b := ip.As4()
+	r := rand.New(rand.NewPCG(seed, uint64(b[0])<<24|uint64(b[1])<<16|uint64(b[2])<<8|uint64(b[3])))
+
+	return minDelay + time.Duration(r.Int64N(int64(maxDelay-minDelay)))
+}
+
+// join adds a node. All but the first know the first.
+func (w *world) join() error {
+	w.hosts++
+	// Public addresses, as nobody uses for anything else.
+	ip := netip.AddrFrom4([4]byte{5, byte(w.hosts >> 16), byte(w.hosts >> 8), byte(w.hosts)})
+	host, err := w.net.AddHost(ip)
+	if err != nil {
+		return err
+	}
+	var material [ed25519.SeedSize]byte
+	for i := range material {
+		material[i] = byte(w.random.Uint32())
+	}
+	key := ed25519.NewKeyFromSeed(material[:])
+	at := types.NetAddress{ID: (types.NodeKey{PrivKey: key}).ID(), IP: ip.AsSlice(), Port: port}
+	var seed *types.NetAddress
+	if len(w.nodes) > 0 {
+		seed = &w.nodes[0].addr
+	}
+	n, err := start(w.c, key, host, at, seed)
+	if err != nil {
+		return fmt.Errorf("unable to start node %d: %w", w.hosts, err)
+	}
+	w.nodes = append(w.nodes, n)
+
+	return nil
+}
+
+// leave takes out a node, which ends in the background.
+func (w *world) leave(n *node, end func() error) {
+	w.nodes = slices.DeleteFunc(w.nodes, func(other *node) bool { return other == n })
+	w.left++
+	go func() { w.leaving <- end() }()
+}
+
+// close stops all nodes and waits for their ends.
+func (w *world) close() (err error) {
+	for _, n := range slices.Clone(w.nodes) {
+		w.leave(n, n.stop)
+	}
+	for ; w.left > 0; w.left-- {
+		err = errors.Join(err, <-w.leaving)
+	}
+
+	return err
+}
+
+// change is something that happens to the network.
+type change struct {
+	at time.Duration
+	do func() error
+}
+
+// spread gives each change a random instant within the window and returns them in
+// that order.
+func (w *world) spread(window time.Duration, changes []func() error) []change {
+	list := make([]change, len(changes))
+	for i, do := range changes {
+		list[i].do = do
+		if window > 0 {
+			list[i].at = time.Duration(w.random.Int64N(int64(window)))
+		}
+	}
+	slices.SortStableFunc(list, func(a, b change) int { return int(a.at - b.at) })
+
+	return list
+}
