@@ -37,3 +37,41 @@ func (b toBehavior) IsPersistentPeer(id gnotypes.ID) bool {
 }
 
 func (b toBehavior) IsPrivatePeer(id gnotypes.ID) bool { return b.ours.IsPrivatePeer(types.ID(id)) }
+
+// fromBehavior is gno's PeerBehavior as ours. gno has none of its optional
+// powers: its switch decides when a connection is there.
+type fromBehavior struct{ gno p2p.PeerBehavior }
+
+var _ compat.PeerBehavior = fromBehavior{}
+
+// ReactorChDescriptors fills in what gno's own connections fill in themselves.
+func (b fromBehavior) ReactorChDescriptors() []*compat.ChannelDescriptor {
+	descs := FromChannelDescriptors(b.gno.ReactorChDescriptors())
+	for _, d := range descs {
+		if d != nil {
+			*d = d.FillDefaults()
+		}
+	}
+
+	return descs
+}
+
+func (b fromBehavior) Reactors() map[byte]compat.Reactor {
+	gno := b.gno.Reactors()
+	ours := make(map[byte]compat.Reactor, len(gno))
+	for ch, r := range gno {
+		ours[ch] = FromReactor(r)
+	}
+
+	return ours
+}
+
+func (b fromBehavior) HandlePeerError(peer compat.PeerConn, err error) {
+	b.gno.HandlePeerError(PeerConn(peer), err)
+}
+
+func (b fromBehavior) IsPersistentPeer(id types.ID) bool {
+	return b.gno.IsPersistentPeer(gnotypes.ID(id))
+}
+
+func (b fromBehavior) IsPrivatePeer(id types.ID) bool { return b.gno.IsPrivatePeer(gnotypes.ID(id)) }

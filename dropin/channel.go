@@ -6,10 +6,13 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 )
 
-// ChannelDescriptors is our channel descriptors as gno's.
+// ChannelDescriptors is our channel descriptors as gno's; nil stays nil.
 func ChannelDescriptors(descs []*compat.ChannelDescriptor) []*p2p.ChannelDescriptor {
 	gno := make([]*p2p.ChannelDescriptor, len(descs))
 	for i, d := range descs {
+		if d == nil {
+			continue
+		}
 		c := p2p.ChannelDescriptor(*d)
 		gno[i] = &c
 	}
@@ -17,10 +20,13 @@ func ChannelDescriptors(descs []*compat.ChannelDescriptor) []*p2p.ChannelDescrip
 	return gno
 }
 
-// FromChannelDescriptors is gno's channel descriptors as ours.
+// FromChannelDescriptors is gno's channel descriptors as ours; nil stays nil.
 func FromChannelDescriptors(descs []*p2p.ChannelDescriptor) []*compat.ChannelDescriptor {
 	ours := make([]*compat.ChannelDescriptor, len(descs))
 	for i, d := range descs {
+		if d == nil {
+			continue
+		}
 		c := compat.ChannelDescriptor(*d)
 		ours[i] = &c
 	}

@@ -1,6 +1,14 @@
-// Package dropin converts between the peer-to-peer types of gno
-// (github.com/gnolang/gno/tm2/pkg/p2p, v1.7.1) and those of package compat, so
-// that a part written against one works with a part written against the other.
+// Package dropin gives a node of gno (github.com/gnolang/gno, v1.7.1) the switches
+// and transports of this project as gno's own types. docs/dropin.md tells what to
+// change in a node.
+//
+//   - [NewNativeSwitch] and [NewLibp2pSwitch] return a gno p2p.Switch that is also a
+//     service, for gno's reactors and config.
+//   - [Transport] is a transport of ours for gno's own MultiplexSwitch.
+//
+// They are made of conversions between gno's package p2p and package compat, which
+// are public, so that a part written against one works with a part written against
+// the other.
 //
 // A name that begins with From takes gno's and returns ours: [FromTransport]
 // is gno's transport as a compat.Transport. The same name without From goes the
@@ -18,8 +26,8 @@
 //
 // # Cost
 //
-// Messages are passed on, never copied; Send, TrySend and Receive allocate
-// nothing.
+// Messages are passed on, never copied; Send, TrySend, Broadcast and Receive
+// allocate nothing.
 //
 // # Errors
 //

@@ -2,6 +2,7 @@ package dropin
 
 import (
 	gnoevents "github.com/gnolang/gno/tm2/pkg/p2p/events"
+	gnotypes "github.com/gnolang/gno/tm2/pkg/p2p/types"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
@@ -15,6 +16,19 @@ func FromEvent(event gnoevents.Event) events.Event {
 		return events.PeerConnectedEvent{PeerID: types.ID(e.PeerID), Address: e.Address}
 	case gnoevents.PeerDisconnectedEvent:
 		return events.PeerDisconnectedEvent{PeerID: types.ID(e.PeerID), Address: e.Address, Reason: e.Reason}
+	default:
+		return nil
+	}
+}
+
+// Event is our event as gno's, or nil for one that gno does not know: a peer that
+// was rejected, a dial that has failed.
+func Event(event events.Event) gnoevents.Event {
+	switch e := event.(type) {
+	case events.PeerConnectedEvent:
+		return gnoevents.PeerConnectedEvent{PeerID: gnotypes.ID(e.PeerID), Address: e.Address}
+	case events.PeerDisconnectedEvent:
+		return gnoevents.PeerDisconnectedEvent{PeerID: gnotypes.ID(e.PeerID), Address: e.Address, Reason: e.Reason}
 	default:
 		return nil
 	}

@@ -6,10 +6,12 @@ import (
 	"net"
 
 	"github.com/gnolang/gno/tm2/pkg/p2p"
+	gnoconfig "github.com/gnolang/gno/tm2/pkg/p2p/config"
 	"github.com/gnolang/gno/tm2/pkg/p2p/conn"
 	gnotypes "github.com/gnolang/gno/tm2/pkg/p2p/types"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
 	"github.com/tm2-libp2p/tm2-libp2p/dropin"
 )
 
@@ -31,6 +33,118 @@ func ExampleFromTransport() {
 	defer transport.Close()
 
 	sw := adapter.NewMultiplexSwitch(dropin.FromTransport(transport))
+	if err := sw.Start(); err != nil {
+		fmt.Println(err)
+
+		return
+	}
+	fmt.Println(sw.IsRunning(), len(sw.Peers().List()))
+	fmt.Println(sw.Stop())
+	// Output:
+	// true 0
+	// <nil>
+}
+
+// greeter is a reactor of gno: it greets the peers that the node has dialed.
+type greeter struct {
+	p2p.BaseReactor
+	heard chan string
+}
+
+const channelGreetings byte = 0x70
+
+func newGreeter() *greeter {
+	g := &greeter{heard: make(chan string, 1)}
+	g.BaseReactor = *p2p.NewBaseReactor("greeter", g)
+
+	return g
+}
+
+func (*greeter) GetChannels() []*conn.ChannelDescriptor {
+	return []*conn.ChannelDescriptor{{ID: channelGreetings, Priority: 1}}
+}
+
+func (*greeter) AddPeer(peer p2p.PeerConn) {
+	if peer.IsOutbound() {
+		peer.Send(channelGreetings, []byte("hello"))
+	}
+}
+
+func (g *greeter) Receive(_ byte, _ p2p.PeerConn, msg []byte) { g.heard <- string(msg) }
+
+// newNode is what a node does that assembles its own reactors.
+func newNode(g *greeter, persistentPeers string) (*dropin.Switch, error) {
+	key := gnotypes.GenerateNodeKey()
+	info := gnotypes.NodeInfo{
+		Network:  "example",
+		Version:  "v1.0.0",
+		Channels: []byte{channelGreetings},
+		Moniker:  "example",
+	}
+	cfg := gnoconfig.DefaultP2PConfig()
+	cfg.ListenAddress = "tcp://127.0.0.1:0"
+	cfg.PersistentPeers = persistentPeers
+	cfg.PeerExchange = false
+	reactors := map[string]p2p.Reactor{"GREETER": g}
+
+	// Or NewNativeSwitch, and nothing else changes.
+	return dropin.NewLibp2pSwitch(info, *key, cfg, reactors, nil)
+}
+
+// Two nodes with reactors of gno, on libp2p.
+func ExampleNewLibp2pSwitch() {
+	g := newGreeter()
+	first, err := newNode(g, "")
+	if err != nil {
+		fmt.Println(err)
+
+		return
+	}
+	defer first.Close()
+	addr := first.NetAddress()
+	second, err := newNode(newGreeter(), addr.String())
+	if err != nil {
+		fmt.Println(err)
+
+		return
+	}
+	defer second.Close()
+
+	for _, sw := range []*dropin.Switch{first, second} {
+		if err := sw.Start(); err != nil {
+			fmt.Println(err)
+
+			return
+		}
+	}
+	fmt.Println(<-g.heard)
+	// Output: hello
+}
+
+// gno's own switch runs on the libp2p transport of this project.
+func ExampleTransport() {
+	key := gnotypes.GenerateNodeKey()
+	info := gnotypes.NodeInfo{
+		NetAddress: &gnotypes.NetAddress{ID: key.ID(), IP: net.IPv4(127, 0, 0, 1)},
+		Network:    "example",
+		Version:    "v1.0.0",
+		Channels:   []byte{channelGreetings},
+		Moniker:    "example",
+	}
+	transport, err := lp2p.NewTransport(dropin.FromNodeInfo(info), dropin.FromNodeKey(*key), nil)
+	if err != nil {
+		fmt.Println(err)
+
+		return
+	}
+	defer transport.Close()
+	if err := transport.Listen(*dropin.FromNetAddress(info.NetAddress)); err != nil {
+		fmt.Println(err)
+
+		return
+	}
+
+	sw := p2p.NewMultiplexSwitch(dropin.Transport(transport), p2p.WithReactor("GREETER", newGreeter()))
 	if err := sw.Start(); err != nil {
 		fmt.Println(err)
 

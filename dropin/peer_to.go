@@ -70,7 +70,15 @@ func knownTo(peer compat.PeerConn) *toPeer {
 
 func (t *toPeer) Start() error { return serviceError(t.PeerConn.Start()) }
 
-func (t *toPeer) Stop() error { return serviceError(t.PeerConn.Stop()) }
+// Stop also does what Transport.Remove has left.
+func (t *toPeer) Stop() error {
+	err := t.PeerConn.Stop()
+	if r, ok := t.PeerConn.Get(keyRelease).(*release); ok {
+		r.run()
+	}
+
+	return serviceError(err)
+}
 
 func (t *toPeer) Reset() error { return serviceError(t.PeerConn.Reset()) }
 

@@ -1,12 +1,19 @@
 package dropin
 
 import (
+	"errors"
+	"fmt"
+
 	"github.com/gnolang/gno/tm2/pkg/p2p"
 	gnotypes "github.com/gnolang/gno/tm2/pkg/p2p/types"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
+
+// ErrPeerInSet is wrapped by the error of Add of a [PeerSet] when a peer of the ID
+// is in the set.
+var ErrPeerInSet = errors.New("peer is in the set")
 
 type fromPeerSet struct{ gno p2p.PeerSet }
 
@@ -40,3 +47,46 @@ func (s fromPeerSet) List() []compat.PeerConn {
 func (s fromPeerSet) NumInbound() uint64 { return s.gno.NumInbound() }
 
 func (s fromPeerSet) NumOutbound() uint64 { return s.gno.NumOutbound() }
+
+type toPeerSet struct{ ours compat.PeerSet }
+
+var _ p2p.PeerSet = toPeerSet{}
+
+// PeerSet is our set of peers as gno's. It is a view: what changes in one changes
+// in the other.
+func PeerSet(set compat.PeerSet) p2p.PeerSet { return toPeerSet{ours: set} }
+
+// Add returns an error that wraps ErrPeerInSet for an ID that is in the set, as
+// gno does.
+func (s toPeerSet) Add(peer p2p.PeerConn) error {
+	ours := FromPeerConn(peer)
+	if s.ours.Has(ours.ID()) {
+		return fmt.Errorf("%w: %s", ErrPeerInSet, ours.ID())
+	}
+	s.ours.Add(ours)
+	if s.ours.Get(ours.ID()) != ours { // another one came first
+		return fmt.Errorf("%w: %s", ErrPeerInSet, ours.ID())
+	}
+
+	return nil
+}
+
+func (s toPeerSet) Remove(key gnotypes.ID) bool { return s.ours.Remove(types.ID(key)) }
+
+func (s toPeerSet) Has(key gnotypes.ID) bool { return s.ours.Has(types.ID(key)) }
+
+func (s toPeerSet) Get(key gnotypes.ID) p2p.PeerConn { return PeerConn(s.ours.Get(types.ID(key))) }
+
+func (s toPeerSet) List() []p2p.PeerConn {
+	ours := s.ours.List()
+	gno := make([]p2p.PeerConn, len(ours))
+	for i, peer := range ours {
+		gno[i] = PeerConn(peer)
+	}
+
+	return gno
+}
+
+func (s toPeerSet) NumInbound() uint64 { return s.ours.NumInbound() }
+
+func (s toPeerSet) NumOutbound() uint64 { return s.ours.NumOutbound() }

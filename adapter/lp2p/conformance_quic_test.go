@@ -22,15 +22,6 @@ func TestTransportQUICConformance(t *testing.T) {
 	}, sameSocket)
 }
 
-// Which of the two the dialer reaches first is left to libp2p.
-func TestTransportQUICAndTCPConformance(t *testing.T) {
-	compattest.TestTransport(t, func(t *testing.T, a, b compattest.Spec) (compat.Transport, compat.Transport) {
-		t.Helper()
-
-		return listenAs(t, a, lp2p.WithQUIC()), listenAs(t, b, lp2p.WithQUIC())
-	}, sameSocket)
-}
-
 func TestSwitchQUICConformance(t *testing.T) {
 	compattest.TestSwitch(t, func(*testing.T) compattest.MakeSwitch { return makeSwitch(lp2p.WithQUICOnly()) })
 }

@@ -1,0 +1,166 @@
+package dropin
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/gnolang/gno/tm2/pkg/p2p"
+	gnoconfig "github.com/gnolang/gno/tm2/pkg/p2p/config"
+	gnotypes "github.com/gnolang/gno/tm2/pkg/p2p/types"
+
+	"github.com/tm2-libp2p/tm2-libp2p/adapter"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/config"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+)
+
+// channelDiscovery is the channel of TM2's discovery reactor (docs/wire.md §6).
+const channelDiscovery byte = 0x50
+
+var errNoConfig = errors.New("no p2p config")
+
+// FromP2PConfig is gno's section [p2p] as ours. What gno has no key for has our
+// default.
+func FromP2PConfig(gno gnoconfig.P2PConfig) config.P2PConfig {
+	ours := *config.DefaultP2PConfig()
+	ours.RootDir = gno.RootDir
+	ours.ListenAddress = gno.ListenAddress
+	ours.ExternalAddress = gno.ExternalAddress
+	ours.Seeds = gno.Seeds
+	ours.PersistentPeers = gno.PersistentPeers
+	ours.MaxNumInboundPeers = gno.MaxNumInboundPeers
+	ours.MaxNumOutboundPeers = gno.MaxNumOutboundPeers
+	ours.FlushThrottleTimeout = gno.FlushThrottleTimeout
+	ours.MaxPacketMsgPayloadSize = gno.MaxPacketMsgPayloadSize
+	ours.SendRate = gno.SendRate
+	ours.RecvRate = gno.RecvRate
+	ours.RecvAssemblyTimeout = gno.RecvAssemblyTimeout
+	ours.MaxRecvBufferBytes = gno.MaxRecvBufferBytes
+	ours.MaxSendBufferBytes = gno.MaxSendBufferBytes
+	ours.PeerExchange = gno.PeerExchange
+	ours.PrivatePeerIDs = gno.PrivatePeerIDs
+	ours.AllowDuplicateIP = gno.AllowDuplicateIP
+	ours.AddrBook = gno.AddrBook
+
+	return ours
+}
+
+// plan is what New* has learned from its arguments.
+type plan struct {
+	key     types.NodeKey
+	info    types.NodeInfo
+	listen  types.NetAddress
+	cfg     config.P2PConfig
+	options []adapter.SwitchOption
+	logger  *slog.Logger
+}
+
+func newPlan(
+	nodeInfo gnotypes.NodeInfo,
+	nodeKey gnotypes.NodeKey,
+	cfg *gnoconfig.P2PConfig,
+	reactors map[string]p2p.Reactor,
+	logger *slog.Logger,
+) (*plan, error) {
+	if cfg == nil {
+		return nil, errNoConfig
+	}
+	if logger == nil {
+		logger = slog.New(slog.DiscardHandler)
+	}
+	p := &plan{key: FromNodeKey(nodeKey), info: FromNodeInfo(nodeInfo), cfg: FromP2PConfig(*cfg), logger: logger}
+	if err := p.cfg.ValidateBasic(); err != nil {
+		return nil, err
+	}
+	if err := p.addresses(); err != nil {
+		return nil, err
+	}
+
+	options, err := p.cfg.SwitchOptions()
+	if err != nil {
+		// As gno does: a node can work without an entry.
+		logger.Error("entries of the p2p config are left out", "err", err)
+	}
+	p.options = append(options, reactorOptions(reactors)...)
+	if p.cfg.PeerExchange && !slices.ContainsFunc(channels(reactors), isDiscovery) {
+		logger.Warn("[p2p].pex is true, but no reactor has the channel of discovery", "channel", channelDiscovery)
+	}
+
+	return p, nil
+}
+
+// addresses finds out where the node listens, and what it tells its peers to dial.
+func (p *plan) addresses() error {
+	id := p.key.ID()
+	listen, err := p.cfg.ListenNetAddress(id)
+	if err != nil {
+		return err
+	}
+	p.listen = listen
+	if p.cfg.ExternalAddress == "" && p.info.NetAddress != nil {
+		return nil
+	}
+	advertised, err := p.cfg.AdvertisedNetAddress(id)
+	if err != nil {
+		return err
+	}
+	p.info.NetAddress = &advertised
+
+	return nil
+}
+
+// reactorOptions adds the reactors in the order of their names, so that a node
+// starts in the same way each time.
+func reactorOptions(reactors map[string]p2p.Reactor) []adapter.SwitchOption {
+	options := make([]adapter.SwitchOption, 0, len(reactors))
+	for _, name := range slices.Sorted(maps.Keys(reactors)) {
+		options = append(options, adapter.WithReactor(name, FromReactor(reactors[name])))
+	}
+
+	return options
+}
+
+// channels are those of all reactors; a descriptor that is nil is left for the
+// switch to find.
+func channels(reactors map[string]p2p.Reactor) []*compat.ChannelDescriptor {
+	var descs []*compat.ChannelDescriptor
+	for _, r := range reactors {
+		if r == nil {
+			continue
+		}
+		for _, d := range FromChannelDescriptors(r.GetChannels()) {
+			if d != nil {
+				descs = append(descs, d)
+			}
+		}
+	}
+
+	return descs
+}
+
+func isDiscovery(d *compat.ChannelDescriptor) bool { return d.ID == channelDiscovery }
+
+// libp2pOptions are what the section says to the libp2p stack. Persistent peers
+// come in beside the others, from whichever side.
+func libp2pOptions(cfg config.P2PConfig) []lp2p.Option {
+	timeouts := lp2p.DefaultTimeouts()
+	if cfg.RecvAssemblyTimeout > 0 {
+		timeouts.Assembly = cfg.RecvAssemblyTimeout
+	}
+	persistent := uint64(strings.Count(cfg.PersistentPeers, "@"))
+	in := addUpTo(cfg.MaxNumInboundPeers, persistent)
+	out := addUpTo(cfg.MaxNumOutboundPeers, persistent)
+
+	return []lp2p.Option{lp2p.WithTimeouts(timeouts), lp2p.WithPeerLimits(in, out, cfg.AllowDuplicateIP)}
+}
+
+// addUpTo adds without overflow.
+func addUpTo(n, more uint64) uint64 { return min(n, math.MaxUint64-more) + more }
+
+func wrapNew(stack string, err error) error { return fmt.Errorf("%s switch: %w", stack, err) }

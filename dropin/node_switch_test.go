@@ -1,0 +1,338 @@
+package dropin
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"net"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/gnolang/gno/tm2/pkg/p2p"
+	"github.com/gnolang/gno/tm2/pkg/p2p/conn"
+	gnoevents "github.com/gnolang/gno/tm2/pkg/p2p/events"
+	gnoservice "github.com/gnolang/gno/tm2/pkg/service"
+	"github.com/stretchr/testify/require"
+
+	"github.com/tm2-libp2p/tm2-libp2p/adapter"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/config"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+)
+
+// onEachStack runs a test on both switches.
+func onEachStack(t *testing.T, test func(t *testing.T, s stack)) {
+	t.Helper()
+	for _, s := range stacks() {
+		t.Run(s.name, func(t *testing.T) { test(t, s) })
+	}
+}
+
+func TestReactorsOfGno(t *testing.T) {
+	onEachStack(t, func(t *testing.T, s stack) {
+		a, b := newGnoRecorder("recorder", testChannel), newGnoRecorder("recorder", testChannel)
+		b.wrap = func(p p2p.PeerConn) p2p.PeerConn { return &gnoWrapped{p} }
+		swB := newSwitchWith(t, s, loopbackConfig(), map[string]p2p.Reactor{"R": b})
+		swA := newSwitchWith(t, s, loopbackConfig(swB.NetAddress()), map[string]p2p.Reactor{"R": a})
+		told, unsubscribe := swA.Subscribe(nil)
+		defer unsubscribe()
+		require.NoError(t, swB.Start())
+		require.NoError(t, swA.Start())
+
+		atA, atB := await(t, a.added), await(t, b.added)
+		require.IsType(t, &gnoWrapped{}, atB, "what InitPeer has returned is the peer")
+		require.True(t, atA.IsOutbound())
+		require.True(t, atA.IsPersistent())
+		require.Same(t, atA, swA.Peers().Get(atA.ID()))
+		require.Equal(t, []p2p.PeerConn{atA}, swA.Peers().List())
+		require.Same(t, atB, swB.Peers().Get(atB.ID()))
+		require.EqualValues(t, 1, swA.Peers().NumOutbound())
+		require.EqualValues(t, 1, swB.Peers().NumInbound())
+		require.Equal(t, gnoevents.PeerConnectedEvent{PeerID: atA.ID(), Address: atA.RemoteAddr()}, await(t, told))
+
+		a.Switch.Broadcast(testChannel, []byte("to all"))
+		require.Equal(t, gnoDelivery{atB, "to all"}, await(t, b.received))
+		require.True(t, atB.Send(testChannel, []byte("back")))
+		require.Equal(t, gnoDelivery{atA, "back"}, await(t, a.received))
+		require.True(t, atA.TrySend(testChannel, []byte("once more")))
+		require.Equal(t, gnoDelivery{atB, "once more"}, await(t, b.received))
+
+		reason := errors.New("enough")
+		b.Switch.StopPeerForError(atB, reason)
+		require.Same(t, atB, await(t, b.removed))
+		require.Same(t, atA, await(t, a.removed))
+		require.Equal(t, gnoevents.PeerDisconnected, await(t, told).Type())
+		require.ErrorIs(t, atB.Stop(), gnoservice.ErrAlreadyStopped)
+		require.NotSame(t, atA, await(t, a.added), "a new connection has a new peer")
+	})
+}
+
+func TestNilIsSafe(t *testing.T) {
+	onEachStack(t, func(t *testing.T, s stack) {
+		r := newGnoRecorder("recorder", testChannel)
+		sw := newSwitchWith(t, s, loopbackConfig(), map[string]p2p.Reactor{"R": r})
+		require.NoError(t, sw.Start())
+		for _, of := range []p2p.Switch{sw, r.Switch} {
+			of.Broadcast(testChannel, nil)
+			of.StopPeerForError(nil, errors.New("nobody"))
+			of.DialPeers(nil, nil)
+			of.DialPeers()
+			require.True(t, of.Peers().Get("g1nobody") == nil)
+			require.False(t, of.Peers().Remove("g1nobody"))
+		}
+	})
+}
+
+func TestReactorsAreOrderedByName(t *testing.T) {
+	onEachStack(t, func(t *testing.T, s stack) {
+		var (
+			log      steps
+			reactors = map[string]p2p.Reactor{}
+		)
+		for i, name := range []string{"C", "A", "D", "B"} {
+			r := newGnoRecorder(name, byte(0x30+i))
+			r.log = &log
+			reactors[name] = r
+		}
+		sw := newSwitchWith(t, s, loopbackConfig(), reactors)
+		require.NoError(t, sw.Start())
+		require.NoError(t, sw.Stop())
+		require.Equal(t, []string{
+			"start A", "start B", "start C", "start D", "stop D", "stop C", "stop B", "stop A",
+		}, log.list)
+	})
+}
+
+func TestListensFromTheBeginning(t *testing.T) {
+	onEachStack(t, func(t *testing.T, s stack) {
+		sw := newSwitchWith(t, s, loopbackConfig(), nil)
+		addr := sw.NetAddress()
+		require.NotZero(t, addr.Port)
+		require.NotEmpty(t, addr.ID)
+		dialed, err := net.Dial("tcp", addr.DialString())
+		require.NoError(t, err)
+		require.NoError(t, dialed.Close())
+
+		cfg := loopbackConfig()
+		cfg.ListenAddress = addr.DialString()
+		_, err = s.make(t, cfg, nil)
+		require.ErrorContains(t, err, addr.DialString(), "the port is taken")
+		require.NoError(t, sw.Close())
+		again := newSwitchWith(t, s, cfg, nil)
+		require.Equal(t, addr.Port, again.NetAddress().Port, "Close has freed the port")
+	})
+}
+
+func TestLifecycle(t *testing.T) {
+	onEachStack(t, func(t *testing.T, s stack) {
+		never := newSwitchWith(t, s, loopbackConfig(), nil)
+		require.ErrorIs(t, never.Stop(), gnoservice.ErrNotStarted)
+		require.ErrorIs(t, never.Reset(), gnoservice.ErrNotStarted)
+		require.NoError(t, never.Close())
+		require.NoError(t, never.Close())
+		require.ErrorIs(t, never.Start(), gnoservice.ErrAlreadyStopped)
+
+		sw := newSwitchWith(t, s, loopbackConfig(), nil)
+		require.Contains(t, sw.String(), s.name)
+		require.NoError(t, sw.Start())
+		require.True(t, sw.IsRunning())
+		require.ErrorIs(t, sw.Start(), gnoservice.ErrAlreadyStarted)
+		require.NoError(t, sw.Stop())
+		<-sw.Quit()
+		require.False(t, sw.IsRunning())
+		require.ErrorIs(t, sw.Stop(), gnoservice.ErrAlreadyStopped)
+		require.ErrorIs(t, sw.Start(), gnoservice.ErrAlreadyStopped)
+		require.Error(t, sw.Reset())
+		require.NoError(t, sw.Close())
+		addr := sw.NetAddress()
+		_, err := net.Dial("tcp", addr.DialString())
+		require.Error(t, err, "Stop has closed the transport")
+	})
+}
+
+// badStart is a reactor that does not start at first.
+type badStart struct {
+	*gnoRecorder
+	err error
+}
+
+func (b *badStart) Start() error { return b.err }
+
+func TestReactorThatDoesNotStart(t *testing.T) {
+	onEachStack(t, func(t *testing.T, s stack) {
+		bad := &badStart{newGnoRecorder("bad", testChannel), errors.New("not today")}
+		sw := newSwitchWith(t, s, loopbackConfig(), map[string]p2p.Reactor{"R": bad})
+		require.ErrorIs(t, sw.Start(), bad.err)
+		require.False(t, sw.IsRunning())
+		bad.err = nil
+		require.NoError(t, sw.Start(), "it still listens")
+	})
+}
+
+func TestUnusableReactors(t *testing.T) {
+	onEachStack(t, func(t *testing.T, s stack) {
+		for _, reactors := range []map[string]p2p.Reactor{
+			{"R": nil},
+			{"R": noDescriptor{newGnoRecorder("r", testChannel)}},
+			{"A": newGnoRecorder("a", testChannel), "B": newGnoRecorder("b", testChannel)},
+		} {
+			sw := newSwitchWith(t, s, loopbackConfig(), reactors)
+			require.ErrorIs(t, sw.Start(), adapter.ErrInvalidReactor)
+		}
+	})
+}
+
+func TestConfigAtFault(t *testing.T) {
+	onEachStack(t, func(t *testing.T, s stack) {
+		_, err := s.make(t, nil, nil)
+		require.ErrorIs(t, err, errNoConfig)
+
+		cfg := loopbackConfig()
+		cfg.ListenAddress = "tcp://127.0.0.1"
+		_, err = s.make(t, cfg, nil)
+		var field *config.FieldError
+		require.ErrorAs(t, err, &field)
+		require.Equal(t, "[p2p].laddr", field.Key)
+
+		cfg = loopbackConfig()
+		cfg.SendRate = -1
+		_, err = s.make(t, cfg, nil)
+		require.ErrorAs(t, err, &field)
+		require.Equal(t, "[p2p].send_rate", field.Key)
+
+		cfg = loopbackConfig()
+		cfg.PersistentPeers, cfg.PrivatePeerIDs = "nonsense", "nonsense"
+		newSwitchWith(t, s, cfg, nil) // an entry is left out
+	})
+}
+
+func TestKeyAndNodeInfoMustAgree(t *testing.T) {
+	key, _ := newIdentity(testChannel)
+	_, info := newIdentity(testChannel)
+	_, err := NewNativeSwitch(info, key, loopbackConfig(), nil, nil)
+	require.Error(t, err)
+	_, err = NewLibp2pSwitch(info, key, loopbackConfig(), nil, nil)
+	require.Error(t, err)
+}
+
+func TestWhatPeersAreToldToDial(t *testing.T) {
+	key, info := newIdentity(testChannel)
+	id := key.ID()
+	for _, c := range []struct {
+		external, own string
+		want          string
+	}{
+		{"tcp://192.0.2.7:1234", "127.0.0.1:0", "192.0.2.7:1234"},
+		{"", "192.0.2.8:4321", "192.0.2.8:4321"},
+		{"", "", "127.0.0.1:0"}, // the listener's port is filled in
+	} {
+		cfg := loopbackConfig()
+		cfg.ExternalAddress = c.external
+		node := info
+		node.NetAddress = nil
+		if c.own != "" {
+			addr, err := types.ParseNetAddress(fmt.Sprintf("%s@%s", id, c.own))
+			require.NoError(t, err)
+			node.NetAddress = NetAddress(addr)
+		}
+		p, err := newPlan(node, key, cfg, nil, nil)
+		require.NoError(t, err)
+		require.Equal(t, c.want, p.info.NetAddress.DialString())
+		require.EqualValues(t, id, p.info.NetAddress.ID)
+	}
+}
+
+func TestOptionsCountOverTheConfig(t *testing.T) {
+	cfg := loopbackConfig()
+	cfg.MaxNumInboundPeers = 40
+	onEachStack(t, func(t *testing.T, s stack) {
+		b := newGnoRecorder("recorder", testChannel)
+		full := newSwitchWith(t, s, cfg, map[string]p2p.Reactor{"R": b},
+			WithSwitchOptions(adapter.WithMaxInboundPeers(0)))
+		rejected, unsubscribe := full.MultiplexSwitch().Subscribe(nil)
+		defer unsubscribe()
+		require.NoError(t, full.Start())
+		a := newGnoRecorder("recorder", testChannel)
+		sw := newSwitchWith(t, s, loopbackConfig(full.NetAddress()), map[string]p2p.Reactor{"R": a})
+		failed, unsubscribeFailed := sw.MultiplexSwitch().Subscribe(nil)
+		defer unsubscribeFailed()
+		require.NoError(t, sw.Start())
+		await(t, failed)
+		require.NoError(t, full.Stop())
+		require.Empty(t, b.added)
+		if s.name == "libp2p" { // native refuses who is not known yet
+			require.NotEmpty(t, rejected)
+		}
+	})
+}
+
+func TestLibp2pOptions(t *testing.T) {
+	key, info := newIdentity(testChannel)
+	_, err := NewLibp2pSwitch(info, key, loopbackConfig(), nil, nil, WithLibp2pOptions(lp2p.WithLimits(lp2p.Limits{})))
+	require.ErrorContains(t, err, "Handshakes")
+
+	sw, err := NewLibp2pSwitch(info, key, loopbackConfig(), nil, nil, WithLibp2pOptions(lp2p.WithQUIC()))
+	require.NoError(t, err)
+	addr := sw.NetAddress()
+	_, err = net.ListenPacket("udp", addr.DialString())
+	require.Error(t, err, "QUIC has the port")
+	require.NoError(t, sw.Close())
+}
+
+func TestNumbersDoNotOverflow(t *testing.T) {
+	require.EqualValues(t, 12, addUpTo(10, 2))
+	require.EqualValues(t, uint64(math.MaxUint64), addUpTo(math.MaxUint64, 2))
+	cfg := loopbackConfig()
+	cfg.MaxNumInboundPeers, cfg.MaxNumOutboundPeers = math.MaxUint64, math.MaxUint64
+	newSwitchWith(t, stacks()[1], cfg, nil)
+}
+
+func TestDiscoveryIsTheNodes(t *testing.T) {
+	for _, c := range []struct {
+		pex     bool
+		channel byte
+		warned  bool
+	}{{true, testChannel, true}, {true, channelDiscovery, false}, {false, testChannel, false}} {
+		var logged strings.Builder
+		key, info := newIdentity(testChannel)
+		cfg := loopbackConfig()
+		cfg.PeerExchange = c.pex
+		reactors := map[string]p2p.Reactor{"R": newGnoRecorder("r", c.channel), "nil": nil}
+		_, err := newPlan(info, key, cfg, reactors, slog.New(slog.NewTextHandler(&logged, nil)))
+		require.NoError(t, err)
+		require.Equal(t, c.warned, strings.Contains(logged.String(), "level=WARN"))
+	}
+}
+
+// noDescriptor is a reactor that is wrong about its channels.
+type noDescriptor struct{ *gnoRecorder }
+
+func (noDescriptor) GetChannels() []*conn.ChannelDescriptor { return []*conn.ChannelDescriptor{nil} }
+
+// stuck is a transport whose Close waits until it is let go.
+type stuck struct {
+	transport
+	letGo chan struct{}
+}
+
+func (s stuck) Close() error {
+	<-s.letGo
+
+	return nil
+}
+
+// Close of a transport waits for a Receive that may be the caller's own.
+func TestStopDoesNotWaitForEver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tr := stuck{letGo: make(chan struct{})}
+		sw := &Switch{transport: tr}
+		begin := time.Now()
+		require.ErrorIs(t, sw.closeTransport(), errCloseTimeout)
+		require.Equal(t, closeTimeout, time.Since(begin))
+		close(tr.letGo)
+		require.NoError(t, sw.closeTransport())
+	})
+}

@@ -1,0 +1,63 @@
+package dropin
+
+import (
+	"github.com/gnolang/gno/tm2/pkg/p2p"
+	gnoevents "github.com/gnolang/gno/tm2/pkg/p2p/events"
+	gnotypes "github.com/gnolang/gno/tm2/pkg/p2p/types"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
+)
+
+// toSwitch is our switch as gno's.
+type toSwitch struct {
+	ours  compat.Switch
+	peers p2p.PeerSet // a view, like that of the switch
+}
+
+var _ p2p.Switch = toSwitch{}
+
+func newToSwitch(sw compat.Switch) toSwitch { return toSwitch{ours: sw, peers: PeerSet(sw.Peers())} }
+
+// Broadcast implements gno's p2p.Switch: it neither blocks nor copies the message,
+// and keeps the order of calls for each peer and channel. An empty message is
+// dropped.
+func (s toSwitch) Broadcast(chID byte, data []byte) { s.ours.Broadcast(chID, data) }
+
+// Peers implements gno's p2p.Switch. The set is live.
+func (s toSwitch) Peers() p2p.PeerSet { return s.peers }
+
+// Subscribe implements gno's p2p.Switch; a nil filter passes all events. It
+// converts inside our filter, which runs where the event happens: no goroutine is
+// needed between our channel and gno's, and the order is kept. The returned
+// function may be called more than once.
+func (s toSwitch) Subscribe(filter gnoevents.EventFilter) (<-chan gnoevents.Event, func()) {
+	if filter == nil {
+		filter = func(gnoevents.Event) bool { return true }
+	}
+	gno := gnoevents.New()
+	ch, unsubscribe := gno.Subscribe(filter)
+	_, oursUnsubscribe := s.ours.Subscribe(func(event events.Event) bool {
+		if e := Event(event); e != nil {
+			gno.Notify(e)
+		}
+
+		return false
+	})
+
+	return ch, func() {
+		oursUnsubscribe()
+		unsubscribe()
+	}
+}
+
+// StopPeerForError implements gno's p2p.Switch. A nil peer, and one that the
+// switch does not have, are ignored.
+func (s toSwitch) StopPeerForError(peer p2p.PeerConn, err error) {
+	s.ours.StopPeerForError(FromPeerConn(peer), err)
+}
+
+// DialPeers implements gno's p2p.Switch; nil addresses are skipped.
+func (s toSwitch) DialPeers(addrs ...*gnotypes.NetAddress) {
+	s.ours.DialPeers(FromNetAddresses(addrs)...)
+}
