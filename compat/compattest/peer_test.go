@@ -103,4 +103,3 @@ func TestFlushStopGivesUp(t *testing.T) {
 		require.False(t, pa.IsRunning())
 	})
 }
-
