@@ -86,14 +86,15 @@ func New(nodeKey types.NodeKey, config Config, logger *slog.Logger) (*Bridge, er
 	}
 
 	ctx, cancel := context.WithCancel(context.Background())
+	links := newLinks()
 	b := &Bridge{
 		key:           nodeKey,
 		config:        config,
 		logger:        logger,
 		private:       make(map[types.ID]bool),
 		legacy:        native.NewRelayTransport(nodeKey, config.MConfig, logger),
-		legacyTargets: newTargets(config.LegacyPeers),
-		libp2pTargets: newTargets(config.Libp2pPeers),
+		legacyTargets: newTargets(config.LegacyPeers, links),
+		libp2pTargets: newTargets(config.Libp2pPeers, links),
 		ctx:           ctx,
 		cancel:        cancel,
 		slots:         newSlots(config.MaxPairs, config.MaxPairsPerIP, config.UnconditionalPeers),
@@ -226,16 +227,16 @@ func (b *Bridge) livePairs() []*pair {
 	return pairs
 }
 
-// findCounterpart tries the targets, best first, until one can be paired or the
-// context ends. It returns the target, which the caller releases when the pair has
+// findCounterpart tries the targets, best first, until one can be paired with the
+// node or the context ends. It returns the target, which the caller releases when the pair has
 // ended.
 func (b *Bridge) findCounterpart(
-	ctx context.Context, ts *targets, try func(context.Context, *target) error,
+	ctx context.Context, node types.ID, ts *targets, try func(context.Context, *target) error,
 ) (*target, error) {
 	var tried []*target
 	var errs []error
 	for ctx.Err() == nil {
-		t := ts.pick(tried)
+		t := ts.pick(node, tried)
 		if t == nil {
 			break
 		}
@@ -244,7 +245,7 @@ func (b *Bridge) findCounterpart(
 			return t, nil
 		}
 		// Who was asked last may have had no time to answer.
-		ts.release(t, isUnreachable(err) && ctx.Err() == nil)
+		ts.release(node, t, isUnreachable(err) && ctx.Err() == nil)
 		tried = append(tried, t)
 		errs = append(errs, err)
 	}

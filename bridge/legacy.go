@@ -43,7 +43,7 @@ func (b *Bridge) bridgeLegacy(pending *native.Pending) {
 		return
 	}
 	defer b.disclaim(p, pending.ID())
-	t, err := b.findCounterpart(ctx, b.libp2pTargets, func(ctx context.Context, t *target) error {
+	t, err := b.findCounterpart(ctx, pending.ID(), b.libp2pTargets, func(ctx context.Context, t *target) error {
 		return b.dialLibp2p(ctx, p, pending, t)
 	})
 	if err != nil {
@@ -51,7 +51,7 @@ func (b *Bridge) bridgeLegacy(pending *native.Pending) {
 
 		return
 	}
-	defer func() { b.libp2pTargets.release(t, p.diedYoung()) }()
+	defer func() { b.libp2pTargets.release(pending.ID(), t, p.diedYoung()) }()
 
 	far := p.libp2p.peer
 	p.legacy.self = b.key.ID()

@@ -65,7 +65,7 @@ func (b *Bridge) bridgeLibp2p(side *lp2p.Transport, pending *lp2p.Pending) {
 	}
 	defer b.disclaim(p, pending.ID())
 	var dialer *native.MultiplexTransport
-	t, err := b.findCounterpart(ctx, b.legacyTargets, func(ctx context.Context, t *target) error {
+	t, err := b.findCounterpart(ctx, pending.ID(), b.legacyTargets, func(ctx context.Context, t *target) error {
 		var err error
 		dialer, err = b.dialLegacy(ctx, p, pending, t)
 
@@ -76,7 +76,7 @@ func (b *Bridge) bridgeLibp2p(side *lp2p.Transport, pending *lp2p.Pending) {
 
 		return
 	}
-	defer func() { b.legacyTargets.release(t, p.diedYoung()) }()
+	defer func() { b.legacyTargets.release(pending.ID(), t, p.diedYoung()) }()
 	defer func() {
 		if err := dialer.Close(); err != nil {
 			b.logger.Warn("native transport did not close cleanly", "peer", t.addr, "err", err)

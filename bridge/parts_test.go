@@ -28,19 +28,39 @@ func TestDerivedIdentityIsStableAndDistinct(t *testing.T) {
 }
 
 func TestTargetsAreReachableFirstThenLeastLoaded(t *testing.T) {
-	a, b := &types.NetAddress{Port: 1}, &types.NetAddress{Port: 2}
-	ts := newTargets([]*types.NetAddress{a, b})
+	a, b := &types.NetAddress{ID: "a"}, &types.NetAddress{ID: "b"}
+	ts := newTargets([]*types.NetAddress{a, b}, newLinks())
 
-	first := ts.pick(nil)
+	first := ts.pick("node", nil)
 	require.Same(t, a, first.addr)
-	second := ts.pick(nil)
+	second := ts.pick("another", nil)
 	require.Same(t, b, second.addr, "the first has a pair already")
-	require.Nil(t, ts.pick([]*target{first, second}))
+	require.Nil(t, ts.pick("node", []*target{first, second}))
 
-	ts.release(first, true)
-	third := ts.pick(nil)
+	ts.release("node", first, true)
+	third := ts.pick("node", nil)
 	require.Same(t, b, third.addr, "the first is not reachable")
-	require.Same(t, a, ts.pick([]*target{third}).addr, "but tried when nothing else is left")
+	require.Same(t, a, ts.pick("node", []*target{third}).addr, "but tried when nothing else is left")
+}
+
+// Without links of their own, four nodes hang together only if no two pairs join the
+// same two.
+func TestTargetsThatAreJoinedAlreadyComeLast(t *testing.T) {
+	links := newLinks()
+	legacy := newTargets([]*types.NetAddress{{ID: "l1"}, {ID: "l2"}}, links)
+	libp2p := newTargets([]*types.NetAddress{{ID: "p1"}, {ID: "p2"}}, links)
+
+	require.EqualValues(t, "p1", libp2p.pick("l1", nil).addr.ID)
+	require.EqualValues(t, "l2", legacy.pick("p1", nil).addr.ID, "l1 has dialed it")
+	require.EqualValues(t, "p2", libp2p.pick("l2", nil).addr.ID)
+	last := legacy.pick("p2", nil)
+	require.EqualValues(t, "l1", last.addr.ID, "l2 has as many pairs, but this one")
+
+	third := libp2p.pick("l1", nil)
+	require.NotNil(t, third, "joined twice rather than not at all")
+	libp2p.release("l1", third, false)
+	legacy.release("p2", last, false)
+	require.EqualValues(t, "p2", libp2p.pick("l1", nil).addr.ID, "the pair has ended")
 }
 
 func TestConfigNamesTheField(t *testing.T) {

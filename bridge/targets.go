@@ -14,8 +14,8 @@ const failurePenalty = 30 * time.Second
 
 // targets are the nodes of one side that the bridge may pair others with.
 type targets struct {
-	mtx  sync.Mutex
-	list []*target
+	links *links // of both sides, with the lock of their targets
+	list  []*target
 }
 
 type target struct {
@@ -24,8 +24,21 @@ type target struct {
 	failed time.Time
 }
 
-func newTargets(addrs []*types.NetAddress) *targets {
-	ts := &targets{}
+// links counts the pairs that join two nodes, whichever of them opened the pair.
+type links struct {
+	mtx   sync.Mutex
+	pairs map[link]int
+}
+
+// link is two nodes, the lower ID first.
+type link [2]types.ID
+
+func linkOf(a, b types.ID) link { return link{min(a, b), max(a, b)} }
+
+func newLinks() *links { return &links{pairs: make(map[link]int)} }
+
+func newTargets(addrs []*types.NetAddress, links *links) *targets {
+	ts := &targets{links: links}
 	for _, addr := range addrs {
 		ts.list = append(ts.list, &target{addr: addr})
 	}
@@ -33,12 +46,14 @@ func newTargets(addrs []*types.NetAddress) *targets {
 	return ts
 }
 
-// pick returns the best target that was not tried yet and counts a pair for it,
-// or nil when all were tried: reachable ones first, then the least loaded, then
-// as configured.
-func (ts *targets) pick(tried []*target) *target {
-	ts.mtx.Lock()
-	defer ts.mtx.Unlock()
+// pick returns the best target for the node that was not tried yet and counts a
+// pair for both, or nil when all were tried: reachable ones first, then those that no
+// pair joins to the node already, then the least loaded, then as configured. A second
+// pair of the same two nodes joins nobody, and may be what another node lacks: nodes
+// that have no links but those of the bridge would fall apart into islands.
+func (ts *targets) pick(node types.ID, tried []*target) *target {
+	ts.links.mtx.Lock()
+	defer ts.links.mtx.Unlock()
 
 	now := time.Now()
 	var best *target
@@ -46,31 +61,41 @@ func (ts *targets) pick(tried []*target) *target {
 		if slices.Contains(tried, t) {
 			continue
 		}
-		if best == nil || t.before(best, now) {
+		if best == nil || ts.better(t, best, node, now) {
 			best = t
 		}
 	}
 	if best != nil {
 		best.pairs++
+		ts.links.pairs[linkOf(node, best.addr.ID)]++
 	}
 
 	return best
 }
 
-func (t *target) before(other *target, now time.Time) bool {
+// better compares two targets for a node. The caller holds the lock.
+func (ts *targets) better(t, other *target, node types.ID, now time.Time) bool {
 	down, otherDown := now.Sub(t.failed) < failurePenalty, now.Sub(other.failed) < failurePenalty
 	if down != otherDown {
 		return otherDown
+	}
+	linked := ts.links.pairs[linkOf(node, t.addr.ID)] > 0
+	if otherLinked := ts.links.pairs[linkOf(node, other.addr.ID)] > 0; linked != otherLinked {
+		return otherLinked
 	}
 
 	return t.pairs < other.pairs
 }
 
-// release takes a pair off; failed says that it could not be made.
-func (ts *targets) release(t *target, failed bool) {
-	ts.mtx.Lock()
-	defer ts.mtx.Unlock()
+// release takes the node's pair off; failed says that it could not be made.
+func (ts *targets) release(node types.ID, t *target, failed bool) {
+	ts.links.mtx.Lock()
+	defer ts.links.mtx.Unlock()
 	t.pairs--
+	l := linkOf(node, t.addr.ID)
+	if ts.links.pairs[l]--; ts.links.pairs[l] == 0 {
+		delete(ts.links.pairs, l)
+	}
 	if failed {
 		t.failed = time.Now()
 	}
