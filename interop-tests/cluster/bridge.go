@@ -1,0 +1,159 @@
+package cluster
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net"
+	"strings"
+
+	p2ptypes "github.com/gnolang/gno/tm2/pkg/p2p/types"
+
+	"github.com/tm2-libp2p/tm2-libp2p/bridge"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/cluster/child"
+)
+
+// bridgeRole is the child that is a bridge.
+const bridgeRole = "bridge"
+
+// bridgeReady is what it says when nodes may dial it. All else is its log.
+const bridgeReady = "ready"
+
+// bridgeSpec is what it is told.
+type bridgeSpec struct {
+	Key            []byte
+	Native, Libp2p string // where it listens: IP:port
+	LegacyPeers    []string
+	Libp2pPeers    []string
+}
+
+// Bridge is a bridge in a process of its own. Its key and addresses stay the same.
+type Bridge struct {
+	logger  *slog.Logger
+	spec    bridgeSpec
+	id      types.ID
+	process *child.Process
+}
+
+// NewBridge returns a bridge between the members that speak TM2's protocol and those
+// that speak libp2p, as they are now. It is not started.
+func (n *Network) NewBridge() (*Bridge, error) {
+	key := types.GenerateNodeKey()
+	b := &Bridge{
+		logger: n.config.Logger.With("node", "bridge"), spec: bridgeSpec{Key: key.PrivKey}, id: key.ID(),
+	}
+	for _, side := range []*string{&b.spec.Native, &b.spec.Libp2p} {
+		addr, err := freeAddress(p2ptypes.ID(b.id))
+		if err != nil {
+			return nil, err
+		}
+		*side = addr.DialString()
+	}
+	for _, m := range n.members {
+		if m.stack.Speaks == SpeaksNative {
+			b.spec.LegacyPeers = append(b.spec.LegacyPeers, m.Address.String())
+		} else {
+			b.spec.Libp2pPeers = append(b.spec.Libp2pPeers, m.Address.String())
+		}
+	}
+
+	return b, nil
+}
+
+// AddressFor is where nodes dial the bridge that speak the protocol: ID@IP:port.
+func (b *Bridge) AddressFor(p Protocol) string {
+	if p == SpeaksNative {
+		return types.NetAddressString(b.id, b.spec.Native)
+	}
+
+	return types.NetAddressString(b.id, b.spec.Libp2p)
+}
+
+// Start starts the bridge and waits until it can be dialed.
+func (b *Bridge) Start() error {
+	ready := make(chan struct{})
+	process, err := child.Start(bridgeRole, b.spec, func(line string) {
+		if line == bridgeReady {
+			close(ready)
+		} else {
+			b.logger.Info(line)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	b.process = process
+	select {
+	case <-ready:
+		return nil
+	case <-process.Ended():
+		return errors.Join(errors.New("bridge has ended"), b.Stop())
+	}
+}
+
+// Stop ends the bridge cleanly.
+func (b *Bridge) Stop() error { return b.process.Stop() }
+
+// Kill ends the bridge at once.
+func (b *Bridge) Kill() error { return b.process.Kill() }
+
+// runBridge is the child.
+func runBridge(ctx context.Context, specification json.RawMessage, say func(string)) error {
+	var spec bridgeSpec
+	if err := json.Unmarshal(specification, &spec); err != nil {
+		return err
+	}
+	b, err := startBridge(spec, slog.New(slog.NewTextHandler(sayWriter(say), nil)))
+	if err != nil {
+		return err
+	}
+	say(bridgeReady)
+	<-ctx.Done()
+
+	return b.Stop()
+}
+
+// sayWriter passes on the lines of a log.
+type sayWriter func(string)
+
+// Write implements io.Writer.
+func (say sayWriter) Write(p []byte) (int, error) {
+	say(strings.TrimSuffix(string(p), "\n"))
+
+	return len(p), nil
+}
+
+func startBridge(spec bridgeSpec, logger *slog.Logger) (*bridge.Bridge, error) {
+	native, err := listenAddress(spec.Native)
+	if err != nil {
+		return nil, err
+	}
+	libp2p, err := listenAddress(spec.Libp2p)
+	if err != nil {
+		return nil, err
+	}
+	legacyPeers, legacyErrs := types.NewNetAddressFromStrings(spec.LegacyPeers)
+	libp2pPeers, libp2pErrs := types.NewNetAddressFromStrings(spec.Libp2pPeers)
+	if err := errors.Join(append(legacyErrs, libp2pErrs...)...); err != nil {
+		return nil, err
+	}
+	b, err := bridge.New(types.NodeKey{PrivKey: spec.Key}, bridge.Config{
+		LegacyListen: native, Libp2pListen: libp2p, LegacyPeers: legacyPeers, Libp2pPeers: libp2pPeers,
+	}, logger)
+	if err != nil {
+		return nil, err
+	}
+
+	return b, b.Start()
+}
+
+func listenAddress(hostPort string) (types.NetAddress, error) {
+	addr, err := net.ResolveTCPAddr("tcp", hostPort)
+	if err != nil {
+		return types.NetAddress{}, err
+	}
+
+	return *types.NewNetAddressFromIPPort(addr.IP, uint16(addr.Port)), nil
+}

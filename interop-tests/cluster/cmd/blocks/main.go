@@ -1,0 +1,118 @@
+// Command blocks measures how fast real TM2 validators make blocks over each stack:
+//
+//	go run ./interop-tests/cluster/cmd/blocks
+//
+// All have gno's default p2p configuration and its consensus timeouts for tests, and
+// run in one process, except for a bridge. It prints a table in Markdown: the median
+// of several runs, which take turns, their range, and the median as a multiple of that
+// of gno's own switch.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"slices"
+	"text/tabwriter"
+	"time"
+
+	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/cluster"
+)
+
+// patience bounds a run beyond the time that is measured.
+const patience = time.Minute
+
+// row is a topology and the rates of its runs, in blocks a second.
+type row struct {
+	name     string
+	topology cluster.Topology
+	rates    []float64
+}
+
+func rows() []*row {
+	gno, native, libp2p := cluster.Gno(), cluster.Native(), cluster.Libp2p()
+	bridged := []cluster.Stack{gno, gno, libp2p, libp2p}
+
+	return []*row{
+		{name: "gno's own switch", topology: cluster.Of(gno, 4)},
+		{name: "native switch", topology: cluster.Of(native, 4)},
+		{name: "libp2p switch, TCP", topology: cluster.Of(libp2p, 4)},
+		{name: "libp2p switch, QUIC", topology: cluster.Of(cluster.Libp2pQUIC(), 4)},
+		{name: "gno's MultiplexSwitch on our libp2p transport", topology: cluster.Of(cluster.GnoOnLibp2p(), 4)},
+		{name: "gno's MultiplexSwitch on queues in memory", topology: cluster.Of(cluster.Memory(), 4)},
+		{name: "2 gno, 2 native", topology: cluster.Topology{
+			Validators: []cluster.Stack{gno, gno, native, native}, OwnLinks: true,
+		}},
+		{name: "2 native, 2 libp2p, bridge", topology: cluster.Topology{
+			Validators: []cluster.Stack{native, native, libp2p, libp2p}, OwnLinks: true, Bridge: true,
+		}},
+		{name: "2 gno, 2 libp2p, bridge", topology: cluster.Topology{
+			Validators: bridged, OwnLinks: true, Bridge: true,
+		}},
+		{name: "the same without links of their own", topology: cluster.Topology{
+			Validators: bridged, Bridge: true,
+		}},
+	}
+}
+
+func main() {
+	cluster.ChildMain()
+	during := flag.Duration("time", 5*time.Second, "how long each run is measured")
+	runs := flag.Int("runs", 3, "runs of each topology")
+	flag.Parse()
+
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, *runs, *during, os.Stdout, os.Stderr); err != nil {
+		fmt.Fprintln(os.Stderr, "blocks:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, runs int, during time.Duration, table, progress io.Writer) error {
+	if runs < 1 || during <= 0 {
+		return fmt.Errorf("%d runs of %s", runs, during)
+	}
+	all := rows()
+	for i := range runs {
+		for _, r := range all {
+			rate, err := measure(ctx, r.topology, during)
+			if err != nil {
+				return fmt.Errorf("%s: %w", r.name, err)
+			}
+			r.rates = append(r.rates, rate)
+			fmt.Fprintf(progress, "run %d of %d: %s: %.1f\n", i+1, runs, r.name, rate)
+		}
+	}
+
+	return printTable(table, all)
+}
+
+func measure(ctx context.Context, topology cluster.Topology, during time.Duration) (float64, error) {
+	ctx, cancel := context.WithTimeout(ctx, during+patience)
+	defer cancel()
+
+	return cluster.Rate(ctx, topology, during)
+}
+
+// printTable compares all rows with the first.
+func printTable(to io.Writer, all []*row) error {
+	w := tabwriter.NewWriter(to, 0, 0, 1, ' ', tabwriter.Debug)
+	fmt.Fprintln(w, "| Validators\t Blocks/s\t Range\t Times gno\t")
+	fmt.Fprintln(w, "|---\t---\t---\t---\t")
+	reference := median(all[0].rates)
+	for _, r := range all {
+		fmt.Fprintf(w, "| %s\t %.1f\t %.1f to %.1f\t %.1f\t\n",
+			r.name, median(r.rates), slices.Min(r.rates), slices.Max(r.rates), median(r.rates)/reference)
+	}
+
+	return w.Flush()
+}
+
+// median is that of at least one value; of an even number the upper one.
+func median(values []float64) float64 {
+	return slices.Sorted(slices.Values(values))[len(values)/2]
+}

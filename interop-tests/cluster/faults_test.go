@@ -1,0 +1,208 @@
+package cluster
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	cnscfg "github.com/gnolang/gno/tm2/pkg/bft/consensus/config"
+	p2ptypes "github.com/gnolang/gno/tm2/pkg/p2p/types"
+	"github.com/stretchr/testify/require"
+
+	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/cluster/proxy"
+)
+
+const (
+	cutEvery           = 3 * time.Second
+	minDelay, maxDelay = 20 * time.Millisecond, 200 * time.Millisecond
+	// recovery is how long a chain may stand still beyond a fault.
+	recovery = 10 * time.Second
+	// haltMargin is how long blocks that were under way may still come after a fault
+	// has begun.
+	haltMargin = time.Second
+)
+
+// sized is how long a fault lasts: the first for each change, the second in full.
+func sized(short, long time.Duration) time.Duration {
+	if full() {
+		return long
+	}
+
+	return short
+}
+
+// bridgedPair are two gno and two libp2p validators joined by a bridge.
+func bridgedPair() Topology {
+	return Topology{Validators: []Stack{Gno(), Gno(), Libp2p(), Libp2p()}, OwnLinks: true, Bridge: true}
+}
+
+func TestClusterFaultsCutNative(t *testing.T)     { runCuts(t, Of(Native(), 4)) }
+func TestClusterFaultsCutLibp2p(t *testing.T)     { runCuts(t, Of(Libp2p(), 4)) }
+func TestClusterFaultsCutLibp2pQUIC(t *testing.T) { runCuts(t, Of(Libp2pQUIC(), 4)) }
+func TestClusterFaultsCutBridged(t *testing.T)    { runCuts(t, bridgedPair()) }
+
+func TestClusterFaultsDelayNative(t *testing.T)     { runDelay(t, Of(Native(), 4)) }
+func TestClusterFaultsDelayLibp2p(t *testing.T)     { runDelay(t, Of(Libp2p(), 4)) }
+func TestClusterFaultsDelayLibp2pQUIC(t *testing.T) { runDelay(t, Of(Libp2pQUIC(), 4)) }
+func TestClusterFaultsDelayBridged(t *testing.T)    { runDelay(t, bridgedPair()) }
+
+func TestClusterFaultsPauseNative(t *testing.T)     { runPause(t, Of(Native(), 3), Native()) }
+func TestClusterFaultsPauseLibp2p(t *testing.T)     { runPause(t, Of(Libp2p(), 3), Libp2p()) }
+func TestClusterFaultsPauseLibp2pQUIC(t *testing.T) { runPause(t, Of(Libp2pQUIC(), 3), Libp2pQUIC()) }
+
+func TestClusterFaultsPauseBridged(t *testing.T) {
+	runPause(t, Topology{Validators: []Stack{Gno(), Gno(), Libp2p()}, OwnLinks: true, Bridge: true}, Libp2p())
+}
+
+// proxies is one proxy for each link of a network.
+type proxies struct {
+	t     *testing.T
+	delay func() time.Duration
+	all   []*proxy.Proxy
+}
+
+// via starts a proxy before the address. It is Topology.Via.
+func (p *proxies) via(addr string) (string, error) {
+	id, target, _ := strings.Cut(addr, "@")
+	listen, err := freeAddress(p2ptypes.ID(id))
+	if err != nil {
+		return "", err
+	}
+	started, err := proxy.Start(listen.DialString(), target, p.delay)
+	if err != nil {
+		return "", err
+	}
+	p.all = append(p.all, started)
+
+	return listen.String(), nil
+}
+
+func (p *proxies) close() {
+	for _, started := range p.all {
+		require.NoError(p.t, started.Close())
+	}
+	p.all = nil
+}
+
+// runCuts cuts one connection after the other.
+func runCuts(t *testing.T, topology Topology) {
+	links := &proxies{t: t}
+	topology.Via = links.via
+	r := startWith(t, newNetwork(t, nil), topology, links.close)
+	r.blocks(t, 1, r.Members()...)
+
+	cuts := 0
+	longest := r.observe(t, sized(3*cutEvery, 20*cutEvery)+cutEvery/2, cutEvery, func(i int) {
+		if topology.Validators[0].Name == Libp2pQUIC().Name {
+			cuts += r.closeOne(t, i)
+		} else {
+			cuts += links.all[i%len(links.all)].Cut()
+		}
+	})
+	require.Positive(t, cuts)
+	require.Less(t, longest, recovery)
+	r.requireAgreement(t)
+	t.Logf("%d cuts, longest time without a block %s, height %d", cuts, seconds(longest), Top(r.Members()...))
+	r.stop(t)
+}
+
+// closeOne closes one connection of a member, which a proxy cannot do to QUIC: it
+// would go on as from another address.
+func (r *running) closeOne(t *testing.T, i int) int {
+	t.Helper()
+	peers := r.Members()[i%len(r.Members())].Peers()
+	if len(peers) == 0 {
+		return 0
+	}
+	require.NoError(t, peers[i%len(peers)].CloseConn())
+
+	return 1
+}
+
+// runDelay delays what is sent, each time by another while.
+func runDelay(t *testing.T, topology Topology) {
+	links := &proxies{t: t, delay: func() time.Duration { return minDelay + rand.N(maxDelay-minDelay) }}
+	topology.Via = links.via
+	r := startWith(t, newNetwork(t, patientConsensus), topology, links.close)
+	r.blocks(t, 1, r.Members()...)
+
+	from := Top(r.Members()...)
+	during := sized(6*time.Second, time.Minute)
+	longest := r.observe(t, during, during, func(int) {})
+	require.Less(t, longest, recovery)
+	r.requireAgreement(t)
+	t.Logf("%.1f blocks a second, longest time without one %s",
+		float64(Top(r.Members()...)-from)/during.Seconds(), seconds(longest))
+	r.stop(t)
+}
+
+// patientConsensus has timeouts for a network in which a message takes some tenths of
+// a second, and twice that through a bridge.
+func patientConsensus() *cnscfg.ConsensusConfig {
+	c := cnscfg.TestConsensusConfig()
+	c.TimeoutPropose, c.TimeoutProposeDelta = 2*time.Second, 500*time.Millisecond
+	c.TimeoutPrevote, c.TimeoutPrevoteDelta = time.Second, 500*time.Millisecond
+	c.TimeoutPrecommit, c.TimeoutPrecommitDelta = time.Second, 500*time.Millisecond
+
+	return c
+}
+
+// reached returns a check that the validator has told of a block at the height.
+func (r *Remote) reached(height int64) func() error {
+	return func() error {
+		if h := r.Height(); h < height {
+			return fmt.Errorf("%s is at height %d, not %d", r.name, h, height)
+		}
+
+		return nil
+	}
+}
+
+// runPause stops a process that is a validator, without whose vote there is no
+// majority, and lets it go on.
+func runPause(t *testing.T, topology Topology, paused Stack) {
+	n := newNetwork(t, nil)
+	remote, err := n.AddRemote(paused, 2*DefaultPower)
+	require.NoError(t, err)
+	r := startWith(t, n, topology, func() { stopRemote(t, remote) })
+	var dials []string
+	for _, m := range r.Members() {
+		if m.stack.Speaks == paused.Speaks {
+			dials = append(dials, m.Address.String())
+		}
+	}
+	if r.bridge != nil {
+		dials = append(dials, r.bridge.AddressFor(paused.Speaks))
+	}
+	require.NoError(t, remote.Start(dials...))
+	r.blocks(t, 3, r.Members()...)
+
+	pause := sized(4*time.Second, 10*time.Second)
+	require.NoError(t, remote.Signal(syscall.SIGSTOP))
+	longest := r.observe(t, pause, 2*pause, func(int) {})
+	require.NoError(t, remote.Signal(syscall.SIGCONT))
+	begun := time.Now()
+	r.awaitWithin(t, recovery, Reached(Top(r.Members()...)+1, r.Members()...))
+	took := time.Since(begun)
+	require.Greater(t, longest, pause-haltMargin, "the chain did not need the paused validator")
+
+	r.blocks(t, afterLoss, r.Members()...)
+	r.await(t, remote.reached(Top(r.Members()...)))
+	r.requireAgreement(t)
+	for _, m := range r.Members() {
+		require.NoError(t, remote.CheckAgreement(m))
+	}
+	t.Logf("paused for %s, next block on all %s later", pause, seconds(took))
+	r.stop(t)
+}
+
+// stopRemote stops the process if it was not before.
+func stopRemote(t *testing.T, remote *Remote) {
+	t.Helper()
+	if remote.Running() {
+		require.NoError(t, remote.Stop())
+	}
+}

@@ -1,0 +1,148 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	cnscfg "github.com/gnolang/gno/tm2/pkg/bft/consensus/config"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+)
+
+// patience only ends a test that has already failed, also on a busy machine under the
+// race detector.
+const patience = 30 * time.Second
+
+// leakPatience is how long the goroutines of stopped nodes may take to end.
+const leakPatience = 20 * time.Second
+
+// running is a network whose nodes run.
+type running struct {
+	*Network
+
+	bridge *Bridge // nil in a topology without one
+	also   func()  // stops what a test has beside
+}
+
+// newNetwork returns an empty network. The nodes' logs are kept for a failed test.
+func newNetwork(t *testing.T, consensus func() *cnscfg.ConsensusConfig) *Network {
+	t.Helper()
+
+	return NewNetwork(Config{Dir: t.TempDir(), Consensus: consensus, Logger: newLogger(t)})
+}
+
+// newLogger writes to a file below the directory that CLUSTER_LOGS names, if any.
+func newLogger(t *testing.T) *slog.Logger {
+	t.Helper()
+	dir := os.Getenv("CLUSTER_LOGS")
+	if dir == "" {
+		return nil
+	}
+	file, err := os.Create(filepath.Join(dir, t.Name()+".log"))
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, file.Close()) })
+
+	return slog.New(slog.NewTextHandler(file, nil))
+}
+
+// start starts the topology. It is stopped with the test, if not before.
+func start(t *testing.T, n *Network, topology Topology) *running {
+	t.Helper()
+
+	return startWith(t, n, topology, func() {})
+}
+
+// startWith is start with something else to stop, which may be called twice.
+func startWith(t *testing.T, n *Network, topology Topology, also func()) *running {
+	t.Helper()
+	b, err := topology.Build(n)
+	require.NoError(t, err)
+	r := &running{Network: n, bridge: b, also: also}
+	if b != nil {
+		require.NoError(t, b.Start())
+	}
+	t.Cleanup(func() { r.stop(t) })
+	require.NoError(t, n.Start())
+
+	return r
+}
+
+// stop stops what runs, and checks that nothing of it is left.
+func (r *running) stop(t *testing.T) {
+	t.Helper()
+	err := r.Stop()
+	if r.bridge != nil {
+		err = errors.Join(err, r.bridge.Stop())
+		r.bridge = nil
+	}
+	r.also()
+	require.NoError(t, err)
+	requireNoLeaks(t)
+}
+
+// requireNoLeaks waits until the goroutines of the nodes have ended.
+func requireNoLeaks(t *testing.T) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), leakPatience)
+	defer cancel()
+	for {
+		err := goleak.Find()
+		if err == nil {
+			return
+		}
+		require.NoError(t, ctx.Err(), "%v", err)
+	}
+}
+
+// await waits until the check passes, and returns how long that took.
+func (r *running) await(t *testing.T, check func() error) time.Duration {
+	t.Helper()
+
+	return r.awaitWithin(t, patience, check)
+}
+
+// awaitWithin is await with another bound.
+func (r *running) awaitWithin(t *testing.T, bound time.Duration, check func() error) time.Duration {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), bound)
+	defer cancel()
+	begun := time.Now()
+	require.NoError(t, r.Await(ctx, check))
+
+	return time.Since(begun)
+}
+
+// blocks waits until all members have made that many more, and returns how long that
+// took.
+func (r *running) blocks(t *testing.T, count int64, members ...*Member) time.Duration {
+	t.Helper()
+
+	return r.await(t, Reached(Top(members...)+count, members...))
+}
+
+// requireAgreement checks that no two members have different blocks.
+func (r *running) requireAgreement(t *testing.T) {
+	t.Helper()
+	agreed, err := CheckAgreement(r.Members()...)
+	require.NoError(t, err)
+	t.Logf("same block at every height to %d, %d of them after more than one round", agreed.Height, agreed.Late)
+}
+
+// without returns the members except one.
+func without(members []*Member, one *Member) []*Member {
+	var others []*Member
+	for _, m := range members {
+		if m != one {
+			others = append(others, m)
+		}
+	}
+
+	return others
+}
+
+func seconds(d time.Duration) time.Duration { return d.Round(10 * time.Millisecond) }

@@ -1,0 +1,16 @@
+package cluster
+
+import (
+	"os"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) {
+	ChildMain()
+	goleak.VerifyTestMain(m)
+}
+
+// full says to run everything at its full size.
+func full() bool { return os.Getenv("CLUSTER_FULL") != "" }

@@ -1,0 +1,45 @@
+package cluster
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+
+	p2ptypes "github.com/gnolang/gno/tm2/pkg/p2p/types"
+)
+
+const (
+	// Ports lie below those that systems give to outgoing connections, so that a node
+	// that comes back finds its port free.
+	minPort, maxPort = 20000, 32000
+	// portAttempts is how many ports are tried.
+	portAttempts = 100
+)
+
+// freeAddress returns a loopback address whose port is free for TCP and UDP now.
+func freeAddress(id p2ptypes.ID) (*p2ptypes.NetAddress, error) {
+	ip := net.IPv4(127, 0, 0, 1)
+	var err error
+	for range portAttempts {
+		port := minPort + rand.IntN(maxPort-minPort)
+		if err = tryPort(ip, port); err == nil {
+			return p2ptypes.NewNetAddress(id, &net.TCPAddr{IP: ip, Port: port})
+		}
+	}
+
+	return nil, fmt.Errorf("no free port: %w", err)
+}
+
+func tryPort(ip net.IP, port int) error {
+	tcp, err := net.ListenTCP("tcp", &net.TCPAddr{IP: ip, Port: port})
+	if err != nil {
+		return err
+	}
+	udp, err := net.ListenUDP("udp", &net.UDPAddr{IP: ip, Port: port})
+	if err != nil {
+		return errors.Join(err, tcp.Close())
+	}
+
+	return errors.Join(tcp.Close(), udp.Close())
+}

@@ -1,0 +1,76 @@
+package cluster
+
+import "fmt"
+
+// Topology says of which stacks the validators of a network are and how they are
+// joined.
+type Topology struct {
+	// Validators are their stacks.
+	Validators []Stack
+	// OwnLinks joins each two validators that speak the same protocol.
+	OwnLinks bool
+	// Bridge lets every node dial a bridge, which knows all validators.
+	Bridge bool
+	// Via returns the address at which a node dials another one instead of that one's
+	// own, both ID@IP:port. It is called for each link; nil dials directly.
+	Via func(addr string) (string, error)
+}
+
+// Of is n validators of one stack, each two of which are joined.
+func Of(stack Stack, n int) Topology {
+	t := Topology{OwnLinks: true}
+	for range n {
+		t.Validators = append(t.Validators, stack)
+	}
+
+	return t
+}
+
+// Build adds the validators to an empty network and says whom each dials. The bridge
+// is nil for a topology without one. Nothing is started.
+func (t Topology) Build(n *Network) (*Bridge, error) {
+	for _, stack := range t.Validators {
+		if _, err := n.AddValidator(stack); err != nil {
+			return nil, err
+		}
+	}
+	if t.OwnLinks {
+		for i, m := range n.Members() {
+			for _, earlier := range n.Members()[:i] {
+				if earlier.stack.Speaks != m.stack.Speaks {
+					continue
+				}
+				if err := t.dial(m, earlier.Address.String()); err != nil {
+					return nil, err
+				}
+			}
+		}
+	}
+	if !t.Bridge {
+		return nil, nil
+	}
+	b, err := n.NewBridge()
+	if err != nil {
+		return nil, fmt.Errorf("bridge: %w", err)
+	}
+	for _, m := range n.Members() {
+		if err := t.dial(m, b.AddressFor(m.stack.Speaks)); err != nil {
+			return nil, err
+		}
+	}
+
+	return b, nil
+}
+
+func (t Topology) dial(m *Member, addr string) error {
+	if t.Via != nil {
+		via, err := t.Via(addr)
+		if err != nil {
+			return fmt.Errorf("way from %s to %s: %w", m.Name, addr, err)
+		}
+		addr = via
+	}
+	m.Dial(addr)
+
+	return nil
+}
