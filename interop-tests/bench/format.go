@@ -46,19 +46,25 @@ func (m metricText) withUnit(v float64) string {
 
 // bound shows the bound of a check without a reference.
 func (m metricText) bound(c check) string {
-	if c.atLeast > 0 {
+	switch {
+	case c.atLeast > 0:
 		return "≥ " + m.withUnit(c.atLeast)
+	case c.atMost > 0:
+		return "≤ " + m.withUnit(c.atMost)
+	default:
+		return ""
 	}
-
-	return "≤ " + m.withUnit(c.atMost)
 }
 
 func (c check) ratioBound() string {
-	if c.atLeast > 0 {
+	switch {
+	case c.atLeast > 0:
 		return "≥ " + c.ratio(c.atLeast)
+	case c.atMost > 0:
+		return "≤ " + c.ratio(c.atMost)
+	default:
+		return ""
 	}
-
-	return "≤ " + c.ratio(c.atMost)
 }
 
 // ratio shows a quotient as a multiple, or as a fraction where the bound is one.

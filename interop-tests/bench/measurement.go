@@ -10,8 +10,8 @@ type measurement struct {
 	checks []check
 }
 
-// check binds a metric of ours, or its ratio to that of somebody else. Exactly
-// one of atLeast and atMost is set.
+// check binds a metric of ours, or its ratio to that of somebody else. At most
+// one of atLeast and atMost is set; without either it is only told.
 type check struct {
 	metric  string
 	against *reference // nil: the metric itself is bound
@@ -51,6 +51,9 @@ func used(measurements []measurement) []string {
 
 	return names
 }
+
+// bounded reports whether the check has a target.
+func (c check) bounded() bool { return c.atLeast > 0 || c.atMost > 0 }
 
 // met reports whether a value is within the bound.
 func (c check) met(value float64) bool {

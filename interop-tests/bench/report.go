@@ -20,6 +20,7 @@ const (
 	yes         verdict = "yes"
 	no          verdict = "**no**"
 	notMeasured verdict = "not measured"
+	noTarget    verdict = ""
 )
 
 // writeReport prints the table and what is needed to judge it.
@@ -81,11 +82,14 @@ func (r result) row(c check) (string, verdict) {
 func cells(values ...string) string { return strings.Join(values, " | ") }
 
 func (c check) verdict(value float64) verdict {
-	if c.met(value) {
+	switch {
+	case !c.bounded():
+		return noTarget
+	case c.met(value):
 		return yes
+	default:
+		return no
 	}
-
-	return no
 }
 
 func foreignCores(results []result) []float64 {

@@ -16,6 +16,7 @@ func TestReport(t *testing.T) {
 			check{metric: p50, against: &reference{"them", b, p50}, atMost: 3},
 			check{metric: allocs, atMost: 1},
 			check{metric: heap, atMost: 64},
+			check{metric: rate, against: &reference{"them", b, sealRate}},
 		),
 		rounds: []round{
 			{a: metrics{rate: 2000, p50: 10, allocs: 1.5, foreignCPU: .25}, b: metrics{sealRate: 1000, p50: 2000}},
@@ -33,6 +34,7 @@ func TestReport(t *testing.T) {
 |  | p50 | 20 µs | them | 1000 µs | 0.02x | 0.005x..0.02x | ≤ 3x | yes |
 |  | allocations a message, both sides | 1 |  |  |  | 0.5..1.5 | ≤ 1 | yes |
 |  | heap a peer |  |  |  |  |  | ≤ 64 KiB | not measured |
+|  | rate | 2000 MB/s | them | 1000 MB/s | 2x | 1x..2.5x |  |  |
 
 3 targets met, 1 not met, 1 not measured. A ratio is the median of the rounds' ratios.
 Other processes used 0.25 cores in the median run, 0.25 at most.

@@ -1,5 +1,7 @@
 package main
 
+import "slices"
+
 // The metrics that the programs report and the table shows.
 const (
 	rate        = "rate_MBps"
@@ -18,7 +20,9 @@ const (
 )
 
 // measurements returns all of them with their targets, which hold on two cores.
-func measurements() []measurement { return append(nativeMeasurements(), libp2pMeasurements()...) }
+func measurements() []measurement {
+	return slices.Concat(nativeMeasurements(), libp2pMeasurements(), quicMeasurements())
+}
 
 func tm2(name string) source { return source{program: "tm2", name: name} }
 
@@ -167,6 +171,7 @@ func libp2pMessages(size, name string, overComet, overRaw float64) measurement {
 		checks: []check{
 			{metric: messages, against: comet(name, messages), atLeast: overComet},
 			{metric: messages, against: raw("go-libp2p stream, 64 KiB buffer", name, messages), atLeast: overRaw},
+			{metric: allocs, atMost: 2},
 		},
 	}
 }

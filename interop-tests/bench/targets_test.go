@@ -16,7 +16,8 @@ func TestMeasurements(t *testing.T) {
 		names[m.name] = true
 		require.NotEmpty(t, m.checks, m.name)
 		for _, c := range m.checks {
-			require.NotEqual(t, c.atLeast > 0, c.atMost > 0, "%s: %s has not exactly one bound", m.name, c.metric)
+			require.False(t, c.atLeast > 0 && c.atMost > 0, "%s: %s has two bounds", m.name, c.metric)
+			require.True(t, c.bounded() || c.against != nil, "%s: %s is compared with nothing", m.name, c.metric)
 			require.Contains(t, metricTexts, c.metric, m.name)
 		}
 		for _, s := range m.sources() {

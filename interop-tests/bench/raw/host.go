@@ -10,6 +10,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/p2p/muxer/yamux"
 	"github.com/libp2p/go-libp2p/p2p/security/noise"
+	quic "github.com/libp2p/go-libp2p/p2p/transport/quic"
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
 
 	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/bench/harness"
@@ -17,8 +18,10 @@ import (
 
 const protocolID = "/bench/1.0.0"
 
-// newHost returns a host without limits that listens on the loopback interface.
-func newHost() (host.Host, error) {
+// hostMaker makes a host without limits that listens on the loopback interface.
+type hostMaker func() (host.Host, error)
+
+func newTCPHost() (host.Host, error) {
 	return libp2p.New(
 		libp2p.ListenAddrStrings("/ip4/127.0.0.1/tcp/0"),
 		libp2p.Transport(tcp.NewTCPTransport),
@@ -29,7 +32,16 @@ func newHost() (host.Host, error) {
 	)
 }
 
-func hostPair() (a, b host.Host, err error) {
+func newQUICHost() (host.Host, error) {
+	return libp2p.New(
+		libp2p.ListenAddrStrings("/ip4/127.0.0.1/udp/0/quic-v1"),
+		libp2p.Transport(quic.NewTransport),
+		libp2p.ResourceManager(&network.NullResourceManager{}),
+		libp2p.DisableRelay(), libp2p.DisableMetrics(),
+	)
+}
+
+func (newHost hostMaker) pair() (a, b host.Host, err error) {
 	if a, err = newHost(); err != nil {
 		return nil, nil, err
 	}
@@ -43,7 +55,7 @@ func hostPair() (a, b host.Host, err error) {
 func infoOf(h host.Host) peer.AddrInfo { return peer.AddrInfo{ID: h.ID(), Addrs: h.Addrs()} }
 
 // openConnector measures host.Connect and ClosePeer.
-func openConnector(workers int) (*harness.Connector, error) {
+func (newHost hostMaker) openConnector(workers int) (*harness.Connector, error) {
 	hosts := make([]host.Host, workers+1) // the first one listens
 	for i := range hosts {
 		h, err := newHost()

@@ -1,6 +1,6 @@
 // Command raw measures what the projects are built on: the stack "tcp" is a
-// plain TCP connection, "crypto" the cipher of the secret connection, and
-// "libp2p" plain go-libp2p streams over TCP, Noise and yamux.
+// plain TCP connection, "crypto" the cipher of the secret connection, "libp2p" is
+// plain go-libp2p streams over TCP, Noise and yamux, and "quic" over QUIC.
 package main
 
 import (
@@ -11,15 +11,20 @@ func main() {
 	harness.Main(map[string]harness.Project{
 		"tcp":    {RoundTrip: openTCP},
 		"crypto": {Other: map[string]harness.Bench{"chacha20poly1305-1k": sealAndOpen}},
-		"libp2p": {
-			Messages:  openStreams(harness.ReadBuffer, harness.ChHigh),
-			RoundTrip: openStreams(0, harness.ChHigh),
-			Flood:     openStreams(0, harness.ChHigh, harness.ChLow),
-			Broadcast: newNetwork(),
-			Idle:      newNetwork(),
-			Connect:   openConnector,
-		},
+		"libp2p": project(newTCPHost),
+		"quic":   project(newQUICHost),
 	})
+}
+
+func project(newHost hostMaker) harness.Project {
+	return harness.Project{
+		Messages:  newHost.openStreams(harness.ReadBuffer, harness.ChHigh),
+		RoundTrip: newHost.openStreams(0, harness.ChHigh),
+		Flood:     newHost.openStreams(0, harness.ChHigh, harness.ChLow),
+		Broadcast: newHost.network(),
+		Idle:      newHost.network(),
+		Connect:   newHost.openConnector,
+	}
 }
 
 func openTCP(onB, onA harness.Handler) (*harness.Pipe, error) {

@@ -24,11 +24,11 @@ type hub struct {
 	queues []chan []byte
 }
 
-func newNetwork() *harness.Network {
-	return &harness.Network{NewHub: newHub, NewLeaf: newLeaf}
+func (newHost hostMaker) network() *harness.Network {
+	return &harness.Network{NewHub: newHost.newHub, NewLeaf: newHost.newLeaf}
 }
 
-func newHub() (*harness.Hub, error) {
+func (newHost hostMaker) newHub() (*harness.Hub, error) {
 	h, err := newHost()
 	if err != nil {
 		return nil, err
@@ -92,7 +92,7 @@ func (h *hub) serve(s network.Stream) {
 	}
 }
 
-func newLeaf(addr string, on harness.Handler) error {
+func (newHost hostMaker) newLeaf(addr string, on harness.Handler) error {
 	var hub peer.AddrInfo
 	if err := json.Unmarshal([]byte(addr), &hub); err != nil {
 		return err

@@ -79,9 +79,9 @@ func receiveAll(s network.Stream, on harness.Handler) {
 
 // openStreams opens a pair of hosts with a stream for each channel. A buffer is
 // flushed only when it is full.
-func openStreams(bufferSize int, channels ...byte) harness.Opener {
+func (newHost hostMaker) openStreams(bufferSize int, channels ...byte) harness.Opener {
 	return func(onB, onA harness.Handler) (*harness.Pipe, error) {
-		a, b, err := hostPair()
+		a, b, err := newHost.pair()
 		if err != nil {
 			return nil, err
 		}

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/mconn"
 
@@ -21,15 +22,20 @@ func main() {
 			Idle:         newNetwork(nativeTransport(mconn.DefaultMConnConfig()), nodeChannels()),
 			Connect:      openConnector(nativeTransport(mconn.DefaultMConnConfig())),
 		},
-		"libp2p": {
-			Messages:  openSwitches(libp2pTransport, twoChannels(harness.QueueMessages)),
-			RoundTrip: openSwitches(libp2pTransport, twoChannels(harness.QueueMessages)),
-			Flood:     openSwitches(libp2pTransport, twoChannels(harness.QueueFlood)),
-			Broadcast: newNetwork(libp2pTransport, twoChannels(harness.QueueBroadcast)),
-			Idle:      newNetwork(libp2pTransport, nodeChannels()),
-			Connect:   openConnector(libp2pTransport),
-		},
+		"libp2p": libp2pProject(libp2pTransport()),
+		"quic":   libp2pProject(libp2pTransport(lp2p.WithQUICOnly())),
 	})
+}
+
+func libp2pProject(newTransport transportMaker) harness.Project {
+	return harness.Project{
+		Messages:  openSwitches(newTransport, twoChannels(harness.QueueMessages)),
+		RoundTrip: openSwitches(newTransport, twoChannels(harness.QueueMessages)),
+		Flood:     openSwitches(newTransport, twoChannels(harness.QueueFlood)),
+		Broadcast: newNetwork(newTransport, twoChannels(harness.QueueBroadcast)),
+		Idle:      newNetwork(newTransport, nodeChannels()),
+		Connect:   openConnector(newTransport),
+	}
 }
 
 func lifted() mconn.MConnConfig {

@@ -34,10 +34,12 @@ func nativeTransport(config mconn.MConnConfig) transportMaker {
 	}
 }
 
-func libp2pTransport(channels []*compat.ChannelDescriptor) (transport, error) {
-	key := types.GenerateNodeKey()
+func libp2pTransport(opts ...lp2p.Option) transportMaker {
+	return func(channels []*compat.ChannelDescriptor) (transport, error) {
+		key := types.GenerateNodeKey()
 
-	return lp2p.NewTransport(nodeInfo(key.ID(), channels), *key, nil)
+		return lp2p.NewTransport(nodeInfo(key.ID(), channels), *key, nil, opts...)
+	}
 }
 
 func nodeInfo(id types.ID, channels []*compat.ChannelDescriptor) types.NodeInfo {
