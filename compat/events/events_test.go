@@ -117,3 +117,75 @@ func TestOrderIsTheSameForAll(t *testing.T) {
 	require.Len(t, gotA, subscriptionBuffer)
 	require.Equal(t, gotA, gotB)
 }
+
+// A filter may do what leads to further events; these come after its own.
+func TestFilterNotifies(t *testing.T) {
+	es := New()
+	_, endFirst := es.Subscribe(func(e Event) bool {
+		if e == connected(1) {
+			es.Notify(connected(2))
+			_, end := es.Subscribe(nil)
+			end()
+		}
+
+		return false
+	})
+	defer endFirst()
+	ch, end := es.Subscribe(nil)
+	defer end()
+	es.Notify(connected(1))
+	require.Equal(t, []Event{connected(1), connected(2)}, collect(ch))
+}
+
+// While a filter does not return, others that notify go on, and so much waits.
+func TestFilterBlocks(t *testing.T) {
+	es := New()
+	entered, leave := make(chan struct{}), make(chan struct{})
+	_, endFirst := es.Subscribe(func(e Event) bool {
+		if e == connected(0) {
+			close(entered)
+			<-leave
+		}
+
+		return false
+	})
+	defer endFirst()
+	var wg sync.WaitGroup
+	wg.Go(func() { es.Notify(connected(0)) })
+	<-entered
+	for i := range maxPending + 5 {
+		es.Notify(connected(1 + i))
+	}
+	require.EqualValues(t, 5, es.Dropped())
+	ch, end := es.Subscribe(func(e Event) bool { return e == connected(1) || e == connected(maxPending) })
+	defer end()
+	close(leave)
+	wg.Wait()
+	require.Equal(t, []Event{connected(1), connected(maxPending)}, collect(ch))
+}
+
+func TestFilterPanics(t *testing.T) {
+	es := New()
+	_, end := es.Subscribe(func(Event) bool { panic("filter") })
+	require.PanicsWithValue(t, "filter", func() { es.Notify(connected(1)) })
+	end()
+	ch, end := es.Subscribe(nil)
+	defer end()
+	es.Notify(connected(2))
+	require.Equal(t, []Event{connected(2)}, collect(ch))
+}
+
+// Nothing comes after the end, whatever is being handed out.
+func TestFilterUnsubscribes(t *testing.T) {
+	es := New()
+	var ch <-chan Event
+	var end func()
+	ch, end = es.Subscribe(func(Event) bool {
+		end()
+
+		return true
+	})
+	es.Notify(connected(1))
+	_, open := <-ch
+	require.False(t, open)
+}
