@@ -15,11 +15,14 @@ import (
 var errNoSlot = errors.New("no outbound slot is free")
 
 // DialPeers implements compat.Switch. Skipped are nil addresses, addresses
-// without ID, this node, peers that are connected, queued or being dialed,
-// persistent peers, which the switch dials at their configured address anyway,
-// and everything while 1024 addresses wait or, unless the peer is unconditional,
-// no outbound slot is free. When the slots fill up, what waits is dropped and
-// what is being dialed is given up, without an event.
+// without ID, this node, peers that are connected, persistent peers, which the
+// switch dials at their configured address anyway, and everything while 1024
+// addresses wait or, unless the peer is unconditional, no outbound slot is free.
+// When the slots fill up, what waits is dropped and what is being dialed is given
+// up, without an event.
+//
+// A peer is dialed at one address at a time. Of one that is queued or being dialed
+// two further addresses are kept, and tried in turn when the former has failed.
 //
 // 16 addresses are dialed at a time; one that has not answered within 1/64 of the
 // dial timeout lets the next begin. So every address is dialed within one
@@ -92,7 +95,7 @@ func (sw *MultiplexSwitch) beginDials(ctx context.Context) {
 			return
 		}
 		if begun := sw.tasks.run(func() { sw.dial(ctx, t) }); !begun {
-			sw.dials.done(t)
+			sw.dials.done(t, false)
 		}
 	}
 }
@@ -102,7 +105,7 @@ func (sw *MultiplexSwitch) beginDials(ctx context.Context) {
 // it failed, or that the peer is gone, may dial again.
 func (sw *MultiplexSwitch) dial(parent context.Context, t *dial) {
 	c, err := sw.dialAndReserve(parent, t)
-	sw.dials.done(t)
+	sw.dials.done(t, c != nil)
 	if c != nil {
 		sw.admitReserved(c) // when it is lost, its removal redials it
 

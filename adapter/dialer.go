@@ -27,6 +27,11 @@ const (
 	// maxQueuedDials bounds the hints that wait, and, once more, those being dialed, each
 	// with a socket. Discovery brings the ones that are dropped again.
 	maxQueuedDials = maxDials * youngShare
+
+	// maxOtherAddrs is how many addresses of a peer wait beside the one that is
+	// queued or dialed. Anybody may name a peer where it is not; that must not keep
+	// it from being dialed where it is.
+	maxOtherAddrs = 2
 )
 
 // dial is an address to dial, or that is being dialed.
@@ -43,17 +48,19 @@ type dial struct {
 
 // dialer holds what is to be dialed: hints, which are due at once and in order,
 // and persistent peers, each due at its own time. A peer is in it once: queued
-// or being dialed.
+// or being dialed. What else is said of where it is waits for that to fail.
 type dialer struct {
 	wake     chan struct{} // tells the dial loop that something has changed
 	youngFor time.Duration // not changed once the switch is built
 
 	mtx      sync.Mutex
 	hints    *dialQueue
+	others   map[types.ID][]*dial // further addresses of peers in hints or dialing
 	redials  *dialQueue
 	dialing  map[types.ID]*dial
 	young    []*dial                // the hints that have just begun, the oldest first
 	active   int                    // hints being dialed, young or not
+	vain     time.Time              // since when hints have brought no peer, if there are any
 	failures map[types.ID]uint      // redials since a persistent peer was last stable
 	ended    map[types.ID]time.Time // dials and outbound connections, for formerTimeout
 }
@@ -63,6 +70,7 @@ func newDialer() *dialer {
 		wake:     make(chan struct{}, 1),
 		youngFor: DefaultDialTimeout / youngShare,
 		hints:    newDialQueue(),
+		others:   make(map[types.ID][]*dial),
 		redials:  newDialQueue(),
 		dialing:  make(map[types.ID]*dial),
 		failures: make(map[types.ID]uint),
@@ -81,16 +89,74 @@ func (d *dialer) notify() {
 func (d *dialer) hint(addr types.NetAddress, exempt bool) bool {
 	d.mtx.Lock()
 	defer d.mtx.Unlock()
-	if d.dialing[addr.ID] != nil || d.hints.has(addr.ID) {
+	t := &dial{addr: addr, exempt: exempt}
+	if former := d.current(addr.ID); former != nil {
+		d.addOther(former, t)
+
 		return true
 	}
 	if d.hints.len() >= maxQueuedDials {
 		return false
 	}
-	d.hints.push(&dial{addr: addr, exempt: exempt}, time.Now())
-	d.notify()
+	d.push(t, time.Now())
 
 	return true
+}
+
+// urge queues an address before all hints, however many wait.
+func (d *dialer) urge(addr types.NetAddress, exempt bool) {
+	d.mtx.Lock()
+	defer d.mtx.Unlock()
+	if d.current(addr.ID) == nil {
+		d.push(&dial{addr: addr, exempt: exempt}, time.Time{})
+	}
+}
+
+// push queues a hint. The caller holds the lock.
+func (d *dialer) push(t *dial, due time.Time) {
+	if !d.busy() {
+		d.vain = time.Now()
+	}
+	d.hints.push(t, due)
+	d.notify()
+}
+
+// busy reports whether hints wait or are being dialed. The caller holds the lock.
+func (d *dialer) busy() bool { return d.hints.len() > 0 || d.active > 0 }
+
+// current is the dial of a peer that runs, or waits as a hint, or nil. The caller
+// holds the lock.
+func (d *dialer) current(id types.ID) *dial {
+	if t := d.dialing[id]; t != nil {
+		return t
+	}
+
+	return d.hints.get(id)
+}
+
+// addOther keeps a further address of a peer, unless enough is said already of
+// where it is. The caller holds the lock.
+func (d *dialer) addOther(former, t *dial) {
+	known := d.others[t.addr.ID]
+	same := func(other *dial) bool { return other.addr.DialString() == t.addr.DialString() }
+	if former.persistent || len(known) >= maxOtherAddrs || same(former) || slices.ContainsFunc(known, same) {
+		return
+	}
+	d.others[t.addr.ID] = append(known, t)
+}
+
+// nextOther queues the next address of a peer whose dial has failed. The caller
+// holds the lock.
+func (d *dialer) nextOther(id types.ID) {
+	known := d.others[id]
+	delete(d.others, id)
+	if len(known) == 0 || d.hints.len() >= maxQueuedDials {
+		return
+	}
+	d.push(known[0], time.Now())
+	if len(known) > 1 {
+		d.others[id] = known[1:]
+	}
 }
 
 // take returns a dial whose time has come and counts it as begun. Its context is
@@ -150,14 +216,21 @@ func earlier(a time.Time, ok bool, b time.Time) (time.Time, bool) {
 	return b, true
 }
 
-// done counts a dial as ended.
-func (d *dialer) done(t *dial) {
+// done counts a dial as ended. Unless it has brought a peer, the next address of
+// that peer is queued.
+func (d *dialer) done(t *dial, connected bool) {
 	d.mtx.Lock()
 	defer d.mtx.Unlock()
 	t.cancel(nil)
 	delete(d.dialing, t.addr.ID)
 	d.noteEnd(t.addr.ID)
 	if !t.persistent {
+		if connected {
+			delete(d.others, t.addr.ID)
+			d.vain = time.Now()
+		} else {
+			d.nextOther(t.addr.ID)
+		}
 		d.young = slices.DeleteFunc(d.young, func(other *dial) bool { return other == t })
 		d.active--
 	}
@@ -190,12 +263,13 @@ func (d *dialer) courts(id types.ID) bool {
 	return d.dialing[id] != nil || d.hints.has(id) || (ended && time.Since(at) <= formerTimeout)
 }
 
-// idle reports whether no hint waits or is being dialed.
-func (d *dialer) idle() bool {
+// vainSince is since when hints wait or are dialed without a new peer; busy is
+// false when there are none.
+func (d *dialer) vainSince() (since time.Time, busy bool) {
 	d.mtx.Lock()
 	defer d.mtx.Unlock()
 
-	return d.hints.len() == 0 && d.active == 0
+	return d.vain, d.busy()
 }
 
 // giveUp drops the hints that the outbound limit holds for, and ends the dials of
@@ -210,6 +284,8 @@ func (d *dialer) giveUp(cause error, in func(types.ID) bool) (dropped int) {
 		}
 	}
 
+	maps.DeleteFunc(d.others, func(_ types.ID, known []*dial) bool { return !known[0].exempt })
+
 	return d.hints.removeFunc(func(t *dial) bool { return !t.exempt })
 }
 
@@ -218,5 +294,6 @@ func (d *dialer) forget(id types.ID) {
 	d.mtx.Lock()
 	defer d.mtx.Unlock()
 	d.hints.remove(id)
+	delete(d.others, id)
 	d.redials.remove(id)
 }

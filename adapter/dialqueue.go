@@ -41,6 +41,15 @@ func (q *dialQueue) has(id types.ID) bool {
 	return ok
 }
 
+// get returns the dial of the ID, or nil.
+func (q *dialQueue) get(id types.ID) *dial {
+	if item, ok := q.byID[id]; ok {
+		return item.dial
+	}
+
+	return nil
+}
+
 func (q *dialQueue) remove(id types.ID) {
 	if item, ok := q.byID[id]; ok {
 		heap.Remove(&q.items, item.index)

@@ -13,6 +13,11 @@ const (
 	seedWait      = 30 * time.Second
 	seedWaitAlone = 5 * time.Second // while the node has no peer
 	seedJitter    = 0.2
+
+	// seedWaitVain is how long hints are dialed without bringing a peer until a seed
+	// is asked all the same: whoever keeps naming dead addresses must not keep a node
+	// from those that it was configured with.
+	seedWaitVain = 2 * time.Minute
 )
 
 // seeder remembers the last round. Only the dial loop uses it.
@@ -37,12 +42,12 @@ func (s *seeder) note(now time.Time) {
 	s.last, s.stretch = now, 1+rand.Float64()*seedJitter
 }
 
-// askSeed queues one seed if the switch knows nobody else to dial, has an
-// outbound slot free, and the wait is over; if only the wait is missing it
+// askSeed queues one seed if the switch knows nobody else to dial, or dials in vain,
+// has an outbound slot free, and the wait is over; if only the wait is missing it
 // returns its end. Whatever else is missing wakes the dial loop when it comes:
 // the end of a dial, or the removal of a peer.
 func (sw *MultiplexSwitch) askSeed(s *seeder) (due time.Time, wanted bool) {
-	if len(sw.seeds) == 0 || !sw.dials.idle() || sw.registry.outboundFull() {
+	if len(sw.seeds) == 0 || sw.registry.outboundFull() {
 		return time.Time{}, false
 	}
 	candidates := sw.seedCandidates()
@@ -51,15 +56,27 @@ func (sw *MultiplexSwitch) askSeed(s *seeder) (due time.Time, wanted bool) {
 	}
 	now := time.Now()
 	alone := len(sw.peers.connections()) == 0
-	if due := s.due(alone); due.After(now) {
+	due = s.due(alone)
+	if vain, busy := sw.dials.vainSince(); busy {
+		due = later(due, later(vain, s.last).Add(seedWaitVain))
+	}
+	if due.After(now) {
 		return due, true
 	}
 	s.note(now)
 	seed := candidates[rand.IntN(len(candidates))]
 	sw.Logger.Debug("asking a seed", "peer", seed.ID, "address", seed.DialString())
-	sw.dials.hint(seed, sw.isUnconditional(seed.ID)) // it has room, being idle
+	sw.dials.urge(seed, sw.isUnconditional(seed.ID))
 
 	return time.Time{}, false
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+
+	return b
 }
 
 // seedCandidates are the seeds that may be dialed. A persistent peer has a

@@ -122,15 +122,18 @@ func TestNoSeedIsAskedWhile(t *testing.T) {
 	for name, c := range map[string]struct {
 		opts   []SwitchOption
 		before func(a *node, network *compattest.Network, counter *dialCounter)
+		wait   time.Duration
 	}{
-		"no outbound slot is free": {opts: []SwitchOption{WithMaxOutboundPeers(0)}},
+		"no outbound slot is free": {opts: []SwitchOption{WithMaxOutboundPeers(0)}, wait: time.Hour},
 		"a hint is being dialed": {
+			wait: seedWaitVain,
 			opts: []SwitchOption{WithDialTimeout(time.Hour)},
 			before: func(a *node, network *compattest.Network, counter *dialCounter) {
 				a.DialPeers(deadAddresses(network, counter, 1)...)
 			},
 		},
 		"hints wait": {
+			wait: seedWaitVain,
 			opts: []SwitchOption{WithDialTimeout(time.Hour)},
 			before: func(a *node, network *compattest.Network, counter *dialCounter) {
 				a.DialPeers(deadAddresses(network, counter, 2*maxDials)...)
@@ -148,11 +151,70 @@ func TestNoSeedIsAskedWhile(t *testing.T) {
 					c.before(a, network, counter)
 				}
 				defer start(t, a)()
-				pass(time.Hour - 1)
+				pass(c.wait - 1)
 				require.Empty(t, counter.dials(seed.ID))
 			})
 		})
 	}
+}
+
+// Whoever keeps naming dead addresses does not keep a node from its seeds.
+func TestSeedIsAskedWhileHintsAreInVain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := compattest.NewNetwork()
+		counter := newDialCounter()
+		seed := closedAddresses(network, 1)[0]
+		a := newNodeOn(t, network.NewTransport(chA, chB), counter.wrap, WithSeeds([]*types.NetAddress{seed}))
+		liar := newNode(t, network)
+		a.DialPeers(deadAddresses(network, counter, 1)...)
+		defer start(t, a, liar)()
+		connect(t, liar, a)
+		for range 20 * 60 / 3 { // 20 minutes; a dial takes 10 s
+			a.DialPeers(deadAddresses(network, counter, 1)...)
+			pass(3 * time.Second)
+		}
+		asked := counter.dials(seed.ID)
+		require.Len(t, asked, 10)
+		for i := range asked[1:] {
+			require.Equal(t, seedWaitVain, asked[i+1].Sub(asked[i]))
+		}
+	})
+}
+
+func TestSeedGoesBeforeHints(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := compattest.NewNetwork()
+		counter := newDialCounter()
+		seed := closedAddresses(network, 1)[0]
+		a := newNodeOn(t, network.NewTransport(chA, chB), counter.wrap,
+			WithSeeds([]*types.NetAddress{seed}), WithDialTimeout(time.Hour))
+		a.DialPeers(deadAddresses(network, counter, 2*maxQueuedDials)...)
+		defer start(t, a)()
+		pass(seedWaitVain + time.Hour/youngShare)
+		require.NotEmpty(t, counter.dials(seed.ID))
+	})
+}
+
+func TestNoSeedIsAskedWhileHintsBringPeers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := compattest.NewNetwork()
+		counter := newDialCounter()
+		seed := closedAddresses(network, 1)[0]
+		a := newNodeOn(t, network.NewTransport(chA, chB), counter.wrap, WithSeeds([]*types.NetAddress{seed}))
+		a.DialPeers(deadAddresses(network, counter, 1)...)
+		defer start(t, a)()
+		for i := range 200 { // 10 minutes, with a new peer each 90 s
+			if i%30 == 29 {
+				friend := newNode(t, network)
+				defer start(t, friend)()
+				a.DialPeers(friend.addr())
+			}
+			a.DialPeers(deadAddresses(network, counter, 1)...)
+			pass(3 * time.Second)
+		}
+		require.Len(t, a.Peers().List(), 6)
+		require.Empty(t, counter.dials(seed.ID))
+	})
 }
 
 func TestSeedsThatAreNotAsked(t *testing.T) {

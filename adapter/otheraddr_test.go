@@ -1,0 +1,112 @@
+package adapter
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+)
+
+// seeker is a node that dials through a transport where every address but those of
+// listening nodes stays silent.
+type seeker struct {
+	*node
+	network *compattest.Network
+	tried   []string // only read while the bubble is idle
+}
+
+func newSeeker(t *testing.T, network *compattest.Network, opts ...SwitchOption) *seeker {
+	t.Helper()
+	s := &seeker{network: network}
+	s.node = newNodeOn(t, network.NewTransport(chA, chB), func(tr *compattest.Transport) compat.Transport {
+		return &dialHook{Transport: tr, dial: func(
+			ctx context.Context, addr types.NetAddress, b compat.PeerBehavior,
+		) (compat.PeerConn, error) {
+			s.tried = append(s.tried, addr.DialString())
+			if addr.Port < 100 {
+				<-ctx.Done()
+
+				return nil, ctx.Err()
+			}
+
+			return tr.Dial(ctx, addr, b)
+		}}
+	}, opts...)
+
+	return s
+}
+
+// silent is an address of the peer where nobody answers.
+func silent(peer *node, port uint16) *types.NetAddress {
+	addr := *peer.addr()
+	addr.Port = port
+
+	return &addr
+}
+
+func TestOtherAddressesAreTriedInTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := compattest.NewNetwork()
+		honest := newNode(t, network)
+		a := newSeeker(t, network)
+		defer start(t, a.node, honest)()
+		a.DialPeers(silent(honest, 1))
+		synctest.Wait()
+		a.DialPeers(silent(honest, 1), silent(honest, 2), silent(honest, 2), honest.addr(), silent(honest, 3))
+		pass(2*DefaultDialTimeout - 1)
+		require.False(t, a.Peers().Has(honest.id()))
+		pass(1)
+		require.True(t, a.Peers().Has(honest.id()))
+		require.Equal(t, []string{
+			silent(honest, 1).DialString(), silent(honest, 2).DialString(), honest.addr().DialString(),
+		}, a.tried, "one at a time, each once, and no more than three")
+		pass(time.Minute)
+		require.Len(t, a.tried, 3)
+	})
+}
+
+// Whoever keeps naming a peer at dead addresses delays it; it does not keep it away.
+func TestWrongAddressesDoNotKeepAPeerAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := compattest.NewNetwork()
+		honest := newNode(t, network)
+		a := newSeeker(t, network)
+		defer start(t, a.node, honest)()
+		for port := range uint16(20) {
+			a.DialPeers(silent(honest, port+1), honest.addr())
+			pass(time.Second)
+		}
+		require.True(t, a.Peers().Has(honest.id()))
+	})
+}
+
+// What waits for a peer goes when the peer connects, or when the slots are full.
+func TestOtherAddressesAreDropped(t *testing.T) {
+	for name, end := range map[string]func(a, honest, rival *node){
+		"the peer has connected": func(a, honest, _ *node) { honest.DialPeers(a.addr()) },
+		"no slot is free":        func(a, _, rival *node) { a.DialPeers(rival.addr()) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				network := compattest.NewNetwork()
+				honest, rival := newNode(t, network), newNode(t, network)
+				a := newSeeker(t, network, WithMaxOutboundPeers(1))
+				defer start(t, a.node, honest, rival)()
+				a.DialPeers(silent(honest, 1), silent(honest, 2))
+				synctest.Wait()
+				end(a.node, honest, rival)
+				synctest.Wait()
+				require.Empty(t, a.dials.others)
+				require.Len(t, a.Peers().List(), 1)
+				pass(time.Minute)
+				require.NotContains(t, a.tried, silent(honest, 2).DialString())
+			})
+		})
+	}
+}
