@@ -63,10 +63,17 @@ func (b *backlog) pop() []byte {
 // Broadcast implements compat.Switch. A peer that takes the message at once
 // costs no allocation. For one that does not, up to 1024 messages or 16 MiB wait
 // on each channel; a peer with more, or that takes none for compat.SendTimeout,
-// is stopped with ErrBroadcastOverflow or ErrBroadcastStalled. What a reactor
-// sends to the peer directly may overtake what waits.
+// is stopped with ErrBroadcastOverflow or ErrBroadcastStalled. A message that a peer
+// refuses at once, being too large, is lost alone, and logged; so is one on a
+// channel of no reactor. What a reactor sends to the peer directly may overtake what
+// waits.
 func (sw *MultiplexSwitch) Broadcast(chID byte, data []byte) {
 	if len(data) == 0 {
+		return
+	}
+	if sw.behavior.reactors[chID] == nil {
+		sw.Logger.Error("broadcast on a channel of no reactor", "channel", chID)
+
 		return
 	}
 	for _, c := range sw.peers.connections() {
@@ -76,8 +83,8 @@ func (sw *MultiplexSwitch) Broadcast(chID byte, data []byte) {
 	}
 }
 
-// BroadcastsDropped counts the messages of Broadcast that had to wait, or found
-// no place to, and were lost when their peer was stopped.
+// BroadcastsDropped counts the messages of Broadcast that a peer refused, or that had
+// to wait, or found no place to, and were lost when their peer was stopped.
 func (sw *MultiplexSwitch) BroadcastsDropped() uint64 { return sw.dropped.Load() }
 
 func (sw *MultiplexSwitch) broadcastTo(c *connection, chID byte, data []byte) {
@@ -128,7 +135,14 @@ func (sw *MultiplexSwitch) drain(c *connection, chID byte, b *backlog) {
 		if c.peer.Send(chID, msg) {
 			continue
 		}
-		sw.dropped.Add(1 + uint64(c.out.discard(chID, b)))
+		sw.dropped.Add(1)
+		if c.peer.IsRunning() && time.Since(begin) < compat.SendTimeout {
+			// Refused at once: it can never be sent. Others may be.
+			sw.Logger.Error("broadcast message cannot be sent", "peer", c.id, "channel", chID, "bytes", len(msg))
+
+			continue
+		}
+		sw.dropped.Add(uint64(c.out.discard(chID, b)))
 		// A peer that refuses at once is on its way out, and may be flushing what it
 		// has taken before: it gets the time that Send would have had.
 		timer := time.NewTimer(time.Until(begin.Add(compat.SendTimeout)))

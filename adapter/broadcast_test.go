@@ -225,7 +225,9 @@ func (p *refusing) Send(byte, []byte) bool {
 	return false
 }
 
-// A peer that refuses at once is left the time to end by itself: it may still be
+func (p *refusing) IsRunning() bool { return !p.refused && p.PeerConn.IsRunning() }
+
+// A peer that is being stopped is left the time to end by itself: it may still be
 // flushing. Nothing follows the message that it did not take.
 func TestBroadcastToAPeerThatRefuses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -249,5 +251,38 @@ func TestBroadcastToAPeerThatRefuses(t *testing.T) {
 
 		pass(compat.SendTimeout)
 		require.False(t, hub.Peers().Has(other.id()))
+	})
+}
+
+// picky is a peer that refuses one message at once, as it does what exceeds a limit.
+type picky struct{ compat.PeerConn }
+
+func (p picky) Send(chID byte, msg []byte) bool {
+	return string(msg) != "too large" && p.PeerConn.Send(chID, msg)
+}
+
+func (p picky) TrySend(chID byte, msg []byte) bool {
+	return string(msg) != "too large" && p.PeerConn.TrySend(chID, msg)
+}
+
+// What can never be sent is lost alone: neither the peer nor later messages are.
+func TestBroadcastThatCannotBeSent(t *testing.T) {
+	const chOfB = byte(0x60)
+	synctest.Test(t, func(t *testing.T) {
+		network := compattest.NewNetwork()
+		a := newNodeOn(t, network.NewTransport(chA, chB, chOfB), nil)
+		b := newNodeOn(t, network.NewTransport(chA, chB, chOfB), nil)
+		WithReactor("of B", newTestReactor(chOfB))(b.MultiplexSwitch)
+		a.reactor.onInit = func(p compat.PeerConn) compat.PeerConn { return picky{p} }
+		defer start(t, a, b)()
+		connect(t, a, b)
+		for _, msg := range []string{"1", "too large", "2", "too large", "3"} {
+			a.Broadcast(chA, []byte(msg))
+			a.Broadcast(chOfB, []byte(msg))
+		}
+		pass(2 * compat.SendTimeout)
+		require.True(t, a.Peers().Has(b.id()))
+		require.Equal(t, []string{"init", "add", "receive 1", "receive 2", "receive 3"}, b.reactor.entries())
+		require.EqualValues(t, 2, a.BroadcastsDropped())
 	})
 }
