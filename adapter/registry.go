@@ -250,10 +250,17 @@ func (r *registry) has(id types.ID) bool {
 
 // outboundFull reports whether every outbound slot is taken.
 func (r *registry) outboundFull() bool {
+	taken, limit := r.outboundSlots()
+
+	return taken >= limit
+}
+
+// outboundSlots returns how many outbound slots are taken, and how many there are.
+func (r *registry) outboundSlots() (taken, limit uint64) {
 	r.mtx.Lock()
 	defer r.mtx.Unlock()
 
-	return r.outbound >= r.maxOutbound
+	return r.outbound, r.maxOutbound
 }
 
 // close refuses everybody from now on and returns who is in.

@@ -154,3 +154,40 @@ func TestPeersAreStoppedSideBySide(t *testing.T) {
 		stop()
 	})
 }
+
+// A Stop that comes while a reactor is being started leaves none running.
+func TestStopWhileReactorsStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := compattest.NewNetwork()
+		a := newNode(t, network)
+		entered, leave := make(chan struct{}), make(chan struct{})
+		slow := &slowReactor{testReactor: newTestReactor(0x31), entered: entered, leave: leave}
+		slow.BaseReactor = *compat.NewBaseReactor("slow", slow)
+		last := newTestReactor(0x32)
+		WithReactor("slow", slow)(a.MultiplexSwitch)
+		WithReactor("last", last)(a.MultiplexSwitch)
+
+		started := make(chan error, 1)
+		go func() { started <- a.Start() }()
+		<-entered
+		require.NoError(t, a.Stop())
+		close(leave)
+		require.ErrorIs(t, <-started, service.ErrAlreadyStopped)
+		require.False(t, a.reactor.IsRunning())
+		require.False(t, slow.IsRunning())
+		require.False(t, last.IsRunning())
+		require.NoError(t, a.tr.Close())
+	})
+}
+
+type slowReactor struct {
+	*testReactor
+	entered, leave chan struct{}
+}
+
+func (r *slowReactor) OnStart() error {
+	close(r.entered)
+	<-r.leave
+
+	return nil
+}

@@ -94,7 +94,8 @@ func NewMultiplexSwitch(transport compat.Transport, opts ...SwitchOption) *Multi
 
 // OnStart implements service.Service: it starts all reactors and then accepts
 // and dials. When a reactor does not start, those started before it are stopped
-// again and the error is returned.
+// again and the error is returned; it is service.ErrAlreadyStopped when Stop comes
+// before all have started.
 func (sw *MultiplexSwitch) OnStart() error {
 	if sw.optionErr != nil {
 		return sw.optionErr
@@ -109,9 +110,18 @@ func (sw *MultiplexSwitch) OnStart() error {
 	return nil
 }
 
+// startReactors starts the reactors in the order of registration. A Stop that comes
+// meanwhile has not seen the reactor being started: that one is stopped here, and no
+// other is started.
 func (sw *MultiplexSwitch) startReactors() error {
 	for i, r := range sw.reactors {
-		if err := r.Start(); err != nil {
+		err := r.Start()
+		if sw.ctx.Err() != nil {
+			sw.stopReactors(sw.reactors[:i+1])
+
+			return service.ErrAlreadyStopped
+		}
+		if err != nil {
 			sw.stopReactors(sw.reactors[:i])
 
 			return fmt.Errorf("start reactor %q: %w", r.name, err)
@@ -173,6 +183,12 @@ func (sw *MultiplexSwitch) stopReactors(reactors []namedReactor) {
 // Peers implements compat.Switch. The set is live. A peer that a caller adds to
 // it is listed, but no reactor hears of it and no Broadcast reaches it.
 func (sw *MultiplexSwitch) Peers() compat.PeerSet { return sw.peers }
+
+// OutboundSlots returns how many outbound slots are taken, and how many there are.
+// Peers().NumOutbound() counts by who dialed, which differs: of two crossed
+// connections the one that stays may hold the slot of the other, and unconditional
+// peers take none. Persistent peers can make more slots taken than there are.
+func (sw *MultiplexSwitch) OutboundSlots() (taken, limit uint64) { return sw.registry.outboundSlots() }
 
 // Subscribe implements compat.Switch.
 func (sw *MultiplexSwitch) Subscribe(filterFn events.EventFilter) (<-chan events.Event, func()) {
