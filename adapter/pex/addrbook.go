@@ -38,6 +38,7 @@ type AddrBook struct {
 	mtx     sync.Mutex
 	entries map[string]*entry // by text form
 	private map[types.ID]struct{}
+	failed  *failures // not saved
 	unsaved unsaved
 }
 
@@ -155,17 +156,19 @@ func (b *AddrBook) MarkConnected(addr *types.NetAddress, advertised bool) {
 	b.trim()
 }
 
-// MarkFailed notes that the address could not be dialed. An address that is not
-// known is ignored.
+// MarkFailed notes that the address could not be dialed. Of one that is not known
+// it is only remembered that dials to there fail.
 func (b *AddrBook) MarkFailed(addr *types.NetAddress) {
 	b.mtx.Lock()
 	defer b.mtx.Unlock()
+	now := time.Now()
+	b.failed.note(addr, now)
 	e := b.entries[addr.String()]
 	if e == nil {
 		return
 	}
 	e.failures = min(e.failures+1, maxFailures)
-	e.lastFailed = time.Now()
+	e.lastFailed = now
 	b.unsaved.renewed = true
 }
 
@@ -212,7 +215,8 @@ func (b *AddrBook) shareable() []*types.NetAddress {
 	}))
 }
 
-// dialable drops, in place, the addresses that have failed too recently.
+// dialable drops, in place, the addresses that the book has not kept, those that
+// have failed too recently, and hints to where too many dials have failed.
 func (b *AddrBook) dialable(addrs []*types.NetAddress) []*types.NetAddress {
 	b.mtx.Lock()
 	defer b.mtx.Unlock()
@@ -221,7 +225,9 @@ func (b *AddrBook) dialable(addrs []*types.NetAddress) []*types.NetAddress {
 	return slices.DeleteFunc(addrs, func(addr *types.NetAddress) bool {
 		e := b.entries[addr.String()]
 
-		return e != nil && e.failures > 0 && now.Before(e.lastFailed.Add(retryWait(e.failures)))
+		return e == nil ||
+			e.failures > 0 && now.Before(e.lastFailed.Add(retryWait(e.failures))) ||
+			!e.verified() && b.failed.tooMany(addr, now)
 	})
 }
 

@@ -216,11 +216,71 @@ func TestFewPeersOfOneAddress(t *testing.T) {
 	for _, addr := range lies {
 		addr.IP = net.IPv4(1, 2, 3, 4)
 	}
-	require.Equal(t, 3, b.Add(sourceAt("9.9.9.9"), lies...))
+	source := sourceAt("9.9.9.9")
+	require.Equal(t, 2, b.Add(source, lies...))
 	for _, addr := range lies {
 		addr.Port += 1000
 	}
-	require.Equal(t, 3, b.Add(sourceAt("8.8.8.8"), lies...), "nodes behind one IP differ by port")
+	require.Equal(t, 2, b.Add(source, lies...), "nodes behind one IP differ by port")
+
+	other := addrsAt("20.2", 50)
+	for _, addr := range other {
+		addr.IP = net.IPv4(1, 2, 3, 4)
+	}
+	b.Add(sourceAt("8.8.8.8"), other...)
+	var there int
+	for _, addr := range b.Addresses() {
+		if addr.Port == other[0].Port {
+			there++
+		}
+	}
+	require.Equal(t, 3, there)
+}
+
+// What one source says of a peer leaves a place for what another says.
+func TestLiesLeaveAPlace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := openBook(t, "")
+		right := addrAt("5.6.7.8", 26656)
+		require.Equal(t, 1, b.Add(sourceAt("1.1.1.1"), right))
+		pass(time.Second)
+		lies := addrsAt("20.1", 3)
+		for _, addr := range lies {
+			addr.ID = right.ID
+		}
+		require.Equal(t, 2, b.Add(sourceAt("2.2.2.2"), lies...))
+		require.Contains(t, texts(b.Addresses()), right.String())
+	})
+}
+
+// One machine with many ports, or one network, has few places, also where this node
+// has dialed it; a private network is not limited.
+func TestOneHostHasFewPlaces(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		host   func(i int) string
+		places int
+	}{
+		{"IPv4", func(int) string { return "9.9.9.9" }, 8},
+		{"IPv6 /64", func(i int) string { return fmt.Sprintf("2600::%x", i+1) }, 8},
+		{"IPv4 /16", func(i int) string { return fmt.Sprintf("9.9.%d.%d", i/250, i%250+1) }, 128},
+		{"private", func(int) string { return "10.1.2.3" }, 800},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := openBook(t, "")
+				honest := addrsAt("5.6", 100)
+				for _, addr := range honest {
+					b.MarkConnected(addr, true)
+				}
+				pass(time.Second)
+				for i := range 800 {
+					b.MarkConnected(addrAt(c.host(i), uint16(1000+i)), true)
+				}
+				require.Equal(t, len(honest)+c.places, b.Size())
+			})
+		})
+	}
 }
 
 func TestWhatTheBookDoesNotTake(t *testing.T) {

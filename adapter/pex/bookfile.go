@@ -84,6 +84,7 @@ func OpenAddrBook(path string, self types.NetAddress, opts ...BookOption) (*Addr
 		maxPeers: DefaultMaxPeers,
 		logger:   slog.New(slog.DiscardHandler),
 		entries:  make(map[string]*entry),
+		failed:   newFailures(time.Now()),
 		private:  make(map[types.ID]struct{}),
 	}
 	for _, opt := range opts {

@@ -25,6 +25,16 @@ const (
 	// address: a peer moves or is reached over IPv4 and IPv6, but more is
 	// somebody's attempt to have a peer missed, or an address flooded.
 	maxPerPeer = 3
+
+	// maxToldPerPeer is how many of these one source, or network of sources, may fill
+	// by hints: others have a place for what they say.
+	maxToldPerPeer = 2
+
+	// maxPerHost and maxPerNetwork are how many addresses the book may have at one
+	// host, and in one network, private ones apart: else one machine with many ports
+	// could have all others forgotten.
+	maxPerHost    = 8
+	maxPerNetwork = 128
 )
 
 // better sorts the entries that are worth more first. Those that fail come last
@@ -81,6 +91,9 @@ type census struct {
 	byAddress map[string]int // IP:port
 	bySource  map[types.ID]int
 	byGroup   map[string]int
+	byHost    map[string]int // of the addresses
+	byNetwork map[string]int
+	told      map[string]int // by who told and of whom, or of where
 }
 
 func newCensus(room int) *census {
@@ -90,26 +103,50 @@ func newCensus(room int) *census {
 		byAddress: make(map[string]int),
 		bySource:  make(map[types.ID]int),
 		byGroup:   make(map[string]int),
+		byHost:    make(map[string]int),
+		byNetwork: make(map[string]int),
+		told:      make(map[string]int),
 	}
 }
 
-// admit counts the entry unless it exceeds a limit. Entries that came without a
-// source, as from a file of TM2, have no limit of their own.
+// admit counts the entry unless it exceeds a limit.
 func (c *census) admit(e *entry) bool {
 	address := e.addr.DialString()
-	hint := !e.verified()
+	host, network := hostOf(e.addr.IP), groupOf(e.addr.IP)
 	if c.room == 0 || c.byID[e.addr.ID] == maxPerPeer || c.byAddress[address] == maxPerPeer ||
-		hint && e.source != "" && c.bySource[e.source] == maxHints ||
-		hint && e.group != "" && c.byGroup[e.group] == maxHints {
+		host != "" && c.byHost[host] == maxPerHost ||
+		network != "" && c.byNetwork[network] == maxPerNetwork ||
+		!e.verified() && !c.admitHint(e, address) {
 		return false
 	}
 	c.room--
 	c.byID[e.addr.ID]++
 	c.byAddress[address]++
-	if hint {
-		c.bySource[e.source]++
-		c.byGroup[e.group]++
+	c.byHost[host]++
+	c.byNetwork[network]++
+
+	return true
+}
+
+// admitHint counts a hint unless its source has too many. Entries that came without
+// a source, as from a file of TM2, have no such limits.
+func (c *census) admitHint(e *entry, address string) bool {
+	if e.source == "" {
+		return true
 	}
+	source := e.group
+	if source == "" {
+		source = string(e.source)
+	}
+	ofPeer, ofAddress := source+" "+string(e.addr.ID), source+" "+address
+	if c.bySource[e.source] == maxHints || e.group != "" && c.byGroup[e.group] == maxHints ||
+		c.told[ofPeer] == maxToldPerPeer || c.told[ofAddress] == maxToldPerPeer {
+		return false
+	}
+	c.bySource[e.source]++
+	c.byGroup[e.group]++
+	c.told[ofPeer]++
+	c.told[ofAddress]++
 
 	return true
 }

@@ -317,3 +317,49 @@ func TestOneSourceCannotFillTheBook(t *testing.T) {
 		require.Subset(t, known, texts([]*types.NetAddress{honest.addr(), liar.addr(), hint}))
 	})
 }
+
+// A peer that makes up IDs has nobody flooded with dials: neither one address nor,
+// outside of private networks, one IP.
+func TestMadeUpIDsFloodNobody(t *testing.T) {
+	for _, c := range []struct {
+		name                  string
+		ip                    string
+		ports                 int
+		atOneAddress, atOneIP int // the most dials in 10 minutes
+	}{
+		{name: "one address", ip: "9.9.9.9", ports: 1, atOneAddress: 3, atOneIP: 3},
+		{name: "many ports", ip: "9.9.9.9", ports: 30, atOneAddress: 3, atOneIP: 16 + 30},
+		{name: "private network", ip: "10.1.2.3", ports: 30, atOneAddress: 3, atOneIP: 3 * 30},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				network := compattest.NewNetwork()
+				n, s := newNode(t, network, nodeOptions{reactor: []pex.Option{pex.WithPrivateNetworks()}}), newStranger(t, network, nil)
+				defer n.stop(t)
+				defer s.stop(t)
+				failed, cancel := n.Subscribe(func(e events.Event) bool { return e.Type() == events.DialFailed })
+				defer cancel()
+				connect(t, n, s)
+				dials, all := make(map[string]int), 0
+				for range 10 * 60 / 3 {
+					var lies []*types.NetAddress
+					for p := range c.ports {
+						lies = append(lies, addrAt(c.ip, uint16(100+p)))
+					}
+					s.send(t, n, response(lies...))
+					pass(3 * time.Second)
+					for len(failed) > 0 {
+						addr := (<-failed).(events.DialFailedEvent).Address
+						dials[addr.DialString()]++
+						all++
+					}
+				}
+				require.NotZero(t, all)
+				require.LessOrEqual(t, all, c.atOneIP)
+				for where, count := range dials {
+					require.LessOrEqual(t, count, c.atOneAddress, where)
+				}
+			})
+		})
+	}
+}

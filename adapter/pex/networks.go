@@ -15,6 +15,12 @@ const (
 	groupBits6 = 32
 )
 
+// The prefixes that one host may have to itself.
+const (
+	hostBits4 = 32
+	hostBits6 = 64
+)
+
 // usable reports whether somebody may be able to dial the address. TM2 also lets
 // port 0 and multicast pass, which nobody can.
 func usable(addr *types.NetAddress) bool {
@@ -44,17 +50,20 @@ func remoteIP(peer compat.PeerConn) net.IP {
 	return peer.SocketAddr().IP
 }
 
-// groupOf is the network that a source belongs to, or empty where all peers are
+// groupOf is the network that an IP belongs to, or empty where all peers are
 // in one: private networks are small, and their own.
-func groupOf(ip net.IP) string {
+func groupOf(ip net.IP) string { return networkOf(ip, groupBits4, groupBits6) }
+
+// networkOf is the prefix of an IP, or empty on private networks.
+func networkOf(ip net.IP, bits4, bits6 int) string {
 	addr, ok := netip.AddrFromSlice(ip)
 	if !ok || onPrivateNetwork(ip) {
 		return ""
 	}
 	addr = addr.Unmap()
-	bits := groupBits6
+	bits := bits6
 	if addr.Is4() {
-		bits = groupBits4
+		bits = bits4
 	}
 	prefix, err := addr.Prefix(bits)
 	if err != nil {
