@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,19 +13,15 @@ import (
 	"github.com/multiformats/go-multiaddr"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/discovery"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/native"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/service"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
 const (
-	// pairTimeout bounds the search for a counterpart: the remote that waits
-	// gives up after 3 s (docs/wire.md §3).
-	pairTimeout = 2500 * time.Millisecond
-	// attemptTimeout bounds the attempt at one target, so that a silent one leaves
-	// time for another.
-	attemptTimeout = pairTimeout / 2
 	// duplicateRetry is the wait before a target is asked again that has not taken
 	// down the node's former session yet.
 	duplicateRetry = 50 * time.Millisecond
@@ -36,11 +33,6 @@ const (
 	ownMoniker = "tm2bridge"
 	ownNetwork = "tm2bridge"
 	ownVersion = "v0.1.0"
-)
-
-var (
-	errNoCounterpart = errors.New("no counterpart could be reached")
-	errNoTargets     = errors.New("no counterpart is configured")
 )
 
 // Bridge is a service that relays between native and libp2p nodes. It is started
@@ -64,8 +56,12 @@ type Bridge struct {
 
 	toLibp2p, toLegacy meter
 
+	missed     *events.Events     // targets that were not reached
+	dhtOptions []discovery.Option // set by tests
+
 	mtx    sync.Mutex
 	libp2p *lp2p.Transport // made by Start
+	dht    *discovery.Discovery
 	pairs  map[*pair]struct{}
 	claims map[claim]*pair // by the node that has opened the pair
 }
@@ -98,6 +94,7 @@ func New(nodeKey types.NodeKey, config Config, logger *slog.Logger) (*Bridge, er
 		ctx:           ctx,
 		cancel:        cancel,
 		slots:         newSlots(config.MaxPairs, config.MaxPairsPerIP, config.UnconditionalPeers),
+		missed:        events.New(),
 		pairs:         make(map[*pair]struct{}),
 		claims:        make(map[claim]*pair),
 	}
@@ -112,8 +109,9 @@ func New(nodeKey types.NodeKey, config Config, logger *slog.Logger) (*Bridge, er
 func (b *Bridge) ownNodeInfo() types.NodeInfo {
 	listen := b.config.Libp2pListen
 	listen.ID = b.key.ID()
+	network := cmp.Or(b.config.Libp2pNetwork, ownNetwork)
 
-	return types.NodeInfo{NetAddress: &listen, Network: ownNetwork, Version: ownVersion, Moniker: ownMoniker}
+	return types.NodeInfo{NetAddress: &listen, Network: network, Version: ownVersion, Moniker: ownMoniker}
 }
 
 // OnStart implements service.Service: it listens on both sides. When it fails,
@@ -124,6 +122,7 @@ func (b *Bridge) OnStart() error {
 	}
 	b.wg.Go(b.acceptLegacy)
 	b.wg.Go(func() { b.acceptLibp2p(b.libp2pSide()) })
+	b.wg.Go(b.askLoop)
 
 	return nil
 }
@@ -132,7 +131,7 @@ func (b *Bridge) listen() error {
 	if err := b.legacy.Listen(b.config.LegacyListen); err != nil {
 		return fmt.Errorf("legacy side: %w", err)
 	}
-	side, err := lp2p.NewTransport(b.ownNodeInfo(), b.key, b.logger)
+	side, err := lp2p.NewTransport(b.ownNodeInfo(), b.key, b.logger, b.config.libp2pOptions()...)
 	if err != nil {
 		return fmt.Errorf("libp2p side: %w", err)
 	}
@@ -141,6 +140,9 @@ func (b *Bridge) listen() error {
 	b.mtx.Unlock()
 	if err := side.Listen(b.config.Libp2pListen); err != nil {
 		return fmt.Errorf("libp2p side: %w", err)
+	}
+	if err := b.startDHT(side); err != nil {
+		return fmt.Errorf("DHT of the libp2p side: %w", err)
 	}
 
 	return nil
@@ -168,7 +170,7 @@ func (b *Bridge) close() error {
 	}
 	b.wg.Wait()
 
-	err := b.legacy.Close()
+	err := errors.Join(b.stopDHT(), b.legacy.Close())
 	if side := b.libp2pSide(); side != nil {
 		err = errors.Join(err, side.Close())
 	}
@@ -225,54 +227,4 @@ func (b *Bridge) livePairs() []*pair {
 	}
 
 	return pairs
-}
-
-// findCounterpart tries the targets, best first, until one can be paired with the
-// node or the context ends. It returns the target, which the caller releases when the pair has
-// ended.
-func (b *Bridge) findCounterpart(
-	ctx context.Context, node types.ID, ts *targets, try func(context.Context, *target) error,
-) (*target, error) {
-	var tried []*target
-	var errs []error
-	for ctx.Err() == nil {
-		t := ts.pick(node, tried)
-		if t == nil {
-			break
-		}
-		err := attempt(ctx, t, try)
-		if err == nil {
-			return t, nil
-		}
-		// Who was asked last may have had no time to answer.
-		ts.release(node, t, isUnreachable(err) && ctx.Err() == nil)
-		tried = append(tried, t)
-		errs = append(errs, err)
-	}
-	if len(errs) == 0 {
-		return nil, errNoTargets
-	}
-
-	return nil, fmt.Errorf("%w: %w", errNoCounterpart, errors.Join(errs...))
-}
-
-// attempt leaves time for another target if this one is silent.
-func attempt(ctx context.Context, t *target, try func(context.Context, *target) error) error {
-	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
-	defer cancel()
-
-	return try(ctx, t)
-}
-
-// isUnreachable reports whether the failure tells something about the target, and
-// not about the node that was to be paired with it.
-func isUnreachable(err error) bool {
-	var reject *compat.RejectError
-	if errors.As(err, &reject) {
-		return reject.Code == compat.RejectFull || reject.Code == compat.RejectUnavailable ||
-			reject.Code == compat.RejectClosing
-	}
-	var handshake *native.HandshakeError
-
-	return !errors.As(err, &handshake) || handshake.Step != "node info"
 }

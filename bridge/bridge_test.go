@@ -191,6 +191,8 @@ func TestDiscoveryIsAnsweredPerSide(t *testing.T) {
 	b := newBridge(t, Config{
 		LegacyPeers: addresses(otherLegacy),
 		Libp2pPeers: addresses(modern, otherModern),
+		// The bridge asks nobody on its own account.
+		OnlyConfigured: true,
 	})
 	legacy.dial(b.LegacyAddress())
 	next(t, legacy.added)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/mconn"
@@ -27,6 +28,17 @@ type Config struct {
 	// the node is named in no discovery answer.
 	LegacyPeers []*types.NetAddress
 	Libp2pPeers []*types.NetAddress
+	// OnlyConfigured pairs native nodes with Libp2pPeers only. Otherwise the bridge
+	// takes further libp2p nodes when these fail, or are paired with the node already:
+	// those that have dialed it, those that its libp2p peers tell of, and those of the
+	// DHT of Libp2pNetwork.
+	OnlyConfigured bool
+	// Libp2pNetwork is the network (chain ID) in whose DHT the bridge looks for further
+	// libp2p nodes, through Libp2pPeers (docs/discovery-dht.md); empty means in none.
+	Libp2pNetwork string
+	// Libp2pQUIC listens for QUIC at the UDP port with the number of the TCP port of
+	// Libp2pListen, and dials both.
+	Libp2pQUIC bool
 	// PrivatePeers are named in no discovery answer.
 	PrivatePeers []types.ID
 	// UnconditionalPeers are native nodes that get a pair when they dial the
@@ -55,6 +67,9 @@ func (c *Config) Validate() error {
 	}
 	if c.MaxPairsPerIP < 0 {
 		return fmt.Errorf("%w: MaxPairsPerIP %d is negative", ErrInvalidConfig, c.MaxPairsPerIP)
+	}
+	if c.Libp2pNetwork != "" && c.OnlyConfigured {
+		return fmt.Errorf("%w: Libp2pNetwork %q is of no use with OnlyConfigured", ErrInvalidConfig, c.Libp2pNetwork)
 	}
 	for _, d := range c.Channels {
 		if d == nil {
@@ -102,6 +117,23 @@ func checkPeer(addr *types.NetAddress) error {
 	}
 
 	return addr.Validate()
+}
+
+func (c Config) libp2pOptions() []lp2p.Option {
+	opts := []lp2p.Option{lp2p.WithLimits(c.libp2pLimits())}
+	if c.Libp2pQUIC {
+		opts = append(opts, lp2p.WithQUIC())
+	}
+
+	return opts
+}
+
+// libp2pLimits make room for all pairs, also if they are with one node, and for one
+// connection to each node.
+func (c Config) libp2pLimits() lp2p.Limits {
+	pairs, targets := c.MaxPairs+len(c.UnconditionalPeers), len(c.Libp2pPeers)+maxLearned
+
+	return lp2p.PeerLimits(uint64(pairs), uint64(targets), true)
 }
 
 func (c Config) withDefaults() Config {

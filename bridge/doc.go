@@ -19,7 +19,11 @@
 // unspecified, so that discovery does not spread an address nobody can dial.
 //
 // Peer discovery (channel 0x50) is not relayed: the bridge answers each side with
-// peers of that side.
+// peers of that side, and asks the libp2p side on its own account.
+//
+// When a pair ends because its target has, the node that dialed redials and gets
+// another: a configured one, else a libp2p node that has dialed the bridge, else one
+// that a libp2p peer has told it of. docs/architecture.md has the rules and limits.
 //
 // A full node that wants both networks needs no bridge.
 package bridge

@@ -1,7 +1,6 @@
 package bridge
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -14,7 +13,6 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
-	"github.com/tm2-libp2p/tm2-libp2p/mconn"
 )
 
 // silent is a target that accepts TCP connections and never says anything.
@@ -57,31 +55,6 @@ func TestSilentTargetIsPassedOver(t *testing.T) {
 	}
 }
 
-// takesAll is a far side that takes everything.
-type takesAll struct {
-	compat.PeerConn
-	got []string
-}
-
-func (p *takesAll) Send(_ byte, msg []byte) bool { p.got = append(p.got, string(msg)); return true }
-
-// A message after the end must not pass when one before it did not.
-func TestRelayEndsWithItsPair(t *testing.T) {
-	b, err := New(*types.GenerateNodeKey(), Config{}, quiet())
-	require.NoError(t, err)
-	p, far := b.newPair(InitiatorLegacy), &takesAll{}
-	p.libp2p.peer = far
-	p.legacy.listen(TM2Channels())
-	close(p.ready)
-
-	p.legacy.reactors[chVotes].Receive(chVotes, nil, []byte("before"))
-	p.end(nil, errors.New("the other direction failed"))
-	for range 50 {
-		p.legacy.reactors[chVotes].Receive(chVotes, nil, []byte("after"))
-	}
-	require.Equal(t, []string{"before"}, far.got)
-}
-
 // What one node has sent when it stops arrives, whatever the other one sends.
 func TestFlushStopCrossesTheBridgeAgainstTraffic(t *testing.T) {
 	for range 5 {
@@ -119,54 +92,42 @@ func TestFlushStopCrossesTheBridgeAgainstTraffic(t *testing.T) {
 	}
 }
 
-// A node that opens another pair has lost its former one, whether the bridge knows
-// it or not.
-func TestNodeThatComesBackReplacesItsPair(t *testing.T) {
-	modern := newNode(t, InitiatorLibp2p)
-	b := newBridge(t, Config{Libp2pPeers: addresses(modern)})
-	key := types.GenerateNodeKey()
-	dial := func() compat.PeerConn {
-		addr := loopback()
-		addr.ID = key.ID()
-		info := types.NodeInfo{
-			VersionSet: types.VersionSet{{Name: "p2p", Version: "v1.0.0"}},
-			NetAddress: &addr, Network: "bridged", Version: "v1.0.0", Channels: []byte{chVotes, chTxs}, Moniker: "twice",
-		}
-		tr := native.NewMultiplexTransport(info, *key, mconn.DefaultMConnConfig(), quiet())
-		t.Cleanup(func() { require.NoError(t, tr.Close()) })
-		ctx, cancel := context.WithTimeout(t.Context(), testTimeout)
-		defer cancel()
-		p, err := tr.Dial(ctx, b.LegacyAddress(), b.newPair(InitiatorLegacy).legacy)
-		require.NoError(t, err)
-
-		return p
-	}
-
-	dial()
-	former := next(t, modern.added).ID()
-	dial()
-	require.Equal(t, former, next(t, modern.removed))
-	require.Equal(t, former, next(t, modern.added).ID(), "the same identity")
-}
-
-func TestWhoEndsAPairSoon(t *testing.T) {
+func TestWhatAPairTellsOfItsTarget(t *testing.T) {
 	b, err := New(*types.GenerateNodeKey(), Config{}, quiet())
 	require.NoError(t, err)
+	gone := errors.New("gone")
 	for _, initiator := range []string{InitiatorLegacy, InitiatorLibp2p} {
-		byDialed, byDialer := b.newPair(initiator), b.newPair(initiator)
-		dialed, dialer := byDialed.libp2p, byDialer.legacy
-		if initiator == InitiatorLibp2p {
-			dialed, dialer = byDialed.legacy, byDialer.libp2p
+		sides := func(p *pair) (dialed, dialer *side) {
+			if initiator == InitiatorLegacy {
+				return p.libp2p, p.legacy
+			}
+
+			return p.legacy, p.libp2p
 		}
-		byDialed.end(dialed, errors.New("gone"))
-		byDialer.end(dialer, errors.New("gone"))
-		require.True(t, byDialed.diedYoung(), initiator)
-		require.False(t, byDialer.diedYoung(), initiator)
+		for _, c := range []struct {
+			old, byDialed bool
+			err           error
+			want          verdict
+		}{
+			{byDialed: true, err: gone, want: failed},
+			{byDialed: false, err: gone, want: neutral},
+			{old: true, byDialed: true, err: gone, want: worked},
+			{old: true, byDialed: false, err: gone, want: worked},
+			{old: true, byDialed: true, err: fmt.Errorf("stuck: %w", errNotTaken), want: failed},
+			{old: true, byDialed: false, err: fmt.Errorf("stuck: %w", errNotTaken), want: worked},
+		} {
+			p := b.newPair(initiator)
+			if c.old {
+				p.since = p.since.Add(-minUptime)
+			}
+			by, dialer := sides(p)
+			if !c.byDialed {
+				by = dialer
+			}
+			p.end(by, c.err)
+			require.Equal(t, c.want, p.verdict(), "%s: %+v", initiator, c)
+		}
 	}
-	old := b.newPair(InitiatorLegacy)
-	old.since = old.since.Add(-minUptime)
-	old.end(old.libp2p, errors.New("gone"))
-	require.False(t, old.diedYoung())
 }
 
 func TestOnlyTheTargetsOwnFaultsCount(t *testing.T) {
@@ -184,53 +145,6 @@ func TestOnlyTheTargetsOwnFaultsCount(t *testing.T) {
 	} {
 		require.Equal(t, c.unreachable, isUnreachable(c.err), "%v", c.err)
 	}
-}
-
-func TestSlotsAreCountedPerIP(t *testing.T) {
-	s := newSlots(3, 2, nil)
-	a, other := &net.TCPAddr{IP: net.IPv4(10, 0, 0, 1)}, &net.TCPAddr{IP: net.ParseIP("2001:db8::1")}
-	first, err := s.take(a)
-	require.NoError(t, err)
-	_, err = s.take(a)
-	require.NoError(t, err)
-	_, err = s.take(a)
-	require.ErrorIs(t, err, errFull)
-	_, err = s.take(other)
-	require.NoError(t, err)
-	_, err = s.take(&net.TCPAddr{IP: net.IPv4(10, 0, 0, 2)})
-	require.ErrorIs(t, err, errFull, "three in total")
-	first()
-	_, err = s.take(&net.TCPAddr{IP: net.ParseIP("2001:db8::2")})
-	require.NoError(t, err, "the second of one /64")
-}
-
-func TestUnconditionalPeersHaveTheirOwnSlots(t *testing.T) {
-	friend, stranger := types.GenerateNodeKey().ID(), types.GenerateNodeKey().ID()
-	s := newSlots(1, 1, []types.ID{friend, types.GenerateNodeKey().ID()})
-	at := &net.TCPAddr{IP: net.IPv4(10, 0, 0, 1)}
-
-	pair, err := s.takeFor(friend, at)
-	require.NoError(t, err)
-	others, err := s.takeFor(stranger, at)
-	require.NoError(t, err, "an unconditional peer takes no slot from others")
-	_, err = s.takeFor(stranger, at)
-	require.ErrorIs(t, err, errFull)
-	_, err = s.take(at)
-	require.ErrorIs(t, err, errFull)
-
-	replacement, err := s.takeFor(friend, at)
-	require.NoError(t, err, "all slots are taken, but not its own")
-	_, err = s.takeFor(friend, at)
-	require.ErrorIs(t, err, errFull, "one pair and the one that replaces it")
-	pair()
-	pair, err = s.takeFor(friend, at)
-	require.NoError(t, err)
-
-	pair()
-	replacement()
-	others()
-	_, err = s.take(at)
-	require.NoError(t, err)
 }
 
 // A full bridge pairs an unconditional peer, which comes from the IP that has its

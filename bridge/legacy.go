@@ -8,6 +8,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/native"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
 // acceptLegacy pairs each native node that dials the bridge with a libp2p node.
@@ -17,7 +18,7 @@ func (b *Bridge) acceptLegacy() {
 		if err != nil {
 			return // only the end of the bridge ends AcceptPending
 		}
-		release, err := b.slots.takeFor(pending.ID(), pending.RemoteAddr())
+		release, err := b.slots.take(claim{InitiatorLegacy, pending.ID()}, pending.RemoteAddr())
 		if err != nil {
 			pending.Reject(err)
 
@@ -33,25 +34,21 @@ func (b *Bridge) acceptLegacy() {
 // bridgeLegacy opens a session for the native node under its derived identity,
 // shows the node its counterpart, and relays until either ends.
 func (b *Bridge) bridgeLegacy(pending *native.Pending) {
-	ctx, cancel := context.WithTimeout(b.ctx, pairTimeout)
-	defer cancel()
-
 	p := b.newPair(InitiatorLegacy)
-	if err := b.claim(ctx, p, pending.ID()); err != nil {
+	defer p.stopMaking()
+	if err := b.claim(p.making, p, pending.ID()); err != nil {
 		pending.Reject(err)
 
 		return
 	}
 	defer b.disclaim(p, pending.ID())
-	t, err := b.findCounterpart(ctx, pending.ID(), b.libp2pTargets, func(ctx context.Context, t *target) error {
-		return b.dialLibp2p(ctx, p, pending, t)
-	})
+	t, err := b.findLibp2p(p, pending)
 	if err != nil {
 		pending.Reject(err)
 
 		return
 	}
-	defer func() { b.libp2pTargets.release(pending.ID(), t, p.diedYoung()) }()
+	defer func() { b.libp2pTargets.release(pending.ID(), t, p.verdict()) }()
 
 	far := p.libp2p.peer
 	p.legacy.self = b.key.ID()
@@ -60,28 +57,44 @@ func (b *Bridge) bridgeLegacy(pending *native.Pending) {
 	p.legacy.peer, err = pending.Complete(present(far.NodeInfo(), b.key.ID()), p.legacy)
 	if err != nil {
 		b.logger.Info("legacy peer could not be paired", "peer", pending.ID(), "libp2p", far.ID(), "err", err)
-		b.abandon(p.libp2p, err)
+		p.libp2p.abandon(err)
 
 		return
 	}
 	b.couple(p)
 }
 
-// dialLibp2p opens the session of a pair with one libp2p node.
-func (b *Bridge) dialLibp2p(ctx context.Context, p *pair, pending *native.Pending, t *target) error {
+// findLibp2p opens the session of a pair with the best libp2p node.
+func (b *Bridge) findLibp2p(p *pair, pending *native.Pending) (*target, error) {
 	key, err := deriveIdentity(b.key.PrivKey, pending.ID())
 	if err != nil {
-		return err
+		return nil, err
 	}
+	side := b.libp2pSide()
 	p.libp2p.self = keyID(key)
 	p.libp2p.listen(b.config.describe(pending.NodeInfo().Channels))
-	side := b.libp2pSide()
 	p.libp2p.remove = side.Remove
 	as := lp2p.Identity{Key: key, NodeInfo: present(pending.NodeInfo(), p.libp2p.self)}
+	s := search{bridge: b, node: pending.ID(), targets: b.libp2pTargets, discard: p.libp2p.discard}
+	s.try = func(ctx context.Context, t *target) (made, error) {
+		peer, err := dialLibp2p(ctx, side, *t.addr, as, p.libp2p)
+
+		return made{peer: peer, close: func() {}}, err
+	}
+	t, m, err := s.find(p.making)
+	p.libp2p.peer = m.peer
+
+	return t, err
+}
+
+// dialLibp2p opens a session with one libp2p node.
+func dialLibp2p(
+	ctx context.Context, side *lp2p.Transport, addr types.NetAddress, as lp2p.Identity, behavior compat.PeerBehavior,
+) (compat.PeerConn, error) {
 	for {
-		p.libp2p.peer, err = side.DialAs(ctx, *t.addr, as, p.libp2p)
+		peer, err := side.DialAs(ctx, addr, as, behavior)
 		if !isDuplicate(err) || !wait(ctx, duplicateRetry) {
-			return err
+			return peer, err
 		}
 	}
 }
@@ -106,11 +119,16 @@ func wait(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// abandon closes a connection whose counterpart could not be made.
-func (b *Bridge) abandon(s *side, reason error) {
-	if err := stopPeer(s.peer, reason); err != nil && !isStopped(err) {
-		b.logger.Warn("connection did not stop cleanly", "side", s.name, "peer", s.peer.ID(), "err", err)
+// drop ends a connection that is not part of a running pair.
+func (s *side) drop(conn compat.PeerConn, reason error) {
+	if err := stopPeer(conn, reason); err != nil && !isStopped(err) {
+		s.pair.bridge.logger.Warn("connection did not stop cleanly", "side", s.name, "peer", conn.ID(), "err", err)
 	}
-	s.remove(s.peer)
+	s.remove(conn)
+}
+
+// abandon closes a connection whose counterpart could not be made.
+func (s *side) abandon(reason error) {
+	s.drop(s.peer, reason)
 	s.pair.end(nil, errors.Join(errNoCounterpart, reason))
 }

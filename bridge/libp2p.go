@@ -19,7 +19,7 @@ func (b *Bridge) acceptLibp2p(side *lp2p.Transport) {
 		}
 		release, refusal := b.enter(pending)
 		if refusal != nil {
-			b.reject(pending, refusal)
+			b.reject(pending, refusal, refusal)
 
 			continue
 		}
@@ -36,7 +36,8 @@ func (b *Bridge) enter(pending *lp2p.Pending) (release func(), refusal *compat.R
 		return nil, compat.Reject(compat.RejectIdentity, "%s is presented by %s: a bridged peer is not bridged again",
 			pending.ID(), pending.DelegatedBy())
 	}
-	release, err := b.slots.take(pending.RemoteAddr())
+	b.learnDialer(pending)
+	release, err := b.slots.take(claim{InitiatorLibp2p, pending.ID()}, pending.RemoteAddr())
 	if err != nil {
 		return nil, compat.Reject(compat.RejectFull, "%v", err)
 	}
@@ -44,80 +45,100 @@ func (b *Bridge) enter(pending *lp2p.Pending) (release func(), refusal *compat.R
 	return release, nil
 }
 
-func (b *Bridge) reject(pending *lp2p.Pending, refusal *compat.RejectError) {
-	b.logger.Info("libp2p peer refused", "peer", pending.ID(), "address", pending.RemoteAddr(), "err", refusal)
+func (b *Bridge) reject(pending *lp2p.Pending, refusal *compat.RejectError, cause error) {
+	b.logger.Info("libp2p peer refused", "peer", pending.ID(), "address", pending.RemoteAddr(), "err", cause)
 	if err := pending.Reject(refusal); err != nil {
 		b.logger.Debug("refusal could not be sent", "peer", pending.ID(), "err", err)
+	}
+}
+
+// refusal is what a libp2p node is told when the pair could not be made. Of the error
+// it learns no more than its kind, as the rest names addresses of other nodes.
+func (b *Bridge) refusal(err error) *compat.RejectError {
+	switch {
+	case b.ctx.Err() != nil:
+		return compat.Reject(compat.RejectClosing, "%v", errBridgeStopped)
+	case errors.Is(err, errReplaced):
+		return compat.Reject(compat.RejectDuplicate, "%v", errReplaced)
+	case errors.Is(err, errFormer):
+		return compat.Reject(compat.RejectDuplicate, "%v", errFormer)
+	case errors.Is(err, errNoTargets):
+		return compat.Reject(compat.RejectUnavailable, "%v", errNoTargets)
+	default:
+		return compat.Reject(compat.RejectUnavailable, "%v", errNoCounterpart)
 	}
 }
 
 // bridgeLibp2p dials a native node under the derived identity of the libp2p node,
 // answers the session with what it found, and relays until either ends.
 func (b *Bridge) bridgeLibp2p(side *lp2p.Transport, pending *lp2p.Pending) {
-	ctx, cancel := context.WithTimeout(b.ctx, pairTimeout)
-	defer cancel()
-
 	p := b.newPair(InitiatorLibp2p)
-	if err := b.claim(ctx, p, pending.ID()); err != nil {
-		b.reject(pending, compat.Reject(compat.RejectDuplicate, "%v", err))
+	defer p.stopMaking()
+	if err := b.claim(p.making, p, pending.ID()); err != nil {
+		b.reject(pending, b.refusal(err), err)
 
 		return
 	}
 	defer b.disclaim(p, pending.ID())
-	var dialer *native.MultiplexTransport
-	t, err := b.findCounterpart(ctx, pending.ID(), b.legacyTargets, func(ctx context.Context, t *target) error {
-		var err error
-		dialer, err = b.dialLegacy(ctx, p, pending, t)
-
-		return err
-	})
+	t, release, err := b.findLegacy(p, pending)
 	if err != nil {
-		b.reject(pending, compat.Reject(compat.RejectUnavailable, "%v", err))
+		b.reject(pending, b.refusal(err), err)
 
 		return
 	}
-	defer func() { b.legacyTargets.release(pending.ID(), t, p.diedYoung()) }()
-	defer func() {
-		if err := dialer.Close(); err != nil {
-			b.logger.Warn("native transport did not close cleanly", "peer", t.addr, "err", err)
-		}
-	}()
+	defer func() { b.legacyTargets.release(pending.ID(), t, p.verdict()) }()
+	defer release()
 
 	far := p.legacy.peer
 	p.libp2p.self = b.key.ID()
 	p.libp2p.listen(b.config.describe(far.NodeInfo().Channels))
 	p.libp2p.remove = side.Remove
-	p.libp2p.peer, err = pending.Complete(ctx, present(far.NodeInfo(), b.key.ID()), p.libp2p)
+	p.libp2p.peer, err = pending.Complete(p.making, present(far.NodeInfo(), b.key.ID()), p.libp2p)
 	if err != nil {
 		b.logger.Info("libp2p peer could not be paired", "peer", pending.ID(), "legacy", far.ID(), "err", err)
-		b.abandon(p.legacy, err)
+		p.legacy.abandon(err)
 
 		return
 	}
 	b.couple(p)
 }
 
-// dialLegacy makes the native connection of a pair. The transport that made it
-// is closed when the pair has ended.
-func (b *Bridge) dialLegacy(
-	ctx context.Context, p *pair, pending *lp2p.Pending, t *target,
-) (*native.MultiplexTransport, error) {
+// findLegacy makes the native connection of a pair with the best native node. The
+// caller calls release when the connection was removed.
+func (b *Bridge) findLegacy(p *pair, pending *lp2p.Pending) (t *target, release func(), err error) {
 	key, err := deriveIdentity(b.key.PrivKey, pending.ID())
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	p.legacy.self = keyID(key)
 	p.legacy.listen(b.config.describe(pending.NodeInfo().Channels))
 	p.legacy.remove = b.removeLegacy
-
 	info := present(pending.NodeInfo(), p.legacy.self)
-	dialer := native.NewMultiplexTransport(info, types.NodeKey{PrivKey: key}, b.config.MConfig, b.logger)
-	p.legacy.peer, err = dialer.Dial(ctx, *t.addr, p.legacy)
+	s := search{bridge: b, node: pending.ID(), targets: b.legacyTargets, discard: p.legacy.discard}
+	s.try = func(ctx context.Context, t *target) (made, error) {
+		return b.dialLegacy(ctx, *t.addr, info, types.NodeKey{PrivKey: key}, p.legacy)
+	}
+	t, m, err := s.find(p.making)
+	p.legacy.peer = m.peer
+
+	return t, m.close, err
+}
+
+// dialLegacy makes a connection to one native node, with a transport of its own.
+func (b *Bridge) dialLegacy(
+	ctx context.Context, addr types.NetAddress, as types.NodeInfo, key types.NodeKey, behavior compat.PeerBehavior,
+) (made, error) {
+	dialer := native.NewMultiplexTransport(as, key, b.config.MConfig, b.logger)
+	peer, err := dialer.Dial(ctx, addr, behavior)
 	if err != nil {
-		return nil, errors.Join(err, dialer.Close())
+		return made{}, errors.Join(err, dialer.Close())
 	}
 
-	return dialer, nil
+	return made{peer: peer, close: func() {
+		if err := dialer.Close(); err != nil {
+			b.logger.Warn("native transport did not close cleanly", "peer", addr, "err", err)
+		}
+	}}, nil
 }
 
 // removeLegacy closes a native connection; its transport waits for the rest.

@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -28,6 +29,9 @@ const (
 	chTxs   byte = 0x30
 )
 
+// overQUIC is a libp2p node that dials QUIC only.
+const overQUIC = "quic"
+
 type message struct {
 	from types.ID
 	ch   byte
@@ -38,12 +42,15 @@ type message struct {
 type node struct {
 	compat.BaseReactor
 
+	stack    string
 	sw       *adapter.MultiplexSwitch
 	address  types.NetAddress
 	channels []byte
 	added    chan compat.PeerConn
 	removed  chan types.ID
 	messages chan message
+	stop     func()
+	receive  atomic.Pointer[func(message)] // sees a message first; may be nil
 }
 
 // transport is what both stacks offer a node.
@@ -59,10 +66,26 @@ func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 func newNode(t *testing.T, stack string, channels ...byte) *node {
 	t.Helper()
+
+	return newNodeOf(t, stack, types.GenerateNodeKey(), channels...)
+}
+
+func newNodeOf(t *testing.T, stack string, key *types.NodeKey, channels ...byte) *node {
+	t.Helper()
+
+	return startNode(t, stack, key, channels)
+}
+
+// startNode starts a node with further options that depend on its transport.
+func startNode(
+	t *testing.T, stack string, key *types.NodeKey, channels []byte, more ...func(transport) adapter.SwitchOption,
+) *node {
+	t.Helper()
 	if channels == nil {
 		channels = []byte{chVotes, chTxs}
 	}
 	n := &node{
+		stack:    stack,
 		channels: channels,
 		added:    make(chan compat.PeerConn, 16),
 		removed:  make(chan types.ID, 16),
@@ -70,7 +93,6 @@ func newNode(t *testing.T, stack string, channels ...byte) *node {
 	}
 	n.BaseReactor = *compat.NewBaseReactor("test", n)
 
-	key := types.GenerateNodeKey()
 	addr := loopback()
 	addr.ID = key.ID()
 	info := types.NodeInfo{
@@ -80,21 +102,20 @@ func newNode(t *testing.T, stack string, channels ...byte) *node {
 	tr := newTransport(t, stack, info, *key)
 	require.NoError(t, tr.Listen(loopback()))
 	n.address = tr.NetAddress()
-	n.sw = adapter.NewMultiplexSwitch(tr, adapter.WithReactor("test", n), adapter.WithAllowDuplicateIP(true))
+	opts := []adapter.SwitchOption{adapter.WithReactor("test", n), adapter.WithAllowDuplicateIP(true)}
+	for _, opt := range more {
+		opts = append(opts, opt(tr))
+	}
+	n.sw = adapter.NewMultiplexSwitch(tr, opts...)
 	require.NoError(t, n.sw.Start())
 
-	var once sync.Once
-	stop := func() { once.Do(func() { n.stop(t, tr) }) }
-	t.Cleanup(stop)
+	n.stop = sync.OnceFunc(func() {
+		require.NoError(t, n.sw.Stop())
+		require.NoError(t, tr.Close())
+	})
+	t.Cleanup(n.stop)
 
 	return n
-}
-
-func (n *node) stop(t *testing.T, tr transport) {
-	if n.sw.IsRunning() {
-		require.NoError(t, n.sw.Stop())
-	}
-	require.NoError(t, tr.Close())
 }
 
 func newTransport(t *testing.T, stack string, info types.NodeInfo, key types.NodeKey) transport {
@@ -102,7 +123,11 @@ func newTransport(t *testing.T, stack string, info types.NodeInfo, key types.Nod
 	if stack == InitiatorLegacy {
 		return native.NewMultiplexTransport(info, key, mconn.DefaultMConnConfig(), quiet())
 	}
-	tr, err := lp2p.NewTransport(info, key, quiet())
+	var opts []lp2p.Option
+	if stack == overQUIC {
+		opts = append(opts, lp2p.WithQUICOnly())
+	}
+	tr, err := lp2p.NewTransport(info, key, quiet(), opts...)
 	require.NoError(t, err)
 
 	return tr
@@ -121,14 +146,26 @@ func (n *node) AddPeer(p compat.PeerConn)           { n.added <- p }
 func (n *node) RemovePeer(p compat.PeerConn, _ any) { n.removed <- p.ID() }
 
 func (n *node) Receive(ch byte, p compat.PeerConn, msg []byte) {
-	n.messages <- message{p.ID(), ch, string(msg)}
+	m := message{p.ID(), ch, string(msg)}
+	if see := n.receive.Load(); see != nil {
+		(*see)(m)
+	}
+	n.messages <- m
 }
 
 func newBridge(t *testing.T, config Config) *Bridge {
 	t.Helper()
+
+	return newBridgeWith(t, config, func(*Bridge) {})
+}
+
+// newBridgeWith changes the bridge before it starts.
+func newBridgeWith(t *testing.T, config Config, change func(*Bridge)) *Bridge {
+	t.Helper()
 	config.LegacyListen, config.Libp2pListen = loopback(), loopback()
 	b, err := New(*types.GenerateNodeKey(), config, quiet())
 	require.NoError(t, err)
+	change(b)
 	require.NoError(t, b.Start())
 	t.Cleanup(func() {
 		if b.IsRunning() {

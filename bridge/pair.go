@@ -2,10 +2,13 @@ package bridge
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"sync"
 	"time"
+
+	"golang.org/x/time/rate"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/service"
@@ -26,6 +29,9 @@ type pair struct {
 	legacy    *side
 	libp2p    *side
 
+	making     context.Context // bounds the making of the pair; ends with it
+	stopMaking context.CancelFunc
+
 	ready chan struct{} // closed when both connections are started
 	done  chan struct{} // closed by the first end
 	gone  chan struct{} // closed when nothing of the pair is left
@@ -33,7 +39,7 @@ type pair struct {
 	mtx    sync.Mutex
 	ended  bool
 	endErr error
-	endBy  *side // the side whose connection failed, nil when the bridge ended it
+	endBy  *side // the side that failed, nil when the bridge ended the pair
 }
 
 // side is one of the two connections of a pair and what the stack asks about it:
@@ -49,6 +55,8 @@ type side struct {
 	sent     meter  // relayed to this side
 	total    *meter // the same over all pairs
 	known    func() []*types.NetAddress
+
+	discovery discoveryState
 }
 
 func (b *Bridge) newPair(initiator string) *pair {
@@ -60,10 +68,17 @@ func (b *Bridge) newPair(initiator string) *pair {
 		done:      make(chan struct{}),
 		gone:      make(chan struct{}),
 	}
-	p.legacy = &side{pair: p, name: InitiatorLegacy, total: &b.toLegacy, known: b.knownLegacy}
-	p.libp2p = &side{pair: p, name: InitiatorLibp2p, total: &b.toLibp2p, known: b.knownLibp2p}
+	p.making, p.stopMaking = context.WithTimeout(b.ctx, pairTimeout)
+	p.legacy = p.newSide(InitiatorLegacy, &b.toLegacy, b.knownLegacy)
+	p.libp2p = p.newSide(InitiatorLibp2p, &b.toLibp2p, b.knownLibp2p)
 
 	return p
+}
+
+func (p *pair) newSide(name string, total *meter, known func() []*types.NetAddress) *side {
+	requests := rate.NewLimiter(rate.Every(requestInterval), requestBurst)
+
+	return &side{pair: p, name: name, total: total, known: known, discovery: discoveryState{requests: requests}}
 }
 
 // listen registers the channels on which the connection of this side may receive.
@@ -121,7 +136,7 @@ func (r *relay) Receive(chID byte, _ compat.PeerConn, msg []byte) {
 		return
 	}
 	if chID == discoveryChannel {
-		from.answerDiscovery(msg)
+		from.receiveDiscovery(msg)
 
 		return
 	}
@@ -133,21 +148,36 @@ func (r *relay) Receive(chID byte, _ compat.PeerConn, msg []byte) {
 	}
 	to := from.other()
 	begin := time.Now()
+	// Who has received a message must find it counted.
+	to.count(len(msg))
 	if !to.peer.Send(chID, bytes.Clone(msg)) {
-		from.pair.refused(begin, fmt.Errorf("%w: %d bytes on channel %#02x from the %s side to %s",
+		to.uncount(len(msg))
+		from.pair.refused(to, begin, fmt.Errorf("%w: %d bytes on channel %#02x from the %s side to %s",
 			errNotTaken, len(msg), chID, from.name, to.peer.ID()))
+	}
+}
+
+func (s *side) count(size int) {
+	s.sent.add(size)
+	s.total.add(size)
+}
+
+func (s *side) uncount(size int) {
+	s.sent.takeBack(size)
+	s.total.takeBack(size)
+}
+
+// refused ends the pair for a message that a side has not taken. One that has had all
+// its time has failed. A refusal at once means that it is on its way out: it is left to
+// say why, and to deliver what was taken before.
+func (p *pair) refused(by *side, begin time.Time, err error) {
+	left := time.Until(begin.Add(compat.SendTimeout))
+	if left <= 0 {
+		p.end(by, err)
 
 		return
 	}
-	to.sent.add(len(msg))
-	to.total.add(len(msg))
-}
-
-// refused ends the pair for a message that was not taken. A refusal at once means
-// that the far side is on its way out: it is left to say why, and to deliver what
-// was taken before.
-func (p *pair) refused(begin time.Time, err error) {
-	timer := time.NewTimer(time.Until(begin.Add(compat.SendTimeout)))
+	timer := time.NewTimer(left)
 	defer timer.Stop()
 	select {
 	case <-p.done:
@@ -173,6 +203,7 @@ func (p *pair) end(by *side, err error) {
 		return
 	}
 	p.ended, p.endBy, p.endErr = true, by, err
+	p.stopMaking()
 	close(p.done)
 }
 
@@ -183,25 +214,29 @@ func (p *pair) reason() (*side, error) {
 	return p.endBy, p.endErr
 }
 
-// diedYoung reports whether the pair ended soon, and by the side that the bridge
-// has dialed.
-func (p *pair) diedYoung() bool {
+// verdict is what the pair, which has ended, tells about the side that the bridge has
+// dialed.
+func (p *pair) verdict() verdict {
 	dialed := p.libp2p
 	if p.initiator == InitiatorLibp2p {
 		dialed = p.legacy
 	}
-	by, _ := p.reason()
-
-	return by == dialed && time.Since(p.since) < minUptime
+	by, err := p.reason()
+	young := time.Since(p.since) < minUptime
+	switch {
+	case by == dialed && (young || errors.Is(err, errNotTaken)):
+		return failed
+	case young:
+		return neutral
+	default:
+		return worked
+	}
 }
 
 // run starts both connections and ends both when one has ended.
 func (p *pair) run() {
-	if err := p.start(); err != nil {
-		p.end(nil, err)
-	} else {
-		close(p.ready)
-		p.bridge.logger.Info("pair is up", "legacy", p.legacy.peer.ID(), "libp2p", p.libp2p.peer.ID(), "initiator", p.initiator)
+	if !p.isDone() {
+		p.begin()
 	}
 	<-p.done
 
@@ -212,14 +247,26 @@ func (p *pair) run() {
 	p.bridge.logger.Info("pair has ended", "legacy", p.legacy.peer.ID(), "libp2p", p.libp2p.peer.ID(), "err", err)
 }
 
-func (p *pair) start() error {
+func (p *pair) begin() {
+	if by, err := p.start(); err != nil {
+		p.end(by, err)
+
+		return
+	}
+	close(p.ready)
+	p.bridge.logger.Info("pair is up", "legacy", p.legacy.peer.ID(), "libp2p", p.libp2p.peer.ID(), "initiator", p.initiator)
+	p.libp2p.ask()
+}
+
+// start starts both connections, or tells which side has failed.
+func (p *pair) start() (by *side, err error) {
 	for _, s := range []*side{p.libp2p, p.legacy} {
 		if err := s.peer.Start(); err != nil {
-			return fmt.Errorf("unable to start the %s side: %w", s.name, err)
+			return s, fmt.Errorf("unable to start the %s side: %w", s.name, err)
 		}
 	}
 
-	return nil
+	return nil, nil
 }
 
 // stop ends one connection. The one that did not fail first sends what it has

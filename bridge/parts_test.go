@@ -37,7 +37,7 @@ func TestTargetsAreReachableFirstThenLeastLoaded(t *testing.T) {
 	require.Same(t, b, second.addr, "the first has a pair already")
 	require.Nil(t, ts.pick("node", []*target{first, second}))
 
-	ts.release("node", first, true)
+	ts.release("node", first, failed)
 	third := ts.pick("node", nil)
 	require.Same(t, b, third.addr, "the first is not reachable")
 	require.Same(t, a, ts.pick("node", []*target{third}).addr, "but tried when nothing else is left")
@@ -58,8 +58,8 @@ func TestTargetsThatAreJoinedAlreadyComeLast(t *testing.T) {
 
 	third := libp2p.pick("l1", nil)
 	require.NotNil(t, third, "joined twice rather than not at all")
-	libp2p.release("l1", third, false)
-	legacy.release("p2", last, false)
+	libp2p.release("l1", third, neutral)
+	legacy.release("p2", last, neutral)
 	require.EqualValues(t, "p2", libp2p.pick("l1", nil).addr.ID, "the pair has ended")
 }
 
@@ -78,6 +78,14 @@ func TestConfigNamesTheField(t *testing.T) {
 		require.ErrorIs(t, err, ErrInvalidConfig, field)
 		require.ErrorContains(t, err, field)
 	}
+}
+
+func TestLimitsOfLibp2pMakeRoomForAllPairs(t *testing.T) {
+	limits := Config{MaxPairs: 1000, UnconditionalPeers: make([]types.ID, 5)}.libp2pLimits()
+	require.NoError(t, limits.Validate())
+	require.GreaterOrEqual(t, limits.SessionsPerPeer, 1005)
+	require.GreaterOrEqual(t, limits.ConnectionsInbound, 1005)
+	require.GreaterOrEqual(t, limits.Connections-limits.ConnectionsInbound, maxLearned)
 }
 
 func TestChannelsAreDescribed(t *testing.T) {

@@ -9,7 +9,8 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
-// Traffic counts relayed messages and their payload bytes.
+// Traffic counts relayed messages and their payload bytes. One that waits for a place
+// in the queue of the far side is counted already, and taken back if it gets none.
 type Traffic struct {
 	Messages uint64
 	Bytes    uint64
@@ -46,6 +47,11 @@ type meter struct{ messages, bytes atomic.Uint64 }
 func (m *meter) add(size int) {
 	m.messages.Add(1)
 	m.bytes.Add(uint64(size))
+}
+
+func (m *meter) takeBack(size int) {
+	m.messages.Add(^uint64(0))
+	m.bytes.Add(-uint64(size))
 }
 
 func (m *meter) traffic() Traffic {

@@ -1,0 +1,178 @@
+package bridge
+
+import (
+	"context"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/native"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/mconn"
+)
+
+// A pair that takes nothing holds up no other, though both share one connection.
+func TestStuckPairHoldsUpNoOther(t *testing.T) {
+	modern := newNode(t, InitiatorLibp2p)
+	busy, free := newNode(t, InitiatorLegacy), newNode(t, InitiatorLegacy)
+	b := newBridge(t, Config{Libp2pPeers: addresses(modern)})
+	busy.dial(b.LegacyAddress())
+	next(t, busy.added)
+	blocked := next(t, modern.added).ID()
+	free.dial(b.LegacyAddress())
+	next(t, free.added)
+	toFree := next(t, modern.added)
+
+	release := make(chan struct{})
+	open := sync.OnceFunc(func() { close(release) })
+	t.Cleanup(open) // before the nodes stop
+	hold := func(m message) {
+		if m.from == blocked {
+			<-release
+		}
+	}
+	modern.receive.Store(&hold)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	peer := busy.sw.Peers().List()[0]
+	defer peer.FlushStop()
+	wg.Go(func() {
+		for peer.Send(chTxs, make([]byte, 16<<10)) {
+		}
+	})
+	full := func() bool {
+		for _, p := range b.livePairs() {
+			if p.libp2p.peer.Status().Channels[1].SendQueueSize >= relayQueue {
+				return true
+			}
+		}
+
+		return false
+	}
+	require.Eventually(t, full, testTimeout, 10*time.Millisecond)
+
+	exchange(t, free, modern)
+	for range 20 {
+		require.True(t, toFree.Send(chVotes, make([]byte, 1000)))
+		next(t, free.messages)
+	}
+	open()
+	next(t, modern.messages)
+}
+
+// Whatever happens to connections while pairs are made, run and end, nothing is left
+// of them: no slot, no claim, no load.
+func TestNothingIsLeftAfterChurn(t *testing.T) {
+	moderns := []*node{newNode(t, InitiatorLibp2p), newNode(t, InitiatorLibp2p)}
+	legacy := newNode(t, InitiatorLegacy)
+	for _, n := range append(moderns, legacy) {
+		go n.drain(t.Context())
+	}
+	b := newBridge(t, Config{
+		Libp2pPeers: append(addresses(moderns...), silent(t)), LegacyPeers: addresses(legacy), MaxPairs: 6,
+	})
+	var wg sync.WaitGroup
+	for range 4 {
+		key := *types.GenerateNodeKey()
+		for i := range 2 { // two connections of each node replace each other
+			wg.Go(func() { dialAndHangUp(t.Context(), b, key, i) })
+		}
+	}
+	for range 4 {
+		n := newNode(t, InitiatorLibp2p)
+		go n.drain(t.Context())
+		wg.Go(func() {
+			for range 5 {
+				n.dial(b.Libp2pAddress())
+				for _, p := range n.sw.Peers().List() {
+					n.sw.StopPeerForError(p, errBridgeStopped)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	require.NoError(t, b.Stop())
+
+	require.Empty(t, b.pairs)
+	require.Empty(t, b.claims)
+	require.Empty(t, b.slots.held)
+	require.Empty(t, b.slots.ips)
+	require.Zero(t, b.slots.taken)
+	require.Empty(t, b.libp2pTargets.links.pairs)
+	for _, ts := range []*targets{b.libp2pTargets, b.legacyTargets} {
+		for _, known := range ts.list {
+			require.Zero(t, known.pairs)
+		}
+	}
+}
+
+// drain takes what the node tells until the context ends.
+func (n *node) drain(ctx context.Context) {
+	for {
+		select {
+		case <-n.added:
+		case <-n.removed:
+		case <-n.messages:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// dialAndHangUp makes native connections and closes them at different moments.
+func dialAndHangUp(ctx context.Context, b *Bridge, key types.NodeKey, n int) {
+	addr := loopback()
+	addr.ID = key.ID()
+	info := types.NodeInfo{
+		VersionSet: types.VersionSet{{Name: "p2p", Version: "v1.0.0"}},
+		NetAddress: &addr, Network: "bridged", Version: "v1.0.0", Channels: []byte{chVotes, chTxs}, Moniker: "churn",
+	}
+	tr := native.NewMultiplexTransport(info, key, mconn.DefaultMConnConfig(), quiet())
+	for i := range 8 {
+		ctx, cancel := context.WithTimeout(ctx, time.Duration((i+n)%4*50)*time.Millisecond+time.Millisecond)
+		if p, err := tr.Dial(ctx, b.LegacyAddress(), b.newPair(InitiatorLegacy).legacy); err == nil {
+			tr.Remove(p)
+		}
+		cancel()
+	}
+	_ = tr.Close() // it has no listener that could fail
+}
+
+// A bridge that cannot listen on one side leaves nothing of the other.
+func TestStartFailsAsAWhole(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer func() { require.NoError(t, taken.Close()) }()
+	at := taken.Addr().(*net.TCPAddr)
+	b, err := New(*types.GenerateNodeKey(), Config{
+		LegacyListen: loopback(), Libp2pListen: types.NetAddress{IP: at.IP, Port: uint16(at.Port)},
+	}, quiet())
+	require.NoError(t, err)
+	require.ErrorContains(t, b.Start(), "libp2p side")
+
+	legacy := b.LegacyAddress()
+	again, err := net.Listen("tcp", legacy.DialString())
+	require.NoError(t, err, "the legacy side is closed")
+	require.NoError(t, again.Close())
+}
+
+func TestQUIC(t *testing.T) {
+	legacy, modern, dialer := newNode(t, InitiatorLegacy), newNode(t, overQUIC), newNode(t, overQUIC)
+	far := newNode(t, InitiatorLegacy)
+	b := newBridge(t, Config{Libp2pPeers: addresses(modern), LegacyPeers: addresses(far), Libp2pQUIC: true})
+	legacy.dial(b.LegacyAddress())
+	next(t, legacy.added)
+	require.IsType(t, &net.UDPAddr{}, next(t, modern.added).RemoteAddr())
+	exchange(t, legacy, modern)
+
+	dialer.dial(b.Libp2pAddress())
+	require.IsType(t, &net.UDPAddr{}, next(t, dialer.added).RemoteAddr())
+	next(t, far.added)
+	exchange(t, dialer, far)
+	b.slots.mtx.Lock()
+	defer b.slots.mtx.Unlock()
+	require.Equal(t, 2, b.slots.ips[groupOf(&net.TCPAddr{IP: loopback().IP})], "both count for their IP")
+}

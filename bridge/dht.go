@@ -1,0 +1,122 @@
+package bridge
+
+import (
+	"errors"
+
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/discovery"
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+)
+
+// maxSought is up to how many targets that were not configured, and have not failed,
+// the DHT is searched for more.
+const maxSought = 16
+
+// startDHT begins to look for libp2p nodes of the configured network, if there is
+// one. The bridge asks the DHT and takes no part in it: it is no node of the network.
+func (b *Bridge) startDHT(side *lp2p.Transport) error {
+	if b.config.Libp2pNetwork == "" {
+		return nil
+	}
+	opts := append([]discovery.Option{
+		discovery.WithBootstrapPeers(b.config.Libp2pPeers),
+		discovery.WithPrivatePeers(b.config.PrivatePeers),
+		discovery.WithMode(discovery.ModeClient),
+	}, b.dhtOptions...)
+	d, err := discovery.New(side, opts...)
+	if err != nil {
+		return err
+	}
+	d.SetLogger(b.logger)
+	d.SetSwitch(&seeker{b})
+	if err := d.Start(); err != nil {
+		return err
+	}
+	b.mtx.Lock()
+	defer b.mtx.Unlock()
+	b.dht = d
+
+	return nil
+}
+
+// stopDHT waits for everything that startDHT has begun.
+func (b *Bridge) stopDHT() error {
+	b.mtx.Lock()
+	d := b.dht
+	b.mtx.Unlock()
+	if d == nil {
+		return nil
+	}
+
+	return d.Stop()
+}
+
+// seeker is what discovery knows of the bridge: a switch that keeps in mind whom it is
+// to dial, and has no peers of its own.
+type seeker struct{ bridge *Bridge }
+
+var _ compat.Switch = (*seeker)(nil)
+
+// DialPeers implements compat.Switch: the nodes, who have proved to be at these
+// addresses, are targets.
+func (s *seeker) DialPeers(addrs ...*types.NetAddress) {
+	for _, addr := range addrs {
+		if isDialable(addr) {
+			s.bridge.libp2pTargets.learn(*addr, proved, sourceOf(addr.IP))
+		}
+	}
+}
+
+// OutboundSlots tells how many more are looked for.
+func (s *seeker) OutboundSlots() (taken, limit uint64) {
+	return s.bridge.libp2pTargets.countLearned(), maxSought
+}
+
+// Peers implements compat.Switch.
+func (s *seeker) Peers() compat.PeerSet { return sought{s.bridge.libp2pTargets} }
+
+// Broadcast implements compat.Switch: there is nobody to send to.
+func (*seeker) Broadcast(byte, []byte) {}
+
+// StopPeerForError implements compat.Switch: there is nobody to stop.
+func (*seeker) StopPeerForError(compat.PeerConn, error) {}
+
+// Subscribe implements compat.Switch. What happens is that targets are not reached.
+func (s *seeker) Subscribe(filter events.EventFilter) (<-chan events.Event, func()) {
+	return s.bridge.missed.Subscribe(filter)
+}
+
+// miss tells discovery that nobody, or somebody else, answers where a target should be.
+// Refusals tell about the node that was to be paired, of which discovery knows nothing.
+func (b *Bridge) miss(addr types.NetAddress, reason error) {
+	var reject *compat.RejectError
+	if !errors.As(reason, &reject) {
+		b.missed.Notify(events.DialFailedEvent{Address: addr, Reason: reason})
+	}
+}
+
+// sought is the empty set of peers. It has those who need not be looked for.
+type sought struct{ targets *targets }
+
+// Has implements compat.PeerSet: who is configured, and has not failed, is known.
+func (s sought) Has(id types.ID) bool { return s.targets.isServing(id) }
+
+// Add implements compat.PeerSet.
+func (sought) Add(compat.PeerConn) {}
+
+// Remove implements compat.PeerSet.
+func (sought) Remove(types.ID) bool { return false }
+
+// Get implements compat.PeerSet.
+func (sought) Get(types.ID) compat.PeerConn { return nil }
+
+// List implements compat.PeerSet.
+func (sought) List() []compat.PeerConn { return nil }
+
+// NumInbound implements compat.PeerSet.
+func (sought) NumInbound() uint64 { return 0 }
+
+// NumOutbound implements compat.PeerSet.
+func (sought) NumOutbound() uint64 { return 0 }

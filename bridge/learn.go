@@ -1,0 +1,216 @@
+package bridge
+
+import (
+	"net"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+)
+
+const (
+	// maxLearned bounds the targets that were not configured, maxPerSource those of
+	// one source. Sources on private networks are their own, and small.
+	maxLearned   = 64
+	maxPerSource = 8
+	// A learned target is forgotten when it could not be reached that often in a row,
+	// a hint after the first time.
+	maxFailures = 8
+)
+
+// source is who told of a learned target: an IPv4 address or an IPv6 /64, and not
+// valid for one on a private network.
+type source = netip.Addr
+
+func sourceOf(ip net.IP) source {
+	if isNear(ip) {
+		return source{}
+	}
+
+	return groupOf(&net.TCPAddr{IP: ip})
+}
+
+// learn adds a target that was not configured, if there is room for it. What a node
+// has proved about itself is not changed by what others say.
+func (ts *targets) learn(addr types.NetAddress, o origin, from source) {
+	ts.links.mtx.Lock()
+	defer ts.links.mtx.Unlock()
+
+	learned := &target{addr: &addr, origin: o, source: from, seen: time.Now()}
+	if i := slices.IndexFunc(ts.list, func(t *target) bool { return t.addr.ID == addr.ID }); i >= 0 {
+		known := ts.list[i]
+		if known.origin == configured && o == proved {
+			known.failures = 0 // it is up
+		}
+		if known.origin <= o && (o == hinted || known.origin == configured) {
+			return
+		}
+		if known.origin == o && known.addr.Equals(addr) {
+			known.seen = learned.seen
+
+			return
+		}
+		if known.origin == o {
+			learned.failures, learned.failed = known.failures, known.failed
+		}
+		ts.list = slices.Delete(ts.list, i, i+1)
+	}
+	if ts.makeRoom(learned) {
+		ts.list = append(ts.list, learned)
+	}
+}
+
+// makeRoom reports whether the limits let the target in, if need be in the place of
+// one that is worth less. The caller holds the lock.
+func (ts *targets) makeRoom(learned *target) bool {
+	total, fromThere := 0, 0
+	for _, t := range ts.list {
+		if t.origin == configured {
+			continue
+		}
+		total++
+		if t.source == learned.source {
+			fromThere++
+		}
+	}
+	crowded := learned.source.IsValid() && fromThere >= maxPerSource
+	if !crowded && total < maxLearned {
+		return true
+	}
+	worst := -1
+	for i, t := range ts.list {
+		if t.origin < max(learned.origin, proved) || t.pairs > 0 || (crowded && t.source != learned.source) {
+			continue
+		}
+		if worst < 0 || t.worseThan(ts.list[worst]) {
+			worst = i
+		}
+	}
+	if worst < 0 {
+		return false
+	}
+	ts.list = slices.Delete(ts.list, worst, worst+1)
+
+	return true
+}
+
+// worseThan compares two learned targets of which one has to go.
+func (t *target) worseThan(other *target) bool {
+	switch {
+	case t.origin != other.origin:
+		return t.origin > other.origin
+	case t.failures != other.failures:
+		return t.failures > other.failures
+	default:
+		return t.seen.Before(other.seen)
+	}
+}
+
+// forgetFailing drops a learned target that is not there. The caller holds the lock.
+func (ts *targets) forgetFailing(t *target) {
+	if t.origin == hinted || (t.origin == proved && t.failures >= maxFailures) {
+		ts.list = slices.DeleteFunc(ts.list, func(other *target) bool { return other == t })
+	}
+}
+
+// countLearned counts the targets that were not configured, and of whom nothing speaks
+// against that they are there.
+func (ts *targets) countLearned() (n uint64) {
+	ts.links.mtx.Lock()
+	defer ts.links.mtx.Unlock()
+	for _, t := range ts.list {
+		if t.origin == proved && t.failures == 0 {
+			n++
+		}
+	}
+
+	return n
+}
+
+// isServing reports whether the node is a configured target that has not failed.
+func (ts *targets) isServing(id types.ID) bool {
+	ts.links.mtx.Lock()
+	defer ts.links.mtx.Unlock()
+
+	return slices.ContainsFunc(ts.list, func(t *target) bool {
+		return t.origin == configured && t.failures == 0 && t.addr.ID == id
+	})
+}
+
+// learnDialer makes a target of a libp2p node that has dialed the bridge.
+func (b *Bridge) learnDialer(pending *lp2p.Pending) {
+	if b.config.OnlyConfigured {
+		return
+	}
+	from := ipOf(pending.RemoteAddr())
+	if addr := dialerAddress(pending.NodeInfo(), from); isDialable(&addr) {
+		b.libp2pTargets.learn(addr, proved, sourceOf(from))
+	}
+}
+
+// dialerAddress is where a node that came from the IP may be dialed. What it names
+// counts only if it means something here.
+func dialerAddress(info types.NodeInfo, from net.IP) types.NetAddress {
+	addr := types.NetAddress{ID: info.ID(), IP: info.NetAddress.IP, Port: info.NetAddress.Port}
+	if !isDialable(&addr) || !mayPass(addr.IP, from) {
+		addr.IP = from
+	}
+
+	return addr
+}
+
+// learnHints makes targets of what a libp2p node has told: they are tried when there
+// are no better ones, and forgotten if nobody is there. Of several with one IP and
+// port the first counts, so that nobody is flooded with dials for made-up IDs.
+func (b *Bridge) learnHints(teller compat.PeerConn, texts []string) {
+	from := remoteIP(teller)
+	seen := make(map[string]bool, len(texts))
+	for _, text := range texts {
+		addr, err := types.ParseNetAddress(text)
+		if err != nil || !isDialable(addr) || addr.ID == b.key.ID() || !mayPass(addr.IP, from) || seen[addr.DialString()] {
+			continue
+		}
+		seen[addr.DialString()] = true
+		b.libp2pTargets.learn(*addr, hinted, sourceOf(from))
+	}
+}
+
+func isDialable(addr *types.NetAddress) bool {
+	return addr.Validate() == nil && addr.Port != 0 && !addr.IP.IsMulticast()
+}
+
+// isNear reports whether the IP means something only to nodes nearby.
+func isNear(ip net.IP) bool {
+	addr := types.NewNetAddressFromIPPort(ip, 0)
+
+	return addr.Local() || addr.RFC1918() || addr.RFC4193() || ip.IsLinkLocalUnicast()
+}
+
+// mayPass reports whether an address may be told to a peer that is connected from
+// the other IP, or believed when that tells it: what means something only nearby
+// passes only there (docs/discovery.md).
+func mayPass(ip, peer net.IP) bool { return !isNear(ip) || isNear(peer) }
+
+// remoteIP is where the peer is connected from, nil if that is not known.
+func remoteIP(peer compat.PeerConn) net.IP {
+	if ip := peer.RemoteIP(); ip != nil {
+		return ip
+	}
+
+	return peer.SocketAddr().IP
+}
+
+// ipOf is the IP of a TCP or UDP address, or nil.
+func ipOf(addr net.Addr) net.IP {
+	switch a := addr.(type) {
+	case *net.TCPAddr:
+		return a.IP
+	case *net.UDPAddr:
+		return a.IP
+	default:
+		return nil
+	}
+}

@@ -1,0 +1,103 @@
+package bridge
+
+import (
+	"net"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/wire"
+)
+
+// refused dials the address and waits for the failure.
+func (n *node) refused(t *testing.T, b *Bridge) {
+	t.Helper()
+	failed, done := n.sw.Subscribe(func(e events.Event) bool { return e.Type() == events.DialFailed })
+	defer done()
+	if n.stack == InitiatorLegacy {
+		n.dial(b.LegacyAddress())
+	} else {
+		n.dial(b.Libp2pAddress())
+	}
+	next(t, failed)
+}
+
+// A legacy node whose libp2p node has gone gets one that has dialed the bridge, though
+// that found nobody to be paired with.
+func TestNodeThatHasDialedTakesOver(t *testing.T) {
+	legacy, own, dialer := newNode(t, InitiatorLegacy), newNode(t, InitiatorLibp2p), newNode(t, InitiatorLibp2p)
+	b := newBridge(t, Config{Libp2pPeers: addresses(own)})
+	dialer.refused(t, b)
+	legacy.dial(b.LegacyAddress())
+	next(t, legacy.added)
+	next(t, own.added)
+
+	own.stop()
+	next(t, legacy.removed)
+	legacy.dial(b.LegacyAddress())
+	next(t, legacy.added)
+	next(t, dialer.added)
+	exchange(t, legacy, dialer)
+}
+
+// The same for a node that only the other libp2p node knows.
+func TestNodeThatAnotherTellsOfTakesOver(t *testing.T) {
+	channels := []byte{chVotes, chTxs, discoveryChannel}
+	legacy := newNode(t, InitiatorLegacy, channels...)
+	own, told := newNode(t, InitiatorLibp2p, channels...), newNode(t, InitiatorLibp2p)
+	dead := types.NetAddress{ID: types.GenerateNodeKey().ID(), IP: loopback().IP, Port: 1}
+	b := newBridge(t, Config{Libp2pPeers: append(addresses(own), &dead)})
+	legacy.dial(b.LegacyAddress())
+	next(t, legacy.added)
+	bridged := next(t, own.added)
+
+	question := next(t, own.messages)
+	require.Equal(t, message{bridged.ID(), discoveryChannel, string(wire.AppendRequest(nil))}, question)
+	require.True(t, bridged.Send(discoveryChannel, wire.AppendResponse(nil, []string{told.address.String()})))
+	require.True(t, bridged.Send(discoveryChannel, wire.AppendRequest(nil)))
+	answer := next(t, own.messages) // what came before the question was received, too
+	require.Equal(t, string(wire.AppendResponse(nil, []string{dead.String()})), answer.data)
+
+	own.stop()
+	next(t, legacy.removed)
+	legacy.dial(b.LegacyAddress())
+	next(t, legacy.added)
+	next(t, told.added)
+	exchange(t, legacy, told)
+}
+
+func TestOnlyConfigured(t *testing.T) {
+	legacy, dialer := newNode(t, InitiatorLegacy), newNode(t, InitiatorLibp2p)
+	b := newBridge(t, Config{OnlyConfigured: true})
+	dialer.refused(t, b)
+	legacy.refused(t, b)
+	require.Empty(t, b.libp2pTargets.list)
+}
+
+// Whom another bridge presents is no target.
+func TestDelegatedPeerIsNotLearned(t *testing.T) {
+	second := newBridge(t, Config{})
+	addr := second.Libp2pAddress()
+	first := newBridge(t, Config{Libp2pPeers: append(addresses(), &addr)})
+	newNode(t, InitiatorLegacy).refused(t, first)
+	require.Empty(t, second.libp2pTargets.list)
+}
+
+func TestWhereADialerIs(t *testing.T) {
+	id := types.GenerateNodeKey().ID()
+	far, near := net.IPv4(203, 0, 113, 1), net.IPv4(10, 0, 0, 1)
+	for _, c := range []struct{ named, from, want net.IP }{
+		{net.IPv4(198, 51, 100, 1), far, net.IPv4(198, 51, 100, 1)},
+		{net.IPv4zero, far, far},
+		{net.IPv6unspecified, far, far},
+		{near, far, far},
+		{near, net.IPv4(10, 0, 0, 2), near},
+		{net.IPv4zero, nil, nil},
+	} {
+		info := types.NodeInfo{NetAddress: &types.NetAddress{ID: id, IP: c.named, Port: 26656}}
+		want := types.NetAddress{ID: id, IP: c.want, Port: 26656}
+		require.Equal(t, want, dialerAddress(info, c.from), "%+v", c)
+	}
+}

@@ -1,0 +1,154 @@
+package bridge
+
+import (
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+)
+
+// farSide is the far side of a relay.
+type farSide struct {
+	compat.PeerConn
+	send  func(msg string) bool
+	start error
+	ends  []string // how it was ended
+}
+
+func (p *farSide) ID() types.ID               { return "far" }
+func (p *farSide) Send(_ byte, m []byte) bool { return p.send(string(m)) }
+func (p *farSide) TrySend(byte, []byte) bool  { return false }
+func (p *farSide) Start() error               { return p.start }
+func (p *farSide) FlushStop()                 { p.ends = append(p.ends, "flush") }
+func (p *farSide) Stop() error                { p.ends = append(p.ends, "stop"); return nil }
+
+// relayTo returns a pair that is up, with far on its libp2p side.
+func relayTo(t *testing.T, far *farSide) *pair {
+	t.Helper()
+	b, err := New(*types.GenerateNodeKey(), Config{}, quiet())
+	require.NoError(t, err)
+	p := b.newPair(InitiatorLegacy)
+	p.libp2p.peer = far
+	p.legacy.listen(TM2Channels())
+	close(p.ready)
+
+	return p
+}
+
+// A message after the end must not pass when one before it did not.
+func TestRelayEndsWithItsPair(t *testing.T) {
+	var got []string
+	p := relayTo(t, &farSide{send: func(msg string) bool { got = append(got, msg); return true }})
+
+	p.legacy.reactors[chVotes].Receive(chVotes, nil, []byte("before"))
+	p.end(nil, errors.New("the other direction failed"))
+	for range 50 {
+		p.legacy.reactors[chVotes].Receive(chVotes, nil, []byte("after"))
+	}
+	require.Equal(t, []string{"before"}, got)
+}
+
+// What a node has received is counted: it may ask before Send returns.
+func TestMessagesAreCountedBeforeTheyArrive(t *testing.T) {
+	var p *pair
+	taken := true
+	p = relayTo(t, &farSide{send: func(msg string) bool {
+		require.Equal(t, Traffic{Messages: 1, Bytes: uint64(len(msg))}, p.libp2p.sent.traffic())
+		require.Equal(t, p.libp2p.sent.traffic(), p.bridge.Status().ToLibp2p)
+		if !taken {
+			p.end(nil, errors.New("gone"))
+		}
+
+		return taken
+	}})
+	p.legacy.reactors[chVotes].Receive(chVotes, nil, []byte("taken"))
+	require.Equal(t, Traffic{Messages: 1, Bytes: 5}, p.libp2p.sent.traffic())
+
+	taken = false
+	p = relayTo(t, p.libp2p.peer.(*farSide))
+	p.legacy.reactors[chVotes].Receive(chVotes, nil, []byte("refused"))
+	require.Zero(t, p.libp2p.sent.traffic())
+	require.Zero(t, p.bridge.Status().ToLibp2p)
+}
+
+// A target that takes nothing is not healthy, however long its pair was up.
+func TestStuckTargetIsToBlame(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := relayTo(t, &farSide{send: func(string) bool { return !wait(t.Context(), compat.SendTimeout) }})
+		wait(t.Context(), time.Hour)
+		p.legacy.reactors[chVotes].Receive(chVotes, nil, []byte("message"))
+		by, err := p.reason()
+		require.Same(t, p.libp2p, by)
+		require.ErrorIs(t, err, errNotTaken)
+		require.Equal(t, failed, p.verdict())
+	})
+}
+
+// A side that is on its way out is left to say why.
+func TestRefusalAtOnceWaitsForTheReason(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := relayTo(t, &farSide{send: func(string) bool { return false }})
+		reason := errors.New("goodbye")
+		go func() {
+			wait(t.Context(), compat.SendTimeout-time.Second)
+			p.libp2p.HandlePeerError(nil, reason)
+		}()
+		p.legacy.reactors[chVotes].Receive(chVotes, nil, []byte("message"))
+		_, err := p.reason()
+		require.ErrorIs(t, err, reason)
+		synctest.Wait()
+	})
+}
+
+// A message that can never be taken tells nothing about the target.
+func TestRefusalAtOnceBlamesNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := relayTo(t, &farSide{send: func(string) bool { return false }})
+		begun := time.Now()
+		p.legacy.reactors[chVotes].Receive(chVotes, nil, []byte("message"))
+		require.Equal(t, compat.SendTimeout, time.Since(begun))
+		by, err := p.reason()
+		require.Nil(t, by)
+		require.ErrorIs(t, err, errNotTaken)
+		require.NotEqual(t, failed, p.verdict())
+	})
+}
+
+// A target that accepts and has gone before the pair is up has failed.
+func TestTargetThatDiesBeforeTheStartIsToBlame(t *testing.T) {
+	b, err := New(*types.GenerateNodeKey(), Config{}, quiet())
+	require.NoError(t, err)
+	p := b.newPair(InitiatorLegacy)
+	near, dead := &farSide{}, &farSide{start: errors.New("session ended before its start")}
+	p.legacy.peer, p.libp2p.peer = near, dead
+	var removed []compat.PeerConn
+	for _, s := range []*side{p.legacy, p.libp2p} {
+		s.remove = func(conn compat.PeerConn) { removed = append(removed, conn) }
+	}
+	p.run()
+	require.Equal(t, failed, p.verdict())
+	require.ErrorIs(t, p.endErr, dead.start)
+	require.Equal(t, []compat.PeerConn{near, dead}, removed)
+	require.Equal(t, []string{"stop"}, dead.ends)
+}
+
+// A pair that was ended in the making is not started.
+func TestEndedPairIsNotStarted(t *testing.T) {
+	b, err := New(*types.GenerateNodeKey(), Config{}, quiet())
+	require.NoError(t, err)
+	p := b.newPair(InitiatorLegacy)
+	started := &farSide{start: errors.New("started")}
+	p.legacy.peer, p.libp2p.peer = started, started
+	p.legacy.remove, p.libp2p.remove = func(compat.PeerConn) {}, func(compat.PeerConn) {}
+	replaced := compat.Reject(compat.RejectDuplicate, "%v", errReplaced)
+	p.end(nil, replaced)
+	p.run()
+	_, err = p.reason()
+	require.ErrorIs(t, err, replaced)
+	require.Equal(t, neutral, p.verdict())
+}

@@ -1,0 +1,80 @@
+package bridge
+
+import (
+	"net"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+)
+
+func legacyNode() claim { return claim{InitiatorLegacy, types.GenerateNodeKey().ID()} }
+
+func TestSlotsAreCountedPerIP(t *testing.T) {
+	s := newSlots(3, 2, nil)
+	a, other := &net.TCPAddr{IP: net.IPv4(10, 0, 0, 1)}, &net.TCPAddr{IP: net.ParseIP("2001:db8::1")}
+	first, err := s.take(legacyNode(), a)
+	require.NoError(t, err)
+	_, err = s.take(legacyNode(), a)
+	require.NoError(t, err)
+	_, err = s.take(legacyNode(), &net.UDPAddr{IP: a.IP})
+	require.ErrorIs(t, err, errFull, "one IP, whatever the protocol")
+	_, err = s.take(legacyNode(), other)
+	require.NoError(t, err)
+	_, err = s.take(legacyNode(), &net.TCPAddr{IP: net.IPv4(10, 0, 0, 2)})
+	require.ErrorIs(t, err, errFull, "three in total")
+	first()
+	_, err = s.take(legacyNode(), &net.UDPAddr{IP: net.ParseIP("2001:db8::2")})
+	require.NoError(t, err, "the second of one /64")
+	require.NotEqual(t, groupOf(&net.UDPAddr{IP: net.IPv4(10, 0, 0, 1)}), groupOf(&net.UDPAddr{IP: net.IPv4(10, 0, 0, 2)}))
+}
+
+func TestUnconditionalPeersHaveTheirOwnSlots(t *testing.T) {
+	friend, stranger := legacyNode(), legacyNode()
+	s := newSlots(1, 1, []types.ID{friend.id, types.GenerateNodeKey().ID()})
+	at := &net.TCPAddr{IP: net.IPv4(10, 0, 0, 1)}
+
+	pair, err := s.take(friend, at)
+	require.NoError(t, err)
+	others, err := s.take(stranger, at)
+	require.NoError(t, err, "an unconditional peer takes no slot from others")
+	_, err = s.take(legacyNode(), at)
+	require.ErrorIs(t, err, errFull)
+	_, err = s.take(claim{InitiatorLibp2p, friend.id}, at)
+	require.ErrorIs(t, err, errFull, "only native nodes are unconditional")
+
+	replacement, err := s.take(friend, at)
+	require.NoError(t, err, "all slots are taken, but not its own")
+	_, err = s.take(friend, at)
+	require.ErrorIs(t, err, errFull, "one pair and the one that replaces it")
+	pair()
+	pair, err = s.take(friend, at)
+	require.NoError(t, err)
+
+	pair()
+	replacement()
+	others()
+	_, err = s.take(legacyNode(), at)
+	require.NoError(t, err)
+	require.Len(t, s.held, 1, "nothing is left of the others")
+}
+
+// A node that the bridge has a slot for gets it again while all are taken.
+func TestANodeSharesItsSlotWithItsReplacement(t *testing.T) {
+	node, s := legacyNode(), newSlots(1, 1, nil)
+	at := &net.TCPAddr{IP: net.IPv4(10, 0, 0, 1)}
+	former, err := s.take(node, at)
+	require.NoError(t, err)
+	replacement, err := s.take(node, &net.TCPAddr{IP: net.IPv4(10, 0, 0, 2)})
+	require.NoError(t, err)
+	_, err = s.take(node, at)
+	require.ErrorIs(t, err, errFull, "but not without limit")
+
+	former()
+	_, err = s.take(legacyNode(), at)
+	require.ErrorIs(t, err, errFull, "the replacement holds the slot")
+	replacement()
+	_, err = s.take(legacyNode(), at)
+	require.NoError(t, err)
+}
