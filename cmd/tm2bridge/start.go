@@ -134,7 +134,7 @@ func loadBridge(home string, logger *slog.Logger) (*bridge.Bridge, error) {
 		return nil, fmt.Errorf("%s: %w", config.Path(home), err)
 	}
 	if len(addrs.Libp2pPeers) == 0 {
-		logger.Warn("[bridge].libp2p_peers is empty: legacy peers that dial the bridge will be refused")
+		logger.Warn("[bridge].libp2p_peers is empty: " + withoutLibp2pPeers(cfg))
 	}
 	if len(addrs.LegacyPeers) == 0 {
 		logger.Info("[p2p].persistent_peers is empty: libp2p peers that dial the bridge will be refused")
@@ -143,12 +143,24 @@ func loadBridge(home string, logger *slog.Logger) (*bridge.Bridge, error) {
 	return bridge.New(*key, bridgeConfig(cfg, addrs), logger)
 }
 
+// withoutLibp2pPeers says what becomes of legacy peers that dial the bridge.
+func withoutLibp2pPeers(cfg *config.Config) string {
+	if cfg.Bridge.OnlyConfigured {
+		return "legacy peers that dial the bridge will be refused"
+	}
+
+	return "legacy peers that dial the bridge will be refused until a libp2p peer has dialed it"
+}
+
 func bridgeConfig(cfg *config.Config, addrs *config.Addresses) bridge.Config {
 	return bridge.Config{
 		LegacyListen:       addrs.LegacyListen,
 		Libp2pListen:       addrs.Libp2pListen,
 		LegacyPeers:        addrs.LegacyPeers,
 		Libp2pPeers:        addrs.Libp2pPeers,
+		OnlyConfigured:     cfg.Bridge.OnlyConfigured,
+		Libp2pNetwork:      cfg.Bridge.Libp2pNetwork,
+		Libp2pQUIC:         cfg.Bridge.Libp2pQUIC,
 		PrivatePeers:       addrs.PrivatePeers,
 		UnconditionalPeers: addrs.UnconditionalPeers,
 		MConfig:            cfg.MConnConfig(),

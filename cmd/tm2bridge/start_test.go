@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -89,7 +90,29 @@ func TestStartFromHome(t *testing.T) {
 
 	cancel()
 	require.Zero(t, c.wait(t), c.stderr.String())
-	require.Contains(t, c.stderr.String(), "libp2p_peers is empty")
+	require.Contains(t, c.stderr.String(), "libp2p_peers is empty: "+withoutLibp2pPeers(cfg))
+}
+
+func TestStartWithQUIC(t *testing.T) {
+	home := t.TempDir()
+	cfg := config.Default()
+	cfg.P2P.ListenAddress, cfg.Bridge.Libp2pListenAddress = "127.0.0.1:0", "127.0.0.1:0"
+	cfg.Bridge.Libp2pQUIC, cfg.Bridge.OnlyConfigured = true, true
+	_, err := config.Init(home, cfg)
+	require.NoError(t, err)
+
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	c := begin(func(stdout, stderr io.Writer) int {
+		return execute(ctx, []string{"start", "--home", home}, stdout, stderr)
+	})
+	addr, err := types.ParseNetAddress(c.line(t, "libp2p nodes dial"))
+	require.NoError(t, err)
+	port := strconv.Itoa(int(addr.Port))
+	require.Contains(t, c.line(t, "multiaddr")+c.line(t, "multiaddr"), "/ip4/127.0.0.1/udp/"+port+"/quic-v1")
+	cancel()
+	require.Zero(t, c.wait(t), c.stderr.String())
+	require.Contains(t, c.stderr.String(), withoutLibp2pPeers(cfg))
 }
 
 // TestStartWithoutAnything occupies the default ports where they are free, so
@@ -121,6 +144,7 @@ func TestBridgeConfigTakesEveryKey(t *testing.T) {
 	cfg.P2P.ListenAddress, cfg.Bridge.Libp2pListenAddress = "127.0.0.1:1", "127.0.0.1:2"
 	cfg.P2P.PersistentPeers, cfg.Bridge.Libp2pPeers = a+"@127.0.0.1:3", b+"@127.0.0.1:4"
 	cfg.P2P.PrivatePeerIDs, cfg.P2P.UnconditionalPeerIDs = a, b
+	cfg.Bridge.Libp2pNetwork, cfg.Bridge.Libp2pQUIC = "chain", true
 	cfg.P2P.SendRate, cfg.Bridge.MaxPairs, cfg.Bridge.MaxPairsPerIP = 5, 6, 7
 	id := types.GenerateNodeKey().ID()
 	addrs, err := cfg.Addresses(id)
@@ -134,6 +158,11 @@ func TestBridgeConfigTakesEveryKey(t *testing.T) {
 	require.Equal(t, a+"@127.0.0.1:3", got.LegacyPeers[0].String())
 	require.Len(t, got.Libp2pPeers, 1)
 	require.Equal(t, b+"@127.0.0.1:4", got.Libp2pPeers[0].String())
+	require.Equal(t, "chain", got.Libp2pNetwork)
+	require.True(t, got.Libp2pQUIC)
+	require.False(t, got.OnlyConfigured)
+	cfg.Bridge.OnlyConfigured = true
+	require.True(t, bridgeConfig(cfg, addrs).OnlyConfigured)
 	require.Equal(t, []types.ID{a}, got.PrivatePeers)
 	require.Equal(t, []types.ID{b}, got.UnconditionalPeers)
 	require.Equal(t, cfg.MConnConfig(), got.MConfig)

@@ -29,6 +29,9 @@ type Config struct {
 type Bridge struct {
 	Libp2pListenAddress string // libp2p_laddr: where libp2p peers dial the bridge
 	Libp2pPeers         string // libp2p_peers: libp2p peers that legacy peers are paired with
+	Libp2pNetwork       string // libp2p_network: in whose DHT further libp2p peers are looked for
+	OnlyConfigured      bool   // only_configured: legacy peers are paired with Libp2pPeers only
+	Libp2pQUIC          bool   // libp2p_quic: QUIC beside TCP
 	MaxPairs            int    // max_pairs
 	MaxPairsPerIP       int    // max_pairs_per_ip
 }

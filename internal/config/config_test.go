@@ -34,6 +34,7 @@ func TestMarshalRoundTrip(t *testing.T) {
 	want.P2P.MaxSendBufferBytes = 9 << 20
 	want.Bridge.Libp2pListenAddress = "tcp://[::1]:0"
 	want.Bridge.Libp2pPeers = peerB
+	want.Bridge.Libp2pNetwork, want.Bridge.Libp2pQUIC = "chain/1", true
 	want.Bridge.MaxPairs = 3
 
 	data, err := want.Marshal()
@@ -58,7 +59,7 @@ func TestMarshalCommentsEveryKey(t *testing.T) {
 			require.Regexp(t, `^# \S`, lines[i-1], line)
 		}
 	}
-	require.Equal(t, 17, written)
+	require.Equal(t, 20, written)
 
 	got, warnings, err := config.Parse(data)
 	require.NoError(t, err)
@@ -159,6 +160,10 @@ func TestBadValueNamesItsField(t *testing.T) {
 		{"[bridge]\nlibp2p_laddr = \":port\"", "[bridge].libp2p_laddr", `"port"`},
 		{"[bridge]\nlibp2p_laddr = \"0.0.0.0:26656\"", "[bridge].libp2p_laddr", "[p2p].laddr"},
 		{"[bridge]\nlibp2p_peers = \"x@y:1\"", "[bridge].libp2p_peers", `"x@y:1"`},
+		{"[bridge]\nlibp2p_network = \"" + strings.Repeat("/", 43) + "\"", "[bridge].libp2p_network", "128 bytes"},
+		{"[bridge]\nlibp2p_network = \"n\"\nonly_configured = true", "[bridge].libp2p_network", "nobody is looked for"},
+		{"[bridge]\nlibp2p_quic = \"yes\"", "[bridge].libp2p_quic", `"yes"`},
+		{"[bridge]\nonly_configured = 1", "[bridge].only_configured", "1"},
 		{"[bridge]\nmax_pairs = 0", "[bridge].max_pairs", "0"},
 		{"[bridge]\nmax_pairs_per_ip = -1", "[bridge].max_pairs_per_ip", "-1"},
 		{"[bridge]\nmax_pairs = \"many\"", "[bridge].max_pairs", `"many"`},

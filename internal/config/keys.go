@@ -60,9 +60,16 @@ var keys = []key{
 	{"bridge", "libp2p_laddr", "Where libp2p peers dial the bridge: IP and TCP port.",
 		func(c *Config) any { return &c.Bridge.Libp2pListenAddress }},
 	{"bridge", "libp2p_peers", "libp2p peers that legacy peers are paired with, comma separated: ID@host:port\n" +
-		"(the TM2 ID; the libp2p peer ID is found out by dialing). A legacy peer that dials\n" +
-		"the bridge is refused while this list is empty.",
+		"(the TM2 ID; the libp2p peer ID is found out by dialing).",
 		func(c *Config) any { return &c.Bridge.Libp2pPeers }},
+	{"bridge", "only_configured", "Pair legacy peers with libp2p_peers only. Otherwise the bridge takes libp2p peers that\n" +
+		"have dialed it, or that others tell of, when none of the list can be reached.",
+		func(c *Config) any { return &c.Bridge.OnlyConfigured }},
+	{"bridge", "libp2p_network", "Network (chain ID) in whose DHT the bridge looks for further libp2p peers, through\n" +
+		"libp2p_peers. Empty: it uses no DHT.",
+		func(c *Config) any { return &c.Bridge.Libp2pNetwork }},
+	{"bridge", "libp2p_quic", "Use QUIC, too: listen at the UDP port with the number of libp2p_laddr, and dial both.",
+		func(c *Config) any { return &c.Bridge.Libp2pQUIC }},
 	{"bridge", "max_pairs", "How many pairs of a legacy and a libp2p peer the bridge keeps at a time.",
 		func(c *Config) any { return &c.Bridge.MaxPairs }},
 	{"bridge", "max_pairs_per_ip", "How many of them the peers at one IP address (IPv6: one /64) may have opened.\n" +
@@ -82,7 +89,7 @@ type idleKey struct {
 var idleKeys = []idleKey{
 	{"home", "", "", "the home directory is chosen by --home"},
 	{"external_address", "", "", "the bridge shows the nodes behind it, not itself"},
-	{"seeds", "", "", "the bridge dials only persistent_peers and libp2p_peers"},
+	{"seeds", "", "", "a bridge needs no way into a network beside persistent_peers and libp2p_peers"},
 	{"max_num_inbound_peers", int64(0), nil, "[bridge].max_pairs limits the peers"},
 	{"max_num_outbound_peers", int64(0), nil, "[bridge].max_pairs limits the peers"},
 	{"pex", false, nil, "the bridge always answers discovery, for each side by itself"},

@@ -3,10 +3,14 @@ package config
 import (
 	"fmt"
 	"net/netip"
+	"net/url"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/config/value"
 )
+
+// maxNetwork is how many bytes the escaped name of a network has at most.
+const maxNetwork = 128
 
 // Validate returns a *FieldError for the first value that a bridge cannot work
 // with. It resolves no host names.
@@ -24,7 +28,22 @@ func (c *Config) Validate() error {
 		return wrong("[bridge].max_pairs_per_ip", c.Bridge.MaxPairsPerIP, "it must not be negative")
 	}
 
-	return nil
+	return c.validateNetwork()
+}
+
+// validateNetwork checks the name of the DHT's network (docs/discovery-dht.md).
+func (c *Config) validateNetwork() error {
+	network := c.Bridge.Libp2pNetwork
+	switch {
+	case network == "":
+		return nil
+	case len(url.PathEscape(network)) > maxNetwork:
+		return wrong("[bridge].libp2p_network", network, fmt.Sprintf("it must have at most %d bytes, escaped", maxNetwork))
+	case c.Bridge.OnlyConfigured:
+		return wrong("[bridge].libp2p_network", network, "with only_configured nobody is looked for")
+	default:
+		return nil
+	}
 }
 
 func wrong(key string, content any, reason string) error {
