@@ -23,7 +23,11 @@ import (
 // channelDiscovery is the channel of TM2's discovery reactor (docs/wire.md §6).
 const channelDiscovery byte = 0x50
 
-var errNoConfig = errors.New("no p2p config")
+var (
+	errNoConfig    = errors.New("no p2p config")
+	errNoTransport = errors.New("no transport")
+	errOtherID     = errors.New("node IDs differ")
+)
 
 // FromP2PConfig is gno's section [p2p] as ours. What gno has no key for has our
 // default.
@@ -53,46 +57,62 @@ func FromP2PConfig(gno gnoconfig.P2PConfig) config.P2PConfig {
 
 // plan is what New* has learned from its arguments.
 type plan struct {
-	key     types.NodeKey
-	info    types.NodeInfo
-	listen  types.NetAddress
+	key     types.NodeKey    // of a node plan
+	info    types.NodeInfo   // of a node plan
+	listen  types.NetAddress // of a node plan
 	cfg     config.P2PConfig
 	options []adapter.SwitchOption
-	logger  *slog.Logger
+	// discovers says that a reactor of the node has the channel of discovery.
+	discovers bool
+	logger    *slog.Logger
 }
 
-func newPlan(
-	nodeInfo gnotypes.NodeInfo,
-	nodeKey gnotypes.NodeKey,
-	cfg *gnoconfig.P2PConfig,
-	reactors map[string]p2p.Reactor,
-	logger *slog.Logger,
-) (*plan, error) {
+// newPlan is the plan of a switch on any transport.
+func newPlan(cfg *gnoconfig.P2PConfig, reactors map[string]p2p.Reactor, logger *slog.Logger) (*plan, error) {
 	if cfg == nil {
 		return nil, errNoConfig
 	}
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
 	}
-	p := &plan{key: FromNodeKey(nodeKey), info: FromNodeInfo(nodeInfo), cfg: FromP2PConfig(*cfg), logger: logger}
+	p := &plan{
+		cfg: FromP2PConfig(*cfg), logger: logger, discovers: slices.ContainsFunc(channels(reactors), isDiscovery),
+	}
 	if err := p.cfg.ValidateBasic(); err != nil {
 		return nil, err
 	}
-	if err := p.addresses(); err != nil {
-		return nil, err
-	}
-
 	options, err := p.cfg.SwitchOptions()
 	if err != nil {
 		// As gno does: a node can work without an entry.
 		logger.Error("entries of the p2p config are left out", "err", err)
 	}
 	p.options = append(options, reactorOptions(reactors)...)
-	if p.cfg.PeerExchange && !slices.ContainsFunc(channels(reactors), isDiscovery) {
-		logger.Warn("[p2p].pex is true, but no reactor has the channel of discovery", "channel", channelDiscovery)
-	}
 
 	return p, nil
+}
+
+// newNodePlan is the plan of a switch whose transport is made here.
+func newNodePlan(
+	nodeInfo gnotypes.NodeInfo,
+	nodeKey gnotypes.NodeKey,
+	cfg *gnoconfig.P2PConfig,
+	reactors map[string]p2p.Reactor,
+	logger *slog.Logger,
+) (*plan, error) {
+	p, err := newPlan(cfg, reactors, logger)
+	if err != nil {
+		return nil, err
+	}
+	p.key, p.info = FromNodeKey(nodeKey), FromNodeInfo(nodeInfo)
+
+	return p, p.addresses()
+}
+
+// warnOfDiscovery tells the operator who expects it that nothing looks for peers.
+func (p *plan) warnOfDiscovery() {
+	if p.cfg.PeerExchange && !p.discovers {
+		p.logger.Warn("[p2p].pex is true, but no reactor has the channel of discovery", "channel", channelDiscovery)
+	}
 }
 
 // addresses finds out where the node listens, and what it tells its peers to dial.
@@ -103,6 +123,9 @@ func (p *plan) addresses() error {
 		return err
 	}
 	p.listen = listen
+	if own := p.info.NetAddress; own != nil && own.ID != id {
+		return fmt.Errorf("%w: NodeInfo is of %s, the key of %s", errOtherID, own.ID, id)
+	}
 	if p.cfg.ExternalAddress == "" && p.info.NetAddress != nil {
 		return nil
 	}

@@ -3,7 +3,8 @@
 // change in a node.
 //
 //   - [NewNativeSwitch] and [NewLibp2pSwitch] return a gno p2p.Switch that is also a
-//     service, for gno's reactors and config.
+//     service, for gno's reactors and config; [NewSwitch] does for a transport of the
+//     caller's. With [WithDHT] a node on libp2p finds peers by a DHT.
 //   - [Transport] is a transport of ours for gno's own MultiplexSwitch.
 //
 // They are made of conversions between gno's package p2p and package compat, which
@@ -31,6 +32,6 @@
 //
 // # Errors
 //
-// The sentinels that one side documents become those of the other; the error
-// still matches its own by errors.Is. Other errors pass unchanged.
+// The sentinels that one side documents become those of the other; an error that
+// wraps one matches both by errors.Is. Other errors pass unchanged.
 package dropin

@@ -36,10 +36,14 @@ func translate(err, sentinel error) error {
 	return translated{error: err, sentinel: sentinel}
 }
 
-// serviceError is our error of a service as gno's.
+// serviceError is our error of a service as gno's. A sentinel becomes gno's own, which
+// callers may compare by ==.
 func serviceError(err error) error {
 	for _, pair := range serviceErrors {
-		if errors.Is(err, pair.ours) {
+		switch {
+		case err == pair.ours:
+			return pair.gno
+		case errors.Is(err, pair.ours):
 			return translate(err, pair.gno)
 		}
 	}
@@ -47,10 +51,13 @@ func serviceError(err error) error {
 	return err
 }
 
-// fromServiceError is gno's error of a service as ours.
+// fromServiceError is gno's error of a service as ours, likewise.
 func fromServiceError(err error) error {
 	for _, pair := range serviceErrors {
-		if errors.Is(err, pair.gno) {
+		switch {
+		case err == pair.gno:
+			return pair.ours
+		case errors.Is(err, pair.gno):
 			return translate(err, pair.ours)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/discovery"
 	"github.com/tm2-libp2p/tm2-libp2p/dropin"
 )
 
@@ -101,6 +102,11 @@ func ExampleNewLibp2pSwitch() {
 		return
 	}
 	defer first.Close()
+	if err := first.Listen(); err != nil {
+		fmt.Println(err)
+
+		return
+	}
 	addr := first.NetAddress()
 	second, err := newNode(newGreeter(), addr.String())
 	if err != nil {
@@ -154,5 +160,91 @@ func ExampleTransport() {
 	fmt.Println(sw.Stop())
 	// Output:
 	// true 0
+	// <nil>
+}
+
+// newFinder is a node that finds others by a DHT which it enters at the seeds.
+func newFinder(g *greeter, seeds string) (*dropin.Switch, error) {
+	key := gnotypes.GenerateNodeKey()
+	info := gnotypes.NodeInfo{Network: "example", Version: "v1.0.0", Channels: []byte{channelGreetings}, Moniker: "example"}
+	cfg := gnoconfig.DefaultP2PConfig()
+	cfg.ListenAddress = "tcp://127.0.0.1:0"
+	cfg.AllowDuplicateIP = true // all are on one machine
+	cfg.PeerExchange = true
+	cfg.Seeds = seeds
+
+	return dropin.NewLibp2pSwitch(info, *key, cfg, map[string]p2p.Reactor{"GREETER": g}, nil, dropin.WithDHT())
+}
+
+// Two nodes that know only a seed find each other.
+func ExampleWithDHT() {
+	heard, seeds := make(chan string, 3), ""
+	for range 3 {
+		g := newGreeter()
+		g.heard = heard
+		sw, err := newFinder(g, seeds)
+		if err != nil {
+			fmt.Println(err)
+
+			return
+		}
+		defer sw.Close()
+		if err := sw.Start(); err != nil {
+			fmt.Println(err)
+
+			return
+		}
+		if seeds == "" {
+			addr := sw.NetAddress()
+			seeds = addr.String()
+		}
+	}
+	fmt.Println(<-heard, <-heard, <-heard)
+	// Output: hello hello hello
+}
+
+// A transport of the caller's, with whatever options, and discovery beside gno's
+// reactors.
+func ExampleNewSwitch() {
+	key := gnotypes.GenerateNodeKey()
+	info := gnotypes.NodeInfo{
+		NetAddress: &gnotypes.NetAddress{ID: key.ID(), IP: net.IPv4(127, 0, 0, 1)},
+		Network:    "example", Version: "v1.0.0", Channels: []byte{channelGreetings}, Moniker: "example",
+	}
+	transport, err := lp2p.NewTransport(dropin.FromNodeInfo(info), dropin.FromNodeKey(*key), nil, lp2p.WithQUIC())
+	if err != nil {
+		fmt.Println(err)
+
+		return
+	}
+	defer transport.Close()
+	if err := transport.Listen(*dropin.FromNetAddress(info.NetAddress)); err != nil {
+		fmt.Println(err)
+
+		return
+	}
+	dht, err := discovery.New(transport)
+	if err != nil {
+		fmt.Println(err)
+
+		return
+	}
+
+	sw, err := dropin.NewSwitch(transport, gnoconfig.DefaultP2PConfig(), map[string]p2p.Reactor{"GREETER": newGreeter()}, nil,
+		adapter.WithReactor("DHT", dht))
+	if err != nil {
+		fmt.Println(err)
+
+		return
+	}
+	if err := sw.Start(); err != nil {
+		fmt.Println(err)
+
+		return
+	}
+	fmt.Println(sw.IsRunning(), dht.IsRunning())
+	fmt.Println(sw.Stop())
+	// Output:
+	// true true
 	// <nil>
 }

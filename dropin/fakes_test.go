@@ -144,12 +144,13 @@ func channelsOf(reactors map[string]p2p.Reactor) []byte {
 	return ids
 }
 
-// newSwitchWith returns a switch that is closed with the test.
+// newSwitchWith returns a switch that listens and is closed with the test.
 func newSwitchWith(t *testing.T, s stack, cfg *gnoconfig.P2PConfig, reactors map[string]p2p.Reactor, opts ...Option) *Switch {
 	t.Helper()
 	sw, err := s.make(t, cfg, reactors, opts...)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, sw.Close()) })
+	require.NoError(t, sw.Listen())
 
 	return sw
 }

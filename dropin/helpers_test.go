@@ -120,10 +120,17 @@ func (r *recorder) IsPrivatePeer(types.ID) bool { return false }
 // await returns the next value of a channel.
 func await[T any](t *testing.T, ch <-chan T) T {
 	t.Helper()
+
+	return awaitWithin(t, patience, ch)
+}
+
+// awaitWithin is await with another bound.
+func awaitWithin[T any](t *testing.T, bound time.Duration, ch <-chan T) T {
+	t.Helper()
 	select {
 	case v := <-ch:
 		return v
-	case <-time.After(patience):
+	case <-time.After(bound):
 		require.Fail(t, "nothing came")
 		panic("unreachable")
 	}

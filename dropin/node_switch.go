@@ -2,10 +2,8 @@ package dropin
 
 import (
 	"errors"
-	"fmt"
 	"log/slog"
 	"sync"
-	"time"
 
 	"github.com/gnolang/gno/tm2/pkg/p2p"
 	gnoconfig "github.com/gnolang/gno/tm2/pkg/p2p/config"
@@ -20,12 +18,6 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
-// closeTimeout bounds how long Stop waits for the transport, whose Close waits for
-// a Receive that runs: Stop may be called from it.
-const closeTimeout = 10 * time.Second
-
-var errCloseTimeout = fmt.Errorf("transport is not closed after %s", closeTimeout)
-
 var (
 	_ p2p.Switch         = (*Switch)(nil)
 	_ gnoservice.Service = (*Switch)(nil)
@@ -39,8 +31,8 @@ type transport interface {
 	Close() error
 }
 
-// Switch is a switch of ours with a transport of its own, as gno's p2p.Switch and
-// service.Service. All methods may be called concurrently.
+// Switch is a switch of ours as gno's p2p.Switch and service.Service. All methods
+// may be called concurrently.
 //
 // Errors of Start, Stop and Reset match the sentinels of gno's package service. A
 // switch is started once; Reset returns an error.
@@ -49,16 +41,21 @@ type Switch struct {
 	service.BaseService
 
 	mux       *adapter.MultiplexSwitch
-	transport transport
+	transport compat.Transport
+	own       transport        // the same; nil if it is the caller's
+	listen    types.NetAddress // of own
 
-	lifecycle sync.Mutex // held by Start and Close
-	closed    bool       // by Close, without a Start
+	listening sync.Mutex
+	listens   bool
+
+	starting sync.Mutex // held by Start, and by Close while none runs
+	closed   bool       // by Close, without a Start
 }
 
 // NewNativeSwitch returns a switch for the reactors that speaks TM2's own protocol:
-// its peers may be nodes of gno. It listens already at the laddr of the config, so
-// that NetAddress can be told to others; a peer that dials waits for Start. Stop
-// closes the listener, and Close that of a switch that is never started.
+// its peers may be nodes of gno. It listens when it is started, at the laddr of the
+// config, or before by Listen. Stop closes the listener; one that is never started
+// holds no port, and what else it holds is released by Close.
 //
 // The config is used as docs/dropin.md lists it, key by key. Entries of its lists
 // that cannot be used are logged and left out, as in gno; an error of New names the
@@ -78,18 +75,22 @@ func NewNativeSwitch(
 	logger *slog.Logger,
 	opts ...adapter.SwitchOption,
 ) (*Switch, error) {
-	p, err := newPlan(nodeInfo, nodeKey, cfg, reactors, logger)
+	p, err := newNodePlan(nodeInfo, nodeKey, cfg, reactors, logger)
 	if err != nil {
 		return nil, wrapNew("native", err)
 	}
+	if len(opts) == 0 { // else they may add reactors, of whose channels nobody tells here
+		p.warnOfDiscovery()
+	}
 	tr := native.NewMultiplexTransport(p.info, p.key, p.cfg.MConnConfig(), p.logger.With("transport", "native"))
 
-	return newSwitch("native", tr, p, opts)
+	return newSwitch("native", tr, p, opts), nil
 }
 
 // NewLibp2pSwitch is NewNativeSwitch for libp2p: its peers are nodes with this
 // switch, or a bridge that nodes of gno stand behind. They are dialed under the
-// same addresses, ID@host:port.
+// same addresses, ID@host:port. What gno has no key for, as QUIC, NATs, metrics and
+// a DHT, is up to the options.
 func NewLibp2pSwitch(
 	nodeInfo gnotypes.NodeInfo,
 	nodeKey gnotypes.NodeKey,
@@ -98,7 +99,7 @@ func NewLibp2pSwitch(
 	logger *slog.Logger,
 	opts ...Option,
 ) (*Switch, error) {
-	p, err := newPlan(nodeInfo, nodeKey, cfg, reactors, logger)
+	p, err := newNodePlan(nodeInfo, nodeKey, cfg, reactors, logger)
 	if err != nil {
 		return nil, wrapNew("libp2p", err)
 	}
@@ -107,36 +108,101 @@ func NewLibp2pSwitch(
 		opt(&o)
 	}
 	fromConfig := libp2pOptions(p.cfg)
-	if len(o.sw) == 0 { // else they may add reactors, of whose channels nobody tells here
+	if len(o.sw) == 0 { // as above
+		if !o.withDHT {
+			p.warnOfDiscovery()
+		}
 		fromConfig = append(fromConfig, lp2p.WithChannels(channels(reactors)...))
 	}
 	tr, err := lp2p.NewTransport(p.info, p.key, p.logger.With("transport", "libp2p"), append(fromConfig, o.libp2p...)...)
 	if err != nil {
 		return nil, wrapNew("libp2p", err)
 	}
+	if o.withDHT && p.cfg.PeerExchange {
+		found, err := newDHT(tr, p.cfg, o.dht)
+		if err != nil {
+			return nil, wrapNew("libp2p", errors.Join(err, tr.Close()))
+		}
+		p.options = append(p.options, adapter.WithReactor("DHT", found))
+	}
 
-	return newSwitch("libp2p", tr, p, o.sw)
+	return newSwitch("libp2p", tr, p, o.sw), nil
 }
 
-// newSwitch listens, and owns the transport in any case.
-func newSwitch(stack string, tr transport, p *plan, opts []adapter.SwitchOption) (*Switch, error) {
-	if err := tr.Listen(p.listen); err != nil {
-		return nil, wrapNew(stack, errors.Join(err, tr.Close()))
+// NewSwitch is NewNativeSwitch on a transport of the caller's, of whatever stack and
+// with whatever options. The caller lets it listen before Start, and closes it after
+// Stop: the switch does neither. Of the config count the keys that docs/dropin.md
+// lists for the switch.
+func NewSwitch(
+	transport compat.Transport,
+	cfg *gnoconfig.P2PConfig,
+	reactors map[string]p2p.Reactor,
+	logger *slog.Logger,
+	opts ...adapter.SwitchOption,
+) (*Switch, error) {
+	if transport == nil {
+		return nil, errNoTransport
 	}
+	p, err := newPlan(cfg, reactors, logger)
+	if err != nil {
+		return nil, err
+	}
+
+	return assemble("of the caller", transport, p, opts), nil
+}
+
+// newSwitch returns a switch that owns the transport.
+func newSwitch(stack string, tr transport, p *plan, opts []adapter.SwitchOption) *Switch {
+	s := assemble(stack, tr, p, opts)
+	s.own, s.listen = tr, p.listen
+
+	return s
+}
+
+func assemble(stack string, tr compat.Transport, p *plan, opts []adapter.SwitchOption) *Switch {
 	mux := adapter.NewMultiplexSwitch(tr, append(p.options, opts...)...)
 	s := &Switch{toSwitch: newToSwitch(mux), mux: mux, transport: tr}
 	s.BaseService = *service.NewBaseService(nil, "P2P Switch ("+stack+")", s)
 	s.SetLogger(p.logger)
 
-	return s, nil
+	return s
 }
 
-// NetAddress is the address at which the switch listens, with the ID of the node
-// and the actual port. Its IP is unspecified if that of laddr is.
+// Listen takes the port at which peers dial the node, so that NetAddress can be told
+// to others before Start; without it Start does. Peers are let in only by Start: to
+// one that dials before, the node seems to be there and silent. Further calls return
+// nil. A switch on a transport of the caller's has nothing to do.
+func (s *Switch) Listen() error {
+	s.listening.Lock()
+	defer s.listening.Unlock()
+	if s.own == nil || s.listens {
+		return nil
+	}
+	if err := s.own.Listen(s.listen); err != nil {
+		return err
+	}
+	s.listens = true
+
+	return nil
+}
+
+// NetAddress is the address at which the switch listens, with the ID of the node and
+// the actual port. Its IP is unspecified if that of laddr is. Before Listen and Start
+// it is the laddr, whose port may be 0.
 func (s *Switch) NetAddress() gnotypes.NetAddress {
 	addr := s.transport.NetAddress()
+	if s.own != nil && !s.isListening() {
+		addr = s.listen
+	}
 
 	return *NetAddress(&addr)
+}
+
+func (s *Switch) isListening() bool {
+	s.listening.Lock()
+	defer s.listening.Unlock()
+
+	return s.listens
 }
 
 // MultiplexSwitch is the switch behind this one: its Subscribe also tells of peers
@@ -152,72 +218,3 @@ func (s *Switch) SetLogger(logger *slog.Logger) {
 	s.BaseService.SetLogger(logger)
 	s.mux.SetLogger(logger)
 }
-
-// Start implements gno's service.Service: it starts the reactors, lets peers in and
-// dials. When a reactor does not start, those before it are stopped again; the
-// switch still listens and is to be closed.
-func (s *Switch) Start() error {
-	s.lifecycle.Lock()
-	defer s.lifecycle.Unlock()
-	if s.closed {
-		return gnoservice.ErrAlreadyStopped
-	}
-
-	return serviceError(s.BaseService.Start())
-}
-
-// OnStart implements gno's service.Service for Start.
-func (s *Switch) OnStart() error { return s.mux.Start() }
-
-// Stop implements gno's service.Service: it stops the peers and then the reactors,
-// within 10 s and the time that the reactors take, and closes the transport, which
-// takes 10 s at most. A call from a reactor's Receive takes all of that time, for it
-// waits for itself. A switch that was never started is left as it is, with
-// ErrNotStarted: see Close.
-func (s *Switch) Stop() error { return serviceError(s.BaseService.Stop()) }
-
-// Close ends the switch in whatever state it is: it is Stop for one that runs, and
-// closes the listener of one that was never started or did not start, which then
-// is not started any more. Further calls return nil.
-func (s *Switch) Close() error {
-	s.lifecycle.Lock()
-	defer s.lifecycle.Unlock()
-	switch err := s.BaseService.Stop(); {
-	case errors.Is(err, service.ErrAlreadyStopped), s.closed:
-		return nil
-	case errors.Is(err, service.ErrNotStarted):
-		s.closed = true
-
-		return s.closeTransport()
-	default:
-		return serviceError(err)
-	}
-}
-
-// OnStop implements gno's service.Service for Stop.
-func (s *Switch) OnStop() {
-	if err := s.mux.Stop(); err != nil {
-		s.Logger.Error("cannot stop the switch", "err", err)
-	}
-	if err := s.closeTransport(); err != nil {
-		s.Logger.Error("cannot close the transport", "err", err)
-	}
-}
-
-// closeTransport waits for the transport to end. The goroutine lives on only if
-// that takes too long.
-func (s *Switch) closeTransport() error {
-	closed := make(chan error, 1)
-	go func() { closed <- s.transport.Close() }()
-	timer := time.NewTimer(closeTimeout)
-	defer timer.Stop()
-	select {
-	case err := <-closed:
-		return err
-	case <-timer.C:
-		return errCloseTimeout
-	}
-}
-
-// Reset implements gno's service.Service: a switch cannot be started again.
-func (s *Switch) Reset() error { return serviceError(s.BaseService.Reset()) }

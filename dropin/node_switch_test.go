@@ -8,8 +8,6 @@ import (
 	"net"
 	"strings"
 	"testing"
-	"testing/synctest"
-	"time"
 
 	"github.com/gnolang/gno/tm2/pkg/p2p"
 	"github.com/gnolang/gno/tm2/pkg/p2p/conn"
@@ -70,6 +68,37 @@ func TestReactorsOfGno(t *testing.T) {
 	})
 }
 
+// decorated is a PeerConn that a reactor keeps for itself: no InitPeer has returned it.
+type decorated struct{ p2p.PeerConn }
+
+// Whatever a reactor has put around a peer, in InitPeer or by itself, stands for it.
+func TestStopPeerBehindAWrapper(t *testing.T) {
+	onEachStack(t, func(t *testing.T, s stack) {
+		for _, wrap := range []func(p2p.PeerConn) p2p.PeerConn{
+			func(p p2p.PeerConn) p2p.PeerConn { return p },
+			func(p p2p.PeerConn) p2p.PeerConn { return &gnoWrapped{p} },
+		} {
+			a, b := newGnoRecorder("recorder", testChannel), newGnoRecorder("recorder", testChannel)
+			a.wrap = wrap
+			swB := newSwitchWith(t, s, loopbackConfig(), map[string]p2p.Reactor{"R": b})
+			swA := newSwitchWith(t, s, loopbackConfig(swB.NetAddress()), map[string]p2p.Reactor{"R": a})
+			require.NoError(t, swB.Start())
+			require.NoError(t, swA.Start())
+			peer := await(t, a.added)
+			others := peer.Get(keyFrom)
+			swA.StopPeerForError(&decorated{peer}, errors.New("bad"))
+			require.Same(t, peer, await(t, a.removed))
+			require.Equal(t, others, peer.Get(keyFrom), "no counterpart is made for each call")
+
+			again := await(t, a.added)
+			swA.StopPeerForError(&decorated{peer}, errors.New("of the former connection"))
+			require.True(t, again.IsRunning())
+			require.NoError(t, swA.Close())
+			require.NoError(t, swB.Close())
+		}
+	})
+}
+
 func TestNilIsSafe(t *testing.T) {
 	onEachStack(t, func(t *testing.T, s stack) {
 		r := newGnoRecorder("recorder", testChannel)
@@ -106,29 +135,47 @@ func TestReactorsAreOrderedByName(t *testing.T) {
 	})
 }
 
-func TestListensFromTheBeginning(t *testing.T) {
+func TestListensWhenToldTo(t *testing.T) {
 	onEachStack(t, func(t *testing.T, s stack) {
-		sw := newSwitchWith(t, s, loopbackConfig(), nil)
-		addr := sw.NetAddress()
-		require.NotZero(t, addr.Port)
-		require.NotEmpty(t, addr.ID)
-		dialed, err := net.Dial("tcp", addr.DialString())
+		sw, err := s.make(t, loopbackConfig(), nil)
 		require.NoError(t, err)
-		require.NoError(t, dialed.Close())
+		before := sw.NetAddress()
+		require.Equal(t, "127.0.0.1:0", before.DialString(), "it has no port yet")
+		require.NotEmpty(t, before.ID)
+		require.NoError(t, sw.Listen())
+		require.NoError(t, sw.Listen())
+		addr := sw.NetAddress()
+		require.Equal(t, before.ID, addr.ID)
+		requireDialed(t, addr.DialString())
 
 		cfg := loopbackConfig()
 		cfg.ListenAddress = addr.DialString()
-		_, err = s.make(t, cfg, nil)
-		require.ErrorContains(t, err, addr.DialString(), "the port is taken")
+		second, err := s.make(t, cfg, nil)
+		require.NoError(t, err, "a switch holds no port before it listens")
+		require.ErrorContains(t, second.Listen(), addr.DialString(), "the port is taken")
+		require.ErrorContains(t, second.Start(), addr.DialString())
+		require.False(t, second.IsRunning())
 		require.NoError(t, sw.Close())
-		again := newSwitchWith(t, s, cfg, nil)
-		require.Equal(t, addr.Port, again.NetAddress().Port, "Close has freed the port")
+		require.NoError(t, second.Start(), "Close has freed the port")
+		require.Equal(t, addr.Port, second.NetAddress().Port)
+		requireDialed(t, addr.DialString())
+		require.NoError(t, second.Close())
+		require.NoError(t, second.Listen(), "it has, once")
 	})
+}
+
+// requireDialed checks that somebody listens.
+func requireDialed(t *testing.T, addr string) {
+	t.Helper()
+	dialed, err := net.Dial("tcp", addr)
+	require.NoError(t, err)
+	require.NoError(t, dialed.Close())
 }
 
 func TestLifecycle(t *testing.T) {
 	onEachStack(t, func(t *testing.T, s stack) {
-		never := newSwitchWith(t, s, loopbackConfig(), nil)
+		never, err := s.make(t, loopbackConfig(), nil)
+		require.NoError(t, err)
 		require.ErrorIs(t, never.Stop(), gnoservice.ErrNotStarted)
 		require.ErrorIs(t, never.Reset(), gnoservice.ErrNotStarted)
 		require.NoError(t, never.Close())
@@ -148,7 +195,7 @@ func TestLifecycle(t *testing.T) {
 		require.Error(t, sw.Reset())
 		require.NoError(t, sw.Close())
 		addr := sw.NetAddress()
-		_, err := net.Dial("tcp", addr.DialString())
+		_, err = net.Dial("tcp", addr.DialString())
 		require.Error(t, err, "Stop has closed the transport")
 	})
 }
@@ -213,9 +260,9 @@ func TestKeyAndNodeInfoMustAgree(t *testing.T) {
 	key, _ := newIdentity(testChannel)
 	_, info := newIdentity(testChannel)
 	_, err := NewNativeSwitch(info, key, loopbackConfig(), nil, nil)
-	require.Error(t, err)
+	require.ErrorIs(t, err, errOtherID)
 	_, err = NewLibp2pSwitch(info, key, loopbackConfig(), nil, nil)
-	require.Error(t, err)
+	require.ErrorIs(t, err, errOtherID)
 }
 
 func TestWhatPeersAreToldToDial(t *testing.T) {
@@ -238,7 +285,7 @@ func TestWhatPeersAreToldToDial(t *testing.T) {
 			require.NoError(t, err)
 			node.NetAddress = NetAddress(addr)
 		}
-		p, err := newPlan(node, key, cfg, nil, nil)
+		p, err := newNodePlan(node, key, cfg, nil, nil)
 		require.NoError(t, err)
 		require.Equal(t, c.want, p.info.NetAddress.DialString())
 		require.EqualValues(t, id, p.info.NetAddress.ID)
@@ -276,6 +323,7 @@ func TestLibp2pOptions(t *testing.T) {
 
 	sw, err := NewLibp2pSwitch(info, key, loopbackConfig(), nil, nil, WithLibp2pOptions(lp2p.WithQUIC()))
 	require.NoError(t, err)
+	require.NoError(t, sw.Listen())
 	addr := sw.NetAddress()
 	_, err = net.ListenPacket("udp", addr.DialString())
 	require.Error(t, err, "QUIC has the port")
@@ -301,8 +349,9 @@ func TestDiscoveryIsTheNodes(t *testing.T) {
 		cfg := loopbackConfig()
 		cfg.PeerExchange = c.pex
 		reactors := map[string]p2p.Reactor{"R": newGnoRecorder("r", c.channel), "nil": nil}
-		_, err := newPlan(info, key, cfg, reactors, slog.New(slog.NewTextHandler(&logged, nil)))
+		p, err := newNodePlan(info, key, cfg, reactors, slog.New(slog.NewTextHandler(&logged, nil)))
 		require.NoError(t, err)
+		p.warnOfDiscovery()
 		require.Equal(t, c.warned, strings.Contains(logged.String(), "level=WARN"))
 	}
 }
@@ -311,28 +360,3 @@ func TestDiscoveryIsTheNodes(t *testing.T) {
 type noDescriptor struct{ *gnoRecorder }
 
 func (noDescriptor) GetChannels() []*conn.ChannelDescriptor { return []*conn.ChannelDescriptor{nil} }
-
-// stuck is a transport whose Close waits until it is let go.
-type stuck struct {
-	transport
-	letGo chan struct{}
-}
-
-func (s stuck) Close() error {
-	<-s.letGo
-
-	return nil
-}
-
-// Close of a transport waits for a Receive that may be the caller's own.
-func TestStopDoesNotWaitForEver(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		tr := stuck{letGo: make(chan struct{})}
-		sw := &Switch{transport: tr}
-		begin := time.Now()
-		require.ErrorIs(t, sw.closeTransport(), errCloseTimeout)
-		require.Equal(t, closeTimeout, time.Since(begin))
-		close(tr.letGo)
-		require.NoError(t, sw.closeTransport())
-	})
-}

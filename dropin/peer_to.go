@@ -1,13 +1,16 @@
 package dropin
 
 import (
+	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/gnolang/gno/tm2/pkg/p2p"
 	gnotypes "github.com/gnolang/gno/tm2/pkg/p2p/types"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/service"
 )
 
 // keyTo is where a peer of ours keeps its counterparts, a []*toPeer. The slice
@@ -22,6 +25,8 @@ type toPeer struct {
 	// A peer's description does not change; it is converted once.
 	nodeInfo   func() gnotypes.NodeInfo
 	socketAddr func() *gnotypes.NetAddress
+
+	flushed atomic.Bool // FlushStop has stopped the peer, and Stop was not called since
 }
 
 var _ p2p.PeerConn = (*toPeer)(nil)
@@ -70,11 +75,26 @@ func knownTo(peer compat.PeerConn) *toPeer {
 
 func (t *toPeer) Start() error { return serviceError(t.PeerConn.Start()) }
 
-// Stop also does what Transport.Remove has left.
+// FlushStop implements gno's p2p.PeerConn.
+func (t *toPeer) FlushStop() {
+	running := t.PeerConn.IsRunning()
+	t.PeerConn.FlushStop()
+	if running && !t.PeerConn.IsRunning() {
+		t.flushed.Store(true)
+	}
+}
+
+// Stop also does what Transport.Remove has left. A peer of gno still runs after
+// FlushStop: gno's switch removes it only if it is the one that stops it.
 func (t *toPeer) Stop() error {
 	err := t.PeerConn.Stop()
-	if r, ok := t.PeerConn.Get(keyRelease).(*release); ok {
-		r.run()
+	r, ok := t.PeerConn.Get(keyRelease).(*release)
+	if !ok {
+		return serviceError(err)
+	}
+	r.run()
+	if errors.Is(err, service.ErrAlreadyStopped) && t.flushed.CompareAndSwap(true, false) {
+		return nil
 	}
 
 	return serviceError(err)

@@ -12,8 +12,18 @@ type toReactor struct{ compat.Reactor }
 
 var _ p2p.Reactor = toReactor{}
 
-// Reactor is our reactor as gno's.
-func Reactor(r compat.Reactor) p2p.Reactor { return toReactor{Reactor: r} }
+// Reactor is our reactor as gno's; nil stays nil, and one of gno's that FromReactor
+// has converted is itself again.
+func Reactor(r compat.Reactor) p2p.Reactor {
+	switch r := r.(type) {
+	case nil:
+		return nil
+	case fromReactor:
+		return r.Reactor
+	default:
+		return toReactor{Reactor: r}
+	}
+}
 
 func (r toReactor) Start() error { return serviceError(r.Reactor.Start()) }
 

@@ -13,14 +13,18 @@ type fromReactor struct{ p2p.Reactor }
 var _ compat.Reactor = fromReactor{}
 
 // FromReactor is a gno reactor as ours, for a switch of package adapter; nil stays
-// nil. The reactor sees that switch as gno's. Reset of a reactor that cannot be
+// nil, and one of ours that Reactor has converted is itself again. The reactor sees
+// that switch as gno's. Reset of a reactor that cannot be
 // reset, which panics in gno, returns service.ErrNoReset.
 func FromReactor(r p2p.Reactor) compat.Reactor {
-	if r == nil {
+	switch r := r.(type) {
+	case nil:
 		return nil
+	case toReactor:
+		return r.Reactor
+	default:
+		return fromReactor{Reactor: r}
 	}
-
-	return fromReactor{Reactor: r}
 }
 
 func (r fromReactor) Start() error { return fromServiceError(r.Reactor.Start()) }

@@ -29,8 +29,8 @@ func (s toSwitch) Peers() p2p.PeerSet { return s.peers }
 
 // Subscribe implements gno's p2p.Switch; a nil filter passes all events. It
 // converts inside our filter, which runs where the event happens: no goroutine is
-// needed between our channel and gno's, and the order is kept. The returned
-// function may be called more than once.
+// needed between our channel and gno's, and the order is kept. The filter must not
+// block. The returned function may be called more than once.
 func (s toSwitch) Subscribe(filter gnoevents.EventFilter) (<-chan gnoevents.Event, func()) {
 	if filter == nil {
 		filter = func(gnoevents.Event) bool { return true }
@@ -52,9 +52,32 @@ func (s toSwitch) Subscribe(filter gnoevents.EventFilter) (<-chan gnoevents.Even
 }
 
 // StopPeerForError implements gno's p2p.Switch. A nil peer, and one that the
-// switch does not have, are ignored.
+// switch does not have, are ignored. A PeerConn that somebody has put around the
+// peer stands for it.
 func (s toSwitch) StopPeerForError(peer p2p.PeerConn, err error) {
-	s.ours.StopPeerForError(FromPeerConn(peer), err)
+	s.ours.StopPeerForError(behind(peer), err)
+}
+
+// behind is what our switch knows a peer by. It makes no counterpart: a caller may
+// put a new PeerConn around the same peer each time. All of these share its values.
+func behind(peer p2p.PeerConn) compat.PeerConn {
+	if peer == nil {
+		return nil
+	}
+	if to, ok := peer.(*toPeer); ok {
+		return to.PeerConn
+	}
+	if from := knownFrom(peer); from != nil {
+		return from
+	}
+	if known, ok := peer.Get(keyTo).([]*toPeer); ok {
+		return known[0].PeerConn
+	}
+	if known, ok := peer.Get(keyFrom).([]*fromPeer); ok {
+		return known[0]
+	}
+
+	return nil
 }
 
 // DialPeers implements gno's p2p.Switch; nil addresses are skipped.

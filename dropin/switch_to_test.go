@@ -3,9 +3,12 @@ package dropin
 import (
 	"errors"
 	"net"
+	"sync/atomic"
 	"testing"
 
+	"github.com/gnolang/gno/tm2/pkg/p2p"
 	gnoevents "github.com/gnolang/gno/tm2/pkg/p2p/events"
+	gnotypes "github.com/gnolang/gno/tm2/pkg/p2p/types"
 	"github.com/stretchr/testify/require"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
@@ -87,4 +90,34 @@ func TestPeerSetOfGno(t *testing.T) {
 	require.True(t, set.Remove(gno.ID()))
 	require.False(t, set.Remove(gno.ID()))
 	require.True(t, set.Get(gno.ID()) == nil)
+}
+
+// A filter may act on the switch, as over gno's: here it makes room for a new peer.
+func TestFilterMayStopAPeer(t *testing.T) {
+	onEachStack(t, func(t *testing.T, s stack) {
+		a := newGnoRecorder("recorder", testChannel)
+		sw := newSwitchWith(t, s, loopbackConfig(), map[string]p2p.Reactor{"R": a})
+		require.NoError(t, sw.Start())
+		var first atomic.Pointer[gnotypes.ID]
+		told, unsubscribe := sw.Subscribe(func(e gnoevents.Event) bool {
+			id := first.Load()
+			if c, ok := e.(gnoevents.PeerConnectedEvent); ok && id != nil && c.PeerID != *id {
+				sw.StopPeerForError(sw.Peers().Get(*id), errors.New("make room"))
+			}
+
+			return e.Type() == gnoevents.PeerDisconnected
+		})
+		for range 2 {
+			other := newSwitchWith(t, s, loopbackConfig(), map[string]p2p.Reactor{"R": newGnoRecorder("recorder", testChannel)})
+			require.NoError(t, other.Start())
+			addr := other.NetAddress()
+			sw.DialPeers(&addr)
+			await(t, a.added)
+			first.CompareAndSwap(nil, &addr.ID)
+		}
+		require.Equal(t, *first.Load(), await(t, told).(gnoevents.PeerDisconnectedEvent).PeerID)
+		require.Equal(t, *first.Load(), await(t, a.removed).ID())
+		unsubscribe()
+		require.Len(t, sw.Peers().List(), 1)
+	})
 }

@@ -161,3 +161,26 @@ func TestFromBehavior(t *testing.T) {
 	b.Reactors()[testChannel].Receive(testChannel, peer, []byte("message"))
 	require.Equal(t, delivery{peer, "message"}, await(t, r.received))
 }
+
+// gno's switch removes a peer that somebody has stopped by FlushStop, as over its own
+// transport.
+func TestGnoSwitchRemovesAFlushedPeer(t *testing.T) {
+	trA, trB := newLibp2pTransport(t), newLibp2pTransport(t)
+	a, b := newGnoRecorder("a", testChannel), newGnoRecorder("b", testChannel)
+	swA := newGnoSwitchOn(t, Transport(trA), a)
+	newGnoSwitchOn(t, Transport(trB), b)
+	addr := Transport(trB).NetAddress()
+	for range 2 { // the ID is free again
+		swA.DialPeers(&addr)
+		peer := await(t, a.added)
+		peer.FlushStop()
+		swA.StopPeerForError(peer, errors.New("flushed"))
+		require.Same(t, peer, await(t, a.removed))
+		require.False(t, swA.Peers().Has(addr.ID))
+		require.ErrorIs(t, peer.Stop(), gnoservice.ErrAlreadyStopped)
+		peer.FlushStop() // late: it has stopped nothing
+		swA.StopPeerForError(peer, errors.New("once more"))
+		require.Empty(t, a.removed, "a peer is removed once")
+		await(t, b.removed)
+	}
+}

@@ -94,3 +94,13 @@ func TestConnectionStatus(t *testing.T) {
 	require.Equal(t, time.Minute, gno.SendMonitor.Duration)
 	require.Equal(t, status, FromConnectionStatus(gno))
 }
+
+// A reactor of ours that is handed over as gno's hears of all that ours hear of.
+func TestReactorsThereAndBack(t *testing.T) {
+	ours := newRecorder()
+	require.Same(t, ours, FromReactor(Reactor(ours)))
+	gno := newGnoRecorder("r", testChannel)
+	require.Same(t, gno, Reactor(FromReactor(gno)))
+	require.True(t, Reactor(nil) == nil)
+	require.True(t, FromReactor(nil) == nil)
+}

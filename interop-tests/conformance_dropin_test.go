@@ -72,8 +72,11 @@ func TestLibp2pThereAndBackConforms(t *testing.T) {
 	}, thereAndBackExemptions()...)
 }
 
-// asTheyAre leaves the reactors alone.
-func asTheyAre(r p2p.Reactor) p2p.Reactor { return r }
+// asTheyAre leaves the reactors alone. They are gno's to the drop-in, which would
+// otherwise find the suite's behind them.
+func asTheyAre(r p2p.Reactor) p2p.Reactor { return ofGno{r} }
+
+type ofGno struct{ p2p.Reactor }
 
 // wrapping makes one PeerConn of its own of each peer.
 type wrapping struct{ p2p.Reactor }
@@ -131,6 +134,7 @@ func makeDropin(newSwitch newDropin, reactor func(p2p.Reactor) p2p.Reactor) comp
 		}
 		dropped, err := newSwitch(spec, dropinConfig(spec), reactors)
 		require.NoError(t, err)
+		require.NoError(t, dropped.Listen())
 		addr := dropped.NetAddress()
 		sw := dropinSwitch{
 			gnoSwitch: gnoSwitch{Switch: dropin.FromSwitch(dropped), Service: dropin.FromService(dropped)},

@@ -1,0 +1,109 @@
+package dropin
+
+import (
+	"log/slog"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gnolang/gno/tm2/pkg/p2p"
+	gnoconfig "github.com/gnolang/gno/tm2/pkg/p2p/config"
+	gnotypes "github.com/gnolang/gno/tm2/pkg/p2p/types"
+	"github.com/stretchr/testify/require"
+
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/discovery"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+)
+
+// dhtNode is a node of gno with a DHT.
+type dhtNode struct {
+	*gnoRecorder
+	sw  *Switch
+	log strings.Builder
+}
+
+func newDHTNode(t *testing.T, change func(*gnoconfig.P2PConfig), opts ...Option) *dhtNode {
+	t.Helper()
+	n := &dhtNode{gnoRecorder: newGnoRecorder("recorder", testChannel)}
+	cfg := loopbackConfig()
+	cfg.PeerExchange = true
+	change(cfg)
+	key, info := newIdentity(testChannel)
+	sw, err := NewLibp2pSwitch(info, key, cfg, map[string]p2p.Reactor{"R": n}, slog.New(slog.NewTextHandler(&n.log, nil)), opts...)
+	require.NoError(t, err)
+	require.NotContains(t, n.log.String(), "level=WARN")
+	t.Cleanup(func() { require.NoError(t, sw.Close()) })
+	require.NoError(t, sw.Listen())
+	n.sw = sw
+
+	return n
+}
+
+// awaitPeer waits until the node was added.
+func (n *dhtNode) awaitPeer(t *testing.T, id gnotypes.ID) {
+	t.Helper()
+	for await(t, n.added).ID() != id {
+	}
+}
+
+// Nodes that know only a seed find each other if pex is true.
+func TestNodesFindEachOtherByDHT(t *testing.T) {
+	fast := WithDHT(discovery.WithWalkInterval(50 * time.Millisecond))
+	seed := newDHTNode(t, func(*gnoconfig.P2PConfig) {}, fast)
+	require.NoError(t, seed.sw.Start())
+	at := seed.sw.NetAddress()
+	first := newDHTNode(t, func(cfg *gnoconfig.P2PConfig) { cfg.Seeds = at.String() }, fast)
+	second := newDHTNode(t, func(cfg *gnoconfig.P2PConfig) { cfg.PersistentPeers = at.String() }, fast)
+	require.NoError(t, first.sw.Start())
+	require.NoError(t, second.sw.Start())
+	first.awaitPeer(t, second.sw.NetAddress().ID)
+	second.awaitPeer(t, first.sw.NetAddress().ID)
+}
+
+// The DHT speaks a protocol of its own, which tells whether there is one.
+func TestDHTFollowsPex(t *testing.T) {
+	for _, c := range []struct {
+		pex  bool
+		opts []Option
+		want bool
+	}{
+		{true, []Option{WithDHT()}, true},
+		{false, []Option{WithDHT()}, false},
+		{true, nil, false},
+	} {
+		key, info := newIdentity(testChannel)
+		cfg := loopbackConfig()
+		cfg.PeerExchange = c.pex
+		sw, err := NewLibp2pSwitch(info, key, cfg, map[string]p2p.Reactor{"R": newGnoRecorder("r", testChannel)}, nil, c.opts...)
+		require.NoError(t, err)
+		require.NoError(t, sw.Start())
+		speaks := false
+		for _, p := range sw.transport.(*lp2p.Transport).Host().Mux().Protocols() {
+			speaks = speaks || strings.HasSuffix(string(p), "/kad/1.0.0")
+		}
+		require.Equal(t, c.want, speaks)
+		require.NoError(t, sw.Close())
+	}
+}
+
+func TestDHTAtFault(t *testing.T) {
+	key, info := newIdentity(testChannel)
+	cfg := loopbackConfig()
+	cfg.PeerExchange = true
+	_, err := NewLibp2pSwitch(info, key, cfg, nil, nil, WithDHT(discovery.WithWalkInterval(-1)))
+	require.ErrorContains(t, err, "libp2p switch")
+	// Nothing is left of it: goleak looks for the host.
+}
+
+func TestEntriesOfLists(t *testing.T) {
+	require.Empty(t, entries(" , ,"))
+	require.Equal(t, []string{"a", "b"}, entries(" a,,b ,"))
+
+	id := types.GenerateNodeKey().ID()
+	addrs := addresses([]string{"nonsense", string(id) + "@192.0.2.1:1", string(id) + "@no.such.host.invalid:2"})
+	require.Len(t, addrs, 2)
+	require.True(t, addrs[0].IP.Equal(net.IPv4(192, 0, 2, 1)))
+	require.Equal(t, "no.such.host.invalid", addrs[1].Hostname)
+}
