@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"os"
 	"strings"
 
 	p2ptypes "github.com/gnolang/gno/tm2/pkg/p2p/types"
@@ -95,6 +96,9 @@ func (b *Bridge) Start() error {
 
 // Stop ends the bridge cleanly.
 func (b *Bridge) Stop() error { return b.process.Stop() }
+
+// Signal sends the process a signal.
+func (b *Bridge) Signal(s os.Signal) error { return b.process.Signal(s) }
 
 // Kill ends the bridge at once.
 func (b *Bridge) Kill() error { return b.process.Kill() }

@@ -184,9 +184,7 @@ func runPause(t *testing.T, topology Topology, paused Stack) {
 	require.NoError(t, remote.Signal(syscall.SIGSTOP))
 	longest := r.observe(t, pause, 2*pause, func(int) {})
 	require.NoError(t, remote.Signal(syscall.SIGCONT))
-	begun := time.Now()
-	r.awaitWithin(t, recovery, Reached(Top(r.Members()...)+1, r.Members()...))
-	took := time.Since(begun)
+	took := r.awaitWithin(t, recovery, Reached(Top(r.Members()...)+1, r.Members()...))
 	require.Greater(t, longest, pause-haltMargin, "the chain did not need the paused validator")
 
 	r.blocks(t, afterLoss, r.Members()...)
@@ -195,6 +193,25 @@ func runPause(t *testing.T, topology Topology, paused Stack) {
 	for _, m := range r.Members() {
 		require.NoError(t, remote.CheckAgreement(m))
 	}
+	t.Logf("paused for %s, next block on all %s later", pause, seconds(took))
+	r.stop(t)
+}
+
+// The process of the bridge is paused, without which there is no majority. Its
+// connections stay open all the while.
+func TestClusterFaultsPauseBridge(t *testing.T) {
+	r := start(t, newNetwork(t, nil), bridgedPair())
+	r.blocks(t, 3, r.Members()...)
+
+	pause := sized(4*time.Second, 10*time.Second)
+	require.NoError(t, r.bridge.Signal(syscall.SIGSTOP))
+	longest := r.observe(t, pause, 2*pause, func(int) {})
+	require.NoError(t, r.bridge.Signal(syscall.SIGCONT))
+	took := r.awaitWithin(t, recovery, Reached(Top(r.Members()...)+1, r.Members()...))
+	require.Greater(t, longest, pause-haltMargin, "the chain did not need the bridge")
+
+	r.blocks(t, afterLoss, r.Members()...)
+	r.requireAgreement(t)
 	t.Logf("paused for %s, next block on all %s later", pause, seconds(took))
 	r.stop(t)
 }

@@ -11,15 +11,11 @@ import (
 
 	cnscfg "github.com/gnolang/gno/tm2/pkg/bft/consensus/config"
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 )
 
 // patience only ends a test that has already failed, also on a busy machine under the
 // race detector.
 const patience = 30 * time.Second
-
-// leakPatience is how long the goroutines of stopped nodes may take to end.
-const leakPatience = 20 * time.Second
 
 // running is a network whose nodes run.
 type running struct {
@@ -36,13 +32,14 @@ func newNetwork(t *testing.T, consensus func() *cnscfg.ConsensusConfig) *Network
 	return NewNetwork(Config{Dir: t.TempDir(), Consensus: consensus, Logger: newLogger(t)})
 }
 
-// newLogger writes to a file below the directory that CLUSTER_LOGS names, if any.
+// newLogger writes to a file in the directory that CLUSTER_LOGS names, if any.
 func newLogger(t *testing.T) *slog.Logger {
 	t.Helper()
 	dir := os.Getenv("CLUSTER_LOGS")
 	if dir == "" {
 		return nil
 	}
+	require.NoError(t, os.MkdirAll(dir, 0o750))
 	file, err := os.Create(filepath.Join(dir, t.Name()+".log"))
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, file.Close()) })
@@ -82,21 +79,7 @@ func (r *running) stop(t *testing.T) {
 	}
 	r.also()
 	require.NoError(t, err)
-	requireNoLeaks(t)
-}
-
-// requireNoLeaks waits until the goroutines of the nodes have ended.
-func requireNoLeaks(t *testing.T) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), leakPatience)
-	defer cancel()
-	for {
-		err := goleak.Find()
-		if err == nil {
-			return
-		}
-		require.NoError(t, ctx.Err(), "%v", err)
-	}
+	require.NoError(t, awaitNoLeaks())
 }
 
 // await waits until the check passes, and returns how long that took.

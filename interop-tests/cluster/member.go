@@ -79,10 +79,11 @@ func (m *Member) Start(fastSync bool) error {
 		return err
 	}
 	node.Events.AddListener("cluster", m.listen)
-	m.node, m.running = node, true
+	m.node = node
 	if err := node.Start(); err != nil {
 		return fmt.Errorf("start of %s: %w", m.Name, err)
 	}
+	m.running = true
 
 	return nil
 }

@@ -19,7 +19,7 @@ type Stack struct {
 	// same may dial each other.
 	Speaks Protocol
 	// New returns a switch whose nodes dial their persistent peers when it is started,
-	// and whose Stop closes the transport too.
+	// and whose Close closes the transport too.
 	New func(Setup) (validator.Switch, error)
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/gnolang/gno/tm2/pkg/p2p"
 	"github.com/gnolang/gno/tm2/pkg/p2p/conn"
 	p2ptypes "github.com/gnolang/gno/tm2/pkg/p2p/types"
+	"github.com/gnolang/gno/tm2/pkg/service"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
@@ -63,9 +64,14 @@ type gnoSwitch struct {
 	closeTransport func() error
 }
 
-// Stop implements validator.Switch.
-func (s *gnoSwitch) Stop() error {
-	return errors.Join(s.MultiplexSwitch.Stop(), s.closeTransport())
+// Close implements validator.Switch.
+func (s *gnoSwitch) Close() error {
+	err := s.Stop()
+	if errors.Is(err, service.ErrNotStarted) {
+		err = nil
+	}
+
+	return errors.Join(err, s.closeTransport())
 }
 
 // closeGno closes gno's transport, takes and closes what nobody has accepted, and

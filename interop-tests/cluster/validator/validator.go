@@ -30,12 +30,13 @@ import (
 )
 
 // Switch is what a node needs of its switch. Start starts every reactor before it
-// lets a peer in; Stop removes every peer before it stops the reactors.
+// lets a peer in. Close removes every peer before it stops the reactors, and releases
+// a switch that did not start, too.
 type Switch interface {
 	p2p.Switch
 
 	Start() error
-	Stop() error
+	Close() error
 }
 
 // SwitchFactory makes the switch of one node over the reactors, and calls SetSwitch
@@ -165,12 +166,19 @@ func nodeInfo(c Config, state sm.State, reactors map[string]p2p.Reactor) p2ptype
 	return info
 }
 
-// Start starts the switch, which starts the reactors.
-func (n *Node) Start() error { return n.Switch.Start() }
+// Start starts the switch, which starts the reactors. When that fails the node is
+// stopped.
+func (n *Node) Start() error {
+	if err := n.Switch.Start(); err != nil {
+		return errors.Join(err, n.Stop())
+	}
+
+	return nil
+}
 
 // Stop stops the node. Nothing is signed when it has returned.
 func (n *Node) Stop() error {
-	err := n.Switch.Stop()
+	err := n.Switch.Close()
 
 	return errors.Join(err, n.AppConns.Stop())
 }

@@ -5,11 +5,13 @@
 // All have gno's default p2p configuration and its consensus timeouts for tests, and
 // run in one process, except for a bridge. It prints a table in Markdown: the median
 // of several runs, which take turns, their range, and the median as a multiple of that
-// of gno's own switch.
+// of gno's own switch. With -atleast it fails if four validators on a switch of this
+// project make less than that many times the blocks.
 package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -29,6 +31,7 @@ const patience = time.Minute
 type row struct {
 	name     string
 	topology cluster.Topology
+	ours     bool // all validators are on a switch of this project
 	rates    []float64
 }
 
@@ -38,9 +41,9 @@ func rows() []*row {
 
 	return []*row{
 		{name: "gno's own switch", topology: cluster.Of(gno, 4)},
-		{name: "native switch", topology: cluster.Of(native, 4)},
-		{name: "libp2p switch, TCP", topology: cluster.Of(libp2p, 4)},
-		{name: "libp2p switch, QUIC", topology: cluster.Of(cluster.Libp2pQUIC(), 4)},
+		{name: "native switch", ours: true, topology: cluster.Of(native, 4)},
+		{name: "libp2p switch, TCP", ours: true, topology: cluster.Of(libp2p, 4)},
+		{name: "libp2p switch, QUIC", ours: true, topology: cluster.Of(cluster.Libp2pQUIC(), 4)},
 		{name: "gno's MultiplexSwitch on our libp2p transport", topology: cluster.Of(cluster.GnoOnLibp2p(), 4)},
 		{name: "gno's MultiplexSwitch on queues in memory", topology: cluster.Of(cluster.Memory(), 4)},
 		{name: "2 gno, 2 native", topology: cluster.Topology{
@@ -62,19 +65,24 @@ func main() {
 	cluster.ChildMain()
 	during := flag.Duration("time", 5*time.Second, "how long each run is measured")
 	runs := flag.Int("runs", 3, "runs of each topology")
+	atLeast := flag.Float64("atleast", 0, "fail if a switch of ours makes less than so many times the blocks of gno's; 0 never does")
 	flag.Parse()
+	if flag.NArg() > 0 {
+		fmt.Fprintln(os.Stderr, "blocks: it takes flags only, not", flag.Args())
+		os.Exit(2)
+	}
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, *runs, *during, os.Stdout, os.Stderr); err != nil {
+	if err := run(ctx, *runs, *during, *atLeast, os.Stdout, os.Stderr); err != nil {
 		fmt.Fprintln(os.Stderr, "blocks:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, runs int, during time.Duration, table, progress io.Writer) error {
+func run(ctx context.Context, runs int, during time.Duration, atLeast float64, table, progress io.Writer) error {
 	if runs < 1 || during <= 0 {
-		return fmt.Errorf("%d runs of %s", runs, during)
+		return fmt.Errorf("nothing to measure: -runs %d -time %s", runs, during)
 	}
 	all := rows()
 	for i := range runs {
@@ -88,7 +96,21 @@ func run(ctx context.Context, runs int, during time.Duration, table, progress io
 		}
 	}
 
-	return printTable(table, all)
+	return errors.Join(printTable(table, all), check(all, atLeast))
+}
+
+// check compares the rows of our switches with the first, and names those that are
+// too slow.
+func check(all []*row, atLeast float64) error {
+	var errs []error
+	reference := median(all[0].rates)
+	for _, r := range all {
+		if times := median(r.rates) / reference; r.ours && times < atLeast {
+			errs = append(errs, fmt.Errorf("%s: %.1f times as many blocks as %s, not %.1f", r.name, times, all[0].name, atLeast))
+		}
+	}
+
+	return errors.Join(errs...)
 }
 
 func measure(ctx context.Context, topology cluster.Topology, during time.Duration) (float64, error) {
