@@ -172,6 +172,9 @@ func (p *Pending) readHello() error {
 		return err
 	}
 	p.key = &key
+	if p.t.spent.has(key) {
+		return compat.Reject(compat.RejectInvalid, "delegated session has been before")
+	}
 
 	return nil
 }
@@ -191,9 +194,10 @@ func (p *Pending) refuse(reason error) {
 		}
 		_ = p.stream.SetDeadline(time.Now().Add(p.t.opts.timeouts.Linger))
 		if _, err := p.stream.Write(appendControl(nil, &reject{code: r.Code, text: r.Reason})); err == nil {
-			_ = p.stream.CloseWrite()
+			p.t.metrics.rejects.sent.count(outcomeOfCode(r.Code))
+			p.t.tryEnd(func() { _ = p.stream.CloseWrite() })
 			p.stream.drain()
 		}
 	}
-	_ = p.stream.Reset()
+	p.t.tryEnd(func() { _ = p.stream.Reset() })
 }

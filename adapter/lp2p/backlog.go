@@ -1,12 +1,14 @@
 package lp2p
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"net"
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
 )
@@ -34,11 +36,21 @@ type backlog struct {
 	waiters []*turn
 }
 
-// turn is a channel that waits.
+// turn is a channel that waits. What it has sent meanwhile counts less and less, so
+// that it gets its turn however busy those of higher priority are.
 type turn struct {
-	share float64       // bytes recently sent for each unit of priority
+	share share
 	ready chan struct{} // closed when it may write
 }
+
+// share is what a channel has recently sent for each unit of its priority: the one
+// with the smallest writes next (docs/wire.md §5.3).
+type share struct {
+	recent   decaying
+	priority int
+}
+
+func (s share) at(now time.Time) float64 { return s.recent.at(now) / float64(s.priority) }
 
 // await waits until the channel may write size bytes. A nil backlog lets everything
 // pass.
@@ -87,15 +99,9 @@ func (b *backlog) dispatch() {
 		if queued >= maxBacklog {
 			return
 		}
+		now := time.Now()
 		next := slices.MinFunc(b.waiters, func(x, y *turn) int {
-			switch {
-			case x.share < y.share:
-				return -1
-			case x.share > y.share:
-				return 1
-			default:
-				return 0
-			}
+			return cmp.Compare(x.share.at(now), y.share.at(now))
 		})
 		b.remove(next)
 		close(next.ready)

@@ -31,6 +31,9 @@ type channelIn struct {
 	stream    *stream
 	br        *bufio.Reader
 	delivered atomic.Uint64 // messages that the reactor has received
+	bytes     atomic.Uint64 // of those messages
+	deadline  time.Time     // of the message that has begun; zero between messages
+	timer     *time.Timer   // ends reading at the deadline; nil before the first one
 }
 
 // handleData reads the header of a data stream and lets it into its session.
@@ -127,6 +130,9 @@ func (c *channelIn) run() {
 
 	for {
 		if err := c.next(); err != nil {
+			if c.timer != nil {
+				c.timer.Stop()
+			}
 			c.failed(err)
 
 			return
@@ -140,10 +146,10 @@ func (c *channelIn) failed(err error) {
 	case errors.Is(err, errStopped):
 	case errors.Is(err, errDelivery), errors.Is(err, ErrProtocol):
 		c.s.fail(err)
-	case errors.Is(err, io.EOF):
+	case isEnd(err):
 		c.s.dataEnded(c.desc.ID)
-	case isTimeout(err):
-		c.s.fail(violation("message on channel %#02x was not complete after %s", c.desc.ID, c.s.t.opts.timeouts.Assembly))
+	case c.late() && isTimeout(err):
+		c.s.fail(c.tooLate())
 	default:
 		c.s.dataFailed(fmt.Errorf("receiving on channel %#02x failed: %w", c.desc.ID, err))
 	}
@@ -167,7 +173,7 @@ func (c *channelIn) next() error {
 		return errors.Join(c.deliver(there[n:n+int(size)]), c.discard(n+int(size)))
 	}
 
-	if err := c.stream.SetReadDeadline(time.Now().Add(c.s.t.opts.timeouts.Assembly)); err != nil {
+	if err := c.begun(); err != nil {
 		return err
 	}
 	size, err := c.readSize()
@@ -183,8 +189,8 @@ func (c *channelIn) next() error {
 
 // readSize reads and checks the length of a message that has begun.
 func (c *channelIn) readSize() (uint64, error) {
-	var prefix []byte
-	for len(prefix) < binary.MaxVarintLen64 {
+	prefix := make([]byte, 0, binary.MaxVarintLen64) // on the stack
+	for len(prefix) < cap(prefix) {
 		b, err := c.br.ReadByte()
 		if err != nil {
 			return 0, c.inside(err)
@@ -220,7 +226,7 @@ func (c *channelIn) nextBuffered(size int) error {
 	if err != nil {
 		return c.inside(err)
 	}
-	if err := c.stream.SetReadDeadline(time.Time{}); err != nil {
+	if err := c.complete(); err != nil {
 		return err
 	}
 
@@ -252,7 +258,7 @@ func (c *channelIn) nextLarge(size int) error {
 		}
 		got += n
 	}
-	if err := c.stream.SetReadDeadline(time.Time{}); err != nil {
+	if err := c.complete(); err != nil {
 		return err
 	}
 	c.s.assembly.finish(got)
@@ -276,12 +282,46 @@ func (c *channelIn) account(n int) error {
 		return err
 	}
 
-	return c.stream.SetReadDeadline(time.Now().Add(c.s.t.opts.timeouts.Assembly))
+	return c.begun()
 }
+
+// begun starts the time of a message of which a part is there, or starts it anew.
+// Setting the deadline of the stream for each message would allocate.
+func (c *channelIn) begun() error {
+	if c.timer == nil {
+		c.timer = time.AfterFunc(c.s.t.opts.timeouts.Assembly, func() { _ = c.stream.SetReadDeadline(longAgo) })
+	} else {
+		if !c.deadline.IsZero() && !c.timer.Stop() {
+			return c.tooLate()
+		}
+		c.timer.Reset(c.s.t.opts.timeouts.Assembly)
+	}
+	c.deadline = time.Now().Add(c.s.t.opts.timeouts.Assembly)
+
+	return nil
+}
+
+// complete ends the time of the message.
+func (c *channelIn) complete() error {
+	if !c.timer.Stop() {
+		return c.tooLate()
+	}
+	c.deadline = time.Time{}
+
+	return nil
+}
+
+func (c *channelIn) tooLate() error {
+	return violation("message on channel %#02x was not complete after %s", c.desc.ID, c.s.t.opts.timeouts.Assembly)
+}
+
+// late reports whether the deadline of a message has passed. A connection that died
+// is a timeout, too, of which the remote is not to be blamed.
+func (c *channelIn) late() bool { return !c.deadline.IsZero() && !time.Now().Before(c.deadline) }
 
 // inside turns the end of the stream inside a message into a violation.
 func (c *channelIn) inside(err error) error {
-	if errors.Is(err, io.EOF) {
+	if isEnd(err) {
 		return violation("stream of channel %#02x ended inside a message", c.desc.ID)
 	}
 
@@ -302,6 +342,7 @@ func (c *channelIn) deliver(msg []byte) error {
 		return err
 	}
 	c.s.recv.add(len(msg))
+	c.bytes.Add(uint64(len(msg)))
 	c.delivered.Add(1)
 	c.s.signalDelivery()
 

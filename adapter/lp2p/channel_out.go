@@ -1,9 +1,9 @@
 package lp2p
 
 import (
+	"context"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"sync"
 	"time"
@@ -18,15 +18,6 @@ import (
 const batchSize = maxFrame - yamuxHeader - 1024
 
 const yamuxHeader = 12
-
-// offered is what became of a message.
-type offered uint8
-
-const (
-	accepted offered = iota
-	refused          // never, on this session
-	full             // not now
-)
 
 // outbox is the sending side of a session: the queues of its channels, which
 // share a budget of bytes.
@@ -43,7 +34,6 @@ type outbox struct {
 	refusing bool          // no message is accepted any more
 	bytes    int           // of messages accepted and not yet written
 	messages int           // likewise
-	room     chan struct{} // closed when room appears; nil while nobody waits
 	drained  chan struct{} // closed when refusing and nothing is left
 }
 
@@ -55,20 +45,22 @@ type channelOut struct {
 	wake chan struct{} // holds one signal
 
 	// Guarded by outbox.mtx.
-	queue   [][]byte
-	running bool
-	stream  *stream
-	sent    uint64 // messages written
-	recent  decaying
+	queue     [][]byte
+	running   bool
+	stream    *stream
+	sent      uint64 // messages written
+	sentBytes uint64 // of those messages
+	full      uint64 // messages that found no place
+	waiters   []*waiter
+	recent    decaying
 }
 
-// share is what the channel has recently sent for each unit of its priority: the
-// one with the smallest share writes next (docs/wire.md §5.3).
-func (c *channelOut) share() float64 {
+// share is that of now. It changes when the channel's goroutine writes, and with time.
+func (c *channelOut) share() share {
 	c.o.mtx.Lock()
 	defer c.o.mtx.Unlock()
 
-	return c.recent.at(time.Now()) / float64(c.desc.Priority)
+	return share{recent: c.recent, priority: c.desc.Priority}
 }
 
 // newOutbox returns the outbox for the channels that both sides have.
@@ -93,73 +85,6 @@ func newOutbox(s *session, remote []byte) *outbox {
 
 func (o *outbox) begin() { o.flow.begin() }
 
-// send queues a message; with wait it waits up to compat.SendTimeout for room.
-func (o *outbox) send(channel byte, msg []byte, wait bool) bool {
-	c := o.byID[channel]
-	if c == nil || len(msg) == 0 || len(msg) > maxSendBytes {
-		return false
-	}
-
-	result, room := o.offer(c, msg, wait)
-	if result != full || !wait {
-		return result == accepted
-	}
-
-	timer := time.NewTimer(compat.SendTimeout)
-	defer timer.Stop()
-	for result == full {
-		select {
-		case <-room:
-		case <-timer.C:
-			return false
-		}
-		result, room = o.offer(c, msg, true)
-	}
-
-	return result == accepted
-}
-
-// offer queues the message if there is room. If there is none and the caller
-// waits, it returns a channel that closes when it may try again.
-func (o *outbox) offer(c *channelOut, msg []byte, wait bool) (offered, <-chan struct{}) {
-	o.mtx.Lock()
-	defer o.mtx.Unlock()
-
-	if o.refusing {
-		return refused, nil
-	}
-	if len(c.queue) >= c.desc.SendQueueCapacity || o.bytes+len(msg) > maxSendBytes {
-		if wait && o.room == nil {
-			o.room = make(chan struct{})
-		}
-
-		return full, o.room
-	}
-
-	c.queue = append(c.queue, msg)
-	o.bytes += len(msg)
-	o.messages++
-	if !c.running {
-		c.running = true
-		// The session is alive while refusing is false, so Close does not wait yet.
-		o.s.t.tasks.Go(c.run)
-	}
-	select {
-	case c.wake <- struct{}{}:
-	default:
-	}
-
-	return accepted, nil
-}
-
-// makeRoom wakes those who wait. The caller holds mtx.
-func (o *outbox) makeRoom() {
-	if o.room != nil {
-		close(o.room)
-		o.room = nil
-	}
-}
-
 // refuse accepts no more messages. The channel it returns closes when all
 // accepted ones are written.
 func (o *outbox) refuse() <-chan struct{} {
@@ -176,7 +101,7 @@ func (o *outbox) stopAccepting() {
 		return
 	}
 	o.refusing = true
-	o.makeRoom()
+	o.dismiss()
 	if o.messages == 0 {
 		close(o.drained)
 	}
@@ -272,7 +197,7 @@ func (c *channelOut) take(batch [][]byte) [][]byte {
 	rest := copy(c.queue, c.queue[n:])
 	clear(c.queue[rest:])
 	c.queue = c.queue[:rest]
-	o.makeRoom()
+	o.admit()
 
 	return batch
 }
@@ -289,9 +214,10 @@ func (c *channelOut) written(batch [][]byte) {
 	defer o.mtx.Unlock()
 
 	c.sent += uint64(len(batch))
+	c.sentBytes += uint64(size)
 	o.bytes -= size
 	o.messages -= len(batch)
-	o.makeRoom()
+	o.admit()
 	if o.refusing && o.messages == 0 && !o.closed {
 		close(o.drained)
 	}
@@ -374,21 +300,39 @@ func (c *channelOut) put(p []byte) error {
 	return nil
 }
 
-// open opens the stream, unless the session ends meanwhile.
+// open opens the stream, unless the session ends meanwhile. The remote decides how
+// many streams it lets us have: one more may wait for as long as the remote likes.
 func (c *channelOut) open() error {
-	s, err := openStream(c.o.s.ctx, c.o.s.conn, ChannelProtocol)
-	if err != nil {
+	timeout := c.o.s.t.opts.timeouts.Handshake
+	ctx, cancel := context.WithTimeout(c.o.s.ctx, timeout)
+	defer cancel()
+	s, err := openStream(ctx, c.o.s.conn, ChannelProtocol)
+	switch {
+	case err == nil:
+	case ctx.Err() != nil && c.o.s.ctx.Err() == nil:
+		return fmt.Errorf("%s lets no stream be opened within %s: %w", c.o.s.peer.ID(), timeout, err)
+	default:
 		return err
 	}
 
+	if !c.adopt(s) {
+		// It may wait for the connection: without the lock.
+		return errors.Join(errStopped, s.Reset())
+	}
+
+	return nil
+}
+
+// adopt makes the stream the channel's, unless the session has ended.
+func (c *channelOut) adopt(s *stream) bool {
 	c.o.mtx.Lock()
 	defer c.o.mtx.Unlock()
 	if c.o.closed {
-		return errors.Join(errStopped, s.Reset())
+		return false
 	}
 	c.stream = s
 
-	return nil
+	return true
 }
 
 // watch waits for the remote to let the stream in, which it shows by closing its
@@ -399,7 +343,7 @@ func (c *channelOut) watch() {
 	switch n, err := c.stream.Read(b[:]); {
 	case n > 0:
 		c.o.s.fail(violation("data on our stream of channel %#02x", c.desc.ID))
-	case !errors.Is(err, io.EOF):
+	case !isEnd(err):
 		c.o.s.dataFailed(fmt.Errorf("stream of channel %#02x failed: %w", c.desc.ID, err))
 	}
 }

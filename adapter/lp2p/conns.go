@@ -59,7 +59,8 @@ func (t *Transport) release(c network.Conn) {
 
 		return
 	}
-	if !ref.close || t.carriesCircuits(c.RemotePeer()) {
+	// A blocked node keeps none, whatever else it is used for.
+	if (!ref.close || t.carriesCircuits(c.RemotePeer())) && !t.gater.blockedConn(c) {
 		delete(t.conns, c)
 		t.host.ConnManager().Unprotect(c.RemotePeer(), c.ID())
 		t.mtx.Unlock()

@@ -83,6 +83,7 @@ func (m *hello) appendBody(b []byte) []byte {
 
 	d := appendBytes(nil, 1, m.delegation.key[:])
 	d = appendBytes(d, 2, m.delegation.signature[:])
+	d = appendVarint(d, 3, m.delegation.expires)
 
 	return appendBytes(b, 4, d)
 }

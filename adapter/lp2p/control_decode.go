@@ -142,6 +142,12 @@ func decodeDelegation(outer *fields) (*delegation, error) {
 			return nil, err
 		}
 	}
+	if err := f.expect(3); err != nil {
+		return nil, err
+	}
+	if d.expires, err = f.varint(math.MaxUint64); err != nil {
+		return nil, err
+	}
 
 	return d, f.end()
 }

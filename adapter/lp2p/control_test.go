@@ -6,8 +6,10 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
+	"math"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -18,7 +20,7 @@ import (
 func allMessages() []controlMessage {
 	h := &hello{version: 1, epoch: epoch{1, 2, 3}, nodeInfo: []byte("node info")}
 	delegated := *h
-	delegated.delegation = &delegation{key: [32]byte{4}, signature: [64]byte{5}}
+	delegated.delegation = &delegation{key: [32]byte{4}, signature: [64]byte{5}, expires: 1 << 63}
 
 	return []controlMessage{
 		h, &delegated,
@@ -49,7 +51,7 @@ func TestControlIsBounded(t *testing.T) {
 	_, err := readControl(bytes.NewReader(appendControl(nil, m)))
 	require.ErrorIs(t, err, ErrProtocol)
 
-	largest := &hello{version: 1, nodeInfo: make([]byte, types.MaxNodeInfoSize), delegation: new(delegation)}
+	largest := &hello{version: 1, nodeInfo: make([]byte, types.MaxNodeInfoSize), delegation: &delegation{expires: math.MaxUint64}}
 	require.LessOrEqual(t, len(appendControl(nil, largest)), maxControlSize)
 }
 
@@ -85,21 +87,23 @@ func TestVectors(t *testing.T) {
 		e[i] = byte(i)
 	}
 	require.Equal(t, "12D3KooWK99VoVxNE7XzyBwXEzW7xhK7Gpv85r9F3V3fyKSUKPH5", peerID(t, dialer).String())
-	d := signDelegation(delegated.PrivKey, e, peerID(t, dialer), peerID(t, listener))
+	expires := time.Unix(1_800_000_000, 0)
+	d := signDelegation(delegated.PrivKey, e, peerID(t, dialer), peerID(t, listener), expires)
 	for name, v := range map[string]struct {
 		bytes []byte
 		hex   string
 	}{
-		"delegation": {delegationBytes(e, peerID(t, dialer), peerID(t, listener)), "" +
+		"delegation": {delegationBytes(e, peerID(t, dialer), peerID(t, listener), d.expires), "" +
 			"746d322d6c69627032702f73657373696f6e2f64656c65676174696f6e2f3100" +
 			"10000102030405060708090a0b0c0d0e0f" +
 			"260024080112208a88e3dd7409f195fd52db2d3cba5d72ca6709bf1d94121bf3748801b40f6f5c" +
-			"260024080112208139770ea87d175f56a35466c34c7ecccb8d8a91b4ee37a25df60f5b8fc9b394"},
+			"260024080112208139770ea87d175f56a35466c34c7ecccb8d8a91b4ee37a25df60f5b8fc9b394" +
+			"000000006b49d200"},
 		"hello": {appendControl(nil, &hello{version: 1, epoch: e, nodeInfo: []byte("NODEINFO")}),
 			"200a1e08011210000102030405060708090a0b0c0d0e0f1a084e4f4445494e464f"},
 		"delegated hello": {appendControl(nil, &hello{version: 1, epoch: e, nodeInfo: []byte("NODEINFO"), delegation: d}), "" +
-			"87010a840108011210000102030405060708090a0b0c0d0e0f1a084e4f4445494e464f2264" +
-			"0a20" + hex.EncodeToString(d.key[:]) + "1240" + hex.EncodeToString(d.signature[:])},
+			"8d010a8a0108011210000102030405060708090a0b0c0d0e0f1a084e4f4445494e464f226a" +
+			"0a20" + hex.EncodeToString(d.key[:]) + "1240" + hex.EncodeToString(d.signature[:]) + "1880a4a7da06"},
 		"accept": {appendControl(nil, &accept{epoch: e, nodeInfo: []byte("NODEINFO")}),
 			"1e121c0a10000102030405060708090a0b0c0d0e0f12084e4f4445494e464f"},
 		"reject": {appendControl(nil, &reject{code: compat.RejectFull, text: "no slot"}),
@@ -113,8 +117,8 @@ func TestVectors(t *testing.T) {
 	}
 	require.Equal(t, "ed4928c628d1c2c6eae90338905995612959273a5c63f93636c14614ac8737d1", hex.EncodeToString(d.key[:]))
 	require.Equal(t, delegated.ID(), types.IDFromPublicKey(d.key[:]))
-	require.Equal(t, "4d307c82d38a3ff3ca1f1ab616def500a3c2478f8cc200870105bed2c2531656"+
-		"4aa767666c00f516b5c469ff41281fb0dd118ba3f34f4cf6636e3f951472fa02", hex.EncodeToString(d.signature[:]))
+	require.Equal(t, "997006f5c0b210fc296b0e0e98dc76b5c8bc8bcdc57e8a7d7cbe1c397d89713f"+
+		"a3ffac4c9970b1ebe0a15ba520d9dcb4dfe850b68f3582fa5c70c75cfd184b03", hex.EncodeToString(d.signature[:]))
 }
 
 func FuzzControl(f *testing.F) {
@@ -171,14 +175,15 @@ func FuzzDelegation(f *testing.F) {
 		copy(d.key[:], key)
 		copy(d.signature[:], signature)
 		var e epoch
-		_, err := d.verify(e, peerID(t, dialer), peerID(t, listener))
+		now := time.Unix(0, 0)
+		_, err := d.verify(e, peerID(t, dialer), peerID(t, listener), now)
 		require.Error(t, err)
 
-		good := signDelegation(signer.PrivKey, e, peerID(t, dialer), peerID(t, listener))
+		good := signDelegation(signer.PrivKey, e, peerID(t, dialer), peerID(t, listener), now)
 		for i, b := range signature[:min(len(signature), len(good.signature))] {
 			good.signature[i] ^= b
 		}
-		_, err = good.verify(e, peerID(t, dialer), peerID(t, listener))
+		_, err = good.verify(e, peerID(t, dialer), peerID(t, listener), now)
 		changed := len(bytes.Trim(signature[:min(len(signature), len(good.signature))], "\x00")) > 0
 		require.Equal(t, changed, err != nil)
 	})

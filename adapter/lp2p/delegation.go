@@ -3,8 +3,11 @@ package lp2p
 import (
 	"crypto/ed25519"
 	"crypto/rand"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
+	"sync"
+	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 	"google.golang.org/protobuf/encoding/protowire"
@@ -20,6 +23,19 @@ var (
 	errDelegationOfOurs    = errors.New("delegated identity is that of this node")
 	errDelegationLowOrder  = errors.New("delegated identity is a key of low order")
 	errDelegationSignature = errors.New("signature of the delegated identity is not valid")
+	errDelegationExpired   = errors.New("delegated identity has expired")
+	errDelegationLong      = errors.New("delegated identity expires too late")
+)
+
+const (
+	// delegationLife is how long the dialer's delegations are valid, and how far its
+	// clock may be from the listener's.
+	delegationLife = 5 * time.Minute
+	// maxDelegationLife is how long a listener takes one to be valid at most, and
+	// remembers it, until that second is over.
+	maxDelegationLife = 2 * delegationLife
+	// maxSpent bounds the delegations that a listener remembers.
+	maxSpent = 1 << 14
 )
 
 // epoch names one session; its dialer chooses it at random.
@@ -39,28 +55,30 @@ func (e epoch) String() string { return hex.EncodeToString(e[:]) }
 type delegation struct {
 	key       [ed25519.PublicKeySize]byte
 	signature [ed25519.SignatureSize]byte
+	expires   uint64 // Unix time in seconds
 }
 
 // delegationBytes returns what the delegated key signs.
-func delegationBytes(e epoch, dialer, listener peer.ID) []byte {
-	b := make([]byte, 0, len(delegationDomain)+len(e)+len(dialer)+len(listener)+8)
+func delegationBytes(e epoch, dialer, listener peer.ID, expires uint64) []byte {
+	b := make([]byte, 0, len(delegationDomain)+len(e)+len(dialer)+len(listener)+16)
 	b = append(b, delegationDomain...)
 	b = protowire.AppendBytes(b, e[:])
 	b = protowire.AppendBytes(b, []byte(dialer))
+	b = protowire.AppendBytes(b, []byte(listener))
 
-	return protowire.AppendBytes(b, []byte(listener))
+	return binary.BigEndian.AppendUint64(b, expires)
 }
 
-func signDelegation(key ed25519.PrivateKey, e epoch, dialer, listener peer.ID) *delegation {
-	d := new(delegation)
+func signDelegation(key ed25519.PrivateKey, e epoch, dialer, listener peer.ID, expires time.Time) *delegation {
+	d := &delegation{expires: uint64(expires.Unix())}
 	copy(d.key[:], key[ed25519.SeedSize:])
-	copy(d.signature[:], ed25519.Sign(key, delegationBytes(e, dialer, listener)))
+	copy(d.signature[:], ed25519.Sign(key, delegationBytes(e, dialer, listener, d.expires)))
 
 	return d
 }
 
-// verify returns the delegated key, or why the listener refuses it.
-func (d *delegation) verify(e epoch, dialer, listener peer.ID) (ed25519.PublicKey, error) {
+// verify returns the delegated key, or why the listener refuses it now.
+func (d *delegation) verify(e epoch, dialer, listener peer.ID, now time.Time) (ed25519.PublicKey, error) {
 	key := ed25519.PublicKey(d.key[:])
 	// A key of low order has signatures that anybody can make.
 	if lowOrder(key) {
@@ -79,9 +97,50 @@ func (d *delegation) verify(e epoch, dialer, listener peer.ID) (ed25519.PublicKe
 		return nil, errDelegationOfOurs
 	}
 
-	if !ed25519.Verify(key, delegationBytes(e, dialer, listener), d.signature[:]) {
+	if !ed25519.Verify(key, delegationBytes(e, dialer, listener, d.expires), d.signature[:]) {
 		return nil, errDelegationSignature
 	}
+	switch {
+	case d.expires < uint64(now.Unix()):
+		return nil, errDelegationExpired
+	case d.expires > uint64(now.Add(maxDelegationLife).Unix()):
+		return nil, errDelegationLong
+	default:
+		return key, nil
+	}
+}
 
-	return key, nil
+// spent remembers the delegated sessions of the last maxDelegationLife, so that none
+// of them is accepted again: at most maxSpent, then the oldest is forgotten. All
+// methods may be called concurrently.
+type spent struct {
+	mtx   sync.Mutex
+	used  map[sessionKey]struct{}
+	order []spending
+}
+
+type spending struct {
+	key sessionKey
+	at  time.Time
+}
+
+func newSpent() *spent { return &spent{used: make(map[sessionKey]struct{})} }
+
+func (s *spent) add(key sessionKey, now time.Time) {
+	s.mtx.Lock()
+	defer s.mtx.Unlock()
+	for len(s.order) > 0 && (len(s.order) >= maxSpent || now.Sub(s.order[0].at) > maxDelegationLife+time.Second) {
+		delete(s.used, s.order[0].key)
+		s.order = s.order[1:]
+	}
+	s.used[key] = struct{}{}
+	s.order = append(s.order, spending{key, now})
+}
+
+func (s *spent) has(key sessionKey) bool {
+	s.mtx.Lock()
+	defer s.mtx.Unlock()
+	_, used := s.used[key]
+
+	return used
 }

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"crypto/ed25519"
 	"crypto/sha512"
+	"math"
 	"math/big"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -118,23 +120,30 @@ func TestDelegationIsChecked(t *testing.T) {
 	body, err := as.NodeInfo.MarshalBinary()
 	require.NoError(t, err)
 	e := newEpoch()
-	good := signDelegation(as.Key, e, r.host.ID(), n.Host().ID())
+	soon := time.Now().Add(delegationLife)
+	good := signDelegation(as.Key, e, r.host.ID(), n.Host().ID(), soon)
 	flipped := *good
 	flipped.signature[0] ^= 1
+	prolonged := *good
+	prolonged.expires++
 
 	for name, test := range map[string]struct {
 		d    *delegation
 		text string
 	}{
-		"other dialer":   {signDelegation(as.Key, e, other.host.ID(), n.Host().ID()), "signature"},
-		"other listener": {signDelegation(as.Key, e, r.host.ID(), other.host.ID()), "signature"},
-		"swapped":        {signDelegation(as.Key, e, n.Host().ID(), r.host.ID()), "signature"},
-		"other epoch":    {signDelegation(as.Key, newEpoch(), r.host.ID(), n.Host().ID()), "signature"},
+		"other dialer":   {signDelegation(as.Key, e, other.host.ID(), n.Host().ID(), soon), "signature"},
+		"other listener": {signDelegation(as.Key, e, r.host.ID(), other.host.ID(), soon), "signature"},
+		"swapped":        {signDelegation(as.Key, e, n.Host().ID(), r.host.ID(), soon), "signature"},
+		"other epoch":    {signDelegation(as.Key, newEpoch(), r.host.ID(), n.Host().ID(), soon), "signature"},
 		"flipped bit":    {&flipped, "signature"},
-		"self":           {signDelegation(r.key.PrivKey, e, r.host.ID(), n.Host().ID()), "that of the connection"},
-		"ours":           {signDelegation(n.key.PrivKey, e, r.host.ID(), n.Host().ID()), "that of this node"},
-		"low order":      {forge(t, lowOrderPoints[1], delegationBytes(e, r.host.ID(), n.Host().ID())), "low order"},
-		"other node":     {signDelegation(types.GenerateNodeKey().PrivKey, e, r.host.ID(), n.Host().ID()), string(id)},
+		"prolonged":      {&prolonged, "signature"},
+		"expired":        {signDelegation(as.Key, e, r.host.ID(), n.Host().ID(), time.Now().Add(-2*time.Second)), "has expired"},
+		"for too long":   {signDelegation(as.Key, e, r.host.ID(), n.Host().ID(), time.Now().Add(time.Hour)), "too late"},
+		"for ever":       {signDelegation(as.Key, e, r.host.ID(), n.Host().ID(), time.Unix(math.MaxInt64, 0)), "too late"},
+		"self":           {signDelegation(r.key.PrivKey, e, r.host.ID(), n.Host().ID(), soon), "that of the connection"},
+		"ours":           {signDelegation(n.key.PrivKey, e, r.host.ID(), n.Host().ID(), soon), "that of this node"},
+		"low order":      {forge(t, lowOrderPoints[1], delegationBytes(e, r.host.ID(), n.Host().ID(), 0)), "low order"},
+		"other node":     {signDelegation(types.GenerateNodeKey().PrivKey, e, r.host.ID(), n.Host().ID(), soon), string(id)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := &hello{version: 1, epoch: e, nodeInfo: body, delegation: test.d}
@@ -203,8 +212,8 @@ func TestLowOrder(t *testing.T) {
 			require.True(t, lowOrder(key[:]))
 			// x = 0 has no negative, but decoders take the encodings with the sign bit:
 			// all of them have forgeries.
-			d := forge(t, key, delegationBytes(e, a.host.ID(), b.host.ID()))
-			_, err := d.verify(e, a.host.ID(), b.host.ID())
+			d := forge(t, key, delegationBytes(e, a.host.ID(), b.host.ID(), 0))
+			_, err := d.verify(e, a.host.ID(), b.host.ID(), time.Unix(0, 0))
 			require.ErrorIs(t, err, errDelegationLowOrder)
 		}
 	}

@@ -102,53 +102,21 @@ func (t *Transport) dial(
 
 	for attempt := 1; ; attempt++ {
 		begun := time.Now()
-		c, err := t.connectSomewhere(ctx, id, addr)
+		c, at, err := t.connectSomewhere(ctx, id, addr)
 		if err != nil {
 			return nil, err
 		}
 		// The connection may be one whose last session ends right now.
 		shared := c.Stat().Opened.Before(begun)
-		p, err := t.openSession(ctx, c, addr, as, behavior)
+		p, err := t.openSession(ctx, c, at, as, behavior)
 		if err == nil || !shared || !errors.Is(err, errConnLost) || attempt == dialAttempts {
 			return p, err
 		}
 	}
 }
 
-// lookUp returns the peer ID behind the address's TM2 ID: the one we know, or that
-// of who answers at the address, if it is the right one.
-func (t *Transport) lookUp(ctx context.Context, addr types.NetAddress) (peer.ID, error) {
-	if id, ok := t.knownPeer(addr.ID); ok {
-		return id, nil
-	}
-
-	ctx, cancel := context.WithTimeout(ctx, t.opts.timeouts.Dial)
-	defer cancel()
-	id, err := probeIdentity(ctx, t.opts.dialTCP, dialString(addr))
-	if err == nil {
-		err = checkFound(addr, id)
-	}
-	t.metrics.probes.count(outcomeOf(err))
-	if err != nil {
-		return "", err
-	}
-	t.learn(addr.ID, id)
-
-	return id, nil
-}
-
-// checkFound returns a *WrongIDError unless found is who the address asks for.
-func checkFound(addr types.NetAddress, found peer.ID) error {
-	id, err := TM2ID(found)
-	if err != nil || id != addr.ID {
-		return &WrongIDError{Addr: addr.DialString(), Asked: addr.ID, Found: id, FoundPeer: found}
-	}
-
-	return nil
-}
-
-// connect returns a retained connection to the peer: an open one, or a new one to
-// exactly this address.
+// connect returns a retained connection to the peer, which answers at this address:
+// an open one, or a new one to exactly there.
 func (t *Transport) connect(ctx context.Context, id peer.ID, addr types.NetAddress) (network.Conn, error) {
 	maddrs, err := t.dialMultiaddrs(ctx, addr)
 	if err != nil {
@@ -162,6 +130,12 @@ func (t *Transport) connect(ctx context.Context, id peer.ID, addr types.NetAddre
 			return nil, dialError(addr, err)
 		}
 		if t.retain(c) {
+			if err := t.prove(ctx, c, addr); err != nil {
+				t.release(c)
+
+				return nil, err
+			}
+
 			return c, nil
 		}
 		if err := t.awaitClosed(ctx, c); err != nil {
@@ -258,13 +232,16 @@ func (t *Transport) openSession(
 	control, err := openStream(ctx, c, SessionProtocol)
 	if err != nil {
 		t.release(c)
+		if ctx.Err() != nil {
+			err = fmt.Errorf("remote lets no control stream be opened in time: %w", err)
+		}
 
 		return nil, lost(c, err)
 	}
 
 	s := newSession(t, c, control, newEpoch(), true, behavior)
 	if err := t.reserve(s.key, false); err != nil {
-		_ = control.Reset()
+		t.tryEnd(func() { _ = control.Reset() })
 		t.release(c)
 
 		return nil, err
@@ -303,7 +280,8 @@ func (s *session) dialHandshake(id types.ID, as Identity) (types.NodeInfo, error
 	}
 	h := &hello{version: sessionVersion, epoch: s.key.epoch, nodeInfo: raw}
 	if !as.Key.Equal(s.t.key) {
-		h.delegation = signDelegation(as.Key, s.key.epoch, s.t.host.ID(), s.conn.RemotePeer())
+		h.delegation = signDelegation(as.Key, s.key.epoch, s.t.host.ID(), s.conn.RemotePeer(),
+			time.Now().Add(delegationLife))
 	}
 	if _, err := s.control.Write(appendControl(nil, h)); err != nil {
 		return types.NodeInfo{}, fmt.Errorf("unable to send the hello: %w", err)
@@ -322,6 +300,8 @@ func (s *session) dialHandshake(id types.ID, as Identity) (types.NodeInfo, error
 
 		return node, err
 	case *reject:
+		s.t.metrics.rejects.received.count(outcomeOfCode(m.code))
+
 		return types.NodeInfo{}, &compat.RejectError{Code: m.code, Reason: m.text, Remote: true}
 	default:
 		return types.NodeInfo{}, violation("hello answered by kind %d", m.kind())
@@ -344,12 +324,12 @@ func (s *session) checkAccept(m *accept, id types.ID, local types.NodeInfo) (typ
 // it to have read that.
 func (s *session) decline(reason error) {
 	code, text := reasonOf(reason)
-	if err := s.writeControl(&goodbye{code: code, text: text}); err != nil {
+	if err := s.say(&goodbye{code: code, text: text}); err != nil {
 		s.logger.Debug("goodbye was not sent", "err", err)
 
 		return
 	}
-	_ = s.control.CloseWrite()
+	s.t.tryEnd(func() { _ = s.control.CloseWrite() })
 	_ = s.control.SetReadDeadline(time.Now().Add(s.t.opts.timeouts.Linger))
 	s.control.drain()
 }

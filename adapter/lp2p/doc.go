@@ -33,10 +33,19 @@
 //
 // [WithPrometheus] exports tm2_p2p_peers and tm2_p2p_handshakes_total by direction,
 // the latter also by result; tm2_p2p_probes_total by result;
-// tm2_p2p_sessions_ended_total by reason; tm2_p2p_messages_sent_total,
-// tm2_p2p_messages_received_total and tm2_p2p_send_queue_messages by channel;
-// tm2_p2p_message_send_bytes_total, tm2_p2p_message_receive_bytes_total and
-// tm2_p2p_send_queue_bytes. Results and reasons are the names of refusal codes
-// (compat.RejectCode) or "ok", "busy", "failed", "stopped", "wrong_id", "foreign"
-// and "other". Messages cost nothing: what sessions count anyhow is read on a scrape.
+// tm2_p2p_sessions_ended_total by reason; tm2_p2p_rejects_sent_total,
+// tm2_p2p_rejects_received_total, tm2_p2p_goodbyes_sent_total and
+// tm2_p2p_goodbyes_received_total by code; tm2_p2p_messages_sent_total,
+// tm2_p2p_messages_received_total, tm2_p2p_message_send_bytes_total,
+// tm2_p2p_message_receive_bytes_total, tm2_p2p_send_queue_full_total and
+// tm2_p2p_send_queue_messages by channel, as "0x20"; and tm2_p2p_send_queue_bytes.
+// Sessions are opened by handshakes whose result is "ok": those less the ended ones
+// are the peers.
+//
+// Results, reasons and codes are the names of refusal codes (compat.RejectCode) or
+// "ok", "busy", "failed", "stopped", "wrong_id", "foreign" and "other"; channels are
+// those of this node's descriptors. So no remote makes the series more. Messages cost
+// no lock and no memory: what sessions count anyhow is read on a scrape, and added to
+// what those before them have counted when they end. A message in whose Receive its
+// session ends is not counted.
 package lp2p

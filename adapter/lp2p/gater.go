@@ -182,7 +182,8 @@ func (t *Transport) Block(id types.ID) error {
 // Unblock undoes Block.
 func (t *Transport) Unblock(id types.ID) { t.gater.unblockID(id) }
 
-// BlockIP is BlockSubnet for one IP address.
+// BlockIP is BlockSubnet for one IP address. A host with IPv6 has all addresses of a
+// /64: BlockSubnet of that keeps it out.
 func (t *Transport) BlockIP(ip net.IP) error {
 	p, err := onlyIP(ip)
 	if err != nil {

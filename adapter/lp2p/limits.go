@@ -10,6 +10,8 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	manet "github.com/multiformats/go-multiaddr/net"
+
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/internal/host"
 )
 
 // Limits of one session that are part of the protocol (docs/sessions.md §8).
@@ -157,21 +159,21 @@ type slots struct {
 
 	mtx   sync.Mutex
 	taken int
-	ips   map[netip.Addr]int
+	ips   map[netip.Prefix]int
 	peers map[peer.ID]int
 }
 
 func newSlots(total, perIP, perPeer int) *slots {
 	return &slots{
 		total: total, perIP: perIP, perPeer: perPeer,
-		ips: make(map[netip.Addr]int), peers: make(map[peer.ID]int),
+		ips: make(map[netip.Prefix]int), peers: make(map[peer.ID]int),
 	}
 }
 
 // take reserves a slot for the remote of the connection and reports whether there
 // was one. Each slot is given back once.
 func (s *slots) take(c network.Conn) bool {
-	ip, id := ipOf(c), c.RemotePeer()
+	ip, id := hostOf(c), c.RemotePeer()
 	s.mtx.Lock()
 	defer s.mtx.Unlock()
 
@@ -186,7 +188,7 @@ func (s *slots) take(c network.Conn) bool {
 }
 
 func (s *slots) giveBack(c network.Conn) {
-	ip, id := ipOf(c), c.RemotePeer()
+	ip, id := hostOf(c), c.RemotePeer()
 	s.mtx.Lock()
 	defer s.mtx.Unlock()
 
@@ -201,23 +203,13 @@ func decrement[K comparable](counts map[K]int, key K) {
 	}
 }
 
-// ipOf returns the address by which a remote is counted: IPv4, or the /64 of an
-// IPv6 address. It is the zero Addr where the connection has no IP.
-func ipOf(c network.Conn) netip.Addr {
+// hostOf returns the host by which a remote is counted. It is the zero Prefix where
+// the connection has no IP.
+func hostOf(c network.Conn) netip.Prefix {
 	ip, err := manet.ToIP(c.RemoteMultiaddr())
 	if err != nil {
-		return netip.Addr{}
+		return netip.Prefix{}
 	}
 
-	addr, _ := netip.AddrFromSlice(ip)
-	if addr = addr.Unmap(); addr.Is4() {
-		return addr
-	}
-
-	prefix, err := addr.Prefix(64)
-	if err != nil {
-		return netip.Addr{}
-	}
-
-	return prefix.Addr()
+	return host.Of(ip)
 }

@@ -105,11 +105,13 @@ func (t *Transport) Hold(c network.Conn) (release func(), ok bool) {
 }
 
 // connectSomewhere is connect, and tries where the peer is said to be now when it
-// is not at the address.
-func (t *Transport) connectSomewhere(ctx context.Context, id peer.ID, addr types.NetAddress) (network.Conn, error) {
-	c, err := t.connect(ctx, id, addr)
+// is not at the address. It returns where it was found.
+func (t *Transport) connectSomewhere(
+	ctx context.Context, id peer.ID, addr types.NetAddress,
+) (c network.Conn, at types.NetAddress, err error) {
+	c, err = t.connect(ctx, id, addr)
 	if err == nil {
-		return c, nil
+		return c, addr, nil
 	}
 	for _, other := range t.suggested.of(addr.ID) {
 		if ctx.Err() != nil {
@@ -123,11 +125,12 @@ func (t *Transport) connectSomewhere(ctx context.Context, id peer.ID, addr types
 			t.logger.Info("peer is not at its address, found elsewhere",
 				"id", addr.ID, "addr", addr.DialString(), "found", other.DialString(), "err", err)
 
-			return c, nil
+			return c, other, nil
 		}
 	}
+	c, err = t.connectRelayed(ctx, id, addr, err)
 
-	return t.connectRelayed(ctx, id, addr, err)
+	return c, addr, err
 }
 
 // Suggest tells where a peer may be reached beside the addresses that are dialed:

@@ -3,7 +3,6 @@ package lp2p
 import (
 	"errors"
 	"fmt"
-	"strconv"
 	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -92,14 +91,35 @@ func (c *counters) collect(ch chan<- prometheus.Metric, desc *prometheus.Desc, l
 	}
 }
 
-// traffic is what sessions have sent and received.
-type traffic struct {
-	sent, received           map[byte]uint64 // messages by channel
-	bytesSent, bytesReceived int64
+// volume is what has passed on a channel in one direction.
+type volume struct {
+	messages, bytes uint64
 }
 
-func newTraffic() *traffic {
-	return &traffic{sent: make(map[byte]uint64), received: make(map[byte]uint64)}
+func (v *volume) add(messages, bytes uint64) {
+	v.messages += messages
+	v.bytes += bytes
+}
+
+// channelTraffic is what sessions have sent and received on one channel.
+type channelTraffic struct {
+	sent, received volume
+	full           uint64 // messages that found no place in the send queue
+}
+
+// traffic is by channel. Only channels of this node's own descriptors come in, so
+// that no remote makes it grow.
+type traffic map[byte]*channelTraffic
+
+// on returns the traffic of a channel, to be added to.
+func (t traffic) on(channel byte) *channelTraffic {
+	c := t[channel]
+	if c == nil {
+		c = new(channelTraffic)
+		t[channel] = c
+	}
+
+	return c
 }
 
 // queued is what sessions have not sent yet.
@@ -116,7 +136,14 @@ type metrics struct {
 	handshakes [len(directions)]counters
 	probes     counters
 	ended      counters // sessions; by the code of the remote's goodbye if it has sent one
-	retired    *traffic // of sessions that have ended; guarded by Transport.mtx
+	rejects    exchanged
+	goodbyes   exchanged // without those that answer one
+	retired    traffic   // of sessions that have ended; guarded by Transport.mtx
+}
+
+// exchanged counts messages of one kind by their code.
+type exchanged struct {
+	sent, received counters
 }
 
 // The directions of sessions, by who dialed.
@@ -140,21 +167,31 @@ var (
 		"Questions to an address who answers there, by what came of them.", "result")
 	descEnded = desc("sessions_ended_total",
 		"Sessions that have ended: stopped by this node, failed, or by the code of a refusal or goodbye.", "reason")
+	descRejectsSent = desc("rejects_sent_total",
+		"Refusals sent in answer to a handshake, by code.", "code")
+	descRejectsReceived = desc("rejects_received_total",
+		"Refusals received in answer to a handshake, by code.", "code")
+	descGoodbyesSent = desc("goodbyes_sent_total",
+		"Goodbyes sent, without answers to one, by code.", "code")
+	descGoodbyesReceived = desc("goodbyes_received_total",
+		"Goodbyes received, without answers to one, by code.", "code")
 	descSent = desc("messages_sent_total",
 		"Messages handed to the connection, by channel.", "channel")
 	descReceived = desc("messages_received_total",
 		"Messages that the reactors have received, by channel.", "channel")
 	descSentBytes = desc("message_send_bytes_total",
-		"Bytes of messages handed to the connection.")
+		"Bytes of messages handed to the connection, by channel.", "channel")
 	descReceivedBytes = desc("message_receive_bytes_total",
-		"Bytes of messages that the reactors have received.")
+		"Bytes of messages that the reactors have received, by channel.", "channel")
+	descFull = desc("send_queue_full_total",
+		"Messages that found no place in the send queue, at once or until Send gave up, by channel.", "channel")
 	descQueue = desc("send_queue_messages",
 		"Messages in the send queues, by channel.", "channel")
 	descQueueBytes = desc("send_queue_bytes",
 		"Bytes of messages that are accepted and not yet written.")
 )
 
-func newMetrics(t *Transport) *metrics { return &metrics{t: t, retired: newTraffic()} }
+func newMetrics(t *Transport) *metrics { return &metrics{t: t, retired: make(traffic)} }
 
 // nodeRegisterer tells the transports of a process apart.
 func nodeRegisterer(r prometheus.Registerer, id types.ID) prometheus.Registerer {
@@ -184,8 +221,9 @@ func (m *metrics) unregister() {
 // Describe implements prometheus.Collector.
 func (*metrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		descPeers, descHandshakes, descProbes, descEnded, descSent, descReceived, descSentBytes, descReceivedBytes,
-		descQueue, descQueueBytes,
+		descPeers, descHandshakes, descProbes, descEnded,
+		descRejectsSent, descRejectsReceived, descGoodbyesSent, descGoodbyesReceived,
+		descSent, descReceived, descSentBytes, descReceivedBytes, descFull, descQueue, descQueueBytes,
 	} {
 		ch <- d
 	}
@@ -198,31 +236,41 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	}
 	m.probes.collect(ch, descProbes)
 	m.ended.collect(ch, descEnded)
+	m.rejects.sent.collect(ch, descRejectsSent)
+	m.rejects.received.collect(ch, descRejectsReceived)
+	m.goodbyes.sent.collect(ch, descGoodbyesSent)
+	m.goodbyes.received.collect(ch, descGoodbyesReceived)
 
 	peers, t, q := m.read()
 	for i, n := range peers {
 		ch <- prometheus.MustNewConstMetric(descPeers, prometheus.GaugeValue, float64(n), directions[i])
 	}
-	for id, n := range t.sent {
-		ch <- prometheus.MustNewConstMetric(descSent, prometheus.CounterValue, float64(n), channelLabel(id))
-	}
-	for id, n := range t.received {
-		ch <- prometheus.MustNewConstMetric(descReceived, prometheus.CounterValue, float64(n), channelLabel(id))
-	}
-	ch <- prometheus.MustNewConstMetric(descSentBytes, prometheus.CounterValue, float64(t.bytesSent))
-	ch <- prometheus.MustNewConstMetric(descReceivedBytes, prometheus.CounterValue, float64(t.bytesReceived))
+	t.collect(ch)
 	for id, n := range q.messages {
 		ch <- prometheus.MustNewConstMetric(descQueue, prometheus.GaugeValue, float64(n), channelLabel(id))
 	}
 	ch <- prometheus.MustNewConstMetric(descQueueBytes, prometheus.GaugeValue, float64(q.bytes))
 }
 
-func channelLabel(id byte) string { return "0x" + strconv.FormatUint(uint64(id), 16) }
+func (t traffic) collect(ch chan<- prometheus.Metric) {
+	for id, c := range t {
+		for desc, n := range map[*prometheus.Desc]uint64{
+			descSent: c.sent.messages, descSentBytes: c.sent.bytes,
+			descReceived: c.received.messages, descReceivedBytes: c.received.bytes,
+			descFull: c.full,
+		} {
+			ch <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, float64(n), channelLabel(id))
+		}
+	}
+}
+
+// channelLabel writes a channel as its definitions do.
+func channelLabel(id byte) string { return fmt.Sprintf("%#02x", id) }
 
 // read sums up all sessions. It holds the lock of the transport meanwhile: the
 // counts of a session that ends must not go back.
-func (m *metrics) read() (peers [len(directions)]int, sum *traffic, q *queued) {
-	sum, q = newTraffic(), &queued{messages: make(map[byte]int)}
+func (m *metrics) read() (peers [len(directions)]int, sum traffic, q *queued) {
+	sum, q = make(traffic), &queued{messages: make(map[byte]int)}
 	m.t.mtx.Lock()
 	defer m.t.mtx.Unlock()
 
@@ -270,36 +318,34 @@ func endedBy(cause error) outcome {
 	return outcomeOf(cause)
 }
 
-func (t *traffic) add(other *traffic) {
-	for id, n := range other.sent {
-		t.sent[id] += n
+func (t traffic) add(other traffic) {
+	for id, c := range other {
+		sum := t.on(id)
+		sum.sent.add(c.sent.messages, c.sent.bytes)
+		sum.received.add(c.received.messages, c.received.bytes)
+		sum.full += c.full
 	}
-	for id, n := range other.received {
-		t.received[id] += n
-	}
-	t.bytesSent += other.bytesSent
-	t.bytesReceived += other.bytesReceived
 }
 
 // addTo adds what the session has counted, and unless q is nil what it has queued.
 // It returns false before the handshake is done.
-func (s *session) addTo(t *traffic, q *queued) bool {
+func (s *session) addTo(t traffic, q *queued) bool {
 	s.mtx.Lock()
 	out := s.out
 	for id, in := range s.inbound {
-		t.received[id] += in.delivered.Load()
+		t.on(id).received.add(in.delivered.Load(), in.bytes.Load())
 	}
 	s.mtx.Unlock()
 	if out == nil {
 		return false
 	}
-	t.bytesReceived += s.recv.total()
-	t.bytesSent += out.flow.total()
 
 	out.mtx.Lock()
 	defer out.mtx.Unlock()
 	for _, c := range out.order {
-		t.sent[c.desc.ID] += c.sent
+		sum := t.on(c.desc.ID)
+		sum.sent.add(c.sent, c.sentBytes)
+		sum.full += c.full
 		if q != nil {
 			q.messages[c.desc.ID] += len(c.queue)
 		}
@@ -309,11 +355,4 @@ func (s *session) addTo(t *traffic, q *queued) bool {
 	}
 
 	return true
-}
-
-func (f *flow) total() int64 {
-	f.mtx.Lock()
-	defer f.mtx.Unlock()
-
-	return f.bytes
 }

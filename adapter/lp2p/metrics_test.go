@@ -2,6 +2,7 @@ package lp2p
 
 import (
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -82,8 +83,11 @@ func TestMetrics(t *testing.T) {
 		"tm2_p2p_messages_sent_total{channel=0x20}":              3,
 		"tm2_p2p_messages_sent_total{channel=0x40}":              1,
 		"tm2_p2p_messages_received_total{channel=0x21}":          1,
-		"tm2_p2p_message_send_bytes_total{}":                     3500,
-		"tm2_p2p_message_receive_bytes_total{}":                  10,
+		"tm2_p2p_message_send_bytes_total{channel=0x20}":         3000,
+		"tm2_p2p_message_send_bytes_total{channel=0x21}":         0,
+		"tm2_p2p_message_send_bytes_total{channel=0x40}":         500,
+		"tm2_p2p_message_receive_bytes_total{channel=0x21}":      10,
+		"tm2_p2p_goodbyes_sent_total{code=unspecified}":          1,
 		"tm2_p2p_send_queue_bytes{}":                             0,
 	}
 	requireSeries(t, registry, a.key.ID(), sent)
@@ -92,7 +96,10 @@ func TestMetrics(t *testing.T) {
 		"tm2_p2p_handshakes_total{direction=inbound,result=ok}": 1,
 		"tm2_p2p_sessions_ended_total{reason=unspecified}":      1, // a goodbye without a reason
 		"tm2_p2p_messages_received_total{channel=0x20}":         3,
-		"tm2_p2p_message_receive_bytes_total{}":                 3500,
+		"tm2_p2p_message_receive_bytes_total{channel=0x20}":     3000,
+		"tm2_p2p_message_receive_bytes_total{channel=0x40}":     500,
+		"tm2_p2p_message_send_bytes_total{channel=0x21}":        10,
+		"tm2_p2p_goodbyes_received_total{code=unspecified}":     1,
 	})
 
 	// A further session adds to them.
@@ -100,13 +107,134 @@ func TestMetrics(t *testing.T) {
 	require.True(t, pa.Send(chA, make([]byte, 7)))
 	b.reactor.await(t, 5)
 	sent["tm2_p2p_messages_sent_total{channel=0x20}"]++
-	sent["tm2_p2p_message_send_bytes_total{}"] += 7
+	sent["tm2_p2p_message_send_bytes_total{channel=0x20}"] += 7
 	sent["tm2_p2p_peers{direction=outbound}"]++
 	sent["tm2_p2p_handshakes_total{direction=outbound,result=ok}"]++
 	requireSeries(t, registry, a.key.ID(), sent)
+}
 
-	// So do those of libp2p, which are those of the process.
-	require.Positive(t, scrape(t, registry, a.key.ID())["libp2p_rcmgr_connections{dir=inbound,scope=system}"])
+// Libp2p's own metrics, which are those of the process, are on the same registerer:
+// of the host's swarm, identify, event bus and resource manager.
+func TestMetricsOfLibp2p(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	a, b := newNode(t, nil), newNode(t, nil, WithPrometheus(registry), WithQUIC())
+	connect(t, a, b)
+	for _, prefix := range []string{
+		"tm2_p2p_peers", "libp2p_rcmgr_connections{dir=inbound,scope=system}", "libp2p_swarm_connections_opened_total",
+		"libp2p_identify_protocols_count", "libp2p_eventbus_events_emitted_total",
+	} {
+		require.EventuallyWithT(t, func(t *assert.CollectT) {
+			sum := 0.0
+			for name, value := range scrape(t, registry, b.key.ID()) {
+				if strings.HasPrefix(name, prefix) {
+					sum += value
+				}
+			}
+			assert.Positive(t, sum, prefix)
+		}, patience, time.Millisecond)
+	}
+}
+
+// Sessions that were opened and have not ended are those that are there.
+func TestMetricsBalance(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	a, b := newNode(t, nil, WithPrometheus(registry)), newNode(t, nil, WithPrometheus(registry))
+	for i := range 3 {
+		pa, pb := connect(t, a, b)
+		switch i {
+		case 0:
+			require.NoError(t, pa.StopForReason(compat.Reject(compat.RejectBanned, "")))
+			b.failure(t)
+		case 1:
+			require.NoError(t, pb.s.control.Reset())
+			a.failure(t)
+		}
+	}
+	requireSeries(t, registry, a.key.ID(), map[string]float64{
+		"tm2_p2p_handshakes_total{direction=outbound,result=ok}": 3,
+		"tm2_p2p_sessions_ended_total{reason=stopped}":           1,
+		"tm2_p2p_sessions_ended_total{reason=failed}":            1,
+		"tm2_p2p_peers{direction=outbound}":                      1,
+		"tm2_p2p_goodbyes_sent_total{code=banned}":               1,
+	})
+	requireSeries(t, registry, b.key.ID(), map[string]float64{
+		"tm2_p2p_handshakes_total{direction=inbound,result=ok}": 3,
+		"tm2_p2p_sessions_ended_total{reason=banned}":           1,
+		"tm2_p2p_sessions_ended_total{reason=failed}":           1,
+		"tm2_p2p_peers{direction=inbound}":                      1,
+		"tm2_p2p_goodbyes_received_total{code=banned}":          1,
+	})
+}
+
+// What a remote invents becomes no label: neither channels nor codes.
+func TestMetricsAreBounded(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	n, r := newNode(t, func(i *types.NodeInfo) { i.Channels = []byte{chA, chB, chC} }, WithPrometheus(registry)), newRaw(t)
+	r.info.Channels = []byte{chA, 0x98, 0x99}
+	c, control, e, p := r.session(n)
+	require.False(t, p.Send(0x98, []byte("not ours")))
+	_, err := control.Write(appendControl(nil, &goodbye{code: 200, counts: []channelCount{{0x97, 1}}}))
+	require.NoError(t, err)
+	r.data(c, e, 0x99, message('x')...)
+	n.failure(t)
+	stopped(t, p)
+	requireSeries(t, registry, n.key.ID(), map[string]float64{
+		"tm2_p2p_goodbyes_received_total{code=other}": 1,
+		"tm2_p2p_peers{direction=inbound}":            0,
+	})
+	for name := range scrape(t, registry, n.key.ID()) {
+		require.NotContains(t, name, "channel=0x9")
+		require.NotContains(t, name, "200")
+	}
+}
+
+// A scrape while sessions come, send and end never shows less than the one before.
+func TestMetricsNeverGoDown(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	a, b := newNode(t, nil, WithPrometheus(registry)), newNode(t, nil, WithPrometheus(registry))
+	done := make(chan struct{})
+	var scraper sync.WaitGroup
+	scraper.Go(func() {
+		last := make(map[string]float64)
+		for running := true; running; {
+			select {
+			case <-done:
+				running = false
+			default:
+			}
+			for _, id := range []types.ID{a.key.ID(), b.key.ID()} {
+				for name, value := range scrape(t, registry, id) {
+					if !strings.Contains(name, "_total{") || !strings.HasPrefix(name, "tm2_") {
+						continue
+					}
+					name = id.String() + name
+					if !assert.GreaterOrEqual(t, value, last[name], name) {
+						return
+					}
+					last[name] = value
+				}
+			}
+		}
+	})
+	const sessions, each = 20, 50
+	for range sessions {
+		pa, pb := connect(t, a, b)
+		for range each {
+			require.True(t, pa.Send(chA, make([]byte, 100)))
+		}
+		pa.FlushStop()
+		stopped(t, pb)
+	}
+	close(done)
+	scraper.Wait()
+	requireSeries(t, registry, a.key.ID(), map[string]float64{
+		"tm2_p2p_messages_sent_total{channel=0x20}":      sessions * each,
+		"tm2_p2p_message_send_bytes_total{channel=0x20}": sessions * each * 100,
+	})
+	requireSeries(t, registry, b.key.ID(), map[string]float64{
+		"tm2_p2p_messages_received_total{channel=0x20}":     sessions * each,
+		"tm2_p2p_message_receive_bytes_total{channel=0x20}": sessions * each * 100,
+	})
 }
 
 func TestMetricsOfQueues(t *testing.T) {
@@ -127,11 +255,14 @@ func TestMetricsOfQueues(t *testing.T) {
 		queued++
 	}
 	<-held
+	require.False(t, pa.TrySend(chB, make([]byte, 2<<20)), "the bytes are those of all channels")
 	values := scrape(t, registry, a.key.ID())
 	require.Positive(t, values["tm2_p2p_send_queue_messages{channel=0x20}"])
 	require.Zero(t, values["tm2_p2p_send_queue_messages{channel=0x21}"])
 	require.GreaterOrEqual(t, values["tm2_p2p_send_queue_bytes{}"], 1<<20*values["tm2_p2p_send_queue_messages{channel=0x20}"])
 	require.LessOrEqual(t, values["tm2_p2p_send_queue_bytes{}"], float64(queued<<20))
+	require.InDelta(t, 1, values["tm2_p2p_send_queue_full_total{channel=0x20}"], 0)
+	require.InDelta(t, 1, values["tm2_p2p_send_queue_full_total{channel=0x21}"], 0)
 	close(free)
 }
 
@@ -150,9 +281,11 @@ func TestMetricsOfRefusals(t *testing.T) {
 		"tm2_p2p_handshakes_total{direction=outbound,result=full}": 1,
 		"tm2_p2p_probes_total{result=ok}":                          1,
 		"tm2_p2p_probes_total{result=wrong_id}":                    1,
+		"tm2_p2p_rejects_received_total{code=full}":                1,
 	})
 	requireSeries(t, registry, b.key.ID(), map[string]float64{
 		"tm2_p2p_handshakes_total{direction=inbound,result=full}": 1,
+		"tm2_p2p_rejects_sent_total{code=full}":                   1,
 	})
 }
 

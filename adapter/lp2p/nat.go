@@ -122,6 +122,8 @@ func (o *options) validateNAT() error {
 		return errors.New("WithHolePunching needs WithQUIC")
 	case n.relayService != nil && len(n.relays) > 0 && !n.autoNAT:
 		return errors.New("a node that needs relays is none: WithRelayService and WithRelayClient need WithAutoNAT")
+	case o.private && (n.autoNAT || n.holePunching):
+		return errors.New("WithAutoNAT and WithHolePunching tell others the addresses that WithPrivateNode hides")
 	default:
 		return nil
 	}

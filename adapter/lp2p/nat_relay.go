@@ -93,13 +93,22 @@ func (a relayACL) AllowReserve(p peer.ID, _ multiaddr.Multiaddr) bool {
 	default:
 		return false // nothing listens yet
 	}
-	id, err := a.n.t.Learn(p)
+	id, err := TM2ID(p)
+	if err != nil || a.n.t.IsPrivatePeer(id) {
+		return false
+	}
+	a.n.t.learn(id, p)
+
+	return true
+}
+
+// AllowConnect implements relay.ACLFilter. A private peer is introduced to nobody: it
+// may have reserved before the switch was there to say who is private.
+func (a relayACL) AllowConnect(_ peer.ID, _ multiaddr.Multiaddr, dest peer.ID) bool {
+	id, err := TM2ID(dest)
 
 	return err == nil && !a.n.t.IsPrivatePeer(id)
 }
-
-// AllowConnect implements relay.ACLFilter.
-func (relayACL) AllowConnect(peer.ID, multiaddr.Multiaddr, peer.ID) bool { return true }
 
 // relaySource resolves the configured relays for libp2p, all at a time: one that
 // is not there must not delay the others. It waits for Listen: a relay should see
@@ -165,11 +174,11 @@ func (t *Transport) handleRelayed(s network.Stream) {
 
 	if err := t.answerRelayed(s); err != nil {
 		t.logger.Debug("question for a relayed node was not answered", "peer", s.Conn().RemotePeer(), "err", err)
-		_ = s.Reset()
+		t.tryEnd(func() { _ = s.Reset() })
 
 		return
 	}
-	_ = s.Close()
+	t.tryEnd(func() { _ = s.Close() })
 }
 
 func (t *Transport) answerRelayed(s network.Stream) error {
@@ -249,7 +258,7 @@ func (t *Transport) askRelay(ctx context.Context, c network.Conn, id types.ID) (
 		return "", fmt.Errorf("unable to ask the relay: %w", err)
 	}
 	key := make(ed25519.PublicKey, ed25519.PublicKeySize)
-	if _, err := io.ReadFull(s, key); errors.Is(err, io.EOF) {
+	if _, err := io.ReadFull(s, key); err != nil && isEnd(err) {
 		return "", errNotRelayed
 	} else if err != nil {
 		return "", fmt.Errorf("unable to read the relay's answer: %w", err)

@@ -37,8 +37,12 @@ func (t *Transport) handleNodeInfo(s network.Stream) {
 
 	if err := t.sendNodeInfo(s); err != nil {
 		t.logger.Debug("node info could not be sent", "peer", s.Conn().RemotePeer(), "err", err)
-		_ = s.Reset() // it has failed already
+		t.tryEnd(func() { _ = s.Reset() }) // it has failed already
+
+		return
 	}
+	t.tryEnd(func() { _ = s.Close() }) // the NodeInfo is on its way, or the remote gone
+
 }
 
 func (t *Transport) sendNodeInfo(s network.Stream) error {
@@ -49,11 +53,9 @@ func (t *Transport) sendNodeInfo(s network.Stream) error {
 	if err := s.SetDeadline(time.Now().Add(t.opts.timeouts.Handshake)); err != nil {
 		return err
 	}
-	if _, err := s.Write(wire.AppendSized(nil, body)); err != nil {
-		return err
-	}
+	_, err = s.Write(wire.AppendSized(nil, body))
 
-	return s.Close()
+	return err
 }
 
 // FetchNodeInfo asks the node at the address for its NodeInfo, under a throw-away

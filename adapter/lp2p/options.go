@@ -19,6 +19,7 @@ type options struct {
 	budget     budget   // of one session
 	quic       quicMode // what is listened to and dialed beside TCP
 	nat        natOptions
+	private    bool // no address is told to anybody
 
 	// See WithTCP; nil for the system's.
 	tcp     any
@@ -50,9 +51,10 @@ func WithTimeouts(t Timeouts) Option {
 // WithPrometheus registers the metrics of the transport (see Metrics in the package
 // documentation) and libp2p's. Without it both are disabled. The transport's have
 // the constant label node, with its TM2 ID, so that several transports may share a
-// registerer; they are unregistered by Close. Libp2p's are those of the process, of
-// all its hosts together, and stay registered. NewTransport fails when a transport
-// of the same ID uses the registerer.
+// registerer; they are unregistered by Close. Libp2p's are those of the process and
+// stay registered: counts are of all its hosts together, but the gauges of the
+// resource manager, libp2p_rcmgr_connections and the like, of the host that set them
+// last. NewTransport fails when a transport of the same ID uses the registerer.
 func WithPrometheus(r prometheus.Registerer) Option {
 	return func(o *options) error {
 		if r == nil {

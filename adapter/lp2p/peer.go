@@ -34,8 +34,9 @@ var (
 )
 
 // newPeer returns the peer of a session. For an outbound one dialed is the address
-// that was asked for; a shared connection that the remote has opened shows another,
-// and so does one that came about after a meeting at a relay.
+// where the remote was asked for and found (see prove); a shared connection that the
+// remote has opened shows another, and so does one that came about after a meeting at
+// a relay.
 func newPeer(s *session, r remoteInfo, dialed *types.NetAddress) *Peer {
 	info := connInfo(s.conn.RemoteMultiaddr(), r.id, s.behavior, s.outbound)
 	if dialed != nil && dialed.IP != nil && (s.conn.Stat().Direction == network.DirInbound || s.t.met(s.conn)) {

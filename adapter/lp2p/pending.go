@@ -46,7 +46,7 @@ func (p *Pending) identify(h *hello, connKey ed25519.PublicKey) error {
 		return nil
 	}
 
-	key, err := h.delegation.verify(h.epoch, p.stream.Conn().RemotePeer(), p.t.host.ID())
+	key, err := h.delegation.verify(h.epoch, p.stream.Conn().RemotePeer(), p.t.host.ID(), time.Now())
 	if err != nil {
 		return compat.Reject(compat.RejectIdentity, "%v", err)
 	}
@@ -153,6 +153,10 @@ func (p *Pending) answer(ctx context.Context, local types.NodeInfo, behavior com
 		return nil, err
 	}
 
+	if p.Delegated() {
+		p.t.spent.add(*p.key, time.Now())
+	}
+
 	s := newSession(p.t, p.stream.Conn(), p.stream, p.key.epoch, false, behavior)
 	if err := p.t.activate(s); err != nil {
 		return nil, err
@@ -161,7 +165,7 @@ func (p *Pending) answer(ctx context.Context, local types.NodeInfo, behavior com
 	if err != nil {
 		s.end(err, nil)
 		p.t.deactivate(s.key)
-		s.resetData(network.StreamShutdown)
+		p.t.tryEnd(func() { s.resetData(network.StreamShutdown) })
 
 		return nil, err
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/crypto"
@@ -50,6 +51,9 @@ func probeIdentity(ctx context.Context, dial DialFunc, dialString string) (peer.
 	defer stop()
 
 	id, err := probe(ctx, conn)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		<-ctx.Done() // the connection has no other deadline, but is a moment early
+	}
 	switch {
 	case err == nil:
 		return id, nil

@@ -36,6 +36,7 @@ type session struct {
 	cancel      context.CancelFunc
 	started     chan struct{} // closed by start
 	answered    chan struct{} // closed when the remote has answered our goodbye
+	announced   chan struct{} // closed when flush has said goodbye, or will not
 	controlDone chan struct{} // closed when the control stream is read to its end
 	delivery    chan struct{} // signalled after each delivery; holds one signal
 
@@ -68,10 +69,11 @@ func newSession(
 		t: t, key: sessionKey{peer: c.RemotePeer(), epoch: e}, conn: c, control: control, outbound: outbound,
 		behavior: behavior, reactors: behavior.Reactors(),
 		started: make(chan struct{}), answered: make(chan struct{}), controlDone: make(chan struct{}),
-		delivery: make(chan struct{}, 1),
-		inbound:  make(map[byte]*channelIn),
-		assembly: newAssembly(maxPartialBytes),
-		logger:   t.logger.With("peer", c.RemotePeer(), "session", e),
+		announced: make(chan struct{}),
+		delivery:  make(chan struct{}, 1),
+		inbound:   make(map[byte]*channelIn),
+		assembly:  newAssembly(maxPartialBytes),
+		logger:    t.logger.With("peer", c.RemotePeer(), "session", e),
 	}
 	for _, d := range behavior.ReactorChDescriptors() {
 		s.channels = append(s.channels, d.FillDefaults())
@@ -196,17 +198,22 @@ func (s *session) cleanup(bye *goodbye) {
 	}
 	s.mtx.Unlock()
 	if bye != nil {
-		if err := s.writeControl(bye); err != nil {
+		if err := s.say(bye); err != nil {
 			s.logger.Debug("goodbye was not sent", "err", err)
 		}
 	}
 
 	// The order matters: the goodbye explains the resets.
-	s.resetData(network.StreamShutdown)
-	_ = s.control.CloseWrite()
+	s.t.tryEnd(func() {
+		s.resetData(network.StreamShutdown)
+		_ = s.control.CloseWrite()
+	})
 	_ = s.control.SetReadDeadline(time.Now().Add(s.t.opts.timeouts.Linger))
 	<-s.controlDone
-	_ = s.control.Reset()
+	s.t.tryEnd(func() { _ = s.control.Reset() })
+	if s.t.gater.blockedConn(s.conn) {
+		_ = s.conn.Close() // whoever else holds it
+	}
 	s.t.release(s.conn)
 }
 
@@ -214,8 +221,10 @@ func (s *session) cleanup(bye *goodbye) {
 func (s *session) abort() {
 	s.end(errStopped, nil)
 	s.t.deactivate(s.key)
-	s.resetData(network.StreamShutdown)
-	_ = s.control.Reset()
+	s.t.tryEnd(func() {
+		s.resetData(network.StreamShutdown)
+		_ = s.control.Reset()
+	})
 	s.t.release(s.conn)
 	s.t.forget(s.key)
 }

@@ -1,9 +1,7 @@
 package lp2p
 
 import (
-	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"time"
 )
@@ -28,18 +26,21 @@ func (s *session) readLoop() {
 
 			return
 		}
+		g, ok := m.(*goodbye)
+		if ok && !g.answer {
+			s.t.metrics.goodbyes.received.count(outcomeOfCode(g.code))
+		}
 		if s.ctx.Err() != nil {
 			extra++
 
 			continue
 		}
 
-		g, ok := m.(*goodbye)
 		switch {
 		case !ok:
 			s.fail(violation("control message of kind %d after the handshake", m.kind()))
 		case g.answer:
-			s.onAnswer()
+			s.onAnswer(g)
 		default:
 			s.onGoodbye(g)
 		}
@@ -58,7 +59,7 @@ func (s *session) endCause(err error) error {
 		return s.broken
 	case s.cut != nil:
 		return s.cut
-	case errors.Is(err, io.EOF):
+	case isEnd(err):
 		return errEOF
 	default:
 		return fmt.Errorf("control stream failed: %w", err)
@@ -66,7 +67,7 @@ func (s *session) endCause(err error) error {
 }
 
 // onAnswer ends the waiting of flush.
-func (s *session) onAnswer() {
+func (s *session) onAnswer(g *goodbye) {
 	s.mtx.Lock()
 	unasked := !s.byeSent
 	select {
@@ -81,6 +82,8 @@ func (s *session) onAnswer() {
 
 	if unasked {
 		s.fail(violation("answer without a goodbye"))
+	} else if !slices.Equal(g.counts, s.out.sent()) {
+		s.logger.Warn("remote did not receive everything before the stop")
 	}
 }
 
@@ -106,12 +109,23 @@ func (s *session) onGoodbye(g *goodbye) {
 
 	s.out.refuse() // the remote does not take any more
 	s.awaitDelivery(g.counts)
-	if err := s.writeControl(&goodbye{answer: true, counts: s.delivered()}); err != nil {
+	s.mtx.Lock()
+	flushing := s.flushing
+	s.mtx.Unlock()
+	if flushing {
+		// The answer lets the remote stop: what this side has to announce comes first,
+		// and is received and answered before the remote reads on.
+		select {
+		case <-s.announced:
+		case <-s.ctx.Done():
+		}
+	}
+	if err := s.say(&goodbye{answer: true, counts: s.delivered()}); err != nil {
 		s.logger.Debug("goodbye was not answered", "err", err)
 	}
 
 	s.mtx.Lock()
-	flushing := s.flushing
+	flushing = s.flushing
 	s.mtx.Unlock()
 	if flushing {
 		return // our own FlushStop still waits for its answer
@@ -169,16 +183,21 @@ func (s *session) delivered() []channelCount {
 	return counts
 }
 
-// writeControl sends one message within the linger timeout.
-func (s *session) writeControl(m controlMessage) error {
+// say sends a goodbye within the linger timeout.
+func (s *session) say(m *goodbye) error {
 	s.controlMtx.Lock()
 	defer s.controlMtx.Unlock()
 	if err := s.control.SetWriteDeadline(time.Now().Add(s.t.opts.timeouts.Linger)); err != nil {
 		return err
 	}
-	_, err := s.control.Write(appendControl(nil, m))
+	if _, err := s.control.Write(appendControl(nil, m)); err != nil {
+		return err
+	}
+	if !m.answer {
+		s.t.metrics.goodbyes.sent.count(outcomeOfCode(m.code))
+	}
 
-	return err
+	return nil
 }
 
 // flush hands everything that was accepted to the remote's reactors: it takes no
@@ -196,25 +215,9 @@ func (s *session) flush() {
 
 	timer := time.NewTimer(s.t.opts.timeouts.Flush)
 	defer timer.Stop()
-	select {
-	case <-s.out.refuse():
-	case <-s.ctx.Done():
-		return
-	case <-timer.C:
-		s.logger.Warn("not everything was sent before the stop")
-
+	if !s.announce(timer.C) {
 		return
 	}
-
-	s.mtx.Lock()
-	s.byeSent = true
-	s.mtx.Unlock()
-	if err := s.writeControl(&goodbye{counts: s.out.sent()}); err != nil {
-		s.logger.Debug("goodbye was not sent", "err", err)
-
-		return
-	}
-	s.out.closeWrite()
 
 	select {
 	case <-s.answered:
@@ -222,4 +225,31 @@ func (s *session) flush() {
 	case <-timer.C:
 		s.logger.Warn("remote did not confirm the delivery before the stop")
 	}
+}
+
+// announce writes what was accepted, says goodbye, and ends the data streams. It
+// returns false if that was not possible until the deadline.
+func (s *session) announce(deadline <-chan time.Time) bool {
+	defer close(s.announced)
+	select {
+	case <-s.out.refuse():
+	case <-s.ctx.Done():
+		return false
+	case <-deadline:
+		s.logger.Warn("not everything was sent before the stop")
+
+		return false
+	}
+
+	s.mtx.Lock()
+	s.byeSent = true
+	s.mtx.Unlock()
+	if err := s.say(&goodbye{counts: s.out.sent()}); err != nil {
+		s.logger.Debug("goodbye was not sent", "err", err)
+
+		return false
+	}
+	s.out.closeWrite()
+
+	return true
 }

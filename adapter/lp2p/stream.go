@@ -33,6 +33,8 @@ var longAgo = time.Unix(1, 0)
 type stream struct {
 	network.Stream
 	rw io.ReadWriter
+
+	readErr error // that came with bytes and was not returned yet; of whoever reads
 }
 
 // openStream opens a stream on exactly this connection; it never dials.
@@ -52,11 +54,19 @@ func openStream(ctx context.Context, c network.Conn, proto protocol.ID) (*stream
 func inboundStream(s network.Stream) *stream { return &stream{Stream: s, rw: s} }
 
 // Read implements io.Reader. The end comes after the last bytes, never with them as
-// QUIC's does.
+// QUIC's does; so does any other error, which yamux would not tell again. One
+// goroutine reads at a time.
 func (s *stream) Read(p []byte) (int, error) {
+	if err := s.readErr; err != nil {
+		s.readErr = nil
+
+		return 0, err
+	}
 	n, err := s.rw.Read(p)
 	if n > 0 {
-		return n, nil // the next call returns the error
+		s.readErr = err
+
+		return n, nil
 	}
 
 	return n, err
@@ -65,12 +75,35 @@ func (s *stream) Read(p []byte) (int, error) {
 // Write implements io.Writer.
 func (s *stream) Write(p []byte) (int, error) { return s.rw.Write(p) }
 
+// tryEnd ends streams and waits for that, but at most the linger timeout: a reset or
+// the end of a side has no deadline of its own and waits behind what the remote does
+// not take, until it does or the connection is given up. The caller is a task, or has
+// a session that is alive.
+func (t *Transport) tryEnd(end func()) {
+	ended := make(chan struct{})
+	t.tasks.Go(func() {
+		defer close(ended)
+		end()
+	})
+	timer := time.NewTimer(t.opts.timeouts.Linger)
+	defer timer.Stop()
+	select {
+	case <-ended:
+	case <-timer.C:
+	}
+}
+
 // drain reads until the remote has ended its side, but neither past the read
 // deadline nor more than drainLimit bytes. What it reads, and how it ends, does
 // not matter any more.
 func (s *stream) drain() { _, _ = io.CopyN(io.Discard, s, drainLimit) }
 
-// isTimeout reports whether a deadline of ours caused the error.
+// isEnd reports whether the remote has ended its side of a stream. Where a connection
+// ends without a word the end of its bytes is told by all streams, too, but as a reset.
+func isEnd(err error) bool { return errors.Is(err, io.EOF) && !errors.Is(err, network.ErrReset) }
+
+// isTimeout reports whether a deadline caused the error: one of ours, or that of a
+// connection whose remote is silent.
 func isTimeout(err error) bool {
 	var ne net.Error
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -20,9 +21,6 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
-// maxKnownPeers bounds how many peer IDs a transport remembers by TM2 ID.
-const maxKnownPeers = 8192
-
 // Transport makes TM2 peers of libp2p sessions. It implements compat.Transport for
 // one switch. All methods may be called concurrently.
 type Transport struct {
@@ -36,6 +34,7 @@ type Transport struct {
 	metrics    *metrics
 	handshakes *slots // inbound handshakes under way
 	headers    *slots // inbound data streams whose header has not arrived
+	spent      *spent // delegated sessions that have been
 	buffers    *bufferPool
 	pendings   chan *Pending
 	completed  chan *Peer
@@ -53,7 +52,7 @@ type Transport struct {
 	conns    map[network.Conn]*connRef
 	sessions map[sessionKey]sessionEntry
 	inbound  map[peer.ID]int // inbound reservations and sessions
-	known    map[types.ID]peer.ID
+	known    map[types.ID]knownPeer
 
 	served    atomic.Pointer[compat.PeerBehavior] // the last one given to Accept
 	suggested suggestions
@@ -81,6 +80,10 @@ func NewTransport(
 		logger = slog.New(slog.DiscardHandler)
 	}
 
+	if o.private {
+		nodeInfo.NetAddress = &types.NetAddress{ID: nodeKey.ID(), IP: net.IPv4zero}
+	}
+
 	gater := newGater()
 	h, err := newHost(nodeKey.PrivKey, o, gater)
 	if err != nil {
@@ -94,12 +97,13 @@ func NewTransport(
 		handshakes: newSlots(l.Handshakes, l.HandshakesPerIP, l.HandshakesPerPeer),
 		// A session opens all its streams at once when its node is busy.
 		headers:  newSlots(16*l.Handshakes, 16*l.HandshakesPerIP, 16*l.HandshakesPerPeer),
+		spent:    newSpent(),
 		buffers:  newBufferPool(),
 		pendings: make(chan *Pending), completed: make(chan *Peer),
 		closed: make(chan struct{}),
 		listen: types.NetAddress{ID: nodeKey.ID()},
 		conns:  make(map[network.Conn]*connRef), sessions: make(map[sessionKey]sessionEntry),
-		inbound: make(map[peer.ID]int), known: make(map[types.ID]peer.ID),
+		inbound: make(map[peer.ID]int), known: make(map[types.ID]knownPeer),
 	}
 	t.metrics = newMetrics(t)
 	if err := t.metrics.register(); err != nil {
@@ -138,7 +142,7 @@ func (t *Transport) Listen(addr types.NetAddress) error {
 	t.listen = types.NetAddress{ID: t.id, IP: slices.Clone(addr.IP), Port: port}
 	close(t.opts.nat.listening)
 	// A node that lets the system choose its port cannot know it before.
-	if na := t.nodeInfo.NetAddress; na.Port == 0 {
+	if na := t.nodeInfo.NetAddress; na.Port == 0 && !t.opts.private {
 		completed := *na
 		completed.Port = t.listen.Port
 		t.nodeInfo.NetAddress = &completed
@@ -250,27 +254,4 @@ func (t *Transport) enter() error {
 	t.tasks.Add(1)
 
 	return nil
-}
-
-// learn remembers the peer ID behind a TM2 ID. It follows from the key: it cannot
-// become wrong.
-func (t *Transport) learn(id types.ID, p peer.ID) {
-	t.mtx.Lock()
-	defer t.mtx.Unlock()
-	if _, ok := t.known[id]; !ok && len(t.known) >= maxKnownPeers {
-		for old := range t.known {
-			delete(t.known, old)
-
-			break
-		}
-	}
-	t.known[id] = p
-}
-
-func (t *Transport) knownPeer(id types.ID) (peer.ID, bool) {
-	t.mtx.Lock()
-	defer t.mtx.Unlock()
-	p, ok := t.known[id]
-
-	return p, ok
 }

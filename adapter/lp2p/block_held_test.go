@@ -1,0 +1,41 @@
+package lp2p
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+)
+
+// Who is blocked loses its connection, whatever it is used for beside sessions: at a
+// relay, or for what discovery is asked.
+func TestBlockEndsHeldConnections(t *testing.T) {
+	relay, inside := hidden(t)
+	p, _ := connect(t, inside, relay)
+	c := p.s.conn
+	require.NoError(t, relay.Block(inside.key.ID()))
+	requireBanned(t, inside.failure(t).err, true)
+	require.Eventually(t, c.IsClosed, patience, time.Millisecond)
+
+	n, r := newNode(t, nil), newRaw(t)
+	_, _, _, q := r.session(n)
+	release, ok := n.Hold(q.s.conn)
+	require.True(t, ok)
+	defer release()
+	require.NoError(t, n.Block(r.key.ID()))
+	require.Eventually(t, q.s.conn.IsClosed, patience, time.Millisecond)
+}
+
+// A relay introduces nobody to a peer that is private now, although it has reserved.
+func TestRelayIntroducesNobodyToPrivate(t *testing.T) {
+	relay, inside := hidden(t)
+	acl := relayACL{&relay.opts.nat}
+	require.True(t, acl.AllowConnect("", nil, inside.Host().ID()))
+	var served compat.PeerBehavior = keepsPrivate{relay.behavior, []types.ID{inside.key.ID()}}
+	relay.served.Store(&served)
+	require.False(t, acl.AllowConnect("", nil, inside.Host().ID()))
+	require.True(t, acl.AllowConnect("", nil, newRaw(t).host.ID()))
+}

@@ -1,0 +1,79 @@
+package lp2p
+
+import (
+	"errors"
+	"net"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
+)
+
+// A remote that is gone has violated nothing, although streams between two messages
+// end by a timeout of the connection.
+func TestDeadConnectionIsNoViolation(t *testing.T) {
+	for _, quic := range []bool{false, true} {
+		t.Run(map[bool]string{false: "TCP", true: "QUIC"}[quic], func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				memnet, udp := newMemNet(), &silentUDP{internet: newInternet()}
+				var optsA, optsB []Option
+				if quic {
+					optsA = []Option{udp.quic(t, "10.0.0.1"), WithQUICOnly()}
+					optsB = []Option{udp.quic(t, "10.0.0.2"), WithQUICOnly()}
+				}
+				a := memnet.newNode(t, net.IPv4(10, 0, 0, 1), optsA...)
+				b := memnet.newNode(t, net.IPv4(10, 0, 0, 2), optsB...)
+				const sessions = 5 // whichever of a session's streams notices first
+				for i := range sessions {
+					pb, _ := dialAs(t, b, a, delegated(b))
+					for _, ch := range []byte{chA, chB, chC} {
+						require.True(t, pb.Send(ch, []byte("x")))
+						require.True(t, pb.Send(ch, make([]byte, 100_000)))
+					}
+					a.reactor.await(t, 6*(i+1))
+				}
+				synctest.Wait()
+
+				memnet.silence()
+				udp.silent.Store(true)
+				for range sessions {
+					for _, n := range []*node{a, b} {
+						select {
+						case f := <-n.failures:
+							require.NotErrorIs(t, f.err, ErrProtocol)
+							require.False(t, errors.As(f.err, new(*compat.RejectError)), f.err.Error())
+						case <-time.After(time.Hour):
+							require.Fail(t, "dead peer was not noticed")
+						}
+					}
+				}
+			})
+		})
+	}
+}
+
+// So is one whose process has died: the end of the connection's bytes is not that of
+// a stream.
+func TestEndOfConnectionIsNoViolation(t *testing.T) {
+	for range 10 { // whichever stream notices first
+		synctest.Test(t, func(t *testing.T) {
+			memnet := newMemNet()
+			a, b := memnet.newNode(t, net.IPv4(10, 0, 0, 1)), memnet.newNode(t, net.IPv4(10, 0, 0, 2))
+			pa, _ := connect(t, a, b)
+			for _, ch := range []byte{chA, chB, chC} {
+				require.True(t, pa.Send(ch, []byte("x")))
+			}
+			b.reactor.await(t, 3)
+			synctest.Wait()
+			memnet.mtx.Lock()
+			for _, c := range memnet.conns {
+				c.out.close(false) // as the kernel does: a FIN
+			}
+			memnet.mtx.Unlock()
+			require.NotErrorIs(t, b.failure(t).err, ErrProtocol)
+		})
+	}
+}

@@ -1,0 +1,74 @@
+package lp2p
+
+import (
+	"net"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/stretchr/testify/require"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
+)
+
+// What was signed for one session opens no second one, when the first has ended
+// neither: while it is valid the listener remembers it, and then it has expired.
+func TestDelegationIsGoodForOneSession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		memnet := newMemNet()
+		dialer := memnet.newNode(t, net.IPv4(10, 0, 0, 1))
+		n := memnet.newNode(t, net.IPv4(10, 0, 0, 2))
+		n.acceptLoop(t)
+		// The dialer keeps what it has said.
+		as, e := delegated(dialer), newEpoch()
+		body, err := as.NodeInfo.MarshalBinary()
+		require.NoError(t, err)
+		said := appendControl(nil, &hello{version: 1, epoch: e, nodeInfo: body, delegation: signDelegation(
+			as.Key, e, dialer.Host().ID(), n.Host().ID(), time.Now().Add(delegationLife))})
+		say := func() controlMessage {
+			maddrs, err := dialer.dialMultiaddrs(timeout(t), n.NetAddress())
+			require.NoError(t, err)
+			dialer.Host().Peerstore().AddAddrs(n.Host().ID(), maddrs, time.Hour)
+			c, err := dialer.Host().Network().DialPeer(timeout(t), n.Host().ID())
+			require.NoError(t, err)
+			defer c.Close()
+			s, err := openStream(timeout(t), c, SessionProtocol)
+			require.NoError(t, err)
+			_, err = s.Write(said)
+			require.NoError(t, err)
+			m, err := readControl(s)
+			require.NoError(t, err)
+			require.NoError(t, s.ResetWithError(network.StreamNoError))
+
+			return m
+		}
+		require.IsType(t, &accept{}, say())
+		n.failure(t)
+		synctest.Wait()
+		require.Empty(t, n.sessions, "the session is over")
+		require.Equal(t, &reject{compat.RejectInvalid, "delegated session has been before"}, say())
+
+		<-time.After(delegationLife + time.Second)
+		require.Equal(t, &reject{compat.RejectIdentity, errDelegationExpired.Error()}, say())
+	})
+}
+
+func TestSpentDelegationsAreBounded(t *testing.T) {
+	s, now := newSpent(), time.Now()
+	key := func(i int) sessionKey { return sessionKey{epoch: epoch{byte(i), byte(i >> 8), byte(i >> 16)}} }
+	for i := range maxSpent + 1 {
+		s.add(key(i), now)
+	}
+	require.False(t, s.has(key(0)), "the oldest gives way")
+	require.True(t, s.has(key(1)))
+	require.Len(t, s.used, maxSpent)
+
+	s.add(key(0), now.Add(maxDelegationLife))
+	require.True(t, s.has(key(2)), "as long as it may be valid")
+	s.add(key(0), now.Add(maxDelegationLife+time.Second))
+	require.True(t, s.has(key(3)), "to the end of the second")
+	s.add(key(1), now.Add(2*maxDelegationLife))
+	require.Len(t, s.used, 2)
+	require.Len(t, s.order, 3)
+}

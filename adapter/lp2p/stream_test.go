@@ -1,0 +1,67 @@
+package lp2p
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// once returns bytes and an error together, and then nothing for ever.
+type once struct {
+	io.Writer
+	err error
+}
+
+func (o *once) Read(p []byte) (int, error) {
+	err := o.err
+	o.err = nil
+	if err == nil {
+		return 0, io.ErrNoProgress
+	}
+
+	return copy(p, "bytes"), err
+}
+
+func TestStreamTellsTheErrorAfterTheBytes(t *testing.T) {
+	for _, want := range []error{io.EOF, os.ErrDeadlineExceeded} {
+		s := &stream{rw: &once{Writer: new(bytes.Buffer), err: want}}
+		b := make([]byte, 10)
+		n, err := s.Read(b)
+		require.NoError(t, err)
+		require.Equal(t, "bytes", string(b[:n]))
+		n, err = s.Read(b)
+		require.ErrorIs(t, err, want)
+		require.Zero(t, n)
+		_, err = s.Read(b)
+		require.ErrorIs(t, err, io.ErrNoProgress)
+	}
+}
+
+// early is a connection whose deadline comes a moment before that of the context.
+type early struct{ net.Conn }
+
+func (early) Write(p []byte) (int, error) { return len(p), nil }
+func (early) Read([]byte) (int, error) {
+	return 0, &net.OpError{Op: "read", Net: "tcp", Err: os.ErrDeadlineExceeded}
+}
+func (early) Close() error                     { return nil }
+func (early) SetDeadline(time.Time) error      { return nil }
+func (early) SetReadDeadline(time.Time) error  { return nil }
+func (early) SetWriteDeadline(time.Time) error { return nil }
+
+// Silence proves nothing, whichever clock notices it first.
+func TestProbeTakesSilenceForSilence(t *testing.T) {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
+	defer cancel()
+	dial := func(context.Context, string, string) (net.Conn, error) { return early{}, nil }
+	_, err := probeIdentity(ctx, dial, "192.0.2.1:1")
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	require.False(t, errors.Is(err, ErrNotLibp2p))
+}
