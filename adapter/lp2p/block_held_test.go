@@ -1,6 +1,7 @@
 package lp2p
 
 import (
+	"net"
 	"testing"
 	"time"
 
@@ -38,4 +39,23 @@ func TestRelayIntroducesNobodyToPrivate(t *testing.T) {
 	relay.served.Store(&served)
 	require.False(t, acl.AllowConnect("", nil, inside.Host().ID()))
 	require.True(t, acl.AllowConnect("", nil, newRaw(t).host.ID()))
+}
+
+// A host name is blocked by the IP that it stands for when it is dialed, whatever it
+// stood for before.
+func TestBlockedIPBehindAName(t *testing.T) {
+	a, b := newNode(t, nil), newNode(t, nil)
+	b.acceptLoop(t)
+	require.NoError(t, a.BlockIP(net.IPv4(192, 0, 2, 1)))
+	addr := b.NetAddress()
+	addr.Hostname, addr.IP = "localhost", net.IPv4(192, 0, 2, 1)
+	p, err := a.Dial(t.Context(), addr, a.behavior)
+	require.NoError(t, err)
+	require.NoError(t, p.CloseConn())
+
+	c := newNode(t, nil)
+	require.NoError(t, c.BlockIP(net.IPv4(127, 0, 0, 1)))
+	require.NoError(t, c.BlockIP(net.IPv6loopback))
+	_, err = c.Dial(t.Context(), addr, c.behavior)
+	requireBanned(t, err, false)
 }

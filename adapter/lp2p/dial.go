@@ -88,7 +88,8 @@ func (t *Transport) dial(
 	if addr.ID == t.id {
 		return nil, compat.Reject(compat.RejectSelf, "address of this node")
 	}
-	if t.gater.blockedID(addr.ID) || t.gater.blockedIP(addr.IP) {
+	// What a host name stands for is looked up, and checked, when it is dialed.
+	if t.gater.blockedID(addr.ID) || addr.Hostname == "" && t.gater.blockedIP(addr.IP) {
 		return nil, banned()
 	}
 

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"syscall"
 
 	"github.com/libp2p/go-libp2p/core/connmgr"
 	"github.com/libp2p/go-libp2p/core/control"
@@ -138,6 +139,20 @@ func (g *gater) blockedAddr(a multiaddr.Multiaddr) bool {
 	ip, err := manet.ToIP(a)
 
 	return err == nil && g.blockedIP(ip)
+}
+
+// control refuses a TCP connection to a blocked IP, for net.Dialer: that of a host
+// name is known only there.
+func (g *gater) control(_, address string, _ syscall.RawConn) error {
+	addr, err := netip.ParseAddrPort(address)
+	if err != nil {
+		return err
+	}
+	if g.blockedIP(addr.Addr().AsSlice()) {
+		return banned()
+	}
+
+	return nil
 }
 
 // InterceptPeerDial implements connmgr.ConnectionGater.

@@ -2,6 +2,7 @@ package lp2p
 
 import (
 	"context"
+	"net"
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -69,7 +70,11 @@ func (t *Transport) lookUp(ctx context.Context, addr types.NetAddress) (peer.ID,
 func (t *Transport) ask(ctx context.Context, addr types.NetAddress) (peer.ID, error) {
 	ctx, cancel := context.WithTimeout(ctx, t.opts.timeouts.Dial)
 	defer cancel()
-	id, err := probeIdentity(ctx, t.opts.dialTCP, dialString(addr))
+	dial := t.opts.dialTCP
+	if dial == nil {
+		dial = (&net.Dialer{Control: t.gater.control}).DialContext
+	}
+	id, err := probeIdentity(ctx, dial, dialString(addr))
 	if err == nil {
 		err = checkFound(addr, id)
 	}

@@ -14,9 +14,13 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
-// streamGrace is how long the control stream may still bring a goodbye after a
-// data stream has failed. A goodbye travels before the resets that follow it.
-const streamGrace = 250 * time.Millisecond
+// How long the control stream may still bring a goodbye after a data stream has
+// failed. A goodbye travels before the resets that follow it; over QUIC it may be
+// lost and sent again, which takes some round trips.
+const (
+	streamGrace     = 250 * time.Millisecond
+	quicStreamGrace = 2 * time.Second
+)
 
 // session is one peer on one connection: a control stream and the data streams
 // of its channels. It is registered before the handshake ends, gets its Peer by
@@ -263,9 +267,18 @@ func (s *session) dataFailed(err error) {
 	}
 	s.broken = err
 	if s.byeRecvd == nil {
-		_ = s.control.SetReadDeadline(time.Now().Add(streamGrace))
+		_ = s.control.SetReadDeadline(time.Now().Add(s.grace()))
 	}
 	s.signalDelivery()
+}
+
+// grace is how long a goodbye may come after the streams that it explains.
+func (s *session) grace() time.Duration {
+	if s.out.below == nil {
+		return quicStreamGrace // its streams do not share one order of bytes
+	}
+
+	return streamGrace
 }
 
 // dataEnded notes that the remote has ended a data stream, which it may do only
@@ -277,7 +290,7 @@ func (s *session) dataEnded(channel byte) {
 		return
 	}
 	s.cut = violation("stream of channel %#02x ended without a goodbye", channel)
-	_ = s.control.SetReadDeadline(time.Now().Add(streamGrace))
+	_ = s.control.SetReadDeadline(time.Now().Add(s.grace()))
 }
 
 // receive hands one message to its reactor. It returns errStopped when the

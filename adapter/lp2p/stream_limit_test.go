@@ -68,7 +68,7 @@ func TestRemoteGrantsNoStream(t *testing.T) {
 				require.ErrorIs(t, f.err, context.DeadlineExceeded)
 				require.ErrorContains(t, f.err, b.key.ID().String())
 				require.ErrorContains(t, f.err, "channel 0x20")
-				require.Equal(t, DefaultTimeouts().Handshake+streamGrace, time.Since(begun))
+				require.Equal(t, DefaultTimeouts().Handshake+p.s.grace(), time.Since(begun))
 				if quic {
 					var bye *GoodbyeError
 					require.ErrorAs(t, b.failure(t).err, &bye)
