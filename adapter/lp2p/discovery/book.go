@@ -15,14 +15,20 @@ const (
 	// maxKnown bounds the peers in the book. A round of lookups in a network of
 	// thousands names some hundred.
 	maxKnown = 2048
-	// maxPerAddr is how many peers may claim one IP and port. Where more do, somebody
-	// wants to have an address flooded with connection attempts.
-	maxPerAddr = 3
+	// maxRefused bounds those of them that are refused: they must not displace those
+	// that have answered.
+	maxRefused = maxKnown / 4
+	// maxTold is how many addresses one answer may add to a peer's: who tells many
+	// must not displace what others told.
+	maxTold = maxAddrs / 2
 
 	hintTTL     = 10 * time.Minute // how long what others say is believed
 	deadTTL     = time.Minute      // how long addresses are left alone where the peer was not
 	verifiedTTL = 30 * time.Minute // how long a peer that has answered counts as alive
 	refusedTTL  = time.Hour        // how long a peer of another network is left alone
+	strangeTTL  = 2 * time.Minute  // how long one of no network is, which may just be closing
+
+	confirmedTTL = time.Hour // how long a peer of this network is not asked for its network again
 
 	sweepWait = 10 * time.Second // between two searches for hints that are too old
 
@@ -43,9 +49,12 @@ type known struct {
 	verified   time.Time      // when it last answered a query
 	verifiedAt netip.AddrPort // where, if this node had dialed it; else not valid
 
-	hintable time.Time // the switch gets no hint before
-	failures int       // of such hints in a row
+	hintedAt netip.AddrPort // where the switch was told that it is
+	hintable time.Time      // the switch gets no hint before
+	failures int            // of such hints in a row
 
+	ours    time.Time // when it was found to be of this network
+	asked   time.Time // when it was last asked for that
 	refused time.Time // not wanted until
 }
 
@@ -61,15 +70,13 @@ type hint struct {
 type book struct {
 	mtx    sync.Mutex
 	peers  map[peer.ID]*known
-	byAddr map[netip.AddrPort]int // peers whose hints name it
+	places places
 	swept  time.Time
 	filter addrFilter
 }
 
 func newBook(filter addrFilter) *book {
-	return &book{
-		peers: make(map[peer.ID]*known), byAddr: make(map[netip.AddrPort]int), filter: filter,
-	}
+	return &book{peers: make(map[peer.ID]*known), places: make(places), filter: filter}
 }
 
 // sweep forgets hints that are too old to be believed. The caller holds the lock.
@@ -80,9 +87,10 @@ func (b *book) sweep(now time.Time) {
 	b.swept = now
 	for _, k := range b.peers {
 		if !now.Before(k.hintsUntil) {
-			b.setHints(k, nil)
+			k.hints = nil
 		}
 	}
+	b.places.sweep(now)
 }
 
 // at returns the entry of the peer, a new one if there is none. The caller holds
@@ -130,52 +138,52 @@ func (b *book) evict(now time.Time) {
 	}
 	slices.SortFunc(least, func(a, c peer.ID) int { return b.peers[a].touched.Compare(b.peers[c].touched) })
 	for _, p := range least[:min(len(least), maxKnown/8)] {
-		b.setHints(b.peers[p], nil)
 		delete(b.peers, p)
 	}
 }
 
-// setHints replaces the hints of an entry by those whose address is not claimed by
-// too many already.
-func (b *book) setHints(k *known, hints []hint) {
-	for _, h := range k.hints {
-		at, _ := b.filter.parse(h.addr)
-		if b.byAddr[at]--; b.byAddr[at] <= 0 {
-			delete(b.byAddr, at)
-		}
-	}
-	k.hints = nil
-	for _, h := range hints {
-		at, ok := b.filter.parse(h.addr)
-		if !ok || b.byAddr[at] >= maxPerAddr || len(k.hints) >= maxAddrs {
-			continue
-		}
-		b.byAddr[at]++
-		k.hints = append(k.hints, h)
-	}
-}
-
-// hint notes where others say that the peer is. The newest word counts: what it
-// says, then the rest as long as there is room.
+// hint notes where others say that the peer is: what the newest word says, maxTold
+// at most, then what was told before, as long as there is room. An address where the
+// peer was not found goes first, however often it is told.
 func (b *book) hint(p peer.ID, addrs []multiaddr.Multiaddr, now time.Time) {
 	b.mtx.Lock()
 	defer b.mtx.Unlock()
 	b.sweep(now)
 	k := b.at(p, now)
-	var merged, rest []hint
-	for _, a := range addrs {
-		merged = append(merged, hint{addr: a})
+	before := k.hints
+	if !now.Before(k.hintsUntil) {
+		before = nil
 	}
-	for _, old := range k.hints {
-		i := slices.IndexFunc(merged, func(h hint) bool { return h.addr.Equal(old.addr) })
+	var live, dead []hint
+	seen := make(map[string]bool)
+	keep := func(h hint) {
+		_, ok := b.filter.parse(h.addr)
+		key := string(h.addr.Bytes())
 		switch {
-		case i >= 0:
-			merged[i] = old
-		case now.Before(k.hintsUntil):
-			rest = append(rest, old)
+		case !ok || seen[key]:
+			return
+		case now.Before(h.deadUntil):
+			dead = append(dead, h)
+		default:
+			live = append(live, h)
 		}
+		seen[key] = true
 	}
-	b.setHints(k, append(merged, rest...))
+	for _, a := range addrs {
+		if len(seen) == maxTold {
+			break
+		}
+		h := hint{addr: a}
+		if i := slices.IndexFunc(before, func(old hint) bool { return old.addr.Equal(a) }); i >= 0 {
+			h = before[i]
+		}
+		keep(h)
+	}
+	for _, old := range before {
+		keep(old)
+	}
+	k.hints = append(live, dead...)
+	k.hints = k.hints[:min(len(k.hints), maxAddrs)]
 	k.hintsUntil = now.Add(hintTTL)
 }
 
@@ -197,9 +205,43 @@ func (b *book) hints(p peer.ID, now time.Time) (addrs []multiaddr.Multiaddr) {
 	return addrs
 }
 
-// absent notes that the peer was not found where others say. The addresses stay
-// counted as its own: otherwise each made-up ID that fails would make room for the
-// next.
+// try returns the hints of a peer that is dialed now, and counts the attempts: few
+// peers are tried at one address, and only its owner once that is known.
+func (b *book) try(p peer.ID, now time.Time) []multiaddr.Multiaddr {
+	addrs := b.hints(p, now)
+	b.mtx.Lock()
+	defer b.mtx.Unlock()
+	tried := make(map[netip.AddrPort]bool) // TCP and QUIC at one port are one place
+
+	return slices.DeleteFunc(addrs, func(a multiaddr.Multiaddr) bool {
+		at, ok := b.filter.parse(a)
+		may, known := tried[at]
+		if ok && !known {
+			may = b.places.try(at, p, now)
+			tried[at] = may
+		}
+
+		return !may
+	})
+}
+
+// mayTry reports whether the switch may be told that the peer is at the address,
+// where this node has not found it yet, and counts the attempt.
+func (b *book) mayTry(p peer.ID, at netip.AddrPort, now time.Time) bool {
+	b.mtx.Lock()
+	defer b.mtx.Unlock()
+
+	return b.places.try(at, p, now)
+}
+
+// found notes who has proved to be at the address.
+func (b *book) found(at netip.AddrPort, owner peer.ID, now time.Time) {
+	b.mtx.Lock()
+	defer b.mtx.Unlock()
+	b.places.found(at, owner, now)
+}
+
+// absent notes that the peer was not found where others say.
 func (b *book) absent(p peer.ID, at []multiaddr.Multiaddr, now time.Time) {
 	b.mtx.Lock()
 	defer b.mtx.Unlock()
@@ -208,8 +250,12 @@ func (b *book) absent(p peer.ID, at []multiaddr.Multiaddr, now time.Time) {
 		return
 	}
 	for i := range k.hints {
-		if multiaddr.Contains(at, k.hints[i].addr) {
-			k.hints[i].deadUntil = now.Add(deadTTL)
+		if !multiaddr.Contains(at, k.hints[i].addr) {
+			continue
+		}
+		k.hints[i].deadUntil = now.Add(deadTTL)
+		if place, ok := b.filter.parse(k.hints[i].addr); ok {
+			b.places.lost(place, p)
 		}
 	}
 }
@@ -259,19 +305,24 @@ func (b *book) isAlive(p peer.ID, now time.Time) bool {
 	return k != nil && k.alive(now)
 }
 
-// hinted notes that the switch was told of the peer.
-func (b *book) hinted(p peer.ID, now time.Time) {
-	b.mtx.Lock()
-	defer b.mtx.Unlock()
-	b.at(p, now).hintable = now.Add(hintWait)
-}
-
-// failed notes that the dial of a hint has come to nothing. A peer that was not
-// found where it had answered has to answer again before it is hinted.
-func (b *book) failed(p peer.ID, gone bool, now time.Time) {
+// hinted notes that the switch was told where the peer is.
+func (b *book) hinted(p peer.ID, at netip.AddrPort, now time.Time) {
 	b.mtx.Lock()
 	defer b.mtx.Unlock()
 	k := b.at(p, now)
+	k.hintedAt, k.hintable = at, now.Add(hintWait)
+}
+
+// failed notes that the dial of a hint has come to nothing. A peer that was not
+// found where it had answered has to answer again before it is hinted. Dials at other
+// addresses, which others may have told the switch, say nothing.
+func (b *book) failed(p peer.ID, at netip.AddrPort, gone bool, now time.Time) {
+	b.mtx.Lock()
+	defer b.mtx.Unlock()
+	k := b.at(p, now)
+	if at != k.hintedAt && at != k.verifiedAt {
+		return
+	}
 	k.failures++
 	k.hintable = now.Add(min(maxFailWait, failWait<<min(k.failures-1, 10)))
 	if gone {
@@ -285,16 +336,67 @@ func (b *book) connected(p peer.ID, now time.Time) {
 	defer b.mtx.Unlock()
 	k := b.at(p, now)
 	k.failures, k.hintable, k.refused = 0, time.Time{}, time.Time{}
+	k.ours = now
 }
 
-// refuse notes that the peer is not of this network.
-func (b *book) refuse(p peer.ID, now time.Time) {
+// beginCheck reports whether the peer may be asked for its network now, and notes
+// that it is.
+func (b *book) beginCheck(p peer.ID, now time.Time) bool {
 	b.mtx.Lock()
 	defer b.mtx.Unlock()
 	k := b.at(p, now)
-	k.refused = now.Add(refusedTTL)
-	b.setHints(k, nil)
+	if now.Sub(k.asked) < walkTimeout {
+		return false
+	}
+	k.asked = now
+
+	return true
+}
+
+// confirm notes that the peer says that it is of this network.
+func (b *book) confirm(p peer.ID, now time.Time) {
+	b.mtx.Lock()
+	defer b.mtx.Unlock()
+	b.at(p, now).ours = now
+}
+
+// isOurs reports whether the peer was found to be of this network within confirmedTTL.
+func (b *book) isOurs(p peer.ID, now time.Time) bool {
+	b.mtx.Lock()
+	defer b.mtx.Unlock()
+	k := b.peers[p]
+
+	return k != nil && now.Sub(k.ours) < confirmedTTL
+}
+
+// refuse notes that the peer is not of this network, and not wanted for a time.
+func (b *book) refuse(p peer.ID, ttl time.Duration, now time.Time) {
+	b.mtx.Lock()
+	defer b.mtx.Unlock()
+	b.limitRefused(now)
+	k := b.at(p, now)
+	k.refused, k.ours, k.asked = now.Add(ttl), time.Time{}, time.Time{}
+	k.hints = nil
 	k.verified, k.verifiedAt = time.Time{}, netip.AddrPort{}
+}
+
+// limitRefused forgets the oldest refusal if there are maxRefused. The caller holds
+// the lock.
+func (b *book) limitRefused(now time.Time) {
+	var oldest *known
+	count := 0
+	for _, k := range b.peers {
+		if !k.refused.After(now) {
+			continue
+		}
+		count++
+		if oldest == nil || k.refused.Before(oldest.refused) {
+			oldest = k
+		}
+	}
+	if count >= maxRefused {
+		oldest.refused = time.Time{}
+	}
 }
 
 // isRefused reports whether the peer was found not to be of this network.

@@ -2,10 +2,13 @@ package discovery
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"sync"
+	"time"
 
 	dhtpb "github.com/libp2p/go-libp2p-kad-dht/pb"
+	kb "github.com/libp2p/go-libp2p-kbucket"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/peerstore"
 
@@ -17,7 +20,7 @@ const maxEntries = 8
 
 // bootstrap enters the DHT through some of the bootstrap peers, and makes this
 // node known to those whose IDs are closest to its own: who looks for it asks them.
-func (d *Discovery) bootstrap() {
+func (d *Discovery) bootstrap(interval time.Duration) {
 	var entering sync.WaitGroup
 	for _, i := range rand.Perm(len(d.opts.bootstrap))[:min(maxEntries, len(d.opts.bootstrap))] {
 		entering.Go(func() { d.enterAt(d.opts.bootstrap[i]) })
@@ -26,9 +29,7 @@ func (d *Discovery) bootstrap() {
 	if !d.entered() || d.ctx.Err() != nil {
 		return
 	}
-	if err := d.lookUp(string(d.self)); err != nil && d.ctx.Err() == nil {
-		d.Logger.Debug("lookup of this node was not finished", "err", err)
-	}
+	d.hinting(interval, func() error { return d.lookUp(string(d.self)) })
 }
 
 // enterAt asks the node at the address a first question. If it answers, it is in
@@ -51,13 +52,17 @@ func (d *Discovery) enterAt(addr types.NetAddress) {
 // ask asks the peer for those closest to this node and makes it a member of the
 // routing table if it answers.
 func (d *Discovery) ask(ctx context.Context, info peer.AddrInfo) error {
+	d.pool.give(info)
 	d.t.Host().Peerstore().AddAddrs(info.ID, info.Addrs, peerstore.TempAddrTTL)
 	query := dhtpb.NewMessage(dhtpb.Message_FIND_NODE, []byte(d.self), 0)
 	if _, err := d.sender.SendRequest(ctx, info.ID, query); err != nil {
 		return err
 	}
 	// A full bucket is no error: somebody else is there.
-	_, _ = d.dht.RoutingTable().TryAddPeer(info.ID, true, true)
+	_, err := d.dht.RoutingTable().TryAddPeer(info.ID, true, true)
+	if err != nil && !errors.Is(err, kb.ErrPeerRejectedNoCapacity) {
+		d.Logger.Debug("bootstrap peer is no member of the routing table", "peer", info.ID, "err", err)
+	}
 
 	return nil
 }

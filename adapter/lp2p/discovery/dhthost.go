@@ -91,7 +91,7 @@ func (s *dhtPeerstore) Addrs(p peer.ID) []multiaddr.Multiaddr {
 		return nil
 	}
 
-	return s.d.filter.filter(s.Peerstore.Addrs(p))
+	return s.d.filter.filter(s.d.pool.addrsOf(p))
 }
 
 // PeerInfo implements peerstore.Peerstore.
@@ -141,8 +141,12 @@ func (m *dhtConnManager) Protect(p peer.ID, tag string) { m.TagPeer(p, tag, tabl
 // TagPeer implements connmgr.ConnManager.
 func (m *dhtConnManager) TagPeer(p peer.ID, tag string, score int) {
 	m.ConnManager.TagPeer(p, tag, score)
-	if tag == tableTag {
-		m.d.tableGrew.signal()
+	if tag != tableTag {
+		return
+	}
+	m.d.tableGrew.signal()
+	if m.d.unwanted(p) { // found out since kad-dht asked
+		m.d.unwantedMember.signal()
 	}
 }
 

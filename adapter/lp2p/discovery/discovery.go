@@ -48,14 +48,17 @@ type Discovery struct {
 	sender *sender
 
 	table    atomic.Pointer[kb.RoutingTable] // nil until the DHT is there
+	ids      *tm2IDs
 	book     *book
 	wanted   *wanted
 	pool     *pool
 	server   *server
 	counters counters
 
-	tableGrew signal // the routing table has a new member
-	wake      signal // look for peers soon
+	checking       chan struct{} // a place for each peer that is asked for its network
+	tableGrew      signal        // the routing table has a new member
+	wake           signal        // look for peers soon
+	unwantedMember signal        // somebody is in the routing table who must not be
 
 	mtx     sync.Mutex
 	stopped bool
@@ -84,8 +87,8 @@ func New(t *lp2p.Transport, opts ...Option) (*Discovery, error) {
 	}
 	d := &Discovery{
 		t: t, opts: o, self: t.Host().ID(), prefix: prefix, proto: prefix + "/kad/1.0.0",
-		wanted: newWanted(), private: make(map[types.ID]struct{}),
-		tableGrew: newSignal(), wake: newSignal(),
+		ids: newTM2IDs(), wanted: newWanted(), private: make(map[types.ID]struct{}),
+		checking: make(chan struct{}, maxConnecting), tableGrew: newSignal(), wake: newSignal(), unwantedMember: newSignal(),
 	}
 	d.BaseReactor = compat.NewBaseReactor("dht", d)
 	d.ctx, d.cancel = context.WithCancel(context.Background())
@@ -111,10 +114,14 @@ func (d *Discovery) OnStart() error {
 		d.wanted.add(addr.ID, true)
 	}
 
+	if err := d.register(); err != nil {
+		return err
+	}
 	h := newDHTHost(d)
 	var err error
 	if d.dht, err = dht.New(h, d.dhtOptions()...); err != nil {
 		d.server.shut(h.Host, d.proto)
+		d.unregister()
 
 		return fmt.Errorf("unable to make a DHT: %w", err)
 	}
@@ -148,6 +155,7 @@ func (d *Discovery) dhtOptions() []dht.Option {
 		dht.RoutingTableRefreshPeriod(d.opts.refreshInterval),
 		dht.RoutingTableRefreshQueryTimeout(walkTimeout),
 		dht.LookupCheckConcurrency(maxConnecting),
+		dht.RoutingTablePeerDiversityFilter(newIPGroups(d.placesOf, d.hostOf, d.isFreeOfGroups)),
 		dht.RoutingTableFilter(func(_ any, p peer.ID) bool { return p != d.self && !d.unwanted(p) }),
 		dht.QueryFilter(func(_ any, info peer.AddrInfo) bool { return !d.unwanted(info.ID) }),
 		dht.WithCustomMessageSender(func(host.Host, []protocol.ID) dhtpb.MessageSenderWithDisconnect { return d.sender }),
@@ -177,6 +185,7 @@ func (d *Discovery) OnStop() {
 	d.stopped = true
 	d.mtx.Unlock()
 	d.cancel()
+	d.unregister()
 	d.server.shut(d.t.Host(), d.proto)
 	d.loops.Wait()
 	if err := d.dht.Close(); err != nil {
@@ -266,7 +275,7 @@ func (d *Discovery) markPrivate(id types.ID) {
 		return
 	}
 	for _, p := range table.ListPeers() {
-		if found, err := lp2p.TM2ID(p); err == nil && found == id {
+		if found, err := d.ids.of(p); err == nil && found == id {
 			d.evict(p)
 		}
 	}

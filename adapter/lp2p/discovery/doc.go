@@ -12,8 +12,8 @@
 // # Networks
 //
 // The protocol is /tm2/<network>/kad/1.0.0. Whoever speaks it without being of the
-// network is found out by the session handshake (docs/sessions.md), and then left
-// out for an hour.
+// network is found out by its NodeInfo, or by the session handshake (docs/sessions.md),
+// and then left out for an hour.
 //
 // # Privacy
 //
@@ -24,7 +24,8 @@
 // # Goroutines
 //
 // Between Start and Stop there are three of its own, for walks, for searches, and
-// for events, and five of kad-dht. Stop waits for these, for queries, and for the
+// for events, one for the lookup that a walk waits for, up to 16 that ask peers for
+// their network, and five of kad-dht. Stop waits for these, for queries, and for the
 // streams that are served. What kad-dht starts for single queries, and for the check
 // of a new member, ends then without being waited for: it only waits for queries.
 package discovery

@@ -2,6 +2,7 @@ package discovery
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"time"
 
@@ -9,6 +10,13 @@ import (
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
+
+// strangerTimeout bounds the search for a peer that is not configured, as
+// walkTimeout does for others.
+const strangerTimeout = 10 * time.Second
+
+// errNotFound is returned for a peer of which nobody has told where it is.
+var errNotFound = errors.New("nobody has told another address")
 
 // findLoop looks for the peers that are not found at their addresses, one after
 // the other.
@@ -46,13 +54,21 @@ func (d *Discovery) find(id types.ID) {
 
 		return
 	}
-	ctx, cancel := context.WithTimeout(d.ctx, walkTimeout)
+	timeout := walkTimeout
+	if !d.wanted.isConfigured(id) {
+		timeout = strangerTimeout // others wait
+	}
+	ctx, cancel := context.WithTimeout(d.ctx, timeout)
 	defer cancel()
 	d.counters.searches.Add(1)
 	// What it returns may be what this node knew before; what counts is where the
 	// lookup has reached the peer, else where it was told to look.
 	_, err := d.dht.FindPeer(ctx, p)
 	addrs := d.foundAt(id, p)
+	if len(addrs) == 0 {
+		// kad-dht tries a peer once in a lookup, and who told it first may have lied.
+		addrs, err = d.tryAgain(ctx, id, p)
+	}
 	if len(addrs) == 0 {
 		d.Logger.Debug("peer was not found", "peer", id, "err", err)
 
@@ -63,6 +79,20 @@ func (d *Discovery) find(id types.ID) {
 	d.Logger.Info("peer was found in the DHT", "peer", id, "addr", addrs[0].DialString())
 	d.t.Suggest(id, addrs...)
 	d.Switch.DialPeers(&addrs[0])
+}
+
+// tryAgain connects to the peer where the lookup was told to look and has not.
+func (d *Discovery) tryAgain(ctx context.Context, id types.ID, p peer.ID) ([]types.NetAddress, error) {
+	if len(d.book.hints(p, time.Now())) == 0 {
+		return nil, errNotFound
+	}
+	done, err := d.pool.acquire(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+
+	return d.foundAt(id, p), nil
 }
 
 // foundAt returns the address at which the peer was reached, or none.

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"net"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -12,6 +13,7 @@ import (
 
 	dhtpb "github.com/libp2p/go-libp2p-kad-dht/pb"
 	"github.com/libp2p/go-libp2p/core/crypto"
+	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
@@ -25,10 +27,10 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/internal/wire"
 )
 
-// serveDHT makes the node answer every query on the protocol with what answer
+// serveDHT makes the host answer every query on the protocol with what answer
 // returns.
-func serveDHT(n *node, id protocol.ID, answer func() []peer.AddrInfo) {
-	n.t.Host().SetStreamHandler(id, func(stream network.Stream) {
+func serveDHT(h host.Host, id protocol.ID, answer func() []peer.AddrInfo) {
+	h.SetStreamHandler(id, func(stream network.Stream) {
 		defer stream.Close()
 		for {
 			body, err := wire.ReadSized(stream, 1<<20)
@@ -65,7 +67,7 @@ func TestNetworksNeverMix(t *testing.T) {
 		return append([]peer.AddrInfo(nil), all...)
 	}
 	for _, name := range []string{"alpha", "beta"} {
-		serveDHT(liar, protocol.ID("/tm2/"+name+"/kad/1.0.0"), answer)
+		serveDHT(liar.t.Host(), protocol.ID("/tm2/"+name+"/kad/1.0.0"), answer)
 	}
 
 	networks := map[types.ID]string{liar.id(): "alpha"}
@@ -166,6 +168,41 @@ func newVictim(t *testing.T) *victim {
 	return v
 }
 
+func (v *victim) port() string { return strconv.Itoa(v.Addr().(*net.TCPAddr).Port) }
+
+// One machine with many keys takes all places of the server and keeps them. A query
+// of somebody else is answered all the same.
+func TestOneMachineKeepsNobodyFromAsking(t *testing.T) {
+	n := newNode(t, spec{})
+	ping := wire.AppendSized(nil, mustMarshal(t, dhtpb.NewMessage(dhtpb.Message_PING, nil, 0)))
+	open := func(s *stranger) error {
+		stream, err := s.NewStream(timeout(t), n.t.Host().ID(), n.d.Protocol())
+		if err != nil {
+			return err
+		}
+		t.Cleanup(func() { _ = stream.Reset() })
+		if err := stream.SetDeadline(time.Now().Add(patience)); err != nil {
+			return err
+		}
+		if _, err := stream.Write(ping); err != nil {
+			return err
+		}
+		_, err = wire.ReadSized(stream, 1<<10)
+
+		return err
+	}
+	for range 33 { // 8 streams each, 256 in all
+		s := newStranger(t)
+		s.meet(t, n)
+		for range 8 {
+			require.NoError(t, open(s))
+		}
+	}
+	honest := newStranger(t)
+	honest.meet(t, n)
+	require.NoError(t, open(honest))
+}
+
 func randomPeer(t *testing.T) peer.ID {
 	t.Helper()
 	_, pub, err := crypto.GenerateEd25519Key(rand.Reader)
@@ -199,7 +236,7 @@ func TestWrongHintsAreBounded(t *testing.T) {
 	liar := newNode(t, spec{silent: true})
 	n := newNode(t, spec{seeds: []*node{liar}})
 	failed := failures(t, n)
-	serveDHT(liar, n.d.Protocol(), answer)
+	serveDHT(liar.t.Host(), n.d.Protocol(), answer)
 
 	await(t, "some walks", func() bool { return n.d.Stats().Walks >= 4 }, n)
 	s := n.d.Stats()
@@ -320,6 +357,7 @@ func TestOptionsAreChecked(t *testing.T) {
 		"not positive": discovery.WithWalkInterval(0),
 		"positive":     discovery.WithRefreshInterval(-1),
 		"unknown mode": discovery.WithMode(9),
+		"is nil":       discovery.WithRegisterer(nil),
 	} {
 		_, err := discovery.New(n.t, opt)
 		require.ErrorContains(t, err, want)

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
@@ -15,7 +17,8 @@ const (
 	DefaultWalkInterval = 2 * time.Second
 	// DefaultRefreshInterval is how often the routing table is refreshed.
 	DefaultRefreshInterval = 10 * time.Minute
-	// DefaultMaxOutboundPeers is the outbound limit of a TM2 switch.
+	// DefaultMaxOutboundPeers is the outbound limit of a TM2 switch, for one that does
+	// not tell its own.
 	DefaultMaxOutboundPeers = 10
 )
 
@@ -42,7 +45,9 @@ type options struct {
 	private          map[types.ID]struct{}
 	privateAddresses *bool // nil: as the own listen address
 	mode             Mode
-	maxOutbound      uint64
+	allowDuplicateIP bool
+	registerer       prometheus.Registerer // nil: no metrics
+	maxOutbound      *uint64               // nil: as the switch tells
 	walkInterval     time.Duration
 	refreshInterval  time.Duration
 }
@@ -87,6 +92,19 @@ func WithPrivateAddresses(allow bool) Option {
 	}
 }
 
+// WithAllowDuplicateIP lets any number of peers of one IP into the routing table,
+// and be hinted to the switch: what allow_duplicate_ip says, as for a network of which
+// many nodes share a public IP. Without it there are at most 3 of an IPv4 address or
+// IPv6 /64. Loopback and private networks are not bounded by a node that believes
+// their addresses (WithPrivateAddresses).
+func WithAllowDuplicateIP(allow bool) Option {
+	return func(o *options) error {
+		o.allowDuplicateIP = allow
+
+		return nil
+	}
+}
+
 // WithMode sets the part that the node takes; it is ModeAuto otherwise.
 func WithMode(mode Mode) Option {
 	return func(o *options) error {
@@ -100,10 +118,25 @@ func WithMode(mode Mode) Option {
 }
 
 // WithMaxOutboundPeers sets up to how many outbound peers of the switch others are
-// looked for: the switch's own limit.
+// looked for. Without it that is the switch's own limit, if the switch tells that by
+// a method OutboundSlots, as adapter.MultiplexSwitch does; with it the lower of both.
 func WithMaxOutboundPeers(n uint64) Option {
 	return func(o *options) error {
-		o.maxOutbound = n
+		o.maxOutbound = &n
+
+		return nil
+	}
+}
+
+// WithRegisterer has Prometheus collect the Stats while discovery runs, as
+// tm2_dht_..., with the node's ID in the label "node". It may be the registerer of the
+// transport. Start fails if another discovery of the same node uses it.
+func WithRegisterer(r prometheus.Registerer) Option {
+	return func(o *options) error {
+		if r == nil {
+			return errors.New("registerer is nil")
+		}
+		o.registerer = r
 
 		return nil
 	}
@@ -137,8 +170,7 @@ func positive(d time.Duration) error {
 
 func newOptions(opts []Option) (*options, error) {
 	o := &options{
-		private: make(map[types.ID]struct{}), maxOutbound: DefaultMaxOutboundPeers,
-		walkInterval: DefaultWalkInterval, refreshInterval: DefaultRefreshInterval,
+		private: make(map[types.ID]struct{}), walkInterval: DefaultWalkInterval, refreshInterval: DefaultRefreshInterval,
 	}
 	for _, opt := range opts {
 		if err := opt(o); err != nil {

@@ -9,7 +9,7 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
-	"github.com/libp2p/go-libp2p/core/peerstore"
+	"github.com/multiformats/go-multiaddr"
 	"golang.org/x/time/rate"
 )
 
@@ -17,8 +17,11 @@ const (
 	// maxIdle is how many connections are kept that no query uses now: those of one
 	// lookup, whose peers are likely to be asked again, or dialed by the switch.
 	maxIdle = 32
-	// idleTimeout is how long such a connection is kept.
-	idleTimeout = 20 * time.Second
+	// idleTimeout is how long such a connection is kept, and bootstrapTimeout one to a
+	// bootstrap peer: all newcomers want one. It is long enough for that peer to make
+	// sure that this node answers, and take it into its routing table.
+	idleTimeout      = 20 * time.Second
+	bootstrapTimeout = 5 * time.Second
 
 	// maxConnecting bounds the connection attempts under way.
 	maxConnecting = 16
@@ -39,9 +42,11 @@ type pool struct {
 	dialing chan struct{}
 	limiter *rate.Limiter
 
-	mtx    sync.Mutex
-	closed bool
-	conns  map[peer.ID]*pooled
+	mtx        sync.Mutex
+	closed     bool
+	conns      map[peer.ID]*pooled
+	connecting map[peer.ID]int                   // attempts under way
+	given      map[peer.ID][]multiaddr.Multiaddr // where the operator says that bootstrap peers are
 }
 
 type pooled struct {
@@ -55,7 +60,8 @@ func newPool(d *Discovery) *pool {
 	return &pool{
 		d: d, dialing: make(chan struct{}, maxConnecting),
 		limiter: rate.NewLimiter(connectRate, connectBurst),
-		conns:   make(map[peer.ID]*pooled),
+		conns:   make(map[peer.ID]*pooled), connecting: make(map[peer.ID]int),
+		given: make(map[peer.ID][]multiaddr.Multiaddr),
 	}
 }
 
@@ -87,31 +93,6 @@ func (l *pool) reuse(p peer.ID) func() {
 	held.users++
 
 	return func() { l.done(held) }
-}
-
-func (l *pool) connect(ctx context.Context, p peer.ID) (network.Conn, func(), error) {
-	h := l.d.t.Host()
-	if h.Network().Connectedness(p) == network.Connected {
-		return l.d.t.Connect(ctx, p)
-	}
-	select {
-	case l.dialing <- struct{}{}:
-		defer func() { <-l.dialing }()
-	case <-ctx.Done():
-		return nil, nil, ctx.Err()
-	}
-	if err := l.limiter.Wait(ctx); err != nil {
-		return nil, nil, err
-	}
-	// Whatever identify tells later replaces these.
-	hints := l.d.book.hints(p, time.Now())
-	h.Peerstore().AddAddrs(p, hints, peerstore.TempAddrTTL)
-	conn, release, err := l.d.t.Connect(ctx, p)
-	if err != nil && ctx.Err() == nil {
-		l.d.book.absent(p, hints, time.Now())
-	}
-
-	return conn, release, err
 }
 
 // add keeps a new connection in use, in place of another one to the same peer,
@@ -181,7 +162,8 @@ func giveBack(gone []*pooled) {
 	}
 }
 
-// dropIf gives back the idle connections for which del is true.
+// dropIf gives back the idle connections for which del, which is called under the
+// lock, is true.
 func (l *pool) dropIf(del func(*pooled) bool) {
 	l.mtx.Lock()
 	var gone []*pooled
@@ -197,7 +179,14 @@ func (l *pool) dropIf(del func(*pooled) bool) {
 
 // expire gives back the connections that were idle for too long.
 func (l *pool) expire(now time.Time) {
-	l.dropIf(func(held *pooled) bool { return now.Sub(held.used) >= idleTimeout || held.conn.IsClosed() })
+	l.dropIf(func(held *pooled) bool {
+		limit := idleTimeout
+		if l.given[held.conn.RemotePeer()] != nil {
+			limit = bootstrapTimeout
+		}
+
+		return now.Sub(held.used) >= limit || held.conn.IsClosed()
+	})
 }
 
 // drop gives back the connection to a peer that is not wanted any more.

@@ -153,6 +153,7 @@ func TestPrivatePeersAreNotLookedFor(t *testing.T) {
 	secret := types.GenerateNodeKey()
 	private := newNode(t, spec{key: secret, silent: true})
 	hub := newStranger(t)
+	hub.pretend(t, "test")
 	n := newNode(t, spec{
 		dht: []discovery.Option{
 			discovery.WithBootstrapPeers([]*types.NetAddress{private.addr()}), // so that it is worth a search

@@ -14,7 +14,6 @@ import (
 	"github.com/multiformats/go-multiaddr"
 	"google.golang.org/protobuf/proto"
 
-	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/wire"
 )
 
@@ -76,6 +75,7 @@ func (s *sender) SendRequest(ctx context.Context, p peer.ID, req *dhtpb.Message)
 	}
 	s.d.counters.queriesSent.Add(1)
 	s.d.book.answered(p, at, time.Now())
+	s.d.checkSoon(p)
 	s.d.sanitize(resp)
 
 	return resp, nil
@@ -95,6 +95,10 @@ func (s *sender) ask(ctx context.Context, p peer.ID, req *dhtpb.Message) (*dhtpb
 	defer done()
 	stream, err := s.d.t.Host().NewStream(network.WithNoDial(ctx, "connected for the query"), p, s.proto)
 	if err != nil {
+		if !s.d.connected(p) {
+			err = fmt.Errorf("%w: %w", errConnEnded, err)
+		}
+
 		return nil, at, err
 	}
 	conn := stream.Conn()
@@ -188,7 +192,7 @@ func (d *Discovery) believable(raw [][]byte) [][]byte {
 // unwanted reports whether the DHT must have nothing to do with the peer: it is
 // private, found to be of another network, or has no TM2 ID.
 func (d *Discovery) unwanted(p peer.ID) bool {
-	id, err := lp2p.TM2ID(p)
+	id, err := d.ids.of(p)
 
 	return err != nil || d.isPrivate(id) || d.book.isRefused(p, time.Now())
 }

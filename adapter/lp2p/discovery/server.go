@@ -6,12 +6,13 @@ import (
 	"sync"
 	"time"
 
-	"github.com/libp2p/go-libp2p/core/host"
+	p2phost "github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/libp2p/go-libp2p/x/rate"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/internal/host"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/wire"
 )
 
@@ -22,12 +23,14 @@ const (
 	// peer.
 	maxRequests = 32
 
-	// maxServed and maxServedPerPeer bound the streams that are served at a time.
-	maxServed, maxServedPerPeer = 256, 8
+	// maxServed, maxServedPerHost and maxServedPerPeer bound the streams that are served
+	// at a time.
+	maxServed, maxServedPerHost, maxServedPerPeer = 256, 32, 8
 
-	// serveTimeout is how long a stream may stay between two queries; kad-dht's own
-	// limit of a minute is generous.
-	serveTimeout = 15 * time.Second
+	// serveTimeout is how long a stream may take to bring its first query, and
+	// betweenTimeout each further one; kad-dht's own limit of a minute is generous.
+	serveTimeout   = 15 * time.Second
+	betweenTimeout = 5 * time.Second
 )
 
 // server bounds what queries of others may cost before kad-dht sees them.
@@ -37,14 +40,16 @@ type server struct {
 
 	mtx     sync.Mutex
 	opened  bool
-	streams map[network.Stream]struct{}
+	streams map[*guardedStream]struct{}
 	perPeer map[peer.ID]int
+	perHost map[netip.Prefix]int
 	serving sync.WaitGroup
 }
 
 func newServer(d *Discovery) *server {
 	return &server{
-		d: d, streams: make(map[network.Stream]struct{}), perPeer: make(map[peer.ID]int),
+		d: d, streams: make(map[*guardedStream]struct{}),
+		perPeer: make(map[peer.ID]int), perHost: make(map[netip.Prefix]int),
 		limiter: &rate.Limiter{
 			GlobalLimit: rate.Limit{RPS: 1000, Burst: 2000},
 			NetworkPrefixLimits: []rate.PrefixLimit{
@@ -64,7 +69,7 @@ func newServer(d *Discovery) *server {
 }
 
 // open begins to serve the protocol.
-func (s *server) open(h host.Host, id protocol.ID, handler network.StreamHandler) {
+func (s *server) open(h p2phost.Host, id protocol.ID, handler network.StreamHandler) {
 	s.mtx.Lock()
 	s.opened = true
 	s.mtx.Unlock()
@@ -73,7 +78,7 @@ func (s *server) open(h host.Host, id protocol.ID, handler network.StreamHandler
 
 // shut ends serving: the protocol is not announced any more, streams that are
 // served are reset, and their handlers have returned.
-func (s *server) shut(h host.Host, id protocol.ID) {
+func (s *server) shut(h p2phost.Host, id protocol.ID) {
 	h.RemoveStreamHandler(id)
 	s.mtx.Lock()
 	s.opened = false
@@ -87,13 +92,15 @@ func (s *server) shut(h host.Host, id protocol.ID) {
 // serve runs kad-dht's handler on a stream of a remote, on the goroutine that
 // libp2p has made for it.
 func (s *server) serve(stream network.Stream, handler network.StreamHandler) {
-	from := stream.Conn().RemotePeer()
-	if s.d.book.isRefused(from, time.Now()) || !s.begin(stream, from) {
+	g := &guardedStream{
+		Stream: stream, s: s, from: stream.Conn().RemotePeer(), host: remoteHost(stream.Conn()), waiting: time.Now(),
+	}
+	if s.d.book.isRefused(g.from, time.Now()) || !s.begin(g) {
 		_ = stream.ResetWithError(network.StreamResourceLimitExceeded) // all the answer there is
 
 		return
 	}
-	defer s.end(stream, from)
+	defer s.end(g)
 	release, ok := s.d.t.Hold(stream.Conn())
 	if !ok {
 		_ = stream.Reset() // the connection is being closed
@@ -101,30 +108,81 @@ func (s *server) serve(stream network.Stream, handler network.StreamHandler) {
 		return
 	}
 	defer release()
-	handler(&guardedStream{Stream: stream, d: s.d})
+	handler(g)
 }
 
-func (s *server) begin(stream network.Stream, from peer.ID) bool {
+// remoteHost returns the host of a remote. It is not valid for one on loopback, as
+// processes of this machine share it, and behind a relay.
+func remoteHost(c network.Conn) netip.Prefix {
+	at, _ := addrFilter{private: true}.parse(c.RemoteMultiaddr())
+	if ip := at.Addr(); ip.IsValid() && !ip.IsLoopback() {
+		return host.Of(ip.AsSlice())
+	}
+
+	return netip.Prefix{}
+}
+
+func (s *server) begin(g *guardedStream) bool {
 	s.mtx.Lock()
 	defer s.mtx.Unlock()
-	if !s.opened || len(s.streams) >= maxServed || s.perPeer[from] >= maxServedPerPeer {
+	if !s.opened || s.perPeer[g.from] >= maxServedPerPeer || g.host.IsValid() && s.perHost[g.host] >= maxServedPerHost {
 		return false
 	}
-	s.streams[stream] = struct{}{}
-	s.perPeer[from]++
+	if len(s.streams) >= maxServed && !s.makeRoom() {
+		return false
+	}
+	s.streams[g] = struct{}{}
+	s.perPeer[g.from]++
+	s.perHost[g.host]++
 	s.serving.Add(1)
 
 	return true
 }
 
-func (s *server) end(stream network.Stream, from peer.ID) {
+// makeRoom ends the stream that has waited longest for a query. Those who ask bring
+// one at once. The caller holds the lock.
+func (s *server) makeRoom() bool {
+	var longest *guardedStream
+	for g := range s.streams {
+		if !g.waiting.IsZero() && (longest == nil || g.waiting.Before(longest.waiting)) {
+			longest = g
+		}
+	}
+	if longest == nil {
+		return false
+	}
+	s.forget(longest)
+	_ = longest.ResetWithError(network.StreamResourceLimitExceeded) // its handler ends
+
+	return true
+}
+
+func (s *server) end(g *guardedStream) {
 	s.mtx.Lock()
 	defer s.mtx.Unlock()
-	delete(s.streams, stream)
-	if s.perPeer[from]--; s.perPeer[from] == 0 {
-		delete(s.perPeer, from)
-	}
+	s.forget(g)
 	s.serving.Done()
+}
+
+// forget gives the place of a stream to others. The caller holds the lock.
+func (s *server) forget(g *guardedStream) {
+	if _, there := s.streams[g]; !there {
+		return
+	}
+	delete(s.streams, g)
+	if s.perPeer[g.from]--; s.perPeer[g.from] == 0 {
+		delete(s.perPeer, g.from)
+	}
+	if s.perHost[g.host]--; s.perHost[g.host] == 0 {
+		delete(s.perHost, g.host)
+	}
+}
+
+// await notes whether a stream waits for a query.
+func (s *server) await(g *guardedStream, since time.Time) {
+	s.mtx.Lock()
+	defer s.mtx.Unlock()
+	g.waiting = since
 }
 
 // guardedStream gives kad-dht one whole query at a time, and only so many. kad-dht
@@ -132,9 +190,13 @@ func (s *server) end(stream network.Stream, from peer.ID) {
 // is small.
 type guardedStream struct {
 	network.Stream
-	d    *Discovery
+	s    *server
+	from peer.ID
+	host netip.Prefix
 	rest []byte
 	n    int
+
+	waiting time.Time // since when, for a query; zero while one is answered; guarded by server.mtx
 }
 
 // Read implements io.Reader. An end between two queries is io.EOF, as is one query
@@ -155,15 +217,21 @@ func (g *guardedStream) next() error {
 	if g.n == maxRequests {
 		return io.EOF // the last answer is on its way: no reset
 	}
-	if err := g.SetDeadline(time.Now().Add(serveTimeout)); err != nil {
+	now, timeout := time.Now(), serveTimeout
+	if g.n > 0 {
+		timeout = betweenTimeout
+		g.s.await(g, now)
+	}
+	if err := g.SetDeadline(now.Add(timeout)); err != nil {
 		return err
 	}
 	body, err := wire.ReadSized(g.Stream, maxRequest)
 	if err != nil {
 		return err
 	}
+	g.s.await(g, time.Time{})
 	g.n++
-	g.d.counters.queriesServed.Add(1)
+	g.s.d.counters.queriesServed.Add(1)
 	g.rest = wire.AppendSized(nil, body)
 
 	return nil

@@ -23,6 +23,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/wire"
 )
 
@@ -58,6 +59,22 @@ func (s *stranger) keep(b []byte) {
 	s.mtx.Lock()
 	defer s.mtx.Unlock()
 	s.told = append(s.told, b)
+}
+
+// pretend makes the stranger say that it is a node of the network.
+func (s *stranger) pretend(t *testing.T, name string) {
+	t.Helper()
+	id, err := lp2p.TM2ID(s.ID())
+	require.NoError(t, err)
+	body, err := types.NodeInfo{
+		NetAddress: &types.NetAddress{ID: id, IP: net.IPv4(127, 0, 0, 1), Port: 1},
+		Network:    name, Channels: []byte{channel}, Moniker: "stranger",
+	}.MarshalBinary()
+	require.NoError(t, err)
+	s.SetStreamHandler(lp2p.NodeInfoProtocol, func(stream network.Stream) {
+		defer stream.Close()
+		_, _ = stream.Write(wire.AppendSized(nil, body))
+	})
 }
 
 // meet connects to the node.

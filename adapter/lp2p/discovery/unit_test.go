@@ -107,7 +107,7 @@ func somePeer(t *testing.T, i int) peer.ID {
 func TestBookIsBounded(t *testing.T) {
 	b := newBook(addrFilter{})
 	now := time.Now()
-	b.refuse(somePeer(t, 1), now)
+	b.refuse(somePeer(t, 1), refusedTTL, now)
 	b.answered(somePeer(t, 2), netip.MustParseAddrPort("1.2.3.4:1"), now)
 	for i := 10; i < 3*maxKnown; i++ {
 		b.hint(somePeer(t, i), []multiaddr.Multiaddr{addrAt(t, i)}, now.Add(time.Duration(i)))
@@ -118,30 +118,8 @@ func TestBookIsBounded(t *testing.T) {
 	require.Equal(t, 1, refused)
 	require.True(t, b.isRefused(somePeer(t, 1), now), "hints displace neither who is refused")
 	require.True(t, b.isAlive(somePeer(t, 2), now), "nor who has answered")
-	require.Len(t, b.byAddr, all-2)
 	require.Empty(t, b.hints(somePeer(t, 10), now), "the oldest hints are gone")
 	require.False(t, b.isRefused(somePeer(t, 1), now.Add(refusedTTL)))
-}
-
-// One address stands for so many peers and no more, also when each of them turns
-// out not to be there.
-func TestOneAddressForFewPeers(t *testing.T) {
-	b := newBook(addrFilter{})
-	now := time.Now()
-	shared := []multiaddr.Multiaddr{addrAt(t, 1)}
-	for i := range 10 {
-		b.hint(somePeer(t, i), shared, now)
-		hints := b.hints(somePeer(t, i), now)
-		require.Equal(t, i < maxPerAddr, len(hints) == 1, i)
-		b.absent(somePeer(t, i), shared, now)
-		require.Empty(t, b.hints(somePeer(t, i), now))
-	}
-	require.Len(t, b.hints(somePeer(t, 0), now.Add(deadTTL)), 1, "it may have come back")
-	// What nobody repeats is forgotten, and makes room.
-	later := now.Add(hintTTL)
-	b.hint(somePeer(t, 50), shared, later)
-	require.Len(t, b.hints(somePeer(t, 50), later), 1)
-	require.Empty(t, b.hints(somePeer(t, 0), later))
 }
 
 // A new address of a peer counts at once, whatever became of the old one.
@@ -160,7 +138,7 @@ func TestMovedPeerIsBelieved(t *testing.T) {
 func TestHintsAreSpaced(t *testing.T) {
 	b := newBook(addrFilter{})
 	now := time.Now()
-	p := somePeer(t, 1)
+	p, at := somePeer(t, 1), netip.MustParseAddrPort("1.2.3.4:5")
 	next := func() time.Duration { // until p is hinted
 		for _, wait := range []time.Duration{0, hintWait, failWait, 2 * failWait, 4 * failWait, maxFailWait} {
 			if len(b.alive(now.Add(wait))) > 0 {
@@ -175,24 +153,26 @@ func TestHintsAreSpaced(t *testing.T) {
 	}
 	b.answered(p, netip.AddrPort{}, now)
 	require.Zero(t, next())
-	b.hinted(p, now)
+	b.hinted(p, at, now)
 	require.Equal(t, hintWait, next())
 	for _, wait := range []time.Duration{failWait, 2 * failWait, 4 * failWait} {
-		b.failed(p, false, now)
+		b.failed(p, at, false, now)
 		require.Equal(t, wait, next())
 	}
 	for range 20 {
-		b.failed(p, false, now)
+		b.failed(p, at, false, now)
 	}
 	b.answered(p, netip.AddrPort{}, now.Add(maxFailWait))
 	require.Equal(t, maxFailWait, next())
 
-	b.failed(p, true, now)
+	b.failed(p, netip.MustParseAddrPort("1.2.3.4:6"), true, now)
+	require.True(t, b.isAlive(p, now), "it was dialed where others say")
+	b.failed(p, at, true, now)
 	require.False(t, b.isAlive(p, now), "it has to answer again")
 	b.connected(p, now)
 	b.answered(p, netip.AddrPort{}, now)
 	require.Zero(t, next())
-	b.refuse(p, now)
+	b.refuse(p, refusedTTL, now)
 	require.EqualValues(t, -1, next())
 }
 
@@ -247,4 +227,53 @@ func TestWantedPeersAreBounded(t *testing.T) {
 	}
 	require.Len(t, w.peers, maxWanted+1)
 	require.Contains(t, w.peers, types.ID("seed"))
+
+	// Those that are looked for are bounded, too.
+	for i := range 2 * maxWanted {
+		id := types.ID(fmt.Sprint("lost ", i))
+		w.add(id, false)
+		w.lost(id)
+	}
+	require.Len(t, w.peers, maxWanted+1)
+	w.lost("seed")
+	id, _ := w.next(time.Now())
+	require.Equal(t, types.ID("seed"), id, "those that are configured come first")
+}
+
+// Of others who waits longest comes first.
+func TestWantedPeersTakeTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWanted()
+		for _, id := range []types.ID{"a", "b", "c"} {
+			w.add(id, false)
+			w.lost(id)
+		}
+		turns := make(map[types.ID]int)
+		for range 9 {
+			id, due := w.next(time.Now())
+			for id == "" {
+				<-time.After(time.Until(due)) // in a bubble
+				id, due = w.next(time.Now())
+			}
+			turns[id]++
+			<-time.After(time.Minute)
+		}
+		require.Equal(t, map[types.ID]int{"a": 3, "b": 3, "c": 3}, turns)
+	})
+}
+
+// Refusals, which cost a stranger a handshake, displace nobody who has answered.
+func TestRefusalsDisplaceNobodyAlive(t *testing.T) {
+	b := newBook(addrFilter{})
+	now := time.Now()
+	for i := range 100 {
+		b.answered(somePeer(t, i), netip.AddrPort{}, now)
+	}
+	for i := 1000; i < 1000+2*maxKnown; i++ {
+		b.refuse(somePeer(t, i), refusedTTL, now.Add(time.Duration(i)))
+	}
+	require.Len(t, b.alive(now), 100)
+	_, refused := b.size(now)
+	require.Equal(t, maxRefused, refused)
+	require.True(t, b.isRefused(somePeer(t, 999+2*maxKnown), now), "the newest are kept")
 }

@@ -5,49 +5,82 @@ import (
 	"crypto/rand"
 	"errors"
 	mathrand "math/rand/v2"
-	"net/netip"
 	"time"
 
 	kb "github.com/libp2p/go-libp2p-kbucket"
-	"github.com/libp2p/go-libp2p/core/peer"
-
-	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
-	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
 const (
 	// walkTimeout bounds one lookup.
 	walkTimeout = 30 * time.Second
-	// maxWalkWait is how far the interval between walks grows that find nobody new.
+	// maxWalkWait is how far the interval between rounds grows that bring the switch
+	// no peer.
 	maxWalkWait = time.Minute
-	// maxHints bounds the hints after one walk.
-	maxHints = 16
+	// maxEntryWait is how far it grows while the node is not in the network yet: a
+	// bootstrap peer that is refused by its connection limit may find room soon.
+	maxEntryWait = 10 * time.Second
+	// maxBarrenWait is how far walks are apart of which none brings anybody to hint:
+	// whoever is new and can be asked makes the routing table grow, which ends it.
+	maxBarrenWait = 5 * time.Minute
 	// jitter is by how much every wait may be longer, so that nodes that began
 	// together do not ask in step.
 	jitter = 0.2
 )
 
+// pace says when to walk. It belongs to the walk loop.
+type pace struct {
+	interval time.Duration // the least wait
+	wait     time.Duration // between rounds
+	gap      time.Duration // between walks that bring nobody
+	walkAt   time.Time     // no walk before
+	peers    int           // of the switch, after the last round
+}
+
+// soon makes the next round walk: something has changed.
+func (p *pace) soon() { p.wait, p.gap, p.walkAt = p.interval, 0, time.Time{} }
+
+// walked notes how many hints a walk has brought. Without any there is nobody to
+// connect to: another random key is likely to bring nobody either.
+func (p *pace) walked(hints int, now time.Time) {
+	if hints > 0 {
+		p.gap, p.walkAt = 0, time.Time{}
+
+		return
+	}
+	p.gap = min(4*max(p.gap, p.interval), maxBarrenWait)
+	p.walkAt = now.Add(stretch(p.gap))
+}
+
+// next returns the wait until the next round, which grows until the switch has
+// another peer.
+func (p *pace) next(peers int, entered bool) time.Duration {
+	limit := maxWalkWait
+	if !entered {
+		limit = maxEntryWait
+	}
+	if p.wait = min(2*p.wait, limit); peers > p.peers {
+		p.wait = p.interval
+	}
+	p.peers = peers
+
+	return stretch(p.wait)
+}
+
 // walkLoop enters the DHT and, as long as the switch has outbound slots open, gives
-// it hints. It refreshes the routing table from time to time. Walks that bring the
-// switch no peer become rarer: there may be nobody else, or the slots are taken by
-// crossed connections, which count as inbound.
+// it hints. It refreshes the routing table from time to time. Rounds that bring the
+// switch no peer become rarer, and walks that bring nobody even more so.
 func (d *Discovery) walkLoop() {
-	wait, before := d.opts.walkInterval, 0
+	p := &pace{interval: d.opts.walkInterval, wait: d.opts.walkInterval}
 	refresh := time.Now().Add(stretch(d.opts.refreshInterval))
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for {
-		d.round()
+		d.round(p)
 		if d.ctx.Err() == nil && !time.Now().Before(refresh) {
 			d.refresh()
 			refresh = time.Now().Add(stretch(d.opts.refreshInterval))
 		}
-		peers := len(d.Switch.Peers().List())
-		if wait = min(2*wait, maxWalkWait); peers > before {
-			wait = d.opts.walkInterval
-		}
-		before = peers
-		pause := min(stretch(wait), time.Until(refresh))
+		pause := min(p.next(len(d.Switch.Peers().List()), d.entered()), time.Until(refresh))
 		if d.openSlots() == 0 && d.entered() {
 			pause = time.Until(refresh) // a peer that leaves wakes it
 		}
@@ -60,8 +93,8 @@ func (d *Discovery) walkLoop() {
 		case <-d.wake:
 		case <-d.tableGrew:
 		}
-		wait = d.opts.walkInterval
-		d.pause(stretch(wait)) // more may follow
+		p.soon()
+		d.pause(stretch(p.wait)) // more may follow
 	}
 }
 
@@ -83,28 +116,51 @@ func (d *Discovery) pause(wait time.Duration) {
 // entered reports whether the routing table has anybody in it.
 func (d *Discovery) entered() bool { return d.dht.RoutingTable().Size() > 0 }
 
-// openSlots is how many outbound peers are missing.
-func (d *Discovery) openSlots() int {
-	if n := d.Switch.Peers().NumOutbound(); n < d.opts.maxOutbound {
-		return int(min(d.opts.maxOutbound-n, maxHints))
-	}
-
-	return 0
-}
-
 // round does what is to be done now.
-func (d *Discovery) round() {
+func (d *Discovery) round(p *pace) {
 	if !d.entered() {
-		d.bootstrap()
+		d.bootstrap(p.interval)
 	}
-	missing := d.openSlots()
-	if missing == 0 || !d.entered() || d.ctx.Err() != nil {
+	if d.openSlots() == 0 || !d.entered() || d.ctx.Err() != nil {
 		return
 	}
-	if err := d.walk(); err != nil && d.ctx.Err() == nil {
-		d.Logger.Debug("random walk was not finished", "err", err)
+	if time.Now().Before(p.walkAt) {
+		d.hintOpen() // some may have had to wait
+
+		return
 	}
-	d.hint(min(missing+missing/2+1, maxHints))
+	p.walked(d.hinting(p.interval, d.walk), time.Now())
+}
+
+// hinting runs a lookup, and hints those who answer meanwhile, so that one that is
+// held up keeps nobody waiting. It returns how many were hinted.
+func (d *Discovery) hinting(interval time.Duration, lookup func() error) (hinted int) {
+	done := make(chan error, 1)
+	d.loops.Go(func() { done <- lookup() }) // the caller is one of the loops: no Wait has returned
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	for {
+		select {
+		case err := <-done:
+			if err != nil && d.ctx.Err() == nil {
+				d.Logger.Debug("lookup was not finished", "err", err)
+			}
+
+			return hinted + d.hintOpen()
+		case <-ticker.C:
+			hinted += d.hintOpen()
+		}
+	}
+}
+
+// hintOpen gives the switch hints for its open slots, half as many again.
+func (d *Discovery) hintOpen() int {
+	missing := d.openSlots()
+	if missing == 0 || d.ctx.Err() != nil {
+		return 0
+	}
+
+	return d.hint(min(missing+missing/2+1, maxHints))
 }
 
 // walk looks up a random key: those who answer are a sample of the network.
@@ -127,89 +183,4 @@ func (d *Discovery) lookUp(key string) error {
 	}
 
 	return err
-}
-
-// hint tells the switch of up to n peers that have answered a query of late.
-func (d *Discovery) hint(n int) {
-	candidates := d.book.alive(time.Now())
-	mathrand.Shuffle(len(candidates), func(i, j int) {
-		candidates[i], candidates[j] = candidates[j], candidates[i]
-	})
-	peers := d.Switch.Peers()
-	hints := make([]*types.NetAddress, 0, n)
-	seen := make(map[netip.AddrPort]bool, n)
-	for _, p := range candidates {
-		if len(hints) == n {
-			break
-		}
-		id, err := lp2p.TM2ID(p)
-		if err != nil || d.isPrivate(id) || peers.Has(id) {
-			continue
-		}
-		at, ok := d.whereIs(p)
-		if !ok || seen[at] {
-			continue
-		}
-		if _, err := d.t.Learn(p); err != nil {
-			continue
-		}
-		seen[at] = true
-		d.book.hinted(p, time.Now())
-		addr := netAddress(id, at)
-		hints = append(hints, &addr)
-	}
-	if len(hints) > 0 {
-		d.counters.hints.Add(uint64(len(hints)))
-		d.Switch.DialPeers(hints...)
-	}
-}
-
-// whereIs returns where a peer can be dialed: where it was, else where it says it
-// is, else where others say.
-func (d *Discovery) whereIs(p peer.ID) (netip.AddrPort, bool) {
-	if at := d.whereNow(p); at.IsValid() {
-		return at, true
-	}
-	if at := d.book.verifiedAt(p); at.IsValid() {
-		return at, true
-	}
-	for _, a := range append(d.t.Host().Peerstore().Addrs(p), d.book.hints(p, time.Now())...) {
-		if at, ok := d.filter.parse(a); ok {
-			return at, true
-		}
-	}
-
-	return netip.AddrPort{}, false
-}
-
-// whereNow returns where this node has dialed the peer to which it is connected,
-// not valid if it has not.
-func (d *Discovery) whereNow(p peer.ID) netip.AddrPort {
-	conn, ok := d.outbound(p)
-	if !ok {
-		return netip.AddrPort{}
-	}
-	at, ok := d.filter.parse(conn.RemoteMultiaddr())
-	if !ok {
-		return netip.AddrPort{}
-	}
-
-	return at
-}
-
-// refresh finds out which members of the routing table are still there, looks up
-// what has not been looked up for long, and asks one of the bootstrap peers, so
-// that two parts of a network that lost each other come together again.
-func (d *Discovery) refresh() {
-	d.counters.refreshes.Add(1)
-	if addrs := d.opts.bootstrap; len(addrs) > 0 {
-		d.enterAt(addrs[mathrand.IntN(len(addrs))])
-	}
-	select {
-	case err := <-d.dht.RefreshRoutingTable():
-		if err != nil && d.ctx.Err() == nil {
-			d.Logger.Debug("refresh of the routing table was not finished", "err", err)
-		}
-	case <-d.ctx.Done():
-	}
 }

@@ -55,13 +55,25 @@ func (w *wanted) add(id types.ID, configured bool) {
 	w.peers[id] = &want{configured: configured, since: time.Now()}
 }
 
+// isConfigured reports whether the peer is one of those that were configured.
+func (w *wanted) isConfigured(id types.ID) bool {
+	w.mtx.Lock()
+	defer w.mtx.Unlock()
+	known := w.peers[id]
+
+	return known != nil && known.configured
+}
+
+// makeRoom forgets whom it is least worth looking for if there are too many: of
+// those that were not configured the one noted longest ago. The caller holds the
+// lock.
 func (w *wanted) makeRoom() {
 	var (
 		oldest types.ID
 		count  int
 	)
 	for id, known := range w.peers {
-		if known.configured || known.missed {
+		if known.configured {
 			continue
 		}
 		count++
@@ -84,26 +96,41 @@ func (w *wanted) lost(id types.ID) {
 	}
 }
 
-// next returns a peer to look for now, and counts the try. Else it returns when to
-// ask again, zero when there is nobody.
+// next returns a peer to look for now, and counts the try: those that are configured
+// first, then who has waited longest. Else it returns when to ask again, zero when
+// there is nobody.
 func (w *wanted) next(now time.Time) (id types.ID, due time.Time) {
 	w.mtx.Lock()
 	defer w.mtx.Unlock()
-	for id, known := range w.peers {
+	var first *want
+	for other, known := range w.peers {
 		switch {
 		case !known.missed:
-		case !known.due.After(now):
-			known.due = now.Add(min(maxFindWait, firstFindWait<<min(known.tries, 10)))
-			known.tries++
-			known.missed = known.tries%maxFindTries != 0
-
-			return id, time.Time{}
-		case due.IsZero() || known.due.Before(due):
-			due = known.due
+		case known.due.After(now):
+			if due.IsZero() || known.due.Before(due) {
+				due = known.due
+			}
+		case first == nil || known.before(first):
+			id, first = other, known
 		}
 	}
+	if first == nil {
+		return "", due
+	}
+	first.due = now.Add(min(maxFindWait, firstFindWait<<min(first.tries, 10)))
+	first.tries++
+	first.missed = first.tries%maxFindTries != 0
 
-	return "", due
+	return id, time.Time{}
+}
+
+// before reports whether the peer is looked for before the other one.
+func (k *want) before(other *want) bool {
+	if k.configured != other.configured {
+		return k.configured
+	}
+
+	return k.due.Before(other.due)
 }
 
 // found ends the search for a peer until it is lost again.

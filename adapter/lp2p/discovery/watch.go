@@ -3,7 +3,10 @@ package discovery
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
@@ -14,7 +17,7 @@ import (
 // watch learns from what comes of dials, and gives idle connections back. It never
 // waits for the network, so that no event is missed.
 func (d *Discovery) watch(happened <-chan events.Event) {
-	ticker := time.NewTicker(idleTimeout / 4)
+	ticker := time.NewTicker(bootstrapTimeout / 2)
 	defer ticker.Stop()
 	for {
 		select {
@@ -22,13 +25,15 @@ func (d *Discovery) watch(happened <-chan events.Event) {
 			return
 		case <-ticker.C:
 			d.pool.expire(time.Now())
+		case <-d.unwantedMember:
+			d.purge()
 		case e := <-happened: // closed only after this loop
 			switch e := e.(type) {
 			case events.DialFailedEvent:
-				d.dialFailed(e.Address.ID, e.Reason)
+				d.dialFailed(e.Address, e.Reason)
 			case events.PeerRejectedEvent:
 				if isForeign(e.Reason) {
-					d.refuse(e.PeerID)
+					d.refuse(e.PeerID, refusedTTL)
 				}
 			}
 		}
@@ -36,24 +41,29 @@ func (d *Discovery) watch(happened <-chan events.Event) {
 }
 
 // dialFailed judges what a failed dial says about a peer.
-func (d *Discovery) dialFailed(id types.ID, reason error) {
+func (d *Discovery) dialFailed(addr types.NetAddress, reason error) {
 	if errors.Is(reason, context.Canceled) || errors.Is(reason, compat.ErrTransportClosed) {
 		return
 	}
+	id := addr.ID
 	pid, known := d.t.PeerID(id)
 	if !known {
 		return // it was never reached over libp2p
 	}
+	ip, _ := netip.AddrFromSlice(addr.IP)
+	at := netip.AddrPortFrom(ip.Unmap(), addr.Port)
 	var reject *compat.RejectError
 	switch {
 	case isForeign(reason):
-		d.refuse(id)
+		d.refuse(id, refusedTTL)
+	case errors.Is(reason, lp2p.ErrNoSessions):
+		d.refuse(id, strangeTTL)
 	case errors.As(reason, &reject) && reject.Code == compat.RejectDuplicate:
 		// It has dialed us at the same moment.
 	case reject != nil, errors.Is(reason, lp2p.ErrBusy):
-		d.book.failed(pid, false, time.Now()) // it is there, and does not want us now
+		d.book.failed(pid, at, false, time.Now()) // it is there, and does not want us now
 	default:
-		d.book.failed(pid, true, time.Now())
+		d.book.failed(pid, at, true, time.Now())
 		d.wanted.lost(id)
 	}
 }
@@ -62,22 +72,32 @@ func (d *Discovery) dialFailed(id types.ID, reason error) {
 // node of this network.
 func isForeign(reason error) bool {
 	var reject *compat.RejectError
-	if errors.As(reason, &reject) {
-		return reject.Code == compat.RejectIncompatible
-	}
 
-	return errors.Is(reason, lp2p.ErrNoSessions)
+	return errors.As(reason, &reject) && reject.Code == compat.RejectIncompatible
 }
 
-// refuse has nothing to do any more with a peer that is of another network,
-// whatever it says in the DHT.
-func (d *Discovery) refuse(id types.ID) {
-	pid, known := d.t.PeerID(id)
-	if !known {
-		return
+// refuse is refusePeer for a peer that was dialed.
+func (d *Discovery) refuse(id types.ID, ttl time.Duration) {
+	if pid, known := d.t.PeerID(id); known {
+		d.refusePeer(pid, ttl)
 	}
+}
+
+// refusePeer has nothing to do for a time with a peer that is of another network,
+// whatever it says in the DHT.
+func (d *Discovery) refusePeer(p peer.ID, ttl time.Duration) {
 	d.counters.peersRefused.Add(1)
-	d.Logger.Info("peer of another network is left out of the DHT", "peer", id)
-	d.book.refuse(pid, time.Now())
-	d.evict(pid)
+	d.Logger.Info("peer of another network is left out of the DHT", "peer", p, "for", ttl)
+	d.book.refuse(p, ttl, time.Now())
+	d.evict(p)
+}
+
+// purge takes those out of the routing table who have come to be unwanted while
+// they were being added.
+func (d *Discovery) purge() {
+	for _, p := range d.dht.RoutingTable().ListPeers() {
+		if d.unwanted(p) {
+			d.evict(p)
+		}
+	}
 }

@@ -1,0 +1,172 @@
+package discovery
+
+import (
+	"net/netip"
+	"slices"
+	"sync"
+
+	"github.com/libp2p/go-libp2p-kbucket/peerdiversity"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
+
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/internal/host"
+)
+
+// maxGroupMembers is how many peers of one group of IPs may be at one distance in
+// the routing table: half a bucket. Whoever has many keys and one network cannot
+// fill a bucket, and a network that is all in one place still finds itself.
+const maxGroupMembers = bucketSize / 2
+
+// maxPerHost is how many members of the routing table one host may have, and how
+// many outbound peers of the switch: an IPv4 address, or a /64 of IPv6. The guard of
+// the switch is for inbound peers only.
+const maxPerHost = 3
+
+// ipGroups keeps the routing table from being filled by one host, or one group of
+// IPs: a /16 of IPv4, an autonomous system of IPv6, as kad-dht groups them. Not bounded
+// are peers nearby, if this node believes such addresses, and those that are
+// configured.
+type ipGroups struct {
+	places func(peer.ID) []netip.Addr // where a peer is, as far as this node has seen
+	hostOf func(netip.Addr) netip.Prefix
+	exempt func(peer.ID, netip.Addr) bool
+
+	mtx     sync.Mutex
+	members map[ipGroup]int
+	hosts   map[netip.Prefix]int
+	at      map[peer.ID][]netip.Prefix // of members
+}
+
+type ipGroup struct {
+	distance int // bits that the peer has in common with this node
+	key      peerdiversity.PeerIPGroupKey
+}
+
+var _ peerdiversity.PeerIPGroupFilter = (*ipGroups)(nil)
+
+func newIPGroups(
+	places func(peer.ID) []netip.Addr, hostOf func(netip.Addr) netip.Prefix, exempt func(peer.ID, netip.Addr) bool,
+) *ipGroups {
+	return &ipGroups{
+		places: places, hostOf: hostOf, exempt: exempt,
+		members: make(map[ipGroup]int), hosts: make(map[netip.Prefix]int), at: make(map[peer.ID][]netip.Prefix),
+	}
+}
+
+// hostsOf returns the hosts of the peer, each once.
+func (g *ipGroups) hostsOf(places []netip.Addr) (hosts []netip.Prefix) {
+	for _, ip := range places {
+		if h := g.hostOf(ip); h.IsValid() && !slices.Contains(hosts, h) {
+			hosts = append(hosts, h)
+		}
+	}
+
+	return hosts
+}
+
+// Allow implements peerdiversity.PeerIPGroupFilter.
+func (g *ipGroups) Allow(info peerdiversity.PeerGroupInfo) bool {
+	places := g.places(info.Id)
+	for _, ip := range places {
+		if g.exempt(info.Id, ip) {
+			return true
+		}
+	}
+	g.mtx.Lock()
+	defer g.mtx.Unlock()
+	for _, h := range g.hostsOf(places) {
+		if g.hosts[h] >= maxPerHost {
+			return false
+		}
+	}
+
+	return g.members[ipGroup{info.Cpl, info.IPGroupKey}] < maxGroupMembers
+}
+
+// Increment implements peerdiversity.PeerIPGroupFilter. It is called for each group
+// of a peer.
+func (g *ipGroups) Increment(info peerdiversity.PeerGroupInfo) {
+	places := g.places(info.Id)
+	g.mtx.Lock()
+	defer g.mtx.Unlock()
+	g.members[ipGroup{info.Cpl, info.IPGroupKey}]++
+	if _, counted := g.at[info.Id]; counted {
+		return
+	}
+	hosts := g.hostsOf(places)
+	g.at[info.Id] = hosts
+	for _, h := range hosts {
+		g.hosts[h]++
+	}
+}
+
+// Decrement implements peerdiversity.PeerIPGroupFilter.
+func (g *ipGroups) Decrement(info peerdiversity.PeerGroupInfo) {
+	g.mtx.Lock()
+	defer g.mtx.Unlock()
+	group := ipGroup{info.Cpl, info.IPGroupKey}
+	if g.members[group]--; g.members[group] <= 0 {
+		delete(g.members, group)
+	}
+	for _, h := range g.at[info.Id] {
+		if g.hosts[h]--; g.hosts[h] <= 0 {
+			delete(g.hosts, h)
+		}
+	}
+	delete(g.at, info.Id)
+}
+
+// PeerAddresses implements peerdiversity.PeerIPGroupFilter. Those whose IP is not
+// known, as behind a relay, are a group of their own.
+func (g *ipGroups) PeerAddresses(p peer.ID) (addrs []multiaddr.Multiaddr) {
+	for _, ip := range g.places(p) {
+		a, err := manet.FromIP(ip.AsSlice())
+		if err == nil {
+			addrs = append(addrs, a)
+		}
+	}
+	if len(addrs) == 0 {
+		addrs = append(addrs, manet.IP4Unspecified)
+	}
+
+	return addrs
+}
+
+// placesOf returns the IPs at which the peer is connected, else where it has
+// answered.
+func (d *Discovery) placesOf(p peer.ID) (places []netip.Addr) {
+	anywhere := addrFilter{private: true}
+	for _, c := range d.t.Host().Network().ConnsToPeer(p) {
+		if at, ok := anywhere.parse(c.RemoteMultiaddr()); ok {
+			places = append(places, at.Addr())
+		}
+	}
+	if at := d.book.verifiedAt(p); len(places) == 0 && at.IsValid() {
+		places = append(places, at.Addr())
+	}
+
+	return places
+}
+
+// hostOf returns the host at the IP. It is not valid if any number of peers may be
+// there: when that is what the switch allows, and nearby, if this node believes such
+// addresses.
+func (d *Discovery) hostOf(ip netip.Addr) netip.Prefix {
+	if d.opts.allowDuplicateIP || d.filter.private && isNear(ip) {
+		return netip.Prefix{}
+	}
+
+	return host.Of(ip.AsSlice())
+}
+
+// isFreeOfGroups reports whether a peer at the IP may be in the routing table
+// however many others of its group are.
+func (d *Discovery) isFreeOfGroups(p peer.ID, ip netip.Addr) bool {
+	if d.filter.private && isNear(ip) {
+		return true
+	}
+	id, err := d.ids.of(p)
+
+	return err == nil && d.wanted.isConfigured(id)
+}

@@ -1,0 +1,157 @@
+package discovery
+
+import (
+	mathrand "math/rand/v2"
+	"net/netip"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+)
+
+// maxHints bounds the hints after one walk.
+const maxHints = 16
+
+// slotTeller is a switch that tells how many of its outbound slots are taken, which
+// the direction of its peers does not: adapter.MultiplexSwitch does.
+type slotTeller interface {
+	OutboundSlots() (taken, limit uint64)
+}
+
+// openSlots is how many outbound peers are missing, maxHints at most.
+func (d *Discovery) openSlots() int {
+	taken, limit := uint64(0), uint64(DefaultMaxOutboundPeers)
+	if teller, ok := d.Switch.(slotTeller); ok {
+		taken, limit = teller.OutboundSlots()
+		if d.opts.maxOutbound != nil {
+			limit = min(limit, *d.opts.maxOutbound)
+		}
+	} else {
+		taken = d.Switch.Peers().NumOutbound()
+		if d.opts.maxOutbound != nil {
+			limit = *d.opts.maxOutbound
+		}
+	}
+	if taken >= limit {
+		return 0
+	}
+
+	return int(min(limit-taken, maxHints))
+}
+
+// candidate is a peer that may be hinted.
+type candidate struct {
+	p    peer.ID
+	id   types.ID
+	at   netip.AddrPort
+	seen bool         // this node has found it there
+	host netip.Prefix // not valid if others at its IP do not count
+}
+
+// hint tells the switch of up to n peers that have answered a query of late, and
+// returns of how many.
+func (d *Discovery) hint(n int) int {
+	taken := make(map[netip.Prefix]int)
+	for _, p := range d.Switch.Peers().List() {
+		if at, ok := netip.AddrFromSlice(p.RemoteIP()); ok && p.IsOutbound() {
+			taken[d.hostOf(at.Unmap())]++
+		}
+	}
+	picked := pick(d.candidates(), taken, n)
+	hints := make([]*types.NetAddress, 0, len(picked))
+	for _, c := range picked {
+		if _, err := d.t.Learn(c.p); err != nil || !c.seen && !d.book.mayTry(c.p, c.at, time.Now()) {
+			continue
+		}
+		d.book.hinted(c.p, c.at, time.Now())
+		addr := netAddress(c.id, c.at)
+		hints = append(hints, &addr)
+	}
+	if len(hints) > 0 {
+		d.counters.hints.Add(uint64(len(hints)))
+		d.Switch.DialPeers(hints...)
+	}
+
+	return len(hints)
+}
+
+// candidates returns the peers that may be hinted now, in any order, one at each
+// address.
+func (d *Discovery) candidates() (list []candidate) {
+	alive := d.book.alive(time.Now())
+	mathrand.Shuffle(len(alive), func(i, j int) { alive[i], alive[j] = alive[j], alive[i] })
+	peers := d.Switch.Peers()
+	seen := make(map[netip.AddrPort]bool)
+	for _, p := range alive {
+		id, err := d.ids.of(p)
+		if err != nil || d.isPrivate(id) || peers.Has(id) {
+			continue
+		}
+		at, known, ok := d.whereIs(p)
+		if !ok || seen[at] {
+			continue
+		}
+		seen[at] = true
+		list = append(list, candidate{p: p, id: id, at: at, seen: known, host: d.hostOf(at.Addr())})
+	}
+
+	return list
+}
+
+// pick returns up to n of the candidates, at hosts that are not taken as far as
+// there are such, and no more than maxPerHost at one: whoever has many keys and one
+// machine gets few of the slots.
+func pick(candidates []candidate, taken map[netip.Prefix]int, n int) (picked []candidate) {
+	for limit := 1; limit <= maxPerHost; limit++ {
+		var rest []candidate
+		for _, c := range candidates {
+			if len(picked) == n {
+				return picked
+			}
+			if c.host.IsValid() && taken[c.host] >= limit {
+				rest = append(rest, c)
+
+				continue
+			}
+			taken[c.host]++
+			picked = append(picked, c)
+		}
+		candidates = rest
+	}
+
+	return picked
+}
+
+// whereIs returns where a peer can be dialed: where it was found, else where it says
+// it is. What others say is not enough.
+func (d *Discovery) whereIs(p peer.ID) (at netip.AddrPort, found, ok bool) {
+	if at := d.whereNow(p); at.IsValid() {
+		return at, true, true
+	}
+	if at := d.book.verifiedAt(p); at.IsValid() {
+		return at, true, true
+	}
+	for _, a := range d.pool.addrsOf(p) {
+		if at, ok := d.filter.parse(a); ok {
+			return at, false, true
+		}
+	}
+
+	return netip.AddrPort{}, false, false
+}
+
+// whereNow returns where this node has dialed the peer to which it is connected,
+// not valid if it has not.
+func (d *Discovery) whereNow(p peer.ID) netip.AddrPort {
+	conn, ok := d.outbound(p)
+	if !ok {
+		return netip.AddrPort{}
+	}
+	at, ok := d.filter.parse(conn.RemoteMultiaddr())
+	if !ok {
+		return netip.AddrPort{}
+	}
+
+	return at
+}

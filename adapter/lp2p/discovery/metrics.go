@@ -1,0 +1,94 @@
+package discovery
+
+import (
+	"fmt"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// metric is a number of Stats as Prometheus has it.
+type metric struct {
+	desc *prometheus.Desc
+	kind prometheus.ValueType
+	of   func(*Stats) float64
+}
+
+func newMetric(name, help string, kind prometheus.ValueType, of func(*Stats) float64) metric {
+	return metric{
+		desc: prometheus.NewDesc(prometheus.BuildFQName("tm2", "dht", name), help, nil, nil), kind: kind, of: of,
+	}
+}
+
+var metrics = [...]metric{
+	newMetric("table_peers", "Members of the routing table.",
+		prometheus.GaugeValue, func(s *Stats) float64 { return float64(s.Table) }),
+	newMetric("known_peers", "Peers of which discovery remembers something.",
+		prometheus.GaugeValue, func(s *Stats) float64 { return float64(s.Known) }),
+	newMetric("refused_peers", "Peers that are left out as not of this network.",
+		prometheus.GaugeValue, func(s *Stats) float64 { return float64(s.Refused) }),
+	newMetric("query_connections", "Connections held for queries.",
+		prometheus.GaugeValue, func(s *Stats) float64 { return float64(s.Conns) }),
+	newMetric("walks_total", "Lookups of random keys, and of this node's own.",
+		prometheus.CounterValue, func(s *Stats) float64 { return float64(s.Walks) }),
+	newMetric("refreshes_total", "Refreshes of the routing table.",
+		prometheus.CounterValue, func(s *Stats) float64 { return float64(s.Refreshes) }),
+	newMetric("searches_total", "Lookups of peers that were not at their addresses.",
+		prometheus.CounterValue, func(s *Stats) float64 { return float64(s.Searches) }),
+	newMetric("searches_found_total", "Lookups that have found such a peer.",
+		prometheus.CounterValue, func(s *Stats) float64 { return float64(s.Found) }),
+	newMetric("hints_total", "Addresses given to the switch.",
+		prometheus.CounterValue, func(s *Stats) float64 { return float64(s.Hints) }),
+	newMetric("queries_sent_total", "Queries that were answered.",
+		prometheus.CounterValue, func(s *Stats) float64 { return float64(s.QueriesSent) }),
+	newMetric("queries_failed_total", "Queries that were not answered.",
+		prometheus.CounterValue, func(s *Stats) float64 { return float64(s.QueriesFailed) }),
+	newMetric("queries_served_total", "Queries of others.",
+		prometheus.CounterValue, func(s *Stats) float64 { return float64(s.QueriesServed) }),
+	newMetric("peers_dropped_total", "Peers in responses that were not believable or wanted.",
+		prometheus.CounterValue, func(s *Stats) float64 { return float64(s.PeersDropped) }),
+	newMetric("peers_refused_total", "Peers found not to be of this network.",
+		prometheus.CounterValue, func(s *Stats) float64 { return float64(s.PeersRefused) }),
+}
+
+// collector is the Prometheus collector of a Discovery: its Stats, read on a scrape.
+type collector struct{ d *Discovery }
+
+// Describe implements prometheus.Collector.
+func (collector) Describe(ch chan<- *prometheus.Desc) {
+	for _, m := range metrics {
+		ch <- m.desc
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c collector) Collect(ch chan<- prometheus.Metric) {
+	s := c.d.Stats()
+	for _, m := range metrics {
+		ch <- prometheus.MustNewConstMetric(m.desc, m.kind, m.of(&s))
+	}
+}
+
+// registerer tells the nodes of a process apart, as that of the transport does.
+func (d *Discovery) registerer() prometheus.Registerer {
+	return prometheus.WrapRegistererWith(
+		prometheus.Labels{"node": d.t.NetAddress().ID.String()}, d.opts.registerer)
+}
+
+// register begins the collection if there is a registerer.
+func (d *Discovery) register() error {
+	if d.opts.registerer == nil {
+		return nil
+	}
+	if err := d.registerer().Register(collector{d}); err != nil {
+		return fmt.Errorf("unable to register the metrics of discovery: %w", err)
+	}
+
+	return nil
+}
+
+// unregister undoes a register that has succeeded.
+func (d *Discovery) unregister() {
+	if d.opts.registerer != nil {
+		d.registerer().Unregister(collector{d})
+	}
+}
