@@ -7,6 +7,7 @@ type graph struct {
 	nodes []*node
 	index map[types.ID]int
 	peers [][]link
+	moved []int // outbound slots taken beyond the peers dialed, of each node
 }
 
 type link struct {
@@ -17,7 +18,7 @@ type link struct {
 // observe looks at the switches of the nodes. Peers that are none of them, as those
 // that have left and are not missed yet, are no links.
 func observe(nodes []*node) *graph {
-	g := &graph{nodes: nodes, index: make(map[types.ID]int, len(nodes)), peers: make([][]link, len(nodes))}
+	g := &graph{nodes: nodes, index: make(map[types.ID]int, len(nodes)), peers: make([][]link, len(nodes)), moved: make([]int, len(nodes))}
 	for i, n := range nodes {
 		g.index[n.id()] = i
 	}
@@ -27,6 +28,10 @@ func observe(nodes []*node) *graph {
 				g.peers[i] = append(g.peers[i], link{to: to, outbound: p.IsOutbound()})
 			}
 		}
+		// Of two crossed connections the one that stays may be inbound, and hold the
+		// outbound slot.
+		taken, _ := n.sw.OutboundSlots()
+		g.moved[i] = int(taken) - int(n.sw.Peers().NumOutbound())
 	}
 
 	return g
@@ -43,10 +48,10 @@ func (g *graph) outbound(i int) (n uint64) {
 	return n
 }
 
-// isFull reports whether the node has dialed so many links, or has links to all
-// others.
+// isFull reports whether links take so many outbound slots of the node, or it has
+// links to all others.
 func (g *graph) isFull(i int, slots uint64) bool {
-	return g.outbound(i) >= slots || len(g.peers[i]) == len(g.nodes)-1
+	return int(g.outbound(i))+g.moved[i] >= int(slots) || len(g.peers[i]) == len(g.nodes)-1
 }
 
 // full is how many of the nodes, all if none are named, are full.

@@ -135,7 +135,7 @@ func stateRows(of func(*Result) State) []row {
 func formationRows() []row {
 	rows := []row{
 		seconds("time until all nodes are one graph", func(r *Result) time.Duration { return r.Formation.Connected }),
-		seconds("time until 95 % have all outbound peers", func(r *Result) time.Duration { return r.Formation.Most }),
+		seconds("time until 95 % have filled their outbound slots", func(r *Result) time.Duration { return r.Formation.Most }),
 		seconds("time until all have", func(r *Result) time.Duration { return r.Formation.Full }),
 	}
 	rows = append(rows, costRows(func(r *Result) Cost { return r.Formation.Cost }, once,
@@ -162,11 +162,11 @@ func churnRows() []row {
 		single("nodes that left, and joined", "", func(r *Result) float64 { return float64(r.Churn.Left) }),
 		single("parts of those that stayed, at worst", "", func(r *Result) float64 { return float64(r.Churn.MostParts) }),
 		seconds("time for which these were not one graph", func(r *Result) time.Duration { return r.Churn.Apart }),
-		single("part of them with all outbound peers, at worst", " %", func(r *Result) float64 {
+		single("part of them with all outbound slots filled, at worst", " %", func(r *Result) float64 {
 			return 100 * float64(r.Churn.Fewest) / float64(r.Config.Nodes-r.Churn.Left)
 		}),
 		seconds("time until all are one graph", func(r *Result) time.Duration { return r.Churn.OneGraph }),
-		seconds("time until all have all outbound peers", func(r *Result) time.Duration { return r.Churn.Full }),
+		seconds("time until all have filled their outbound slots", func(r *Result) time.Duration { return r.Churn.Full }),
 	}
 	rows = append(rows, costRows(func(r *Result) Cost { return r.Churn.Cost }, once,
 		bytesSent, writesSent, tcpDials, walks, queriesSent, sessionsDialed, dialsFailed)...)

@@ -51,8 +51,9 @@ func delay(seed uint64, ip netip.Addr) time.Duration {
 // join adds a node. All but the first know the first.
 func (w *world) join() error {
 	w.hosts++
-	// Public addresses, as nobody uses for anything else.
-	ip := netip.AddrFrom4([4]byte{5, byte(w.hosts >> 16), byte(w.hosts >> 8), byte(w.hosts)})
+	// Public addresses, as nobody uses for anything else, in as many networks as there
+	// are.
+	ip := netip.AddrFrom4([4]byte{5, byte(w.hosts), byte(w.hosts >> 8), 1})
 	host, err := w.net.AddHost(ip)
 	if err != nil {
 		return err

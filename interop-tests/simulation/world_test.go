@@ -35,7 +35,7 @@ func TestConfigIsValidated(t *testing.T) {
 
 // graphOf makes a graph of unnamed nodes from who has dialed whom.
 func graphOf(nodes int, dialed ...[2]int) *graph {
-	g := &graph{index: make(map[types.ID]int), peers: make([][]link, nodes)}
+	g := &graph{index: make(map[types.ID]int), peers: make([][]link, nodes), moved: make([]int, nodes)}
 	for i := range nodes {
 		id := types.ID(rune('a' + i))
 		g.nodes = append(g.nodes, &node{addr: types.NetAddress{ID: id}})
@@ -62,6 +62,10 @@ func TestGraph(t *testing.T) {
 	require.Equal(t, 4, g.full(1))
 	require.Equal(t, 1, g.full(9), "who has links to all others can have no more")
 	require.Equal(t, 1, g.full(1, g.nodes[1], g.nodes[2]))
+	g.moved[2] = 1
+	require.Equal(t, 2, g.full(1, g.nodes[1], g.nodes[2]), "an inbound link holds the slot")
+	g.moved[1] = -1
+	require.Equal(t, 1, g.full(1, g.nodes[1], g.nodes[2]), "an outbound link holds another one")
 }
 
 func TestDrawsFollowFromTheSeed(t *testing.T) {
@@ -217,5 +221,27 @@ func TestDepartures(t *testing.T) {
 		times := lp2p.DefaultTimeouts()
 		require.True(t, w.missed(vanished.id(), times.KeepAlive+2*times.Pong))
 		require.Equal(t, 1, observe(w.nodes).parts())
+	})
+}
+
+// Newcomers hang up on the seed as soon as they know others, and are in its routing
+// table all the same: its connections are what a flood of them waits for.
+func TestSeedIsLeftSoon(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := DefaultConfig(8)
+		c.MaxOutbound = 0 // no sessions
+		w := newWorld(c)
+		defer func() { require.NoError(t, w.close()) }()
+		for range c.Nodes {
+			require.NoError(t, w.join())
+		}
+		sleepUntil(time.Now().Add(12 * time.Second)) // others are kept for 20 s
+		seed := w.nodes[0]
+		require.Equal(t, c.Nodes-1, seed.d.Stats().Table)
+		require.Zero(t, seed.d.Stats().Refused)
+		for _, n := range w.nodes[1:] {
+			require.NotZero(t, n.d.Stats().Table)
+			require.Empty(t, n.t.Host().Network().ConnsToPeer(seed.t.Host().ID()))
+		}
 	})
 }
