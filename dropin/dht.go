@@ -24,6 +24,7 @@ func newDHT(tr *lp2p.Transport, cfg config.P2PConfig, opts []discovery.Option) (
 	return discovery.New(tr, append([]discovery.Option{
 		discovery.WithBootstrapPeers(addresses(slices.Concat(entries(cfg.Seeds), entries(cfg.PersistentPeers)))),
 		discovery.WithMaxOutboundPeers(cfg.MaxNumOutboundPeers),
+		discovery.WithAllowDuplicateIP(cfg.AllowDuplicateIP),
 		discovery.WithPrivatePeers(private),
 	}, opts...)...)
 }
