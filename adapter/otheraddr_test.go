@@ -2,6 +2,8 @@ package adapter
 
 import (
 	"context"
+	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,7 +20,17 @@ import (
 type seeker struct {
 	*node
 	network *compattest.Network
-	tried   []string // only read while the bubble is idle
+
+	mtx   sync.Mutex
+	tried []string
+}
+
+// addresses are those that were dialed, in order.
+func (s *seeker) addresses() []string {
+	s.mtx.Lock()
+	defer s.mtx.Unlock()
+
+	return slices.Clone(s.tried)
 }
 
 func newSeeker(t *testing.T, network *compattest.Network, opts ...SwitchOption) *seeker {
@@ -28,7 +40,9 @@ func newSeeker(t *testing.T, network *compattest.Network, opts ...SwitchOption) 
 		return &dialHook{Transport: tr, dial: func(
 			ctx context.Context, addr types.NetAddress, b compat.PeerBehavior,
 		) (compat.PeerConn, error) {
+			s.mtx.Lock()
 			s.tried = append(s.tried, addr.DialString())
+			s.mtx.Unlock()
 			if addr.Port < 100 {
 				<-ctx.Done()
 
@@ -65,9 +79,9 @@ func TestOtherAddressesAreTriedInTurn(t *testing.T) {
 		require.True(t, a.Peers().Has(honest.id()))
 		require.Equal(t, []string{
 			silent(honest, 1).DialString(), silent(honest, 2).DialString(), honest.addr().DialString(),
-		}, a.tried, "one at a time, each once, and no more than three")
+		}, a.addresses(), "one at a time, each once, and no more than three")
 		pass(time.Minute)
-		require.Len(t, a.tried, 3)
+		require.Len(t, a.addresses(), 3)
 	})
 }
 
@@ -102,11 +116,18 @@ func TestOtherAddressesAreDropped(t *testing.T) {
 				synctest.Wait()
 				end(a.node, honest, rival)
 				synctest.Wait()
-				require.Empty(t, a.dials.others)
+				require.Zero(t, a.dials.countOthers())
 				require.Len(t, a.Peers().List(), 1)
 				pass(time.Minute)
-				require.NotContains(t, a.tried, silent(honest, 2).DialString())
+				require.NotContains(t, a.addresses(), silent(honest, 2).DialString())
 			})
 		})
 	}
+}
+
+func (d *dialer) countOthers() int {
+	d.mtx.Lock()
+	defer d.mtx.Unlock()
+
+	return len(d.others)
 }
