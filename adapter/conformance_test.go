@@ -1,16 +1,14 @@
 package adapter_test
 
 import (
-	"errors"
-	"sync"
+	"fmt"
 	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/tm2-libp2p/tm2-libp2p/adapter"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/internal/switchtest"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest"
-	"github.com/tm2-libp2p/tm2-libp2p/compat/service"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
@@ -30,36 +28,19 @@ func memoryNetwork(*testing.T) compattest.MakeSwitch {
 		info.NetAddress = &addr
 		transport, err := network.NewTransportFor(info)
 		require.NoError(t, err)
-		sw := adapter.NewMultiplexSwitch(transport, options(spec)...)
-		release := sync.OnceFunc(func() {
-			if err := sw.Stop(); err != nil &&
-				!errors.Is(err, service.ErrNotStarted) && !errors.Is(err, service.ErrAlreadyStopped) {
-				t.Errorf("stop: %v", err)
-			}
-			if n := transport.NumPeers(); n > 0 {
-				t.Errorf("the stopped switch has left %d peers with its transport", n)
-			}
-			if err := transport.Close(); err != nil {
-				t.Errorf("close: %v", err)
-			}
-		})
-		t.Cleanup(release)
 
-		return sw, transport.NetAddress(), release
+		return switchtest.New(t, spec, emptied{transport})
 	}
 }
 
-func options(spec compattest.SwitchSpec) []adapter.SwitchOption {
-	opts := []adapter.SwitchOption{
-		adapter.WithPersistentPeers(spec.PersistentPeers),
-		adapter.WithPrivatePeers(spec.PrivatePeers),
-		adapter.WithMaxInboundPeers(spec.MaxInboundPeers),
-		adapter.WithMaxOutboundPeers(spec.MaxOutboundPeers),
-		adapter.WithAllowDuplicateIP(spec.AllowDuplicateIP),
-	}
-	for _, r := range spec.Reactors {
-		opts = append(opts, adapter.WithReactor(r.Name, r.Reactor))
+// emptied is an in-memory transport that has no peers left when it is closed.
+type emptied struct{ *compattest.Transport }
+
+func (e emptied) Close() error {
+	n := e.NumPeers()
+	if err := e.Transport.Close(); err != nil || n == 0 {
+		return err
 	}
 
-	return opts
+	return fmt.Errorf("the stopped switch has left %d peers with its transport", n)
 }

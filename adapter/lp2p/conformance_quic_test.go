@@ -15,6 +15,7 @@ var sameSocket = compattest.Exemption{
 }
 
 func TestTransportQUICConformance(t *testing.T) {
+	t.Parallel()
 	compattest.TestTransport(t, func(t *testing.T, a, b compattest.Spec) (compat.Transport, compat.Transport) {
 		t.Helper()
 
@@ -23,5 +24,6 @@ func TestTransportQUICConformance(t *testing.T) {
 }
 
 func TestSwitchQUICConformance(t *testing.T) {
+	t.Parallel()
 	compattest.TestSwitch(t, func(*testing.T) compattest.MakeSwitch { return makeSwitch(lp2p.WithQUICOnly()) })
 }

@@ -2,6 +2,7 @@ package lp2p_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -11,6 +12,7 @@ import (
 )
 
 func TestTransportConformance(t *testing.T) {
+	t.Parallel()
 	compattest.TestTransport(t, func(t *testing.T, a, b compattest.Spec) (compat.Transport, compat.Transport) {
 		t.Helper()
 
@@ -18,9 +20,14 @@ func TestTransportConformance(t *testing.T) {
 	})
 }
 
+// patient bounds the dials and handshakes that have to succeed on a busy machine.
+const patient = 20 * time.Second
+
 func listenAs(t *testing.T, spec compattest.Spec, opts ...lp2p.Option) *lp2p.Transport {
 	t.Helper()
-	tr, err := lp2p.NewTransport(spec.Info, spec.Key, nil, opts...)
+	timeouts := lp2p.DefaultTimeouts()
+	timeouts.Dial, timeouts.Handshake = patient, patient
+	tr, err := lp2p.NewTransport(spec.Info, spec.Key, nil, append([]lp2p.Option{lp2p.WithTimeouts(timeouts)}, opts...)...)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, tr.Close()) })
 	require.NoError(t, tr.Listen(*spec.Info.NetAddress))

@@ -22,6 +22,7 @@ import (
 const nativeLiveness = (60 + 45) * time.Second
 
 func TestDeadPeerIsNoticed(t *testing.T) {
+	t.Parallel()
 	ipA, ipB := net.IPv4(10, 0, 0, 1), net.IPv4(10, 0, 0, 2)
 	for _, c := range []struct {
 		name    string
@@ -66,6 +67,7 @@ func TestDeadPeerIsNoticed(t *testing.T) {
 }
 
 func TestDeadPeerIsNoticedOverQUIC(t *testing.T) {
+	t.Parallel()
 	for _, busy := range []bool{false, true} {
 		t.Run(map[bool]string{false: "Idle", true: "WhileSending"}[busy], func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -140,6 +142,9 @@ func (c silencedConn) WriteTo(p []byte, to net.Addr) (int, error) {
 	return c.PacketConn.WriteTo(p, to)
 }
 
+// floodInterval leaves no time for a keep-alive, and 105 s fill every buffer.
+const floodInterval = 2 * time.Second
+
 // flood sends on a channel until its peer stops or the function it returns is
 // called.
 func flood(p *Peer) (stop func()) {
@@ -152,7 +157,7 @@ func flood(p *Peer) (stop func()) {
 			select {
 			case <-done:
 				return
-			case <-time.After(500 * time.Millisecond):
+			case <-time.After(floodInterval):
 			}
 		}
 	})

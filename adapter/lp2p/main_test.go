@@ -2,8 +2,11 @@ package lp2p
 
 import (
 	"context"
+	"flag"
 	"net"
+	"runtime"
 	"slices"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -15,10 +18,18 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain lets twice as many tests run in parallel as usual, unless the command
+// line says how many: about half of those that are parallel wait for a timer.
+func TestMain(m *testing.M) {
+	parallel := flag.Lookup("test.parallel")
+	if err := parallel.Value.Set(strconv.Itoa(2 * runtime.GOMAXPROCS(0))); err != nil {
+		panic(err)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // patience bounds every wait of the tests; none waits for it to pass.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 const (
 	chA byte = 0x20

@@ -107,6 +107,7 @@ func (m *machine) shutDown() {
 // namespace of its own, be dialed by plain TM2 addresses of theirs at a relay. It
 // needs no privileges where users may have namespaces, else those of root.
 func TestNATNamespaces(t *testing.T) {
+	t.Parallel()
 	if _, err := exec.LookPath("ip"); err != nil {
 		t.Skip("no program ip (iproute2) to link network namespaces:", err)
 	}
@@ -138,8 +139,17 @@ func build(t *testing.T) (*links, error) {
 	if err := os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("1"), 0); err != nil {
 		return nil, err
 	}
-	atRouter := func(name string, net int) (*machine, error) {
+	var all []*machine
+	start := func(name string) (*machine, error) {
 		m, err := boot(t, name)
+		if err == nil {
+			all = append(all, m)
+		}
+
+		return m, err
+	}
+	atRouter := func(name string, net int) (*machine, error) {
+		m, err := start(name)
 		if err != nil {
 			return nil, err
 		}
@@ -161,7 +171,7 @@ func build(t *testing.T) (*links, error) {
 		if err != nil {
 			return nil, err
 		}
-		m, err := boot(t, name)
+		m, err := start(name)
 		if err != nil {
 			return nil, err
 		}
@@ -189,6 +199,11 @@ func build(t *testing.T) (*links, error) {
 			return nil, err
 		}
 	}
+	t.Cleanup(func() {
+		for _, m := range all {
+			_ = m.in.Close() // they end side by side; shutDown waits for each
+		}
+	})
 
 	return n, nil
 }

@@ -107,6 +107,7 @@ func TestMeetAtRelay(t *testing.T) {
 
 // Two nodes behind NATs do not get through unless both punch holes.
 func TestMeetInVain(t *testing.T) {
+	t.Parallel()
 	inet := newInternet()
 	inet.behind(boxIP, "10.0.0.2")
 	inet.behind("1.2.5.5", "10.9.9.9")
@@ -215,6 +216,10 @@ func natGoroutines() (names []string) {
 	return slices.Compact(names)
 }
 
+// stackPoll is how often the goroutines of the process are read, which tell nobody
+// when they end and cost much to read.
+const stackPoll = 100 * time.Millisecond
+
 // Nothing deals with NATs unless it was asked for, and everything that was ends.
 func TestNATServicesAreOff(t *testing.T) {
 	const (
@@ -222,7 +227,7 @@ func TestNATServicesAreOff(t *testing.T) {
 		circuits  = "go-libp2p/p2p/protocol/circuitv2"
 	)
 	idle := func() bool { return len(natGoroutines()) == 0 }
-	require.Eventually(t, idle, patience, 10*time.Millisecond, "what other tests had running")
+	require.Eventually(t, idle, patience, stackPoll, "what other tests had running")
 	for name, c := range map[string]struct {
 		opts []Option
 		runs []string
@@ -256,9 +261,9 @@ func TestNATServicesAreOff(t *testing.T) {
 				work := append(natProtocols(n), natGoroutines()...)
 
 				return !slices.ContainsFunc(c.runs, func(what string) bool { return !slices.Contains(work, what) })
-			}, patience, 10*time.Millisecond)
+			}, patience, stackPoll)
 			require.NoError(t, tr.Close())
-			require.Eventually(t, idle, patience, 10*time.Millisecond, "after Close")
+			require.Eventually(t, idle, patience, stackPoll, "after Close")
 		})
 	}
 }

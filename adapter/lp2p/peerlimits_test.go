@@ -110,6 +110,7 @@ func dial60(t *testing.T, allowDuplicateIP bool) *network60 {
 }
 
 func TestManyPeersOfOneIP(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		n := dial60(t, true)
 		require.Len(t, n.peers, 60)
@@ -127,6 +128,7 @@ func TestManyPeersOfOneIP(t *testing.T) {
 }
 
 func TestOnePeerOfOneIP(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		n := dial60(t, false)
 		require.Len(t, n.peers, 1)
@@ -148,6 +150,7 @@ func TestOnePeerOfOneIP(t *testing.T) {
 // Connections that carry no session hold no more places of one IP than the limit,
 // also against its own peers.
 func TestConnectionsOfOneIP(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		memnet := newMemNet()
 		limits := PeerLimits(60, 10, false)

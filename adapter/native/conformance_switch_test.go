@@ -1,55 +1,22 @@
 package native_test
 
 import (
-	"errors"
-	"sync"
 	"testing"
 
-	"github.com/stretchr/testify/require"
-
-	"github.com/tm2-libp2p/tm2-libp2p/adapter"
-	"github.com/tm2-libp2p/tm2-libp2p/adapter/native"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/internal/switchtest"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest"
-	"github.com/tm2-libp2p/tm2-libp2p/compat/service"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/mconn"
 )
 
 func TestSwitchConformance(t *testing.T) {
+	t.Parallel()
 	compattest.TestSwitch(t, func(*testing.T) compattest.MakeSwitch { return makeSwitch })
 }
 
 // makeSwitch makes a switch on TCP connections of the native protocol.
 func makeSwitch(t *testing.T, spec compattest.SwitchSpec) (compattest.SwitchNode, types.NetAddress, func()) {
 	t.Helper()
-	transport := native.NewMultiplexTransport(spec.Info, spec.Key, mconn.DefaultMConnConfig(), nil)
-	require.NoError(t, transport.Listen(*spec.Info.NetAddress))
-	sw := adapter.NewMultiplexSwitch(transport, options(spec)...)
-	release := sync.OnceFunc(func() {
-		if err := sw.Stop(); err != nil &&
-			!errors.Is(err, service.ErrNotStarted) && !errors.Is(err, service.ErrAlreadyStopped) {
-			t.Errorf("stop: %v", err)
-		}
-		if err := transport.Close(); err != nil {
-			t.Errorf("close: %v", err)
-		}
-	})
-	t.Cleanup(release)
 
-	return sw, transport.NetAddress(), release
-}
-
-func options(spec compattest.SwitchSpec) []adapter.SwitchOption {
-	opts := []adapter.SwitchOption{
-		adapter.WithPersistentPeers(spec.PersistentPeers),
-		adapter.WithPrivatePeers(spec.PrivatePeers),
-		adapter.WithMaxInboundPeers(spec.MaxInboundPeers),
-		adapter.WithMaxOutboundPeers(spec.MaxOutboundPeers),
-		adapter.WithAllowDuplicateIP(spec.AllowDuplicateIP),
-	}
-	for _, r := range spec.Reactors {
-		opts = append(opts, adapter.WithReactor(r.Name, r.Reactor))
-	}
-
-	return opts
+	return switchtest.New(t, spec, listenAs(t, spec.Spec, mconn.DefaultMConnConfig()))
 }

@@ -2,6 +2,7 @@ package native_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -11,7 +12,11 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/mconn"
 )
 
+// patient bounds the steps of handshakes that have to succeed on a busy machine.
+const patient = 20 * time.Second
+
 func TestTransportConformance(t *testing.T) {
+	t.Parallel()
 	unlimited := mconn.DefaultMConnConfig()
 	unlimited.SendRate, unlimited.RecvRate = 0, 0
 	unlimited.MaxPacketMsgPayloadSize = 64 << 10
@@ -32,7 +37,7 @@ func TestTransportConformance(t *testing.T) {
 
 func listenAs(t *testing.T, spec compattest.Spec, config mconn.MConnConfig) *native.MultiplexTransport {
 	t.Helper()
-	mt := native.NewMultiplexTransport(spec.Info, spec.Key, config, nil)
+	mt := native.NewMultiplexTransport(spec.Info, spec.Key, config, nil, native.WithHandshakeTimeout(patient))
 	t.Cleanup(func() { require.NoError(t, mt.Close()) })
 	require.NoError(t, mt.Listen(*spec.Info.NetAddress))
 

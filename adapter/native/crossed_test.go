@@ -2,6 +2,7 @@ package native
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -16,7 +17,7 @@ func TestThousandCrossedDials(t *testing.T) {
 		key := types.GenerateNodeKey()
 		info := nodeInfo(key.ID(), "crossed")
 		info.Channels = []byte{crosstest.Channel}
-		mt := NewMultiplexTransport(info, *key, mconn.DefaultMConnConfig(), nil)
+		mt := NewMultiplexTransport(info, *key, mconn.DefaultMConnConfig(), nil, WithHandshakeTimeout(time.Minute))
 		t.Cleanup(func() { require.NoError(t, mt.Close()) })
 		require.NoError(t, mt.Listen(loopback()))
 

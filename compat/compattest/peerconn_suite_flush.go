@@ -11,10 +11,10 @@ import (
 // flushPromises are about FlushStop.
 func (s transportSuite) flushPromises() []promiseCase {
 	return []promiseCase{
+		{"FlushStop/Bounded", s.flushBounded},
 		{"FlushStop/Delivers", s.flushDelivers},
 		{"FlushStop/Stops", s.flushStops},
 		{"FlushStop/EndsRemote", s.flushEndsRemote},
-		{"FlushStop/Bounded", s.flushBounded},
 		{"FlushStop/RemoteGone", s.flushRemoteGone},
 	}
 }
@@ -60,7 +60,6 @@ func (s transportSuite) flushEndsRemote(t *testing.T) {
 
 // A remote that takes nothing holds up FlushStop for a time, not for ever.
 func (s transportSuite) flushBounded(t *testing.T) {
-	t.Parallel()
 	l := s.connected(t)
 	l.b.hold(t)
 	l.start(t)

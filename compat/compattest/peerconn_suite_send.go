@@ -24,6 +24,7 @@ const boundedBytes = 64 << 20
 // sendPromises are about what Send and TrySend return, and when.
 func (s transportSuite) sendPromises() []promiseCase {
 	return []promiseCase{
+		{"Send/BackPressure", s.sendBackPressure},
 		{"Send/Delivers", s.sendDelivers},
 		{"Send/Empty", s.sendEmpty},
 		{"Send/UnknownChannel", s.sendUnknownChannel},
@@ -31,7 +32,6 @@ func (s transportSuite) sendPromises() []promiseCase {
 		{"Send/AfterStop", s.sendAfterStop},
 		{"Send/AfterRemoteEnded", s.sendAfterRemoteEnded},
 		{"Send/EndsWithStop", s.sendEndsWithStop},
-		{"Send/BackPressure", s.sendBackPressure},
 		{"TrySend/FullAndAgain", s.trySendFullAndAgain},
 	}
 }
@@ -139,7 +139,6 @@ func fill(t *testing.T, peer compat.PeerConn) {
 // A Receive that is blocked blocks the sender, after some memory is used up.
 // When it goes on nothing is lost, and nothing comes that was refused.
 func (s transportSuite) sendBackPressure(t *testing.T) {
-	t.Parallel()
 	l := s.connected(t)
 	release := l.b.hold(t)
 	l.start(t)

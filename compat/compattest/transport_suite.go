@@ -6,8 +6,9 @@ import (
 )
 
 // TestTransport tests every promise of compat.Transport and compat.PeerConn on
-// the transports of makePair. Each promise is a subtest; one that is exempted is
-// skipped. The slow ones run in parallel, after TestTransport has returned.
+// the transports of makePair, which may be called concurrently. Each promise is a
+// subtest, which runs on a pair of its own and in parallel with others, after
+// TestTransport has returned; one that is exempted is skipped.
 //
 // The suite is the switch of both transports: it dials, accepts, starts and stops.
 // It ends every peer that it was given, and may close a transport that has a
@@ -21,11 +22,20 @@ import (
 func TestTransport(t *testing.T, makePair MakePair, exemptions ...Exemption) {
 	t.Helper()
 	s := transportSuite{makePair}
-	runPromises(t, exemptions, slices.Concat(
+	// Those that wait for a timer come first, so that the others run meanwhile.
+	cases := slices.Concat(
+		s.sendPromises(), s.flushPromises(),
 		s.endPromises(), s.dialPromises(), s.refusalPromises(), s.admissionPromises(), s.acceptPromises(), s.closePromises(),
-		s.servicePromises(), s.sendPromises(), s.orderPromises(), s.receivePromises(), s.flushPromises(),
+		s.servicePromises(), s.orderPromises(), s.receivePromises(),
 		s.failurePromises(), s.valuePromises(), s.statusPromises(),
-	))
+	)
+	for i, c := range cases {
+		cases[i].f = func(t *testing.T) {
+			t.Parallel()
+			c.f(t)
+		}
+	}
+	runPromises(t, exemptions, cases)
 }
 
 // transportSuite makes the pairs that the promises are tested on.

@@ -1,0 +1,57 @@
+package switchtest
+
+import (
+	"errors"
+	"sync"
+	"testing"
+
+	"github.com/tm2-libp2p/tm2-libp2p/adapter"
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/service"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+)
+
+// Transport is a transport of a stack. It listens already.
+type Transport interface {
+	compat.Transport
+
+	// Close is called once, after the switch has stopped; its error fails the test.
+	Close() error
+}
+
+// New returns what a compattest.MakeSwitch does: a switch with the settings of the
+// spec on the transport, which it owns from here on.
+func New(
+	t *testing.T, spec compattest.SwitchSpec, transport Transport,
+) (compattest.SwitchNode, types.NetAddress, func()) {
+	t.Helper()
+	sw := adapter.NewMultiplexSwitch(transport, options(spec)...)
+	release := sync.OnceFunc(func() {
+		if err := sw.Stop(); err != nil &&
+			!errors.Is(err, service.ErrNotStarted) && !errors.Is(err, service.ErrAlreadyStopped) {
+			t.Errorf("stop: %v", err)
+		}
+		if err := transport.Close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	})
+	t.Cleanup(release)
+
+	return sw, transport.NetAddress(), release
+}
+
+func options(spec compattest.SwitchSpec) []adapter.SwitchOption {
+	opts := []adapter.SwitchOption{
+		adapter.WithPersistentPeers(spec.PersistentPeers),
+		adapter.WithPrivatePeers(spec.PrivatePeers),
+		adapter.WithMaxInboundPeers(spec.MaxInboundPeers),
+		adapter.WithMaxOutboundPeers(spec.MaxOutboundPeers),
+		adapter.WithAllowDuplicateIP(spec.AllowDuplicateIP),
+	}
+	for _, r := range spec.Reactors {
+		opts = append(opts, adapter.WithReactor(r.Name, r.Reactor))
+	}
+
+	return opts
+}

@@ -1,0 +1,9 @@
+package native
+
+import "time"
+
+// WithHandshakeTimeout is for tests in which a handshake is to succeed however busy
+// the machine is.
+func WithHandshakeTimeout(d time.Duration) Option {
+	return func(mt *MultiplexTransport) { mt.timeout = d }
+}
