@@ -112,12 +112,7 @@ func TestPongOvertakesData(t *testing.T) {
 func TestOwnStallIsCredited(t *testing.T) {
 	t.Parallel()
 
-	synctest.Test(t, func(t *testing.T) {
-		local, remote := newMemConn(plenty)
-		n := newNode(t, local, unlimited(), oneChannel...)
-		n.during = func(byte, []byte) { <-time.After(100 * time.Second) }
-		require.NoError(t, n.Start())
-		p := peer{t, remote}
+	stalled(t, 100*time.Second, func(t *testing.T, n *node, p peer) {
 		start := time.Now()
 
 		advance(50 * time.Second)
@@ -132,7 +127,6 @@ func TestOwnStallIsCredited(t *testing.T) {
 		<-n.Done()
 		require.ErrorIs(t, n.onlyError(t), ErrPongTimeout)
 		require.Equal(t, 180*time.Second+45*time.Second, time.Since(start), "silence is still noticed")
-		require.NoError(t, remote.Close())
 	})
 }
 
@@ -140,12 +134,7 @@ func TestOwnStallIsCredited(t *testing.T) {
 func TestPartialStallIsCredited(t *testing.T) {
 	t.Parallel()
 
-	synctest.Test(t, func(t *testing.T) {
-		local, remote := newMemConn(plenty)
-		n := newNode(t, local, unlimited(), oneChannel...)
-		n.during = func(byte, []byte) { <-time.After(20 * time.Second) }
-		require.NoError(t, n.Start())
-		p := peer{t, remote}
+	stalled(t, 20*time.Second, func(t *testing.T, n *node, p peer) {
 		start := time.Now()
 
 		advance(70 * time.Second)
@@ -153,7 +142,6 @@ func TestPartialStallIsCredited(t *testing.T) {
 		<-n.Done()
 		require.ErrorIs(t, n.onlyError(t), ErrPongTimeout)
 		require.Equal(t, (60+45+20)*time.Second, time.Since(start))
-		require.NoError(t, remote.Close())
 	})
 }
 
@@ -161,16 +149,11 @@ func TestPartialStallIsCredited(t *testing.T) {
 func TestPeerThatTakesNothing(t *testing.T) {
 	t.Parallel()
 
-	synctest.Test(t, func(t *testing.T) {
-		local, remote := newMemConn(1)
-		n := startNode(t, local, unlimited(), oneChannel...)
+	neverRead(t, func(t *testing.T, n *node) {
 		start := time.Now()
-
-		require.True(t, n.Send(0x20, []byte("never read")))
 		<-n.Done()
 		require.ErrorIs(t, n.onlyError(t), os.ErrDeadlineExceeded)
 		require.Equal(t, 105*time.Second+writeErrorGrace, time.Since(start))
-		require.NoError(t, remote.Close())
 	})
 }
 

@@ -186,4 +186,39 @@ func bubble(
 	})
 }
 
+// stalled is bubble with one channel, whose reactor takes the given time for each
+// message. The test waits for the end of the connection, or stops it.
+func stalled(t *testing.T, stall time.Duration, test func(t *testing.T, n *node, p peer)) {
+	t.Helper()
+
+	synctest.Test(t, func(t *testing.T) {
+		local, remote := newMemConn(plenty)
+		n := newNode(t, local, unlimited(), oneChannel...)
+		n.during = func(byte, []byte) { <-time.After(stall) }
+		require.NoError(t, n.Start())
+
+		test(t, n, peer{t, remote})
+
+		<-n.Done()
+		require.NoError(t, remote.Close())
+	})
+}
+
+// neverRead is a connection with one channel to a remote that takes nothing, while
+// a message is being written. The test waits for the end of the connection.
+func neverRead(t *testing.T, test func(t *testing.T, n *node)) {
+	t.Helper()
+
+	synctest.Test(t, func(t *testing.T) {
+		local, remote := newMemConn(1)
+		n := startNode(t, local, unlimited(), oneChannel...)
+		require.True(t, n.Send(0x20, []byte("never read")))
+
+		test(t, n)
+
+		<-n.Done()
+		require.NoError(t, remote.Close())
+	})
+}
+
 var oneChannel = []*compat.ChannelDescriptor{desc(0x20, 1)}

@@ -112,11 +112,8 @@ func TestProbeBeforeStart(t *testing.T) {
 func TestProbeOfAPeerThatTakesNothing(t *testing.T) {
 	t.Parallel()
 
-	synctest.Test(t, func(t *testing.T) {
-		local, remote := newMemConn(1)
-		n := startNode(t, local, unlimited(), oneChannel...)
+	neverRead(t, func(t *testing.T, n *node) {
 		start := time.Now()
-		require.True(t, n.Send(0x20, []byte("never read")))
 		synctest.Wait()
 		n.ProbeAlive(probeTimeout)
 		<-n.Done()
@@ -124,7 +121,6 @@ func TestProbeOfAPeerThatTakesNothing(t *testing.T) {
 		err := n.onlyError(t)
 		require.ErrorIs(t, err, ErrProbeTimeout)
 		require.NotErrorIs(t, err, os.ErrDeadlineExceeded)
-		require.NoError(t, remote.Close())
 	})
 }
 
@@ -134,12 +130,7 @@ func TestOwnStallIsCreditedToAProbe(t *testing.T) {
 	t.Parallel()
 
 	for _, answers := range []bool{true, false} {
-		synctest.Test(t, func(t *testing.T) {
-			local, remote := newMemConn(plenty)
-			n := newNode(t, local, unlimited(), oneChannel...)
-			n.during = func(byte, []byte) { <-time.After(20 * time.Second) }
-			require.NoError(t, n.Start())
-			p := peer{t, remote}
+		stalled(t, 20*time.Second, func(t *testing.T, n *node, p peer) {
 			start := time.Now()
 
 			p.write(whole(0x20, "slow")) // handled for 20 s
@@ -156,7 +147,6 @@ func TestOwnStallIsCreditedToAProbe(t *testing.T) {
 				require.Equal(t, 20*time.Second+probeTimeout, time.Since(start))
 				require.ErrorIs(t, n.onlyError(t), ErrProbeTimeout)
 			}
-			require.NoError(t, remote.Close())
 		})
 	}
 }
