@@ -18,7 +18,10 @@ import (
 )
 
 // bridgePeers are the addresses, ID@IP:port, that a bridge may pair others with.
-type bridgePeers struct{ legacy, libp2p []string }
+type bridgePeers struct {
+	legacy, libp2p []string
+	only           bool // the bridge asks nobody for others
+}
 
 // runningBridge is a bridge and the ID that both sides know it by.
 type runningBridge struct {
@@ -44,6 +47,8 @@ func startBridge(t *testing.T, peers bridgePeers) runningBridge {
 		Libp2pListen: listen,
 		LegacyPeers:  legacyPeers,
 		Libp2pPeers:  libp2pPeers,
+
+		OnlyConfigured: peers.only,
 	}, newLogger(log))
 	require.NoError(t, err)
 	require.NoError(t, b.Start())
@@ -167,7 +172,7 @@ func TestBridgeAnswersDiscoveryPerSide(t *testing.T) {
 		startLibp2p(t, nodeOptions{moniker: "target1", discovery: true}),
 		startLibp2p(t, nodeOptions{moniker: "target2", discovery: true}),
 	}
-	b := startBridge(t, bridgePeers{libp2p: []string{targets[0].Addr(), targets[1].Addr()}})
+	b := startBridge(t, bridgePeers{libp2p: []string{targets[0].Addr(), targets[1].Addr()}, only: true})
 	first := legacy.Start(t, legacy.Options{Moniker: "first", AllowDuplicateIP: true, Discovery: true})
 	first.Dial(b.forLegacy())
 	first.AwaitUp(t, b.id, 1)
