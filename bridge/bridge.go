@@ -61,7 +61,7 @@ type Bridge struct {
 
 	mtx    sync.Mutex
 	libp2p *lp2p.Transport // made by Start
-	dht    *discovery.Discovery
+	dht    seeking         // nil without one
 	pairs  map[*pair]struct{}
 	claims map[claim]*pair // by the node that has opened the pair
 }
@@ -100,6 +100,10 @@ func New(nodeKey types.NodeKey, config Config, logger *slog.Logger) (*Bridge, er
 	}
 	for _, id := range config.PrivatePeers {
 		b.private[id] = true
+	}
+	b.libp2pTargets.lost = b.seekMore
+	if !config.pairsBoth() {
+		b.slots.perSide = config.MaxPairs
 	}
 	b.BaseService = *service.NewBaseService(logger, "Bridge", b)
 

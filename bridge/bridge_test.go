@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/wire"
 )
 
@@ -129,8 +130,7 @@ func TestPairsSpreadOverTargets(t *testing.T) {
 
 func TestUnreachableTargetIsPassedOver(t *testing.T) {
 	modern := newNode(t, InitiatorLibp2p)
-	dead := modern.address
-	dead.Port = 1
+	dead := types.NetAddress{ID: types.GenerateNodeKey().ID(), IP: loopback().IP, Port: 1}
 	b := newBridge(t, Config{Libp2pPeers: append(addresses(), &dead, &modern.address)})
 	legacy := newNode(t, InitiatorLegacy)
 	legacy.dial(b.LegacyAddress())

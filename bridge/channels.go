@@ -56,10 +56,12 @@ func (c Config) describe(channels []byte) []*compat.ChannelDescriptor {
 }
 
 // present returns the NodeInfo under which the bridge shows a node to the other
-// side: the node's own, with the ID the bridge uses there and no address.
+// side: the node's own, with the ID the bridge uses there and no address, be it that of
+// its RPC server.
 func present(node types.NodeInfo, as types.ID) types.NodeInfo {
 	addr := types.NetAddress{ID: as, IP: unspecified(node.NetAddress.IP), Port: node.NetAddress.Port}
 	node.NetAddress = &addr
+	node.Other.RPCAddress = ""
 
 	return node
 }

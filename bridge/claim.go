@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
@@ -53,10 +54,26 @@ func (b *Bridge) tryClaim(key claim, p *pair) (other *pair) {
 	return nil
 }
 
-// disclaim lets the node open another pair.
+// disclaim lets the node open another pair, once nothing is left of this one.
 func (b *Bridge) disclaim(p *pair, id types.ID) {
+	b.awaitLosers(p)
 	b.mtx.Lock()
 	delete(b.claims, claim{p.initiator, id})
 	b.mtx.Unlock()
 	close(p.gone)
+}
+
+// awaitLosers waits for attempts that were not needed, up to loserTimeout: a target that
+// still has the connection of one would take the node's next one for a second.
+func (b *Bridge) awaitLosers(p *pair) {
+	if p.left == nil {
+		return
+	}
+	timer := time.NewTimer(loserTimeout)
+	defer timer.Stop()
+	select {
+	case <-p.left:
+	case <-timer.C:
+	case <-b.ctx.Done():
+	}
 }

@@ -3,6 +3,7 @@ package bridge
 import (
 	"errors"
 	"fmt"
+	"net/url"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
@@ -16,6 +17,12 @@ const DefaultMaxPairs = 128
 // ErrInvalidConfig is wrapped by the errors of Config.Validate.
 var ErrInvalidConfig = errors.New("invalid bridge configuration")
 
+var errDuplicatePeer = errors.New("another entry has the same ID")
+
+// maxNetwork is how many bytes the escaped name of a network has at most
+// (docs/discovery-dht.md).
+const maxNetwork = 128
+
 // Config says where a bridge listens and whom it may pair.
 type Config struct {
 	// LegacyListen is where native nodes dial the bridge, Libp2pListen where
@@ -24,8 +31,8 @@ type Config struct {
 	Libp2pListen types.NetAddress
 	// LegacyPeers are native nodes to pair libp2p nodes with that dial the
 	// bridge; Libp2pPeers are libp2p nodes to pair native nodes with. Each has an
-	// IP or a Hostname, which is looked up at each dial; as long as there is no IP
-	// the node is named in no discovery answer.
+	// ID of its own, and an IP or a Hostname, which is looked up at each dial; as
+	// long as there is no IP the node is named in no discovery answer.
 	LegacyPeers []*types.NetAddress
 	Libp2pPeers []*types.NetAddress
 	// OnlyConfigured pairs native nodes with Libp2pPeers only. Otherwise the bridge
@@ -51,7 +58,10 @@ type Config struct {
 	// MConfig configures the native connections; the zero value means
 	// mconn.DefaultMConnConfig.
 	MConfig mconn.MConnConfig
-	// MaxPairs bounds the pairs; 0 means DefaultMaxPairs. MaxPairsPerIP bounds
+	// MaxPairs bounds the pairs; 0 means DefaultMaxPairs. The nodes of one side open
+	// three quarters of them at most (of four or more), as long as those of the other
+	// side may be paired, too: with LegacyPeers, and unless OnlyConfigured is set
+	// without Libp2pPeers. MaxPairsPerIP bounds
 	// those that nodes at one IP address (IPv6: one /64) have opened; 0 means a
 	// quarter of MaxPairs, and at least one. Pairs of UnconditionalPeers count
 	// in neither.
@@ -70,6 +80,9 @@ func (c *Config) Validate() error {
 	}
 	if c.Libp2pNetwork != "" && c.OnlyConfigured {
 		return fmt.Errorf("%w: Libp2pNetwork %q is of no use with OnlyConfigured", ErrInvalidConfig, c.Libp2pNetwork)
+	}
+	if n := len(url.PathEscape(c.Libp2pNetwork)); n > maxNetwork {
+		return fmt.Errorf("%w: Libp2pNetwork has %d bytes when escaped, limit %d", ErrInvalidConfig, n, maxNetwork)
 	}
 	for _, d := range c.Channels {
 		if d == nil {
@@ -97,7 +110,13 @@ func (c *Config) Validate() error {
 	return nil
 }
 
+// pairsBoth reports whether nodes of both sides may be paired when they dial the bridge.
+func (c *Config) pairsBoth() bool {
+	return len(c.LegacyPeers) > 0 && (len(c.Libp2pPeers) > 0 || !c.OnlyConfigured)
+}
+
 func validatePeers(field string, peers []*types.NetAddress) error {
+	seen := make(map[types.ID]bool, len(peers))
 	for _, addr := range peers {
 		if addr == nil {
 			return fmt.Errorf("%w: %s has a nil entry", ErrInvalidConfig, field)
@@ -105,6 +124,11 @@ func validatePeers(field string, peers []*types.NetAddress) error {
 		if err := checkPeer(addr); err != nil {
 			return fmt.Errorf("%w: %s: %s: %w", ErrInvalidConfig, field, addr, err)
 		}
+		// A node that is asked twice at a time ends one of the two connections.
+		if seen[addr.ID] {
+			return fmt.Errorf("%w: %s: %s: %w", ErrInvalidConfig, field, addr, errDuplicatePeer)
+		}
+		seen[addr.ID] = true
 	}
 
 	return nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/native"
@@ -26,6 +27,10 @@ var (
 	errNotNeeded     = errors.New("another counterpart was faster")
 )
 
+// loserTimeout is how long a pair that has ended waits for attempts at other targets
+// that were not needed.
+const loserTimeout = time.Second
+
 // made is a connection to a target.
 type made struct {
 	peer  compat.PeerConn
@@ -37,18 +42,21 @@ type search struct {
 	bridge  *Bridge
 	node    types.ID
 	targets *targets
-	try     func(context.Context, *target) (made, error)
+	try     func(context.Context, types.NetAddress) (made, error)
 	discard func(made) // ends a connection that is not needed
 
 	results chan attempt // of those that run
-	running int
+	running []*target
 	tried   []*target
 	errs    []error
+	left    chan struct{} // closed when those have ended that ran at the end of find
 }
 
 // attempt is what became of one target.
 type attempt struct {
 	target *target
+	addr   types.NetAddress
+	own    bool // it is a configured one
 	took   time.Duration
 	made   made
 	err    error
@@ -62,18 +70,18 @@ func (s *search) find(ctx context.Context) (*target, made, error) {
 	trying, cancel := context.WithCancel(ctx)
 	defer cancel()
 	s.results = make(chan attempt)
-	for s.next(trying) || s.running > 0 {
+	for s.next(trying) || len(s.running) > 0 {
 		a, came := s.await(ctx)
 		switch {
 		case came && a.err == nil:
-			s.leave(ctx)
+			s.leave(ctx, a)
 
 			return a.target, a.made, nil
 		case came:
 			s.giveUp(a, judge(ctx, a.err, a.took))
 			s.errs = append(s.errs, a.err)
 		case ctx.Err() != nil:
-			s.leave(ctx)
+			s.leave(ctx, attempt{})
 
 			return nil, made{}, s.failure(ctx)
 		}
@@ -87,19 +95,27 @@ func (s *search) next(ctx context.Context) bool {
 	if ctx.Err() != nil {
 		return false
 	}
-	t := s.targets.pick(s.node, s.tried)
+	t := s.targets.pickBeside(s.node, s.tried, s.running)
 	if t == nil {
 		return false
 	}
 	s.tried = append(s.tried, t)
-	s.running++
+	s.running = append(s.running, t)
 	s.bridge.wg.Go(func() {
+		a := attempt{target: t}
+		a.addr, a.own = s.targets.at(t)
 		begun := time.Now()
-		m, err := s.try(ctx, t)
-		s.results <- attempt{target: t, took: time.Since(begun), made: m, err: err}
+		a.made, a.err = s.try(ctx, a.addr)
+		a.took = time.Since(begun)
+		s.results <- a
 	})
 
 	return true
+}
+
+// ended notes that an attempt does not run any more.
+func (s *search) ended(a attempt) {
+	s.running = slices.DeleteFunc(s.running, func(t *target) bool { return t == a.target })
 }
 
 // await returns the next result, or that none has come for as long as one waits.
@@ -108,7 +124,7 @@ func (s *search) await(ctx context.Context) (a attempt, came bool) {
 	defer timer.Stop()
 	select {
 	case a = <-s.results:
-		s.running--
+		s.ended(a)
 
 		return a, true
 	case <-timer.C:
@@ -120,17 +136,21 @@ func (s *search) await(ctx context.Context) (a attempt, came bool) {
 
 // leave waits, on a goroutine, for the attempts that are not needed any more, whose
 // context ends. Who had all his time comes after the others, unless the pair is not
-// wanted any more.
-func (s *search) leave(ctx context.Context) {
-	blame := !errors.Is(ctx.Err(), context.Canceled)
+// wanted any more, or a stranger was faster than a configured one.
+func (s *search) leave(ctx context.Context, winner attempt) {
+	s.left = make(chan struct{})
+	lostToStranger := winner.target != nil && !winner.own
+	canceled := errors.Is(ctx.Err(), context.Canceled)
 	s.bridge.wg.Go(func() {
-		for ; s.running > 0; s.running-- {
+		defer close(s.left)
+		for len(s.running) > 0 {
 			a, v := <-s.results, neutral
+			s.ended(a)
 			switch {
 			case a.err == nil:
 				s.discard(a.made)
-			case a.took >= patience && blame:
-				v = failed
+			case a.took >= patience && !canceled && !(a.own && lostToStranger):
+				v = lateVerdict(a.err)
 			}
 			s.giveUp(a, v)
 		}
@@ -141,7 +161,7 @@ func (s *search) leave(ctx context.Context) {
 func (s *search) giveUp(a attempt, v verdict) {
 	s.targets.release(s.node, a.target, v)
 	if v == failed {
-		s.bridge.miss(*a.target.addr, a.err)
+		s.bridge.miss(a.addr, a.err)
 	}
 }
 
@@ -157,32 +177,46 @@ func (s *search) failure(ctx context.Context) error {
 // takes long is at fault, whatever it says in the end. Who was asked last may have had
 // no time to answer, and nobody is to blame if the pair is not wanted any more.
 func judge(ctx context.Context, err error, took time.Duration) verdict {
-	if ctx.Err() != nil && !errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return neutral
-	}
 	switch {
+	case ctx.Err() != nil && !errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return neutral
 	case took >= patience:
-		return failed
+		return lateVerdict(err)
 	case ctx.Err() != nil:
 		return neutral
-	case isUnreachable(err):
+	case !hasAnswered(err):
 		return failed
+	case wantsNobody(err):
+		return atFault
 	default:
 		return refused
 	}
 }
 
-// isUnreachable reports whether the failure tells something about the target, and
-// not about the node that was to be paired with it.
-func isUnreachable(err error) bool {
-	var reject *compat.RejectError
-	if errors.As(err, &reject) {
-		return reject.Code == compat.RejectFull || reject.Code == compat.RejectUnavailable ||
-			reject.Code == compat.RejectClosing
+// lateVerdict is about a target that had all its time.
+func lateVerdict(err error) verdict {
+	if hasAnswered(err) {
+		return atFault
 	}
+
+	return failed
+}
+
+// hasAnswered reports whether the target was there, and spoke the protocol.
+func hasAnswered(err error) bool {
+	var reject *compat.RejectError
 	var handshake *native.HandshakeError
 
-	return !errors.As(err, &handshake) || handshake.Step != "node info"
+	return errors.As(err, &reject) || (errors.As(err, &handshake) && handshake.Step == "node info")
+}
+
+// wantsNobody reports whether a refusal tells something about the target, and not about
+// the node that was to be paired with it.
+func wantsNobody(err error) bool {
+	var reject *compat.RejectError
+
+	return errors.As(err, &reject) && (reject.Code == compat.RejectFull || reject.Code == compat.RejectUnavailable ||
+		reject.Code == compat.RejectClosing)
 }
 
 // discard ends a connection of the side that is not used.

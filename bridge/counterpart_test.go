@@ -9,19 +9,20 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
 // silentTarget is an attempt that hears nothing.
-func silentTarget(ctx context.Context, _ *target) (made, error) {
+func silentTarget(ctx context.Context, _ types.NetAddress) (made, error) {
 	<-ctx.Done()
 
 	return made{}, ctx.Err()
 }
 
 // after is an attempt that succeeds, or fails with the error, after a time.
-func after(d time.Duration, err error) func(context.Context, *target) (made, error) {
-	return func(ctx context.Context, t *target) (made, error) {
+func after(d time.Duration, err error) func(context.Context, types.NetAddress) (made, error) {
+	return func(ctx context.Context, _ types.NetAddress) (made, error) {
 		if !wait(ctx, d) {
 			return made{}, ctx.Err()
 		}
@@ -36,14 +37,16 @@ type searching struct {
 	discarded int
 }
 
-func newSearch(t *testing.T, behave map[string]func(context.Context, *target) (made, error), names ...string) *searching {
+func newSearch(t *testing.T, behave behaviors, names ...string) *searching {
 	t.Helper()
 	b, err := New(*types.GenerateNodeKey(), Config{}, quiet())
 	require.NoError(t, err)
 	s := &searching{}
 	s.search = &search{
 		bridge: b, node: "node", targets: newTargets(idsOf(names...), newLinks()),
-		try:     func(ctx context.Context, t *target) (made, error) { return behave[t.addr.ID.String()](ctx, t) },
+		try: func(ctx context.Context, addr types.NetAddress) (made, error) {
+			return behave[addr.ID.String()](ctx, addr)
+		},
 		discard: func(made) { s.discarded++ },
 	}
 
@@ -73,7 +76,7 @@ func (s *searching) run(t *testing.T) (found string, took time.Duration, err err
 	return target.addr.ID.String(), took, nil
 }
 
-type behaviors = map[string]func(context.Context, *target) (made, error)
+type behaviors = map[string]func(context.Context, types.NetAddress) (made, error)
 
 // A target that needs most of the time is found, alone or among others that do.
 func TestDistantTargetIsFound(t *testing.T) {
@@ -111,7 +114,7 @@ func (s *searching) run2(t *testing.T) (found string, took time.Duration, err er
 // Of two that answer the first is taken, and the other is given up in order.
 func TestFirstAnswerCounts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		both := func(ctx context.Context, t *target) (made, error) {
+		both := func(ctx context.Context, _ types.NetAddress) (made, error) {
 			<-ctx.Done() // the connection is made at that very moment
 
 			return made{peer: &farSide{}}, nil
@@ -148,7 +151,7 @@ func TestAllTargetsFail(t *testing.T) {
 // An attempt that does not end in time holds up nobody, but the bridge waits for it.
 func TestAttemptThatDoesNotEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		deaf := func(context.Context, *target) (made, error) {
+		deaf := func(context.Context, types.NetAddress) (made, error) {
 			wait(t.Context(), time.Minute)
 
 			return made{peer: &farSide{}}, nil
@@ -183,5 +186,119 @@ func TestSearchEndsWithItsPair(t *testing.T) {
 		_, _, err = s.find(ctx)
 		require.ErrorIs(t, err, errNoCounterpart)
 		s.bridge.wg.Wait()
+	})
+}
+
+// searchWithStranger adds a learned target, nearby, to the configured ones.
+func searchWithStranger(t *testing.T, behave behaviors, names ...string) (s *searching, stranger string) {
+	t.Helper()
+	addr := dialable(1)
+	behave[addr.ID.String()] = after(50*time.Millisecond, nil)
+	s = newSearch(t, behave, names...)
+	s.targets.learn(*addr, proved, source{})
+
+	return s, addr.ID.String()
+}
+
+// A configured target is taken however far away it is, and is not blamed for that.
+func TestStrangerDoesNotOutrunAConfiguredTarget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, _ := searchWithStranger(t, behaviors{"far": after(2400*time.Millisecond, nil)}, "far")
+		for range 3 {
+			found, took, err := s.run2(t)
+			require.NoError(t, err)
+			require.Equal(t, "far", found)
+			require.Equal(t, 2400*time.Millisecond, took)
+		}
+	})
+}
+
+// A configured target that says nothing costs one pair, then strangers are taken; it is
+// tried again when its penalty is over, and waited for then.
+func TestStrangerStandsInForASilentTarget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		behave := behaviors{"own": silentTarget}
+		s, stranger := searchWithStranger(t, behave, "own")
+		_, took, err := s.run2(t)
+		require.ErrorIs(t, err, errNoCounterpart)
+		require.Equal(t, pairTimeout, took)
+		found, took, err := s.run2(t)
+		require.NoError(t, err)
+		require.Equal(t, stranger, found)
+		require.Equal(t, 50*time.Millisecond, took)
+
+		wait(t.Context(), failurePenalty)
+		behave["own"] = after(1400*time.Millisecond, nil)
+		found, _, err = s.run2(t)
+		require.NoError(t, err)
+		require.Equal(t, "own", found)
+	})
+}
+
+// A configured target that refuses, or a dial of which fails, does not hold up strangers.
+func TestStrangerFollowsAConfiguredTargetAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		no := &compat.RejectError{Code: compat.RejectIncompatible, Remote: true}
+		for _, err := range []error{no, errors.New("connection refused")} {
+			s, stranger := searchWithStranger(t, behaviors{"own": after(time.Millisecond, err)}, "own")
+			found, took, err := s.run(t)
+			require.NoError(t, err)
+			require.Equal(t, stranger, found)
+			require.Equal(t, 51*time.Millisecond, took)
+		}
+	})
+}
+
+// A configured target that was down, and loses to a stranger, is not blamed anew.
+func TestConfiguredTargetThatLosesToAStrangerIsNotBlamed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, first := searchWithStranger(t, behaviors{"own": after(1400*time.Millisecond, nil)}, "own")
+		s.try = func(ctx context.Context, addr types.NetAddress) (made, error) {
+			switch addr.ID.String() {
+			case "own":
+				return after(1400*time.Millisecond, nil)(ctx, addr)
+			case first:
+				return after(0, errors.New("connection refused"))(ctx, addr)
+			default:
+				return after(50*time.Millisecond, nil)(ctx, addr)
+			}
+		}
+		second := dialable(2)
+		s.targets.learn(*second, proved, source{})
+		own := s.targets.pick(s.node, nil)
+		s.targets.release(s.node, own, failed)
+		found, took, err := s.run(t)
+		require.NoError(t, err)
+		require.Equal(t, second.ID.String(), found)
+		require.Equal(t, patience+50*time.Millisecond, took)
+		require.Equal(t, 1, own.failures)
+	})
+}
+
+// The node's next pair begins when nothing is left of the attempts of this one, but does
+// not wait for one that does not end.
+func TestPairWaitsForAttemptsThatWereNotNeeded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, ends := range []time.Duration{loserTimeout / 2, time.Minute} {
+			slow := func(ctx context.Context, _ types.NetAddress) (made, error) {
+				<-ctx.Done()
+				wait(t.Context(), ends)
+
+				return made{}, ctx.Err()
+			}
+			s := newSearch(t, behaviors{"slow": slow, "quick": after(0, nil)}, "slow", "quick")
+			b := s.bridge
+			p := b.newPair(InitiatorLegacy)
+			require.NoError(t, b.claim(p.making, p, "node"))
+			_, _, err := s.find(p.making)
+			require.NoError(t, err)
+			p.left = s.left
+			begun := time.Now()
+			b.disclaim(p, "node")
+			require.Equal(t, min(ends, loserTimeout), time.Since(begun))
+			require.Nil(t, b.tryClaim(claim{InitiatorLegacy, "node"}, p))
+			p.stopMaking()
+			b.wg.Wait()
+		}
 	})
 }

@@ -10,9 +10,11 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
-// maxSought is up to how many targets that were not configured, and have not failed,
-// the DHT is searched for more.
+// maxSought is up to how many targets that were found there, and are of use, the DHT is
+// searched for more.
 const maxSought = 16
+
+var errNoUse = errors.New("the node is of no use as a target")
 
 // startDHT begins to look for libp2p nodes of the configured network, if there is
 // one. The bridge asks the DHT and takes no part in it: it is no node of the network.
@@ -53,6 +55,23 @@ func (b *Bridge) stopDHT() error {
 	return d.Stop()
 }
 
+// seeking is what the bridge asks of discovery once it runs.
+type seeking interface {
+	Stop() error
+	// RemovePeer tells it that there may be a slot open.
+	RemovePeer(peer compat.PeerConn, reason any)
+}
+
+// seekMore tells discovery that a target which it has found is of no use.
+func (b *Bridge) seekMore() {
+	b.mtx.Lock()
+	d := b.dht
+	b.mtx.Unlock()
+	if d != nil {
+		d.RemovePeer(nil, errNoUse)
+	}
+}
+
 // seeker is what discovery knows of the bridge: a switch that keeps in mind whom it is
 // to dial, and has no peers of its own.
 type seeker struct{ bridge *Bridge }
@@ -64,14 +83,14 @@ var _ compat.Switch = (*seeker)(nil)
 func (s *seeker) DialPeers(addrs ...*types.NetAddress) {
 	for _, addr := range addrs {
 		if isDialable(addr) {
-			s.bridge.libp2pTargets.learn(*addr, proved, sourceOf(addr.IP))
+			s.bridge.libp2pTargets.learnFound(*addr, sourceOf(addr.IP))
 		}
 	}
 }
 
 // OutboundSlots tells how many more are looked for.
 func (s *seeker) OutboundSlots() (taken, limit uint64) {
-	return s.bridge.libp2pTargets.countLearned(), maxSought
+	return s.bridge.libp2pTargets.countFound(), maxSought
 }
 
 // Peers implements compat.Switch.

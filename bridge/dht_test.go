@@ -10,6 +10,8 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/adapter"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/discovery"
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
@@ -36,18 +38,16 @@ func TestNodeOfTheDHTTakesOver(t *testing.T) {
 	b := newBridgeWith(t, config, func(b *Bridge) {
 		b.dhtOptions = []discovery.Option{discovery.WithWalkInterval(100 * time.Millisecond)}
 	})
-	require.Eventually(t, func() bool { return b.libp2pTargets.countLearned() == 1 }, testTimeout, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return b.libp2pTargets.countFound() == 1 }, testTimeout, 10*time.Millisecond)
 	require.True(t, (&seeker{b}).Peers().Has(own.address.ID), "who is configured is not sought")
 	require.False(t, (&seeker{b}).Peers().Has(found.address.ID))
 
-	legacy.dial(b.LegacyAddress())
-	next(t, legacy.added)
-	next(t, own.added)
+	legacy.join(t, b)
+	own.nextLegacy(t)
 	own.stop()
 	next(t, legacy.removed)
-	legacy.dial(b.LegacyAddress())
-	next(t, legacy.added)
-	require.Equal(t, InitiatorLegacy, next(t, found.added).NodeInfo().Moniker)
+	legacy.join(t, b)
+	found.nextLegacy(t)
 	exchange(t, legacy, found)
 }
 
@@ -68,28 +68,62 @@ func TestTargetThatHasMovedIsFound(t *testing.T) {
 	require.NotEqual(t, own.address.Port, moved.address.Port)
 	next(t, other.added)
 	next(t, moved.added)
+	missed, done := b.missed.Subscribe(func(e events.Event) bool {
+		failure, ok := e.(events.DialFailedEvent)
+
+		return ok && failure.Address.ID == key.ID()
+	})
+	defer done()
 	first := newNode(t, InitiatorLegacy)
-	first.dial(b.LegacyAddress())
-	next(t, first.added)
-	require.False(t, b.libp2pTargets.isServing(key.ID()))
+	first.join(t, b)
+	if nextLegacyOf(t, moved, other) == moved {
+		exchange(t, first, moved) // it was found before it was missed
+
+		return
+	}
+	next(t, missed)
 	serving := func() bool { return b.libp2pTargets.isServing(key.ID()) }
 	require.Eventually(t, serving, testTimeout, 10*time.Millisecond)
 
 	second := newNode(t, InitiatorLegacy)
-	second.dial(b.LegacyAddress())
-	next(t, second.added)
-	require.Equal(t, InitiatorLegacy, next(t, moved.added).NodeInfo().Moniker)
+	second.join(t, b)
+	moved.nextLegacy(t)
 	exchange(t, second, moved)
 }
 
-func TestDHTNeedsAUsableNetwork(t *testing.T) {
-	b, err := New(*types.GenerateNodeKey(), Config{
-		LegacyListen: loopback(), Libp2pListen: loopback(), Libp2pNetwork: strings.Repeat("x", 1000),
-	}, quiet())
-	require.NoError(t, err)
-	require.ErrorContains(t, b.Start(), "DHT")
+// wakened counts how often it was told that there is a slot open.
+type wakened struct {
+	seeking
+	count int
+}
 
-	_, err = New(*types.GenerateNodeKey(), Config{Libp2pNetwork: "n", OnlyConfigured: true}, quiet())
-	require.ErrorIs(t, err, ErrInvalidConfig)
-	require.ErrorContains(t, err, "Libp2pNetwork")
+func (w *wakened) RemovePeer(compat.PeerConn, any) { w.count++ }
+
+// When a target that was found in the DHT turns out to be of no use, more are looked for
+// at once, though there were enough of them.
+func TestTargetOfNoUseSetsTheSearchGoing(t *testing.T) {
+	b, err := New(*types.GenerateNodeKey(), Config{}, quiet())
+	require.NoError(t, err)
+	ts, w := b.libp2pTargets, &wakened{}
+	(&seeker{b}).DialPeers(dialable(1), dialable(2))
+	require.EqualValues(t, 2, ts.countFound())
+	ts.release("node", ts.pick("node", nil), failed) // there is no DHT
+	b.dht = w
+	ts.release("node", ts.pick("node", nil), worked)
+	require.Zero(t, w.count)
+	ts.release("node", ts.pick("node", nil), failed)
+	require.Equal(t, 1, w.count)
+}
+
+func TestDHTNeedsAUsableNetwork(t *testing.T) {
+	for _, config := range []Config{
+		{Libp2pNetwork: strings.Repeat("x", maxNetwork+1)},
+		{Libp2pNetwork: "n", OnlyConfigured: true},
+	} {
+		_, err := New(*types.GenerateNodeKey(), config, quiet())
+		require.ErrorIs(t, err, ErrInvalidConfig)
+		require.ErrorContains(t, err, "Libp2pNetwork")
+	}
+	// The longest name that is valid is one for discovery, too.
+	newBridge(t, Config{Libp2pNetwork: strings.Repeat("x", maxNetwork)})
 }

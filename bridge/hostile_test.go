@@ -109,12 +109,12 @@ func TestWhatAPairTellsOfItsTarget(t *testing.T) {
 			err           error
 			want          verdict
 		}{
-			{byDialed: true, err: gone, want: failed},
-			{byDialed: false, err: gone, want: neutral},
+			{byDialed: true, err: gone, want: atFault},
+			{byDialed: false, err: gone, want: brief},
 			{old: true, byDialed: true, err: gone, want: worked},
-			{old: true, byDialed: false, err: gone, want: worked},
-			{old: true, byDialed: true, err: fmt.Errorf("stuck: %w", errNotTaken), want: failed},
-			{old: true, byDialed: false, err: fmt.Errorf("stuck: %w", errNotTaken), want: worked},
+			{old: true, byDialed: false, err: gone, want: parted},
+			{old: true, byDialed: true, err: fmt.Errorf("stuck: %w", errNotTaken), want: atFault},
+			{old: true, byDialed: false, err: fmt.Errorf("stuck: %w", errNotTaken), want: parted},
 		} {
 			p := b.newPair(initiator)
 			if c.old {
@@ -131,19 +131,23 @@ func TestWhatAPairTellsOfItsTarget(t *testing.T) {
 }
 
 func TestOnlyTheTargetsOwnFaultsCount(t *testing.T) {
+	remote := func(code compat.RejectCode) error {
+		return fmt.Errorf("dial: %w", &compat.RejectError{Code: code, Remote: true})
+	}
 	for _, c := range []struct {
 		err         error
-		unreachable bool
+		early, late verdict
 	}{
-		{errors.New("connection refused"), true},
-		{fmt.Errorf("dial: %w", &compat.RejectError{Code: compat.RejectFull, Remote: true}), true},
-		{&compat.RejectError{Code: compat.RejectClosing, Remote: true}, true},
-		{fmt.Errorf("dial: %w", &compat.RejectError{Code: compat.RejectIncompatible, Remote: true}), false},
-		{&compat.RejectError{Code: compat.RejectInvalid, Remote: true}, false},
-		{&native.HandshakeError{Step: "dial", Err: errors.New("no route")}, true},
-		{&native.HandshakeError{Step: "node info", Err: errors.New("other network")}, false},
+		{errors.New("connection refused"), failed, failed},
+		{&native.HandshakeError{Step: "dial", Err: errors.New("no route")}, failed, failed},
+		{remote(compat.RejectFull), atFault, atFault},
+		{remote(compat.RejectClosing), atFault, atFault},
+		{remote(compat.RejectIncompatible), refused, atFault},
+		{remote(compat.RejectInvalid), refused, atFault},
+		{&native.HandshakeError{Step: "node info", Err: errors.New("other network")}, refused, atFault},
 	} {
-		require.Equal(t, c.unreachable, isUnreachable(c.err), "%v", c.err)
+		require.Equal(t, c.early, judge(t.Context(), c.err, patience-1), "%v", c.err)
+		require.Equal(t, c.late, judge(t.Context(), c.err, patience), "%v", c.err)
 	}
 }
 

@@ -36,39 +36,77 @@ func sourceOf(ip net.IP) source {
 // learn adds a target that was not configured, if there is room for it. What a node
 // has proved about itself is not changed by what others say.
 func (ts *targets) learn(addr types.NetAddress, o origin, from source) {
+	ts.add(&target{addr: &addr, origin: o, source: from, seen: time.Now()})
+}
+
+// learnFound is learn for a node that has proved to be at the address, in the DHT.
+func (ts *targets) learnFound(addr types.NetAddress, from source) {
+	ts.add(&target{addr: &addr, origin: proved, source: from, found: true, seen: time.Now()})
+}
+
+func (ts *targets) add(learned *target) {
 	ts.links.mtx.Lock()
 	defer ts.links.mtx.Unlock()
 
-	learned := &target{addr: &addr, origin: o, source: from, seen: time.Now()}
-	if i := slices.IndexFunc(ts.list, func(t *target) bool { return t.addr.ID == addr.ID }); i >= 0 {
-		known := ts.list[i]
-		if known.origin == configured && o == proved {
-			known.failures = 0 // it is up
-		}
-		if known.origin <= o && (o == hinted || known.origin == configured) {
-			return
-		}
-		if known.origin == o && known.addr.Equals(addr) {
-			known.seen = learned.seen
+	sameID := func(t *target) bool { return t.addr.ID == learned.addr.ID }
+	if i := slices.IndexFunc(ts.list, sameID); i >= 0 {
+		ts.relearn(ts.list[i], learned)
 
-			return
-		}
-		if known.origin == o {
-			learned.failures, learned.failed = known.failures, known.failed
-		}
-		ts.list = slices.Delete(ts.list, i, i+1)
+		return
 	}
-	if ts.makeRoom(learned) {
+	if ts.clearAddress(learned) && ts.makeRoom(learned, nil) {
 		ts.list = append(ts.list, learned)
 	}
 }
 
+// relearn notes what was learned of a known target, which keeps its pairs and what they
+// have told. The caller holds the lock.
+func (ts *targets) relearn(known, learned *target) {
+	switch {
+	case learned.origin != proved:
+	case known.origin == configured:
+		known.failures = 0 // it is up
+	case known.addr.Equals(*learned.addr) && known.origin == proved && known.source == learned.source:
+		known.seen, known.found = learned.seen, known.found || learned.found
+	case ts.clearAddress(learned) && ts.makeRoom(learned, known):
+		known.addr, known.origin, known.source = learned.addr, proved, learned.source
+		known.seen, known.found = learned.seen, known.found || learned.found
+	}
+}
+
+// clearAddress reports whether no other target has more right to the IP and port, so
+// that nobody is flooded with dials for made-up IDs. It drops one that has less. The
+// caller holds the lock.
+func (ts *targets) clearAddress(learned *target) bool {
+	at := learned.addr.DialString()
+	i := slices.IndexFunc(ts.list, func(t *target) bool {
+		return t.addr.ID != learned.addr.ID && t.addr.DialString() == at
+	})
+	if i < 0 {
+		return true
+	}
+	holder := ts.list[i]
+	switch {
+	case holder.origin == configured || holder.proven || holder.pairs > 0 || learned.origin == hinted:
+		return false
+	case holder.origin == proved && holder.isAtHome() && !learned.isAtHome():
+		return false
+	}
+	ts.list = slices.Delete(ts.list, i, i+1)
+
+	return true
+}
+
+// isAtHome reports whether a proved target has come from the IP that it names.
+func (t *target) isAtHome() bool { return t.source == sourceOf(t.addr.IP) }
+
 // makeRoom reports whether the limits let the target in, if need be in the place of
-// one that is worth less. The caller holds the lock.
-func (ts *targets) makeRoom(learned *target) bool {
+// one that is worth less. A known target that it is to change does not count. The caller
+// holds the lock.
+func (ts *targets) makeRoom(learned, known *target) bool {
 	total, fromThere := 0, 0
 	for _, t := range ts.list {
-		if t.origin == configured {
+		if t.origin == configured || t == known {
 			continue
 		}
 		total++
@@ -82,7 +120,7 @@ func (ts *targets) makeRoom(learned *target) bool {
 	}
 	worst := -1
 	for i, t := range ts.list {
-		if t.origin < max(learned.origin, proved) || t.pairs > 0 || (crowded && t.source != learned.source) {
+		if t.origin < max(learned.origin, proved) || t == known || t.pairs > 0 || (crowded && t.source != learned.source) {
 			continue
 		}
 		if worst < 0 || t.worseThan(ts.list[worst]) {
@@ -104,6 +142,8 @@ func (t *target) worseThan(other *target) bool {
 		return t.origin > other.origin
 	case t.failures != other.failures:
 		return t.failures > other.failures
+	case t.proven != other.proven:
+		return other.proven
 	default:
 		return t.seen.Before(other.seen)
 	}
@@ -116,18 +156,23 @@ func (ts *targets) forgetFailing(t *target) {
 	}
 }
 
-// countLearned counts the targets that were not configured, and of whom nothing speaks
-// against that they are there.
-func (ts *targets) countLearned() (n uint64) {
+// countFound counts the targets of the DHT that are of use.
+func (ts *targets) countFound() (n uint64) {
 	ts.links.mtx.Lock()
 	defer ts.links.mtx.Unlock()
 	for _, t := range ts.list {
-		if t.origin == proved && t.failures == 0 {
+		if t.counts() {
 			n++
 		}
 	}
 
 	return n
+}
+
+// counts reports whether the target was found in the DHT, and nothing speaks against
+// it. Refusals do unless it has kept a pair: one that refuses everybody is of no use.
+func (t *target) counts() bool {
+	return t.origin == proved && t.found && t.failures == 0 && (t.proven || t.refused.IsZero())
 }
 
 // isServing reports whether the node is a configured target that has not failed.
@@ -191,8 +236,14 @@ func isNear(ip net.IP) bool {
 
 // mayPass reports whether an address may be told to a peer that is connected from
 // the other IP, or believed when that tells it: what means something only nearby
-// passes only there (docs/discovery.md).
-func mayPass(ip, peer net.IP) bool { return !isNear(ip) || isNear(peer) }
+// passes only there (docs/discovery.md), and what means this host only on this host.
+func mayPass(ip, peer net.IP) bool {
+	if ip.IsLoopback() {
+		return peer.IsLoopback()
+	}
+
+	return !isNear(ip) || isNear(peer)
+}
 
 // remoteIP is where the peer is connected from, nil if that is not known.
 func remoteIP(peer compat.PeerConn) net.IP {

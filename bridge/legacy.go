@@ -76,13 +76,13 @@ func (b *Bridge) findLibp2p(p *pair, pending *native.Pending) (*target, error) {
 	p.libp2p.remove = side.Remove
 	as := lp2p.Identity{Key: key, NodeInfo: present(pending.NodeInfo(), p.libp2p.self)}
 	s := search{bridge: b, node: pending.ID(), targets: b.libp2pTargets, discard: p.libp2p.discard}
-	s.try = func(ctx context.Context, t *target) (made, error) {
-		peer, err := dialLibp2p(ctx, side, *t.addr, as, p.libp2p)
+	s.try = func(ctx context.Context, addr types.NetAddress) (made, error) {
+		peer, err := dialLibp2p(ctx, side, addr, as, p.libp2p)
 
 		return made{peer: peer, close: func() {}}, err
 	}
 	t, m, err := s.find(p.making)
-	p.libp2p.peer = m.peer
+	p.libp2p.peer, p.left = m.peer, s.left
 
 	return t, err
 }
@@ -127,8 +127,9 @@ func (s *side) drop(conn compat.PeerConn, reason error) {
 	s.remove(conn)
 }
 
-// abandon closes a connection whose counterpart could not be made.
+// abandon closes a connection whose counterpart, the node that has dialed the bridge,
+// could not be made.
 func (s *side) abandon(reason error) {
 	s.drop(s.peer, reason)
-	s.pair.end(nil, errors.Join(errNoCounterpart, reason))
+	s.pair.end(s.other(), errors.Join(errNoCounterpart, reason))
 }

@@ -115,11 +115,11 @@ func (b *Bridge) findLegacy(p *pair, pending *lp2p.Pending) (t *target, release 
 	p.legacy.remove = b.removeLegacy
 	info := present(pending.NodeInfo(), p.legacy.self)
 	s := search{bridge: b, node: pending.ID(), targets: b.legacyTargets, discard: p.legacy.discard}
-	s.try = func(ctx context.Context, t *target) (made, error) {
-		return b.dialLegacy(ctx, *t.addr, info, types.NodeKey{PrivKey: key}, p.legacy)
+	s.try = func(ctx context.Context, addr types.NetAddress) (made, error) {
+		return b.dialLegacy(ctx, addr, info, types.NodeKey{PrivKey: key}, p.legacy)
 	}
 	t, m, err := s.find(p.making)
-	p.legacy.peer = m.peer
+	p.legacy.peer, p.left = m.peer, s.left
 
 	return t, m.close, err
 }

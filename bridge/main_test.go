@@ -15,6 +15,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/native"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/mconn"
 )
@@ -186,6 +187,51 @@ func addresses(nodes ...*node) []*types.NetAddress {
 }
 
 func (n *node) dial(addr types.NetAddress) { n.sw.DialPeers(&addr) }
+
+// join dials the bridge, as a legacy node that does not give up, until it has a pair.
+func (n *node) join(t *testing.T, b *Bridge) {
+	t.Helper()
+	failed, done := n.sw.Subscribe(func(e events.Event) bool { return e.Type() == events.DialFailed })
+	defer done()
+	over := time.After(testTimeout)
+	for {
+		n.dial(b.LegacyAddress())
+		select {
+		case <-n.added:
+			return
+		case <-failed:
+		case <-over:
+			require.FailNow(t, "the node has found nobody")
+		}
+	}
+}
+
+// nextLegacy waits for a legacy node that the bridge presents: libp2p nodes that know of
+// each other may have several sessions, until one is left.
+func (n *node) nextLegacy(t *testing.T) {
+	t.Helper()
+	nextLegacyOf(t, n, n)
+}
+
+// nextLegacyOf is nextLegacy for either of two nodes, and returns which one it was.
+func nextLegacyOf(t *testing.T, a, b *node) (met *node) {
+	t.Helper()
+	over := time.After(testTimeout)
+	for {
+		var p compat.PeerConn
+		select {
+		case p = <-a.added:
+			met = a
+		case p = <-b.added:
+			met = b
+		case <-over:
+			require.FailNow(t, "no legacy node came")
+		}
+		if p.NodeInfo().Moniker == InitiatorLegacy {
+			return met
+		}
+	}
+}
 
 func next[T any](t *testing.T, ch <-chan T) T {
 	t.Helper()

@@ -35,6 +35,7 @@ type pair struct {
 	ready chan struct{} // closed when both connections are started
 	done  chan struct{} // closed by the first end
 	gone  chan struct{} // closed when nothing of the pair is left
+	left  chan struct{} // closed when the attempts that were not needed have ended; nil without them
 
 	mtx    sync.Mutex
 	ended  bool
@@ -225,7 +226,13 @@ func (p *pair) verdict() verdict {
 	young := time.Since(p.since) < minUptime
 	switch {
 	case by == dialed && (young || errors.Is(err, errNotTaken)):
-		return failed
+		return atFault
+	case by == dialed:
+		return worked
+	case by != nil && young:
+		return brief
+	case by != nil:
+		return parted
 	case young:
 		return neutral
 	default:

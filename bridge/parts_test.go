@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -71,6 +72,7 @@ func TestConfigNamesTheField(t *testing.T) {
 		"Channels":           {Channels: []*compat.ChannelDescriptor{{ID: 1}}},
 		"LegacyPeers":        {LegacyPeers: []*types.NetAddress{nil}},
 		"Libp2pPeers":        {Libp2pPeers: []*types.NetAddress{&valid, {}}},
+		"Libp2pNetwork":      {Libp2pNetwork: strings.Repeat("/", 43)},
 		"UnconditionalPeers": {UnconditionalPeers: []types.ID{"g1nobody"}},
 		"MConfig":            {MConfig: mconn.MConnConfig{SendRate: -1}},
 	} {
@@ -78,6 +80,21 @@ func TestConfigNamesTheField(t *testing.T) {
 		require.ErrorIs(t, err, ErrInvalidConfig, field)
 		require.ErrorContains(t, err, field)
 	}
+}
+
+// Two connections to one node at a time, under one identity, would end each other.
+func TestConfigTakesAPeerOnce(t *testing.T) {
+	first := types.NetAddress{ID: types.GenerateNodeKey().ID(), IP: loopback().IP, Port: 1}
+	again := types.NetAddress{ID: first.ID, Hostname: "node.example", Port: 2}
+	twice := []*types.NetAddress{&first, &again}
+	for field, config := range map[string]Config{"LegacyPeers": {LegacyPeers: twice}, "Libp2pPeers": {Libp2pPeers: twice}} {
+		_, err := New(*types.GenerateNodeKey(), config, nil)
+		require.ErrorIs(t, err, ErrInvalidConfig)
+		require.ErrorIs(t, err, errDuplicatePeer)
+		require.ErrorContains(t, err, field)
+	}
+	_, err := New(*types.GenerateNodeKey(), Config{LegacyPeers: twice[:1], Libp2pPeers: twice[:1]}, nil)
+	require.NoError(t, err, "one that speaks both protocols may be on both sides")
 }
 
 func TestLimitsOfLibp2pMakeRoomForAllPairs(t *testing.T) {
@@ -102,9 +119,11 @@ func TestChannelsAreDescribed(t *testing.T) {
 func TestPresentedNodeInfoHidesTheAddress(t *testing.T) {
 	addr := types.NetAddress{ID: types.GenerateNodeKey().ID(), IP: loopback().IP, Port: 26656}
 	as := types.GenerateNodeKey().ID()
-	shown := present(types.NodeInfo{NetAddress: &addr, Network: "n", Moniker: "m", Channels: []byte{1}}, as)
+	other := types.NodeInfoOther{TxIndex: "on", RPCAddress: "tcp://10.0.0.5:26657"}
+	shown := present(types.NodeInfo{NetAddress: &addr, Network: "n", Moniker: "m", Channels: []byte{1}, Other: other}, as)
 	require.Equal(t, as, shown.ID())
 	require.True(t, shown.NetAddress.IP.IsUnspecified())
 	require.Equal(t, "m", shown.Moniker)
+	require.Equal(t, types.NodeInfoOther{TxIndex: "on"}, shown.Other)
 	require.False(t, addr.IP.IsUnspecified(), "the node's own NodeInfo is untouched")
 }

@@ -85,7 +85,7 @@ func TestStuckTargetIsToBlame(t *testing.T) {
 		by, err := p.reason()
 		require.Same(t, p.libp2p, by)
 		require.ErrorIs(t, err, errNotTaken)
-		require.Equal(t, failed, p.verdict())
+		require.Equal(t, atFault, p.verdict())
 	})
 }
 
@@ -115,7 +115,7 @@ func TestRefusalAtOnceBlamesNobody(t *testing.T) {
 		by, err := p.reason()
 		require.Nil(t, by)
 		require.ErrorIs(t, err, errNotTaken)
-		require.NotEqual(t, failed, p.verdict())
+		require.NotEqual(t, atFault, p.verdict())
 	})
 }
 
@@ -131,7 +131,7 @@ func TestTargetThatDiesBeforeTheStartIsToBlame(t *testing.T) {
 		s.remove = func(conn compat.PeerConn) { removed = append(removed, conn) }
 	}
 	p.run()
-	require.Equal(t, failed, p.verdict())
+	require.Equal(t, atFault, p.verdict())
 	require.ErrorIs(t, p.endErr, dead.start)
 	require.Equal(t, []compat.PeerConn{near, dead}, removed)
 	require.Equal(t, []string{"stop"}, dead.ends)

@@ -17,15 +17,17 @@ var errFull = errors.New("the bridge has no free pair")
 // the one that replaces it.
 const maxSharers = 2
 
-// slots bounds the nodes that have a pair, or one in the making, in total and per IP
-// address. Unconditional peers count in neither. A node that comes back shares the
+// slots bounds the nodes that have a pair, or one in the making, in total, of one side
+// and per IP address. Unconditional peers count in neither. A node that comes back shares the
 // slot that it has, however full the bridge is.
 type slots struct {
 	total, perIP  int
+	perSide       int        // less than total, so that neither side locks out the other
 	unconditional []types.ID // native nodes
 
 	mtx   sync.Mutex
 	taken int
+	sides map[string]int // by initiator
 	ips   map[netip.Addr]int
 	held  map[claim]*slot
 }
@@ -38,8 +40,8 @@ type slot struct {
 
 func newSlots(total, perIP int, unconditional []types.ID) *slots {
 	return &slots{
-		total: total, perIP: perIP, unconditional: unconditional,
-		ips: make(map[netip.Addr]int), held: make(map[claim]*slot),
+		total: total, perIP: perIP, perSide: total - total/4, unconditional: unconditional,
+		sides: make(map[string]int), ips: make(map[netip.Addr]int), held: make(map[claim]*slot),
 	}
 }
 
@@ -72,10 +74,14 @@ func (s *slots) open(node claim, ip netip.Addr) (*slot, error) {
 	if s.taken >= s.total {
 		return nil, fmt.Errorf("%w: %d in total", errFull, s.taken)
 	}
+	if s.sides[node.initiator] >= s.perSide {
+		return nil, fmt.Errorf("%w: %d for the nodes of one side", errFull, s.sides[node.initiator])
+	}
 	if s.ips[ip] >= s.perIP {
 		return nil, fmt.Errorf("%w: %d for %s", errFull, s.ips[ip], ip)
 	}
 	s.taken++
+	s.sides[node.initiator]++
 	s.ips[ip]++
 
 	return &slot{counted: true, ip: ip}, nil
@@ -92,6 +98,9 @@ func (s *slots) giveBack(node claim, held *slot) {
 		return
 	}
 	s.taken--
+	if s.sides[node.initiator]--; s.sides[node.initiator] == 0 {
+		delete(s.sides, node.initiator)
+	}
 	if s.ips[held.ip]--; s.ips[held.ip] == 0 {
 		delete(s.ips, held.ip)
 	}

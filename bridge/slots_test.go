@@ -78,3 +78,47 @@ func TestANodeSharesItsSlotWithItsReplacement(t *testing.T) {
 	_, err = s.take(legacyNode(), at)
 	require.NoError(t, err)
 }
+
+// Neither side locks the other out.
+func TestOneSideDoesNotTakeAllSlots(t *testing.T) {
+	at := func(i int) net.Addr { return &net.TCPAddr{IP: net.IPv4(10, 0, 0, byte(i))} }
+	for _, sides := range [][2]string{{InitiatorLegacy, InitiatorLibp2p}, {InitiatorLibp2p, InitiatorLegacy}} {
+		s := newSlots(8, 8, nil)
+		var release func()
+		for i := range 6 {
+			var err error
+			release, err = s.take(claim{sides[0], types.GenerateNodeKey().ID()}, at(i))
+			require.NoError(t, err)
+		}
+		_, err := s.take(claim{sides[0], types.GenerateNodeKey().ID()}, at(6))
+		require.ErrorIs(t, err, errFull)
+		for i := range 2 {
+			_, err := s.take(claim{sides[1], types.GenerateNodeKey().ID()}, at(i))
+			require.NoError(t, err)
+		}
+		_, err = s.take(claim{sides[1], types.GenerateNodeKey().ID()}, at(0))
+		require.ErrorIs(t, err, errFull)
+		release()
+		_, err = s.take(claim{sides[0], types.GenerateNodeKey().ID()}, at(0))
+		require.NoError(t, err)
+	}
+}
+
+// A bridge that pairs the nodes of one side has all its pairs for these.
+func TestOneSideMayTakeAllSlotsIfItIsAlone(t *testing.T) {
+	legacy, modern := []*types.NetAddress{dialable(1)}, []*types.NetAddress{dialable(2)}
+	for _, c := range []struct {
+		config Config
+		want   int
+	}{
+		{Config{LegacyPeers: legacy, Libp2pPeers: modern}, 6},
+		{Config{LegacyPeers: legacy}, 6},
+		{Config{Libp2pPeers: modern}, 8},
+		{Config{LegacyPeers: legacy, OnlyConfigured: true}, 8},
+	} {
+		c.config.MaxPairs = 8
+		b, err := New(*types.GenerateNodeKey(), c.config, nil)
+		require.NoError(t, err)
+		require.Equal(t, c.want, b.slots.perSide, "%+v", c.config)
+	}
+}

@@ -1,7 +1,6 @@
 package bridge
 
 import (
-	"slices"
 	"sync"
 	"time"
 
@@ -24,6 +23,7 @@ const (
 type targets struct {
 	links *links // of both sides, with the lock of their targets
 	list  []*target
+	lost  func() // called when one that was found in the DHT turns out to be of no use
 }
 
 // origin says how the bridge knows a target, the most trustworthy first.
@@ -35,16 +35,18 @@ const (
 	hinted            // a peer has told it
 )
 
+// target is guarded by the lock of the links.
 type target struct {
-	// These never change.
-	addr   *types.NetAddress
+	addr   *types.NetAddress // replaced when the node has moved, never written to
 	origin origin
 	source source // who told it
+	found  bool   // in the DHT
 
 	pairs    int
 	failures int // in a row
 	failed   time.Time
 	refused  time.Time // when it did not want a node
+	proven   bool      // it has kept a pair, and not failed since
 	seen     time.Time // when a learned one was last told
 }
 
@@ -54,9 +56,34 @@ type verdict uint8
 const (
 	neutral verdict = iota
 	refused         // it was there, and did not want the node
-	failed
+	failed          // it could not be reached
 	worked
+	atFault // it was there, and kept no pair
+	brief   // the node has ended their pair at once
+	parted  // the node has ended their pair later
 )
+
+// about is what a verdict comes down to for the target. A node can make a configured
+// one refuse it, take long over that, or end their pair, so nothing but a dial that fails
+// speaks against that. Of a stranger and a node nobody knows which one is at fault:
+// strangers take turns then, so that a bad one is not the first again for who comes back.
+func (v verdict) about(t *target) verdict {
+	own := t.origin == configured
+	switch {
+	case v == atFault && own:
+		return refused
+	case v == atFault:
+		return failed
+	case v == brief && own:
+		return neutral
+	case v == brief:
+		return refused
+	case v == parted && own:
+		return worked
+	default:
+		return v
+	}
+}
 
 // links counts the pairs that join two nodes, whichever of them opened the pair.
 type links struct {
@@ -72,7 +99,7 @@ func linkOf(a, b types.ID) link { return link{min(a, b), max(a, b)} }
 func newLinks() *links { return &links{pairs: make(map[link]int)} }
 
 func newTargets(addrs []*types.NetAddress, links *links) *targets {
-	ts := &targets{links: links}
+	ts := &targets{links: links, lost: func() {}}
 	for _, addr := range addrs {
 		ts.list = append(ts.list, &target{addr: addr})
 	}
@@ -81,28 +108,18 @@ func newTargets(addrs []*types.NetAddress, links *links) *targets {
 }
 
 // pick returns the best target for the node that was not tried yet and counts a
-// pair for both, or nil when there is none: reachable ones first, then those that no
-// pair joins to the node already, then those that are configured, then the least
-// loaded. A second pair of the same two nodes joins nobody, and may be what another
-// node lacks: nodes that have no links but those of the bridge would fall apart into
-// islands. Nobody is paired with itself, as a node that speaks both protocols could.
+// pair for both, or nil when there is none. Nobody is paired with itself, as a node that
+// speaks both protocols could.
 func (ts *targets) pick(node types.ID, tried []*target) *target {
+	return ts.pickBeside(node, tried, nil)
+}
+
+// pickBeside is pick while attempts at some of those that were tried still run.
+func (ts *targets) pickBeside(node types.ID, tried, running []*target) *target {
 	ts.links.mtx.Lock()
 	defer ts.links.mtx.Unlock()
 
-	c := chooser{links: ts.links, node: node, now: time.Now()}
-	for _, t := range tried {
-		c.count(t)
-	}
-	var best *target
-	for _, t := range ts.list {
-		if t.addr.ID == node || slices.Contains(tried, t) || !c.mayTry(t) {
-			continue
-		}
-		if best == nil || c.better(t, best) {
-			best = t
-		}
-	}
+	best := newChooser(ts.links, node, tried, running).best(ts.list)
 	if best != nil {
 		best.pairs++
 		ts.links.pairs[linkOf(node, best.addr.ID)]++
@@ -111,75 +128,13 @@ func (ts *targets) pick(node types.ID, tried []*target) *target {
 	return best
 }
 
-// chooser compares targets for a node. Its user holds the lock of the links.
-type chooser struct {
-	links          *links
-	node           types.ID
-	now            time.Time
-	tried          int
-	learned, hints int // of those that were tried
+// at is where the target is dialed, and whether it is a configured one.
+func (ts *targets) at(t *target) (addr types.NetAddress, own bool) {
+	ts.links.mtx.Lock()
+	defer ts.links.mtx.Unlock()
+
+	return *t.addr, t.origin == configured
 }
-
-// count notes a target that was tried in vain.
-func (c *chooser) count(t *target) {
-	c.tried++
-	if t.origin != configured {
-		c.learned++
-	}
-	if t.origin == hinted {
-		c.hints++
-	}
-}
-
-// mayTry reports whether the limits allow to try the target.
-func (c *chooser) mayTry(t *target) bool {
-	switch t.origin {
-	case configured:
-		return true
-	case proved:
-		return c.learned < maxLearnedTries
-	default:
-		return c.learned < maxLearnedTries && c.hints < maxHintTries
-	}
-}
-
-func (c *chooser) better(t, other *target) bool {
-	// Strangers who say they are targets must not use up the time of configured ones.
-	if own, otherOwn := t.origin == configured, other.origin == configured; c.learned > 0 && own != otherOwn {
-		return own
-	}
-	down := t.isDown(c.now)
-	if otherDown := other.isDown(c.now); down != otherDown {
-		return otherDown
-	}
-	if down {
-		return t.failed.Before(other.failed)
-	}
-	// One that may have come back is given its chance, but not the next one too.
-	if doubtful, otherDoubtful := t.failures > 0, other.failures > 0; c.tried > 0 && doubtful != otherDoubtful {
-		return otherDoubtful
-	}
-	if hint, otherHint := t.origin == hinted, other.origin == hinted; hint != otherHint {
-		return otherHint
-	}
-	// One that always says no must not be the first for everybody.
-	if no, otherNo := t.hasRefused(c.now), other.hasRefused(c.now); no != otherNo {
-		return otherNo
-	} else if no {
-		return t.refused.Before(other.refused)
-	}
-	linked := c.linked(t)
-	if otherLinked := c.linked(other); linked != otherLinked {
-		return otherLinked
-	}
-	if t.origin != other.origin {
-		return t.origin < other.origin
-	}
-
-	return t.pairs < other.pairs
-}
-
-func (c *chooser) linked(t *target) bool { return c.links.pairs[linkOf(c.node, t.addr.ID)] > 0 }
 
 // isDown reports whether the target has failed not long ago.
 func (t *target) isDown(now time.Time) bool {
@@ -201,6 +156,13 @@ func (t *target) hasRefused(now time.Time) bool {
 
 // release takes the node's pair off, and notes what it told about the target.
 func (ts *targets) release(node types.ID, t *target, v verdict) {
+	if ts.note(node, t, v) {
+		ts.lost()
+	}
+}
+
+// note reports whether the target was of use before, and is not any more.
+func (ts *targets) note(node types.ID, t *target, v verdict) (lost bool) {
 	ts.links.mtx.Lock()
 	defer ts.links.mtx.Unlock()
 	t.pairs--
@@ -208,15 +170,23 @@ func (ts *targets) release(node types.ID, t *target, v verdict) {
 	if ts.links.pairs[l]--; ts.links.pairs[l] == 0 {
 		delete(ts.links.pairs, l)
 	}
-	switch v {
+	counted := t.counts()
+	if t.origin == configured && v != neutral && v != failed {
+		t.failures = 0 // it can be reached
+	}
+	switch v.about(t) {
 	case worked:
-		t.failures, t.refused = 0, time.Time{}
+		t.failures, t.refused, t.proven = 0, time.Time{}, true
+	case parted:
+		t.failures, t.refused, t.proven = 0, time.Now(), true
 	case refused:
 		t.refused = time.Now()
 	case failed:
-		t.failures, t.failed = min(t.failures+1, maxFailures), time.Now()
+		t.failures, t.failed, t.proven = min(t.failures+1, maxFailures), time.Now(), false
 		ts.forgetFailing(t)
 	}
+
+	return counted && !t.counts()
 }
 
 // addresses are those of the configured targets.

@@ -100,6 +100,7 @@ func TestStrangersDoNotKeepOutConfiguredTargets(t *testing.T) {
 	ts.release("node", own, failed)
 
 	stranger := ts.pick("node", nil)
+	require.NotNil(t, stranger)
 	require.Equal(t, proved, stranger.origin, "a stranger who is there is better than nobody")
 	ts.release("node", stranger, failed)
 	require.Same(t, own, ts.pick("node", []*target{stranger}))
@@ -206,7 +207,7 @@ func TestWhoIsToBlameForAFailedAttempt(t *testing.T) {
 
 	require.Equal(t, failed, judge(running, dead, 0))
 	require.Equal(t, refused, judge(running, incompatible, 0))
-	require.Equal(t, failed, judge(running, incompatible, patience), "who says so late has kept out another")
+	require.Equal(t, atFault, judge(running, incompatible, patience), "who says so late has kept out another")
 	require.Equal(t, failed, judge(over, context.DeadlineExceeded, patience))
 	require.Equal(t, neutral, judge(over, context.DeadlineExceeded, time.Millisecond), "there was no time to answer")
 	require.Equal(t, neutral, judge(replaced, dead, patience))

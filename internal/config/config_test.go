@@ -160,6 +160,8 @@ func TestBadValueNamesItsField(t *testing.T) {
 		{"[bridge]\nlibp2p_laddr = \":port\"", "[bridge].libp2p_laddr", `"port"`},
 		{"[bridge]\nlibp2p_laddr = \"0.0.0.0:26656\"", "[bridge].libp2p_laddr", "[p2p].laddr"},
 		{"[bridge]\nlibp2p_peers = \"x@y:1\"", "[bridge].libp2p_peers", `"x@y:1"`},
+		{"[bridge]\nlibp2p_peers = \"" + peerA + "," + peerA + "\"", "[bridge].libp2p_peers", "another entry"},
+		{"[p2p]\npersistent_peers = \"" + peerA + "," + peerA + "\"", "[p2p].persistent_peers", "another entry"},
 		{"[bridge]\nlibp2p_network = \"" + strings.Repeat("/", 43) + "\"", "[bridge].libp2p_network", "128 bytes"},
 		{"[bridge]\nlibp2p_network = \"n\"\nonly_configured = true", "[bridge].libp2p_network", "nobody is looked for"},
 		{"[bridge]\nlibp2p_quic = \"yes\"", "[bridge].libp2p_quic", `"yes"`},

@@ -63,14 +63,15 @@ var keys = []key{
 		"(the TM2 ID; the libp2p peer ID is found out by dialing).",
 		func(c *Config) any { return &c.Bridge.Libp2pPeers }},
 	{"bridge", "only_configured", "Pair legacy peers with libp2p_peers only. Otherwise the bridge takes libp2p peers that\n" +
-		"have dialed it, or that others tell of, when none of the list can be reached.",
+		"have dialed it, or that others tell of, when none of the list can be reached or wants the peer.",
 		func(c *Config) any { return &c.Bridge.OnlyConfigured }},
 	{"bridge", "libp2p_network", "Network (chain ID) in whose DHT the bridge looks for further libp2p peers, through\n" +
 		"libp2p_peers. Empty: it uses no DHT.",
 		func(c *Config) any { return &c.Bridge.Libp2pNetwork }},
 	{"bridge", "libp2p_quic", "Use QUIC, too: listen at the UDP port with the number of libp2p_laddr, and dial both.",
 		func(c *Config) any { return &c.Bridge.Libp2pQUIC }},
-	{"bridge", "max_pairs", "How many pairs of a legacy and a libp2p peer the bridge keeps at a time.",
+	{"bridge", "max_pairs", "How many pairs of a legacy and a libp2p peer the bridge keeps at a time.\n" +
+		"Where peers of both sides may be paired, those of one open three quarters at most.",
 		func(c *Config) any { return &c.Bridge.MaxPairs }},
 	{"bridge", "max_pairs_per_ip", "How many of them the peers at one IP address (IPv6: one /64) may have opened.\n" +
 		"0 means a quarter of max_pairs, 1 is what a node's allow_duplicate_ip = false asks for.",

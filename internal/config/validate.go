@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"net/url"
+	"strings"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/config/value"
@@ -65,10 +66,8 @@ func (c *Config) validateAddresses() error {
 	for _, list := range []struct{ key, value string }{
 		{keyLegacyPeers, c.P2P.PersistentPeers}, {keyLibp2pPeers, c.Bridge.Libp2pPeers},
 	} {
-		for _, peer := range value.SplitList(list.value) {
-			if err := value.CheckPeer(peer); err != nil {
-				return wrong(list.key, peer, err.Error())
-			}
+		if err := checkPeers(list.key, list.value); err != nil {
+			return err
 		}
 	}
 	if _, err := peerIDs(keyPrivatePeers, c.P2P.PrivatePeerIDs); err != nil {
@@ -77,6 +76,23 @@ func (c *Config) validateAddresses() error {
 	_, err = peerIDs(keyUnconditionalPeers, c.P2P.UnconditionalPeerIDs)
 
 	return err
+}
+
+// checkPeers checks a list of peers, each of which a bridge takes once.
+func checkPeers(key, list string) error {
+	seen := make(map[string]bool)
+	for _, peer := range value.SplitList(list) {
+		if err := value.CheckPeer(peer); err != nil {
+			return wrong(key, peer, err.Error())
+		}
+		id, _, _ := strings.Cut(peer, "@")
+		if seen[id] {
+			return wrong(key, peer, "another entry has the same ID")
+		}
+		seen[id] = true
+	}
+
+	return nil
 }
 
 // parseListen reads "tcp://IP:port" or "IP:port"; without an IP all addresses

@@ -1,0 +1,251 @@
+package bridge
+
+import (
+	"net"
+	"net/netip"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+)
+
+var (
+	here  = netip.MustParseAddr("203.0.113.1")
+	there = netip.MustParseAddr("198.51.100.9")
+)
+
+// one returns targets with one that was learned.
+func one(t *testing.T, o origin, from source) (*targets, *target) {
+	t.Helper()
+	ts := newTargets(nil, newLinks())
+	ts.learn(*dialable(9999), o, from)
+	require.Len(t, ts.list, 1)
+
+	return ts, ts.list[0]
+}
+
+// searchPast reports whether a node that all targets refuse is brought to this one.
+func (ts *targets) searchPast(node types.ID, want *target) bool {
+	var tried []*target
+	for t := ts.pick(node, nil); t != nil; t = ts.pick(node, tried) {
+		ts.release(node, t, refused)
+		if t == want {
+			return true
+		}
+		tried = append(tried, t)
+	}
+
+	return false
+}
+
+// A host that dials under fresh IDs, and refuses what it is asked, does not keep out the
+// learned target that is there: neither one that has worked, nor one that nobody has
+// tried, nor one that has refused another node.
+func TestFreshStrangersOfOneSourceDoNotKeepOutOthers(t *testing.T) {
+	for name, before := range map[string]func(*targets, *target){
+		"worked":    func(ts *targets, _ *target) { ts.release("x", ts.pick("x", nil), worked) },
+		"busy":      func(ts *targets, _ *target) { ts.pick("x", nil) },
+		"refused":   func(ts *targets, _ *target) { ts.release("x", ts.pick("x", nil), refused) },
+		"not tried": func(*targets, *target) {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ts, honest := one(t, proved, there)
+				before(ts, honest)
+				for round := range 20 {
+					for i := range maxPerSource {
+						ts.learn(*dialable(round*maxPerSource + i), proved, here)
+					}
+					require.True(t, ts.searchPast("victim", honest), "round %d", round)
+					wait(t.Context(), 5*time.Second)
+				}
+			})
+		})
+	}
+}
+
+// Of learned ones that came from private networks, one that has worked is the first.
+func TestProvenTargetGoesFirst(t *testing.T) {
+	ts, fresh := one(t, proved, source{})
+	ts.learn(*dialable(1), proved, source{})
+	honest := ts.list[1]
+	for range 2 {
+		require.Same(t, honest, ts.pick("other", []*target{fresh}))
+	}
+	ts.release("other", honest, worked)
+	picked := ts.pick("node", nil)
+	require.Same(t, honest, picked, "though the other has no pair")
+
+	ts.release("node", picked, failed)
+	require.False(t, honest.proven)
+	require.Same(t, fresh, ts.pick("node", nil))
+}
+
+// Of those that have failed of late, configured ones go first, too.
+func TestConfiguredTargetsThatAreDownGoBeforeStrangersThatAre(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ts := newTargets(idsOf("own"), newLinks())
+		own := ts.list[0]
+		ts.learn(*dialable(1), proved, source{})
+		stranger := ts.pick("node", []*target{own})
+		ts.release("node", stranger, failed)
+		wait(t.Context(), time.Second)
+		require.Same(t, own, ts.pick("node", nil))
+		ts.release("node", own, failed)
+		require.Same(t, own, ts.pick("node", nil), "though it has failed later")
+	})
+}
+
+// A known target that is learned anew keeps what speaks against it.
+func TestWhoDialsAnewKeepsItsRecord(t *testing.T) {
+	ts, known := one(t, proved, here)
+	require.Same(t, known, ts.pick("node", nil))
+	moved := *known.addr
+	moved.Port++
+	ts.learn(moved, proved, here)
+	require.Equal(t, []*target{known}, ts.list)
+	require.Equal(t, moved, *known.addr)
+	require.Equal(t, 1, known.pairs)
+	require.Nil(t, ts.pick("other", ts.list), "it is the one that was tried")
+	ts.release("node", known, failed)
+	require.Equal(t, 1, known.failures, "to accept and to drop is a failure")
+
+	known.refused = time.Now()
+	moved.Port++
+	ts.learn(moved, proved, there)
+	require.Equal(t, []*target{known}, ts.list)
+	require.False(t, known.refused.IsZero())
+	require.Equal(t, there, known.source)
+}
+
+// A node that has no room at its new source stays what it was.
+func TestWhoFindsNoRoomStaysWhereItWas(t *testing.T) {
+	ts, known := one(t, proved, there)
+	for i := range maxPerSource {
+		ts.learn(*dialable(i), proved, here)
+		ts.list[1+i].pairs = 1 // which keeps them
+	}
+	moved := *known.addr
+	moved.Port++
+	ts.learn(moved, proved, here)
+	require.Contains(t, ts.list, known)
+	require.Equal(t, there, known.source)
+	require.NotEqual(t, moved.Port, known.addr.Port)
+}
+
+// A target that was forgotten in a search, and is told anew, is not tried twice in it.
+func TestForgottenTargetIsNotTriedAgain(t *testing.T) {
+	ts, hint := one(t, hinted, source{})
+	picked := ts.pick("node", nil)
+	ts.release("node", picked, failed)
+	require.Empty(t, ts.list)
+	ts.learn(*hint.addr, proved, source{})
+	require.Nil(t, ts.pick("node", []*target{picked}))
+	require.NotNil(t, ts.pick("node", nil))
+}
+
+// Many IDs do not make the bridge dial one address many times.
+func TestOneTargetForEachAddress(t *testing.T) {
+	ts := newTargets(idsOf("own"), newLinks())
+	own, victim := ts.list[0], dialable(1)
+	own.addr = dialable(2)
+	as := func(addr *types.NetAddress) types.NetAddress {
+		other := *addr
+		other.ID = types.GenerateNodeKey().ID()
+
+		return other
+	}
+	for _, o := range []origin{proved, hinted} {
+		for range maxPerSource {
+			ts.learn(as(victim), o, here)
+			ts.learn(as(own.addr), o, here)
+		}
+	}
+	require.Len(t, ts.list, 2)
+	require.Equal(t, configured, ts.list[0].origin)
+	require.Equal(t, proved, ts.list[1].origin)
+
+	home := sourceOf(victim.IP)
+	ts.learn(*victim, proved, home)
+	require.Len(t, ts.list, 2)
+	require.Equal(t, victim.ID, ts.list[1].addr.ID, "who is there displaces who is not")
+	ts.learn(as(victim), proved, here)
+	require.Equal(t, victim.ID, ts.list[1].addr.ID, "and not the other way round")
+	next := as(victim)
+	ts.learn(next, proved, home)
+	require.Equal(t, next.ID, ts.list[1].addr.ID, "a node that was set up anew")
+	ts.list[1].proven = true
+	ts.learn(*victim, proved, home)
+	require.Equal(t, next.ID, ts.list[1].addr.ID, "one that has worked stays")
+}
+
+// Strangers of many sources do not push out a target that has worked.
+func TestProvenTargetIsNotPushedOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ts, honest := one(t, proved, there)
+		ts.release("node", ts.pick("node", nil), worked)
+		wait(t.Context(), time.Second)
+		for i := range 2 * maxLearned {
+			ts.learn(*dialable(i), proved, netip.AddrFrom4([4]byte{203, 0, 113, byte(i / maxPerSource)}))
+		}
+		require.Len(t, ts.list, maxLearned)
+		require.Contains(t, ts.list, honest)
+	})
+}
+
+// Neither who dials the bridge nor who refuses everybody ends the search in the DHT, and
+// one that turns out to be of no use sets it going again.
+func TestStrangersDoNotEndTheSearchInTheDHT(t *testing.T) {
+	ts := newTargets(nil, newLinks())
+	lost := 0
+	ts.lost = func() { lost++ }
+	for i := range maxSought {
+		ts.learn(*dialable(i), proved, source{})
+	}
+	require.Zero(t, ts.countFound())
+	for _, known := range ts.list {
+		ts.learnFound(*known.addr, source{})
+	}
+	require.EqualValues(t, maxSought, ts.countFound())
+
+	first := ts.pick("node", nil)
+	ts.release("node", first, refused)
+	require.EqualValues(t, maxSought-1, ts.countFound())
+	require.Equal(t, 1, lost)
+	second := ts.pick("node", nil)
+	ts.release("node", second, failed)
+	require.EqualValues(t, maxSought-2, ts.countFound())
+	require.Equal(t, 2, lost)
+
+	third := ts.pick("node", nil)
+	ts.release("node", third, worked)
+	third.pairs++
+	ts.links.pairs[linkOf("node", third.addr.ID)]++
+	ts.release("node", third, refused)
+	require.EqualValues(t, maxSought-2, ts.countFound(), "one that has worked may refuse a node")
+	require.Equal(t, 2, lost)
+}
+
+func TestWhatMayPass(t *testing.T) {
+	loop, near, far := net.IPv4(127, 0, 0, 1), net.IPv4(10, 0, 0, 1), net.IPv4(203, 0, 113, 1)
+	for _, c := range []struct {
+		ip, peer net.IP
+		want     bool
+	}{
+		{far, far, true},
+		{far, nil, true},
+		{near, near, true},
+		{near, loop, true},
+		{near, far, false},
+		{loop, loop, true},
+		{loop, near, false},
+		{loop, far, false},
+		{loop, nil, false},
+		{net.IPv6loopback, loop, true},
+	} {
+		require.Equal(t, c.want, mayPass(c.ip, c.peer), "%s to %s", c.ip, c.peer)
+	}
+}
