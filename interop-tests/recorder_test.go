@@ -81,11 +81,15 @@ func (r *recorder) AddPeer(peer compat.PeerConn) {
 func (r *recorder) RemovePeer(peer compat.PeerConn, reason any) {
 	r.mtx.Lock()
 	defer r.mtx.Unlock()
-	if _, ok := r.added[peer]; !ok {
-		r.t.Errorf("RemovePeer of %s without AddPeer", peer.ID())
+	if _, ok := r.peers[peer]; !ok {
+		r.t.Errorf("RemovePeer of %s without InitPeer", peer.ID())
 	}
+	_, added := r.added[peer]
 	delete(r.added, peer)
 	delete(r.peers, peer)
+	if !added {
+		return // refused between InitPeer and AddPeer, as one of two crossed connections may be
+	}
 	r.log.Append(protocol.Event{
 		Event: protocol.EventPeerDown, Peer: peer.ID().String(), Outbound: peer.IsOutbound(), Reason: fmt.Sprint(reason),
 	})
