@@ -4,7 +4,6 @@ import (
 	"slices"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
-	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
 // discoveryChannel is answered by the bridge itself (docs/wire.md §6).
@@ -53,15 +52,4 @@ func (c Config) describe(channels []byte) []*compat.ChannelDescriptor {
 	}
 
 	return descs
-}
-
-// present returns the NodeInfo under which the bridge shows a node to the other
-// side: the node's own, with the ID the bridge uses there and no address, be it that of
-// its RPC server.
-func present(node types.NodeInfo, as types.ID) types.NodeInfo {
-	addr := types.NetAddress{ID: as, IP: unspecified(node.NetAddress.IP), Port: node.NetAddress.Port}
-	node.NetAddress = &addr
-	node.Other.RPCAddress = ""
-
-	return node
 }

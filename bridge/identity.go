@@ -39,3 +39,14 @@ func unspecified(ip net.IP) net.IP {
 
 	return net.IPv4zero
 }
+
+// present returns the NodeInfo under which the bridge shows a node to the other
+// side: the node's own, with the ID the bridge uses there and no address, be it that of
+// its RPC server.
+func present(node types.NodeInfo, as types.ID) types.NodeInfo {
+	addr := types.NetAddress{ID: as, IP: unspecified(node.NetAddress.IP), Port: node.NetAddress.Port}
+	node.NetAddress = &addr
+	node.Other.RPCAddress = ""
+
+	return node
+}

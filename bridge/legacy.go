@@ -2,12 +2,10 @@ package bridge
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/native"
-	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
@@ -87,26 +85,6 @@ func (b *Bridge) findLibp2p(p *pair, pending *native.Pending) (*target, error) {
 	return t, err
 }
 
-// dialLibp2p opens a session with one libp2p node.
-func dialLibp2p(
-	ctx context.Context, side *lp2p.Transport, addr types.NetAddress, as lp2p.Identity, behavior compat.PeerBehavior,
-) (compat.PeerConn, error) {
-	for {
-		peer, err := side.DialAs(ctx, addr, as, behavior)
-		if !isDuplicate(err) || !wait(ctx, duplicateRetry) {
-			return peer, err
-		}
-	}
-}
-
-// isDuplicate reports whether a target still has the node's former session: it may
-// hear of its end after it hears of the new one.
-func isDuplicate(err error) bool {
-	var reject *compat.RejectError
-
-	return errors.As(err, &reject) && reject.Remote && reject.Code == compat.RejectDuplicate
-}
-
 // wait reports whether the context still lives after the time.
 func wait(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
@@ -117,19 +95,4 @@ func wait(ctx context.Context, d time.Duration) bool {
 	case <-ctx.Done():
 		return false
 	}
-}
-
-// drop ends a connection that is not part of a running pair.
-func (s *side) drop(conn compat.PeerConn, reason error) {
-	if err := stopPeer(conn, reason); err != nil && !isStopped(err) {
-		s.pair.bridge.logger.Warn("connection did not stop cleanly", "side", s.name, "peer", conn.ID(), "err", err)
-	}
-	s.remove(conn)
-}
-
-// abandon closes a connection whose counterpart, the node that has dialed the bridge,
-// could not be made.
-func (s *side) abandon(reason error) {
-	s.drop(s.peer, reason)
-	s.pair.end(s.other(), errors.Join(errNoCounterpart, reason))
 }

@@ -310,3 +310,18 @@ func (p *pair) status() PairStatus {
 		ToLegacy:  p.legacy.sent.traffic(),
 	}
 }
+
+// drop ends a connection that is not part of a running pair.
+func (s *side) drop(conn compat.PeerConn, reason error) {
+	if err := stopPeer(conn, reason); err != nil && !isStopped(err) {
+		s.pair.bridge.logger.Warn("connection did not stop cleanly", "side", s.name, "peer", conn.ID(), "err", err)
+	}
+	s.remove(conn)
+}
+
+// abandon closes a connection whose counterpart, the node that has dialed the bridge,
+// could not be made.
+func (s *side) abandon(reason error) {
+	s.drop(s.peer, reason)
+	s.pair.end(s.other(), errors.Join(errNoCounterpart, reason))
+}

@@ -3,7 +3,6 @@ package compat
 import (
 	"context"
 	"errors"
-	"net"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
@@ -48,34 +47,4 @@ type PeerBehavior interface {
 	IsPersistentPeer(id types.ID) bool
 	// IsPrivatePeer reports whether the peer must not be told to others.
 	IsPrivatePeer(id types.ID) bool
-}
-
-// PeerAdmission is an optional power of a PeerBehavior. A transport asks once for
-// each connection whose remote has proved its ID; one whose handshake can carry a
-// refusal does so before it answers, so that the remote learns the reason.
-type PeerAdmission interface {
-	// AdmitPeer returns nil when the peer may come in now, else a *RejectError:
-	// then the transport closes the connection, whose refusal the switch has
-	// told to its subscribers if it is inbound. conn says all that the stack
-	// knows: RemoteIP and DelegatedBy count. It must not block. A nil is no
-	// promise: the switch checks again.
-	AdmitPeer(conn ConnInfo, node types.NodeInfo) error
-}
-
-// ConnAdmission is an optional power of a PeerBehavior. A transport that accepts
-// connections of its own asks before it spends a handshake on one.
-type ConnAdmission interface {
-	// AdmitConn returns nil when some peer from the IP may come in now, be it
-	// one that the switch always lets in, else a *RejectError: then the
-	// transport closes the connection. A nil IP is one that is not known. It
-	// must not block, as it is asked for every connection that anybody opens.
-	// A nil is no promise.
-	AdmitConn(remoteIP net.IP) error
-}
-
-// ReasonStopper is an optional power of a PeerConn whose stack can tell the
-// remote why the connection ends.
-type ReasonStopper interface {
-	// StopForReason is Stop, and sends the reason if that needs no waiting.
-	StopForReason(reason error) error
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/config"
-	"github.com/tm2-libp2p/tm2-libp2p/internal/config/value"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/tomlvalue"
 )
 
 const page = "../../docs/configuration.md"
@@ -38,7 +38,7 @@ func TestPageListsTheKeys(t *testing.T) {
 	var want []row
 	defaults := reflect.ValueOf(config.DefaultP2PConfig()).Elem()
 	for i, key := range keys() {
-		text, err := value.Literal(defaults.Field(i).Addr().Interface())
+		text, err := tomlvalue.Literal(defaults.Field(i).Addr().Interface())
 		require.NoError(t, err)
 		want = append(want, row{key, text})
 	}

@@ -6,7 +6,7 @@ import (
 	"reflect"
 	"slices"
 
-	"github.com/tm2-libp2p/tm2-libp2p/internal/config/value"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/tomlvalue"
 )
 
 // LoadFile reads and checks the section [p2p] of a config.toml of up to 1 MiB, on
@@ -14,7 +14,7 @@ import (
 // operator: one for each key of the section that has no effect. Errors name the
 // file and, where one key is at fault, wrap a *FieldError.
 func LoadFile(path string) (cfg *P2PConfig, warnings []string, err error) {
-	data, err := value.ReadFile(path)
+	data, err := tomlvalue.ReadFile(path)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -27,7 +27,7 @@ func LoadFile(path string) (cfg *P2PConfig, warnings []string, err error) {
 
 // Parse is LoadFile for the content of a file.
 func Parse(data []byte) (cfg *P2PConfig, warnings []string, err error) {
-	doc, err := value.Decode(data)
+	doc, err := tomlvalue.Decode(data)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -49,7 +49,7 @@ func Parse(data []byte) (cfg *P2PConfig, warnings []string, err error) {
 
 			continue
 		}
-		if err := value.Assign(field, values[key]); err != nil {
+		if err := tomlvalue.Assign(field, values[key]); err != nil {
 			return nil, nil, &FieldError{fullName(key), values[key], err.Error()}
 		}
 	}

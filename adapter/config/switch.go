@@ -9,7 +9,7 @@ import (
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
-	"github.com/tm2-libp2p/tm2-libp2p/internal/config/value"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/tomlvalue"
 )
 
 // maxLookups is how many host names are looked up at a time.
@@ -50,7 +50,7 @@ func (c *P2PConfig) SwitchOptions() ([]adapter.SwitchOption, error) {
 // peerAddresses returns the usable peers of a list, in order, and what is wrong
 // with the others.
 func peerAddresses(key, list string) ([]*types.NetAddress, error) {
-	entries := value.SplitList(list)
+	entries := tomlvalue.SplitList(list)
 	addrs := make([]*types.NetAddress, len(entries))
 	failures := make([]error, len(entries))
 	var group errgroup.Group
@@ -81,7 +81,7 @@ func peerAddresses(key, list string) ([]*types.NetAddress, error) {
 }
 
 func peerAddress(entry string) (*types.NetAddress, error) {
-	if err := value.CheckPeer(entry); err != nil {
+	if err := tomlvalue.CheckPeer(entry); err != nil {
 		return nil, err
 	}
 	addr, err := types.NewConfiguredNetAddress(entry)
@@ -98,8 +98,8 @@ func peerAddress(entry string) (*types.NetAddress, error) {
 func peerIDs(key, list string) ([]types.ID, error) {
 	var ids []types.ID
 	var failures []error
-	for _, entry := range value.SplitList(list) {
-		id, err := value.ParseID(entry)
+	for _, entry := range tomlvalue.SplitList(list) {
+		id, err := tomlvalue.ParseID(entry)
 		if err != nil {
 			failures = append(failures, &FieldError{fullName(key), entry, err.Error()})
 
@@ -135,7 +135,7 @@ func netAddress(key, address string, id types.ID) (types.NetAddress, error) {
 		return types.NetAddress{}, &FieldError{fullName(key), address, err.Error()}
 	}
 
-	host, port, err := value.SplitAddress(address)
+	host, port, err := tomlvalue.SplitAddress(address)
 	if err != nil {
 		return wrong(err)
 	}

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/tm2-libp2p/tm2-libp2p/internal/config/value"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/tomlvalue"
 )
 
 const (
@@ -54,13 +54,13 @@ func (c *P2PConfig) ValidateBasic() error {
 }
 
 func (c *P2PConfig) validateAddresses() error {
-	if _, _, err := value.SplitAddress(c.ListenAddress); err != nil {
+	if _, _, err := tomlvalue.SplitAddress(c.ListenAddress); err != nil {
 		return &FieldError{fullName("laddr"), c.ListenAddress, err.Error()}
 	}
 	if c.ExternalAddress == "" {
 		return nil
 	}
-	host, port, err := value.SplitAddress(c.ExternalAddress)
+	host, port, err := tomlvalue.SplitAddress(c.ExternalAddress)
 	switch {
 	case err != nil:
 		return &FieldError{fullName("external_address"), c.ExternalAddress, err.Error()}

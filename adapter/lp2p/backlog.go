@@ -119,9 +119,6 @@ func (b *backlog) remove(t *turn) {
 	}
 }
 
-// meteredMuxer is a yamux whose connections have a backlog.
-type meteredMuxer struct{ network.Multiplexer }
-
 // NewConn implements network.Multiplexer.
 func (m meteredMuxer) NewConn(nc net.Conn, isServer bool, scope network.PeerScope) (network.MuxedConn, error) {
 	b := new(backlog)
@@ -133,20 +130,6 @@ func (m meteredMuxer) NewConn(nc net.Conn, isServer bool, scope network.PeerScop
 	return &meteredMux{MuxedConn: c, backlog: b}, nil
 }
 
-// meteredConn is the connection below yamux, which writes one frame at a time.
-type meteredConn struct {
-	net.Conn
-	backlog *backlog
-}
-
-// The header of a yamux frame (yamux specification): version, type, flags, stream,
-// length.
-const (
-	yamuxTypeAt   = 1
-	yamuxLengthAt = 8
-	yamuxData     = 0
-)
-
 // Write implements net.Conn.
 func (c *meteredConn) Write(frame []byte) (int, error) {
 	n, err := c.Conn.Write(frame)
@@ -155,12 +138,6 @@ func (c *meteredConn) Write(frame []byte) (int, error) {
 	}
 
 	return n, err
-}
-
-// meteredMux gives its backlog to whoever asks by As.
-type meteredMux struct {
-	network.MuxedConn
-	backlog *backlog
 }
 
 // As implements network.MuxedConn.
@@ -192,12 +169,6 @@ func (m *meteredMux) AcceptStream() (network.MuxedStream, error) {
 	}
 
 	return &meteredStream{MuxedStream: s, backlog: m.backlog}, nil
-}
-
-// meteredStream counts what it queues.
-type meteredStream struct {
-	network.MuxedStream
-	backlog *backlog
 }
 
 // Write implements network.MuxedStream. It passes on at most a frame at a time, so

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 	"time"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -18,24 +17,6 @@ import (
 const batchSize = maxFrame - yamuxHeader - 1024
 
 const yamuxHeader = 12
-
-// outbox is the sending side of a session: the queues of its channels, which
-// share a budget of bytes.
-type outbox struct {
-	s     *session
-	flow  flow
-	below *backlog             // nil where the connection has no send queue of its own
-	order []*channelOut        // immutable
-	byID  map[byte]*channelOut // immutable
-	pool  sync.Pool            // of *[]byte with capacity batchSize
-
-	mtx      sync.Mutex
-	closed   bool          // the session has ended
-	refusing bool          // no message is accepted any more
-	bytes    int           // of messages accepted and not yet written
-	messages int           // likewise
-	drained  chan struct{} // closed when refusing and nothing is left
-}
 
 // channelOut sends the messages of one channel in one goroutine, which begins
 // with the first message.
@@ -61,26 +42,6 @@ func (c *channelOut) share() share {
 	defer c.o.mtx.Unlock()
 
 	return share{recent: c.recent, priority: c.desc.Priority}
-}
-
-// newOutbox returns the outbox for the channels that both sides have.
-func newOutbox(s *session, remote []byte) *outbox {
-	o := &outbox{s: s, byID: make(map[byte]*channelOut), drained: make(chan struct{})}
-	o.pool.New = func() any {
-		b := make([]byte, 0, batchSize)
-
-		return &b
-	}
-	s.conn.As(&o.below)
-	for _, d := range s.channels {
-		c := &channelOut{o: o, desc: d, wake: make(chan struct{}, 1)}
-		o.order = append(o.order, c)
-		if slices.Contains(remote, d.ID) {
-			o.byID[d.ID] = c
-		}
-	}
-
-	return o
 }
 
 func (o *outbox) begin() { o.flow.begin() }

@@ -5,6 +5,9 @@ import (
 	"fmt"
 
 	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
 )
 
 // connRef counts who uses one libp2p connection: sessions and handshakes, and
@@ -96,4 +99,69 @@ func (t *Transport) awaitClosed(ctx context.Context, c network.Conn) error {
 	case <-ctx.Done():
 		return fmt.Errorf("waiting for the former connection to close: %w", ctx.Err())
 	}
+}
+
+const (
+	// quicStreams is how many streams go-libp2p lets a remote have open on one
+	// QUIC connection (its quicreuse package); opening one more waits.
+	quicStreams = 256
+	// quicSpareStreams are for what is no session.
+	quicSpareStreams = 32
+)
+
+// checkRoom refuses a session for whose streams a QUIC connection has no room. The
+// connection is retained for it.
+func (t *Transport) checkRoom(c network.Conn) error {
+	if !isUDP(c.RemoteMultiaddr()) {
+		return nil
+	}
+	t.mtx.Lock()
+	defer t.mtx.Unlock()
+
+	most := (quicStreams - quicSpareStreams) / (1 + len(t.nodeInfo.Channels))
+	if ref := t.conns[c]; ref != nil && ref.refs > most {
+		return compat.Reject(compat.RejectFull, "more than %d sessions on a QUIC connection", most)
+	}
+
+	return nil
+}
+
+// Connect returns an open connection to the peer for something that is no session,
+// and a function that gives it back, which is called once. Without a connection
+// libp2p dials what the host's peerstore has, but through no relay; ctx and the dial
+// timeout bound that.
+//
+// A connection that this node has opened is closed when all have given it back and
+// no session is left. Holding it does not protect it from the connection manager.
+func (t *Transport) Connect(ctx context.Context, p peer.ID) (network.Conn, func(), error) {
+	if err := t.enter(); err != nil {
+		return nil, nil, err
+	}
+	defer t.tasks.Done()
+
+	for range dialAttempts {
+		c, err := t.host.Network().DialPeer(t.directly(ctx), p)
+		if err != nil {
+			return nil, nil, fmt.Errorf("unable to connect to %s: %w", p, err)
+		}
+		if t.hold(c) {
+			return c, func() { t.release(c) }, nil
+		}
+		if err := t.awaitClosed(ctx, c); err != nil {
+			return nil, nil, err
+		}
+	}
+
+	return nil, nil, errConnLost
+}
+
+// Hold is Connect for a connection that is open, as that of an inbound stream:
+// sessions that end on it do not close it until it is given back. It returns false
+// when the connection is being closed.
+func (t *Transport) Hold(c network.Conn) (release func(), ok bool) {
+	if !t.hold(c) {
+		return nil, false
+	}
+
+	return func() { t.release(c) }, true
 }

@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
-	"sync"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -34,8 +33,6 @@ const (
 	// maxDelegationLife is how long a listener takes one to be valid at most, and
 	// remembers it, until that second is over.
 	maxDelegationLife = 2 * delegationLife
-	// maxSpent bounds the delegations that a listener remembers.
-	maxSpent = 1 << 14
 )
 
 // epoch names one session; its dialer chooses it at random.
@@ -109,22 +106,6 @@ func (d *delegation) verify(e epoch, dialer, listener peer.ID, now time.Time) (e
 		return key, nil
 	}
 }
-
-// spent remembers the delegated sessions of the last maxDelegationLife, so that none
-// of them is accepted again: at most maxSpent, then the oldest is forgotten. All
-// methods may be called concurrently.
-type spent struct {
-	mtx   sync.Mutex
-	used  map[sessionKey]struct{}
-	order []spending
-}
-
-type spending struct {
-	key sessionKey
-	at  time.Time
-}
-
-func newSpent() *spent { return &spent{used: make(map[sessionKey]struct{})} }
 
 func (s *spent) add(key sessionKey, now time.Time) {
 	s.mtx.Lock()

@@ -1,7 +1,16 @@
 package lp2p
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/multiformats/go-multiaddr"
+	"github.com/multiformats/go-multistream"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
@@ -47,4 +56,170 @@ func connInfo(
 	}
 
 	return info
+}
+
+// errConnLost is wrapped when the connection closed before the remote answered.
+var errConnLost = errors.New("connection was lost during the handshake")
+
+// openSession runs the dialer's handshake on a retained connection. The context
+// and the handshake timeout bound it.
+func (t *Transport) openSession(
+	ctx context.Context, c network.Conn, addr types.NetAddress, as Identity, behavior compat.PeerBehavior,
+) (p *Peer, err error) {
+	defer func() { t.metrics.handshakes[dirOut].count(outcomeOf(err)) }()
+	ctx, cancel := context.WithTimeout(ctx, t.opts.timeouts.Handshake)
+	defer cancel()
+
+	if err := errors.Join(t.gater.admits(c, addr.ID), t.checkRoom(c)); err != nil {
+		t.release(c)
+
+		return nil, err
+	}
+	control, err := openStream(ctx, c, SessionProtocol)
+	if err != nil {
+		t.release(c)
+		if ctx.Err() != nil {
+			err = fmt.Errorf("remote lets no control stream be opened in time: %w", err)
+		}
+
+		return nil, lost(c, err)
+	}
+
+	s := newSession(t, c, control, newEpoch(), true, behavior)
+	if err := t.reserve(s.key, false); err != nil {
+		t.tryEnd(func() { _ = control.Reset() })
+		t.release(c)
+
+		return nil, err
+	}
+	// Data streams may overtake the Accept.
+	if err := t.activate(s); err != nil {
+		s.abort()
+
+		return nil, err
+	}
+
+	stop := context.AfterFunc(ctx, func() { _ = control.SetDeadline(longAgo) })
+	node, err := s.dialHandshake(addr.ID, as)
+	if !stop() && err == nil {
+		err = ctx.Err()
+	}
+	if err == nil {
+		p, err = s.establish(remoteInfo{id: addr.ID, node: node}, &addr)
+	}
+	if err != nil {
+		err = s.handshakeError(ctx, err)
+		s.abort()
+
+		return nil, err
+	}
+	t.learn(addr.ID, c.RemotePeer())
+
+	return p, nil
+}
+
+// dialHandshake sends the Hello and checks the answer.
+func (s *session) dialHandshake(id types.ID, as Identity) (types.NodeInfo, error) {
+	raw, err := as.NodeInfo.MarshalBinary()
+	if err != nil {
+		return types.NodeInfo{}, err
+	}
+	h := &hello{version: sessionVersion, epoch: s.key.epoch, nodeInfo: raw}
+	if !as.Key.Equal(s.t.key) {
+		h.delegation = signDelegation(as.Key, s.key.epoch, s.t.host.ID(), s.conn.RemotePeer(),
+			time.Now().Add(delegationLife))
+	}
+	if _, err := s.control.Write(appendControl(nil, h)); err != nil {
+		return types.NodeInfo{}, fmt.Errorf("unable to send the hello: %w", err)
+	}
+
+	m, err := readControl(s.control)
+	if err != nil {
+		return types.NodeInfo{}, err
+	}
+	switch m := m.(type) {
+	case *accept:
+		node, err := s.checkAccept(m, id, as.NodeInfo)
+		if err != nil {
+			s.decline(err)
+		}
+
+		return node, err
+	case *reject:
+		s.t.metrics.rejects.received.count(outcomeOfCode(m.code))
+
+		return types.NodeInfo{}, &compat.RejectError{Code: m.code, Reason: m.text, Remote: true}
+	default:
+		return types.NodeInfo{}, violation("hello answered by kind %d", m.kind())
+	}
+}
+
+func (s *session) checkAccept(m *accept, id types.ID, local types.NodeInfo) (types.NodeInfo, error) {
+	if m.epoch != s.key.epoch {
+		return types.NodeInfo{}, violation("accept of another epoch")
+	}
+	node, err := decodeNodeInfo(m.nodeInfo, id)
+	if err != nil {
+		return types.NodeInfo{}, err
+	}
+
+	return node, compatible(local, node)
+}
+
+// decline tells a remote that has accepted us why we do not want it, and waits for
+// it to have read that.
+func (s *session) decline(reason error) {
+	code, text := reasonOf(reason)
+	if err := s.say(&goodbye{code: code, text: text}); err != nil {
+		s.logger.Debug("goodbye was not sent", "err", err)
+
+		return
+	}
+	s.t.tryEnd(func() { _ = s.control.CloseWrite() })
+	_ = s.control.SetReadDeadline(time.Now().Add(s.t.opts.timeouts.Linger))
+	s.control.drain()
+}
+
+// handshakeError says what a failure of the handshake means.
+func (s *session) handshakeError(ctx context.Context, err error) error {
+	s.mtx.Lock()
+	ended, cause := s.ended, s.cause
+	s.mtx.Unlock()
+
+	var (
+		reset *network.StreamError
+		na    multistream.ErrNotSupported[protocol.ID]
+	)
+	switch {
+	case ended:
+		return cause
+	case ctx.Err() != nil:
+		return fmt.Errorf("session handshake was not finished in time: %w", ctx.Err())
+	case errors.As(err, &reset) && reset.Remote && reset.ErrorCode == network.StreamRateLimited:
+		return fmt.Errorf("%w: %w", ErrBusy, err)
+	case errors.As(err, &reset) && reset.Remote && reset.ErrorCode == network.StreamProtocolNegotiationFailed,
+		errors.As(err, &na):
+		return fmt.Errorf("%w: %w", ErrNoSessions, err)
+	case errors.As(err, &reset) && reset.Remote && reset.ErrorCode == network.StreamShutdown:
+		return fmt.Errorf("%w: %w", errConnLost, err) // its last session has just ended there
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		// Who refuses says so: an end without an answer is that of the connection.
+		return fmt.Errorf("%w: remote ended the session handshake: %w", errConnLost, err)
+	default:
+		return lost(s.conn, err)
+	}
+}
+
+// lost marks an error that a closed connection has caused. QUIC says so by the
+// error, which may come before the connection counts as closed.
+func lost(c network.Conn, err error) error {
+	var closed *network.ConnError
+	if errors.As(err, &closed) {
+		_ = c.Close() // so that the next dial does not find it; it is dead already
+	}
+	if c.IsClosed() {
+		return fmt.Errorf("%w: %w", errConnLost, err)
+	}
+
+	return err
 }

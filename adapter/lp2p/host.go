@@ -1,9 +1,11 @@
 package lp2p
 
 import (
+	"context"
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"time"
 
@@ -11,14 +13,20 @@ import (
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
+	"github.com/libp2p/go-libp2p/core/sec"
 	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
 	"github.com/libp2p/go-libp2p/p2p/muxer/yamux"
 	"github.com/libp2p/go-libp2p/p2p/net/connmgr"
+	"github.com/libp2p/go-libp2p/p2p/net/upgrader"
 	"github.com/libp2p/go-libp2p/p2p/security/noise"
 	tls "github.com/libp2p/go-libp2p/p2p/security/tls"
 	libp2pquic "github.com/libp2p/go-libp2p/p2p/transport/quic"
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
 	"github.com/libp2p/go-libp2p/x/rate"
+
+	"github.com/tm2-libp2p/tm2-libp2p/internal/socket"
 )
 
 const (
@@ -198,4 +206,38 @@ func newConnRateLimiter(perIP int, loopbackCounts bool) *rate.Limiter {
 			GracePeriod:      time.Minute,
 		},
 	}
+}
+
+// tunedSecurity sets the options of a connection's socket before it is secured:
+// libp2p has no other place for it that covers both directions.
+type tunedSecurity struct{ sec.SecureTransport }
+
+// SecureInbound implements sec.SecureTransport.
+func (t tunedSecurity) SecureInbound(ctx context.Context, insecure net.Conn, p peer.ID) (sec.SecureConn, error) {
+	if err := socket.LimitUnsent(insecure); err != nil {
+		return nil, err
+	}
+
+	return t.SecureTransport.SecureInbound(ctx, insecure, p)
+}
+
+// SecureOutbound implements sec.SecureTransport.
+func (t tunedSecurity) SecureOutbound(ctx context.Context, insecure net.Conn, p peer.ID) (sec.SecureConn, error) {
+	if err := socket.LimitUnsent(insecure); err != nil {
+		return nil, err
+	}
+
+	return t.SecureTransport.SecureOutbound(ctx, insecure, p)
+}
+
+func newNoise(id protocol.ID, key crypto.PrivKey, muxers []upgrader.StreamMuxer) (tunedSecurity, error) {
+	t, err := noise.New(id, key, muxers)
+
+	return tunedSecurity{t}, err
+}
+
+func newTLS(id protocol.ID, key crypto.PrivKey, muxers []upgrader.StreamMuxer) (tunedSecurity, error) {
+	t, err := tls.New(id, key, muxers)
+
+	return tunedSecurity{t}, err
 }

@@ -1,10 +1,14 @@
 package lp2p
 
 import (
+	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"net"
 
 	"github.com/libp2p/go-libp2p"
+	"github.com/multiformats/go-multiaddr"
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -91,4 +95,150 @@ func newOptions(opts []Option) (*options, error) {
 	}
 
 	return o, nil
+}
+
+// quicMode says what QUIC is used for.
+type quicMode uint8
+
+const (
+	quicOff quicMode = iota
+	quicPreferred
+	quicForced
+)
+
+// WithQUIC makes the node listen on UDP for QUIC, at the IP and port number of its
+// TCP listener, and dial both: libp2p begins with QUIC and tries TCP 250 ms later,
+// 30 ms in private networks and on loopback, unless it is connected by then, and
+// keeps the first connection (swarm.DefaultDialRanker). That delay is all that a
+// remote without QUIC costs. With several addresses of one host name it may be
+// doubled. Where nobody answers at all, a dial takes its whole timeout, since UDP
+// tells nothing.
+//
+// A node that is only known by its TM2 ID is still asked over TCP who it is.
+//
+// On a QUIC connection there is one window for all streams: sessions that share it,
+// as those of a bridge, may slow each other down. At most 256 streams of each side
+// fit into it, and so (256-32)/(1+channels) sessions; more are refused as full.
+func WithQUIC() Option {
+	return func(o *options) error {
+		o.quic = quicPreferred
+
+		return nil
+	}
+}
+
+// WithQUICOnly is WithQUIC, but does not dial TCP, except to ask who answers at an
+// address. It is for tests and measurements.
+func WithQUICOnly() Option {
+	return func(o *options) error {
+		o.quic = quicForced
+
+		return nil
+	}
+}
+
+// endpoint returns the IP and the TCP or UDP port with which a multiaddr begins.
+// There is none for a relayed connection: its address is that of the relay.
+func endpoint(a multiaddr.Multiaddr) (ip net.IP, port uint16, ok bool) {
+	if _, err := a.ValueForProtocol(multiaddr.P_CIRCUIT); err == nil {
+		return nil, 0, false
+	}
+	a = unzoned(a)
+	if len(a) < 2 {
+		return nil, 0, false
+	}
+	if code := a[0].Code(); code != multiaddr.P_IP4 && code != multiaddr.P_IP6 {
+		return nil, 0, false
+	}
+	if code := a[1].Code(); code != multiaddr.P_TCP && code != multiaddr.P_UDP {
+		return nil, 0, false
+	}
+
+	return net.IP(a[0].RawValue()), binary.BigEndian.Uint16(a[1].RawValue()), true
+}
+
+// unzoned is the multiaddr without the zone of a link-local address.
+func unzoned(a multiaddr.Multiaddr) multiaddr.Multiaddr {
+	if len(a) > 0 && a[0].Code() == multiaddr.P_IP6ZONE {
+		return a[1:]
+	}
+
+	return a
+}
+
+// isUDP reports whether a multiaddr is one over UDP, as QUIC's.
+func isUDP(a multiaddr.Multiaddr) bool {
+	a = unzoned(a)
+
+	return len(a) >= 2 && a[1].Code() == multiaddr.P_UDP
+}
+
+// netAddr returns the remote end of a connection for package net; it has no IP
+// where none is known.
+func netAddr(a multiaddr.Multiaddr) net.Addr {
+	ip, port, ok := endpoint(a)
+	switch {
+	case !ok:
+		return &net.TCPAddr{}
+	case isUDP(a):
+		return &net.UDPAddr{IP: ip, Port: int(port)}
+	default:
+		return &net.TCPAddr{IP: ip, Port: int(port)}
+	}
+}
+
+func tcpMultiaddr(ip net.IP, port uint16) (multiaddr.Multiaddr, error) {
+	return ipMultiaddr(ip, fmt.Sprintf("/tcp/%d", port))
+}
+
+func quicMultiaddr(ip net.IP, port uint16) (multiaddr.Multiaddr, error) {
+	return ipMultiaddr(ip, fmt.Sprintf("/udp/%d/quic-v1", port))
+}
+
+func ipMultiaddr(ip net.IP, rest string) (multiaddr.Multiaddr, error) {
+	if ip == nil {
+		return nil, errors.New("address has no IP")
+	}
+	version := "/ip6/"
+	if ip.To4() != nil {
+		version = "/ip4/"
+	}
+
+	return multiaddr.NewMultiaddr(version + ip.String() + rest)
+}
+
+// WithPrivateNode makes the node announce no address: identify tells its peers
+// none, so they have none to pass on, and discovery runs as a client that nobody
+// keeps in a routing table. The NodeInfo names no IP and no port: 0.0.0.0:0 takes the
+// place of those given to NewTransport; what a caller gives to DialAs or to a Pending
+// is sent as it is. The node is still dialed by whoever knows where it is.
+//
+// It excludes WithAutoNAT, which asks others whether they reach the node at its
+// addresses, and WithHolePunching, which tells them to whom it meets at a relay.
+func WithPrivateNode() Option {
+	return func(o *options) error {
+		o.private = true
+		o.libp2p = append(o.libp2p,
+			libp2p.AddrsFactory(func([]multiaddr.Multiaddr) []multiaddr.Multiaddr { return nil }))
+
+		return nil
+	}
+}
+
+// DialFunc connects to an address of package net, like net.Dialer's DialContext.
+type DialFunc func(ctx context.Context, network, address string) (net.Conn, error)
+
+// WithTCP puts another network in the place of the system's TCP, as a simulated one:
+// newTransport is the constructor of a libp2p transport for TCP addresses, in the
+// form in which libp2p.Transport takes it, and dial connects to ask who answers at
+// an address (see ProbeIdentity). Host names are still looked up by the system.
+func WithTCP(newTransport any, dial DialFunc) Option {
+	return func(o *options) error {
+		if newTransport == nil || dial == nil {
+			return errors.New("TCP needs a transport and a dialer")
+		}
+		o.tcp, o.dialTCP = newTransport, dial
+
+		return nil
+	}
 }

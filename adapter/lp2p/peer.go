@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
 
 	basepeer "github.com/tm2-libp2p/tm2-libp2p/adapter/internal/peer"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
@@ -128,17 +129,6 @@ func (p *Peer) Status() compat.ConnectionStatus {
 	return st
 }
 
-func (o *outbox) status(now time.Time) []compat.ChannelStatus {
-	o.mtx.Lock()
-	defer o.mtx.Unlock()
-
-	channels := make([]compat.ChannelStatus, 0, len(o.order))
-	for _, c := range o.order {
-		channels = append(channels, compat.ChannelStatus{
-			ID: c.desc.ID, SendQueueCapacity: c.desc.SendQueueCapacity, SendQueueSize: len(c.queue),
-			Priority: c.desc.Priority, RecentlySent: int64(c.recent.at(now)),
-		})
-	}
-
-	return channels
-}
+// PeerID returns the libp2p identity of the connection: the peer's own, or, for a
+// delegated peer, that of the node that speaks for it.
+func (p *Peer) PeerID() peer.ID { return p.s.conn.RemotePeer() }

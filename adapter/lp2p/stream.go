@@ -13,12 +13,6 @@ import (
 	"github.com/multiformats/go-multistream"
 )
 
-// The libp2p protocols of a session (docs/sessions.md §1).
-const (
-	SessionProtocol protocol.ID = "/tm2/session/1" // control stream
-	ChannelProtocol protocol.ID = "/tm2/channel/1" // data stream
-)
-
 // drainLimit bounds the bytes that are read from a stream only to see its end.
 const drainLimit = 4 * maxControlSize
 
@@ -74,24 +68,6 @@ func (s *stream) Read(p []byte) (int, error) {
 
 // Write implements io.Writer.
 func (s *stream) Write(p []byte) (int, error) { return s.rw.Write(p) }
-
-// tryEnd ends streams and waits for that, but at most the linger timeout: a reset or
-// the end of a side has no deadline of its own and waits behind what the remote does
-// not take, until it does or the connection is given up. The caller is a task, or has
-// a session that is alive.
-func (t *Transport) tryEnd(end func()) {
-	ended := make(chan struct{})
-	t.tasks.Go(func() {
-		defer close(ended)
-		end()
-	})
-	timer := time.NewTimer(t.opts.timeouts.Linger)
-	defer timer.Stop()
-	select {
-	case <-ended:
-	case <-timer.C:
-	}
-}
 
 // drain reads until the remote has ended its side, but neither past the read
 // deadline nor more than drainLimit bytes. What it reads, and how it ends, does

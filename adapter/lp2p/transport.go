@@ -15,6 +15,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/multiformats/go-multiaddr"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
@@ -254,4 +255,41 @@ func (t *Transport) enter() error {
 	t.tasks.Add(1)
 
 	return nil
+}
+
+// The libp2p protocols of a session (docs/sessions.md §1).
+const (
+	SessionProtocol protocol.ID = "/tm2/session/1" // control stream
+	ChannelProtocol protocol.ID = "/tm2/channel/1" // data stream
+)
+
+// tryEnd ends streams and waits for that, but at most the linger timeout: a reset or
+// the end of a side has no deadline of its own and waits behind what the remote does
+// not take, until it does or the connection is given up. The caller is a task, or has
+// a session that is alive.
+func (t *Transport) tryEnd(end func()) {
+	ended := make(chan struct{})
+	t.tasks.Go(func() {
+		defer close(ended)
+		end()
+	})
+	timer := time.NewTimer(t.opts.timeouts.Linger)
+	defer timer.Stop()
+	select {
+	case <-ended:
+	case <-timer.C:
+	}
+}
+
+// NodeInfo returns what this node tells of itself. The caller must not change
+// what it points to.
+func (t *Transport) NodeInfo() types.NodeInfo { return t.localNodeInfo() }
+
+// IsPrivatePeer reports whether the switch that accepts from this transport does
+// not want the peer to be told to others. Before the first Accept nobody is
+// private.
+func (t *Transport) IsPrivatePeer(id types.ID) bool {
+	behavior := t.served.Load()
+
+	return behavior != nil && (*behavior).IsPrivatePeer(id)
 }

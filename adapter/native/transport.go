@@ -154,67 +154,6 @@ func (mt *MultiplexTransport) localNodeInfo() types.NodeInfo {
 	return mt.nodeInfo
 }
 
-func (mt *MultiplexTransport) acceptPending(ctx context.Context) (*Pending, error) {
-	select {
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	case <-mt.ctx.Done():
-		return nil, compat.ErrTransportClosed
-	case pending := <-mt.incoming:
-		pending.leave()
-
-		return pending, nil
-	}
-}
-
-// Dial implements compat.Transport. The TCP connect is bounded by DialTimeout
-// and each step of the handshake by HandshakeTimeout, or by ctx if that ends
-// first. A configured host name is resolved at each dial, also one that has not
-// resolved before. A failure is a *HandshakeError; it wraps ErrWrongID when
-// somebody else answers at the address, a *net.DNSError when its name does not
-// resolve, a *net.OpError when nobody answers.
-func (mt *MultiplexTransport) Dial(
-	ctx context.Context,
-	addr types.NetAddress,
-	behavior compat.PeerBehavior,
-) (compat.PeerConn, error) {
-	if err := checkDialed(addr); err != nil {
-		return nil, &HandshakeError{Step: "dial", Remote: addr.String(), Err: err}
-	}
-	if addr.ID == mt.nodeKey.ID() {
-		return nil, &HandshakeError{Step: "dial", Remote: addr.String(), Err: ErrSelf}
-	}
-	if err := mt.begin(); err != nil {
-		return nil, err
-	}
-	defer mt.wg.Done()
-
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	defer context.AfterFunc(mt.ctx, cancel)()
-
-	pending, err := mt.dialPending(ctx, addr)
-	if err != nil {
-		if mt.ctx.Err() != nil {
-			return nil, fmt.Errorf("%w: %w", compat.ErrTransportClosed, err)
-		}
-
-		return nil, err
-	}
-
-	return mt.newPeer(pending, behavior)
-}
-
-// checkDialed checks that the address says whom to dial and where. A host name is
-// resolved by the dial, so that an IP beside it does not matter.
-func checkDialed(addr types.NetAddress) error {
-	if addr.Hostname != "" {
-		return addr.ID.Validate()
-	}
-
-	return addr.Validate()
-}
-
 // begin registers one operation that Close waits for.
 func (mt *MultiplexTransport) begin() error {
 	mt.mtx.Lock()
@@ -228,22 +167,6 @@ func (mt *MultiplexTransport) begin() error {
 	mt.wg.Add(1)
 
 	return nil
-}
-
-func (mt *MultiplexTransport) dialPending(ctx context.Context, addr types.NetAddress) (*Pending, error) {
-	dialCtx, cancel := context.WithTimeout(ctx, DialTimeout)
-	defer cancel()
-	conn, err := addr.DialContext(dialCtx)
-	if err != nil {
-		return nil, &HandshakeError{Step: "dial", Remote: addr.String(), Err: err}
-	}
-
-	pending, err := mt.upgrade(ctx, conn, &addr)
-	if err != nil {
-		return nil, errors.Join(err, ignoreClosed(conn.Close()))
-	}
-
-	return pending, nil
 }
 
 // Remove implements compat.Transport.

@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/tm2-libp2p/tm2-libp2p/internal/demo"
+	"github.com/tm2-libp2p/tm2-libp2p/cmd/tm2bridge/internal/demo"
 )
 
 func newDemo() *cobra.Command {

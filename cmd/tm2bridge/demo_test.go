@@ -8,7 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/tm2-libp2p/tm2-libp2p/internal/demo"
+	"github.com/tm2-libp2p/tm2-libp2p/cmd/tm2bridge/internal/demo"
 )
 
 func TestDemoJSON(t *testing.T) {

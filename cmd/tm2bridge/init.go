@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/tm2-libp2p/tm2-libp2p/internal/config"
+	"github.com/tm2-libp2p/tm2-libp2p/cmd/tm2bridge/internal/config"
 )
 
 func newInit() *cobra.Command {

@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
-	"github.com/tm2-libp2p/tm2-libp2p/internal/config"
+	"github.com/tm2-libp2p/tm2-libp2p/cmd/tm2bridge/internal/config"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

@@ -11,7 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/tm2-libp2p/tm2-libp2p/internal/probe"
+	"github.com/tm2-libp2p/tm2-libp2p/cmd/internal/probe"
 )
 
 func newProbe() *cobra.Command {

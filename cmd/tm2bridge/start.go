@@ -14,8 +14,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tm2-libp2p/tm2-libp2p/bridge"
+	"github.com/tm2-libp2p/tm2-libp2p/cmd/tm2bridge/internal/config"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
-	"github.com/tm2-libp2p/tm2-libp2p/internal/config"
 )
 
 func newStart() *cobra.Command {

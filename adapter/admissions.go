@@ -1,0 +1,336 @@
+package adapter
+
+import (
+	"net"
+	"net/netip"
+	"sync"
+
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/internal/host"
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+)
+
+// Refusals that need no words of their own: judging costs nothing then.
+var (
+	errSelf      = compat.Reject(compat.RejectSelf, "")
+	errConnected = compat.Reject(compat.RejectDuplicate, "connected already")
+)
+
+// registry holds the reserved IDs: every connection from its admission until
+// after its removal. Whether a connection may come in is decided under its lock.
+type registry struct {
+	// Not changed once the switch is built.
+	maxInbound, maxOutbound uint64
+	allowDuplicateIP        bool
+
+	mtx      sync.Mutex
+	closed   bool
+	byID     map[types.ID]*connection
+	hosts    map[netip.Prefix]uint64 // connections in byID that have not vacated, by their host
+	inbound  uint64                  // slots taken
+	outbound uint64
+}
+
+// slot is what a connection takes up of the limits.
+type slot uint8
+
+const (
+	slotNone slot = iota
+	slotInbound
+	slotOutbound
+)
+
+// candidate is a connection that asks to come in.
+type candidate struct {
+	self, id  types.ID
+	outbound  bool
+	host      netip.Prefix // not valid when the remote IP is not known
+	exempt    bool         // from the limits
+	uncounted bool         // takes no slot
+	guarded   bool         // must be the only peer of its host
+	dialed    bool         // this node is dialing the peer, or was until just now
+	held      slot         // taken over from the connection that it replaces
+}
+
+// own is the slot of the candidate's direction.
+func (c candidate) own() slot {
+	if c.outbound {
+		return slotOutbound
+	}
+
+	return slotInbound
+}
+
+// judge returns the slot that the candidate may take and the connection that has
+// to be gone first, or a *compat.RejectError. The caller holds the lock.
+func (r *registry) judge(c candidate) (taken slot, former *connection, err error) {
+	if r.closed {
+		return slotNone, nil, errStopping
+	}
+	if c.id == c.self {
+		return slotNone, nil, errSelf
+	}
+	former = r.byID[c.id]
+	if former != nil && !former.isClosed() && !c.replaces(former) {
+		return slotNone, nil, errConnected
+	}
+	if taken, err = r.findSlot(c, former); err != nil {
+		return slotNone, nil, err
+	}
+	if err := r.checkHost(c, former); err != nil {
+		return slotNone, nil, err
+	}
+
+	return taken, former, nil
+}
+
+// replaces decides between two connections to one peer: of two in opposite
+// directions the one dialed by the lower ID stays.
+func (c candidate) replaces(former *connection) bool {
+	return c.outbound != former.outbound && c.outbound == (c.self < c.id)
+}
+
+// findSlot refuses a candidate for which no slot is left. The slot of its former
+// connection is its own, in whichever direction: two nodes that dial each other
+// must end with one connection even if the one that stays finds its direction full.
+// For the same reason a peer that is being dialed may have the outbound slot that
+// it was going to get, and one that was lost just now the slot that it had.
+func (r *registry) findSlot(c candidate, former *connection) (slot, error) {
+	used, limit, direction := r.inbound, r.maxInbound, "inbound"
+	if c.outbound {
+		used, limit, direction = r.outbound, r.maxOutbound, "outbound"
+	}
+	if former != nil && former.slot == c.own() {
+		used--
+	}
+	switch {
+	case c.uncounted:
+		return slotNone, nil
+	case c.held != slotNone:
+		return c.held, nil
+	case c.exempt, used < limit:
+		return c.own(), nil
+	case former != nil && former.slot != slotNone:
+		return former.slot, nil
+	case c.dialed && r.outbound < r.maxOutbound:
+		return slotOutbound, nil
+	default:
+		return slotNone, compat.Reject(compat.RejectFull, "all %d %s slots are taken", limit, direction)
+	}
+}
+
+// checkHost refuses a guarded candidate while another peer of its host is in. Whom
+// this node has dialed, or is dialing, is not guarded, whichever connection stays.
+func (r *registry) checkHost(c candidate, former *connection) error {
+	welcome := c.dialed || c.held == slotOutbound || (former != nil && former.outbound)
+	if !c.guarded || welcome || r.allowDuplicateIP || !c.host.IsValid() {
+		return nil
+	}
+	others := r.hosts[c.host]
+	if former != nil && former.host == c.host {
+		others--
+	}
+	if others == 0 {
+		return nil
+	}
+
+	return compat.Reject(compat.RejectFull,
+		"another peer from %s is connected, and neither allow_duplicate_ip nor unconditional_peer_ids lets this one in",
+		host.Name(c.host))
+}
+
+// may is judge without effect.
+func (r *registry) may(c candidate) error {
+	r.mtx.Lock()
+	defer r.mtx.Unlock()
+	_, _, err := r.judge(c)
+
+	return err
+}
+
+// mayAnybody is may for everybody who could come from where the stranger does:
+// the stranger, those who are exempt, and whoever is in and would come again. It
+// returns why the stranger may not if nobody may.
+func (r *registry) mayAnybody(stranger candidate, exempt []candidate) error {
+	r.mtx.Lock()
+	defer r.mtx.Unlock()
+	_, _, refusal := r.judge(stranger)
+	if refusal == nil || r.closed {
+		return refusal
+	}
+	for _, c := range exempt {
+		if _, _, err := r.judge(c); err == nil {
+			return nil
+		}
+	}
+	again := stranger
+	for again.id = range r.byID {
+		if _, _, err := r.judge(again); err == nil {
+			return nil
+		}
+	}
+
+	return refusal
+}
+
+// reserve takes the ID for the connection, or returns the connection that has
+// to be gone first, or the refusal. The slot of a connection of the other direction
+// goes over to the candidate at once, so that nobody else takes it meanwhile; if the
+// candidate does not come in after all, giveBack returns it.
+func (r *registry) reserve(conn *connection, c *candidate) (former *connection, err error) {
+	r.mtx.Lock()
+	defer r.mtx.Unlock()
+	taken, former, err := r.judge(*c)
+	if err != nil {
+		return nil, err
+	}
+	if former != nil {
+		if taken == former.slot && taken != c.own() {
+			c.held, former.slot = taken, slotNone
+		}
+
+		return former, nil
+	}
+	if c.held == slotNone {
+		r.count(taken, 1)
+	}
+	conn.host, conn.slot, c.held = c.host, taken, slotNone
+	r.byID[conn.id] = conn
+	r.hosts[conn.host]++
+
+	return nil, nil
+}
+
+// giveBack returns a slot that a candidate holds which did not come in.
+func (r *registry) giveBack(c candidate) {
+	r.mtx.Lock()
+	defer r.mtx.Unlock()
+	r.count(c.held, -1)
+}
+
+// vacate gives the connection's slot and its place at its host to others. The ID
+// stays reserved until release.
+func (r *registry) vacate(conn *connection) {
+	r.mtx.Lock()
+	defer r.mtx.Unlock()
+	if r.hosts[conn.host]--; r.hosts[conn.host] == 0 {
+		delete(r.hosts, conn.host)
+	}
+	conn.host = netip.Prefix{}
+	r.count(conn.slot, -1)
+	conn.slot = slotNone
+}
+
+// release gives the ID of a connection back that has vacated its slot.
+func (r *registry) release(conn *connection) {
+	r.mtx.Lock()
+	defer r.mtx.Unlock()
+	delete(r.byID, conn.id)
+}
+
+// count adds to the slots taken. The caller holds the lock.
+func (r *registry) count(s slot, delta int) {
+	switch s {
+	case slotInbound:
+		r.inbound += uint64(delta)
+	case slotOutbound:
+		r.outbound += uint64(delta)
+	case slotNone:
+	}
+}
+
+// has reports whether the ID is reserved by a connection that is not on its way
+// out: who hears of a removal may dial at once.
+func (r *registry) has(id types.ID) bool {
+	r.mtx.Lock()
+	defer r.mtx.Unlock()
+	c := r.byID[id]
+
+	return c != nil && !c.isClosed()
+}
+
+// outboundFull reports whether every outbound slot is taken.
+func (r *registry) outboundFull() bool {
+	taken, limit := r.outboundSlots()
+
+	return taken >= limit
+}
+
+// outboundSlots returns how many outbound slots are taken, and how many there are.
+func (r *registry) outboundSlots() (taken, limit uint64) {
+	r.mtx.Lock()
+	defer r.mtx.Unlock()
+
+	return r.outbound, r.maxOutbound
+}
+
+// close refuses everybody from now on and returns who is in.
+func (r *registry) close() []*connection {
+	r.mtx.Lock()
+	defer r.mtx.Unlock()
+	r.closed = true
+	conns := make([]*connection, 0, len(r.byID))
+	for _, c := range r.byID {
+		conns = append(conns, c)
+	}
+
+	return conns
+}
+
+// candidate is a peer that asks to come in. The delegate is the node that speaks
+// for it, if one does: that peer has the delegate's IP, and so is as free of the
+// guard as the delegate is.
+func (sw *MultiplexSwitch) candidate(id types.ID, outbound bool, remoteIP net.IP, delegate types.ID) candidate {
+	exempt := sw.isExempt(id)
+
+	return candidate{
+		self:      sw.self(),
+		id:        id,
+		outbound:  outbound,
+		host:      host.Of(remoteIP),
+		exempt:    exempt,
+		uncounted: sw.isUnconditional(id),
+		guarded:   !outbound && !exempt && !sw.isExempt(delegate),
+		dialed:    !outbound && sw.dials.courts(id),
+	}
+}
+
+// isExempt reports whether the configuration names the peer as one to let in.
+func (sw *MultiplexSwitch) isExempt(id types.ID) bool {
+	return id != "" && (sw.isPersistent(id) || sw.isUnconditional(id))
+}
+
+func (sw *MultiplexSwitch) isUnconditional(id types.ID) bool {
+	_, unconditional := sw.unconditional[id]
+
+	return unconditional
+}
+
+// mayAdmitFrom tells, without blocking, whether an inbound connection from the
+// IP could be admitted now, whoever is behind it. Those who are exempt may come
+// from anywhere, and as delegates they may bring others. Whom this node is dialing
+// need not be let in: its dial fails, and then ours is the one that stays.
+func (sw *MultiplexSwitch) mayAdmitFrom(ip net.IP) error {
+	exempt := make([]candidate, 0, len(sw.persistent)+len(sw.unconditional))
+	for id := range sw.persistent {
+		exempt = append(exempt, sw.candidate(id, false, ip, ""))
+	}
+	for id := range sw.unconditional {
+		exempt = append(exempt, sw.candidate(id, false, ip, ""))
+	}
+	stranger := sw.candidate("", false, ip, "")
+	stranger.guarded = len(exempt) == 0
+
+	return sw.registry.mayAnybody(stranger, exempt)
+}
+
+// delegateOf returns the node that speaks for the peer, or the empty ID.
+func delegateOf(conn compat.PeerConn) types.ID {
+	if d, ok := conn.(compat.DelegatedPeer); ok {
+		if delegate, delegated := d.DelegatedBy(); delegated {
+			return delegate
+		}
+	}
+
+	return ""
+}

@@ -1,0 +1,364 @@
+package adapter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"time"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/service"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+)
+
+// formerTimeout is how long a connection waits for the removal of the peer's
+// former one, which takes as long as the Receive that runs. A handshake takes
+// no longer than that either, so the remote does not give up before.
+const formerTimeout = 3 * time.Second
+
+// errReplaced is the reason given to the one of two crossed connections that
+// does not stay.
+var errReplaced = compat.Reject(compat.RejectDuplicate, "the connection dialed by the lower ID stays")
+
+// admit takes a verified connection in and runs it, or refuses and closes it.
+func (sw *MultiplexSwitch) admit(ctx context.Context, conn compat.PeerConn) {
+	c := newConnection(conn)
+	if err := sw.reserve(ctx, c); err != nil {
+		sw.refuse(conn, err)
+
+		return
+	}
+	sw.admitReserved(c)
+}
+
+// admitReserved runs a connection that has its ID and slot.
+func (sw *MultiplexSwitch) admitReserved(c *connection) {
+	if err := sw.prepare(c); err != nil {
+		sw.abandon(c, err)
+
+		return
+	}
+	sw.introduce(c)
+}
+
+// reserve takes the peer's ID and a slot. It stops a connection that this one
+// replaces, and waits for the removal of a former one.
+func (sw *MultiplexSwitch) reserve(ctx context.Context, c *connection) error {
+	ctx, cancel := context.WithTimeout(ctx, formerTimeout)
+	defer cancel()
+
+	who := sw.candidate(c.id, c.outbound, c.conn.RemoteIP(), delegateOf(c.conn))
+	defer func() { sw.registry.giveBack(who) }() // nothing, once the slot is the connection's
+	for {
+		former, err := sw.registry.reserve(c, &who)
+		if err != nil || former == nil {
+			return err
+		}
+		// Stopped already, or replaced: the registry returns no other.
+		sw.stop(former, errReplaced)
+		c.doubt()
+		select {
+		case <-former.gone:
+		case <-ctx.Done():
+			if sw.ctx.Err() != nil {
+				return errStopping
+			}
+
+			return compat.Reject(compat.RejectDuplicate, "the former connection is still being removed")
+		}
+	}
+}
+
+// prepare initialises and starts the peer. After an error it does not run. A
+// peer that is stopped while it starts is introduced all the same: its transport
+// may have delivered messages.
+func (sw *MultiplexSwitch) prepare(c *connection) error {
+	c.conn.SetLogger(sw.Logger.With("peer", c.id))
+	if err := sw.initPeer(c); err != nil {
+		return err
+	}
+	c.since = time.Now()
+	if err := c.peer.Start(); err != nil {
+		return fmt.Errorf("start: %w", err)
+	}
+	if closed := c.markStarted(); closed {
+		// Whoever closed it found it not started and left the rest to us.
+		sw.halt(c)
+		sw.release(c)
+	}
+
+	return nil
+}
+
+// initPeer calls InitPeer on the reactors until one fails, or stops the peer.
+func (sw *MultiplexSwitch) initPeer(c *connection) error {
+	c.peer = c.conn
+	sw.track(c, c.conn)
+	for _, r := range sw.reactors {
+		var initErr error
+		if err := sw.guard(c, r.name, "InitPeer", func() { initErr = sw.initWith(c, r) }); err != nil {
+			return err
+		}
+		if initErr != nil {
+			return initErr
+		}
+	}
+
+	return nil
+}
+
+// initWith lets the reactor wrap the peer; by whichever wrapper a reactor names
+// the peer later, the switch knows it.
+func (sw *MultiplexSwitch) initWith(c *connection, r namedReactor) error {
+	peer := r.InitPeer(c.peer)
+	c.inits++
+	if peer == nil {
+		return fmt.Errorf("reactor %q returned no peer from InitPeer", r.name)
+	}
+	if peer != c.peer {
+		sw.track(c, peer)
+		c.peer = peer
+	}
+
+	return c.stopped()
+}
+
+// introduce makes a started peer known and drops the admission's reference. It
+// runs in full even if the peer was stopped meanwhile: a peer that has started
+// goes through its whole life.
+func (sw *MultiplexSwitch) introduce(c *connection) {
+	defer sw.release(c)
+	sw.watch(c)
+	sw.dials.forget(c.id) // before a reactor can ask for another dial
+	if err := sw.peers.addConnection(c); err != nil {
+		sw.stop(c, err)
+	}
+	for _, r := range sw.reactors {
+		if err := sw.guard(c, r.name, "AddPeer", func() { r.AddPeer(c.peer) }); err != nil {
+			sw.stop(c, err)
+		}
+	}
+	sw.Logger.Info("peer connected", "peer", c.id, "address", c.conn.RemoteAddr(), "outbound", c.outbound)
+	sw.events.Notify(events.PeerConnectedEvent{
+		PeerID:   c.id,
+		Address:  c.conn.RemoteAddr(),
+		Outbound: c.outbound,
+	})
+}
+
+// watch removes a peer whose Stop somebody calls without telling the switch.
+func (sw *MultiplexSwitch) watch(c *connection) {
+	sw.tasks.run(func() {
+		select {
+		case <-c.peer.Quit():
+			sw.stop(c, errPeerStopped)
+		case <-c.gone:
+		}
+	})
+}
+
+// abandon ends the admission of a peer that does not run. The reactors that have
+// initialised it hear of its removal.
+func (sw *MultiplexSwitch) abandon(c *connection, reason error) {
+	if first, _ := c.shut(reason); !first {
+		reason = c.stopped()
+	}
+	c.refusal = asRefusal(reason)
+	sw.dismiss(c.conn, c.refusal)
+	// Nobody else drops the reference of a connection that was never started; a
+	// Receive may still hold one if the peer began to run before its Start failed.
+	sw.release(c)
+	sw.release(c)
+}
+
+// refuse closes a connection that no reactor has seen.
+func (sw *MultiplexSwitch) refuse(conn compat.PeerConn, reason error) {
+	reason = asRefusal(reason)
+	sw.dismiss(conn, reason)
+	sw.transport.Remove(conn)
+	sw.reportRefusal(conn.ID(), conn.RemoteAddr(), conn.IsOutbound(), reason)
+}
+
+// asRefusal makes the reason a *compat.RejectError if it wraps none.
+func asRefusal(reason error) error {
+	var reject *compat.RejectError
+	if errors.As(reason, &reject) {
+		return reason
+	}
+
+	return fmt.Errorf("%w: %w", compat.Reject(compat.RejectUnspecified, ""), reason)
+}
+
+// dismiss closes a connection, with the reason where the stack can tell it.
+func (sw *MultiplexSwitch) dismiss(conn compat.PeerConn, reason error) {
+	if stopPeer(conn, conn, reason) != nil { // as it is for a peer that never ran
+		sw.closeConn(conn)
+	}
+}
+
+// reportRefusal tells the log and the subscribers.
+func (sw *MultiplexSwitch) reportRefusal(id types.ID, addr net.Addr, outbound bool, reason error) {
+	sw.Logger.Info("peer refused", "peer", id, "address", addr, "outbound", outbound, "err", reason)
+	sw.doubtDuplicate(id, reason)
+	sw.events.Notify(events.PeerRejectedEvent{PeerID: id, Address: addr, Reason: reason, Outbound: outbound})
+}
+
+// lookup returns the connection of a peer, or nil.
+func (sw *MultiplexSwitch) lookup(peer compat.PeerConn) *connection {
+	c, ok := sw.conns.Load(peer)
+	if !ok {
+		return nil
+	}
+
+	return c.(*connection)
+}
+
+// stop shuts the gate, stops the peer and lets go of it. Only the first call
+// for a connection does anything.
+func (sw *MultiplexSwitch) stop(c *connection, reason error) {
+	first, started := c.shut(reason)
+	if !first {
+		return
+	}
+	sw.Logger.Info("stopping peer", "peer", c.id, "address", c.conn.RemoteAddr(), "err", reason)
+	if !started {
+		return // the admission owns the peer until it runs, and stops it then
+	}
+	sw.halt(c)
+	sw.release(c)
+}
+
+// halt stops the peer itself, and tells the remote why if the stack can.
+func (sw *MultiplexSwitch) halt(c *connection) {
+	err := stopPeer(c.peer, c.conn, c.stopReason())
+	if err != nil && !errors.Is(err, service.ErrAlreadyStopped) {
+		sw.Logger.Warn("peer did not stop cleanly", "peer", c.id, "address", c.conn.RemoteAddr(), "err", err)
+		sw.closeConn(c.conn)
+	}
+}
+
+// stopPeer stops the peer, for the reason if the stack can tell it. The peer may be
+// a reactor's wrapper, whose Stop runs too; it need not know of reasons.
+func stopPeer(peer, conn compat.PeerConn, reason error) error {
+	s, ok := peer.(compat.ReasonStopper)
+	if ok && reason != nil {
+		return s.StopForReason(reason)
+	}
+	if s, ok = conn.(compat.ReasonStopper); !ok || reason == nil {
+		return peer.Stop()
+	}
+	err := s.StopForReason(reason)
+	if wrapperErr := peer.Stop(); !errors.Is(wrapperErr, service.ErrAlreadyStopped) {
+		err = errors.Join(err, wrapperErr)
+	}
+
+	return err
+}
+
+func (sw *MultiplexSwitch) closeConn(conn compat.PeerConn) {
+	if err := conn.CloseConn(); err != nil {
+		sw.Logger.Debug("cannot close connection", "peer", conn.ID(), "address", conn.RemoteAddr(), "err", err)
+	}
+}
+
+// release drops a reference and removes the connection if it was the last.
+func (sw *MultiplexSwitch) release(c *connection) {
+	if c.leave() {
+		sw.remove(c)
+	}
+}
+
+// remove takes a connection out of everything. It runs once, when nothing else
+// runs for the connection any more.
+func (sw *MultiplexSwitch) remove(c *connection) {
+	reason := c.stopReason()
+	if c.refusal != nil {
+		reason = c.refusal
+	}
+	for _, r := range sw.reactors[:c.inits] {
+		sw.guard(c, r.name, "RemovePeer", func() { r.RemovePeer(c.peer, reason) })
+	}
+	sw.peers.removeConnection(c)
+	sw.untrack(c)
+	sw.transport.Remove(c.conn)
+	// Who hears of it may dial another peer at once. The ID is free only after the
+	// event, so that the events of a peer that comes back follow.
+	if c.outbound {
+		sw.dials.lose(c.id)
+	}
+	sw.registry.vacate(c)
+	if c.refusal != nil {
+		sw.reportRefusal(c.id, c.conn.RemoteAddr(), c.outbound, reason)
+		sw.free(c, 0)
+
+		return
+	}
+	sw.events.Notify(events.PeerDisconnectedEvent{
+		PeerID:   c.id,
+		Address:  c.conn.RemoteAddr(),
+		Reason:   reason,
+		Outbound: c.outbound,
+	})
+	sw.free(c, time.Since(c.since))
+}
+
+// free gives the ID back, wakes whoever waits for that, and has the peer
+// redialed if it is persistent.
+func (sw *MultiplexSwitch) free(c *connection, uptime time.Duration) {
+	sw.registry.release(c)
+	close(c.gone)
+	sw.redial(c.id, uptime)
+}
+
+// track lets the switch find the connection by a PeerConn.
+func (sw *MultiplexSwitch) track(c *connection, handle compat.PeerConn) {
+	c.handles = append(c.handles, handle)
+	sw.conns.Store(handle, c)
+}
+
+func (sw *MultiplexSwitch) untrack(c *connection) {
+	for _, h := range c.handles {
+		sw.conns.Delete(h)
+	}
+}
+
+// The time that a doubted connection has to prove that it lives: twice what a
+// remote may take to remove a former connection before it begins to use this one,
+// and up to a third more, so that two nodes that give a connection up do not dial
+// each other in step again.
+const (
+	doubtTimeout = 2 * formerTimeout
+	doubtJitter  = doubtTimeout / 3
+)
+
+// doubt makes the connection prove that the remote uses it, if the stack can. A
+// TM2 node of v1.2.0 to v1.4.0 keeps the first of two crossed connections, and
+// leaves one that it has dialed and does not use open (docs/wire.md §4.5).
+func (c *connection) doubt() {
+	if prober, ok := c.conn.(compat.LivenessProber); ok {
+		prober.ProbeAlive(doubtTimeout + rand.N(doubtJitter))
+	}
+}
+
+// doubtDuplicate doubts the connection for which another one of the same peer was
+// refused: the peer, which has proved its ID, seems not to know that it has one.
+func (sw *MultiplexSwitch) doubtDuplicate(id types.ID, refusal error) {
+	var reject *compat.RejectError
+	if !errors.As(refusal, &reject) || reject.Code != compat.RejectDuplicate {
+		return
+	}
+	if c := sw.registry.find(id); c != nil {
+		c.doubt()
+	}
+}
+
+// find returns the connection that has the ID, or nil.
+func (r *registry) find(id types.ID) *connection {
+	r.mtx.Lock()
+	defer r.mtx.Unlock()
+
+	return r.byID[id]
+}

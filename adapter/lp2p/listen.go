@@ -1,0 +1,65 @@
+package lp2p
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/multiformats/go-multiaddr"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+)
+
+// listenAttempts is how often the system is asked for a port that is free for
+// both TCP and UDP.
+const listenAttempts = 16
+
+// openListeners opens the listeners and returns their port. With port 0 the system
+// chooses one; for QUIC it has to be free for UDP too.
+func (t *Transport) openListeners(addr types.NetAddress) (uint16, error) {
+	for attempt := 1; ; attempt++ {
+		port, err := t.listenTCP(addr)
+		if err != nil || t.opts.quic == quicOff {
+			return port, err
+		}
+		quic, err := quicMultiaddr(addr.IP, port)
+		if err != nil {
+			return 0, err
+		}
+		if err = t.host.Network().Listen(quic); err == nil {
+			return port, nil
+		}
+		t.closeListeners()
+		if addr.Port != 0 || attempt == listenAttempts {
+			return 0, fmt.Errorf("QUIC: %w", err)
+		}
+	}
+}
+
+func (t *Transport) listenTCP(addr types.NetAddress) (uint16, error) {
+	tcp, err := tcpMultiaddr(addr.IP, addr.Port)
+	if err != nil {
+		return 0, err
+	}
+	if err := t.host.Network().Listen(tcp); err != nil {
+		return 0, err
+	}
+	for _, a := range t.host.Network().ListenAddresses() {
+		if _, port, ok := endpoint(a); ok && !isUDP(a) {
+			return port, nil
+		}
+	}
+
+	return 0, errors.New("listener has no address")
+}
+
+// listenCloser is the power of a swarm to close some of its listeners.
+type listenCloser interface {
+	ListenClose(addrs ...multiaddr.Multiaddr)
+}
+
+func (t *Transport) closeListeners() {
+	if n, ok := t.host.Network().(listenCloser); ok {
+		n.ListenClose(slices.DeleteFunc(t.host.Network().ListenAddresses(), isCircuit)...)
+	}
+}

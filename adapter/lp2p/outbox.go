@@ -1,0 +1,178 @@
+package lp2p
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
+)
+
+// waiter is a message for which there was no place. Those of a channel are served in
+// the order in which they came.
+type waiter struct {
+	msg      []byte
+	accepted bool          // set before done is closed
+	done     chan struct{} // closed when the message is accepted, or will never be
+}
+
+// send queues a message; with wait it waits up to compat.SendTimeout for a place.
+func (o *outbox) send(channel byte, msg []byte, wait bool) bool {
+	c := o.byID[channel]
+	if c == nil || len(msg) == 0 || len(msg) > maxSendBytes {
+		return false
+	}
+	accepted, w := o.offer(c, msg, wait)
+	if w == nil {
+		return accepted
+	}
+
+	timer := time.NewTimer(compat.SendTimeout)
+	defer timer.Stop()
+	select {
+	case <-w.done:
+		return w.accepted
+	case <-timer.C:
+		return o.giveUp(c, w)
+	}
+}
+
+// offer queues the message if there is a place and nobody waits for it. Otherwise a
+// caller who wants to wait gets a waiter.
+func (o *outbox) offer(c *channelOut, msg []byte, wait bool) (accepted bool, _ *waiter) {
+	o.mtx.Lock()
+	defer o.mtx.Unlock()
+	switch {
+	case o.refusing:
+		return false, nil
+	case len(c.waiters) == 0 && o.hasRoom(c, msg):
+		o.enqueue(c, msg)
+
+		return true, nil
+	case !wait:
+		c.full++
+
+		return false, nil
+	default:
+		w := &waiter{msg: msg, done: make(chan struct{})}
+		c.waiters = append(c.waiters, w)
+
+		return false, w
+	}
+}
+
+// giveUp ends the waiting, and reports whether the message was accepted at the last
+// moment.
+func (o *outbox) giveUp(c *channelOut, w *waiter) bool {
+	o.mtx.Lock()
+	defer o.mtx.Unlock()
+	i := slices.Index(c.waiters, w)
+	if i < 0 {
+		return w.accepted
+	}
+	c.waiters = slices.Delete(c.waiters, i, i+1)
+	c.full++
+	o.admit() // a smaller message behind it may have room
+
+	return false
+}
+
+// hasRoom reports whether the channel has a place for the message. The caller holds
+// mtx, here and below.
+func (o *outbox) hasRoom(c *channelOut, msg []byte) bool {
+	return len(c.queue) < c.desc.SendQueueCapacity && o.bytes+len(msg) <= maxSendBytes
+}
+
+func (o *outbox) enqueue(c *channelOut, msg []byte) {
+	c.queue = append(c.queue, msg)
+	o.bytes += len(msg)
+	o.messages++
+	if !c.running {
+		c.running = true
+		// The session is alive while refusing is false, so Close does not wait yet.
+		o.s.t.tasks.Go(c.run)
+	}
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+// admit accepts the messages of those who wait as far as there is room.
+func (o *outbox) admit() {
+	if o.refusing {
+		return
+	}
+	for _, c := range o.order {
+		for len(c.waiters) > 0 && o.hasRoom(c, c.waiters[0].msg) {
+			w := c.waiters[0]
+			c.waiters = slices.Delete(c.waiters, 0, 1)
+			o.enqueue(c, w.msg)
+			w.accepted = true
+			close(w.done)
+		}
+	}
+}
+
+// dismiss tells all who wait that their messages are not accepted.
+func (o *outbox) dismiss() {
+	for _, c := range o.order {
+		for _, w := range c.waiters {
+			close(w.done)
+		}
+		c.waiters = nil
+	}
+}
+
+// outbox is the sending side of a session: the queues of its channels, which
+// share a budget of bytes.
+type outbox struct {
+	s     *session
+	flow  flow
+	below *backlog             // nil where the connection has no send queue of its own
+	order []*channelOut        // immutable
+	byID  map[byte]*channelOut // immutable
+	pool  sync.Pool            // of *[]byte with capacity batchSize
+
+	mtx      sync.Mutex
+	closed   bool          // the session has ended
+	refusing bool          // no message is accepted any more
+	bytes    int           // of messages accepted and not yet written
+	messages int           // likewise
+	drained  chan struct{} // closed when refusing and nothing is left
+}
+
+// newOutbox returns the outbox for the channels that both sides have.
+func newOutbox(s *session, remote []byte) *outbox {
+	o := &outbox{s: s, byID: make(map[byte]*channelOut), drained: make(chan struct{})}
+	o.pool.New = func() any {
+		b := make([]byte, 0, batchSize)
+
+		return &b
+	}
+	s.conn.As(&o.below)
+	for _, d := range s.channels {
+		c := &channelOut{o: o, desc: d, wake: make(chan struct{}, 1)}
+		o.order = append(o.order, c)
+		if slices.Contains(remote, d.ID) {
+			o.byID[d.ID] = c
+		}
+	}
+
+	return o
+}
+
+func (o *outbox) status(now time.Time) []compat.ChannelStatus {
+	o.mtx.Lock()
+	defer o.mtx.Unlock()
+
+	channels := make([]compat.ChannelStatus, 0, len(o.order))
+	for _, c := range o.order {
+		channels = append(channels, compat.ChannelStatus{
+			ID: c.desc.ID, SendQueueCapacity: c.desc.SendQueueCapacity, SendQueueSize: len(c.queue),
+			Priority: c.desc.Priority, RecentlySent: int64(c.recent.at(now)),
+		})
+	}
+
+	return channels
+}

@@ -1,0 +1,235 @@
+package probe_test
+
+import (
+	"context"
+	"crypto/ed25519"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/native"
+	"github.com/tm2-libp2p/tm2-libp2p/cmd/internal/probe"
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/mconn"
+)
+
+// bounded is a context for probes that get an answer.
+func bounded(t *testing.T) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	t.Cleanup(cancel)
+
+	return ctx
+}
+
+// short is a context for probes that get none.
+func short(t *testing.T) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	t.Cleanup(cancel)
+
+	return ctx
+}
+
+func requireIdentity(t *testing.T, key *types.NodeKey, r *probe.Result) {
+	require.Equal(t, key.ID(), r.ID)
+	peerID, err := lp2p.PeerIDFromPublicKey(key.PrivKey.Public().(ed25519.PublicKey))
+	require.NoError(t, err)
+	require.Equal(t, peerID.String(), r.PeerID)
+	require.Positive(t, r.ConnectTime)
+	require.Positive(t, r.HandshakeTime)
+}
+
+func TestProbeNative(t *testing.T) {
+	key := types.GenerateNodeKey()
+	mt, at := startNative(t, key)
+	accepted := make(chan error, 1)
+	go func() {
+		_, err := mt.Accept(context.Background(), behavior{})
+		accepted <- err
+	}()
+
+	for _, address := range []string{at, key.ID().String() + "@" + at, "tcp://" + at} {
+		r, err := probe.Probe(bounded(t), address)
+		require.NoError(t, err, address)
+		require.Equal(t, at, r.Address)
+		require.Equal(t, []string{probe.StackNative}, r.Stacks)
+		require.Equal(t, "C", r.Dialect)
+		requireIdentity(t, key, r)
+		require.NotNil(t, r.NodeInfo)
+		require.Equal(t, "target", r.NodeInfo.Moniker)
+		require.Empty(t, r.Notes)
+	}
+
+	require.NoError(t, mt.Close())
+	require.ErrorIs(t, <-accepted, compat.ErrTransportClosed, "the probe became a peer")
+}
+
+func TestProbeLibp2p(t *testing.T) {
+	key := types.GenerateNodeKey()
+	_, at := startLibp2p(t, key)
+	for _, address := range []string{at, key.ID().String() + "@" + at} {
+		r, err := probe.Probe(bounded(t), address)
+		require.NoError(t, err, address)
+		require.Equal(t, []string{probe.StackLibp2p}, r.Stacks)
+		require.Empty(t, r.Dialect)
+		requireIdentity(t, key, r)
+		require.Empty(t, r.Notes)
+		require.NotNil(t, r.NodeInfo)
+		require.Equal(t, "target", r.NodeInfo.Moniker)
+	}
+}
+
+func TestProbeBothStacksAtOnePort(t *testing.T) {
+	key := types.GenerateNodeKey()
+	_, nativeAt := startNative(t, key)
+	_, libp2pAt := startLibp2p(t, key)
+	at := proxy(t, func(first byte) string {
+		if first == 0x22 {
+			return nativeAt
+		}
+		return libp2pAt
+	})
+
+	r, err := probe.Probe(bounded(t), at)
+	require.NoError(t, err)
+	require.Equal(t, []string{probe.StackLibp2p, probe.StackNative}, r.Stacks)
+	require.Equal(t, "C", r.Dialect)
+	requireIdentity(t, key, r)
+	require.NotNil(t, r.NodeInfo)
+}
+
+func TestProbeNativeThatDoesNotSpeakFirst(t *testing.T) {
+	key := types.GenerateNodeKey()
+	_, nativeAt := startNative(t, key)
+
+	r, err := probe.Probe(bounded(t), proxy(t, func(byte) string { return nativeAt }))
+	require.NoError(t, err)
+	require.Equal(t, []string{probe.StackNative}, r.Stacks)
+	requireIdentity(t, key, r)
+	require.NotNil(t, r.NodeInfo)
+}
+
+func TestProbeRelayThatWaitsForOurNodeInfo(t *testing.T) {
+	key := types.GenerateNodeKey()
+	rt := native.NewRelayTransport(*key, mconn.DefaultMConnConfig(), nil)
+	require.NoError(t, rt.Listen(loopback(key.ID())))
+	t.Cleanup(func() { require.NoError(t, rt.Close()) })
+
+	r, err := probe.Probe(bounded(t), dialString(rt))
+	require.NoError(t, err)
+	requireIdentity(t, key, r)
+	require.Nil(t, r.NodeInfo)
+	require.Len(t, r.Notes, 1)
+	require.Contains(t, r.Notes[0], "no NodeInfo")
+}
+
+func TestProbeWrongID(t *testing.T) {
+	asked := types.GenerateNodeKey().ID()
+	key := types.GenerateNodeKey()
+	_, nativeAt := startNative(t, key)
+	_, libp2pAt := startLibp2p(t, key)
+	for _, at := range []string{nativeAt, libp2pAt} {
+		r, err := probe.Probe(bounded(t), asked.String()+"@"+at)
+		var wrong *probe.WrongIDError
+		require.ErrorAs(t, err, &wrong)
+		require.Equal(t, probe.WrongIDError{Address: at, Asked: asked, Got: key.ID()}, *wrong)
+		require.ErrorContains(t, err, asked.String())
+		require.ErrorContains(t, err, key.ID().String())
+		require.Equal(t, key.ID(), r.ID)
+		require.Nil(t, r.NodeInfo)
+	}
+}
+
+func TestProbeOlderDialects(t *testing.T) {
+	for _, dialect := range []compat.Dialect{compat.DialectA, compat.DialectB} {
+		t.Run(string(dialect), func(t *testing.T) {
+			key := types.GenerateNodeKey()
+			r, err := probe.Probe(bounded(t), serve(t, typedNode{t: t, key: key, dialect: dialect}.answer))
+			require.NoError(t, err)
+			require.Equal(t, []string{probe.StackNative}, r.Stacks)
+			require.Equal(t, string(dialect), r.Dialect)
+			require.Equal(t, key.ID(), r.ID)
+			require.Equal(t, "target", r.NodeInfo.Moniker)
+		})
+	}
+}
+
+func TestProbeClosedPort(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	at := listener.Addr().String()
+	require.NoError(t, listener.Close())
+
+	r, err := probe.Probe(bounded(t), at)
+	require.Nil(t, r)
+	require.ErrorContains(t, err, at)
+	require.ErrorContains(t, err, "unable to connect")
+	require.ErrorContains(t, err, "refused")
+}
+
+func TestProbeSilentPort(t *testing.T) {
+	at := serve(t, func(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) })
+	r, err := probe.Probe(short(t), at)
+	require.Nil(t, r)
+	require.ErrorIs(t, err, probe.ErrUnknownPeer)
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	require.ErrorContains(t, err, at)
+	require.ErrorContains(t, err, "sent nothing in time")
+}
+
+func TestProbeCancelled(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	at := serve(t, func(conn net.Conn) {
+		cancel()
+		_, _ = io.Copy(io.Discard, conn)
+	})
+	_, err := probe.Probe(ctx, at)
+	require.ErrorIs(t, err, context.Canceled)
+}
+
+func TestProbeNodeThatFallsSilent(t *testing.T) {
+	at := serve(t, func(conn net.Conn) {
+		_, _ = conn.Write([]byte{0x22, 0x0a, 0x20})
+		_, _ = io.Copy(io.Discard, conn)
+	})
+	r, err := probe.Probe(short(t), at)
+	require.Nil(t, r)
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	require.ErrorContains(t, err, "native handshake failed")
+}
+
+func TestProbeOthers(t *testing.T) {
+	web := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(web.Close)
+	for name, tc := range map[string]struct {
+		at   string
+		want string
+	}{
+		"HTTP server": {web.Listener.Addr().String(), `"HTTP/1.1 400 Bad Request`},
+		"banner":      {serve(t, func(c net.Conn) { _, _ = c.Write([]byte("SSH-2.0-x\r\n")) }), `"SSH-2.0-x\r\n"`},
+		"one byte":    {serve(t, func(c net.Conn) { _, _ = c.Write([]byte{0x22}); _ = c.Close() }), "it sent only"},
+		"hangs up":    {serve(t, func(c net.Conn) { _ = c.Close() }), "closed by the remote"},
+		"echo":        {serve(t, func(c net.Conn) { _, _ = io.Copy(c, c) }), "libp2p handshake failed"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, err := probe.Probe(bounded(t), tc.at)
+			require.ErrorContains(t, err, tc.at)
+			require.ErrorContains(t, err, tc.want)
+			require.Nil(t, r)
+		})
+	}
+}
+
+func TestProbeBadAddress(t *testing.T) {
+	for _, address := range []string{"", "host", "host:", "host:0", "host:65536", ":1", "x@127.0.0.1:1", "@127.0.0.1:1"} {
+		_, err := probe.Probe(t.Context(), address)
+		require.ErrorContains(t, err, "address "+strconv.Quote(address), address)
+	}
+}

@@ -1,0 +1,119 @@
+package config
+
+import (
+	"time"
+
+	"github.com/tm2-libp2p/tm2-libp2p/internal/tomlvalue"
+)
+
+// Full names of the keys that hold addresses and IDs.
+const (
+	keyLegacyListen       = "[p2p].laddr"
+	keyLegacyPeers        = "[p2p].persistent_peers"
+	keyPrivatePeers       = "[p2p].private_peer_ids"
+	keyUnconditionalPeers = "[p2p].unconditional_peer_ids"
+	keyLibp2pListen       = "[bridge].libp2p_laddr"
+	keyLibp2pPeers        = "[bridge].libp2p_peers"
+)
+
+// key is a key of config.toml that has an effect.
+type key struct {
+	section string
+	name    string
+	comment string // what Write puts above the key
+	// field returns a pointer that tomlvalue.Assign and tomlvalue.Literal know.
+	field func(*Config) any
+}
+
+func (k key) String() string { return "[" + k.section + "]." + k.name }
+
+// keys are all keys that have an effect, in the order in which they are written.
+var keys = []key{
+	{"p2p", "laddr", "Where legacy peers dial the bridge: IP and TCP port.",
+		func(c *Config) any { return &c.P2P.ListenAddress }},
+	{"p2p", "persistent_peers", "Legacy peers that the bridge may dial on behalf of libp2p peers,\n" +
+		"comma separated: ID@host:port",
+		func(c *Config) any { return &c.P2P.PersistentPeers }},
+	{"p2p", "private_peer_ids", "IDs of peers that the bridge names to nobody, comma separated.",
+		func(c *Config) any { return &c.P2P.PrivatePeerIDs }},
+	{"p2p", "unconditional_peer_ids", "IDs of legacy peers that may always dial the bridge, comma separated: they count\n" +
+		"neither in max_pairs nor in max_pairs_per_ip.",
+		func(c *Config) any { return &c.P2P.UnconditionalPeerIDs }},
+	{"p2p", "flush_throttle_timeout", "Longest time that packets for a legacy peer wait to be written together.",
+		func(c *Config) any { return &c.P2P.FlushThrottleTimeout }},
+	{"p2p", "max_packet_msg_payload_size", "Largest piece of a message in one packet to a legacy peer, in bytes.\n" +
+		"Peers with the default setting cut off a sender that uses more than 1024.",
+		func(c *Config) any { return &c.P2P.MaxPacketMsgPayloadSize }},
+	{"p2p", "send_rate", "Limit on what is sent to one legacy peer, in bytes per second.",
+		func(c *Config) any { return &c.P2P.SendRate }},
+	{"p2p", "recv_rate", "Limit on what is received from one legacy peer, in bytes per second.",
+		func(c *Config) any { return &c.P2P.RecvRate }},
+	{"p2p", "recv_assembly_timeout", "Longest time a legacy peer may take from the first to the last packet of one\n" +
+		"message. 0 disables the limit.",
+		func(c *Config) any { return &c.P2P.RecvAssemblyTimeout }},
+	{"p2p", "max_recv_buffer_bytes", "Limit on the bytes held for unfinished messages of one legacy peer.\n" +
+		"0 disables it; otherwise at least 8454144, so that the largest block passes.",
+		func(c *Config) any { return &c.P2P.MaxRecvBufferBytes }},
+	{"p2p", "max_send_buffer_bytes", "Limit on the bytes that wait to be sent to one legacy peer.\n" +
+		"0 disables it; otherwise at least 8454144, so that the largest block passes.",
+		func(c *Config) any { return &c.P2P.MaxSendBufferBytes }},
+	{"bridge", "libp2p_laddr", "Where libp2p peers dial the bridge: IP and TCP port.",
+		func(c *Config) any { return &c.Bridge.Libp2pListenAddress }},
+	{"bridge", "libp2p_peers", "libp2p peers that legacy peers are paired with, comma separated: ID@host:port\n" +
+		"(the TM2 ID; the libp2p peer ID is found out by dialing).",
+		func(c *Config) any { return &c.Bridge.Libp2pPeers }},
+	{"bridge", "only_configured", "Pair legacy peers with libp2p_peers only. Otherwise the bridge takes libp2p peers that\n" +
+		"have dialed it, or that others tell of, when none of the list can be reached or wants the peer.",
+		func(c *Config) any { return &c.Bridge.OnlyConfigured }},
+	{"bridge", "libp2p_network", "Network (chain ID) in whose DHT the bridge looks for further libp2p peers, through\n" +
+		"libp2p_peers. Empty: it uses no DHT.",
+		func(c *Config) any { return &c.Bridge.Libp2pNetwork }},
+	{"bridge", "libp2p_quic", "Use QUIC, too: listen at the UDP port with the number of libp2p_laddr, and dial both.",
+		func(c *Config) any { return &c.Bridge.Libp2pQUIC }},
+	{"bridge", "max_pairs", "How many pairs of a legacy and a libp2p peer the bridge keeps at a time.\n" +
+		"Where peers of both sides may be paired, those of one open three quarters at most.",
+		func(c *Config) any { return &c.Bridge.MaxPairs }},
+	{"bridge", "max_pairs_per_ip", "How many of them the peers at one IP address (IPv6: one /64) may have opened.\n" +
+		"0 means a quarter of max_pairs, 1 is what a node's allow_duplicate_ip = false asks for.",
+		func(c *Config) any { return &c.Bridge.MaxPairsPerIP }},
+}
+
+// idleKey is a key that TM2 nodes have in [p2p], now or formerly, and that does
+// nothing in a bridge. It is accepted so that a node's section can be reused.
+type idleKey struct {
+	name   string
+	sample any    // a value of the type the key must have
+	quiet  any    // the value that asks for nothing, so that no warning is due
+	reason string // why the key does nothing
+}
+
+var idleKeys = []idleKey{
+	{"home", "", "", "the home directory is chosen by --home"},
+	{"external_address", "", "", "the bridge shows the nodes behind it, not itself"},
+	{"seeds", "", "", "a bridge needs no way into a network beside persistent_peers and libp2p_peers"},
+	{"max_num_inbound_peers", int64(0), nil, "[bridge].max_pairs limits the peers"},
+	{"max_num_outbound_peers", int64(0), nil, "[bridge].max_pairs limits the peers"},
+	{"pex", false, nil, "the bridge always answers discovery, for each side by itself"},
+	// TM2's default would lock out nodes that share an address, so it is not taken over.
+	{"allow_duplicate_ip", false, true, "[bridge].max_pairs_per_ip limits the peers of one IP address, and 1 forbids several"},
+	{"addr_book_file", "", "", "the bridge keeps no address book"},
+	{"upnp", false, false, "the bridge opens no ports on routers"},
+	{"seed_mode", false, false, "the bridge is no seed node"},
+	{"handshake_timeout", time.Duration(0), nil, "handshakes are limited to 3 seconds"},
+	{"dial_timeout", time.Duration(0), nil, "dials are limited to 3 seconds"},
+	{"test_dial_fail", false, false, "it is a test switch of former TM2 versions"},
+	{"test_fuzz", false, false, "it is a test switch of former TM2 versions"},
+	{"test_fuzz_config", tomlvalue.Section(nil), nil, "it is a test switch of former TM2 versions"},
+}
+
+// foreignKeys are the top-level keys and sections of a TM2 node that no bridge
+// reads.
+var foreignKeys = map[string]bool{
+	"home": true, "proxy_app": true, "moniker": true, "fast_sync": true, "db_backend": true,
+	"db_dir": true, "node_key_file": true, "abci": true, "prof_laddr": true, "halt_height": true,
+	"skip_upgrade_height": true, "genesis_file": true, "priv_validator_key_file": true,
+	"priv_validator_state_file": true, "priv_validator_laddr": true, "filter_peers": true,
+	"log_level": true, "log_format": true, "exit_on_panic": true,
+	"rpc": true, "mempool": true, "consensus": true, "tx_event_store": true, "telemetry": true,
+	"application": true, "tx_index": true, "instrumentation": true, "fastsync": true, "grpc": true,
+}

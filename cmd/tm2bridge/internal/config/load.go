@@ -1,0 +1,99 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+
+	"github.com/tm2-libp2p/tm2-libp2p/internal/tomlvalue"
+)
+
+// Load reads and checks the file on top of the defaults. Warnings are sentences
+// for the user, one for each key that is accepted without an effect. Errors name
+// the file and, where one key is at fault, wrap a *FieldError.
+func Load(path string) (cfg *Config, warnings []string, err error) {
+	data, err := tomlvalue.ReadFile(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	if cfg, warnings, err = Parse(data); err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", path, err)
+	}
+
+	return cfg, warnings, nil
+}
+
+// Parse is Load for the content of a file.
+func Parse(data []byte) (cfg *Config, warnings []string, err error) {
+	doc, err := tomlvalue.Decode(data)
+	if err != nil {
+		return nil, nil, err
+	}
+	cfg = Default()
+	for _, name := range slices.Sorted(maps.Keys(doc)) {
+		switch {
+		case name == "p2p" || name == "bridge":
+			more, err := cfg.setSection(name, doc[name])
+			if err != nil {
+				return nil, nil, err
+			}
+			warnings = append(warnings, more...)
+		case !foreignKeys[name]:
+			warnings = append(warnings, fmt.Sprintf("%q is ignored: it is neither [p2p] nor [bridge], nor known from TM2 nodes", name))
+		}
+	}
+	if err := cfg.Validate(); err != nil {
+		return nil, nil, err
+	}
+
+	return cfg, warnings, nil
+}
+
+func (c *Config) setSection(section string, content any) (warnings []string, err error) {
+	values, ok := content.(map[string]any)
+	if !ok {
+		return nil, wrong(section, content, "it must be a section, ["+section+"]")
+	}
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		warning, err := c.setKey(section, name, values[name])
+		if err != nil {
+			return nil, err
+		}
+		if warning != "" {
+			warnings = append(warnings, warning)
+		}
+	}
+
+	return warnings, nil
+}
+
+func (c *Config) setKey(section, name string, content any) (warning string, err error) {
+	full := "[" + section + "]." + name
+	if i := slices.IndexFunc(keys, func(k key) bool { return k.section == section && k.name == name }); i >= 0 {
+		return "", assign(full, keys[i].field(c), content)
+	}
+	i := slices.IndexFunc(idleKeys, func(k idleKey) bool { return section == "p2p" && k.name == name })
+	if i < 0 {
+		return "", wrong(full, content, "there is no such key")
+	}
+	idle := idleKeys[i]
+	target := reflect.New(reflect.TypeOf(idle.sample))
+	if err := assign(full, target.Interface(), content); err != nil {
+		return "", err
+	}
+	if idle.quiet != nil && target.Elem().Interface() == idle.quiet {
+		return "", nil
+	}
+
+	return fmt.Sprintf("%s has no effect: %s", full, idle.reason), nil
+}
+
+// assign stores a TOML value in the field that the pointer names.
+func assign(full string, field, content any) error {
+	if err := tomlvalue.Assign(field, content); err != nil {
+		return wrong(full, content, err.Error())
+	}
+
+	return nil
+}

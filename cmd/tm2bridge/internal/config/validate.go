@@ -1,0 +1,149 @@
+package config
+
+import (
+	"fmt"
+	"net/netip"
+	"net/url"
+	"strings"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/tomlvalue"
+)
+
+// maxNetwork is how many bytes the escaped name of a network has at most.
+const maxNetwork = 128
+
+// Validate returns a *FieldError for the first value that a bridge cannot work
+// with. It resolves no host names.
+func (c *Config) Validate() error {
+	if err := c.validateAddresses(); err != nil {
+		return err
+	}
+	if err := c.P2P.ValidateBasic(); err != nil {
+		return err
+	}
+	if c.Bridge.MaxPairs < 1 {
+		return wrong("[bridge].max_pairs", c.Bridge.MaxPairs, "it must be at least 1")
+	}
+	if c.Bridge.MaxPairsPerIP < 0 {
+		return wrong("[bridge].max_pairs_per_ip", c.Bridge.MaxPairsPerIP, "it must not be negative")
+	}
+
+	return c.validateNetwork()
+}
+
+// validateNetwork checks the name of the DHT's network (docs/discovery-dht.md).
+func (c *Config) validateNetwork() error {
+	network := c.Bridge.Libp2pNetwork
+	switch {
+	case network == "":
+		return nil
+	case len(url.PathEscape(network)) > maxNetwork:
+		return wrong("[bridge].libp2p_network", network, fmt.Sprintf("it must have at most %d bytes, escaped", maxNetwork))
+	case c.Bridge.OnlyConfigured:
+		return wrong("[bridge].libp2p_network", network, "with only_configured nobody is looked for")
+	default:
+		return nil
+	}
+}
+
+func wrong(key string, content any, reason string) error {
+	return &FieldError{Key: key, Value: content, Reason: reason}
+}
+
+func (c *Config) validateAddresses() error {
+	legacy, err := parseListen(keyLegacyListen, c.P2P.ListenAddress)
+	if err != nil {
+		return err
+	}
+	libp2p, err := parseListen(keyLibp2pListen, c.Bridge.Libp2pListenAddress)
+	if err != nil {
+		return err
+	}
+	if legacy == libp2p && legacy.Port() != 0 {
+		return wrong(keyLibp2pListen, c.Bridge.Libp2pListenAddress, "it is the same as "+keyLegacyListen)
+	}
+	for _, list := range []struct{ key, value string }{
+		{keyLegacyPeers, c.P2P.PersistentPeers}, {keyLibp2pPeers, c.Bridge.Libp2pPeers},
+	} {
+		if err := checkPeers(list.key, list.value); err != nil {
+			return err
+		}
+	}
+	if _, err := peerIDs(keyPrivatePeers, c.P2P.PrivatePeerIDs); err != nil {
+		return err
+	}
+	_, err = peerIDs(keyUnconditionalPeers, c.P2P.UnconditionalPeerIDs)
+
+	return err
+}
+
+// checkPeers checks a list of peers, each of which a bridge takes once.
+func checkPeers(key, list string) error {
+	seen := make(map[string]bool)
+	for _, peer := range tomlvalue.SplitList(list) {
+		if err := tomlvalue.CheckPeer(peer); err != nil {
+			return wrong(key, peer, err.Error())
+		}
+		id, _, _ := strings.Cut(peer, "@")
+		if seen[id] {
+			return wrong(key, peer, "another entry has the same ID")
+		}
+		seen[id] = true
+	}
+
+	return nil
+}
+
+// parseListen reads "tcp://IP:port" or "IP:port"; without an IP all addresses
+// are meant.
+func parseListen(key, address string) (netip.AddrPort, error) {
+	host, port, err := tomlvalue.SplitAddress(address)
+	if err != nil {
+		return netip.AddrPort{}, wrong(key, address, err.Error())
+	}
+	if host == "" {
+		host = "0.0.0.0"
+	}
+	ip, err := netip.ParseAddr(host)
+	if err != nil || ip.Zone() != "" {
+		return netip.AddrPort{}, wrong(key, address, fmt.Sprintf("%q is not an IP address", host))
+	}
+
+	return netip.AddrPortFrom(ip.Unmap(), port), nil
+}
+
+func listenAddress(key, address string, id types.ID) (types.NetAddress, error) {
+	at, err := parseListen(key, address)
+	if err != nil {
+		return types.NetAddress{}, err
+	}
+
+	return types.NetAddress{ID: id, IP: at.Addr().AsSlice(), Port: at.Port()}, nil
+}
+
+func peerAddresses(key, list string) ([]*types.NetAddress, error) {
+	var addrs []*types.NetAddress
+	for _, peer := range tomlvalue.SplitList(list) {
+		addr, err := types.NewConfiguredNetAddress(peer)
+		if err != nil {
+			return nil, wrong(key, peer, err.Error())
+		}
+		addrs = append(addrs, addr)
+	}
+
+	return addrs, nil
+}
+
+func peerIDs(key, list string) ([]types.ID, error) {
+	var ids []types.ID
+	for _, entry := range tomlvalue.SplitList(list) {
+		id, err := tomlvalue.ParseID(entry)
+		if err != nil {
+			return nil, wrong(key, entry, err.Error())
+		}
+		ids = append(ids, id)
+	}
+
+	return ids, nil
+}

@@ -1,0 +1,48 @@
+package config
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+
+	"github.com/tm2-libp2p/tm2-libp2p/internal/tomlvalue"
+)
+
+var sectionComments = map[string]string{
+	"p2p": "The side of the legacy peers: TM2 nodes as they are.\n" +
+		"The keys and their values are those of a TM2 node; a node's own [p2p] section can\n" +
+		"stand here, and keys of it that do nothing in a bridge are reported at the start.",
+	"bridge": "The side of the libp2p peers.",
+}
+
+// Marshal returns the configuration as config.toml with comments. It has exactly
+// the keys that have an effect, and Parse reads it back.
+func (c *Config) Marshal() ([]byte, error) {
+	var buf bytes.Buffer
+	section := ""
+	for _, k := range keys {
+		if k.section != section {
+			if section != "" {
+				buf.WriteByte('\n')
+			}
+			section = k.section
+			writeComment(&buf, sectionComments[section])
+			fmt.Fprintf(&buf, "[%s]\n", section)
+		}
+		text, err := tomlvalue.Literal(k.field(c))
+		if err != nil {
+			return nil, fmt.Errorf("unable to write %s: %w", k, err)
+		}
+		buf.WriteByte('\n')
+		writeComment(&buf, k.comment)
+		fmt.Fprintf(&buf, "%s = %s\n", k.name, text)
+	}
+
+	return buf.Bytes(), nil
+}
+
+func writeComment(buf *bytes.Buffer, text string) {
+	for line := range strings.SplitSeq(text, "\n") {
+		fmt.Fprintf(buf, "# %s\n", line)
+	}
+}

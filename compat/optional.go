@@ -1,0 +1,74 @@
+package compat
+
+import (
+	"net"
+	"time"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+)
+
+// DelegatedPeer is an optional power of a PeerConn that another node may speak
+// for.
+type DelegatedPeer interface {
+	// DelegatedBy returns the node that speaks for the peer, and false when the
+	// peer speaks for itself.
+	DelegatedBy() (types.ID, bool)
+}
+
+// PeerAdmission is an optional power of a PeerBehavior. A transport asks once for
+// each connection whose remote has proved its ID; one whose handshake can carry a
+// refusal does so before it answers, so that the remote learns the reason.
+type PeerAdmission interface {
+	// AdmitPeer returns nil when the peer may come in now, else a *RejectError:
+	// then the transport closes the connection, whose refusal the switch has
+	// told to its subscribers if it is inbound. conn says all that the stack
+	// knows: RemoteIP and DelegatedBy count. It must not block. A nil is no
+	// promise: the switch checks again.
+	AdmitPeer(conn ConnInfo, node types.NodeInfo) error
+}
+
+// ConnAdmission is an optional power of a PeerBehavior. A transport that accepts
+// connections of its own asks before it spends a handshake on one.
+type ConnAdmission interface {
+	// AdmitConn returns nil when some peer from the IP may come in now, be it
+	// one that the switch always lets in, else a *RejectError: then the
+	// transport closes the connection. A nil IP is one that is not known. It
+	// must not block, as it is asked for every connection that anybody opens.
+	// A nil is no promise.
+	AdmitConn(remoteIP net.IP) error
+}
+
+// ReasonStopper is an optional power of a PeerConn whose stack can tell the
+// remote why the connection ends.
+type ReasonStopper interface {
+	// StopForReason is Stop, and sends the reason if that needs no waiting.
+	StopForReason(reason error) error
+}
+
+// Dialect is a form of TM2's handshake (docs/wire.md §1). After the handshake all
+// dialects are alike.
+type Dialect string
+
+// The dialects of the native protocol.
+const (
+	DialectA Dialect = "A" // early 2025: typed key, bare node ID
+	DialectB Dialect = "B" // before 2025-07-23: typed key, ID@IP:port
+	DialectC Dialect = "C" // since then, all v1.x releases: plain key, ID@IP:port
+)
+
+// DialectReporter is an optional power of a PeerConn whose stack has dialects.
+type DialectReporter interface {
+	// Dialect is the one that the remote speaks, and in which it was answered.
+	Dialect() Dialect
+}
+
+// LivenessProber is an optional power of a PeerConn that can make the remote show
+// that it still uses the connection.
+type LivenessProber interface {
+	// ProbeAlive asks the remote for a sign of life at once and returns without
+	// waiting. When none comes within the timeout, which must be positive, the
+	// connection fails. It may be called before Start: then the timeout begins
+	// with the connection. A call while the remote still owes an answer to an
+	// earlier one, or after Stop, does nothing.
+	ProbeAlive(timeout time.Duration)
+}

@@ -1,0 +1,107 @@
+package tomlvalue
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"strings"
+	"time"
+
+	"github.com/pelletier/go-toml/v2"
+)
+
+// Section is the type of a sub-section, whatever it holds.
+type Section map[string]any
+
+// Assign stores a decoded TOML value in the field that the pointer names: a
+// string, bool, int, int64, uint64, time.Duration or Section. An error says what
+// the value must be.
+func Assign(field, value any) error {
+	switch f := field.(type) {
+	case *string:
+		return assign(f, value, "a string")
+	case *bool:
+		return assign(f, value, "true or false")
+	case *time.Duration:
+		return assignDuration(f, value)
+	case *int64:
+		return assign(f, value, "a whole number")
+	case *int:
+		n, ok := value.(int64)
+		if !ok || n < math.MinInt || n > math.MaxInt {
+			return errors.New("it must be a whole number")
+		}
+		*f = int(n)
+	case *uint64:
+		n, ok := value.(int64)
+		if !ok || n < 0 {
+			return errors.New("it must be a whole number and not negative")
+		}
+		*f = uint64(n)
+	case *Section:
+		return assign((*map[string]any)(f), value, "a section")
+	default:
+		return fmt.Errorf("values of the type %T are not supported", f)
+	}
+
+	return nil
+}
+
+func assign[T any](field *T, value any, form string) error {
+	v, ok := value.(T)
+	if !ok {
+		return fmt.Errorf("it must be %s", form)
+	}
+	*field = v
+
+	return nil
+}
+
+func assignDuration(field *time.Duration, value any) error {
+	s, ok := value.(string)
+	if !ok {
+		return errors.New(`it must be a duration in quotes, as "100ms"`)
+	}
+	d, err := time.ParseDuration(s)
+	if err != nil {
+		return errors.New(`it must be a duration with a unit, as "100ms"`)
+	}
+	*field = d
+
+	return nil
+}
+
+// Literal returns the TOML form of the field that the pointer names. Durations
+// are strings, as TM2 writes them.
+func Literal(field any) (string, error) {
+	switch f := field.(type) {
+	case *time.Duration:
+		return quote(f.String())
+	case *string:
+		return quote(*f)
+	case *bool:
+		return fmt.Sprint(*f), nil
+	case *int64:
+		return fmt.Sprint(*f), nil
+	case *int:
+		return fmt.Sprint(*f), nil
+	case *uint64:
+		return fmt.Sprint(*f), nil
+	default:
+		return "", fmt.Errorf("values of the type %T are not supported", f)
+	}
+}
+
+// quote prefers the double quotes that TM2 writes to the choice of the encoder.
+func quote(s string) (string, error) {
+	special := func(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\\' }
+	if !strings.ContainsFunc(s, special) {
+		return `"` + s + `"`, nil
+	}
+	text, err := toml.Marshal(map[string]any{"v": s})
+	if err != nil {
+		return "", err
+	}
+
+	return strings.TrimSpace(strings.TrimPrefix(string(text), "v = ")), nil
+}

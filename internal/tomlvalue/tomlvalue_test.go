@@ -1,0 +1,138 @@
+package tomlvalue_test
+
+import (
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/tm2-libp2p/tm2-libp2p/internal/tomlvalue"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// stored returns what Assign makes of the value in a field of type T.
+func stored[T any](t *testing.T, from any) T {
+	t.Helper()
+	var field T
+	require.NoError(t, tomlvalue.Assign(&field, from))
+
+	return field
+}
+
+func TestAssign(t *testing.T) {
+	require.Equal(t, "x", stored[string](t, "x"))
+	require.True(t, stored[bool](t, true))
+	require.Equal(t, -7, stored[int](t, int64(-7)))
+	require.Equal(t, int64(math.MaxInt64), stored[int64](t, int64(math.MaxInt64)))
+	require.Equal(t, uint64(7), stored[uint64](t, int64(7)))
+	require.Equal(t, 1500*time.Microsecond, stored[time.Duration](t, "1.5ms"))
+	require.Equal(t, tomlvalue.Section{"a": int64(1)}, stored[tomlvalue.Section](t, map[string]any{"a": int64(1)}))
+}
+
+func TestAssignRefuses(t *testing.T) {
+	for _, tc := range []struct {
+		field, from any
+		reason      string
+	}{
+		{new("old"), int64(1), "it must be a string"},
+		{new(true), "yes", "it must be true or false"},
+		{new(5), 1.5, "it must be a whole number"},
+		{new(int64(5)), "5", "it must be a whole number"},
+		{new(uint64(5)), int64(-1), "it must be a whole number and not negative"},
+		{new(time.Second), int64(100), `it must be a duration in quotes, as "100ms"`},
+		{new(time.Second), "100", `it must be a duration with a unit, as "100ms"`},
+		{new(tomlvalue.Section), int64(1), "it must be a section"},
+		{new(1.5), 1.5, "not supported"},
+	} {
+		before, err := tomlvalue.Literal(tc.field)
+		require.ErrorContains(t, tomlvalue.Assign(tc.field, tc.from), tc.reason)
+		if err == nil {
+			after, err := tomlvalue.Literal(tc.field)
+			require.NoError(t, err)
+			require.Equal(t, before, after, "the field was changed")
+		}
+	}
+}
+
+func TestLiteralIsReadBack(t *testing.T) {
+	for _, s := range []string{"", "plain", `a"b`, `c:\d`, "line\nbreak", "ü", "'", `'"'`} {
+		text, err := tomlvalue.Literal(&s)
+		require.NoError(t, err)
+		doc, err := tomlvalue.Decode([]byte("k = " + text))
+		require.NoError(t, err, text)
+		require.Equal(t, s, doc["k"])
+	}
+	for field, want := range map[any]string{
+		new(true): "true", new(-1): "-1", new(int64(1 << 40)): "1099511627776",
+		new(uint64(40)): "40", new(100 * time.Millisecond): `"100ms"`,
+	} {
+		text, err := tomlvalue.Literal(field)
+		require.NoError(t, err)
+		require.Equal(t, want, text)
+	}
+}
+
+func TestReadFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "config.toml")
+	_, err := tomlvalue.ReadFile(path)
+	require.ErrorIs(t, err, os.ErrNotExist)
+	require.ErrorContains(t, err, path)
+
+	require.NoError(t, os.WriteFile(path, []byte(strings.Repeat("#", 1<<20)), 0o600))
+	data, err := tomlvalue.ReadFile(path)
+	require.NoError(t, err)
+	require.Len(t, data, 1<<20)
+	require.NoError(t, os.WriteFile(path, []byte(strings.Repeat("#", 1<<20+1)), 0o600))
+	_, err = tomlvalue.ReadFile(path)
+	require.ErrorContains(t, err, path+" is longer than")
+}
+
+func TestDecodeNamesTheLine(t *testing.T) {
+	_, err := tomlvalue.Decode([]byte("[p2p]\nladdr = \n"))
+	require.ErrorContains(t, err, "line 2")
+}
+
+func TestSplitList(t *testing.T) {
+	require.Empty(t, tomlvalue.SplitList(""))
+	require.Empty(t, tomlvalue.SplitList(" , ,"))
+	require.Equal(t, []string{"a", "b c"}, tomlvalue.SplitList(" a ,, b c,"))
+}
+
+func TestSplitAddress(t *testing.T) {
+	for address, want := range map[string]string{
+		"tcp://0.0.0.0:26656": "0.0.0.0", "[::1]:26656": "::1", ":26656": "", "tcp://node.example:26656": "node.example",
+	} {
+		host, port, err := tomlvalue.SplitAddress(address)
+		require.NoError(t, err, address)
+		require.Equal(t, want, host)
+		require.EqualValues(t, 26656, port)
+	}
+	for _, address := range []string{"", "0.0.0.0", "udp://0.0.0.0:1", "0.0.0.0:65536", "0.0.0.0:-1", "0.0.0.0:p2p", "::1:26656"} {
+		_, _, err := tomlvalue.SplitAddress(address)
+		require.Error(t, err, address)
+	}
+}
+
+func TestCheckPeer(t *testing.T) {
+	const id = "g12er44f65vdr5cq59mawm7272ku76v5f4af7s0m"
+	for _, peer := range []string{id + "@127.0.0.1:1", id + "@[::1]:1", id + "@node.example:26656", "tcp://" + id + "@127.0.0.1:1"} {
+		require.NoError(t, tomlvalue.CheckPeer(peer))
+	}
+	for _, peer := range []string{"", id, "127.0.0.1:1", "g1nobody@127.0.0.1:1", id + "@:1", id + "@127.0.0.1", id + "@h:0", id + "@h:00"} {
+		require.Error(t, tomlvalue.CheckPeer(peer), peer)
+	}
+}
+
+func TestParseID(t *testing.T) {
+	id, err := tomlvalue.ParseID("g12er44f65vdr5cq59mawm7272ku76v5f4af7s0m")
+	require.NoError(t, err)
+	require.EqualValues(t, "g12er44f65vdr5cq59mawm7272ku76v5f4af7s0m", id)
+	_, err = tomlvalue.ParseID("g1nobody")
+	require.ErrorContains(t, err, "it is not a TM2 ID")
+}
