@@ -11,6 +11,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/task"
 )
 
 // failing is a peer that does not start.
@@ -69,7 +70,7 @@ func TestRemovePeerFollowsInitPeer(t *testing.T) {
 			second: func(sw *MultiplexSwitch, p compat.PeerConn) compat.PeerConn {
 				go sw.Stop()
 				// In the bubble no time passes before everybody else waits.
-				sleep(context.Background(), time.Nanosecond)
+				task.Sleep(context.Background(), time.Nanosecond)
 
 				return p
 			},

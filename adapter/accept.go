@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/task"
 )
 
 const (
@@ -50,7 +51,7 @@ func (sw *MultiplexSwitch) acceptLoop(ctx context.Context) {
 			return
 		}
 		sw.Logger.Error("cannot accept a peer", "err", err, "retry", backoff)
-		if !sleep(ctx, backoff) {
+		if !task.Sleep(ctx, backoff) {
 			return
 		}
 		backoff = min(2*backoff, maxAcceptBackoff)
@@ -68,24 +69,12 @@ func (sw *MultiplexSwitch) accept(ctx context.Context) (compat.PeerConn, error) 
 
 // admitInbound admits on a goroutine of its own and then frees the slot.
 func (sw *MultiplexSwitch) admitInbound(ctx context.Context, conn compat.PeerConn, slots <-chan struct{}) {
-	admitted := sw.tasks.run(func() {
+	admitted := sw.tasks.Run(func() {
 		defer func() { <-slots }()
 		sw.admit(ctx, conn)
 	})
 	if !admitted {
 		<-slots
 		sw.refuse(conn, errStopping)
-	}
-}
-
-// sleep waits and reports whether the context still lives.
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }

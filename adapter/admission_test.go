@@ -15,6 +15,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/task"
 )
 
 // bothWays runs a test on a stack whose handshake carries refusals and on one
@@ -262,13 +263,13 @@ func jitter(rng *rand.Rand) func(*compattest.Transport) compat.Transport {
 		return &acceptHook{
 			Transport: &dialHook{Transport: tr, dial: func(ctx context.Context, addr types.NetAddress, b compat.PeerBehavior) (compat.PeerConn, error) {
 				conn, err := tr.Dial(ctx, addr, b)
-				sleep(ctx, d*time.Millisecond)
+				task.Sleep(ctx, d*time.Millisecond)
 
 				return conn, err
 			}},
 			accept: func(ctx context.Context, b compat.PeerBehavior) (compat.PeerConn, error) {
 				conn, err := tr.Accept(ctx, b)
-				sleep(ctx, a*time.Millisecond)
+				task.Sleep(ctx, a*time.Millisecond)
 
 				return conn, err
 			},
@@ -287,7 +288,7 @@ func TestCrossedDials(t *testing.T) {
 			stop := start(t, a, b)
 			a.DialPeers(b.addr())
 			if steps := rng.IntN(6); steps > 0 {
-				sleep(t.Context(), time.Duration(steps)*time.Millisecond/2)
+				task.Sleep(t.Context(), time.Duration(steps)*time.Millisecond/2)
 			}
 			b.DialPeers(a.addr())
 			pass(time.Second)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/task"
 )
 
 // fitful takes a message at once or not as it pleases, and is slow to take what
@@ -44,7 +45,7 @@ func (f *fitful) Send(_ byte, msg []byte) bool {
 	wait := time.Duration(f.rng.IntN(5)) * time.Millisecond
 	f.late++
 	f.mtx.Unlock()
-	sleep(context.Background(), wait)
+	task.Sleep(context.Background(), wait)
 
 	return f.take(msg, 1)
 }
@@ -82,7 +83,7 @@ func TestBroadcastOrderAndPayload(t *testing.T) {
 					msg := []byte{byte(caller)}
 					sent[caller] = append(sent[caller], &msg[0])
 					hub.Broadcast(chA, msg)
-					sleep(context.Background(), time.Duration(rng.IntN(20))*time.Millisecond)
+					task.Sleep(context.Background(), time.Duration(rng.IntN(20))*time.Millisecond)
 				}
 			})
 		}

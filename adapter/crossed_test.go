@@ -14,6 +14,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/task"
 )
 
 // crosser is a node whose dials, accepts and callbacks each take a time of their
@@ -47,7 +48,7 @@ func newCrosser(t *testing.T, network *compattest.Network, rng *rand.Rand, opts 
 
 func pause(d time.Duration) {
 	if d > 0 {
-		sleep(context.Background(), d)
+		task.Sleep(context.Background(), d)
 	}
 }
 

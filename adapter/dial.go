@@ -94,7 +94,7 @@ func (sw *MultiplexSwitch) beginDials(ctx context.Context) {
 		if t == nil {
 			return
 		}
-		if begun := sw.tasks.run(func() { sw.dial(ctx, t) }); !begun {
+		if begun := sw.tasks.Run(func() { sw.dial(ctx, t) }); !begun {
 			sw.dials.done(t, false)
 		}
 	}

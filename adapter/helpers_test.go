@@ -14,6 +14,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/task"
 )
 
 const (
@@ -175,7 +176,7 @@ func connect(t *testing.T, a, b *node) {
 
 // pass lets time go by in a synctest bubble.
 func pass(d time.Duration) {
-	sleep(context.Background(), d)
+	task.Sleep(context.Background(), d)
 	synctest.Wait()
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/task"
 )
 
 var errTest = errors.New("test reason")
@@ -348,7 +349,7 @@ func TestDialFromWithinAddPeer(t *testing.T) {
 			}
 			first = false
 			a.StopPeerForError(p, errTest)
-			sleep(context.Background(), time.Second) // until b knows
+			task.Sleep(context.Background(), time.Second) // until b knows
 			a.DialPeers(b.addr())
 		}
 		defer start(t, a, b)()

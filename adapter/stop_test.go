@@ -14,6 +14,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/service"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/task"
 )
 
 func TestStartStop(t *testing.T) {
@@ -129,7 +130,7 @@ func TestSubscribersSeeNothingAfterCancel(t *testing.T) {
 type slowStop struct{ compat.PeerConn }
 
 func (s *slowStop) Stop() error {
-	sleep(context.Background(), 3*time.Second)
+	task.Sleep(context.Background(), 3*time.Second)
 
 	return s.PeerConn.Stop()
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/service"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/task"
 )
 
 // stopTimeout bounds Stop: a reactor whose Receive never returns, or a Stop that
@@ -51,7 +52,7 @@ type MultiplexSwitch struct {
 
 	ctx     context.Context // ends when the switch stops
 	cancel  context.CancelFunc
-	tasks   tasks
+	tasks   task.Tasks
 	dropped atomic.Uint64
 }
 
@@ -103,8 +104,8 @@ func (sw *MultiplexSwitch) OnStart() error {
 	if err := sw.startReactors(); err != nil {
 		return err
 	}
-	sw.tasks.run(func() { sw.acceptLoop(sw.ctx) })
-	sw.tasks.run(func() { sw.dialLoop(sw.ctx) })
+	sw.tasks.Run(func() { sw.acceptLoop(sw.ctx) })
+	sw.tasks.Run(func() { sw.dialLoop(sw.ctx) })
 	sw.dialPersistent()
 
 	return nil
@@ -151,9 +152,9 @@ func (sw *MultiplexSwitch) OnStop() {
 // switch have ended, or until the timeout.
 func (sw *MultiplexSwitch) stopPeers(conns []*connection, timeout *time.Timer) {
 	for _, c := range conns {
-		sw.tasks.run(func() { sw.stop(c, errStopping) })
+		sw.tasks.Run(func() { sw.stop(c, errStopping) })
 	}
-	sw.tasks.close()
+	sw.tasks.Close()
 
 	for _, c := range conns {
 		select {
@@ -165,7 +166,7 @@ func (sw *MultiplexSwitch) stopPeers(conns []*connection, timeout *time.Timer) {
 		}
 	}
 	select {
-	case <-sw.tasks.done():
+	case <-sw.tasks.Done():
 	case <-timeout.C:
 		sw.Logger.Error("goroutines of the switch have not ended in time, stopping without them")
 	}

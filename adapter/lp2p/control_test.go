@@ -15,6 +15,7 @@ import (
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/edkey"
 )
 
 func allMessages() []controlMessage {
@@ -167,7 +168,7 @@ func FuzzDelegation(f *testing.F) {
 	signer := types.GenerateNodeKey()
 	f.Add(make([]byte, 32), make([]byte, 64))
 	f.Add([]byte(signer.PrivKey[32:]), make([]byte, 64))
-	for _, p := range lowOrderPoints {
+	for _, p := range edkey.LowOrderPoints {
 		f.Add(p[:], make([]byte, 64))
 	}
 	f.Fuzz(func(t *testing.T, key, signature []byte) {

@@ -10,6 +10,8 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/peer"
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/tm2-libp2p/tm2-libp2p/internal/edkey"
 )
 
 // delegationDomain keeps a delegation from being mistaken for any other message
@@ -78,7 +80,7 @@ func signDelegation(key ed25519.PrivateKey, e epoch, dialer, listener peer.ID, e
 func (d *delegation) verify(e epoch, dialer, listener peer.ID, now time.Time) (ed25519.PublicKey, error) {
 	key := ed25519.PublicKey(d.key[:])
 	// A key of low order has signatures that anybody can make.
-	if lowOrder(key) {
+	if edkey.LowOrder(key) {
 		return nil, errDelegationLowOrder
 	}
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/edkey"
 )
 
 func newIdentity() (Identity, types.ID) {
@@ -142,7 +143,7 @@ func TestDelegationIsChecked(t *testing.T) {
 		"for ever":       {signDelegation(as.Key, e, r.host.ID(), n.Host().ID(), time.Unix(math.MaxInt64, 0)), "too late"},
 		"self":           {signDelegation(r.key.PrivKey, e, r.host.ID(), n.Host().ID(), soon), "that of the connection"},
 		"ours":           {signDelegation(n.key.PrivKey, e, r.host.ID(), n.Host().ID(), soon), "that of this node"},
-		"low order":      {forge(t, lowOrderPoints[1], delegationBytes(e, r.host.ID(), n.Host().ID(), 0)), "low order"},
+		"low order":      {forge(t, edkey.LowOrderPoints[1], delegationBytes(e, r.host.ID(), n.Host().ID(), 0)), "low order"},
 		"other node":     {signDelegation(types.GenerateNodeKey().PrivKey, e, r.host.ID(), n.Host().ID(), soon), string(id)},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -205,11 +206,11 @@ func forge(t testing.TB, key [32]byte, msg []byte) *delegation {
 func TestLowOrder(t *testing.T) {
 	a, b := newRaw(t), newRaw(t)
 	e := newEpoch()
-	for _, p := range lowOrderPoints {
+	for _, p := range edkey.LowOrderPoints {
 		for _, sign := range []byte{0, 0x80} {
 			key := p
 			key[31] |= sign
-			require.True(t, lowOrder(key[:]))
+			require.True(t, edkey.LowOrder(key[:]))
 			// x = 0 has no negative, but decoders take the encodings with the sign bit:
 			// all of them have forgeries.
 			d := forge(t, key, delegationBytes(e, a.host.ID(), b.host.ID(), 0))
@@ -217,6 +218,6 @@ func TestLowOrder(t *testing.T) {
 			require.ErrorIs(t, err, errDelegationLowOrder)
 		}
 	}
-	require.False(t, lowOrder(ed25519.PublicKey(types.GenerateNodeKey().PrivKey[32:])))
-	require.False(t, lowOrder(nil))
+	require.False(t, edkey.LowOrder(ed25519.PublicKey(types.GenerateNodeKey().PrivKey[32:])))
+	require.False(t, edkey.LowOrder(nil))
 }

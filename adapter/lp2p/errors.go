@@ -25,15 +25,15 @@ var (
 	// ErrBusy is wrapped by the error of Dial when the remote has too many
 	// handshakes under way.
 	ErrBusy = errors.New("remote has too many handshakes under way")
-	// ErrProtocol is wrapped by errors over a remote that violates
-	// docs/sessions.md.
-	ErrProtocol = errors.New("session protocol violation")
 	// ErrAlreadyListening is returned by a second Listen.
 	ErrAlreadyListening = errors.New("transport listens already")
 
 	errStopped = errors.New("session was stopped")
 	errEOF     = errors.New("remote ended the session without a goodbye")
 )
+
+// ErrProtocol is wrapped by errors over a remote that violates docs/sessions.md.
+var ErrProtocol = errors.New("session protocol violation")
 
 // WrongIDError says that another node than the one asked for answers at an
 // address.

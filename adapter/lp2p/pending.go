@@ -13,6 +13,7 @@ import (
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/edkey"
 )
 
 // Pending is an inbound session that waits for its answer. The remote has proved
@@ -249,7 +250,7 @@ func (p *Pending) readHello() error {
 	if err != nil {
 		return compat.Reject(compat.RejectIdentity, "%v", err)
 	}
-	if lowOrder(connKey) {
+	if edkey.LowOrder(connKey) {
 		return compat.Reject(compat.RejectIdentity, "key of low order")
 	}
 	if err := p.identify(h, connKey); err != nil {

@@ -14,7 +14,7 @@ import (
 )
 
 // drainLimit bounds the bytes that are read from a stream only to see its end.
-const drainLimit = 4 * maxControlSize
+const drainLimit = 64 * 1024
 
 // longAgo as a deadline ends what waits on a stream.
 var longAgo = time.Unix(1, 0)

@@ -17,9 +17,11 @@ const (
 	// DefaultSaveInterval is the least time between two saves of a running
 	// node: what a crash loses is soon learned again.
 	DefaultSaveInterval = 30 * time.Second
-	// DefaultMaxPeers is how many addresses a book holds, as in TM2.
-	DefaultMaxPeers = 1000
 )
+
+// DefaultMaxPeers is how many addresses a book holds, as in TM2.
+const DefaultMaxPeers = 1000
+
 
 // Option configures a Reactor while it is built.
 type Option func(*Reactor)

@@ -144,9 +144,9 @@ func (m *dhtConnManager) TagPeer(p peer.ID, tag string, score int) {
 	if tag != tableTag {
 		return
 	}
-	m.d.tableGrew.signal()
+	m.d.tableGrew.Signal()
 	if m.d.unwanted(p) { // found out since kad-dht asked
-		m.d.unwantedMember.signal()
+		m.d.unwantedMember.Signal()
 	}
 }
 

@@ -20,6 +20,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/task"
 )
 
 // The parameters of the DHT (Kademlia §2.3; libp2p kad-dht specification).
@@ -56,9 +57,9 @@ type Discovery struct {
 	counters counters
 
 	checking       chan struct{} // a place for each peer that is asked for its network
-	tableGrew      signal        // the routing table has a new member
-	wake           signal        // look for peers soon
-	unwantedMember signal        // somebody is in the routing table who must not be
+	tableGrew      task.Signal   // the routing table has a new member
+	wake           task.Signal   // look for peers soon
+	unwantedMember task.Signal   // somebody is in the routing table who must not be
 
 	mtx     sync.Mutex
 	stopped bool
@@ -88,7 +89,7 @@ func New(t *lp2p.Transport, opts ...Option) (*Discovery, error) {
 	d := &Discovery{
 		t: t, opts: o, self: t.Host().ID(), prefix: prefix, proto: prefix + "/kad/1.0.0",
 		ids: newTM2IDs(), wanted: newWanted(), private: make(map[types.ID]struct{}),
-		checking: make(chan struct{}, maxConnecting), tableGrew: newSignal(), wake: newSignal(), unwantedMember: newSignal(),
+		checking: make(chan struct{}, maxConnecting), tableGrew: task.NewSignal(), wake: task.NewSignal(), unwantedMember: task.NewSignal(),
 	}
 	d.BaseReactor = compat.NewBaseReactor("dht", d)
 	d.ctx, d.cancel = context.WithCancel(context.Background())
@@ -235,7 +236,7 @@ func (d *Discovery) AddPeer(p compat.PeerConn) {
 }
 
 // RemovePeer implements compat.Reactor: there may be a slot open.
-func (d *Discovery) RemovePeer(compat.PeerConn, any) { d.wake.signal() }
+func (d *Discovery) RemovePeer(compat.PeerConn, any) { d.wake.Signal() }
 
 // peerIDOf returns the libp2p identity of a peer that speaks for itself over
 // libp2p.

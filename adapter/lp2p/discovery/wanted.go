@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/task"
 )
 
 const (
@@ -22,7 +23,7 @@ const (
 
 // wanted are the peers that are worth a lookup, and those to look for.
 type wanted struct {
-	queued signal // there is one more to look for
+	queued task.Signal // there is one more to look for
 
 	mtx   sync.Mutex
 	peers map[types.ID]*want
@@ -36,7 +37,7 @@ type want struct {
 	tries      int       // since it was last connected
 }
 
-func newWanted() *wanted { return &wanted{queued: newSignal(), peers: make(map[types.ID]*want)} }
+func newWanted() *wanted { return &wanted{queued: task.NewSignal(), peers: make(map[types.ID]*want)} }
 
 // add notes a peer that was connected, or is configured. Of those that are not, the
 // one noted longest ago goes when there are too many.
@@ -92,7 +93,7 @@ func (w *wanted) lost(id types.ID) {
 	defer w.mtx.Unlock()
 	if known := w.peers[id]; known != nil && !known.missed {
 		known.missed = true
-		w.queued.signal()
+		w.queued.Signal()
 	}
 }
 

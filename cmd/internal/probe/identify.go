@@ -1,7 +1,6 @@
 package probe
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -11,6 +10,8 @@ import (
 	"os"
 	"syscall"
 	"time"
+
+	"github.com/tm2-libp2p/tm2-libp2p/internal/sniff"
 )
 
 // answer is what the first bytes of the remote say.
@@ -32,36 +33,16 @@ const (
 	shown = 32
 )
 
-var (
-	nativeStart = []byte{0x22, 0x0a, 0x20} // docs/wire.md §3.1
-	libp2pStart = []byte("\x13/m")
-	// multistreamHeader is what a libp2p dialer sends first.
-	multistreamHeader = []byte("\x13/multistream/1.0.0\n")
-)
-
 // ErrUnknownPeer is wrapped by Probe's error when somebody answers who speaks
 // neither stack, or nobody says anything.
 var ErrUnknownPeer = errors.New("neither a TM2 nor a libp2p node answers")
 
-// peekedConn gives the bytes that identify looked at to the next reader.
-type peekedConn struct {
-	net.Conn
-	buf *bufio.Reader
-}
-
-func newPeekedConn(conn net.Conn) *peekedConn {
-	return &peekedConn{Conn: conn, buf: bufio.NewReaderSize(conn, 64)}
-}
-
-// Read implements net.Conn.
-func (c *peekedConn) Read(p []byte) (int, error) { return c.buf.Read(p) }
-
 // identify looks at the first bytes of the remote without consuming them. It
 // lets the remote speak first and offers libp2p when it does not.
-func identify(ctx context.Context, conn *peekedConn, trip time.Duration) (answer, error) {
+func identify(ctx context.Context, conn *sniff.PeekedConn, trip time.Duration) (answer, error) {
 	defer interruptAt(ctx, conn)()
 
-	first, err := conn.peekWithin(ctx, max(silence, silenceTrips*trip))
+	first, err := conn.PeekWithin(ctx, max(silence, silenceTrips*trip))
 	if err == nil {
 		return classify(conn, first, answerNative, answerLibp2p)
 	}
@@ -71,37 +52,24 @@ func identify(ctx context.Context, conn *peekedConn, trip time.Duration) (answer
 	if err := conn.SetReadDeadline(time.Time{}); err != nil {
 		return 0, err
 	}
-	if _, err := conn.Write(multistreamHeader); err != nil {
+	if _, err := conn.Write(sniff.MultistreamHeader); err != nil {
 		return 0, describe(ctx, conn, err)
 	}
-	if first, err = conn.buf.Peek(len(nativeStart)); err != nil {
+	if first, err = conn.Buf.Peek(len(sniff.NativeStart)); err != nil {
 		return 0, describe(ctx, conn, err)
 	}
 
 	return classify(conn, first, answerNativeLate, answerLibp2pLate)
 }
 
-// peekWithin waits for the remote to speak first. A context without a deadline
-// may end earlier.
-func (c *peekedConn) peekWithin(ctx context.Context, wait time.Duration) ([]byte, error) {
-	if deadline, ok := ctx.Deadline(); ok {
-		wait = min(wait, time.Until(deadline)/2)
-	}
-	if err := c.SetReadDeadline(time.Now().Add(wait)); err != nil {
-		return nil, err
-	}
-
-	return c.buf.Peek(len(nativeStart))
-}
-
-func classify(conn *peekedConn, first []byte, native, libp2p answer) (answer, error) {
+func classify(conn *sniff.PeekedConn, first []byte, native, libp2p answer) (answer, error) {
 	switch {
-	case bytes.Equal(first, nativeStart):
+	case bytes.Equal(first, sniff.NativeStart):
 		return native, nil
-	case bytes.Equal(first, libp2pStart):
+	case bytes.Equal(first, sniff.Libp2pStart):
 		return libp2p, nil
 	}
-	text, err := conn.buf.Peek(min(conn.buf.Buffered(), shown))
+	text, err := conn.Buf.Peek(min(conn.Buf.Buffered(), shown))
 	if err != nil {
 		return 0, err
 	}
@@ -110,8 +78,8 @@ func classify(conn *peekedConn, first []byte, native, libp2p answer) (answer, er
 }
 
 // describe says in the user's terms why the first bytes did not come.
-func describe(ctx context.Context, conn *peekedConn, err error) error {
-	if text, _ := conn.buf.Peek(conn.buf.Buffered()); len(text) > 0 {
+func describe(ctx context.Context, conn *sniff.PeekedConn, err error) error {
+	if text, _ := conn.Buf.Peek(conn.Buf.Buffered()); len(text) > 0 {
 		return fmt.Errorf("%w: it sent only %q: %w", ErrUnknownPeer, text, err)
 	}
 	switch {

@@ -11,6 +11,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/sniff"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/wire"
 	"github.com/tm2-libp2p/tm2-libp2p/secretconn"
 )
@@ -26,7 +27,7 @@ const (
 
 // askNative authenticates the remote over conn and reads its NodeInfo. It sends
 // none, so that the remote does not take it for a peer. It closes conn.
-func (p *prober) askNative(ctx context.Context, conn *peekedConn, r *Result) (err error) {
+func (p *prober) askNative(ctx context.Context, conn *sniff.PeekedConn, r *Result) (err error) {
 	defer func() {
 		if closeErr := conn.Close(); err == nil && closeErr != nil {
 			err = fmt.Errorf("%s: unable to close the connection: %w", p.hostPort, closeErr)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/sniff"
 )
 
 // The stacks that can answer.
@@ -90,7 +91,7 @@ type prober struct {
 }
 
 // ask speaks the remote's stack, or both of them. It closes conn.
-func (p *prober) ask(ctx context.Context, conn *peekedConn, answer answer) (*Result, error) {
+func (p *prober) ask(ctx context.Context, conn *sniff.PeekedConn, answer answer) (*Result, error) {
 	r := &Result{Address: p.hostPort, ConnectTime: p.connectTime}
 	err := p.askStack(ctx, conn, answer, r)
 	if err == nil && answer == answerLibp2pLate {
@@ -103,7 +104,7 @@ func (p *prober) ask(ctx context.Context, conn *peekedConn, answer answer) (*Res
 	return r, err
 }
 
-func (p *prober) askStack(ctx context.Context, conn *peekedConn, answer answer, r *Result) error {
+func (p *prober) askStack(ctx context.Context, conn *sniff.PeekedConn, answer answer, r *Result) error {
 	if answer == answerNative {
 		return p.askNative(ctx, conn, r)
 	}
@@ -157,7 +158,7 @@ func parse(address string) (types.ID, string, error) {
 
 // dial resolves the host, connects to the first of its addresses that accepts,
 // and measures that connect alone.
-func dial(ctx context.Context, hostPort string) (*peekedConn, time.Duration, error) {
+func dial(ctx context.Context, hostPort string) (*sniff.PeekedConn, time.Duration, error) {
 	host, port, err := net.SplitHostPort(hostPort)
 	if err != nil {
 		return nil, 0, err
@@ -172,7 +173,7 @@ func dial(ctx context.Context, hostPort string) (*peekedConn, time.Duration, err
 		begin := time.Now()
 		conn, err = dialer.DialContext(ctx, "tcp", net.JoinHostPort(ip.Unmap().String(), port))
 		if err == nil {
-			return newPeekedConn(conn), time.Since(begin), nil
+			return sniff.NewPeekedConn(conn), time.Since(begin), nil
 		}
 	}
 	if err == nil {

@@ -1,17 +1,17 @@
-package adapter
+package task
 
 import "sync"
 
 // tasks owns the goroutines of a switch. None begins after close, so that
 // waiting for all of them cannot miss one. The zero value is ready.
-type tasks struct {
+type Tasks struct {
 	mtx    sync.Mutex
 	closed bool
 	wg     sync.WaitGroup
 }
 
 // run runs f on a goroutine of its own, or reports false after close.
-func (t *tasks) run(f func()) bool {
+func (t *Tasks) Run(f func()) bool {
 	t.mtx.Lock()
 	defer t.mtx.Unlock()
 	if t.closed {
@@ -23,7 +23,7 @@ func (t *tasks) run(f func()) bool {
 }
 
 // close lets no further goroutine begin.
-func (t *tasks) close() {
+func (t *Tasks) Close() {
 	t.mtx.Lock()
 	defer t.mtx.Unlock()
 	t.closed = true
@@ -32,7 +32,7 @@ func (t *tasks) close() {
 // done returns a channel that is closed when all goroutines have ended. The
 // goroutine behind it cannot be joined, since Stop may run on one of those it
 // waits for; it ends after the last of them.
-func (t *tasks) done() <-chan struct{} {
+func (t *Tasks) Done() <-chan struct{} {
 	done := make(chan struct{})
 	go func() {
 		t.wg.Wait()

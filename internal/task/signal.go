@@ -1,11 +1,11 @@
-package discovery
+package task
 
 // signal tells one goroutine that something has happened since it last looked.
-type signal chan struct{}
+type Signal chan struct{}
 
-func newSignal() signal { return make(signal, 1) }
+func NewSignal() Signal { return make(Signal, 1) }
 
-func (s signal) signal() {
+func (s Signal) Signal() {
 	select {
 	case s <- struct{}{}:
 	default:

@@ -1,11 +1,11 @@
-package lp2p
+package edkey
 
 import "crypto/ed25519"
 
 // lowOrderPoints are the encodings, sign bit cleared, of all points of edwards25519
 // whose order divides 8, with the non-canonical ones that decoders accept
 // (RFC 8032 §5.1.3; the same list as libsodium's ge25519_has_small_order).
-var lowOrderPoints = [...][ed25519.PublicKeySize]byte{
+var LowOrderPoints = [...][ed25519.PublicKeySize]byte{
 	{}, // y = 0, order 4
 	{1},
 	{
@@ -33,7 +33,7 @@ func highPoint(low byte) (p [ed25519.PublicKeySize]byte) {
 
 // lowOrder reports whether the key is a point of low order, for which anybody can
 // make signatures. Keys are public: the comparison need not be constant-time.
-func lowOrder(key ed25519.PublicKey) bool {
+func LowOrder(key ed25519.PublicKey) bool {
 	if len(key) != ed25519.PublicKeySize {
 		return false
 	}
@@ -41,8 +41,8 @@ func lowOrder(key ed25519.PublicKey) bool {
 	masked := [ed25519.PublicKeySize]byte(key)
 	masked[len(masked)-1] &= 0x7f
 
-	for i := range lowOrderPoints {
-		if masked == lowOrderPoints[i] {
+	for i := range LowOrderPoints {
+		if masked == LowOrderPoints[i] {
 			return true
 		}
 	}

@@ -1,4 +1,4 @@
-package adapter
+package task
 
 import (
 	"testing"
@@ -7,13 +7,13 @@ import (
 )
 
 func TestTasks(t *testing.T) {
-	var ts tasks
+	var ts Tasks
 	leave, ran := make(chan struct{}), make(chan struct{})
-	require.True(t, ts.run(func() { close(ran); <-leave }))
+	require.True(t, ts.Run(func() { close(ran); <-leave }))
 	<-ran
-	ts.close()
-	require.False(t, ts.run(func() { t.Error("ran after close") }))
-	done := ts.done()
+	ts.Close()
+	require.False(t, ts.Run(func() { t.Error("ran after close") }))
+	done := ts.Done()
 	select {
 	case <-done:
 		t.Fatal("done before the last goroutine")
