@@ -7,6 +7,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/p2paddr"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 )
 
@@ -112,7 +113,7 @@ const (
 // checkRoom refuses a session for whose streams a QUIC connection has no room. The
 // connection is retained for it.
 func (t *Transport) checkRoom(c network.Conn) error {
-	if !isUDP(c.RemoteMultiaddr()) {
+	if !p2paddr.IsUDP(c.RemoteMultiaddr()) {
 		return nil
 	}
 	t.mtx.Lock()

@@ -11,6 +11,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"google.golang.org/protobuf/encoding/protowire"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/p2paddr"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/edkey"
 )
 
@@ -84,7 +85,7 @@ func (d *delegation) verify(e epoch, dialer, listener peer.ID, now time.Time) (e
 		return nil, errDelegationLowOrder
 	}
 
-	id, err := PeerIDFromPublicKey(key)
+	id, err := p2paddr.PeerIDFromPublicKey(key)
 	if err != nil {
 		return nil, err
 	}
@@ -107,23 +108,4 @@ func (d *delegation) verify(e epoch, dialer, listener peer.ID, now time.Time) (e
 	default:
 		return key, nil
 	}
-}
-
-func (s *spent) add(key sessionKey, now time.Time) {
-	s.mtx.Lock()
-	defer s.mtx.Unlock()
-	for len(s.order) > 0 && (len(s.order) >= maxSpent || now.Sub(s.order[0].at) > maxDelegationLife+time.Second) {
-		delete(s.used, s.order[0].key)
-		s.order = s.order[1:]
-	}
-	s.used[key] = struct{}{}
-	s.order = append(s.order, spending{key, now})
-}
-
-func (s *spent) has(key sessionKey) bool {
-	s.mtx.Lock()
-	defer s.mtx.Unlock()
-	_, used := s.used[key]
-
-	return used
 }

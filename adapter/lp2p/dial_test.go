@@ -12,6 +12,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/stretchr/testify/require"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/p2paddr"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/dnstest"
@@ -169,7 +170,7 @@ func TestProbeIdentity(t *testing.T) {
 	id, err := ProbeIdentity(timeout(t), addr.DialString())
 	require.NoError(t, err)
 	require.Equal(t, a.Host().ID(), id)
-	tm2, err := TM2ID(id)
+	tm2, err := p2paddr.TM2ID(id)
 	require.NoError(t, err)
 	require.Equal(t, a.key.ID(), tm2)
 	require.Equal(t, id, peerID(t, a.key))

@@ -15,6 +15,7 @@ import (
 	"github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/p2paddr"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
@@ -108,7 +109,7 @@ func (g *gater) blockedPeer(p peer.ID) bool {
 	if none {
 		return false
 	}
-	id, err := TM2ID(p)
+	id, err := p2paddr.TM2ID(p)
 
 	return err == nil && g.blockedID(id)
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/multiformats/go-multiaddr"
 	"github.com/multiformats/go-multistream"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/p2paddr"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
@@ -50,7 +51,7 @@ func connInfo(
 		Outbound: outbound, Persistent: behavior.IsPersistentPeer(id), Private: behavior.IsPrivatePeer(id),
 		SocketAddr: &types.NetAddress{ID: id},
 	}
-	if ip, port, ok := endpoint(remote); ok {
+	if ip, port, ok := p2paddr.Endpoint(remote); ok {
 		info.RemoteIP = ip
 		info.SocketAddr.IP, info.SocketAddr.Port = ip, port
 	}

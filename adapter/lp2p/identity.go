@@ -2,11 +2,10 @@ package lp2p
 
 import (
 	"crypto/ed25519"
-	"fmt"
 
-	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/peer"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/p2paddr"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
@@ -18,44 +17,12 @@ type Identity struct {
 	NodeInfo types.NodeInfo
 }
 
-// PeerIDFromPublicKey returns the libp2p peer ID of a node key: the identity
-// multihash of the key (libp2p peer-ids specification). It fails for a key that
-// is not 32 bytes long.
+// PeerIDFromPublicKey returns the libp2p peer ID of a node's public key: the identity
+// multihash of the key (libp2p peer-ids specification). The key has 32 bytes.
 func PeerIDFromPublicKey(pub ed25519.PublicKey) (peer.ID, error) {
-	key, err := crypto.UnmarshalEd25519PublicKey(pub)
-	if err != nil {
-		return "", fmt.Errorf("unable to make a peer ID: %w", err)
-	}
-
-	return peer.IDFromPublicKey(key)
+	return p2paddr.PeerIDFromPublicKey(pub)
 }
 
-// TM2ID returns the TM2 ID of a libp2p peer. It fails for a peer whose key is not
-// Ed25519 or not part of its peer ID.
-func TM2ID(id peer.ID) (types.ID, error) {
-	pub, err := publicKey(id)
-	if err != nil {
-		return "", err
-	}
-
-	return types.IDFromPublicKey(pub), nil
-}
-
-// publicKey extracts the Ed25519 key from a peer ID.
-func publicKey(id peer.ID) (ed25519.PublicKey, error) {
-	key, err := id.ExtractPublicKey()
-	if err != nil {
-		return nil, fmt.Errorf("peer %s does not contain its key: %w", id, err)
-	}
-
-	if key.Type() != crypto.Ed25519 {
-		return nil, fmt.Errorf("peer %s has a key of type %s instead of Ed25519", id, key.Type())
-	}
-
-	raw, err := key.Raw()
-	if err != nil {
-		return nil, fmt.Errorf("peer %s: %w", id, err)
-	}
-
-	return raw, nil
-}
+// TM2ID returns the TM2 ID of a node with the peer ID. It fails for a peer ID that does
+// not hold an Ed25519 key.
+func TM2ID(id peer.ID) (types.ID, error) { return p2paddr.TM2ID(id) }

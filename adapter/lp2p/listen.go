@@ -7,6 +7,7 @@ import (
 
 	"github.com/multiformats/go-multiaddr"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/p2paddr"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
@@ -22,7 +23,7 @@ func (t *Transport) openListeners(addr types.NetAddress) (uint16, error) {
 		if err != nil || t.opts.quic == quicOff {
 			return port, err
 		}
-		quic, err := quicMultiaddr(addr.IP, port)
+		quic, err := p2paddr.QUICMultiaddr(addr.IP, port)
 		if err != nil {
 			return 0, err
 		}
@@ -37,7 +38,7 @@ func (t *Transport) openListeners(addr types.NetAddress) (uint16, error) {
 }
 
 func (t *Transport) listenTCP(addr types.NetAddress) (uint16, error) {
-	tcp, err := tcpMultiaddr(addr.IP, addr.Port)
+	tcp, err := p2paddr.TCPMultiaddr(addr.IP, addr.Port)
 	if err != nil {
 		return 0, err
 	}
@@ -45,7 +46,7 @@ func (t *Transport) listenTCP(addr types.NetAddress) (uint16, error) {
 		return 0, err
 	}
 	for _, a := range t.host.Network().ListenAddresses() {
-		if _, port, ok := endpoint(a); ok && !isUDP(a) {
+		if _, port, ok := p2paddr.Endpoint(a); ok && !p2paddr.IsUDP(a) {
 			return port, nil
 		}
 	}

@@ -18,6 +18,7 @@ import (
 	manet "github.com/multiformats/go-multiaddr/net"
 	"github.com/stretchr/testify/require"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/p2paddr"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
@@ -130,7 +131,7 @@ func (t *memTransport) dialScoped(
 	if err := scope.SetPeer(p); err != nil {
 		return nil, err
 	}
-	c, err := t.dial(ctx, "tcp", netAddr(a).String())
+	c, err := t.dial(ctx, "tcp", p2paddr.NetAddr(a).String())
 	if err != nil {
 		return nil, err
 	}
@@ -143,7 +144,7 @@ func (t *memTransport) dialScoped(
 }
 
 func (t *memTransport) Listen(a multiaddr.Multiaddr) (transport.Listener, error) {
-	ip, port, ok := endpoint(a)
+	ip, port, ok := p2paddr.Endpoint(a)
 	if !ok {
 		return nil, errors.New("not an address of TCP")
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/p2paddr"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
@@ -61,7 +62,7 @@ func (t *Transport) RelayedAddresses() []types.NetAddress {
 			continue
 		}
 		at, _ := multiaddr.SplitFunc(a, func(c multiaddr.Component) bool { return c.Code() == multiaddr.P_P2P })
-		ip, port, ok := endpoint(at)
+		ip, port, ok := p2paddr.Endpoint(at)
 		addr := types.NetAddress{ID: t.id, IP: ip, Port: port}
 		if ok && !slices.ContainsFunc(addrs, addr.Equals) {
 			addrs = append(addrs, addr)

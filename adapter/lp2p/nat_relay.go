@@ -14,6 +14,7 @@ import (
 	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/relay"
 	"github.com/multiformats/go-multiaddr"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/p2paddr"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
@@ -93,7 +94,7 @@ func (a relayACL) AllowReserve(p peer.ID, _ multiaddr.Multiaddr) bool {
 	default:
 		return false // nothing listens yet
 	}
-	id, err := TM2ID(p)
+	id, err := p2paddr.TM2ID(p)
 	if err != nil || a.n.t.IsPrivatePeer(id) {
 		return false
 	}
@@ -105,7 +106,7 @@ func (a relayACL) AllowReserve(p peer.ID, _ multiaddr.Multiaddr) bool {
 // AllowConnect implements relay.ACLFilter. A private peer is introduced to nobody: it
 // may have reserved before the switch was there to say who is private.
 func (a relayACL) AllowConnect(_ peer.ID, _ multiaddr.Multiaddr, dest peer.ID) bool {
-	id, err := TM2ID(dest)
+	id, err := p2paddr.TM2ID(dest)
 
 	return err == nil && !a.n.t.IsPrivatePeer(id)
 }
@@ -208,7 +209,7 @@ func (t *Transport) relayedKey(id types.ID) (ed25519.PublicKey, bool) {
 	if !ok || t.IsPrivatePeer(id) || !t.tagged(p, tagReservation) {
 		return nil, false
 	}
-	key, err := publicKey(p)
+	key, err := p2paddr.PublicKey(p)
 
 	return key, err == nil
 }
@@ -267,5 +268,5 @@ func (t *Transport) askRelay(ctx context.Context, c network.Conn, id types.ID) (
 		return "", violation("relay answered with the key of %s when asked for %s", types.IDFromPublicKey(key), id)
 	}
 
-	return PeerIDFromPublicKey(key)
+	return p2paddr.PeerIDFromPublicKey(key)
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/protocol"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/p2paddr"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/wire"
 )
@@ -93,10 +94,10 @@ func fetchNodeInfo(ctx context.Context, h host.Host, addr types.NetAddress) (typ
 	if err != nil {
 		return types.NodeInfo{}, err
 	}
-	if found, err := TM2ID(id); err != nil || found != addr.ID {
+	if found, err := p2paddr.TM2ID(id); err != nil || found != addr.ID {
 		return types.NodeInfo{}, &WrongIDError{Addr: addr.DialString(), Asked: addr.ID, Found: found, FoundPeer: id}
 	}
-	maddr, err := tcpMultiaddr(addr.IP, addr.Port)
+	maddr, err := p2paddr.TCPMultiaddr(addr.IP, addr.Port)
 	if err != nil {
 		return types.NodeInfo{}, err
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	basepeer "github.com/tm2-libp2p/tm2-libp2p/adapter/internal/peer"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/p2paddr"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/service"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
@@ -44,7 +45,7 @@ func newPeer(s *session, r remoteInfo, dialed *types.NetAddress) *Peer {
 		info.SocketAddr = &types.NetAddress{ID: r.id, IP: slices.Clone(dialed.IP), Port: dialed.Port}
 	}
 
-	remote := netAddr(s.conn.RemoteMultiaddr())
+	remote := p2paddr.NetAddr(s.conn.RemoteMultiaddr())
 	p := &Peer{Base: basepeer.NewBase(info, r.node, remote), s: s, delegatedBy: r.delegatedBy}
 	p.BaseService = *service.NewBaseService(s.logger, p.Describe("Libp2pPeer"), p)
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/network"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/p2paddr"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/edkey"
@@ -64,7 +65,7 @@ func (p *Pending) ID() types.ID { return p.id }
 func (p *Pending) NodeInfo() types.NodeInfo { return p.node }
 
 // RemoteAddr returns the remote end of the libp2p connection.
-func (p *Pending) RemoteAddr() net.Addr { return netAddr(p.stream.Conn().RemoteMultiaddr()) }
+func (p *Pending) RemoteAddr() net.Addr { return p2paddr.NetAddr(p.stream.Conn().RemoteMultiaddr()) }
 
 // Delegated reports whether another node speaks for the remote.
 func (p *Pending) Delegated() bool { return p.delegatedBy != "" }
@@ -246,7 +247,7 @@ func (p *Pending) readHello() error {
 	}
 
 	conn := p.stream.Conn()
-	connKey, err := publicKey(conn.RemotePeer())
+	connKey, err := p2paddr.PublicKey(conn.RemotePeer())
 	if err != nil {
 		return compat.Reject(compat.RejectIdentity, "%v", err)
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/multiformats/go-multiaddr"
 	"github.com/stretchr/testify/require"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/p2paddr"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
@@ -18,10 +19,10 @@ func TestQUICListensBesideTCP(t *testing.T) {
 	a := newNode(t, nil, WithQUIC())
 	var tcp, udp []uint16
 	for _, addr := range a.Host().Network().ListenAddresses() {
-		ip, port, ok := endpoint(addr)
+		ip, port, ok := p2paddr.Endpoint(addr)
 		require.True(t, ok)
 		require.Equal(t, "127.0.0.1", ip.String())
-		if isUDP(addr) {
+		if p2paddr.IsUDP(addr) {
 			udp = append(udp, port)
 		} else {
 			tcp = append(tcp, port)
@@ -69,7 +70,7 @@ func TestQUICAddresses(t *testing.T) {
 func TestQUICWrongNode(t *testing.T) {
 	a, b := newNode(t, nil, WithQUICOnly()), newNode(t, nil, WithQUICOnly())
 	absent := types.GenerateNodeKey()
-	id, err := PeerIDFromPublicKey(absent.PrivKey.Public().(ed25519.PublicKey))
+	id, err := p2paddr.PeerIDFromPublicKey(absent.PrivKey.Public().(ed25519.PublicKey))
 	require.NoError(t, err)
 	_, err = a.Learn(id) // no probe
 	require.NoError(t, err)
@@ -182,13 +183,13 @@ func TestEndpoint(t *testing.T) {
 	} {
 		a, err := multiaddr.NewMultiaddr(s)
 		require.NoError(t, err)
-		ip, port, ok := endpoint(a)
+		ip, port, ok := p2paddr.Endpoint(a)
 		require.Equal(t, want != "", ok, s)
 		if ok {
 			require.Equal(t, want, (&net.TCPAddr{IP: ip, Port: int(port)}).String())
-			require.Equal(t, want, netAddr(a).String())
+			require.Equal(t, want, p2paddr.NetAddr(a).String())
 		} else {
-			require.Equal(t, ":0", netAddr(a).String())
+			require.Equal(t, ":0", p2paddr.NetAddr(a).String())
 		}
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/encoding/protowire"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/p2paddr"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
@@ -51,10 +52,10 @@ func (r *raw) connect(n *node) network.Conn {
 // listen lets nodes dial the host.
 func (r *raw) listen() types.NetAddress {
 	r.t.Helper()
-	maddr, err := tcpMultiaddr(net.IPv4(127, 0, 0, 1), 0)
+	maddr, err := p2paddr.TCPMultiaddr(net.IPv4(127, 0, 0, 1), 0)
 	require.NoError(r.t, err)
 	require.NoError(r.t, r.host.Network().Listen(maddr))
-	ip, port, ok := endpoint(r.host.Network().ListenAddresses()[0])
+	ip, port, ok := p2paddr.Endpoint(r.host.Network().ListenAddresses()[0])
 	require.True(r.t, ok)
 
 	return types.NetAddress{ID: r.key.ID(), IP: ip, Port: port}
@@ -148,7 +149,7 @@ func requireReset(t testing.TB, s *stream) {
 
 func peerID(t testing.TB, key *types.NodeKey) peer.ID {
 	t.Helper()
-	id, err := PeerIDFromPublicKey(key.PrivKey.Public().(ed25519.PublicKey))
+	id, err := p2paddr.PeerIDFromPublicKey(key.PrivKey.Public().(ed25519.PublicKey))
 	require.NoError(t, err)
 
 	return id

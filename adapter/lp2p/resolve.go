@@ -10,6 +10,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/multiformats/go-multiaddr"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/p2paddr"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
@@ -92,7 +93,7 @@ func (t *Transport) ask(ctx context.Context, addr types.NetAddress) (peer.ID, er
 
 // checkFound returns a *WrongIDError unless found is who the address asks for.
 func checkFound(addr types.NetAddress, found peer.ID) error {
-	id, err := TM2ID(found)
+	id, err := p2paddr.TM2ID(found)
 	if err != nil || id != addr.ID {
 		return &WrongIDError{Addr: addr.DialString(), Asked: addr.ID, Found: id, FoundPeer: found}
 	}
@@ -107,7 +108,7 @@ func (t *Transport) prove(ctx context.Context, c network.Conn, addr types.NetAdd
 	if c.Stat().Direction != network.DirInbound || t.met(c) || t.provedAt(addr) {
 		return nil
 	}
-	if ip, port, ok := endpoint(c.RemoteMultiaddr()); ok && port == addr.Port && ip.Equal(addr.IP) {
+	if ip, port, ok := p2paddr.Endpoint(c.RemoteMultiaddr()); ok && port == addr.Port && ip.Equal(addr.IP) {
 		return nil // over QUIC it is the listener's
 	}
 	_, err := t.ask(ctx, addr)
@@ -119,14 +120,14 @@ func (t *Transport) prove(ctx context.Context, c network.Conn, addr types.NetAdd
 func (o *options) dialAddrs(ip net.IP, port uint16) ([]multiaddr.Multiaddr, error) {
 	var addrs []multiaddr.Multiaddr
 	if o.quic != quicOff {
-		quic, err := quicMultiaddr(ip, port)
+		quic, err := p2paddr.QUICMultiaddr(ip, port)
 		if err != nil {
 			return nil, err
 		}
 		addrs = append(addrs, quic)
 	}
 	if o.quic != quicForced {
-		tcp, err := tcpMultiaddr(ip, port)
+		tcp, err := p2paddr.TCPMultiaddr(ip, port)
 		if err != nil {
 			return nil, err
 		}
@@ -180,7 +181,7 @@ func (t *Transport) PeerID(id types.ID) (peer.ID, bool) { return t.knownPeer(id)
 // Learn remembers the peer ID behind a TM2 ID, which it returns, so that a dial
 // needs no probe. It fails for a peer without a TM2 ID (see [TM2ID]).
 func (t *Transport) Learn(p peer.ID) (types.ID, error) {
-	id, err := TM2ID(p)
+	id, err := p2paddr.TM2ID(p)
 	if err != nil {
 		return "", err
 	}

@@ -23,3 +23,22 @@ type spending struct {
 }
 
 func newSpent() *spent { return &spent{used: make(map[sessionKey]struct{})} }
+
+func (s *spent) add(key sessionKey, now time.Time) {
+	s.mtx.Lock()
+	defer s.mtx.Unlock()
+	for len(s.order) > 0 && (len(s.order) >= maxSpent || now.Sub(s.order[0].at) > maxDelegationLife+time.Second) {
+		delete(s.used, s.order[0].key)
+		s.order = s.order[1:]
+	}
+	s.used[key] = struct{}{}
+	s.order = append(s.order, spending{key, now})
+}
+
+func (s *spent) has(key sessionKey) bool {
+	s.mtx.Lock()
+	defer s.mtx.Unlock()
+	_, used := s.used[key]
+
+	return used
+}

@@ -9,6 +9,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/stretchr/testify/require"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/p2paddr"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
@@ -83,7 +84,7 @@ func (n *node) awaitNoConns(t *testing.T) {
 // address is where the host listens.
 func (r *raw) address() types.NetAddress {
 	r.t.Helper()
-	ip, port, ok := endpoint(r.host.Network().ListenAddresses()[0])
+	ip, port, ok := p2paddr.Endpoint(r.host.Network().ListenAddresses()[0])
 	require.True(r.t, ok)
 
 	return types.NetAddress{ID: r.key.ID(), IP: ip, Port: port}

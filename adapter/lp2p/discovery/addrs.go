@@ -8,7 +8,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/multiformats/go-multiaddr"
 
-	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/p2paddr"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
@@ -110,7 +110,7 @@ func (c *tm2IDs) of(p peer.ID) (types.ID, error) {
 	if ok {
 		return id, nil
 	}
-	id, err := lp2p.TM2ID(p)
+	id, err := p2paddr.TM2ID(p)
 	if err != nil {
 		return "", err // not kept: such a peer ID may have any length
 	}

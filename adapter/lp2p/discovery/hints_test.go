@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/p2paddr"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
@@ -62,7 +63,7 @@ func TestTM2IDsAreRememberedWithinBounds(t *testing.T) {
 	ids := newTM2IDs()
 	for i := range maxIDs + 10 {
 		p := somePeer(t, i)
-		want, err := lp2p.TM2ID(p)
+		want, err := p2paddr.TM2ID(p)
 		require.NoError(t, err)
 		for range 2 {
 			got, err := ids.of(p)

@@ -23,6 +23,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/p2paddr"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/wire"
 )
@@ -64,7 +65,7 @@ func (s *stranger) keep(b []byte) {
 // pretend makes the stranger say that it is a node of the network.
 func (s *stranger) pretend(t *testing.T, name string) {
 	t.Helper()
-	id, err := lp2p.TM2ID(s.ID())
+	id, err := p2paddr.TM2ID(s.ID())
 	require.NoError(t, err)
 	body, err := types.NodeInfo{
 		NetAddress: &types.NetAddress{ID: id, IP: net.IPv4(127, 0, 0, 1), Port: 1},

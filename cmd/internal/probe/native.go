@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
+
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/sniff"

@@ -11,9 +11,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
+
 	"github.com/stretchr/testify/require"
 
-	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/native"
 	"github.com/tm2-libp2p/tm2-libp2p/cmd/internal/probe"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
