@@ -3,6 +3,8 @@ package lp2p
 import (
 	"context"
 	"sync"
+
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/control"
 )
 
 // assembly bounds the memory of a session's messages that did not fit into a read
@@ -61,7 +63,7 @@ func (a *assembly) waitRoom(ctx context.Context, n int, room <-chan struct{}) er
 	}
 }
 
-var errAssembly = violation("more than %d bytes of unfinished messages", maxPartialBytes)
+var errAssembly = control.Violation("more than %d bytes of unfinished messages", maxPartialBytes)
 
 // finish notes that a message of n bytes is complete.
 func (a *assembly) finish(n int) {

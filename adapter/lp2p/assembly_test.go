@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/control"
 )
 
 func TestAssemblyRefusesTooMuchUnfinished(t *testing.T) {
@@ -50,5 +52,5 @@ func TestAssemblyStopsWaiting(t *testing.T) {
 	_, _ = a.tryTake(2)
 	_, room = a.tryTake(9)
 	a.release(8, 8)
-	require.ErrorIs(t, a.waitRoom(t.Context(), 9, room), ErrProtocol, "what is left is unfinished")
+	require.ErrorIs(t, a.waitRoom(t.Context(), 9, room), control.ErrProtocol, "what is left is unfinished")
 }

@@ -11,12 +11,13 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/network"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/control"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 )
 
 const (
 	// dataHeaderSize is the epoch and the channel in front of a data stream.
-	dataHeaderSize = len(epoch{}) + 1
+	dataHeaderSize = len(control.Epoch{}) + 1
 	// readBuffer is the buffer of each inbound data stream in bytes. Messages that
 	// fit are delivered from it.
 	readBuffer = 8 * 1024
@@ -83,7 +84,7 @@ func (t *Transport) readHeader(ns network.Stream) (*session, byte, error) {
 		return nil, 0, err
 	}
 
-	s, err := t.lookup(ns.Conn(), epoch(header[:dataHeaderSize-1]))
+	s, err := t.lookup(ns.Conn(), control.Epoch(header[:dataHeaderSize-1]))
 
 	return s, header[dataHeaderSize-1], err
 }
@@ -99,7 +100,7 @@ func (s *session) attach(channel byte, st *stream) (*channelIn, error) {
 		return nil, errStopped
 	}
 	if s.inbound[channel] != nil {
-		return nil, violation("second stream for channel %#02x", channel)
+		return nil, control.Violation("second stream for channel %#02x", channel)
 	}
 	for _, d := range s.channels {
 		if r := s.reactors[channel]; d.ID == channel && r != nil {
@@ -110,7 +111,7 @@ func (s *session) attach(channel byte, st *stream) (*channelIn, error) {
 		}
 	}
 
-	return nil, violation("unknown channel %#02x", channel)
+	return nil, control.Violation("unknown channel %#02x", channel)
 }
 
 // run receives until the stream or the session ends. Until the session is
@@ -144,7 +145,7 @@ func (c *channelIn) run() {
 func (c *channelIn) failed(err error) {
 	switch {
 	case errors.Is(err, errStopped):
-	case errors.Is(err, errDelivery), errors.Is(err, ErrProtocol):
+	case errors.Is(err, errDelivery), errors.Is(err, control.ErrProtocol):
 		c.s.fail(err)
 	case isEnd(err):
 		c.s.dataEnded(c.desc.ID)
@@ -203,7 +204,7 @@ func (c *channelIn) readSize() (uint64, error) {
 
 	size, n := binary.Uvarint(prefix)
 	if n <= 0 {
-		return 0, violation("length of a message on channel %#02x is above 64 bits", c.desc.ID)
+		return 0, control.Violation("length of a message on channel %#02x is above 64 bits", c.desc.ID)
 	}
 
 	return size, c.check(size)
@@ -212,9 +213,9 @@ func (c *channelIn) readSize() (uint64, error) {
 func (c *channelIn) check(size uint64) error {
 	switch {
 	case size == 0:
-		return violation("empty message on channel %#02x", c.desc.ID)
+		return control.Violation("empty message on channel %#02x", c.desc.ID)
 	case size > uint64(c.desc.RecvMessageCapacity):
-		return violation("message of %d bytes on channel %#02x, limit %d", size, c.desc.ID, c.desc.RecvMessageCapacity)
+		return control.Violation("message of %d bytes on channel %#02x, limit %d", size, c.desc.ID, c.desc.RecvMessageCapacity)
 	default:
 		return nil
 	}
@@ -312,7 +313,7 @@ func (c *channelIn) complete() error {
 }
 
 func (c *channelIn) tooLate() error {
-	return violation("message on channel %#02x was not complete after %s", c.desc.ID, c.s.t.opts.timeouts.Assembly)
+	return control.Violation("message on channel %#02x was not complete after %s", c.desc.ID, c.s.t.opts.timeouts.Assembly)
 }
 
 // late reports whether the deadline of a message has passed. A connection that died
@@ -322,7 +323,7 @@ func (c *channelIn) late() bool { return !c.deadline.IsZero() && !time.Now().Bef
 // inside turns the end of the stream inside a message into a violation.
 func (c *channelIn) inside(err error) error {
 	if isEnd(err) {
-		return violation("stream of channel %#02x ended inside a message", c.desc.ID)
+		return control.Violation("stream of channel %#02x ended inside a message", c.desc.ID)
 	}
 
 	return err

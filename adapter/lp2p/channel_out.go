@@ -9,6 +9,7 @@ import (
 
 	"google.golang.org/protobuf/encoding/protowire"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/control"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 )
 
@@ -102,17 +103,17 @@ func (o *outbox) closeWrite() {
 }
 
 // sent counts the messages written, by channel in ascending order.
-func (o *outbox) sent() []channelCount {
+func (o *outbox) sent() []control.ChannelCount {
 	o.mtx.Lock()
 	defer o.mtx.Unlock()
 
-	var counts []channelCount
+	var counts []control.ChannelCount
 	for _, c := range o.order {
 		if c.sent > 0 {
-			counts = append(counts, channelCount{channel: c.desc.ID, messages: c.sent})
+			counts = append(counts, control.ChannelCount{Channel: c.desc.ID, Messages: c.sent})
 		}
 	}
-	slices.SortFunc(counts, func(a, b channelCount) int { return int(a.channel) - int(b.channel) })
+	slices.SortFunc(counts, func(a, b control.ChannelCount) int { return int(a.Channel) - int(b.Channel) })
 
 	return counts
 }
@@ -303,7 +304,7 @@ func (c *channelOut) watch() {
 	var b [1]byte
 	switch n, err := c.stream.Read(b[:]); {
 	case n > 0:
-		c.o.s.fail(violation("data on our stream of channel %#02x", c.desc.ID))
+		c.o.s.fail(control.Violation("data on our stream of channel %#02x", c.desc.ID))
 	case !isEnd(err):
 		c.o.s.dataFailed(fmt.Errorf("stream of channel %#02x failed: %w", c.desc.ID, err))
 	}

@@ -9,18 +9,19 @@ import (
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/encoding/protowire"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/control"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 )
 
 // broken checks how a node ends a session that the remote has violated.
-func broken(t *testing.T, n *node, control *stream, text string) {
+func broken(t *testing.T, n *node, ctrl *stream, text string) {
 	t.Helper()
 	f := n.failure(t)
-	require.ErrorIs(t, f.err, ErrProtocol)
+	require.ErrorIs(t, f.err, control.ErrProtocol)
 	require.ErrorContains(t, f.err, text)
-	g := goodbyeOf(t, control)
-	require.Equal(t, compat.RejectInvalid, g.code)
-	require.Contains(t, g.text, text)
+	g := goodbyeOf(t, ctrl)
+	require.Equal(t, compat.RejectInvalid, g.Code)
+	require.Contains(t, g.Text, text)
 	stopped(t, f.peer.(*Peer))
 }
 
@@ -39,27 +40,27 @@ func TestRemoteViolations(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			n, r := newNode(t, nil), newRaw(t)
-			c, control, e, _ := r.session(n)
+			c, ctrl, e, _ := r.session(n)
 			r.data(c, e, test.channel, test.data...)
-			broken(t, n, control, test.text)
+			broken(t, n, ctrl, test.text)
 		})
 	}
 }
 
 func TestSecondStream(t *testing.T) {
 	n, r := newNode(t, nil), newRaw(t)
-	c, control, e, _ := r.session(n)
+	c, ctrl, e, _ := r.session(n)
 	r.data(c, e, chA, message('x')...)
 	n.reactor.await(t, 1)
 	r.data(c, e, chA, message('y')...)
-	broken(t, n, control, "second stream")
+	broken(t, n, ctrl, "second stream")
 	require.Len(t, n.reactor.on(chA), 1)
 }
 
 func TestUnknownEpochResetsTheStreamOnly(t *testing.T) {
 	n, r := newNode(t, nil), newRaw(t)
 	c, _, e, _ := r.session(n)
-	requireReset(t, r.data(c, newEpoch(), chA))
+	requireReset(t, r.data(c, control.NewEpoch(), chA))
 	requireReset(t, r.data(newRaw(t).connect(n), e, chA)) // another peer's
 	r.data(c, e, chA, message('x')...)
 	n.reactor.await(t, 1)
@@ -86,13 +87,13 @@ func TestAssemblyTimeout(t *testing.T) {
 			timeouts := DefaultTimeouts()
 			timeouts.Assembly = 50 * time.Millisecond
 			n, r := newNode(t, nil, WithTimeouts(timeouts)), newRaw(t)
-			c, control, e, _ := r.session(n)
+			c, ctrl, e, _ := r.session(n)
 			// Between messages there is no deadline.
 			s := r.data(c, e, chA, message('x')...)
 			n.reactor.await(t, 1)
 			_, err := s.Write(data)
 			require.NoError(t, err)
-			broken(t, n, control, "not complete after 50ms")
+			broken(t, n, ctrl, "not complete after 50ms")
 		})
 	}
 }
@@ -105,18 +106,18 @@ func TestTruncatedMessage(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			n, r := newNode(t, nil), newRaw(t)
-			c, control, e, _ := r.session(n)
+			c, ctrl, e, _ := r.session(n)
 			require.NoError(t, r.data(c, e, chA, data...).CloseWrite())
-			broken(t, n, control, "inside a message")
+			broken(t, n, ctrl, "inside a message")
 		})
 	}
 }
 
 func TestStreamEndsWithoutGoodbye(t *testing.T) {
 	n, r := newNode(t, nil), newRaw(t)
-	c, control, e, _ := r.session(n)
+	c, ctrl, e, _ := r.session(n)
 	require.NoError(t, r.data(c, e, chA, message('x')...).CloseWrite())
-	broken(t, n, control, "without a goodbye")
+	broken(t, n, ctrl, "without a goodbye")
 	require.Len(t, n.reactor.on(chA), 1)
 }
 
@@ -125,12 +126,12 @@ func TestPartialBudget(t *testing.T) {
 	for _, d := range n.descs {
 		d.RecvMessageCapacity = 32 << 20
 	}
-	c, control, e, _ := r.session(n)
+	c, ctrl, e, _ := r.session(n)
 	for _, ch := range []byte{chA, chB, chC} {
 		s := r.data(c, e, ch, protowire.AppendVarint(nil, 15<<20)...)
 		go func() { _, _ = s.Write(make([]byte, 14<<20)) }() // ends with the stream
 	}
-	broken(t, n, control, "unfinished messages")
+	broken(t, n, ctrl, "unfinished messages")
 }
 
 func TestMaximumMessage(t *testing.T) {
@@ -153,11 +154,11 @@ func TestDataOnOurStream(t *testing.T) {
 	n, r := newNode(t, nil), newRaw(t)
 	got := make(chan *stream, 1)
 	r.host.SetStreamHandler(ChannelProtocol, func(s networkStream) { got <- inboundStream(s) })
-	_, control, _, p := r.session(n)
+	_, ctrl, _, p := r.session(n)
 	require.True(t, p.Send(chA, []byte("x")))
 	_, err := (<-got).Write([]byte("?"))
 	require.NoError(t, err)
-	broken(t, n, control, "data on our stream")
+	broken(t, n, ctrl, "data on our stream")
 }
 
 // A stream that the remote refuses must not be taken for one that delivers, even
@@ -165,10 +166,10 @@ func TestDataOnOurStream(t *testing.T) {
 func TestRefusedStreamEndsTheSession(t *testing.T) {
 	n, r := newNode(t, nil), newRaw(t)
 	r.host.SetStreamHandler(ChannelProtocol, func(s networkStream) { _ = s.Reset() })
-	_, control, _, p := r.session(n)
+	_, ctrl, _, p := r.session(n)
 	require.True(t, p.Send(chA, []byte("x")))
 	require.ErrorContains(t, n.failure(t).err, "stream of channel 0x20 failed")
-	goodbyeOf(t, control)
+	goodbyeOf(t, ctrl)
 }
 
 // Data that overtakes the start of the peer, or even the accept, is parked.
@@ -205,18 +206,18 @@ func TestControlViolations(t *testing.T) {
 		text string
 	}{
 		"garbage":         {message(0xff, 1), "control message"},
-		"hello":           {appendControl(nil, &hello{version: 2}), "after the handshake"},
-		"answer unasked":  {appendControl(nil, &goodbye{answer: true}), "answer without a goodbye"},
+		"hello":           {control.Append(nil, &control.Hello{Version: 2}), "after the handshake"},
+		"answer unasked":  {control.Append(nil, &control.Goodbye{Answer: true}), "answer without a goodbye"},
 		"too large":       {protowire.AppendVarint(nil, 1<<20), "size limit"},
-		"many channels":   {appendControl(nil, &goodbye{counts: make([]channelCount, 17)}), "Goodbye"},
-		"unsorted counts": {appendControl(nil, &goodbye{counts: []channelCount{{2, 1}, {1, 1}}}), "out of order"},
+		"many channels":   {control.Append(nil, &control.Goodbye{Counts: make([]control.ChannelCount, 17)}), "Goodbye"},
+		"unsorted counts": {control.Append(nil, &control.Goodbye{Counts: []control.ChannelCount{{Channel: 2, Messages: 1}, {Channel: 1, Messages: 1}}}), "out of order"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			n, r := newNode(t, nil), newRaw(t)
-			_, control, _, _ := r.session(n)
-			_, err := control.Write(test.say)
+			_, ctrl, _, _ := r.session(n)
+			_, err := ctrl.Write(test.say)
 			require.NoError(t, err)
-			broken(t, n, control, test.text)
+			broken(t, n, ctrl, test.text)
 		})
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/control"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 )
 
@@ -43,7 +44,7 @@ func TestDeadConnectionIsNoViolation(t *testing.T) {
 					for _, n := range []*node{a, b} {
 						select {
 						case f := <-n.failures:
-							require.NotErrorIs(t, f.err, ErrProtocol)
+							require.NotErrorIs(t, f.err, control.ErrProtocol)
 							require.False(t, errors.As(f.err, new(*compat.RejectError)), f.err.Error())
 						case <-time.After(time.Hour):
 							require.Fail(t, "dead peer was not noticed")
@@ -73,7 +74,7 @@ func TestEndOfConnectionIsNoViolation(t *testing.T) {
 				c.out.close(false) // as the kernel does: a FIN
 			}
 			memnet.mtx.Unlock()
-			require.NotErrorIs(t, b.failure(t).err, ErrProtocol)
+			require.NotErrorIs(t, b.failure(t).err, control.ErrProtocol)
 		})
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/stretchr/testify/require"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/control"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 )
 
@@ -21,12 +22,12 @@ func TestDelegationIsGoodForOneSession(t *testing.T) {
 		n := memnet.newNode(t, net.IPv4(10, 0, 0, 2))
 		n.acceptLoop(t)
 		// The dialer keeps what it has said.
-		as, e := delegated(dialer), newEpoch()
+		as, e := delegated(dialer), control.NewEpoch()
 		body, err := as.NodeInfo.MarshalBinary()
 		require.NoError(t, err)
-		said := appendControl(nil, &hello{version: 1, epoch: e, nodeInfo: body, delegation: signDelegation(
-			as.Key, e, dialer.Host().ID(), n.Host().ID(), time.Now().Add(delegationLife))})
-		say := func() controlMessage {
+		said := control.Append(nil, &control.Hello{Version: 1, Epoch: e, NodeInfo: body, Delegation: control.SignDelegation(
+			as.Key, e, dialer.Host().ID(), n.Host().ID(), time.Now().Add(control.DelegationLife))})
+		say := func() control.Message {
 			maddrs, err := dialer.dialMultiaddrs(timeout(t), n.NetAddress())
 			require.NoError(t, err)
 			dialer.Host().Peerstore().AddAddrs(n.Host().ID(), maddrs, time.Hour)
@@ -37,26 +38,26 @@ func TestDelegationIsGoodForOneSession(t *testing.T) {
 			require.NoError(t, err)
 			_, err = s.Write(said)
 			require.NoError(t, err)
-			m, err := readControl(s)
+			m, err := control.Read(s)
 			require.NoError(t, err)
 			require.NoError(t, s.ResetWithError(network.StreamNoError))
 
 			return m
 		}
-		require.IsType(t, &accept{}, say())
+		require.IsType(t, &control.Accept{}, say())
 		n.failure(t)
 		synctest.Wait()
 		require.Empty(t, n.sessions, "the session is over")
-		require.Equal(t, &reject{compat.RejectInvalid, "delegated session has been before"}, say())
+		require.Equal(t, &control.Reject{Code: compat.RejectInvalid, Text: "delegated session has been before"}, say())
 
-		<-time.After(delegationLife + time.Second)
-		require.Equal(t, &reject{compat.RejectIdentity, errDelegationExpired.Error()}, say())
+		<-time.After(control.DelegationLife + time.Second)
+		require.Equal(t, &control.Reject{Code: compat.RejectIdentity, Text: control.ErrDelegationExpired.Error()}, say())
 	})
 }
 
 func TestSpentDelegationsAreBounded(t *testing.T) {
 	s, now := newSpent(), time.Now()
-	key := func(i int) sessionKey { return sessionKey{epoch: epoch{byte(i), byte(i >> 8), byte(i >> 16)}} }
+	key := func(i int) sessionKey { return sessionKey{epoch: control.Epoch{byte(i), byte(i >> 8), byte(i >> 16)}} }
 	for i := range maxSpent + 1 {
 		s.add(key(i), now)
 	}
@@ -64,11 +65,11 @@ func TestSpentDelegationsAreBounded(t *testing.T) {
 	require.True(t, s.has(key(1)))
 	require.Len(t, s.used, maxSpent)
 
-	s.add(key(0), now.Add(maxDelegationLife))
+	s.add(key(0), now.Add(control.MaxDelegationLife))
 	require.True(t, s.has(key(2)), "as long as it may be valid")
-	s.add(key(0), now.Add(maxDelegationLife+time.Second))
+	s.add(key(0), now.Add(control.MaxDelegationLife+time.Second))
 	require.True(t, s.has(key(3)), "to the end of the second")
-	s.add(key(1), now.Add(2*maxDelegationLife))
+	s.add(key(1), now.Add(2*control.MaxDelegationLife))
 	require.Len(t, s.used, 2)
 	require.Len(t, s.order, 3)
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/control"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/edkey"
@@ -120,45 +121,45 @@ func TestDelegationIsChecked(t *testing.T) {
 	as, id := newIdentity()
 	body, err := as.NodeInfo.MarshalBinary()
 	require.NoError(t, err)
-	e := newEpoch()
-	soon := time.Now().Add(delegationLife)
-	good := signDelegation(as.Key, e, r.host.ID(), n.Host().ID(), soon)
+	e := control.NewEpoch()
+	soon := time.Now().Add(control.DelegationLife)
+	good := control.SignDelegation(as.Key, e, r.host.ID(), n.Host().ID(), soon)
 	flipped := *good
-	flipped.signature[0] ^= 1
+	flipped.Signature[0] ^= 1
 	prolonged := *good
-	prolonged.expires++
+	prolonged.Expires++
 
 	for name, test := range map[string]struct {
-		d    *delegation
+		d    *control.Delegation
 		text string
 	}{
-		"other dialer":   {signDelegation(as.Key, e, other.host.ID(), n.Host().ID(), soon), "signature"},
-		"other listener": {signDelegation(as.Key, e, r.host.ID(), other.host.ID(), soon), "signature"},
-		"swapped":        {signDelegation(as.Key, e, n.Host().ID(), r.host.ID(), soon), "signature"},
-		"other epoch":    {signDelegation(as.Key, newEpoch(), r.host.ID(), n.Host().ID(), soon), "signature"},
+		"other dialer":   {control.SignDelegation(as.Key, e, other.host.ID(), n.Host().ID(), soon), "signature"},
+		"other listener": {control.SignDelegation(as.Key, e, r.host.ID(), other.host.ID(), soon), "signature"},
+		"swapped":        {control.SignDelegation(as.Key, e, n.Host().ID(), r.host.ID(), soon), "signature"},
+		"other epoch":    {control.SignDelegation(as.Key, control.NewEpoch(), r.host.ID(), n.Host().ID(), soon), "signature"},
 		"flipped bit":    {&flipped, "signature"},
 		"prolonged":      {&prolonged, "signature"},
-		"expired":        {signDelegation(as.Key, e, r.host.ID(), n.Host().ID(), time.Now().Add(-2*time.Second)), "has expired"},
-		"for too long":   {signDelegation(as.Key, e, r.host.ID(), n.Host().ID(), time.Now().Add(time.Hour)), "too late"},
-		"for ever":       {signDelegation(as.Key, e, r.host.ID(), n.Host().ID(), time.Unix(math.MaxInt64, 0)), "too late"},
-		"self":           {signDelegation(r.key.PrivKey, e, r.host.ID(), n.Host().ID(), soon), "that of the connection"},
-		"ours":           {signDelegation(n.key.PrivKey, e, r.host.ID(), n.Host().ID(), soon), "that of this node"},
-		"low order":      {forge(t, edkey.LowOrderPoints[1], delegationBytes(e, r.host.ID(), n.Host().ID(), 0)), "low order"},
-		"other node":     {signDelegation(types.GenerateNodeKey().PrivKey, e, r.host.ID(), n.Host().ID(), soon), string(id)},
+		"expired":        {control.SignDelegation(as.Key, e, r.host.ID(), n.Host().ID(), time.Now().Add(-2*time.Second)), "has expired"},
+		"for too long":   {control.SignDelegation(as.Key, e, r.host.ID(), n.Host().ID(), time.Now().Add(time.Hour)), "too late"},
+		"for ever":       {control.SignDelegation(as.Key, e, r.host.ID(), n.Host().ID(), time.Unix(math.MaxInt64, 0)), "too late"},
+		"self":           {control.SignDelegation(r.key.PrivKey, e, r.host.ID(), n.Host().ID(), soon), "that of the connection"},
+		"ours":           {control.SignDelegation(n.key.PrivKey, e, r.host.ID(), n.Host().ID(), soon), "that of this node"},
+		"low order":      {forge(t, edkey.LowOrderPoints[1], control.DelegationBytes(e, r.host.ID(), n.Host().ID(), 0)), "low order"},
+		"other node":     {control.SignDelegation(types.GenerateNodeKey().PrivKey, e, r.host.ID(), n.Host().ID(), soon), string(id)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := &hello{version: 1, epoch: e, nodeInfo: body, delegation: test.d}
+			h := &control.Hello{Version: 1, Epoch: e, NodeInfo: body, Delegation: test.d}
 			m, err := r.say(r.open(r.connect(n), false), h)
 			require.NoError(t, err)
-			require.IsType(t, &reject{}, m)
-			require.Equal(t, compat.RejectIdentity, m.(*reject).code)
-			require.Contains(t, m.(*reject).text, test.text)
+			require.IsType(t, &control.Reject{}, m)
+			require.Equal(t, compat.RejectIdentity, m.(*control.Reject).Code)
+			require.Contains(t, m.(*control.Reject).Text, test.text)
 		})
 	}
 
 	// A replay of what is accepted is refused while the first one is active.
 	c := r.connect(n)
-	h := &hello{version: 1, epoch: e, nodeInfo: body, delegation: good}
+	h := &control.Hello{Version: 1, Epoch: e, NodeInfo: body, Delegation: good}
 	go func() {
 		p, err := n.AcceptPending(timeout(t))
 		if err == nil && p.Delegated() && p.DelegatedBy() == r.key.ID() && p.ID() == id {
@@ -167,15 +168,15 @@ func TestDelegationIsChecked(t *testing.T) {
 	}()
 	m, err := r.say(r.open(c, false), h)
 	require.NoError(t, err)
-	require.IsType(t, &accept{}, m)
+	require.IsType(t, &control.Accept{}, m)
 	m, err = r.say(r.open(c, false), h)
 	require.NoError(t, err)
-	require.Equal(t, compat.RejectInvalid, m.(*reject).code)
+	require.Equal(t, compat.RejectInvalid, m.(*control.Reject).Code)
 }
 
 // forge makes a signature that verifies for a key of low order, without a private
 // key: R = sB, which is valid whenever the hash is a multiple of the key's order.
-func forge(t testing.TB, key [32]byte, msg []byte) *delegation {
+func forge(t testing.TB, key [32]byte, msg []byte) *control.Delegation {
 	t.Helper()
 	l, ok := new(big.Int).SetString("27742317777372353535851937790883648493", 10)
 	require.True(t, ok)
@@ -191,10 +192,10 @@ func forge(t testing.TB, key [32]byte, msg []byte) *delegation {
 		s := new(big.Int).Mod(new(big.Int).SetBytes(scalar), l).FillBytes(make([]byte, 32))
 		slices.Reverse(s)
 
-		d := &delegation{key: key}
-		copy(d.signature[:32], ed25519.NewKeyFromSeed(seedBytes)[ed25519.SeedSize:])
-		copy(d.signature[32:], s)
-		if ed25519.Verify(d.key[:], msg, d.signature[:]) {
+		d := &control.Delegation{Key: key}
+		copy(d.Signature[:32], ed25519.NewKeyFromSeed(seedBytes)[ed25519.SeedSize:])
+		copy(d.Signature[32:], s)
+		if ed25519.Verify(d.Key[:], msg, d.Signature[:]) {
 			return d
 		}
 	}
@@ -205,7 +206,7 @@ func forge(t testing.TB, key [32]byte, msg []byte) *delegation {
 
 func TestLowOrder(t *testing.T) {
 	a, b := newRaw(t), newRaw(t)
-	e := newEpoch()
+	e := control.NewEpoch()
 	for _, p := range edkey.LowOrderPoints {
 		for _, sign := range []byte{0, 0x80} {
 			key := p
@@ -213,9 +214,9 @@ func TestLowOrder(t *testing.T) {
 			require.True(t, edkey.LowOrder(key[:]))
 			// x = 0 has no negative, but decoders take the encodings with the sign bit:
 			// all of them have forgeries.
-			d := forge(t, key, delegationBytes(e, a.host.ID(), b.host.ID(), 0))
-			_, err := d.verify(e, a.host.ID(), b.host.ID(), time.Unix(0, 0))
-			require.ErrorIs(t, err, errDelegationLowOrder)
+			d := forge(t, key, control.DelegationBytes(e, a.host.ID(), b.host.ID(), 0))
+			_, err := d.Verify(e, a.host.ID(), b.host.ID(), time.Unix(0, 0))
+			require.ErrorIs(t, err, control.ErrDelegationLowOrder)
 		}
 	}
 	require.False(t, edkey.LowOrder(ed25519.PublicKey(types.GenerateNodeKey().PrivKey[32:])))

@@ -32,9 +32,6 @@ var (
 	errEOF     = errors.New("remote ended the session without a goodbye")
 )
 
-// ErrProtocol is wrapped by errors over a remote that violates docs/sessions.md.
-var ErrProtocol = errors.New("session protocol violation")
-
 // WrongIDError says that another node than the one asked for answers at an
 // address.
 type WrongIDError struct {
@@ -80,12 +77,6 @@ func (e *GoodbyeError) Unwrap() error {
 	}
 
 	return &compat.RejectError{Code: e.Code, Reason: e.Text, Remote: true}
-}
-
-// violation returns an error that wraps ErrProtocol and carries the code and
-// text for the remote.
-func violation(format string, args ...any) error {
-	return fmt.Errorf("%w: %w", ErrProtocol, compat.Reject(compat.RejectInvalid, format, args...))
 }
 
 // reasonOf returns what may be told to the remote about err: the code and text

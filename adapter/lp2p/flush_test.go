@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/control"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
@@ -115,16 +116,16 @@ func TestFlushStopWithoutRemote(t *testing.T) {
 // The announced counts hold back the end until the reactors have the messages.
 func TestGoodbyeWaitsForDelivery(t *testing.T) {
 	n, r := newNode(t, nil), newRaw(t)
-	c, control, e, _ := r.session(n)
-	_, err := control.Write(appendControl(nil, &goodbye{
-		code: compat.RejectClosing, text: "restart", counts: []channelCount{{chA, 2}},
+	c, ctrl, e, _ := r.session(n)
+	_, err := ctrl.Write(control.Append(nil, &control.Goodbye{
+		Code: compat.RejectClosing, Text: "restart", Counts: []control.ChannelCount{{Channel: chA, Messages: 2}},
 	}))
 	require.NoError(t, err)
 	s := r.data(c, e, chA, append(message('x'), message('y')...)...)
 	require.NoError(t, s.CloseWrite())
 
-	g := goodbyeOf(t, control)
-	require.Equal(t, goodbye{answer: true, counts: []channelCount{{chA, 2}}}, *g)
+	g := goodbyeOf(t, ctrl)
+	require.Equal(t, control.Goodbye{Answer: true, Counts: []control.ChannelCount{{Channel: chA, Messages: 2}}}, *g)
 	require.Equal(t, [][]byte{{'x'}, {'y'}}, n.reactor.on(chA))
 	f := n.failure(t)
 	require.Equal(t, compat.RejectError{Code: compat.RejectClosing, Reason: "restart", Remote: true}, rejectOf(t, f.err))
@@ -133,10 +134,10 @@ func TestGoodbyeWaitsForDelivery(t *testing.T) {
 
 func TestGoodbyeTwice(t *testing.T) {
 	n, r := newNode(t, nil), newRaw(t)
-	_, control, _, _ := r.session(n)
-	_, err := control.Write(append(appendControl(nil, &goodbye{}), appendControl(nil, &goodbye{})...))
+	_, ctrl, _, _ := r.session(n)
+	_, err := ctrl.Write(append(control.Append(nil, &control.Goodbye{}), control.Append(nil, &control.Goodbye{})...))
 	require.NoError(t, err)
-	require.True(t, goodbyeOf(t, control).answer)
+	require.True(t, goodbyeOf(t, ctrl).Answer)
 	n.failure(t)
 	require.Empty(t, n.failures)
 }
@@ -153,7 +154,7 @@ func TestCloseReleasesEverything(t *testing.T) {
 	// was never started, and one that nobody has picked up.
 	c := r.connect(a)
 	r.open(c, false).touched(t)
-	_, err := r.open(c, false).Write(appendControl(nil, r.hello(newEpoch())))
+	_, err := r.open(c, false).Write(control.Append(nil, r.hello(control.NewEpoch())))
 	require.NoError(t, err)
 	dialed := make(chan error, 1)
 	go func() {
@@ -208,13 +209,13 @@ func TestConnectionClosesWithItsLastSession(t *testing.T) {
 // the end waits for the remote.
 func TestGoodbyeAfterTheEndChangesNothing(t *testing.T) {
 	n, r := newNode(t, nil), newRaw(t)
-	_, control, _, p := r.session(n)
+	_, ctrl, _, p := r.session(n)
 	require.NoError(t, p.Stop())
-	m, err := readControl(control)
+	m, err := control.Read(ctrl)
 	require.NoError(t, err)
-	require.IsType(t, (*goodbye)(nil), m)
+	require.IsType(t, (*control.Goodbye)(nil), m)
 
-	p.s.onGoodbye(&goodbye{})
+	p.s.onGoodbye(&control.Goodbye{})
 	select {
 	case <-p.s.controlDone:
 	case <-timeout(t).Done():

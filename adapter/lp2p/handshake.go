@@ -12,6 +12,7 @@ import (
 	"github.com/multiformats/go-multiaddr"
 	"github.com/multiformats/go-multistream"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/control"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/p2paddr"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
@@ -76,7 +77,7 @@ func (t *Transport) openSession(
 
 		return nil, err
 	}
-	control, err := openStream(ctx, c, SessionProtocol)
+	ctrl, err := openStream(ctx, c, SessionProtocol)
 	if err != nil {
 		t.release(c)
 		if ctx.Err() != nil {
@@ -86,9 +87,9 @@ func (t *Transport) openSession(
 		return nil, lost(c, err)
 	}
 
-	s := newSession(t, c, control, newEpoch(), true, behavior)
+	s := newSession(t, c, ctrl, control.NewEpoch(), true, behavior)
 	if err := t.reserve(s.key, false); err != nil {
-		t.tryEnd(func() { _ = control.Reset() })
+		t.tryEnd(func() { _ = ctrl.Reset() })
 		t.release(c)
 
 		return nil, err
@@ -100,7 +101,7 @@ func (t *Transport) openSession(
 		return nil, err
 	}
 
-	stop := context.AfterFunc(ctx, func() { _ = control.SetDeadline(longAgo) })
+	stop := context.AfterFunc(ctx, func() { _ = ctrl.SetDeadline(longAgo) })
 	node, err := s.dialHandshake(addr.ID, as)
 	if !stop() && err == nil {
 		err = ctx.Err()
@@ -125,41 +126,41 @@ func (s *session) dialHandshake(id types.ID, as Identity) (types.NodeInfo, error
 	if err != nil {
 		return types.NodeInfo{}, err
 	}
-	h := &hello{version: sessionVersion, epoch: s.key.epoch, nodeInfo: raw}
+	h := &control.Hello{Version: control.Version, Epoch: s.key.epoch, NodeInfo: raw}
 	if !as.Key.Equal(s.t.key) {
-		h.delegation = signDelegation(as.Key, s.key.epoch, s.t.host.ID(), s.conn.RemotePeer(),
-			time.Now().Add(delegationLife))
+		h.Delegation = control.SignDelegation(as.Key, s.key.epoch, s.t.host.ID(), s.conn.RemotePeer(),
+			time.Now().Add(control.DelegationLife))
 	}
-	if _, err := s.control.Write(appendControl(nil, h)); err != nil {
+	if _, err := s.control.Write(control.Append(nil, h)); err != nil {
 		return types.NodeInfo{}, fmt.Errorf("unable to send the hello: %w", err)
 	}
 
-	m, err := readControl(s.control)
+	m, err := control.Read(s.control)
 	if err != nil {
 		return types.NodeInfo{}, err
 	}
 	switch m := m.(type) {
-	case *accept:
+	case *control.Accept:
 		node, err := s.checkAccept(m, id, as.NodeInfo)
 		if err != nil {
 			s.decline(err)
 		}
 
 		return node, err
-	case *reject:
-		s.t.metrics.rejects.received.count(outcomeOfCode(m.code))
+	case *control.Reject:
+		s.t.metrics.rejects.received.count(outcomeOfCode(m.Code))
 
-		return types.NodeInfo{}, &compat.RejectError{Code: m.code, Reason: m.text, Remote: true}
+		return types.NodeInfo{}, &compat.RejectError{Code: m.Code, Reason: m.Text, Remote: true}
 	default:
-		return types.NodeInfo{}, violation("hello answered by kind %d", m.kind())
+		return types.NodeInfo{}, control.Violation("hello answered by kind %d", m.Kind())
 	}
 }
 
-func (s *session) checkAccept(m *accept, id types.ID, local types.NodeInfo) (types.NodeInfo, error) {
-	if m.epoch != s.key.epoch {
-		return types.NodeInfo{}, violation("accept of another epoch")
+func (s *session) checkAccept(m *control.Accept, id types.ID, local types.NodeInfo) (types.NodeInfo, error) {
+	if m.Epoch != s.key.epoch {
+		return types.NodeInfo{}, control.Violation("accept of another epoch")
 	}
-	node, err := decodeNodeInfo(m.nodeInfo, id)
+	node, err := decodeNodeInfo(m.NodeInfo, id)
 	if err != nil {
 		return types.NodeInfo{}, err
 	}
@@ -171,7 +172,7 @@ func (s *session) checkAccept(m *accept, id types.ID, local types.NodeInfo) (typ
 // it to have read that.
 func (s *session) decline(reason error) {
 	code, text := reasonOf(reason)
-	if err := s.say(&goodbye{code: code, text: text}); err != nil {
+	if err := s.say(&control.Goodbye{Code: code, Text: text}); err != nil {
 		s.logger.Debug("goodbye was not sent", "err", err)
 
 		return

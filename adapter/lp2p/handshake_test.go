@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/encoding/protowire"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/control"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
@@ -18,7 +19,7 @@ import (
 func TestHelloIsChecked(t *testing.T) {
 	n := newNode(t, nil)
 	r := newRaw(t)
-	good := r.hello(newEpoch())
+	good := r.hello(control.NewEpoch())
 	other := nodeInfo(n.key.ID())
 	foreign, err := other.MarshalBinary()
 	require.NoError(t, err)
@@ -37,25 +38,25 @@ func TestHelloIsChecked(t *testing.T) {
 		"not protobuf":      {message(0xff, 0xff, 0xff), compat.RejectInvalid},
 		"empty message":     {[]byte{0}, compat.RejectInvalid},
 		"unknown kind":      {message(0x7a, 0), compat.RejectInvalid},
-		"other kind":        {&reject{}, compat.RejectInvalid},
-		"above the limit":   {protowire.AppendVarint(nil, maxControlSize), compat.RejectInvalid},
+		"other kind":        {&control.Reject{}, compat.RejectInvalid},
+		"above the limit":   {protowire.AppendVarint(nil, control.MaxSize), compat.RejectInvalid},
 		"endless length":    {bytes.Repeat([]byte{0xff}, 11), compat.RejectInvalid},
-		"version":           {&hello{version: 2}, compat.RejectIncompatible},
-		"no node info":      {&hello{version: 1}, compat.RejectInvalid},
-		"invalid node info": {&hello{version: 1, nodeInfo: empty}, compat.RejectInvalid},
-		"foreign node info": {&hello{version: 1, nodeInfo: foreign}, compat.RejectIdentity},
+		"version":           {&control.Hello{Version: 2}, compat.RejectIncompatible},
+		"no node info":      {&control.Hello{Version: 1}, compat.RejectInvalid},
+		"invalid node info": {&control.Hello{Version: 1, NodeInfo: empty}, compat.RejectInvalid},
+		"foreign node info": {&control.Hello{Version: 1, NodeInfo: foreign}, compat.RejectIdentity},
 		"large node info": {
-			&hello{version: 1, nodeInfo: make([]byte, types.MaxNodeInfoSize)}, compat.RejectInvalid,
+			&control.Hello{Version: 1, NodeInfo: make([]byte, types.MaxNodeInfoSize)}, compat.RejectInvalid,
 		},
 		"trailing field": {
-			message(append(appendBytes(nil, kindHello, good.appendBody(nil)), 0x28, 1)...), compat.RejectInvalid,
+			message(append(control.AppendBytes(nil, control.KindHello, good.AppendBody(nil)), 0x28, 1)...), compat.RejectInvalid,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m, err := r.say(r.open(r.connect(n), false), test.say)
 			require.NoError(t, err)
-			require.IsType(t, &reject{}, m)
-			require.Equal(t, test.code, m.(*reject).code, m.(*reject).text)
+			require.IsType(t, &control.Reject{}, m)
+			require.Equal(t, test.code, m.(*control.Reject).Code, m.(*control.Reject).Text)
 		})
 	}
 	noPending(t, n)
@@ -65,11 +66,11 @@ func TestTruncatedHello(t *testing.T) {
 	n := newNode(t, nil)
 	r := newRaw(t)
 	s := r.open(r.connect(n), false)
-	b := appendControl(nil, r.hello(newEpoch()))
+	b := control.Append(nil, r.hello(control.NewEpoch()))
 	_, err := s.Write(b[:len(b)-1])
 	require.NoError(t, err)
 	require.NoError(t, s.CloseWrite())
-	_, err = readControl(s)
+	_, err = control.Read(s)
 	require.Error(t, err)
 	noPending(t, n)
 }
@@ -78,7 +79,7 @@ func TestSlowHello(t *testing.T) {
 	n := newNode(t, nil, shortHandshake(50*time.Millisecond))
 	r := newRaw(t)
 	s := r.open(r.connect(n), false)
-	b := appendControl(nil, r.hello(newEpoch()))
+	b := control.Append(nil, r.hello(control.NewEpoch()))
 	_, err := s.Write(b[:10])
 	require.NoError(t, err)
 	requireReset(t, s)
@@ -149,16 +150,16 @@ func TestSessionsPerPeer(t *testing.T) {
 	limits.SessionsPerPeer = 2
 	n := newNode(t, nil, WithLimits(limits))
 	r := newRaw(t)
-	c, control, _, p := r.session(n)
+	c, ctrl, _, p := r.session(n)
 	_, _, _, _ = r.session(n)
-	m, err := r.say(r.open(c, false), r.hello(newEpoch()))
+	m, err := r.say(r.open(c, false), r.hello(control.NewEpoch()))
 	require.NoError(t, err)
-	require.Equal(t, compat.RejectFull, m.(*reject).code)
+	require.Equal(t, compat.RejectFull, m.(*control.Reject).Code)
 
 	// One ends, one may come.
 	require.NoError(t, p.Stop())
-	goodbyeOf(t, control)
-	require.NoError(t, control.CloseWrite())
+	goodbyeOf(t, ctrl)
+	require.NoError(t, ctrl.CloseWrite())
 	require.Eventually(t, func() bool {
 		n.mtx.Lock()
 		defer n.mtx.Unlock()
@@ -174,11 +175,11 @@ func TestEpochIsNotReplayed(t *testing.T) {
 	c, _, e, _ := r.session(n)
 	m, err := r.say(r.open(c, false), r.hello(e))
 	require.NoError(t, err)
-	require.Equal(t, reject{compat.RejectInvalid, "epoch is in use"}, *m.(*reject))
+	require.Equal(t, control.Reject{Code: compat.RejectInvalid, Text: "epoch is in use"}, *m.(*control.Reject))
 
 	// Another peer may happen to choose it.
 	other := newRaw(t)
-	control := other.open(other.connect(n), false)
+	ctrl := other.open(other.connect(n), false)
 	done := make(chan error, 1)
 	go func() {
 		p, err := n.AcceptPending(timeout(t))
@@ -187,9 +188,9 @@ func TestEpochIsNotReplayed(t *testing.T) {
 		}
 		done <- err
 	}()
-	m, err = other.say(control, other.hello(e))
+	m, err = other.say(ctrl, other.hello(e))
 	require.NoError(t, err)
-	require.Equal(t, compat.RejectFull, m.(*reject).code)
+	require.Equal(t, compat.RejectFull, m.(*control.Reject).Code)
 	require.NoError(t, <-done)
 }
 
@@ -203,45 +204,49 @@ func TestAnswerIsChecked(t *testing.T) {
 	require.NoError(t, err)
 
 	for name, test := range map[string]struct {
-		answer func(h *hello) []byte
+		answer func(h *control.Hello) []byte
 		check  func(error)
 	}{
 		"garbage": {
-			func(*hello) []byte { return message(0xff) },
-			func(err error) { require.ErrorIs(t, err, ErrProtocol) },
+			func(*control.Hello) []byte { return message(0xff) },
+			func(err error) { require.ErrorIs(t, err, control.ErrProtocol) },
 		},
 		"too large": {
-			func(*hello) []byte { return protowire.AppendVarint(nil, 1<<30) },
-			func(err error) { require.ErrorIs(t, err, ErrProtocol) },
+			func(*control.Hello) []byte { return protowire.AppendVarint(nil, 1<<30) },
+			func(err error) { require.ErrorIs(t, err, control.ErrProtocol) },
 		},
 		"another hello": {
-			func(h *hello) []byte { return appendControl(nil, h) },
-			func(err error) { require.ErrorIs(t, err, ErrProtocol) },
+			func(h *control.Hello) []byte { return control.Append(nil, h) },
+			func(err error) { require.ErrorIs(t, err, control.ErrProtocol) },
 		},
 		"another epoch": {
-			func(*hello) []byte { return appendControl(nil, &accept{epoch: newEpoch(), nodeInfo: info}) },
-			func(err error) { require.ErrorIs(t, err, ErrProtocol) },
+			func(*control.Hello) []byte {
+				return control.Append(nil, &control.Accept{Epoch: control.NewEpoch(), NodeInfo: info})
+			},
+			func(err error) { require.ErrorIs(t, err, control.ErrProtocol) },
 		},
 		"another node": {
-			func(h *hello) []byte { return appendControl(nil, &accept{epoch: h.epoch, nodeInfo: foreign}) },
+			func(h *control.Hello) []byte {
+				return control.Append(nil, &control.Accept{Epoch: h.Epoch, NodeInfo: foreign})
+			},
 			func(err error) { require.Equal(t, compat.RejectIdentity, rejectOf(t, err).Code) },
 		},
 		"long text": {
-			func(*hello) []byte {
-				return message(appendBytes(nil, kindReject, appendBytes(nil, 2, make([]byte, maxReasonText+1)))...)
+			func(*control.Hello) []byte {
+				return message(control.AppendBytes(nil, control.KindReject, control.AppendBytes(nil, 2, make([]byte, control.MaxReasonText+1)))...)
 			},
-			func(err error) { require.ErrorIs(t, err, ErrProtocol) },
+			func(err error) { require.ErrorIs(t, err, control.ErrProtocol) },
 		},
 		"nothing": {
-			func(*hello) []byte { return nil },
+			func(*control.Hello) []byte { return nil },
 			func(err error) { require.ErrorContains(t, err, "ended the session handshake") },
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			n := newNode(t, nil)
 			r.host.SetStreamHandler(SessionProtocol, func(s network.Stream) {
-				m, err := readControl(s)
-				if h, ok := m.(*hello); err == nil && ok {
+				m, err := control.Read(s)
+				if h, ok := m.(*control.Hello); err == nil && ok {
 					_, _ = s.Write(test.answer(h))
 				}
 				_ = s.CloseWrite()

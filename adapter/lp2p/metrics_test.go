@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/control"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
@@ -171,9 +172,9 @@ func TestMetricsAreBounded(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	n, r := newNode(t, func(i *types.NodeInfo) { i.Channels = []byte{chA, chB, chC} }, WithPrometheus(registry)), newRaw(t)
 	r.info.Channels = []byte{chA, 0x98, 0x99}
-	c, control, e, p := r.session(n)
+	c, ctrl, e, p := r.session(n)
 	require.False(t, p.Send(0x98, []byte("not ours")))
-	_, err := control.Write(appendControl(nil, &goodbye{code: 200, counts: []channelCount{{0x97, 1}}}))
+	_, err := ctrl.Write(control.Append(nil, &control.Goodbye{Code: 200, Counts: []control.ChannelCount{{Channel: 0x97, Messages: 1}}}))
 	require.NoError(t, err)
 	r.data(c, e, 0x99, message('x')...)
 	n.failure(t)

@@ -14,6 +14,7 @@ import (
 	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/relay"
 	"github.com/multiformats/go-multiaddr"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/control"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/p2paddr"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
@@ -265,7 +266,7 @@ func (t *Transport) askRelay(ctx context.Context, c network.Conn, id types.ID) (
 		return "", fmt.Errorf("unable to read the relay's answer: %w", err)
 	}
 	if types.IDFromPublicKey(key) != id {
-		return "", violation("relay answered with the key of %s when asked for %s", types.IDFromPublicKey(key), id)
+		return "", control.Violation("relay answered with the key of %s when asked for %s", types.IDFromPublicKey(key), id)
 	}
 
 	return p2paddr.PeerIDFromPublicKey(key)

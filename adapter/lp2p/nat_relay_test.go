@@ -10,6 +10,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/stretchr/testify/require"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/control"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
@@ -147,12 +148,12 @@ func TestNoSessionThroughRelay(t *testing.T) {
 	require.NoError(t, s.SetDeadline(time.Now().Add(patience)))
 	info, err := dialer.info.MarshalBinary()
 	require.NoError(t, err)
-	_, err = s.Write(appendControl(nil, &hello{version: sessionVersion, epoch: newEpoch(), nodeInfo: info}))
+	_, err = s.Write(control.Append(nil, &control.Hello{Version: control.Version, Epoch: control.NewEpoch(), NodeInfo: info}))
 	require.NoError(t, err)
-	m, err := readControl(s)
+	m, err := control.Read(s)
 	require.NoError(t, err)
-	require.Equal(t, compat.RejectUnavailable, m.(*reject).code)
-	require.Contains(t, m.(*reject).text, "relay")
+	require.Equal(t, compat.RejectUnavailable, m.(*control.Reject).Code)
+	require.Contains(t, m.(*control.Reject).Text, "relay")
 }
 
 // ask sends bytes to the relay and returns its answer.

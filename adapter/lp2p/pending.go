@@ -11,6 +11,7 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/network"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/control"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/p2paddr"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
@@ -40,15 +41,15 @@ func newPending(t *Transport, ns network.Stream) *Pending {
 }
 
 // identify sets who the session is for.
-func (p *Pending) identify(h *hello, connKey ed25519.PublicKey) error {
+func (p *Pending) identify(h *control.Hello, connKey ed25519.PublicKey) error {
 	connID := types.IDFromPublicKey(connKey)
-	if h.delegation == nil {
+	if h.Delegation == nil {
 		p.id = connID
 
 		return nil
 	}
 
-	key, err := h.delegation.verify(h.epoch, p.stream.Conn().RemotePeer(), p.t.host.ID(), time.Now())
+	key, err := h.Delegation.Verify(h.Epoch, p.stream.Conn().RemotePeer(), p.t.host.ID(), time.Now())
 	if err != nil {
 		return compat.Reject(compat.RejectIdentity, "%v", err)
 	}
@@ -181,7 +182,7 @@ func (p *Pending) answer(ctx context.Context, local types.NodeInfo, behavior com
 
 func (p *Pending) accept(ctx context.Context, s *session, nodeInfo []byte) (*Peer, error) {
 	stop := context.AfterFunc(ctx, func() { _ = p.stream.SetDeadline(longAgo) })
-	_, err := p.stream.Write(appendControl(nil, &accept{epoch: s.key.epoch, nodeInfo: nodeInfo}))
+	_, err := p.stream.Write(control.Append(nil, &control.Accept{Epoch: s.key.epoch, NodeInfo: nodeInfo}))
 	if !stop() {
 		return nil, ctx.Err()
 	}
@@ -234,16 +235,16 @@ func (p *Pending) readHello() error {
 	if isCircuit(p.stream.Conn().RemoteMultiaddr()) {
 		return compat.Reject(compat.RejectUnavailable, "no session through a relay")
 	}
-	m, err := readControl(p.stream)
+	m, err := control.Read(p.stream)
 	if err != nil {
 		return fmt.Errorf("unable to read the hello: %w", err)
 	}
-	h, ok := m.(*hello)
+	h, ok := m.(*control.Hello)
 	if !ok {
-		return violation("handshake begins with kind %d instead of a hello", m.kind())
+		return control.Violation("handshake begins with kind %d instead of a hello", m.Kind())
 	}
-	if h.version != sessionVersion {
-		return compat.Reject(compat.RejectIncompatible, "session version %d, supported is %d", h.version, sessionVersion)
+	if h.Version != control.Version {
+		return compat.Reject(compat.RejectIncompatible, "session version %d, supported is %d", h.Version, control.Version)
 	}
 
 	conn := p.stream.Conn()
@@ -257,14 +258,14 @@ func (p *Pending) readHello() error {
 	if err := p.identify(h, connKey); err != nil {
 		return err
 	}
-	if p.node, err = decodeNodeInfo(h.nodeInfo, p.id); err != nil {
+	if p.node, err = decodeNodeInfo(h.NodeInfo, p.id); err != nil {
 		return err
 	}
 
 	if err := p.t.checkRoom(conn); err != nil {
 		return err
 	}
-	key := sessionKey{peer: conn.RemotePeer(), epoch: h.epoch}
+	key := sessionKey{peer: conn.RemotePeer(), epoch: h.Epoch}
 	if err := p.t.reserve(key, true); err != nil {
 		return err
 	}
@@ -290,7 +291,7 @@ func (p *Pending) refuse(reason error) {
 			r = compat.Reject(compat.RejectClosing, "")
 		}
 		_ = p.stream.SetDeadline(time.Now().Add(p.t.opts.timeouts.Linger))
-		if _, err := p.stream.Write(appendControl(nil, &reject{code: r.Code, text: r.Reason})); err == nil {
+		if _, err := p.stream.Write(control.Append(nil, &control.Reject{Code: r.Code, Text: r.Reason})); err == nil {
 			p.t.metrics.rejects.sent.count(outcomeOfCode(r.Code))
 			p.t.tryEnd(func() { _ = p.stream.CloseWrite() })
 			p.stream.drain()

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/encoding/protowire"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/control"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/p2paddr"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
@@ -74,51 +75,51 @@ func (r *raw) open(c network.Conn, data bool) *stream {
 	return s
 }
 
-func (r *raw) hello(e epoch) *hello {
+func (r *raw) hello(e control.Epoch) *control.Hello {
 	body, err := r.info.MarshalBinary()
 	require.NoError(r.t, err)
 
-	return &hello{version: sessionVersion, epoch: e, nodeInfo: body}
+	return &control.Hello{Version: control.Version, Epoch: e, NodeInfo: body}
 }
 
 // say sends bytes or a control message on a control stream and returns the answer.
-func (r *raw) say(s *stream, what any) (controlMessage, error) {
+func (r *raw) say(s *stream, what any) (control.Message, error) {
 	r.t.Helper()
 	b, ok := what.([]byte)
 	if !ok {
-		b = appendControl(nil, what.(controlMessage))
+		b = control.Append(nil, what.(control.Message))
 	}
 	_, err := s.Write(b)
 	require.NoError(r.t, err)
 
-	return readControl(s)
+	return control.Read(s)
 }
 
 // session makes a session with a node that accepts.
-func (r *raw) session(n *node) (c network.Conn, control *stream, e epoch, p *Peer) {
+func (r *raw) session(n *node) (c network.Conn, ctrl *stream, e control.Epoch, p *Peer) {
 	r.t.Helper()
-	c, e = r.connect(n), newEpoch()
-	control = r.open(c, false)
+	c, e = r.connect(n), control.NewEpoch()
+	ctrl = r.open(c, false)
 	type outcome struct {
-		m   controlMessage
+		m   control.Message
 		err error
 	}
 	got := make(chan outcome, 1)
 	go func() {
-		m, err := r.say(control, r.hello(e))
+		m, err := r.say(ctrl, r.hello(e))
 		got <- outcome{m, err}
 	}()
 	p = n.accept(r.t)
 	o := <-got
 	require.NoError(r.t, o.err)
-	require.IsType(r.t, &accept{}, o.m)
+	require.IsType(r.t, &control.Accept{}, o.m)
 	require.NoError(r.t, p.Start())
 
-	return c, control, e, p
+	return c, ctrl, e, p
 }
 
 // data opens a data stream and sends its header and the given bytes.
-func (r *raw) data(c network.Conn, e epoch, channel byte, b ...byte) *stream {
+func (r *raw) data(c network.Conn, e control.Epoch, channel byte, b ...byte) *stream {
 	r.t.Helper()
 	s := r.open(c, true)
 	_, err := s.Write(append(append(e[:], channel), b...))
@@ -130,13 +131,13 @@ func (r *raw) data(c network.Conn, e epoch, channel byte, b ...byte) *stream {
 func message(b ...byte) []byte { return protowire.AppendBytes(nil, b) }
 
 // goodbyeOf reads the goodbye with which the node ends the session.
-func goodbyeOf(t testing.TB, control *stream) *goodbye {
+func goodbyeOf(t testing.TB, ctrl *stream) *control.Goodbye {
 	t.Helper()
-	m, err := readControl(control)
+	m, err := control.Read(ctrl)
 	require.NoError(t, err)
-	require.IsType(t, &goodbye{}, m)
+	require.IsType(t, &control.Goodbye{}, m)
 
-	return m.(*goodbye)
+	return m.(*control.Goodbye)
 }
 
 func requireReset(t testing.TB, s *stream) {

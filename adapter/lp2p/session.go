@@ -10,6 +10,7 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/network"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/control"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
@@ -56,21 +57,21 @@ type session struct {
 	isStarted bool
 	ended     bool
 	cause     error
-	flushing  bool     // FlushStop is under way: what ends the session is no failure
-	byeSent   bool     // our goodbye is on its way
-	byeRecvd  *goodbye // the remote's goodbye
-	broken    error    // first failure of a data stream
-	cut       error    // first data stream that ended before a goodbye
+	flushing  bool             // FlushStop is under way: what ends the session is no failure
+	byeSent   bool             // our goodbye is on its way
+	byeRecvd  *control.Goodbye // the remote's goodbye
+	broken    error            // first failure of a data stream
+	cut       error            // first data stream that ended before a goodbye
 	inbound   map[byte]*channelIn
 }
 
 // newSession returns a session whose epoch is reserved and whose connection is
 // retained by the caller.
 func newSession(
-	t *Transport, c network.Conn, control *stream, e epoch, outbound bool, behavior compat.PeerBehavior,
+	t *Transport, c network.Conn, ctrl *stream, e control.Epoch, outbound bool, behavior compat.PeerBehavior,
 ) *session {
 	s := &session{
-		t: t, key: sessionKey{peer: c.RemotePeer(), epoch: e}, conn: c, control: control, outbound: outbound,
+		t: t, key: sessionKey{peer: c.RemotePeer(), epoch: e}, conn: c, control: ctrl, outbound: outbound,
 		behavior: behavior, reactors: behavior.Reactors(),
 		started: make(chan struct{}), answered: make(chan struct{}), controlDone: make(chan struct{}),
 		announced: make(chan struct{}),
@@ -128,7 +129,7 @@ func (s *session) start() error {
 // end ends the session unless it has ended already, and begins the cleanup,
 // which says bye if it is not nil. It reports whether this call ended it, and
 // whether the switch is to be told if the peer still runs. It does not block.
-func (s *session) end(cause error, bye *goodbye) (first, tell bool) {
+func (s *session) end(cause error, bye *control.Goodbye) (first, tell bool) {
 	s.mtx.Lock()
 	defer s.mtx.Unlock()
 	if s.ended {
@@ -152,22 +153,22 @@ func (s *session) end(cause error, bye *goodbye) (first, tell bool) {
 // fail ends the session for a reason that is not our own stop, and tells the
 // switch.
 func (s *session) fail(err error) {
-	var bye *goodbye
+	var bye *control.Goodbye
 	if _, byRemote := err.(*GoodbyeError); !byRemote {
 		code, text := reasonOf(err)
-		bye = &goodbye{code: code, text: text}
+		bye = &control.Goodbye{Code: code, Text: text}
 	}
 	s.endAndTell(err, bye)
 }
 
 // closeConn ends the session although the peer may run.
 func (s *session) closeConn(reason error, code compat.RejectCode) {
-	s.endAndTell(reason, &goodbye{code: code})
+	s.endAndTell(reason, &control.Goodbye{Code: code})
 }
 
 // endAndTell ends the session and tells the switch from another goroutine: the
 // caller may hold locks of the switch, and the cleanup must not wait for it.
-func (s *session) endAndTell(err error, bye *goodbye) {
+func (s *session) endAndTell(err error, bye *control.Goodbye) {
 	first, tell := s.end(err, bye)
 	if !first {
 		return
@@ -187,12 +188,12 @@ func (s *session) endAndTell(err error, bye *goodbye) {
 // stop ends the session on our own account. It does not block.
 func (s *session) stop(reason error) {
 	code, text := reasonOf(reason)
-	s.end(errStopped, &goodbye{code: code, text: text})
+	s.end(errStopped, &control.Goodbye{Code: code, Text: text})
 }
 
 // cleanup says goodbye, ends all streams, waits for the remote to have noticed,
 // and releases the connection. Every step has a deadline.
-func (s *session) cleanup(bye *goodbye) {
+func (s *session) cleanup(bye *control.Goodbye) {
 	defer s.t.forget(s.key)
 	s.t.deactivate(s.key)
 
@@ -289,7 +290,7 @@ func (s *session) dataEnded(channel byte) {
 	if s.ended || s.byeRecvd != nil || s.cut != nil {
 		return
 	}
-	s.cut = violation("stream of channel %#02x ended without a goodbye", channel)
+	s.cut = control.Violation("stream of channel %#02x ended without a goodbye", channel)
 	_ = s.control.SetReadDeadline(time.Now().Add(s.grace()))
 }
 

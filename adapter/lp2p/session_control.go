@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/control"
 )
 
 // afterEnd is how many more control messages are read once the session has ended.
@@ -14,7 +16,7 @@ func (s *session) readLoop() {
 	defer close(s.controlDone)
 
 	for extra := 0; extra < afterEnd; {
-		m, err := readControl(s.control)
+		m, err := control.Read(s.control)
 		if err != nil && s.ctx.Err() != nil {
 			return
 		}
@@ -26,9 +28,9 @@ func (s *session) readLoop() {
 
 			return
 		}
-		g, ok := m.(*goodbye)
-		if ok && !g.answer {
-			s.t.metrics.goodbyes.received.count(outcomeOfCode(g.code))
+		g, ok := m.(*control.Goodbye)
+		if ok && !g.Answer {
+			s.t.metrics.goodbyes.received.count(outcomeOfCode(g.Code))
 		}
 		if s.ctx.Err() != nil {
 			extra++
@@ -38,8 +40,8 @@ func (s *session) readLoop() {
 
 		switch {
 		case !ok:
-			s.fail(violation("control message of kind %d after the handshake", m.kind()))
-		case g.answer:
+			s.fail(control.Violation("control message of kind %d after the handshake", m.Kind()))
+		case g.Answer:
 			s.onAnswer(g)
 		default:
 			s.onGoodbye(g)
@@ -54,7 +56,7 @@ func (s *session) endCause(err error) error {
 
 	switch {
 	case s.byeRecvd != nil:
-		return &GoodbyeError{Code: s.byeRecvd.code, Text: s.byeRecvd.text}
+		return &GoodbyeError{Code: s.byeRecvd.Code, Text: s.byeRecvd.Text}
 	case s.broken != nil:
 		return s.broken
 	case s.cut != nil:
@@ -67,7 +69,7 @@ func (s *session) endCause(err error) error {
 }
 
 // onAnswer ends the waiting of flush.
-func (s *session) onAnswer(g *goodbye) {
+func (s *session) onAnswer(g *control.Goodbye) {
 	s.mtx.Lock()
 	unasked := !s.byeSent
 	select {
@@ -81,19 +83,19 @@ func (s *session) onAnswer(g *goodbye) {
 	s.mtx.Unlock()
 
 	if unasked {
-		s.fail(violation("answer without a goodbye"))
-	} else if !slices.Equal(g.counts, s.out.sent()) {
+		s.fail(control.Violation("answer without a goodbye"))
+	} else if !slices.Equal(g.Counts, s.out.sent()) {
 		s.logger.Warn("remote did not receive everything before the stop")
 	}
 }
 
 // onGoodbye delivers what the remote has announced, tells it, and ends the session
 // with the remote's reason.
-func (s *session) onGoodbye(g *goodbye) {
+func (s *session) onGoodbye(g *control.Goodbye) {
 	s.mtx.Lock()
 	if s.byeRecvd != nil {
 		s.mtx.Unlock()
-		s.fail(violation("second goodbye"))
+		s.fail(control.Violation("second goodbye"))
 
 		return
 	}
@@ -108,7 +110,7 @@ func (s *session) onGoodbye(g *goodbye) {
 	s.mtx.Unlock()
 
 	s.out.refuse() // the remote does not take any more
-	s.awaitDelivery(g.counts)
+	s.awaitDelivery(g.Counts)
 	s.mtx.Lock()
 	flushing := s.flushing
 	s.mtx.Unlock()
@@ -120,7 +122,7 @@ func (s *session) onGoodbye(g *goodbye) {
 		case <-s.ctx.Done():
 		}
 	}
-	if err := s.say(&goodbye{answer: true, counts: s.delivered()}); err != nil {
+	if err := s.say(&control.Goodbye{Answer: true, Counts: s.delivered()}); err != nil {
 		s.logger.Debug("goodbye was not answered", "err", err)
 	}
 
@@ -130,12 +132,12 @@ func (s *session) onGoodbye(g *goodbye) {
 	if flushing {
 		return // our own FlushStop still waits for its answer
 	}
-	s.fail(&GoodbyeError{Code: g.code, Text: g.text})
+	s.fail(&GoodbyeError{Code: g.Code, Text: g.Text})
 }
 
 // awaitDelivery waits until the reactors have received the announced messages, or
 // cannot any more, at most the flush timeout.
-func (s *session) awaitDelivery(counts []channelCount) {
+func (s *session) awaitDelivery(counts []control.ChannelCount) {
 	timer := time.NewTimer(s.t.opts.timeouts.Flush)
 	defer timer.Stop()
 
@@ -153,48 +155,48 @@ func (s *session) awaitDelivery(counts []channelCount) {
 }
 
 // outstanding reports whether an announced message is missing and may still come.
-func (s *session) outstanding(counts []channelCount) bool {
+func (s *session) outstanding(counts []control.ChannelCount) bool {
 	s.mtx.Lock()
 	defer s.mtx.Unlock()
 	if s.broken != nil {
 		return false
 	}
 
-	return slices.ContainsFunc(counts, func(c channelCount) bool {
-		in := s.inbound[c.channel]
+	return slices.ContainsFunc(counts, func(c control.ChannelCount) bool {
+		in := s.inbound[c.Channel]
 
-		return in == nil || in.delivered.Load() < c.messages
+		return in == nil || in.delivered.Load() < c.Messages
 	})
 }
 
 // delivered counts the messages that the reactors have received.
-func (s *session) delivered() []channelCount {
+func (s *session) delivered() []control.ChannelCount {
 	s.mtx.Lock()
 	defer s.mtx.Unlock()
 
-	var counts []channelCount
+	var counts []control.ChannelCount
 	for ch, in := range s.inbound {
 		if n := in.delivered.Load(); n > 0 {
-			counts = append(counts, channelCount{channel: ch, messages: n})
+			counts = append(counts, control.ChannelCount{Channel: ch, Messages: n})
 		}
 	}
-	slices.SortFunc(counts, func(a, b channelCount) int { return int(a.channel) - int(b.channel) })
+	slices.SortFunc(counts, func(a, b control.ChannelCount) int { return int(a.Channel) - int(b.Channel) })
 
 	return counts
 }
 
 // say sends a goodbye within the linger timeout.
-func (s *session) say(m *goodbye) error {
+func (s *session) say(m *control.Goodbye) error {
 	s.controlMtx.Lock()
 	defer s.controlMtx.Unlock()
 	if err := s.control.SetWriteDeadline(time.Now().Add(s.t.opts.timeouts.Linger)); err != nil {
 		return err
 	}
-	if _, err := s.control.Write(appendControl(nil, m)); err != nil {
+	if _, err := s.control.Write(control.Append(nil, m)); err != nil {
 		return err
 	}
-	if !m.answer {
-		s.t.metrics.goodbyes.sent.count(outcomeOfCode(m.code))
+	if !m.Answer {
+		s.t.metrics.goodbyes.sent.count(outcomeOfCode(m.Code))
 	}
 
 	return nil
@@ -244,7 +246,7 @@ func (s *session) announce(deadline <-chan time.Time) bool {
 	s.mtx.Lock()
 	s.byeSent = true
 	s.mtx.Unlock()
-	if err := s.say(&goodbye{counts: s.out.sent()}); err != nil {
+	if err := s.say(&control.Goodbye{Counts: s.out.sent()}); err != nil {
 		s.logger.Debug("goodbye was not sent", "err", err)
 
 		return false

@@ -6,13 +6,14 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/control"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 )
 
 // sessionKey names a session. The remote cannot name one of another peer.
 type sessionKey struct {
 	peer  peer.ID
-	epoch epoch
+	epoch control.Epoch
 }
 
 // sessionEntry is a session, or the reservation of its epoch.
@@ -88,7 +89,7 @@ func (t *Transport) forget(key sessionKey) {
 }
 
 // lookup returns the session that data streams of the connection may join.
-func (t *Transport) lookup(c network.Conn, e epoch) (*session, error) {
+func (t *Transport) lookup(c network.Conn, e control.Epoch) (*session, error) {
 	t.mtx.Lock()
 	defer t.mtx.Unlock()
 

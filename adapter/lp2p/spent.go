@@ -3,6 +3,8 @@ package lp2p
 import (
 	"sync"
 	"time"
+
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/control"
 )
 
 // maxSpent bounds the delegations that a listener remembers.
@@ -27,7 +29,7 @@ func newSpent() *spent { return &spent{used: make(map[sessionKey]struct{})} }
 func (s *spent) add(key sessionKey, now time.Time) {
 	s.mtx.Lock()
 	defer s.mtx.Unlock()
-	for len(s.order) > 0 && (len(s.order) >= maxSpent || now.Sub(s.order[0].at) > maxDelegationLife+time.Second) {
+	for len(s.order) > 0 && (len(s.order) >= maxSpent || now.Sub(s.order[0].at) > control.MaxDelegationLife+time.Second) {
 		delete(s.used, s.order[0].key)
 		s.order = s.order[1:]
 	}

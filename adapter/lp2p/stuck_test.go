@@ -9,6 +9,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/stretchr/testify/require"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/control"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/p2paddr"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
@@ -97,8 +98,8 @@ func (r *raw) accept() {
 	require.NoError(r.t, err)
 	r.host.SetStreamHandler(ChannelProtocol, func(network.Stream) {})
 	r.host.SetStreamHandler(SessionProtocol, func(s network.Stream) {
-		if m, err := readControl(s); err == nil {
-			_, _ = s.Write(appendControl(nil, &accept{epoch: m.(*hello).epoch, nodeInfo: body}))
+		if m, err := control.Read(s); err == nil {
+			_, _ = s.Write(control.Append(nil, &control.Accept{Epoch: m.(*control.Hello).Epoch, NodeInfo: body}))
 		}
 	})
 }
@@ -142,9 +143,9 @@ func TestStuckRefusal(t *testing.T) {
 	free := make(chan struct{})
 	t.Cleanup(func() { close(free) })
 	n.Host().SetStreamHandler(SessionProtocol, func(s network.Stream) { n.handleSession(&stuckStream{s, free}) })
-	m, err := r.say(r.open(r.connect(n), false), &hello{version: 2})
+	m, err := r.say(r.open(r.connect(n), false), &control.Hello{Version: 2})
 	require.NoError(t, err)
-	require.Equal(t, compat.RejectIncompatible, m.(*reject).code)
+	require.Equal(t, compat.RejectIncompatible, m.(*control.Reject).Code)
 	require.Eventually(t, func() bool {
 		n.handshakes.mtx.Lock()
 		defer n.handshakes.mtx.Unlock()

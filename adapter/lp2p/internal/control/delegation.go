@@ -1,4 +1,4 @@
-package lp2p
+package control
 
 import (
 	"crypto/ed25519"
@@ -23,43 +23,43 @@ const delegationDomain = "tm2-libp2p/session/delegation/1\x00"
 var (
 	errDelegationToSelf    = errors.New("delegated identity is that of the connection")
 	errDelegationOfOurs    = errors.New("delegated identity is that of this node")
-	errDelegationLowOrder  = errors.New("delegated identity is a key of low order")
+	ErrDelegationLowOrder  = errors.New("delegated identity is a key of low order")
 	errDelegationSignature = errors.New("signature of the delegated identity is not valid")
-	errDelegationExpired   = errors.New("delegated identity has expired")
+	ErrDelegationExpired   = errors.New("delegated identity has expired")
 	errDelegationLong      = errors.New("delegated identity expires too late")
 )
 
 const (
 	// delegationLife is how long the dialer's delegations are valid, and how far its
 	// clock may be from the listener's.
-	delegationLife = 5 * time.Minute
+	DelegationLife = 5 * time.Minute
 	// maxDelegationLife is how long a listener takes one to be valid at most, and
 	// remembers it, until that second is over.
-	maxDelegationLife = 2 * delegationLife
+	MaxDelegationLife = 2 * DelegationLife
 )
 
 // epoch names one session; its dialer chooses it at random.
-type epoch [16]byte
+type Epoch [16]byte
 
-func newEpoch() epoch {
-	var e epoch
+func NewEpoch() Epoch {
+	var e Epoch
 	rand.Read(e[:]) // never fails, as its documentation promises
 
 	return e
 }
 
-func (e epoch) String() string { return hex.EncodeToString(e[:]) }
+func (e Epoch) String() string { return hex.EncodeToString(e[:]) }
 
 // delegation proves that the holder of key lets the dialer of one session speak
 // for it (docs/sessions.md §6).
-type delegation struct {
-	key       [ed25519.PublicKeySize]byte
-	signature [ed25519.SignatureSize]byte
-	expires   uint64 // Unix time in seconds
+type Delegation struct {
+	Key       [ed25519.PublicKeySize]byte
+	Signature [ed25519.SignatureSize]byte
+	Expires   uint64 // Unix time in seconds
 }
 
 // delegationBytes returns what the delegated key signs.
-func delegationBytes(e epoch, dialer, listener peer.ID, expires uint64) []byte {
+func DelegationBytes(e Epoch, dialer, listener peer.ID, expires uint64) []byte {
 	b := make([]byte, 0, len(delegationDomain)+len(e)+len(dialer)+len(listener)+16)
 	b = append(b, delegationDomain...)
 	b = protowire.AppendBytes(b, e[:])
@@ -69,20 +69,20 @@ func delegationBytes(e epoch, dialer, listener peer.ID, expires uint64) []byte {
 	return binary.BigEndian.AppendUint64(b, expires)
 }
 
-func signDelegation(key ed25519.PrivateKey, e epoch, dialer, listener peer.ID, expires time.Time) *delegation {
-	d := &delegation{expires: uint64(expires.Unix())}
-	copy(d.key[:], key[ed25519.SeedSize:])
-	copy(d.signature[:], ed25519.Sign(key, delegationBytes(e, dialer, listener, d.expires)))
+func SignDelegation(key ed25519.PrivateKey, e Epoch, dialer, listener peer.ID, expires time.Time) *Delegation {
+	d := &Delegation{Expires: uint64(expires.Unix())}
+	copy(d.Key[:], key[ed25519.SeedSize:])
+	copy(d.Signature[:], ed25519.Sign(key, DelegationBytes(e, dialer, listener, d.Expires)))
 
 	return d
 }
 
 // verify returns the delegated key, or why the listener refuses it now.
-func (d *delegation) verify(e epoch, dialer, listener peer.ID, now time.Time) (ed25519.PublicKey, error) {
-	key := ed25519.PublicKey(d.key[:])
+func (d *Delegation) Verify(e Epoch, dialer, listener peer.ID, now time.Time) (ed25519.PublicKey, error) {
+	key := ed25519.PublicKey(d.Key[:])
 	// A key of low order has signatures that anybody can make.
 	if edkey.LowOrder(key) {
-		return nil, errDelegationLowOrder
+		return nil, ErrDelegationLowOrder
 	}
 
 	id, err := p2paddr.PeerIDFromPublicKey(key)
@@ -97,13 +97,13 @@ func (d *delegation) verify(e epoch, dialer, listener peer.ID, now time.Time) (e
 		return nil, errDelegationOfOurs
 	}
 
-	if !ed25519.Verify(key, delegationBytes(e, dialer, listener, d.expires), d.signature[:]) {
+	if !ed25519.Verify(key, DelegationBytes(e, dialer, listener, d.Expires), d.Signature[:]) {
 		return nil, errDelegationSignature
 	}
 	switch {
-	case d.expires < uint64(now.Unix()):
-		return nil, errDelegationExpired
-	case d.expires > uint64(now.Add(maxDelegationLife).Unix()):
+	case d.Expires < uint64(now.Unix()):
+		return nil, ErrDelegationExpired
+	case d.Expires > uint64(now.Add(MaxDelegationLife).Unix()):
 		return nil, errDelegationLong
 	default:
 		return key, nil

@@ -1,4 +1,4 @@
-package lp2p
+package control
 
 import (
 	"errors"
@@ -88,53 +88,53 @@ func (f *fields) varint(limit uint64) (uint64, error) {
 }
 
 func (f *fields) fail(reason string) error {
-	return violation("%s: field %d: %s", f.message, f.num, reason)
+	return Violation("%s: field %d: %s", f.message, f.num, reason)
 }
 
-func decodeHello(body []byte) (*hello, error) {
-	m, f := new(hello), fields{message: "Hello", rest: body}
+func decodeHello(body []byte) (*Hello, error) {
+	m, f := new(Hello), fields{message: "Hello", rest: body}
 	if err := f.expect(1); err != nil {
 		return nil, err
 	}
 
 	var err error
-	if m.version, err = f.varint(math.MaxUint64); err != nil {
+	if m.Version, err = f.varint(math.MaxUint64); err != nil {
 		return nil, err
 	}
-	if m.version != sessionVersion {
+	if m.Version != Version {
 		return m, nil // what follows is that version's business
 	}
 
 	if err := f.expect(2); err != nil {
 		return nil, err
 	}
-	if err := f.fixed(m.epoch[:]); err != nil {
+	if err := f.fixed(m.Epoch[:]); err != nil {
 		return nil, err
 	}
 	if err := f.expect(3); err != nil {
 		return nil, err
 	}
-	if m.nodeInfo, err = f.bytes(); err != nil || len(f.rest) == 0 {
+	if m.NodeInfo, err = f.bytes(); err != nil || len(f.rest) == 0 {
 		return m, err
 	}
 	if err := f.expect(4); err != nil {
 		return nil, err
 	}
-	if m.delegation, err = decodeDelegation(&f); err != nil {
+	if m.Delegation, err = decodeDelegation(&f); err != nil {
 		return nil, err
 	}
 
 	return m, f.end()
 }
 
-func decodeDelegation(outer *fields) (*delegation, error) {
+func decodeDelegation(outer *fields) (*Delegation, error) {
 	body, err := outer.bytes()
 	if err != nil {
 		return nil, err
 	}
 
-	d, f := new(delegation), fields{message: "delegation", rest: body}
-	for _, dst := range [][]byte{d.key[:], d.signature[:]} {
+	d, f := new(Delegation), fields{message: "delegation", rest: body}
+	for _, dst := range [][]byte{d.Key[:], d.Signature[:]} {
 		if err := f.expect(f.num + 1); err != nil {
 			return nil, err
 		}
@@ -145,7 +145,7 @@ func decodeDelegation(outer *fields) (*delegation, error) {
 	if err := f.expect(3); err != nil {
 		return nil, err
 	}
-	if d.expires, err = f.varint(math.MaxUint64); err != nil {
+	if d.Expires, err = f.varint(math.MaxUint64); err != nil {
 		return nil, err
 	}
 
@@ -174,12 +174,12 @@ func (f *fields) end() error {
 	return nil
 }
 
-func decodeAccept(body []byte) (*accept, error) {
-	m, f := new(accept), fields{message: "Accept", rest: body}
+func decodeAccept(body []byte) (*Accept, error) {
+	m, f := new(Accept), fields{message: "Accept", rest: body}
 	if err := f.expect(1); err != nil {
 		return nil, err
 	}
-	if err := f.fixed(m.epoch[:]); err != nil {
+	if err := f.fixed(m.Epoch[:]); err != nil {
 		return nil, err
 	}
 	if err := f.expect(2); err != nil {
@@ -187,15 +187,15 @@ func decodeAccept(body []byte) (*accept, error) {
 	}
 
 	var err error
-	if m.nodeInfo, err = f.bytes(); err != nil {
+	if m.NodeInfo, err = f.bytes(); err != nil {
 		return nil, err
 	}
 
 	return m, f.end()
 }
 
-func decodeReject(body []byte) (*reject, error) {
-	m, f := new(reject), fields{message: "Reject", rest: body}
+func decodeReject(body []byte) (*Reject, error) {
+	m, f := new(Reject), fields{message: "Reject", rest: body}
 	for {
 		more, err := f.next()
 		if err != nil {
@@ -204,7 +204,7 @@ func decodeReject(body []byte) (*reject, error) {
 		if !more {
 			return m, nil
 		}
-		if err := f.reason(&m.code, &m.text); err != nil {
+		if err := f.reason(&m.Code, &m.Text); err != nil {
 			return nil, err
 		}
 	}
@@ -223,10 +223,10 @@ func (f *fields) reason(code *compat.RejectCode, text *string) error {
 		if err != nil {
 			return err
 		}
-		if len(v) > maxReasonText {
-			return f.fail(fmt.Sprintf("text of %d bytes, limit %d", len(v), maxReasonText))
+		if len(v) > MaxReasonText {
+			return f.fail(fmt.Sprintf("text of %d bytes, limit %d", len(v), MaxReasonText))
 		}
-		*text = reasonText(string(v))
+		*text = ReasonText(string(v))
 
 		return nil
 	default:
@@ -234,8 +234,8 @@ func (f *fields) reason(code *compat.RejectCode, text *string) error {
 	}
 }
 
-func decodeGoodbye(body []byte) (*goodbye, error) {
-	m, f := new(goodbye), fields{message: "Goodbye", rest: body, repeated: 3}
+func decodeGoodbye(body []byte) (*Goodbye, error) {
+	m, f := new(Goodbye), fields{message: "Goodbye", rest: body, repeated: 3}
 	for {
 		more, err := f.next()
 		if err != nil {
@@ -251,9 +251,9 @@ func decodeGoodbye(body []byte) (*goodbye, error) {
 		case 4:
 			var v uint64
 			v, err = f.varint(1)
-			m.answer = v == 1
+			m.Answer = v == 1
 		default:
-			err = f.reason(&m.code, &m.text)
+			err = f.reason(&m.Code, &m.Text)
 		}
 		if err != nil {
 			return nil, err
@@ -262,12 +262,12 @@ func decodeGoodbye(body []byte) (*goodbye, error) {
 }
 
 // addCount decodes one entry of the counts, which ascend by channel.
-func (m *goodbye) addCount(outer *fields) error {
+func (m *Goodbye) addCount(outer *fields) error {
 	body, err := outer.bytes()
 	if err != nil {
 		return err
 	}
-	if len(m.counts) == compat.MaxChannels {
+	if len(m.Counts) == compat.MaxChannels {
 		return outer.fail(fmt.Sprintf("more than %d channels", compat.MaxChannels))
 	}
 
@@ -286,10 +286,10 @@ func (m *goodbye) addCount(outer *fields) error {
 	if err != nil {
 		return err
 	}
-	if n := len(m.counts); n > 0 && m.counts[n-1].channel >= byte(channel) {
+	if n := len(m.Counts); n > 0 && m.Counts[n-1].Channel >= byte(channel) {
 		return outer.fail("channels out of order or given twice")
 	}
-	m.counts = append(m.counts, channelCount{channel: byte(channel), messages: messages})
+	m.Counts = append(m.Counts, ChannelCount{Channel: byte(channel), Messages: messages})
 
 	return f.end()
 }
@@ -299,7 +299,7 @@ func (m *goodbye) addCount(outer *fields) error {
 func asViolation(err error) error {
 	var decode *wire.DecodeError
 	if errors.Is(err, wire.ErrTooLarge) || errors.As(err, &decode) {
-		return violation("%v", err)
+		return Violation("%v", err)
 	}
 
 	return err

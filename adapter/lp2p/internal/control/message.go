@@ -1,0 +1,189 @@
+package control
+
+import (
+	"fmt"
+	"io"
+
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/wire"
+)
+
+const (
+	// sessionVersion is the version of docs/sessions.md.
+	Version = 1
+	// MaxSize bounds a control message in bytes, length prefix included.
+	MaxSize = 16 * 1024
+	// maxReasonText bounds the text of a Reject or Goodbye in bytes.
+	MaxReasonText = 256
+)
+
+// The kinds of control message are the field numbers of the envelope.
+const (
+	KindHello   protowire.Number = 1
+	kindAccept  protowire.Number = 2
+	KindReject  protowire.Number = 3
+	kindGoodbye protowire.Number = 4
+)
+
+// Message is one of *hello, *accept, *reject and *goodbye.
+type Message interface {
+	Kind() protowire.Number
+	AppendBody(dst []byte) []byte
+}
+
+// hello opens a session; the dialer sends it.
+type Hello struct {
+	Version    uint64
+	Epoch      Epoch
+	NodeInfo   []byte // encoded types.NodeInfo; aliases the decoded message
+	Delegation *Delegation
+}
+
+// accept answers hello.
+type Accept struct {
+	Epoch    Epoch
+	NodeInfo []byte // encoded types.NodeInfo; aliases the decoded message
+}
+
+// reject answers hello.
+type Reject struct {
+	Code compat.RejectCode
+	Text string
+}
+
+// goodbye ends a session, or answers the goodbye of the other side.
+type Goodbye struct {
+	Code   compat.RejectCode
+	Text   string
+	Counts []ChannelCount // sent, or in an answer delivered
+	Answer bool
+}
+
+// channelCount counts the messages of one channel in one direction.
+type ChannelCount struct {
+	Channel  byte
+	Messages uint64
+}
+
+func (*Hello) Kind() protowire.Number   { return KindHello }
+func (*Accept) Kind() protowire.Number  { return kindAccept }
+func (*Reject) Kind() protowire.Number  { return KindReject }
+func (*Goodbye) Kind() protowire.Number { return kindGoodbye }
+
+func (m *Hello) AppendBody(b []byte) []byte {
+	b = appendVarint(b, 1, m.Version)
+	b = AppendBytes(b, 2, m.Epoch[:])
+	b = AppendBytes(b, 3, m.NodeInfo)
+
+	if m.Delegation == nil {
+		return b
+	}
+
+	d := AppendBytes(nil, 1, m.Delegation.Key[:])
+	d = AppendBytes(d, 2, m.Delegation.Signature[:])
+	d = appendVarint(d, 3, m.Delegation.Expires)
+
+	return AppendBytes(b, 4, d)
+}
+
+func (m *Accept) AppendBody(b []byte) []byte {
+	return AppendBytes(AppendBytes(b, 1, m.Epoch[:]), 2, m.NodeInfo)
+}
+
+func (m *Reject) AppendBody(b []byte) []byte { return appendReason(b, m.Code, m.Text) }
+
+func (m *Goodbye) AppendBody(b []byte) []byte {
+	b = appendReason(b, m.Code, m.Text)
+	for _, c := range m.Counts {
+		b = AppendBytes(b, 3, appendVarint(appendVarint(nil, 1, uint64(c.Channel)), 2, c.Messages))
+	}
+	if m.Answer {
+		b = appendVarint(b, 4, 1)
+	}
+
+	return b
+}
+
+// appendReason appends the fields that reject and goodbye have in common.
+func appendReason(b []byte, code compat.RejectCode, text string) []byte {
+	b = appendVarint(b, 1, uint64(code))
+	if text = ReasonText(text); text != "" {
+		b = AppendBytes(b, 2, []byte(text))
+	}
+
+	return b
+}
+
+// reasonText cuts the text to its limit and replaces what is not printable ASCII,
+// so that a remote's text can go to a log as it is.
+func ReasonText(text string) string {
+	b := []byte(text[:min(len(text), MaxReasonText)])
+	for i, c := range b {
+		if c < 0x20 || c > 0x7e {
+			b[i] = '?'
+		}
+	}
+
+	return string(b)
+}
+
+func appendVarint(b []byte, num protowire.Number, v uint64) []byte {
+	return protowire.AppendVarint(protowire.AppendTag(b, num, protowire.VarintType), v)
+}
+
+func AppendBytes(b []byte, num protowire.Number, v []byte) []byte {
+	return protowire.AppendBytes(protowire.AppendTag(b, num, protowire.BytesType), v)
+}
+
+// Append appends a message as it goes on the control stream.
+func Append(dst []byte, m Message) []byte {
+	return wire.AppendSized(dst, AppendBytes(nil, m.Kind(), m.AppendBody(nil)))
+}
+
+// Read reads one message of at most MaxSize bytes from r. It never
+// reads past it. It returns io.EOF when r ends before the message, an error that
+// wraps ErrProtocol for bytes that are not a message, else the error of r.
+func Read(r io.Reader) (Message, error) {
+	body, err := wire.ReadSized(r, MaxSize)
+	if err != nil {
+		return nil, asViolation(err)
+	}
+
+	return Decode(body)
+}
+
+// Decode decodes the envelope and its message. The result aliases body.
+func Decode(body []byte) (Message, error) {
+	f := fields{message: "control message", rest: body}
+	more, err := f.next()
+	if err != nil {
+		return nil, err
+	}
+	if !more {
+		return nil, f.fail("empty")
+	}
+
+	inner, err := f.bytes()
+	if err != nil {
+		return nil, err
+	}
+	kind := f.num
+	if more, err = f.next(); err != nil || more {
+		return nil, f.fail("more than one message")
+	}
+
+	switch kind {
+	case KindHello:
+		return decodeHello(inner)
+	case kindAccept:
+		return decodeAccept(inner)
+	case KindReject:
+		return decodeReject(inner)
+	case kindGoodbye:
+		return decodeGoodbye(inner)
+	default:
+		return nil, f.fail(fmt.Sprintf("unknown kind %d", kind))
+	}
+}
