@@ -12,6 +12,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/control"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/stream"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 )
 
@@ -29,7 +30,7 @@ type channelIn struct {
 	s         *session
 	desc      compat.ChannelDescriptor
 	reactor   compat.Reactor
-	stream    *stream
+	stream    *stream.Stream
 	br        *bufio.Reader
 	delivered atomic.Uint64 // messages that the reactor has received
 	bytes     atomic.Uint64 // of those messages
@@ -54,7 +55,7 @@ func (t *Transport) handleData(ns network.Stream) {
 		return
 	}
 
-	c, err := s.attach(channel, inboundStream(ns))
+	c, err := s.attach(channel, stream.Inbound(ns))
 	if err != nil {
 		_ = ns.ResetWithError(network.StreamProtocolViolation)
 		if !errors.Is(err, errStopped) {
@@ -92,7 +93,7 @@ func (t *Transport) readHeader(ns network.Stream) (*session, byte, error) {
 // attach adds the data stream of a channel. It returns errStopped when the
 // session has ended, and a violation for a channel that we do not have or whose
 // stream is there already.
-func (s *session) attach(channel byte, st *stream) (*channelIn, error) {
+func (s *session) attach(channel byte, st *stream.Stream) (*channelIn, error) {
 	s.mtx.Lock()
 	defer s.mtx.Unlock()
 
@@ -147,9 +148,9 @@ func (c *channelIn) failed(err error) {
 	case errors.Is(err, errStopped):
 	case errors.Is(err, errDelivery), errors.Is(err, control.ErrProtocol):
 		c.s.fail(err)
-	case isEnd(err):
+	case stream.IsEnd(err):
 		c.s.dataEnded(c.desc.ID)
-	case c.late() && isTimeout(err):
+	case c.late() && stream.IsTimeout(err):
 		c.s.fail(c.tooLate())
 	default:
 		c.s.dataFailed(fmt.Errorf("receiving on channel %#02x failed: %w", c.desc.ID, err))
@@ -290,7 +291,7 @@ func (c *channelIn) account(n int) error {
 // Setting the deadline of the stream for each message would allocate.
 func (c *channelIn) begun() error {
 	if c.timer == nil {
-		c.timer = time.AfterFunc(c.s.t.opts.timeouts.Assembly, func() { _ = c.stream.SetReadDeadline(longAgo) })
+		c.timer = time.AfterFunc(c.s.t.opts.timeouts.Assembly, func() { _ = c.stream.SetReadDeadline(stream.LongAgo) })
 	} else {
 		if !c.deadline.IsZero() && !c.timer.Stop() {
 			return c.tooLate()
@@ -322,7 +323,7 @@ func (c *channelIn) late() bool { return !c.deadline.IsZero() && !time.Now().Bef
 
 // inside turns the end of the stream inside a message into a violation.
 func (c *channelIn) inside(err error) error {
-	if isEnd(err) {
+	if stream.IsEnd(err) {
 		return control.Violation("stream of channel %#02x ended inside a message", c.desc.ID)
 	}
 

@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/control"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/stream"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 )
 
@@ -29,7 +30,7 @@ type channelOut struct {
 	// Guarded by outbox.mtx.
 	queue     [][]byte
 	running   bool
-	stream    *stream
+	stream    *stream.Stream
 	sent      uint64 // messages written
 	sentBytes uint64 // of those messages
 	full      uint64 // messages that found no place
@@ -81,11 +82,11 @@ func (o *outbox) close() {
 }
 
 // streams returns the streams that are open.
-func (o *outbox) streams() []*stream {
+func (o *outbox) streams() []*stream.Stream {
 	o.mtx.Lock()
 	defer o.mtx.Unlock()
 
-	var streams []*stream
+	var streams []*stream.Stream
 	for _, c := range o.order {
 		if c.stream != nil {
 			streams = append(streams, c.stream)
@@ -268,7 +269,7 @@ func (c *channelOut) open() error {
 	timeout := c.o.s.t.opts.timeouts.Handshake
 	ctx, cancel := context.WithTimeout(c.o.s.ctx, timeout)
 	defer cancel()
-	s, err := openStream(ctx, c.o.s.conn, ChannelProtocol)
+	s, err := stream.Open(ctx, c.o.s.conn, ChannelProtocol)
 	switch {
 	case err == nil:
 	case ctx.Err() != nil && c.o.s.ctx.Err() == nil:
@@ -286,7 +287,7 @@ func (c *channelOut) open() error {
 }
 
 // adopt makes the stream the channel's, unless the session has ended.
-func (c *channelOut) adopt(s *stream) bool {
+func (c *channelOut) adopt(s *stream.Stream) bool {
 	c.o.mtx.Lock()
 	defer c.o.mtx.Unlock()
 	if c.o.closed {
@@ -305,7 +306,7 @@ func (c *channelOut) watch() {
 	switch n, err := c.stream.Read(b[:]); {
 	case n > 0:
 		c.o.s.fail(control.Violation("data on our stream of channel %#02x", c.desc.ID))
-	case !isEnd(err):
+	case !stream.IsEnd(err):
 		c.o.s.dataFailed(fmt.Errorf("stream of channel %#02x failed: %w", c.desc.ID, err))
 	}
 }

@@ -10,11 +10,12 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/control"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/stream"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 )
 
 // broken checks how a node ends a session that the remote has violated.
-func broken(t *testing.T, n *node, ctrl *stream, text string) {
+func broken(t *testing.T, n *node, ctrl *stream.Stream, text string) {
 	t.Helper()
 	f := n.failure(t)
 	require.ErrorIs(t, f.err, control.ErrProtocol)
@@ -152,8 +153,8 @@ func (b *behavior) failuresLen() int { return len(b.failures) }
 
 func TestDataOnOurStream(t *testing.T) {
 	n, r := newNode(t, nil), newRaw(t)
-	got := make(chan *stream, 1)
-	r.host.SetStreamHandler(ChannelProtocol, func(s networkStream) { got <- inboundStream(s) })
+	got := make(chan *stream.Stream, 1)
+	r.host.SetStreamHandler(ChannelProtocol, func(s networkStream) { got <- stream.Inbound(s) })
 	_, ctrl, _, p := r.session(n)
 	require.True(t, p.Send(chA, []byte("x")))
 	_, err := (<-got).Write([]byte("?"))
@@ -225,8 +226,8 @@ func TestControlViolations(t *testing.T) {
 // The example of docs/sessions.md.
 func TestDataStreamBytes(t *testing.T) {
 	n, r := newNode(t, nil), newRaw(t)
-	got := make(chan *stream, 1)
-	r.host.SetStreamHandler(ChannelProtocol, func(s networkStream) { got <- inboundStream(s) })
+	got := make(chan *stream.Stream, 1)
+	r.host.SetStreamHandler(ChannelProtocol, func(s networkStream) { got <- stream.Inbound(s) })
 	_, _, e, p := r.session(n)
 	require.True(t, p.Send(chA, []byte("hi")))
 	require.True(t, p.Send(chA, []byte("yo")))

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/control"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/stream"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 )
 
@@ -34,7 +35,7 @@ func TestDelegationIsGoodForOneSession(t *testing.T) {
 			c, err := dialer.Host().Network().DialPeer(timeout(t), n.Host().ID())
 			require.NoError(t, err)
 			defer c.Close()
-			s, err := openStream(timeout(t), c, SessionProtocol)
+			s, err := stream.Open(timeout(t), c, SessionProtocol)
 			require.NoError(t, err)
 			_, err = s.Write(said)
 			require.NoError(t, err)

@@ -153,7 +153,7 @@ func TestCloseReleasesEverything(t *testing.T) {
 	// A handshake that hangs, a hello nobody accepts, a dial that waits, a peer that
 	// was never started, and one that nobody has picked up.
 	c := r.connect(a)
-	r.open(c, false).touched(t)
+	touched(t, r.open(c, false))
 	_, err := r.open(c, false).Write(control.Append(nil, r.hello(control.NewEpoch())))
 	require.NoError(t, err)
 	dialed := make(chan error, 1)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/control"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/p2paddr"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/stream"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
@@ -77,7 +78,7 @@ func (t *Transport) openSession(
 
 		return nil, err
 	}
-	ctrl, err := openStream(ctx, c, SessionProtocol)
+	ctrl, err := stream.Open(ctx, c, SessionProtocol)
 	if err != nil {
 		t.release(c)
 		if ctx.Err() != nil {
@@ -101,7 +102,7 @@ func (t *Transport) openSession(
 		return nil, err
 	}
 
-	stop := context.AfterFunc(ctx, func() { _ = ctrl.SetDeadline(longAgo) })
+	stop := context.AfterFunc(ctx, func() { _ = ctrl.SetDeadline(stream.LongAgo) })
 	node, err := s.dialHandshake(addr.ID, as)
 	if !stop() && err == nil {
 		err = ctx.Err()
@@ -179,7 +180,7 @@ func (s *session) decline(reason error) {
 	}
 	s.t.tryEnd(func() { _ = s.control.CloseWrite() })
 	_ = s.control.SetReadDeadline(time.Now().Add(s.t.opts.timeouts.Linger))
-	s.control.drain()
+	s.control.Drain()
 }
 
 // handshakeError says what a failure of the handshake means.

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/control"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/stream"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
@@ -115,7 +116,7 @@ func TestHandshakeCaps(t *testing.T) {
 			r := newRaw(t)
 			c := r.connect(n)
 			handshakesOf(t, n, r, c, 3)
-			requireReset(t, r.open(c, false).touched(t))
+			requireReset(t, touched(t, r.open(c, false)))
 
 			a := newNode(t, nil)
 			p, err := a.dial(t, n)
@@ -138,7 +139,7 @@ func TestHandshakeCaps(t *testing.T) {
 }
 
 // touched writes one byte, which makes the stream known to the remote.
-func (s *stream) touched(t *testing.T) *stream {
+func touched(t *testing.T, s *stream.Stream) *stream.Stream {
 	_, err := s.Write([]byte{100})
 	require.NoError(t, err)
 

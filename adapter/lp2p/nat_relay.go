@@ -16,6 +16,7 @@ import (
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/control"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/p2paddr"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/stream"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
@@ -248,19 +249,19 @@ var errNotRelayed = errors.New("node has no reservation at the relay")
 func (t *Transport) askRelay(ctx context.Context, c network.Conn, id types.ID) (peer.ID, error) {
 	ctx, cancel := context.WithTimeout(ctx, t.opts.timeouts.Handshake)
 	defer cancel()
-	s, err := openStream(ctx, c, RelayedProtocol)
+	s, err := stream.Open(ctx, c, RelayedProtocol)
 	if err != nil {
 		return "", err
 	}
 	defer s.Reset()
-	stop := context.AfterFunc(ctx, func() { _ = s.SetDeadline(longAgo) })
+	stop := context.AfterFunc(ctx, func() { _ = s.SetDeadline(stream.LongAgo) })
 	defer stop()
 
 	if _, err := s.Write([]byte(id)); err != nil {
 		return "", fmt.Errorf("unable to ask the relay: %w", err)
 	}
 	key := make(ed25519.PublicKey, ed25519.PublicKeySize)
-	if _, err := io.ReadFull(s, key); err != nil && isEnd(err) {
+	if _, err := io.ReadFull(s, key); err != nil && stream.IsEnd(err) {
 		return "", errNotRelayed
 	} else if err != nil {
 		return "", fmt.Errorf("unable to read the relay's answer: %w", err)

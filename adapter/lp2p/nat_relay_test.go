@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/control"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/stream"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
@@ -140,10 +141,10 @@ func TestNoSessionThroughRelay(t *testing.T) {
 	c, err := dialer.Host().Network().DialPeer(ctx, inside.Host().ID())
 	require.NoError(t, err)
 	require.True(t, c.Stat().Limited)
-	_, err = openStream(timeout(t), c, SessionProtocol)
+	_, err = stream.Open(timeout(t), c, SessionProtocol)
 	require.ErrorIs(t, err, network.ErrLimitedConn)
 
-	s, err := openStream(ctx, c, SessionProtocol)
+	s, err := stream.Open(ctx, c, SessionProtocol)
 	require.NoError(t, err)
 	require.NoError(t, s.SetDeadline(time.Now().Add(patience)))
 	info, err := dialer.info.MarshalBinary()
@@ -160,7 +161,7 @@ func TestNoSessionThroughRelay(t *testing.T) {
 func ask(t *testing.T, relay *node, question []byte) ([]byte, error) {
 	t.Helper()
 	r := newRaw(t)
-	s, err := openStream(timeout(t), r.connect(relay), RelayedProtocol)
+	s, err := stream.Open(timeout(t), r.connect(relay), RelayedProtocol)
 	require.NoError(t, err)
 	require.NoError(t, s.SetDeadline(time.Now().Add(patience)))
 	_, err = s.Write(question)

@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/stream"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 )
 
@@ -192,7 +193,7 @@ func (n *node) open(t testing.TB, to *node) bool {
 		return false
 	}
 	t.Cleanup(release)
-	s, err := openStream(timeout(t), c, NodeInfoProtocol)
+	s, err := stream.Open(timeout(t), c, NodeInfoProtocol)
 	if err != nil {
 		return false
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/control"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/p2paddr"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/stream"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/edkey"
@@ -22,7 +23,7 @@ import (
 // its identity; nothing was promised to it. All methods may be called concurrently.
 type Pending struct {
 	t        *Transport
-	stream   *stream
+	stream   *stream.Stream
 	deadline time.Time
 	claimed  atomic.Bool
 	verdict  chan error // nil once the session is established, else why not
@@ -35,7 +36,7 @@ type Pending struct {
 
 func newPending(t *Transport, ns network.Stream) *Pending {
 	return &Pending{
-		t: t, stream: inboundStream(ns), verdict: make(chan error, 1),
+		t: t, stream: stream.Inbound(ns), verdict: make(chan error, 1),
 		deadline: time.Now().Add(t.opts.timeouts.Handshake),
 	}
 }
@@ -181,7 +182,7 @@ func (p *Pending) answer(ctx context.Context, local types.NodeInfo, behavior com
 }
 
 func (p *Pending) accept(ctx context.Context, s *session, nodeInfo []byte) (*Peer, error) {
-	stop := context.AfterFunc(ctx, func() { _ = p.stream.SetDeadline(longAgo) })
+	stop := context.AfterFunc(ctx, func() { _ = p.stream.SetDeadline(stream.LongAgo) })
 	_, err := p.stream.Write(control.Append(nil, &control.Accept{Epoch: s.key.epoch, NodeInfo: nodeInfo}))
 	if !stop() {
 		return nil, ctx.Err()
@@ -294,7 +295,7 @@ func (p *Pending) refuse(reason error) {
 		if _, err := p.stream.Write(control.Append(nil, &control.Reject{Code: r.Code, Text: r.Reason})); err == nil {
 			p.t.metrics.rejects.sent.count(outcomeOfCode(r.Code))
 			p.t.tryEnd(func() { _ = p.stream.CloseWrite() })
-			p.stream.drain()
+			p.stream.Drain()
 		}
 	}
 	p.t.tryEnd(func() { _ = p.stream.Reset() })

@@ -16,6 +16,7 @@ import (
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/control"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/p2paddr"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/stream"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
@@ -62,13 +63,13 @@ func (r *raw) listen() types.NetAddress {
 	return types.NetAddress{ID: r.key.ID(), IP: ip, Port: port}
 }
 
-func (r *raw) open(c network.Conn, data bool) *stream {
+func (r *raw) open(c network.Conn, data bool) *stream.Stream {
 	r.t.Helper()
 	proto := SessionProtocol
 	if data {
 		proto = ChannelProtocol
 	}
-	s, err := openStream(timeout(r.t), c, proto)
+	s, err := stream.Open(timeout(r.t), c, proto)
 	require.NoError(r.t, err)
 	require.NoError(r.t, s.SetDeadline(time.Now().Add(patience)))
 
@@ -83,7 +84,7 @@ func (r *raw) hello(e control.Epoch) *control.Hello {
 }
 
 // say sends bytes or a control message on a control stream and returns the answer.
-func (r *raw) say(s *stream, what any) (control.Message, error) {
+func (r *raw) say(s *stream.Stream, what any) (control.Message, error) {
 	r.t.Helper()
 	b, ok := what.([]byte)
 	if !ok {
@@ -96,7 +97,7 @@ func (r *raw) say(s *stream, what any) (control.Message, error) {
 }
 
 // session makes a session with a node that accepts.
-func (r *raw) session(n *node) (c network.Conn, ctrl *stream, e control.Epoch, p *Peer) {
+func (r *raw) session(n *node) (c network.Conn, ctrl *stream.Stream, e control.Epoch, p *Peer) {
 	r.t.Helper()
 	c, e = r.connect(n), control.NewEpoch()
 	ctrl = r.open(c, false)
@@ -119,7 +120,7 @@ func (r *raw) session(n *node) (c network.Conn, ctrl *stream, e control.Epoch, p
 }
 
 // data opens a data stream and sends its header and the given bytes.
-func (r *raw) data(c network.Conn, e control.Epoch, channel byte, b ...byte) *stream {
+func (r *raw) data(c network.Conn, e control.Epoch, channel byte, b ...byte) *stream.Stream {
 	r.t.Helper()
 	s := r.open(c, true)
 	_, err := s.Write(append(append(e[:], channel), b...))
@@ -131,7 +132,7 @@ func (r *raw) data(c network.Conn, e control.Epoch, channel byte, b ...byte) *st
 func message(b ...byte) []byte { return protowire.AppendBytes(nil, b) }
 
 // goodbyeOf reads the goodbye with which the node ends the session.
-func goodbyeOf(t testing.TB, ctrl *stream) *control.Goodbye {
+func goodbyeOf(t testing.TB, ctrl *stream.Stream) *control.Goodbye {
 	t.Helper()
 	m, err := control.Read(ctrl)
 	require.NoError(t, err)
@@ -140,7 +141,7 @@ func goodbyeOf(t testing.TB, ctrl *stream) *control.Goodbye {
 	return m.(*control.Goodbye)
 }
 
-func requireReset(t testing.TB, s *stream) {
+func requireReset(t testing.TB, s *stream.Stream) {
 	t.Helper()
 	require.NoError(t, s.SetReadDeadline(time.Now().Add(patience)))
 	var b [1]byte

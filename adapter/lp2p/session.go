@@ -11,6 +11,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/control"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/stream"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
@@ -30,7 +31,7 @@ type session struct {
 	t        *Transport
 	key      sessionKey
 	conn     network.Conn
-	control  *stream
+	control  *stream.Stream
 	outbound bool
 	behavior compat.PeerBehavior
 	reactors map[byte]compat.Reactor
@@ -68,7 +69,7 @@ type session struct {
 // newSession returns a session whose epoch is reserved and whose connection is
 // retained by the caller.
 func newSession(
-	t *Transport, c network.Conn, ctrl *stream, e control.Epoch, outbound bool, behavior compat.PeerBehavior,
+	t *Transport, c network.Conn, ctrl *stream.Stream, e control.Epoch, outbound bool, behavior compat.PeerBehavior,
 ) *session {
 	s := &session{
 		t: t, key: sessionKey{peer: c.RemotePeer(), epoch: e}, conn: c, control: ctrl, outbound: outbound,
@@ -140,7 +141,7 @@ func (s *session) end(cause error, bye *control.Goodbye) (first, tell bool) {
 
 	if s.peer == nil {
 		// The handshake is under way: who runs it notices, and cleans up.
-		_ = s.control.SetDeadline(longAgo)
+		_ = s.control.SetDeadline(stream.LongAgo)
 
 		return true, false
 	}
@@ -238,7 +239,7 @@ func (s *session) abort() {
 // none is added any more.
 func (s *session) resetData(code network.StreamErrorCode) {
 	s.mtx.Lock()
-	streams := make([]*stream, 0, len(s.inbound))
+	streams := make([]*stream.Stream, 0, len(s.inbound))
 	for _, c := range s.inbound {
 		streams = append(streams, c.stream)
 	}

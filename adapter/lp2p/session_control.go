@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/control"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/stream"
 )
 
 // afterEnd is how many more control messages are read once the session has ended.
@@ -24,7 +25,7 @@ func (s *session) readLoop() {
 			// A remote that still reads is to get the goodbye that cleanup sends.
 			_ = s.control.SetReadDeadline(time.Now().Add(2 * s.t.opts.timeouts.Linger))
 			s.fail(s.endCause(err))
-			s.control.drain()
+			s.control.Drain()
 
 			return
 		}
@@ -61,7 +62,7 @@ func (s *session) endCause(err error) error {
 		return s.broken
 	case s.cut != nil:
 		return s.cut
-	case isEnd(err):
+	case stream.IsEnd(err):
 		return errEOF
 	default:
 		return fmt.Errorf("control stream failed: %w", err)

@@ -1,4 +1,4 @@
-package lp2p
+package stream
 
 import (
 	"context"
@@ -17,14 +17,14 @@ import (
 const drainLimit = 64 * 1024
 
 // longAgo as a deadline ends what waits on a stream.
-var longAgo = time.Unix(1, 0)
+var LongAgo = time.Unix(1, 0)
 
 // Resets, closes and deadlines on the way down are best effort throughout this
 // package: where one fails, the stream has ended already, which is what it is for.
 
 // stream is a libp2p stream whose protocol may still have to be negotiated, which
 // then costs no round trip: the first write carries the proposal.
-type stream struct {
+type Stream struct {
 	network.Stream
 	rw io.ReadWriter
 
@@ -32,7 +32,7 @@ type stream struct {
 }
 
 // openStream opens a stream on exactly this connection; it never dials.
-func openStream(ctx context.Context, c network.Conn, proto protocol.ID) (*stream, error) {
+func Open(ctx context.Context, c network.Conn, proto protocol.ID) (*Stream, error) {
 	s, err := c.NewStream(network.WithNoDial(ctx, "sessions do not dial"))
 	if err != nil {
 		return nil, fmt.Errorf("unable to open a stream: %w", err)
@@ -41,16 +41,16 @@ func openStream(ctx context.Context, c network.Conn, proto protocol.ID) (*stream
 		return nil, errors.Join(fmt.Errorf("unable to open a stream: %w", err), s.Reset())
 	}
 
-	return &stream{Stream: s, rw: multistream.NewMSSelect(s, proto)}, nil
+	return &Stream{Stream: s, rw: multistream.NewMSSelect(s, proto)}, nil
 }
 
 // inboundStream wraps a stream whose protocol the host has negotiated.
-func inboundStream(s network.Stream) *stream { return &stream{Stream: s, rw: s} }
+func Inbound(s network.Stream) *Stream { return &Stream{Stream: s, rw: s} }
 
 // Read implements io.Reader. The end comes after the last bytes, never with them as
 // QUIC's does; so does any other error, which yamux would not tell again. One
 // goroutine reads at a time.
-func (s *stream) Read(p []byte) (int, error) {
+func (s *Stream) Read(p []byte) (int, error) {
 	if err := s.readErr; err != nil {
 		s.readErr = nil
 
@@ -67,20 +67,20 @@ func (s *stream) Read(p []byte) (int, error) {
 }
 
 // Write implements io.Writer.
-func (s *stream) Write(p []byte) (int, error) { return s.rw.Write(p) }
+func (s *Stream) Write(p []byte) (int, error) { return s.rw.Write(p) }
 
 // drain reads until the remote has ended its side, but neither past the read
 // deadline nor more than drainLimit bytes. What it reads, and how it ends, does
 // not matter any more.
-func (s *stream) drain() { _, _ = io.CopyN(io.Discard, s, drainLimit) }
+func (s *Stream) Drain() { _, _ = io.CopyN(io.Discard, s, drainLimit) }
 
 // isEnd reports whether the remote has ended its side of a stream. Where a connection
 // ends without a word the end of its bytes is told by all streams, too, but as a reset.
-func isEnd(err error) bool { return errors.Is(err, io.EOF) && !errors.Is(err, network.ErrReset) }
+func IsEnd(err error) bool { return errors.Is(err, io.EOF) && !errors.Is(err, network.ErrReset) }
 
 // isTimeout reports whether a deadline caused the error: one of ours, or that of a
 // connection whose remote is silent.
-func isTimeout(err error) bool {
+func IsTimeout(err error) bool {
 	var ne net.Error
 
 	return errors.As(err, &ne) && ne.Timeout()
