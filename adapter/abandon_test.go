@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
-	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest/memory"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/task"
 )
@@ -79,7 +79,7 @@ func TestRemovePeerFollowsInitPeer(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				network := compattest.NewNetwork()
+				network := memory.NewNetwork()
 				a, b := newNode(t, network), newNode(t, network)
 				second, third := newTestReactor(0x30), newTestReactor(0x31)
 				WithReactor("second", second)(b.MultiplexSwitch)
@@ -159,7 +159,7 @@ func (h *halfStarted) Start() error {
 // Receive, and nothing of the peer runs on.
 func TestStartFailsDuringReceive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		a, b := newNode(t, network), newNode(t, network)
 		var half *halfStarted
 		b.reactor.onInit = func(p compat.PeerConn) compat.PeerConn {
@@ -195,7 +195,7 @@ func TestStartFailsDuringReceive(t *testing.T) {
 // A peer that dials us is refused by an event of ours, one that we dial too.
 func TestOutboundPeerThatDoesNotStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		a, b := newNode(t, network), newNode(t, network)
 		a.reactor.onInit = func(p compat.PeerConn) compat.PeerConn { return &failing{p} }
 		evs, cancel := a.Subscribe(nil)

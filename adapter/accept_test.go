@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
-	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest/memory"
 )
 
 // acceptScript counts the calls of Accept and answers them with a script before
@@ -22,7 +22,7 @@ type acceptScript struct {
 	steps func(call int) (err error, ok bool)
 }
 
-func (s *acceptScript) wrap(tr *compattest.Transport) compat.Transport {
+func (s *acceptScript) wrap(tr *memory.Transport) compat.Transport {
 	return &acceptHook{Transport: tr, accept: func(ctx context.Context, b compat.PeerBehavior) (compat.PeerConn, error) {
 		s.mtx.Lock()
 		s.times = append(s.times, time.Now())
@@ -45,7 +45,7 @@ func (s *acceptScript) calls() []time.Time {
 
 func TestAcceptBacksOffAndRecovers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		const failures = 12
 		script := &acceptScript{steps: func(call int) (error, bool) {
 			if call == 3 {
@@ -76,7 +76,7 @@ func TestAcceptBacksOffAndRecovers(t *testing.T) {
 
 func TestAcceptEndsWithTheTransport(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		script := &acceptScript{steps: func(int) (error, bool) { return nil, false }}
 		n := newNodeOn(t, network.NewTransport(chA, chB), script.wrap)
 		defer start(t, n)()
@@ -89,7 +89,7 @@ func TestAcceptEndsWithTheTransport(t *testing.T) {
 
 func TestSlowAdmissionDelaysNoOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		slow, quick, hub := newNode(t, network), newNode(t, network), newNode(t, network)
 		leave := make(chan struct{})
 		hub.reactor.onInit = func(p compat.PeerConn) compat.PeerConn {
@@ -112,7 +112,7 @@ func TestSlowAdmissionDelaysNoOther(t *testing.T) {
 
 func TestAdmissionsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		hub := newNode(t, network, WithMaxInboundPeers(1000))
 		leave := make(chan struct{})
 		hub.reactor.onInit = func(p compat.PeerConn) compat.PeerConn { <-leave; return p }

@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
-	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest/memory"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/task"
@@ -37,7 +37,7 @@ func bothWays(t *testing.T, f func(t *testing.T, prepare func(...*node))) {
 
 func TestInboundLimit(t *testing.T) {
 	bothWays(t, func(t *testing.T, prepare func(...*node)) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		a, b, c := newNode(t, network), newNode(t, network), newNode(t, network)
 		info := network.NewNodeInfo(chA, chB)
 		hub := newNode(t, network, WithMaxInboundPeers(2), WithPersistentPeers([]*types.NetAddress{info.NetAddress}))
@@ -78,7 +78,7 @@ func TestInboundLimit(t *testing.T) {
 func TestInboundLimitHoldsForManyAtOnce(t *testing.T) {
 	bothWays(t, func(t *testing.T, prepare func(...*node)) {
 		const limit, dialers = 5, 40
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		hub := newNode(t, network, WithMaxInboundPeers(limit))
 		nodes := []*node{hub}
 		for range dialers {
@@ -99,7 +99,7 @@ func TestInboundLimitHoldsForManyAtOnce(t *testing.T) {
 
 func TestNoDialsBeyondTheOutboundLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		counter := newDialCounter()
 		hub := newNodeOn(t, network.NewTransport(chA, chB), counter.wrap, WithMaxOutboundPeers(1))
 		nodes := []*node{hub}
@@ -117,7 +117,7 @@ func TestNoDialsBeyondTheOutboundLimit(t *testing.T) {
 func TestOutboundLimit(t *testing.T) {
 	bothWays(t, func(t *testing.T, prepare func(...*node)) {
 		const limit = 3
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		friend := newNode(t, network)
 		hub := newNode(t, network, WithMaxOutboundPeers(limit), WithPersistentPeers([]*types.NetAddress{friend.addr()}))
 		nodes := []*node{hub, friend}
@@ -152,7 +152,7 @@ func TestOutboundLimit(t *testing.T) {
 }
 
 // twin is another node with the identity of n.
-func twin(t *testing.T, network *compattest.Network, n *node, host byte) *node {
+func twin(t *testing.T, network *memory.Network, n *node, host byte) *node {
 	t.Helper()
 	info := n.tr.NodeInfo()
 	addr := *info.NetAddress
@@ -166,7 +166,7 @@ func twin(t *testing.T, network *compattest.Network, n *node, host byte) *node {
 
 func TestSelfIsRefused(t *testing.T) {
 	bothWays(t, func(t *testing.T, prepare func(...*node)) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		a := newNode(t, network)
 		mirror := twin(t, network, a, 1)
 		prepare(a, mirror)
@@ -194,7 +194,7 @@ func TestSelfIsRefused(t *testing.T) {
 
 func TestDuplicateOfTheSameDirectionIsRefused(t *testing.T) {
 	bothWays(t, func(t *testing.T, prepare func(...*node)) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		a, b := newNode(t, network), newNode(t, network)
 		second := twin(t, network, a, 1)
 		prepare(a, b, second)
@@ -216,7 +216,7 @@ func TestAdmitPeer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b, stop := pair(t)
 		defer stop()
-		stranger := compattest.NewNetwork().NewNodeInfo()
+		stranger := memory.NewNetwork().NewNodeInfo()
 		ask := func(n *node, addr *types.NetAddress, outbound bool) error {
 			return n.behavior.AdmitPeer(compat.ConnInfo{SocketAddr: addr, Outbound: outbound}, types.NodeInfo{})
 		}
@@ -238,7 +238,7 @@ func TestAdmitPeer(t *testing.T) {
 
 func TestRefusalReachesTheDialer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		a, b := newNode(t, network), newNode(t, network, WithMaxInboundPeers(0))
 		evs, cancel := a.Subscribe(nil)
 		defer cancel()
@@ -256,8 +256,8 @@ func TestRefusalReachesTheDialer(t *testing.T) {
 
 // jitter delays what comes out of Dial and Accept, so that crossed dials meet in
 // every order.
-func jitter(rng *rand.Rand) func(*compattest.Transport) compat.Transport {
-	return func(tr *compattest.Transport) compat.Transport {
+func jitter(rng *rand.Rand) func(*memory.Transport) compat.Transport {
+	return func(tr *memory.Transport) compat.Transport {
 		d, a := time.Duration(1+rng.IntN(4)), time.Duration(1+rng.IntN(4))
 
 		return &acceptHook{
@@ -281,7 +281,7 @@ func TestCrossedDials(t *testing.T) {
 	bothWays(t, func(t *testing.T, prepare func(...*node)) {
 		rng := rand.New(rand.NewPCG(1, 2))
 		for round := range 200 {
-			network := compattest.NewNetwork()
+			network := memory.NewNetwork()
 			a := newNodeOn(t, network.NewTransport(chA, chB), jitter(rng))
 			b := newNodeOn(t, network.NewTransport(chA, chB), jitter(rng))
 			prepare(a, b)
@@ -335,7 +335,7 @@ func requirePaired(t *testing.T, r *testReactor) {
 
 func TestCrossedConnectionReplacesTheFormer(t *testing.T) {
 	bothWays(t, func(t *testing.T, prepare func(...*node)) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		low, high := newNode(t, network), newNode(t, network)
 		if high.id() < low.id() {
 			low, high = high, low
@@ -362,7 +362,7 @@ func TestCrossedConnectionReplacesTheFormer(t *testing.T) {
 // one that stays finds no slot of its direction.
 func TestReplacementTakesTheSlotOver(t *testing.T) {
 	bothWays(t, func(t *testing.T, prepare func(...*node)) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		low, other := newNode(t, network), newNode(t, network)
 		high := newNode(t, network, WithMaxInboundPeers(0), WithMaxOutboundPeers(1))
 		if high.id() < low.id() {
@@ -394,7 +394,7 @@ func TestReplacementTakesTheSlotOver(t *testing.T) {
 // A candidate that took a slot over and does not come in gives it back.
 func TestSlotTakenOverIsGivenBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		low, high := newNode(t, network), newNode(t, network, WithMaxInboundPeers(0), WithMaxOutboundPeers(1))
 		if high.id() < low.id() {
 			low = twinBelow(t, network, high.id())
@@ -420,7 +420,7 @@ func TestSlotTakenOverIsGivenBack(t *testing.T) {
 }
 
 // twinBelow makes a node whose ID is lower than the given one.
-func twinBelow(t *testing.T, network *compattest.Network, id types.ID) *node {
+func twinBelow(t *testing.T, network *memory.Network, id types.ID) *node {
 	t.Helper()
 	info := network.NewNodeInfo(chA, chB)
 	for info.NetAddress.ID >= id {
@@ -434,9 +434,9 @@ func twinBelow(t *testing.T, network *compattest.Network, id types.ID) *node {
 
 func TestDialedPeerIsSomebodyElse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		other := newNode(t, network)
-		a := newNodeOn(t, network.NewTransport(chA), func(tr *compattest.Transport) compat.Transport {
+		a := newNodeOn(t, network.NewTransport(chA), func(tr *memory.Transport) compat.Transport {
 			return &dialHook{Transport: tr, dial: func(ctx context.Context, _ types.NetAddress, b compat.PeerBehavior) (compat.PeerConn, error) {
 				return tr.Dial(ctx, *other.addr(), b)
 			}}

@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
-	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest/memory"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/task"
 )
 
@@ -56,7 +56,7 @@ func TestBroadcastOrderAndPayload(t *testing.T) {
 	seed := rand.Uint64()
 	synctest.Test(t, func(t *testing.T) {
 		const peers, callers, messages = 3, 4, 200
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		hub := newNode(t, network)
 		var taken []*fitful
 		hub.reactor.onInit = func(p compat.PeerConn) compat.PeerConn {
@@ -110,7 +110,7 @@ func TestBroadcastOrderAndPayload(t *testing.T) {
 // A reactor broadcasts with a lock held that its RemovePeer takes.
 func TestBroadcastUnderALockOfTheReactor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		hub, stuck := newNode(t, network), newNode(t, network)
 		var mtx sync.Mutex
 		hub.reactor.onRemove = func(compat.PeerConn, any) { mtx.Lock(); defer mtx.Unlock() }
@@ -134,7 +134,7 @@ func TestBroadcastUnderALockOfTheReactor(t *testing.T) {
 // The end of a peer that does not keep up costs the others no message.
 func TestBroadcastOverflowOfOneOfMany(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		hub, stuck, live := newNode(t, network), newNode(t, network), newNode(t, network)
 		leave := make(chan struct{})
 		stuck.reactor.onReceive = func(byte, compat.PeerConn, []byte) { <-leave }

@@ -9,13 +9,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
-	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest/memory"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
 )
 
 func TestBroadcastReachesEveryPeerInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		hub := newNode(t, network)
 		nodes := []*node{hub}
 		for range 4 {
@@ -44,7 +44,7 @@ func TestBroadcastReachesEveryPeerInOrder(t *testing.T) {
 
 func TestBroadcastSkips(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		hub := newNode(t, network)
 		one := newNodeOn(t, network.NewTransport(chA), nil) // does not announce chB
 		defer start(t, hub, one)()
@@ -63,7 +63,7 @@ func TestBroadcastSkips(t *testing.T) {
 // is it kept for ever.
 func TestBroadcastToAPeerThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		hub, stuck, live := newNode(t, network), newNode(t, network), newNode(t, network)
 		leave := make(chan struct{})
 		stuck.reactor.onReceive = func(byte, compat.PeerConn, []byte) { <-leave }
@@ -101,7 +101,7 @@ func TestBroadcastOverflow(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				network := compattest.NewNetwork()
+				network := memory.NewNetwork()
 				hub, stuck := newNode(t, network), newNode(t, network)
 				leave := make(chan struct{})
 				stuck.reactor.onReceive = func(byte, compat.PeerConn, []byte) { <-leave }
@@ -135,7 +135,7 @@ func TestBroadcastOverflow(t *testing.T) {
 // so the sending side is what is observed.
 func TestBlockedChannelDelaysNoOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		hub, slow := newNode(t, network), newNode(t, network)
 		var half *halfBlocked
 		hub.reactor.onInit = func(p compat.PeerConn) compat.PeerConn {
@@ -231,7 +231,7 @@ func (p *refusing) IsRunning() bool { return !p.refused && p.PeerConn.IsRunning(
 // flushing. Nothing follows the message that it did not take.
 func TestBroadcastToAPeerThatRefuses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		hub, other := newNode(t, network), newNode(t, network)
 		peer := &refusing{}
 		hub.reactor.onInit = func(p compat.PeerConn) compat.PeerConn {
@@ -269,7 +269,7 @@ func (p picky) TrySend(chID byte, msg []byte) bool {
 func TestBroadcastThatCannotBeSent(t *testing.T) {
 	const chOfB = byte(0x60)
 	synctest.Test(t, func(t *testing.T) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		a := newNodeOn(t, network.NewTransport(chA, chB, chOfB), nil)
 		b := newNodeOn(t, network.NewTransport(chA, chB, chOfB), nil)
 		WithReactor("of B", newTestReactor(chOfB))(b.MultiplexSwitch)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/internal/switchtest"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest/memory"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
@@ -16,7 +17,7 @@ func TestSwitchConformance(t *testing.T) { compattest.TestSwitch(t, memoryNetwor
 
 // memoryNetwork makes switches on the in-memory transport.
 func memoryNetwork(*testing.T) compattest.MakeSwitch {
-	network := compattest.NewNetwork()
+	network := memory.NewNetwork()
 	var lastPort atomic.Uint32
 
 	return func(t *testing.T, spec compattest.SwitchSpec) (compattest.SwitchNode, types.NetAddress, func()) {
@@ -34,7 +35,7 @@ func memoryNetwork(*testing.T) compattest.MakeSwitch {
 }
 
 // emptied is an in-memory transport that has no peers left when it is closed.
-type emptied struct{ *compattest.Transport }
+type emptied struct{ *memory.Transport }
 
 func (e emptied) Close() error {
 	n := e.NumPeers()

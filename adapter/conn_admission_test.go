@@ -10,13 +10,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
-	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest/memory"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
 func TestAdmitConn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		friend, u, a := newNode(t, network), newNode(t, network), newNode(t, network)
 		elsewhere := *friend.addr()
 		elsewhere.Port++
@@ -49,7 +49,7 @@ func TestAdmitConn(t *testing.T) {
 // A peer whose former connection is being removed gets that one's slot.
 func TestAdmitConnOfAPeerThatComesBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		a, hub := newNode(t, network), newNode(t, network, WithMaxInboundPeers(1))
 		defer start(t, a, hub)()
 		connect(t, a, hub)
@@ -75,7 +75,7 @@ func TestAdmitConnGuardsIPs(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				network := compattest.NewNetwork()
+				network := memory.NewNetwork()
 				hub := newNode(t, network, opts...)
 				a := newNodeAt(t, network, sharedIP, 1)
 				defer start(t, hub, a)()

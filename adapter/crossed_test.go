@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
-	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest/memory"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/task"
 )
@@ -27,7 +27,7 @@ type crosser struct {
 	dialed atomic.Bool   // its own dial made a connection
 }
 
-func newCrosser(t *testing.T, network *compattest.Network, rng *rand.Rand, opts ...SwitchOption) *crosser {
+func newCrosser(t *testing.T, network *memory.Network, rng *rand.Rand, opts ...SwitchOption) *crosser {
 	t.Helper()
 	delay := func() time.Duration { // mostly none: then the scheduler decides
 		return time.Duration(max(0, rng.IntN(12)-6)) * time.Millisecond
@@ -37,7 +37,7 @@ func newCrosser(t *testing.T, network *compattest.Network, rng *rand.Rand, opts 
 	if rng.IntN(2) == 0 {
 		tr.SkipAdmission()
 	}
-	c.node = newNodeOn(t, tr, func(tr *compattest.Transport) compat.Transport {
+	c.node = newNodeOn(t, tr, func(tr *memory.Transport) compat.Transport {
 		return &dialHook{Transport: &acceptHook{Transport: tr, accept: c.accept}, dial: c.dial}
 	}, opts...)
 	c.reactor.onInit = func(p compat.PeerConn) compat.PeerConn { pause(c.init); return p }
@@ -108,7 +108,7 @@ func TestCrossedDialsOfFullNodes(t *testing.T) {
 
 // crossPairs returns how many pairs had two connections for a moment.
 func crossPairs(t *testing.T, rng *rand.Rand, n int, hint string, opts ...SwitchOption) (crossed int) {
-	network := compattest.NewNetwork()
+	network := memory.NewNetwork()
 	var crossers []*crosser
 	var nodes []*node
 	for range 2 * n {

@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
-	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest/memory"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
@@ -32,7 +32,7 @@ func newDialCounter() *dialCounter {
 	return &dialCounter{dead: make(map[types.ID]bool), times: make(map[types.ID][]time.Time)}
 }
 
-func (d *dialCounter) wrap(tr *compattest.Transport) compat.Transport {
+func (d *dialCounter) wrap(tr *memory.Transport) compat.Transport {
 	return &dialHook{Transport: tr, dial: func(ctx context.Context, a types.NetAddress, b compat.PeerBehavior) (compat.PeerConn, error) {
 		dead := d.begin(a.ID)
 		defer d.end()
@@ -84,7 +84,7 @@ func (d *dialCounter) maxActive() int {
 }
 
 // deadAddresses returns addresses that never answer.
-func deadAddresses(network *compattest.Network, d *dialCounter, n int) (addrs []*types.NetAddress) {
+func deadAddresses(network *memory.Network, d *dialCounter, n int) (addrs []*types.NetAddress) {
 	d.mtx.Lock()
 	defer d.mtx.Unlock()
 	for range n {
@@ -98,7 +98,7 @@ func deadAddresses(network *compattest.Network, d *dialCounter, n int) (addrs []
 
 func TestDialPeersBeforeStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		a, b := newNode(t, network), newNode(t, network)
 		a.DialPeers(b.addr())
 		synctest.Wait()
@@ -111,7 +111,7 @@ func TestDialPeersBeforeStart(t *testing.T) {
 
 func TestDialPeersSkips(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		counter := newDialCounter()
 		friend := deadAddresses(network, counter, 1)[0]
 		a := newNodeOn(t, network.NewTransport(chA, chB), counter.wrap, WithPersistentPeers([]*types.NetAddress{friend}))
@@ -137,7 +137,7 @@ func TestDialPeersSkips(t *testing.T) {
 // have noticed yet and refuse, but the address is not skipped.
 func TestDialPeersDuringRemoval(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		counter := newDialCounter()
 		a := newNodeOn(t, network.NewTransport(chA, chB), counter.wrap)
 		b := newNode(t, network)
@@ -152,7 +152,7 @@ func TestDialPeersDuringRemoval(t *testing.T) {
 
 func TestDialFailedEvent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		counter := newDialCounter()
 		a := newNodeOn(t, network.NewTransport(chA), counter.wrap)
 		hanging := deadAddresses(network, counter, 1)[0]
@@ -165,7 +165,7 @@ func TestDialFailedEvent(t *testing.T) {
 		got := collect(evs)
 		require.Len(t, got, 1)
 		require.Equal(t, *refusing, got[0].(events.DialFailedEvent).Address)
-		require.ErrorIs(t, got[0].(events.DialFailedEvent).Reason, compattest.ErrRefused)
+		require.ErrorIs(t, got[0].(events.DialFailedEvent).Reason, memory.ErrRefused)
 
 		pass(DefaultDialTimeout)
 		got = collect(evs)
@@ -179,7 +179,7 @@ func TestDialFailedEvent(t *testing.T) {
 // dial that fails has one event.
 func TestDialFailedReasons(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		reasons := []error{
 			compat.Reject(compat.RejectFull, "come back later"),
 			&net.OpError{Op: "dial", Err: errTest},
@@ -194,7 +194,7 @@ func TestDialFailedReasons(t *testing.T) {
 			byID[addr.ID] = reason
 		}
 		late := network.NewNodeInfo().NetAddress
-		a := newNodeOn(t, network.NewTransport(chA), func(tr *compattest.Transport) compat.Transport {
+		a := newNodeOn(t, network.NewTransport(chA), func(tr *memory.Transport) compat.Transport {
 			return &dialHook{Transport: tr, dial: func(ctx context.Context, a types.NetAddress, _ compat.PeerBehavior) (compat.PeerConn, error) {
 				if a.ID == late.ID { // as a connection that the context closes under a handshake
 					<-ctx.Done()
@@ -235,7 +235,7 @@ func TestDialFailedReasons(t *testing.T) {
 // Each place where the limit counts, alone: at the queue and at the admission.
 func TestUnconditionalPeersNeedNoSlot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		guest, stranger := newNode(t, network), newNode(t, network)
 		counter := newDialCounter()
 		a := newNodeOn(t, network.NewTransport(chA, chB), counter.wrap, WithMaxOutboundPeers(0),
@@ -257,7 +257,7 @@ func TestUnconditionalPeersNeedNoSlot(t *testing.T) {
 // at once and on the goroutine that tells.
 func TestDialAgainFromAnEvent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		counter := newDialCounter()
 		a := newNodeOn(t, network.NewTransport(chA, chB), counter.wrap)
 		b := newNode(t, network)
@@ -297,8 +297,8 @@ func TestDialAgainFromAnEvent(t *testing.T) {
 
 func TestTransportThatReturnsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := compattest.NewNetwork()
-		a := newNodeOn(t, network.NewTransport(chA), func(tr *compattest.Transport) compat.Transport {
+		network := memory.NewNetwork()
+		a := newNodeOn(t, network.NewTransport(chA), func(tr *memory.Transport) compat.Transport {
 			return &dialHook{Transport: tr, dial: func(context.Context, types.NetAddress, compat.PeerBehavior) (compat.PeerConn, error) {
 				return nil, nil
 			}}
@@ -316,7 +316,7 @@ func TestTransportThatReturnsNothing(t *testing.T) {
 
 func TestStopWhileDialing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		counter := newDialCounter()
 		addrs := deadAddresses(network, counter, 100)
 		a := newNodeOn(t, network.NewTransport(chA), counter.wrap, WithPersistentPeers(addrs[:5]))
@@ -339,11 +339,11 @@ func TestStopWhileDialing(t *testing.T) {
 
 func TestStopWithADialThatDoesNotEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		b := newNode(t, network)
 		release := make(chan struct{})
 		var late atomic.Pointer[compat.PeerConn]
-		a := newNodeOn(t, network.NewTransport(chA, chB), func(tr *compattest.Transport) compat.Transport {
+		a := newNodeOn(t, network.NewTransport(chA, chB), func(tr *memory.Transport) compat.Transport {
 			return &dialHook{Transport: tr, dial: func(_ context.Context, addr types.NetAddress, b compat.PeerBehavior) (compat.PeerConn, error) {
 				conn, err := tr.Dial(context.Background(), addr, b)
 				<-release

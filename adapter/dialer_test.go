@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
-	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest/memory"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
@@ -17,7 +17,7 @@ import (
 func TestHintsAreDialedConcurrentlyAndInOrder(t *testing.T) {
 	for _, timeout := range []time.Duration{DefaultDialTimeout, time.Minute} {
 		synctest.Test(t, func(t *testing.T) {
-			network := compattest.NewNetwork()
+			network := memory.NewNetwork()
 			counter := newDialCounter()
 			a := newNodeOn(t, network.NewTransport(chA), counter.wrap, WithDialTimeout(timeout))
 			addrs := deadAddresses(network, counter, 4*maxDials)
@@ -46,7 +46,7 @@ func TestHintsAreDialedConcurrentlyAndInOrder(t *testing.T) {
 // Addresses that answer at once, with a refusal, make room at once.
 func TestHintsThatFailMakeRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		counter := newDialCounter()
 		a := newNodeOn(t, network.NewTransport(chA), counter.wrap)
 		for range maxQueuedDials {
@@ -64,11 +64,11 @@ func TestHintsThatFailMakeRoom(t *testing.T) {
 // Even a transport that does not end its dials gets no more than the bound.
 func TestRunningDialsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		counter := newDialCounter()
 		release := make(chan struct{})
 		friend := network.NewNodeInfo().NetAddress
-		a := newNodeOn(t, network.NewTransport(chA), func(*compattest.Transport) compat.Transport {
+		a := newNodeOn(t, network.NewTransport(chA), func(*memory.Transport) compat.Transport {
 			return &dialHook{dial: func(_ context.Context, a types.NetAddress, _ compat.PeerBehavior) (compat.PeerConn, error) {
 				counter.begin(a.ID)
 				defer counter.end()
@@ -89,13 +89,13 @@ func TestRunningDialsAreBounded(t *testing.T) {
 		require.Zero(t, counter.nowActive())
 		require.Zero(t, a.dials.hints.len(), "those that waited had their turn")
 		require.Equal(t, maxQueuedDials+1, counter.maxActive())
-		require.NoError(t, a.transport.(*dialHook).Transport.(*compattest.Transport).Close())
+		require.NoError(t, a.transport.(*dialHook).Transport.(*memory.Transport).Close())
 	})
 }
 
 func TestDialQueueIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		a := newNode(t, network)
 		counter := newDialCounter()
 		a.DialPeers(deadAddresses(network, counter, maxQueuedDials+100)...)
@@ -108,7 +108,7 @@ func TestDeadAddressesDelayNoLivePeer(t *testing.T) {
 	const dead = 1000
 	t.Run("dead hints, persistent peer", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			network := compattest.NewNetwork()
+			network := memory.NewNetwork()
 			counter := newDialCounter()
 			live := newNode(t, network)
 			a := newNodeOn(t, network.NewTransport(chA, chB), counter.wrap, WithPersistentPeers([]*types.NetAddress{live.addr()}))
@@ -123,7 +123,7 @@ func TestDeadAddressesDelayNoLivePeer(t *testing.T) {
 	})
 	t.Run("dead persistent peers, live ones of both kinds", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			network := compattest.NewNetwork()
+			network := memory.NewNetwork()
 			counter := newDialCounter()
 			live, hint := newNode(t, network), newNode(t, network)
 			addrs := append(deadAddresses(network, counter, dead), live.addr())
@@ -145,7 +145,7 @@ func TestDeadAddressesDelayNoLivePeer(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				network := compattest.NewNetwork()
+				network := memory.NewNetwork()
 				counter := newDialCounter()
 				live := newNode(t, network)
 				a := newNodeOn(t, network.NewTransport(chA, chB), counter.wrap,
@@ -169,7 +169,7 @@ func TestDeadAddressesDelayNoLivePeer(t *testing.T) {
 	}
 	t.Run("hints that do not resolve", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
-			network := compattest.NewNetwork()
+			network := memory.NewNetwork()
 			live := newNode(t, network)
 			a := newNode(t, network)
 			defer start(t, live, a)()
@@ -187,7 +187,7 @@ func TestDeadAddressesDelayNoLivePeer(t *testing.T) {
 // given up, but not who needs no slot.
 func TestFullSlotsEndDials(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		counter := newDialCounter()
 		live := newNode(t, network)
 		friend := deadAddresses(network, counter, 1)[0]

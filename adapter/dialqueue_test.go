@@ -6,12 +6,12 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest/memory"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
 func TestDialQueueOrder(t *testing.T) {
-	network := compattest.NewNetwork()
+	network := memory.NewNetwork()
 	q := newDialQueue()
 	now := time.Now()
 	due := []time.Duration{5, 1, 3, 1, 0}
@@ -42,7 +42,7 @@ func TestDialQueueOrder(t *testing.T) {
 }
 
 func TestDialQueueRemoveFunc(t *testing.T) {
-	network := compattest.NewNetwork()
+	network := memory.NewNetwork()
 	q := newDialQueue()
 	now := time.Now()
 	var kept []types.ID

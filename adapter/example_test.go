@@ -5,7 +5,7 @@ import (
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
-	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest/memory"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
 )
 
@@ -38,7 +38,7 @@ func (g *greeter) Receive(_ byte, peer compat.PeerConn, msg []byte) {
 // Two switches on an in-memory transport; one dials the other, is greeted and
 // hangs up.
 func Example() {
-	network := compattest.NewNetwork()
+	network := memory.NewNetwork()
 	client, server := network.NewTransport(channel), network.NewTransport(channel)
 	defer client.Close()
 	defer server.Close()

@@ -9,13 +9,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
-	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest/memory"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
 // newNodeAt makes a node with an IP and port of the test's choice.
-func newNodeAt(t *testing.T, network *compattest.Network, ip net.IP, port uint16, opts ...SwitchOption) *node {
+func newNodeAt(t *testing.T, network *memory.Network, ip net.IP, port uint16, opts ...SwitchOption) *node {
 	t.Helper()
 	info := network.NewNodeInfo(chA, chB)
 	info.NetAddress.IP, info.NetAddress.Port = ip, port
@@ -47,7 +47,7 @@ func requireGuarded(t *testing.T, evs []events.Event, peer types.ID, host string
 
 func TestOnePeerOfAnIP(t *testing.T) {
 	bothWays(t, func(t *testing.T, prepare func(...*node)) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		hub := newNode(t, network)
 		a, b := newNodeAt(t, network, sharedIP, 1), newNodeAt(t, network, sharedIP, 2)
 		elsewhere := newNode(t, network)
@@ -75,7 +75,7 @@ func TestOnePeerOfAnIP(t *testing.T) {
 
 func TestDuplicateIPAllowed(t *testing.T) {
 	bothWays(t, func(t *testing.T, prepare func(...*node)) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		hub := newNode(t, network, WithAllowDuplicateIP(true))
 		a, b := newNodeAt(t, network, sharedIP, 1), newNodeAt(t, network, sharedIP, 2)
 		prepare(hub, a, b)
@@ -88,7 +88,7 @@ func TestDuplicateIPAllowed(t *testing.T) {
 // Whoever we dial is let in, and counts against those who dial us.
 func TestGuardOfInboundPeersOnly(t *testing.T) {
 	bothWays(t, func(t *testing.T, prepare func(...*node)) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		hub := newNode(t, network)
 		a, b, c := newNodeAt(t, network, sharedIP, 1), newNodeAt(t, network, sharedIP, 2), newNodeAt(t, network, sharedIP, 3)
 		prepare(hub, a, b, c)
@@ -105,7 +105,7 @@ func TestGuardOfInboundPeersOnly(t *testing.T) {
 
 func TestExemptPeersShareAnIP(t *testing.T) {
 	bothWays(t, func(t *testing.T, prepare func(...*node)) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		a, b, c := newNodeAt(t, network, sharedIP, 1), newNodeAt(t, network, sharedIP, 2), newNodeAt(t, network, sharedIP, 3)
 		d := newNodeAt(t, network, sharedIP, 4)
 		// The persistent peer is not found where it is configured: it dials.
@@ -132,7 +132,7 @@ func TestExemptPeersShareAnIP(t *testing.T) {
 // The holder of an IPv6 network has all its addresses.
 func TestGuardCountsIPv6Networks(t *testing.T) {
 	bothWays(t, func(t *testing.T, prepare func(...*node)) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		hub := newNode(t, network)
 		a := newNodeAt(t, network, net.ParseIP("2001:db8:0:1::1"), 1)
 		same := newNodeAt(t, network, net.ParseIP("2001:db8:0:1:ffff::1"), 1)
@@ -153,7 +153,7 @@ func TestGuardCountsIPv6Networks(t *testing.T) {
 func TestGuardHoldsForManyAtOnce(t *testing.T) {
 	bothWays(t, func(t *testing.T, prepare func(...*node)) {
 		const dialers = 20
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		hub := newNode(t, network)
 		leave := make(chan struct{})
 		hub.reactor.onInit = func(p compat.PeerConn) compat.PeerConn { <-leave; return p }
@@ -180,7 +180,7 @@ func TestGuardHoldsForManyAtOnce(t *testing.T) {
 
 // disguise makes accepted peers look as a test wants them.
 type disguise struct {
-	*compattest.Transport
+	*memory.Transport
 	put func(compat.PeerConn) compat.PeerConn
 	off func(compat.PeerConn) compat.PeerConn
 }
@@ -202,10 +202,10 @@ func (*nowhere) RemoteIP() net.IP { return nil }
 
 func TestUnknownIPIsNotGuarded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		tr := network.NewTransport(chA, chB)
 		tr.SkipAdmission()
-		hub := newNodeOn(t, tr, func(tr *compattest.Transport) compat.Transport {
+		hub := newNodeOn(t, tr, func(tr *memory.Transport) compat.Transport {
 			return &disguise{
 				Transport: tr,
 				put:       func(p compat.PeerConn) compat.PeerConn { return &nowhere{p} },
@@ -243,11 +243,11 @@ func TestDelegatedPeersShareTheIPOfAnExemptDelegate(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				network := compattest.NewNetwork()
+				network := memory.NewNetwork()
 				bridge := network.NewNodeInfo().NetAddress
 				tr := network.NewTransport(chA, chB)
 				tr.SkipAdmission()
-				hub := newNodeOn(t, tr, func(tr *compattest.Transport) compat.Transport {
+				hub := newNodeOn(t, tr, func(tr *memory.Transport) compat.Transport {
 					return &disguise{
 						Transport: tr,
 						put:       func(p compat.PeerConn) compat.PeerConn { return &delegated{p, bridge.ID} },

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
-	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest/memory"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/task"
@@ -104,11 +104,11 @@ func (r *testReactor) Receive(ch byte, p compat.PeerConn, msg []byte) {
 // node is a switch on an in-memory transport with one reactor.
 type node struct {
 	*MultiplexSwitch
-	tr      *compattest.Transport
+	tr      *memory.Transport
 	reactor *testReactor
 }
 
-func newNode(t *testing.T, network *compattest.Network, opts ...SwitchOption) *node {
+func newNode(t *testing.T, network *memory.Network, opts ...SwitchOption) *node {
 	t.Helper()
 
 	return newNodeOn(t, network.NewTransport(chA, chB), nil, opts...)
@@ -118,8 +118,8 @@ func newNode(t *testing.T, network *compattest.Network, opts ...SwitchOption) *n
 // of the test.
 func newNodeOn(
 	t *testing.T,
-	tr *compattest.Transport,
-	wrap func(*compattest.Transport) compat.Transport,
+	tr *memory.Transport,
+	wrap func(*memory.Transport) compat.Transport,
 	opts ...SwitchOption,
 ) *node {
 	t.Helper()
@@ -158,7 +158,7 @@ func start(t *testing.T, nodes ...*node) (stop func()) {
 // bubble.
 func pair(t *testing.T) (a, b *node, stop func()) {
 	t.Helper()
-	network := compattest.NewNetwork()
+	network := memory.NewNetwork()
 	a, b = newNode(t, network), newNode(t, network)
 	stop = start(t, a, b)
 	connect(t, a, b)

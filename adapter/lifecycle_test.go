@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
-	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest/memory"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/task"
 )
@@ -19,7 +19,7 @@ var errTest = errors.New("test reason")
 
 func TestLifecycleOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		a, b := newNode(t, network), newNode(t, network)
 		second := newTestReactor(0x30)
 		WithReactor("second", second)(a.MultiplexSwitch)
@@ -104,7 +104,7 @@ func TestStopPeerWithinReceive(t *testing.T) {
 
 func TestStopPeerWithinAddPeer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		a, b := newNode(t, network), newNode(t, network)
 		second := newTestReactor(0x30)
 		WithReactor("second", second)(b.MultiplexSwitch)
@@ -148,7 +148,7 @@ func TestNoReceiveOverlapsRemoval(t *testing.T) {
 
 func TestReconnectWaitsForRemoval(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		a, b := newNode(t, network), newNode(t, network, WithMaxInboundPeers(1))
 		defer start(t, a, b)()
 		connect(t, a, b)
@@ -216,7 +216,7 @@ func TestPanics(t *testing.T) {
 	for callback, arm := range set {
 		t.Run(callback, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				network := compattest.NewNetwork()
+				network := memory.NewNetwork()
 				a, b, other := newNode(t, network), newNode(t, network), newNode(t, network)
 				defer start(t, a, b, other)()
 				connect(t, other, b)
@@ -274,7 +274,7 @@ type wrapped struct{ compat.PeerConn }
 
 func TestInitPeerReplacesThePeer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		a, b := newNode(t, network), newNode(t, network)
 		second := newTestReactor(0x30)
 		WithReactor("second", second)(b.MultiplexSwitch)
@@ -321,7 +321,7 @@ func (s *stopCounter) Stop() error {
 // A wrapper that knows nothing of reasons hides the peer's power to tell them.
 func TestReasonReachesTheRemoteOfAWrappedPeer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		a, b := newNode(t, network), newNode(t, network)
 		wrapper := new(stopCounter)
 		a.reactor.onInit = func(p compat.PeerConn) compat.PeerConn { wrapper.PeerConn = p; return wrapper }
@@ -340,7 +340,7 @@ func TestReasonReachesTheRemoteOfAWrappedPeer(t *testing.T) {
 
 func TestDialFromWithinAddPeer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		a, b := newNode(t, network), newNode(t, network)
 		first := true
 		a.reactor.onAdd = func(p compat.PeerConn) {
@@ -374,7 +374,7 @@ func (s *stoppedEarly) Start() error {
 
 func TestPeerStoppedWhileItStarts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		a, b := newNode(t, network), newNode(t, network)
 		b.reactor.onInit = func(p compat.PeerConn) compat.PeerConn { return &stoppedEarly{p, b.MultiplexSwitch} }
 		b.reactor.onAdd = func(p compat.PeerConn) { require.False(t, p.IsRunning()) }

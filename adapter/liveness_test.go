@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
-	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest/memory"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
@@ -36,7 +36,7 @@ func (p *probedConn) probes() []time.Duration {
 
 // probing makes every connection of a transport a probedConn. Its switch does
 // not learn of connections that the remote ends.
-func probing(tr *compattest.Transport) compat.Transport {
+func probing(tr *memory.Transport) compat.Transport {
 	return &acceptHook{
 		Transport: &dialHook{Transport: tr, dial: func(ctx context.Context, a types.NetAddress, b compat.PeerBehavior) (compat.PeerConn, error) {
 			return probed(tr.Dial(ctx, a, b))
@@ -64,11 +64,11 @@ func (n *node) probedConn(t *testing.T, id types.ID) *probedConn {
 
 // deaf is a node that makes connections and does not use them.
 type deaf struct {
-	*compattest.Transport
+	*memory.Transport
 	behavior compat.PeerBehavior
 }
 
-func newDeaf(t *testing.T, network *compattest.Network, wanted func(types.ID) bool) deaf {
+func newDeaf(t *testing.T, network *memory.Network, wanted func(types.ID) bool) deaf {
 	t.Helper()
 	info := network.NewNodeInfo(chA, chB)
 	for !wanted(info.NetAddress.ID) {
@@ -96,7 +96,7 @@ func (d deaf) dial(t *testing.T, to *node) {
 // never knew of it.
 func TestDuplicateCastsDoubtOnTheConnection(t *testing.T) {
 	bothWays(t, func(t *testing.T, prepare func(...*node)) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		a := newNodeOn(t, network.NewTransport(chA, chB), probing, WithMaxInboundPeers(2))
 		prepare(a)
 		anybody := func(types.ID) bool { return true }
@@ -127,7 +127,7 @@ func TestDuplicateCastsDoubtOnTheConnection(t *testing.T) {
 func TestCrossingCastsDoubtOnTheSurvivor(t *testing.T) {
 	bothWays(t, func(t *testing.T, prepare func(...*node)) {
 		for _, remoteIsLower := range []bool{true, false} {
-			network := compattest.NewNetwork()
+			network := memory.NewNetwork()
 			a := newNodeOn(t, network.NewTransport(chA, chB), probing)
 			prepare(a)
 			remote := newDeaf(t, network, func(id types.ID) bool { return (id < a.id()) == remoteIsLower })

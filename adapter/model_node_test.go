@@ -11,7 +11,7 @@ import (
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
-	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest/memory"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
@@ -30,7 +30,7 @@ type node struct {
 	index int
 	token int // begins its broadcasts
 	cfg   nodeConfig
-	tr    *compattest.Transport
+	tr    *memory.Transport
 	sw    *adapter.MultiplexSwitch
 
 	stopping   time.Time
@@ -258,7 +258,7 @@ func wait(d time.Duration) {
 }
 
 // newInfos makes the nodes' identities, in the order of their IDs.
-func newInfos(network *compattest.Network, nodes []nodeConfig) []types.NodeInfo {
+func newInfos(network *memory.Network, nodes []nodeConfig) []types.NodeInfo {
 	infos := make([]types.NodeInfo, len(nodes))
 	for i := range infos {
 		infos[i] = network.NewNodeInfo(chDirect, chBroadcast, chWait)

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
-	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest/memory"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
@@ -23,7 +23,7 @@ const (
 // world runs a scenario in a bubble.
 type world struct {
 	scenario scenario
-	network  *compattest.Network
+	network  *memory.Network
 	infos    []types.NodeInfo
 	nodes    []*node // nil while a node is down
 	begun    time.Time
@@ -40,7 +40,7 @@ type world struct {
 
 func newWorld(s scenario) *world {
 	w := &world{
-		scenario: s, network: compattest.NewNetwork(), nodes: make([]*node, len(s.nodes)),
+		scenario: s, network: memory.NewNetwork(), nodes: make([]*node, len(s.nodes)),
 		ends: make(map[int]*end), begun: time.Now(),
 	}
 	w.infos = newInfos(w.network, s.nodes)

@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
-	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest/memory"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
@@ -36,7 +36,7 @@ func TestInvalidReactorsFailStart(t *testing.T) {
 		"too many":    {WithReactor("x", newTestReactor(many...)), "17 channels"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			n := newNode(t, compattest.NewNetwork(), c.opt)
+			n := newNode(t, memory.NewNetwork(), c.opt)
 			err := n.Start()
 			require.ErrorIs(t, err, ErrInvalidReactor)
 			require.ErrorContains(t, err, c.want)
@@ -48,7 +48,7 @@ func TestInvalidReactorsFailStart(t *testing.T) {
 }
 
 func TestOptions(t *testing.T) {
-	network := compattest.NewNetwork()
+	network := memory.NewNetwork()
 	friend, secret := network.NewNodeInfo().NetAddress, network.NewNodeInfo().NetAddress
 	n := newNode(t, network,
 		WithPersistentPeers([]*types.NetAddress{friend}),
@@ -74,7 +74,7 @@ func TestOptions(t *testing.T) {
 }
 
 func TestWithDialTimeout(t *testing.T) {
-	network := compattest.NewNetwork()
+	network := memory.NewNetwork()
 	n := newNode(t, network)
 	require.Equal(t, DefaultDialTimeout, n.dialTimeout)
 	require.Equal(t, DefaultDialTimeout/youngShare, n.dials.youngFor)
@@ -85,7 +85,7 @@ func TestWithDialTimeout(t *testing.T) {
 		require.NoError(t, n.tr.Close())
 	}
 	synctest.Test(t, func(t *testing.T) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		counter := newDialCounter()
 		addr := deadAddresses(network, counter, 1)[0]
 		n := newNodeOn(t, network.NewTransport(chA), counter.wrap, WithDialTimeout(42*time.Second))
@@ -101,7 +101,7 @@ func TestWithDialTimeout(t *testing.T) {
 }
 
 func TestAddressOptionsSkipWhatCannotBeDialed(t *testing.T) {
-	network := compattest.NewNetwork()
+	network := memory.NewNetwork()
 	addr, noID := network.NewNodeInfo().NetAddress, network.NewNodeInfo().NetAddress
 	noID.ID = ""
 	addrs := []*types.NetAddress{nil, noID, addr}

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
-	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest/memory"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
@@ -19,7 +19,7 @@ import (
 // listening nodes stays silent.
 type seeker struct {
 	*node
-	network *compattest.Network
+	network *memory.Network
 
 	mtx   sync.Mutex
 	tried []string
@@ -33,10 +33,10 @@ func (s *seeker) addresses() []string {
 	return slices.Clone(s.tried)
 }
 
-func newSeeker(t *testing.T, network *compattest.Network, opts ...SwitchOption) *seeker {
+func newSeeker(t *testing.T, network *memory.Network, opts ...SwitchOption) *seeker {
 	t.Helper()
 	s := &seeker{network: network}
-	s.node = newNodeOn(t, network.NewTransport(chA, chB), func(tr *compattest.Transport) compat.Transport {
+	s.node = newNodeOn(t, network.NewTransport(chA, chB), func(tr *memory.Transport) compat.Transport {
 		return &dialHook{Transport: tr, dial: func(
 			ctx context.Context, addr types.NetAddress, b compat.PeerBehavior,
 		) (compat.PeerConn, error) {
@@ -66,7 +66,7 @@ func silent(peer *node, port uint16) *types.NetAddress {
 
 func TestOtherAddressesAreTriedInTurn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		honest := newNode(t, network)
 		a := newSeeker(t, network)
 		defer start(t, a.node, honest)()
@@ -88,7 +88,7 @@ func TestOtherAddressesAreTriedInTurn(t *testing.T) {
 // Whoever keeps naming a peer at dead addresses delays it; it does not keep it away.
 func TestWrongAddressesDoNotKeepAPeerAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		honest := newNode(t, network)
 		a := newSeeker(t, network)
 		defer start(t, a.node, honest)()
@@ -108,7 +108,7 @@ func TestOtherAddressesAreDropped(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				network := compattest.NewNetwork()
+				network := memory.NewNetwork()
 				honest, rival := newNode(t, network), newNode(t, network)
 				a := newSeeker(t, network, WithMaxOutboundPeers(1))
 				defer start(t, a.node, honest, rival)()

@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
-	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest/memory"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
@@ -39,7 +39,7 @@ const s = time.Second
 
 func TestRedialSchedule(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		counter := newDialCounter()
 		addr := network.NewNodeInfo().NetAddress // refuses at once
 		a := newNodeOn(t, network.NewTransport(chA, chB), counter.wrap, WithPersistentPeers([]*types.NetAddress{addr, nil}))
@@ -54,7 +54,7 @@ func TestRedialSchedule(t *testing.T) {
 
 func TestRedialAfterLoss(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		counter := newDialCounter()
 		b := newNode(t, network)
 		a := newNodeOn(t, network.NewTransport(chA, chB), counter.wrap, WithPersistentPeers([]*types.NetAddress{b.addr()}))
@@ -96,7 +96,7 @@ func TestRedialAfterLoss(t *testing.T) {
 
 func TestPersistentPeerThatDialsUsIsNotRedialed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		counter := newDialCounter()
 		info := network.NewNodeInfo(chA, chB)
 		a := newNodeOn(t, network.NewTransport(chA, chB), counter.wrap, WithPersistentPeers([]*types.NetAddress{info.NetAddress}))
@@ -123,7 +123,7 @@ func TestPersistentPeerThatDialsUsIsNotRedialed(t *testing.T) {
 
 func TestOwnAddressAmongPersistentPeers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		counter := newDialCounter()
 		tr := network.NewTransport(chA, chB)
 		self := tr.NetAddress()
@@ -166,7 +166,7 @@ func TestPersistentPeerIsNeverForgotten(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				network := compattest.NewNetwork()
+				network := memory.NewNetwork()
 				b := newNode(t, network)
 				a := newNode(t, network, WithPersistentPeers([]*types.NetAddress{b.addr()}))
 				var failures atomic.Int64
@@ -184,7 +184,7 @@ func TestPersistentPeerIsNeverForgotten(t *testing.T) {
 
 func TestMutualPersistentPeers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		ta, tb := network.NewTransport(chA, chB), network.NewTransport(chA, chB)
 		addrA, addrB := ta.NetAddress(), tb.NetAddress()
 		a := newNodeOn(t, ta, nil, WithPersistentPeers([]*types.NetAddress{&addrB}))
@@ -202,9 +202,9 @@ func TestMutualPersistentPeers(t *testing.T) {
 
 func TestRedialStopsWithTheSwitch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		var dials atomic.Int64
-		a := newNodeOn(t, network.NewTransport(chA), func(tr *compattest.Transport) compat.Transport {
+		a := newNodeOn(t, network.NewTransport(chA), func(tr *memory.Transport) compat.Transport {
 			return &dialHook{Transport: tr, dial: func(context.Context, types.NetAddress, compat.PeerBehavior) (compat.PeerConn, error) {
 				dials.Add(1)
 
@@ -224,7 +224,7 @@ func TestRedialStopsWithTheSwitch(t *testing.T) {
 // forgotten when the admission fails.
 func TestPersistentPeerThatIsBeingAdmitted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		counter := newDialCounter()
 		info := network.NewNodeInfo(chA, chB)
 		a := newNodeOn(t, network.NewTransport(chA, chB), counter.wrap, WithPersistentPeers([]*types.NetAddress{info.NetAddress}))
@@ -256,7 +256,7 @@ func TestPersistentPeerThatIsBeingAdmitted(t *testing.T) {
 
 func TestOneDialOfAPeerAtATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		counter := newDialCounter()
 		b := newNode(t, network)
 		counter.dead[b.id()] = true
@@ -294,7 +294,7 @@ func TestRedialWait(t *testing.T) {
 func TestRedialAfterAnUnstableConnection(t *testing.T) {
 	for uptime, want := range map[time.Duration]time.Duration{stableUptime - 1: 4 * s, stableUptime: 0} {
 		synctest.Test(t, func(t *testing.T) {
-			network := compattest.NewNetwork()
+			network := memory.NewNetwork()
 			counter := newDialCounter()
 			info := network.NewNodeInfo(chA, chB)
 			a := newNodeOn(t, network.NewTransport(chA, chB), counter.wrap, WithPersistentPeers([]*types.NetAddress{info.NetAddress}))
@@ -324,7 +324,7 @@ func TestRedialAfterAnUnstableConnection(t *testing.T) {
 // dead do not change each other's times, and no limit holds for them.
 func TestPersistentPeersHaveTheirOwnClocks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		counter := newDialCounter()
 		dead := deadAddresses(network, counter, 1000)
 		refuses := network.NewNodeInfo().NetAddress
@@ -363,7 +363,7 @@ func TestPersistentPeersHaveTheirOwnClocks(t *testing.T) {
 // leaves it to the transport to look a host name up, each time anew.
 func TestRedialsTheConfiguredAddress(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		b := newNode(t, network)
 		configured := types.NetAddress{ID: b.id(), Hostname: "node.example", Port: b.addr().Port}
 		var resolves atomic.Bool
@@ -376,7 +376,7 @@ func TestRedialsTheConfiguredAddress(t *testing.T) {
 
 			return slices.Clone(dialed), slices.Clone(times)
 		}
-		a := newNodeOn(t, network.NewTransport(chA, chB), func(tr *compattest.Transport) compat.Transport {
+		a := newNodeOn(t, network.NewTransport(chA, chB), func(tr *memory.Transport) compat.Transport {
 			return &dialHook{Transport: tr, dial: func(ctx context.Context, addr types.NetAddress, pb compat.PeerBehavior) (compat.PeerConn, error) {
 				mtx.Lock()
 				dialed, times = append(dialed, addr), append(times, time.Now())

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
-	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest/memory"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
@@ -41,7 +41,7 @@ func requireRounds(t *testing.T, times []time.Time, wait time.Duration) {
 }
 
 // closedAddresses returns addresses at which nobody listens.
-func closedAddresses(network *compattest.Network, n int) (addrs []*types.NetAddress) {
+func closedAddresses(network *memory.Network, n int) (addrs []*types.NetAddress) {
 	for range n {
 		addrs = append(addrs, network.NewNodeInfo().NetAddress)
 	}
@@ -51,7 +51,7 @@ func closedAddresses(network *compattest.Network, n int) (addrs []*types.NetAddr
 
 func TestSeedsAreAskedOneByOneAtRandom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		counter := newDialCounter()
 		seeds := closedAddresses(network, 3)
 		a := newNodeOn(t, network.NewTransport(chA, chB), counter.wrap, WithSeeds(seeds))
@@ -73,7 +73,7 @@ func TestSeedsAreAskedOneByOneAtRandom(t *testing.T) {
 // failed.
 func TestSeedsThatDoNotAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		counter := newDialCounter()
 		a := newNodeOn(t, network.NewTransport(chA, chB), counter.wrap, WithSeeds(deadAddresses(network, counter, 3)))
 		defer start(t, a)()
@@ -87,7 +87,7 @@ func TestSeedsThatDoNotAnswer(t *testing.T) {
 
 func TestSeedsAreAskedSeldomWithPeers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		counter := newDialCounter()
 		a := newNodeOn(t, network.NewTransport(chA, chB), counter.wrap, WithSeeds(closedAddresses(network, 2)))
 		b := newNode(t, network)
@@ -121,28 +121,28 @@ func maxTime(a, b time.Time) time.Time {
 func TestNoSeedIsAskedWhile(t *testing.T) {
 	for name, c := range map[string]struct {
 		opts   []SwitchOption
-		before func(a *node, network *compattest.Network, counter *dialCounter)
+		before func(a *node, network *memory.Network, counter *dialCounter)
 		wait   time.Duration
 	}{
 		"no outbound slot is free": {opts: []SwitchOption{WithMaxOutboundPeers(0)}, wait: time.Hour},
 		"a hint is being dialed": {
 			wait: seedWaitVain,
 			opts: []SwitchOption{WithDialTimeout(time.Hour)},
-			before: func(a *node, network *compattest.Network, counter *dialCounter) {
+			before: func(a *node, network *memory.Network, counter *dialCounter) {
 				a.DialPeers(deadAddresses(network, counter, 1)...)
 			},
 		},
 		"hints wait": {
 			wait: seedWaitVain,
 			opts: []SwitchOption{WithDialTimeout(time.Hour)},
-			before: func(a *node, network *compattest.Network, counter *dialCounter) {
+			before: func(a *node, network *memory.Network, counter *dialCounter) {
 				a.DialPeers(deadAddresses(network, counter, 2*maxDials)...)
 			},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				network := compattest.NewNetwork()
+				network := memory.NewNetwork()
 				counter := newDialCounter()
 				seed := closedAddresses(network, 1)[0]
 				a := newNodeOn(t, network.NewTransport(chA, chB), counter.wrap,
@@ -161,7 +161,7 @@ func TestNoSeedIsAskedWhile(t *testing.T) {
 // Whoever keeps naming dead addresses does not keep a node from its seeds.
 func TestSeedIsAskedWhileHintsAreInVain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		counter := newDialCounter()
 		seed := closedAddresses(network, 1)[0]
 		a := newNodeOn(t, network.NewTransport(chA, chB), counter.wrap, WithSeeds([]*types.NetAddress{seed}))
@@ -183,7 +183,7 @@ func TestSeedIsAskedWhileHintsAreInVain(t *testing.T) {
 
 func TestSeedGoesBeforeHints(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		counter := newDialCounter()
 		seed := closedAddresses(network, 1)[0]
 		a := newNodeOn(t, network.NewTransport(chA, chB), counter.wrap,
@@ -197,7 +197,7 @@ func TestSeedGoesBeforeHints(t *testing.T) {
 
 func TestNoSeedIsAskedWhileHintsBringPeers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		counter := newDialCounter()
 		seed := closedAddresses(network, 1)[0]
 		a := newNodeOn(t, network.NewTransport(chA, chB), counter.wrap, WithSeeds([]*types.NetAddress{seed}))
@@ -219,7 +219,7 @@ func TestNoSeedIsAskedWhileHintsBringPeers(t *testing.T) {
 
 func TestSeedsThatAreNotAsked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		counter := newDialCounter()
 		tr := network.NewTransport(chA, chB)
 		self := tr.NetAddress()
@@ -248,7 +248,7 @@ func TestSeedsThatAreNotAsked(t *testing.T) {
 // another seed is asked.
 func TestSeedIsAnOrdinaryPeer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		counter := newDialCounter()
 		seedA, seedB, known := newNode(t, network), newNode(t, network), newNode(t, network)
 		a := newNodeOn(t, network.NewTransport(chA, chB), counter.wrap, WithMaxOutboundPeers(2),
@@ -274,7 +274,7 @@ func TestSeedIsAnOrdinaryPeer(t *testing.T) {
 
 func TestSeedsEndWithTheSwitch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		counter := newDialCounter()
 		a := newNodeOn(t, network.NewTransport(chA, chB), counter.wrap, WithSeeds(closedAddresses(network, 2)))
 		stop := start(t, a)

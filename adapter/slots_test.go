@@ -6,7 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest/memory"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
@@ -22,7 +22,7 @@ func requireSlots(t *testing.T, n *node, taken, limit uint64, outboundPeers int)
 // it: who counts outbound peers would look for another one in vain.
 func TestOutboundSlotsAfterCrossedDials(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		high := newNode(t, network, WithMaxInboundPeers(0), WithMaxOutboundPeers(1))
 		low := twinBelow(t, network, high.id())
 		defer start(t, low, high)()
@@ -45,7 +45,7 @@ func TestOutboundSlotsAfterCrossedDials(t *testing.T) {
 
 func TestOutboundSlotsOfExemptPeers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		free, a, b := newNode(t, network), newNode(t, network), newNode(t, network)
 		n := newNode(t, network, WithMaxOutboundPeers(1), WithUnconditionalPeers([]types.ID{free.id()}),
 			WithPersistentPeers([]*types.NetAddress{a.addr(), b.addr()}))

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
-	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest/memory"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/service"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/task"
@@ -19,7 +19,7 @@ import (
 
 func TestStartStop(t *testing.T) {
 	t.Run("built only", func(t *testing.T) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		n := newNode(t, network)
 		require.ErrorIs(t, n.Stop(), service.ErrNotStarted)
 		n.OnStop()
@@ -48,7 +48,7 @@ func TestStartStop(t *testing.T) {
 	})
 	t.Run("repeatedly", func(t *testing.T) {
 		for range 50 {
-			network := compattest.NewNetwork()
+			network := memory.NewNetwork()
 			n := newNode(t, network)
 			start(t, n)()
 		}
@@ -57,7 +57,7 @@ func TestStartStop(t *testing.T) {
 
 func TestReactorsStopInReverse(t *testing.T) {
 	var order []string
-	network := compattest.NewNetwork()
+	network := memory.NewNetwork()
 	tr := network.NewTransport(chA)
 	defer func() { require.NoError(t, tr.Close()) }()
 	var opts []SwitchOption
@@ -85,7 +85,7 @@ type failingReactor struct{ *testReactor }
 func (f *failingReactor) Start() error { return errTest }
 
 func TestReactorThatDoesNotStart(t *testing.T) {
-	network := compattest.NewNetwork()
+	network := memory.NewNetwork()
 	n := newNode(t, network, WithReactor("bad", &failingReactor{newTestReactor(0x30)}))
 	defer n.tr.Close()
 	require.ErrorIs(t, n.Start(), errTest)
@@ -114,7 +114,7 @@ func TestStopWithinReceive(t *testing.T) {
 
 func TestSubscribersSeeNothingAfterCancel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		a, b := newNode(t, network), newNode(t, network)
 		defer start(t, a, b)()
 		evs, cancel := a.Subscribe(func(e events.Event) bool { return e.Type() == events.PeerDisconnected })
@@ -137,7 +137,7 @@ func (s *slowStop) Stop() error {
 
 func TestPeersAreStoppedSideBySide(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		hub := newNode(t, network)
 		hub.reactor.onInit = func(p compat.PeerConn) compat.PeerConn { return &slowStop{p} }
 		nodes := []*node{hub}
@@ -159,7 +159,7 @@ func TestPeersAreStoppedSideBySide(t *testing.T) {
 // A Stop that comes while a reactor is being started leaves none running.
 func TestStopWhileReactorsStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		a := newNode(t, network)
 		entered, leave := make(chan struct{}), make(chan struct{})
 		slow := &slowReactor{testReactor: newTestReactor(0x31), entered: entered, leave: leave}

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
-	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest/memory"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
@@ -112,9 +112,9 @@ func (r *strict) Receive(_ byte, p compat.PeerConn, msg []byte) {
 // TestStress has traffic, stops from everywhere and reconnects at the same time.
 func TestStress(t *testing.T) {
 	const nodes = 4
-	network := compattest.NewNetwork()
+	network := memory.NewNetwork()
 	var sws []*MultiplexSwitch
-	var trs []*compattest.Transport
+	var trs []*memory.Transport
 	var reactors []*strict
 	for range nodes {
 		tr, r := network.NewTransport(chA, chB), newStrict()
@@ -154,7 +154,7 @@ func seenEnough(reactors []*strict) bool {
 }
 
 // harass dials, sends and stops until all reactors have seen enough.
-func harass(sw *MultiplexSwitch, reactors []*strict, trs []*compattest.Transport, rng *rand.Rand) {
+func harass(sw *MultiplexSwitch, reactors []*strict, trs []*memory.Transport, rng *rand.Rand) {
 	evs, cancel := sw.Subscribe(nil)
 	defer cancel()
 	for !seenEnough(reactors) {

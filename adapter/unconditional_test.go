@@ -6,7 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest/memory"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
@@ -14,7 +14,7 @@ import (
 // An unconditional peer comes in whatever is taken, and takes nothing.
 func TestUnconditionalPeersInbound(t *testing.T) {
 	bothWays(t, func(t *testing.T, prepare func(...*node)) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		u, v, a, b := newNode(t, network), newNode(t, network), newNode(t, network), newNode(t, network)
 		hub := newNode(t, network, WithMaxInboundPeers(1), WithUnconditionalPeers([]types.ID{u.id(), v.id()}))
 		prepare(u, v, a, b, hub)
@@ -43,7 +43,7 @@ func TestUnconditionalPeersInbound(t *testing.T) {
 
 func TestUnconditionalPeersOutbound(t *testing.T) {
 	bothWays(t, func(t *testing.T, prepare func(...*node)) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		u, a, b := newNode(t, network), newNode(t, network), newNode(t, network)
 		hub := newNode(t, network, WithMaxOutboundPeers(1), WithUnconditionalPeers([]types.ID{u.id()}))
 		prepare(u, a, b, hub)
@@ -60,7 +60,7 @@ func TestUnconditionalPeersOutbound(t *testing.T) {
 // Unlike those, a persistent peer takes a slot that others then do not have.
 func TestPersistentPeersAreCounted(t *testing.T) {
 	bothWays(t, func(t *testing.T, prepare func(...*node)) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		friend, both, a := newNode(t, network), newNode(t, network), newNode(t, network)
 		elsewhere := []*types.NetAddress{friend.addr(), both.addr()}
 		for _, addr := range elsewhere {
@@ -87,7 +87,7 @@ func TestPersistentPeersAreCounted(t *testing.T) {
 // Who hears of a peer's end may dial, and be dialed by, another peer at once.
 func TestSlotIsFreeWhenTheEndIsTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		a := newNodeAt(t, network, sharedIP, 1)
 		hub := newNode(t, network, WithMaxOutboundPeers(1))
 		var free, guarded, reserved bool

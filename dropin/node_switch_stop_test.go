@@ -13,7 +13,7 @@ import (
 	gnoservice "github.com/gnolang/gno/tm2/pkg/service"
 	"github.com/stretchr/testify/require"
 
-	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest/memory"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
@@ -88,7 +88,7 @@ func (s *stopper) RemovePeer(peer p2p.PeerConn, reason any) {
 
 // inMemory lets a transport in memory be one of a stack.
 type inMemory struct {
-	*compattest.Transport
+	*memory.Transport
 	closed atomic.Bool // Close has returned
 }
 
@@ -102,7 +102,7 @@ func (m *inMemory) Close() error {
 }
 
 // newMemorySwitch returns a switch that owns its transport.
-func newMemorySwitch(t *testing.T, network *compattest.Network, cfg *gnoconfig.P2PConfig, r p2p.Reactor) (*Switch, *inMemory) {
+func newMemorySwitch(t *testing.T, network *memory.Network, cfg *gnoconfig.P2PConfig, r p2p.Reactor) (*Switch, *inMemory) {
 	t.Helper()
 	p, err := newPlan(cfg, map[string]p2p.Reactor{"R": r}, nil)
 	require.NoError(t, err)
@@ -124,7 +124,7 @@ func TestStopFromWithin(t *testing.T) {
 }
 
 func testStopFromWithin(t *testing.T, at callback, by string) {
-	network := compattest.NewNetwork()
+	network := memory.NewNetwork()
 	other := newGnoRecorder("other", testChannel)
 	swOther, _ := newMemorySwitch(t, network, loopbackConfig(), other)
 	require.NoError(t, swOther.Start())

@@ -13,7 +13,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/adapter"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/config"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
-	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest/memory"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
@@ -39,13 +39,13 @@ type dialed struct {
 
 // spy is a transport that shows what a switch wants of it.
 type spy struct {
-	*compattest.Transport
+	*memory.Transport
 	sw       *adapter.MultiplexSwitch
 	behavior chan compat.PeerBehavior
 	dials    chan dialed
 }
 
-func newSpy(network *compattest.Network) *spy {
+func newSpy(network *memory.Network) *spy {
 	return &spy{Transport: network.NewTransport(channel), behavior: make(chan compat.PeerBehavior, 1), dials: make(chan dialed, 16)}
 }
 
@@ -70,7 +70,7 @@ func (s *spy) Dial(ctx context.Context, addr types.NetAddress, _ compat.PeerBeha
 
 // startSwitch runs a switch that is made of the configuration alone, and returns
 // its transport and what transports see of it.
-func startSwitch(t *testing.T, network *compattest.Network, cfg *config.P2PConfig) (*spy, compat.PeerBehavior) {
+func startSwitch(t *testing.T, network *memory.Network, cfg *config.P2PConfig) (*spy, compat.PeerBehavior) {
 	t.Helper()
 	s := newSpy(network)
 	t.Cleanup(func() { require.NoError(t, s.Close()) })
@@ -107,7 +107,7 @@ func TestSwitchDialsPersistentPeers(t *testing.T) {
 	cfg := config.TestP2PConfig()
 	cfg.PersistentPeers = " " + peerA + ", ," + peerB
 	cfg.DialTimeout = time.Hour
-	s, behavior := startSwitch(t, compattest.NewNetwork(), cfg)
+	s, behavior := startSwitch(t, memory.NewNetwork(), cfg)
 
 	byID := map[types.ID]types.NetAddress{}
 	for len(byID) < 2 {
@@ -126,7 +126,7 @@ func TestSwitchDialsPersistentPeers(t *testing.T) {
 func TestSwitchKeepsPeersPrivate(t *testing.T) {
 	cfg := config.TestP2PConfig()
 	cfg.PrivatePeerIDs = idA + "," + idB
-	_, behavior := startSwitch(t, compattest.NewNetwork(), cfg)
+	_, behavior := startSwitch(t, memory.NewNetwork(), cfg)
 	require.True(t, behavior.IsPrivatePeer(idA))
 	require.True(t, behavior.IsPrivatePeer(idB))
 	require.False(t, behavior.IsPrivatePeer(types.GenerateNodeKey().ID()))
@@ -142,7 +142,7 @@ func TestSwitchKeepsTheLimits(t *testing.T) {
 		} else {
 			cfg.MaxNumInboundPeers = 0
 		}
-		_, behavior := startSwitch(t, compattest.NewNetwork(), cfg)
+		_, behavior := startSwitch(t, memory.NewNetwork(), cfg)
 		var refusal *compat.RejectError
 		require.ErrorAs(t, admit(behavior, idB, ip, outbound), &refusal)
 		require.Equal(t, compat.RejectFull, refusal.Code)
@@ -153,7 +153,7 @@ func TestSwitchKeepsTheLimits(t *testing.T) {
 
 func TestSwitchGuardsAgainstDuplicateIPs(t *testing.T) {
 	for _, allowed := range []bool{false, true} {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		cfg := config.DefaultP2PConfig()
 		cfg.AllowDuplicateIP = allowed
 		server, behavior := startSwitch(t, network, cfg)
@@ -198,7 +198,7 @@ func TestSwitchOptionsNameEachEntryAtFault(t *testing.T) {
 	require.ErrorAs(t, err, &bad)
 
 	// The rest is in force.
-	s := newSpy(compattest.NewNetwork())
+	s := newSpy(memory.NewNetwork())
 	sw := adapter.NewMultiplexSwitch(s, options...)
 	require.NoError(t, sw.Start())
 	require.Equal(t, types.ID(idA), next(t, s.dials).addr.ID)
@@ -215,7 +215,7 @@ func TestSwitchDialsSeedsOnlyToAskThemForPeers(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			cfg := config.TestP2PConfig()
 			cfg.Seeds, cfg.PeerExchange = peerA, pex
-			s, _ := startSwitch(t, compattest.NewNetwork(), cfg)
+			s, _ := startSwitch(t, memory.NewNetwork(), cfg)
 			<-time.After(time.Hour)
 			require.Equal(t, pex, len(s.dials) > 0)
 			for len(s.dials) > 0 {

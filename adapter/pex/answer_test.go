@@ -10,7 +10,7 @@ import (
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/pex"
-	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest/memory"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/wire"
 )
@@ -20,7 +20,7 @@ import (
 func TestPrivatePeersAppearInNoAnswer(t *testing.T) {
 	path := bookPath(t)
 	synctest.Test(t, func(t *testing.T) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		private, public := newStranger(t, network, nil), newStranger(t, network, nil)
 		asker := newStranger(t, network, nil)
 		for _, s := range []*stranger{private, public, asker} {
@@ -92,7 +92,7 @@ func TestBookOpenedWithPrivatePeers(t *testing.T) {
 // What nobody can dial is not told, and nothing at all when nothing remains.
 func TestUndialablePeersAreNotTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		n := newNode(t, network, nodeOptions{})
 		defer n.stop(t)
 		asker := newStranger(t, network, nil)
@@ -124,7 +124,7 @@ func TestUndialablePeersAreNotTold(t *testing.T) {
 func TestAnswerIsARandomSelection(t *testing.T) {
 	const peers = 35
 	synctest.Test(t, func(t *testing.T) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		n := newNode(t, network, nodeOptions{sw: []adapter.SwitchOption{adapter.WithMaxOutboundPeers(peers + 1)}})
 		defer n.stop(t)
 		var all []string
@@ -156,7 +156,7 @@ func TestAnswerIsARandomSelection(t *testing.T) {
 // not failed since, and had an address to tell.
 func TestFormerPeersAreTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		n := newNode(t, network, nodeOptions{})
 		defer n.stop(t)
 		asker := newStranger(t, network, nil)
@@ -196,7 +196,7 @@ func TestFormerPeersAreTold(t *testing.T) {
 // dialed it works, neither while it is connected nor after.
 func TestPeerThatShowsNoAddressIsNotTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		n, asker := newNode(t, network, nodeOptions{}), newStranger(t, network, nil)
 		defer n.stop(t)
 		defer asker.stop(t)
@@ -236,7 +236,7 @@ func TestPrivateNetworks(t *testing.T) {
 		{peer: "9.9.9.9", addr: loopback, everywhere: true, passes: true},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			network := compattest.NewNetwork()
+			network := memory.NewNetwork()
 			var opts []pex.Option
 			if c.everywhere {
 				opts = append(opts, pex.WithPrivateNetworks())
@@ -277,7 +277,7 @@ func TestPrivateNetworks(t *testing.T) {
 // A response is made of the bytes that TM2 emits.
 func TestAnswerDecodes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		n, asker := newNode(t, network, nodeOptions{}), newStranger(t, network, nil)
 		defer n.stop(t)
 		defer asker.stop(t)

@@ -17,7 +17,7 @@ import (
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/pex"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
-	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest/memory"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
@@ -328,7 +328,7 @@ func TestWhatIsWorthASave(t *testing.T) {
 func TestNodeSavesItsBook(t *testing.T) {
 	path := bookPath(t)
 	synctest.Test(t, func(t *testing.T) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		n := newNode(t, network, nodeOptions{bookPath: path, reactor: []pex.Option{pex.WithSaveInterval(time.Minute)}})
 		s := newStranger(t, network, nil)
 		defer s.stop(t)
@@ -358,7 +358,7 @@ func TestNodeSurvivesFailingSaves(t *testing.T) {
 	path := filepath.Join(dir, "addrbook.json")
 	var log bytes.Buffer // written by one goroutine at a time, and read after all
 	synctest.Test(t, func(t *testing.T) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		n, s := newNode(t, network, nodeOptions{bookPath: path}), newStranger(t, network, nil)
 		defer s.stop(t)
 		n.pex.SetLogger(slog.New(slog.NewTextHandler(&log, nil)))
@@ -404,7 +404,7 @@ func TestFailedDialsAreNoted(t *testing.T) {
 		reason error
 		blamed bool
 	}{
-		{"refused", compattest.ErrRefused, true},
+		{"refused", memory.ErrRefused, true},
 		{"timed out", context.DeadlineExceeded, true},
 		{"node stops", fmt.Errorf("dial: %w", context.Canceled), false},
 		{"transport closed", compat.ErrTransportClosed, false},

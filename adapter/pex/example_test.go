@@ -5,13 +5,13 @@ import (
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/pex"
-	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest/memory"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
 // newSwitch returns a switch that finds peers, with a book in memory.
-func newSwitch(transport *compattest.Transport) (*adapter.MultiplexSwitch, error) {
+func newSwitch(transport *memory.Transport) (*adapter.MultiplexSwitch, error) {
 	book, err := pex.OpenAddrBook("", transport.NetAddress())
 	if err != nil {
 		return nil, err
@@ -23,7 +23,7 @@ func newSwitch(transport *compattest.Transport) (*adapter.MultiplexSwitch, error
 
 // Two nodes dial a third one, of which the second learns about the first.
 func Example() {
-	network := compattest.NewNetwork()
+	network := memory.NewNetwork()
 	var switches []*adapter.MultiplexSwitch
 	var addrs []types.NetAddress
 	for range 3 {

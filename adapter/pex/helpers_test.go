@@ -13,7 +13,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/adapter"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/pex"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
-	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest/memory"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/wire"
 )
@@ -21,7 +21,7 @@ import (
 // node is a switch on an in-memory transport with a discovery reactor.
 type node struct {
 	*adapter.MultiplexSwitch
-	tr   *compattest.Transport
+	tr   *memory.Transport
 	book *pex.AddrBook
 	pex  *pex.Reactor
 }
@@ -37,7 +37,7 @@ type nodeOptions struct {
 
 // newNode starts a node. It is for use in a synctest bubble, like all of these,
 // and is to be stopped there.
-func newNode(t *testing.T, network *compattest.Network, o nodeOptions) *node {
+func newNode(t *testing.T, network *memory.Network, o nodeOptions) *node {
 	t.Helper()
 	n := &node{tr: listen(t, network, o.info)}
 	book, err := pex.OpenAddrBook(o.bookPath, n.tr.NetAddress(), o.book...)
@@ -51,7 +51,7 @@ func newNode(t *testing.T, network *compattest.Network, o nodeOptions) *node {
 	return n
 }
 
-func listen(t *testing.T, network *compattest.Network, info *types.NodeInfo) *compattest.Transport {
+func listen(t *testing.T, network *memory.Network, info *types.NodeInfo) *memory.Transport {
 	t.Helper()
 	if info == nil {
 		return network.NewTransport(pex.Channel)
@@ -77,13 +77,13 @@ func (n *node) stop(t *testing.T) {
 // is sent.
 type stranger struct {
 	*adapter.MultiplexSwitch
-	tr *compattest.Transport
+	tr *memory.Transport
 
 	mtx  sync.Mutex
 	msgs [][]byte
 }
 
-func newStranger(t *testing.T, network *compattest.Network, info *types.NodeInfo) *stranger {
+func newStranger(t *testing.T, network *memory.Network, info *types.NodeInfo) *stranger {
 	t.Helper()
 	s := &stranger{tr: listen(t, network, info)}
 	r := &strangeReactor{s: s}
@@ -206,7 +206,7 @@ func pass(d time.Duration) {
 }
 
 // infoAt is a new node at the IP.
-func infoAt(network *compattest.Network, ip string) *types.NodeInfo {
+func infoAt(network *memory.Network, ip string) *types.NodeInfo {
 	info := network.NewNodeInfo(pex.Channel)
 	info.NetAddress.IP = net.ParseIP(ip)
 

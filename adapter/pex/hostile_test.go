@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/pex"
-	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest/memory"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/wire"
@@ -22,7 +22,7 @@ import (
 func dialedBy(t *testing.T, f func(t *testing.T, n *node, s *stranger)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		// It asks nobody again while the test runs.
 		n := newNode(t, network, nodeOptions{reactor: []pex.Option{pex.WithDiscoveryInterval(24 * time.Hour)}})
 		defer n.stop(t)
@@ -49,7 +49,7 @@ func TestSecondResponseIsDropped(t *testing.T) {
 
 func TestResponseToNoRequestIsDropped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		n, s := newNode(t, network, nodeOptions{}), newStranger(t, network, nil)
 		defer n.stop(t)
 		defer s.stop(t)
@@ -81,7 +81,7 @@ func TestLateResponseIsDropped(t *testing.T) {
 // no right to answer often.
 func TestSlowAnswersAreTaken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		n, s := newNode(t, network, nodeOptions{}), newStranger(t, network, nil)
 		defer n.stop(t)
 		defer s.stop(t)
@@ -103,7 +103,7 @@ func TestSlowAnswersAreTaken(t *testing.T) {
 
 func TestRequestsAreLimited(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		n, s, other := newNode(t, network, nodeOptions{}), newStranger(t, network, nil), newStranger(t, network, nil)
 		defer n.stop(t)
 		defer s.stop(t)
@@ -224,7 +224,7 @@ func TestAbusersAreStopped(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				network := compattest.NewNetwork()
+				network := memory.NewNetwork()
 				n, s, honest := newNode(t, network, nodeOptions{}), newStranger(t, network, nil), newNode(t, network, nodeOptions{})
 				defer n.stop(t)
 				defer s.stop(t)
@@ -258,7 +258,7 @@ func TestAbusersAreStopped(t *testing.T) {
 
 func TestOccasionalErrorsAreForgiven(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		n, s := newNode(t, network, nodeOptions{}), newStranger(t, network, nil)
 		defer n.stop(t)
 		defer s.stop(t)
@@ -275,7 +275,7 @@ func TestOccasionalErrorsAreForgiven(t *testing.T) {
 func TestOffencesAreLoggedOnce(t *testing.T) {
 	var log bytes.Buffer // written by one goroutine at a time, and read after all
 	synctest.Test(t, func(t *testing.T) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		n, s := newNode(t, network, nodeOptions{}), newStranger(t, network, nil)
 		n.pex.SetLogger(slog.New(slog.NewTextHandler(&log, nil)))
 		connect(t, s, n)
@@ -293,7 +293,7 @@ func TestOffencesAreLoggedOnce(t *testing.T) {
 // neither those of others nor addresses that work.
 func TestOneSourceCannotFillTheBook(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		n := newNode(t, network, nodeOptions{})
 		defer n.stop(t)
 		honest, liar := newStranger(t, network, nil), newStranger(t, network, nil)
@@ -333,7 +333,7 @@ func TestMadeUpIDsFloodNobody(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				network := compattest.NewNetwork()
+				network := memory.NewNetwork()
 				n, s := newNode(t, network, nodeOptions{reactor: []pex.Option{pex.WithPrivateNetworks()}}), newStranger(t, network, nil)
 				defer n.stop(t)
 				defer s.stop(t)

@@ -10,7 +10,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/adapter"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/pex"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
-	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest/memory"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
@@ -20,7 +20,7 @@ import (
 func TestThirtyNodesFindEachOther(t *testing.T) {
 	const count, maxOutbound = 30, 5
 	synctest.Test(t, func(t *testing.T) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		nodes := make([]*node, 0, count)
 		for range count {
 			n := newNode(t, network, nodeOptions{sw: []adapter.SwitchOption{adapter.WithMaxOutboundPeers(maxOutbound)}})
@@ -44,7 +44,7 @@ func TestThirtyNodesFindEachOther(t *testing.T) {
 
 func TestDialedPeersAreAskedAtOnceAndAllByTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		dialer, dialed := newNode(t, network, nodeOptions{}), newNode(t, network, nodeOptions{})
 		defer dialer.stop(t)
 		defer dialed.stop(t)
@@ -63,7 +63,7 @@ func TestDialedPeersAreAskedAtOnceAndAllByTurns(t *testing.T) {
 // A peer without the channel is not asked, and takes no turn from others.
 func TestPeersWithoutTheChannelAreNotAsked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		both, one := network.NewNodeInfo(pex.Channel, 0x20), network.NewNodeInfo(0x20)
 		asker, asked := newNode(t, network, nodeOptions{info: &both}), newNode(t, network, nodeOptions{})
 		defer asker.stop(t)
@@ -84,7 +84,7 @@ func TestPeersWithoutTheChannelAreNotAsked(t *testing.T) {
 func TestRestartFindsItsPeers(t *testing.T) {
 	path := bookPath(t)
 	synctest.Test(t, func(t *testing.T) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		entry, other := newNode(t, network, nodeOptions{}), newNode(t, network, nodeOptions{})
 		defer entry.stop(t)
 		defer other.stop(t)
@@ -108,7 +108,7 @@ func TestRestartFindsItsPeers(t *testing.T) {
 // A node that has lost everybody tries its book again, at growing distances.
 func TestLonelyNodeTriesItsBookAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		n, friend := newNode(t, network, nodeOptions{}), newNode(t, network, nodeOptions{})
 		defer n.stop(t)
 		connect(t, n, friend)
@@ -131,7 +131,7 @@ func TestLonelyNodeTriesItsBookAgain(t *testing.T) {
 // Peers name dead addresses over and over; they are not dialed each time.
 func TestDeadHintsAreNotDialedEachTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		n := newNode(t, network, nodeOptions{})
 		defer n.stop(t)
 		s := newStranger(t, network, nil)

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/pex"
-	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest/memory"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
@@ -95,7 +95,7 @@ func (c malformed) accepted(t *testing.T) bool {
 func TestBytesAreTM2s(t *testing.T) {
 	vectors := loadVectors(t)
 	synctest.Test(t, func(t *testing.T) {
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		n, asker := newNode(t, network, nodeOptions{}), newStranger(t, network, nil)
 		defer n.stop(t)
 		defer asker.stop(t)

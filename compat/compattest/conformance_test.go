@@ -8,6 +8,7 @@ import (
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest/memory"
 )
 
 // An in-memory network has no bytes, and knows nobody but its transports.
@@ -24,7 +25,7 @@ func TestTransportConformance(t *testing.T) {
 	var ports atomic.Uint32
 	compattest.TestTransport(t, func(t *testing.T, a, b compattest.Spec) (compat.Transport, compat.Transport) {
 		t.Helper()
-		network := compattest.NewNetwork()
+		network := memory.NewNetwork()
 		var transports [2]compat.Transport
 		for i, spec := range []compattest.Spec{a, b} {
 			info, addr := spec.Info, *spec.Info.NetAddress

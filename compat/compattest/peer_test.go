@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest/memory"
 )
 
 func TestReceiveBufferIsReused(t *testing.T) {
@@ -74,7 +75,7 @@ func TestReasonReachesTheRemote(t *testing.T) {
 
 func TestReasonForAPeerThatWasNotStarted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n := NewNetwork()
+		n := memory.NewNetwork()
 		a, b := newHost(n, chA), newHost(n, chA)
 		defer closeAll(t, a, b)
 		pa, pb := connectPeers(t, a, b)

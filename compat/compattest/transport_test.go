@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest/memory"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/service"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
@@ -25,7 +26,7 @@ const (
 // host is a behavior with one reactor, for a transport without a switch.
 type host struct {
 	compat.BaseReactor
-	tr    *Transport
+	tr    *memory.Transport
 	descs []*compat.ChannelDescriptor
 	admit func(compat.ConnInfo, types.NodeInfo) error
 
@@ -36,7 +37,7 @@ type host struct {
 	errs []error
 }
 
-func newHost(n *Network, channels ...byte) *host {
+func newHost(n *memory.Network, channels ...byte) *host {
 	h := &host{tr: n.NewTransport(channels...)}
 	for _, ch := range channels {
 		h.descs = append(h.descs, &compat.ChannelDescriptor{ID: ch, Priority: 1, SendQueueCapacity: 3, RecvMessageCapacity: 100})
@@ -120,7 +121,7 @@ func connectPeers(t *testing.T, a, b *host) (dialed, accepted compat.PeerConn) {
 // pair returns two hosts that are connected and started.
 func pair(t *testing.T) (a, b *host, pa, pb compat.PeerConn) {
 	t.Helper()
-	n := NewNetwork()
+	n := memory.NewNetwork()
 	a, b = newHost(n, chA, chB), newHost(n, chA, chB)
 	pa, pb = connectPeers(t, a, b)
 	require.NoError(t, pa.Start())
@@ -167,14 +168,14 @@ func TestRefusals(t *testing.T) {
 			return addr
 		}},
 		"incompatible": {code: compat.RejectIncompatible, remote: true, arrange: func(a, b *host) types.NetAddress {
-			a.tr.node.Network = "other"
+			a.tr.Node.Network = "other"
 
 			return b.addr()
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				n := NewNetwork()
+				n := memory.NewNetwork()
 				a, b := newHost(n, chA), newHost(n, chA)
 				defer closeAll(t, a, b)
 				ctx, cancel := context.WithCancel(t.Context())
@@ -199,7 +200,7 @@ func TestRefusals(t *testing.T) {
 
 func TestSkipAdmission(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n := NewNetwork()
+		n := memory.NewNetwork()
 		a, b := newHost(n, chA), newHost(n, chA)
 		defer closeAll(t, a, b)
 		b.admit = func(compat.ConnInfo, types.NodeInfo) error { return errors.New("never asked") }
@@ -210,7 +211,7 @@ func TestSkipAdmission(t *testing.T) {
 
 func TestDialEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n := NewNetwork()
+		n := memory.NewNetwork()
 		a, b := newHost(n, chA), newHost(n, chA)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
@@ -222,13 +223,13 @@ func TestDialEnds(t *testing.T) {
 		var wg sync.WaitGroup
 		wg.Go(func() {
 			_, err := a.tr.Dial(t.Context(), b.addr(), a)
-			require.ErrorIs(t, err, ErrRefused, "the listener is closed while the dial waits")
+			require.ErrorIs(t, err, memory.ErrRefused, "the listener is closed while the dial waits")
 		})
 		synctest.Wait()
 		require.NoError(t, b.tr.Close())
 		wg.Wait()
 		_, err = a.tr.Dial(t.Context(), b.addr(), a)
-		require.ErrorIs(t, err, ErrRefused)
+		require.ErrorIs(t, err, memory.ErrRefused)
 
 		require.NoError(t, a.tr.Close())
 		require.NoError(t, a.tr.Close())
@@ -241,7 +242,7 @@ func TestDialEnds(t *testing.T) {
 
 func TestAcceptSkipsADialThatGaveUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n := NewNetwork()
+		n := memory.NewNetwork()
 		a, b := newHost(n, chA), newHost(n, chA)
 		defer closeAll(t, a, b)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -254,10 +255,10 @@ func TestAcceptSkipsADialThatGaveUp(t *testing.T) {
 }
 
 func TestNewTransportFor(t *testing.T) {
-	n := NewNetwork()
+	n := memory.NewNetwork()
 	a := n.NewTransport(chA)
 	_, err := n.NewTransportFor(a.NodeInfo())
-	require.ErrorIs(t, err, ErrAddressInUse)
+	require.ErrorIs(t, err, memory.ErrAddressInUse)
 	require.NoError(t, a.Close())
 	again, err := n.NewTransportFor(a.NodeInfo())
 	require.NoError(t, err)

@@ -4,7 +4,7 @@ import (
 	"errors"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
-	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest/memory"
 	"github.com/tm2-libp2p/tm2-libp2p/dropin"
 	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/cluster/validator"
 )
@@ -47,7 +47,7 @@ func GnoOnLibp2p() Stack {
 // Memory is gno's own switch on queues in memory: what the reactors can do when the
 // network costs nothing.
 func Memory() Stack {
-	network := compattest.NewNetwork()
+	network := memory.NewNetwork()
 
 	return Stack{Name: "memory", Speaks: "memory", New: func(s Setup) (validator.Switch, error) {
 		tr, err := network.NewTransportFor(dropin.FromNodeInfo(s.Self.Info))

@@ -7,7 +7,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
-	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest/memory"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -15,7 +15,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func TestInMemory(t *testing.T) {
 	for name, skip := range map[string]bool{"refused in the handshake": false, "refused afterwards": true} {
 		t.Run(name, func(t *testing.T) {
-			network := compattest.NewNetwork()
+			network := memory.NewNetwork()
 			Run(t, Options{Pairs: 4, Rounds: 50, NewTransport: func(t *testing.T) compat.Transport {
 				tr := network.NewTransport(Channel)
 				if skip {

@@ -19,7 +19,7 @@ import (
 	gnoservice "github.com/gnolang/gno/tm2/pkg/service"
 	"github.com/stretchr/testify/require"
 
-	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest/memory"
 	"github.com/tm2-libp2p/tm2-libp2p/dropin"
 	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/cluster/validator"
 )
@@ -56,7 +56,7 @@ func newConfig(t *testing.T) validator.Config {
 // inMemory makes switches without sockets.
 func inMemory(t *testing.T) validator.SwitchFactory {
 	t.Helper()
-	network := compattest.NewNetwork()
+	network := memory.NewNetwork()
 
 	return func(self validator.Identity, reactors map[string]p2p.Reactor) (validator.Switch, error) {
 		tr, err := network.NewTransportFor(dropin.FromNodeInfo(self.Info))
@@ -75,7 +75,7 @@ func inMemory(t *testing.T) validator.SwitchFactory {
 // closing closes the transport too.
 type closing struct {
 	*dropin.Switch
-	tr *compattest.Transport
+	tr *memory.Transport
 }
 
 func (c closing) Close() error { return errors.Join(c.Switch.Close(), c.tr.Close()) }

@@ -1,4 +1,4 @@
-package compattest
+package memory
 
 import (
 	"errors"

@@ -1,4 +1,4 @@
-package compattest
+package memory
 
 import (
 	"context"
@@ -21,7 +21,7 @@ var _ compat.Transport = (*Transport)(nil)
 // is made until Close. All methods may be called concurrently.
 type Transport struct {
 	network *Network
-	node    types.NodeInfo
+	Node    types.NodeInfo
 	backlog chan *hello
 	done    chan struct{}
 
@@ -49,7 +49,7 @@ type reply struct {
 func newTransport(network *Network, node types.NodeInfo) *Transport {
 	return &Transport{
 		network: network,
-		node:    node,
+		Node:    node,
 		backlog: make(chan *hello, backlogSize),
 		done:    make(chan struct{}),
 		peers:   make(map[*peerConn]struct{}),
@@ -57,10 +57,10 @@ func newTransport(network *Network, node types.NodeInfo) *Transport {
 }
 
 // NodeInfo is what the transport tells its peers.
-func (t *Transport) NodeInfo() types.NodeInfo { return t.node }
+func (t *Transport) NodeInfo() types.NodeInfo { return t.Node }
 
 // NetAddress implements compat.Transport.
-func (t *Transport) NetAddress() types.NetAddress { return *t.node.NetAddress }
+func (t *Transport) NetAddress() types.NetAddress { return *t.Node.NetAddress }
 
 // SkipAdmission makes the transport behave as a stack whose handshake cannot
 // carry a refusal: it does not ask the switch before it makes a peer.
@@ -90,20 +90,20 @@ func (t *Transport) Accept(ctx context.Context, behavior compat.PeerBehavior) (c
 // answer makes both ends of a connection, or returns what the dialer is to be
 // told.
 func (t *Transport) answer(h *hello, behavior compat.PeerBehavior) (*peerConn, error) {
-	if err := t.node.CompatibleWith(h.from.node); err != nil {
+	if err := t.Node.CompatibleWith(h.from.Node); err != nil {
 		return nil, &compat.RejectError{Code: compat.RejectIncompatible, Reason: err.Error(), Remote: true}
 	}
-	source := types.NewNetAddressFromIPPort(h.from.node.NetAddress.IP, t.network.nextPort())
-	source.ID = h.from.node.ID()
+	source := types.NewNetAddressFromIPPort(h.from.Node.NetAddress.IP, t.network.nextPort())
+	source.ID = h.from.Node.ID()
 	info := connInfo(source, false, behavior)
-	if err := t.mayAdmit(info, h.from.node, behavior); err != nil {
+	if err := t.mayAdmit(info, h.from.Node, behavior); err != nil {
 		return nil, remoteReason(err)
 	}
 
 	target := t.NetAddress()
 	p := newPipe()
-	ours := newPeerConn(t, behavior, info, h.from.node, p)
-	theirs := newPeerConn(h.from, h.behavior, connInfo(&target, true, h.behavior), t.node, p)
+	ours := newPeerConn(t, behavior, info, h.from.Node, p)
+	theirs := newPeerConn(h.from, h.behavior, connInfo(&target, true, h.behavior), t.Node, p)
 	ours.out, theirs.in = newLane(ours, theirs)
 	theirs.out, ours.in = newLane(theirs, ours)
 	if err := errors.Join(t.track(ours), h.from.track(theirs)); err != nil {
@@ -148,10 +148,10 @@ func (t *Transport) Dial(ctx context.Context, addr types.NetAddress, behavior co
 	if target == nil {
 		return nil, fmt.Errorf("dial %s: %w", &addr, ErrRefused)
 	}
-	if id := target.node.ID(); id != addr.ID {
+	if id := target.Node.ID(); id != addr.ID {
 		return nil, compat.Reject(compat.RejectIdentity, "dialed %s, found %s", addr.ID, id)
 	}
-	if err := t.mayAdmit(connInfo(&addr, true, behavior), target.node, behavior); err != nil {
+	if err := t.mayAdmit(connInfo(&addr, true, behavior), target.Node, behavior); err != nil {
 		return nil, err
 	}
 	h := &hello{from: t, behavior: behavior, reply: make(chan reply, 1)}
@@ -176,7 +176,7 @@ func (t *Transport) await(ctx context.Context, target *Transport, h *hello) (com
 	case r := <-h.reply:
 		return r.result()
 	case <-target.done:
-		cause = fmt.Errorf("dial %s: %w", target.node.NetAddress, ErrRefused)
+		cause = fmt.Errorf("dial %s: %w", target.Node.NetAddress, ErrRefused)
 	case <-t.done:
 		cause = compat.ErrTransportClosed
 	case <-ctx.Done():

@@ -1,4 +1,4 @@
-package compattest
+package memory
 
 import (
 	"errors"
@@ -91,7 +91,7 @@ func (n *Network) find(addr types.NetAddress) *Transport {
 func (n *Network) forget(t *Transport) {
 	n.mtx.Lock()
 	defer n.mtx.Unlock()
-	delete(n.listeners, t.node.NetAddress.DialString())
+	delete(n.listeners, t.Node.NetAddress.DialString())
 }
 
 // nextPort is the local port of the next dial.
