@@ -5,7 +5,7 @@ import (
 	"net/netip"
 	"sync"
 
-	"github.com/tm2-libp2p/tm2-libp2p/adapter/internal/host"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
@@ -136,7 +136,7 @@ func (r *registry) checkHost(c candidate, former *connection) error {
 
 	return compat.Reject(compat.RejectFull,
 		"another peer from %s is connected, and neither allow_duplicate_ip nor unconditional_peer_ids lets this one in",
-		host.Name(c.host))
+		netgroup.Name(c.host))
 }
 
 // may is judge without effect.
@@ -287,7 +287,7 @@ func (sw *MultiplexSwitch) candidate(id types.ID, outbound bool, remoteIP net.IP
 		self:      sw.self(),
 		id:        id,
 		outbound:  outbound,
-		host:      host.Of(remoteIP),
+		host:      netgroup.Host(netgroup.FromIP(remoteIP)),
 		exempt:    exempt,
 		uncounted: sw.isUnconditional(id),
 		guarded:   !outbound && !exempt && !sw.isExempt(delegate),

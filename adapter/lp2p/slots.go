@@ -8,7 +8,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	manet "github.com/multiformats/go-multiaddr/net"
 
-	"github.com/tm2-libp2p/tm2-libp2p/adapter/internal/host"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 )
 
 // slots counts what remotes have under way, in total, per IP and per peer. It is
@@ -43,5 +43,5 @@ func hostOf(c network.Conn) netip.Prefix {
 		return netip.Prefix{}
 	}
 
-	return host.Of(ip)
+	return netgroup.Host(netgroup.FromIP(ip))
 }

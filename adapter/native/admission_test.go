@@ -8,7 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/tm2-libp2p/tm2-libp2p/adapter/internal/host"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/wire"
@@ -108,7 +108,7 @@ func TestAdmissionEvictsFromTheMostCrowdedGroup(t *testing.T) {
 
 	// Now 10.0.0.1 and 10.0.0.3 have two each: one more makes 10.0.0.3 the largest.
 	_, evicted = visit(t, a, "10.0.0.3")
-	require.Equal(t, host.Of(net.IPv4(10, 0, 0, 3)), evicted.group)
+	require.Equal(t, netgroup.Host(netgroup.FromIP(net.IPv4(10, 0, 0, 3))), evicted.group)
 	require.Equal(t, placeTaken, lone.state, "who has one place is the last to give way")
 	require.Equal(t, 6, a.total)
 }

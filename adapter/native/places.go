@@ -8,7 +8,7 @@ import (
 	"net/netip"
 	"sync"
 
-	"github.com/tm2-libp2p/tm2-libp2p/adapter/internal/host"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 )
 
 var (
@@ -52,7 +52,7 @@ func newAdmission(limits HandshakeLimits) *admission {
 // enter takes a place for the connection. If another one had to give way, it is
 // returned for the caller to close its connection.
 func (a *admission) enter(conn net.Conn) (taken, evicted *place, err error) {
-	p := &place{admission: a, group: host.Of(remoteIP(conn)), conn: conn}
+	p := &place{admission: a, group: netgroup.Host(netgroup.FromIP(remoteIP(conn))), conn: conn}
 
 	a.mtx.Lock()
 	defer a.mtx.Unlock()

@@ -10,7 +10,7 @@ import (
 	"github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
 
-	"github.com/tm2-libp2p/tm2-libp2p/adapter/internal/host"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 )
 
 // maxGroupMembers is how many peers of one group of IPs may be at one distance in
@@ -157,7 +157,7 @@ func (d *Discovery) hostOf(ip netip.Addr) netip.Prefix {
 		return netip.Prefix{}
 	}
 
-	return host.Of(ip.AsSlice())
+	return netgroup.Host(ip)
 }
 
 // isFreeOfGroups reports whether a peer at the IP may be in the routing table

@@ -12,7 +12,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/libp2p/go-libp2p/x/rate"
 
-	"github.com/tm2-libp2p/tm2-libp2p/adapter/internal/host"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/wire"
 )
 
@@ -116,7 +116,7 @@ func (s *server) serve(stream network.Stream, handler network.StreamHandler) {
 func remoteHost(c network.Conn) netip.Prefix {
 	at, _ := addrFilter{private: true}.parse(c.RemoteMultiaddr())
 	if ip := at.Addr(); ip.IsValid() && !ip.IsLoopback() {
-		return host.Of(ip.AsSlice())
+		return netgroup.Host(ip)
 	}
 
 	return netip.Prefix{}
