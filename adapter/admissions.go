@@ -5,9 +5,9 @@ import (
 	"net/netip"
 	"sync"
 
-	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 )
 
 // Refusals that need no words of their own: judging costs nothing then.

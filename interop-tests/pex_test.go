@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/addrbook"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/native"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/pex"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
@@ -25,7 +26,7 @@ type pexNode struct {
 	*node
 
 	pex  *pex.Reactor
-	book *pex.AddrBook
+	book *addrbook.AddrBook
 }
 
 // withoutDiscovery is a recorder that leaves the discovery channel to another
@@ -52,7 +53,7 @@ func startPex(t *testing.T, moniker string, private ...string) *pexNode {
 	addr := tr.NetAddress()
 	info.NetAddress = &addr
 
-	book, err := pex.OpenAddrBook("", addr, pex.WithLogger(newLogger(log)))
+	book, err := addrbook.OpenAddrBook("", addr, addrbook.WithLogger(newLogger(log)))
 	require.NoError(t, err)
 	r := pex.NewReactor(book)
 	r.SetLogger(newLogger(log))
@@ -142,7 +143,7 @@ func requireNoOffence(t *testing.T, n *pexNode) {
 	require.Zero(t, stats.RequestsLimited)
 }
 
-func addresses(book *pex.AddrBook) []string {
+func addresses(book *addrbook.AddrBook) []string {
 	list := make([]string, 0, book.Size())
 	for _, addr := range book.Addresses() {
 		list = append(list, addr.String())
@@ -155,11 +156,11 @@ func addresses(book *pex.AddrBook) []string {
 func TestBookAndGnoStoreReadEachOther(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "addrbook.json")
-	book, err := pex.OpenAddrBook(path, types.NetAddress{})
+	book, err := addrbook.OpenAddrBook(path, types.NetAddress{})
 	require.NoError(t, err)
 	connected, told, ofGno := freshAddr(t, "1.2.3.4:1"), freshAddr(t, "[2600::1]:2"), freshAddr(t, "5.6.7.8:3")
 	book.MarkConnected(connected, true)
-	require.Equal(t, 1, book.Add(pex.Source{ID: connected.ID, IP: connected.IP}, told))
+	require.Equal(t, 1, book.Add(addrbook.Source{ID: connected.ID, IP: connected.IP}, told))
 	require.NoError(t, book.Save())
 
 	store, err := discovery.NewStore(path, gnotypes.NetAddress{})
@@ -174,7 +175,7 @@ func TestBookAndGnoStoreReadEachOther(t *testing.T) {
 	store.AddPeers(added)
 	require.NoError(t, store.Save())
 
-	book, err = pex.OpenAddrBook(path, types.NetAddress{})
+	book, err = addrbook.OpenAddrBook(path, types.NetAddress{})
 	require.NoError(t, err)
 	all := addresses(book)
 	require.ElementsMatch(t, []string{connected.String(), told.String(), ofGno.String()}, all)

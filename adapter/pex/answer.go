@@ -21,7 +21,7 @@ func (r *Reactor) selection(asker compat.PeerConn) []string {
 		// told either.
 		told[peer.ID()] = true
 		addr := advertised(peer)
-		if peer.IsPrivate() || addr == nil || !r.mayPass(addr, asker) {
+		if peer.IsPrivate() || addr == nil || !r.mayTell(addr, asker) {
 			continue
 		}
 		addrs = append(addrs, addr)
@@ -43,8 +43,8 @@ func (r *Reactor) selection(asker compat.PeerConn) []string {
 // not yet told, in random order.
 func (r *Reactor) remembered(asker compat.PeerConn, told map[types.ID]bool) []*types.NetAddress {
 	var addrs []*types.NetAddress
-	for _, addr := range r.book.shareable() {
-		if told[addr.ID] || !r.mayPass(addr, asker) {
+	for _, addr := range r.book.Shareable() {
+		if told[addr.ID] || !r.mayTell(addr, asker) {
 			continue
 		}
 		told[addr.ID] = true

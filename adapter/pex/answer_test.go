@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/addrbook"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/pex"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest/memory"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
@@ -60,7 +61,7 @@ func TestPrivatePeersAppearInNoAnswer(t *testing.T) {
 		require.Equal(t, onlyPublic, texts(n.book.Addresses()))
 		require.NoError(t, n.book.Flush())
 
-		again, err := pex.OpenAddrBook(path, *n.addr())
+		again, err := addrbook.OpenAddrBook(path, *n.addr())
 		require.NoError(t, err)
 		require.Equal(t, onlyPublic, texts(again.Addresses()))
 	})
@@ -71,20 +72,20 @@ func TestPrivatePeersAppearInNoAnswer(t *testing.T) {
 func TestBookOpenedWithPrivatePeers(t *testing.T) {
 	path := bookPath(t)
 	addr, other := addrAt("1.2.3.4", 1), addrAt("1.2.3.4", 2)
-	book, err := pex.OpenAddrBook(path, types.NetAddress{})
+	book, err := addrbook.OpenAddrBook(path, types.NetAddress{})
 	require.NoError(t, err)
 	book.MarkConnected(addr, true)
 	book.MarkConnected(other, true)
 	require.NoError(t, book.Save())
 
-	book, err = pex.OpenAddrBook(path, types.NetAddress{}, pex.WithPrivatePeers([]types.ID{addr.ID}))
+	book, err = addrbook.OpenAddrBook(path, types.NetAddress{}, addrbook.WithPrivatePeers([]types.ID{addr.ID}))
 	require.NoError(t, err)
 	require.Equal(t, []string{other.String()}, texts(book.Addresses()))
 	book.MarkConnected(addr, true)
-	require.Zero(t, book.Add(pex.Source{}, addr))
+	require.Zero(t, book.Add(addrbook.Source{}, addr))
 	require.NoError(t, book.Save())
 
-	book, err = pex.OpenAddrBook(path, types.NetAddress{})
+	book, err = addrbook.OpenAddrBook(path, types.NetAddress{})
 	require.NoError(t, err)
 	require.Equal(t, []string{other.String()}, texts(book.Addresses()), "the file has lost it too")
 }

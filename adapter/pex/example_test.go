@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/addrbook"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/pex"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest/memory"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
@@ -12,7 +13,7 @@ import (
 
 // newSwitch returns a switch that finds peers, with a book in memory.
 func newSwitch(transport *memory.Transport) (*adapter.MultiplexSwitch, error) {
-	book, err := pex.OpenAddrBook("", transport.NetAddress())
+	book, err := addrbook.OpenAddrBook("", transport.NetAddress())
 	if err != nil {
 		return nil, err
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/addrbook"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/pex"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest/memory"
@@ -22,7 +23,7 @@ import (
 type node struct {
 	*adapter.MultiplexSwitch
 	tr   *memory.Transport
-	book *pex.AddrBook
+	book *addrbook.AddrBook
 	pex  *pex.Reactor
 }
 
@@ -30,7 +31,7 @@ type node struct {
 type nodeOptions struct {
 	info     *types.NodeInfo // a new one when nil
 	bookPath string
-	book     []pex.BookOption
+	book     []addrbook.BookOption
 	reactor  []pex.Option
 	sw       []adapter.SwitchOption
 }
@@ -40,7 +41,7 @@ type nodeOptions struct {
 func newNode(t *testing.T, network *memory.Network, o nodeOptions) *node {
 	t.Helper()
 	n := &node{tr: listen(t, network, o.info)}
-	book, err := pex.OpenAddrBook(o.bookPath, n.tr.NetAddress(), o.book...)
+	book, err := addrbook.OpenAddrBook(o.bookPath, n.tr.NetAddress(), o.book...)
 	require.NoError(t, err)
 	n.book, n.pex = book, pex.NewReactor(book, o.reactor...)
 	n.MultiplexSwitch = adapter.NewMultiplexSwitch(n.tr, append([]adapter.SwitchOption{

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/addrbook"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/pex"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest/memory"
@@ -154,7 +155,7 @@ func isDialFailed(e events.Event) bool { return e.Type() == events.DialFailed }
 
 // A reactor with impossible options does not start, and neither does its switch.
 func TestOptionsAreChecked(t *testing.T) {
-	book, err := pex.OpenAddrBook("", types.NetAddress{})
+	book, err := addrbook.OpenAddrBook("", types.NetAddress{})
 	require.NoError(t, err)
 	for want, r := range map[string]*pex.Reactor{
 		"no address book":       pex.NewReactor(nil),
@@ -165,12 +166,12 @@ func TestOptionsAreChecked(t *testing.T) {
 		require.False(t, r.IsRunning())
 		require.Zero(t, r.Stats())
 	}
-	_, err = pex.OpenAddrBook("", types.NetAddress{}, pex.WithMaxPeers(0))
+	_, err = addrbook.OpenAddrBook("", types.NetAddress{}, addrbook.WithMaxPeers(0))
 	require.Error(t, err)
 }
 
 func TestDescriptorIsTM2s(t *testing.T) {
-	book, err := pex.OpenAddrBook("", types.NetAddress{})
+	book, err := addrbook.OpenAddrBook("", types.NetAddress{})
 	require.NoError(t, err)
 	require.Equal(t, []*compat.ChannelDescriptor{
 		{ID: 0x50, Priority: 1, SendQueueCapacity: 20, RecvMessageCapacity: 5242880},

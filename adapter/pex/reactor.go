@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/addrbook"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
@@ -27,7 +28,7 @@ var _ compat.Reactor = (*Reactor)(nil)
 type Reactor struct {
 	*compat.BaseReactor
 
-	book            *AddrBook
+	book            *addrbook.AddrBook
 	interval        time.Duration
 	saveInterval    time.Duration
 	privateNetworks bool
@@ -41,7 +42,7 @@ type Reactor struct {
 // NewReactor returns a discovery reactor that keeps its addresses in the book,
 // which no other reactor may use. What is wrong with the options is reported by
 // Start.
-func NewReactor(book *AddrBook, opts ...Option) *Reactor {
+func NewReactor(book *addrbook.AddrBook, opts ...Option) *Reactor {
 	r := &Reactor{book: book, interval: DefaultDiscoveryInterval, saveInterval: DefaultSaveInterval}
 	if book == nil {
 		r.optionErr = errNoBook
@@ -139,7 +140,7 @@ func (r *Reactor) remember(peer compat.PeerConn) {
 // be.
 func advertised(peer compat.PeerConn) *types.NetAddress {
 	addr := peer.NodeInfo().DialAddress()
-	if addr == nil || addr.ID != peer.ID() || !usable(addr) {
+	if addr == nil || addr.ID != peer.ID() || !addr.Dialable() {
 		return nil
 	}
 
@@ -193,7 +194,7 @@ func (r *Reactor) ask(peer compat.PeerConn) {
 
 // dialBook has the peers of the book dialed, except those that have just failed.
 func (r *Reactor) dialBook() {
-	if addrs := r.book.dialable(r.book.Addresses()); len(addrs) > 0 {
+	if addrs := r.book.Dialable(r.book.Addresses()); len(addrs) > 0 {
 		r.Switch.DialPeers(addrs...)
 	}
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/addrbook"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/pex"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
@@ -12,7 +13,7 @@ import (
 )
 
 // newFakeNode returns a reactor that is not started, and knows the peers.
-func newFakeNode(t *testing.T, peers ...compat.PeerConn) (*pex.Reactor, *pex.AddrBook) {
+func newFakeNode(t *testing.T, peers ...compat.PeerConn) (*pex.Reactor, *addrbook.AddrBook) {
 	t.Helper()
 	book := openBook(t, "")
 	r := pex.NewReactor(book)
@@ -79,7 +80,7 @@ func TestForeignIDIsNotTold(t *testing.T) {
 // wrongID shows an address with another ID than its own.
 type wrongID struct{ *fakePeer }
 
-func (*wrongID) ID() types.ID { return idA }
+func (*wrongID) ID() types.ID { return "g12er44f65vdr5cq59mawm7272ku76v5f4af7s0m" }
 
 // The order of an answer says nothing of the order of the peers.
 func TestAnswersAreShuffled(t *testing.T) {

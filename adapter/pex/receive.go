@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/addrbook"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/wire"
@@ -109,16 +110,16 @@ func (r *Reactor) learn(peer compat.PeerConn, addrs []*types.NetAddress) {
 	seen := make(map[string]bool, len(addrs))
 	for _, addr := range addrs {
 		where := addr.DialString()
-		if seen[where] || !usable(addr) || !r.mayPass(addr, peer) || !r.book.wants(addr) {
+		if seen[where] || !addr.Dialable() || !r.mayDial(addr, peer) || !r.book.Wants(addr) {
 			continue
 		}
 		seen[where] = true
 		hints = append(hints, addr)
 	}
 	r.counters.addressesSkipped.Add(uint64(len(addrs) - len(hints)))
-	added := r.book.Add(Source{ID: peer.ID(), IP: remoteIP(peer)}, hints...)
+	added := r.book.Add(addrbook.Source{ID: peer.ID(), IP: remoteIP(peer)}, hints...)
 	r.counters.addressesAdded.Add(uint64(added))
-	if hints = r.book.dialable(hints); len(hints) > 0 {
+	if hints = r.book.Dialable(hints); len(hints) > 0 {
 		r.Switch.DialPeers(hints...)
 	}
 }

@@ -1,6 +1,10 @@
 package types
 
-import "net/netip"
+import (
+	"net/netip"
+
+	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
+)
 
 // Address ranges, named after the RFC that reserves them.
 var (
@@ -40,6 +44,13 @@ func (na *NetAddress) Routable() bool {
 	}
 
 	return !(na.RFC1918() || na.RFC3927() || na.RFC4862() || na.RFC4193() || na.RFC4843() || na.Local())
+}
+
+// Dialable reports whether somebody may be able to dial the address: it is valid, has a
+// port, and its IP is neither reserved, multicast nor link-local. Private and loopback
+// addresses are dialable from where they mean something.
+func (na *NetAddress) Dialable() bool {
+	return na.Validate() == nil && na.Port != 0 && netgroup.IsDialable(netgroup.FromIP(na.IP))
 }
 
 // Local reports whether the IP is a loopback address or in 0.0.0.0/8.

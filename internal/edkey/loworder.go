@@ -2,7 +2,7 @@ package edkey
 
 import "crypto/ed25519"
 
-// lowOrderPoints are the encodings, sign bit cleared, of all points of edwards25519
+// LowOrderPoints are the encodings, sign bit cleared, of all points of edwards25519
 // whose order divides 8, with the non-canonical ones that decoders accept
 // (RFC 8032 §5.1.3; the same list as libsodium's ge25519_has_small_order).
 var LowOrderPoints = [...][ed25519.PublicKeySize]byte{
@@ -31,7 +31,7 @@ func highPoint(low byte) (p [ed25519.PublicKeySize]byte) {
 	return p
 }
 
-// lowOrder reports whether the key is a point of low order, for which anybody can
+// LowOrder reports whether the key is a point of low order, for which anybody can
 // make signatures. Keys are public: the comparison need not be constant-time.
 func LowOrder(key ed25519.PublicKey) bool {
 	if len(key) != ed25519.PublicKeySize {

@@ -10,11 +10,11 @@ import (
 var (
 	NativeStart = []byte{0x22, 0x0a, 0x20} // docs/wire.md §3.1
 	Libp2pStart = []byte("\x13/m")
-	// multistreamHeader is what a libp2p dialer sends first.
+	// MultistreamHeader is what a libp2p dialer sends first.
 	MultistreamHeader = []byte("\x13/multistream/1.0.0\n")
 )
 
-// peekedConn gives the bytes that identify looked at to the next reader.
+// PeekedConn gives the bytes that identify looked at to the next reader.
 type PeekedConn struct {
 	net.Conn
 	Buf *bufio.Reader
@@ -27,7 +27,7 @@ func NewPeekedConn(conn net.Conn) *PeekedConn {
 // Read implements net.Conn.
 func (c *PeekedConn) Read(p []byte) (int, error) { return c.Buf.Read(p) }
 
-// peekWithin waits for the remote to speak first. A context without a deadline
+// PeekWithin waits for the remote to speak first. A context without a deadline
 // may end earlier.
 func (c *PeekedConn) PeekWithin(ctx context.Context, wait time.Duration) ([]byte, error) {
 	if deadline, ok := ctx.Deadline(); ok {

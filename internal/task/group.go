@@ -2,7 +2,7 @@ package task
 
 import "sync"
 
-// tasks owns the goroutines of a switch. None begins after close, so that
+// Tasks owns the goroutines of a switch. None begins after close, so that
 // waiting for all of them cannot miss one. The zero value is ready.
 type Tasks struct {
 	mtx    sync.Mutex
@@ -10,7 +10,7 @@ type Tasks struct {
 	wg     sync.WaitGroup
 }
 
-// run runs f on a goroutine of its own, or reports false after close.
+// Run runs f on a goroutine of its own, or reports false after close.
 func (t *Tasks) Run(f func()) bool {
 	t.mtx.Lock()
 	defer t.mtx.Unlock()
@@ -22,14 +22,14 @@ func (t *Tasks) Run(f func()) bool {
 	return true
 }
 
-// close lets no further goroutine begin.
+// Close lets no further goroutine begin.
 func (t *Tasks) Close() {
 	t.mtx.Lock()
 	defer t.mtx.Unlock()
 	t.closed = true
 }
 
-// done returns a channel that is closed when all goroutines have ended. The
+// Done returns a channel that is closed when all goroutines have ended. The
 // goroutine behind it cannot be joined, since Stop may run on one of those it
 // waits for; it ends after the last of them.
 func (t *Tasks) Done() <-chan struct{} {

@@ -1,6 +1,6 @@
 package task
 
-// signal tells one goroutine that something has happened since it last looked.
+// Signal tells one goroutine that something has happened since it last looked.
 type Signal chan struct{}
 
 func NewSignal() Signal { return make(Signal, 1) }

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// sleep waits and reports whether the context still lives.
+// Sleep waits and reports whether the context still lives.
 func Sleep(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/addrbook"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/discovery"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/pex"
@@ -72,7 +73,7 @@ func TestPrivatePeersAreNeverTold(t *testing.T) {
 // withPEX adds the discovery reactor of TM2 to a node.
 func withPEX(t *testing.T, s spec, private types.ID) spec {
 	t.Helper()
-	book, err := pex.OpenAddrBook("", types.NetAddress{}, pex.WithPrivatePeers([]types.ID{private}))
+	book, err := addrbook.OpenAddrBook("", types.NetAddress{}, addrbook.WithPrivatePeers([]types.ID{private}))
 	require.NoError(t, err)
 	s.sw = append(s.sw, adapter.WithReactor("pex", pex.NewReactor(book)))
 

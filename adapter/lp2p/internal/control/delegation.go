@@ -30,15 +30,15 @@ var (
 )
 
 const (
-	// delegationLife is how long the dialer's delegations are valid, and how far its
+	// DelegationLife is how long the dialer's delegations are valid, and how far its
 	// clock may be from the listener's.
 	DelegationLife = 5 * time.Minute
-	// maxDelegationLife is how long a listener takes one to be valid at most, and
+	// MaxDelegationLife is how long a listener takes one to be valid at most, and
 	// remembers it, until that second is over.
 	MaxDelegationLife = 2 * DelegationLife
 )
 
-// epoch names one session; its dialer chooses it at random.
+// Epoch names one session; its dialer chooses it at random.
 type Epoch [16]byte
 
 func NewEpoch() Epoch {
@@ -50,7 +50,7 @@ func NewEpoch() Epoch {
 
 func (e Epoch) String() string { return hex.EncodeToString(e[:]) }
 
-// delegation proves that the holder of key lets the dialer of one session speak
+// Delegation proves that the holder of key lets the dialer of one session speak
 // for it (docs/sessions.md §6).
 type Delegation struct {
 	Key       [ed25519.PublicKeySize]byte
@@ -58,7 +58,7 @@ type Delegation struct {
 	Expires   uint64 // Unix time in seconds
 }
 
-// delegationBytes returns what the delegated key signs.
+// DelegationBytes returns what the delegated key signs.
 func DelegationBytes(e Epoch, dialer, listener peer.ID, expires uint64) []byte {
 	b := make([]byte, 0, len(delegationDomain)+len(e)+len(dialer)+len(listener)+16)
 	b = append(b, delegationDomain...)
@@ -77,7 +77,7 @@ func SignDelegation(key ed25519.PrivateKey, e Epoch, dialer, listener peer.ID, e
 	return d
 }
 
-// verify returns the delegated key, or why the listener refuses it now.
+// Verify returns the delegated key, or why the listener refuses it now.
 func (d *Delegation) Verify(e Epoch, dialer, listener peer.ID, now time.Time) (ed25519.PublicKey, error) {
 	key := ed25519.PublicKey(d.Key[:])
 	// A key of low order has signatures that anybody can make.

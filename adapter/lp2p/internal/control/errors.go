@@ -10,7 +10,7 @@ import (
 // ErrProtocol is wrapped by errors over a remote that violates docs/sessions.md.
 var ErrProtocol = errors.New("session protocol violation")
 
-// violation returns an error that wraps ErrProtocol and carries the code and
+// Violation returns an error that wraps ErrProtocol and carries the code and
 // text for the remote.
 func Violation(format string, args ...any) error {
 	return fmt.Errorf("%w: %w", ErrProtocol, compat.Reject(compat.RejectInvalid, format, args...))

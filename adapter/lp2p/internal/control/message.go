@@ -15,7 +15,7 @@ const (
 	Version = 1
 	// MaxSize bounds a control message in bytes, length prefix included.
 	MaxSize = 16 * 1024
-	// maxReasonText bounds the text of a Reject or Goodbye in bytes.
+	// MaxReasonText bounds the text of a Reject or Goodbye in bytes.
 	MaxReasonText = 256
 )
 
@@ -33,7 +33,7 @@ type Message interface {
 	AppendBody(dst []byte) []byte
 }
 
-// hello opens a session; the dialer sends it.
+// Hello opens a session; the dialer sends it.
 type Hello struct {
 	Version    uint64
 	Epoch      Epoch
@@ -41,19 +41,19 @@ type Hello struct {
 	Delegation *Delegation
 }
 
-// accept answers hello.
+// Accept answers hello.
 type Accept struct {
 	Epoch    Epoch
 	NodeInfo []byte // encoded types.NodeInfo; aliases the decoded message
 }
 
-// reject answers hello.
+// Reject answers hello.
 type Reject struct {
 	Code compat.RejectCode
 	Text string
 }
 
-// goodbye ends a session, or answers the goodbye of the other side.
+// Goodbye ends a session, or answers the goodbye of the other side.
 type Goodbye struct {
 	Code   compat.RejectCode
 	Text   string
@@ -61,7 +61,7 @@ type Goodbye struct {
 	Answer bool
 }
 
-// channelCount counts the messages of one channel in one direction.
+// ChannelCount counts the messages of one channel in one direction.
 type ChannelCount struct {
 	Channel  byte
 	Messages uint64
@@ -116,7 +116,7 @@ func appendReason(b []byte, code compat.RejectCode, text string) []byte {
 	return b
 }
 
-// reasonText cuts the text to its limit and replaces what is not printable ASCII,
+// ReasonText cuts the text to its limit and replaces what is not printable ASCII,
 // so that a remote's text can go to a log as it is.
 func ReasonText(text string) string {
 	b := []byte(text[:min(len(text), MaxReasonText)])

@@ -33,7 +33,7 @@ func TM2ID(id peer.ID) (types.ID, error) {
 	return types.IDFromPublicKey(pub), nil
 }
 
-// publicKey extracts the Ed25519 key from a peer ID.
+// PublicKey extracts the Ed25519 key from a peer ID.
 func PublicKey(id peer.ID) (ed25519.PublicKey, error) {
 	key, err := id.ExtractPublicKey()
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"github.com/multiformats/go-multiaddr"
 )
 
-// endpoint returns the IP and the TCP or UDP port with which a multiaddr begins.
+// Endpoint returns the IP and the TCP or UDP port with which a multiaddr begins.
 // There is none for a relayed connection: its address is that of the relay.
 func Endpoint(a multiaddr.Multiaddr) (ip net.IP, port uint16, ok bool) {
 	if _, err := a.ValueForProtocol(multiaddr.P_CIRCUIT); err == nil {
@@ -38,14 +38,14 @@ func unzoned(a multiaddr.Multiaddr) multiaddr.Multiaddr {
 	return a
 }
 
-// isUDP reports whether a multiaddr is one over UDP, as QUIC's.
+// IsUDP reports whether a multiaddr is one over UDP, as QUIC's.
 func IsUDP(a multiaddr.Multiaddr) bool {
 	a = unzoned(a)
 
 	return len(a) >= 2 && a[1].Code() == multiaddr.P_UDP
 }
 
-// netAddr returns the remote end of a connection for package net; it has no IP
+// NetAddr returns the remote end of a connection for package net; it has no IP
 // where none is known.
 func NetAddr(a multiaddr.Multiaddr) net.Addr {
 	ip, port, ok := Endpoint(a)

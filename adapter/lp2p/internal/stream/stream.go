@@ -16,13 +16,13 @@ import (
 // drainLimit bounds the bytes that are read from a stream only to see its end.
 const drainLimit = 64 * 1024
 
-// longAgo as a deadline ends what waits on a stream.
+// LongAgo as a deadline ends what waits on a stream.
 var LongAgo = time.Unix(1, 0)
 
 // Resets, closes and deadlines on the way down are best effort throughout this
 // package: where one fails, the stream has ended already, which is what it is for.
 
-// stream is a libp2p stream whose protocol may still have to be negotiated, which
+// Stream is a libp2p stream whose protocol may still have to be negotiated, which
 // then costs no round trip: the first write carries the proposal.
 type Stream struct {
 	network.Stream
@@ -69,16 +69,16 @@ func (s *Stream) Read(p []byte) (int, error) {
 // Write implements io.Writer.
 func (s *Stream) Write(p []byte) (int, error) { return s.rw.Write(p) }
 
-// drain reads until the remote has ended its side, but neither past the read
+// Drain reads until the remote has ended its side, but neither past the read
 // deadline nor more than drainLimit bytes. What it reads, and how it ends, does
 // not matter any more.
 func (s *Stream) Drain() { _, _ = io.CopyN(io.Discard, s, drainLimit) }
 
-// isEnd reports whether the remote has ended its side of a stream. Where a connection
+// IsEnd reports whether the remote has ended its side of a stream. Where a connection
 // ends without a word the end of its bytes is told by all streams, too, but as a reset.
 func IsEnd(err error) bool { return errors.Is(err, io.EOF) && !errors.Is(err, network.ErrReset) }
 
-// isTimeout reports whether a deadline caused the error: one of ours, or that of a
+// IsTimeout reports whether a deadline caused the error: one of ours, or that of a
 // connection whose remote is silent.
 func IsTimeout(err error) bool {
 	var ne net.Error

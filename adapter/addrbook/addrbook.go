@@ -1,4 +1,4 @@
-package pex
+package addrbook
 
 import (
 	"log/slog"
@@ -52,7 +52,7 @@ type entry struct {
 	failures      int       // dials that failed since it was last connected
 	lastFailed    time.Time // zero after a restart
 	source        types.ID  // who told it first
-	group         string    // the network of the source, see groupOf
+	group         string    // the network of the source, see networkOf
 }
 
 func (e *entry) verified() bool { return !e.lastConnected.IsZero() }
@@ -63,9 +63,9 @@ type Source struct {
 	IP net.IP // where it is connected from; nil when unknown
 }
 
-// wants reports whether the book takes addresses of the peer: not of this node,
+// Wants reports whether the book takes addresses of the peer: not of this node,
 // and of no private peer.
-func (b *AddrBook) wants(addr *types.NetAddress) bool {
+func (b *AddrBook) Wants(addr *types.NetAddress) bool {
 	b.mtx.Lock()
 	defer b.mtx.Unlock()
 
@@ -89,7 +89,7 @@ func (b *AddrBook) Add(source Source, addrs ...*types.NetAddress) int {
 	now := time.Now()
 	fresh := make([]string, 0, len(addrs))
 	for _, addr := range addrs {
-		if addr == nil || !usable(addr) || !b.wanted(addr) {
+		if addr == nil || !addr.Dialable() || !b.wanted(addr) {
 			continue
 		}
 		key := addr.String()
@@ -100,7 +100,7 @@ func (b *AddrBook) Add(source Source, addrs ...*types.NetAddress) int {
 			continue
 		}
 		e := newEntry(addr, now)
-		e.source, e.group = source.ID, groupOf(source.IP)
+		e.source, e.group = source.ID, networkOf(source.IP)
 		b.entries[key] = e
 		fresh = append(fresh, key)
 	}
@@ -133,7 +133,7 @@ func copyAddr(addr *types.NetAddress) types.NetAddress {
 // known is added; one that the book does not want, or that cannot be dialed, is
 // ignored.
 func (b *AddrBook) MarkConnected(addr *types.NetAddress, advertised bool) {
-	if addr == nil || !usable(addr) {
+	if addr == nil || !addr.Dialable() {
 		return
 	}
 	b.mtx.Lock()
@@ -195,6 +195,9 @@ func (b *AddrBook) Addresses() []*types.NetAddress {
 	return addresses(b.sorted())
 }
 
+// Self returns the address of this node that the book was opened with.
+func (b *AddrBook) Self() types.NetAddress { return copyAddr(&b.self) }
+
 // Size returns the number of addresses.
 func (b *AddrBook) Size() int {
 	b.mtx.Lock()
@@ -203,9 +206,9 @@ func (b *AddrBook) Size() int {
 	return len(b.entries)
 }
 
-// shareable are the addresses that others may be told: verified not long ago, not
+// Shareable are the addresses that others may be told: verified not long ago, not
 // failed since, and of peers that want to be found.
-func (b *AddrBook) shareable() []*types.NetAddress {
+func (b *AddrBook) Shareable() []*types.NetAddress {
 	b.mtx.Lock()
 	defer b.mtx.Unlock()
 	now := time.Now()
@@ -215,9 +218,9 @@ func (b *AddrBook) shareable() []*types.NetAddress {
 	}))
 }
 
-// dialable drops, in place, the addresses that the book has not kept, those that
+// Dialable drops, in place, the addresses that the book has not kept, those that
 // have failed too recently, and hints to where too many dials have failed.
-func (b *AddrBook) dialable(addrs []*types.NetAddress) []*types.NetAddress {
+func (b *AddrBook) Dialable(addrs []*types.NetAddress) []*types.NetAddress {
 	b.mtx.Lock()
 	defer b.mtx.Unlock()
 	now := time.Now()

@@ -1,10 +1,11 @@
-package pex
+package addrbook
 
 import (
 	"net"
 	"time"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 )
 
 const (
@@ -68,6 +69,23 @@ func (f *failures) forget(now time.Time) {
 	f.turned, f.current = now, make(map[string]int)
 }
 
-// hostOf names an IP, of IPv6 its /64, which one host has to itself. It is empty on
-// private networks, where many nodes may share an IP.
-func hostOf(ip net.IP) string { return networkOf(ip, hostBits4, hostBits6) }
+// hostOf names the host at an IP. It is empty for local addresses, where many nodes may
+// share an IP.
+func hostOf(ip net.IP) string {
+	addr := netgroup.FromIP(ip)
+	if !addr.IsValid() || netgroup.IsLocal(addr) {
+		return ""
+	}
+
+	return netgroup.Name(netgroup.Host(addr))
+}
+
+// networkOf names the network that an IP belongs to. It is empty for local addresses.
+func networkOf(ip net.IP) string {
+	network := netgroup.Network(netgroup.FromIP(ip))
+	if !network.IsValid() {
+		return ""
+	}
+
+	return network.String()
+}

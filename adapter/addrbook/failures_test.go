@@ -1,4 +1,4 @@
-package pex
+package addrbook
 
 import (
 	"net"

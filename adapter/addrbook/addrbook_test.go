@@ -1,4 +1,4 @@
-package pex_test
+package addrbook_test
 
 import (
 	"fmt"
@@ -12,21 +12,21 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/tm2-libp2p/tm2-libp2p/adapter/pex"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/addrbook"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
-func openBook(t *testing.T, path string, opts ...pex.BookOption) *pex.AddrBook {
+func openBook(t *testing.T, path string, opts ...addrbook.BookOption) *addrbook.AddrBook {
 	t.Helper()
-	b, err := pex.OpenAddrBook(path, types.NetAddress{}, opts...)
+	b, err := addrbook.OpenAddrBook(path, types.NetAddress{}, opts...)
 	require.NoError(t, err)
 
 	return b
 }
 
 // sourceAt is a peer that tells addresses from the IP.
-func sourceAt(ip string) pex.Source {
-	return pex.Source{ID: types.GenerateNodeKey().ID(), IP: net.ParseIP(ip)}
+func sourceAt(ip string) addrbook.Source {
+	return addrbook.Source{ID: types.GenerateNodeKey().ID(), IP: net.ParseIP(ip)}
 }
 
 // addrsAt are n addresses of different peers at ip.0.0 and so on.
@@ -73,7 +73,7 @@ func TestEvictionOrder(t *testing.T) {
 		require.Zero(t, b.Add(sourceAt("9.9.9.9"), seenAgain))
 		b.MarkConnected(connectedAgain, true)
 
-		order := func(b *pex.AddrBook) (list []string) {
+		order := func(b *addrbook.AddrBook) (list []string) {
 			for _, addr := range b.Addresses() {
 				list = append(list, names[addr.String()])
 			}
@@ -88,14 +88,14 @@ func TestEvictionOrder(t *testing.T) {
 		require.Equal(t, want, order(b))
 		require.NoError(t, b.Flush())
 		for n := len(want); n > 0; n-- {
-			require.Equal(t, want[:n], order(openBook(t, path, pex.WithMaxPeers(n))), "room for %d", n)
+			require.Equal(t, want[:n], order(openBook(t, path, addrbook.WithMaxPeers(n))), "room for %d", n)
 		}
 	})
 }
 
 // A full book makes room for a hint only at the cost of what is worth less.
 func TestFullBook(t *testing.T) {
-	b := openBook(t, "", pex.WithMaxPeers(2))
+	b := openBook(t, "", addrbook.WithMaxPeers(2))
 	verified, failing, hint := addrAt("1.2.3.4", 1), addrAt("1.2.3.4", 2), addrAt("1.2.3.4", 3)
 	b.MarkConnected(verified, true)
 	b.MarkConnected(failing, true)
@@ -111,7 +111,7 @@ func TestFullBook(t *testing.T) {
 // One source, and all sources of one network, have a limited number of hints.
 func TestHintsPerSource(t *testing.T) {
 	const limit = 64
-	count := func(b *pex.AddrBook, prefix string) (n int) {
+	count := func(b *addrbook.AddrBook, prefix string) (n int) {
 		for _, addr := range b.Addresses() {
 			if strings.HasPrefix(addr.IP.String(), prefix+".") {
 				n++
@@ -285,7 +285,7 @@ func TestOneHostHasFewPlaces(t *testing.T) {
 
 func TestWhatTheBookDoesNotTake(t *testing.T) {
 	self := *addrAt("1.2.3.4", 26656)
-	b, err := pex.OpenAddrBook("", self)
+	b, err := addrbook.OpenAddrBook("", self)
 	require.NoError(t, err)
 	for name, addr := range map[string]*types.NetAddress{
 		"nil":          nil,
@@ -338,7 +338,7 @@ func TestMarkPrivateForgets(t *testing.T) {
 // All methods at once, for the race detector.
 func TestBookIsConcurrent(t *testing.T) {
 	path := bookPath(t)
-	b := openBook(t, path, pex.WithMaxPeers(50))
+	b := openBook(t, path, addrbook.WithMaxPeers(50))
 	var wg sync.WaitGroup
 	for worker := range 4 {
 		wg.Go(func() {

@@ -1,8 +1,7 @@
-package pex_test
+package addrbook_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -15,10 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/tm2-libp2p/tm2-libp2p/adapter/pex"
-	"github.com/tm2-libp2p/tm2-libp2p/compat"
-	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest/memory"
-	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/addrbook"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
@@ -122,7 +118,7 @@ func TestHalfValidBookKeepsTheValidEntries(t *testing.T) {
 		}
 		path := written(t, `{"version":7,"peers":[`+strings.Join(entries, ",")+`]}`)
 		var log bytes.Buffer
-		b := openBook(t, path, pex.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+		b := openBook(t, path, addrbook.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
 		require.Equal(t, []string{
 			idB + "@1.2.3.4:7", idA + "@1.2.3.4:4", idA + "@1.2.3.4:1", idB + "@1.2.3.4:6",
 		}, texts(b.Addresses()))
@@ -158,7 +154,7 @@ func TestCorruptBookIsSetAside(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			path := written(t, content)
 			var log bytes.Buffer
-			b := openBook(t, path, pex.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+			b := openBook(t, path, addrbook.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
 			require.Zero(t, b.Size())
 			kept, err := os.ReadFile(path + ".corrupt")
 			require.NoError(t, err)
@@ -247,10 +243,10 @@ func TestUnwritablePathIsAnError(t *testing.T) {
 	for path, want := range map[string]error{
 		filepath.Join(dir, "missing", "book"): os.ErrNotExist,
 		filepath.Join(file, "book"):           nil,
-		folder:                                pex.ErrNotAFile,
+		folder:                                addrbook.ErrNotAFile,
 		blocked:                               nil,
 	} {
-		_, err := pex.OpenAddrBook(path, types.NetAddress{})
+		_, err := addrbook.OpenAddrBook(path, types.NetAddress{})
 		require.ErrorContains(t, err, path)
 		if want != nil {
 			require.ErrorIs(t, err, want)
@@ -321,120 +317,6 @@ func TestWhatIsWorthASave(t *testing.T) {
 		b.MarkPrivate(addr.ID)
 		require.True(t, saves(), "private")
 	})
-}
-
-// A node saves while it runs, not at every change, and at its end. The time of a
-// connection is that of its end.
-func TestNodeSavesItsBook(t *testing.T) {
-	path := bookPath(t)
-	synctest.Test(t, func(t *testing.T) {
-		network := memory.NewNetwork()
-		n := newNode(t, network, nodeOptions{bookPath: path, reactor: []pex.Option{pex.WithSaveInterval(time.Minute)}})
-		s := newStranger(t, network, nil)
-		defer s.stop(t)
-		connect(t, n, s)
-		pass(time.Minute - 1)
-		require.NoFileExists(t, path)
-		pass(1)
-		require.FileExists(t, path)
-		pass(time.Hour)
-		lastConnected := func() int64 {
-			var file tm2File
-			readJSON(t, path, &file)
-			require.Len(t, file.Peers, 1)
-
-			return file.Peers[0].LastConnected
-		}
-		require.InDelta(t, time.Now().Unix(), lastConnected(), 660, "renewed while it lasts")
-		n.stop(t)
-		require.Equal(t, time.Now().Unix(), lastConnected())
-	})
-}
-
-// The folder of the book going away does not stop a node.
-func TestNodeSurvivesFailingSaves(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "data")
-	require.NoError(t, os.Mkdir(dir, 0o700))
-	path := filepath.Join(dir, "addrbook.json")
-	var log bytes.Buffer // written by one goroutine at a time, and read after all
-	synctest.Test(t, func(t *testing.T) {
-		network := memory.NewNetwork()
-		n, s := newNode(t, network, nodeOptions{bookPath: path}), newStranger(t, network, nil)
-		defer s.stop(t)
-		n.pex.SetLogger(slog.New(slog.NewTextHandler(&log, nil)))
-		require.NoError(t, os.Remove(dir))
-		connect(t, n, s)
-		pass(pex.DefaultSaveInterval)
-		require.NoError(t, os.Mkdir(dir, 0o700))
-		pass(pex.DefaultSaveInterval)
-		require.FileExists(t, path)
-		require.NoError(t, os.RemoveAll(dir))
-		n.stop(t)
-	})
-	require.Equal(t, 2, strings.Count(log.String(), "cannot save address book"), log.String())
-}
-
-// Addresses of the book are dialed at the start, the most recently connected
-// first.
-func TestStartDialsTheBookInOrder(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		path := bookPath(t)
-		b := openBook(t, path)
-		old, recent, hint := addrAt("1.2.3.4", 1), addrAt("1.2.3.4", 2), addrAt("1.2.3.4", 3)
-		b.MarkConnected(old, true)
-		pass(time.Hour)
-		b.MarkConnected(recent, true)
-		b.Add(sourceAt("9.9.9.9"), hint)
-		require.NoError(t, b.Flush())
-
-		sw := &fakeSwitch{}
-		r := pex.NewReactor(openBook(t, path))
-		r.SetSwitch(sw)
-		require.NoError(t, r.Start())
-		require.Equal(t, texts([]*types.NetAddress{recent, old, hint}), texts(sw.dialed()))
-		require.Equal(t, 1, sw.subscribers())
-		require.NoError(t, r.Stop())
-		require.Zero(t, sw.subscribers(), "unsubscribed")
-	})
-}
-
-func TestFailedDialsAreNoted(t *testing.T) {
-	for _, c := range []struct {
-		name   string
-		reason error
-		blamed bool
-	}{
-		{"refused", memory.ErrRefused, true},
-		{"timed out", context.DeadlineExceeded, true},
-		{"node stops", fmt.Errorf("dial: %w", context.Canceled), false},
-		{"transport closed", compat.ErrTransportClosed, false},
-		{"full", &compat.RejectError{Code: compat.RejectFull, Remote: true}, false},
-		{"connected already", compat.Reject(compat.RejectDuplicate, ""), false},
-		{"somebody else", compat.Reject(compat.RejectIdentity, ""), true},
-		{"other network", &compat.RejectError{Code: compat.RejectIncompatible, Remote: true}, true},
-	} {
-		synctest.Test(t, func(t *testing.T) {
-			b := openBook(t, "")
-			first, second := addrAt("1.2.3.4", 1), addrAt("1.2.3.4", 2)
-			b.MarkConnected(second, true)
-			pass(time.Hour)
-			b.MarkConnected(first, true)
-			sw := &fakeSwitch{}
-			r := pex.NewReactor(b)
-			r.SetSwitch(sw)
-			require.NoError(t, r.Start())
-			defer r.Stop()
-			for range 3 {
-				sw.events.Notify(events.DialFailedEvent{Address: *first, Reason: c.reason})
-			}
-			synctest.Wait()
-			want := texts([]*types.NetAddress{first, second})
-			if c.blamed {
-				want[0], want[1] = want[1], want[0]
-			}
-			require.Equal(t, want, texts(b.Addresses()), c.name)
-		})
-	}
 }
 
 func TestExtraFieldsAreJSON(t *testing.T) {

@@ -1,4 +1,4 @@
-package pex
+package addrbook
 
 import (
 	"encoding/json"
@@ -218,8 +218,8 @@ func decodeEntry(text json.RawMessage, now time.Time) (*entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !usable(addr) {
-		return nil, fmt.Errorf("%w: %s", ErrInvalidAddress, addr)
+	if !addr.Dialable() {
+		return nil, fmt.Errorf("address cannot be dialed: %s", addr)
 	}
 	e := newEntry(addr, now)
 	if f.LastSeen > 0 {

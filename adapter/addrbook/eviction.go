@@ -1,4 +1,4 @@
-package pex
+package addrbook
 
 import (
 	"cmp"
@@ -112,7 +112,7 @@ func newCensus(room int) *census {
 // admit counts the entry unless it exceeds a limit.
 func (c *census) admit(e *entry) bool {
 	address := e.addr.DialString()
-	host, network := hostOf(e.addr.IP), groupOf(e.addr.IP)
+	host, network := hostOf(e.addr.IP), networkOf(e.addr.IP)
 	if c.room == 0 || c.byID[e.addr.ID] == maxPerPeer || c.byAddress[address] == maxPerPeer ||
 		host != "" && c.byHost[host] == maxPerHost ||
 		network != "" && c.byNetwork[network] == maxPerNetwork ||

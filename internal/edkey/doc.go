@@ -1,0 +1,2 @@
+// Package edkey judges Ed25519 public keys.
+package edkey

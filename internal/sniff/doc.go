@@ -1,0 +1,3 @@
+// Package sniff tells from the first bytes of a connection which protocol the remote
+// speaks, without taking these bytes from whoever reads next.
+package sniff
