@@ -45,8 +45,8 @@ type Bridge struct {
 	logger  *slog.Logger
 	private map[types.ID]bool
 
-	legacy        *native.RelayTransport
-	legacyTargets *targets // native nodes, for libp2p nodes that dial us
+	native        *native.RelayTransport
+	nativeTargets *targets // native nodes, for libp2p nodes that dial us
 	libp2pTargets *targets // libp2p nodes, for native nodes that dial us
 
 	ctx    context.Context
@@ -54,7 +54,7 @@ type Bridge struct {
 	wg     sync.WaitGroup
 	slots  *slots // one for each pair that is up or being made
 
-	toLibp2p, toLegacy meter
+	toLibp2p, toNative meter
 
 	missed     *events.Events     // targets that were not reached
 	dhtOptions []discovery.Option // set by tests
@@ -72,7 +72,7 @@ func New(nodeKey types.NodeKey, config Config, logger *slog.Logger) (*Bridge, er
 	if err := config.Validate(); err != nil {
 		return nil, err
 	}
-	for _, addr := range slices.Concat(config.LegacyPeers, config.Libp2pPeers) {
+	for _, addr := range slices.Concat(config.NativePeers, config.Libp2pPeers) {
 		if addr.ID == nodeKey.ID() {
 			return nil, fmt.Errorf("%w: peer %s is the bridge itself", ErrInvalidConfig, addr)
 		}
@@ -88,8 +88,8 @@ func New(nodeKey types.NodeKey, config Config, logger *slog.Logger) (*Bridge, er
 		config:        config,
 		logger:        logger,
 		private:       make(map[types.ID]bool),
-		legacy:        native.NewRelayTransport(nodeKey, config.MConfig, logger),
-		legacyTargets: newTargets(config.LegacyPeers, links),
+		native:        native.NewRelayTransport(nodeKey, config.MConfig, logger),
+		nativeTargets: newTargets(config.NativePeers, links),
 		libp2pTargets: newTargets(config.Libp2pPeers, links),
 		ctx:           ctx,
 		cancel:        cancel,
@@ -124,7 +124,7 @@ func (b *Bridge) OnStart() error {
 	if err := b.listen(); err != nil {
 		return errors.Join(err, b.close())
 	}
-	b.wg.Go(b.acceptLegacy)
+	b.wg.Go(b.acceptNative)
 	b.wg.Go(func() { b.acceptLibp2p(b.libp2pSide()) })
 	b.wg.Go(b.askLoop)
 
@@ -132,8 +132,8 @@ func (b *Bridge) OnStart() error {
 }
 
 func (b *Bridge) listen() error {
-	if err := b.legacy.Listen(b.config.LegacyListen); err != nil {
-		return fmt.Errorf("legacy side: %w", err)
+	if err := b.native.Listen(b.config.NativeListen); err != nil {
+		return fmt.Errorf("native side: %w", err)
 	}
 	side, err := lp2p.NewTransport(b.ownNodeInfo(), b.key, b.logger, b.config.libp2pOptions()...)
 	if err != nil {
@@ -174,7 +174,7 @@ func (b *Bridge) close() error {
 	}
 	b.wg.Wait()
 
-	err := errors.Join(b.stopDHT(), b.legacy.Close())
+	err := errors.Join(b.stopDHT(), b.native.Close())
 	if side := b.libp2pSide(); side != nil {
 		err = errors.Join(err, side.Close())
 	}
@@ -182,8 +182,8 @@ func (b *Bridge) close() error {
 	return err
 }
 
-// LegacyAddress is where native nodes dial the bridge, once it was started.
-func (b *Bridge) LegacyAddress() types.NetAddress { return b.legacy.NetAddress() }
+// NativeAddress is where native nodes dial the bridge, once it was started.
+func (b *Bridge) NativeAddress() types.NetAddress { return b.native.NetAddress() }
 
 // Libp2pAddress is where libp2p nodes dial the bridge, as a TM2 address, once it
 // was started.

@@ -35,56 +35,56 @@ func exchange(t *testing.T, from, to *node) {
 	require.Equal(t, want, got)
 }
 
-func TestLegacyNodeDialsTheBridge(t *testing.T) {
-	legacy, modern := newNode(t, InitiatorLegacy), newNode(t, InitiatorLibp2p)
+func TestNativeNodeDialsTheBridge(t *testing.T) {
+	native, modern := newNode(t, InitiatorNative), newNode(t, InitiatorLibp2p)
 	b := newBridge(t, Config{Libp2pPeers: addresses(modern)})
-	legacy.dial(b.LegacyAddress())
+	native.dial(b.NativeAddress())
 
-	seenByLegacy, seenByModern := next(t, legacy.added), next(t, modern.added)
-	require.Equal(t, b.LegacyAddress().ID, seenByLegacy.ID())
-	require.Equal(t, InitiatorLibp2p, seenByLegacy.NodeInfo().Moniker, "the far node's NodeInfo is shown")
-	require.True(t, seenByLegacy.NodeInfo().NetAddress.IP.IsUnspecified())
-	key, err := deriveIdentity(b.key.PrivKey, legacy.address.ID)
+	seenByNative, seenByModern := next(t, native.added), next(t, modern.added)
+	require.Equal(t, b.NativeAddress().ID, seenByNative.ID())
+	require.Equal(t, InitiatorLibp2p, seenByNative.NodeInfo().Moniker, "the far node's NodeInfo is shown")
+	require.True(t, seenByNative.NodeInfo().NetAddress.IP.IsUnspecified())
+	key, err := deriveIdentity(b.key.PrivKey, native.address.ID)
 	require.NoError(t, err)
 	require.Equal(t, keyID(key), seenByModern.ID())
-	require.Equal(t, InitiatorLegacy, seenByModern.NodeInfo().Moniker)
+	require.Equal(t, InitiatorNative, seenByModern.NodeInfo().Moniker)
 
-	exchange(t, legacy, modern)
-	exchange(t, modern, legacy)
+	exchange(t, native, modern)
+	exchange(t, modern, native)
 
 	status := b.Status()
 	require.Len(t, status.Pairs, 1)
-	require.Equal(t, legacy.address.ID, status.Pairs[0].LegacyID)
+	require.Equal(t, native.address.ID, status.Pairs[0].NativeID)
 	require.Equal(t, modern.address.ID, status.Pairs[0].Libp2pID)
-	require.Equal(t, InitiatorLegacy, status.Pairs[0].Initiator)
+	require.Equal(t, InitiatorNative, status.Pairs[0].Initiator)
 	require.EqualValues(t, 10, status.ToLibp2p.Messages)
-	require.EqualValues(t, 10, status.ToLegacy.Messages)
+	require.EqualValues(t, 10, status.ToNative.Messages)
 }
 
 func TestLibp2pNodeDialsTheBridge(t *testing.T) {
-	legacy, modern := newNode(t, InitiatorLegacy), newNode(t, InitiatorLibp2p)
-	b := newBridge(t, Config{LegacyPeers: addresses(legacy)})
+	native, modern := newNode(t, InitiatorNative), newNode(t, InitiatorLibp2p)
+	b := newBridge(t, Config{NativePeers: addresses(native)})
 	modern.dial(b.Libp2pAddress())
 
-	require.Equal(t, InitiatorLegacy, next(t, modern.added).NodeInfo().Moniker)
-	require.Equal(t, InitiatorLibp2p, next(t, legacy.added).NodeInfo().Moniker)
-	exchange(t, legacy, modern)
-	exchange(t, modern, legacy)
+	require.Equal(t, InitiatorNative, next(t, modern.added).NodeInfo().Moniker)
+	require.Equal(t, InitiatorLibp2p, next(t, native.added).NodeInfo().Moniker)
+	exchange(t, native, modern)
+	exchange(t, modern, native)
 	require.Equal(t, InitiatorLibp2p, b.Status().Pairs[0].Initiator)
 }
 
 func TestPairIsCoupled(t *testing.T) {
-	for _, ends := range []string{InitiatorLegacy, InitiatorLibp2p} {
+	for _, ends := range []string{InitiatorNative, InitiatorLibp2p} {
 		t.Run(ends, func(t *testing.T) {
-			legacy, modern := newNode(t, InitiatorLegacy), newNode(t, InitiatorLibp2p)
+			native, modern := newNode(t, InitiatorNative), newNode(t, InitiatorLibp2p)
 			b := newBridge(t, Config{Libp2pPeers: addresses(modern)})
-			legacy.dial(b.LegacyAddress())
-			next(t, legacy.added)
+			native.dial(b.NativeAddress())
+			next(t, native.added)
 			next(t, modern.added)
 
-			first, second := legacy, modern
+			first, second := native, modern
 			if ends == InitiatorLibp2p {
-				first, second = modern, legacy
+				first, second = modern, native
 			}
 			peer := first.sw.Peers().List()[0]
 			// What was accepted before the end still arrives.
@@ -102,14 +102,14 @@ func TestPairIsCoupled(t *testing.T) {
 }
 
 func TestStoppedBridgeEndsAllPairs(t *testing.T) {
-	legacy, modern := newNode(t, InitiatorLegacy), newNode(t, InitiatorLibp2p)
+	native, modern := newNode(t, InitiatorNative), newNode(t, InitiatorLibp2p)
 	b := newBridge(t, Config{Libp2pPeers: addresses(modern)})
-	legacy.dial(b.LegacyAddress())
-	next(t, legacy.added)
+	native.dial(b.NativeAddress())
+	next(t, native.added)
 	next(t, modern.added)
 
 	require.NoError(t, b.Stop())
-	next(t, legacy.removed)
+	next(t, native.removed)
 	next(t, modern.removed)
 	require.Empty(t, b.Status().Pairs)
 }
@@ -118,9 +118,9 @@ func TestPairsSpreadOverTargets(t *testing.T) {
 	moderns := []*node{newNode(t, InitiatorLibp2p), newNode(t, InitiatorLibp2p)}
 	b := newBridge(t, Config{Libp2pPeers: addresses(moderns...)})
 	for range moderns {
-		legacy := newNode(t, InitiatorLegacy)
-		legacy.dial(b.LegacyAddress())
-		next(t, legacy.added)
+		native := newNode(t, InitiatorNative)
+		native.dial(b.NativeAddress())
+		next(t, native.added)
 	}
 	for _, m := range moderns {
 		next(t, m.added)
@@ -132,20 +132,20 @@ func TestUnreachableTargetIsPassedOver(t *testing.T) {
 	modern := newNode(t, InitiatorLibp2p)
 	dead := types.NetAddress{ID: types.GenerateNodeKey().ID(), IP: loopback().IP, Port: 1}
 	b := newBridge(t, Config{Libp2pPeers: append(addresses(), &dead, &modern.address)})
-	legacy := newNode(t, InitiatorLegacy)
-	legacy.dial(b.LegacyAddress())
-	next(t, legacy.added)
+	native := newNode(t, InitiatorNative)
+	native.dial(b.NativeAddress())
+	next(t, native.added)
 	next(t, modern.added)
 }
 
 func TestNobodyToPairWith(t *testing.T) {
 	b := newBridge(t, Config{})
-	for _, stack := range []string{InitiatorLegacy, InitiatorLibp2p} {
+	for _, stack := range []string{InitiatorNative, InitiatorLibp2p} {
 		n := newNode(t, stack)
 		failed, done := n.sw.Subscribe(func(e events.Event) bool { return e.Type() == events.DialFailed })
 		defer done()
-		if stack == InitiatorLegacy {
-			n.dial(b.LegacyAddress())
+		if stack == InitiatorNative {
+			n.dial(b.NativeAddress())
 			next(t, failed)
 
 			continue
@@ -158,15 +158,15 @@ func TestNobodyToPairWith(t *testing.T) {
 
 // A node behind one bridge is not passed on by another.
 func TestDelegatedPeerIsNotBridgedAgain(t *testing.T) {
-	far := newNode(t, InitiatorLegacy)
-	second := newBridge(t, Config{LegacyPeers: addresses(far)})
+	far := newNode(t, InitiatorNative)
+	second := newBridge(t, Config{NativePeers: addresses(far)})
 	addr := second.Libp2pAddress()
 	first := newBridge(t, Config{Libp2pPeers: append(addresses(), &addr)})
-	legacy := newNode(t, InitiatorLegacy)
-	failed, done := legacy.sw.Subscribe(func(e events.Event) bool { return e.Type() == events.DialFailed })
+	native := newNode(t, InitiatorNative)
+	failed, done := native.sw.Subscribe(func(e events.Event) bool { return e.Type() == events.DialFailed })
 	defer done()
 
-	legacy.dial(first.LegacyAddress())
+	native.dial(first.NativeAddress())
 	next(t, failed)
 	require.Empty(t, first.Status().Pairs)
 	require.Empty(t, second.Status().Pairs)
@@ -175,30 +175,30 @@ func TestDelegatedPeerIsNotBridgedAgain(t *testing.T) {
 func TestOtherNetworkIsNotPaired(t *testing.T) {
 	modern := newNode(t, InitiatorLibp2p, 0x77)
 	b := newBridge(t, Config{Libp2pPeers: addresses(modern)})
-	legacy := newNode(t, InitiatorLegacy)
-	failed, done := legacy.sw.Subscribe(func(e events.Event) bool { return e.Type() == events.DialFailed })
+	native := newNode(t, InitiatorNative)
+	failed, done := native.sw.Subscribe(func(e events.Event) bool { return e.Type() == events.DialFailed })
 	defer done()
-	legacy.dial(b.LegacyAddress())
+	native.dial(b.NativeAddress())
 	next(t, failed)
 	require.Empty(t, b.Status().Pairs)
 }
 
 func TestDiscoveryIsAnsweredPerSide(t *testing.T) {
 	channels := []byte{chVotes, discoveryChannel}
-	otherLegacy, otherModern := newNode(t, InitiatorLegacy), newNode(t, InitiatorLibp2p)
-	legacy := newNode(t, InitiatorLegacy, channels...)
+	otherNative, otherModern := newNode(t, InitiatorNative), newNode(t, InitiatorLibp2p)
+	native := newNode(t, InitiatorNative, channels...)
 	modern := newNode(t, InitiatorLibp2p, channels...)
 	b := newBridge(t, Config{
-		LegacyPeers: addresses(otherLegacy),
+		NativePeers: addresses(otherNative),
 		Libp2pPeers: addresses(modern, otherModern),
 		// The bridge asks nobody on its own account.
 		OnlyConfigured: true,
 	})
-	legacy.dial(b.LegacyAddress())
-	next(t, legacy.added)
+	native.dial(b.NativeAddress())
+	next(t, native.added)
 	next(t, modern.added)
 
-	for _, c := range []struct{ asks, knows *node }{{legacy, otherLegacy}, {modern, otherModern}} {
+	for _, c := range []struct{ asks, knows *node }{{native, otherNative}, {modern, otherModern}} {
 		require.True(t, c.asks.sw.Peers().List()[0].Send(discoveryChannel, wire.AppendRequest(nil)))
 		answer := next(t, c.asks.messages)
 		require.Equal(t, discoveryChannel, int(answer.ch))
@@ -207,6 +207,6 @@ func TestDiscoveryIsAnsweredPerSide(t *testing.T) {
 		require.False(t, request)
 		require.Equal(t, []string{c.knows.address.String()}, addrs)
 	}
-	require.Empty(t, legacy.messages, "nothing of it crossed")
+	require.Empty(t, native.messages, "nothing of it crossed")
 	require.Empty(t, modern.messages)
 }

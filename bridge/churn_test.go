@@ -17,12 +17,12 @@ import (
 // A pair that takes nothing holds up no other, though both share one connection.
 func TestStuckPairHoldsUpNoOther(t *testing.T) {
 	modern := newNode(t, InitiatorLibp2p)
-	busy, free := newNode(t, InitiatorLegacy), newNode(t, InitiatorLegacy)
+	busy, free := newNode(t, InitiatorNative), newNode(t, InitiatorNative)
 	b := newBridge(t, Config{Libp2pPeers: addresses(modern)})
-	busy.dial(b.LegacyAddress())
+	busy.dial(b.NativeAddress())
 	next(t, busy.added)
 	blocked := next(t, modern.added).ID()
-	free.dial(b.LegacyAddress())
+	free.dial(b.NativeAddress())
 	next(t, free.added)
 	toFree := next(t, modern.added)
 
@@ -67,12 +67,12 @@ func TestStuckPairHoldsUpNoOther(t *testing.T) {
 // of them: no slot, no claim, no load.
 func TestNothingIsLeftAfterChurn(t *testing.T) {
 	moderns := []*node{newNode(t, InitiatorLibp2p), newNode(t, InitiatorLibp2p)}
-	legacy := newNode(t, InitiatorLegacy)
-	for _, n := range append(moderns, legacy) {
+	native := newNode(t, InitiatorNative)
+	for _, n := range append(moderns, native) {
 		go n.drain(t.Context())
 	}
 	b := newBridge(t, Config{
-		Libp2pPeers: append(addresses(moderns...), silent(t)), LegacyPeers: addresses(legacy), MaxPairs: 6,
+		Libp2pPeers: append(addresses(moderns...), silent(t)), NativePeers: addresses(native), MaxPairs: 6,
 	})
 	var wg sync.WaitGroup
 	for range 4 {
@@ -102,7 +102,7 @@ func TestNothingIsLeftAfterChurn(t *testing.T) {
 	require.Empty(t, b.slots.ips)
 	require.Zero(t, b.slots.taken)
 	require.Empty(t, b.libp2pTargets.links.pairs)
-	for _, ts := range []*targets{b.libp2pTargets, b.legacyTargets} {
+	for _, ts := range []*targets{b.libp2pTargets, b.nativeTargets} {
 		for _, known := range ts.list {
 			require.Zero(t, known.pairs)
 		}
@@ -133,7 +133,7 @@ func dialAndHangUp(ctx context.Context, b *Bridge, key types.NodeKey, n int) {
 	tr := native.NewMultiplexTransport(info, key, mconn.DefaultMConnConfig(), quiet())
 	for i := range 8 {
 		ctx, cancel := context.WithTimeout(ctx, time.Duration((i+n)%4*50)*time.Millisecond+time.Millisecond)
-		if p, err := tr.Dial(ctx, b.LegacyAddress(), b.newPair(InitiatorLegacy).legacy); err == nil {
+		if p, err := tr.Dial(ctx, b.NativeAddress(), b.newPair(InitiatorNative).native); err == nil {
 			tr.Remove(p)
 		}
 		cancel()
@@ -148,25 +148,25 @@ func TestStartFailsAsAWhole(t *testing.T) {
 	defer func() { require.NoError(t, taken.Close()) }()
 	at := taken.Addr().(*net.TCPAddr)
 	b, err := New(*types.GenerateNodeKey(), Config{
-		LegacyListen: loopback(), Libp2pListen: types.NetAddress{IP: at.IP, Port: uint16(at.Port)},
+		NativeListen: loopback(), Libp2pListen: types.NetAddress{IP: at.IP, Port: uint16(at.Port)},
 	}, quiet())
 	require.NoError(t, err)
 	require.ErrorContains(t, b.Start(), "libp2p side")
 
-	legacy := b.LegacyAddress()
-	again, err := net.Listen("tcp", legacy.DialString())
-	require.NoError(t, err, "the legacy side is closed")
+	native := b.NativeAddress()
+	again, err := net.Listen("tcp", native.DialString())
+	require.NoError(t, err, "the native side is closed")
 	require.NoError(t, again.Close())
 }
 
 func TestQUIC(t *testing.T) {
-	legacy, modern, dialer := newNode(t, InitiatorLegacy), newNode(t, overQUIC), newNode(t, overQUIC)
-	far := newNode(t, InitiatorLegacy)
-	b := newBridge(t, Config{Libp2pPeers: addresses(modern), LegacyPeers: addresses(far), Libp2pQUIC: true})
-	legacy.dial(b.LegacyAddress())
-	next(t, legacy.added)
+	native, modern, dialer := newNode(t, InitiatorNative), newNode(t, overQUIC), newNode(t, overQUIC)
+	far := newNode(t, InitiatorNative)
+	b := newBridge(t, Config{Libp2pPeers: addresses(modern), NativePeers: addresses(far), Libp2pQUIC: true})
+	native.dial(b.NativeAddress())
+	next(t, native.added)
 	require.IsType(t, &net.UDPAddr{}, next(t, modern.added).RemoteAddr())
-	exchange(t, legacy, modern)
+	exchange(t, native, modern)
 
 	dialer.dial(b.Libp2pAddress())
 	require.IsType(t, &net.UDPAddr{}, next(t, dialer.added).RemoteAddr())

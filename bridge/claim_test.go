@@ -26,7 +26,7 @@ func dialAs(t *testing.T, b *Bridge, key *types.NodeKey) compat.PeerConn {
 	t.Cleanup(func() { require.NoError(t, tr.Close()) })
 	ctx, cancel := context.WithTimeout(t.Context(), testTimeout)
 	defer cancel()
-	p, err := tr.Dial(ctx, b.LegacyAddress(), b.newPair(InitiatorLegacy).legacy)
+	p, err := tr.Dial(ctx, b.NativeAddress(), b.newPair(InitiatorNative).native)
 	require.NoError(t, err)
 
 	return p
@@ -54,7 +54,7 @@ func TestNewerPairStays(t *testing.T) {
 	b, err := New(*types.GenerateNodeKey(), Config{}, quiet())
 	require.NoError(t, err)
 	id := types.GenerateNodeKey().ID()
-	older, newer := b.newPair(InitiatorLegacy), b.newPair(InitiatorLegacy)
+	older, newer := b.newPair(InitiatorNative), b.newPair(InitiatorNative)
 	newer.since = older.since.Add(time.Nanosecond)
 
 	require.NoError(t, b.claim(t.Context(), newer, id))
@@ -69,7 +69,7 @@ func TestReplacedPairIsNotMade(t *testing.T) {
 	b, err := New(*types.GenerateNodeKey(), Config{}, quiet())
 	require.NoError(t, err)
 	id := types.GenerateNodeKey().ID()
-	former := b.newPair(InitiatorLegacy)
+	former := b.newPair(InitiatorNative)
 	require.NoError(t, b.claim(t.Context(), former, id))
 	found := make(chan error, 1)
 	go func() {
@@ -80,7 +80,7 @@ func TestReplacedPairIsNotMade(t *testing.T) {
 		found <- err
 	}()
 
-	newer := b.newPair(InitiatorLegacy)
+	newer := b.newPair(InitiatorNative)
 	newer.since = former.since.Add(time.Nanosecond)
 	require.NoError(t, b.claim(newer.making, newer, id))
 	err = <-found

@@ -25,15 +25,15 @@ const maxNetwork = 128
 
 // Config says where a bridge listens and whom it may pair.
 type Config struct {
-	// LegacyListen is where native nodes dial the bridge, Libp2pListen where
+	// NativeListen is where native nodes dial the bridge, Libp2pListen where
 	// libp2p nodes do. Only IP and port count; port 0 takes a free one.
-	LegacyListen types.NetAddress
+	NativeListen types.NetAddress
 	Libp2pListen types.NetAddress
-	// LegacyPeers are native nodes to pair libp2p nodes with that dial the
+	// NativePeers are native nodes to pair libp2p nodes with that dial the
 	// bridge; Libp2pPeers are libp2p nodes to pair native nodes with. Each has an
 	// ID of its own, and an IP or a Hostname, which is looked up at each dial; as
 	// long as there is no IP the node is named in no discovery answer.
-	LegacyPeers []*types.NetAddress
+	NativePeers []*types.NetAddress
 	Libp2pPeers []*types.NetAddress
 	// OnlyConfigured pairs native nodes with Libp2pPeers only. Otherwise the bridge
 	// takes further libp2p nodes when these fail, or are paired with the node already:
@@ -60,7 +60,7 @@ type Config struct {
 	MConfig mconn.MConnConfig
 	// MaxPairs bounds the pairs; 0 means DefaultMaxPairs. The nodes of one side open
 	// three quarters of them at most (of four or more), as long as those of the other
-	// side may be paired, too: with LegacyPeers, and unless OnlyConfigured is set
+	// side may be paired, too: with NativePeers, and unless OnlyConfigured is set
 	// without Libp2pPeers. MaxPairsPerIP bounds
 	// those that nodes at one IP address (IPv6: one /64) have opened; 0 means a
 	// quarter of MaxPairs, and at least one. Pairs of UnconditionalPeers count
@@ -92,7 +92,7 @@ func (c *Config) Validate() error {
 			return fmt.Errorf("%w: Channels: %w", ErrInvalidConfig, err)
 		}
 	}
-	if err := validatePeers("LegacyPeers", c.LegacyPeers); err != nil {
+	if err := validatePeers("NativePeers", c.NativePeers); err != nil {
 		return err
 	}
 	if err := validatePeers("Libp2pPeers", c.Libp2pPeers); err != nil {
@@ -112,7 +112,7 @@ func (c *Config) Validate() error {
 
 // pairsBoth reports whether nodes of both sides may be paired when they dial the bridge.
 func (c *Config) pairsBoth() bool {
-	return len(c.LegacyPeers) > 0 && (len(c.Libp2pPeers) > 0 || !c.OnlyConfigured)
+	return len(c.NativePeers) > 0 && (len(c.Libp2pPeers) > 0 || !c.OnlyConfigured)
 }
 
 func validatePeers(field string, peers []*types.NetAddress) error {

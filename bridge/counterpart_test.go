@@ -288,7 +288,7 @@ func TestPairWaitsForAttemptsThatWereNotNeeded(t *testing.T) {
 			}
 			s := newSearch(t, behaviors{"slow": slow, "quick": after(0, nil)}, "slow", "quick")
 			b := s.bridge
-			p := b.newPair(InitiatorLegacy)
+			p := b.newPair(InitiatorNative)
 			require.NoError(t, b.claim(p.making, p, "node"))
 			_, _, err := s.find(p.making)
 			require.NoError(t, err)
@@ -296,7 +296,7 @@ func TestPairWaitsForAttemptsThatWereNotNeeded(t *testing.T) {
 			begun := time.Now()
 			b.disclaim(p, "node")
 			require.Equal(t, min(ends, loserTimeout), time.Since(begun))
-			require.Nil(t, b.tryClaim(claim{InitiatorLegacy, "node"}, p))
+			require.Nil(t, b.tryClaim(claim{InitiatorNative, "node"}, p))
 			p.stopMaking()
 			b.wg.Wait()
 		}

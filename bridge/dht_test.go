@@ -26,11 +26,11 @@ func withDHT(t *testing.T, seeds ...*node) func(transport) adapter.SwitchOption 
 	}
 }
 
-// A legacy node whose libp2p node has gone gets one that was found in the DHT.
+// A native node whose libp2p node has gone gets one that was found in the DHT.
 func TestNodeOfTheDHTTakesOver(t *testing.T) {
 	own := startNode(t, InitiatorLibp2p, types.GenerateNodeKey(), nil, withDHT(t))
 	found := startNode(t, InitiatorLibp2p, types.GenerateNodeKey(), nil, withDHT(t, own))
-	legacy := newNode(t, InitiatorLegacy)
+	native := newNode(t, InitiatorNative)
 	next(t, own.added) // they have found each other
 	next(t, found.added)
 
@@ -42,13 +42,13 @@ func TestNodeOfTheDHTTakesOver(t *testing.T) {
 	require.True(t, (&seeker{b}).Peers().Has(own.address.ID), "who is configured is not sought")
 	require.False(t, (&seeker{b}).Peers().Has(found.address.ID))
 
-	legacy.join(t, b)
-	own.nextLegacy(t)
+	native.join(t, b)
+	own.nextNative(t)
 	own.stop()
-	next(t, legacy.removed)
-	legacy.join(t, b)
-	found.nextLegacy(t)
-	exchange(t, legacy, found)
+	next(t, native.removed)
+	native.join(t, b)
+	found.nextNative(t)
+	exchange(t, native, found)
 }
 
 // A configured libp2p node that has moved is found in the DHT.
@@ -74,9 +74,9 @@ func TestTargetThatHasMovedIsFound(t *testing.T) {
 		return ok && failure.Address.ID == key.ID()
 	})
 	defer done()
-	first := newNode(t, InitiatorLegacy)
+	first := newNode(t, InitiatorNative)
 	first.join(t, b)
-	if nextLegacyOf(t, moved, other) == moved {
+	if nextNativeOf(t, moved, other) == moved {
 		exchange(t, first, moved) // it was found before it was missed
 
 		return
@@ -85,9 +85,9 @@ func TestTargetThatHasMovedIsFound(t *testing.T) {
 	serving := func() bool { return b.libp2pTargets.isServing(key.ID()) }
 	require.Eventually(t, serving, testTimeout, 10*time.Millisecond)
 
-	second := newNode(t, InitiatorLegacy)
+	second := newNode(t, InitiatorNative)
 	second.join(t, b)
-	moved.nextLegacy(t)
+	moved.nextNative(t)
 	exchange(t, second, moved)
 }
 

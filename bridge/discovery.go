@@ -122,10 +122,10 @@ func (s *side) shareable() []string {
 	return addrs[:min(len(addrs), maxDiscoveryPeers)]
 }
 
-// knownLegacy are the native nodes the bridge knows: its configured ones and
+// knownNative are the native nodes the bridge knows: its configured ones and
 // those that are connected.
-func (b *Bridge) knownLegacy() []*types.NetAddress {
-	return b.known(b.legacyTargets, func(p *pair) *side { return p.legacy })
+func (b *Bridge) knownNative() []*types.NetAddress {
+	return b.known(b.nativeTargets, func(p *pair) *side { return p.native })
 }
 
 // knownLibp2p are the libp2p nodes of which others are told: what nobody has proved

@@ -40,7 +40,7 @@ func talk(t *testing.T, config Config, a *asker) (*side, func(msg []byte)) {
 	t.Helper()
 	b, err := New(*types.GenerateNodeKey(), config, quiet())
 	require.NoError(t, err)
-	p := b.newPair(InitiatorLegacy)
+	p := b.newPair(InitiatorNative)
 	p.libp2p.peer = a
 	p.libp2p.listen(TM2Channels())
 	close(p.ready)

@@ -7,8 +7,8 @@
 // node, and when one connection ends the other ends too. So each node keeps its
 // own state about exactly one other node, as if they were connected directly.
 //
-//	legacy node  --native-->  bridge  --session, delegated identity-->  libp2p node
-//	libp2p node  --session--> bridge  --native, derived identity-->     legacy node
+//	native node  --native-->  bridge  --session, delegated identity-->  libp2p node
+//	libp2p node  --session--> bridge  --native, derived identity-->     native node
 //
 // A node behind the bridge is presented under an identity that the bridge derives
 // from its own key and the node's ID: the same node has the same identity each

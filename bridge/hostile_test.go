@@ -48,9 +48,9 @@ func TestSilentTargetIsPassedOver(t *testing.T) {
 	modern := newNode(t, InitiatorLibp2p)
 	b := newBridge(t, Config{Libp2pPeers: []*types.NetAddress{silent(t), &modern.address}})
 	for range 2 {
-		legacy := newNode(t, InitiatorLegacy)
-		legacy.dial(b.LegacyAddress())
-		next(t, legacy.added)
+		native := newNode(t, InitiatorNative)
+		native.dial(b.NativeAddress())
+		next(t, native.added)
 		next(t, modern.added)
 	}
 }
@@ -58,10 +58,10 @@ func TestSilentTargetIsPassedOver(t *testing.T) {
 // What one node has sent when it stops arrives, whatever the other one sends.
 func TestFlushStopCrossesTheBridgeAgainstTraffic(t *testing.T) {
 	for range 5 {
-		legacy, modern := newNode(t, InitiatorLegacy), newNode(t, InitiatorLibp2p)
+		native, modern := newNode(t, InitiatorNative), newNode(t, InitiatorLibp2p)
 		b := newBridge(t, Config{Libp2pPeers: addresses(modern)})
-		legacy.dial(b.LegacyAddress())
-		towards, away := next(t, legacy.added), next(t, modern.added)
+		native.dial(b.NativeAddress())
+		towards, away := next(t, native.added), next(t, modern.added)
 
 		var wg sync.WaitGroup
 		wg.Go(func() {
@@ -84,9 +84,9 @@ func TestFlushStopCrossesTheBridgeAgainstTraffic(t *testing.T) {
 		}
 		away.FlushStop()
 		for i := range count {
-			require.Regexp(t, fmt.Sprintf("^%d/", i), next(t, legacy.messages).data)
+			require.Regexp(t, fmt.Sprintf("^%d/", i), next(t, native.messages).data)
 		}
-		next(t, legacy.removed)
+		next(t, native.removed)
 		wg.Wait()
 		require.NoError(t, b.Stop())
 	}
@@ -96,13 +96,13 @@ func TestWhatAPairTellsOfItsTarget(t *testing.T) {
 	b, err := New(*types.GenerateNodeKey(), Config{}, quiet())
 	require.NoError(t, err)
 	gone := errors.New("gone")
-	for _, initiator := range []string{InitiatorLegacy, InitiatorLibp2p} {
+	for _, initiator := range []string{InitiatorNative, InitiatorLibp2p} {
 		sides := func(p *pair) (dialed, dialer *side) {
-			if initiator == InitiatorLegacy {
-				return p.libp2p, p.legacy
+			if initiator == InitiatorNative {
+				return p.libp2p, p.native
 			}
 
-			return p.legacy, p.libp2p
+			return p.native, p.libp2p
 		}
 		for _, c := range []struct {
 			old, byDialed bool
@@ -155,18 +155,18 @@ func TestOnlyTheTargetsOwnFaultsCount(t *testing.T) {
 // share already.
 func TestUnconditionalPeerOfAFullBridge(t *testing.T) {
 	modern := newNode(t, InitiatorLibp2p)
-	first, stranger, friend := newNode(t, InitiatorLegacy), newNode(t, InitiatorLegacy), newNode(t, InitiatorLegacy)
+	first, stranger, friend := newNode(t, InitiatorNative), newNode(t, InitiatorNative), newNode(t, InitiatorNative)
 	b := newBridge(t, Config{
 		Libp2pPeers: addresses(modern), MaxPairs: 1, UnconditionalPeers: []types.ID{friend.address.ID},
 	})
-	first.dial(b.LegacyAddress())
+	first.dial(b.NativeAddress())
 	next(t, first.added)
 
 	failed, done := stranger.sw.Subscribe(func(e events.Event) bool { return e.Type() == events.DialFailed })
 	defer done()
-	stranger.dial(b.LegacyAddress())
+	stranger.dial(b.NativeAddress())
 	next(t, failed)
-	friend.dial(b.LegacyAddress())
+	friend.dial(b.NativeAddress())
 	next(t, friend.added)
 	exchange(t, friend, modern)
 	require.Len(t, b.Status().Pairs, 2)
@@ -176,7 +176,7 @@ func TestBridgeIsNotItsOwnPeer(t *testing.T) {
 	key := types.GenerateNodeKey()
 	self := types.NetAddress{ID: key.ID(), IP: loopback().IP, Port: 1}
 	for _, config := range []Config{
-		{LegacyPeers: []*types.NetAddress{&self}},
+		{NativePeers: []*types.NetAddress{&self}},
 		{Libp2pPeers: []*types.NetAddress{&self}},
 	} {
 		_, err := New(*key, config, quiet())

@@ -24,7 +24,7 @@ func TestConfigTakesHostNames(t *testing.T) {
 		{types.NetAddress{ID: id, IP: net.IPv4zero, Port: 1}, false},
 	} {
 		for field, config := range map[string]Config{
-			"LegacyPeers": Config{LegacyPeers: []*types.NetAddress{&c.addr}}.withDefaults(),
+			"NativePeers": Config{NativePeers: []*types.NetAddress{&c.addr}}.withDefaults(),
 			"Libp2pPeers": Config{Libp2pPeers: []*types.NetAddress{&c.addr}}.withDefaults(),
 		} {
 			err := config.Validate()
@@ -50,16 +50,16 @@ func named(n *node, name string) *types.NetAddress {
 // A name that does not resolve when the bridge starts does when a pair is made.
 func TestTargetsByHostName(t *testing.T) {
 	names := dnstest.Install(t)
-	legacy, modern := newNode(t, InitiatorLegacy), newNode(t, InitiatorLibp2p)
+	native, modern := newNode(t, InitiatorNative), newNode(t, InitiatorLibp2p)
 	b := newBridge(t, Config{
-		LegacyPeers: []*types.NetAddress{named(legacy, "legacy.example")},
+		NativePeers: []*types.NetAddress{named(native, "native.example")},
 		Libp2pPeers: []*types.NetAddress{named(modern, "modern.example")},
 	})
-	names.Set("legacy.example", loopback().IP)
+	names.Set("native.example", loopback().IP)
 	names.Set("modern.example", loopback().IP)
 
-	dialer := newNode(t, InitiatorLegacy)
-	dialer.dial(b.LegacyAddress())
+	dialer := newNode(t, InitiatorNative)
+	dialer.dial(b.NativeAddress())
 	next(t, dialer.added)
 	next(t, modern.added)
 	exchange(t, dialer, modern)
@@ -67,27 +67,27 @@ func TestTargetsByHostName(t *testing.T) {
 	dialer = newNode(t, InitiatorLibp2p)
 	dialer.dial(b.Libp2pAddress())
 	next(t, dialer.added)
-	next(t, legacy.added)
-	exchange(t, dialer, legacy)
+	next(t, native.added)
+	exchange(t, dialer, native)
 }
 
 // Nobody else could dial what has no IP, and a name never leaves the node.
 func TestHostNamesAreNotTold(t *testing.T) {
 	names := dnstest.Install(t)
 	channels := []byte{chVotes, discoveryChannel}
-	legacy, modern := newNode(t, InitiatorLegacy, channels...), newNode(t, InitiatorLibp2p, channels...)
-	other, unresolved := newNode(t, InitiatorLegacy), newNode(t, InitiatorLegacy)
+	native, modern := newNode(t, InitiatorNative, channels...), newNode(t, InitiatorLibp2p, channels...)
+	other, unresolved := newNode(t, InitiatorNative), newNode(t, InitiatorNative)
 	names.Set("modern.example", loopback().IP)
 	b := newBridge(t, Config{
-		LegacyPeers: append(addresses(other), named(unresolved, "legacy.example")),
+		NativePeers: append(addresses(other), named(unresolved, "native.example")),
 		Libp2pPeers: []*types.NetAddress{named(modern, "modern.example")},
 	})
-	legacy.dial(b.LegacyAddress())
-	next(t, legacy.added)
+	native.dial(b.NativeAddress())
+	next(t, native.added)
 	next(t, modern.added)
 
-	require.True(t, legacy.sw.Peers().List()[0].Send(discoveryChannel, wire.AppendRequest(nil)))
-	addrs, request, err := wire.DecodeDiscovery([]byte(next(t, legacy.messages).data))
+	require.True(t, native.sw.Peers().List()[0].Send(discoveryChannel, wire.AppendRequest(nil)))
+	addrs, request, err := wire.DecodeDiscovery([]byte(next(t, native.messages).data))
 	require.NoError(t, err)
 	require.False(t, request)
 	require.Equal(t, []string{other.address.String()}, addrs)

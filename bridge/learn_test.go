@@ -16,41 +16,41 @@ func (n *node) refused(t *testing.T, b *Bridge) {
 	t.Helper()
 	failed, done := n.sw.Subscribe(func(e events.Event) bool { return e.Type() == events.DialFailed })
 	defer done()
-	if n.stack == InitiatorLegacy {
-		n.dial(b.LegacyAddress())
+	if n.stack == InitiatorNative {
+		n.dial(b.NativeAddress())
 	} else {
 		n.dial(b.Libp2pAddress())
 	}
 	next(t, failed)
 }
 
-// A legacy node whose libp2p node has gone gets one that has dialed the bridge, though
+// A native node whose libp2p node has gone gets one that has dialed the bridge, though
 // that found nobody to be paired with.
 func TestNodeThatHasDialedTakesOver(t *testing.T) {
-	legacy, own, dialer := newNode(t, InitiatorLegacy), newNode(t, InitiatorLibp2p), newNode(t, InitiatorLibp2p)
+	native, own, dialer := newNode(t, InitiatorNative), newNode(t, InitiatorLibp2p), newNode(t, InitiatorLibp2p)
 	b := newBridge(t, Config{Libp2pPeers: addresses(own)})
 	dialer.refused(t, b)
-	legacy.dial(b.LegacyAddress())
-	next(t, legacy.added)
+	native.dial(b.NativeAddress())
+	next(t, native.added)
 	next(t, own.added)
 
 	own.stop()
-	next(t, legacy.removed)
-	legacy.dial(b.LegacyAddress())
-	next(t, legacy.added)
+	next(t, native.removed)
+	native.dial(b.NativeAddress())
+	next(t, native.added)
 	next(t, dialer.added)
-	exchange(t, legacy, dialer)
+	exchange(t, native, dialer)
 }
 
 // The same for a node that only the other libp2p node knows.
 func TestNodeThatAnotherTellsOfTakesOver(t *testing.T) {
 	channels := []byte{chVotes, chTxs, discoveryChannel}
-	legacy := newNode(t, InitiatorLegacy, channels...)
+	native := newNode(t, InitiatorNative, channels...)
 	own, told := newNode(t, InitiatorLibp2p, channels...), newNode(t, InitiatorLibp2p)
 	dead := types.NetAddress{ID: types.GenerateNodeKey().ID(), IP: loopback().IP, Port: 1}
 	b := newBridge(t, Config{Libp2pPeers: append(addresses(own), &dead)})
-	legacy.dial(b.LegacyAddress())
-	next(t, legacy.added)
+	native.dial(b.NativeAddress())
+	next(t, native.added)
 	bridged := next(t, own.added)
 
 	question := next(t, own.messages)
@@ -61,18 +61,18 @@ func TestNodeThatAnotherTellsOfTakesOver(t *testing.T) {
 	require.Equal(t, string(wire.AppendResponse(nil, []string{dead.String()})), answer.data)
 
 	own.stop()
-	next(t, legacy.removed)
-	legacy.dial(b.LegacyAddress())
-	next(t, legacy.added)
+	next(t, native.removed)
+	native.dial(b.NativeAddress())
+	next(t, native.added)
 	next(t, told.added)
-	exchange(t, legacy, told)
+	exchange(t, native, told)
 }
 
 func TestOnlyConfigured(t *testing.T) {
-	legacy, dialer := newNode(t, InitiatorLegacy), newNode(t, InitiatorLibp2p)
+	native, dialer := newNode(t, InitiatorNative), newNode(t, InitiatorLibp2p)
 	b := newBridge(t, Config{OnlyConfigured: true})
 	dialer.refused(t, b)
-	legacy.refused(t, b)
+	native.refused(t, b)
 	require.Empty(t, b.libp2pTargets.list)
 }
 
@@ -81,7 +81,7 @@ func TestDelegatedPeerIsNotLearned(t *testing.T) {
 	second := newBridge(t, Config{})
 	addr := second.Libp2pAddress()
 	first := newBridge(t, Config{Libp2pPeers: append(addresses(), &addr)})
-	newNode(t, InitiatorLegacy).refused(t, first)
+	newNode(t, InitiatorNative).refused(t, first)
 	require.Empty(t, second.libp2pTargets.list)
 }
 

@@ -80,52 +80,52 @@ func (b *Bridge) bridgeLibp2p(side *lp2p.Transport, pending *lp2p.Pending) {
 		return
 	}
 	defer b.disclaim(p, pending.ID())
-	t, release, err := b.findLegacy(p, pending)
+	t, release, err := b.findNative(p, pending)
 	if err != nil {
 		b.reject(pending, b.refusal(err), err)
 
 		return
 	}
-	defer func() { b.legacyTargets.release(pending.ID(), t, p.verdict()) }()
+	defer func() { b.nativeTargets.release(pending.ID(), t, p.verdict()) }()
 	defer release()
 
-	far := p.legacy.peer
+	far := p.native.peer
 	p.libp2p.self = b.key.ID()
 	p.libp2p.listen(b.config.describe(far.NodeInfo().Channels))
 	p.libp2p.remove = side.Remove
 	p.libp2p.peer, err = pending.Complete(p.making, present(far.NodeInfo(), b.key.ID()), p.libp2p)
 	if err != nil {
-		b.logger.Info("libp2p peer could not be paired", "peer", pending.ID(), "legacy", far.ID(), "err", err)
-		p.legacy.abandon(err)
+		b.logger.Info("libp2p peer could not be paired", "peer", pending.ID(), "native", far.ID(), "err", err)
+		p.native.abandon(err)
 
 		return
 	}
 	b.couple(p)
 }
 
-// findLegacy makes the native connection of a pair with the best native node. The
+// findNative makes the native connection of a pair with the best native node. The
 // caller calls release when the connection was removed.
-func (b *Bridge) findLegacy(p *pair, pending *lp2p.Pending) (t *target, release func(), err error) {
+func (b *Bridge) findNative(p *pair, pending *lp2p.Pending) (t *target, release func(), err error) {
 	key, err := deriveIdentity(b.key.PrivKey, pending.ID())
 	if err != nil {
 		return nil, nil, err
 	}
-	p.legacy.self = keyID(key)
-	p.legacy.listen(b.config.describe(pending.NodeInfo().Channels))
-	p.legacy.remove = b.removeLegacy
-	info := present(pending.NodeInfo(), p.legacy.self)
-	s := search{bridge: b, node: pending.ID(), targets: b.legacyTargets, discard: p.legacy.discard}
+	p.native.self = keyID(key)
+	p.native.listen(b.config.describe(pending.NodeInfo().Channels))
+	p.native.remove = b.removeNative
+	info := present(pending.NodeInfo(), p.native.self)
+	s := search{bridge: b, node: pending.ID(), targets: b.nativeTargets, discard: p.native.discard}
 	s.try = func(ctx context.Context, addr types.NetAddress) (made, error) {
-		return b.dialLegacy(ctx, addr, info, types.NodeKey{PrivKey: key}, p.legacy)
+		return b.dialNative(ctx, addr, info, types.NodeKey{PrivKey: key}, p.native)
 	}
 	t, m, err := s.find(p.making)
-	p.legacy.peer, p.left = m.peer, s.left
+	p.native.peer, p.left = m.peer, s.left
 
 	return t, m.close, err
 }
 
-// dialLegacy makes a connection to one native node, with a transport of its own.
-func (b *Bridge) dialLegacy(
+// dialNative makes a connection to one native node, with a transport of its own.
+func (b *Bridge) dialNative(
 	ctx context.Context, addr types.NetAddress, as types.NodeInfo, key types.NodeKey, behavior compat.PeerBehavior,
 ) (made, error) {
 	dialer := native.NewMultiplexTransport(as, key, b.config.MConfig, b.logger)
@@ -141,8 +141,8 @@ func (b *Bridge) dialLegacy(
 	}}, nil
 }
 
-// removeLegacy closes a native connection; its transport waits for the rest.
-func (b *Bridge) removeLegacy(peer compat.PeerConn) {
+// removeNative closes a native connection; its transport waits for the rest.
+func (b *Bridge) removeNative(peer compat.PeerConn) {
 	if err := peer.CloseConn(); err != nil {
 		b.logger.Debug("connection closed with an error", "peer", peer.ID(), "err", err)
 	}

@@ -121,7 +121,7 @@ func startNode(
 
 func newTransport(t *testing.T, stack string, info types.NodeInfo, key types.NodeKey) transport {
 	t.Helper()
-	if stack == InitiatorLegacy {
+	if stack == InitiatorNative {
 		return native.NewMultiplexTransport(info, key, mconn.DefaultMConnConfig(), quiet())
 	}
 	var opts []lp2p.Option
@@ -163,7 +163,7 @@ func newBridge(t *testing.T, config Config) *Bridge {
 // newBridgeWith changes the bridge before it starts.
 func newBridgeWith(t *testing.T, config Config, change func(*Bridge)) *Bridge {
 	t.Helper()
-	config.LegacyListen, config.Libp2pListen = loopback(), loopback()
+	config.NativeListen, config.Libp2pListen = loopback(), loopback()
 	b, err := New(*types.GenerateNodeKey(), config, quiet())
 	require.NoError(t, err)
 	change(b)
@@ -188,14 +188,14 @@ func addresses(nodes ...*node) []*types.NetAddress {
 
 func (n *node) dial(addr types.NetAddress) { n.sw.DialPeers(&addr) }
 
-// join dials the bridge, as a legacy node that does not give up, until it has a pair.
+// join dials the bridge, as a native node that does not give up, until it has a pair.
 func (n *node) join(t *testing.T, b *Bridge) {
 	t.Helper()
 	failed, done := n.sw.Subscribe(func(e events.Event) bool { return e.Type() == events.DialFailed })
 	defer done()
 	over := time.After(testTimeout)
 	for {
-		n.dial(b.LegacyAddress())
+		n.dial(b.NativeAddress())
 		select {
 		case <-n.added:
 			return
@@ -206,15 +206,15 @@ func (n *node) join(t *testing.T, b *Bridge) {
 	}
 }
 
-// nextLegacy waits for a legacy node that the bridge presents: libp2p nodes that know of
+// nextNative waits for a native node that the bridge presents: libp2p nodes that know of
 // each other may have several sessions, until one is left.
-func (n *node) nextLegacy(t *testing.T) {
+func (n *node) nextNative(t *testing.T) {
 	t.Helper()
-	nextLegacyOf(t, n, n)
+	nextNativeOf(t, n, n)
 }
 
-// nextLegacyOf is nextLegacy for either of two nodes, and returns which one it was.
-func nextLegacyOf(t *testing.T, a, b *node) (met *node) {
+// nextNativeOf is nextNative for either of two nodes, and returns which one it was.
+func nextNativeOf(t *testing.T, a, b *node) (met *node) {
 	t.Helper()
 	over := time.After(testTimeout)
 	for {
@@ -225,9 +225,9 @@ func nextLegacyOf(t *testing.T, a, b *node) (met *node) {
 		case p = <-b.added:
 			met = b
 		case <-over:
-			require.FailNow(t, "no legacy node came")
+			require.FailNow(t, "no native node came")
 		}
-		if p.NodeInfo().Moniker == InitiatorLegacy {
+		if p.NodeInfo().Moniker == InitiatorNative {
 			return met
 		}
 	}

@@ -26,7 +26,7 @@ type pair struct {
 	bridge    *Bridge
 	initiator string
 	since     time.Time
-	legacy    *side
+	native    *side
 	libp2p    *side
 
 	making     context.Context // bounds the making of the pair; ends with it
@@ -70,7 +70,7 @@ func (b *Bridge) newPair(initiator string) *pair {
 		gone:      make(chan struct{}),
 	}
 	p.making, p.stopMaking = context.WithTimeout(b.ctx, pairTimeout)
-	p.legacy = p.newSide(InitiatorLegacy, &b.toLegacy, b.knownLegacy)
+	p.native = p.newSide(InitiatorNative, &b.toNative, b.knownNative)
 	p.libp2p = p.newSide(InitiatorLibp2p, &b.toLibp2p, b.knownLibp2p)
 
 	return p
@@ -95,11 +95,11 @@ func (s *side) listen(descs []*compat.ChannelDescriptor) {
 
 // other is the side to which messages of this side go.
 func (s *side) other() *side {
-	if s == s.pair.legacy {
+	if s == s.pair.native {
 		return s.pair.libp2p
 	}
 
-	return s.pair.legacy
+	return s.pair.native
 }
 
 // ReactorChDescriptors implements compat.PeerBehavior.
@@ -220,7 +220,7 @@ func (p *pair) reason() (*side, error) {
 func (p *pair) verdict() verdict {
 	dialed := p.libp2p
 	if p.initiator == InitiatorLibp2p {
-		dialed = p.legacy
+		dialed = p.native
 	}
 	by, err := p.reason()
 	young := time.Since(p.since) < minUptime
@@ -248,10 +248,10 @@ func (p *pair) run() {
 	<-p.done
 
 	by, err := p.reason()
-	for _, s := range []*side{p.legacy, p.libp2p} {
+	for _, s := range []*side{p.native, p.libp2p} {
 		p.stop(s, by, err)
 	}
-	p.bridge.logger.Info("pair has ended", "legacy", p.legacy.peer.ID(), "libp2p", p.libp2p.peer.ID(), "err", err)
+	p.bridge.logger.Info("pair has ended", "native", p.native.peer.ID(), "libp2p", p.libp2p.peer.ID(), "err", err)
 }
 
 func (p *pair) begin() {
@@ -261,13 +261,13 @@ func (p *pair) begin() {
 		return
 	}
 	close(p.ready)
-	p.bridge.logger.Info("pair is up", "legacy", p.legacy.peer.ID(), "libp2p", p.libp2p.peer.ID(), "initiator", p.initiator)
+	p.bridge.logger.Info("pair is up", "native", p.native.peer.ID(), "libp2p", p.libp2p.peer.ID(), "initiator", p.initiator)
 	p.libp2p.ask()
 }
 
 // start starts both connections, or tells which side has failed.
 func (p *pair) start() (by *side, err error) {
-	for _, s := range []*side{p.libp2p, p.legacy} {
+	for _, s := range []*side{p.libp2p, p.native} {
 		if err := s.peer.Start(); err != nil {
 			return s, fmt.Errorf("unable to start the %s side: %w", s.name, err)
 		}
@@ -302,12 +302,12 @@ func isStopped(err error) bool {
 
 func (p *pair) status() PairStatus {
 	return PairStatus{
-		LegacyID:  p.legacy.peer.ID(),
+		NativeID:  p.native.peer.ID(),
 		Libp2pID:  p.libp2p.peer.ID(),
 		Initiator: p.initiator,
 		Since:     p.since,
 		ToLibp2p:  p.libp2p.sent.traffic(),
-		ToLegacy:  p.legacy.sent.traffic(),
+		ToNative:  p.native.sent.traffic(),
 	}
 }
 

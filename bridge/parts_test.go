@@ -48,19 +48,19 @@ func TestTargetsAreReachableFirstThenLeastLoaded(t *testing.T) {
 // same two.
 func TestTargetsThatAreJoinedAlreadyComeLast(t *testing.T) {
 	links := newLinks()
-	legacy := newTargets([]*types.NetAddress{{ID: "l1"}, {ID: "l2"}}, links)
+	native := newTargets([]*types.NetAddress{{ID: "l1"}, {ID: "l2"}}, links)
 	libp2p := newTargets([]*types.NetAddress{{ID: "p1"}, {ID: "p2"}}, links)
 
 	require.EqualValues(t, "p1", libp2p.pick("l1", nil).addr.ID)
-	require.EqualValues(t, "l2", legacy.pick("p1", nil).addr.ID, "l1 has dialed it")
+	require.EqualValues(t, "l2", native.pick("p1", nil).addr.ID, "l1 has dialed it")
 	require.EqualValues(t, "p2", libp2p.pick("l2", nil).addr.ID)
-	last := legacy.pick("p2", nil)
+	last := native.pick("p2", nil)
 	require.EqualValues(t, "l1", last.addr.ID, "l2 has as many pairs, but this one")
 
 	third := libp2p.pick("l1", nil)
 	require.NotNil(t, third, "joined twice rather than not at all")
 	libp2p.release("l1", third, neutral)
-	legacy.release("p2", last, neutral)
+	native.release("p2", last, neutral)
 	require.EqualValues(t, "p2", libp2p.pick("l1", nil).addr.ID, "the pair has ended")
 }
 
@@ -70,7 +70,7 @@ func TestConfigNamesTheField(t *testing.T) {
 		"MaxPairs":           {MaxPairs: -1},
 		"MaxPairsPerIP":      {MaxPairsPerIP: -1},
 		"Channels":           {Channels: []*compat.ChannelDescriptor{{ID: 1}}},
-		"LegacyPeers":        {LegacyPeers: []*types.NetAddress{nil}},
+		"NativePeers":        {NativePeers: []*types.NetAddress{nil}},
 		"Libp2pPeers":        {Libp2pPeers: []*types.NetAddress{&valid, {}}},
 		"Libp2pNetwork":      {Libp2pNetwork: strings.Repeat("/", 43)},
 		"UnconditionalPeers": {UnconditionalPeers: []types.ID{"g1nobody"}},
@@ -87,13 +87,13 @@ func TestConfigTakesAPeerOnce(t *testing.T) {
 	first := types.NetAddress{ID: types.GenerateNodeKey().ID(), IP: loopback().IP, Port: 1}
 	again := types.NetAddress{ID: first.ID, Hostname: "node.example", Port: 2}
 	twice := []*types.NetAddress{&first, &again}
-	for field, config := range map[string]Config{"LegacyPeers": {LegacyPeers: twice}, "Libp2pPeers": {Libp2pPeers: twice}} {
+	for field, config := range map[string]Config{"NativePeers": {NativePeers: twice}, "Libp2pPeers": {Libp2pPeers: twice}} {
 		_, err := New(*types.GenerateNodeKey(), config, nil)
 		require.ErrorIs(t, err, ErrInvalidConfig)
 		require.ErrorIs(t, err, errDuplicatePeer)
 		require.ErrorContains(t, err, field)
 	}
-	_, err := New(*types.GenerateNodeKey(), Config{LegacyPeers: twice[:1], Libp2pPeers: twice[:1]}, nil)
+	_, err := New(*types.GenerateNodeKey(), Config{NativePeers: twice[:1], Libp2pPeers: twice[:1]}, nil)
 	require.NoError(t, err, "one that speaks both protocols may be on both sides")
 }
 

@@ -32,9 +32,9 @@ func relayTo(t *testing.T, far *farSide) *pair {
 	t.Helper()
 	b, err := New(*types.GenerateNodeKey(), Config{}, quiet())
 	require.NoError(t, err)
-	p := b.newPair(InitiatorLegacy)
+	p := b.newPair(InitiatorNative)
 	p.libp2p.peer = far
-	p.legacy.listen(TM2Channels())
+	p.native.listen(TM2Channels())
 	close(p.ready)
 
 	return p
@@ -45,10 +45,10 @@ func TestRelayEndsWithItsPair(t *testing.T) {
 	var got []string
 	p := relayTo(t, &farSide{send: func(msg string) bool { got = append(got, msg); return true }})
 
-	p.legacy.reactors[chVotes].Receive(chVotes, nil, []byte("before"))
+	p.native.reactors[chVotes].Receive(chVotes, nil, []byte("before"))
 	p.end(nil, errors.New("the other direction failed"))
 	for range 50 {
-		p.legacy.reactors[chVotes].Receive(chVotes, nil, []byte("after"))
+		p.native.reactors[chVotes].Receive(chVotes, nil, []byte("after"))
 	}
 	require.Equal(t, []string{"before"}, got)
 }
@@ -66,12 +66,12 @@ func TestMessagesAreCountedBeforeTheyArrive(t *testing.T) {
 
 		return taken
 	}})
-	p.legacy.reactors[chVotes].Receive(chVotes, nil, []byte("taken"))
+	p.native.reactors[chVotes].Receive(chVotes, nil, []byte("taken"))
 	require.Equal(t, Traffic{Messages: 1, Bytes: 5}, p.libp2p.sent.traffic())
 
 	taken = false
 	p = relayTo(t, p.libp2p.peer.(*farSide))
-	p.legacy.reactors[chVotes].Receive(chVotes, nil, []byte("refused"))
+	p.native.reactors[chVotes].Receive(chVotes, nil, []byte("refused"))
 	require.Zero(t, p.libp2p.sent.traffic())
 	require.Zero(t, p.bridge.Status().ToLibp2p)
 }
@@ -81,7 +81,7 @@ func TestStuckTargetIsToBlame(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := relayTo(t, &farSide{send: func(string) bool { return !wait(t.Context(), compat.SendTimeout) }})
 		wait(t.Context(), time.Hour)
-		p.legacy.reactors[chVotes].Receive(chVotes, nil, []byte("message"))
+		p.native.reactors[chVotes].Receive(chVotes, nil, []byte("message"))
 		by, err := p.reason()
 		require.Same(t, p.libp2p, by)
 		require.ErrorIs(t, err, errNotTaken)
@@ -98,7 +98,7 @@ func TestRefusalAtOnceWaitsForTheReason(t *testing.T) {
 			wait(t.Context(), compat.SendTimeout-time.Second)
 			p.libp2p.HandlePeerError(nil, reason)
 		}()
-		p.legacy.reactors[chVotes].Receive(chVotes, nil, []byte("message"))
+		p.native.reactors[chVotes].Receive(chVotes, nil, []byte("message"))
 		_, err := p.reason()
 		require.ErrorIs(t, err, reason)
 		synctest.Wait()
@@ -110,7 +110,7 @@ func TestRefusalAtOnceBlamesNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := relayTo(t, &farSide{send: func(string) bool { return false }})
 		begun := time.Now()
-		p.legacy.reactors[chVotes].Receive(chVotes, nil, []byte("message"))
+		p.native.reactors[chVotes].Receive(chVotes, nil, []byte("message"))
 		require.Equal(t, compat.SendTimeout, time.Since(begun))
 		by, err := p.reason()
 		require.Nil(t, by)
@@ -123,11 +123,11 @@ func TestRefusalAtOnceBlamesNobody(t *testing.T) {
 func TestTargetThatDiesBeforeTheStartIsToBlame(t *testing.T) {
 	b, err := New(*types.GenerateNodeKey(), Config{}, quiet())
 	require.NoError(t, err)
-	p := b.newPair(InitiatorLegacy)
+	p := b.newPair(InitiatorNative)
 	near, dead := &farSide{}, &farSide{start: errors.New("session ended before its start")}
-	p.legacy.peer, p.libp2p.peer = near, dead
+	p.native.peer, p.libp2p.peer = near, dead
 	var removed []compat.PeerConn
-	for _, s := range []*side{p.legacy, p.libp2p} {
+	for _, s := range []*side{p.native, p.libp2p} {
 		s.remove = func(conn compat.PeerConn) { removed = append(removed, conn) }
 	}
 	p.run()
@@ -141,10 +141,10 @@ func TestTargetThatDiesBeforeTheStartIsToBlame(t *testing.T) {
 func TestEndedPairIsNotStarted(t *testing.T) {
 	b, err := New(*types.GenerateNodeKey(), Config{}, quiet())
 	require.NoError(t, err)
-	p := b.newPair(InitiatorLegacy)
+	p := b.newPair(InitiatorNative)
 	started := &farSide{start: errors.New("started")}
-	p.legacy.peer, p.libp2p.peer = started, started
-	p.legacy.remove, p.libp2p.remove = func(compat.PeerConn) {}, func(compat.PeerConn) {}
+	p.native.peer, p.libp2p.peer = started, started
+	p.native.remove, p.libp2p.remove = func(compat.PeerConn) {}, func(compat.PeerConn) {}
 	replaced := compat.Reject(compat.RejectDuplicate, "%v", errReplaced)
 	p.end(nil, replaced)
 	p.run()

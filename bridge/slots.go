@@ -68,7 +68,7 @@ func (s *slots) take(node claim, remote net.Addr) (release func(), err error) {
 
 // open makes a slot for a node that has none. The caller holds mtx.
 func (s *slots) open(node claim, ip netip.Addr) (*slot, error) {
-	if node.initiator == InitiatorLegacy && slices.Contains(s.unconditional, node.id) {
+	if node.initiator == InitiatorNative && slices.Contains(s.unconditional, node.id) {
 		return &slot{}, nil
 	}
 	if s.taken >= s.total {

@@ -9,29 +9,29 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
-func legacyNode() claim { return claim{InitiatorLegacy, types.GenerateNodeKey().ID()} }
+func nativeNode() claim { return claim{InitiatorNative, types.GenerateNodeKey().ID()} }
 
 func TestSlotsAreCountedPerIP(t *testing.T) {
 	s := newSlots(3, 2, nil)
 	a, other := &net.TCPAddr{IP: net.IPv4(10, 0, 0, 1)}, &net.TCPAddr{IP: net.ParseIP("2001:db8::1")}
-	first, err := s.take(legacyNode(), a)
+	first, err := s.take(nativeNode(), a)
 	require.NoError(t, err)
-	_, err = s.take(legacyNode(), a)
+	_, err = s.take(nativeNode(), a)
 	require.NoError(t, err)
-	_, err = s.take(legacyNode(), &net.UDPAddr{IP: a.IP})
+	_, err = s.take(nativeNode(), &net.UDPAddr{IP: a.IP})
 	require.ErrorIs(t, err, errFull, "one IP, whatever the protocol")
-	_, err = s.take(legacyNode(), other)
+	_, err = s.take(nativeNode(), other)
 	require.NoError(t, err)
-	_, err = s.take(legacyNode(), &net.TCPAddr{IP: net.IPv4(10, 0, 0, 2)})
+	_, err = s.take(nativeNode(), &net.TCPAddr{IP: net.IPv4(10, 0, 0, 2)})
 	require.ErrorIs(t, err, errFull, "three in total")
 	first()
-	_, err = s.take(legacyNode(), &net.UDPAddr{IP: net.ParseIP("2001:db8::2")})
+	_, err = s.take(nativeNode(), &net.UDPAddr{IP: net.ParseIP("2001:db8::2")})
 	require.NoError(t, err, "the second of one /64")
 	require.NotEqual(t, groupOf(&net.UDPAddr{IP: net.IPv4(10, 0, 0, 1)}), groupOf(&net.UDPAddr{IP: net.IPv4(10, 0, 0, 2)}))
 }
 
 func TestUnconditionalPeersHaveTheirOwnSlots(t *testing.T) {
-	friend, stranger := legacyNode(), legacyNode()
+	friend, stranger := nativeNode(), nativeNode()
 	s := newSlots(1, 1, []types.ID{friend.id, types.GenerateNodeKey().ID()})
 	at := &net.TCPAddr{IP: net.IPv4(10, 0, 0, 1)}
 
@@ -39,7 +39,7 @@ func TestUnconditionalPeersHaveTheirOwnSlots(t *testing.T) {
 	require.NoError(t, err)
 	others, err := s.take(stranger, at)
 	require.NoError(t, err, "an unconditional peer takes no slot from others")
-	_, err = s.take(legacyNode(), at)
+	_, err = s.take(nativeNode(), at)
 	require.ErrorIs(t, err, errFull)
 	_, err = s.take(claim{InitiatorLibp2p, friend.id}, at)
 	require.ErrorIs(t, err, errFull, "only native nodes are unconditional")
@@ -55,14 +55,14 @@ func TestUnconditionalPeersHaveTheirOwnSlots(t *testing.T) {
 	pair()
 	replacement()
 	others()
-	_, err = s.take(legacyNode(), at)
+	_, err = s.take(nativeNode(), at)
 	require.NoError(t, err)
 	require.Len(t, s.held, 1, "nothing is left of the others")
 }
 
 // A node that the bridge has a slot for gets it again while all are taken.
 func TestANodeSharesItsSlotWithItsReplacement(t *testing.T) {
-	node, s := legacyNode(), newSlots(1, 1, nil)
+	node, s := nativeNode(), newSlots(1, 1, nil)
 	at := &net.TCPAddr{IP: net.IPv4(10, 0, 0, 1)}
 	former, err := s.take(node, at)
 	require.NoError(t, err)
@@ -72,17 +72,17 @@ func TestANodeSharesItsSlotWithItsReplacement(t *testing.T) {
 	require.ErrorIs(t, err, errFull, "but not without limit")
 
 	former()
-	_, err = s.take(legacyNode(), at)
+	_, err = s.take(nativeNode(), at)
 	require.ErrorIs(t, err, errFull, "the replacement holds the slot")
 	replacement()
-	_, err = s.take(legacyNode(), at)
+	_, err = s.take(nativeNode(), at)
 	require.NoError(t, err)
 }
 
 // Neither side locks the other out.
 func TestOneSideDoesNotTakeAllSlots(t *testing.T) {
 	at := func(i int) net.Addr { return &net.TCPAddr{IP: net.IPv4(10, 0, 0, byte(i))} }
-	for _, sides := range [][2]string{{InitiatorLegacy, InitiatorLibp2p}, {InitiatorLibp2p, InitiatorLegacy}} {
+	for _, sides := range [][2]string{{InitiatorNative, InitiatorLibp2p}, {InitiatorLibp2p, InitiatorNative}} {
 		s := newSlots(8, 8, nil)
 		var release func()
 		for i := range 6 {
@@ -106,15 +106,15 @@ func TestOneSideDoesNotTakeAllSlots(t *testing.T) {
 
 // A bridge that pairs the nodes of one side has all its pairs for these.
 func TestOneSideMayTakeAllSlotsIfItIsAlone(t *testing.T) {
-	legacy, modern := []*types.NetAddress{dialable(1)}, []*types.NetAddress{dialable(2)}
+	native, modern := []*types.NetAddress{dialable(1)}, []*types.NetAddress{dialable(2)}
 	for _, c := range []struct {
 		config Config
 		want   int
 	}{
-		{Config{LegacyPeers: legacy, Libp2pPeers: modern}, 6},
-		{Config{LegacyPeers: legacy}, 6},
+		{Config{NativePeers: native, Libp2pPeers: modern}, 6},
+		{Config{NativePeers: native}, 6},
 		{Config{Libp2pPeers: modern}, 8},
-		{Config{LegacyPeers: legacy, OnlyConfigured: true}, 8},
+		{Config{NativePeers: native, OnlyConfigured: true}, 8},
 	} {
 		c.config.MaxPairs = 8
 		b, err := New(*types.GenerateNodeKey(), c.config, nil)

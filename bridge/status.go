@@ -18,27 +18,27 @@ type Traffic struct {
 
 // The sides that can have opened a pair.
 const (
-	InitiatorLegacy = "legacy"
+	InitiatorNative = "native"
 	InitiatorLibp2p = "libp2p"
 )
 
 // PairStatus is one coupled pair.
 type PairStatus struct {
-	LegacyID  types.ID // the native node
+	NativeID  types.ID // the native node
 	Libp2pID  types.ID // the libp2p node
-	Initiator string   // InitiatorLegacy or InitiatorLibp2p
+	Initiator string   // InitiatorNative or InitiatorLibp2p
 	Since     time.Time
 	ToLibp2p  Traffic
-	ToLegacy  Traffic
+	ToNative  Traffic
 }
 
 // Status is a snapshot of a bridge; the caller owns it.
 type Status struct {
 	// Pairs are the pairs that are up, oldest first.
 	Pairs []PairStatus
-	// ToLibp2p and ToLegacy count over all pairs since the bridge started.
+	// ToLibp2p and ToNative count over all pairs since the bridge started.
 	ToLibp2p Traffic
-	ToLegacy Traffic
+	ToNative Traffic
 }
 
 // meter counts one direction.
@@ -60,12 +60,12 @@ func (m *meter) traffic() Traffic {
 
 // Status returns the pairs and the traffic so far. It may be called at any time.
 func (b *Bridge) Status() Status {
-	s := Status{ToLibp2p: b.toLibp2p.traffic(), ToLegacy: b.toLegacy.traffic()}
+	s := Status{ToLibp2p: b.toLibp2p.traffic(), ToNative: b.toNative.traffic()}
 	for _, p := range b.livePairs() {
 		s.Pairs = append(s.Pairs, p.status())
 	}
 	slices.SortFunc(s.Pairs, func(a, b PairStatus) int {
-		return cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.LegacyID, b.LegacyID))
+		return cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.NativeID, b.NativeID))
 	})
 
 	return s

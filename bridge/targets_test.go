@@ -33,9 +33,9 @@ func TestNodeIsNotPairedWithItself(t *testing.T) {
 
 	key := types.GenerateNodeKey()
 	modern, other := newNodeOf(t, InitiatorLibp2p, key), newNode(t, InitiatorLibp2p)
-	legacy := newNodeOf(t, InitiatorLegacy, key)
+	native := newNodeOf(t, InitiatorNative, key)
 	b := newBridge(t, Config{Libp2pPeers: addresses(modern, other)})
-	legacy.dial(b.LegacyAddress())
+	native.dial(b.NativeAddress())
 	next(t, other.added)
 }
 

@@ -15,7 +15,7 @@ import (
 
 var errBadMessage = errors.New("bad message")
 
-// dialFrom dials the bridge as a legacy node of the network does, and returns the refusal.
+// dialFrom dials the bridge as a native node of the network does, and returns the refusal.
 func dialFrom(t *testing.T, b *Bridge, network string) error {
 	t.Helper()
 	key := types.GenerateNodeKey()
@@ -27,18 +27,18 @@ func dialFrom(t *testing.T, b *Bridge, network string) error {
 	}
 	tr := native.NewMultiplexTransport(info, *key, mconn.DefaultMConnConfig(), quiet())
 	defer func() { require.NoError(t, tr.Close()) }()
-	_, err := tr.Dial(t.Context(), b.LegacyAddress(), b.newPair(InitiatorLegacy).legacy)
+	_, err := tr.Dial(t.Context(), b.NativeAddress(), b.newPair(InitiatorNative).native)
 
 	return err
 }
 
-// A legacy node that a configured target refuses does not hand the others to strangers.
+// A native node that a configured target refuses does not hand the others to strangers.
 func TestRefusedNodeDoesNotDemoteAConfiguredTarget(t *testing.T) {
-	own, stranger, honest := newNode(t, InitiatorLibp2p), newNode(t, InitiatorLibp2p), newNode(t, InitiatorLegacy)
+	own, stranger, honest := newNode(t, InitiatorLibp2p), newNode(t, InitiatorLibp2p), newNode(t, InitiatorNative)
 	b := newBridge(t, Config{Libp2pPeers: addresses(own)})
 	require.Error(t, dialFrom(t, b, "another"))
 	stranger.refused(t, b)
-	honest.dial(b.LegacyAddress())
+	honest.dial(b.NativeAddress())
 	next(t, honest.added)
 	next(t, own.added)
 	require.Zero(t, stranger.sw.Peers().NumInbound())
@@ -46,19 +46,19 @@ func TestRefusedNodeDoesNotDemoteAConfiguredTarget(t *testing.T) {
 
 // Nor does one whose messages make a configured target end the pair, however often.
 func TestBadMessagesDoNotDemoteAConfiguredTarget(t *testing.T) {
-	own, stranger, honest := newNode(t, InitiatorLibp2p), newNode(t, InitiatorLibp2p), newNode(t, InitiatorLegacy)
+	own, stranger, honest := newNode(t, InitiatorLibp2p), newNode(t, InitiatorLibp2p), newNode(t, InitiatorNative)
 	b := newBridge(t, Config{Libp2pPeers: addresses(own)})
 	stranger.refused(t, b)
 	for range 3 {
-		evil := newNode(t, InitiatorLegacy)
-		evil.dial(b.LegacyAddress())
+		evil := newNode(t, InitiatorNative)
+		evil.dial(b.NativeAddress())
 		towards, away := next(t, evil.added), next(t, own.added)
 		require.True(t, towards.Send(chTxs, []byte("undecodable")))
 		next(t, own.messages)
 		own.sw.StopPeerForError(away, errBadMessage)
 		next(t, evil.removed)
 	}
-	honest.dial(b.LegacyAddress())
+	honest.dial(b.NativeAddress())
 	next(t, honest.added)
 	next(t, own.added)
 	require.Zero(t, stranger.sw.Peers().NumInbound())
@@ -66,20 +66,20 @@ func TestBadMessagesDoNotDemoteAConfiguredTarget(t *testing.T) {
 
 // A node whose libp2p node sends what it cannot bear gets another one next.
 func TestStrangersTakeTurns(t *testing.T) {
-	evil, good, legacy := newNode(t, InitiatorLibp2p), newNode(t, InitiatorLibp2p), newNode(t, InitiatorLegacy)
+	evil, good, native := newNode(t, InitiatorLibp2p), newNode(t, InitiatorLibp2p), newNode(t, InitiatorNative)
 	b := newBridge(t, Config{})
 	evil.refused(t, b)
 	good.refused(t, b)
-	legacy.dial(b.LegacyAddress())
-	towards, away := next(t, legacy.added), next(t, evil.added)
+	native.dial(b.NativeAddress())
+	towards, away := next(t, native.added), next(t, evil.added)
 	require.True(t, away.Send(chTxs, []byte("undecodable")))
-	next(t, legacy.messages)
-	legacy.sw.StopPeerForError(towards, errBadMessage)
-	next(t, legacy.removed)
+	next(t, native.messages)
+	native.sw.StopPeerForError(towards, errBadMessage)
+	next(t, native.removed)
 	next(t, evil.removed)
 
-	legacy.dial(b.LegacyAddress())
-	next(t, legacy.added)
+	native.dial(b.NativeAddress())
+	next(t, native.added)
 	next(t, good.added)
 }
 
@@ -121,8 +121,8 @@ func TestAbandonedPairTellsOfItsTarget(t *testing.T) {
 	b, err := New(*types.GenerateNodeKey(), Config{}, quiet())
 	require.NoError(t, err)
 	for initiator, dialed := range map[string]func(*pair) *side{
-		InitiatorLegacy: func(p *pair) *side { return p.libp2p },
-		InitiatorLibp2p: func(p *pair) *side { return p.legacy },
+		InitiatorNative: func(p *pair) *side { return p.libp2p },
+		InitiatorLibp2p: func(p *pair) *side { return p.native },
 	} {
 		p := b.newPair(initiator)
 		s := dialed(p)

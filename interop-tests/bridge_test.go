@@ -19,7 +19,7 @@ import (
 
 // bridgePeers are the addresses, ID@IP:port, that a bridge may pair others with.
 type bridgePeers struct {
-	legacy, libp2p []string
+	native, libp2p []string
 	only           bool // the bridge asks nobody for others
 }
 
@@ -37,15 +37,15 @@ func startBridge(t *testing.T, peers bridgePeers) runningBridge {
 	log := peerlog.New("bridge")
 	showOnFailure(t, log)
 	listen := *types.NewNetAddressFromIPPort(net.IPv4(127, 0, 0, 1), 0)
-	legacyPeers, errs := types.NewNetAddressFromStrings(peers.legacy)
+	nativePeers, errs := types.NewNetAddressFromStrings(peers.native)
 	require.Empty(t, errs)
 	libp2pPeers, errs := types.NewNetAddressFromStrings(peers.libp2p)
 	require.Empty(t, errs)
 
 	b, err := bridge.New(*key, bridge.Config{
-		LegacyListen: listen,
+		NativeListen: listen,
 		Libp2pListen: listen,
-		LegacyPeers:  legacyPeers,
+		NativePeers:  nativePeers,
 		Libp2pPeers:  libp2pPeers,
 
 		OnlyConfigured: peers.only,
@@ -57,8 +57,8 @@ func startBridge(t *testing.T, peers bridgePeers) runningBridge {
 	return runningBridge{Bridge: b, id: key.ID().String()}
 }
 
-// forLegacy and forLibp2p are where the nodes of each kind dial the bridge.
-func (b runningBridge) forLegacy() string { return netAddressString(b.LegacyAddress()) }
+// forNative and forLibp2p are where the nodes of each kind dial the bridge.
+func (b runningBridge) forNative() string { return netAddressString(b.NativeAddress()) }
 func (b runningBridge) forLibp2p() string { return netAddressString(b.Libp2pAddress()) }
 
 func netAddressString(addr types.NetAddress) string { return addr.String() }
@@ -97,7 +97,7 @@ func TestGnoThroughBridge(t *testing.T) {
 		target := startLibp2p(t, nodeOptions{moniker: "target"})
 		b := startBridge(t, bridgePeers{libp2p: []string{target.Addr()}})
 		gno := startVersion(t, version, "gno")
-		gno.Dial(b.forLegacy())
+		gno.Dial(b.forNative())
 		id := requireBridged(t, b, gno, target)
 		exchangeAs(t, gno, target, id, b.id, allSizes)
 		requireStillConnected(t, gno, target)
@@ -112,7 +112,7 @@ func TestLibp2pThroughBridgeToGno(t *testing.T) {
 	t.Parallel()
 	forEachVersion(t, func(t *testing.T, version string) {
 		gno := startVersion(t, version, "gno")
-		b := startBridge(t, bridgePeers{legacy: []string{gno.Addr()}})
+		b := startBridge(t, bridgePeers{native: []string{gno.Addr()}})
 		// Persistent, for on a busy machine the first dial may exceed the 3 s of the
 		// protocol.
 		ours := startLibp2p(t, nodeOptions{moniker: "ours", persistent: []string{b.forLibp2p()}})
@@ -128,15 +128,15 @@ func TestLibp2pThroughBridgeToGno(t *testing.T) {
 func TestBridgeEndsWithTheDialer(t *testing.T) {
 	t.Parallel()
 	target, gno := startLibp2p(t, nodeOptions{moniker: "target"}), startGno(t, "gno")
-	b := startBridge(t, bridgePeers{legacy: []string{gno.Addr()}, libp2p: []string{target.Addr()}})
-	legacyDialer, libp2pDialer := startGno(t, "legacy dialer"), startLibp2p(t, nodeOptions{moniker: "libp2p dialer"})
-	legacyDialer.Dial(b.forLegacy())
+	b := startBridge(t, bridgePeers{native: []string{gno.Addr()}, libp2p: []string{target.Addr()}})
+	nativeDialer, libp2pDialer := startGno(t, "native dialer"), startLibp2p(t, nodeOptions{moniker: "libp2p dialer"})
+	nativeDialer.Dial(b.forNative())
 	libp2pDialer.Dial(b.forLibp2p())
-	legacyID := requireBridged(t, b, legacyDialer, target)
+	nativeID := requireBridged(t, b, nativeDialer, target)
 	libp2pID := requireBridged(t, b, libp2pDialer, gno)
 
-	legacyDialer.Kill()
-	target.AwaitDown(t, legacyID, 1)
+	nativeDialer.Kill()
+	target.AwaitDown(t, nativeID, 1)
 	exchangeAs(t, libp2pDialer, gno, libp2pID, b.id, fewSizes)
 	libp2pDialer.Stop()
 	gno.AwaitDown(t, libp2pID, 1)
@@ -151,7 +151,7 @@ func TestBridgePairsOneToOne(t *testing.T) {
 	free := targets
 	for i := range targets {
 		gno := startGno(t, fmt.Sprintf("gno%d", i))
-		gno.Dial(b.forLegacy())
+		gno.Dial(b.forNative())
 		shown := gno.AwaitUp(t, b.id, 1).NodeInfo.Moniker
 		at := slices.IndexFunc(free, func(n *node) bool { return n.info.Moniker == shown })
 		require.GreaterOrEqual(t, at, 0, "%s is paired twice", shown)
@@ -175,13 +175,13 @@ func TestBridgeAnswersDiscoveryPerSide(t *testing.T) {
 	}
 	b := startBridge(t, bridgePeers{libp2p: []string{targets[0].Addr(), targets[1].Addr()}, only: true})
 	first := legacy.Start(t, legacy.Options{Moniker: "first", AllowDuplicateIP: true, Discovery: true})
-	first.Dial(b.forLegacy())
+	first.Dial(b.forNative())
 	first.AwaitUp(t, b.id, 1)
 
-	// A legacy node asks whom it has dialed. The bridge names the other one, which
+	// A native node asks whom it has dialed. The bridge names the other one, which
 	// is then dialed.
 	second := legacy.Start(t, legacy.Options{Moniker: "second", AllowDuplicateIP: true, Discovery: true})
-	second.Dial(b.forLegacy())
+	second.Dial(b.forNative())
 	answer := awaitAnswer(t, second, b.id)
 	require.Equal(t, []string{first.Addr()}, answer.Addrs)
 	second.AwaitUp(t, first.ID(), 1)

@@ -22,7 +22,7 @@
 // # Sessions and connections
 //
 // Several sessions may share one libp2p connection: two nodes that dial each
-// other have two for a moment, and a bridge presents each legacy node in a
+// other have two for a moment, and a bridge presents each native node in a
 // session with a delegated identity ([Transport.DialAs]). Sessions fail alone. The
 // connection is closed after its last session.
 //

@@ -71,7 +71,7 @@ func makeTemporaryHome() (home string, err error) {
 		return "", fmt.Errorf("unable to make a temporary home: %w", err)
 	}
 	cfg := config.Default()
-	cfg.P2P.ListenAddress = onLoopback(config.DefaultLegacyAddress)
+	cfg.P2P.ListenAddress = onLoopback(config.DefaultNativeAddress)
 	cfg.Bridge.Libp2pListenAddress = onLoopback(config.DefaultLibp2pAddress)
 	if _, err := config.Init(home, cfg); err != nil {
 		return "", errors.Join(err, os.RemoveAll(home))
@@ -136,27 +136,27 @@ func loadBridge(home string, logger *slog.Logger) (*bridge.Bridge, error) {
 	if len(addrs.Libp2pPeers) == 0 {
 		logger.Warn("[bridge].libp2p_peers is empty: " + withoutLibp2pPeers(cfg))
 	}
-	if len(addrs.LegacyPeers) == 0 {
+	if len(addrs.NativePeers) == 0 {
 		logger.Info("[p2p].persistent_peers is empty: libp2p peers that dial the bridge will be refused")
 	}
 
 	return bridge.New(*key, bridgeConfig(cfg, addrs), logger)
 }
 
-// withoutLibp2pPeers says what becomes of legacy peers that dial the bridge.
+// withoutLibp2pPeers says what becomes of native peers that dial the bridge.
 func withoutLibp2pPeers(cfg *config.Config) string {
 	if cfg.Bridge.OnlyConfigured {
-		return "legacy peers that dial the bridge will be refused"
+		return "native peers that dial the bridge will be refused"
 	}
 
-	return "legacy peers that dial the bridge will be refused until a libp2p peer has dialed it"
+	return "native peers that dial the bridge will be refused until a libp2p peer has dialed it"
 }
 
 func bridgeConfig(cfg *config.Config, addrs *config.Addresses) bridge.Config {
 	return bridge.Config{
-		LegacyListen:       addrs.LegacyListen,
+		NativeListen:       addrs.NativeListen,
 		Libp2pListen:       addrs.Libp2pListen,
-		LegacyPeers:        addrs.LegacyPeers,
+		NativePeers:        addrs.NativePeers,
 		Libp2pPeers:        addrs.Libp2pPeers,
 		OnlyConfigured:     cfg.Bridge.OnlyConfigured,
 		Libp2pNetwork:      cfg.Bridge.Libp2pNetwork,
@@ -175,7 +175,7 @@ func printBridge(out io.Writer, b *bridge.Bridge) error {
 	for _, side := range []struct {
 		name string
 		addr types.NetAddress
-	}{{"legacy nodes dial", b.LegacyAddress()}, {"libp2p nodes dial", b.Libp2pAddress()}} {
+	}{{"native nodes dial", b.NativeAddress()}, {"libp2p nodes dial", b.Libp2pAddress()}} {
 		for _, at := range reachable(side.addr) {
 			fmt.Fprintf(&text, "%s  %s\n", side.name, at.String())
 		}

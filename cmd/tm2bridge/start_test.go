@@ -69,7 +69,7 @@ func TestStartFromHome(t *testing.T) {
 		return execute(ctx, []string{"start", "--home", home}, stdout, stderr)
 	})
 	var addrs []*types.NetAddress
-	for _, name := range []string{"legacy nodes dial", "libp2p nodes dial"} {
+	for _, name := range []string{"native nodes dial", "libp2p nodes dial"} {
 		addr, err := types.ParseNetAddress(c.line(t, name))
 		require.NoError(t, err)
 		require.Equal(t, key.ID(), addr.ID)
@@ -118,7 +118,7 @@ func TestStartWithQUIC(t *testing.T) {
 // TestStartWithoutAnything occupies the default ports where they are free, so
 // that free ones have to be found, and ends the command by a signal.
 func TestStartWithoutAnything(t *testing.T) {
-	for _, at := range []string{config.DefaultLegacyAddress, config.DefaultLibp2pAddress} {
+	for _, at := range []string{config.DefaultNativeAddress, config.DefaultLibp2pAddress} {
 		if l, err := net.Listen("tcp", strings.Replace(strings.TrimPrefix(at, "tcp://"), "0.0.0.0", "127.0.0.1", 1)); err == nil {
 			t.Cleanup(func() { require.NoError(t, l.Close()) })
 		}
@@ -128,7 +128,7 @@ func TestStartWithoutAnything(t *testing.T) {
 	c := begin(func(stdout, stderr io.Writer) int { return run([]string{"start"}, stdout, stderr) })
 	home, _, _ := strings.Cut(c.line(t, "temporary home"), ",")
 	require.FileExists(t, config.Path(home))
-	require.Contains(t, c.line(t, "legacy nodes dial"), "@127.0.0.1:")
+	require.Contains(t, c.line(t, "native nodes dial"), "@127.0.0.1:")
 	require.Contains(t, c.line(t, "libp2p nodes dial"), "@127.0.0.1:")
 	c.line(t, "multiaddr")
 
@@ -152,10 +152,10 @@ func TestBridgeConfigTakesEveryKey(t *testing.T) {
 
 	got := bridgeConfig(cfg, addrs)
 	require.NoError(t, got.Validate())
-	require.Equal(t, id.String()+"@127.0.0.1:1", got.LegacyListen.String())
+	require.Equal(t, id.String()+"@127.0.0.1:1", got.NativeListen.String())
 	require.Equal(t, id.String()+"@127.0.0.1:2", got.Libp2pListen.String())
-	require.Len(t, got.LegacyPeers, 1)
-	require.Equal(t, a+"@127.0.0.1:3", got.LegacyPeers[0].String())
+	require.Len(t, got.NativePeers, 1)
+	require.Equal(t, a+"@127.0.0.1:3", got.NativePeers[0].String())
 	require.Len(t, got.Libp2pPeers, 1)
 	require.Equal(t, b+"@127.0.0.1:4", got.Libp2pPeers[0].String())
 	require.Equal(t, "chain", got.Libp2pNetwork)

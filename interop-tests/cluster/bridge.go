@@ -26,7 +26,7 @@ const bridgeReady = "ready"
 type bridgeSpec struct {
 	Key            []byte
 	Native, Libp2p string // where it listens: IP:port
-	LegacyPeers    []string
+	NativePeers    []string
 	Libp2pPeers    []string
 }
 
@@ -54,7 +54,7 @@ func (n *Network) NewBridge() (*Bridge, error) {
 	}
 	for _, m := range n.members {
 		if m.stack.Speaks == SpeaksNative {
-			b.spec.LegacyPeers = append(b.spec.LegacyPeers, m.Address.String())
+			b.spec.NativePeers = append(b.spec.NativePeers, m.Address.String())
 		} else {
 			b.spec.Libp2pPeers = append(b.spec.Libp2pPeers, m.Address.String())
 		}
@@ -138,13 +138,13 @@ func startBridge(spec bridgeSpec, logger *slog.Logger) (*bridge.Bridge, error) {
 	if err != nil {
 		return nil, err
 	}
-	legacyPeers, legacyErrs := types.NewNetAddressFromStrings(spec.LegacyPeers)
+	nativePeers, nativeErrs := types.NewNetAddressFromStrings(spec.NativePeers)
 	libp2pPeers, libp2pErrs := types.NewNetAddressFromStrings(spec.Libp2pPeers)
-	if err := errors.Join(append(legacyErrs, libp2pErrs...)...); err != nil {
+	if err := errors.Join(append(nativeErrs, libp2pErrs...)...); err != nil {
 		return nil, err
 	}
 	b, err := bridge.New(types.NodeKey{PrivKey: spec.Key}, bridge.Config{
-		LegacyListen: native, Libp2pListen: libp2p, LegacyPeers: legacyPeers, Libp2pPeers: libp2pPeers,
+		NativeListen: native, Libp2pListen: libp2p, NativePeers: nativePeers, Libp2pPeers: libp2pPeers,
 	}, logger)
 	if err != nil {
 		return nil, err

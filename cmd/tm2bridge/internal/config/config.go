@@ -8,7 +8,7 @@ import (
 
 // What a bridge does unless it is told otherwise.
 const (
-	DefaultLegacyAddress = "tcp://0.0.0.0:26656"
+	DefaultNativeAddress = "tcp://0.0.0.0:26656"
 	DefaultLibp2pAddress = "tcp://0.0.0.0:36656"
 	DefaultMaxPairs      = 128
 )
@@ -19,7 +19,7 @@ type FieldError = nodeconfig.FieldError
 // Config is config.toml, as far as it has an effect on a bridge.
 type Config struct {
 	// P2P is the section [p2p], which a bridge shares with TM2 nodes. It describes
-	// the side of the legacy peers. Of its keys, those that Marshal writes have an
+	// the side of the native peers. Of its keys, those that Marshal writes have an
 	// effect; Parse leaves the others at their defaults.
 	P2P    nodeconfig.P2PConfig
 	Bridge Bridge
@@ -28,9 +28,9 @@ type Config struct {
 // Bridge is the section [bridge].
 type Bridge struct {
 	Libp2pListenAddress string // libp2p_laddr: where libp2p peers dial the bridge
-	Libp2pPeers         string // libp2p_peers: libp2p peers that legacy peers are paired with
+	Libp2pPeers         string // libp2p_peers: libp2p peers that native peers are paired with
 	Libp2pNetwork       string // libp2p_network: in whose DHT further libp2p peers are looked for
-	OnlyConfigured      bool   // only_configured: legacy peers are paired with Libp2pPeers only
+	OnlyConfigured      bool   // only_configured: native peers are paired with Libp2pPeers only
 	Libp2pQUIC          bool   // libp2p_quic: QUIC beside TCP
 	MaxPairs            int    // max_pairs
 	MaxPairsPerIP       int    // max_pairs_per_ip
@@ -46,24 +46,24 @@ func Default() *Config {
 			MaxPairs:            DefaultMaxPairs,
 		},
 	}
-	c.P2P.ListenAddress = DefaultLegacyAddress
+	c.P2P.ListenAddress = DefaultNativeAddress
 
 	return c
 }
 
-// MConnConfig returns the configuration of the connections to legacy peers.
+// MConnConfig returns the configuration of the connections to native peers.
 func (c *Config) MConnConfig() mconn.MConnConfig {
 	return c.P2P.MConnConfig()
 }
 
 // Addresses are the addresses and IDs of a Config in the form that a bridge takes.
 type Addresses struct {
-	LegacyListen types.NetAddress
+	NativeListen types.NetAddress
 	Libp2pListen types.NetAddress
-	LegacyPeers  []*types.NetAddress
+	NativePeers  []*types.NetAddress
 	Libp2pPeers  []*types.NetAddress
 	PrivatePeers []types.ID
-	// UnconditionalPeers are legacy peers.
+	// UnconditionalPeers are native peers.
 	UnconditionalPeers []types.ID
 }
 
@@ -73,13 +73,13 @@ type Addresses struct {
 func (c *Config) Addresses(id types.ID) (*Addresses, error) {
 	var a Addresses
 	var err error
-	if a.LegacyListen, err = listenAddress(keyLegacyListen, c.P2P.ListenAddress, id); err != nil {
+	if a.NativeListen, err = listenAddress(keyNativeListen, c.P2P.ListenAddress, id); err != nil {
 		return nil, err
 	}
 	if a.Libp2pListen, err = listenAddress(keyLibp2pListen, c.Bridge.Libp2pListenAddress, id); err != nil {
 		return nil, err
 	}
-	if a.LegacyPeers, err = peerAddresses(keyLegacyPeers, c.P2P.PersistentPeers); err != nil {
+	if a.NativePeers, err = peerAddresses(keyNativePeers, c.P2P.PersistentPeers); err != nil {
 		return nil, err
 	}
 	if a.Libp2pPeers, err = peerAddresses(keyLibp2pPeers, c.Bridge.Libp2pPeers); err != nil {

@@ -8,8 +8,8 @@ import (
 
 // Full names of the keys that hold addresses and IDs.
 const (
-	keyLegacyListen       = "[p2p].laddr"
-	keyLegacyPeers        = "[p2p].persistent_peers"
+	keyNativeListen       = "[p2p].laddr"
+	keyNativePeers        = "[p2p].persistent_peers"
 	keyPrivatePeers       = "[p2p].private_peer_ids"
 	keyUnconditionalPeers = "[p2p].unconditional_peer_ids"
 	keyLibp2pListen       = "[bridge].libp2p_laddr"
@@ -29,40 +29,40 @@ func (k key) String() string { return "[" + k.section + "]." + k.name }
 
 // keys are all keys that have an effect, in the order in which they are written.
 var keys = []key{
-	{"p2p", "laddr", "Where legacy peers dial the bridge: IP and TCP port.",
+	{"p2p", "laddr", "Where native peers dial the bridge: IP and TCP port.",
 		func(c *Config) any { return &c.P2P.ListenAddress }},
-	{"p2p", "persistent_peers", "Legacy peers that the bridge may dial on behalf of libp2p peers,\n" +
+	{"p2p", "persistent_peers", "Native peers that the bridge may dial on behalf of libp2p peers,\n" +
 		"comma separated: ID@host:port",
 		func(c *Config) any { return &c.P2P.PersistentPeers }},
 	{"p2p", "private_peer_ids", "IDs of peers that the bridge names to nobody, comma separated.",
 		func(c *Config) any { return &c.P2P.PrivatePeerIDs }},
-	{"p2p", "unconditional_peer_ids", "IDs of legacy peers that may always dial the bridge, comma separated: they count\n" +
+	{"p2p", "unconditional_peer_ids", "IDs of native peers that may always dial the bridge, comma separated: they count\n" +
 		"neither in max_pairs nor in max_pairs_per_ip.",
 		func(c *Config) any { return &c.P2P.UnconditionalPeerIDs }},
-	{"p2p", "flush_throttle_timeout", "Longest time that packets for a legacy peer wait to be written together.",
+	{"p2p", "flush_throttle_timeout", "Longest time that packets for a native peer wait to be written together.",
 		func(c *Config) any { return &c.P2P.FlushThrottleTimeout }},
-	{"p2p", "max_packet_msg_payload_size", "Largest piece of a message in one packet to a legacy peer, in bytes.\n" +
+	{"p2p", "max_packet_msg_payload_size", "Largest piece of a message in one packet to a native peer, in bytes.\n" +
 		"Peers with the default setting cut off a sender that uses more than 1024.",
 		func(c *Config) any { return &c.P2P.MaxPacketMsgPayloadSize }},
-	{"p2p", "send_rate", "Limit on what is sent to one legacy peer, in bytes per second.",
+	{"p2p", "send_rate", "Limit on what is sent to one native peer, in bytes per second.",
 		func(c *Config) any { return &c.P2P.SendRate }},
-	{"p2p", "recv_rate", "Limit on what is received from one legacy peer, in bytes per second.",
+	{"p2p", "recv_rate", "Limit on what is received from one native peer, in bytes per second.",
 		func(c *Config) any { return &c.P2P.RecvRate }},
-	{"p2p", "recv_assembly_timeout", "Longest time a legacy peer may take from the first to the last packet of one\n" +
+	{"p2p", "recv_assembly_timeout", "Longest time a native peer may take from the first to the last packet of one\n" +
 		"message. 0 disables the limit.",
 		func(c *Config) any { return &c.P2P.RecvAssemblyTimeout }},
-	{"p2p", "max_recv_buffer_bytes", "Limit on the bytes held for unfinished messages of one legacy peer.\n" +
+	{"p2p", "max_recv_buffer_bytes", "Limit on the bytes held for unfinished messages of one native peer.\n" +
 		"0 disables it; otherwise at least 8454144, so that the largest block passes.",
 		func(c *Config) any { return &c.P2P.MaxRecvBufferBytes }},
-	{"p2p", "max_send_buffer_bytes", "Limit on the bytes that wait to be sent to one legacy peer.\n" +
+	{"p2p", "max_send_buffer_bytes", "Limit on the bytes that wait to be sent to one native peer.\n" +
 		"0 disables it; otherwise at least 8454144, so that the largest block passes.",
 		func(c *Config) any { return &c.P2P.MaxSendBufferBytes }},
 	{"bridge", "libp2p_laddr", "Where libp2p peers dial the bridge: IP and TCP port.",
 		func(c *Config) any { return &c.Bridge.Libp2pListenAddress }},
-	{"bridge", "libp2p_peers", "libp2p peers that legacy peers are paired with, comma separated: ID@host:port\n" +
+	{"bridge", "libp2p_peers", "libp2p peers that native peers are paired with, comma separated: ID@host:port\n" +
 		"(the TM2 ID; the libp2p peer ID is found out by dialing).",
 		func(c *Config) any { return &c.Bridge.Libp2pPeers }},
-	{"bridge", "only_configured", "Pair legacy peers with libp2p_peers only. Otherwise the bridge takes libp2p peers that\n" +
+	{"bridge", "only_configured", "Pair native peers with libp2p_peers only. Otherwise the bridge takes libp2p peers that\n" +
 		"have dialed it, or that others tell of, when none of the list can be reached or wants the peer.",
 		func(c *Config) any { return &c.Bridge.OnlyConfigured }},
 	{"bridge", "libp2p_network", "Network (chain ID) in whose DHT the bridge looks for further libp2p peers, through\n" +
@@ -70,7 +70,7 @@ var keys = []key{
 		func(c *Config) any { return &c.Bridge.Libp2pNetwork }},
 	{"bridge", "libp2p_quic", "Use QUIC, too: listen at the UDP port with the number of libp2p_laddr, and dial both.",
 		func(c *Config) any { return &c.Bridge.Libp2pQUIC }},
-	{"bridge", "max_pairs", "How many pairs of a legacy and a libp2p peer the bridge keeps at a time.\n" +
+	{"bridge", "max_pairs", "How many pairs of a native and a libp2p peer the bridge keeps at a time.\n" +
 		"Where peers of both sides may be paired, those of one open three quarters at most.",
 		func(c *Config) any { return &c.Bridge.MaxPairs }},
 	{"bridge", "max_pairs_per_ip", "How many of them the peers at one IP address (IPv6: one /64) may have opened.\n" +

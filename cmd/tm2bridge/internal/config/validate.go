@@ -52,7 +52,7 @@ func wrong(key string, content any, reason string) error {
 }
 
 func (c *Config) validateAddresses() error {
-	legacy, err := parseListen(keyLegacyListen, c.P2P.ListenAddress)
+	native, err := parseListen(keyNativeListen, c.P2P.ListenAddress)
 	if err != nil {
 		return err
 	}
@@ -60,11 +60,11 @@ func (c *Config) validateAddresses() error {
 	if err != nil {
 		return err
 	}
-	if legacy == libp2p && legacy.Port() != 0 {
-		return wrong(keyLibp2pListen, c.Bridge.Libp2pListenAddress, "it is the same as "+keyLegacyListen)
+	if native == libp2p && native.Port() != 0 {
+		return wrong(keyLibp2pListen, c.Bridge.Libp2pListenAddress, "it is the same as "+keyNativeListen)
 	}
 	for _, list := range []struct{ key, value string }{
-		{keyLegacyPeers, c.P2P.PersistentPeers}, {keyLibp2pPeers, c.Bridge.Libp2pPeers},
+		{keyNativePeers, c.P2P.PersistentPeers}, {keyLibp2pPeers, c.Bridge.Libp2pPeers},
 	} {
 		if err := checkPeers(list.key, list.value); err != nil {
 			return err

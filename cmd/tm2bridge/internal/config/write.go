@@ -9,7 +9,7 @@ import (
 )
 
 var sectionComments = map[string]string{
-	"p2p": "The side of the legacy peers: TM2 nodes as they are.\n" +
+	"p2p": "The side of the native peers: TM2 nodes as they are.\n" +
 		"The keys and their values are those of a TM2 node; a node's own [p2p] section can\n" +
 		"stand here, and keys of it that do nothing in a bridge are reported at the start.",
 	"bridge": "The side of the libp2p peers.",

@@ -95,7 +95,7 @@ func (c *cluster) startAll() error {
 	key := types.GenerateNodeKey()
 	listen := loopback(key.ID())
 	cfg := bridge.Config{
-		LegacyListen:  listen,
+		NativeListen:  listen,
 		Libp2pListen:  listen,
 		MConfig:       unlimited(),
 		MaxPairs:      2 * c.perSide,
@@ -113,9 +113,9 @@ func (c *cluster) startAll() error {
 		return fmt.Errorf("unable to start the bridge: %w", err)
 	}
 	c.bridge = b
-	legacy := b.LegacyAddress()
+	native := b.NativeAddress()
 
-	return c.startMesh(c.natives(), &legacy)
+	return c.startMesh(c.natives(), &native)
 }
 
 func (c *cluster) startMesh(side []*node, also *types.NetAddress) error {

@@ -9,14 +9,14 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
-// acceptLegacy pairs each native node that dials the bridge with a libp2p node.
-func (b *Bridge) acceptLegacy() {
+// acceptNative pairs each native node that dials the bridge with a libp2p node.
+func (b *Bridge) acceptNative() {
 	for {
-		pending, err := b.legacy.AcceptPending(b.ctx)
+		pending, err := b.native.AcceptPending(b.ctx)
 		if err != nil {
 			return // only the end of the bridge ends AcceptPending
 		}
-		release, err := b.slots.take(claim{InitiatorLegacy, pending.ID()}, pending.RemoteAddr())
+		release, err := b.slots.take(claim{InitiatorNative, pending.ID()}, pending.RemoteAddr())
 		if err != nil {
 			pending.Reject(err)
 
@@ -24,15 +24,15 @@ func (b *Bridge) acceptLegacy() {
 		}
 		b.wg.Go(func() {
 			defer release()
-			b.bridgeLegacy(pending)
+			b.bridgeNative(pending)
 		})
 	}
 }
 
-// bridgeLegacy opens a session for the native node under its derived identity,
+// bridgeNative opens a session for the native node under its derived identity,
 // shows the node its counterpart, and relays until either ends.
-func (b *Bridge) bridgeLegacy(pending *native.Pending) {
-	p := b.newPair(InitiatorLegacy)
+func (b *Bridge) bridgeNative(pending *native.Pending) {
+	p := b.newPair(InitiatorNative)
 	defer p.stopMaking()
 	if err := b.claim(p.making, p, pending.ID()); err != nil {
 		pending.Reject(err)
@@ -49,12 +49,12 @@ func (b *Bridge) bridgeLegacy(pending *native.Pending) {
 	defer func() { b.libp2pTargets.release(pending.ID(), t, p.verdict()) }()
 
 	far := p.libp2p.peer
-	p.legacy.self = b.key.ID()
-	p.legacy.listen(b.config.describe(far.NodeInfo().Channels))
-	p.legacy.remove = b.removeLegacy
-	p.legacy.peer, err = pending.Complete(present(far.NodeInfo(), b.key.ID()), p.legacy)
+	p.native.self = b.key.ID()
+	p.native.listen(b.config.describe(far.NodeInfo().Channels))
+	p.native.remove = b.removeNative
+	p.native.peer, err = pending.Complete(present(far.NodeInfo(), b.key.ID()), p.native)
 	if err != nil {
-		b.logger.Info("legacy peer could not be paired", "peer", pending.ID(), "libp2p", far.ID(), "err", err)
+		b.logger.Info("native peer could not be paired", "peer", pending.ID(), "libp2p", far.ID(), "err", err)
 		p.libp2p.abandon(err)
 
 		return
