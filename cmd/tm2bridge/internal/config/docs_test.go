@@ -14,7 +14,7 @@ import (
 // are written, with their defaults, and those that do nothing, with the reasons
 // that warnings give.
 func TestPageListsTheKeys(t *testing.T) {
-	data, err := os.ReadFile("../../docs/configuration.md")
+	data, err := os.ReadFile("../../../../docs/configuration.md")
 	require.NoError(t, err)
 	_, section, found := strings.Cut(string(data), "\n## The bridge: ")
 	require.True(t, found)
