@@ -10,10 +10,9 @@ import (
 )
 
 const (
-	// maxAdmissions is how many accepted connections are admitted at once. An
-	// admission waits at most formerTimeout for a removal; beside that it runs
-	// the reactors' callbacks. While all are taken the transport's own backlog
-	// holds further connections.
+	// maxAdmissions is how many accepted connections are admitted at once. An admission
+	// waits at most formerTimeout for a removal and runs the reactors' callbacks. Further
+	// connections wait in the transport.
 	maxAdmissions = 32
 
 	// The wait after an error of Accept, doubled up to the maximum.

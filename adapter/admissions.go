@@ -10,14 +10,14 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 )
 
-// Refusals that need no words of their own: judging costs nothing then.
+// These refusals carry no details, so that judging a candidate does not allocate.
 var (
 	errSelf      = compat.Reject(compat.RejectSelf, "")
 	errConnected = compat.Reject(compat.RejectDuplicate, "connected already")
 )
 
-// registry holds the reserved IDs: every connection from its admission until
-// after its removal. Whether a connection may come in is decided under its lock.
+// registry holds the reserved IDs: those of all connections from their admission until
+// after their removal. Its lock makes each decision about a candidate atomic.
 type registry struct {
 	// Not changed once the switch is built.
 	maxInbound, maxOutbound uint64
@@ -26,7 +26,7 @@ type registry struct {
 	mtx      sync.Mutex
 	closed   bool
 	byID     map[types.ID]*connection
-	hosts    map[netip.Prefix]uint64 // connections in byID that have not vacated, by their host
+	hosts    map[netip.Prefix]uint64 // connections in byID that hold a place at their host
 	inbound  uint64                  // slots taken
 	outbound uint64
 }
@@ -40,7 +40,7 @@ const (
 	slotOutbound
 )
 
-// candidate is a connection that asks to come in.
+// candidate is a connection that asks for admission.
 type candidate struct {
 	self, id  types.ID
 	outbound  bool
@@ -48,7 +48,7 @@ type candidate struct {
 	exempt    bool         // from the limits
 	uncounted bool         // takes no slot
 	guarded   bool         // must be the only peer of its host
-	dialed    bool         // this node is dialing the peer, or was until just now
+	dialed    bool         // recentlyDialed, see there
 	held      slot         // taken over from the connection that it replaces
 }
 
@@ -61,8 +61,8 @@ func (c candidate) own() slot {
 	return slotInbound
 }
 
-// judge returns the slot that the candidate may take and the connection that has
-// to be gone first, or a *compat.RejectError. The caller holds the lock.
+// judge returns the slot that the candidate may take and the connection that must be
+// removed first, or a *compat.RejectError. The caller holds the lock.
 func (r *registry) judge(c candidate) (taken slot, former *connection, err error) {
 	if r.closed {
 		return slotNone, nil, errStopping
@@ -90,11 +90,11 @@ func (c candidate) replaces(former *connection) bool {
 	return c.outbound != former.outbound && c.outbound == (c.self < c.id)
 }
 
-// findSlot refuses a candidate for which no slot is left. The slot of its former
-// connection is its own, in whichever direction: two nodes that dial each other
-// must end with one connection even if the one that stays finds its direction full.
-// For the same reason a peer that is being dialed may have the outbound slot that
-// it was going to get, and one that was lost just now the slot that it had.
+// findSlot refuses a candidate for which no slot is left. A candidate may use the slot
+// of the connection that it replaces, whatever its direction: two nodes that dial each
+// other must end with one connection even if its direction is full on one of them. For
+// the same reason an inbound peer that this node is dialing may use the outbound slot
+// that its dial would have taken.
 func (r *registry) findSlot(c candidate, former *connection) (slot, error) {
 	used, limit, direction := r.inbound, r.maxInbound, "inbound"
 	if c.outbound {
@@ -119,8 +119,8 @@ func (r *registry) findSlot(c candidate, former *connection) (slot, error) {
 	}
 }
 
-// checkHost refuses a guarded candidate while another peer of its host is in. Whom
-// this node has dialed, or is dialing, is not guarded, whichever connection stays.
+// checkHost refuses a guarded candidate while another peer of its host is connected. A
+// peer that this node has dialed or is dialing passes, whichever connection stays.
 func (r *registry) checkHost(c candidate, former *connection) error {
 	welcome := c.dialed || c.held == slotOutbound || (former != nil && former.outbound)
 	if !c.guarded || welcome || r.allowDuplicateIP || !c.host.IsValid() {
@@ -139,8 +139,8 @@ func (r *registry) checkHost(c candidate, former *connection) error {
 		netgroup.Name(c.host))
 }
 
-// may is judge without effect.
-func (r *registry) may(c candidate) error {
+// admissible returns why the candidate would be refused now, or nil.
+func (r *registry) admissible(c candidate) error {
 	r.mtx.Lock()
 	defer r.mtx.Unlock()
 	_, _, err := r.judge(c)
@@ -148,10 +148,10 @@ func (r *registry) may(c candidate) error {
 	return err
 }
 
-// mayAnybody is may for everybody who could come from where the stranger does:
-// the stranger, those who are exempt, and whoever is in and would come again. It
-// returns why the stranger may not if nobody may.
-func (r *registry) mayAnybody(stranger candidate, exempt []candidate) error {
+// anyAdmissible reports whether any peer that connects from the stranger's host could be
+// admitted: the stranger, an exempt peer, or a connected peer that reconnects. If none
+// could, it returns the refusal of the stranger.
+func (r *registry) anyAdmissible(stranger candidate, exempt []candidate) error {
 	r.mtx.Lock()
 	defer r.mtx.Unlock()
 	_, _, refusal := r.judge(stranger)
@@ -173,10 +173,10 @@ func (r *registry) mayAnybody(stranger candidate, exempt []candidate) error {
 	return refusal
 }
 
-// reserve takes the ID for the connection, or returns the connection that has
-// to be gone first, or the refusal. The slot of a connection of the other direction
-// goes over to the candidate at once, so that nobody else takes it meanwhile; if the
-// candidate does not come in after all, giveBack returns it.
+// reserve takes the ID for the connection, or returns the connection that must be
+// removed first, or the refusal. A slot of the other direction passes to the candidate
+// at once, so that no other connection takes it during the removal. If the candidate is
+// refused after all, giveBack returns the slot.
 func (r *registry) reserve(conn *connection, c *candidate) (former *connection, err error) {
 	r.mtx.Lock()
 	defer r.mtx.Unlock()
@@ -201,15 +201,15 @@ func (r *registry) reserve(conn *connection, c *candidate) (former *connection, 
 	return nil, nil
 }
 
-// giveBack returns a slot that a candidate holds which did not come in.
+// giveBack returns the slot that a refused candidate holds.
 func (r *registry) giveBack(c candidate) {
 	r.mtx.Lock()
 	defer r.mtx.Unlock()
 	r.count(c.held, -1)
 }
 
-// vacate gives the connection's slot and its place at its host to others. The ID
-// stays reserved until release.
+// vacate frees the connection's slot and its place at its host. The ID stays reserved
+// until release.
 func (r *registry) vacate(conn *connection) {
 	r.mtx.Lock()
 	defer r.mtx.Unlock()
@@ -221,7 +221,7 @@ func (r *registry) vacate(conn *connection) {
 	conn.slot = slotNone
 }
 
-// release gives the ID of a connection back that has vacated its slot.
+// release frees the ID of a connection that has vacated its slot.
 func (r *registry) release(conn *connection) {
 	r.mtx.Lock()
 	defer r.mtx.Unlock()
@@ -239,8 +239,9 @@ func (r *registry) count(s slot, delta int) {
 	}
 }
 
-// has reports whether the ID is reserved by a connection that is not on its way
-// out: who hears of a removal may dial at once.
+// has reports whether the ID is reserved by an open connection. A closed one that is
+// still being removed does not count, so that a subscriber that learns of the removal
+// can dial at once.
 func (r *registry) has(id types.ID) bool {
 	r.mtx.Lock()
 	defer r.mtx.Unlock()
@@ -264,7 +265,7 @@ func (r *registry) outboundSlots() (taken, limit uint64) {
 	return r.outbound, r.maxOutbound
 }
 
-// close refuses everybody from now on and returns who is in.
+// close makes the registry refuse every further candidate and returns all connections.
 func (r *registry) close() []*connection {
 	r.mtx.Lock()
 	defer r.mtx.Unlock()
@@ -277,9 +278,9 @@ func (r *registry) close() []*connection {
 	return conns
 }
 
-// candidate is a peer that asks to come in. The delegate is the node that speaks
-// for it, if one does: that peer has the delegate's IP, and so is as free of the
-// guard as the delegate is.
+// candidate describes a peer that asks for admission. The delegate is the node that
+// presents it, if any. Such a peer has the delegate's IP, so the guard spares it when it
+// spares the delegate.
 func (sw *MultiplexSwitch) candidate(id types.ID, outbound bool, remoteIP net.IP, delegate types.ID) candidate {
 	exempt := sw.isExempt(id)
 
@@ -291,11 +292,11 @@ func (sw *MultiplexSwitch) candidate(id types.ID, outbound bool, remoteIP net.IP
 		exempt:    exempt,
 		uncounted: sw.isUnconditional(id),
 		guarded:   !outbound && !exempt && !sw.isExempt(delegate),
-		dialed:    !outbound && sw.dials.courts(id),
+		dialed:    !outbound && sw.dials.recentlyDialed(id),
 	}
 }
 
-// isExempt reports whether the configuration names the peer as one to let in.
+// isExempt reports whether the peer is configured as persistent or unconditional.
 func (sw *MultiplexSwitch) isExempt(id types.ID) bool {
 	return id != "" && (sw.isPersistent(id) || sw.isUnconditional(id))
 }
@@ -306,11 +307,11 @@ func (sw *MultiplexSwitch) isUnconditional(id types.ID) bool {
 	return unconditional
 }
 
-// mayAdmitFrom tells, without blocking, whether an inbound connection from the
-// IP could be admitted now, whoever is behind it. Those who are exempt may come
-// from anywhere, and as delegates they may bring others. Whom this node is dialing
-// need not be let in: its dial fails, and then ours is the one that stays.
-func (sw *MultiplexSwitch) mayAdmitFrom(ip net.IP) error {
+// admissibleFrom returns nil if an inbound connection from the IP could be admitted now,
+// whichever peer made it, and otherwise the refusal. It does not block. Exempt peers may
+// come from any IP and, as delegates, present others. A peer that this node is dialing
+// does not count: its own dial fails then, and the one of this node stays.
+func (sw *MultiplexSwitch) admissibleFrom(ip net.IP) error {
 	exempt := make([]candidate, 0, len(sw.persistent)+len(sw.unconditional))
 	for id := range sw.persistent {
 		exempt = append(exempt, sw.candidate(id, false, ip, ""))
@@ -321,10 +322,10 @@ func (sw *MultiplexSwitch) mayAdmitFrom(ip net.IP) error {
 	stranger := sw.candidate("", false, ip, "")
 	stranger.guarded = len(exempt) == 0
 
-	return sw.registry.mayAnybody(stranger, exempt)
+	return sw.registry.anyAdmissible(stranger, exempt)
 }
 
-// delegateOf returns the node that speaks for the peer, or the empty ID.
+// delegateOf returns the ID of the node that presents the peer, or the empty ID.
 func delegateOf(conn compat.PeerConn) types.ID {
 	if d, ok := conn.(compat.DelegatedPeer); ok {
 		if delegate, delegated := d.DelegatedBy(); delegated {

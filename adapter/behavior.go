@@ -15,8 +15,8 @@ var (
 	_ compat.ConnAdmission = (*behavior)(nil)
 )
 
-// behavior is what transports see of the switch. Its fields are complete when
-// the switch is built and not changed afterwards.
+// behavior is what transports see of the switch. Its fields do not change once the
+// switch is built.
 type behavior struct {
 	sw       *MultiplexSwitch
 	channels []*compat.ChannelDescriptor
@@ -47,11 +47,11 @@ func (b *behavior) IsPrivatePeer(id types.ID) bool {
 	return private
 }
 
-// AdmitPeer implements compat.PeerAdmission. It tells subscribers of an inbound
-// peer that is refused; a failing dial has an event of its own.
+// AdmitPeer implements compat.PeerAdmission. It reports a refused inbound peer to
+// subscribers; a failed dial has an event of its own.
 func (b *behavior) AdmitPeer(conn compat.ConnInfo, _ types.NodeInfo) error {
 	id := conn.SocketAddr.ID
-	err := b.sw.registry.may(b.sw.candidate(id, conn.Outbound, conn.RemoteIP, conn.DelegatedBy))
+	err := b.sw.registry.admissible(b.sw.candidate(id, conn.Outbound, conn.RemoteIP, conn.DelegatedBy))
 	if err != nil && !conn.Outbound {
 		b.sw.reportRefusal(id, remoteAddr(conn), false, err)
 	}
@@ -68,4 +68,4 @@ func remoteAddr(conn compat.ConnInfo) net.Addr {
 }
 
 // AdmitConn implements compat.ConnAdmission.
-func (b *behavior) AdmitConn(remoteIP net.IP) error { return b.sw.mayAdmitFrom(remoteIP) }
+func (b *behavior) AdmitConn(remoteIP net.IP) error { return b.sw.admissibleFrom(remoteIP) }

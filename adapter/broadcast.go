@@ -9,29 +9,28 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 )
 
-// The bounds of what waits for one peer on one channel. The messages are
-// shared by all peers, so that the bytes are held once for all of them.
+// The bounds of the messages that wait for one peer on one channel. All peers share the
+// bytes of a message.
 const (
 	maxBacklogMessages = 1024
 	maxBacklogBytes    = 16 << 20 // one message may exceed it
 )
 
-// The reasons for which a peer that does not keep up with Broadcast is stopped.
+// The reasons for stopping a peer that does not keep up with Broadcast.
 var (
-	// ErrBroadcastOverflow: more waits for the peer than the bounds allow.
+	// ErrBroadcastOverflow says that more messages wait for the peer than the bounds allow.
 	ErrBroadcastOverflow = errors.New("too many broadcast messages wait for the peer")
-	// ErrBroadcastStalled: the peer took no message for compat.SendTimeout.
+	// ErrBroadcastStalled says that the peer took no message for compat.SendTimeout.
 	ErrBroadcastStalled = errors.New("peer does not take broadcast messages")
 )
 
-// outboxes holds, for each channel on which a peer does not keep up, the
-// broadcast messages that wait. A channel has a backlog exactly while a goroutine
-// drains it; one goroutine for each channel, so that a channel that is blocked
-// delays no other.
+// outboxes holds the waiting broadcast messages of a peer by channel. A channel has a
+// backlog exactly while a goroutine of its own drains it, so that a blocked channel does
+// not delay the others.
 type outboxes struct {
 	mtx      sync.Mutex
 	backlogs map[byte]*backlog
-	dead     bool // the peer is about to be stopped, nothing is taken any more
+	dead     bool // the peer is about to be stopped; no message is taken
 }
 
 // backlog is a queue of messages.
@@ -60,13 +59,12 @@ func (b *backlog) pop() []byte {
 	return msg
 }
 
-// Broadcast implements compat.Switch. A peer that takes the message at once
-// costs no allocation. For one that does not, up to 1024 messages or 16 MiB wait
-// on each channel; a peer with more, or that takes none for compat.SendTimeout,
-// is stopped with ErrBroadcastOverflow or ErrBroadcastStalled. A message that a peer
-// refuses at once, being too large, is lost alone, and logged; so is one on a
-// channel of no reactor. What a reactor sends to the peer directly may overtake what
-// waits.
+// Broadcast implements compat.Switch. It does not allocate for a peer that takes the
+// message at once. Otherwise up to 1024 messages or 16 MiB wait for the peer on each
+// channel. A peer with more is stopped with ErrBroadcastOverflow, and one that takes none
+// for compat.SendTimeout with ErrBroadcastStalled. A message that a peer can never take,
+// because it is too large, is dropped and logged, as is one on a channel of no reactor. A
+// message that a reactor sends to the peer directly may overtake those that wait.
 func (sw *MultiplexSwitch) Broadcast(chID byte, data []byte) {
 	if len(data) == 0 {
 		return
@@ -83,13 +81,13 @@ func (sw *MultiplexSwitch) Broadcast(chID byte, data []byte) {
 	}
 }
 
-// BroadcastsDropped counts the messages of Broadcast that a peer refused, or that had
-// to wait, or found no place to, and were lost when their peer was stopped.
+// BroadcastsDropped counts the messages of Broadcast that a peer refused, and those that
+// were lost when their peer was stopped.
 func (sw *MultiplexSwitch) BroadcastsDropped() uint64 { return sw.dropped.Load() }
 
 func (sw *MultiplexSwitch) broadcastTo(c *connection, chID byte, data []byte) {
-	// The lock makes the message follow what waits: while it is held, the
-	// backlog neither ends nor begins. TrySend does not block.
+	// While the lock is held a backlog neither begins nor ends, so the message cannot
+	// overtake one that waits. TrySend does not block.
 	c.out.mtx.Lock()
 	defer c.out.mtx.Unlock()
 	if c.out.dead {
@@ -119,11 +117,11 @@ func (sw *MultiplexSwitch) enqueue(c *connection, chID byte, b *backlog, data []
 	}
 	c.out.dead = true
 	sw.dropped.Add(1)
-	// Not here: the caller may hold locks that RemovePeer wants.
+	// On another goroutine, since the caller may hold locks that RemovePeer takes.
 	sw.tasks.Run(func() { sw.stop(c, fmt.Errorf("channel %#02x: %w", chID, ErrBroadcastOverflow)) })
 }
 
-// drain sends what waits on a channel, in order, until nothing does or the peer
+// drain sends the waiting messages of a channel in order, until none is left or the peer
 // ends.
 func (sw *MultiplexSwitch) drain(c *connection, chID byte, b *backlog) {
 	for {
@@ -137,14 +135,14 @@ func (sw *MultiplexSwitch) drain(c *connection, chID byte, b *backlog) {
 		}
 		sw.dropped.Add(1)
 		if c.peer.IsRunning() && time.Since(begin) < compat.SendTimeout {
-			// Refused at once: it can never be sent. Others may be.
+			// The peer can never take this message; it may take others.
 			sw.Logger.Error("broadcast message cannot be sent", "peer", c.id, "channel", chID, "bytes", len(msg))
 
 			continue
 		}
 		sw.dropped.Add(uint64(c.out.discard(chID, b)))
-		// A peer that refuses at once is on its way out, and may be flushing what it
-		// has taken before: it gets the time that Send would have had.
+		// A peer that refuses at once is stopping, and may be flushing earlier messages. It
+		// gets the time that Send would have had.
 		timer := time.NewTimer(time.Until(begin.Add(compat.SendTimeout)))
 		defer timer.Stop()
 		select {
@@ -157,7 +155,7 @@ func (sw *MultiplexSwitch) drain(c *connection, chID byte, b *backlog) {
 	}
 }
 
-// next takes the first message that waits, or ends the backlog.
+// next removes and returns the first waiting message, or ends the backlog.
 func (o *outboxes) next(chID byte, b *backlog) ([]byte, bool) {
 	o.mtx.Lock()
 	defer o.mtx.Unlock()
@@ -170,8 +168,7 @@ func (o *outboxes) next(chID byte, b *backlog) ([]byte, bool) {
 	return b.pop(), true
 }
 
-// discard ends the backlog of a peer that is lost, and returns how many messages
-// it held.
+// discard ends the backlog of a lost peer and returns how many messages it held.
 func (o *outboxes) discard(chID byte, b *backlog) int {
 	o.mtx.Lock()
 	defer o.mtx.Unlock()

@@ -107,10 +107,10 @@ func TestAdmitConnAgreesWithAdmitPeer(t *testing.T) {
 			var may bool
 			for _, id := range anybody {
 				for _, delegate := range append([]types.ID{""}, anybody...) {
-					may = may || sw.registry.may(sw.candidate(id, false, ip, delegate)) == nil
+					may = may || sw.registry.admissible(sw.candidate(id, false, ip, delegate)) == nil
 				}
 			}
-			got := sw.mayAdmitFrom(ip)
+			got := sw.admissibleFrom(ip)
 			require.Equal(t, may, got == nil, "seed %d round %d: %v", seed, round, got)
 			if may {
 				answers[1]++
@@ -177,7 +177,7 @@ func BenchmarkAdmitConnWhenFull(b *testing.B) {
 		}
 	}
 	for b.Loop() {
-		if sw.mayAdmitFrom(sharedIP) == nil {
+		if sw.admissibleFrom(sharedIP) == nil {
 			b.Fatal("let in")
 		}
 	}

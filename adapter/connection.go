@@ -10,8 +10,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
-// errPeerStopped is the reason of a removal when somebody called the peer's
-// Stop without telling the switch.
+// errPeerStopped is the reason of a removal after a direct call of the peer's Stop.
 var errPeerStopped = errors.New("peer was stopped")
 
 // connection is what the switch knows of one connection, from the reservation
@@ -27,7 +26,7 @@ type connection struct {
 	host netip.Prefix
 	slot slot
 
-	// Set by the admission, whose reference keeps them from being read before.
+	// Set by the admission, and read only after it has dropped its reference.
 	peer    compat.PeerConn   // what InitPeer returned
 	handles []compat.PeerConn // every PeerConn by which a reactor may know it
 	inits   int               // reactors whose InitPeer has returned
@@ -35,16 +34,16 @@ type connection struct {
 	refusal error             // why it never ran; nil if it did
 
 	mtx     sync.Mutex
-	refs    int // whoever drops the last one removes the connection
+	refs    int // dropping the last one removes the connection
 	started bool
-	closed  bool  // the gate is shut
+	closed  bool  // the gate is closed
 	reason  error // why; set with closed
 
 	out outboxes
 }
 
-// newConnection returns a connection with two references: one for being open,
-// which stopping drops, and one for the admission.
+// newConnection returns a connection with two references: one for being open, which stop
+// drops, and one for the admission.
 func newConnection(conn compat.PeerConn) *connection {
 	c := &connection{
 		conn:     conn,
@@ -73,8 +72,8 @@ func (c *connection) enter() bool {
 	return true
 }
 
-// leave drops a reference and reports whether it was the last. References are
-// taken only while the connection is open, so that happens once.
+// leave drops a reference and reports whether it was the last. No reference is taken
+// after the connection is closed, so this is true once.
 func (c *connection) leave() bool {
 	c.mtx.Lock()
 	defer c.mtx.Unlock()
@@ -83,8 +82,8 @@ func (c *connection) leave() bool {
 	return c.refs == 0
 }
 
-// shut closes the gate. It reports whether this call did it, and whether the
-// peer was started by then.
+// shut closes the gate. It reports whether this call closed it, and whether the peer was
+// started by then.
 func (c *connection) shut(reason error) (first, started bool) {
 	c.mtx.Lock()
 	defer c.mtx.Unlock()

@@ -11,22 +11,21 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
-// errNoSlot is why a dial was given up: others have filled the outbound slots.
+// errNoSlot is the cause of a dial that is given up once the outbound slots are full.
 var errNoSlot = errors.New("no outbound slot is free")
 
-// DialPeers implements compat.Switch. Skipped are nil addresses, addresses
-// without ID, this node, peers that are connected, persistent peers, which the
-// switch dials at their configured address anyway, and everything while 1024
-// addresses wait or, unless the peer is unconditional, no outbound slot is free.
-// When the slots fill up, what waits is dropped and what is being dialed is given
-// up, without an event.
+// DialPeers implements compat.Switch. It skips nil addresses, addresses without ID, this
+// node, connected peers, and persistent peers, which the switch dials at their configured
+// addresses. It drops an address while 1024 others wait, or while no outbound slot is
+// free unless the peer is unconditional. When the slots fill up, waiting addresses are
+// dropped and running dials are given up, without an event.
 //
-// A peer is dialed at one address at a time. Of one that is queued or being dialed
-// two further addresses are kept, and tried in turn when the former has failed.
+// A peer is dialed at one address at a time. Two further addresses of a peer that is
+// queued or being dialed are kept, and tried in turn after that dial has failed.
 //
-// 16 addresses are dialed at a time; one that has not answered within 1/64 of the
-// dial timeout lets the next begin. So every address is dialed within one
-// timeout, however many before it are dead.
+// 16 addresses are dialed at a time. A dial that has not ended within 1/64 of the dial
+// timeout lets the next one begin, so every address is dialed within one timeout, however
+// many of those before it do not answer.
 func (sw *MultiplexSwitch) DialPeers(peerAddrs ...*types.NetAddress) {
 	if sw.ctx.Err() != nil {
 		return
@@ -53,8 +52,8 @@ func (sw *MultiplexSwitch) DialPeers(peerAddrs ...*types.NetAddress) {
 	}
 }
 
-// dialLoop begins dials as they are due, each on a goroutine of its own, and asks
-// a seed when there is nothing to dial.
+// dialLoop begins dials when they are due, each on a goroutine of its own, and dials a
+// seed when there is nothing else to dial.
 func (sw *MultiplexSwitch) dialLoop(ctx context.Context) {
 	seeds := newSeeder()
 	timer := time.NewTimer(maxRedial)
@@ -67,8 +66,8 @@ func (sw *MultiplexSwitch) dialLoop(ctx context.Context) {
 		}
 		timer.Stop()
 		if ok {
-			// At least a nanosecond: what has become due meanwhile is no reason to
-			// miss the end of the context.
+			// At least a nanosecond, so that a dial that has just become due does not
+			// hide the end of the context.
 			timer.Reset(max(time.Until(due), 1))
 		}
 		select {
@@ -80,7 +79,7 @@ func (sw *MultiplexSwitch) dialLoop(ctx context.Context) {
 	}
 }
 
-// beginDials begins what is due.
+// beginDials begins all dials that are due and have a place.
 func (sw *MultiplexSwitch) beginDials(ctx context.Context) {
 	for {
 		// A dial that could only be refused in the end would cost the remote a slot
@@ -100,9 +99,9 @@ func (sw *MultiplexSwitch) beginDials(ctx context.Context) {
 	}
 }
 
-// dial makes one connection and admits it. The parent context is that of the
-// switch. The dial has ended before anybody hears of it, so that whoever hears that
-// it failed, or that the peer is gone, may dial again.
+// dial makes one connection and admits it. The parent context is that of the switch. The
+// dial counts as ended before its outcome is reported, so that a subscriber may dial the
+// peer again at once.
 func (sw *MultiplexSwitch) dial(parent context.Context, t *dial) {
 	c, err := sw.dialAndReserve(parent, t)
 	sw.dials.done(t, c != nil)
@@ -114,15 +113,15 @@ func (sw *MultiplexSwitch) dial(parent context.Context, t *dial) {
 	if err != nil {
 		sw.reportFailure(parent, t, err)
 	}
-	// A connection that was lost before the dial had ended found the peer being
-	// dialed, and one that is lost later queues it itself.
+	// The loss of a connection queues a redial unless a dial is running, so this dial
+	// queues it if that happened meanwhile.
 	if t.persistent && !sw.registry.has(t.addr.ID) {
 		sw.redial(t.addr.ID, 0)
 	}
 }
 
-// dialAndReserve returns a connection that has its ID and slot, or why the dial
-// has failed, or neither when the connection was refused or is not needed.
+// dialAndReserve returns a connection whose ID and slot are reserved, or why the dial
+// failed, or neither when the connection was refused or is not needed.
 func (sw *MultiplexSwitch) dialAndReserve(parent context.Context, t *dial) (*connection, error) {
 	if sw.registry.has(t.addr.ID) {
 		return nil, nil
@@ -146,8 +145,8 @@ func (sw *MultiplexSwitch) dialAndReserve(parent context.Context, t *dial) (*con
 	return c, nil
 }
 
-// connect dials within the dial timeout. The error of a dial that took longer
-// wraps context.DeadlineExceeded beside what the transport made of it.
+// connect dials within the dial timeout. After the timeout the error wraps
+// context.DeadlineExceeded beside the transport's error.
 func (sw *MultiplexSwitch) connect(t *dial) (compat.PeerConn, error) {
 	ctx, cancel := context.WithTimeout(t.ctx, sw.dialTimeout)
 	defer cancel()
@@ -163,7 +162,7 @@ func (sw *MultiplexSwitch) connect(t *dial) (compat.PeerConn, error) {
 	return conn, err
 }
 
-// reportFailure tells of a dial that failed, not of one that this switch ended.
+// reportFailure reports a dial that failed, unless this switch gave it up.
 func (sw *MultiplexSwitch) reportFailure(parent context.Context, t *dial, err error) {
 	if parent.Err() != nil || errors.Is(context.Cause(t.ctx), errNoSlot) {
 		sw.Logger.Debug("dial was given up", "peer", t.addr.ID, "address", t.addr.DialString(), "err", err)

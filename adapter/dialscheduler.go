@@ -11,33 +11,30 @@ import (
 )
 
 const (
-	// maxDials is how many hints are dialed at once as long as they answer. They
-	// come from the network: a node must not be a tool to flood others with
-	// connection attempts, and 16 still fill the outbound slots in one round.
+	// maxDials is how many hints are dialed at once while they answer quickly. Hints come
+	// from the network, and must not turn a node into a tool that floods others with
+	// connection attempts. 16 still fill the outbound slots in one round.
 	maxDials = 16
 
-	// youngShare is the part of the dial timeout for which a dial counts as young.
-	// Addresses that do not answer would otherwise hold all places for whole
-	// timeouts; so, as in RFC 8305, a dial that takes long runs on while others
-	// begin. A black hole thus costs those behind it 1/64 of a place for a timeout,
-	// and every hint begins within one timeout of being queued: 64 times 16 is what
-	// may wait.
+	// A dial counts as young for 1/youngShare of the dial timeout, and only young dials
+	// hold one of the maxDials places. An older dial runs on while others begin, as in
+	// RFC 8305, so that addresses which do not answer cannot hold all places. At most
+	// youngShare times maxDials hints wait, so each begins within one dial timeout.
 	youngShare = 64
 
-	// maxQueuedDials bounds the hints that wait, and, once more, those being dialed, each
-	// with a socket. Discovery brings the ones that are dropped again.
+	// maxQueuedDials bounds the hints that wait, and separately those being dialed, each of
+	// which has a socket. Discovery offers dropped hints again.
 	maxQueuedDials = maxDials * youngShare
 
-	// maxOtherAddrs is how many addresses of a peer wait beside the one that is
-	// queued or dialed. Anybody may name a peer where it is not; that must not keep
-	// it from being dialed where it is.
+	// maxOtherAddrs is how many further addresses of a peer wait while one is queued or
+	// dialed. A wrong address from one source must not displace the right one.
 	maxOtherAddrs = 2
 )
 
 // dial is an address to dial, or that is being dialed.
 type dial struct {
 	addr       types.NetAddress
-	persistent bool // no hint; takes no place and is never given up
+	persistent bool // not a hint: takes no place and is never given up
 	exempt     bool // from the outbound limit
 
 	// Set when it begins.
@@ -46,11 +43,11 @@ type dial struct {
 	cancel context.CancelCauseFunc
 }
 
-// dialer holds what is to be dialed: hints, which are due at once and in order,
-// and persistent peers, each due at its own time. A peer is in it once: queued
-// or being dialed. What else is said of where it is waits for that to fail.
+// dialer holds the addresses to dial: hints, which are due at once and in order, and
+// persistent peers, each of which is due at a time of its own. A peer is queued or being
+// dialed at one address; its further addresses wait until that dial has failed.
 type dialer struct {
-	wake     chan struct{} // tells the dial loop that something has changed
+	wake     chan struct{} // wakes the dial loop after a change
 	youngFor time.Duration // not changed once the switch is built
 
 	mtx      sync.Mutex
@@ -58,9 +55,9 @@ type dialer struct {
 	others   map[types.ID][]*dial // further addresses of peers in hints or dialing
 	redials  *dialQueue
 	dialing  map[types.ID]*dial
-	young    []*dial                // the hints that have just begun, the oldest first
+	young    []*dial                // young dials of hints, the oldest first
 	active   int                    // hints being dialed, young or not
-	vain     time.Time              // since when hints have brought no peer, if there are any
+	progress time.Time              // when a hint last brought a peer, or the first was queued
 	failures map[types.ID]uint      // redials since a persistent peer was last stable
 	ended    map[types.ID]time.Time // dials and outbound connections, for formerTimeout
 }
@@ -103,8 +100,8 @@ func (d *dialer) hint(addr types.NetAddress, exempt bool) bool {
 	return true
 }
 
-// urge queues an address before all hints, however many wait.
-func (d *dialer) urge(addr types.NetAddress, exempt bool) {
+// hintFirst queues an address before all hints.
+func (d *dialer) hintFirst(addr types.NetAddress, exempt bool) {
 	d.mtx.Lock()
 	defer d.mtx.Unlock()
 	if d.current(addr.ID) == nil {
@@ -115,7 +112,7 @@ func (d *dialer) urge(addr types.NetAddress, exempt bool) {
 // push queues a hint. The caller holds the lock.
 func (d *dialer) push(t *dial, due time.Time) {
 	if !d.busy() {
-		d.vain = time.Now()
+		d.progress = time.Now()
 	}
 	d.hints.push(t, due)
 	d.notify()
@@ -124,7 +121,7 @@ func (d *dialer) push(t *dial, due time.Time) {
 // busy reports whether hints wait or are being dialed. The caller holds the lock.
 func (d *dialer) busy() bool { return d.hints.len() > 0 || d.active > 0 }
 
-// current is the dial of a peer that runs, or waits as a hint, or nil. The caller
+// current returns the dial of a peer that runs or waits as a hint, or nil. The caller
 // holds the lock.
 func (d *dialer) current(id types.ID) *dial {
 	if t := d.dialing[id]; t != nil {
@@ -134,8 +131,8 @@ func (d *dialer) current(id types.ID) *dial {
 	return d.hints.get(id)
 }
 
-// addOther keeps a further address of a peer, unless enough is said already of
-// where it is. The caller holds the lock.
+// addOther keeps a further address of a peer, up to maxOtherAddrs. The caller holds the
+// lock.
 func (d *dialer) addOther(former, t *dial) {
 	known := d.others[t.addr.ID]
 	same := func(other *dial) bool { return other.addr.DialString() == t.addr.DialString() }
@@ -159,8 +156,8 @@ func (d *dialer) nextOther(id types.ID) {
 	}
 }
 
-// take returns a dial whose time has come and counts it as begun. Its context is
-// a child of ctx; done releases it.
+// take returns a dial that is due, or nil, and counts it as begun. The context of the
+// dial is a child of ctx; done releases it.
 func (d *dialer) take(ctx context.Context, now time.Time) *dial {
 	d.mtx.Lock()
 	defer d.mtx.Unlock()
@@ -193,9 +190,9 @@ func (d *dialer) takeHint(now time.Time) *dial {
 	return t
 }
 
-// next is when the dial loop has to look again if nothing wakes it: when a
-// persistent peer is due, or when a hint that waits gets the place of a dial that
-// is young no longer.
+// next returns when the dial loop has to look again if nothing wakes it: when a
+// persistent peer is due, or when the oldest young dial gives its place to a hint that
+// waits.
 func (d *dialer) next() (due time.Time, ok bool) {
 	d.mtx.Lock()
 	defer d.mtx.Unlock()
@@ -207,7 +204,7 @@ func (d *dialer) next() (due time.Time, ok bool) {
 	return earlier(due, ok, d.young[0].begun.Add(d.youngFor))
 }
 
-// earlier is the first of a time that may not be set and one that is.
+// earlier returns the earlier of a, which counts only if ok is set, and b.
 func earlier(a time.Time, ok bool, b time.Time) (time.Time, bool) {
 	if ok && a.Before(b) {
 		return a, true
@@ -216,8 +213,7 @@ func earlier(a time.Time, ok bool, b time.Time) (time.Time, bool) {
 	return b, true
 }
 
-// done counts a dial as ended. Unless it has brought a peer, the next address of
-// that peer is queued.
+// done counts a dial as ended. If the peer did not connect, its next address is queued.
 func (d *dialer) done(t *dial, connected bool) {
 	d.mtx.Lock()
 	defer d.mtx.Unlock()
@@ -227,7 +223,7 @@ func (d *dialer) done(t *dial, connected bool) {
 	if !t.persistent {
 		if connected {
 			delete(d.others, t.addr.ID)
-			d.vain = time.Now()
+			d.progress = time.Now()
 		} else {
 			d.nextOther(t.addr.ID)
 		}
@@ -244,18 +240,18 @@ func (d *dialer) lose(id types.ID) {
 	d.noteEnd(id)
 }
 
-// noteEnd notes that a dial, or its connection, has ended. Of two connections that
-// cross, the remote may end the one that we dial before the one that stays has come
-// through here. The caller holds the lock.
+// noteEnd notes that a dial or its connection has ended. When two connections cross, the
+// remote may end the dialed one before this node has admitted the other, which still
+// counts as dialed for formerTimeout. The caller holds the lock.
 func (d *dialer) noteEnd(id types.ID) {
 	now := time.Now()
 	maps.DeleteFunc(d.ended, func(_ types.ID, at time.Time) bool { return now.Sub(at) > formerTimeout })
 	d.ended[id] = now
 }
 
-// courts reports whether the peer is to be dialed, or was until just now: then its
-// own dial may cross ours.
-func (d *dialer) courts(id types.ID) bool {
+// recentlyDialed reports whether a dial of the peer is queued, running, or ended less
+// than formerTimeout ago, so that a connection from the peer may have crossed it.
+func (d *dialer) recentlyDialed(id types.ID) bool {
 	d.mtx.Lock()
 	defer d.mtx.Unlock()
 	at, ended := d.ended[id]
@@ -263,18 +259,18 @@ func (d *dialer) courts(id types.ID) bool {
 	return d.dialing[id] != nil || d.hints.has(id) || (ended && time.Since(at) <= formerTimeout)
 }
 
-// vainSince is since when hints wait or are dialed without a new peer; busy is
-// false when there are none.
-func (d *dialer) vainSince() (since time.Time, busy bool) {
+// lastProgress returns when a hint last brought a peer, or when the first of those now
+// waiting was queued; busy is false when there are no hints.
+func (d *dialer) lastProgress() (since time.Time, busy bool) {
 	d.mtx.Lock()
 	defer d.mtx.Unlock()
 
-	return d.vain, d.busy()
+	return d.progress, d.busy()
 }
 
-// giveUp drops the hints that the outbound limit holds for, and ends the dials of
-// those that have begun. Spared are dials of peers that are in: such a dial is one
-// of two that cross, and the remote may have decided for it.
+// giveUp drops the hints that the outbound limit applies to, and cancels those being
+// dialed. It spares the dial of a connected peer: the two connections cross, and the
+// remote may have decided to keep the dialed one.
 func (d *dialer) giveUp(cause error, in func(types.ID) bool) (dropped int) {
 	d.mtx.Lock()
 	defer d.mtx.Unlock()
@@ -289,7 +285,7 @@ func (d *dialer) giveUp(cause error, in func(types.ID) bool) (dropped int) {
 	return d.hints.removeFunc(func(t *dial) bool { return !t.exempt })
 }
 
-// forget drops what is queued for a peer that has connected.
+// forget drops the queued addresses of a peer that has connected.
 func (d *dialer) forget(id types.ID) {
 	d.mtx.Lock()
 	defer d.mtx.Unlock()

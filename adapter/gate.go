@@ -28,9 +28,8 @@ func (e *PanicError) Unwrap() error {
 	return err
 }
 
-// gate stands between a transport and a reactor: a message passes only while
-// its connection is open, and holds off the connection's removal until it was
-// handled.
+// gate stands between a transport and a reactor. A message passes only while its
+// connection is open, and the connection is not removed before the message is handled.
 type gate struct {
 	compat.Reactor
 	sw   *MultiplexSwitch
@@ -43,8 +42,8 @@ func (g *gate) Receive(chID byte, conn compat.PeerConn, msg []byte) {
 	if c == nil || !c.enter() {
 		return
 	}
-	// Deferred apart from the recovery, which runs first: a peer that is stopped
-	// for a panic is removed here, with the panic as the reason.
+	// The recovery runs first, so that a peer stopped for a panic is removed here with the
+	// panic as the reason.
 	defer g.sw.release(c)
 	defer g.recoverReceive(c, chID)
 	g.Reactor.Receive(chID, c.peer, msg)

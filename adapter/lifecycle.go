@@ -14,16 +14,15 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
-// formerTimeout is how long a connection waits for the removal of the peer's
-// former one, which takes as long as the Receive that runs. A handshake takes
-// no longer than that either, so the remote does not give up before.
+// formerTimeout bounds how long a new connection waits for the removal of the peer's
+// former one, which takes as long as a running Receive. It is no longer than a remote
+// waits for a handshake.
 const formerTimeout = 3 * time.Second
 
-// errReplaced is the reason given to the one of two crossed connections that
-// does not stay.
+// errReplaced is the reason for closing one of two crossed connections.
 var errReplaced = compat.Reject(compat.RejectDuplicate, "the connection dialed by the lower ID stays")
 
-// admit takes a verified connection in and runs it, or refuses and closes it.
+// admit runs a verified connection as a peer, or refuses and closes it.
 func (sw *MultiplexSwitch) admit(ctx context.Context, conn compat.PeerConn) {
 	c := newConnection(conn)
 	if err := sw.reserve(ctx, c); err != nil {
@@ -34,7 +33,7 @@ func (sw *MultiplexSwitch) admit(ctx context.Context, conn compat.PeerConn) {
 	sw.admitReserved(c)
 }
 
-// admitReserved runs a connection that has its ID and slot.
+// admitReserved runs a connection whose ID and slot are reserved.
 func (sw *MultiplexSwitch) admitReserved(c *connection) {
 	if err := sw.prepare(c); err != nil {
 		sw.abandon(c, err)
@@ -44,22 +43,22 @@ func (sw *MultiplexSwitch) admitReserved(c *connection) {
 	sw.introduce(c)
 }
 
-// reserve takes the peer's ID and a slot. It stops a connection that this one
-// replaces, and waits for the removal of a former one.
+// reserve takes the peer's ID and a slot. It stops the connection that this one
+// replaces, if any, and waits until the former connection is removed.
 func (sw *MultiplexSwitch) reserve(ctx context.Context, c *connection) error {
 	ctx, cancel := context.WithTimeout(ctx, formerTimeout)
 	defer cancel()
 
 	who := sw.candidate(c.id, c.outbound, c.conn.RemoteIP(), delegateOf(c.conn))
-	defer func() { sw.registry.giveBack(who) }() // nothing, once the slot is the connection's
+	defer func() { sw.registry.giveBack(who) }() // no effect once the slot is the connection's
 	for {
 		former, err := sw.registry.reserve(c, &who)
 		if err != nil || former == nil {
 			return err
 		}
-		// Stopped already, or replaced: the registry returns no other.
+		// The registry returns only a connection that is stopped already or is replaced.
 		sw.stop(former, errReplaced)
-		c.doubt()
+		c.probeAlive()
 		select {
 		case <-former.gone:
 		case <-ctx.Done():
@@ -72,9 +71,9 @@ func (sw *MultiplexSwitch) reserve(ctx context.Context, c *connection) error {
 	}
 }
 
-// prepare initialises and starts the peer. After an error it does not run. A
-// peer that is stopped while it starts is introduced all the same: its transport
-// may have delivered messages.
+// prepare initialises and starts the peer. After an error the peer does not run. A peer
+// that is stopped while it starts is introduced all the same, since its transport may
+// have delivered messages already.
 func (sw *MultiplexSwitch) prepare(c *connection) error {
 	c.conn.SetLogger(sw.Logger.With("peer", c.id))
 	if err := sw.initPeer(c); err != nil {
@@ -85,7 +84,7 @@ func (sw *MultiplexSwitch) prepare(c *connection) error {
 		return fmt.Errorf("start: %w", err)
 	}
 	if closed := c.markStarted(); closed {
-		// Whoever closed it found it not started and left the rest to us.
+		// The call that closed it found it not started and left stopping to this one.
 		sw.halt(c)
 		sw.release(c)
 	}
@@ -110,8 +109,8 @@ func (sw *MultiplexSwitch) initPeer(c *connection) error {
 	return nil
 }
 
-// initWith lets the reactor wrap the peer; by whichever wrapper a reactor names
-// the peer later, the switch knows it.
+// initWith lets the reactor wrap the peer. The switch tracks every wrapper, since a
+// reactor may name the peer by any of them later.
 func (sw *MultiplexSwitch) initWith(c *connection, r namedReactor) error {
 	peer := r.InitPeer(c.peer)
 	c.inits++
@@ -126,9 +125,9 @@ func (sw *MultiplexSwitch) initWith(c *connection, r namedReactor) error {
 	return c.stopped()
 }
 
-// introduce makes a started peer known and drops the admission's reference. It
-// runs in full even if the peer was stopped meanwhile: a peer that has started
-// goes through its whole life.
+// introduce adds a started peer to the set, tells the reactors and subscribers, and
+// drops the admission's reference. It runs in full even if the peer was stopped
+// meanwhile, so that each RemovePeer has its AddPeer.
 func (sw *MultiplexSwitch) introduce(c *connection) {
 	defer sw.release(c)
 	sw.watch(c)
@@ -149,7 +148,7 @@ func (sw *MultiplexSwitch) introduce(c *connection) {
 	})
 }
 
-// watch removes a peer whose Stop somebody calls without telling the switch.
+// watch removes the peer when its Stop is called directly, not through the switch.
 func (sw *MultiplexSwitch) watch(c *connection) {
 	sw.tasks.Run(func() {
 		select {
@@ -160,16 +159,16 @@ func (sw *MultiplexSwitch) watch(c *connection) {
 	})
 }
 
-// abandon ends the admission of a peer that does not run. The reactors that have
-// initialised it hear of its removal.
+// abandon ends the admission of a peer that does not run. The reactors whose InitPeer
+// has returned get a RemovePeer.
 func (sw *MultiplexSwitch) abandon(c *connection, reason error) {
 	if first, _ := c.shut(reason); !first {
 		reason = c.stopped()
 	}
 	c.refusal = asRefusal(reason)
 	sw.dismiss(c.conn, c.refusal)
-	// Nobody else drops the reference of a connection that was never started; a
-	// Receive may still hold one if the peer began to run before its Start failed.
+	// Both references of a connection that was never started are dropped here. A Receive
+	// may still hold another if the peer began to run before its Start failed.
 	sw.release(c)
 	sw.release(c)
 }
@@ -192,9 +191,9 @@ func asRefusal(reason error) error {
 	return fmt.Errorf("%w: %w", compat.Reject(compat.RejectUnspecified, ""), reason)
 }
 
-// dismiss closes a connection, with the reason where the stack can tell it.
+// dismiss closes a connection and tells the remote the reason if the stack can.
 func (sw *MultiplexSwitch) dismiss(conn compat.PeerConn, reason error) {
-	if stopPeer(conn, conn, reason) != nil { // as it is for a peer that never ran
+	if stopPeer(conn, conn, reason) != nil { // a peer that never ran cannot be stopped
 		sw.closeConn(conn)
 	}
 }
@@ -202,7 +201,7 @@ func (sw *MultiplexSwitch) dismiss(conn compat.PeerConn, reason error) {
 // reportRefusal tells the log and the subscribers.
 func (sw *MultiplexSwitch) reportRefusal(id types.ID, addr net.Addr, outbound bool, reason error) {
 	sw.Logger.Info("peer refused", "peer", id, "address", addr, "outbound", outbound, "err", reason)
-	sw.doubtDuplicate(id, reason)
+	sw.probeDuplicate(id, reason)
 	sw.events.Notify(events.PeerRejectedEvent{PeerID: id, Address: addr, Reason: reason, Outbound: outbound})
 }
 
@@ -216,8 +215,8 @@ func (sw *MultiplexSwitch) lookup(peer compat.PeerConn) *connection {
 	return c.(*connection)
 }
 
-// stop shuts the gate, stops the peer and lets go of it. Only the first call
-// for a connection does anything.
+// stop closes the gate, stops the peer and drops the reference for being open. Only the
+// first call for a connection has an effect.
 func (sw *MultiplexSwitch) stop(c *connection, reason error) {
 	first, started := c.shut(reason)
 	if !first {
@@ -240,8 +239,8 @@ func (sw *MultiplexSwitch) halt(c *connection) {
 	}
 }
 
-// stopPeer stops the peer, for the reason if the stack can tell it. The peer may be
-// a reactor's wrapper, whose Stop runs too; it need not know of reasons.
+// stopPeer stops the peer and tells the remote the reason if the stack can. The peer may
+// be a reactor's wrapper that does not take a reason; its Stop runs too.
 func stopPeer(peer, conn compat.PeerConn, reason error) error {
 	s, ok := peer.(compat.ReasonStopper)
 	if ok && reason != nil {
@@ -271,8 +270,8 @@ func (sw *MultiplexSwitch) release(c *connection) {
 	}
 }
 
-// remove takes a connection out of everything. It runs once, when nothing else
-// runs for the connection any more.
+// remove undoes the admission. It runs once, when no callback of the connection runs any
+// more.
 func (sw *MultiplexSwitch) remove(c *connection) {
 	reason := c.stopReason()
 	if c.refusal != nil {
@@ -284,8 +283,8 @@ func (sw *MultiplexSwitch) remove(c *connection) {
 	sw.peers.removeConnection(c)
 	sw.untrack(c)
 	sw.transport.Remove(c.conn)
-	// Who hears of it may dial another peer at once. The ID is free only after the
-	// event, so that the events of a peer that comes back follow.
+	// The slot is free before the event, since a subscriber may dial another peer at once.
+	// The ID is free only after it, so that the events of a reconnect follow.
 	if c.outbound {
 		sw.dials.lose(c.id)
 	}
@@ -325,33 +324,32 @@ func (sw *MultiplexSwitch) untrack(c *connection) {
 	}
 }
 
-// The time that a doubted connection has to prove that it lives: twice what a
-// remote may take to remove a former connection before it begins to use this one,
-// and up to a third more, so that two nodes that give a connection up do not dial
-// each other in step again.
+// The time that a probed connection has to show that the remote uses it. It is twice
+// what a remote may need to remove a former connection. The jitter keeps two nodes that
+// both give up from dialing each other in step again.
 const (
-	doubtTimeout = 2 * formerTimeout
-	doubtJitter  = doubtTimeout / 3
+	aliveTimeout = 2 * formerTimeout
+	aliveJitter  = aliveTimeout / 3
 )
 
-// doubt makes the connection prove that the remote uses it, if the stack can. A
-// TM2 node of v1.2.0 to v1.4.0 keeps the first of two crossed connections, and
-// leaves one that it has dialed and does not use open (docs/wire.md §4.5).
-func (c *connection) doubt() {
+// probeAlive ends the connection unless the remote shows in time that it uses it, if the
+// stack can tell. A TM2 node of v1.2.0 to v1.4.0 keeps the first of two crossed
+// connections, and leaves its own dial open without using it (docs/wire.md §4.5).
+func (c *connection) probeAlive() {
 	if prober, ok := c.conn.(compat.LivenessProber); ok {
-		prober.ProbeAlive(doubtTimeout + rand.N(doubtJitter))
+		prober.ProbeAlive(aliveTimeout + rand.N(aliveJitter))
 	}
 }
 
-// doubtDuplicate doubts the connection for which another one of the same peer was
-// refused: the peer, which has proved its ID, seems not to know that it has one.
-func (sw *MultiplexSwitch) doubtDuplicate(id types.ID, refusal error) {
+// probeDuplicate probes the connection of a peer whose new connection was refused as a
+// duplicate. The peer has proved its ID, so it seems to have lost the former connection.
+func (sw *MultiplexSwitch) probeDuplicate(id types.ID, refusal error) {
 	var reject *compat.RejectError
 	if !errors.As(refusal, &reject) || reject.Code != compat.RejectDuplicate {
 		return
 	}
 	if c := sw.registry.find(id); c != nil {
-		c.doubt()
+		c.probeAlive()
 	}
 }
 

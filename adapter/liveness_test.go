@@ -105,7 +105,7 @@ func TestDuplicateCastsDoubtOnTheConnection(t *testing.T) {
 		b.dial(t, a)
 		c.dial(t, a)
 		first, other := a.probedConn(t, b.addr().ID), a.probedConn(t, c.addr().ID)
-		require.Empty(t, first.probes(), "one connection is no reason to doubt")
+		require.Empty(t, first.probes(), "one connection is not probed")
 		d.dial(t, a)
 		require.False(t, a.Peers().Has(d.addr().ID), "no slot is free")
 		require.Empty(t, append(first.probes(), other.probes()...))
@@ -113,8 +113,8 @@ func TestDuplicateCastsDoubtOnTheConnection(t *testing.T) {
 		b.dial(t, a)
 		require.Same(t, first, a.Peers().Get(b.addr().ID))
 		require.Len(t, first.probes(), 1)
-		require.GreaterOrEqual(t, first.probes()[0], doubtTimeout)
-		require.Less(t, first.probes()[0], doubtTimeout+doubtJitter)
+		require.GreaterOrEqual(t, first.probes()[0], aliveTimeout)
+		require.Less(t, first.probes()[0], aliveTimeout+aliveJitter)
 		require.Empty(t, other.probes())
 		for _, s := range []deaf{b, c, d} {
 			require.NoError(t, s.Close())
@@ -122,7 +122,7 @@ func TestDuplicateCastsDoubtOnTheConnection(t *testing.T) {
 	})
 }
 
-// Of two crossed connections the one that stays is in doubt: an old TM2 node may
+// Of two crossed connections the one that stays is probed: an old TM2 node may
 // have kept the other.
 func TestCrossingCastsDoubtOnTheSurvivor(t *testing.T) {
 	bothWays(t, func(t *testing.T, prepare func(...*node)) {

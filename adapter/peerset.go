@@ -14,16 +14,15 @@ var errInSet = errors.New("peer is in the set")
 
 var _ compat.PeerSet = (*peerSet)(nil)
 
-// peerSet implements compat.PeerSet, and keeps for Broadcast the list of
-// connections that are in it.
+// peerSet implements compat.PeerSet, and keeps the list of its connections for
+// Broadcast.
 type peerSet struct {
 	mtx   sync.RWMutex
 	byID  map[types.ID]member
 	conns atomic.Pointer[[]*connection] // replaced, never changed
 }
 
-// member is a peer in the set; the connection is nil if a caller of Add put it
-// there.
+// member is a peer in the set. The connection is nil if Add put the peer there.
 type member struct {
 	peer compat.PeerConn
 	conn *connection
@@ -80,8 +79,7 @@ func (s *peerSet) connections() []*connection { return *s.conns.Load() }
 
 // Add implements compat.PeerSet.
 func (s *peerSet) Add(peer compat.PeerConn) {
-	// The interface leaves no way to tell that the ID was there; that case is
-	// documented to be ignored.
+	// The interface documents that a second peer with the ID is ignored.
 	_ = s.insert(peer.ID(), member{peer: peer})
 }
 

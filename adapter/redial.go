@@ -7,16 +7,16 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
-// The schedule of redials: at once, then after 1, 2, 4, 8, 16 and 30 s, each
-// 10 % more or less so that nodes that lost each other do not dial in step.
+// The schedule of redials: at once, then after 1, 2, 4, 8, 16 and 30 s. Each wait varies
+// by 10 %, so that two nodes which lost each other do not dial in step.
 const (
 	firstRedial  = time.Second
 	maxRedial    = 30 * time.Second
 	redialJitter = 0.1
 
-	// stableUptime is how long a connection must have lasted for its loss to
-	// start the schedule over. Being as long as the longest wait, it keeps a
-	// peer that comes and goes from being dialed more often than that.
+	// stableUptime is how long a connection must have lasted for its loss to restart the
+	// schedule. It equals the longest wait, so that a peer which accepts and drops
+	// connections is not dialed more often than a dead one.
 	stableUptime = maxRedial
 )
 
@@ -27,9 +27,9 @@ func (sw *MultiplexSwitch) dialPersistent() {
 	}
 }
 
-// redial queues a persistent peer that is not connected, unless it is queued or
-// being dialed. Uptime is how long its connection lasted, zero if there was
-// none. The loss of another peer is news to the dial loop: it may ask a seed.
+// redial queues a persistent peer that is not connected, unless it is queued or being
+// dialed. Uptime is how long its connection lasted, or zero if there was none. For any
+// other peer it only wakes the dial loop, which may dial a seed.
 func (sw *MultiplexSwitch) redial(id types.ID, uptime time.Duration) {
 	addr, persistent := sw.persistent[id]
 	if !persistent || id == sw.self() {

@@ -7,28 +7,28 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
-// The waits between two seeds that are asked, each up to 20 % more so that nodes
-// that began together do not ask in step.
+// The waits between two dials of seeds. Each is up to 20 % longer, so that nodes which
+// started together do not dial in step.
 const (
 	seedWait      = 30 * time.Second
 	seedWaitAlone = 5 * time.Second // while the node has no peer
 	seedJitter    = 0.2
 
-	// seedWaitVain is how long hints are dialed without bringing a peer until a seed
-	// is asked all the same: whoever keeps naming dead addresses must not keep a node
-	// from those that it was configured with.
-	seedWaitVain = 2 * time.Minute
+	// seedWaitStalled is how long hints may be dialed without bringing a peer before a seed
+	// is dialed all the same. A remote that keeps telling dead addresses must not keep a
+	// node from its configured seeds.
+	seedWaitStalled = 2 * time.Minute
 )
 
-// seeder remembers the last round. Only the dial loop uses it.
+// seeder keeps the time of the last dial of a seed. Only the dial loop uses it.
 type seeder struct {
-	last    time.Time // zero before the first round
+	last    time.Time // zero before the first
 	stretch float64   // the jitter of the wait that follows
 }
 
 func newSeeder() *seeder { return &seeder{} }
 
-// due is when the next round may begin.
+// due returns when the next seed may be dialed.
 func (s *seeder) due(alone bool) time.Time {
 	wait := seedWait
 	if alone {
@@ -42,10 +42,10 @@ func (s *seeder) note(now time.Time) {
 	s.last, s.stretch = now, 1+rand.Float64()*seedJitter
 }
 
-// askSeed queues one seed if the switch knows nobody else to dial, or dials in vain,
-// has an outbound slot free, and the wait is over; if only the wait is missing it
-// returns its end. Whatever else is missing wakes the dial loop when it comes:
-// the end of a dial, or the removal of a peer.
+// askSeed queues one seed if an outbound slot is free, the wait is over, and there are no
+// hints to dial or they have brought no peer for seedWaitStalled. If only the wait is
+// missing it returns its end. The other conditions change with the end of a dial or the
+// removal of a peer, both of which wake the dial loop.
 func (sw *MultiplexSwitch) askSeed(s *seeder) (due time.Time, wanted bool) {
 	if len(sw.seeds) == 0 || sw.registry.outboundFull() {
 		return time.Time{}, false
@@ -57,8 +57,8 @@ func (sw *MultiplexSwitch) askSeed(s *seeder) (due time.Time, wanted bool) {
 	now := time.Now()
 	alone := len(sw.peers.connections()) == 0
 	due = s.due(alone)
-	if vain, busy := sw.dials.vainSince(); busy {
-		due = later(due, later(vain, s.last).Add(seedWaitVain))
+	if progress, busy := sw.dials.lastProgress(); busy {
+		due = later(due, later(progress, s.last).Add(seedWaitStalled))
 	}
 	if due.After(now) {
 		return due, true
@@ -66,7 +66,7 @@ func (sw *MultiplexSwitch) askSeed(s *seeder) (due time.Time, wanted bool) {
 	s.note(now)
 	seed := candidates[rand.IntN(len(candidates))]
 	sw.Logger.Debug("asking a seed", "peer", seed.ID, "address", seed.DialString())
-	sw.dials.urge(seed, sw.isUnconditional(seed.ID))
+	sw.dials.hintFirst(seed, sw.isUnconditional(seed.ID))
 
 	return time.Time{}, false
 }
@@ -79,8 +79,8 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// seedCandidates are the seeds that may be dialed. A persistent peer has a
-// schedule of its own.
+// seedCandidates returns the seeds that may be dialed. Persistent peers have a schedule
+// of their own.
 func (sw *MultiplexSwitch) seedCandidates() (addrs []types.NetAddress) {
 	self := sw.self()
 	for id, addr := range sw.seeds {

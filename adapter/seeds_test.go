@@ -126,14 +126,14 @@ func TestNoSeedIsAskedWhile(t *testing.T) {
 	}{
 		"no outbound slot is free": {opts: []SwitchOption{WithMaxOutboundPeers(0)}, wait: time.Hour},
 		"a hint is being dialed": {
-			wait: seedWaitVain,
+			wait: seedWaitStalled,
 			opts: []SwitchOption{WithDialTimeout(time.Hour)},
 			before: func(a *node, network *memory.Network, counter *dialCounter) {
 				a.DialPeers(deadAddresses(network, counter, 1)...)
 			},
 		},
 		"hints wait": {
-			wait: seedWaitVain,
+			wait: seedWaitStalled,
 			opts: []SwitchOption{WithDialTimeout(time.Hour)},
 			before: func(a *node, network *memory.Network, counter *dialCounter) {
 				a.DialPeers(deadAddresses(network, counter, 2*maxDials)...)
@@ -176,7 +176,7 @@ func TestSeedIsAskedWhileHintsAreInVain(t *testing.T) {
 		asked := counter.dials(seed.ID)
 		require.Len(t, asked, 10)
 		for i := range asked[1:] {
-			require.Equal(t, seedWaitVain, asked[i+1].Sub(asked[i]))
+			require.Equal(t, seedWaitStalled, asked[i+1].Sub(asked[i]))
 		}
 	})
 }
@@ -190,7 +190,7 @@ func TestSeedGoesBeforeHints(t *testing.T) {
 			WithSeeds([]*types.NetAddress{seed}), WithDialTimeout(time.Hour))
 		a.DialPeers(deadAddresses(network, counter, 2*maxQueuedDials)...)
 		defer start(t, a)()
-		pass(seedWaitVain + time.Hour/youngShare)
+		pass(seedWaitStalled + time.Hour/youngShare)
 		require.NotEmpty(t, counter.dials(seed.ID))
 	})
 }

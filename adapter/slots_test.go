@@ -19,7 +19,7 @@ func requireSlots(t *testing.T, n *node, taken, limit uint64, outboundPeers int)
 }
 
 // An inbound connection that has inherited the slot of this node's own dial keeps
-// it: who counts outbound peers would look for another one in vain.
+// it: counting outbound peers alone would lead to a search for another one.
 func TestOutboundSlotsAfterCrossedDials(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		network := memory.NewNetwork()

@@ -16,14 +16,14 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/internal/task"
 )
 
-// stopTimeout bounds Stop: a reactor whose Receive never returns, or a Stop that
-// is called from within a Receive, must not hang it. It is not shorter than
-// compat.SendTimeout, the longest a well-behaved callback waits for one peer.
+// stopTimeout bounds Stop, which must not hang on a reactor whose Receive never returns,
+// nor when it is called from within a Receive. It is not shorter than
+// compat.SendTimeout, the longest that a well-behaved callback waits for one peer.
 const stopTimeout = 10 * time.Second
 
 var _ compat.Switch = (*MultiplexSwitch)(nil)
 
-// errStopping is the reason given to the peers that Stop ends.
+// errStopping is the reason for ending all peers when the switch stops.
 var errStopping = compat.Reject(compat.RejectClosing, "the node is stopping")
 
 // MultiplexSwitch is the compat.Switch of a node: it handles peer connections
@@ -111,9 +111,9 @@ func (sw *MultiplexSwitch) OnStart() error {
 	return nil
 }
 
-// startReactors starts the reactors in the order of registration. A Stop that comes
-// meanwhile has not seen the reactor being started: that one is stopped here, and no
-// other is started.
+// startReactors starts the reactors in the order of registration. A concurrent Stop does
+// not see the reactor that is being started, so that one is stopped here, and no further
+// reactor is started.
 func (sw *MultiplexSwitch) startReactors() error {
 	for i, r := range sw.reactors {
 		err := r.Start()
@@ -147,9 +147,9 @@ func (sw *MultiplexSwitch) OnStop() {
 	sw.stopReactors(sw.reactors)
 }
 
-// stopPeers stops the connections side by side, so that a slow one costs the
-// others nothing, and waits until they are removed and all goroutines of the
-// switch have ended, or until the timeout.
+// stopPeers stops the connections concurrently, so that a slow one does not delay the
+// others. It waits until they are removed and all goroutines of the switch have ended, or
+// until the timeout.
 func (sw *MultiplexSwitch) stopPeers(conns []*connection, timeout *time.Timer) {
 	for _, c := range conns {
 		sw.tasks.Run(func() { sw.stop(c, errStopping) })
@@ -181,14 +181,14 @@ func (sw *MultiplexSwitch) stopReactors(reactors []namedReactor) {
 	}
 }
 
-// Peers implements compat.Switch. The set is live. A peer that a caller adds to
-// it is listed, but no reactor hears of it and no Broadcast reaches it.
+// Peers implements compat.Switch. The set is live. A peer that a caller adds to it is
+// listed, but the reactors get no callback for it and Broadcast does not reach it.
 func (sw *MultiplexSwitch) Peers() compat.PeerSet { return sw.peers }
 
-// OutboundSlots returns how many outbound slots are taken, and how many there are.
-// Peers().NumOutbound() counts by who dialed, which differs: of two crossed
-// connections the one that stays may hold the slot of the other, and unconditional
-// peers take none. Persistent peers can make more slots taken than there are.
+// OutboundSlots returns how many outbound slots are taken, and how many there are. The
+// count differs from Peers().NumOutbound(): after crossed dials the connection that stays
+// may hold the slot of the other, and unconditional peers take no slot. Persistent peers
+// can take more slots than there are.
 func (sw *MultiplexSwitch) OutboundSlots() (taken, limit uint64) { return sw.registry.outboundSlots() }
 
 // Subscribe implements compat.Switch.
@@ -196,10 +196,9 @@ func (sw *MultiplexSwitch) Subscribe(filterFn events.EventFilter) (<-chan events
 	return sw.events.Subscribe(filterFn)
 }
 
-// StopPeerForError implements compat.Switch. The removal runs before it returns,
-// unless a Receive or the admission of the peer is under way: then it runs when
-// that ends. A peer that the switch does not have, or no longer has, is ignored.
-// A persistent peer is redialed.
+// StopPeerForError implements compat.Switch. The peer is removed before it returns, or,
+// if a Receive or the admission of the peer is running, when that ends. It ignores a peer
+// that is not connected. A persistent peer is redialed.
 func (sw *MultiplexSwitch) StopPeerForError(peer compat.PeerConn, err error) {
 	c := sw.lookup(peer)
 	if c == nil {

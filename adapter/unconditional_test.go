@@ -94,7 +94,7 @@ func TestSlotIsFreeWhenTheEndIsTold(t *testing.T) {
 		_, cancel := hub.Subscribe(func(e events.Event) bool {
 			if e.Type() == events.PeerDisconnected { // within the notification
 				free = !hub.registry.outboundFull()
-				guarded = hub.registry.may(hub.candidate(testID(1), false, sharedIP, "")) != nil
+				guarded = hub.registry.admissible(hub.candidate(testID(1), false, sharedIP, "")) != nil
 				reserved = hub.registry.byID[a.id()] != nil
 			}
 
@@ -103,7 +103,7 @@ func TestSlotIsFreeWhenTheEndIsTold(t *testing.T) {
 		defer cancel()
 		defer start(t, a, hub)()
 		connect(t, hub, a)
-		require.Error(t, hub.registry.may(hub.candidate(testID(1), false, sharedIP, "")))
+		require.Error(t, hub.registry.admissible(hub.candidate(testID(1), false, sharedIP, "")))
 		hub.StopPeerForError(hub.Peers().Get(a.id()), nil)
 		require.True(t, free)
 		require.False(t, guarded)
