@@ -1,8 +1,7 @@
 // Package adapter holds MultiplexSwitch, the compat.Switch of a TM2 node. It
 // manages peers: it accepts and dials them, starts and removes them, redials
 // those that must stay, and carries broadcasts. It knows no network stack; a
-// compat.Transport (adapter/native, adapter/lp2p, adapter/dual) makes the
-// connections.
+// compat.Transport (adapter/native, adapter/lp2p) makes the connections.
 //
 //	sw := adapter.NewMultiplexSwitch(transport,
 //		adapter.WithReactor("mempool", mempool),

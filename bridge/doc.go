@@ -15,16 +15,16 @@
 // time, and two nodes never share one. On the libp2p side the identity says that
 // it is delegated and by whom, and a delegated peer is never bridged again, so
 // several bridges between the same networks make no loops. The presented NodeInfo
-// has the far node's network, versions, channels and moniker; its IP address is
-// unspecified and that of its RPC server is left out, so that discovery does not spread an address nobody can dial.
+// has the far node's network, versions, channels and moniker. Its IP address is
+// unspecified and the address of its RPC server is left out, so that discovery does
+// not spread an address that nobody can dial.
 //
 // Peer discovery (channel 0x50) is not relayed: the bridge answers each side with
 // peers of that side, and asks the libp2p side on its own account.
 //
-// When a pair ends because its target has, the node that dialed redials and gets
-// another: a configured one, else a libp2p node that has dialed the bridge or that was
-// found in the DHT, else one that a libp2p peer has told it of. Nothing that a node
-// brings about, but for a failed dial, puts others before a configured one. docs/architecture.md has the rules and limits.
-//
-// A full node that wants both networks needs no bridge.
+// When a pair ends because its target has ended, the node that dialed redials and
+// gets another target: a configured one, else a libp2p node that has dialed the bridge
+// or was found in the DHT, else one that a libp2p peer has told the bridge of. Only a
+// failed dial puts others before a configured target; nothing else that a node causes
+// does. docs/bridge.md has the rules and limits.
 package bridge

@@ -187,8 +187,8 @@ func TestVerdicts(t *testing.T) {
 
 const verdictsHead = `# Verdicts on malformed input
 
-What this implementation does with each case of internal/wire/testdata/malformed.json, beside what the strict profile of
-TM2 does ([wire.md](wire.md) §1, §2). This page is written by a test that plays every case against the code:
+This page shows what this implementation does with each case of internal/wire/testdata/malformed.json, beside what the strict
+profile of TM2 does ([wire.md](wire.md) §1, §2). A test that plays every case against the code writes the page:
 ` + "`go test ./adapter/native -run Verdicts -update`" + `; without the flag it fails when the page is not true.
 
 * **accept**: the input is taken, or the peer gets or stays connected.

@@ -1,12 +1,12 @@
-// Package pex is peer exchange: the discovery reactor of TM2 (channel 0x50) and
-// the address book behind it.
+// Package pex is peer exchange: the discovery reactor of TM2 (channel 0x50). Package
+// adapter/addrbook has the address book behind it.
 //
 // A node asks its peers for addresses and dials what it is told, and answers
 // with those it knows. The messages are those of docs/wire.md §6; what the
 // reactor tells, believes and refuses, and how the book is kept, is described in
 // docs/discovery.md.
 //
-//	book, err := pex.OpenAddrBook(path, transport.NetAddress(), pex.WithPrivatePeers(private))
+//	book, err := addrbook.OpenAddrBook(path, transport.NetAddress(), addrbook.WithPrivatePeers(private))
 //	if err != nil {
 //		return err
 //	}
