@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,11 +16,13 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
+	"github.com/multiformats/go-multiaddr"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/task"
 )
 
@@ -163,19 +166,23 @@ func (d *Discovery) dhtOptions() []dht.Option {
 	}
 }
 
-// privateAddresses reports whether addresses pass that mean something only nearby.
+// privateAddresses reports whether addresses pass that mean something only nearby. By
+// default they do where the node announces such an address. What it listens at counts
+// for a node that announces none: behind the NAT of a container every node listens at a
+// private address.
 func (d *Discovery) privateAddresses() bool {
 	if d.opts.privateAddresses != nil {
 		return *d.opts.privateAddresses
 	}
-	for _, a := range d.t.Host().Network().ListenAddresses() {
-		at, _ := addrFilter{private: true}.parse(a)
-		if at.IsValid() && isNear(at.Addr()) {
-			return true
-		}
+	if own := netgroup.FromIP(d.t.NodeInfo().NetAddress.IP); own.IsValid() && !own.IsUnspecified() {
+		return netgroup.IsLocal(own)
 	}
 
-	return false
+	return slices.ContainsFunc(d.t.Host().Network().ListenAddresses(), func(a multiaddr.Multiaddr) bool {
+		at, _ := endpointOf(a)
+
+		return netgroup.IsLocal(at.Addr())
+	})
 }
 
 // OnStop implements service.Service: it waits for everything that discovery has

@@ -84,8 +84,9 @@ func WithPrivatePeers(ids []types.ID) Option {
 }
 
 // WithPrivateAddresses says whether loopback addresses and those of private
-// networks are believed and told. Without it they are if the node listens at such
-// an address itself.
+// networks are believed and told. Without it they are if the node announces such an
+// address, or announces none and listens at one. They are believed only when a node
+// tells them that is connected from an address of the same kind.
 func WithPrivateAddresses(allow bool) Option {
 	return func(o *options) error {
 		o.privateAddresses = &allow

@@ -12,6 +12,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 )
 
 // watch learns from what comes of dials, and gives idle connections back. It never
@@ -50,8 +51,7 @@ func (d *Discovery) dialFailed(addr types.NetAddress, reason error) {
 	if !known {
 		return // it was never reached over libp2p
 	}
-	ip, _ := netip.AddrFromSlice(addr.IP)
-	at := netip.AddrPortFrom(ip.Unmap(), addr.Port)
+	at := netip.AddrPortFrom(netgroup.FromIP(addr.IP), addr.Port)
 	var reject *compat.RejectError
 	switch {
 	case isForeign(reason):
