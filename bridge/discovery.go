@@ -10,6 +10,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/wire"
 )
 
@@ -111,7 +112,8 @@ func (s *side) shareable() []string {
 	seen := map[types.ID]bool{s.peer.ID(): true, s.self: true}
 	var addrs []string
 	for _, addr := range s.known() {
-		if seen[addr.ID] || s.IsPrivatePeer(addr.ID) || !isDialable(addr) || !mayPass(addr.IP, from) {
+		if seen[addr.ID] || s.IsPrivatePeer(addr.ID) || !addr.Dialable() ||
+			!netgroup.MayTell(netgroup.FromIP(addr.IP), from) {
 			continue
 		}
 		seen[addr.ID] = true

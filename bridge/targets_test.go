@@ -138,7 +138,7 @@ func TestHintsComeLastAndAreForgotten(t *testing.T) {
 func TestLearnedTargetsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ts := newTargets(idsOf("own"), newLinks())
-		at := func(i int) source { return netip.AddrFrom4([4]byte{203, 0, byte(i), 1}) }
+		at := func(i int) source { return netip.PrefixFrom(netip.AddrFrom4([4]byte{9, 9, byte(i), 1}), 32) }
 		for i := range 3 * maxPerSource {
 			ts.learn(*dialable(i), proved, at(0))
 			wait(t.Context(), time.Second)
