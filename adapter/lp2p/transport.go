@@ -106,6 +106,7 @@ func NewTransport(
 		conns:  make(map[network.Conn]*connRef), sessions: make(map[sessionKey]sessionEntry),
 		inbound: make(map[peer.ID]int), known: make(map[types.ID]knownPeer),
 	}
+	gater.judgeBy(t.mayDialNamed)
 	t.metrics = newMetrics(t)
 	if err := t.metrics.register(); err != nil {
 		return nil, errors.Join(err, h.Close())
