@@ -109,7 +109,7 @@ func (sw *MultiplexSwitch) enqueue(c *connection, chID byte, b *backlog, data []
 	}
 	if b == nil {
 		b = &backlog{}
-		if !sw.tasks.Run(func() { sw.drain(c, chID, b) }) {
+		if !sw.tasks.Go(func() { sw.drain(c, chID, b) }) {
 			return
 		}
 		c.out.backlogs[chID] = b
@@ -120,7 +120,7 @@ func (sw *MultiplexSwitch) enqueue(c *connection, chID byte, b *backlog, data []
 	c.out.dead = true
 	sw.dropped.Add(1)
 	// Not here: the caller may hold locks that RemovePeer wants.
-	sw.tasks.Run(func() { sw.stop(c, fmt.Errorf("channel %#02x: %w", chID, ErrBroadcastOverflow)) })
+	sw.tasks.Go(func() { sw.stop(c, fmt.Errorf("channel %#02x: %w", chID, ErrBroadcastOverflow)) })
 }
 
 // drain sends what waits on a channel, in order, until nothing does or the peer

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/task"
 )
 
 const (
@@ -50,7 +51,7 @@ type dial struct {
 // and persistent peers, each due at its own time. A peer is in it once: queued
 // or being dialed. What else is said of where it is waits for that to fail.
 type dialer struct {
-	wake     chan struct{} // tells the dial loop that something has changed
+	wake     task.Signal   // tells the dial loop that something has changed
 	youngFor time.Duration // not changed once the switch is built
 
 	mtx      sync.Mutex
@@ -67,7 +68,7 @@ type dialer struct {
 
 func newDialer() *dialer {
 	return &dialer{
-		wake:     make(chan struct{}, 1),
+		wake:     task.NewSignal(),
 		youngFor: DefaultDialTimeout / youngShare,
 		hints:    newDialQueue(),
 		others:   make(map[types.ID][]*dial),
@@ -75,13 +76,6 @@ func newDialer() *dialer {
 		dialing:  make(map[types.ID]*dial),
 		failures: make(map[types.ID]uint),
 		ended:    make(map[types.ID]time.Time),
-	}
-}
-
-func (d *dialer) notify() {
-	select {
-	case d.wake <- struct{}{}:
-	default:
 	}
 }
 
@@ -118,7 +112,7 @@ func (d *dialer) push(t *dial, due time.Time) {
 		d.vain = time.Now()
 	}
 	d.hints.push(t, due)
-	d.notify()
+	d.wake.Set()
 }
 
 // busy reports whether hints wait or are being dialed. The caller holds the lock.
@@ -234,7 +228,7 @@ func (d *dialer) done(t *dial, connected bool) {
 		d.young = slices.DeleteFunc(d.young, func(other *dial) bool { return other == t })
 		d.active--
 	}
-	d.notify()
+	d.wake.Set()
 }
 
 // lose notes that an outbound connection has ended.

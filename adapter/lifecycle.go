@@ -151,7 +151,7 @@ func (sw *MultiplexSwitch) introduce(c *connection) {
 
 // watch removes a peer whose Stop somebody calls without telling the switch.
 func (sw *MultiplexSwitch) watch(c *connection) {
-	sw.tasks.Run(func() {
+	sw.tasks.Go(func() {
 		select {
 		case <-c.peer.Quit():
 			sw.stop(c, errPeerStopped)

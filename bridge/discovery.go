@@ -11,6 +11,7 @@ import (
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/task"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/wire"
 )
 
@@ -98,7 +99,7 @@ func (s *side) wasAsked() bool {
 
 // askLoop asks one libp2p node after the other until the bridge stops.
 func (b *Bridge) askLoop() {
-	for wait(b.ctx, askInterval) {
+	for task.Sleep(b.ctx, askInterval) {
 		if pairs := b.livePairs(); len(pairs) > 0 {
 			pairs[rand.IntN(len(pairs))].libp2p.ask()
 		}

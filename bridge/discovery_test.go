@@ -13,6 +13,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/task"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/wire"
 )
 
@@ -62,7 +63,7 @@ func TestRequestsAreLimited(t *testing.T) {
 			receive(wire.AppendRequest(nil))
 		}
 		require.Len(t, a.sent, requestBurst)
-		wait(t.Context(), requestInterval)
+		task.Sleep(t.Context(), requestInterval)
 		receive(wire.AppendRequest(nil))
 		require.Len(t, a.sent, requestBurst+1)
 	})
@@ -101,7 +102,7 @@ func TestAnswersAreTakenWhenTheyWereAskedFor(t *testing.T) {
 		require.Equal(t, hinted, s.pair.bridge.libp2pTargets.list[0].origin)
 
 		s.ask()
-		wait(t.Context(), responseTimeout+1)
+		task.Sleep(t.Context(), responseTimeout+1)
 		receive(wire.AppendResponse(nil, []string{dialable(4).String()}))
 		require.Equal(t, 1, learned(), "too late")
 
@@ -212,7 +213,7 @@ func TestTheBridgeKeepsAsking(t *testing.T) {
 		b := s.pair.bridge
 		b.pairs[s.pair] = struct{}{}
 		b.wg.Go(b.askLoop)
-		wait(t.Context(), 3*askInterval+time.Second)
+		task.Sleep(t.Context(), 3*askInterval+time.Second)
 		b.cancel()
 		b.wg.Wait()
 		require.Len(t, a.sent, 3)

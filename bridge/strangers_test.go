@@ -10,6 +10,7 @@ import (
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/task"
 )
 
 var (
@@ -60,7 +61,7 @@ func TestFreshStrangersOfOneSourceDoNotKeepOutOthers(t *testing.T) {
 						ts.learn(*dialable(round*maxPerSource + i), proved, here)
 					}
 					require.True(t, ts.searchPast("victim", honest), "round %d", round)
-					wait(t.Context(), 5*time.Second)
+					task.Sleep(t.Context(), 5*time.Second)
 				}
 			})
 		})
@@ -92,7 +93,7 @@ func TestConfiguredTargetsThatAreDownGoBeforeStrangersThatAre(t *testing.T) {
 		ts.learn(*dialable(1), proved, source{})
 		stranger := ts.pick("node", []*target{own})
 		ts.release("node", stranger, failed)
-		wait(t.Context(), time.Second)
+		task.Sleep(t.Context(), time.Second)
 		require.Same(t, own, ts.pick("node", nil))
 		ts.release("node", own, failed)
 		require.Same(t, own, ts.pick("node", nil), "though it has failed later")
@@ -187,7 +188,7 @@ func TestProvenTargetIsNotPushedOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ts, honest := one(t, proved, there)
 		ts.release("node", ts.pick("node", nil), worked)
-		wait(t.Context(), time.Second)
+		task.Sleep(t.Context(), time.Second)
 		for i := range 2 * maxLearned {
 			ts.learn(*dialable(i), proved, netip.PrefixFrom(netip.AddrFrom4([4]byte{9, 9, 1, byte(i / maxPerSource)}), 32))
 		}

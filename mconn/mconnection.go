@@ -11,6 +11,7 @@ import (
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/service"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/task"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/wire"
 )
 
@@ -56,9 +57,9 @@ type MConnection struct {
 	freeWaiters []*waiter
 	probe       probe
 
-	wake     chan struct{} // tells the writer that there is something to do
-	draining atomic.Bool   // nothing more is accepted: write what there is, then end
-	drained  atomic.Bool   // all was written; errors no longer count
+	wake     task.Signal // tells the writer that there is something to do
+	draining atomic.Bool // nothing more is accepted: write what there is, then end
+	drained  atomic.Bool // all was written; errors no longer count
 	stopped  atomic.Bool
 	quit     chan struct{}
 
@@ -118,7 +119,7 @@ func NewMConnectionWithConfig(
 		conn: conn, config: config, maxPacket: wire.MaxPacketSize(config.MaxPacketMsgPayloadSize),
 		onReceive: onReceive, onError: onError,
 		channels: channels, sched: scheduler{channels: channels},
-		wake: make(chan struct{}, 1), quit: make(chan struct{}),
+		wake: task.NewSignal(), quit: make(chan struct{}),
 		writerDone: make(chan struct{}), readerDone: make(chan struct{}), done: make(chan struct{}),
 	}
 	for _, ch := range channels {
@@ -196,7 +197,7 @@ func (c *MConnection) FlushStop() {
 
 	c.refuseSends()
 	c.draining.Store(true)
-	c.signal()
+	c.wake.Set()
 
 	if !waitFor(c.writerDone, flushTimeout) {
 		c.Logger.Warn("connection stopped before all messages were written", "conn", c.String())
@@ -293,13 +294,6 @@ func (c *MConnection) dropMessages() {
 	}
 
 	c.sendBytes = 0
-}
-
-func (c *MConnection) signal() {
-	select {
-	case c.wake <- struct{}{}:
-	default:
-	}
 }
 
 // waitFor reports whether done was closed within the time.

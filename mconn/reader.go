@@ -189,7 +189,7 @@ func (r *reader) handle(packet wire.Packet) error {
 	switch packet.Kind {
 	case wire.PacketPing:
 		r.c.pulse.pinged.Store(true)
-		r.c.signal()
+		r.c.wake.Set()
 
 		return nil
 	case wire.PacketPong:

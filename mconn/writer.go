@@ -174,7 +174,7 @@ func (w *writer) wait(now time.Time) error {
 	}
 
 	select {
-	case <-w.c.wake:
+	case <-w.c.wake.C():
 	case <-w.timer.C:
 		w.armed = time.Time{}
 	case <-w.c.quit:

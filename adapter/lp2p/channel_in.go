@@ -346,7 +346,7 @@ func (c *channelIn) deliver(msg []byte) error {
 	c.s.recv.add(len(msg))
 	c.bytes.Add(uint64(len(msg)))
 	c.delivered.Add(1)
-	c.s.signalDelivery()
+	c.s.delivery.Set()
 
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/control"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/stream"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/task"
 )
 
 // batchSize is how many bytes go into one write where messages are small: what
@@ -25,7 +26,7 @@ const yamuxHeader = 12
 type channelOut struct {
 	o    *outbox
 	desc compat.ChannelDescriptor
-	wake chan struct{} // holds one signal
+	wake task.Signal // there is a message to send
 
 	// Guarded by outbox.mtx.
 	queue     [][]byte
@@ -124,7 +125,7 @@ func (c *channelOut) run() {
 	var batch [][]byte
 	for {
 		select {
-		case <-c.wake:
+		case <-c.wake.C():
 		case <-c.o.s.ctx.Done():
 			return
 		}

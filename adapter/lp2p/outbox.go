@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/task"
 )
 
 // waiter is a message for which there was no place. Those of a channel are served in
@@ -92,10 +93,7 @@ func (o *outbox) enqueue(c *channelOut, msg []byte) {
 		// The session is alive while refusing is false, so Close does not wait yet.
 		o.s.t.tasks.Go(c.run)
 	}
-	select {
-	case c.wake <- struct{}{}:
-	default:
-	}
+	c.wake.Set()
 }
 
 // admit accepts the messages of those who wait as far as there is room.
@@ -152,7 +150,7 @@ func newOutbox(s *session, remote []byte) *outbox {
 	}
 	s.conn.As(&o.below)
 	for _, d := range s.channels {
-		c := &channelOut{o: o, desc: d, wake: make(chan struct{}, 1)}
+		c := &channelOut{o: o, desc: d, wake: task.NewSignal()}
 		o.order = append(o.order, c)
 		if slices.Contains(remote, d.ID) {
 			o.byID[d.ID] = c

@@ -65,13 +65,12 @@ type Discovery struct {
 	unwantedMember task.Signal   // somebody is in the routing table who must not be
 
 	mtx     sync.Mutex
-	stopped bool
 	private map[types.ID]struct{} // what the switch has called so beside the options
 
 	ctx    context.Context // ends when OnStop begins
 	cancel context.CancelFunc
 	loops  sync.WaitGroup
-	tasks  sync.WaitGroup // queries and connects
+	tasks  task.Group // queries and connects
 }
 
 // New returns a Discovery on the transport, which outlives it. Nothing runs before
@@ -189,9 +188,7 @@ func (d *Discovery) privateAddresses() bool {
 // started and gives all connections back. kad-dht's checks of new members that are
 // under way are ended and wind down without being waited for.
 func (d *Discovery) OnStop() {
-	d.mtx.Lock()
-	d.stopped = true
-	d.mtx.Unlock()
+	d.tasks.Close()
 	d.cancel()
 	d.unregister()
 	d.server.shut(d.t.Host(), d.proto)
@@ -201,18 +198,6 @@ func (d *Discovery) OnStop() {
 	}
 	d.tasks.Wait()
 	d.pool.close()
-}
-
-// enter counts a call that OnStop has to wait for; tasks.Done ends it.
-func (d *Discovery) enter() bool {
-	d.mtx.Lock()
-	defer d.mtx.Unlock()
-	if d.stopped {
-		return false
-	}
-	d.tasks.Add(1)
-
-	return true
 }
 
 // InitPeer implements compat.Reactor. It comes before anybody can be told of a
@@ -243,7 +228,7 @@ func (d *Discovery) AddPeer(p compat.PeerConn) {
 }
 
 // RemovePeer implements compat.Reactor: there may be a slot open.
-func (d *Discovery) RemovePeer(compat.PeerConn, any) { d.wake.Signal() }
+func (d *Discovery) RemovePeer(compat.PeerConn, any) { d.wake.Set() }
 
 // peerIDOf returns the libp2p identity of a peer that speaks for itself over
 // libp2p.

@@ -21,21 +21,20 @@ import (
 // has shown it, or it was asked within the hour. One that comes to this node and is
 // never dialed would not be found out otherwise. It does not wait.
 func (d *Discovery) checkSoon(p peer.ID) {
-	if d.book.isOurs(p, time.Now()) || !d.enter() {
+	if d.book.isOurs(p, time.Now()) {
 		return
 	}
 	select {
 	case d.checking <- struct{}{}:
 	default: // the next refresh asks it
-		d.tasks.Done()
-
 		return
 	}
-	go func() {
-		defer d.tasks.Done()
+	if !d.tasks.Go(func() {
 		defer func() { <-d.checking }()
 		d.checkMember(p)
-	}()
+	}) {
+		<-d.checking
+	}
 }
 
 // checkMembers asks those members of the routing table that are not checked yet.

@@ -56,10 +56,10 @@ func (s *sender) SendRequest(ctx context.Context, p peer.ID, req *dhtpb.Message)
 	if t := req.GetType(); t != dhtpb.Message_FIND_NODE && t != dhtpb.Message_PING {
 		return nil, errNotAQuery
 	}
-	if !s.d.enter() {
+	if !s.d.tasks.Enter() {
 		return nil, errStopping
 	}
-	defer s.d.tasks.Done()
+	defer s.d.tasks.Leave()
 	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
 	defer cancel()
 	defer context.AfterFunc(s.d.ctx, cancel)()

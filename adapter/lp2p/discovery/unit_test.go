@@ -221,7 +221,7 @@ func TestWantedPeersAreLookedForAtGrowingDistances(t *testing.T) {
 
 		w.add("friend", false)
 		w.lost("friend")
-		<-w.queued
+		<-w.queued.C()
 		begun, tries := time.Now(), 0
 		for {
 			id, due := w.next(time.Now())
@@ -239,7 +239,7 @@ func TestWantedPeersAreLookedForAtGrowingDistances(t *testing.T) {
 		require.Equal(t, firstFindWait*(1+2+4+8+16), time.Since(begun))
 
 		w.lost("friend") // another dial has failed
-		<-w.queued
+		<-w.queued.C()
 		id, due := w.next(time.Now())
 		require.Empty(t, id)
 		require.Equal(t, 32*firstFindWait, time.Until(due))

@@ -26,7 +26,7 @@ func (d *Discovery) watch(happened <-chan events.Event) {
 			return
 		case <-ticker.C:
 			d.pool.expire(time.Now())
-		case <-d.unwantedMember:
+		case <-d.unwantedMember.C():
 			d.purge()
 		case e := <-happened: // closed only after this loop
 			switch e := e.(type) {
