@@ -11,6 +11,7 @@ import (
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/service"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/flow"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/task"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/wire"
 )
@@ -45,8 +46,8 @@ type MConnection struct {
 	channels []*channel // in the order of registration; never changes
 	byID     [256]*channel
 	sched    scheduler
-	sent     flow
-	received flow
+	sent     flow.Meter
+	received flow.Meter
 	pulse    pulse
 
 	mu          sync.Mutex
@@ -152,8 +153,8 @@ func (c *MConnection) OnStart() error {
 	c.mu.Unlock()
 	c.beginProbe()
 
-	c.sent.begin(now)
-	c.received.begin(now)
+	c.sent.Begin(now)
+	c.received.Begin(now)
 	c.alive.Store(2)
 
 	go c.sendRoutine(now)

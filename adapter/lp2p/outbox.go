@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/flow"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/task"
 )
 
@@ -126,7 +127,7 @@ func (o *outbox) dismiss() {
 // share a budget of bytes.
 type outbox struct {
 	s     *session
-	flow  flow
+	flow  flow.Meter
 	below *backlog             // nil where the connection has no send queue of its own
 	order []*channelOut        // immutable
 	byID  map[byte]*channelOut // immutable
@@ -168,7 +169,7 @@ func (o *outbox) status(now time.Time) []compat.ChannelStatus {
 	for _, c := range o.order {
 		channels = append(channels, compat.ChannelStatus{
 			ID: c.desc.ID, SendQueueCapacity: c.desc.SendQueueCapacity, SendQueueSize: len(c.queue),
-			Priority: c.desc.Priority, RecentlySent: int64(c.recent.at(now)),
+			Priority: c.desc.Priority, RecentlySent: int64(c.recent.At(now)),
 		})
 	}
 

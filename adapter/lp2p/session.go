@@ -14,6 +14,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/stream"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/flow"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/task"
 )
 
@@ -50,7 +51,7 @@ type session struct {
 	peer *Peer // set by establish, before anything that reads it runs
 	out  *outbox
 
-	recv       flow
+	recv       flow.Meter
 	assembly   *assembly  // memory of messages on their way to the reactors
 	deliveries turnstile  // passed by one reactor's Receive at a time
 	controlMtx sync.Mutex // held while writing to the control stream
@@ -122,7 +123,7 @@ func (s *session) start() error {
 	}
 	s.isStarted = true
 	s.out.begin()
-	s.recv.begin()
+	s.recv.Begin(time.Now())
 	close(s.started)
 
 	return nil

@@ -3,7 +3,6 @@ package discovery
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 
@@ -13,8 +12,8 @@ import (
 	"github.com/multiformats/go-multistream"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/stream"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
-	"github.com/tm2-libp2p/tm2-libp2p/internal/wire"
 )
 
 // checkSoon asks a peer that has answered of which network it is, unless a session
@@ -88,20 +87,13 @@ func (d *Discovery) nodeInfo(ctx context.Context, p peer.ID) (info types.NodeInf
 		return info, err
 	}
 	defer done()
-	stream, err := d.t.Host().NewStream(network.WithNoDial(ctx, "connected for the question"), p, lp2p.NodeInfoProtocol)
+	from, err := d.t.Host().NewStream(network.WithNoDial(ctx, "connected for the question"), p, lp2p.NodeInfoProtocol)
 	if err != nil {
 		return info, err
 	}
-	defer func() { _ = stream.Reset() }() // it has ended, or is of no use
-	stop := context.AfterFunc(ctx, func() { _ = stream.Reset() })
+	defer func() { _ = from.Reset() }() // it has ended, or is of no use
+	stop := context.AfterFunc(ctx, func() { _ = from.Reset() })
 	defer stop()
-	body, err := wire.ReadSized(stream, types.MaxNodeInfoSize)
-	if err != nil {
-		return info, fmt.Errorf("unable to receive the node info: %w", err)
-	}
-	if err := info.UnmarshalBinary(body); err != nil {
-		return info, fmt.Errorf("unable to decode the node info: %w", err)
-	}
 
-	return info, nil
+	return stream.ReadNodeInfo(from)
 }
