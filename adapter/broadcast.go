@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/task"
 )
 
 // The bounds of what waits for one peer on one channel. The messages are
@@ -145,11 +146,7 @@ func (sw *MultiplexSwitch) drain(c *connection, chID byte, b *backlog) {
 		sw.dropped.Add(uint64(c.out.discard(chID, b)))
 		// A peer that refuses at once is on its way out, and may be flushing what it
 		// has taken before: it gets the time that Send would have had.
-		timer := time.NewTimer(time.Until(begin.Add(compat.SendTimeout)))
-		defer timer.Stop()
-		select {
-		case <-c.peer.Quit():
-		case <-timer.C:
+		if !task.WaitFor(c.peer.Quit(), time.Until(begin.Add(compat.SendTimeout))) {
 			sw.stop(c, fmt.Errorf("channel %#02x: %w", chID, ErrBroadcastStalled))
 		}
 

@@ -200,7 +200,7 @@ func (c *MConnection) FlushStop() {
 	c.draining.Store(true)
 	c.wake.Set()
 
-	if !waitFor(c.writerDone, flushTimeout) {
+	if !task.WaitFor(c.writerDone, flushTimeout) {
 		c.Logger.Warn("connection stopped before all messages were written", "conn", c.String())
 	}
 
@@ -225,7 +225,7 @@ func (c *MConnection) closeWrite() {
 		return
 	}
 
-	waitFor(c.readerDone, closeTimeout)
+	task.WaitFor(c.readerDone, closeTimeout)
 }
 
 // sendRoutine is the writer goroutine.
@@ -246,7 +246,7 @@ func (c *MConnection) awaitReader(err error) {
 		return
 	}
 
-	waitFor(c.readerDone, writeErrorGrace)
+	task.WaitFor(c.readerDone, writeErrorGrace)
 }
 
 // recvRoutine is the reader goroutine.
@@ -295,17 +295,4 @@ func (c *MConnection) dropMessages() {
 	}
 
 	c.sendBytes = 0
-}
-
-// waitFor reports whether done was closed within the time.
-func waitFor(done <-chan struct{}, atMost time.Duration) bool {
-	timer := time.NewTimer(atMost)
-	defer timer.Stop()
-
-	select {
-	case <-done:
-		return true
-	case <-timer.C:
-		return false
-	}
 }

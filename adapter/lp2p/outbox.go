@@ -29,14 +29,11 @@ func (o *outbox) send(channel byte, msg []byte, wait bool) bool {
 		return accepted
 	}
 
-	timer := time.NewTimer(compat.SendTimeout)
-	defer timer.Stop()
-	select {
-	case <-w.done:
-		return w.accepted
-	case <-timer.C:
+	if !task.WaitFor(w.done, compat.SendTimeout) {
 		return o.giveUp(c, w)
 	}
+
+	return w.accepted
 }
 
 // offer queues the message if there is a place and nobody waits for it. Otherwise a

@@ -45,6 +45,15 @@ func TestSleep(t *testing.T) {
 	})
 }
 
+func TestWaitFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		done := make(chan struct{})
+		require.False(t, WaitFor(done, time.Second))
+		close(done)
+		require.True(t, WaitFor(done, time.Second))
+	})
+}
+
 func TestSignal(t *testing.T) {
 	s := NewSignal()
 	s.Set()
