@@ -151,9 +151,10 @@ func TestHolesArePunchedToPublicAddresses(t *testing.T) {
 	inet.behind("1.2.5.5", "10.9.9.9")
 	relay := inet.newNode(t, relayAt, nil, WithRelayService(DefaultRelayLimits()))
 	inside := inet.newNode(t, insideAt, []*node{relay}, WithHolePunching(), WithRelayClient(relay.address(relayAt)))
-	named, public := hostile(t), multiaddr.StringCast("/ip4/1.2.9.9/udp/4001/quic-v1")
+	named := hostile(t)
+	told := slices.Concat(named, []multiaddr.Multiaddr{multiaddr.StringCast("/ip4/1.2.9.9/udp/4001/quic-v1")})
 	dialer := inet.newNode(t, "10.9.9.9:4001", []*node{inside}, WithRelayClient(), WithLibp2pOptions(
-		libp2p.AddrsFactory(func([]multiaddr.Multiaddr) []multiaddr.Multiaddr { return append(named, public) })))
+		libp2p.AddrsFactory(func([]multiaddr.Multiaddr) []multiaddr.Multiaddr { return told })))
 	var asked atomic.Int32
 	dialer.Host().SetStreamHandler(holepunch.Protocol, func(s network.Stream) {
 		defer s.Close()
@@ -161,7 +162,7 @@ func TestHolesArePunchedToPublicAddresses(t *testing.T) {
 			return
 		}
 		answer := &holepunchpb.HolePunch{Type: holepunchpb.HolePunch_CONNECT.Enum()}
-		for _, a := range append(named, public) {
+		for _, a := range told {
 			answer.ObsAddrs = append(answer.ObsAddrs, a.Bytes())
 		}
 		body, err := protobuf.Marshal(answer)
