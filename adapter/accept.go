@@ -68,7 +68,7 @@ func (sw *MultiplexSwitch) accept(ctx context.Context) (compat.PeerConn, error) 
 
 // admitInbound admits on a goroutine of its own and then frees the slot.
 func (sw *MultiplexSwitch) admitInbound(ctx context.Context, conn compat.PeerConn, slots <-chan struct{}) {
-	admitted := sw.tasks.Run(func() {
+	admitted := sw.tasks.Go(func() {
 		defer func() { <-slots }()
 		sw.admit(ctx, conn)
 	})

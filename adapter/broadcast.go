@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/task"
 )
 
 // The bounds of the messages that wait for one peer on one channel. All peers share the
@@ -107,7 +108,7 @@ func (sw *MultiplexSwitch) enqueue(c *connection, chID byte, b *backlog, data []
 	}
 	if b == nil {
 		b = &backlog{}
-		if !sw.tasks.Run(func() { sw.drain(c, chID, b) }) {
+		if !sw.tasks.Go(func() { sw.drain(c, chID, b) }) {
 			return
 		}
 		c.out.backlogs[chID] = b
@@ -118,7 +119,7 @@ func (sw *MultiplexSwitch) enqueue(c *connection, chID byte, b *backlog, data []
 	c.out.dead = true
 	sw.dropped.Add(1)
 	// On another goroutine, since the caller may hold locks that RemovePeer takes.
-	sw.tasks.Run(func() { sw.stop(c, fmt.Errorf("channel %#02x: %w", chID, ErrBroadcastOverflow)) })
+	sw.tasks.Go(func() { sw.stop(c, fmt.Errorf("channel %#02x: %w", chID, ErrBroadcastOverflow)) })
 }
 
 // drain sends the waiting messages of a channel in order, until none is left or the peer
@@ -143,11 +144,7 @@ func (sw *MultiplexSwitch) drain(c *connection, chID byte, b *backlog) {
 		sw.dropped.Add(uint64(c.out.discard(chID, b)))
 		// A peer that refuses at once is stopping, and may be flushing earlier messages. It
 		// gets the time that Send would have had.
-		timer := time.NewTimer(time.Until(begin.Add(compat.SendTimeout)))
-		defer timer.Stop()
-		select {
-		case <-c.peer.Quit():
-		case <-timer.C:
+		if !task.WaitFor(c.peer.Quit(), time.Until(begin.Add(compat.SendTimeout))) {
 			sw.stop(c, fmt.Errorf("channel %#02x: %w", chID, ErrBroadcastStalled))
 		}
 

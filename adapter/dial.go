@@ -73,7 +73,7 @@ func (sw *MultiplexSwitch) dialLoop(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
-		case <-sw.dials.wake:
+		case <-sw.dials.wake.C():
 		case <-timer.C:
 		}
 	}
@@ -93,7 +93,7 @@ func (sw *MultiplexSwitch) beginDials(ctx context.Context) {
 		if t == nil {
 			return
 		}
-		if begun := sw.tasks.Run(func() { sw.dial(ctx, t) }); !begun {
+		if begun := sw.tasks.Go(func() { sw.dial(ctx, t) }); !begun {
 			sw.dials.done(t, false)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/task"
 )
 
 const (
@@ -47,7 +48,7 @@ type dial struct {
 // persistent peers, each of which is due at a time of its own. A peer is queued or being
 // dialed at one address; its further addresses wait until that dial has failed.
 type dialer struct {
-	wake     chan struct{} // wakes the dial loop after a change
+	wake     task.Signal   // wakes the dial loop after a change
 	youngFor time.Duration // not changed once the switch is built
 
 	mtx      sync.Mutex
@@ -64,7 +65,7 @@ type dialer struct {
 
 func newDialer() *dialer {
 	return &dialer{
-		wake:     make(chan struct{}, 1),
+		wake:     task.NewSignal(),
 		youngFor: DefaultDialTimeout / youngShare,
 		hints:    newDialQueue(),
 		others:   make(map[types.ID][]*dial),
@@ -72,13 +73,6 @@ func newDialer() *dialer {
 		dialing:  make(map[types.ID]*dial),
 		failures: make(map[types.ID]uint),
 		ended:    make(map[types.ID]time.Time),
-	}
-}
-
-func (d *dialer) notify() {
-	select {
-	case d.wake <- struct{}{}:
-	default:
 	}
 }
 
@@ -115,7 +109,7 @@ func (d *dialer) push(t *dial, due time.Time) {
 		d.progress = time.Now()
 	}
 	d.hints.push(t, due)
-	d.notify()
+	d.wake.Set()
 }
 
 // busy reports whether hints wait or are being dialed. The caller holds the lock.
@@ -230,7 +224,7 @@ func (d *dialer) done(t *dial, connected bool) {
 		d.young = slices.DeleteFunc(d.young, func(other *dial) bool { return other == t })
 		d.active--
 	}
-	d.notify()
+	d.wake.Set()
 }
 
 // lose notes that an outbound connection has ended.

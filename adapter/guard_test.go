@@ -149,6 +149,44 @@ func TestGuardCountsIPv6Networks(t *testing.T) {
 	})
 }
 
+// An IPv6 address that embeds an IPv4 address is that host's.
+func TestGuardCountsEmbeddedAddresses(t *testing.T) {
+	bothWays(t, func(t *testing.T, prepare func(...*node)) {
+		network := memory.NewNetwork()
+		hub := newNode(t, network)
+		a := newNodeAt(t, network, net.ParseIP("8.8.8.8"), 1)
+		same := newNodeAt(t, network, net.ParseIP("2002:808:808::1"), 1)
+		prepare(hub, a, same)
+		evs, cancel := refusals(hub)
+		defer cancel()
+		defer start(t, hub, a, same)()
+		connect(t, a, hub)
+		same.DialPeers(hub.addr())
+		synctest.Wait()
+		requireGuarded(t, collect(evs), same.id(), "8.8.8.8")
+	})
+}
+
+// An inbound peer does not make the switch dial the address that it names.
+func TestAddressOfAnInboundPeerIsNotDialed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := memory.NewNetwork()
+		hub := newSeeker(t, network)
+		defer start(t, hub.node)()
+		for _, ip := range []string{
+			"127.0.0.1", "169.254.169.254", "100.100.100.200", "198.18.0.1", "240.0.0.1", "64:ff9b::a00:1", "2002:a00:1::", "fec0::1",
+		} {
+			peer := newNodeAt(t, network, net.ParseIP(ip), 26656)
+			stop := start(t, peer)
+			connect(t, peer, hub.node)
+			stop()
+			synctest.Wait()
+		}
+		pass(DefaultDialTimeout)
+		require.Empty(t, hub.addresses())
+	})
+}
+
 // All dial at once, and none is in the set yet when the next asks.
 func TestGuardHoldsForManyAtOnce(t *testing.T) {
 	bothWays(t, func(t *testing.T, prepare func(...*node)) {

@@ -150,7 +150,7 @@ func (sw *MultiplexSwitch) introduce(c *connection) {
 
 // watch removes the peer when its Stop is called directly, not through the switch.
 func (sw *MultiplexSwitch) watch(c *connection) {
-	sw.tasks.Run(func() {
+	sw.tasks.Go(func() {
 		select {
 		case <-c.peer.Quit():
 			sw.stop(c, errPeerStopped)

@@ -33,7 +33,7 @@ func (sw *MultiplexSwitch) dialPersistent() {
 func (sw *MultiplexSwitch) redial(id types.ID, uptime time.Duration) {
 	addr, persistent := sw.persistent[id]
 	if !persistent || id == sw.self() {
-		sw.dials.notify()
+		sw.dials.wake.Set()
 
 		return
 	}
@@ -54,7 +54,7 @@ func (d *dialer) redial(addr types.NetAddress, uptime time.Duration) {
 		wait = redialWait(d.failures[addr.ID])
 	}
 	d.redials.push(&dial{addr: addr, persistent: true}, time.Now().Add(wait))
-	d.notify()
+	d.wake.Set()
 }
 
 // redialWait is the wait before the given redial, counted from 1.

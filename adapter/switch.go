@@ -52,7 +52,7 @@ type MultiplexSwitch struct {
 
 	ctx     context.Context // ends when the switch stops
 	cancel  context.CancelFunc
-	tasks   task.Tasks
+	tasks   task.Group
 	dropped atomic.Uint64
 }
 
@@ -104,8 +104,8 @@ func (sw *MultiplexSwitch) OnStart() error {
 	if err := sw.startReactors(); err != nil {
 		return err
 	}
-	sw.tasks.Run(func() { sw.acceptLoop(sw.ctx) })
-	sw.tasks.Run(func() { sw.dialLoop(sw.ctx) })
+	sw.tasks.Go(func() { sw.acceptLoop(sw.ctx) })
+	sw.tasks.Go(func() { sw.dialLoop(sw.ctx) })
 	sw.dialPersistent()
 
 	return nil
@@ -152,7 +152,7 @@ func (sw *MultiplexSwitch) OnStop() {
 // until the timeout.
 func (sw *MultiplexSwitch) stopPeers(conns []*connection, timeout *time.Timer) {
 	for _, c := range conns {
-		sw.tasks.Run(func() { sw.stop(c, errStopping) })
+		sw.tasks.Go(func() { sw.stop(c, errStopping) })
 	}
 	sw.tasks.Close()
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/native"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 	"github.com/tm2-libp2p/tm2-libp2p/mconn"
 )
 
@@ -174,5 +175,5 @@ func TestQUIC(t *testing.T) {
 	exchange(t, dialer, far)
 	b.slots.mtx.Lock()
 	defer b.slots.mtx.Unlock()
-	require.Equal(t, 2, b.slots.ips[groupOf(&net.TCPAddr{IP: loopback().IP})], "both count for their IP")
+	require.Equal(t, 2, b.slots.ips[netgroup.Host(netgroup.FromIP(loopback().IP))], "both count for their IP")
 }

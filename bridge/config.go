@@ -3,9 +3,9 @@ package bridge
 import (
 	"errors"
 	"fmt"
-	"net/url"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/discovery"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/mconn"
@@ -18,10 +18,6 @@ const DefaultMaxPairs = 128
 var ErrInvalidConfig = errors.New("invalid bridge configuration")
 
 var errDuplicatePeer = errors.New("another entry has the same ID")
-
-// maxNetwork is how many bytes the escaped name of a network has at most
-// (docs/discovery-dht.md).
-const maxNetwork = 128
 
 // Config says where a bridge listens and whom it may pair.
 type Config struct {
@@ -81,8 +77,10 @@ func (c *Config) Validate() error {
 	if c.Libp2pNetwork != "" && c.OnlyConfigured {
 		return fmt.Errorf("%w: Libp2pNetwork %q is of no use with OnlyConfigured", ErrInvalidConfig, c.Libp2pNetwork)
 	}
-	if n := len(url.PathEscape(c.Libp2pNetwork)); n > maxNetwork {
-		return fmt.Errorf("%w: Libp2pNetwork has %d bytes when escaped, limit %d", ErrInvalidConfig, n, maxNetwork)
+	if c.Libp2pNetwork != "" {
+		if err := discovery.CheckNetwork(c.Libp2pNetwork); err != nil {
+			return fmt.Errorf("%w: Libp2pNetwork: %w", ErrInvalidConfig, err)
+		}
 	}
 	for _, d := range c.Channels {
 		if d == nil {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/task"
 )
 
 // silentTarget is an attempt that hears nothing.
@@ -23,7 +24,7 @@ func silentTarget(ctx context.Context, _ types.NetAddress) (made, error) {
 // after is an attempt that succeeds, or fails with the error, after a time.
 func after(d time.Duration, err error) func(context.Context, types.NetAddress) (made, error) {
 	return func(ctx context.Context, _ types.NetAddress) (made, error) {
-		if !wait(ctx, d) {
+		if !task.Sleep(ctx, d) {
 			return made{}, ctx.Err()
 		}
 
@@ -152,7 +153,7 @@ func TestAllTargetsFail(t *testing.T) {
 func TestAttemptThatDoesNotEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		deaf := func(context.Context, types.NetAddress) (made, error) {
-			wait(t.Context(), time.Minute)
+			task.Sleep(t.Context(), time.Minute)
 
 			return made{peer: &farSide{}}, nil
 		}
@@ -227,7 +228,7 @@ func TestStrangerStandsInForASilentTarget(t *testing.T) {
 		require.Equal(t, stranger, found)
 		require.Equal(t, 50*time.Millisecond, took)
 
-		wait(t.Context(), failurePenalty)
+		task.Sleep(t.Context(), failurePenalty)
 		behave["own"] = after(1400*time.Millisecond, nil)
 		found, _, err = s.run2(t)
 		require.NoError(t, err)
@@ -282,7 +283,7 @@ func TestPairWaitsForAttemptsThatWereNotNeeded(t *testing.T) {
 		for _, ends := range []time.Duration{loserTimeout / 2, time.Minute} {
 			slow := func(ctx context.Context, _ types.NetAddress) (made, error) {
 				<-ctx.Done()
-				wait(t.Context(), ends)
+				task.Sleep(t.Context(), ends)
 
 				return made{}, ctx.Err()
 			}

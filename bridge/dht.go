@@ -8,6 +8,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 )
 
 // maxSought is up to how many targets that were found there, and are of use, the DHT is
@@ -82,8 +83,8 @@ var _ compat.Switch = (*seeker)(nil)
 // addresses, are targets.
 func (s *seeker) DialPeers(addrs ...*types.NetAddress) {
 	for _, addr := range addrs {
-		if isDialable(addr) {
-			s.bridge.libp2pTargets.learnFound(*addr, sourceOf(addr.IP))
+		if addr.Dialable() {
+			s.bridge.libp2pTargets.learnFound(*addr, sourceOf(netgroup.FromIP(addr.IP)))
 		}
 	}
 }

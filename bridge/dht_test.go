@@ -117,7 +117,7 @@ func TestTargetOfNoUseSetsTheSearchGoing(t *testing.T) {
 
 func TestDHTNeedsAUsableNetwork(t *testing.T) {
 	for _, config := range []Config{
-		{Libp2pNetwork: strings.Repeat("x", maxNetwork+1)},
+		{Libp2pNetwork: strings.Repeat("x", 128+1)},
 		{Libp2pNetwork: "n", OnlyConfigured: true},
 	} {
 		_, err := New(*types.GenerateNodeKey(), config, quiet())
@@ -125,5 +125,5 @@ func TestDHTNeedsAUsableNetwork(t *testing.T) {
 		require.ErrorContains(t, err, "Libp2pNetwork")
 	}
 	// The longest name that is valid is one for discovery, too.
-	newBridge(t, Config{Libp2pNetwork: strings.Repeat("x", maxNetwork)})
+	newBridge(t, Config{Libp2pNetwork: strings.Repeat("x", 128)})
 }

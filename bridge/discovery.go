@@ -10,6 +10,8 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/task"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/wire"
 )
 
@@ -97,7 +99,7 @@ func (s *side) wasAsked() bool {
 
 // askLoop asks one libp2p node after the other until the bridge stops.
 func (b *Bridge) askLoop() {
-	for wait(b.ctx, askInterval) {
+	for task.Sleep(b.ctx, askInterval) {
 		if pairs := b.livePairs(); len(pairs) > 0 {
 			pairs[rand.IntN(len(pairs))].libp2p.ask()
 		}
@@ -111,7 +113,8 @@ func (s *side) shareable() []string {
 	seen := map[types.ID]bool{s.peer.ID(): true, s.self: true}
 	var addrs []string
 	for _, addr := range s.known() {
-		if seen[addr.ID] || s.IsPrivatePeer(addr.ID) || !isDialable(addr) || !mayPass(addr.IP, from) {
+		if seen[addr.ID] || s.IsPrivatePeer(addr.ID) || !addr.Dialable() ||
+			!netgroup.MayTell(netgroup.FromIP(addr.IP), from) {
 			continue
 		}
 		seen[addr.ID] = true

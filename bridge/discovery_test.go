@@ -3,6 +3,7 @@ package bridge
 import (
 	"errors"
 	"net"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -11,6 +12,8 @@ import (
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/task"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/wire"
 )
 
@@ -54,13 +57,13 @@ func newAsker(ip string) *asker {
 
 func TestRequestsAreLimited(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a := newAsker("203.0.113.1")
+		a := newAsker("9.9.0.1")
 		_, receive := talk(t, Config{Libp2pPeers: []*types.NetAddress{dialable(1)}}, a)
 		for range 100 {
 			receive(wire.AppendRequest(nil))
 		}
 		require.Len(t, a.sent, requestBurst)
-		wait(t.Context(), requestInterval)
+		task.Sleep(t.Context(), requestInterval)
 		receive(wire.AppendRequest(nil))
 		require.Len(t, a.sent, requestBurst+1)
 	})
@@ -71,7 +74,7 @@ func TestPrivateNetworksAreNotToldToStrangers(t *testing.T) {
 	near := &types.NetAddress{ID: types.GenerateNodeKey().ID(), IP: net.IPv4(10, 0, 0, 1), Port: 1}
 	far := dialable(1)
 	for from, want := range map[string][]string{
-		"203.0.113.1": {far.String()}, "10.0.0.2": {near.String(), far.String()}, "127.0.0.1": {near.String(), far.String()},
+		"9.9.0.1": {far.String()}, "10.0.0.2": {near.String(), far.String()}, "127.0.0.1": {far.String()},
 	} {
 		a := newAsker(from)
 		_, receive := talk(t, Config{Libp2pPeers: []*types.NetAddress{near, far}}, a)
@@ -85,7 +88,7 @@ func TestPrivateNetworksAreNotToldToStrangers(t *testing.T) {
 
 func TestAnswersAreTakenWhenTheyWereAskedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a := newAsker("203.0.113.1")
+		a := newAsker("9.9.0.1")
 		s, receive := talk(t, Config{}, a)
 		learned := func() int { return len(s.pair.bridge.libp2pTargets.list) }
 		receive(wire.AppendResponse(nil, []string{dialable(1).String()}))
@@ -99,7 +102,7 @@ func TestAnswersAreTakenWhenTheyWereAskedFor(t *testing.T) {
 		require.Equal(t, hinted, s.pair.bridge.libp2pTargets.list[0].origin)
 
 		s.ask()
-		wait(t.Context(), responseTimeout+1)
+		task.Sleep(t.Context(), responseTimeout+1)
 		receive(wire.AppendResponse(nil, []string{dialable(4).String()}))
 		require.Equal(t, 1, learned(), "too late")
 
@@ -111,14 +114,14 @@ func TestAnswersAreTakenWhenTheyWereAskedFor(t *testing.T) {
 }
 
 func TestNobodyIsAskedIfNobodyIsLearned(t *testing.T) {
-	a := newAsker("203.0.113.1")
+	a := newAsker("9.9.0.1")
 	s, _ := talk(t, Config{OnlyConfigured: true}, a)
 	s.ask()
 	require.Empty(t, a.sent)
 }
 
 func TestWhatIsNotBelieved(t *testing.T) {
-	a := newAsker("203.0.113.1")
+	a := newAsker("9.9.0.1")
 	s, receive := talk(t, Config{}, a)
 	targets := s.pair.bridge.libp2pTargets
 	self, first, second := dialable(1), dialable(2), dialable(3)
@@ -138,6 +141,46 @@ func TestWhatIsNotBelieved(t *testing.T) {
 	}))
 	require.Len(t, targets.list, 1)
 	require.Equal(t, first.ID, targets.list[0].addr.ID, "one node for an IP and port")
+}
+
+// What a node tells is dialed only where it means the same to the bridge.
+func TestTellerDecidesWhatIsDialed(t *testing.T) {
+	bad := []string{
+		"127.0.0.1", "10.0.0.1", "169.254.169.254", "100.100.100.200", "198.18.0.1", "240.0.0.1",
+		"64:ff9b::a00:1", "2002:a00:1::", "fec0::1",
+	}
+	for _, c := range []struct {
+		from, own string
+		want      []string
+	}{
+		{"9.9.0.1", "8.8.0.1", nil},
+		{"9.9.0.1", "10.0.0.3", nil},
+		{"127.0.0.1", "0.0.0.0", []string{"127.0.0.1"}},
+		{"10.0.0.2", "10.0.0.3", []string{"10.0.0.1"}},
+		{"10.0.0.2", "8.8.0.1", nil}, // behind a NAT every stranger looks private
+		{"169.254.1.1", "169.254.1.2", nil},
+	} {
+		a := newAsker(c.from)
+		s, receive := talk(t, Config{Libp2pListen: types.NetAddress{IP: net.ParseIP(c.own)}}, a)
+		b := s.pair.bridge
+		var texts, learned []string
+		for _, ip := range bad {
+			addr := types.NetAddress{ID: types.GenerateNodeKey().ID(), IP: net.ParseIP(ip), Port: 26656}
+			texts = append(texts, addr.String())
+			from := netgroup.FromIP(a.ip)
+			if slices.Contains(c.want, ip) {
+				require.Equal(t, addr, b.dialerAddress(types.NodeInfo{NetAddress: &addr}, from))
+			} else {
+				require.Equal(t, from, netgroup.FromIP(b.dialerAddress(types.NodeInfo{NetAddress: &addr}, from).IP), ip)
+			}
+		}
+		s.ask()
+		receive(wire.AppendResponse(nil, texts))
+		for _, target := range b.libp2pTargets.list {
+			learned = append(learned, target.addr.IP.String())
+		}
+		require.Equal(t, c.want, learned, "%+v", c)
+	}
 }
 
 // A libp2p node does not learn at what addresses the bridge looks for native ones.
@@ -165,12 +208,12 @@ func TestRefusalsNameNoAddresses(t *testing.T) {
 // One of the libp2p nodes is asked from time to time.
 func TestTheBridgeKeepsAsking(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a := newAsker("203.0.113.1")
+		a := newAsker("9.9.0.1")
 		s, _ := talk(t, Config{}, a)
 		b := s.pair.bridge
 		b.pairs[s.pair] = struct{}{}
 		b.wg.Go(b.askLoop)
-		wait(t.Context(), 3*askInterval+time.Second)
+		task.Sleep(t.Context(), 3*askInterval+time.Second)
 		b.cancel()
 		b.wg.Wait()
 		require.Len(t, a.sent, 3)

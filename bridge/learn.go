@@ -1,7 +1,6 @@
 package bridge
 
 import (
-	"net"
 	"net/netip"
 	"slices"
 	"time"
@@ -9,6 +8,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 )
 
 const (
@@ -21,16 +21,16 @@ const (
 	maxFailures = 8
 )
 
-// source is who told of a learned target: an IPv4 address or an IPv6 /64, and not
-// valid for one on a private network.
-type source = netip.Addr
+// source is the host that told of a learned target. It is not valid for one on a
+// private network, whose hosts are the operator's own.
+type source = netip.Prefix
 
-func sourceOf(ip net.IP) source {
-	if isNear(ip) {
+func sourceOf(ip netip.Addr) source {
+	if netgroup.IsLocal(ip) {
 		return source{}
 	}
 
-	return groupOf(&net.TCPAddr{IP: ip})
+	return netgroup.Host(ip)
 }
 
 // learn adds a target that was not configured, if there is room for it. What a node
@@ -98,7 +98,7 @@ func (ts *targets) clearAddress(learned *target) bool {
 }
 
 // isAtHome reports whether a proved target has come from the IP that it names.
-func (t *target) isAtHome() bool { return t.source == sourceOf(t.addr.IP) }
+func (t *target) isAtHome() bool { return t.source == sourceOf(netgroup.FromIP(t.addr.IP)) }
 
 // makeRoom reports whether the limits let the target in, if need be in the place of
 // one that is worth less. A known target that it is to change does not count. The caller
@@ -190,21 +190,27 @@ func (b *Bridge) learnDialer(pending *lp2p.Pending) {
 	if b.config.OnlyConfigured {
 		return
 	}
-	from := ipOf(pending.RemoteAddr())
-	if addr := dialerAddress(pending.NodeInfo(), from); isDialable(&addr) {
+	from := netgroup.FromAddr(pending.RemoteAddr())
+	if addr := b.dialerAddress(pending.NodeInfo(), from); b.mayLearn(&addr, from) {
 		b.libp2pTargets.learn(addr, proved, sourceOf(from))
 	}
 }
 
-// dialerAddress is where a node that came from the IP may be dialed. What it names
-// counts only if it means something here.
-func dialerAddress(info types.NodeInfo, from net.IP) types.NetAddress {
+// dialerAddress returns where a node that came from the IP may be dialed: where it says,
+// or at that IP where the address that it names may not be dialed.
+func (b *Bridge) dialerAddress(info types.NodeInfo, from netip.Addr) types.NetAddress {
 	addr := types.NetAddress{ID: info.ID(), IP: info.NetAddress.IP, Port: info.NetAddress.Port}
-	if !isDialable(&addr) || !mayPass(addr.IP, from) {
-		addr.IP = from
+	if !b.mayLearn(&addr, from) {
+		addr.IP = from.AsSlice()
 	}
 
 	return addr
+}
+
+// mayLearn reports whether the bridge may dial an address of which a remote at this IP
+// has told.
+func (b *Bridge) mayLearn(addr *types.NetAddress, from netip.Addr) bool {
+	return addr.Dialable() && netgroup.MayDial(netgroup.FromIP(addr.IP), from, netgroup.FromIP(b.config.Libp2pListen.IP))
 }
 
 // learnHints makes targets of what a libp2p node has told: they are tried when there
@@ -215,7 +221,7 @@ func (b *Bridge) learnHints(teller compat.PeerConn, texts []string) {
 	seen := make(map[string]bool, len(texts))
 	for _, text := range texts {
 		addr, err := types.ParseNetAddress(text)
-		if err != nil || !isDialable(addr) || addr.ID == b.key.ID() || !mayPass(addr.IP, from) || seen[addr.DialString()] {
+		if err != nil || addr.ID == b.key.ID() || !b.mayLearn(addr, from) || seen[addr.DialString()] {
 			continue
 		}
 		seen[addr.DialString()] = true
@@ -223,45 +229,12 @@ func (b *Bridge) learnHints(teller compat.PeerConn, texts []string) {
 	}
 }
 
-func isDialable(addr *types.NetAddress) bool {
-	return addr.Validate() == nil && addr.Port != 0 && !addr.IP.IsMulticast()
-}
-
-// isNear reports whether the IP means something only to nodes nearby.
-func isNear(ip net.IP) bool {
-	addr := types.NewNetAddressFromIPPort(ip, 0)
-
-	return addr.Local() || addr.RFC1918() || addr.RFC4193() || ip.IsLinkLocalUnicast()
-}
-
-// mayPass reports whether an address may be told to a peer that is connected from
-// the other IP, or believed when that tells it: what means something only nearby
-// passes only there (docs/discovery.md), and what means this host only on this host.
-func mayPass(ip, peer net.IP) bool {
-	if ip.IsLoopback() {
-		return peer.IsLoopback()
-	}
-
-	return !isNear(ip) || isNear(peer)
-}
-
-// remoteIP is where the peer is connected from, nil if that is not known.
-func remoteIP(peer compat.PeerConn) net.IP {
+// remoteIP returns where the peer is connected from. It is not valid if that is not
+// known.
+func remoteIP(peer compat.PeerConn) netip.Addr {
 	if ip := peer.RemoteIP(); ip != nil {
-		return ip
+		return netgroup.FromIP(ip)
 	}
 
-	return peer.SocketAddr().IP
-}
-
-// ipOf is the IP of a TCP or UDP address, or nil.
-func ipOf(addr net.Addr) net.IP {
-	switch a := addr.(type) {
-	case *net.TCPAddr:
-		return a.IP
-	case *net.UDPAddr:
-		return a.IP
-	default:
-		return nil
-	}
+	return netgroup.FromIP(peer.SocketAddr().IP)
 }

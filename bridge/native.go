@@ -2,7 +2,6 @@ package bridge
 
 import (
 	"context"
-	"time"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/native"
@@ -83,16 +82,4 @@ func (b *Bridge) findLibp2p(p *pair, pending *native.Pending) (*target, error) {
 	p.libp2p.peer, p.left = m.peer, s.left
 
 	return t, err
-}
-
-// wait reports whether the context still lives after the time.
-func wait(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/service"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/task"
 )
 
 var (
@@ -178,11 +179,7 @@ func (p *pair) refused(by *side, begin time.Time, err error) {
 
 		return
 	}
-	timer := time.NewTimer(left)
-	defer timer.Stop()
-	select {
-	case <-p.done:
-	case <-timer.C:
+	if !task.WaitFor(p.done, left) {
 		p.end(nil, err)
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/task"
 )
 
 // farSide is the far side of a relay.
@@ -79,8 +80,8 @@ func TestMessagesAreCountedBeforeTheyArrive(t *testing.T) {
 // A target that takes nothing is not healthy, however long its pair was up.
 func TestStuckTargetIsToBlame(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := relayTo(t, &farSide{send: func(string) bool { return !wait(t.Context(), compat.SendTimeout) }})
-		wait(t.Context(), time.Hour)
+		p := relayTo(t, &farSide{send: func(string) bool { return !task.Sleep(t.Context(), compat.SendTimeout) }})
+		task.Sleep(t.Context(), time.Hour)
 		p.native.reactors[chVotes].Receive(chVotes, nil, []byte("message"))
 		by, err := p.reason()
 		require.Same(t, p.libp2p, by)
@@ -95,7 +96,7 @@ func TestRefusalAtOnceWaitsForTheReason(t *testing.T) {
 		p := relayTo(t, &farSide{send: func(string) bool { return false }})
 		reason := errors.New("goodbye")
 		go func() {
-			wait(t.Context(), compat.SendTimeout-time.Second)
+			task.Sleep(t.Context(), compat.SendTimeout-time.Second)
 			p.libp2p.HandlePeerError(nil, reason)
 		}()
 		p.native.reactors[chVotes].Receive(chVotes, nil, []byte("message"))

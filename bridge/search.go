@@ -11,6 +11,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/native"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/task"
 )
 
 const (
@@ -232,7 +233,7 @@ func dialLibp2p(
 ) (compat.PeerConn, error) {
 	for {
 		peer, err := side.DialAs(ctx, addr, as, behavior)
-		if !isDuplicate(err) || !wait(ctx, duplicateRetry) {
+		if !isDuplicate(err) || !task.Sleep(ctx, duplicateRetry) {
 			return peer, err
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 )
 
 var errFull = errors.New("the bridge has no free pair")
@@ -18,7 +19,7 @@ var errFull = errors.New("the bridge has no free pair")
 const maxSharers = 2
 
 // slots bounds the nodes that have a pair, or one in the making, in total, of one side
-// and per IP address. Unconditional peers count in neither. A node that comes back shares the
+// and per host. Unconditional peers count in neither. A node that comes back shares the
 // slot that it has, however full the bridge is.
 type slots struct {
 	total, perIP  int
@@ -28,20 +29,20 @@ type slots struct {
 	mtx   sync.Mutex
 	taken int
 	sides map[string]int // by initiator
-	ips   map[netip.Addr]int
+	ips   map[netip.Prefix]int
 	held  map[claim]*slot
 }
 
 type slot struct {
 	sharers int
-	counted bool       // in taken and ips
-	ip      netip.Addr // of the first sharer
+	counted bool         // in taken and ips
+	ip      netip.Prefix // of the first sharer
 }
 
 func newSlots(total, perIP int, unconditional []types.ID) *slots {
 	return &slots{
 		total: total, perIP: perIP, perSide: total - total/4, unconditional: unconditional,
-		sides: make(map[string]int), ips: make(map[netip.Addr]int), held: make(map[claim]*slot),
+		sides: make(map[string]int), ips: make(map[netip.Prefix]int), held: make(map[claim]*slot),
 	}
 }
 
@@ -53,7 +54,7 @@ func (s *slots) take(node claim, remote net.Addr) (release func(), err error) {
 
 	held := s.held[node]
 	if held == nil {
-		if held, err = s.open(node, groupOf(remote)); err != nil {
+		if held, err = s.open(node, netgroup.Host(netgroup.FromAddr(remote))); err != nil {
 			return nil, err
 		}
 		s.held[node] = held
@@ -67,7 +68,7 @@ func (s *slots) take(node claim, remote net.Addr) (release func(), err error) {
 }
 
 // open makes a slot for a node that has none. The caller holds mtx.
-func (s *slots) open(node claim, ip netip.Addr) (*slot, error) {
+func (s *slots) open(node claim, ip netip.Prefix) (*slot, error) {
 	if node.initiator == InitiatorNative && slices.Contains(s.unconditional, node.id) {
 		return &slot{}, nil
 	}
@@ -78,7 +79,7 @@ func (s *slots) open(node claim, ip netip.Addr) (*slot, error) {
 		return nil, fmt.Errorf("%w: %d for the nodes of one side", errFull, s.sides[node.initiator])
 	}
 	if s.ips[ip] >= s.perIP {
-		return nil, fmt.Errorf("%w: %d for %s", errFull, s.ips[ip], ip)
+		return nil, fmt.Errorf("%w: %d for %s", errFull, s.ips[ip], netgroup.Name(ip))
 	}
 	s.taken++
 	s.sides[node.initiator]++
@@ -104,19 +105,4 @@ func (s *slots) giveBack(node claim, held *slot) {
 	if s.ips[held.ip]--; s.ips[held.ip] == 0 {
 		delete(s.ips, held.ip)
 	}
-}
-
-// groupOf is the IPv4 address of a remote or the /64 of its IPv6 address, which is
-// what one host can have.
-func groupOf(remote net.Addr) netip.Addr {
-	ip, _ := netip.AddrFromSlice(ipOf(remote))
-	if ip = ip.Unmap(); !ip.Is6() {
-		return ip
-	}
-	prefix, err := ip.WithZone("").Prefix(64)
-	if err != nil {
-		return netip.Addr{}
-	}
-
-	return prefix.Addr()
 }

@@ -2,11 +2,13 @@ package bridge
 
 import (
 	"net"
+	"net/netip"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 )
 
 func nativeNode() claim { return claim{InitiatorNative, types.GenerateNodeKey().ID()} }
@@ -27,7 +29,7 @@ func TestSlotsAreCountedPerIP(t *testing.T) {
 	first()
 	_, err = s.take(nativeNode(), &net.UDPAddr{IP: net.ParseIP("2001:db8::2")})
 	require.NoError(t, err, "the second of one /64")
-	require.NotEqual(t, groupOf(&net.UDPAddr{IP: net.IPv4(10, 0, 0, 1)}), groupOf(&net.UDPAddr{IP: net.IPv4(10, 0, 0, 2)}))
+	require.Equal(t, map[netip.Prefix]int{netgroup.Host(netgroup.FromIP(a.IP)): 1, netgroup.Host(netgroup.FromIP(other.IP)): 2}, s.ips)
 }
 
 func TestUnconditionalPeersHaveTheirOwnSlots(t *testing.T) {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/task"
 )
 
 func idsOf(names ...string) []*types.NetAddress {
@@ -60,7 +61,7 @@ func TestManyDeadTargetsDoNotStarveTheLiveOne(t *testing.T) {
 				ts.release("node", picked, failed)
 				tried = append(tried, picked)
 			}
-			wait(t.Context(), 10*time.Second)
+			task.Sleep(t.Context(), 10*time.Second)
 		}
 		require.Fail(t, "never found")
 	})
@@ -138,22 +139,22 @@ func TestHintsComeLastAndAreForgotten(t *testing.T) {
 func TestLearnedTargetsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ts := newTargets(idsOf("own"), newLinks())
-		at := func(i int) source { return netip.AddrFrom4([4]byte{203, 0, byte(i), 1}) }
+		at := func(i int) source { return netip.PrefixFrom(netip.AddrFrom4([4]byte{9, 9, byte(i), 1}), 32) }
 		for i := range 3 * maxPerSource {
 			ts.learn(*dialable(i), proved, at(0))
-			wait(t.Context(), time.Second)
+			task.Sleep(t.Context(), time.Second)
 		}
 		require.Len(t, ts.list, 1+maxPerSource)
 		newest := ts.list[len(ts.list)-1]
 		for i := range 2 * maxLearned {
 			ts.learn(*dialable(i), hinted, at(i))
-			wait(t.Context(), time.Second)
+			task.Sleep(t.Context(), time.Second)
 		}
 		require.Len(t, ts.list, 1+maxLearned)
 		require.Contains(t, ts.list, newest, "hints displace hints only")
 		for i := range 2 * maxLearned {
 			ts.learn(*dialable(i), proved, at(i))
-			wait(t.Context(), time.Second)
+			task.Sleep(t.Context(), time.Second)
 		}
 		require.Len(t, ts.list, 1+maxLearned)
 		for _, known := range ts.list {
@@ -221,9 +222,9 @@ func TestTargetsThatRefuseTakeTurns(t *testing.T) {
 			picked := ts.pick("node", nil)
 			require.EqualValues(t, want, picked.addr.ID)
 			ts.release("node", picked, refused)
-			wait(t.Context(), time.Second)
+			task.Sleep(t.Context(), time.Second)
 		}
-		wait(t.Context(), failurePenalty)
+		task.Sleep(t.Context(), failurePenalty)
 		require.False(t, ts.list[0].hasRefused(time.Now()))
 
 		hints := newTargets(nil, newLinks())
@@ -235,7 +236,7 @@ func TestTargetsThatRefuseTakeTurns(t *testing.T) {
 			picked := hints.pick("node", nil)
 			hints.release("node", picked, refused)
 			seen[picked.addr.ID] = true
-			wait(t.Context(), time.Second)
+			task.Sleep(t.Context(), time.Second)
 		}
 		require.Len(t, seen, 3)
 	})

@@ -11,6 +11,7 @@ import (
 	gnotypes "github.com/gnolang/gno/tm2/pkg/p2p/types"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/task"
 )
 
 // acceptPause is how long Accept holds an error back that does not end gno's
@@ -59,21 +60,11 @@ func (t toTransport) Accept(ctx context.Context, behavior p2p.PeerBehavior) (p2p
 	if errors.Is(err, compat.ErrTransportClosed) {
 		return nil, translate(err, context.Canceled)
 	}
-	pause(ctx)
-	if ctx.Err() != nil {
+	if !task.Sleep(ctx, acceptPause) {
 		return nil, ctx.Err() // the only other error that ends gno's loop
 	}
 
 	return nil, err
-}
-
-func pause(ctx context.Context) {
-	timer := time.NewTimer(acceptPause)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
 }
 
 func (t toTransport) Dial(

@@ -11,6 +11,8 @@ import (
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/service"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/flow"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/task"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/wire"
 )
 
@@ -44,8 +46,8 @@ type MConnection struct {
 	channels []*channel // in the order of registration; never changes
 	byID     [256]*channel
 	sched    scheduler
-	sent     flow
-	received flow
+	sent     flow.Meter
+	received flow.Meter
 	pulse    pulse
 
 	mu          sync.Mutex
@@ -56,9 +58,9 @@ type MConnection struct {
 	freeWaiters []*waiter
 	probe       probe
 
-	wake     chan struct{} // tells the writer that there is something to do
-	draining atomic.Bool   // nothing more is accepted: write what there is, then end
-	drained  atomic.Bool   // all was written; errors no longer count
+	wake     task.Signal // tells the writer that there is something to do
+	draining atomic.Bool // nothing more is accepted: write what there is, then end
+	drained  atomic.Bool // all was written; errors no longer count
 	stopped  atomic.Bool
 	quit     chan struct{}
 
@@ -118,7 +120,7 @@ func NewMConnectionWithConfig(
 		conn: conn, config: config, maxPacket: wire.MaxPacketSize(config.MaxPacketMsgPayloadSize),
 		onReceive: onReceive, onError: onError,
 		channels: channels, sched: scheduler{channels: channels},
-		wake: make(chan struct{}, 1), quit: make(chan struct{}),
+		wake: task.NewSignal(), quit: make(chan struct{}),
 		writerDone: make(chan struct{}), readerDone: make(chan struct{}), done: make(chan struct{}),
 	}
 	for _, ch := range channels {
@@ -151,8 +153,8 @@ func (c *MConnection) OnStart() error {
 	c.mu.Unlock()
 	c.beginProbe()
 
-	c.sent.begin(now)
-	c.received.begin(now)
+	c.sent.Begin(now)
+	c.received.Begin(now)
 	c.alive.Store(2)
 
 	go c.sendRoutine(now)
@@ -196,9 +198,9 @@ func (c *MConnection) FlushStop() {
 
 	c.refuseSends()
 	c.draining.Store(true)
-	c.signal()
+	c.wake.Set()
 
-	if !waitFor(c.writerDone, flushTimeout) {
+	if !task.WaitFor(c.writerDone, flushTimeout) {
 		c.Logger.Warn("connection stopped before all messages were written", "conn", c.String())
 	}
 
@@ -223,7 +225,7 @@ func (c *MConnection) closeWrite() {
 		return
 	}
 
-	waitFor(c.readerDone, closeTimeout)
+	task.WaitFor(c.readerDone, closeTimeout)
 }
 
 // sendRoutine is the writer goroutine.
@@ -244,7 +246,7 @@ func (c *MConnection) awaitReader(err error) {
 		return
 	}
 
-	waitFor(c.readerDone, writeErrorGrace)
+	task.WaitFor(c.readerDone, writeErrorGrace)
 }
 
 // recvRoutine is the reader goroutine.
@@ -293,24 +295,4 @@ func (c *MConnection) dropMessages() {
 	}
 
 	c.sendBytes = 0
-}
-
-func (c *MConnection) signal() {
-	select {
-	case c.wake <- struct{}{}:
-	default:
-	}
-}
-
-// waitFor reports whether done was closed within the time.
-func waitFor(done <-chan struct{}, atMost time.Duration) bool {
-	timer := time.NewTimer(atMost)
-	defer timer.Stop()
-
-	select {
-	case <-done:
-		return true
-	case <-timer.C:
-		return false
-	}
 }

@@ -52,7 +52,7 @@ func (c *MConnection) beginProbe() {
 	c.pulse.heard.Store(false)
 	c.pulse.probed.Store(true)
 	p.timer = time.AfterFunc(p.timeout, c.judgeProbe)
-	c.signal()
+	c.wake.Set()
 }
 
 // judgeProbe runs on the timer's goroutine when the time of the probe is over. It

@@ -121,7 +121,7 @@ func (r *reader) read(room int) error {
 	now := time.Now()
 	r.buf.filled(n, len(space), now)
 	r.pace.spend(n)
-	r.c.received.add(n, now)
+	r.c.received.Add(n, now)
 
 	if n > 0 || err != nil {
 		r.empty = 0
@@ -189,7 +189,7 @@ func (r *reader) handle(packet wire.Packet) error {
 	switch packet.Kind {
 	case wire.PacketPing:
 		r.c.pulse.pinged.Store(true)
-		r.c.signal()
+		r.c.wake.Set()
 
 		return nil
 	case wire.PacketPong:

@@ -3,12 +3,8 @@ package mconn
 import (
 	"sync/atomic"
 	"time"
-)
 
-// Decay of recentlySent (docs/wire.md §5.3).
-const (
-	decayInterval = 2 * time.Second
-	decayFactor   = 0.8
+	"github.com/tm2-libp2p/tm2-libp2p/internal/flow"
 )
 
 // scheduler decides which channel sends the next packet. Only the writer calls
@@ -46,7 +42,7 @@ func (s *scheduler) next(pending func(*channel) bool) *channel {
 // decay applies the intervals that have passed. It needs no timer: nobody looks
 // at the numbers in between.
 func (s *scheduler) decay(now time.Time) {
-	passed := int64(now.Sub(s.start) / decayInterval)
+	passed := int64(now.Sub(s.start) / flow.DecayInterval)
 
 	times := passed - s.decays.Load()
 	if times <= 0 {
@@ -63,14 +59,14 @@ func (s *scheduler) decay(now time.Time) {
 // sentAt returns the channel's recentlySent as it is at now, whenever decay was
 // last called. It may be called by anyone.
 func (s *scheduler) sentAt(ch *channel, now time.Time) int64 {
-	times := int64(now.Sub(s.start)/decayInterval) - s.decays.Load()
+	times := int64(now.Sub(s.start)/flow.DecayInterval) - s.decays.Load()
 
 	return decayed(ch.recentlySent.Load(), times)
 }
 
 func decayed(sent, times int64) int64 {
 	for ; times > 0 && sent > 0; times-- {
-		sent = int64(float64(sent) * decayFactor)
+		sent = int64(float64(sent) * flow.DecayFactor)
 	}
 
 	return sent

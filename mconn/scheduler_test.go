@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/flow"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/wire"
 )
 
@@ -146,7 +147,7 @@ func TestDecay(t *testing.T) {
 		advance(time.Second) // look between the ticks
 		for _, want := range []int64{101962, 81569, 65255, 52204, 41763} {
 			require.Equal(t, want, n.Status().Channels[0].RecentlySent)
-			advance(decayInterval)
+			advance(flow.DecayInterval)
 		}
 
 		// The writer applies the intervals that Status has only computed.

@@ -43,7 +43,7 @@ func (c *MConnection) Send(chID byte, msg []byte) bool {
 	if len(ch.waiting) == 0 && c.accepts(ch, msg) {
 		c.enqueue(ch, msg)
 		c.mu.Unlock()
-		c.signal()
+		c.wake.Set()
 
 		return true
 	}
@@ -73,7 +73,7 @@ func (c *MConnection) TrySend(chID byte, msg []byte) bool {
 	c.mu.Unlock()
 
 	if ok {
-		c.signal()
+		c.wake.Set()
 	}
 
 	return ok
@@ -171,7 +171,7 @@ func (c *MConnection) giveUp(ch *channel, w *waiter) bool {
 		c.dismiss(ch, i)
 		c.admitWaiters() // the next in line may be smaller
 		c.mu.Unlock()
-		c.signal()
+		c.wake.Set()
 
 		return false
 	}

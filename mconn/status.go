@@ -16,8 +16,8 @@ func (c *MConnection) Status() compat.ConnectionStatus {
 	defer c.mu.Unlock()
 
 	status := compat.ConnectionStatus{
-		SendMonitor: c.sent.status(now),
-		RecvMonitor: c.received.status(now),
+		SendMonitor: c.sent.Status(now),
+		RecvMonitor: c.received.Status(now),
 		Channels:    make([]compat.ChannelStatus, 0, len(c.channels)),
 	}
 	if !c.started.IsZero() {

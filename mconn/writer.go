@@ -106,7 +106,7 @@ func (w *writer) writeBatch(now time.Time, draining bool) (int, error) {
 	}
 
 	w.pace.spend(len(batch))
-	w.c.sent.add(len(batch), now)
+	w.c.sent.Add(len(batch), now)
 
 	if ping {
 		w.keep.pinged(time.Now())
@@ -174,7 +174,7 @@ func (w *writer) wait(now time.Time) error {
 	}
 
 	select {
-	case <-w.c.wake:
+	case <-w.c.wake.C():
 	case <-w.timer.C:
 		w.armed = time.Time{}
 	case <-w.c.quit:

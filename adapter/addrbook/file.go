@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/atomicfile"
 )
 
 const (
@@ -95,7 +96,7 @@ func OpenAddrBook(path string, self types.NetAddress, opts ...BookOption) (*Addr
 	if path == "" {
 		return b, nil
 	}
-	if err := checkWritable(path); err != nil {
+	if err := atomicfile.CheckWritable(path); err != nil {
 		return nil, fmt.Errorf("address book %s cannot be written: %w", path, err)
 	}
 	if err := b.load(); err != nil {
@@ -274,7 +275,7 @@ func (b *AddrBook) save(due func(*unsaved, time.Time) bool) error {
 	if raw == nil || err != nil {
 		return err
 	}
-	if err := writeFile(b.path, raw); err != nil {
+	if err := atomicfile.Write(b.path, raw, fileMode); err != nil {
 		b.mtx.Lock()
 		defer b.mtx.Unlock()
 		b.unsaved.changed = b.unsaved.changed || before.changed

@@ -1,10 +1,7 @@
 package config
 
 import (
-	"fmt"
-	"maps"
 	"reflect"
-	"slices"
 
 	"github.com/tm2-libp2p/tm2-libp2p/internal/tomlvalue"
 )
@@ -14,15 +11,7 @@ import (
 // operator: one for each key of the section that has no effect. Errors name the
 // file and, where one key is at fault, wrap a *FieldError.
 func LoadFile(path string) (cfg *P2PConfig, warnings []string, err error) {
-	data, err := tomlvalue.ReadFile(path)
-	if err != nil {
-		return nil, nil, err
-	}
-	if cfg, warnings, err = Parse(data); err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", path, err)
-	}
-
-	return cfg, warnings, nil
+	return tomlvalue.Load(path, Parse)
 }
 
 // Parse is LoadFile for the content of a file.
@@ -42,15 +31,15 @@ func Parse(data []byte) (cfg *P2PConfig, warnings []string, err error) {
 	}
 
 	fields := cfg.fields()
-	for _, key := range slices.Sorted(maps.Keys(values)) {
+	for key, value := range tomlvalue.Entries(values) {
 		field, known := fields[key]
 		if !known {
 			warnings = append(warnings, fullName(key)+" has no effect: there is no such key")
 
 			continue
 		}
-		if err := tomlvalue.Assign(field, values[key]); err != nil {
-			return nil, nil, &FieldError{fullName(key), values[key], err.Error()}
+		if err := tomlvalue.Assign(field, value); err != nil {
+			return nil, nil, &FieldError{fullName(key), value, err.Error()}
 		}
 	}
 	if err := cfg.ValidateBasic(); err != nil {

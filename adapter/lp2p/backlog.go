@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
+
+	"github.com/tm2-libp2p/tm2-libp2p/internal/flow"
 )
 
 const (
@@ -46,11 +48,11 @@ type turn struct {
 // share is what a channel has recently sent for each unit of its priority: the one
 // with the smallest writes next (docs/wire.md §5.3).
 type share struct {
-	recent   decaying
+	recent   flow.Recent
 	priority int
 }
 
-func (s share) at(now time.Time) float64 { return s.recent.at(now) / float64(s.priority) }
+func (s share) at(now time.Time) float64 { return s.recent.At(now) / float64(s.priority) }
 
 // await waits until the channel may write size bytes. A nil backlog lets everything
 // pass.

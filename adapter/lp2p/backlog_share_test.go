@@ -33,7 +33,7 @@ func TestBacklogForgetsWhatWasSent(t *testing.T) {
 					return
 				}
 				high.o.mtx.Lock()
-				high.recent.add(time.Now(), maxFrame)
+				high.recent.Add(time.Now(), maxFrame)
 				high.o.mtx.Unlock()
 				b.bytes.Add(maxFrame)
 			})

@@ -18,7 +18,7 @@ import (
 // contender is a channel that has sent the given bytes.
 func contender(priority, sent int) *channelOut {
 	c := &channelOut{o: new(outbox), desc: compat.ChannelDescriptor{Priority: priority}}
-	c.recent.add(time.Now(), sent)
+	c.recent.Add(time.Now(), sent)
 
 	return c
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 )
 
 // Block refuses the node with the TM2 ID from now on, for as long as the transport
@@ -99,11 +100,10 @@ func (t *Transport) blockPrefix(p netip.Prefix) error {
 }
 
 func onlyIP(ip net.IP) (netip.Prefix, error) {
-	addr, ok := netip.AddrFromSlice(ip)
-	if !ok {
+	addr := netgroup.FromIP(ip)
+	if !addr.IsValid() {
 		return netip.Prefix{}, fmt.Errorf("%v is not an IP address", ip)
 	}
-	addr = addr.Unmap()
 
 	return netip.PrefixFrom(addr, addr.BitLen()), nil
 }
@@ -112,10 +112,9 @@ func prefixOf(subnet *net.IPNet) (netip.Prefix, error) {
 	if subnet == nil {
 		return netip.Prefix{}, errors.New("subnet is nil")
 	}
-	addr, ok := netip.AddrFromSlice(subnet.IP)
-	addr = addr.Unmap()
+	addr := netgroup.FromIP(subnet.IP)
 	ones, bits := subnet.Mask.Size()
-	if !ok || bits != addr.BitLen() {
+	if !addr.IsValid() || bits != addr.BitLen() {
 		return netip.Prefix{}, fmt.Errorf("%s is not a subnet", subnet)
 	}
 

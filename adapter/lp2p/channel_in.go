@@ -343,10 +343,10 @@ func (c *channelIn) deliver(msg []byte) error {
 	if err := c.s.receive(c.desc.ID, c.reactor, msg); err != nil {
 		return err
 	}
-	c.s.recv.add(len(msg))
+	c.s.recv.Add(len(msg), time.Now())
 	c.bytes.Add(uint64(len(msg)))
 	c.delivered.Add(1)
-	c.s.signalDelivery()
+	c.s.delivery.Set()
 
 	return nil
 }

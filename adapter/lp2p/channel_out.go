@@ -12,6 +12,8 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/control"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/stream"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/flow"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/task"
 )
 
 // batchSize is how many bytes go into one write where messages are small: what
@@ -25,7 +27,7 @@ const yamuxHeader = 12
 type channelOut struct {
 	o    *outbox
 	desc compat.ChannelDescriptor
-	wake chan struct{} // holds one signal
+	wake task.Signal // there is a message to send
 
 	// Guarded by outbox.mtx.
 	queue     [][]byte
@@ -35,7 +37,7 @@ type channelOut struct {
 	sentBytes uint64 // of those messages
 	full      uint64 // messages that found no place
 	waiters   []*waiter
-	recent    decaying
+	recent    flow.Recent
 }
 
 // share is that of now. It changes when the channel's goroutine writes, and with time.
@@ -46,7 +48,7 @@ func (c *channelOut) share() share {
 	return share{recent: c.recent, priority: c.desc.Priority}
 }
 
-func (o *outbox) begin() { o.flow.begin() }
+func (o *outbox) begin() { o.flow.Begin(time.Now()) }
 
 // refuse accepts no more messages. The channel it returns closes when all
 // accepted ones are written.
@@ -124,7 +126,7 @@ func (c *channelOut) run() {
 	var batch [][]byte
 	for {
 		select {
-		case <-c.wake:
+		case <-c.wake.C():
 		case <-c.o.s.ctx.Done():
 			return
 		}
@@ -172,7 +174,7 @@ func (c *channelOut) written(batch [][]byte) {
 		size += len(msg)
 	}
 	o := c.o
-	o.flow.add(size)
+	o.flow.Add(size, time.Now())
 	o.mtx.Lock()
 	defer o.mtx.Unlock()
 
@@ -258,7 +260,7 @@ func (c *channelOut) put(p []byte) error {
 	}
 	o.mtx.Lock()
 	defer o.mtx.Unlock()
-	c.recent.add(time.Now(), len(p))
+	c.recent.Add(time.Now(), len(p))
 
 	return nil
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 )
 
 // dialAttempts is how often a dial begins anew because a connection that it shared
@@ -79,7 +80,7 @@ func (t *Transport) dial(
 		return nil, compat.Reject(compat.RejectSelf, "address of this node")
 	}
 	// What a host name stands for is looked up, and checked, when it is dialed.
-	if t.gater.blockedID(addr.ID) || addr.Hostname == "" && t.gater.blockedIP(addr.IP) {
+	if t.gater.blockedID(addr.ID) || addr.Hostname == "" && t.gater.blockedIP(netgroup.FromIP(addr.IP)) {
 		return nil, banned()
 	}
 
@@ -116,7 +117,9 @@ func (t *Transport) connect(ctx context.Context, id peer.ID, addr types.NetAddre
 
 	for range dialAttempts {
 		t.setAddrs(id, maddrs)
+		done := t.gater.ask(id, maddrs)
 		c, err := t.host.Network().DialPeer(t.directly(ctx), id)
+		done()
 		if err != nil {
 			return nil, dialError(addr, err)
 		}

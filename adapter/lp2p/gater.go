@@ -3,7 +3,6 @@ package lp2p
 import (
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"sync"
 	"syscall"
@@ -13,11 +12,11 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/multiformats/go-multiaddr"
-	manet "github.com/multiformats/go-multiaddr/net"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/p2paddr"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 )
 
 // maxBlocked bounds the blocked IDs, and likewise the blocked subnets.
@@ -26,13 +25,21 @@ const maxBlocked = 1 << 16
 // ErrTooManyBlocked is returned when a list of what is blocked is full.
 var ErrTooManyBlocked = errors.New("too many are blocked already")
 
-// gater refuses what is blocked. It is libp2p's connection gater: unlike libp2p's
-// own one it is bounded, and knows TM2 IDs.
+// gater refuses what is blocked, and dials to addresses that only a remote has named. It
+// is libp2p's connection gater: unlike libp2p's own one it is bounded, and knows TM2 IDs.
 type gater struct {
 	mtx     sync.RWMutex
 	ids     map[types.ID]struct{}
 	subnets map[netip.Prefix]struct{} // masked
 	lengths map[prefixLength]int      // of subnets, counted
+	asked   map[dialTarget]int        // addresses that the transport dials now
+	judge   func(peer.ID, netip.Addr) bool
+}
+
+// dialTarget is a peer and one of its addresses, in binary form.
+type dialTarget struct {
+	p  peer.ID
+	at string
 }
 
 // prefixLength is the length of prefixes of one IP version.
@@ -46,8 +53,46 @@ var _ connmgr.ConnectionGater = (*gater)(nil)
 func newGater() *gater {
 	return &gater{
 		ids: make(map[types.ID]struct{}), subnets: make(map[netip.Prefix]struct{}),
-		lengths: make(map[prefixLength]int),
+		lengths: make(map[prefixLength]int), asked: make(map[dialTarget]int),
+		judge: func(_ peer.ID, ip netip.Addr) bool { return netgroup.IsDialable(ip) },
 	}
+}
+
+// ask lets the addresses be dialed, whatever they are, until the returned function is
+// called: the operator or the switch has named them.
+func (g *gater) ask(p peer.ID, addrs []multiaddr.Multiaddr) (done func()) {
+	g.mtx.Lock()
+	defer g.mtx.Unlock()
+	for _, a := range addrs {
+		g.asked[dialTarget{p, string(a.Bytes())}]++
+	}
+
+	return func() {
+		g.mtx.Lock()
+		defer g.mtx.Unlock()
+		for _, a := range addrs {
+			decrement(g.asked, dialTarget{p, string(a.Bytes())})
+		}
+	}
+}
+
+// mayDial reports whether an address may be dialed that is not blocked: the transport
+// dials it now, or may dial it when the peer names it. An address without an IP leads
+// through a relay, which is dialed at an address of its own.
+func (g *gater) mayDial(p peer.ID, a multiaddr.Multiaddr) bool {
+	g.mtx.RLock()
+	asked, judge := g.asked[dialTarget{p, string(a.Bytes())}] > 0, g.judge
+	g.mtx.RUnlock()
+	ip := ipOf(a)
+
+	return asked || !ip.IsValid() || judge(p, ip)
+}
+
+// judgeBy sets who decides about addresses that the transport does not dial itself.
+func (g *gater) judgeBy(judge func(peer.ID, netip.Addr) bool) {
+	g.mtx.Lock()
+	defer g.mtx.Unlock()
+	g.judge = judge
 }
 
 func (g *gater) blockID(id types.ID) error {
@@ -114,11 +159,7 @@ func (g *gater) blockedPeer(p peer.ID) bool {
 	return err == nil && g.blockedID(id)
 }
 
-func (g *gater) blockedIP(ip net.IP) bool {
-	addr, ok := netip.AddrFromSlice(ip)
-	if !ok {
-		return false
-	}
+func (g *gater) blockedIP(addr netip.Addr) bool {
 	addr = addr.Unmap()
 	g.mtx.RLock()
 	defer g.mtx.RUnlock()
@@ -135,11 +176,7 @@ func (g *gater) blockedIP(ip net.IP) bool {
 	return false
 }
 
-func (g *gater) blockedAddr(a multiaddr.Multiaddr) bool {
-	ip, err := manet.ToIP(a)
-
-	return err == nil && g.blockedIP(ip)
-}
+func (g *gater) blockedAddr(a multiaddr.Multiaddr) bool { return g.blockedIP(ipOf(a)) }
 
 // control refuses a TCP connection to a blocked IP, for net.Dialer: that of a host
 // name is known only there.
@@ -148,7 +185,7 @@ func (g *gater) control(_, address string, _ syscall.RawConn) error {
 	if err != nil {
 		return err
 	}
-	if g.blockedIP(addr.Addr().AsSlice()) {
+	if g.blockedIP(addr.Addr()) {
 		return banned()
 	}
 
@@ -159,7 +196,9 @@ func (g *gater) control(_, address string, _ syscall.RawConn) error {
 func (g *gater) InterceptPeerDial(p peer.ID) bool { return !g.blockedPeer(p) }
 
 // InterceptAddrDial implements connmgr.ConnectionGater.
-func (g *gater) InterceptAddrDial(_ peer.ID, a multiaddr.Multiaddr) bool { return !g.blockedAddr(a) }
+func (g *gater) InterceptAddrDial(p peer.ID, a multiaddr.Multiaddr) bool {
+	return !g.blockedAddr(a) && g.mayDial(p, a)
+}
 
 // InterceptAccept implements connmgr.ConnectionGater.
 func (g *gater) InterceptAccept(c network.ConnMultiaddrs) bool {

@@ -162,9 +162,9 @@ func TestBlockedIP(t *testing.T) {
 		"2001:db8:1::1": true, "2001:db9::1": false, "192.0.2.127": true, "192.0.2.128": false,
 		"::ffff:192.0.2.1": true, "::": false, "0.0.0.0": false,
 	} {
-		require.Equal(t, blocked, g.blockedIP(net.ParseIP(ip)), ip)
+		require.Equal(t, blocked, g.blockedIP(netip.MustParseAddr(ip)), ip)
 	}
-	require.False(t, g.blockedIP(nil))
+	require.False(t, g.blockedIP(netip.Addr{}))
 }
 
 func TestBlockChecksItsArguments(t *testing.T) {
@@ -174,5 +174,5 @@ func TestBlockChecksItsArguments(t *testing.T) {
 	require.Error(t, a.BlockSubnet(nil))
 	require.Error(t, a.BlockSubnet(&net.IPNet{IP: net.IPv4(10, 0, 0, 0), Mask: net.CIDRMask(64, 128)}))
 	require.NoError(t, a.BlockSubnet(&net.IPNet{IP: net.IPv4(10, 1, 0, 0), Mask: net.CIDRMask(16, 32)}))
-	require.True(t, a.gater.blockedIP(net.IPv4(10, 1, 2, 3)))
+	require.True(t, a.gater.blockedIP(netip.MustParseAddr("10.1.2.3")))
 }

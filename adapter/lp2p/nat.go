@@ -155,7 +155,8 @@ func (n *natOptions) hostOptions(timeouts Timeouts) []libp2p.Option {
 			autorelay.WithMinInterval(relayRetry), autorelay.WithBackoff(relayBackoff)))
 	}
 	if n.holePunching {
-		opts = append(opts, libp2p.EnableHolePunching(holepunch.DirectDialTimeout(timeouts.Dial)))
+		opts = append(opts, libp2p.EnableHolePunching(
+			holepunch.DirectDialTimeout(timeouts.Dial), holepunch.WithAddrFilter(punchFilter{})))
 	}
 	if n.relayService != nil {
 		opts = append(opts, libp2p.EnableRelayService(

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -13,10 +14,10 @@ import (
 	"github.com/libp2p/go-libp2p/p2p/host/eventbus"
 	"github.com/libp2p/go-libp2p/p2p/protocol/holepunch"
 	"github.com/multiformats/go-multiaddr"
-	manet "github.com/multiformats/go-multiaddr/net"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/p2paddr"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 )
 
 // ErrOnlyRelayed is wrapped by the error of Dial when the remote was met at a relay,
@@ -44,6 +45,42 @@ func isCircuit(a multiaddr.Multiaddr) bool {
 	_, err := a.ValueForProtocol(multiaddr.P_CIRCUIT)
 
 	return err == nil
+}
+
+// punchFilter decides where holes are punched to.
+type punchFilter struct{}
+
+var _ holepunch.AddrFilter = punchFilter{}
+
+// FilterLocal implements holepunch.AddrFilter: all addresses of this node are told.
+func (punchFilter) FilterLocal(_ peer.ID, addrs []multiaddr.Multiaddr) []multiaddr.Multiaddr {
+	return addrs
+}
+
+// FilterRemote implements holepunch.AddrFilter. The relay hides where the remote is, so
+// that only public addresses mean the same to both sides.
+func (punchFilter) FilterRemote(_ peer.ID, addrs []multiaddr.Multiaddr) []multiaddr.Multiaddr {
+	return multiaddr.FilterAddrs(addrs, func(a multiaddr.Multiaddr) bool {
+		return netgroup.KindOf(ipOf(a)) == netgroup.Public
+	})
+}
+
+// mayDialNamed reports whether libp2p may dial an IP for a peer when the transport has not
+// asked for it. While the peer is connected, the peer has named it: to identify, DCUtR or
+// AutoNAT. Otherwise a user of the host has, and the address has to be dialable.
+func (t *Transport) mayDialNamed(p peer.ID, ip netip.Addr) bool {
+	conns := t.host.Network().ConnsToPeer(p)
+	if len(conns) == 0 {
+		return netgroup.IsDialable(ip)
+	}
+	var from netip.Addr
+	for _, c := range conns {
+		if at := c.RemoteMultiaddr(); !isCircuit(at) {
+			from = ipOf(at)
+		}
+	}
+
+	return netgroup.MayDial(ip, from, netgroup.FromIP(t.localNodeInfo().NetAddress.IP))
 }
 
 // directly makes a dial one that does not go through a relay, and that is bounded
@@ -163,7 +200,7 @@ func (t *Transport) relaysOf(ctx context.Context, id peer.ID, addr types.NetAddr
 		}
 	}
 	for _, a := range t.host.Peerstore().Addrs(id) {
-		if !isCircuit(a) || !manet.IsPublicAddr(a) {
+		if !isCircuit(a) || netgroup.KindOf(ipOf(a)) != netgroup.Public {
 			continue
 		}
 		via, _ := multiaddr.SplitFunc(a, func(c multiaddr.Component) bool { return c.Code() == multiaddr.P_CIRCUIT })

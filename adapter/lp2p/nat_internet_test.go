@@ -23,6 +23,7 @@ type internet struct {
 	sockets map[netip.AddrPort]*udpSocket
 	nats    map[netip.Addr]*natBox // by public address
 	inside  map[netip.Addr]*natBox // by private address
+	reached map[netip.Addr]bool    // where a packet was sent to
 }
 
 // natBox is a NAT with one public address: it gives each socket behind it one port
@@ -45,6 +46,7 @@ func newInternet() *internet {
 	return &internet{
 		sockets: make(map[netip.AddrPort]*udpSocket),
 		nats:    make(map[netip.Addr]*natBox), inside: make(map[netip.Addr]*natBox),
+		reached: make(map[netip.Addr]bool),
 	}
 }
 
@@ -66,6 +68,7 @@ func (n *internet) behind(public, private string) *natBox {
 func (n *internet) route(from, to netip.AddrPort, data []byte) {
 	n.mtx.Lock()
 	defer n.mtx.Unlock()
+	n.reached[to.Addr()] = true
 	if box := n.inside[from.Addr()]; box != nil {
 		from = box.out(from, to)
 	}

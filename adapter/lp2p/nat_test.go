@@ -2,23 +2,29 @@ package lp2p
 
 import (
 	"net"
+	"net/netip"
 	"regexp"
 	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/event"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/proto"
 	"github.com/libp2p/go-libp2p/p2p/protocol/holepunch"
+	holepunchpb "github.com/libp2p/go-libp2p/p2p/protocol/holepunch/pb"
 	"github.com/multiformats/go-multiaddr"
 	"github.com/stretchr/testify/require"
+	protobuf "google.golang.org/protobuf/proto"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/wire"
 )
 
 const (
@@ -119,6 +125,95 @@ func TestMeetInVain(t *testing.T) {
 	_, err := dialer.Dial(timeout(t), inside.RelayedAddresses()[0], dialer.behavior)
 	require.ErrorIs(t, err, ErrOnlyRelayed)
 	require.ErrorContains(t, err, "no direct connection within 4s")
+}
+
+// hostile are addresses that nobody dials because a public remote names them.
+func hostile(t *testing.T) (addrs []multiaddr.Multiaddr) {
+	t.Helper()
+	for _, ip := range []string{
+		"/ip4/127.0.0.1", "/ip4/10.7.7.7", "/ip4/169.254.169.254", "/ip4/100.100.100.200", "/ip4/198.18.0.1", "/ip4/240.0.0.1",
+		"/ip6/64:ff9b::a00:1", "/ip6/2002:a00:1::", "/ip6/fec0::1",
+	} {
+		a, err := multiaddr.NewMultiaddr(ip + "/udp/4001/quic-v1")
+		require.NoError(t, err)
+		addrs = append(addrs, a)
+	}
+
+	return addrs
+}
+
+// Where a remote wants a hole punched, or says over identify that it is, is dialed only if
+// it is public.
+func TestHolesArePunchedToPublicAddresses(t *testing.T) {
+	t.Parallel()
+	inet := newInternet()
+	inet.behind(boxIP, "10.0.0.2")
+	inet.behind("1.2.5.5", "10.9.9.9")
+	relay := inet.newNode(t, relayAt, nil, WithRelayService(DefaultRelayLimits()))
+	inside := inet.newNode(t, insideAt, []*node{relay}, WithHolePunching(), WithRelayClient(relay.address(relayAt)))
+	named := hostile(t)
+	told := slices.Concat(named, []multiaddr.Multiaddr{multiaddr.StringCast("/ip4/1.2.9.9/udp/4001/quic-v1")})
+	dialer := inet.newNode(t, "10.9.9.9:4001", []*node{inside}, WithRelayClient(), WithLibp2pOptions(
+		libp2p.AddrsFactory(func([]multiaddr.Multiaddr) []multiaddr.Multiaddr { return told })))
+	var asked atomic.Int32
+	dialer.Host().SetStreamHandler(holepunch.Protocol, func(s network.Stream) {
+		defer s.Close()
+		if _, err := wire.ReadSized(s, 4096); err != nil {
+			return
+		}
+		answer := &holepunchpb.HolePunch{Type: holepunchpb.HolePunch_CONNECT.Enum()}
+		for _, a := range told {
+			answer.ObsAddrs = append(answer.ObsAddrs, a.Bytes())
+		}
+		body, err := protobuf.Marshal(answer)
+		if err != nil {
+			return
+		}
+		_, _ = s.Write(wire.AppendSized(nil, body)) // whether inside takes it shows
+		if _, err := wire.ReadSized(s, 4096); err == nil {
+			asked.Add(1)
+		}
+	})
+	awaitRelayed(t, inside)
+	awaitProtocol(t, inside, holepunch.Protocol)
+	_, err := dialer.Dial(timeout(t), inside.RelayedAddresses()[0], dialer.behavior)
+	require.ErrorIs(t, err, ErrOnlyRelayed)
+	require.Positive(t, asked.Load(), "inside has punched")
+
+	inet.mtx.Lock()
+	defer inet.mtx.Unlock()
+	require.True(t, inet.reached[netip.MustParseAddr("1.2.9.9")], "to where the remote may be")
+	for _, a := range named {
+		require.False(t, inet.reached[ipOf(a)], a)
+	}
+}
+
+// libp2p dials what the transport asks for, whatever it is, and of the rest what the
+// remote may name.
+func TestNamedAddressesAreJudged(t *testing.T) {
+	inet := newInternet()
+	a, b := inet.newNode(t, "1.2.0.2:4001", nil), inet.newNode(t, "1.2.0.3:4001", nil)
+	id := b.Host().ID()
+	mayDial := func() (n int) {
+		for _, at := range hostile(t) {
+			if a.gater.InterceptAddrDial(id, at) {
+				n++
+			}
+		}
+
+		return n
+	}
+	require.Equal(t, 3, mayDial(), "a user of the host may dial where somebody can be")
+	a.Host().Peerstore().AddAddrs(id, b.Host().Addrs(), time.Minute)
+	_, err := a.Host().Network().DialPeer(timeout(t), id)
+	require.NoError(t, err)
+	require.Zero(t, mayDial(), "a public remote names them")
+
+	done := a.gater.ask(id, hostile(t))
+	require.Equal(t, len(hostile(t)), mayDial(), "the operator has configured them")
+	done()
+	require.Zero(t, mayDial())
+	require.Empty(t, a.gater.asked)
 }
 
 // What the two punch stays theirs: nobody else gets in, and the relayed connection

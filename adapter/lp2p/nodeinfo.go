@@ -13,6 +13,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/protocol"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/p2paddr"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/stream"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/wire"
 )
@@ -121,13 +122,9 @@ func readNodeInfo(ctx context.Context, s network.Stream, id types.ID) (types.Nod
 			return types.NodeInfo{}, err
 		}
 	}
-	body, err := wire.ReadSized(s, types.MaxNodeInfoSize)
+	info, err := stream.ReadNodeInfo(s)
 	if err != nil {
-		return types.NodeInfo{}, fmt.Errorf("unable to receive it: %w", err)
-	}
-	var info types.NodeInfo
-	if err := info.UnmarshalBinary(body); err != nil {
-		return types.NodeInfo{}, fmt.Errorf("unable to decode it: %w", err)
+		return types.NodeInfo{}, err
 	}
 	if err := info.Validate(); err != nil {
 		return types.NodeInfo{}, fmt.Errorf("it is not valid: %w", err)

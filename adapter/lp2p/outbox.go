@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/flow"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/task"
 )
 
 // waiter is a message for which there was no place. Those of a channel are served in
@@ -27,14 +29,11 @@ func (o *outbox) send(channel byte, msg []byte, wait bool) bool {
 		return accepted
 	}
 
-	timer := time.NewTimer(compat.SendTimeout)
-	defer timer.Stop()
-	select {
-	case <-w.done:
-		return w.accepted
-	case <-timer.C:
+	if !task.WaitFor(w.done, compat.SendTimeout) {
 		return o.giveUp(c, w)
 	}
+
+	return w.accepted
 }
 
 // offer queues the message if there is a place and nobody waits for it. Otherwise a
@@ -92,10 +91,7 @@ func (o *outbox) enqueue(c *channelOut, msg []byte) {
 		// The session is alive while refusing is false, so Close does not wait yet.
 		o.s.t.tasks.Go(c.run)
 	}
-	select {
-	case c.wake <- struct{}{}:
-	default:
-	}
+	c.wake.Set()
 }
 
 // admit accepts the messages of those who wait as far as there is room.
@@ -128,7 +124,7 @@ func (o *outbox) dismiss() {
 // share a budget of bytes.
 type outbox struct {
 	s     *session
-	flow  flow
+	flow  flow.Meter
 	below *backlog             // nil where the connection has no send queue of its own
 	order []*channelOut        // immutable
 	byID  map[byte]*channelOut // immutable
@@ -152,7 +148,7 @@ func newOutbox(s *session, remote []byte) *outbox {
 	}
 	s.conn.As(&o.below)
 	for _, d := range s.channels {
-		c := &channelOut{o: o, desc: d, wake: make(chan struct{}, 1)}
+		c := &channelOut{o: o, desc: d, wake: task.NewSignal()}
 		o.order = append(o.order, c)
 		if slices.Contains(remote, d.ID) {
 			o.byID[d.ID] = c
@@ -170,7 +166,7 @@ func (o *outbox) status(now time.Time) []compat.ChannelStatus {
 	for _, c := range o.order {
 		channels = append(channels, compat.ChannelStatus{
 			ID: c.desc.ID, SendQueueCapacity: c.desc.SendQueueCapacity, SendQueueSize: len(c.queue),
-			Priority: c.desc.Priority, RecentlySent: int64(c.recent.at(now)),
+			Priority: c.desc.Priority, RecentlySent: int64(c.recent.At(now)),
 		})
 	}
 

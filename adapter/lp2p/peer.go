@@ -120,8 +120,8 @@ func (p *Peer) TrySend(chID byte, msg []byte) bool {
 // Status implements compat.PeerConn. SendQueueSize counts what no writer has
 // taken yet.
 func (p *Peer) Status() compat.ConnectionStatus {
-	st := compat.ConnectionStatus{SendMonitor: p.s.out.flow.status(), RecvMonitor: p.s.recv.status()}
 	now := time.Now()
+	st := compat.ConnectionStatus{SendMonitor: p.s.out.flow.Status(now), RecvMonitor: p.s.recv.Status(now)}
 	if start := st.SendMonitor.Start; !start.IsZero() {
 		st.Duration = now.Sub(start)
 	}

@@ -14,6 +14,8 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/stream"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/flow"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/task"
 )
 
 // How long the control stream may still bring a goodbye after a data stream has
@@ -44,12 +46,12 @@ type session struct {
 	answered    chan struct{} // closed when the remote has answered our goodbye
 	announced   chan struct{} // closed when flush has said goodbye, or will not
 	controlDone chan struct{} // closed when the control stream is read to its end
-	delivery    chan struct{} // signalled after each delivery; holds one signal
+	delivery    task.Signal   // set after each delivery
 
 	peer *Peer // set by establish, before anything that reads it runs
 	out  *outbox
 
-	recv       flow
+	recv       flow.Meter
 	assembly   *assembly  // memory of messages on their way to the reactors
 	deliveries turnstile  // passed by one reactor's Receive at a time
 	controlMtx sync.Mutex // held while writing to the control stream
@@ -76,7 +78,7 @@ func newSession(
 		behavior: behavior, reactors: behavior.Reactors(),
 		started: make(chan struct{}), answered: make(chan struct{}), controlDone: make(chan struct{}),
 		announced: make(chan struct{}),
-		delivery:  make(chan struct{}, 1),
+		delivery:  task.NewSignal(),
 		inbound:   make(map[byte]*channelIn),
 		assembly:  newAssembly(maxPartialBytes),
 		logger:    t.logger.With("peer", c.RemotePeer(), "session", e),
@@ -121,7 +123,7 @@ func (s *session) start() error {
 	}
 	s.isStarted = true
 	s.out.begin()
-	s.recv.begin()
+	s.recv.Begin(time.Now())
 	close(s.started)
 
 	return nil
@@ -271,7 +273,7 @@ func (s *session) dataFailed(err error) {
 	if s.byeRecvd == nil {
 		_ = s.control.SetReadDeadline(time.Now().Add(s.grace()))
 	}
-	s.signalDelivery()
+	s.delivery.Set()
 }
 
 // grace is how long a goodbye may come after the streams that it explains.
@@ -313,12 +315,4 @@ func (s *session) receive(channel byte, r compat.Reactor, msg []byte) (err error
 	r.Receive(channel, s.peer, msg)
 
 	return nil
-}
-
-// signalDelivery wakes awaitDelivery.
-func (s *session) signalDelivery() {
-	select {
-	case s.delivery <- struct{}{}:
-	default:
-	}
 }

@@ -144,7 +144,7 @@ func (s *session) awaitDelivery(counts []control.ChannelCount) {
 
 	for s.outstanding(counts) {
 		select {
-		case <-s.delivery:
+		case <-s.delivery.C():
 		case <-timer.C:
 			s.logger.Warn("messages that the remote has sent were not delivered in time")
 

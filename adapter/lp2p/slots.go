@@ -6,6 +6,7 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
 
 	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
@@ -35,13 +36,17 @@ func decrement[K comparable](counts map[K]int, key K) {
 	}
 }
 
-// hostOf returns the host by which a remote is counted. It is the zero Prefix where
-// the connection has no IP.
-func hostOf(c network.Conn) netip.Prefix {
-	ip, err := manet.ToIP(c.RemoteMultiaddr())
+// ipOf returns the IP of an address, or of the relay through which it leads. It is not
+// valid where there is none.
+func ipOf(a multiaddr.Multiaddr) netip.Addr {
+	ip, err := manet.ToIP(a)
 	if err != nil {
-		return netip.Prefix{}
+		return netip.Addr{}
 	}
 
-	return netgroup.Host(netgroup.FromIP(ip))
+	return netgroup.FromIP(ip)
 }
+
+// hostOf returns the host by which a remote is counted. It is the zero Prefix where
+// the connection has no IP.
+func hostOf(c network.Conn) netip.Prefix { return netgroup.Host(ipOf(c.RemoteMultiaddr())) }

@@ -10,7 +10,6 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
@@ -20,6 +19,7 @@ import (
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/task"
 )
 
 // Transport makes TM2 peers of libp2p sessions. It implements compat.Transport for
@@ -106,6 +106,7 @@ func NewTransport(
 		conns:  make(map[network.Conn]*connRef), sessions: make(map[sessionKey]sessionEntry),
 		inbound: make(map[peer.ID]int), known: make(map[types.ID]knownPeer),
 	}
+	gater.judgeBy(t.mayDialNamed)
 	t.metrics = newMetrics(t)
 	if err := t.metrics.register(); err != nil {
 		return nil, errors.Join(err, h.Close())
@@ -224,7 +225,8 @@ func (t *Transport) Close() error {
 		t.alive.Wait()
 		close(ended)
 	}()
-	t.awaitGoodbyes(ended)
+	// Goodbyes get time to arrive. A connection that has stalled is left to the host.
+	task.WaitFor(ended, 3*t.opts.timeouts.Linger)
 
 	err := t.host.Close()
 	<-ended
@@ -232,17 +234,6 @@ func (t *Transport) Close() error {
 	t.metrics.unregister()
 
 	return err
-}
-
-// awaitGoodbyes gives the goodbyes time to arrive. A connection that has stalled
-// is left to the closing of the host.
-func (t *Transport) awaitGoodbyes(ended <-chan struct{}) {
-	timer := time.NewTimer(3 * t.opts.timeouts.Linger)
-	defer timer.Stop()
-	select {
-	case <-ended:
-	case <-timer.C:
-	}
 }
 
 // enter counts a call that Close has to wait for; tasks.Done ends it.
@@ -273,12 +264,7 @@ func (t *Transport) tryEnd(end func()) {
 		defer close(ended)
 		end()
 	})
-	timer := time.NewTimer(t.opts.timeouts.Linger)
-	defer timer.Stop()
-	select {
-	case <-ended:
-	case <-timer.C:
-	}
+	task.WaitFor(ended, t.opts.timeouts.Linger)
 }
 
 // NodeInfo returns what this node tells of itself. The caller must not change

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/task"
 )
 
 // Accept implements compat.Transport. From the first call on the behavior of the
@@ -53,7 +55,7 @@ func (mt *MultiplexTransport) acceptLoop(listener net.Listener) {
 		if err != nil {
 			delay = min(max(2*delay, 5*time.Millisecond), maxAcceptDelay)
 			mt.logger.Warn("unable to accept a connection", "address", listener.Addr(), "retry_in", delay, "err", err)
-			if !mt.pause(delay) {
+			if !task.Sleep(mt.ctx, delay) {
 				return
 			}
 
@@ -64,22 +66,10 @@ func (mt *MultiplexTransport) acceptLoop(listener net.Listener) {
 	}
 }
 
-// pause waits and reports whether the transport is still open.
-func (mt *MultiplexTransport) pause(d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-mt.ctx.Done():
-		return false
-	}
-}
-
 // admit starts the handshake of an inbound connection, if somebody from there may
 // come in and there is room for a handshake.
 func (mt *MultiplexTransport) admit(conn net.Conn) {
-	if again, err := mt.door.ask(remoteIP(conn)); err != nil {
+	if again, err := mt.door.ask(netgroup.FromAddr(conn.RemoteAddr()).AsSlice()); err != nil {
 		level := slog.LevelInfo
 		if again {
 			level = slog.LevelDebug

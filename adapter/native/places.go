@@ -52,14 +52,14 @@ func newAdmission(limits HandshakeLimits) *admission {
 // enter takes a place for the connection. If another one had to give way, it is
 // returned for the caller to close its connection.
 func (a *admission) enter(conn net.Conn) (taken, evicted *place, err error) {
-	p := &place{admission: a, group: netgroup.Host(netgroup.FromIP(remoteIP(conn))), conn: conn}
+	p := &place{admission: a, group: netgroup.Host(netgroup.FromAddr(conn.RemoteAddr())), conn: conn}
 
 	a.mtx.Lock()
 	defer a.mtx.Unlock()
 	switch have := a.groups[p.group]; {
 	case have >= a.limits.PerIP:
 		if evicted = a.oldestSilent(p.group); evicted == nil {
-			return nil, nil, fmt.Errorf("%w: %d from %s", errTooManyHandshakes, have, p.group)
+			return nil, nil, fmt.Errorf("%w: %d from %s", errTooManyHandshakes, have, netgroup.Name(p.group))
 		}
 	case a.total >= a.limits.Total:
 		if evicted = a.mostCrowded(p.group); evicted == nil {
@@ -140,15 +140,6 @@ func (p *place) leave() (evicted bool) {
 	}
 
 	return p.state == placeEvicted
-}
-
-// remoteIP is nil where a connection has none.
-func remoteIP(conn net.Conn) net.IP {
-	if tcp, ok := conn.RemoteAddr().(*net.TCPAddr); ok {
-		return tcp.IP
-	}
-
-	return nil
 }
 
 // placedConn tells its place when the remote has sent the first byte. One Read

@@ -27,13 +27,7 @@ var (
 
 // in reports whether the IP lies in the range; IPv4-mapped IPv6 counts as IPv4.
 func (na *NetAddress) in(prefix netip.Prefix) bool {
-	if na == nil {
-		return false
-	}
-
-	addr, ok := netip.AddrFromSlice(na.IP)
-
-	return ok && prefix.Contains(addr.Unmap())
+	return na != nil && prefix.Contains(netgroup.FromIP(na.IP))
 }
 
 // Routable reports whether the address is valid and may be reachable from

@@ -11,7 +11,8 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
-	"path/filepath"
+
+	"github.com/tm2-libp2p/tm2-libp2p/internal/atomicfile"
 )
 
 const (
@@ -185,9 +186,9 @@ func (nk NodeKey) validate() error {
 	return nil
 }
 
-// save writes the key, readable by its owner only. A temporary file is renamed
-// into place, so that a crash leaves the old file or the new one.
-func (nk NodeKey) save(filePath string) (err error) {
+// save writes the key, readable by its owner only. A crash leaves the old file or the
+// new one.
+func (nk NodeKey) save(filePath string) error {
 	if err := nk.validate(); err != nil {
 		return err
 	}
@@ -197,29 +198,9 @@ func (nk NodeKey) save(filePath string) (err error) {
 		return fmt.Errorf("unable to encode node key: %w", err)
 	}
 
-	// CreateTemp gives mode 0600.
-	temp, err := os.CreateTemp(filepath.Dir(filePath), ".node_key-*")
-	if err != nil {
+	if err := atomicfile.Write(filePath, raw, 0o600); err != nil {
 		return fmt.Errorf("unable to save node key: %w", err)
 	}
 
-	defer func() {
-		if err != nil {
-			err = errors.Join(fmt.Errorf("unable to save node key: %w", err), os.Remove(temp.Name()))
-		}
-	}()
-
-	if _, err := temp.Write(raw); err != nil {
-		return errors.Join(err, temp.Close())
-	}
-
-	if err := temp.Sync(); err != nil {
-		return errors.Join(err, temp.Close())
-	}
-
-	if err := temp.Close(); err != nil {
-		return err
-	}
-
-	return os.Rename(temp.Name(), filePath)
+	return nil
 }

@@ -11,8 +11,8 @@ var allowances = []allowance{
 		why: "the contract knows no implementation"},
 	{of: "compat/events", may: []string{"compat/types"}, why: "events carry IDs and addresses only"},
 	{of: "compat/service", why: "starting and stopping needs nothing else"},
-	{of: "compat/types", may: []string{"internal/wire", "internal/netgroup"},
-		why: "addresses and NodeInfos are encoded, and their ranges stand in one table"},
+	{of: "compat/types", may: []string{"internal/atomicfile", "internal/netgroup", "internal/wire"},
+		why: "addresses and NodeInfos are encoded, keys are saved, and address ranges stand in one table"},
 	{of: "compat/compattest/...", may: []string{"compat/..."},
 		why: "a suite for any implementation knows the contract only"},
 
@@ -21,7 +21,7 @@ var allowances = []allowance{
 
 	{of: "adapter", may: []string{"compat/...", "internal/netgroup", "internal/task"},
 		why: "the switch works over any Transport, so it knows no stack, and it keeps no address book"},
-	{of: "adapter/addrbook", may: []string{"compat/types", "internal/netgroup"},
+	{of: "adapter/addrbook", may: []string{"compat/types", "internal/atomicfile", "internal/netgroup", "internal/task"},
 		why: "the book keeps facts about addresses; those who use it decide"},
 	{of: "adapter/config", may: []string{"adapter", "compat/types", "internal/tomlvalue", "mconn"},
 		why: "a configuration becomes options of the switch and of connections"},
@@ -42,6 +42,7 @@ var allowances = []allowance{
 		"compat/...", "internal/...", "mconn"}, why: "the bridge joins connections of the two stacks without a switch"},
 
 	{of: "internal/...", may: []string{"internal/..."}, why: "the ground floor knows nothing above it"},
+	{of: "internal/flow", may: []string{"compat"}, why: "rates are told as the contract's FlowStatus"},
 	{of: "internal/sniff", why: "it looks at bytes only"},
 	{of: "internal/tomlvalue", may: []string{"compat/types", "internal/..."},
 		why: "values of configuration files are addresses and IDs"},

@@ -29,7 +29,8 @@ func FromAddr(addr net.Addr) netip.Addr {
 // Embedded returns the IPv4 address that an IPv6 address stands for, and any other
 // address unchanged but without its zone. IPv4-mapped, IPv4-compatible and
 // IPv4-translated addresses, NAT64 (RFC 6052), 6to4 (RFC 3056) and Teredo (RFC 4380)
-// lead to a host that has an IPv4 address, and are judged by it.
+// lead to a host that has an IPv4 address, and are judged by it. The beginning of ::/96
+// holds none: 0.0.0.0/8 is no host's.
 func Embedded(ip netip.Addr) netip.Addr {
 	ip = ip.Unmap().WithZone("")
 	if !ip.Is6() || ip.IsUnspecified() || ip.IsLoopback() {
@@ -37,7 +38,7 @@ func Embedded(ip netip.Addr) netip.Addr {
 	}
 	b := ip.As16()
 	switch {
-	case compatible.Contains(ip), translated.Contains(ip), nat64.Contains(ip):
+	case compatible.Contains(ip) && b[12] != 0, translated.Contains(ip), nat64.Contains(ip):
 		return netip.AddrFrom4([4]byte(b[12:16]))
 	case sixToFour.Contains(ip):
 		return netip.AddrFrom4([4]byte(b[2:6]))

@@ -22,21 +22,22 @@ func MayDial(ip, from, own netip.Addr) bool {
 // the other IP: whether it means the same there. It is the part of MayDial that the
 // teller can judge.
 func MayTell(ip, to netip.Addr) bool {
-	switch kind := KindOf(ip); kind {
-	case Public:
-		return true
-	case Loopback, Private, Shared:
-		return KindOf(to) == kind
-	default:
-		return false
-	}
+	kind := KindOf(ip)
+
+	return IsDialable(ip) && (kind == Public || kind == KindOf(to))
 }
 
 // IsDialable reports whether a host may be reached at the address from somewhere: it
-// is neither reserved nor link-local. Operators who lift the rules for private
-// networks still cannot dial anything else.
+// is neither reserved nor link-local. An IPv6 address that embeds an IPv4 address leads
+// nowhere unless that one is public (RFC 6052 section 3.1, RFC 3056 section 2). Operators
+// who lift the rules for private networks still cannot dial anything else.
 func IsDialable(ip netip.Addr) bool {
-	kind := KindOf(ip)
-
-	return kind != Reserved && kind != LinkLocal
+	switch KindOf(ip) {
+	case Public:
+		return true
+	case Loopback, Private, Shared:
+		return Embedded(ip) == ip.Unmap().WithZone("")
+	default:
+		return false
+	}
 }

@@ -52,8 +52,8 @@ var special = []struct {
 	{netip.MustParsePrefix("224.0.0.0/4"), Reserved},     // multicast
 	{netip.MustParsePrefix("240.0.0.0/4"), Reserved},     // RFC 1112, and broadcast
 
-	{netip.MustParsePrefix("::/128"), Reserved},
 	{netip.MustParsePrefix("::1/128"), Loopback},
+	{netip.MustParsePrefix("::/96"), Reserved},          // IPv4-compatible, RFC 4291
 	{netip.MustParsePrefix("64:ff9b:1::/48"), Reserved}, // local NAT64, RFC 8215: leads elsewhere on each network
 	{netip.MustParsePrefix("100::/64"), Reserved},       // discard, RFC 6666
 	{netip.MustParsePrefix("100:0:0:1::/64"), Reserved}, // dummy prefix, RFC 9780

@@ -2,40 +2,60 @@ package task
 
 import "sync"
 
-// Tasks owns the goroutines of a switch. None begins after close, so that
-// waiting for all of them cannot miss one. The zero value is ready.
-type Tasks struct {
+// Group owns goroutines and calls. None begins after Close, so that waiting for all of
+// them cannot miss one. The zero value is ready, and all methods may be called
+// concurrently.
+type Group struct {
 	mtx    sync.Mutex
 	closed bool
 	wg     sync.WaitGroup
 }
 
-// Run runs f on a goroutine of its own, or reports false after close.
-func (t *Tasks) Run(f func()) bool {
-	t.mtx.Lock()
-	defer t.mtx.Unlock()
-	if t.closed {
+// Go runs f on a goroutine of its own, or reports false after Close.
+func (g *Group) Go(f func()) bool {
+	if !g.Enter() {
 		return false
 	}
-	t.wg.Go(f)
+	go func() {
+		defer g.Leave()
+		f()
+	}()
 
 	return true
 }
 
-// Close lets no further goroutine begin.
-func (t *Tasks) Close() {
-	t.mtx.Lock()
-	defer t.mtx.Unlock()
-	t.closed = true
+// Enter counts a call in, which ends with Leave, or reports false after Close.
+func (g *Group) Enter() bool {
+	g.mtx.Lock()
+	defer g.mtx.Unlock()
+	if g.closed {
+		return false
+	}
+	g.wg.Add(1)
+
+	return true
 }
 
-// Done returns a channel that is closed when all goroutines have ended. The
-// goroutine behind it cannot be joined, since Stop may run on one of those it
-// waits for; it ends after the last of them.
-func (t *Tasks) Done() <-chan struct{} {
+// Leave ends a call that Enter has let in.
+func (g *Group) Leave() { g.wg.Done() }
+
+// Close lets nothing further begin.
+func (g *Group) Close() {
+	g.mtx.Lock()
+	defer g.mtx.Unlock()
+	g.closed = true
+}
+
+// Wait waits until all goroutines and calls have ended. It is called after Close.
+func (g *Group) Wait() { g.wg.Wait() }
+
+// Done returns a channel that is closed when all goroutines and calls have ended, for one
+// of them that must not wait for itself. The goroutine behind it cannot be joined, and
+// ends after the last of them.
+func (g *Group) Done() <-chan struct{} {
 	done := make(chan struct{})
 	go func() {
-		t.wg.Wait()
+		g.wg.Wait()
 		close(done)
 	}()
 

@@ -6,13 +6,16 @@ import (
 )
 
 // Sleep waits and reports whether the context still lives.
-func Sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
+func Sleep(ctx context.Context, d time.Duration) bool { return !WaitFor(ctx.Done(), d) }
+
+// WaitFor waits until done is closed, at most for the time, and reports whether it was.
+func WaitFor(done <-chan struct{}, atMost time.Duration) bool {
+	timer := time.NewTimer(atMost)
 	defer timer.Stop()
 	select {
-	case <-timer.C:
+	case <-done:
 		return true
-	case <-ctx.Done():
+	case <-timer.C:
 		return false
 	}
 }

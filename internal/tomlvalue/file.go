@@ -4,7 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
+	"maps"
 	"os"
+	"slices"
 
 	"github.com/pelletier/go-toml/v2"
 )
@@ -12,8 +15,22 @@ import (
 // maxFileSize bounds config.toml, in bytes; real ones have about 20 KiB.
 const maxFileSize = 1 << 20
 
-// ReadFile returns the content of a file of up to 1 MiB. Errors name it.
-func ReadFile(path string) (data []byte, err error) {
+// Load reads and parses a configuration file of up to 1 MiB. Errors name the file, the
+// warnings are those of parse.
+func Load[C any](path string, parse func([]byte) (*C, []string, error)) (cfg *C, warnings []string, err error) {
+	data, err := readFile(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	if cfg, warnings, err = parse(data); err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", path, err)
+	}
+
+	return cfg, warnings, nil
+}
+
+// readFile returns the content of a file of up to 1 MiB. Errors name it.
+func readFile(path string) (data []byte, err error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("unable to read the configuration: %w", err)
@@ -29,6 +46,17 @@ func ReadFile(path string) (data []byte, err error) {
 	}
 
 	return data, nil
+}
+
+// Entries returns the keys of a document or section and their values, sorted by key.
+func Entries(section map[string]any) iter.Seq2[string, any] {
+	return func(yield func(string, any) bool) {
+		for _, key := range slices.Sorted(maps.Keys(section)) {
+			if !yield(key, section[key]) {
+				return
+			}
+		}
+	}
 }
 
 // Decode returns the keys and sections of a TOML document. A syntax error names

@@ -1,6 +1,7 @@
 package tomlvalue_test
 
 import (
+	"errors"
 	"math"
 	"os"
 	"path/filepath"
@@ -78,19 +79,45 @@ func TestLiteralIsReadBack(t *testing.T) {
 	}
 }
 
-func TestReadFile(t *testing.T) {
+func TestLoad(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "config.toml")
-	_, err := tomlvalue.ReadFile(path)
+	refused := errors.New("refused")
+	load := func(verdict error) (*int, error) {
+		length, warnings, err := tomlvalue.Load(path, func(data []byte) (*int, []string, error) {
+			return new(len(data)), []string{"warning"}, verdict
+		})
+		if err == nil {
+			require.Equal(t, []string{"warning"}, warnings)
+		}
+
+		return length, err
+	}
+	_, err := load(nil)
 	require.ErrorIs(t, err, os.ErrNotExist)
 	require.ErrorContains(t, err, path)
 
 	require.NoError(t, os.WriteFile(path, []byte(strings.Repeat("#", 1<<20)), 0o600))
-	data, err := tomlvalue.ReadFile(path)
+	length, err := load(nil)
 	require.NoError(t, err)
-	require.Len(t, data, 1<<20)
+	require.Equal(t, 1<<20, *length)
+	_, err = load(refused)
+	require.ErrorIs(t, err, refused)
+	require.ErrorContains(t, err, path)
 	require.NoError(t, os.WriteFile(path, []byte(strings.Repeat("#", 1<<20+1)), 0o600))
-	_, err = tomlvalue.ReadFile(path)
+	_, err = load(nil)
 	require.ErrorContains(t, err, path+" is longer than")
+}
+
+func TestEntries(t *testing.T) {
+	section := map[string]any{"b": 2, "a": 1, "c": 3}
+	var keys []string
+	for key, value := range tomlvalue.Entries(section) {
+		require.Equal(t, section[key], value)
+		if keys = append(keys, key); key == "b" {
+			break
+		}
+	}
+	require.Equal(t, []string{"a", "b"}, keys)
 }
 
 func TestDecodeNamesTheLine(t *testing.T) {

@@ -81,30 +81,21 @@ func DecodeAuth(body []byte) (Auth, error) {
 		r                 = newFieldReader(authMessage, body, 0)
 	)
 
-	for {
-		ok, err := r.next()
-		if err != nil {
-			return Auth{}, err
-		}
-
-		if !ok {
-			break
-		}
-
+	if err := r.each(func() error {
 		switch r.num {
 		case authKey:
 			hasKey = true
-			err = a.decodeKey(&r)
+
+			return a.decodeKey(&r)
 		case authSignature:
 			hasSigned = true
-			err = a.decodeSignature(&r)
-		default:
-			err = r.unknown()
-		}
 
-		if err != nil {
-			return Auth{}, err
+			return a.decodeSignature(&r)
+		default:
+			return r.unknown()
 		}
+	}); err != nil {
+		return Auth{}, err
 	}
 
 	if !hasKey {

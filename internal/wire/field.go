@@ -107,6 +107,18 @@ func (r *fieldReader) boolean(field string) (bool, error) {
 	return value, nil
 }
 
+// each reads all fields of the message: it calls read for each of them.
+func (r *fieldReader) each(read func() error) error {
+	for {
+		if ok, err := r.next(); err != nil || !ok {
+			return err
+		}
+		if err := read(); err != nil {
+			return err
+		}
+	}
+}
+
 // unknown is the error for a field that the message does not have.
 func (r *fieldReader) unknown() error { return r.fail("", "unknown field") }
 

@@ -94,26 +94,13 @@ func appendVersionInfo(dst []byte, v VersionInfo) []byte {
 // DecodeNodeInfo decodes the body of a NodeInfo message. The result does not
 // alias body. Nothing but the encoding is checked; the caller limits the length
 // of body (10240 bytes with prefix on the native stack, docs/wire.md §4).
-func DecodeNodeInfo(body []byte) (NodeInfo, error) {
-	var (
-		n NodeInfo
-		r = newFieldReader(nodeInfoMessage, body, infoVersionSet)
-	)
-
-	for {
-		ok, err := r.next()
-		if err != nil {
-			return NodeInfo{}, err
-		}
-
-		if !ok {
-			return n, nil
-		}
-
-		if err := n.decodeField(&r); err != nil {
-			return NodeInfo{}, err
-		}
+func DecodeNodeInfo(body []byte) (n NodeInfo, err error) {
+	r := newFieldReader(nodeInfoMessage, body, infoVersionSet)
+	if err := r.each(func() error { return n.decodeField(&r) }); err != nil {
+		return NodeInfo{}, err
 	}
+
+	return n, nil
 }
 
 func (n *NodeInfo) decodeField(r *fieldReader) (err error) {
@@ -151,21 +138,9 @@ func (n *NodeInfo) decodeVersion(outer *fieldReader) error {
 		return err
 	}
 
-	var (
-		v VersionInfo
-		r = newFieldReader(nodeInfoMessage+": version set", body, 0)
-	)
-
-	for {
-		ok, err := r.next()
-		if err != nil {
-			return err
-		}
-
-		if !ok {
-			break
-		}
-
+	var v VersionInfo
+	r := newFieldReader(nodeInfoMessage+": version set", body, 0)
+	if err := r.each(func() (err error) {
 		switch r.num {
 		case versionName:
 			v.Name, err = r.str("name")
@@ -177,11 +152,10 @@ func (n *NodeInfo) decodeVersion(outer *fieldReader) error {
 			err = r.unknown()
 		}
 
-		if err != nil {
-			return err
-		}
+		return err
+	}); err != nil {
+		return err
 	}
-
 	n.VersionSet = append(n.VersionSet, v)
 
 	return nil
@@ -192,15 +166,9 @@ func (n *NodeInfo) decodeOther(outer *fieldReader) error {
 	if err != nil {
 		return err
 	}
-
 	r := newFieldReader(nodeInfoMessage+": other", body, 0)
 
-	for {
-		ok, err := r.next()
-		if err != nil || !ok {
-			return err
-		}
-
+	return r.each(func() (err error) {
 		switch r.num {
 		case otherTxIndex:
 			n.TxIndex, err = r.str("tx index")
@@ -210,8 +178,6 @@ func (n *NodeInfo) decodeOther(outer *fieldReader) error {
 			err = r.unknown()
 		}
 
-		if err != nil {
-			return err
-		}
-	}
+		return err
+	})
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/p2paddr"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 )
 
 // maxAddrs is how many addresses of one peer are believed or told: IPv4 and IPv6,
@@ -18,12 +19,20 @@ const maxAddrs = 8
 
 // addrFilter decides which addresses are believed and told.
 type addrFilter struct {
-	private bool // loopback and private networks pass, too
+	private bool // loopback, private and shared addresses pass, too
 }
 
-// parse returns the IP and port of an address, and whether it can be dialed: TCP,
-// or QUIC over UDP, at an IP, with nothing behind that.
+// parse returns the IP and port of an address, and whether it passes.
 func (f addrFilter) parse(a multiaddr.Multiaddr) (netip.AddrPort, bool) {
+	at, ok := endpointOf(a)
+	ip := at.Addr()
+
+	return at, ok && at.Port() != 0 && netgroup.IsDialable(ip) && (f.private || !netgroup.IsLocal(ip))
+}
+
+// endpointOf returns the IP and port of an address, if it has no other parts: TCP, or
+// QUIC over UDP.
+func endpointOf(a multiaddr.Multiaddr) (netip.AddrPort, bool) {
 	switch {
 	case len(a) == 2 && a[1].Code() == multiaddr.P_TCP:
 	case len(a) == 3 && a[1].Code() == multiaddr.P_UDP && a[2].Code() == multiaddr.P_QUIC_V1:
@@ -33,39 +42,13 @@ func (f addrFilter) parse(a multiaddr.Multiaddr) (netip.AddrPort, bool) {
 	if code := a[0].Code(); code != multiaddr.P_IP4 && code != multiaddr.P_IP6 {
 		return netip.AddrPort{}, false
 	}
-	ip, ok := netip.AddrFromSlice(a[0].RawValue())
+	ip := netgroup.FromIP(a[0].RawValue())
 	port := a[1].RawValue()
-	if !ok || len(port) != 2 {
+	if !ip.IsValid() || len(port) != 2 {
 		return netip.AddrPort{}, false
 	}
-	at := netip.AddrPortFrom(ip.Unmap(), binary.BigEndian.Uint16(port))
 
-	return at, f.dialable(at)
-}
-
-// dialable reports whether somebody may be reached there.
-func (f addrFilter) dialable(at netip.AddrPort) bool {
-	ip := at.Addr()
-	if at.Port() == 0 || ip.IsMulticast() {
-		return false
-	}
-	addr := types.NetAddress{ID: anyID, IP: ip.AsSlice(), Port: at.Port()}
-	if addr.Validate() != nil || ip.Is4() && ip.As4()[0] == 0 {
-		return false
-	}
-
-	return f.private || !isNear(ip)
-}
-
-// anyID stands for an ID that is valid, where only the rest of an address counts.
-var anyID = types.IDFromPublicKey(make([]byte, 32))
-
-// sharedSpace are the addresses behind a carrier's NAT (RFC 6598).
-var sharedSpace = netip.MustParsePrefix("100.64.0.0/10")
-
-// isNear reports whether the IP means something only to nodes nearby.
-func isNear(ip netip.Addr) bool {
-	return ip.IsLoopback() || ip.IsPrivate() || ip.IsLinkLocalUnicast() || sharedSpace.Contains(ip)
+	return netip.AddrPortFrom(ip, binary.BigEndian.Uint16(port)), true
 }
 
 // filter returns those of the addresses that pass, in their order, at most

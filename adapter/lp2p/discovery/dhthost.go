@@ -48,10 +48,10 @@ func (h *dhtHost) ConnManager() connmgr.ConnManager { return h.conns }
 
 // Connect implements host.Host for the dials of a lookup.
 func (h *dhtHost) Connect(ctx context.Context, info peer.AddrInfo) error {
-	if !h.d.enter() {
+	if !h.d.tasks.Enter() {
 		return errStopping
 	}
-	defer h.d.tasks.Done()
+	defer h.d.tasks.Leave()
 	release, err := h.d.pool.acquire(ctx, info.ID)
 	if err != nil {
 		return err
@@ -144,9 +144,9 @@ func (m *dhtConnManager) TagPeer(p peer.ID, tag string, score int) {
 	if tag != tableTag {
 		return
 	}
-	m.d.tableGrew.Signal()
+	m.d.tableGrew.Set()
 	if m.d.unwanted(p) { // found out since kad-dht asked
-		m.d.unwantedMember.Signal()
+		m.d.unwantedMember.Set()
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,11 +16,13 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
+	"github.com/multiformats/go-multiaddr"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/task"
 )
 
@@ -62,13 +65,12 @@ type Discovery struct {
 	unwantedMember task.Signal   // somebody is in the routing table who must not be
 
 	mtx     sync.Mutex
-	stopped bool
 	private map[types.ID]struct{} // what the switch has called so beside the options
 
 	ctx    context.Context // ends when OnStop begins
 	cancel context.CancelFunc
 	loops  sync.WaitGroup
-	tasks  sync.WaitGroup // queries and connects
+	tasks  task.Group // queries and connects
 }
 
 // New returns a Discovery on the transport, which outlives it. Nothing runs before
@@ -163,28 +165,30 @@ func (d *Discovery) dhtOptions() []dht.Option {
 	}
 }
 
-// privateAddresses reports whether addresses pass that mean something only nearby.
+// privateAddresses reports whether addresses pass that mean something only nearby. By
+// default they do where the node announces such an address. What it listens at counts
+// for a node that announces none: behind the NAT of a container every node listens at a
+// private address.
 func (d *Discovery) privateAddresses() bool {
 	if d.opts.privateAddresses != nil {
 		return *d.opts.privateAddresses
 	}
-	for _, a := range d.t.Host().Network().ListenAddresses() {
-		at, _ := addrFilter{private: true}.parse(a)
-		if at.IsValid() && isNear(at.Addr()) {
-			return true
-		}
+	if own := netgroup.FromIP(d.t.NodeInfo().NetAddress.IP); own.IsValid() && !own.IsUnspecified() {
+		return netgroup.IsLocal(own)
 	}
 
-	return false
+	return slices.ContainsFunc(d.t.Host().Network().ListenAddresses(), func(a multiaddr.Multiaddr) bool {
+		at, _ := endpointOf(a)
+
+		return netgroup.IsLocal(at.Addr())
+	})
 }
 
 // OnStop implements service.Service: it waits for everything that discovery has
 // started and gives all connections back. kad-dht's checks of new members that are
 // under way are ended and wind down without being waited for.
 func (d *Discovery) OnStop() {
-	d.mtx.Lock()
-	d.stopped = true
-	d.mtx.Unlock()
+	d.tasks.Close()
 	d.cancel()
 	d.unregister()
 	d.server.shut(d.t.Host(), d.proto)
@@ -194,18 +198,6 @@ func (d *Discovery) OnStop() {
 	}
 	d.tasks.Wait()
 	d.pool.close()
-}
-
-// enter counts a call that OnStop has to wait for; tasks.Done ends it.
-func (d *Discovery) enter() bool {
-	d.mtx.Lock()
-	defer d.mtx.Unlock()
-	if d.stopped {
-		return false
-	}
-	d.tasks.Add(1)
-
-	return true
 }
 
 // InitPeer implements compat.Reactor. It comes before anybody can be told of a
@@ -236,7 +228,7 @@ func (d *Discovery) AddPeer(p compat.PeerConn) {
 }
 
 // RemovePeer implements compat.Reactor: there may be a slot open.
-func (d *Discovery) RemovePeer(compat.PeerConn, any) { d.wake.Signal() }
+func (d *Discovery) RemovePeer(compat.PeerConn, any) { d.wake.Set() }
 
 // peerIDOf returns the libp2p identity of a peer that speaks for itself over
 // libp2p.

@@ -136,9 +136,8 @@ func (g *ipGroups) PeerAddresses(p peer.ID) (addrs []multiaddr.Multiaddr) {
 // placesOf returns the IPs at which the peer is connected, else where it has
 // answered.
 func (d *Discovery) placesOf(p peer.ID) (places []netip.Addr) {
-	anywhere := addrFilter{private: true}
 	for _, c := range d.t.Host().Network().ConnsToPeer(p) {
-		if at, ok := anywhere.parse(c.RemoteMultiaddr()); ok {
+		if at, ok := endpointOf(c.RemoteMultiaddr()); ok {
 			places = append(places, at.Addr())
 		}
 	}
@@ -153,7 +152,7 @@ func (d *Discovery) placesOf(p peer.ID) (places []netip.Addr) {
 // there: when that is what the switch allows, and nearby, if this node believes such
 // addresses.
 func (d *Discovery) hostOf(ip netip.Addr) netip.Prefix {
-	if d.opts.allowDuplicateIP || d.filter.private && isNear(ip) {
+	if d.opts.allowDuplicateIP || d.filter.private && netgroup.IsLocal(ip) {
 		return netip.Prefix{}
 	}
 
@@ -163,7 +162,7 @@ func (d *Discovery) hostOf(ip netip.Addr) netip.Prefix {
 // isFreeOfGroups reports whether a peer at the IP may be in the routing table
 // however many others of its group are.
 func (d *Discovery) isFreeOfGroups(p peer.ID, ip netip.Addr) bool {
-	if d.filter.private && isNear(ip) {
+	if d.filter.private && netgroup.IsLocal(ip) {
 		return true
 	}
 	id, err := d.ids.of(p)

@@ -36,7 +36,7 @@ func (d *Discovery) findLoop() {
 		select {
 		case <-d.ctx.Done():
 			return
-		case <-d.wanted.queued:
+		case <-d.wanted.queued.C():
 		case <-timer.C:
 		}
 	}

@@ -3,7 +3,6 @@ package discovery
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 
@@ -13,29 +12,28 @@ import (
 	"github.com/multiformats/go-multistream"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/stream"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
-	"github.com/tm2-libp2p/tm2-libp2p/internal/wire"
 )
 
 // checkSoon asks a peer that has answered of which network it is, unless a session
 // has shown it, or it was asked within the hour. One that comes to this node and is
 // never dialed would not be found out otherwise. It does not wait.
 func (d *Discovery) checkSoon(p peer.ID) {
-	if d.book.isOurs(p, time.Now()) || !d.enter() {
+	if d.book.isOurs(p, time.Now()) {
 		return
 	}
 	select {
 	case d.checking <- struct{}{}:
 	default: // the next refresh asks it
-		d.tasks.Done()
-
 		return
 	}
-	go func() {
-		defer d.tasks.Done()
+	if !d.tasks.Go(func() {
 		defer func() { <-d.checking }()
 		d.checkMember(p)
-	}()
+	}) {
+		<-d.checking
+	}
 }
 
 // checkMembers asks those members of the routing table that are not checked yet.
@@ -89,20 +87,13 @@ func (d *Discovery) nodeInfo(ctx context.Context, p peer.ID) (info types.NodeInf
 		return info, err
 	}
 	defer done()
-	stream, err := d.t.Host().NewStream(network.WithNoDial(ctx, "connected for the question"), p, lp2p.NodeInfoProtocol)
+	from, err := d.t.Host().NewStream(network.WithNoDial(ctx, "connected for the question"), p, lp2p.NodeInfoProtocol)
 	if err != nil {
 		return info, err
 	}
-	defer func() { _ = stream.Reset() }() // it has ended, or is of no use
-	stop := context.AfterFunc(ctx, func() { _ = stream.Reset() })
+	defer func() { _ = from.Reset() }() // it has ended, or is of no use
+	stop := context.AfterFunc(ctx, func() { _ = from.Reset() })
 	defer stop()
-	body, err := wire.ReadSized(stream, types.MaxNodeInfoSize)
-	if err != nil {
-		return info, fmt.Errorf("unable to receive the node info: %w", err)
-	}
-	if err := info.UnmarshalBinary(body); err != nil {
-		return info, fmt.Errorf("unable to decode the node info: %w", err)
-	}
 
-	return info, nil
+	return stream.ReadNodeInfo(from)
 }

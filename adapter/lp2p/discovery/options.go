@@ -84,8 +84,9 @@ func WithPrivatePeers(ids []types.ID) Option {
 }
 
 // WithPrivateAddresses says whether loopback addresses and those of private
-// networks are believed and told. Without it they are if the node listens at such
-// an address itself.
+// networks are believed and told. Without it they are if the node announces such an
+// address, or announces none and listens at one. They are believed only when a node
+// tells them that is connected from an address of the same kind.
 func WithPrivateAddresses(allow bool) Option {
 	return func(o *options) error {
 		o.privateAddresses = &allow
@@ -190,6 +191,14 @@ const maxNetworkName = 128
 // errNoNetwork is returned for a node that does not say which network it is in.
 var errNoNetwork = errors.New("node info names no network")
 
+// CheckNetwork returns why there can be no DHT of a network with this name: it is empty, or
+// longer than 128 bytes when it is escaped.
+func CheckNetwork(name string) error {
+	_, err := protocolPrefix(name)
+
+	return err
+}
+
 // protocolPrefix returns the prefix of the network's DHT protocols. The name is
 // escaped as a segment of a URL path (RFC 3986 §2.1), so that no two names share a
 // prefix, and none reaches into the path of another protocol.
@@ -199,7 +208,7 @@ func protocolPrefix(network string) (protocol.ID, error) {
 	}
 	name := url.PathEscape(network)
 	if len(name) > maxNetworkName {
-		return "", fmt.Errorf("name of the network has %d bytes when escaped, limit %d", len(name), maxNetworkName)
+		return "", fmt.Errorf("name of the network has %d bytes when escaped, more than %d bytes", len(name), maxNetworkName)
 	}
 
 	return protocol.ID("/tm2/" + name), nil

@@ -8,6 +8,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 )
 
 // maxHints bounds the hints after one walk.
@@ -54,8 +55,8 @@ type candidate struct {
 func (d *Discovery) hint(n int) int {
 	taken := make(map[netip.Prefix]int)
 	for _, p := range d.Switch.Peers().List() {
-		if at, ok := netip.AddrFromSlice(p.RemoteIP()); ok && p.IsOutbound() {
-			taken[d.hostOf(at.Unmap())]++
+		if ip := netgroup.FromIP(p.RemoteIP()); ip.IsValid() && p.IsOutbound() {
+			taken[d.hostOf(ip)]++
 		}
 	}
 	picked := pick(d.candidates(), taken, n)

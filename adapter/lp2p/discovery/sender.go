@@ -14,6 +14,7 @@ import (
 	"github.com/multiformats/go-multiaddr"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/wire"
 )
 
@@ -55,10 +56,10 @@ func (s *sender) SendRequest(ctx context.Context, p peer.ID, req *dhtpb.Message)
 	if t := req.GetType(); t != dhtpb.Message_FIND_NODE && t != dhtpb.Message_PING {
 		return nil, errNotAQuery
 	}
-	if !s.d.enter() {
+	if !s.d.tasks.Enter() {
 		return nil, errStopping
 	}
-	defer s.d.tasks.Done()
+	defer s.d.tasks.Leave()
 	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
 	defer cancel()
 	defer context.AfterFunc(s.d.ctx, cancel)()
@@ -76,7 +77,6 @@ func (s *sender) SendRequest(ctx context.Context, p peer.ID, req *dhtpb.Message)
 	s.d.counters.queriesSent.Add(1)
 	s.d.book.answered(p, at, time.Now())
 	s.d.checkSoon(p)
-	s.d.sanitize(resp)
 
 	return resp, nil
 }
@@ -118,6 +118,8 @@ func (s *sender) ask(ctx context.Context, p peer.ID, req *dhtpb.Message) (*dhtpb
 	if conn.Stat().Direction == network.DirOutbound {
 		at, _ = s.d.filter.parse(conn.RemoteMultiaddr())
 	}
+	from, _ := endpointOf(conn.RemoteMultiaddr())
+	s.d.sanitize(resp, from.Addr())
 
 	return resp, at, nil
 }
@@ -145,9 +147,9 @@ func exchange(stream network.Stream, req *dhtpb.Message) (*dhtpb.Message, error)
 }
 
 // sanitize reduces a response to what is believed of it: so many peers, each with
-// a TM2 ID and addresses that can be dialed, none of them this node, private, or
-// of another network.
-func (d *Discovery) sanitize(resp *dhtpb.Message) {
+// a TM2 ID and addresses that may be dialed when a remote at this IP tells them, none of
+// them this node, private, or of another network.
+func (d *Discovery) sanitize(resp *dhtpb.Message, from netip.Addr) {
 	resp.ProviderPeers, resp.Record = nil, nil
 	told := len(resp.CloserPeers)
 	if len(resp.CloserPeers) > maxResponsePeers {
@@ -162,7 +164,7 @@ func (d *Discovery) sanitize(resp *dhtpb.Message) {
 		if p == d.self || d.unwanted(p) {
 			continue
 		}
-		if entry.Addrs = d.believable(entry.GetAddrs()); len(entry.Addrs) == 0 {
+		if entry.Addrs = d.believable(entry.GetAddrs(), from); len(entry.Addrs) == 0 {
 			continue
 		}
 		kept = append(kept, entry)
@@ -171,9 +173,9 @@ func (d *Discovery) sanitize(resp *dhtpb.Message) {
 	resp.CloserPeers = kept
 }
 
-// believable returns those addresses that can be dialed, at most maxAddrs, of the
-// first few that are given.
-func (d *Discovery) believable(raw [][]byte) [][]byte {
+// believable returns those addresses that may be dialed when a remote at this IP tells
+// them, at most maxAddrs of the first few that are given.
+func (d *Discovery) believable(raw [][]byte, from netip.Addr) [][]byte {
 	raw = raw[:min(len(raw), 4*maxAddrs)]
 	kept := make([][]byte, 0, min(len(raw), maxAddrs))
 	for _, b := range raw {
@@ -181,7 +183,7 @@ func (d *Discovery) believable(raw [][]byte) [][]byte {
 		if err != nil {
 			continue
 		}
-		if _, ok := d.filter.parse(a); ok && len(kept) < maxAddrs {
+		if at, ok := d.filter.parse(a); ok && netgroup.MayTell(at.Addr(), from) && len(kept) < maxAddrs {
 			kept = append(kept, b)
 		}
 	}

@@ -114,7 +114,7 @@ func (s *server) serve(stream network.Stream, handler network.StreamHandler) {
 // remoteHost returns the host of a remote. It is not valid for one on loopback, as
 // processes of this machine share it, and behind a relay.
 func remoteHost(c network.Conn) netip.Prefix {
-	at, _ := addrFilter{private: true}.parse(c.RemoteMultiaddr())
+	at, _ := endpointOf(c.RemoteMultiaddr())
 	if ip := at.Addr(); ip.IsValid() && !ip.IsLoopback() {
 		return netgroup.Host(ip)
 	}

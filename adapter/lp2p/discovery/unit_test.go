@@ -7,10 +7,12 @@ import (
 	"testing/synctest"
 	"time"
 
+	dhtpb "github.com/libp2p/go-libp2p-kad-dht/pb"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/multiformats/go-multiaddr"
 	"github.com/stretchr/testify/require"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
@@ -49,7 +51,13 @@ func TestAddresses(t *testing.T) {
 		"/ip4/10.0.0.1/tcp/1":            {"10.0.0.1:1", false, true},
 		"/ip4/127.0.0.1/tcp/1":           {"127.0.0.1:1", false, true},
 		"/ip6/::ffff:127.0.0.1/tcp/1":    {"127.0.0.1:1", false, true},
-		"/ip4/169.254.1.1/tcp/1":         {"169.254.1.1:1", false, true},
+		"/ip4/169.254.1.1/tcp/1":         {"169.254.1.1:1", false, false},
+		"/ip4/198.18.0.1/tcp/1":          {"198.18.0.1:1", false, false},
+		"/ip4/240.0.0.1/tcp/1":           {"240.0.0.1:1", false, false},
+		"/ip6/64:ff9b::a00:1/tcp/1":      {"[64:ff9b::a00:1]:1", false, false},
+		"/ip6/2002:a00:1::/tcp/1":        {"[2002:a00:1::]:1", false, false},
+		"/ip6/2002:808:808::/tcp/1":      {"[2002:808:808::]:1", true, true},
+		"/ip6/fec0::1/tcp/1":             {"[fec0::1]:1", false, false},
 		"/ip4/100.64.0.1/tcp/1":          {"100.64.0.1:1", false, true},
 		"/ip6/fd00::1/tcp/1":             {"[fd00::1]:1", false, true},
 		"/ip6/::1/tcp/1":                 {"[::1]:1", false, true},
@@ -82,6 +90,34 @@ func TestAddresses(t *testing.T) {
 		many = append(many, addrAt(t, i))
 	}
 	require.Equal(t, many[:maxAddrs], public.filter(many))
+}
+
+// What a remote tells is believed where it means the same there, even by a node that
+// believes private addresses.
+func TestTellerDecidesWhatIsBelieved(t *testing.T) {
+	bad := []string{
+		"/ip4/127.0.0.1", "/ip4/10.0.0.1", "/ip4/169.254.169.254", "/ip4/100.100.100.200", "/ip4/198.18.0.1", "/ip4/240.0.0.1",
+		"/ip6/64:ff9b::a00:1", "/ip6/2002:a00:1::", "/ip6/fec0::1", "/ip6/::1", "/ip6/fd00::1",
+	}
+	told := func(private bool, from string) (kept int) {
+		d := believing(private, false)
+		d.t, d.book = new(lp2p.Transport), newBook(d.filter)
+		for i, host := range bad {
+			a, err := multiaddr.NewMultiaddr(host + "/tcp/26656")
+			require.NoError(t, err)
+			resp := &dhtpb.Message{CloserPeers: []*dhtpb.Message_Peer{{Id: []byte(somePeer(t, i)), Addrs: [][]byte{a.Bytes()}}}}
+			d.sanitize(resp, netip.MustParseAddr(from))
+			kept += len(resp.CloserPeers)
+		}
+
+		return kept
+	}
+	require.Zero(t, told(true, "9.9.9.9"), "a public remote")
+	require.Zero(t, told(false, "127.0.0.1"), "a node that believes no private addresses")
+	require.Equal(t, 2, told(true, "127.0.0.1"), "loopback means the same machine")
+	require.Equal(t, 2, told(true, "10.0.0.2"), "private networks are one's own")
+	require.Equal(t, 1, told(true, "100.64.0.1"), "one carrier")
+	require.Zero(t, told(true, "169.254.1.1"), "link-local addresses never")
 }
 
 func addrAt(t *testing.T, i int) multiaddr.Multiaddr {
@@ -185,7 +221,7 @@ func TestWantedPeersAreLookedForAtGrowingDistances(t *testing.T) {
 
 		w.add("friend", false)
 		w.lost("friend")
-		<-w.queued
+		<-w.queued.C()
 		begun, tries := time.Now(), 0
 		for {
 			id, due := w.next(time.Now())
@@ -203,7 +239,7 @@ func TestWantedPeersAreLookedForAtGrowingDistances(t *testing.T) {
 		require.Equal(t, firstFindWait*(1+2+4+8+16), time.Since(begun))
 
 		w.lost("friend") // another dial has failed
-		<-w.queued
+		<-w.queued.C()
 		id, due := w.next(time.Now())
 		require.Empty(t, id)
 		require.Equal(t, 32*firstFindWait, time.Until(due))

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	kb "github.com/libp2p/go-libp2p-kbucket"
+
+	"github.com/tm2-libp2p/tm2-libp2p/internal/task"
 )
 
 const (
@@ -90,27 +92,17 @@ func (d *Discovery) walkLoop() {
 			return
 		case <-timer.C:
 			continue
-		case <-d.wake:
-		case <-d.tableGrew:
+		case <-d.wake.C():
+		case <-d.tableGrew.C():
 		}
 		p.soon()
-		d.pause(stretch(p.wait)) // more may follow
+		task.Sleep(d.ctx, stretch(p.wait)) // more may follow
 	}
 }
 
 // stretch adds the jitter to a wait.
 func stretch(wait time.Duration) time.Duration {
 	return wait + time.Duration(mathrand.Float64()*jitter*float64(wait))
-}
-
-// pause waits unless discovery stops.
-func (d *Discovery) pause(wait time.Duration) {
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	select {
-	case <-d.ctx.Done():
-	case <-timer.C:
-	}
 }
 
 // entered reports whether the routing table has anybody in it.

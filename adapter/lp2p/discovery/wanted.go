@@ -93,7 +93,7 @@ func (w *wanted) lost(id types.ID) {
 	defer w.mtx.Unlock()
 	if known := w.peers[id]; known != nil && !known.missed {
 		known.missed = true
-		w.queued.Signal()
+		w.queued.Set()
 	}
 }
 

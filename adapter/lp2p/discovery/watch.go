@@ -12,6 +12,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 )
 
 // watch learns from what comes of dials, and gives idle connections back. It never
@@ -25,7 +26,7 @@ func (d *Discovery) watch(happened <-chan events.Event) {
 			return
 		case <-ticker.C:
 			d.pool.expire(time.Now())
-		case <-d.unwantedMember:
+		case <-d.unwantedMember.C():
 			d.purge()
 		case e := <-happened: // closed only after this loop
 			switch e := e.(type) {
@@ -50,8 +51,7 @@ func (d *Discovery) dialFailed(addr types.NetAddress, reason error) {
 	if !known {
 		return // it was never reached over libp2p
 	}
-	ip, _ := netip.AddrFromSlice(addr.IP)
-	at := netip.AddrPortFrom(ip.Unmap(), addr.Port)
+	at := netip.AddrPortFrom(netgroup.FromIP(addr.IP), addr.Port)
 	var reject *compat.RejectError
 	switch {
 	case isForeign(reason):

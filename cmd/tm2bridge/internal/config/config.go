@@ -2,6 +2,7 @@ package config
 
 import (
 	nodeconfig "github.com/tm2-libp2p/tm2-libp2p/adapter/config"
+	"github.com/tm2-libp2p/tm2-libp2p/bridge"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/mconn"
 )
@@ -10,7 +11,6 @@ import (
 const (
 	DefaultNativeAddress = "tcp://0.0.0.0:26656"
 	DefaultLibp2pAddress = "tcp://0.0.0.0:36656"
-	DefaultMaxPairs      = 128
 )
 
 // FieldError is a value that the bridge cannot work with.
@@ -43,7 +43,7 @@ func Default() *Config {
 		P2P: *nodeconfig.DefaultP2PConfig(),
 		Bridge: Bridge{
 			Libp2pListenAddress: DefaultLibp2pAddress,
-			MaxPairs:            DefaultMaxPairs,
+			MaxPairs:            bridge.DefaultMaxPairs,
 		},
 	}
 	c.P2P.ListenAddress = DefaultNativeAddress

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/atomicfile"
 )
 
 // Names of the files in a home directory.
@@ -49,8 +50,12 @@ func Init(home string, cfg *Config) (key *types.NodeKey, err error) {
 		}
 	}
 
-	if err := writeNew(Path(home), data, 0o644); err != nil {
-		return nil, err
+	err = atomicfile.Create(Path(home), data, 0o644)
+	if errors.Is(err, fs.ErrExist) {
+		return nil, fmt.Errorf("%s: %w", Path(home), ErrExists)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("unable to write: %w", err)
 	}
 	key, err = types.LoadOrMakeNodeKey(NodeKeyPath(home))
 	if err != nil {
@@ -58,21 +63,4 @@ func Init(home string, cfg *Config) (key *types.NodeKey, err error) {
 	}
 
 	return key, nil
-}
-
-// writeNew writes a file that must not exist, or leaves nothing behind.
-func writeNew(path string, data []byte, perm os.FileMode) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm)
-	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("%s: %w", path, ErrExists)
-	}
-	if err != nil {
-		return fmt.Errorf("unable to write: %w", err)
-	}
-	_, err = f.Write(data)
-	if err = errors.Join(err, f.Close()); err != nil {
-		return errors.Join(fmt.Errorf("unable to write: %w", err), os.Remove(path))
-	}
-
-	return nil
 }

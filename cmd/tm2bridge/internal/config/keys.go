@@ -14,6 +14,7 @@ const (
 	keyUnconditionalPeers = "[p2p].unconditional_peer_ids"
 	keyLibp2pListen       = "[bridge].libp2p_laddr"
 	keyLibp2pPeers        = "[bridge].libp2p_peers"
+	keyLibp2pNetwork      = "[bridge].libp2p_network"
 )
 
 // key is a key of config.toml that has an effect.

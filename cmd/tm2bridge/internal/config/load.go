@@ -2,7 +2,6 @@ package config
 
 import (
 	"fmt"
-	"maps"
 	"reflect"
 	"slices"
 
@@ -13,15 +12,7 @@ import (
 // for the user, one for each key that is accepted without an effect. Errors name
 // the file and, where one key is at fault, wrap a *FieldError.
 func Load(path string) (cfg *Config, warnings []string, err error) {
-	data, err := tomlvalue.ReadFile(path)
-	if err != nil {
-		return nil, nil, err
-	}
-	if cfg, warnings, err = Parse(data); err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", path, err)
-	}
-
-	return cfg, warnings, nil
+	return tomlvalue.Load(path, Parse)
 }
 
 // Parse is Load for the content of a file.
@@ -31,10 +22,10 @@ func Parse(data []byte) (cfg *Config, warnings []string, err error) {
 		return nil, nil, err
 	}
 	cfg = Default()
-	for _, name := range slices.Sorted(maps.Keys(doc)) {
+	for name, content := range tomlvalue.Entries(doc) {
 		switch {
 		case name == "p2p" || name == "bridge":
-			more, err := cfg.setSection(name, doc[name])
+			more, err := cfg.setSection(name, content)
 			if err != nil {
 				return nil, nil, err
 			}
@@ -55,8 +46,8 @@ func (c *Config) setSection(section string, content any) (warnings []string, err
 	if !ok {
 		return nil, wrong(section, content, "it must be a section, ["+section+"]")
 	}
-	for _, name := range slices.Sorted(maps.Keys(values)) {
-		warning, err := c.setKey(section, name, values[name])
+	for name, value := range tomlvalue.Entries(values) {
+		warning, err := c.setKey(section, name, value)
 		if err != nil {
 			return nil, err
 		}

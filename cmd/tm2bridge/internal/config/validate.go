@@ -3,15 +3,12 @@ package config
 import (
 	"fmt"
 	"net/netip"
-	"net/url"
 	"strings"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/discovery"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/tomlvalue"
 )
-
-// maxNetwork is how many bytes the escaped name of a network has at most.
-const maxNetwork = 128
 
 // Validate returns a *FieldError for the first value that a bridge cannot work
 // with. It resolves no host names.
@@ -35,16 +32,17 @@ func (c *Config) Validate() error {
 // validateNetwork checks the name of the DHT's network (docs/discovery-dht.md).
 func (c *Config) validateNetwork() error {
 	network := c.Bridge.Libp2pNetwork
-	switch {
-	case network == "":
-		return nil
-	case len(url.PathEscape(network)) > maxNetwork:
-		return wrong("[bridge].libp2p_network", network, fmt.Sprintf("it must have at most %d bytes, escaped", maxNetwork))
-	case c.Bridge.OnlyConfigured:
-		return wrong("[bridge].libp2p_network", network, "with only_configured nobody is looked for")
-	default:
+	if network == "" {
 		return nil
 	}
+	if err := discovery.CheckNetwork(network); err != nil {
+		return wrong(keyLibp2pNetwork, network, err.Error())
+	}
+	if c.Bridge.OnlyConfigured {
+		return wrong(keyLibp2pNetwork, network, "with only_configured nobody is looked for")
+	}
+
+	return nil
 }
 
 func wrong(key string, content any, reason string) error {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/tm2-libp2p/tm2-libp2p/bridge"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/task"
 )
 
 const (
@@ -25,14 +26,14 @@ type cluster struct {
 	nodes   []*node
 	windows []*window
 	bridge  *bridge.Bridge
-	changed chan struct{} // has an element when something that is waited for may have changed
+	changed task.Signal // something that is waited for may have changed
 	logger  *slog.Logger
 }
 
 // newCluster starts a network; the caller stops it. Connections are made while
 // it runs already.
 func newCluster(perSide int, logger *slog.Logger) (*cluster, error) {
-	c := &cluster{perSide: perSide, changed: make(chan struct{}, 1), logger: logger}
+	c := &cluster{perSide: perSide, changed: task.NewSignal(), logger: logger}
 	c.makeWindows()
 	if err := c.build(); err != nil {
 		return nil, errors.Join(err, c.stop())
@@ -44,15 +45,7 @@ func newCluster(perSide int, logger *slog.Logger) (*cluster, error) {
 func (c *cluster) makeWindows() {
 	nodes := 2 * c.perSide
 	for range nodes {
-		c.windows = append(c.windows, newWindow(max(minWindow, underwayTotal/nodes), nodes-1, c.notify))
-	}
-}
-
-// notify wakes the one who waits. It does not block.
-func (c *cluster) notify() {
-	select {
-	case c.changed <- struct{}{}:
-	default:
+		c.windows = append(c.windows, newWindow(max(minWindow, underwayTotal/nodes), nodes-1, c.changed.Set))
 	}
 }
 
@@ -66,7 +59,7 @@ func (c *cluster) build() error {
 			name, build = fmt.Sprintf("libp2p-%d", i-c.perSide), newLibp2p
 		}
 		logger := c.logger.With("node", name)
-		n, err := build(name, newGossip(i, c.windows, c.notify, logger), logger)
+		n, err := build(name, newGossip(i, c.windows, c.changed.Set, logger), logger)
 		if err != nil {
 			return err
 		}
@@ -138,7 +131,7 @@ func (c *cluster) startMesh(side []*node, also *types.NetAddress) error {
 func (c *cluster) wait(ctx context.Context, condition func() bool) error {
 	for !condition() {
 		select {
-		case <-c.changed:
+		case <-c.changed.C():
 		case <-ctx.Done():
 			return ctx.Err()
 		}

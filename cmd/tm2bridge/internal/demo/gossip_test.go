@@ -11,6 +11,7 @@ import (
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/task"
 )
 
 // testPeer is one end of a connection between two reactors in memory. What the
@@ -69,10 +70,10 @@ func onData(n int, fault func(msg []byte) [][]byte) func([]byte) [][]byte {
 // testCluster is a network without transports: a line of reactors, each one
 // connected to the next. The fault applies to what the first sends.
 func testCluster(t *testing.T, perSide int, fault func([]byte) [][]byte) *cluster {
-	c := &cluster{perSide: perSide, changed: make(chan struct{}, 1), logger: slog.New(slog.DiscardHandler)}
+	c := &cluster{perSide: perSide, changed: task.NewSignal(), logger: slog.New(slog.DiscardHandler)}
 	c.makeWindows()
 	for i := range 2 * perSide {
-		g := newGossip(i, c.windows, c.notify, c.logger)
+		g := newGossip(i, c.windows, c.changed.Set, c.logger)
 		require.NoError(t, g.Start())
 		c.nodes = append(c.nodes, &node{key: types.GenerateNodeKey(), reactor: g})
 	}
