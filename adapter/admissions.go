@@ -22,6 +22,7 @@ type registry struct {
 	// Not changed once the switch is built.
 	maxInbound, maxOutbound uint64
 	allowDuplicateIP        bool
+	lists                   *peerLists
 
 	mtx      sync.Mutex
 	closed   bool
@@ -48,6 +49,7 @@ type candidate struct {
 	exempt    bool         // from the limits
 	uncounted bool         // takes no slot
 	guarded   bool         // must be the only peer of its host
+	delegate  types.ID     // the node that presents it, if any
 	dialed    bool         // recentlyDialed, see there
 	held      slot         // taken over from the connection that it replaces
 }
@@ -69,6 +71,9 @@ func (r *registry) judge(c candidate) (taken slot, former *connection, err error
 	}
 	if c.id == c.self {
 		return slotNone, nil, errSelf
+	}
+	if r.lists.isBlocked(c.id) || r.lists.isBlocked(c.delegate) {
+		return slotNone, nil, errBlocked
 	}
 	former = r.byID[c.id]
 	if former != nil && !former.isClosed() && !c.replaces(former) {
@@ -208,6 +213,19 @@ func (r *registry) giveBack(c candidate) {
 	r.count(c.held, -1)
 }
 
+// of returns the connections of the peer and of those that it presents.
+func (r *registry) of(id types.ID) (conns []*connection) {
+	r.mtx.Lock()
+	defer r.mtx.Unlock()
+	for _, c := range r.byID {
+		if c.id == id || delegateOf(c.conn) == id {
+			conns = append(conns, c)
+		}
+	}
+
+	return conns
+}
+
 // vacate frees the connection's slot and its place at its host. The ID stays reserved
 // until release.
 func (r *registry) vacate(conn *connection) {
@@ -282,7 +300,7 @@ func (r *registry) close() []*connection {
 // presents it, if any. Such a peer has the delegate's IP, so the guard spares it when it
 // spares the delegate.
 func (sw *MultiplexSwitch) candidate(id types.ID, outbound bool, remoteIP net.IP, delegate types.ID) candidate {
-	exempt := sw.isExempt(id)
+	exempt := sw.lists.isExempt(id)
 
 	return candidate{
 		self:      sw.self(),
@@ -290,21 +308,11 @@ func (sw *MultiplexSwitch) candidate(id types.ID, outbound bool, remoteIP net.IP
 		outbound:  outbound,
 		host:      netgroup.Host(netgroup.FromIP(remoteIP)),
 		exempt:    exempt,
-		uncounted: sw.isUnconditional(id),
-		guarded:   !outbound && !exempt && !sw.isExempt(delegate),
+		delegate:  delegate,
+		uncounted: sw.lists.isUnconditional(id),
+		guarded:   !outbound && !exempt && !sw.lists.isExempt(delegate),
 		dialed:    !outbound && sw.dials.recentlyDialed(id),
 	}
-}
-
-// isExempt reports whether the peer is configured as persistent or unconditional.
-func (sw *MultiplexSwitch) isExempt(id types.ID) bool {
-	return id != "" && (sw.isPersistent(id) || sw.isUnconditional(id))
-}
-
-func (sw *MultiplexSwitch) isUnconditional(id types.ID) bool {
-	_, unconditional := sw.unconditional[id]
-
-	return unconditional
 }
 
 // admissibleFrom returns nil if an inbound connection from the IP could be admitted now,
@@ -312,11 +320,9 @@ func (sw *MultiplexSwitch) isUnconditional(id types.ID) bool {
 // come from any IP and, as delegates, present others. A peer that this node is dialing
 // does not count: its own dial fails then, and the one of this node stays.
 func (sw *MultiplexSwitch) admissibleFrom(ip net.IP) error {
-	exempt := make([]candidate, 0, len(sw.persistent)+len(sw.unconditional))
-	for id := range sw.persistent {
-		exempt = append(exempt, sw.candidate(id, false, ip, ""))
-	}
-	for id := range sw.unconditional {
+	ids := sw.lists.exempt()
+	exempt := make([]candidate, 0, len(ids))
+	for _, id := range ids {
 		exempt = append(exempt, sw.candidate(id, false, ip, ""))
 	}
 	stranger := sw.candidate("", false, ip, "")

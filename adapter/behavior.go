@@ -38,14 +38,10 @@ func (b *behavior) HandlePeerError(peer compat.PeerConn, err error) {
 }
 
 // IsPersistentPeer implements compat.PeerBehavior.
-func (b *behavior) IsPersistentPeer(id types.ID) bool { return b.sw.isPersistent(id) }
+func (b *behavior) IsPersistentPeer(id types.ID) bool { return b.sw.lists.isPersistent(id) }
 
 // IsPrivatePeer implements compat.PeerBehavior.
-func (b *behavior) IsPrivatePeer(id types.ID) bool {
-	_, private := b.sw.private[id]
-
-	return private
-}
+func (b *behavior) IsPrivatePeer(id types.ID) bool { return b.sw.lists.isPrivate(id) }
 
 // AdmitPeer implements compat.PeerAdmission. It reports a refused inbound peer to
 // subscribers; a failed dial has an event of its own.
