@@ -1,6 +1,7 @@
 package adapter
 
 import (
+	"fmt"
 	"maps"
 	"net"
 	"slices"
@@ -65,3 +66,31 @@ func remoteAddr(conn compat.ConnInfo) net.Addr {
 
 // AdmitConn implements compat.ConnAdmission.
 func (b *behavior) AdmitConn(remoteIP net.IP) error { return b.sw.admissibleFrom(remoteIP) }
+
+// announceChannels makes the transport announce exactly the channels of the reactors. A switch without reactors changes nothing.
+func (sw *MultiplexSwitch) announceChannels() error {
+	announcer, ok := sw.transport.(compat.ChannelAnnouncer)
+	if !ok || len(sw.behavior.channels) == 0 {
+		return nil
+	}
+	served := make([]byte, 0, len(sw.behavior.channels))
+	for _, d := range sw.behavior.channels {
+		served = append(served, d.ID)
+	}
+	former, err := announcer.AnnounceChannels(served)
+	if err != nil {
+		return fmt.Errorf("announce the channels of the reactors: %w", err)
+	}
+	missing, unserved := without(served, former), without(former, served)
+	if len(missing)+len(unserved) > 0 {
+		sw.Logger.Warn("node info did not name the channels of the reactors and was corrected",
+			"added", fmt.Sprintf("%#02x", missing), "removed", fmt.Sprintf("%#02x", unserved))
+	}
+
+	return nil
+}
+
+// without returns the channels of a that are not in b.
+func without(a, b []byte) []byte {
+	return slices.DeleteFunc(slices.Clone(a), func(ch byte) bool { return slices.Contains(b, ch) })
+}

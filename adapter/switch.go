@@ -95,6 +95,9 @@ func (sw *MultiplexSwitch) OnStart() error {
 	if sw.optionErr != nil {
 		return sw.optionErr
 	}
+	if err := sw.announceChannels(); err != nil {
+		return err
+	}
 	if err := sw.startReactors(); err != nil {
 		return err
 	}

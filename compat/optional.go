@@ -73,6 +73,15 @@ type LivenessProber interface {
 	ProbeAlive(timeout time.Duration)
 }
 
+// ChannelAnnouncer is an optional power of a Transport that sends a NodeInfo of its own.
+type ChannelAnnouncer interface {
+	// AnnounceChannels makes later handshakes announce exactly these channels. A switch
+	// calls it when it starts: peers send nothing on a channel that is not announced, and
+	// take it for an offence when an announced one is not served. It returns the
+	// channels announced before, or the error of the NodeInfo with the new ones.
+	AnnounceChannels(channels []byte) (former []byte, err error)
+}
+
 // PeerController is an optional power of a Switch whose peers an operator can configure
 // while it runs. All methods may be called concurrently, and before Start.
 type PeerController interface {
