@@ -30,6 +30,7 @@ type registry struct {
 	hosts    map[netip.Prefix]uint64 // connections in byID that hold a place at their host
 	inbound  uint64                  // slots taken
 	outbound uint64
+	awaited  map[types.ID]bool // whose former connection a newcomer waits for; see ghost.go
 }
 
 // slot is what a connection takes up of the limits.
@@ -79,14 +80,35 @@ func (r *registry) judge(c candidate) (taken slot, former *connection, err error
 	if former != nil && !former.isClosed() && !c.replaces(former) {
 		return slotNone, nil, errConnected
 	}
-	if taken, err = r.findSlot(c, former); err != nil {
-		return slotNone, nil, err
+	taken, err = r.place(c, former)
+
+	return taken, former, err
+}
+
+// place returns the slot that the candidate may take in place of its former connection, if
+// any. The caller holds the lock.
+func (r *registry) place(c candidate, former *connection) (slot, error) {
+	taken, err := r.findSlot(c, former)
+	if err == nil {
+		err = r.checkHost(c, former)
 	}
-	if err := r.checkHost(c, former); err != nil {
-		return slotNone, nil, err
+	if err != nil {
+		return slotNone, err
 	}
 
-	return taken, former, nil
+	return taken, nil
+}
+
+// wouldAdmit returns why the candidate would be refused now, or nil. A candidate whose
+// former connection may be a ghost would be let in if that proves true. The caller holds
+// the lock.
+func (r *registry) wouldAdmit(c candidate) error {
+	_, _, err := r.judge(c)
+	if former := r.suspect(c.id); former != nil && err == errConnected {
+		_, err = r.place(c, former)
+	}
+
+	return err
 }
 
 // replaces decides between two connections to one peer: of two in opposite
@@ -148,9 +170,8 @@ func (r *registry) checkHost(c candidate, former *connection) error {
 func (r *registry) admissible(c candidate) error {
 	r.mtx.Lock()
 	defer r.mtx.Unlock()
-	_, _, err := r.judge(c)
 
-	return err
+	return r.wouldAdmit(c)
 }
 
 // anyAdmissible reports whether any peer that connects from the stranger's host could be
@@ -159,18 +180,23 @@ func (r *registry) admissible(c candidate) error {
 func (r *registry) anyAdmissible(stranger candidate, exempt []candidate) error {
 	r.mtx.Lock()
 	defer r.mtx.Unlock()
-	_, _, refusal := r.judge(stranger)
+	refusal := r.wouldAdmit(stranger)
 	if refusal == nil || r.closed {
 		return refusal
 	}
 	for _, c := range exempt {
-		if _, _, err := r.judge(c); err == nil {
+		if r.wouldAdmit(c) == nil {
 			return nil
 		}
 	}
 	again := stranger
-	for again.id = range r.byID {
+	for id, c := range r.byID {
+		again.id = id
 		if _, _, err := r.judge(again); err == nil {
+			return nil
+		}
+		// Only from its own host: a full node must not open its door to everybody.
+		if c.host == stranger.host && r.wouldAdmit(again) == nil {
 			return nil
 		}
 	}

@@ -68,6 +68,7 @@ func NewMultiplexSwitch(transport compat.Transport, opts ...SwitchOption) *Multi
 		registry: registry{
 			byID:        make(map[types.ID]*connection),
 			hosts:       make(map[netip.Prefix]uint64),
+			awaited:     make(map[types.ID]bool),
 			maxInbound:  DefaultMaxInboundPeers,
 			maxOutbound: DefaultMaxOutboundPeers,
 		},
