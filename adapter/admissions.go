@@ -22,6 +22,7 @@ type registry struct {
 	// Not changed once the switch is built.
 	maxInbound, maxOutbound uint64
 	allowDuplicateIP        bool
+	lists                   *peerLists
 
 	mtx      sync.Mutex
 	closed   bool
@@ -29,6 +30,7 @@ type registry struct {
 	hosts    map[netip.Prefix]uint64 // connections in byID that hold a place at their host
 	inbound  uint64                  // slots taken
 	outbound uint64
+	awaited  map[types.ID]bool // whose former connection a newcomer waits for; see ghost.go
 }
 
 // slot is what a connection takes up of the limits.
@@ -48,6 +50,7 @@ type candidate struct {
 	exempt    bool         // from the limits
 	uncounted bool         // takes no slot
 	guarded   bool         // must be the only peer of its host
+	delegate  types.ID     // the node that presents it, if any
 	dialed    bool         // recentlyDialed, see there
 	held      slot         // taken over from the connection that it replaces
 }
@@ -70,18 +73,42 @@ func (r *registry) judge(c candidate) (taken slot, former *connection, err error
 	if c.id == c.self {
 		return slotNone, nil, errSelf
 	}
+	if r.lists.isBlocked(c.id) || r.lists.isBlocked(c.delegate) {
+		return slotNone, nil, errBlocked
+	}
 	former = r.byID[c.id]
 	if former != nil && !former.isClosed() && !c.replaces(former) {
 		return slotNone, nil, errConnected
 	}
-	if taken, err = r.findSlot(c, former); err != nil {
-		return slotNone, nil, err
+	taken, err = r.place(c, former)
+
+	return taken, former, err
+}
+
+// place returns the slot that the candidate may take in place of its former connection, if
+// any. The caller holds the lock.
+func (r *registry) place(c candidate, former *connection) (slot, error) {
+	taken, err := r.findSlot(c, former)
+	if err == nil {
+		err = r.checkHost(c, former)
 	}
-	if err := r.checkHost(c, former); err != nil {
-		return slotNone, nil, err
+	if err != nil {
+		return slotNone, err
 	}
 
-	return taken, former, nil
+	return taken, nil
+}
+
+// wouldAdmit returns why the candidate would be refused now, or nil. A candidate whose
+// former connection may be a ghost would be let in if that proves true. The caller holds
+// the lock.
+func (r *registry) wouldAdmit(c candidate) error {
+	_, _, err := r.judge(c)
+	if former := r.suspect(c.id); former != nil && err == errConnected {
+		_, err = r.place(c, former)
+	}
+
+	return err
 }
 
 // replaces decides between two connections to one peer: of two in opposite
@@ -143,9 +170,8 @@ func (r *registry) checkHost(c candidate, former *connection) error {
 func (r *registry) admissible(c candidate) error {
 	r.mtx.Lock()
 	defer r.mtx.Unlock()
-	_, _, err := r.judge(c)
 
-	return err
+	return r.wouldAdmit(c)
 }
 
 // anyAdmissible reports whether any peer that connects from the stranger's host could be
@@ -154,18 +180,23 @@ func (r *registry) admissible(c candidate) error {
 func (r *registry) anyAdmissible(stranger candidate, exempt []candidate) error {
 	r.mtx.Lock()
 	defer r.mtx.Unlock()
-	_, _, refusal := r.judge(stranger)
+	refusal := r.wouldAdmit(stranger)
 	if refusal == nil || r.closed {
 		return refusal
 	}
 	for _, c := range exempt {
-		if _, _, err := r.judge(c); err == nil {
+		if r.wouldAdmit(c) == nil {
 			return nil
 		}
 	}
 	again := stranger
-	for again.id = range r.byID {
+	for id, c := range r.byID {
+		again.id = id
 		if _, _, err := r.judge(again); err == nil {
+			return nil
+		}
+		// Only from its own host: a full node must not open its door to everybody.
+		if c.host == stranger.host && r.wouldAdmit(again) == nil {
 			return nil
 		}
 	}
@@ -206,6 +237,19 @@ func (r *registry) giveBack(c candidate) {
 	r.mtx.Lock()
 	defer r.mtx.Unlock()
 	r.count(c.held, -1)
+}
+
+// of returns the connections of the peer and of those that it presents.
+func (r *registry) of(id types.ID) (conns []*connection) {
+	r.mtx.Lock()
+	defer r.mtx.Unlock()
+	for _, c := range r.byID {
+		if c.id == id || delegateOf(c.conn) == id {
+			conns = append(conns, c)
+		}
+	}
+
+	return conns
 }
 
 // vacate frees the connection's slot and its place at its host. The ID stays reserved
@@ -282,7 +326,7 @@ func (r *registry) close() []*connection {
 // presents it, if any. Such a peer has the delegate's IP, so the guard spares it when it
 // spares the delegate.
 func (sw *MultiplexSwitch) candidate(id types.ID, outbound bool, remoteIP net.IP, delegate types.ID) candidate {
-	exempt := sw.isExempt(id)
+	exempt := sw.lists.isExempt(id)
 
 	return candidate{
 		self:      sw.self(),
@@ -290,21 +334,11 @@ func (sw *MultiplexSwitch) candidate(id types.ID, outbound bool, remoteIP net.IP
 		outbound:  outbound,
 		host:      netgroup.Host(netgroup.FromIP(remoteIP)),
 		exempt:    exempt,
-		uncounted: sw.isUnconditional(id),
-		guarded:   !outbound && !exempt && !sw.isExempt(delegate),
+		delegate:  delegate,
+		uncounted: sw.lists.isUnconditional(id),
+		guarded:   !outbound && !exempt && !sw.lists.isExempt(delegate),
 		dialed:    !outbound && sw.dials.recentlyDialed(id),
 	}
-}
-
-// isExempt reports whether the peer is configured as persistent or unconditional.
-func (sw *MultiplexSwitch) isExempt(id types.ID) bool {
-	return id != "" && (sw.isPersistent(id) || sw.isUnconditional(id))
-}
-
-func (sw *MultiplexSwitch) isUnconditional(id types.ID) bool {
-	_, unconditional := sw.unconditional[id]
-
-	return unconditional
 }
 
 // admissibleFrom returns nil if an inbound connection from the IP could be admitted now,
@@ -312,11 +346,9 @@ func (sw *MultiplexSwitch) isUnconditional(id types.ID) bool {
 // come from any IP and, as delegates, present others. A peer that this node is dialing
 // does not count: its own dial fails then, and the one of this node stays.
 func (sw *MultiplexSwitch) admissibleFrom(ip net.IP) error {
-	exempt := make([]candidate, 0, len(sw.persistent)+len(sw.unconditional))
-	for id := range sw.persistent {
-		exempt = append(exempt, sw.candidate(id, false, ip, ""))
-	}
-	for id := range sw.unconditional {
+	ids := sw.lists.exempt()
+	exempt := make([]candidate, 0, len(ids))
+	for _, id := range ids {
 		exempt = append(exempt, sw.candidate(id, false, ip, ""))
 	}
 	stranger := sw.candidate("", false, ip, "")

@@ -1,6 +1,7 @@
 package adapter
 
 import (
+	"fmt"
 	"maps"
 	"net"
 	"slices"
@@ -38,14 +39,10 @@ func (b *behavior) HandlePeerError(peer compat.PeerConn, err error) {
 }
 
 // IsPersistentPeer implements compat.PeerBehavior.
-func (b *behavior) IsPersistentPeer(id types.ID) bool { return b.sw.isPersistent(id) }
+func (b *behavior) IsPersistentPeer(id types.ID) bool { return b.sw.lists.isPersistent(id) }
 
 // IsPrivatePeer implements compat.PeerBehavior.
-func (b *behavior) IsPrivatePeer(id types.ID) bool {
-	_, private := b.sw.private[id]
-
-	return private
-}
+func (b *behavior) IsPrivatePeer(id types.ID) bool { return b.sw.lists.isPrivate(id) }
 
 // AdmitPeer implements compat.PeerAdmission. It reports a refused inbound peer to
 // subscribers; a failed dial has an event of its own.
@@ -69,3 +66,31 @@ func remoteAddr(conn compat.ConnInfo) net.Addr {
 
 // AdmitConn implements compat.ConnAdmission.
 func (b *behavior) AdmitConn(remoteIP net.IP) error { return b.sw.admissibleFrom(remoteIP) }
+
+// announceChannels makes the transport announce exactly the channels of the reactors. A switch without reactors changes nothing.
+func (sw *MultiplexSwitch) announceChannels() error {
+	announcer, ok := sw.transport.(compat.ChannelAnnouncer)
+	if !ok || len(sw.behavior.channels) == 0 {
+		return nil
+	}
+	served := make([]byte, 0, len(sw.behavior.channels))
+	for _, d := range sw.behavior.channels {
+		served = append(served, d.ID)
+	}
+	former, err := announcer.AnnounceChannels(served)
+	if err != nil {
+		return fmt.Errorf("announce the channels of the reactors: %w", err)
+	}
+	missing, unserved := without(served, former), without(former, served)
+	if len(missing)+len(unserved) > 0 {
+		sw.Logger.Warn("node info did not name the channels of the reactors and was corrected",
+			"added", fmt.Sprintf("%#02x", missing), "removed", fmt.Sprintf("%#02x", unserved))
+	}
+
+	return nil
+}
+
+// without returns the channels of a that are not in b.
+func without(a, b []byte) []byte {
+	return slices.DeleteFunc(slices.Clone(a), func(ch byte) bool { return slices.Contains(b, ch) })
+}

@@ -30,14 +30,14 @@ type connection struct {
 	peer    compat.PeerConn   // what InitPeer returned
 	handles []compat.PeerConn // every PeerConn by which a reactor may know it
 	inits   int               // reactors whose InitPeer has returned
-	since   time.Time         // when it was started
 	refusal error             // why it never ran; nil if it did
 
 	mtx     sync.Mutex
 	refs    int // dropping the last one removes the connection
 	started bool
-	closed  bool  // the gate is closed
-	reason  error // why; set with closed
+	since   time.Time // when it was started
+	closed  bool      // the gate is closed
+	reason  error     // why; set with closed
 
 	out outboxes
 }
@@ -100,7 +100,7 @@ func (c *connection) shut(reason error) (first, started bool) {
 func (c *connection) markStarted() (closed bool) {
 	c.mtx.Lock()
 	defer c.mtx.Unlock()
-	c.started = true
+	c.started, c.since = true, time.Now()
 
 	return c.closed
 }

@@ -33,10 +33,11 @@ func (sw *MultiplexSwitch) DialPeers(peerAddrs ...*types.NetAddress) {
 	self, full := sw.self(), sw.registry.outboundFull()
 	var noSlot, noPlace int
 	for _, addr := range peerAddrs {
-		if addr == nil || addr.ID == "" || addr.ID == self || sw.isPersistent(addr.ID) || sw.registry.has(addr.ID) {
+		if addr == nil || addr.ID == "" || addr.ID == self || sw.lists.isPersistent(addr.ID) ||
+			sw.lists.isBlocked(addr.ID) || sw.registry.has(addr.ID) {
 			continue
 		}
-		exempt := sw.isUnconditional(addr.ID)
+		exempt := sw.lists.isUnconditional(addr.ID)
 		switch {
 		case full && !exempt:
 			noSlot++
@@ -104,6 +105,7 @@ func (sw *MultiplexSwitch) beginDials(ctx context.Context) {
 // peer again at once.
 func (sw *MultiplexSwitch) dial(parent context.Context, t *dial) {
 	c, err := sw.dialAndReserve(parent, t)
+	cause := context.Cause(t.ctx)
 	sw.dials.done(t, c != nil)
 	if c != nil {
 		sw.admitReserved(c) // when it is lost, its removal redials it
@@ -111,12 +113,12 @@ func (sw *MultiplexSwitch) dial(parent context.Context, t *dial) {
 		return
 	}
 	if err != nil {
-		sw.reportFailure(parent, t, err)
+		sw.reportFailure(parent, t, cause, err)
 	}
-	// The loss of a connection queues a redial unless a dial is running, so this dial
-	// queues it if that happened meanwhile.
-	if t.persistent && !sw.registry.has(t.addr.ID) {
-		sw.redial(t.addr.ID, 0)
+	// While the dial ran nothing else could queue a redial, neither the loss of a
+	// connection nor an operator who made the peer persistent.
+	if !sw.registry.has(t.addr.ID) {
+		sw.redial(t.addr.ID, uptimeAfter(cause))
 	}
 }
 
@@ -163,8 +165,8 @@ func (sw *MultiplexSwitch) connect(t *dial) (compat.PeerConn, error) {
 }
 
 // reportFailure reports a dial that failed, unless this switch gave it up.
-func (sw *MultiplexSwitch) reportFailure(parent context.Context, t *dial, err error) {
-	if parent.Err() != nil || errors.Is(context.Cause(t.ctx), errNoSlot) {
+func (sw *MultiplexSwitch) reportFailure(parent context.Context, t *dial, cause, err error) {
+	if parent.Err() != nil || errors.Is(cause, errNoSlot) || errors.Is(cause, errReconfigured) {
 		sw.Logger.Debug("dial was given up", "peer", t.addr.ID, "address", t.addr.DialString(), "err", err)
 
 		return

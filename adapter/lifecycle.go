@@ -46,16 +46,15 @@ func (sw *MultiplexSwitch) admitReserved(c *connection) {
 // reserve takes the peer's ID and a slot. It stops the connection that this one
 // replaces, if any, and waits until the former connection is removed.
 func (sw *MultiplexSwitch) reserve(ctx context.Context, c *connection) error {
-	ctx, cancel := context.WithTimeout(ctx, formerTimeout)
-	defer cancel()
-
 	who := sw.candidate(c.id, c.outbound, c.conn.RemoteIP(), delegateOf(c.conn))
 	defer func() { sw.registry.giveBack(who) }() // no effect once the slot is the connection's
-	for {
-		former, err := sw.registry.reserve(c, &who)
-		if err != nil || former == nil {
-			return err
-		}
+	former, err := sw.registry.reserve(c, &who)
+	if errors.Is(err, errConnected) && sw.awaitGhost(ctx, c.id) {
+		former, err = sw.registry.reserve(c, &who)
+	}
+	ctx, cancel := context.WithTimeout(ctx, formerTimeout)
+	defer cancel()
+	for ; err == nil && former != nil; former, err = sw.registry.reserve(c, &who) {
 		// The registry returns only a connection that is stopped already or is replaced.
 		sw.stop(former, errReplaced)
 		c.probeAlive()
@@ -69,6 +68,8 @@ func (sw *MultiplexSwitch) reserve(ctx context.Context, c *connection) error {
 			return compat.Reject(compat.RejectDuplicate, "the former connection is still being removed")
 		}
 	}
+
+	return err
 }
 
 // prepare initialises and starts the peer. After an error the peer does not run. A peer
@@ -79,7 +80,6 @@ func (sw *MultiplexSwitch) prepare(c *connection) error {
 	if err := sw.initPeer(c); err != nil {
 		return err
 	}
-	c.since = time.Now()
 	if err := c.peer.Start(); err != nil {
 		return fmt.Errorf("start: %w", err)
 	}

@@ -3,6 +3,7 @@ package adapter
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -151,4 +152,65 @@ func TestCrossingCastsDoubtOnTheSurvivor(t *testing.T) {
 			require.NoError(t, remote.Close())
 		}
 	})
+}
+
+// dyingConn is a connection that fails a probe unless its remote is alive.
+type dyingConn struct {
+	compat.PeerConn
+	behavior compat.PeerBehavior
+	alive    bool
+	probes   atomic.Int32
+}
+
+func (c *dyingConn) ProbeAlive(timeout time.Duration) {
+	// Like mconn, it ignores a probe while another is under way.
+	if c.probes.Add(1) == 1 && !c.alive {
+		time.AfterFunc(timeout, func() { c.behavior.HandlePeerError(c, errTest) })
+	}
+}
+
+// mortal makes every inbound connection a dyingConn; alive tells what its remote is.
+func mortal(alive bool) func(*memory.Transport) compat.Transport {
+	return func(tr *memory.Transport) compat.Transport {
+		return &acceptHook{Transport: tr, accept: func(ctx context.Context, b compat.PeerBehavior) (compat.PeerConn, error) {
+			conn, err := tr.Accept(ctx, b)
+			if err != nil {
+				return nil, err
+			}
+
+			return &dyingConn{PeerConn: conn, behavior: b, alive: alive}, nil
+		}}
+	}
+}
+
+// A node that lost power comes back under its ID while its former connection seems to
+// live: it takes that one's place and slot as soon as a probe has failed. While the remote
+// of the former connection answers, that one stays.
+func TestGhostGivesWay(t *testing.T) {
+	for name, alive := range map[string]bool{"dead": false, "alive": true} {
+		t.Run(name, func(t *testing.T) {
+			bothWays(t, func(t *testing.T, prepare func(...*node)) {
+				network := memory.NewNetwork()
+				a := newNodeOn(t, network.NewTransport(chA, chB), mortal(alive), WithMaxInboundPeers(1))
+				prepare(a)
+				b := newDeaf(t, network, func(types.ID) bool { return true })
+				defer start(t, a)()
+				defer func() { require.NoError(t, b.Close()) }()
+				b.dial(t, a)
+				former := a.Peers().Get(b.addr().ID).(*dyingConn)
+				pass(ghostAge)
+
+				begin := time.Now()
+				b.dial(t, a)
+				b.dial(t, a) // a second newcomer is refused at once
+				require.Positive(t, former.probes.Load())
+				require.Equal(t, begin, time.Now())
+				pass(ghostWait)
+				now := a.Peers().Get(b.addr().ID)
+				require.NotNil(t, now)
+				require.Equal(t, alive, now == compat.PeerConn(former))
+				require.Len(t, a.Peers().List(), 1)
+			})
+		})
+	}
 }

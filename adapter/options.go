@@ -46,7 +46,7 @@ func WithPersistentPeers(peerAddrs []*types.NetAddress) SwitchOption {
 	return func(sw *MultiplexSwitch) {
 		for _, addr := range peerAddrs {
 			if addr != nil && addr.ID != "" {
-				sw.persistent[addr.ID] = *addr
+				sw.lists.persistent[addr.ID] = *addr
 			}
 		}
 	}
@@ -56,7 +56,7 @@ func WithPersistentPeers(peerAddrs []*types.NetAddress) SwitchOption {
 func WithPrivatePeers(peerIDs []types.ID) SwitchOption {
 	return func(sw *MultiplexSwitch) {
 		for _, id := range peerIDs {
-			sw.private[id] = struct{}{}
+			sw.lists.private[id] = struct{}{}
 		}
 	}
 }
@@ -69,7 +69,7 @@ func WithPrivatePeers(peerIDs []types.ID) SwitchOption {
 func WithUnconditionalPeers(peerIDs []types.ID) SwitchOption {
 	return func(sw *MultiplexSwitch) {
 		for _, id := range peerIDs {
-			sw.unconditional[id] = struct{}{}
+			sw.lists.unconditional[id] = struct{}{}
 		}
 	}
 }
@@ -84,7 +84,7 @@ func WithSeeds(peerAddrs []*types.NetAddress) SwitchOption {
 	return func(sw *MultiplexSwitch) {
 		for _, addr := range peerAddrs {
 			if addr != nil && addr.ID != "" {
-				sw.seeds[addr.ID] = *addr
+				sw.lists.seeds[addr.ID] = *addr
 			}
 		}
 	}

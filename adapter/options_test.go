@@ -108,6 +108,6 @@ func TestAddressOptionsSkipWhatCannotBeDialed(t *testing.T) {
 	n := newNode(t, network, WithPersistentPeers(addrs), WithSeeds(addrs))
 	defer n.tr.Close()
 	want := map[types.ID]types.NetAddress{addr.ID: *addr}
-	require.Equal(t, want, n.persistent)
-	require.Equal(t, want, n.seeds)
+	require.Equal(t, want, n.lists.persistent)
+	require.Equal(t, want, n.lists.seeds)
 }

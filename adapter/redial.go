@@ -22,8 +22,10 @@ const (
 
 // dialPersistent queues all persistent peers; the switch has just started.
 func (sw *MultiplexSwitch) dialPersistent() {
-	for id := range sw.persistent {
-		sw.redial(id, stableUptime)
+	for _, id := range sw.lists.exempt() {
+		if sw.lists.isPersistent(id) {
+			sw.redial(id, stableUptime)
+		}
 	}
 }
 
@@ -31,8 +33,8 @@ func (sw *MultiplexSwitch) dialPersistent() {
 // dialed. Uptime is how long its connection lasted, or zero if there was none. For any
 // other peer it only wakes the dial loop, which may dial a seed.
 func (sw *MultiplexSwitch) redial(id types.ID, uptime time.Duration) {
-	addr, persistent := sw.persistent[id]
-	if !persistent || id == sw.self() {
+	addr, persistent := sw.lists.persistentAddr(id)
+	if !persistent || id == sw.self() || sw.lists.isBlocked(id) {
 		sw.dials.wake.Set()
 
 		return

@@ -331,7 +331,7 @@ func TestPersistentPeersHaveTheirOwnClocks(t *testing.T) {
 		b, c := newNode(t, network, WithMaxInboundPeers(0)), newNode(t, network)
 		a := newNodeOn(t, network.NewTransport(chA, chB), counter.wrap, WithMaxOutboundPeers(0),
 			WithPersistentPeers(append([]*types.NetAddress{refuses, b.addr(), c.addr()}, dead...)))
-		b.persistent[a.id()] = *a.addr() // nor does the limit of the other side
+		b.lists.persistent[a.id()] = *a.addr() // nor does the limit of the other side
 		b.dials.redials.push(&dial{addr: *a.addr(), persistent: true}, time.Now().Add(time.Hour))
 		begin := time.Now()
 		defer start(t, b, c, a)()

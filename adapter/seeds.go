@@ -47,7 +47,7 @@ func (s *seeder) note(now time.Time) {
 // missing it returns its end. The other conditions change with the end of a dial or the
 // removal of a peer, both of which wake the dial loop.
 func (sw *MultiplexSwitch) askSeed(s *seeder) (due time.Time, wanted bool) {
-	if len(sw.seeds) == 0 || sw.registry.outboundFull() {
+	if len(sw.lists.seeds) == 0 || sw.registry.outboundFull() {
 		return time.Time{}, false
 	}
 	candidates := sw.seedCandidates()
@@ -66,7 +66,7 @@ func (sw *MultiplexSwitch) askSeed(s *seeder) (due time.Time, wanted bool) {
 	s.note(now)
 	seed := candidates[rand.IntN(len(candidates))]
 	sw.Logger.Debug("asking a seed", "peer", seed.ID, "address", seed.DialString())
-	sw.dials.hintFirst(seed, sw.isUnconditional(seed.ID))
+	sw.dials.hintFirst(seed, sw.lists.isUnconditional(seed.ID))
 
 	return time.Time{}, false
 }
@@ -83,8 +83,8 @@ func later(a, b time.Time) time.Time {
 // of their own.
 func (sw *MultiplexSwitch) seedCandidates() (addrs []types.NetAddress) {
 	self := sw.self()
-	for id, addr := range sw.seeds {
-		if id != self && !sw.isPersistent(id) && !sw.registry.has(id) {
+	for id, addr := range sw.lists.seeds {
+		if id != self && !sw.lists.isPersistent(id) && !sw.registry.has(id) && !sw.lists.isBlocked(id) {
 			addrs = append(addrs, addr)
 		}
 	}

@@ -37,12 +37,8 @@ type MultiplexSwitch struct {
 	reactors  []namedReactor
 	optionErr error // what was wrong with the options; Start reports it
 
-	// Not changed once built.
-	persistent    map[types.ID]types.NetAddress
-	seeds         map[types.ID]types.NetAddress
-	private       map[types.ID]struct{}
-	unconditional map[types.ID]struct{}
-	dialTimeout   time.Duration
+	dialTimeout time.Duration // not changed once built
+	lists       *peerLists
 
 	registry registry
 	conns    sync.Map // compat.PeerConn to *connection
@@ -66,15 +62,13 @@ type namedReactor struct {
 // goroutine and needs no Stop.
 func NewMultiplexSwitch(transport compat.Transport, opts ...SwitchOption) *MultiplexSwitch {
 	sw := &MultiplexSwitch{
-		transport:     transport,
-		persistent:    make(map[types.ID]types.NetAddress),
-		seeds:         make(map[types.ID]types.NetAddress),
-		private:       make(map[types.ID]struct{}),
-		unconditional: make(map[types.ID]struct{}),
-		dialTimeout:   DefaultDialTimeout,
+		transport:   transport,
+		dialTimeout: DefaultDialTimeout,
+		lists:       newPeerLists(),
 		registry: registry{
 			byID:        make(map[types.ID]*connection),
 			hosts:       make(map[netip.Prefix]uint64),
+			awaited:     make(map[types.ID]bool),
 			maxInbound:  DefaultMaxInboundPeers,
 			maxOutbound: DefaultMaxOutboundPeers,
 		},
@@ -82,6 +76,7 @@ func NewMultiplexSwitch(transport compat.Transport, opts ...SwitchOption) *Multi
 		dials:  newDialer(),
 		events: events.New(),
 	}
+	sw.registry.lists = sw.lists
 	sw.behavior = &behavior{sw: sw, reactors: make(map[byte]compat.Reactor)}
 	sw.BaseService = *service.NewBaseService(nil, "P2P MultiplexSwitch", sw)
 	sw.ctx, sw.cancel = context.WithCancel(context.Background())
@@ -100,6 +95,9 @@ func NewMultiplexSwitch(transport compat.Transport, opts ...SwitchOption) *Multi
 func (sw *MultiplexSwitch) OnStart() error {
 	if sw.optionErr != nil {
 		return sw.optionErr
+	}
+	if err := sw.announceChannels(); err != nil {
+		return err
 	}
 	if err := sw.startReactors(); err != nil {
 		return err
@@ -207,12 +205,6 @@ func (sw *MultiplexSwitch) StopPeerForError(peer compat.PeerConn, err error) {
 		return
 	}
 	sw.stop(c, err)
-}
-
-func (sw *MultiplexSwitch) isPersistent(id types.ID) bool {
-	_, persistent := sw.persistent[id]
-
-	return persistent
 }
 
 // self is the node's own ID.

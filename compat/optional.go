@@ -72,3 +72,38 @@ type LivenessProber interface {
 	// earlier one, or after Stop, does nothing.
 	ProbeAlive(timeout time.Duration)
 }
+
+// ChannelAnnouncer is an optional power of a Transport that sends a NodeInfo of its own.
+type ChannelAnnouncer interface {
+	// AnnounceChannels makes later handshakes announce exactly these channels. A switch
+	// calls it when it starts: peers send nothing on a channel that is not announced, and
+	// take it for an offence when an announced one is not served. It returns the
+	// channels announced before, or the error of the NodeInfo with the new ones.
+	AnnounceChannels(channels []byte) (former []byte, err error)
+}
+
+// PeerController is an optional power of a Switch whose peers an operator can configure
+// while it runs. All methods may be called concurrently, and before Start.
+type PeerController interface {
+	// AddPersistentPeer makes the peer persistent, or changes its address. A peer that
+	// is not connected is dialed at the address at once; a connection that exists stays.
+	// The error names an address that cannot be dialed.
+	AddPersistentPeer(addr types.NetAddress) error
+	// RemovePersistentPeer ends the redials of the peer and reports whether it was
+	// persistent. A connection that exists stays.
+	RemovePersistentPeer(id types.ID) bool
+	// Redial dials a persistent peer that is not connected at once, and starts its
+	// schedule over. It reports whether the peer is persistent and not connected.
+	Redial(id types.ID) bool
+
+	// BlockPeer refuses the peer from now on, as banned, ends its connection, and no
+	// longer dials it, even if it is persistent or unconditional. The same holds for the
+	// peers that it presents (see [ConnInfo].DelegatedBy). The error names an ID that is
+	// not valid.
+	BlockPeer(id types.ID) error
+	// UnblockPeer undoes BlockPeer and reports whether the peer was blocked. A
+	// persistent peer is dialed at once.
+	UnblockPeer(id types.ID) bool
+	// BlockedPeers returns the blocked IDs in order.
+	BlockedPeers() []types.ID
+}

@@ -22,3 +22,9 @@ func makeSwitch(opts ...lp2p.Option) compattest.MakeSwitch {
 		return switchtest.New(t, spec, listenAs(t, spec.Spec, opts...))
 	}
 }
+
+func TestSwitchAnnouncesItsChannels(t *testing.T) {
+	switchtest.TestChannels(t, func(t *testing.T, spec compattest.Spec) switchtest.Transport {
+		return listenAs(t, spec)
+	})
+}

@@ -59,7 +59,10 @@ type Transport struct {
 	suggested suggestions
 }
 
-var _ compat.Transport = (*Transport)(nil)
+var (
+	_ compat.Transport        = (*Transport)(nil)
+	_ compat.ChannelAnnouncer = (*Transport)(nil)
+)
 
 // NewTransport returns a transport whose libp2p identity is the node key. It
 // can dial at once and is dialed after Listen. The ID in nodeInfo must be that of
@@ -158,6 +161,20 @@ func (t *Transport) localNodeInfo() types.NodeInfo {
 	defer t.mtx.Unlock()
 
 	return t.nodeInfo
+}
+
+// AnnounceChannels implements compat.ChannelAnnouncer.
+func (t *Transport) AnnounceChannels(channels []byte) (former []byte, err error) {
+	t.mtx.Lock()
+	defer t.mtx.Unlock()
+	info := t.nodeInfo
+	info.Channels = channels
+	if err := info.Validate(); err != nil {
+		return nil, err
+	}
+	former, t.nodeInfo = t.nodeInfo.Channels, info
+
+	return former, nil
 }
 
 // NetAddress returns the node's ID with the IP and port of the listener; before

@@ -20,3 +20,9 @@ func makeSwitch(t *testing.T, spec compattest.SwitchSpec) (compattest.SwitchNode
 
 	return switchtest.New(t, spec, listenAs(t, spec.Spec, mconn.DefaultMConnConfig()))
 }
+
+func TestSwitchAnnouncesItsChannels(t *testing.T) {
+	switchtest.TestChannels(t, func(t *testing.T, spec compattest.Spec) switchtest.Transport {
+		return listenAs(t, spec, mconn.DefaultMConnConfig())
+	})
+}

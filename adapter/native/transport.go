@@ -14,7 +14,10 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/mconn"
 )
 
-var _ compat.Transport = (*MultiplexTransport)(nil)
+var (
+	_ compat.Transport        = (*MultiplexTransport)(nil)
+	_ compat.ChannelAnnouncer = (*MultiplexTransport)(nil)
+)
 
 // MultiplexTransport accepts and dials TCP connections and makes verified peers
 // of them. All methods may be called concurrently.
@@ -152,6 +155,20 @@ func (mt *MultiplexTransport) localNodeInfo() types.NodeInfo {
 	defer mt.mtx.Unlock()
 
 	return mt.nodeInfo
+}
+
+// AnnounceChannels implements compat.ChannelAnnouncer.
+func (mt *MultiplexTransport) AnnounceChannels(channels []byte) (former []byte, err error) {
+	mt.mtx.Lock()
+	defer mt.mtx.Unlock()
+	info := mt.nodeInfo
+	info.Channels = channels
+	if err := info.Validate(); err != nil {
+		return nil, err
+	}
+	former, mt.nodeInfo = mt.nodeInfo.Channels, info
+
+	return former, nil
 }
 
 // begin registers one operation that Close waits for.

@@ -1,0 +1,121 @@
+package adapter
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+)
+
+var _ compat.PeerController = (*MultiplexSwitch)(nil)
+
+var (
+	// errReconfigured is the cause of a dial that ends because its peer was given another
+	// address, or is no longer persistent.
+	errReconfigured = errors.New("the configuration of the peer has changed")
+	// errBlocked is the reason for refusing and ending connections of a blocked peer.
+	errBlocked = compat.Reject(compat.RejectBanned, "the peer is blocked by its ID")
+)
+
+// AddPersistentPeer implements compat.PeerController.
+func (sw *MultiplexSwitch) AddPersistentPeer(addr types.NetAddress) error {
+	if err := addr.ID.Validate(); err != nil {
+		return fmt.Errorf("persistent peer %q: %w", addr.ID, err)
+	}
+	if addr.Hostname == "" && !addr.Dialable() {
+		return fmt.Errorf("persistent peer %s: nobody can be dialed at %s", addr.ID, addr.DialString())
+	}
+	if addr.ID == sw.self() {
+		return fmt.Errorf("persistent peer %s is this node", addr.ID)
+	}
+	sw.lists.setPersistent(addr)
+	sw.Redial(addr.ID)
+
+	return nil
+}
+
+// RemovePersistentPeer implements compat.PeerController.
+func (sw *MultiplexSwitch) RemovePersistentPeer(id types.ID) bool {
+	removed := sw.lists.removePersistent(id)
+	sw.dials.cancelRedial(id)
+
+	return removed
+}
+
+// Redial implements compat.PeerController.
+func (sw *MultiplexSwitch) Redial(id types.ID) bool {
+	if _, persistent := sw.lists.persistentAddr(id); !persistent || sw.registry.has(id) {
+		return false
+	}
+	sw.dials.cancelRedial(id)
+	sw.redial(id, stableUptime)
+
+	return true
+}
+
+// BlockPeer implements compat.PeerController.
+func (sw *MultiplexSwitch) BlockPeer(id types.ID) error {
+	if err := id.Validate(); err != nil {
+		return fmt.Errorf("peer to block %q: %w", id, err)
+	}
+	if !sw.lists.setBlocked(id, true) {
+		return nil
+	}
+	sw.dials.forget(id)
+	sw.dials.cancelRedial(id)
+	// An admission that does not see the peer blocked yet has reserved its ID by now.
+	for _, c := range sw.registry.of(id) {
+		sw.stop(c, errBlocked)
+	}
+
+	return nil
+}
+
+// UnblockPeer implements compat.PeerController.
+func (sw *MultiplexSwitch) UnblockPeer(id types.ID) bool {
+	changed := sw.lists.setBlocked(id, false)
+	if changed {
+		sw.Redial(id)
+	}
+
+	return changed
+}
+
+// BlockedPeers implements compat.PeerController.
+func (sw *MultiplexSwitch) BlockedPeers() []types.ID {
+	sw.lists.mtx.RLock()
+	defer sw.lists.mtx.RUnlock()
+	ids := make([]types.ID, 0, len(sw.lists.blocked))
+	for id := range sw.lists.blocked {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+
+	return ids
+}
+
+// cancelRedial forgets the schedule of a persistent peer and ends the dial that runs. The
+// end of that dial queues the peer again, at once and at its present address, if it is
+// still persistent.
+func (d *dialer) cancelRedial(id types.ID) {
+	d.mtx.Lock()
+	defer d.mtx.Unlock()
+	d.redials.remove(id)
+	delete(d.failures, id)
+	if t := d.dialing[id]; t != nil && t.persistent {
+		t.cancel(errReconfigured)
+	}
+}
+
+// uptimeAfter is the uptime that a failed dial counts as: one that was cancelled for a new
+// address is followed by the next without a wait.
+func uptimeAfter(cause error) time.Duration {
+	if errors.Is(cause, errReconfigured) {
+		return stableUptime
+	}
+
+	return 0
+}

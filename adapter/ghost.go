@@ -1,0 +1,87 @@
+package adapter
+
+import (
+	"context"
+	"time"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+)
+
+// A ghost is a connection whose remote has lost power or its network: this end does not
+// notice until a ping times out. When a peer with the same, proved ID connects meanwhile,
+// the former connection has to show that its remote still uses it. If it does not, the
+// new connection takes its place.
+const (
+	// ghostAge is how long a connection must have lasted to be suspected. Younger ones
+	// are more likely to be one of two that cross.
+	ghostAge = formerTimeout
+	// ghostTimeout is the time for a sign of life: several round trips on a slow path.
+	ghostTimeout = 1500 * time.Millisecond
+	// ghostWait bounds the wait for the end of a ghost. It leaves time for the removal.
+	ghostWait = ghostTimeout + time.Second
+)
+
+// suspect reports whether the connection may be a ghost that can be exposed.
+func (c *connection) suspect() bool {
+	_, probes := c.conn.(compat.LivenessProber)
+	if !probes {
+		return false
+	}
+	c.mtx.Lock()
+	defer c.mtx.Unlock()
+
+	return c.started && !c.closed && time.Since(c.since) >= ghostAge
+}
+
+// suspect returns the connection that has the ID if it may be a ghost and no other
+// newcomer waits for its end. The caller holds the lock.
+func (r *registry) suspect(id types.ID) *connection {
+	c := r.byID[id]
+	if c == nil || r.awaited[id] || !c.suspect() {
+		return nil
+	}
+
+	return c
+}
+
+// awaitGhost probes the former connection of a newcomer that was refused as its duplicate,
+// and reports whether it has ended. One newcomer waits for each ID; others are refused at
+// once, so that a peer cannot hold several admissions.
+func (sw *MultiplexSwitch) awaitGhost(ctx context.Context, id types.ID) (ended bool) {
+	former := sw.registry.await(id)
+	if former == nil {
+		return false
+	}
+	defer sw.registry.endWait(id)
+	former.conn.(compat.LivenessProber).ProbeAlive(ghostTimeout)
+	ctx, cancel := context.WithTimeout(ctx, ghostWait)
+	defer cancel()
+	select {
+	case <-former.gone:
+		sw.Logger.Info("the former connection of a peer was a ghost", "peer", id, "address", former.conn.RemoteAddr())
+
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// await returns the suspected connection of the ID, for which the caller is the one to
+// wait from now on, or nil.
+func (r *registry) await(id types.ID) *connection {
+	r.mtx.Lock()
+	defer r.mtx.Unlock()
+	former := r.suspect(id)
+	if former != nil {
+		r.awaited[id] = true
+	}
+
+	return former
+}
+
+func (r *registry) endWait(id types.ID) {
+	r.mtx.Lock()
+	defer r.mtx.Unlock()
+	delete(r.awaited, id)
+}
