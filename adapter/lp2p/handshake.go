@@ -198,11 +198,12 @@ func (s *session) handshakeError(ctx context.Context, err error) error {
 		return cause
 	case ctx.Err() != nil:
 		return fmt.Errorf("session handshake was not finished in time: %w", ctx.Err())
-	case errors.As(err, &reset) && reset.Remote && reset.ErrorCode == network.StreamRateLimited:
-		return fmt.Errorf("%w: %w", ErrBusy, err)
+	case errors.As(err, &reset) && reset.Remote && (reset.ErrorCode == network.StreamRateLimited ||
+		reset.ErrorCode == network.StreamResourceLimitExceeded):
+		return fmt.Errorf("%w: %w", compat.ErrBusy, err)
 	case errors.As(err, &reset) && reset.Remote && reset.ErrorCode == network.StreamProtocolNegotiationFailed,
 		errors.As(err, &na):
-		return fmt.Errorf("%w: %w", ErrNoSessions, err)
+		return &compat.ForeignError{Answered: "libp2p", Proved: true, Err: fmt.Errorf("%w: %w", ErrNoSessions, err)}
 	case errors.As(err, &reset) && reset.Remote && reset.ErrorCode == network.StreamShutdown:
 		return fmt.Errorf("%w: %w", errConnLost, err) // its last session has just ended there
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):

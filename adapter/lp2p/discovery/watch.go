@@ -60,7 +60,7 @@ func (d *Discovery) dialFailed(addr types.NetAddress, reason error) {
 		d.refuse(id, strangeTTL)
 	case errors.As(reason, &reject) && reject.Code == compat.RejectDuplicate:
 		// It has dialed us at the same moment.
-	case reject != nil, errors.Is(reason, lp2p.ErrBusy):
+	case reject != nil, errors.Is(reason, compat.ErrBusy):
 		d.book.failed(pid, at, false, time.Now()) // it is there, and does not want us now
 	default:
 		d.book.failed(pid, at, true, time.Now())
