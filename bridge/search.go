@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
-	"github.com/tm2-libp2p/tm2-libp2p/adapter/native"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
@@ -162,7 +162,9 @@ func (s *search) leave(ctx context.Context, winner attempt) {
 func (s *search) giveUp(a attempt, v verdict) {
 	s.targets.release(s.node, a.target, v)
 	if v == failed {
-		s.bridge.miss(a.addr, a.err)
+		// Refusals would tell about the node that was to be paired, which discovery does
+		// not know.
+		s.bridge.missed.Notify(events.DialFailedEvent{Address: a.addr, Reason: a.err})
 	}
 }
 
@@ -185,10 +187,14 @@ func judge(ctx context.Context, err error, took time.Duration) verdict {
 		return lateVerdict(err)
 	case ctx.Err() != nil:
 		return neutral
-	case !hasAnswered(err):
+	}
+	switch failure := compat.ClassifyDial(err); {
+	case failure == compat.DialLocal:
+		return neutral
+	case !failure.Answered():
 		return failed
-	case wantsNobody(err):
-		return atFault
+	case failure == compat.DialBusy, failure == compat.DialClosing:
+		return atFault // it would refuse any node
 	default:
 		return refused
 	}
@@ -196,28 +202,11 @@ func judge(ctx context.Context, err error, took time.Duration) verdict {
 
 // lateVerdict is about a target that had all its time.
 func lateVerdict(err error) verdict {
-	if hasAnswered(err) {
+	if compat.ClassifyDial(err).Answered() {
 		return atFault
 	}
 
 	return failed
-}
-
-// hasAnswered reports whether the target was there, and spoke the protocol.
-func hasAnswered(err error) bool {
-	var reject *compat.RejectError
-	var handshake *native.HandshakeError
-
-	return errors.As(err, &reject) || (errors.As(err, &handshake) && handshake.Step == "node info")
-}
-
-// wantsNobody reports whether a refusal tells something about the target, and not about
-// the node that was to be paired with it.
-func wantsNobody(err error) bool {
-	var reject *compat.RejectError
-
-	return errors.As(err, &reject) && (reject.Code == compat.RejectFull || reject.Code == compat.RejectUnavailable ||
-		reject.Code == compat.RejectClosing)
 }
 
 // discard ends a connection of the side that is not used.
