@@ -346,8 +346,7 @@ func (c *connection) doubt() {
 // doubtDuplicate doubts the connection for which another one of the same peer was
 // refused: the peer, which has proved its ID, seems not to know that it has one.
 func (sw *MultiplexSwitch) doubtDuplicate(id types.ID, refusal error) {
-	var reject *compat.RejectError
-	if !errors.As(refusal, &reject) || reject.Code != compat.RejectDuplicate {
+	if compat.ClassifyDial(refusal) != compat.DialDuplicate {
 		return
 	}
 	if c := sw.registry.find(id); c != nil {

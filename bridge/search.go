@@ -176,9 +176,10 @@ func (s *search) failure(ctx context.Context) error {
 	return fmt.Errorf("%w: %w", errNoCounterpart, errors.Join(append(s.errs, ctx.Err())...))
 }
 
-// judge tells what an attempt that failed after some time means for its target. Who
-// takes long is at fault, whatever it says in the end. Who was asked last may have had
-// no time to answer, and nobody is to blame if the pair is not wanted any more.
+// judge tells what an attempt that failed after some time means for its target. A
+// target that took long is at fault, whatever it answered in the end. A failure means
+// nothing when the pair is no longer wanted, or when its time was over before the
+// target had enough of it.
 func judge(ctx context.Context, err error, took time.Duration) verdict {
 	switch {
 	case ctx.Err() != nil && !errors.Is(ctx.Err(), context.DeadlineExceeded):
@@ -215,22 +216,15 @@ func (s *side) discard(m made) {
 	m.close()
 }
 
-// dialLibp2p opens a session with one libp2p node.
+// dialLibp2p opens a session with one libp2p node. A node that still has the former
+// session of the identity may hear of its end after it hears of the new one.
 func dialLibp2p(
 	ctx context.Context, side *lp2p.Transport, addr types.NetAddress, as lp2p.Identity, behavior compat.PeerBehavior,
 ) (compat.PeerConn, error) {
 	for {
 		peer, err := side.DialAs(ctx, addr, as, behavior)
-		if !isDuplicate(err) || !wait(ctx, duplicateRetry) {
+		if compat.ClassifyDial(err) != compat.DialDuplicate || !wait(ctx, duplicateRetry) {
 			return peer, err
 		}
 	}
-}
-
-// isDuplicate reports whether a target still has the node's former session: it may
-// hear of its end after it hears of the new one.
-func isDuplicate(err error) bool {
-	var reject *compat.RejectError
-
-	return errors.As(err, &reject) && reject.Remote && reject.Code == compat.RejectDuplicate
 }

@@ -109,10 +109,11 @@ func (e *ForeignError) Error() string {
 // Unwrap returns the failure of the handshake.
 func (e *ForeignError) Unwrap() error { return e.Err }
 
-// ClassifyDial returns what an error of Transport.Dial has shown. What proves that
-// the peer is there counts before what the end of a context, or of the time, has
-// caused, and that counts before what speaks against the address: a dial that this
-// node ended never makes the peer look gone.
+// ClassifyDial returns what an error of Transport.Dial has shown, or one that wraps a
+// refusal of a connection. An error may have several causes. The answer of the peer
+// counts first, then whether this node ended the dial, then what answered in place of
+// the peer, then a timeout, and last that nobody answered: no transient failure makes a
+// peer look gone.
 func ClassifyDial(err error) DialFailure {
 	var (
 		reject   *RejectError

@@ -17,20 +17,6 @@ import (
 // ErrUnsupported is wrapped when the remote does not support the protocol of a stream.
 var ErrUnsupported = errors.New("protocol is not supported")
 
-// ResetError is the failure of a stream that one side has reset. Its connection may
-// live on.
-type ResetError struct {
-	Remote bool // the remote has reset it
-	Code   network.StreamErrorCode
-	Err    error
-}
-
-// Error is that of libp2p.
-func (e *ResetError) Error() string { return e.Err.Error() }
-
-// Unwrap returns the error of libp2p.
-func (e *ResetError) Unwrap() error { return e.Err }
-
 // ConnError is the failure of the connection below a stream, for which neither side
 // of the stream is to blame. It implements net.Error.
 type ConnError struct {
@@ -51,9 +37,9 @@ func (e *ConnError) Timeout() bool { return e.TimedOut }
 func (*ConnError) Temporary() bool { return false }
 
 // failure tells apart what libp2p's error of a stream means: the end of the remote's
-// side, which stays io.EOF as it is, a *ResetError, a *ConnError, ErrUnsupported, or
-// os.ErrDeadlineExceeded for a deadline of the stream. connClosed says whether the
-// connection is closed.
+// side, which is io.EOF itself, a *network.StreamError for a reset, after which the
+// connection may live on, a *ConnError, ErrUnsupported, or os.ErrDeadlineExceeded for a
+// deadline of the stream. connClosed says whether the connection is closed.
 //
 // The muxers differ. The error of a failed QUIC connection wraps net.ErrClosed, and may
 // come before the connection counts as closed. A failed yamux connection resets its
@@ -70,7 +56,6 @@ func failure(err error, connClosed bool) error {
 	case errors.As(err, &unsupported):
 		return fmt.Errorf("%w: %w", ErrUnsupported, err)
 	case errors.As(err, &reset) && (reset.Remote || !connClosed): // whoever closes it resets its streams, too
-		err = &ResetError{Remote: reset.Remote, Code: reset.ErrorCode, Err: err}
 		if reset.Remote && reset.ErrorCode == network.StreamProtocolNegotiationFailed {
 			err = fmt.Errorf("%w: %w", ErrUnsupported, err)
 		}
@@ -79,7 +64,7 @@ func failure(err error, connClosed bool) error {
 	case connClosed, errors.As(err, &closed), errors.Is(err, net.ErrClosed), errors.Is(err, network.ErrNoConn):
 		return &ConnError{TimedOut: timedOut(err), Err: err}
 	case errors.Is(err, network.ErrReset): // some implementations of yamux send no code
-		return &ResetError{Remote: true, Err: err}
+		return &network.StreamError{Remote: true, TransportError: err}
 	case timedOut(err) && !errors.Is(err, os.ErrDeadlineExceeded):
 		return fmt.Errorf("%w: %w", os.ErrDeadlineExceeded, err)
 	default:
@@ -115,7 +100,7 @@ func timedOut(err error) bool {
 
 // IsEnd reports whether the remote has ended its side of a stream.
 func IsEnd(err error) bool {
-	return errors.Is(err, io.EOF) && !IsLost(err) && !errors.As(err, new(*ResetError))
+	return errors.Is(err, io.EOF) && !errors.Is(err, network.ErrReset) && !IsLost(err)
 }
 
 // IsLost reports whether the connection below a stream has failed.
@@ -123,7 +108,7 @@ func IsLost(err error) bool { return errors.As(err, new(*ConnError)) }
 
 // IsResetWith reports whether the remote has reset a stream with one of the codes.
 func IsResetWith(err error, codes ...network.StreamErrorCode) bool {
-	var reset *ResetError
+	var reset *network.StreamError
 
-	return errors.As(err, &reset) && reset.Remote && slices.Contains(codes, reset.Code)
+	return errors.As(err, &reset) && reset.Remote && slices.Contains(codes, reset.ErrorCode)
 }

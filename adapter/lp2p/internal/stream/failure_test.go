@@ -92,7 +92,8 @@ func TestFailuresOfYamux(t *testing.T) {
 			require.ErrorIs(t, err, network.ErrReset)
 		}},
 		"own reset": {func(l *link) { _ = l.streams[1].Reset() }, func(t *testing.T, err error) {
-			require.ErrorAs(t, err, new(*ResetError))
+			require.ErrorAs(t, err, new(*network.StreamError))
+			require.False(t, IsLost(err))
 			require.False(t, IsResetWith(err, 0), "the remote has not")
 		}},
 		"deadline": {func(l *link) { _ = l.streams[1].SetReadDeadline(LongAgo) }, func(t *testing.T, err error) {
