@@ -52,7 +52,7 @@ var (
 // GreetingError says that what the remote sent first is no ephemeral key, so that it
 // does not speak this protocol.
 type GreetingError struct {
-	First []byte // what it sent, at most 62 bytes
+	First []byte // what it sent, as far as it came at once; at most 62 bytes
 	Err   error  // what is wrong with it
 }
 
