@@ -171,6 +171,7 @@ func (sw *MultiplexSwitch) reportFailure(parent context.Context, t *dial, cause,
 
 		return
 	}
-	sw.Logger.Info("cannot dial peer", "peer", t.addr.ID, "address", t.addr.DialString(), "err", err)
+	sw.Logger.Info("cannot dial peer", "peer", t.addr.ID, "address", t.addr.DialString(),
+		"failure", compat.ClassifyDial(err), "err", err)
 	sw.events.Notify(events.DialFailedEvent{Address: t.addr, Reason: err})
 }

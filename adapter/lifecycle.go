@@ -344,8 +344,7 @@ func (c *connection) probeAlive() {
 // probeDuplicate probes the connection of a peer whose new connection was refused as a
 // duplicate. The peer has proved its ID, so it seems to have lost the former connection.
 func (sw *MultiplexSwitch) probeDuplicate(id types.ID, refusal error) {
-	var reject *compat.RejectError
-	if !errors.As(refusal, &reject) || reject.Code != compat.RejectDuplicate {
+	if compat.ClassifyDial(refusal) != compat.DialDuplicate {
 		return
 	}
 	if c := sw.registry.find(id); c != nil {

@@ -108,15 +108,6 @@ func (s *seeker) Subscribe(filter events.EventFilter) (<-chan events.Event, func
 	return s.bridge.missed.Subscribe(filter)
 }
 
-// miss tells discovery that nobody, or somebody else, answers where a target should be.
-// Refusals tell about the node that was to be paired, of which discovery knows nothing.
-func (b *Bridge) miss(addr types.NetAddress, reason error) {
-	var reject *compat.RejectError
-	if !errors.As(reason, &reject) {
-		b.missed.Notify(events.DialFailedEvent{Address: addr, Reason: reason})
-	}
-}
-
 // sought is the empty set of peers. It has those who need not be looked for.
 type sought struct{ targets *targets }
 

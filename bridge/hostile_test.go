@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -140,6 +141,8 @@ func TestOnlyTheTargetsOwnFaultsCount(t *testing.T) {
 	}{
 		{errors.New("connection refused"), failed, failed},
 		{&native.HandshakeError{Step: "dial", Err: errors.New("no route")}, failed, failed},
+		{syscall.EMFILE, neutral, failed},
+		{fmt.Errorf("dial: %w", compat.ErrBusy), atFault, atFault},
 		{remote(compat.RejectFull), atFault, atFault},
 		{remote(compat.RejectClosing), atFault, atFault},
 		{remote(compat.RejectIncompatible), refused, atFault},

@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
-	"github.com/tm2-libp2p/tm2-libp2p/adapter/native"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/task"
 )
@@ -163,7 +163,9 @@ func (s *search) leave(ctx context.Context, winner attempt) {
 func (s *search) giveUp(a attempt, v verdict) {
 	s.targets.release(s.node, a.target, v)
 	if v == failed {
-		s.bridge.miss(a.addr, a.err)
+		// Refusals would tell about the node that was to be paired, which discovery does
+		// not know.
+		s.bridge.missed.Notify(events.DialFailedEvent{Address: a.addr, Reason: a.err})
 	}
 }
 
@@ -175,9 +177,10 @@ func (s *search) failure(ctx context.Context) error {
 	return fmt.Errorf("%w: %w", errNoCounterpart, errors.Join(append(s.errs, ctx.Err())...))
 }
 
-// judge tells what an attempt that failed after some time means for its target. Who
-// takes long is at fault, whatever it says in the end. Who was asked last may have had
-// no time to answer, and nobody is to blame if the pair is not wanted any more.
+// judge tells what an attempt that failed after some time means for its target. A
+// target that took long is at fault, whatever it answered in the end. A failure means
+// nothing when the pair is no longer wanted, or when its time was over before the
+// target had enough of it.
 func judge(ctx context.Context, err error, took time.Duration) verdict {
 	switch {
 	case ctx.Err() != nil && !errors.Is(ctx.Err(), context.DeadlineExceeded):
@@ -186,10 +189,14 @@ func judge(ctx context.Context, err error, took time.Duration) verdict {
 		return lateVerdict(err)
 	case ctx.Err() != nil:
 		return neutral
-	case !hasAnswered(err):
+	}
+	switch failure := compat.ClassifyDial(err); {
+	case failure == compat.DialLocal:
+		return neutral
+	case !failure.Answered():
 		return failed
-	case wantsNobody(err):
-		return atFault
+	case failure == compat.DialBusy, failure == compat.DialClosing:
+		return atFault // it would refuse any node
 	default:
 		return refused
 	}
@@ -197,28 +204,11 @@ func judge(ctx context.Context, err error, took time.Duration) verdict {
 
 // lateVerdict is about a target that had all its time.
 func lateVerdict(err error) verdict {
-	if hasAnswered(err) {
+	if compat.ClassifyDial(err).Answered() {
 		return atFault
 	}
 
 	return failed
-}
-
-// hasAnswered reports whether the target was there, and spoke the protocol.
-func hasAnswered(err error) bool {
-	var reject *compat.RejectError
-	var handshake *native.HandshakeError
-
-	return errors.As(err, &reject) || (errors.As(err, &handshake) && handshake.Step == "node info")
-}
-
-// wantsNobody reports whether a refusal tells something about the target, and not about
-// the node that was to be paired with it.
-func wantsNobody(err error) bool {
-	var reject *compat.RejectError
-
-	return errors.As(err, &reject) && (reject.Code == compat.RejectFull || reject.Code == compat.RejectUnavailable ||
-		reject.Code == compat.RejectClosing)
 }
 
 // discard ends a connection of the side that is not used.
@@ -227,22 +217,15 @@ func (s *side) discard(m made) {
 	m.close()
 }
 
-// dialLibp2p opens a session with one libp2p node.
+// dialLibp2p opens a session with one libp2p node. A node that still has the former
+// session of the identity may hear of its end after it hears of the new one.
 func dialLibp2p(
 	ctx context.Context, side *lp2p.Transport, addr types.NetAddress, as lp2p.Identity, behavior compat.PeerBehavior,
 ) (compat.PeerConn, error) {
 	for {
 		peer, err := side.DialAs(ctx, addr, as, behavior)
-		if !isDuplicate(err) || !task.Sleep(ctx, duplicateRetry) {
+		if compat.ClassifyDial(err) != compat.DialDuplicate || !task.Sleep(ctx, duplicateRetry) {
 			return peer, err
 		}
 	}
-}
-
-// isDuplicate reports whether a target still has the node's former session: it may
-// hear of its end after it hears of the new one.
-func isDuplicate(err error) bool {
-	var reject *compat.RejectError
-
-	return errors.As(err, &reject) && reject.Remote && reject.Code == compat.RejectDuplicate
 }

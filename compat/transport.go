@@ -25,6 +25,7 @@ type Transport interface {
 	Accept(ctx context.Context, behavior PeerBehavior) (PeerConn, error)
 
 	// Dial connects to the address and verifies that the remote owns its ID.
+	// ClassifyDial tells what its error means.
 	Dial(ctx context.Context, addr types.NetAddress, behavior PeerBehavior) (PeerConn, error)
 
 	// Remove releases what the transport holds for the peer and closes its

@@ -48,3 +48,16 @@ var (
 	// not wrap (docs/wire.md §3.3).
 	ErrNonceExhausted = errors.New("secretconn: nonces exhausted")
 )
+
+// GreetingError says that what the remote sent first is no ephemeral key, so that it
+// does not speak this protocol.
+type GreetingError struct {
+	First []byte // what it sent, as far as it came at once; at most 62 bytes
+	Err   error  // what is wrong with it
+}
+
+// Error says what is wrong.
+func (e *GreetingError) Error() string { return e.Err.Error() }
+
+// Unwrap returns what is wrong: an error of decoding.
+func (e *GreetingError) Unwrap() error { return e.Err }

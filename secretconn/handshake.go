@@ -1,6 +1,7 @@
 package secretconn
 
 import (
+	"bytes"
 	"crypto/ed25519"
 	"errors"
 	"fmt"
@@ -33,8 +34,8 @@ const (
 //
 // When it fails, conn stays open and is of no further use; closing it is left to
 // the caller. Errors: [ErrLowOrderPoint], [ErrEqualEphemeral], [ErrOwnKey],
-// [ErrLowOrderIdentity], [ErrBadSignature], [ErrDialect], those of Read, decoding
-// errors, and those of conn, all wrapped.
+// [ErrLowOrderIdentity], [ErrBadSignature], [ErrDialect], *[GreetingError], those of
+// Read, decoding errors, and those of conn, all wrapped.
 func MakeSecretConnection(conn net.Conn, key ed25519.PrivateKey) (*SecretConnection, error) {
 	own, err := newEphemeral(nil)
 	if err != nil {
@@ -94,11 +95,14 @@ func exchangeEphemeral(conn io.Writer, in *frameReader, own [keySize]byte) ([key
 	}
 
 	body, err := wire.ReadSized(clearReader{in}, maxEphemeralSize)
-	if err != nil {
-		return [keySize]byte{}, fmt.Errorf("receive ephemeral key: %w", err)
+	var remote [keySize]byte
+	if err == nil {
+		remote, err = wire.DecodeEphemeral(body)
 	}
-
-	remote, err := wire.DecodeEphemeral(body)
+	var malformed *wire.DecodeError
+	if errors.Is(err, wire.ErrTooLarge) || errors.As(err, &malformed) {
+		err = &GreetingError{First: bytes.Clone(in.buf[:min(in.w, maxEphemeralSize)]), Err: err}
+	}
 	if err != nil {
 		return [keySize]byte{}, fmt.Errorf("receive ephemeral key: %w", err)
 	}

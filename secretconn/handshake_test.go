@@ -274,3 +274,21 @@ func TestHandshakeWipesEphemeralSeed(t *testing.T) {
 	require.NoError(t, err)
 	require.Zero(t, *seed)
 }
+
+// What a remote of another protocol sends first is in the error, which can name it.
+func TestGreetingOfAnotherProtocol(t *testing.T) {
+	for _, greeting := range []string{"\x13/multistream/1.0.0\n", "HTTP/1.1 400 Bad Request\r\n", "\x00"} {
+		a, b := memPipe()
+		_, err := b.Write([]byte(greeting))
+		require.NoError(t, err)
+		_, err = MakeSecretConnection(a, identity(1))
+		var foreign *GreetingError
+		require.ErrorAs(t, err, &foreign)
+		require.Equal(t, greeting, string(foreign.First))
+	}
+	a, b := memPipe()
+	b.CloseWrite()
+	_, err := MakeSecretConnection(a, identity(1))
+	require.ErrorIs(t, err, io.EOF)
+	require.False(t, errors.As(err, new(*GreetingError)))
+}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"sync/atomic"
 	"time"
 
@@ -34,7 +35,7 @@ type channelIn struct {
 	br        *bufio.Reader
 	delivered atomic.Uint64 // messages that the reactor has received
 	bytes     atomic.Uint64 // of those messages
-	deadline  time.Time     // of the message that has begun; zero between messages
+	partial   bool          // a message has begun
 	timer     *time.Timer   // ends reading at the deadline; nil before the first one
 }
 
@@ -150,7 +151,7 @@ func (c *channelIn) failed(err error) {
 		c.s.fail(err)
 	case stream.IsEnd(err):
 		c.s.dataEnded(c.desc.ID)
-	case c.late() && stream.IsTimeout(err):
+	case errors.Is(err, os.ErrDeadlineExceeded):
 		c.s.fail(c.tooLate())
 	default:
 		c.s.dataFailed(fmt.Errorf("receiving on channel %#02x failed: %w", c.desc.ID, err))
@@ -293,12 +294,12 @@ func (c *channelIn) begun() error {
 	if c.timer == nil {
 		c.timer = time.AfterFunc(c.s.t.opts.timeouts.Assembly, func() { _ = c.stream.SetReadDeadline(stream.LongAgo) })
 	} else {
-		if !c.deadline.IsZero() && !c.timer.Stop() {
+		if c.partial && !c.timer.Stop() {
 			return c.tooLate()
 		}
 		c.timer.Reset(c.s.t.opts.timeouts.Assembly)
 	}
-	c.deadline = time.Now().Add(c.s.t.opts.timeouts.Assembly)
+	c.partial = true
 
 	return nil
 }
@@ -308,7 +309,7 @@ func (c *channelIn) complete() error {
 	if !c.timer.Stop() {
 		return c.tooLate()
 	}
-	c.deadline = time.Time{}
+	c.partial = false
 
 	return nil
 }
@@ -316,10 +317,6 @@ func (c *channelIn) complete() error {
 func (c *channelIn) tooLate() error {
 	return control.Violation("message on channel %#02x was not complete after %s", c.desc.ID, c.s.t.opts.timeouts.Assembly)
 }
-
-// late reports whether the deadline of a message has passed. A connection that died
-// is a timeout, too, of which the remote is not to be blamed.
-func (c *channelIn) late() bool { return !c.deadline.IsZero() && !time.Now().Before(c.deadline) }
 
 // inside turns the end of the stream inside a message into a violation.
 func (c *channelIn) inside(err error) error {

@@ -143,7 +143,7 @@ func (t *Transport) Connect(ctx context.Context, p peer.ID) (network.Conn, func(
 	for range dialAttempts {
 		c, err := t.host.Network().DialPeer(t.directly(ctx), p)
 		if err != nil {
-			return nil, nil, fmt.Errorf("unable to connect to %s: %w", p, err)
+			return nil, nil, fmt.Errorf("unable to connect to %s: %w", p, forbidden(err))
 		}
 		if t.hold(c) {
 			return c, func() { t.release(c) }, nil

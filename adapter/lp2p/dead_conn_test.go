@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/control"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/stream"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 )
 
@@ -44,6 +45,7 @@ func TestDeadConnectionIsNoViolation(t *testing.T) {
 					for _, n := range []*node{a, b} {
 						select {
 						case f := <-n.failures:
+							require.True(t, stream.IsLost(f.err), f.err.Error())
 							require.NotErrorIs(t, f.err, control.ErrProtocol)
 							require.False(t, errors.As(f.err, new(*compat.RejectError)), f.err.Error())
 						case <-time.After(time.Hour):
@@ -74,7 +76,9 @@ func TestEndOfConnectionIsNoViolation(t *testing.T) {
 				c.out.close(false) // as the kernel does: a FIN
 			}
 			memnet.mtx.Unlock()
-			require.NotErrorIs(t, b.failure(t).err, control.ErrProtocol)
+			err := b.failure(t).err
+			require.NotErrorIs(t, err, control.ErrProtocol)
+			require.True(t, stream.IsLost(err), err.Error())
 		})
 	}
 }

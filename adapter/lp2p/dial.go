@@ -27,10 +27,9 @@ const dialAttempts = 3
 // peerstore.TempAddrTTL, whose addresses identify removes at every disconnect.
 const dialAddrTTL = 3 * time.Minute
 
-// Dial implements compat.Transport. Errors a caller may want to tell apart:
-// *compat.RejectError (with Remote set when the remote refused), *WrongIDError,
-// ErrNotLibp2p, ErrNoSessions, ErrBusy, ErrOnlyRelayed, *net.OpError, *net.DNSError,
-// ctx.Err(). A configured host name is looked up at each dial.
+// Dial implements compat.Transport. compat.ClassifyDial tells what an error means;
+// beyond that a caller may look for ErrNotLibp2p, ErrNoSessions and ErrOnlyRelayed. A
+// configured host name is looked up at each dial.
 func (t *Transport) Dial(
 	ctx context.Context, addr types.NetAddress, behavior compat.PeerBehavior,
 ) (compat.PeerConn, error) {
@@ -159,7 +158,7 @@ func (t *Transport) setAddrs(id peer.ID, addrs []multiaddr.Multiaddr) {
 	ps.AddAddrs(id, addrs, dialAddrTTL)
 }
 
-// dialError finds out whether somebody else answered.
+// dialError tells apart what libp2p's errors of a dial mean.
 func dialError(addr types.NetAddress, err error) error {
 	var mismatch sec.ErrPeerIDMismatch
 	if errors.As(err, &mismatch) {
@@ -167,11 +166,20 @@ func dialError(addr types.NetAddress, err error) error {
 			return wrong
 		}
 	}
-	if errors.Is(err, swarm.ErrGaterDisallowedConnection) {
-		return fmt.Errorf("%w: %w", banned(), err)
-	}
 
-	return err
+	return forbidden(err)
+}
+
+// forbidden tells what this node's own bans and limits have refused to dial.
+func forbidden(err error) error {
+	switch {
+	case errors.Is(err, swarm.ErrGaterDisallowedConnection):
+		return fmt.Errorf("%w: %w", banned(), err)
+	case errors.Is(err, network.ErrResourceLimitExceeded):
+		return fmt.Errorf("%w: %w", compat.ErrNoResources, err)
+	default:
+		return err
+	}
 }
 
 // connectSomewhere is connect, and tries where the peer is said to be now when it

@@ -79,10 +79,10 @@ func TestDialWrongNode(t *testing.T) {
 			a.learn(c.key.ID(), c.Host().ID())
 		}
 		_, err := a.Dial(timeout(t), addr, a.behavior)
-		var wrong *WrongIDError
+		var wrong *compat.WrongIDError
 		require.ErrorAs(t, err, &wrong)
-		require.Equal(t, WrongIDError{
-			Addr: addr.DialString(), Asked: c.key.ID(), Found: b.key.ID(), FoundPeer: b.Host().ID(),
+		require.Equal(t, compat.WrongIDError{
+			Addr: addr.DialString(), Asked: c.key.ID(), Found: b.key.ID(), FoundPeer: b.Host().ID().String(),
 		}, *wrong)
 		require.ErrorContains(t, err, string(b.key.ID()))
 		require.ErrorContains(t, err, string(c.key.ID()))
@@ -331,7 +331,7 @@ func TestAcceptEnds(t *testing.T) {
 func TestListen(t *testing.T) {
 	a := newNode(t, nil)
 	require.NotZero(t, a.NetAddress().Port)
-	require.ErrorIs(t, a.Listen(types.NetAddress{IP: net.IPv4(127, 0, 0, 1)}), ErrAlreadyListening)
+	require.ErrorIs(t, a.Listen(types.NetAddress{IP: net.IPv4(127, 0, 0, 1)}), compat.ErrAlreadyListening)
 	require.Len(t, a.Multiaddrs(), 1)
 	require.Equal(t, fmt.Sprintf("/ip4/127.0.0.1/tcp/%d/p2p/%s", a.NetAddress().Port, a.Host().ID()), a.Multiaddrs()[0].String())
 	require.Equal(t, a.NetAddress().Port, a.localNodeInfo().NetAddress.Port)

@@ -4,15 +4,12 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/libp2p/go-libp2p/core/peer"
-
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
-	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
 var (
-	// ErrNotLibp2p is wrapped by the errors of ProbeIdentity and Dial when
-	// something listens at the address that does not speak libp2p with Noise.
+	// ErrNotLibp2p is wrapped by the errors of ProbeIdentity and Dial when the
+	// remote does not negotiate libp2p with Noise.
 	ErrNotLibp2p = errors.New("remote does not speak libp2p")
 	// ErrNoSessions is wrapped by the error of Dial when the remote speaks libp2p but
 	// is no TM2 node.
@@ -22,34 +19,10 @@ var (
 	ErrPendingGone = errors.New("pending session is gone")
 	// ErrConnClosed is the reason of a session that ended by CloseConn.
 	ErrConnClosed = errors.New("connection was closed by this node")
-	// ErrBusy is wrapped by the error of Dial when the remote has too many
-	// handshakes under way.
-	ErrBusy = errors.New("remote has too many handshakes under way")
-	// ErrAlreadyListening is returned by a second Listen.
-	ErrAlreadyListening = errors.New("transport listens already")
 
 	errStopped = errors.New("session was stopped")
 	errEOF     = errors.New("remote ended the session without a goodbye")
 )
-
-// WrongIDError says that another node than the one asked for answers at an
-// address.
-type WrongIDError struct {
-	Addr      string   // ip:port
-	Asked     types.ID // who was to be dialed
-	Found     types.ID // who answers; empty when its key is not Ed25519
-	FoundPeer peer.ID  // the libp2p identity of who answers
-}
-
-// Error names both IDs.
-func (e *WrongIDError) Error() string {
-	found := e.Found.String()
-	if found == "" {
-		found = "the libp2p peer " + e.FoundPeer.String()
-	}
-
-	return fmt.Sprintf("wrong node at %s: asked for %s, found %s", e.Addr, e.Asked, found)
-}
 
 // GoodbyeError is the reason of a session that the remote has ended in order.
 type GoodbyeError struct {

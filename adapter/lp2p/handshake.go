@@ -8,9 +8,7 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
-	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/multiformats/go-multiaddr"
-	"github.com/multiformats/go-multistream"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/control"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/p2paddr"
@@ -189,21 +187,16 @@ func (s *session) handshakeError(ctx context.Context, err error) error {
 	ended, cause := s.ended, s.cause
 	s.mtx.Unlock()
 
-	var (
-		reset *network.StreamError
-		na    multistream.ErrNotSupported[protocol.ID]
-	)
 	switch {
 	case ended:
 		return cause
 	case ctx.Err() != nil:
 		return fmt.Errorf("session handshake was not finished in time: %w", ctx.Err())
-	case errors.As(err, &reset) && reset.Remote && reset.ErrorCode == network.StreamRateLimited:
-		return fmt.Errorf("%w: %w", ErrBusy, err)
-	case errors.As(err, &reset) && reset.Remote && reset.ErrorCode == network.StreamProtocolNegotiationFailed,
-		errors.As(err, &na):
-		return fmt.Errorf("%w: %w", ErrNoSessions, err)
-	case errors.As(err, &reset) && reset.Remote && reset.ErrorCode == network.StreamShutdown:
+	case stream.IsResetWith(err, network.StreamRateLimited, network.StreamResourceLimitExceeded):
+		return fmt.Errorf("%w: %w", compat.ErrBusy, err)
+	case errors.Is(err, stream.ErrUnsupported):
+		return &compat.ForeignError{Answered: "libp2p", Proved: true, Err: fmt.Errorf("%w: %w", ErrNoSessions, err)}
+	case stream.IsResetWith(err, network.StreamShutdown):
 		return fmt.Errorf("%w: %w", errConnLost, err) // its last session has just ended there
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		// Who refuses says so: an end without an answer is that of the connection.
@@ -213,16 +206,12 @@ func (s *session) handshakeError(ctx context.Context, err error) error {
 	}
 }
 
-// lost marks an error that a closed connection has caused. QUIC says so by the
-// error, which may come before the connection counts as closed.
+// lost marks an error that a closed connection has caused.
 func lost(c network.Conn, err error) error {
-	var closed *network.ConnError
-	if errors.As(err, &closed) {
-		_ = c.Close() // so that the next dial does not find it; it is dead already
+	if !stream.IsLost(err) && !c.IsClosed() {
+		return err
 	}
-	if c.IsClosed() {
-		return fmt.Errorf("%w: %w", errConnLost, err)
-	}
+	_ = c.Close() // so that the next dial does not find it; it is dead already
 
-	return err
+	return fmt.Errorf("%w: %w", errConnLost, err)
 }

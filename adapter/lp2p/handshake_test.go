@@ -126,7 +126,7 @@ func TestHandshakeCaps(t *testing.T) {
 
 				return
 			}
-			require.ErrorIs(t, err, ErrBusy)
+			require.ErrorIs(t, err, compat.ErrBusy)
 			require.NoError(t, c.Close())
 			require.Eventually(t, func() bool {
 				p, err = a.dial(t, n)

@@ -112,7 +112,7 @@ func TestResolve(t *testing.T) {
 	wrong := b.NetAddress()
 	wrong.ID = types.GenerateNodeKey().ID()
 	_, err = a.Resolve(timeout(t), wrong)
-	var mismatch *WrongIDError
+	var mismatch *compat.WrongIDError
 	require.ErrorAs(t, err, &mismatch)
 	require.NoError(t, a.Close())
 	_, err = a.Resolve(timeout(t), b.NetAddress())

@@ -49,10 +49,7 @@ func (o outcome) String() string {
 
 // outcomeOf classifies an error. The code of a refusal counts, by whomever.
 func outcomeOf(err error) outcome {
-	var (
-		reject *compat.RejectError
-		wrong  *WrongIDError
-	)
+	var reject *compat.RejectError
 	switch {
 	case err == nil:
 		return outcomeOK
@@ -60,14 +57,16 @@ func outcomeOf(err error) outcome {
 		return outcomeStopped
 	case errors.As(err, &reject):
 		return outcomeOfCode(reject.Code)
-	case errors.As(err, &wrong):
-		return outcomeWrongID
-	case errors.Is(err, ErrBusy):
-		return outcomeBusy
-	case errors.Is(err, ErrNotLibp2p):
-		return outcomeForeign
 	case errors.Is(err, compat.ErrTransportClosed):
 		return outcome(compat.RejectClosing)
+	}
+	switch compat.ClassifyDial(err) {
+	case compat.DialWrongID:
+		return outcomeWrongID
+	case compat.DialBusy:
+		return outcomeBusy
+	case compat.DialForeign:
+		return outcomeForeign
 	default:
 		return outcomeFailed
 	}

@@ -313,7 +313,7 @@ func TestOutcomes(t *testing.T) {
 	}
 	require.Equal(t, outcomeOther, outcomeOf(&compat.RejectError{Code: 200}))
 	require.Equal(t, outcome(compat.RejectClosing), outcomeOf(compat.ErrTransportClosed))
-	require.Equal(t, outcomeBusy, outcomeOf(ErrBusy))
+	require.Equal(t, outcomeBusy, outcomeOf(compat.ErrBusy))
 	require.Equal(t, outcome(compat.RejectBanned), endedBy(&GoodbyeError{Code: compat.RejectBanned}))
 	require.Equal(t, outcome(compat.RejectUnspecified), endedBy(&GoodbyeError{}))
 	require.Equal(t, outcome(compat.RejectInvalid), endedBy(errAssembly))

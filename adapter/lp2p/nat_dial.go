@@ -16,6 +16,7 @@ import (
 	"github.com/multiformats/go-multiaddr"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/p2paddr"
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 )
@@ -113,15 +114,15 @@ func (t *Transport) RelayedAddresses() []types.NetAddress {
 // was found at the address, and the relay knows the node. Otherwise it returns the
 // error of the look-up.
 func (t *Transport) lookUpRelayed(ctx context.Context, addr types.NetAddress, cause error) (peer.ID, error) {
-	var wrong *WrongIDError
-	if !t.opts.nat.circuits || !errors.As(cause, &wrong) {
+	relay, found := foundInstead(cause)
+	if !t.opts.nat.circuits || !found {
 		return "", cause
 	}
 	maddrs, err := t.dialMultiaddrs(ctx, addr)
 	if err != nil {
 		return "", cause
 	}
-	c, release, err := t.connectRelay(ctx, peer.AddrInfo{ID: wrong.FoundPeer, Addrs: maddrs})
+	c, release, err := t.connectRelay(ctx, peer.AddrInfo{ID: relay, Addrs: maddrs})
 	if err != nil {
 		return "", cause
 	}
@@ -135,6 +136,17 @@ func (t *Transport) lookUpRelayed(ctx context.Context, addr types.NetAddress, ca
 	t.learn(addr.ID, id)
 
 	return id, nil
+}
+
+// foundInstead returns the libp2p peer that answered in place of the one dialed.
+func foundInstead(cause error) (peer.ID, bool) {
+	var wrong *compat.WrongIDError
+	if !errors.As(cause, &wrong) {
+		return "", false
+	}
+	id, err := peer.Decode(wrong.FoundPeer)
+
+	return id, err == nil
 }
 
 func (t *Transport) connectRelay(ctx context.Context, relay peer.AddrInfo) (network.Conn, func(), error) {
@@ -189,14 +201,13 @@ func (t *Transport) relaysOf(ctx context.Context, id peer.ID, addr types.NetAddr
 		relays[i].circuits = append(relays[i].circuits, at.Encapsulate(circuit))
 	}
 
-	var wrong *WrongIDError
-	if errors.As(cause, &wrong) {
+	if relay, found := foundInstead(cause); found {
 		maddrs, err := t.dialMultiaddrs(ctx, addr)
 		if err != nil {
 			maddrs = nil
 		}
 		for _, at := range maddrs {
-			add(at, wrong.FoundPeer)
+			add(at, relay)
 		}
 	}
 	for _, a := range t.host.Peerstore().Addrs(id) {

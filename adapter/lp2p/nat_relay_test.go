@@ -92,7 +92,7 @@ func TestDialIgnoresRelays(t *testing.T) {
 	relay, inside := hidden(t)
 	dialer := newNode(t, nil)
 	_, err := dialer.Dial(timeout(t), at(inside, relay), dialer.behavior)
-	var wrong *WrongIDError
+	var wrong *compat.WrongIDError
 	require.ErrorAs(t, err, &wrong)
 	_, known := dialer.PeerID(inside.key.ID())
 	require.False(t, known)
@@ -123,7 +123,7 @@ func TestRelayKeepsPrivate(t *testing.T) {
 	require.False(t, acl.AllowReserve(inside.Host().ID(), nil))
 	require.True(t, acl.AllowReserve(dialer.Host().ID(), nil))
 	_, err := dialer.Dial(timeout(t), at(inside, relay), dialer.behavior)
-	var wrong *WrongIDError
+	var wrong *compat.WrongIDError
 	require.ErrorAs(t, err, &wrong)
 	_, known := dialer.PeerID(inside.key.ID())
 	require.False(t, known)
@@ -134,7 +134,7 @@ func TestNoSessionThroughRelay(t *testing.T) {
 	relay, inside := hidden(t)
 	dialer := newNode(t, nil, WithRelayClient())
 	circuits := dialer.relaysOf(timeout(t), inside.Host().ID(), at(inside, relay),
-		&WrongIDError{FoundPeer: relay.Host().ID()})
+		&compat.WrongIDError{FoundPeer: relay.Host().ID().String()})
 	require.Len(t, circuits, 1)
 	dialer.setAddrs(inside.Host().ID(), circuits[0].circuits)
 	ctx := network.WithAllowLimitedConn(timeout(t), "test")
@@ -219,7 +219,7 @@ func TestRelayLies(t *testing.T) {
 			addr := liar.NetAddress()
 			addr.ID = asked
 			_, err := dialer.Dial(timeout(t), addr, dialer.behavior)
-			var wrong *WrongIDError
+			var wrong *compat.WrongIDError
 			require.ErrorAs(t, err, &wrong)
 			require.Equal(t, liar.key.ID(), wrong.Found)
 			_, known := dialer.PeerID(asked)

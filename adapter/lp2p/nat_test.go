@@ -23,6 +23,7 @@ import (
 	"github.com/stretchr/testify/require"
 	protobuf "google.golang.org/protobuf/proto"
 
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/wire"
 )
@@ -255,7 +256,7 @@ func TestDialRelayWithoutReservation(t *testing.T) {
 	absent := inet.newNode(t, "1.2.7.7:4001", nil)
 	dialer := inet.newNode(t, "1.2.5.5:4001", []*node{absent}, WithRelayClient())
 	_, err := dialer.Dial(timeout(t), absent.address(relayAt), dialer.behavior)
-	var wrong *WrongIDError
+	var wrong *compat.WrongIDError
 	require.ErrorAs(t, err, &wrong)
 	require.Equal(t, relay.key.ID(), wrong.Found)
 	require.ErrorContains(t, err, "NO_RESERVATION")

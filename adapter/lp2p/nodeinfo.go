@@ -62,7 +62,7 @@ func (t *Transport) sendNodeInfo(s network.Stream) error {
 
 // FetchNodeInfo asks the node at the address for its NodeInfo, under a throw-away
 // identity and without becoming its peer. It takes at most the sum of the default
-// Dial and Handshake timeouts, less if ctx ends earlier. A *WrongIDError tells that
+// Dial and Handshake timeouts, less if ctx ends earlier. A *compat.WrongIDError tells that
 // somebody else answers there.
 func FetchNodeInfo(ctx context.Context, addr types.NetAddress) (info types.NodeInfo, err error) {
 	timeouts := DefaultTimeouts()
@@ -95,8 +95,8 @@ func fetchNodeInfo(ctx context.Context, h host.Host, addr types.NetAddress) (typ
 	if err != nil {
 		return types.NodeInfo{}, err
 	}
-	if found, err := p2paddr.TM2ID(id); err != nil || found != addr.ID {
-		return types.NodeInfo{}, &WrongIDError{Addr: addr.DialString(), Asked: addr.ID, Found: found, FoundPeer: id}
+	if err := checkFound(addr, id); err != nil {
+		return types.NodeInfo{}, err
 	}
 	maddr, err := p2paddr.TCPMultiaddr(addr.IP, addr.Port)
 	if err != nil {

@@ -14,10 +14,17 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/p2p/security/noise"
 	"github.com/multiformats/go-multistream"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/sniff"
 )
 
 // probeTimeout bounds a probe whose context has no earlier deadline.
 const probeTimeout = 5 * time.Second
+
+// maxGreeting is how many bytes of the remote's first ones are kept to name its
+// protocol.
+const maxGreeting = 8
 
 // ProbeIdentity connects to "ip:port" and returns the peer ID that whoever answers
 // there proves to own, under a throw-away identity of this node's. It takes at
@@ -40,10 +47,11 @@ func probeIdentity(ctx context.Context, dial DialFunc, dialString string) (peer.
 	if dial == nil {
 		dial = new(net.Dialer).DialContext
 	}
-	conn, err := dial(ctx, "tcp", dialString)
+	socket, err := dial(ctx, "tcp", dialString)
 	if err != nil {
 		return "", fmt.Errorf("unable to probe %s: %w", dialString, err)
 	}
+	conn := &greetedConn{Conn: socket}
 	defer conn.Close()
 
 	// Ends whatever waits on the connection.
@@ -60,7 +68,7 @@ func probeIdentity(ctx context.Context, dial DialFunc, dialString string) (peer.
 	case ctx.Err() != nil:
 		return "", fmt.Errorf("unable to probe %s: no answer: %w", dialString, ctx.Err())
 	default:
-		return "", fmt.Errorf("unable to probe %s: %w: %w", dialString, ErrNotLibp2p, err)
+		return "", fmt.Errorf("unable to probe %s: %w", dialString, conn.foreign(fmt.Errorf("%w: %w", ErrNotLibp2p, err)))
 	}
 }
 
@@ -88,6 +96,32 @@ func probe(ctx context.Context, conn net.Conn) (peer.ID, error) {
 	}
 
 	return secure.RemotePeer(), nil
+}
+
+// greetedConn remembers the first bytes that the remote sends.
+type greetedConn struct {
+	net.Conn
+	first []byte
+}
+
+func (c *greetedConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	c.first = append(c.first, p[:min(n, maxGreeting-len(c.first))]...)
+
+	return n, err
+}
+
+// foreign makes the error a *compat.ForeignError if what the remote has sent shows that
+// it does not speak libp2p with Noise. A libp2p node that is full, or stops, may close
+// the connection at any point of the handshake.
+func (c *greetedConn) foreign(err error) error {
+	var without multistream.ErrNotSupported[string]
+	answered := sniff.Protocol(c.first)
+	if len(c.first) == 0 || answered == "libp2p" && !errors.As(err, &without) {
+		return err
+	}
+
+	return &compat.ForeignError{Answered: answered, Err: err}
 }
 
 // plain gives the usual end of a foreign conversation a readable text.

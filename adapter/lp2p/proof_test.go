@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
@@ -20,7 +21,7 @@ func TestSharedConnectionProvesNoAddress(t *testing.T) {
 
 	elsewhere := types.NetAddress{ID: b.key.ID(), IP: net.IPv4(127, 0, 0, 1), Port: other.NetAddress().Port}
 	_, err = a.Dial(timeout(t), elsewhere, a.behavior)
-	var wrong *WrongIDError
+	var wrong *compat.WrongIDError
 	require.ErrorAs(t, err, &wrong)
 	require.Equal(t, other.key.ID(), wrong.Found)
 

@@ -78,7 +78,7 @@ func TestQUICWrongNode(t *testing.T) {
 	addr.ID = absent.ID()
 
 	_, err = a.Dial(timeout(t), addr, a.behavior)
-	var wrong *WrongIDError
+	var wrong *compat.WrongIDError
 	require.ErrorAs(t, err, &wrong)
 	require.Equal(t, b.key.ID(), wrong.Found)
 	require.Equal(t, absent.ID(), wrong.Asked)

@@ -102,7 +102,7 @@ func TestFetchNodeInfo(t *testing.T) {
 	wrong := a.NetAddress()
 	wrong.ID = types.GenerateNodeKey().ID()
 	_, err = FetchNodeInfo(timeout(t), wrong)
-	var wrongID *WrongIDError
+	var wrongID *compat.WrongIDError
 	require.ErrorAs(t, err, &wrongID)
 }
 

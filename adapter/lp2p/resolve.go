@@ -11,6 +11,7 @@ import (
 	"github.com/multiformats/go-multiaddr"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/p2paddr"
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
@@ -91,11 +92,11 @@ func (t *Transport) ask(ctx context.Context, addr types.NetAddress) (peer.ID, er
 	return id, nil
 }
 
-// checkFound returns a *WrongIDError unless found is who the address asks for.
+// checkFound returns a *compat.WrongIDError unless found is who the address asks for.
 func checkFound(addr types.NetAddress, found peer.ID) error {
 	id, err := p2paddr.TM2ID(found)
 	if err != nil || id != addr.ID {
-		return &WrongIDError{Addr: addr.DialString(), Asked: addr.ID, Found: id, FoundPeer: found}
+		return &compat.WrongIDError{Addr: addr.DialString(), Asked: addr.ID, Found: id, FoundPeer: found.String()}
 	}
 
 	return nil

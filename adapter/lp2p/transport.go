@@ -128,7 +128,7 @@ func NewTransport(
 // Listen opens the TCP listener of the host at the address's IP and port, and, with
 // WithQUIC, the UDP listener beside it; with port 0 the system chooses one, which
 // NetAddress then tells, and the NodeInfo too if its port was 0. The ID of the
-// address is ignored. A second call returns ErrAlreadyListening.
+// address is ignored. A second call returns compat.ErrAlreadyListening.
 func (t *Transport) Listen(addr types.NetAddress) error {
 	if err := t.enter(); err != nil {
 		return err
@@ -138,7 +138,7 @@ func (t *Transport) Listen(addr types.NetAddress) error {
 	t.mtx.Lock()
 	defer t.mtx.Unlock()
 	if t.listen.IP != nil {
-		return ErrAlreadyListening
+		return compat.ErrAlreadyListening
 	}
 	port, err := t.openListeners(addr)
 	if err != nil {

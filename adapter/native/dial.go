@@ -12,9 +12,8 @@ import (
 // Dial implements compat.Transport. The TCP connect is bounded by DialTimeout
 // and each step of the handshake by HandshakeTimeout, or by ctx if that ends
 // first. A configured host name is resolved at each dial, also one that has not
-// resolved before. A failure is a *HandshakeError; it wraps ErrWrongID when
-// somebody else answers at the address, a *net.DNSError when its name does not
-// resolve, a *net.OpError when nobody answers.
+// resolved before. A failure is a *HandshakeError; compat.ClassifyDial tells what it
+// means.
 func (mt *MultiplexTransport) Dial(
 	ctx context.Context,
 	addr types.NetAddress,
@@ -24,7 +23,7 @@ func (mt *MultiplexTransport) Dial(
 		return nil, &HandshakeError{Step: "dial", Remote: addr.String(), Err: err}
 	}
 	if addr.ID == mt.nodeKey.ID() {
-		return nil, &HandshakeError{Step: "dial", Remote: addr.String(), Err: ErrSelf}
+		return nil, &HandshakeError{Step: "dial", Remote: addr.String(), Err: compat.Reject(compat.RejectSelf, "address of this node")}
 	}
 	if err := mt.begin(); err != nil {
 		return nil, err

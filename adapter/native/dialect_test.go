@@ -200,7 +200,7 @@ func TestTypedPeersAreCheckedAlike(t *testing.T) {
 		change func(info *types.NodeInfo)
 		want   error
 	}{
-		"another ID":      {func(i *types.NodeInfo) { i.NetAddress = &types.NetAddress{ID: other, IP: addrB.IP} }, ErrWrongID},
+		"another ID":      {func(i *types.NodeInfo) { i.NetAddress = &types.NetAddress{ID: other, IP: addrB.IP} }, errOtherNodeInfo},
 		"another network": {func(i *types.NodeInfo) { i.Network = "other" }, types.ErrIncompatibleNetworks},
 		"no moniker":      {func(i *types.NodeInfo) { i.Moniker = "" }, types.ErrInvalidMoniker},
 		"a channel twice": {func(i *types.NodeInfo) { i.Channels = []byte{chA, chA} }, types.ErrDuplicateChannels},

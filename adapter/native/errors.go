@@ -3,18 +3,15 @@ package native
 import (
 	"errors"
 	"fmt"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
 )
 
-// Errors that a caller may want to tell apart. They are wrapped in an error that
-// names the remote.
-var (
-	// ErrWrongID: the remote owns another ID than the one that was dialed.
-	ErrWrongID = errors.New("remote has another ID")
-	// ErrSelf: the address, or who answered there, is this node.
-	ErrSelf = errors.New("remote is this node")
-	// ErrListening: Listen was called on a transport that listens already.
-	ErrListening = errors.New("transport is listening already")
-)
+// errOtherNodeInfo: the NodeInfo names another node than the one that authenticated.
+var errOtherNodeInfo = errors.New("node info of another node")
+
+// stepNodeInfo is the step in which the remote has proved its ID.
+const stepNodeInfo = "node info"
 
 // HandshakeError tells at which step a connection failed to become a peer.
 type HandshakeError struct {
@@ -30,3 +27,14 @@ func (e *HandshakeError) Error() string {
 
 // Unwrap returns the cause.
 func (e *HandshakeError) Unwrap() error { return e.Err }
+
+// DialFailure implements what compat.ClassifyDial asks of errors: a node that has
+// proved its ID and then fails the handshake has refused the peer, since the native
+// protocol cannot say so.
+func (e *HandshakeError) DialFailure() compat.DialFailure {
+	if e.Step == stepNodeInfo {
+		return compat.DialRefused
+	}
+
+	return compat.DialUnclear
+}

@@ -2,11 +2,14 @@ package native
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"time"
 
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/sniff"
 	"github.com/tm2-libp2p/tm2-libp2p/secretconn"
 )
 
@@ -41,11 +44,16 @@ func (mt *MultiplexTransport) handshake(conn net.Conn, dialed *types.NetAddress)
 	begun := time.Now()
 	secret, err := secretconn.MakeSecretConnection(conn, mt.nodeKey.PrivKey)
 	if err != nil {
+		var greeting *secretconn.GreetingError
+		if errors.As(err, &greeting) {
+			err = &compat.ForeignError{Answered: sniff.Protocol(greeting.First), Err: err}
+		}
+
 		return nil, &HandshakeError{Step: "secret connection", Remote: remote, Err: err}
 	}
 	id := types.IDFromPublicKey(secret.RemotePubKey())
 	if dialed != nil && dialed.ID != id {
-		err := fmt.Errorf("%w: dialed %s, answered by %s", ErrWrongID, dialed.ID, id)
+		err := &compat.WrongIDError{Addr: dialed.DialString(), Asked: dialed.ID, Found: id}
 
 		return nil, &HandshakeError{Step: "secret connection", Remote: remote, Err: err}
 	}
@@ -59,7 +67,7 @@ func (mt *MultiplexTransport) handshake(conn net.Conn, dialed *types.NetAddress)
 	}
 	pending := &Pending{transport: mt, conn: secret, socket: socket, outbound: dialed != nil, leave: func() {}}
 	if err := mt.exchange(pending, time.Since(begun)); err != nil {
-		return nil, &HandshakeError{Step: "node info", Remote: remote, Err: err}
+		return nil, &HandshakeError{Step: stepNodeInfo, Remote: remote, Err: err}
 	}
 
 	return pending, nil

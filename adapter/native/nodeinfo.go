@@ -133,7 +133,7 @@ func (p *Pending) receiveNodeInfo(first []byte) error {
 		return fmt.Errorf("node info is not valid: %w", err)
 	}
 	if have, want := p.node.ID(), p.socket.ID; have != want {
-		return fmt.Errorf("%w: node info names %s, authenticated as %s", ErrWrongID, have, want)
+		return fmt.Errorf("%w: it names %s, authenticated as %s", errOtherNodeInfo, have, want)
 	}
 
 	return nil

@@ -44,7 +44,7 @@ func (p *Pending) Complete(local types.NodeInfo, behavior compat.PeerBehavior) (
 	if err := p.answer(local); err != nil {
 		p.close()
 
-		return nil, &HandshakeError{Step: "node info", Remote: p.socket.String(), Err: err}
+		return nil, &HandshakeError{Step: stepNodeInfo, Remote: p.socket.String(), Err: err}
 	}
 
 	return p.transport.newPeer(p, behavior)

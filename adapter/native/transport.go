@@ -92,7 +92,7 @@ func (mt *MultiplexTransport) NetAddress() types.NetAddress {
 
 // Listen begins to accept TCP connections at the address's IP and port and
 // returns; port 0 takes a free one, which NetAddress tells. It returns
-// ErrListening on a second call and compat.ErrTransportClosed after Close.
+// compat.ErrAlreadyListening on a second call and compat.ErrTransportClosed after Close.
 func (mt *MultiplexTransport) Listen(addr types.NetAddress) error {
 	mt.mtx.Lock()
 	defer mt.mtx.Unlock()
@@ -100,7 +100,7 @@ func (mt *MultiplexTransport) Listen(addr types.NetAddress) error {
 		return compat.ErrTransportClosed
 	}
 	if mt.listener != nil {
-		return ErrListening
+		return compat.ErrAlreadyListening
 	}
 
 	listener, err := net.Listen("tcp", addr.DialString())

@@ -20,7 +20,8 @@ func TestDialRefusesWrongID(t *testing.T) {
 	addr.ID = types.GenerateNodeKey().ID()
 
 	_, err := dialer.Dial(testContext(t), addr, newBehavior())
-	require.ErrorIs(t, err, ErrWrongID)
+	var wrong *compat.WrongIDError
+	require.ErrorAs(t, err, &wrong)
 	require.ErrorContains(t, err, string(addr.ID))
 	require.ErrorContains(t, err, string(listener.NetAddress().ID))
 }
@@ -28,7 +29,9 @@ func TestDialRefusesWrongID(t *testing.T) {
 func TestDialRefusesSelf(t *testing.T) {
 	listener := listen(t, "net")
 	_, err := listener.Dial(testContext(t), listener.NetAddress(), newBehavior())
-	require.ErrorIs(t, err, ErrSelf)
+	var reject *compat.RejectError
+	require.ErrorAs(t, err, &reject)
+	require.Equal(t, compat.RejectSelf, reject.Code)
 }
 
 func TestDialRefusesOtherNetwork(t *testing.T) {

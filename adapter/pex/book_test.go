@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -130,6 +131,8 @@ func TestFailedDialsAreNoted(t *testing.T) {
 		{"timed out", context.DeadlineExceeded, true},
 		{"node stops", fmt.Errorf("dial: %w", context.Canceled), false},
 		{"transport closed", compat.ErrTransportClosed, false},
+		{"no socket left", syscall.EMFILE, false},
+		{"busy", fmt.Errorf("dial: %w", compat.ErrBusy), false},
 		{"full", &compat.RejectError{Code: compat.RejectFull, Remote: true}, false},
 		{"connected already", compat.Reject(compat.RejectDuplicate, ""), false},
 		{"somebody else", compat.Reject(compat.RejectIdentity, ""), true},

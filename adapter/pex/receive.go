@@ -1,8 +1,6 @@
 package pex
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -144,18 +142,11 @@ func (r *Reactor) offence(peer compat.PeerConn, st *peerState, reason error) {
 	r.Switch.StopPeerForError(peer, &AbuseError{Peer: peer.ID(), Count: count, Window: offenceWindow, Last: reason})
 }
 
-// blames reports whether a failed dial speaks against the address: not when this
-// node has given up, nor when somebody was there and had no place.
+// blames reports whether a failed dial speaks against the address. It does not when
+// this node ended the dial, or when the peer was there and had no room.
 func blames(reason error) bool {
-	if errors.Is(reason, context.Canceled) || errors.Is(reason, compat.ErrTransportClosed) {
-		return false
-	}
-	var reject *compat.RejectError
-	if !errors.As(reason, &reject) {
-		return true
-	}
-	switch reject.Code {
-	case compat.RejectFull, compat.RejectDuplicate, compat.RejectUnavailable, compat.RejectClosing:
+	switch compat.ClassifyDial(reason) {
+	case compat.DialLocal, compat.DialBusy, compat.DialDuplicate, compat.DialClosing:
 		return false
 	default:
 		return true

@@ -76,7 +76,7 @@ func (PeerRejectedEvent) Type() EventType { return PeerRejected }
 // DialFailedEvent is sent when a dial ends without a verified connection.
 type DialFailedEvent struct {
 	Address types.NetAddress
-	Reason  error
+	Reason  error // compat.ClassifyDial tells what it means
 }
 
 // Type implements Event.

@@ -2,6 +2,7 @@ package sniff
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"net"
 	"time"
@@ -38,4 +39,19 @@ func (c *PeekedConn) PeekWithin(ctx context.Context, wait time.Duration) ([]byte
 	}
 
 	return c.Buf.Peek(len(NativeStart))
+}
+
+// Protocol names the protocol of which first are the first bytes: "native", "libp2p",
+// "HTTP", "TLS" or "SSH", else it returns the empty string.
+func Protocol(first []byte) string {
+	for name, start := range map[string][]byte{
+		"native": NativeStart, "libp2p": Libp2pStart, "HTTP": []byte("HTTP/"), "SSH": []byte("SSH-"),
+		"TLS": {0x15, 0x03}, // an alert: it was not greeted as it expects
+	} {
+		if bytes.HasPrefix(first, start) {
+			return name
+		}
+	}
+
+	return ""
 }

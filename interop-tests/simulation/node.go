@@ -135,7 +135,7 @@ func kindOf(reason error) string {
 		return "refused: " + reject.Code.String()
 	case errors.As(reason, &reject):
 		return "not wanted: " + reject.Code.String()
-	case errors.Is(reason, lp2p.ErrBusy):
+	case errors.Is(reason, compat.ErrBusy):
 		return "busy"
 	default:
 		return "unreachable"

@@ -160,7 +160,7 @@ func TestCost(t *testing.T) {
 
 	require.Equal(t, "refused: full", kindOf(&compat.RejectError{Code: compat.RejectFull, Remote: true}))
 	require.Equal(t, "not wanted: full", kindOf(compat.Reject(compat.RejectFull, "")))
-	require.Equal(t, "busy", kindOf(lp2p.ErrBusy))
+	require.Equal(t, "busy", kindOf(compat.ErrBusy))
 	require.Equal(t, "unreachable", kindOf(errors.New("no route")))
 }
 

@@ -2,7 +2,6 @@ package crosstest
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -110,16 +109,11 @@ func (s *side) count(e events.Event) {
 		s.refused++
 	case events.DialFailedEvent:
 		s.failed++
-		s.expect(s == s.pair.upper && isDuplicate(e.Reason), "dial failed: "+e.Reason.Error())
+		// A stack whose handshake can tell says that the other connection is there. The
+		// dial of the lower ID never fails so.
+		duplicate := compat.ClassifyDial(e.Reason) == compat.DialDuplicate
+		s.expect(s == s.pair.upper && duplicate, "dial failed: "+e.Reason.Error())
 	}
-}
-
-// isDuplicate reports whether a dial failed because the other connection is there:
-// a stack whose handshake can tell does so. The dial of the lower ID never does.
-func isDuplicate(err error) bool {
-	var reject *compat.RejectError
-
-	return errors.As(err, &reject) && reject.Code == compat.RejectDuplicate
 }
 
 func (s *side) expect(ok bool, fault string) {

@@ -11,6 +11,8 @@ import (
 	"github.com/libp2p/go-libp2p/core/sec"
 	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 	"github.com/multiformats/go-multiaddr"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
 )
 
 // hearsayTTL is for how long the host may keep what others say of a peer that is
@@ -51,7 +53,7 @@ func (l *pool) connect(ctx context.Context, p peer.ID) (network.Conn, func(), er
 	switch {
 	case err == nil:
 		l.d.noteConn(p, conn)
-	case ctx.Err() == nil:
+	case ctx.Err() == nil && compat.ClassifyDial(err) != compat.DialLocal:
 		l.d.noteStrangers(err)
 		l.d.book.absent(p, hints, time.Now())
 	}

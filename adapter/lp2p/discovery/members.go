@@ -6,10 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
-	"github.com/libp2p/go-libp2p/core/protocol"
-	"github.com/multiformats/go-multistream"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/stream"
@@ -57,8 +54,7 @@ func (d *Discovery) checkMember(p peer.ID) {
 	ctx, cancel := context.WithTimeout(d.ctx, walkTimeout)
 	defer cancel()
 	info, err := d.nodeInfo(ctx, p)
-	var na multistream.ErrNotSupported[protocol.ID]
-	if err != nil && !errors.As(err, &na) && ctx.Err() == nil {
+	if err != nil && !errors.Is(err, stream.ErrUnsupported) && ctx.Err() == nil {
 		// The connection may have been that of a session which was refused.
 		info, err = d.nodeInfo(ctx, p)
 	}
@@ -67,7 +63,7 @@ func (d *Discovery) checkMember(p peer.ID) {
 		d.book.confirm(p, time.Now())
 	case err == nil:
 		d.refusePeer(p, refusedTTL)
-	case errors.As(err, &na):
+	case errors.Is(err, stream.ErrUnsupported):
 		d.refusePeer(p, strangeTTL)
 	case ctx.Err() == nil:
 		d.Logger.Debug("member of the routing table has not told its network", "peer", p, "err", err)
@@ -87,13 +83,13 @@ func (d *Discovery) nodeInfo(ctx context.Context, p peer.ID) (info types.NodeInf
 		return info, err
 	}
 	defer done()
-	from, err := d.t.Host().NewStream(network.WithNoDial(ctx, "connected for the question"), p, lp2p.NodeInfoProtocol)
+	st, err := stream.OpenTo(ctx, d.t.Host(), p, lp2p.NodeInfoProtocol)
 	if err != nil {
 		return info, err
 	}
-	defer func() { _ = from.Reset() }() // it has ended, or is of no use
-	stop := context.AfterFunc(ctx, func() { _ = from.Reset() })
+	defer func() { _ = st.Reset() }() // it has ended, or is of no use
+	stop := context.AfterFunc(ctx, func() { _ = st.Reset() })
 	defer stop()
 
-	return stream.ReadNodeInfo(from)
+	return stream.ReadNodeInfo(st)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/netip"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/multiformats/go-multiaddr"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/stream"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/wire"
 )
@@ -65,7 +67,7 @@ func (s *sender) SendRequest(ctx context.Context, p peer.ID, req *dhtpb.Message)
 	defer context.AfterFunc(s.d.ctx, cancel)()
 
 	resp, at, err := s.ask(ctx, p, req)
-	if errors.Is(err, errConnEnded) && ctx.Err() == nil {
+	if stream.IsLost(err) && ctx.Err() == nil {
 		// A session may have ended on the connection, which closes it.
 		resp, at, err = s.ask(ctx, p, req)
 	}
@@ -81,9 +83,6 @@ func (s *sender) SendRequest(ctx context.Context, p peer.ID, req *dhtpb.Message)
 	return resp, nil
 }
 
-// errConnEnded is wrapped when the connection closed under a query.
-var errConnEnded = errors.New("connection ended during the query")
-
 // ask sends one query. It returns where the peer answered, if this node had dialed
 // it there.
 func (s *sender) ask(ctx context.Context, p peer.ID, req *dhtpb.Message) (*dhtpb.Message, netip.AddrPort, error) {
@@ -93,28 +92,21 @@ func (s *sender) ask(ctx context.Context, p peer.ID, req *dhtpb.Message) (*dhtpb
 		return nil, at, err
 	}
 	defer done()
-	stream, err := s.d.t.Host().NewStream(network.WithNoDial(ctx, "connected for the query"), p, s.proto)
+	st, err := stream.OpenTo(ctx, s.d.t.Host(), p, s.proto)
 	if err != nil {
-		if !s.d.connected(p) {
-			err = fmt.Errorf("%w: %w", errConnEnded, err)
-		}
-
 		return nil, at, err
 	}
-	conn := stream.Conn()
-	stop := context.AfterFunc(ctx, func() { _ = stream.Reset() }) // ends what waits on it
+	stop := context.AfterFunc(ctx, func() { _ = st.Reset() }) // ends what waits on it
 	defer stop()
 
-	resp, err := exchange(stream, req)
+	resp, err := exchange(st, req)
 	if err != nil {
-		_ = stream.Reset() // it has failed already
-		if conn.IsClosed() {
-			err = fmt.Errorf("%w: %w", errConnEnded, err)
-		}
+		_ = st.Reset() // it has failed already
 
 		return nil, at, err
 	}
-	_ = stream.Close() // both sides are done
+	_ = st.Close() // both sides are done
+	conn := st.Conn()
 	if conn.Stat().Direction == network.DirOutbound {
 		at, _ = s.d.filter.parse(conn.RemoteMultiaddr())
 	}
@@ -124,15 +116,15 @@ func (s *sender) ask(ctx context.Context, p peer.ID, req *dhtpb.Message) (*dhtpb
 	return resp, at, nil
 }
 
-func exchange(stream network.Stream, req *dhtpb.Message) (*dhtpb.Message, error) {
+func exchange(st io.ReadWriter, req *dhtpb.Message) (*dhtpb.Message, error) {
 	body, err := proto.Marshal(req)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := stream.Write(wire.AppendSized(nil, body)); err != nil {
+	if _, err := st.Write(wire.AppendSized(nil, body)); err != nil {
 		return nil, fmt.Errorf("unable to send it: %w", err)
 	}
-	if body, err = wire.ReadSized(stream, maxResponse); err != nil {
+	if body, err = wire.ReadSized(st, maxResponse); err != nil {
 		return nil, fmt.Errorf("unable to read the answer: %w", err)
 	}
 	resp := new(dhtpb.Message)

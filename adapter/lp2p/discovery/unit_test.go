@@ -1,8 +1,12 @@
 package discovery
 
 import (
+	"context"
 	"fmt"
+	"io"
+	"net"
 	"net/netip"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
@@ -210,6 +215,49 @@ func TestHintsAreSpaced(t *testing.T) {
 	require.Zero(t, next())
 	b.refuse(p, refusedTTL, now)
 	require.EqualValues(t, -1, next())
+}
+
+// What a failed dial shows decides whether a peer has to answer again before it is
+// hinted, and whether it is looked for elsewhere.
+func TestFailedDialsOfKnownPeers(t *testing.T) {
+	key := types.GenerateNodeKey()
+	lt, err := lp2p.NewTransport(types.NodeInfo{
+		NetAddress: &types.NetAddress{ID: key.ID(), IP: net.IPv4(127, 0, 0, 1)}, Network: "test",
+		Channels: []byte{1}, Moniker: "node",
+	}, *key, nil)
+	require.NoError(t, err)
+	defer lt.Close()
+	p := somePeer(t, 1)
+	id, err := lt.Learn(p)
+	require.NoError(t, err)
+	addr := types.NetAddress{ID: id, IP: net.IPv4(1, 2, 3, 4), Port: 5}
+	at := netip.MustParseAddrPort("1.2.3.4:5")
+
+	for _, c := range []struct {
+		reason            error
+		hintedLater, lost bool
+	}{
+		{&compat.WrongIDError{}, false, true},
+		{syscall.ECONNREFUSED, false, true},
+		{&compat.ForeignError{Err: io.EOF}, false, true},
+		{context.DeadlineExceeded, true, true},
+		{io.EOF, true, true},
+		{compat.ErrBusy, true, false},
+		{compat.Reject(compat.RejectFull, ""), true, false},
+		{compat.Reject(compat.RejectClosing, ""), true, false},
+		{compat.Reject(compat.RejectDuplicate, ""), true, false},
+		{context.Canceled, true, false},
+		{syscall.EMFILE, true, false},
+		{compat.ErrTransportClosed, true, false},
+	} {
+		d := &Discovery{t: lt, book: newBook(addrFilter{}), wanted: newWanted()}
+		d.wanted.add(id, false)
+		d.book.answered(p, at, time.Now())
+		d.book.hinted(p, at, time.Now())
+		d.dialFailed(addr, fmt.Errorf("unable to dial: %w", c.reason))
+		require.Equal(t, c.hintedLater, d.book.isAlive(p, time.Now()), "%v", c.reason)
+		require.Equal(t, c.lost, d.wanted.peers[id].missed, "%v", c.reason)
+	}
 }
 
 func TestWantedPeersAreLookedForAtGrowingDistances(t *testing.T) {

@@ -1,14 +1,11 @@
 package discovery
 
 import (
-	"context"
-	"errors"
 	"net/netip"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
-	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
@@ -33,7 +30,7 @@ func (d *Discovery) watch(happened <-chan events.Event) {
 			case events.DialFailedEvent:
 				d.dialFailed(e.Address, e.Reason)
 			case events.PeerRejectedEvent:
-				if isForeign(e.Reason) {
+				if compat.ClassifyDial(e.Reason) == compat.DialOtherNetwork {
 					d.refuse(e.PeerID, refusedTTL)
 				}
 			}
@@ -43,37 +40,25 @@ func (d *Discovery) watch(happened <-chan events.Event) {
 
 // dialFailed judges what a failed dial says about a peer.
 func (d *Discovery) dialFailed(addr types.NetAddress, reason error) {
-	if errors.Is(reason, context.Canceled) || errors.Is(reason, compat.ErrTransportClosed) {
-		return
-	}
 	id := addr.ID
 	pid, known := d.t.PeerID(id)
 	if !known {
 		return // it was never reached over libp2p
 	}
 	at := netip.AddrPortFrom(netgroup.FromIP(addr.IP), addr.Port)
-	var reject *compat.RejectError
-	switch {
-	case isForeign(reason):
+	switch failure := compat.ClassifyDial(reason); failure {
+	case compat.DialLocal, compat.DialDuplicate: // nothing of the peer; it has dialed us at the same moment
+	case compat.DialOtherNetwork:
 		d.refuse(id, refusedTTL)
-	case errors.Is(reason, lp2p.ErrNoSessions):
+	case compat.DialNotTM2:
 		d.refuse(id, strangeTTL)
-	case errors.As(reason, &reject) && reject.Code == compat.RejectDuplicate:
-		// It has dialed us at the same moment.
-	case reject != nil, errors.Is(reason, lp2p.ErrBusy):
+	case compat.DialBusy, compat.DialClosing, compat.DialRefused:
 		d.book.failed(pid, at, false, time.Now()) // it is there, and does not want us now
 	default:
-		d.book.failed(pid, at, true, time.Now())
+		gone := failure != compat.DialTimedOut && failure != compat.DialUnclear
+		d.book.failed(pid, at, gone, time.Now())
 		d.wanted.lost(id)
 	}
-}
-
-// isForeign reports whether a refusal, by either side, says that the peer is no
-// node of this network.
-func isForeign(reason error) bool {
-	var reject *compat.RejectError
-
-	return errors.As(reason, &reject) && reject.Code == compat.RejectIncompatible
 }
 
 // refuse is refusePeer for a peer that was dialed.

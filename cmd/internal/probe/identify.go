@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/sniff"
 )
 
@@ -74,7 +75,9 @@ func classify(conn *sniff.PeekedConn, first []byte, native, libp2p answer) (answ
 		return 0, err
 	}
 
-	return 0, fmt.Errorf("%w: the answer begins with %q", ErrUnknownPeer, text)
+	return 0, &compat.ForeignError{
+		Answered: sniff.Protocol(text), Err: fmt.Errorf("%w: the answer begins with %q", ErrUnknownPeer, text),
+	}
 }
 
 // describe says in the user's terms why the first bytes did not come.

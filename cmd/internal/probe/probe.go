@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/sniff"
 )
@@ -44,26 +45,13 @@ type Result struct {
 	Notes []string
 }
 
-// WrongIDError tells that the address belongs to another node than the one that
-// was asked for.
-type WrongIDError struct {
-	Address string
-	Asked   types.ID
-	Got     types.ID
-}
-
-// Error names both IDs.
-func (e *WrongIDError) Error() string {
-	return fmt.Sprintf("%s: asked for %s, but %s answers", e.Address, e.Asked, e.Got)
-}
-
 // Probe asks the address, which is ID@host:port or host:port, who it is. The
 // context bounds it; a context without a deadline waits for a silent remote
 // until it is cancelled. All connections are closed when it returns.
 //
 // It returns what it found out also when it fails halfway: the Result is nil
 // only if nobody known answered. A remote with another ID than the one in the
-// address is a *WrongIDError.
+// address is a *compat.WrongIDError.
 func Probe(ctx context.Context, address string) (*Result, error) {
 	asked, hostPort, err := parse(address)
 	if err != nil {
@@ -126,7 +114,7 @@ func (p *prober) askStack(ctx context.Context, conn *sniff.PeekedConn, answer an
 func (p *prober) verify(r *Result, id types.ID) error {
 	r.ID = id
 	if p.asked != "" && p.asked != id {
-		return &WrongIDError{Address: p.hostPort, Asked: p.asked, Got: id}
+		return &compat.WrongIDError{Addr: p.hostPort, Asked: p.asked, Found: id}
 	}
 
 	return nil

@@ -138,9 +138,9 @@ func TestProbeWrongID(t *testing.T) {
 	_, libp2pAt := startLibp2p(t, key)
 	for _, at := range []string{nativeAt, libp2pAt} {
 		r, err := probe.Probe(bounded(t), asked.String()+"@"+at)
-		var wrong *probe.WrongIDError
+		var wrong *compat.WrongIDError
 		require.ErrorAs(t, err, &wrong)
-		require.Equal(t, probe.WrongIDError{Address: at, Asked: asked, Got: key.ID()}, *wrong)
+		require.Equal(t, compat.WrongIDError{Addr: at, Asked: asked, Found: key.ID()}, *wrong)
 		require.ErrorContains(t, err, asked.String())
 		require.ErrorContains(t, err, key.ID().String())
 		require.Equal(t, key.ID(), r.ID)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"syscall"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
@@ -12,7 +13,7 @@ import (
 // The errors of a Network, wrapped by those of Dial and NewTransportFor.
 var (
 	// ErrRefused: nobody listens at the address, or its listener was closed.
-	ErrRefused = errors.New("connection refused")
+	ErrRefused error = syscall.ECONNREFUSED
 	// ErrAddressInUse: a Transport listens at the address.
 	ErrAddressInUse = errors.New("address in use")
 )

@@ -5,10 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/multiformats/go-multistream"
 )
@@ -31,11 +32,11 @@ type Stream struct {
 	readErr error // that came with bytes and was not returned yet; of whoever reads
 }
 
-// openStream opens a stream on exactly this connection; it never dials.
+// Open opens a stream on exactly this connection; it never dials.
 func Open(ctx context.Context, c network.Conn, proto protocol.ID) (*Stream, error) {
 	s, err := c.NewStream(network.WithNoDial(ctx, "sessions do not dial"))
 	if err != nil {
-		return nil, fmt.Errorf("unable to open a stream: %w", err)
+		return nil, fmt.Errorf("unable to open a stream: %w", sendFailure(err, c.IsClosed()))
 	}
 	if err := s.SetProtocol(proto); err != nil {
 		return nil, errors.Join(fmt.Errorf("unable to open a stream: %w", err), s.Reset())
@@ -44,12 +45,24 @@ func Open(ctx context.Context, c network.Conn, proto protocol.ID) (*Stream, erro
 	return &Stream{Stream: s, rw: multistream.NewMSSelect(s, proto)}, nil
 }
 
-// inboundStream wraps a stream whose protocol the host has negotiated.
+// OpenTo opens a stream on any connection to a peer; it never dials.
+func OpenTo(ctx context.Context, h host.Host, p peer.ID, proto protocol.ID) (*Stream, error) {
+	s, err := h.NewStream(network.WithNoDial(ctx, "the caller has connected"), p, proto)
+	if err != nil {
+		connected := h.Network().Connectedness(p) == network.Connected
+
+		return nil, fmt.Errorf("unable to open a stream: %w", failure(err, !connected))
+	}
+
+	return Inbound(s), nil
+}
+
+// Inbound wraps a stream whose protocol the host negotiates.
 func Inbound(s network.Stream) *Stream { return &Stream{Stream: s, rw: s} }
 
-// Read implements io.Reader. The end comes after the last bytes, never with them as
-// QUIC's does; so does any other error, which yamux would not tell again. One
-// goroutine reads at a time.
+// Read implements io.Reader; see failure for its errors. The end comes after the last
+// bytes, never with them as QUIC's does; so does any other error, which yamux would not
+// tell again. One goroutine reads at a time.
 func (s *Stream) Read(p []byte) (int, error) {
 	if err := s.readErr; err != nil {
 		s.readErr = nil
@@ -57,6 +70,9 @@ func (s *Stream) Read(p []byte) (int, error) {
 		return 0, err
 	}
 	n, err := s.rw.Read(p)
+	if err != nil {
+		err = failure(err, s.Conn().IsClosed())
+	}
 	if n > 0 {
 		s.readErr = err
 
@@ -66,22 +82,17 @@ func (s *Stream) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// Write implements io.Writer.
-func (s *Stream) Write(p []byte) (int, error) { return s.rw.Write(p) }
+// Write implements io.Writer; see failure for its errors.
+func (s *Stream) Write(p []byte) (int, error) {
+	n, err := s.rw.Write(p)
+	if err != nil {
+		err = sendFailure(err, s.Conn().IsClosed())
+	}
+
+	return n, err
+}
 
 // Drain reads until the remote has ended its side, but neither past the read
 // deadline nor more than drainLimit bytes. What it reads, and how it ends, does
 // not matter any more.
 func (s *Stream) Drain() { _, _ = io.CopyN(io.Discard, s, drainLimit) }
-
-// IsEnd reports whether the remote has ended its side of a stream. Where a connection
-// ends without a word the end of its bytes is told by all streams, too, but as a reset.
-func IsEnd(err error) bool { return errors.Is(err, io.EOF) && !errors.Is(err, network.ErrReset) }
-
-// IsTimeout reports whether a deadline caused the error: one of ours, or that of a
-// connection whose remote is silent.
-func IsTimeout(err error) bool {
-	var ne net.Error
-
-	return errors.As(err, &ne) && ne.Timeout()
-}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"testing"
 
+	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/stretchr/testify/require"
 )
 
@@ -25,9 +26,17 @@ func (o *once) Read(p []byte) (int, error) {
 	return copy(p, "bytes"), err
 }
 
+// onOpenConn is a stream of a connection that is open.
+type onOpenConn struct{ network.Stream }
+
+type openConn struct{ network.Conn }
+
+func (onOpenConn) Conn() network.Conn { return openConn{} }
+func (openConn) IsClosed() bool       { return false }
+
 func TestStreamTellsTheErrorAfterTheBytes(t *testing.T) {
 	for _, want := range []error{io.EOF, os.ErrDeadlineExceeded} {
-		s := &Stream{rw: &once{Writer: new(bytes.Buffer), err: want}}
+		s := &Stream{Stream: onOpenConn{}, rw: &once{Writer: new(bytes.Buffer), err: want}}
 		b := make([]byte, 10)
 		n, err := s.Read(b)
 		require.NoError(t, err)

@@ -1,0 +1,114 @@
+package stream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"slices"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/protocol"
+	"github.com/multiformats/go-multistream"
+)
+
+// ErrUnsupported is wrapped when the remote does not support the protocol of a stream.
+var ErrUnsupported = errors.New("protocol is not supported")
+
+// ConnError is the failure of the connection below a stream, for which neither side
+// of the stream is to blame. It implements net.Error.
+type ConnError struct {
+	TimedOut bool // the remote was silent for too long
+	Err      error
+}
+
+// Error says that it was the connection.
+func (e *ConnError) Error() string { return "connection ended: " + e.Err.Error() }
+
+// Unwrap returns the error of libp2p.
+func (e *ConnError) Unwrap() error { return e.Err }
+
+// Timeout reports whether the remote was silent for too long.
+func (e *ConnError) Timeout() bool { return e.TimedOut }
+
+// Temporary implements net.Error: a connection that has failed stays so.
+func (*ConnError) Temporary() bool { return false }
+
+// failure tells apart what libp2p's error of a stream means: the end of the remote's
+// side, which is io.EOF itself, a *network.StreamError for a reset, after which the
+// connection may live on, a *ConnError, ErrUnsupported, or os.ErrDeadlineExceeded for a
+// deadline of the stream. connClosed says whether the connection is closed.
+//
+// The muxers differ. The error of a failed QUIC connection wraps net.ErrClosed, and may
+// come before the connection counts as closed. A failed yamux connection resets its
+// streams with its own error, which may be io.EOF or a timeout.
+func failure(err error, connClosed bool) error {
+	var (
+		reset       *network.StreamError
+		closed      *network.ConnError
+		unsupported multistream.ErrNotSupported[protocol.ID]
+	)
+	switch {
+	case err == nil, err == io.EOF, errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return err
+	case errors.As(err, &unsupported):
+		return fmt.Errorf("%w: %w", ErrUnsupported, err)
+	case errors.As(err, &reset) && (reset.Remote || !connClosed): // whoever closes it resets its streams, too
+		if reset.Remote && reset.ErrorCode == network.StreamProtocolNegotiationFailed {
+			err = fmt.Errorf("%w: %w", ErrUnsupported, err)
+		}
+
+		return err
+	case connClosed, errors.As(err, &closed), errors.Is(err, net.ErrClosed), errors.Is(err, network.ErrNoConn):
+		return &ConnError{TimedOut: timedOut(err), Err: err}
+	case errors.Is(err, network.ErrReset): // some implementations of yamux send no code
+		return &network.StreamError{Remote: true, TransportError: err}
+	case timedOut(err) && !errors.Is(err, os.ErrDeadlineExceeded):
+		return fmt.Errorf("%w: %w", os.ErrDeadlineExceeded, err)
+	default:
+		return err
+	}
+}
+
+// sendFailure is failure for what does not read, to which io.EOF can only mean the end
+// of the connection.
+func sendFailure(err error, connClosed bool) error {
+	if errors.Is(err, io.EOF) && !errors.Is(err, network.ErrReset) {
+		return &ConnError{Err: err}
+	}
+
+	return failure(err, connClosed)
+}
+
+// timedOut reports whether any error in the tree is a timeout; errors.As would find
+// only the first that can be one.
+func timedOut(err error) bool {
+	if t, ok := err.(interface{ Timeout() bool }); ok && t.Timeout() {
+		return true
+	}
+	switch wrapping := err.(type) {
+	case interface{ Unwrap() error }:
+		return timedOut(wrapping.Unwrap())
+	case interface{ Unwrap() []error }:
+		return slices.ContainsFunc(wrapping.Unwrap(), timedOut)
+	default:
+		return false
+	}
+}
+
+// IsEnd reports whether the remote has ended its side of a stream.
+func IsEnd(err error) bool {
+	return errors.Is(err, io.EOF) && !errors.Is(err, network.ErrReset) && !IsLost(err)
+}
+
+// IsLost reports whether the connection below a stream has failed.
+func IsLost(err error) bool { return errors.As(err, new(*ConnError)) }
+
+// IsResetWith reports whether the remote has reset a stream with one of the codes.
+func IsResetWith(err error, codes ...network.StreamErrorCode) bool {
+	var reset *network.StreamError
+
+	return errors.As(err, &reset) && reset.Remote && slices.Contains(codes, reset.ErrorCode)
+}
