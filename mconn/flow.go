@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	flowSample = 100 * time.Millisecond // shortest time over which a rate is measured
+	flowSample = 100 * time.Millisecond // shortest sample of a rate
 	flowMemory = time.Second            // time constant of the average over samples
 )
 
@@ -20,7 +20,7 @@ type flow struct {
 	bytes  int64
 	rate   float64 // bytes a second, recent
 	since  time.Time
-	sample int64 // bytes since then
+	sample int64 // bytes since then, not yet part of rate, not yet part of rate
 }
 
 func (f *flow) begin(now time.Time) {
