@@ -25,9 +25,9 @@ func Path(home string) string { return filepath.Join(home, FileName) }
 // NodeKeyPath returns the path of node_key.json in the home directory.
 func NodeKeyPath(home string) string { return filepath.Join(home, NodeKeyFileName) }
 
-// Init makes the home directory, if it is missing, and writes config.toml and a
-// new node_key.json into it. It overwrites nothing: when one of the files is
-// there, it writes neither and returns an error that wraps ErrExists.
+// Init makes the home directory, if it does not exist, and writes config.toml and a new
+// node_key.json into it. When one of the files exists, it writes neither and returns an
+// error that wraps ErrExists.
 func Init(home string, cfg *Config) (key *types.NodeKey, err error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -60,7 +60,7 @@ func Init(home string, cfg *Config) (key *types.NodeKey, err error) {
 	return key, nil
 }
 
-// writeNew writes a file that must not exist, or leaves nothing behind.
+// writeNew writes a file that must not exist. It removes the file when writing fails.
 func writeNew(path string, data []byte, perm os.FileMode) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm)
 	if errors.Is(err, fs.ErrExist) {

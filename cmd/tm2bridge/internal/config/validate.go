@@ -10,11 +10,10 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/internal/tomlvalue"
 )
 
-// maxNetwork is how many bytes the escaped name of a network has at most.
+// maxNetwork is the most bytes in the URL-escaped name of a network.
 const maxNetwork = 128
 
-// Validate returns a *FieldError for the first value that a bridge cannot work
-// with. It resolves no host names.
+// Validate returns a *FieldError for the first invalid value. It resolves no host names.
 func (c *Config) Validate() error {
 	if err := c.validateAddresses(); err != nil {
 		return err
@@ -41,7 +40,7 @@ func (c *Config) validateNetwork() error {
 	case len(url.PathEscape(network)) > maxNetwork:
 		return wrong("[bridge].libp2p_network", network, fmt.Sprintf("it must have at most %d bytes, escaped", maxNetwork))
 	case c.Bridge.OnlyConfigured:
-		return wrong("[bridge].libp2p_network", network, "with only_configured nobody is looked for")
+		return wrong("[bridge].libp2p_network", network, "it must be empty when only_configured is true")
 	default:
 		return nil
 	}
@@ -78,7 +77,7 @@ func (c *Config) validateAddresses() error {
 	return err
 }
 
-// checkPeers checks a list of peers, each of which a bridge takes once.
+// checkPeers validates a list of peers with distinct IDs.
 func checkPeers(key, list string) error {
 	seen := make(map[string]bool)
 	for _, peer := range tomlvalue.SplitList(list) {
@@ -95,8 +94,8 @@ func checkPeers(key, list string) error {
 	return nil
 }
 
-// parseListen reads "tcp://IP:port" or "IP:port"; without an IP all addresses
-// are meant.
+// parseListen parses "tcp://IP:port" or "IP:port". Without an IP it returns the
+// unspecified address.
 func parseListen(key, address string) (netip.AddrPort, error) {
 	host, port, err := tomlvalue.SplitAddress(address)
 	if err != nil {
