@@ -6,7 +6,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
-// NetAddress is our address as gno's; nil stays nil. The IP is shared.
+// NetAddress converts an address to gno's type, and nil to nil. The result shares the IP.
 func NetAddress(addr *types.NetAddress) *gnotypes.NetAddress {
 	if addr == nil {
 		return nil
@@ -20,7 +20,8 @@ func NetAddress(addr *types.NetAddress) *gnotypes.NetAddress {
 	}
 }
 
-// FromNetAddress is gno's address as ours; nil stays nil. The IP is shared.
+// FromNetAddress converts an address from gno's type, and nil to nil. The result shares the
+// IP.
 func FromNetAddress(addr *gnotypes.NetAddress) *types.NetAddress {
 	if addr == nil {
 		return nil
@@ -34,7 +35,7 @@ func FromNetAddress(addr *gnotypes.NetAddress) *types.NetAddress {
 	}
 }
 
-// NetAddresses is our addresses as gno's, in a new slice.
+// NetAddresses converts addresses to gno's type, in a new slice.
 func NetAddresses(addrs []*types.NetAddress) []*gnotypes.NetAddress {
 	gno := make([]*gnotypes.NetAddress, len(addrs))
 	for i, addr := range addrs {
@@ -44,7 +45,7 @@ func NetAddresses(addrs []*types.NetAddress) []*gnotypes.NetAddress {
 	return gno
 }
 
-// FromNetAddresses is gno's addresses as ours, in a new slice.
+// FromNetAddresses converts addresses from gno's type, in a new slice.
 func FromNetAddresses(addrs []*gnotypes.NetAddress) []*types.NetAddress {
 	ours := make([]*types.NetAddress, len(addrs))
 	for i, addr := range addrs {

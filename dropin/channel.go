@@ -6,7 +6,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 )
 
-// ChannelDescriptors is our channel descriptors as gno's; nil stays nil.
+// ChannelDescriptors converts channel descriptors to gno's type. A nil descriptor stays nil.
 func ChannelDescriptors(descs []*compat.ChannelDescriptor) []*p2p.ChannelDescriptor {
 	gno := make([]*p2p.ChannelDescriptor, len(descs))
 	for i, d := range descs {
@@ -20,7 +20,8 @@ func ChannelDescriptors(descs []*compat.ChannelDescriptor) []*p2p.ChannelDescrip
 	return gno
 }
 
-// FromChannelDescriptors is gno's channel descriptors as ours; nil stays nil.
+// FromChannelDescriptors converts channel descriptors from gno's type. A nil descriptor
+// stays nil.
 func FromChannelDescriptors(descs []*p2p.ChannelDescriptor) []*compat.ChannelDescriptor {
 	ours := make([]*compat.ChannelDescriptor, len(descs))
 	for i, d := range descs {

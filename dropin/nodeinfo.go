@@ -7,7 +7,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
-// NodeInfo is our NodeInfo as gno's. The channels are shared.
+// NodeInfo converts a NodeInfo to gno's type. The result shares the channels.
 func NodeInfo(info types.NodeInfo) gnotypes.NodeInfo {
 	return gnotypes.NodeInfo{
 		VersionSet: VersionSet(info.VersionSet),
@@ -21,7 +21,7 @@ func NodeInfo(info types.NodeInfo) gnotypes.NodeInfo {
 	}
 }
 
-// FromNodeInfo is gno's NodeInfo as ours. The channels are shared.
+// FromNodeInfo converts a NodeInfo from gno's type. The result shares the channels.
 func FromNodeInfo(info gnotypes.NodeInfo) types.NodeInfo {
 	return types.NodeInfo{
 		VersionSet: FromVersionSet(info.VersionSet),
@@ -35,7 +35,7 @@ func FromNodeInfo(info gnotypes.NodeInfo) types.NodeInfo {
 	}
 }
 
-// VersionSet is our version set as gno's; nil stays nil.
+// VersionSet converts a version set to gno's type, and nil to nil.
 func VersionSet(set types.VersionSet) versionset.VersionSet {
 	if set == nil {
 		return nil
@@ -48,7 +48,7 @@ func VersionSet(set types.VersionSet) versionset.VersionSet {
 	return gno
 }
 
-// FromVersionSet is gno's version set as ours; nil stays nil.
+// FromVersionSet converts a version set from gno's type, and nil to nil.
 func FromVersionSet(set versionset.VersionSet) types.VersionSet {
 	if set == nil {
 		return nil

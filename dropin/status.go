@@ -8,8 +8,8 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 )
 
-// ConnectionStatus is our status as gno's. What only gno counts (samples, peak
-// and instantaneous rates, transfers of a known size) is zero.
+// ConnectionStatus converts a status to gno's type. The fields that only gno counts are
+// zero: samples, peak and instantaneous rates, and transfers of a known size.
 func ConnectionStatus(s compat.ConnectionStatus) p2p.ConnectionStatus {
 	gno := p2p.ConnectionStatus{
 		Duration:    s.Duration,
@@ -35,7 +35,7 @@ func flowStatus(s compat.ConnectionStatus, f compat.FlowStatus) flow.Status {
 	}
 }
 
-// FromConnectionStatus is gno's status as ours.
+// FromConnectionStatus converts a status from gno's type.
 func FromConnectionStatus(s p2p.ConnectionStatus) compat.ConnectionStatus {
 	ours := compat.ConnectionStatus{
 		Duration:    s.Duration,
