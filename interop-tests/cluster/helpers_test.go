@@ -54,7 +54,7 @@ func start(t *testing.T, n *Network, topology Topology) *running {
 	return startWith(t, n, topology, func() {})
 }
 
-// startWith is start with a function that stops other resources. It may be called twice.
+// startWith is start with also, which stops other resources and may be called twice.
 func startWith(t *testing.T, n *Network, topology Topology, also func()) *running {
 	t.Helper()
 	b, err := topology.Build(n)
