@@ -20,7 +20,6 @@ const maxEmptyReads = 100
 type reader struct {
 	c         *MConnection
 	pace      pacer
-	timer     *time.Timer // for pace
 	buf       readBuffer
 	assembler assembler
 	deadline  time.Time // of the net.Conn for reading; zero: none
@@ -29,10 +28,9 @@ type reader struct {
 
 func newReader(c *MConnection, now time.Time) *reader {
 	return &reader{
-		c:     c,
-		pace:  newPacer(c.config.RecvRate, c.maxPacket, c.config.FlushThrottle, now),
-		timer: stoppedTimer(),
-		buf:   newReadBuffer(c.maxPacket, now),
+		c:    c,
+		pace: newPacer(c.config.RecvRate, c.maxPacket, c.config.FlushThrottle, now),
+		buf:  newReadBuffer(c.maxPacket, now),
 		assembler: assembler{
 			channels: c.channels, budget: c.config.MaxRecvBufferBytes, timeout: c.config.RecvAssemblyTimeout,
 		},
@@ -41,8 +39,6 @@ func newReader(c *MConnection, now time.Time) *reader {
 
 // run reads and delivers until the connection ends.
 func (r *reader) run() error {
-	defer r.timer.Stop()
-
 	// The caller may have left a deadline on the conn for the handshake.
 	if err := r.c.conn.SetReadDeadline(time.Time{}); err != nil {
 		return fmt.Errorf("mconn: read deadline: %w", err)
@@ -91,11 +87,7 @@ func (r *reader) awaitPace() (int, error) {
 			return max(allowed, r.c.maxPacket), nil
 		}
 
-		r.timer.Reset(r.pace.opens().Sub(now))
-
-		select {
-		case <-r.timer.C:
-		case <-r.c.quit:
+		if waitFor(r.c.quit, r.pace.opens().Sub(now)) {
 			return 0, errStopped
 		}
 	}
@@ -260,11 +252,4 @@ func (r *reader) readError(err error, now time.Time) error {
 	}
 
 	return fmt.Errorf("mconn: read: %w", err)
-}
-
-func stoppedTimer() *time.Timer {
-	timer := time.NewTimer(time.Hour)
-	timer.Stop()
-
-	return timer
 }
