@@ -164,7 +164,7 @@ func bridgeConfig(cfg *config.Config, addrs *config.Addresses) bridge.Config {
 		Libp2pQUIC:         cfg.Bridge.Libp2pQUIC,
 		PrivatePeers:       addrs.PrivatePeers,
 		UnconditionalPeers: addrs.UnconditionalPeers,
-		MConfig:            cfg.MConnConfig(),
+		MConfig:            cfg.P2P.MConnConfig(),
 		MaxPairs:           cfg.Bridge.MaxPairs,
 		MaxPairsPerIP:      cfg.Bridge.MaxPairsPerIP,
 	}

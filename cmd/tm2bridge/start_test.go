@@ -164,7 +164,7 @@ func TestBridgeConfigTakesEveryKey(t *testing.T) {
 	require.True(t, bridgeConfig(cfg, addrs).OnlyConfigured)
 	require.Equal(t, []types.ID{a}, got.PrivatePeers)
 	require.Equal(t, []types.ID{b}, got.UnconditionalPeers)
-	require.Equal(t, cfg.MConnConfig(), got.MConfig)
+	require.Equal(t, cfg.P2P.MConnConfig(), got.MConfig)
 	require.EqualValues(t, 5, got.MConfig.SendRate)
 	require.Equal(t, 6, got.MaxPairs)
 	require.Equal(t, 7, got.MaxPairsPerIP)

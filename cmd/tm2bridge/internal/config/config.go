@@ -3,7 +3,6 @@ package config
 import (
 	nodeconfig "github.com/tm2-libp2p/tm2-libp2p/adapter/config"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
-	"github.com/tm2-libp2p/tm2-libp2p/mconn"
 )
 
 // Default values of the configuration.
@@ -49,11 +48,6 @@ func Default() *Config {
 	c.P2P.ListenAddress = DefaultNativeAddress
 
 	return c
-}
-
-// MConnConfig returns the configuration of the connections to native peers.
-func (c *Config) MConnConfig() mconn.MConnConfig {
-	return c.P2P.MConnConfig()
 }
 
 // Addresses holds the parsed addresses and IDs of a Config.

@@ -231,7 +231,7 @@ func TestMConnConfigTakesEveryKey(t *testing.T) {
 	cfg.P2P.RecvAssemblyTimeout = 13 * time.Second
 	cfg.P2P.MaxRecvBufferBytes, cfg.P2P.MaxSendBufferBytes = 14<<20, 15<<20
 
-	m := cfg.MConnConfig()
+	m := cfg.P2P.MConnConfig()
 	require.NoError(t, m.Validate())
 	require.Equal(t, 7*time.Millisecond, m.FlushThrottle)
 	require.Equal(t, 1000, m.MaxPacketMsgPayloadSize)
