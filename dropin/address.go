@@ -37,20 +37,20 @@ func FromNetAddress(addr *gnotypes.NetAddress) *types.NetAddress {
 
 // NetAddresses converts addresses to gno's type, in a new slice.
 func NetAddresses(addrs []*types.NetAddress) []*gnotypes.NetAddress {
-	gno := make([]*gnotypes.NetAddress, len(addrs))
-	for i, addr := range addrs {
-		gno[i] = NetAddress(addr)
-	}
-
-	return gno
+	return convert(addrs, NetAddress)
 }
 
 // FromNetAddresses converts addresses from gno's type, in a new slice.
 func FromNetAddresses(addrs []*gnotypes.NetAddress) []*types.NetAddress {
-	ours := make([]*types.NetAddress, len(addrs))
-	for i, addr := range addrs {
-		ours[i] = FromNetAddress(addr)
+	return convert(addrs, FromNetAddress)
+}
+
+// convert returns the result of f for each element, in a new slice.
+func convert[A, B any](all []A, f func(A) B) []B {
+	converted := make([]B, len(all))
+	for i, one := range all {
+		converted[i] = f(one)
 	}
 
-	return ours
+	return converted
 }

@@ -28,20 +28,10 @@ func FromNodeKey(key gnotypes.NodeKey) types.NodeKey {
 
 // IDs converts IDs to gno's type.
 func IDs(ids []types.ID) []gnotypes.ID {
-	gno := make([]gnotypes.ID, len(ids))
-	for i, id := range ids {
-		gno[i] = gnotypes.ID(id)
-	}
-
-	return gno
+	return convert(ids, func(id types.ID) gnotypes.ID { return gnotypes.ID(id) })
 }
 
 // FromIDs converts IDs from gno's type.
 func FromIDs(ids []gnotypes.ID) []types.ID {
-	ours := make([]types.ID, len(ids))
-	for i, id := range ids {
-		ours[i] = types.ID(id)
-	}
-
-	return ours
+	return convert(ids, func(id gnotypes.ID) types.ID { return types.ID(id) })
 }

@@ -40,12 +40,8 @@ func VersionSet(set types.VersionSet) versionset.VersionSet {
 	if set == nil {
 		return nil
 	}
-	gno := make(versionset.VersionSet, len(set))
-	for i, v := range set {
-		gno[i] = versionset.VersionInfo(v)
-	}
 
-	return gno
+	return convert(set, func(v types.VersionInfo) versionset.VersionInfo { return versionset.VersionInfo(v) })
 }
 
 // FromVersionSet converts a version set from gno's type, and nil to nil.
@@ -53,10 +49,6 @@ func FromVersionSet(set versionset.VersionSet) types.VersionSet {
 	if set == nil {
 		return nil
 	}
-	ours := make(types.VersionSet, len(set))
-	for i, v := range set {
-		ours[i] = types.VersionInfo(v)
-	}
 
-	return ours
+	return convert(set, func(v versionset.VersionInfo) types.VersionInfo { return types.VersionInfo(v) })
 }

@@ -32,15 +32,7 @@ func (s fromPeerSet) Get(key types.ID) compat.PeerConn {
 	return FromPeerConn(s.gno.Get(gnotypes.ID(key)))
 }
 
-func (s fromPeerSet) List() []compat.PeerConn {
-	gno := s.gno.List()
-	ours := make([]compat.PeerConn, len(gno))
-	for i, peer := range gno {
-		ours[i] = FromPeerConn(peer)
-	}
-
-	return ours
-}
+func (s fromPeerSet) List() []compat.PeerConn { return convert(s.gno.List(), FromPeerConn) }
 
 func (s fromPeerSet) NumInbound() uint64 { return s.gno.NumInbound() }
 
@@ -73,15 +65,7 @@ func (s toPeerSet) Has(key gnotypes.ID) bool { return s.ours.Has(types.ID(key)) 
 
 func (s toPeerSet) Get(key gnotypes.ID) p2p.PeerConn { return PeerConn(s.ours.Get(types.ID(key))) }
 
-func (s toPeerSet) List() []p2p.PeerConn {
-	ours := s.ours.List()
-	gno := make([]p2p.PeerConn, len(ours))
-	for i, peer := range ours {
-		gno[i] = PeerConn(peer)
-	}
-
-	return gno
-}
+func (s toPeerSet) List() []p2p.PeerConn { return convert(s.ours.List(), PeerConn) }
 
 func (s toPeerSet) NumInbound() uint64 { return s.ours.NumInbound() }
 
