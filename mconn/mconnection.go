@@ -270,9 +270,9 @@ func (c *MConnection) end(ended chan struct{}, err error) {
 	}
 }
 
-// stopFailed stops the connection because of an error. It reports whether the
-// error is to be passed to onError: nobody stopped the connection before, and no
-// FlushStop has finished writing.
+// stopFailed stops the connection because of an error. It reports whether to pass
+// the error to onError: not when the connection was stopped before, nor when
+// FlushStop has written all messages.
 func (c *MConnection) stopFailed() bool { return c.Stop() == nil && !c.drained.Load() }
 
 // dropMessages frees the queued messages. Both goroutines have ended.
