@@ -6,7 +6,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
-// NetAddress is our address as gno's; nil stays nil. The IP is shared.
+// NetAddress converts an address to gno's type, and nil to nil. The result shares the IP.
 func NetAddress(addr *types.NetAddress) *gnotypes.NetAddress {
 	if addr == nil {
 		return nil
@@ -20,7 +20,8 @@ func NetAddress(addr *types.NetAddress) *gnotypes.NetAddress {
 	}
 }
 
-// FromNetAddress is gno's address as ours; nil stays nil. The IP is shared.
+// FromNetAddress converts an address from gno's type, and nil to nil. The result shares the
+// IP.
 func FromNetAddress(addr *gnotypes.NetAddress) *types.NetAddress {
 	if addr == nil {
 		return nil
@@ -34,22 +35,22 @@ func FromNetAddress(addr *gnotypes.NetAddress) *types.NetAddress {
 	}
 }
 
-// NetAddresses is our addresses as gno's, in a new slice.
+// NetAddresses converts addresses to gno's type, in a new slice.
 func NetAddresses(addrs []*types.NetAddress) []*gnotypes.NetAddress {
-	gno := make([]*gnotypes.NetAddress, len(addrs))
-	for i, addr := range addrs {
-		gno[i] = NetAddress(addr)
-	}
-
-	return gno
+	return convert(addrs, NetAddress)
 }
 
-// FromNetAddresses is gno's addresses as ours, in a new slice.
+// FromNetAddresses converts addresses from gno's type, in a new slice.
 func FromNetAddresses(addrs []*gnotypes.NetAddress) []*types.NetAddress {
-	ours := make([]*types.NetAddress, len(addrs))
-	for i, addr := range addrs {
-		ours[i] = FromNetAddress(addr)
+	return convert(addrs, FromNetAddress)
+}
+
+// convert returns the result of f for each element, in a new slice.
+func convert[A, B any](all []A, f func(A) B) []B {
+	converted := make([]B, len(all))
+	for i, one := range all {
+		converted[i] = f(one)
 	}
 
-	return ours
+	return converted
 }

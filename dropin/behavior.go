@@ -8,8 +8,8 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
-// toBehavior is our PeerBehavior as gno's. Its optional powers (PeerAdmission,
-// ConnAdmission) have no counterpart and are not used.
+// toBehavior implements gno's PeerBehavior with ours. gno has no counterpart of the
+// optional interfaces PeerAdmission and ConnAdmission, so they are not used.
 type toBehavior struct{ ours compat.PeerBehavior }
 
 var _ p2p.PeerBehavior = toBehavior{}
@@ -38,13 +38,13 @@ func (b toBehavior) IsPersistentPeer(id gnotypes.ID) bool {
 
 func (b toBehavior) IsPrivatePeer(id gnotypes.ID) bool { return b.ours.IsPrivatePeer(types.ID(id)) }
 
-// fromBehavior is gno's PeerBehavior as ours. gno has none of its optional
-// powers: its switch decides when a connection is there.
+// fromBehavior implements our PeerBehavior with gno's. It has none of the optional
+// interfaces: gno's switch decides about a peer after the handshake.
 type fromBehavior struct{ gno p2p.PeerBehavior }
 
 var _ compat.PeerBehavior = fromBehavior{}
 
-// ReactorChDescriptors fills in what gno's own connections fill in themselves.
+// ReactorChDescriptors fills in the defaults, as gno's own connections do.
 func (b fromBehavior) ReactorChDescriptors() []*compat.ChannelDescriptor {
 	descs := FromChannelDescriptors(b.gno.ReactorChDescriptors())
 	for _, d := range descs {

@@ -17,7 +17,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/mconn"
 )
 
-// newCallersTransport returns a transport that listens, of one of both stacks.
+// newCallersTransport returns a listening transport of the given stack.
 func newCallersTransport(t *testing.T, stackName string) transport {
 	t.Helper()
 	key, info := newIdentity(testChannel)
@@ -33,7 +33,7 @@ func newCallersTransport(t *testing.T, stackName string) transport {
 	return tr
 }
 
-// A switch on a transport of the caller's meets one that has made its own.
+// TestNewSwitch connects a switch on the caller's transport with one that owns its own.
 func TestNewSwitch(t *testing.T) {
 	onEachStack(t, func(t *testing.T, s stack) {
 		a, b := newGnoRecorder("recorder", testChannel), newGnoRecorder("recorder", testChannel)
@@ -54,7 +54,7 @@ func TestNewSwitch(t *testing.T) {
 		require.NoError(t, sw.Stop())
 		require.ErrorIs(t, sw.Stop(), gnoservice.ErrAlreadyStopped)
 		require.Empty(t, sw.Peers().List())
-		requireDialed(t, addr.DialString()) // the transport is the caller's to close
+		requireDialed(t, addr.DialString()) // the caller closes the transport
 		require.NoError(t, sw.Close())
 	})
 }
@@ -71,7 +71,7 @@ func TestNewSwitchNeverStarted(t *testing.T) {
 	})
 }
 
-func TestNewSwitchAtFault(t *testing.T) {
+func TestNewSwitchErrors(t *testing.T) {
 	_, err := NewSwitch(nil, loopbackConfig(), nil, nil)
 	require.ErrorIs(t, err, errNoTransport)
 	tr := newCallersTransport(t, "native")
@@ -90,8 +90,8 @@ func TestNewSwitchAtFault(t *testing.T) {
 	require.NoError(t, sw.Close())
 }
 
-// What gno has no key for reaches the transport: NAT services and metrics. QUIC is in
-// TestLibp2pOptions.
+// TestLibp2pOptionsPassThrough checks options for which gno has no key: NAT services and
+// metrics. TestLibp2pOptions covers QUIC.
 func TestLibp2pOptionsPassThrough(t *testing.T) {
 	key, info := newIdentity(testChannel)
 	registry := prometheus.NewRegistry()
@@ -108,7 +108,7 @@ func TestLibp2pOptionsPassThrough(t *testing.T) {
 	require.ErrorContains(t, err, "QUIC", "hole punching alone is refused")
 }
 
-// registered reports whether there is a metric with the ID as its node.
+// registered reports whether a metric has the ID as its node label.
 func registered(t *testing.T, registry *prometheus.Registry, id string) bool {
 	t.Helper()
 	families, err := registry.Gather()

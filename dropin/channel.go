@@ -6,30 +6,25 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 )
 
-// ChannelDescriptors is our channel descriptors as gno's; nil stays nil.
+// ChannelDescriptors converts channel descriptors to gno's type. A nil descriptor stays nil.
 func ChannelDescriptors(descs []*compat.ChannelDescriptor) []*p2p.ChannelDescriptor {
-	gno := make([]*p2p.ChannelDescriptor, len(descs))
-	for i, d := range descs {
+	return convert(descs, func(d *compat.ChannelDescriptor) *p2p.ChannelDescriptor {
 		if d == nil {
-			continue
+			return nil
 		}
-		c := p2p.ChannelDescriptor(*d)
-		gno[i] = &c
-	}
 
-	return gno
+		return new(p2p.ChannelDescriptor(*d))
+	})
 }
 
-// FromChannelDescriptors is gno's channel descriptors as ours; nil stays nil.
+// FromChannelDescriptors converts channel descriptors from gno's type. A nil descriptor
+// stays nil.
 func FromChannelDescriptors(descs []*p2p.ChannelDescriptor) []*compat.ChannelDescriptor {
-	ours := make([]*compat.ChannelDescriptor, len(descs))
-	for i, d := range descs {
+	return convert(descs, func(d *p2p.ChannelDescriptor) *compat.ChannelDescriptor {
 		if d == nil {
-			continue
+			return nil
 		}
-		c := compat.ChannelDescriptor(*d)
-		ours[i] = &c
-	}
 
-	return ours
+		return new(compat.ChannelDescriptor(*d))
+	})
 }

@@ -29,8 +29,8 @@ var (
 	errOtherID     = errors.New("node IDs differ")
 )
 
-// FromP2PConfig is gno's section [p2p] as ours. What gno has no key for has our
-// default.
+// FromP2PConfig converts the section [p2p] from gno's type. Keys that gno does not have get
+// our defaults.
 func FromP2PConfig(gno gnoconfig.P2PConfig) config.P2PConfig {
 	ours := *config.DefaultP2PConfig()
 	ours.RootDir = gno.RootDir
@@ -55,19 +55,20 @@ func FromP2PConfig(gno gnoconfig.P2PConfig) config.P2PConfig {
 	return ours
 }
 
-// plan is what New* has learned from its arguments.
+// plan holds the converted arguments of New*.
 type plan struct {
-	key     types.NodeKey    // of a node plan
-	info    types.NodeInfo   // of a node plan
-	listen  types.NetAddress // of a node plan
+	// key, info and listen are set by newNodePlan only.
+	key     types.NodeKey
+	info    types.NodeInfo
+	listen  types.NetAddress
 	cfg     config.P2PConfig
 	options []adapter.SwitchOption
-	// discovers says that a reactor of the node has the channel of discovery.
+	// discovers tells whether a reactor of the node has the discovery channel.
 	discovers bool
 	logger    *slog.Logger
 }
 
-// newPlan is the plan of a switch on any transport.
+// newPlan returns the plan of a switch on any transport.
 func newPlan(cfg *gnoconfig.P2PConfig, reactors map[string]p2p.Reactor, logger *slog.Logger) (*plan, error) {
 	if cfg == nil {
 		return nil, errNoConfig
@@ -83,15 +84,15 @@ func newPlan(cfg *gnoconfig.P2PConfig, reactors map[string]p2p.Reactor, logger *
 	}
 	options, err := p.cfg.SwitchOptions()
 	if err != nil {
-		// As gno does: a node can work without an entry.
-		logger.Error("entries of the p2p config are left out", "err", err)
+		// As in gno, the node works without the invalid entries.
+		logger.Error("invalid entries of the p2p config are ignored", "err", err)
 	}
 	p.options = append(options, reactorOptions(reactors)...)
 
 	return p, nil
 }
 
-// newNodePlan is the plan of a switch whose transport is made here.
+// newNodePlan returns the plan of a switch that makes its transport.
 func newNodePlan(
 	nodeInfo gnotypes.NodeInfo,
 	nodeKey gnotypes.NodeKey,
@@ -108,14 +109,14 @@ func newNodePlan(
 	return p, p.addresses()
 }
 
-// warnOfDiscovery tells the operator who expects it that nothing looks for peers.
+// warnOfDiscovery warns when pex is true but no reactor discovers peers.
 func (p *plan) warnOfDiscovery() {
 	if p.cfg.PeerExchange && !p.discovers {
-		p.logger.Warn("[p2p].pex is true, but no reactor has the channel of discovery", "channel", channelDiscovery)
+		p.logger.Warn("[p2p].pex is true, but no reactor has the discovery channel", "channel", channelDiscovery)
 	}
 }
 
-// addresses finds out where the node listens, and what it tells its peers to dial.
+// addresses sets the listen address and the address that the NodeInfo advertises.
 func (p *plan) addresses() error {
 	id := p.key.ID()
 	listen, err := p.cfg.ListenNetAddress(id)
@@ -124,7 +125,7 @@ func (p *plan) addresses() error {
 	}
 	p.listen = listen
 	if own := p.info.NetAddress; own != nil && own.ID != id {
-		return fmt.Errorf("%w: NodeInfo is of %s, the key of %s", errOtherID, own.ID, id)
+		return fmt.Errorf("%w: the NodeInfo has %s, the node key %s", errOtherID, own.ID, id)
 	}
 	if p.cfg.ExternalAddress == "" && p.info.NetAddress != nil {
 		return nil
@@ -138,8 +139,8 @@ func (p *plan) addresses() error {
 	return nil
 }
 
-// reactorOptions adds the reactors in the order of their names, so that a node
-// starts in the same way each time.
+// reactorOptions returns options for the reactors in the order of their names, so that a
+// node always starts them in the same order.
 func reactorOptions(reactors map[string]p2p.Reactor) []adapter.SwitchOption {
 	options := make([]adapter.SwitchOption, 0, len(reactors))
 	for _, name := range slices.Sorted(maps.Keys(reactors)) {
@@ -149,8 +150,8 @@ func reactorOptions(reactors map[string]p2p.Reactor) []adapter.SwitchOption {
 	return options
 }
 
-// channels are those of all reactors; a descriptor that is nil is left for the
-// switch to find.
+// channels returns the channel descriptors of all reactors. It skips nil ones, which the
+// switch reports.
 func channels(reactors map[string]p2p.Reactor) []*compat.ChannelDescriptor {
 	var descs []*compat.ChannelDescriptor
 	for _, r := range reactors {
@@ -169,8 +170,9 @@ func channels(reactors map[string]p2p.Reactor) []*compat.ChannelDescriptor {
 
 func isDiscovery(d *compat.ChannelDescriptor) bool { return d.ID == channelDiscovery }
 
-// libp2pOptions are what the section says to the libp2p stack. Persistent peers
-// come in beside the others, from whichever side.
+// libp2pOptions returns the options that the section implies for the libp2p stack. Both
+// limits include the persistent peers, which do not use up slots and may connect in either
+// direction.
 func libp2pOptions(cfg config.P2PConfig) []lp2p.Option {
 	timeouts := lp2p.DefaultTimeouts()
 	if cfg.RecvAssemblyTimeout > 0 {
@@ -183,7 +185,7 @@ func libp2pOptions(cfg config.P2PConfig) []lp2p.Option {
 	return []lp2p.Option{lp2p.WithTimeouts(timeouts), lp2p.WithPeerLimits(in, out, cfg.AllowDuplicateIP)}
 }
 
-// addUpTo adds without overflow.
+// addUpTo returns n + more, or the largest uint64 when that overflows.
 func addUpTo(n, more uint64) uint64 { return min(n, math.MaxUint64-more) + more }
 
 func wrapNew(stack string, err error) error { return fmt.Errorf("%s switch: %w", stack, err) }

@@ -12,7 +12,8 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/config"
 )
 
-// Every key of gno arrives, and gno's defaults are ours.
+// TestFromP2PConfig checks that every key of gno is converted, and that the defaults of both
+// sides are equal.
 func TestFromP2PConfig(t *testing.T) {
 	require.Equal(t, *config.DefaultP2PConfig(), FromP2PConfig(*gnoconfig.DefaultP2PConfig()))
 
@@ -39,7 +40,7 @@ func TestFromP2PConfig(t *testing.T) {
 	}
 }
 
-// The page tells of every key of gno's section.
+// TestPageListsTheKeys checks that the page lists every key of gno's section.
 func TestPageListsTheKeys(t *testing.T) {
 	data, err := os.ReadFile("../docs/dropin.md")
 	require.NoError(t, err)

@@ -7,23 +7,23 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// keeper is a reactor of gno that keeps the last message and its peer.
-type keeper struct {
+// lastMessage is a gno reactor that keeps the last message and its peer.
+type lastMessage struct {
 	p2p.BaseReactor
 	peer p2p.PeerConn
 	msg  []byte
 }
 
-func (k *keeper) Receive(_ byte, peer p2p.PeerConn, msg []byte) { k.peer, k.msg = peer, msg }
+func (k *lastMessage) Receive(_ byte, peer p2p.PeerConn, msg []byte) { k.peer, k.msg = peer, msg }
 
-// Messages pass in both directions without a copy and without an allocation, by
-// the same peer each time.
-func TestMessagesCostNothing(t *testing.T) {
+// TestMessagesDoNotAllocate checks that messages pass in both directions without a copy or
+// an allocation, and from the same peer each time.
+func TestMessagesDoNotAllocate(t *testing.T) {
 	var (
 		ours    = newSink()
 		gno     = PeerConn(ours)
 		wrapper = FromPeerConn(&gnoWrapped{gno})
-		there   = &keeper{}
+		there   = &lastMessage{}
 		reactor = FromReactor(there)
 		behind  = &caller{}
 		sw      = newToSwitch(behind)
@@ -55,8 +55,8 @@ func TestMessagesCostNothing(t *testing.T) {
 	require.IsType(t, &gnoWrapped{}, there.peer)
 }
 
-// A look at the peers costs nothing either.
-func TestPeersCostNothing(t *testing.T) {
+// TestPeersDoNotAllocate checks that reading the peer set does not allocate.
+func TestPeersDoNotAllocate(t *testing.T) {
 	sw := newSwitchWith(t, stacks()[0], loopbackConfig(), nil)
 	require.Zero(t, testing.AllocsPerRun(100, func() {
 		if sw.Peers().Get("g1nobody") != nil {

@@ -17,7 +17,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
-// dhtNode is a node of gno with a DHT.
+// dhtNode is a node with a gno reactor and a DHT.
 type dhtNode struct {
 	*gnoRecorder
 	sw  *Switch
@@ -41,14 +41,14 @@ func newDHTNode(t *testing.T, change func(*gnoconfig.P2PConfig), opts ...Option)
 	return n
 }
 
-// awaitPeer waits until the node was added.
+// awaitPeer waits until the peer is added.
 func (n *dhtNode) awaitPeer(t *testing.T, id gnotypes.ID) {
 	t.Helper()
 	for await(t, n.added).ID() != id {
 	}
 }
 
-// Nodes that know only a seed find each other if pex is true.
+// TestNodesFindEachOtherByDHT connects nodes that know only a seed, with pex true.
 func TestNodesFindEachOtherByDHT(t *testing.T) {
 	fast := WithDHT(discovery.WithWalkInterval(50 * time.Millisecond))
 	seed := newDHTNode(t, func(*gnoconfig.P2PConfig) {}, fast)
@@ -62,7 +62,7 @@ func TestNodesFindEachOtherByDHT(t *testing.T) {
 	second.awaitPeer(t, first.sw.NetAddress().ID)
 }
 
-// The DHT speaks a protocol of its own, which tells whether there is one.
+// TestDHTFollowsPex checks by the DHT's libp2p protocol whether there is a DHT.
 func TestDHTFollowsPex(t *testing.T) {
 	for _, c := range []struct {
 		pex  bool
@@ -88,19 +88,16 @@ func TestDHTFollowsPex(t *testing.T) {
 	}
 }
 
-func TestDHTAtFault(t *testing.T) {
+func TestDHTErrors(t *testing.T) {
 	key, info := newIdentity(testChannel)
 	cfg := loopbackConfig()
 	cfg.PeerExchange = true
 	_, err := NewLibp2pSwitch(info, key, cfg, nil, nil, WithDHT(discovery.WithWalkInterval(-1)))
 	require.ErrorContains(t, err, "libp2p switch")
-	// Nothing is left of it: goleak looks for the host.
+	// goleak checks that the host is closed.
 }
 
-func TestEntriesOfLists(t *testing.T) {
-	require.Empty(t, entries(" , ,"))
-	require.Equal(t, []string{"a", "b"}, entries(" a,,b ,"))
-
+func TestBootstrapAddresses(t *testing.T) {
 	id := types.GenerateNodeKey().ID()
 	addrs := addresses([]string{"nonsense", string(id) + "@192.0.2.1:1", string(id) + "@no.such.host.invalid:2"})
 	require.Len(t, addrs, 2)

@@ -1,37 +1,34 @@
-// Package dropin gives a node of gno (github.com/gnolang/gno, v1.7.1) the switches
-// and transports of this project as gno's own types. docs/dropin.md tells what to
-// change in a node.
+// Package dropin implements the p2p interfaces of a gno node (github.com/gnolang/gno,
+// v1.7.1) with the switches and transports of this project. docs/dropin.md describes what
+// to change in a node.
 //
-//   - [NewNativeSwitch] and [NewLibp2pSwitch] return a gno p2p.Switch that is also a
-//     service, for gno's reactors and config; [NewSwitch] does for a transport of the
-//     caller's. With [WithDHT] a node on libp2p finds peers by a DHT.
-//   - [Transport] is a transport of ours for gno's own MultiplexSwitch.
+//   - [NewNativeSwitch] and [NewLibp2pSwitch] return a gno p2p.Switch and service for
+//     gno's reactors and config. With [WithDHT], a libp2p node finds peers in a DHT.
+//   - [NewSwitch] does the same on a transport that the caller makes.
+//   - [Transport] lets gno's own MultiplexSwitch use a transport of this project.
 //
-// They are made of conversions between gno's package p2p and package compat, which
-// are public, so that a part written against one works with a part written against
-// the other.
+// They consist of conversions between gno's package p2p and package compat, which are
+// public. With them, code written for one package works with code written for the other.
 //
-// A name that begins with From takes gno's and returns ours: [FromTransport]
-// is gno's transport as a compat.Transport. The same name without From goes the
-// other way: [Reactor] is our reactor as gno's.
+// A function whose name begins with From converts from gno's type: [FromTransport] returns
+// a compat.Transport for a transport of gno. The name without From is the other direction:
+// [Reactor] returns a gno reactor for one of ours.
 //
 // # Identity
 //
-// Reactors compare peers by pointer and use them as map keys. Therefore a
-// PeerConn has one counterpart: converting it again gives the same pointer, and
-// converting the counterpart gives the PeerConn itself. The counterpart is kept
-// in the values of the peer (PeerConn.Set) under a key that begins with
-// "tm2-libp2p/dropin/", so it lives as long as the peer does and no table must
-// be cleaned. A PeerConn that a reactor wraps around another has a counterpart
-// of its own. What is nil stays the nil interface.
+// Reactors compare peers by pointer and use them as map keys. So each PeerConn has exactly
+// one counterpart: converting it again returns the same pointer, and converting the
+// counterpart returns the PeerConn. A peer keeps its counterpart in its values
+// (PeerConn.Set) under a key that begins with "tm2-libp2p/dropin/", so both are freed
+// together. A PeerConn that wraps another has its own counterpart. Nil converts to the nil
+// interface.
 //
 // # Cost
 //
-// Messages are passed on, never copied; Send, TrySend, Broadcast and Receive
-// allocate nothing.
+// Messages are never copied. Send, TrySend, Broadcast and Receive do not allocate.
 //
 // # Errors
 //
-// The sentinels that one side documents become those of the other; an error that
-// wraps one matches both by errors.Is. Other errors pass unchanged.
+// The documented sentinel errors of one side are converted to those of the other. An error
+// that wraps a sentinel matches both by errors.Is. Other errors pass unchanged.
 package dropin

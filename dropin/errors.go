@@ -9,8 +9,8 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/service"
 )
 
-// gnoTransportClosed is the text of gno's error for a transport that is closed,
-// which gno does not export.
+// gnoTransportClosed is the text of gno's error for a closed transport. gno does not export
+// the error.
 const gnoTransportClosed = "transport is closed"
 
 // serviceErrors pairs the sentinels of both service packages.
@@ -20,7 +20,7 @@ var serviceErrors = [...]struct{ ours, gno error }{
 	{service.ErrNotStarted, gnoservice.ErrNotStarted},
 }
 
-// translated is an error that also matches the sentinel of the other side.
+// translated is an error that also matches a sentinel of the other side.
 type translated struct {
 	error
 	sentinel error
@@ -36,8 +36,8 @@ func translate(err, sentinel error) error {
 	return translated{error: err, sentinel: sentinel}
 }
 
-// serviceError is our error of a service as gno's. A sentinel becomes gno's own, which
-// callers may compare by ==.
+// serviceError converts an error of a service to gno's. A sentinel becomes gno's own, so
+// that callers can compare it by ==.
 func serviceError(err error) error {
 	for _, pair := range serviceErrors {
 		switch {
@@ -51,7 +51,7 @@ func serviceError(err error) error {
 	return err
 }
 
-// fromServiceError is gno's error of a service as ours, likewise.
+// fromServiceError converts an error of a service from gno's, likewise.
 func fromServiceError(err error) error {
 	for _, pair := range serviceErrors {
 		switch {
@@ -65,7 +65,7 @@ func fromServiceError(err error) error {
 	return err
 }
 
-// fromTransportError is gno's error of a transport as ours.
+// fromTransportError converts an error of a transport from gno's.
 func fromTransportError(err error) error {
 	if err != nil && err.Error() == gnoTransportClosed {
 		return translate(err, compat.ErrTransportClosed)

@@ -8,8 +8,8 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
-// FromEvent is gno's event as ours, or nil for one that we do not know. gno's
-// events do not tell who dialed; Outbound is false.
+// FromEvent converts an event from gno's type. It returns nil for a type that compat does
+// not have. Outbound is false, since gno's events do not tell which side dialed.
 func FromEvent(event gnoevents.Event) events.Event {
 	switch e := event.(type) {
 	case gnoevents.PeerConnectedEvent:
@@ -21,8 +21,8 @@ func FromEvent(event gnoevents.Event) events.Event {
 	}
 }
 
-// Event is our event as gno's, or nil for one that gno does not know: a peer that
-// was rejected, a dial that has failed.
+// Event converts an event to gno's type. It returns nil for the events that gno does not
+// have: rejected peers and failed dials.
 func Event(event events.Event) gnoevents.Event {
 	switch e := event.(type) {
 	case events.PeerConnectedEvent:

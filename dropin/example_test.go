@@ -16,7 +16,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/dropin"
 )
 
-// The switch of this project runs on gno's own transport.
+// Run the switch of this project on gno's own transport.
 func ExampleFromTransport() {
 	key := gnotypes.GenerateNodeKey()
 	info := gnotypes.NodeInfo{
@@ -46,7 +46,7 @@ func ExampleFromTransport() {
 	// <nil>
 }
 
-// greeter is a reactor of gno: it greets the peers that the node has dialed.
+// greeter is a gno reactor that greets the peers that the node has dialed.
 type greeter struct {
 	p2p.BaseReactor
 	heard chan string
@@ -73,7 +73,7 @@ func (*greeter) AddPeer(peer p2p.PeerConn) {
 
 func (g *greeter) Receive(_ byte, _ p2p.PeerConn, msg []byte) { g.heard <- string(msg) }
 
-// newNode is what a node does that assembles its own reactors.
+// newNode makes a node's switch with its own reactors.
 func newNode(g *greeter, persistentPeers string) (*dropin.Switch, error) {
 	key := gnotypes.GenerateNodeKey()
 	info := gnotypes.NodeInfo{
@@ -88,11 +88,11 @@ func newNode(g *greeter, persistentPeers string) (*dropin.Switch, error) {
 	cfg.PeerExchange = false
 	reactors := map[string]p2p.Reactor{"GREETER": g}
 
-	// Or NewNativeSwitch, and nothing else changes.
+	// For TM2's own protocol, change this to NewNativeSwitch.
 	return dropin.NewLibp2pSwitch(info, *key, cfg, reactors, nil)
 }
 
-// Two nodes with reactors of gno, on libp2p.
+// Connect two nodes with gno reactors over libp2p.
 func ExampleNewLibp2pSwitch() {
 	g := newGreeter()
 	first, err := newNode(g, "")
@@ -127,7 +127,7 @@ func ExampleNewLibp2pSwitch() {
 	// Output: hello
 }
 
-// gno's own switch runs on the libp2p transport of this project.
+// Run gno's own switch on the libp2p transport of this project.
 func ExampleTransport() {
 	key := gnotypes.GenerateNodeKey()
 	info := gnotypes.NodeInfo{
@@ -163,7 +163,7 @@ func ExampleTransport() {
 	// <nil>
 }
 
-// newFinder is a node that finds others by a DHT which it enters at the seeds.
+// newFinder makes a node that finds peers in a DHT, starting at the seeds.
 func newFinder(g *greeter, seeds string) (*dropin.Switch, error) {
 	key := gnotypes.GenerateNodeKey()
 	info := gnotypes.NodeInfo{Network: "example", Version: "v1.0.0", Channels: []byte{channelGreetings}, Moniker: "example"}
@@ -176,7 +176,7 @@ func newFinder(g *greeter, seeds string) (*dropin.Switch, error) {
 	return dropin.NewLibp2pSwitch(info, *key, cfg, map[string]p2p.Reactor{"GREETER": g}, nil, dropin.WithDHT())
 }
 
-// Two nodes that know only a seed find each other.
+// Connect nodes that know only a seed.
 func ExampleWithDHT() {
 	heard, seeds := make(chan string, 3), ""
 	for range 3 {
@@ -203,8 +203,7 @@ func ExampleWithDHT() {
 	// Output: hello hello hello
 }
 
-// A transport of the caller's, with whatever options, and discovery beside gno's
-// reactors.
+// Make a transport with its own options, and add discovery to gno's reactors.
 func ExampleNewSwitch() {
 	key := gnotypes.GenerateNodeKey()
 	info := gnotypes.NodeInfo{

@@ -15,12 +15,12 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 )
 
-// gnoRecorder is a reactor of gno.
+// gnoRecorder is a gno reactor that records its calls.
 type gnoRecorder struct {
 	p2p.BaseReactor
 	name    string
 	channel byte
-	wrap    func(p2p.PeerConn) p2p.PeerConn // what InitPeer returns
+	wrap    func(p2p.PeerConn) p2p.PeerConn // makes the result of InitPeer
 	log     *steps
 
 	received chan gnoDelivery
@@ -33,7 +33,7 @@ type gnoDelivery struct {
 	msg  string
 }
 
-// steps is what reactors of one node were told, in order.
+// steps records the calls of the reactors of one node, in order.
 type steps struct {
 	mtx  sync.Mutex
 	list []string
@@ -66,7 +66,7 @@ func (r *gnoRecorder) OnStart() error {
 
 func (r *gnoRecorder) OnStop() { r.log.add("stop " + r.name) }
 
-// GetChannels leaves to the switch what gno's switch fills in.
+// GetChannels leaves out the values that gno's switch fills in.
 func (r *gnoRecorder) GetChannels() []*conn.ChannelDescriptor {
 	return []*conn.ChannelDescriptor{{ID: r.channel, Priority: 1}}
 }
@@ -94,7 +94,7 @@ func newIdentity(channels ...byte) (gnotypes.NodeKey, gnotypes.NodeInfo) {
 	}
 }
 
-// loopbackConfig is gno's config of a node among others on this machine.
+// loopbackConfig returns gno's config for one of several nodes on this machine.
 func loopbackConfig(persistent ...gnotypes.NetAddress) *gnoconfig.P2PConfig {
 	cfg := gnoconfig.DefaultP2PConfig()
 	cfg.ListenAddress = "tcp://127.0.0.1:0"
@@ -107,7 +107,7 @@ func loopbackConfig(persistent ...gnotypes.NetAddress) *gnoconfig.P2PConfig {
 	return cfg
 }
 
-// stack makes one of the two switches.
+// stack makes the switch of one stack.
 type stack struct {
 	name string
 	make func(*testing.T, *gnoconfig.P2PConfig, map[string]p2p.Reactor, ...Option) (*Switch, error)
@@ -132,7 +132,7 @@ func stacks() []stack {
 	}
 }
 
-// channelsOf returns the channels of the reactors; a node tells some in any case.
+// channelsOf returns the channels of the reactors. It never returns an empty list.
 func channelsOf(reactors map[string]p2p.Reactor) []byte {
 	ids := []byte{testChannel}
 	for _, d := range channels(reactors) {
@@ -144,7 +144,7 @@ func channelsOf(reactors map[string]p2p.Reactor) []byte {
 	return ids
 }
 
-// newSwitchWith returns a switch that listens and is closed with the test.
+// newSwitchWith returns a listening switch. It closes the switch at the end of the test.
 func newSwitchWith(t *testing.T, s stack, cfg *gnoconfig.P2PConfig, reactors map[string]p2p.Reactor, opts ...Option) *Switch {
 	t.Helper()
 	sw, err := s.make(t, cfg, reactors, opts...)
@@ -155,9 +155,9 @@ func newSwitchWith(t *testing.T, s stack, cfg *gnoconfig.P2PConfig, reactors map
 	return sw
 }
 
-// sink is a peer of ours that takes what is sent and allocates nothing.
+// sink is a peer of ours that accepts all messages without an allocation.
 type sink struct {
-	compat.PeerConn // what is not overridden is not called
+	compat.PeerConn // nil; only overridden methods are called
 	mtx             sync.RWMutex
 	values          map[string]any
 	last            []byte
@@ -190,7 +190,7 @@ func (s *sink) Get(key string) any {
 	return s.values[key]
 }
 
-// caller is a switch of ours that keeps what was broadcast.
+// caller is a switch of ours that keeps broadcast messages.
 type caller struct {
 	compat.Switch
 	last []byte

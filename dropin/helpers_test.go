@@ -24,7 +24,7 @@ const (
 	patience         = 20 * time.Second
 )
 
-// newGnoTransport returns a transport of gno that listens on a loopback port.
+// newGnoTransport returns a gno transport that listens on a loopback port.
 func newGnoTransport(t *testing.T) *p2p.MultiplexTransport {
 	t.Helper()
 	key := gnotypes.GenerateNodeKey()
@@ -42,8 +42,8 @@ func newGnoTransport(t *testing.T) *p2p.MultiplexTransport {
 	return tr
 }
 
-// closeGnoTransport closes the transport and what nobody has accepted, and waits
-// until its accept loop has ended.
+// closeGnoTransport closes the transport and its unaccepted peers, and waits until its
+// accept loop has ended.
 func closeGnoTransport(t *testing.T, tr *p2p.MultiplexTransport) {
 	t.Helper()
 	if err := tr.Close(); err != nil {
@@ -62,10 +62,10 @@ func closeGnoTransport(t *testing.T, tr *p2p.MultiplexTransport) {
 	}
 }
 
-// recorder is a reactor and the behavior that has it alone.
+// recorder is a reactor, and a PeerBehavior with only that reactor.
 type recorder struct {
 	compat.BaseReactor
-	wrap func(compat.PeerConn) compat.PeerConn // what InitPeer returns
+	wrap func(compat.PeerConn) compat.PeerConn // makes the result of InitPeer
 
 	received chan delivery
 	failed   chan compat.PeerConn
@@ -124,7 +124,7 @@ func await[T any](t *testing.T, ch <-chan T) T {
 	return awaitWithin(t, patience, ch)
 }
 
-// awaitWithin is await with another bound.
+// awaitWithin is await with another timeout.
 func awaitWithin[T any](t *testing.T, bound time.Duration, ch <-chan T) T {
 	t.Helper()
 	select {
@@ -136,8 +136,8 @@ func awaitWithin[T any](t *testing.T, bound time.Duration, ch <-chan T) T {
 	}
 }
 
-// dialed is a connection between two transports of gno, as ours; neither end is
-// started.
+// dialed returns both ends of a connection between two gno transports, converted to ours
+// and not started.
 func dialed(t *testing.T, a, b *recorder) (out, in compat.PeerConn) {
 	t.Helper()
 	trA, trB := FromTransport(newGnoTransport(t)), FromTransport(newGnoTransport(t))

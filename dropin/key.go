@@ -9,7 +9,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
-// NodeKey is our node key as gno's. It returns an error that wraps
+// NodeKey converts a node key to gno's type. It returns an error that wraps
 // types.ErrInvalidNodeKey for a key that is not 64 bytes long.
 func NodeKey(key types.NodeKey) (gnotypes.NodeKey, error) {
 	var gno gnotypes.NodeKey
@@ -21,27 +21,17 @@ func NodeKey(key types.NodeKey) (gnotypes.NodeKey, error) {
 	return gno, nil
 }
 
-// FromNodeKey is gno's node key as ours. The key is copied.
+// FromNodeKey converts a node key from gno's type. It copies the key.
 func FromNodeKey(key gnotypes.NodeKey) types.NodeKey {
 	return types.NodeKey{PrivKey: slices.Clone(key.PrivKey[:])}
 }
 
-// IDs is our IDs as gno's.
+// IDs converts IDs to gno's type.
 func IDs(ids []types.ID) []gnotypes.ID {
-	gno := make([]gnotypes.ID, len(ids))
-	for i, id := range ids {
-		gno[i] = gnotypes.ID(id)
-	}
-
-	return gno
+	return convert(ids, func(id types.ID) gnotypes.ID { return gnotypes.ID(id) })
 }
 
-// FromIDs is gno's IDs as ours.
+// FromIDs converts IDs from gno's type.
 func FromIDs(ids []gnotypes.ID) []types.ID {
-	ours := make([]types.ID, len(ids))
-	for i, id := range ids {
-		ours[i] = types.ID(id)
-	}
-
-	return ours
+	return convert(ids, func(id gnotypes.ID) types.ID { return types.ID(id) })
 }

@@ -24,49 +24,48 @@ var (
 	_ service.Service    = (*Switch)(nil)
 )
 
-// transport is what both stacks have beside compat.Transport.
+// transport is a compat.Transport that can listen and be closed.
 type transport interface {
 	compat.Transport
 	Listen(addr types.NetAddress) error
 	Close() error
 }
 
-// Switch is a switch of ours as gno's p2p.Switch and service.Service. All methods
-// may be called concurrently.
+// Switch implements gno's p2p.Switch and service.Service. All methods may be called
+// concurrently.
 //
-// Errors of Start, Stop and Reset match the sentinels of gno's package service. A
-// switch is started once; Reset returns an error.
+// Errors of Start, Stop and Reset match the sentinels of gno's package service. A switch
+// can be started once; Reset returns an error.
 type Switch struct {
 	toSwitch
 	service.BaseService
 
 	mux       *adapter.MultiplexSwitch
 	transport compat.Transport
-	own       transport        // the same; nil if it is the caller's
+	own       transport        // transport, or nil when the caller owns it
 	listen    types.NetAddress // of own
 
 	listening sync.Mutex
 	listens   bool
 
-	starting sync.Mutex // held by Start, and by Close while none runs
+	starting sync.Mutex // held by Start, and by Close to exclude Start
 	closed   bool       // by Close, without a Start
 }
 
-// NewNativeSwitch returns a switch for the reactors that speaks TM2's own protocol:
-// its peers may be nodes of gno. It listens when it is started, at the laddr of the
-// config, or before by Listen. Stop closes the listener; one that is never started
-// holds no port, and what else it holds is released by Close.
+// NewNativeSwitch returns a switch that runs the reactors over TM2's own protocol, so its
+// peers may be gno nodes. It listens at the laddr of the config, from Listen or Start until
+// Stop. Close releases a switch that was never started.
 //
-// The config is used as docs/dropin.md lists it, key by key. Entries of its lists
-// that cannot be used are logged and left out, as in gno; an error of New names the
-// key at fault. nodeInfo tells the external_address if the config has one, else its
-// own NetAddress, else the laddr; port 0 is replaced by that of the listener.
+// docs/dropin.md lists the use of each key of the config. Invalid entries of its lists are
+// logged and ignored, as in gno; any other invalid value is an error that names the key.
+// The advertised address is the external_address of the config, else the NetAddress of
+// nodeInfo, else the laddr. Port 0 is replaced by the port of the listener.
 //
-// The reactors are started, and hear of peers, in the order of their names, and
-// are stopped in the reverse order; gno has no order. A reactor that is nil, or
-// has an invalid channel or one that is taken, makes Start fail.
+// Unlike in gno, the order of the reactors is defined: they are started and called in the
+// order of their names, and stopped in the reverse order. Start fails when a reactor is nil,
+// or when one of its channels is invalid or belongs to another reactor.
 //
-// Options count over the config. A nil logger discards.
+// Options override the config. A nil logger discards.
 func NewNativeSwitch(
 	nodeInfo gnotypes.NodeInfo,
 	nodeKey gnotypes.NodeKey,
@@ -79,7 +78,7 @@ func NewNativeSwitch(
 	if err != nil {
 		return nil, wrapNew("native", err)
 	}
-	if len(opts) == 0 { // else they may add reactors, of whose channels nobody tells here
+	if len(opts) == 0 { // options may add reactors, whose channels are unknown here
 		p.warnOfDiscovery()
 	}
 	tr := native.NewMultiplexTransport(p.info, p.key, p.cfg.MConnConfig(), p.logger.With("transport", "native"))
@@ -87,10 +86,10 @@ func NewNativeSwitch(
 	return newSwitch("native", tr, p, opts), nil
 }
 
-// NewLibp2pSwitch is NewNativeSwitch for libp2p: its peers are nodes with this
-// switch, or a bridge that nodes of gno stand behind. They are dialed under the
-// same addresses, ID@host:port. What gno has no key for, as QUIC, NATs, metrics and
-// a DHT, is up to the options.
+// NewLibp2pSwitch is NewNativeSwitch over libp2p. Its peers are other nodes with this
+// switch, or gno nodes behind a bridge. Addresses have the same form, ID@host:port. Options
+// configure features for which gno has no key, such as QUIC, NAT services, metrics and a
+// DHT.
 func NewLibp2pSwitch(
 	nodeInfo gnotypes.NodeInfo,
 	nodeKey gnotypes.NodeKey,
@@ -108,7 +107,7 @@ func NewLibp2pSwitch(
 		opt(&o)
 	}
 	fromConfig := libp2pOptions(p.cfg)
-	if len(o.sw) == 0 { // as above
+	if len(o.sw) == 0 { // options may add reactors, whose channels are unknown here
 		if !o.withDHT {
 			p.warnOfDiscovery()
 		}
@@ -129,10 +128,9 @@ func NewLibp2pSwitch(
 	return newSwitch("libp2p", tr, p, o.sw), nil
 }
 
-// NewSwitch is NewNativeSwitch on a transport of the caller's, of whatever stack and
-// with whatever options. The caller lets it listen before Start, and closes it after
-// Stop: the switch does neither. Of the config count the keys that docs/dropin.md
-// lists for the switch.
+// NewSwitch is NewNativeSwitch on a transport of any stack that the caller owns. The caller
+// makes it listen before Start and closes it after Stop. Only the keys of the config that
+// docs/dropin.md lists for the switch are used.
 func NewSwitch(
 	transport compat.Transport,
 	cfg *gnoconfig.P2PConfig,
@@ -168,10 +166,10 @@ func assemble(stack string, tr compat.Transport, p *plan, opts []adapter.SwitchO
 	return s
 }
 
-// Listen takes the port at which peers dial the node, so that NetAddress can be told
-// to others before Start; without it Start does. Peers are let in only by Start: to
-// one that dials before, the node seems to be there and silent. Further calls return
-// nil. A switch on a transport of the caller's has nothing to do.
+// Listen binds the port at which peers dial the node, so that NetAddress is known before
+// Start. Otherwise Start does this. The switch accepts no peer before Start: a connection
+// waits until then. Further calls return nil. Listen does nothing when the caller owns the
+// transport.
 func (s *Switch) Listen() error {
 	s.listening.Lock()
 	defer s.listening.Unlock()
@@ -186,9 +184,9 @@ func (s *Switch) Listen() error {
 	return nil
 }
 
-// NetAddress is the address at which the switch listens, with the ID of the node and
-// the actual port. Its IP is unspecified if that of laddr is. Before Listen and Start
-// it is the laddr, whose port may be 0.
+// NetAddress returns the address at which the switch listens, with the ID of the node and
+// the actual port. The IP is unspecified if that of laddr is. Before Listen or Start, it
+// returns the laddr, whose port may be 0.
 func (s *Switch) NetAddress() gnotypes.NetAddress {
 	addr := s.transport.NetAddress()
 	if s.own != nil && !s.isListening() {
@@ -205,12 +203,11 @@ func (s *Switch) isListening() bool {
 	return s.listens
 }
 
-// MultiplexSwitch is the switch behind this one: its Subscribe also tells of peers
-// that were rejected and of dials that have failed, and its BroadcastsDropped
-// counts. It is started and stopped by this one only.
+// MultiplexSwitch returns the underlying switch, whose Subscribe also reports rejected peers
+// and failed dials, and which has BroadcastsDropped. The caller must not start or stop it.
 func (s *Switch) MultiplexSwitch() *adapter.MultiplexSwitch { return s.mux }
 
-// SetLogger implements gno's service.Service. It is called before Start.
+// SetLogger implements gno's service.Service. It must be called before Start.
 func (s *Switch) SetLogger(logger *slog.Logger) {
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)

@@ -10,17 +10,16 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/service"
 )
 
-// closeTimeout bounds how long Stop waits for the transport, whose Close waits for
-// a callback of a reactor that runs: Stop may be called from it.
+// closeTimeout is how long Stop waits for the transport. The Close of a transport waits for
+// running callbacks of reactors, one of which may have called Stop.
 const closeTimeout = 10 * time.Second
 
 var errCloseTimeout = fmt.Errorf("transport is not closed after %s", closeTimeout)
 
-// Start implements gno's service.Service: it listens, starts the reactors, lets peers
-// in and dials. When a reactor does not start, those before it are stopped again; the
-// switch still listens, and may be started again or is to be closed. It returns
-// ErrAlreadyStopped when Stop or Close comes before it has ended, and then no reactor
-// runs.
+// Start implements gno's service.Service. It listens, starts the reactors, accepts peers and
+// dials. When a reactor fails to start, those before it are stopped again; the switch still
+// listens, and the caller calls Start again or Close. When Stop or Close is called
+// meanwhile, Start returns ErrAlreadyStopped and no reactor runs.
 func (s *Switch) Start() error {
 	s.starting.Lock()
 	defer s.starting.Unlock()
@@ -40,7 +39,7 @@ func (s *Switch) OnStart() error {
 	if s.IsRunning() {
 		return err
 	}
-	// Stop came while the reactors were being started, and has missed the later ones.
+	// Stop was called while the reactors were started, and has missed the later ones.
 	if err := s.mux.Stop(); errors.Is(err, service.ErrAlreadyStopped) {
 		s.mux.OnStop()
 	}
@@ -48,25 +47,23 @@ func (s *Switch) OnStart() error {
 	return service.ErrAlreadyStopped
 }
 
-// Stop implements gno's service.Service: it stops the peers and then the reactors,
-// within 10 s and the time that the reactors take, and closes the transport, which
-// takes 10 s at most. A call from within a callback of a reactor about a peer takes
-// all of that time, for it waits for itself; what it could not wait for ends with the
-// callback. A switch that was never started is left as it is, with ErrNotStarted:
-// see Close.
+// Stop implements gno's service.Service. It waits at most 10 s for the peers, then stops
+// the reactors, and waits at most 10 s for the transport to close. A call from within a
+// reactor's callback about a peer waits for itself and so takes all of that time; what is
+// still running then ends when the callback returns. On a switch that was never started,
+// Stop returns ErrNotStarted and does nothing; use Close.
 func (s *Switch) Stop() error { return serviceError(s.BaseService.Stop()) }
 
-// Close ends the switch in whatever state it is: it is Stop for one that runs or is
-// being started, and releases what one holds that was never started or did not start,
-// which then is not started any more. Further calls return nil at once, also while
-// the first one runs, since a reactor may call it when it is stopped: Quit tells when
-// a switch has stopped.
+// Close ends the switch in any state. It is Stop for a switch that is running or starting.
+// A switch that was not started, or failed to start, releases its resources and cannot be
+// started any more. Further calls return nil at once, even while the first one runs, since
+// a reactor may call Close while it is stopped. Quit is closed when a switch has stopped.
 func (s *Switch) Close() error {
 	for {
 		err := s.BaseService.Stop()
 		switch {
 		case errors.Is(err, service.ErrAlreadyStopped):
-			return nil // by another call, of Stop or of Close
+			return nil // another call stopped it
 		case !errors.Is(err, service.ErrNotStarted):
 			return serviceError(err)
 		}
@@ -80,9 +77,8 @@ func (s *Switch) Close() error {
 	}
 }
 
-// neverStart sees to it that a switch that is not started is not started any more,
-// and reports whether it is the first call that does. Started says that a Start came
-// first.
+// neverStart makes later calls of Start fail. first reports whether this is the first such
+// call. started reports that the switch is running, so that nothing was done.
 func (s *Switch) neverStart() (started, first bool) {
 	s.starting.Lock()
 	defer s.starting.Unlock()
@@ -97,7 +93,7 @@ func (s *Switch) neverStart() (started, first bool) {
 
 // OnStop implements gno's service.Service for Stop.
 func (s *Switch) OnStop() {
-	// A Start that is just beginning finds out itself.
+	// If Start has not started mux yet, OnStart notices the stop.
 	if err := s.mux.Stop(); err != nil && !errors.Is(err, service.ErrNotStarted) {
 		s.Logger.Error("cannot stop the switch", "err", err)
 	}
@@ -106,8 +102,8 @@ func (s *Switch) OnStop() {
 	}
 }
 
-// closeTransport waits for the transport to end, if it is the switch's own. The
-// goroutine lives on only if that takes too long.
+// closeTransport closes the transport, if the switch owns it, and waits at most
+// closeTimeout. The goroutine ends when Close of the transport returns.
 func (s *Switch) closeTransport() error {
 	if s.own == nil {
 		return nil
@@ -124,5 +120,6 @@ func (s *Switch) closeTransport() error {
 	}
 }
 
-// Reset implements gno's service.Service: a switch cannot be started again.
+// Reset implements gno's service.Service. It returns an error, since a switch can be started
+// only once.
 func (s *Switch) Reset() error { return serviceError(s.BaseService.Reset()) }

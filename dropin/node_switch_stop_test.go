@@ -20,11 +20,11 @@ import (
 // stopTimeout is how long the switch of package adapter waits for peers.
 const stopTimeout = 10 * time.Second
 
-// A Stop from within a callback waits for that callback in vain, first for the peer
-// and then for the transport.
+// stopFromWithin is how long a Stop from within a callback takes: it waits for its own
+// callback until both timeouts have passed, that of the peers and that of the transport.
 const stopFromWithin = stopTimeout + closeTimeout
 
-// callback is where a reactor calls Stop.
+// callback names the callback in which a reactor calls Stop.
 type callback string
 
 const (
@@ -34,7 +34,7 @@ const (
 	inRemovePeer callback = "RemovePeer"
 )
 
-// stopper is a reactor that does something in one of its callbacks, the first time.
+// stopper is a reactor that runs a function in the first call of one of its callbacks.
 type stopper struct {
 	*gnoRecorder
 	at     callback
@@ -86,7 +86,7 @@ func (s *stopper) RemovePeer(peer p2p.PeerConn, reason any) {
 	s.in(inRemovePeer)
 }
 
-// inMemory lets a transport in memory be one of a stack.
+// inMemory adds Listen to an in-memory transport, so that a switch can own it.
 type inMemory struct {
 	*memory.Transport
 	closed atomic.Bool // Close has returned
@@ -111,8 +111,8 @@ func newMemorySwitch(t *testing.T, network *memory.Network, cfg *gnoconfig.P2PCo
 	return newSwitch("memory", tr, p, nil), tr
 }
 
-// A reactor that stops its own node gets an answer in time, and nothing is left when
-// its callback has returned.
+// TestStopFromWithin checks that a Stop from within a callback returns in time, and that
+// nothing runs once the callback has returned.
 func TestStopFromWithin(t *testing.T) {
 	for _, at := range []callback{inInitPeer, inAddPeer, inReceive, inRemovePeer} {
 		for _, by := range []string{"Stop", "Close"} {
@@ -168,8 +168,8 @@ func testStopFromWithin(t *testing.T, at callback, by string) {
 	require.NoError(t, swOther.Close())
 }
 
-// Over sockets, too, a callback that stops its node comes to its end. All wait at the
-// same time.
+// TestStopFromWithinOverSockets is TestStopFromWithin over sockets. All cases run at the
+// same time, since each takes the full timeout.
 func TestStopFromWithinOverSockets(t *testing.T) {
 	if testing.Short() {
 		t.Skip("waits for the timeouts of Stop, 20 s")
@@ -185,7 +185,8 @@ func TestStopFromWithinOverSockets(t *testing.T) {
 	}
 }
 
-// beginStopFromWithin lets a callback stop its node, and returns what is to come of it.
+// beginStopFromWithin makes a callback stop its node. The returned function checks the
+// result.
 func beginStopFromWithin(t *testing.T, s stack, at callback) func(*testing.T) {
 	t.Helper()
 	r := newStopper(at)
@@ -213,13 +214,13 @@ func beginStopFromWithin(t *testing.T, s stack, at callback) func(*testing.T) {
 		require.False(t, r.IsRunning())
 		require.Same(t, peer, await(t, other.removed), "the other end has noticed")
 		await(t, r.removed)
-		await(t, gone) // told once it is out of the set
+		await(t, gone) // sent after the peer has left the set
 		require.Empty(t, sw.Peers().List())
 		require.ErrorIs(t, sw.Stop(), gnoservice.ErrAlreadyStopped)
 	}
 }
 
-// starter is a reactor whose start takes until it is let go.
+// starter is a reactor whose OnStart blocks until it is released.
 type starter struct {
 	*gnoRecorder
 	begun, letGo chan struct{}
@@ -246,8 +247,8 @@ func (s *starter) OnStart() error {
 
 var endings = map[string]func(*Switch) error{"Stop": (*Switch).Stop, "Close": (*Switch).Close}
 
-// A node may be told to end while consensus still replays its log: nothing is to be
-// left running.
+// TestStopWhileStarting stops a node during Start, which takes long while consensus replays
+// its log. No reactor may be left running.
 func TestStopWhileStarting(t *testing.T) {
 	onEachStack(t, func(t *testing.T, s stack) {
 		for name, end := range endings {
@@ -271,7 +272,7 @@ func TestStopWhileStarting(t *testing.T) {
 	})
 }
 
-// A reactor may end its node when it is started, and when it is stopped.
+// TestEndFromOnStartAndOnStop ends a node from the OnStart and the OnStop of a reactor.
 func TestEndFromOnStartAndOnStop(t *testing.T) {
 	onEachStack(t, func(t *testing.T, s stack) {
 		for name, end := range endings {
@@ -301,7 +302,7 @@ func TestEndFromOnStartAndOnStop(t *testing.T) {
 	})
 }
 
-// stuck is a transport whose Close waits until it is let go.
+// stuck is a transport whose Close blocks until it is released.
 type stuck struct {
 	transport
 	letGo chan struct{}
@@ -313,8 +314,9 @@ func (s stuck) Close() error {
 	return nil
 }
 
-// Close of a transport waits for a Receive that may be the caller's own.
-func TestStopDoesNotWaitForEver(t *testing.T) {
+// TestStopIsBounded checks that Stop ends although Close of the transport blocks, as it does
+// when Stop is called from Receive.
+func TestStopIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tr := stuck{letGo: make(chan struct{})}
 		sw := &Switch{transport: tr, own: tr}

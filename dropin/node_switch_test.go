@@ -68,10 +68,10 @@ func TestReactorsOfGno(t *testing.T) {
 	})
 }
 
-// decorated is a PeerConn that a reactor keeps for itself: no InitPeer has returned it.
+// decorated is a wrapper of a peer that no InitPeer has returned.
 type decorated struct{ p2p.PeerConn }
 
-// Whatever a reactor has put around a peer, in InitPeer or by itself, stands for it.
+// TestStopPeerBehindAWrapper stops a peer by wrappers of it, returned by InitPeer or not.
 func TestStopPeerBehindAWrapper(t *testing.T) {
 	onEachStack(t, func(t *testing.T, s stack) {
 		for _, wrap := range []func(p2p.PeerConn) p2p.PeerConn{
@@ -135,7 +135,7 @@ func TestReactorsAreOrderedByName(t *testing.T) {
 	})
 }
 
-func TestListensWhenToldTo(t *testing.T) {
+func TestListen(t *testing.T) {
 	onEachStack(t, func(t *testing.T, s stack) {
 		sw, err := s.make(t, loopbackConfig(), nil)
 		require.NoError(t, err)
@@ -164,7 +164,7 @@ func TestListensWhenToldTo(t *testing.T) {
 	})
 }
 
-// requireDialed checks that somebody listens.
+// requireDialed checks that the address accepts a connection.
 func requireDialed(t *testing.T, addr string) {
 	t.Helper()
 	dialed, err := net.Dial("tcp", addr)
@@ -200,7 +200,7 @@ func TestLifecycle(t *testing.T) {
 	})
 }
 
-// badStart is a reactor that does not start at first.
+// badStart is a reactor whose first start fails.
 type badStart struct {
 	*gnoRecorder
 	err error
@@ -219,7 +219,7 @@ func TestReactorThatDoesNotStart(t *testing.T) {
 	})
 }
 
-func TestUnusableReactors(t *testing.T) {
+func TestInvalidReactors(t *testing.T) {
 	onEachStack(t, func(t *testing.T, s stack) {
 		for _, reactors := range []map[string]p2p.Reactor{
 			{"R": nil},
@@ -232,7 +232,7 @@ func TestUnusableReactors(t *testing.T) {
 	})
 }
 
-func TestConfigAtFault(t *testing.T) {
+func TestConfigErrors(t *testing.T) {
 	onEachStack(t, func(t *testing.T, s stack) {
 		_, err := s.make(t, nil, nil)
 		require.ErrorIs(t, err, errNoConfig)
@@ -252,7 +252,7 @@ func TestConfigAtFault(t *testing.T) {
 
 		cfg = loopbackConfig()
 		cfg.PersistentPeers, cfg.PrivatePeerIDs = "nonsense", "nonsense"
-		newSwitchWith(t, s, cfg, nil) // an entry is left out
+		newSwitchWith(t, s, cfg, nil) // an invalid entry is ignored
 	})
 }
 
@@ -265,7 +265,7 @@ func TestKeyAndNodeInfoMustAgree(t *testing.T) {
 	require.ErrorIs(t, err, errOtherID)
 }
 
-func TestWhatPeersAreToldToDial(t *testing.T) {
+func TestAdvertisedAddress(t *testing.T) {
 	key, info := newIdentity(testChannel)
 	id := key.ID()
 	for _, c := range []struct {
@@ -292,7 +292,7 @@ func TestWhatPeersAreToldToDial(t *testing.T) {
 	}
 }
 
-func TestOptionsCountOverTheConfig(t *testing.T) {
+func TestOptionsOverrideTheConfig(t *testing.T) {
 	cfg := loopbackConfig()
 	cfg.MaxNumInboundPeers = 40
 	onEachStack(t, func(t *testing.T, s stack) {
@@ -310,7 +310,7 @@ func TestOptionsCountOverTheConfig(t *testing.T) {
 		await(t, failed)
 		require.NoError(t, full.Stop())
 		require.Empty(t, b.added)
-		if s.name == "libp2p" { // native refuses who is not known yet
+		if s.name == "libp2p" { // native refuses unknown peers
 			require.NotEmpty(t, rejected)
 		}
 	})
@@ -330,7 +330,7 @@ func TestLibp2pOptions(t *testing.T) {
 	require.NoError(t, sw.Close())
 }
 
-func TestNumbersDoNotOverflow(t *testing.T) {
+func TestPeerLimitsDoNotOverflow(t *testing.T) {
 	require.EqualValues(t, 12, addUpTo(10, 2))
 	require.EqualValues(t, uint64(math.MaxUint64), addUpTo(math.MaxUint64, 2))
 	cfg := loopbackConfig()
@@ -338,7 +338,7 @@ func TestNumbersDoNotOverflow(t *testing.T) {
 	newSwitchWith(t, stacks()[1], cfg, nil)
 }
 
-func TestDiscoveryIsTheNodes(t *testing.T) {
+func TestDiscoveryWarning(t *testing.T) {
 	for _, c := range []struct {
 		pex     bool
 		channel byte
@@ -356,7 +356,7 @@ func TestDiscoveryIsTheNodes(t *testing.T) {
 	}
 }
 
-// noDescriptor is a reactor that is wrong about its channels.
+// noDescriptor is a reactor with a nil channel descriptor.
 type noDescriptor struct{ *gnoRecorder }
 
 func (noDescriptor) GetChannels() []*conn.ChannelDescriptor { return []*conn.ChannelDescriptor{nil} }

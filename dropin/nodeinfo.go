@@ -7,7 +7,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
-// NodeInfo is our NodeInfo as gno's. The channels are shared.
+// NodeInfo converts a NodeInfo to gno's type. The result shares the channels.
 func NodeInfo(info types.NodeInfo) gnotypes.NodeInfo {
 	return gnotypes.NodeInfo{
 		VersionSet: VersionSet(info.VersionSet),
@@ -21,7 +21,7 @@ func NodeInfo(info types.NodeInfo) gnotypes.NodeInfo {
 	}
 }
 
-// FromNodeInfo is gno's NodeInfo as ours. The channels are shared.
+// FromNodeInfo converts a NodeInfo from gno's type. The result shares the channels.
 func FromNodeInfo(info gnotypes.NodeInfo) types.NodeInfo {
 	return types.NodeInfo{
 		VersionSet: FromVersionSet(info.VersionSet),
@@ -35,28 +35,20 @@ func FromNodeInfo(info gnotypes.NodeInfo) types.NodeInfo {
 	}
 }
 
-// VersionSet is our version set as gno's; nil stays nil.
+// VersionSet converts a version set to gno's type, and nil to nil.
 func VersionSet(set types.VersionSet) versionset.VersionSet {
 	if set == nil {
 		return nil
 	}
-	gno := make(versionset.VersionSet, len(set))
-	for i, v := range set {
-		gno[i] = versionset.VersionInfo(v)
-	}
 
-	return gno
+	return convert(set, func(v types.VersionInfo) versionset.VersionInfo { return versionset.VersionInfo(v) })
 }
 
-// FromVersionSet is gno's version set as ours; nil stays nil.
+// FromVersionSet converts a version set from gno's type, and nil to nil.
 func FromVersionSet(set versionset.VersionSet) types.VersionSet {
 	if set == nil {
 		return nil
 	}
-	ours := make(types.VersionSet, len(set))
-	for i, v := range set {
-		ours[i] = types.VersionInfo(v)
-	}
 
-	return ours
+	return convert(set, func(v versionset.VersionInfo) types.VersionInfo { return types.VersionInfo(v) })
 }

@@ -11,29 +11,28 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
-// keyFrom is where a gno peer keeps its counterparts, a []*fromPeer. The slice
+// keyFrom is the key under which a gno peer keeps its counterparts, a []*fromPeer. The slice
 // is replaced, never changed.
 const keyFrom = "tm2-libp2p/dropin/from"
 
-// making serialises the making of counterparts, so that no PeerConn gets two.
+// making is held while a counterpart is made, so that no PeerConn gets two.
 var making sync.Mutex
 
-// fromPeer is a gno PeerConn as ours. What has the same signature on both sides
-// is promoted.
+// fromPeer implements our PeerConn with gno's. Methods with the same signature are promoted.
 type fromPeer struct {
 	p2p.PeerConn
 
-	// A peer's description does not change; it is converted once.
+	// Converted once, since they do not change.
 	nodeInfo   func() types.NodeInfo
 	socketAddr func() *types.NetAddress
 }
 
 var _ compat.PeerConn = (*fromPeer)(nil)
 
-// FromPeerConn is a gno peer as ours, always the same for the same peer; the
-// counterpart of one of ours is that one itself. It may be called concurrently.
+// FromPeerConn returns the counterpart of a gno peer: always the same pointer for the same
+// peer, and the original for a result of PeerConn. It may be called concurrently.
 //
-// Reset of the result never reaches gno, whose peers panic there.
+// Reset of the result returns an error. It does not call gno's Reset, which panics.
 func FromPeerConn(peer p2p.PeerConn) compat.PeerConn {
 	if peer == nil {
 		return nil
@@ -61,8 +60,8 @@ func FromPeerConn(peer p2p.PeerConn) compat.PeerConn {
 	return made
 }
 
-// knownFrom returns the counterpart of exactly this PeerConn; wrappers of one
-// peer share its values.
+// knownFrom returns the counterpart of exactly this PeerConn, if any. A peer and its
+// wrappers share one list of counterparts, since they share the values.
 func knownFrom(peer p2p.PeerConn) *fromPeer {
 	known, _ := peer.Get(keyFrom).([]*fromPeer)
 	for _, f := range known {

@@ -12,10 +12,10 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
-// wrapped is what a reactor may make of a peer.
+// wrapped is a reactor's wrapper of a peer.
 type wrapped struct{ compat.PeerConn }
 
-// gnoWrapped is what a reactor of gno may make of a peer.
+// gnoWrapped is a gno reactor's wrapper of a peer.
 type gnoWrapped struct{ p2p.PeerConn }
 
 func TestNilPeer(t *testing.T) {
@@ -23,20 +23,20 @@ func TestNilPeer(t *testing.T) {
 	require.True(t, PeerConn(nil) == nil)
 }
 
-func TestCounterpartIsAlwaysTheSame(t *testing.T) {
+func TestCounterpartIsUnique(t *testing.T) {
 	out, _ := dialed(t, newRecorder(), newRecorder())
 	gno := PeerConn(out)
 	require.Same(t, out, FromPeerConn(gno))
 	require.Same(t, gno, PeerConn(FromPeerConn(gno)))
 
-	// A wrapper of a peer of ours, around the counterpart of gno's.
+	// A wrapper of ours around the counterpart of a gno peer.
 	ours := &wrapped{out}
 	there := PeerConn(ours)
 	require.NotSame(t, gno, there)
 	require.Same(t, there, PeerConn(ours))
 	require.Same(t, ours, FromPeerConn(there))
 
-	// A wrapper of gno's around that, and one beside it.
+	// Two wrappers of gno's around that.
 	for range 2 {
 		theirs := &gnoWrapped{there}
 		here := FromPeerConn(theirs)
@@ -47,7 +47,7 @@ func TestCounterpartIsAlwaysTheSame(t *testing.T) {
 	require.Same(t, out, FromPeerConn(gno), "the wrappers have not changed what was")
 }
 
-func TestCounterpartsAreMadeOnce(t *testing.T) {
+func TestConcurrentConversions(t *testing.T) {
 	out, _ := dialed(t, newRecorder(), newRecorder())
 	var (
 		theirs = &gnoWrapped{PeerConn(out)}
@@ -79,7 +79,7 @@ func TestPeerDescribesTheSame(t *testing.T) {
 	require.True(t, out.IsPersistent())
 	require.False(t, out.IsPrivate())
 
-	// And through a wrapper that travels to gno.
+	// The same through a wrapper that is converted to gno's type.
 	there := PeerConn(&wrapped{out})
 	require.Equal(t, gno.ID(), there.ID())
 	require.Equal(t, gno.SocketAddr(), there.SocketAddr())

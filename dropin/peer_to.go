@@ -13,26 +13,25 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/service"
 )
 
-// keyTo is where a peer of ours keeps its counterparts, a []*toPeer. The slice
+// keyTo is the key under which a peer of ours keeps its counterparts, a []*toPeer. The slice
 // is replaced, never changed.
 const keyTo = "tm2-libp2p/dropin/to"
 
-// toPeer is a PeerConn of ours as gno's. What has the same signature on both
-// sides is promoted.
+// toPeer implements gno's PeerConn with ours. Methods with the same signature are promoted.
 type toPeer struct {
 	compat.PeerConn
 
-	// A peer's description does not change; it is converted once.
+	// Converted once, since they do not change.
 	nodeInfo   func() gnotypes.NodeInfo
 	socketAddr func() *gnotypes.NetAddress
 
-	flushed atomic.Bool // FlushStop has stopped the peer, and Stop was not called since
+	flushed atomic.Bool // FlushStop has stopped the peer, and Stop was not called afterwards
 }
 
 var _ p2p.PeerConn = (*toPeer)(nil)
 
-// PeerConn is a peer of ours as gno's, always the same for the same peer; the
-// counterpart of one of gno's is that one itself. It may be called concurrently.
+// PeerConn returns the counterpart of a peer of ours: always the same pointer for the same
+// peer, and the original for a result of FromPeerConn. It may be called concurrently.
 func PeerConn(peer compat.PeerConn) p2p.PeerConn {
 	if peer == nil {
 		return nil
@@ -60,8 +59,8 @@ func PeerConn(peer compat.PeerConn) p2p.PeerConn {
 	return made
 }
 
-// knownTo returns the counterpart of exactly this PeerConn; wrappers of one peer
-// share its values.
+// knownTo returns the counterpart of exactly this PeerConn, if any. A peer and its wrappers
+// share one list of counterparts, since they share the values.
 func knownTo(peer compat.PeerConn) *toPeer {
 	known, _ := peer.Get(keyTo).([]*toPeer)
 	for _, t := range known {
@@ -84,8 +83,9 @@ func (t *toPeer) FlushStop() {
 	}
 }
 
-// Stop also does what Transport.Remove has left. A peer of gno still runs after
-// FlushStop: gno's switch removes it only if it is the one that stops it.
+// Stop stops the peer and then removes it from its transport, if Transport.Remove was
+// called before. After FlushStop, the first Stop returns nil: in gno a peer still runs after
+// FlushStop, and gno's switch removes a peer only when its own Stop succeeds.
 func (t *toPeer) Stop() error {
 	err := t.PeerConn.Stop()
 	r, ok := t.PeerConn.Get(keyRelease).(*release)

@@ -11,19 +11,17 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
-// ErrPeerInSet is wrapped by the error of Add of a [PeerSet] when a peer of the ID
-// is in the set.
+// ErrPeerInSet is wrapped by the error of Add of a [PeerSet] that has a peer with the ID.
 var ErrPeerInSet = errors.New("peer is in the set")
 
 type fromPeerSet struct{ gno p2p.PeerSet }
 
 var _ compat.PeerSet = fromPeerSet{}
 
-// FromPeerSet is gno's set of peers as ours. It is a view: what changes in one
-// changes in the other.
+// FromPeerSet returns a view of gno's set of peers. A change of either set changes the other.
 func FromPeerSet(set p2p.PeerSet) compat.PeerSet { return fromPeerSet{gno: set} }
 
-// Add drops gno's error, which says that the ID is there already.
+// Add ignores gno's error, which means that the set already has the ID.
 func (s fromPeerSet) Add(peer compat.PeerConn) { _ = s.gno.Add(PeerConn(peer)) }
 
 func (s fromPeerSet) Remove(key types.ID) bool { return s.gno.Remove(gnotypes.ID(key)) }
@@ -34,15 +32,7 @@ func (s fromPeerSet) Get(key types.ID) compat.PeerConn {
 	return FromPeerConn(s.gno.Get(gnotypes.ID(key)))
 }
 
-func (s fromPeerSet) List() []compat.PeerConn {
-	gno := s.gno.List()
-	ours := make([]compat.PeerConn, len(gno))
-	for i, peer := range gno {
-		ours[i] = FromPeerConn(peer)
-	}
-
-	return ours
-}
+func (s fromPeerSet) List() []compat.PeerConn { return convert(s.gno.List(), FromPeerConn) }
 
 func (s fromPeerSet) NumInbound() uint64 { return s.gno.NumInbound() }
 
@@ -52,19 +42,17 @@ type toPeerSet struct{ ours compat.PeerSet }
 
 var _ p2p.PeerSet = toPeerSet{}
 
-// PeerSet is our set of peers as gno's. It is a view: what changes in one changes
-// in the other.
+// PeerSet returns a view of our set of peers. A change of either set changes the other.
 func PeerSet(set compat.PeerSet) p2p.PeerSet { return toPeerSet{ours: set} }
 
-// Add returns an error that wraps ErrPeerInSet for an ID that is in the set, as
-// gno does.
+// Add returns an error that wraps ErrPeerInSet when the set already has the ID, as in gno.
 func (s toPeerSet) Add(peer p2p.PeerConn) error {
 	ours := FromPeerConn(peer)
 	if s.ours.Has(ours.ID()) {
 		return fmt.Errorf("%w: %s", ErrPeerInSet, ours.ID())
 	}
 	s.ours.Add(ours)
-	if s.ours.Get(ours.ID()) != ours { // another one came first
+	if s.ours.Get(ours.ID()) != ours { // another Add was faster
 		return fmt.Errorf("%w: %s", ErrPeerInSet, ours.ID())
 	}
 
@@ -77,15 +65,7 @@ func (s toPeerSet) Has(key gnotypes.ID) bool { return s.ours.Has(types.ID(key)) 
 
 func (s toPeerSet) Get(key gnotypes.ID) p2p.PeerConn { return PeerConn(s.ours.Get(types.ID(key))) }
 
-func (s toPeerSet) List() []p2p.PeerConn {
-	ours := s.ours.List()
-	gno := make([]p2p.PeerConn, len(ours))
-	for i, peer := range ours {
-		gno[i] = PeerConn(peer)
-	}
-
-	return gno
-}
+func (s toPeerSet) List() []p2p.PeerConn { return convert(s.ours.List(), PeerConn) }
 
 func (s toPeerSet) NumInbound() uint64 { return s.ours.NumInbound() }
 

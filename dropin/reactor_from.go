@@ -6,16 +6,15 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 )
 
-// fromReactor is a gno reactor as ours. What has the same signature on both sides
-// is promoted.
+// fromReactor implements our Reactor with gno's. Methods with the same signature are
+// promoted.
 type fromReactor struct{ p2p.Reactor }
 
 var _ compat.Reactor = fromReactor{}
 
-// FromReactor is a gno reactor as ours, for a switch of package adapter; nil stays
-// nil, and one of ours that Reactor has converted is itself again. The reactor sees
-// that switch as gno's. Reset of a reactor that cannot be
-// reset, which panics in gno, returns service.ErrNoReset.
+// FromReactor converts a gno reactor for a switch of package adapter, and nil to nil. For a
+// result of Reactor it returns the original. The reactor gets the switch as a gno Switch.
+// Reset returns service.ErrNoReset when gno's Reset panics, as it does by default.
 func FromReactor(r p2p.Reactor) compat.Reactor {
 	switch r := r.(type) {
 	case nil:

@@ -6,14 +6,13 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 )
 
-// toReactor is a reactor of ours as gno's. What has the same signature on both
-// sides is promoted.
+// toReactor implements gno's Reactor with ours. Methods with the same signature are promoted.
 type toReactor struct{ compat.Reactor }
 
 var _ p2p.Reactor = toReactor{}
 
-// Reactor is our reactor as gno's; nil stays nil, and one of gno's that FromReactor
-// has converted is itself again.
+// Reactor converts a reactor to gno's type, and nil to nil. For a result of FromReactor it
+// returns the original.
 func Reactor(r compat.Reactor) p2p.Reactor {
 	switch r := r.(type) {
 	case nil:

@@ -8,14 +8,14 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/service"
 )
 
-// fromService is a gno service as ours. What has the same signature on both
-// sides is promoted.
+// fromService implements our Service with gno's. Methods with the same signature are
+// promoted.
 type fromService struct{ gnoservice.Service }
 
 var _ service.Service = fromService{}
 
-// FromService is a gno service as ours. Reset of a service that cannot be reset,
-// which panics in gno, returns service.ErrNoReset.
+// FromService converts a service from gno's type. Reset returns service.ErrNoReset when
+// gno's Reset panics, as it does by default.
 func FromService(s gnoservice.Service) service.Service { return fromService{Service: s} }
 
 func (s fromService) Start() error { return fromServiceError(s.Service.Start()) }

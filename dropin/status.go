@@ -8,20 +8,15 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 )
 
-// ConnectionStatus is our status as gno's. What only gno counts (samples, peak
-// and instantaneous rates, transfers of a known size) is zero.
+// ConnectionStatus converts a status to gno's type. The fields that only gno counts are
+// zero: samples, peak and instantaneous rates, and transfers of a known size.
 func ConnectionStatus(s compat.ConnectionStatus) p2p.ConnectionStatus {
-	gno := p2p.ConnectionStatus{
+	return p2p.ConnectionStatus{
 		Duration:    s.Duration,
 		SendMonitor: flowStatus(s, s.SendMonitor),
 		RecvMonitor: flowStatus(s, s.RecvMonitor),
-		Channels:    make([]conn.ChannelStatus, len(s.Channels)),
+		Channels:    convert(s.Channels, func(c compat.ChannelStatus) conn.ChannelStatus { return conn.ChannelStatus(c) }),
 	}
-	for i, c := range s.Channels {
-		gno.Channels[i] = conn.ChannelStatus(c)
-	}
-
-	return gno
 }
 
 func flowStatus(s compat.ConnectionStatus, f compat.FlowStatus) flow.Status {
@@ -35,19 +30,14 @@ func flowStatus(s compat.ConnectionStatus, f compat.FlowStatus) flow.Status {
 	}
 }
 
-// FromConnectionStatus is gno's status as ours.
+// FromConnectionStatus converts a status from gno's type.
 func FromConnectionStatus(s p2p.ConnectionStatus) compat.ConnectionStatus {
-	ours := compat.ConnectionStatus{
+	return compat.ConnectionStatus{
 		Duration:    s.Duration,
 		SendMonitor: fromFlowStatus(s.SendMonitor),
 		RecvMonitor: fromFlowStatus(s.RecvMonitor),
-		Channels:    make([]compat.ChannelStatus, len(s.Channels)),
+		Channels:    convert(s.Channels, func(c conn.ChannelStatus) compat.ChannelStatus { return compat.ChannelStatus(c) }),
 	}
-	for i, c := range s.Channels {
-		ours.Channels[i] = compat.ChannelStatus(c)
-	}
-
-	return ours
 }
 
 func fromFlowStatus(f flow.Status) compat.FlowStatus {

@@ -13,16 +13,16 @@ type fromSwitch struct{ gno p2p.Switch }
 
 var _ compat.Switch = fromSwitch{}
 
-// FromSwitch is gno's switch as ours. It promises what gno's promises and no
-// more: where that is less than compat.Switch documents, so is this.
+// FromSwitch converts a switch from gno's type. The result keeps only the promises of gno's
+// switch, which are fewer than those of compat.Switch.
 func FromSwitch(sw p2p.Switch) compat.Switch { return fromSwitch{gno: sw} }
 
 func (s fromSwitch) Broadcast(chID byte, data []byte) { s.gno.Broadcast(chID, data) }
 
 func (s fromSwitch) Peers() compat.PeerSet { return FromPeerSet(s.gno.Peers()) }
 
-// Subscribe converts inside gno's filter, which runs where the event happens:
-// no goroutine is needed between gno's channel and ours.
+// Subscribe converts events inside gno's filter, which gno calls synchronously, so that no
+// goroutine is needed between gno's channel and ours.
 func (s fromSwitch) Subscribe(filter events.EventFilter) (<-chan events.Event, func()) {
 	ours := events.New()
 	ch, unsubscribe := ours.Subscribe(filter)

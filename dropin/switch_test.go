@@ -12,7 +12,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
 )
 
-// newGnoSwitch returns a running switch of gno with a reactor of ours.
+// newGnoSwitch returns a running gno switch with a reactor of ours.
 func newGnoSwitch(t *testing.T, r *recorder) (*p2p.MultiplexSwitch, *p2p.MultiplexTransport) {
 	t.Helper()
 	tr := newGnoTransport(t)
@@ -72,7 +72,7 @@ func TestPeerSetPassesChangesOn(t *testing.T) {
 	require.Empty(t, set.List())
 }
 
-// gnoNotifier is the part of gno's switch that has subscribers.
+// gnoNotifier is a gno switch with only Subscribe.
 type gnoNotifier struct {
 	p2p.Switch
 	events *gnoevents.Events
@@ -96,14 +96,14 @@ func TestSubscribe(t *testing.T) {
 	n.events.Notify(gnoevents.PeerDisconnectedEvent{PeerID: "g1b"})
 	require.Equal(t, events.PeerDisconnectedEvent{PeerID: "g1b"}, await(t, ch))
 
-	for range 1000 { // more than anybody holds for a reader who is away
+	for range 1000 { // more than a subscription buffers
 		n.events.Notify(gnoevents.PeerDisconnectedEvent{PeerID: "g1b"})
 	}
 	unsubscribe()
 	unsubscribe()
 	n.events.Notify(gnoevents.PeerDisconnectedEvent{PeerID: "g1c"})
 	var left int
-	for e := range ch { // it is closed
+	for e := range ch { // unsubscribing closed it
 		require.Equal(t, events.PeerDisconnectedEvent{PeerID: "g1b"}, e)
 		left++
 	}

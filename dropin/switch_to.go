@@ -9,32 +9,31 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
 )
 
-// toSwitch is our switch as gno's.
+// toSwitch implements gno's Switch with ours.
 type toSwitch struct {
 	ours  compat.Switch
-	peers p2p.PeerSet // a view, like that of the switch
+	peers p2p.PeerSet // a view of ours.Peers()
 }
 
 var _ p2p.Switch = toSwitch{}
 
 func newToSwitch(sw compat.Switch) toSwitch { return toSwitch{ours: sw, peers: PeerSet(sw.Peers())} }
 
-// Broadcast implements gno's p2p.Switch: it neither blocks nor copies the message,
-// and keeps the order of calls for each peer and channel. An empty message is
-// dropped.
+// Broadcast implements gno's p2p.Switch. It neither blocks nor copies the message, and keeps
+// the order of calls for each peer and channel. It drops an empty message.
 func (s toSwitch) Broadcast(chID byte, data []byte) { s.ours.Broadcast(chID, data) }
 
 // Peers implements gno's p2p.Switch. The set is live.
 func (s toSwitch) Peers() p2p.PeerSet { return s.peers }
 
-// Subscribe implements gno's p2p.Switch; a nil filter passes all events. It
-// converts inside our filter, which runs where the event happens: no goroutine is
-// needed between our channel and gno's, and the order is kept. The filter must not
+// Subscribe implements gno's p2p.Switch. A nil filter passes all events. The filter must not
 // block. The returned function may be called more than once.
 func (s toSwitch) Subscribe(filter gnoevents.EventFilter) (<-chan gnoevents.Event, func()) {
 	if filter == nil {
 		filter = func(gnoevents.Event) bool { return true }
 	}
+	// Our filter is called synchronously. Converting inside it keeps the order without a
+	// goroutine between our channel and gno's.
 	gno := gnoevents.New()
 	ch, unsubscribe := gno.Subscribe(filter)
 	_, oursUnsubscribe := s.ours.Subscribe(func(event events.Event) bool {
@@ -51,16 +50,16 @@ func (s toSwitch) Subscribe(filter gnoevents.EventFilter) (<-chan gnoevents.Even
 	}
 }
 
-// StopPeerForError implements gno's p2p.Switch. A nil peer, and one that the
-// switch does not have, are ignored. A PeerConn that somebody has put around the
-// peer stands for it.
+// StopPeerForError implements gno's p2p.Switch. It ignores nil and peers that the switch
+// does not have. A wrapper of a peer stops that peer.
 func (s toSwitch) StopPeerForError(peer p2p.PeerConn, err error) {
-	s.ours.StopPeerForError(behind(peer), err)
+	s.ours.StopPeerForError(unwrap(peer), err)
 }
 
-// behind is what our switch knows a peer by. It makes no counterpart: a caller may
-// put a new PeerConn around the same peer each time. All of these share its values.
-func behind(peer p2p.PeerConn) compat.PeerConn {
+// unwrap returns the PeerConn under which our switch has a peer or a wrapper of it, which
+// shares the peer's values. It makes no counterpart, since the list of counterparts would
+// grow with every wrapper that a caller makes.
+func unwrap(peer p2p.PeerConn) compat.PeerConn {
 	if peer == nil {
 		return nil
 	}
@@ -80,7 +79,7 @@ func behind(peer p2p.PeerConn) compat.PeerConn {
 	return nil
 }
 
-// DialPeers implements gno's p2p.Switch; nil addresses are skipped.
+// DialPeers implements gno's p2p.Switch. It skips nil addresses.
 func (s toSwitch) DialPeers(addrs ...*gnotypes.NetAddress) {
 	s.ours.DialPeers(FromNetAddresses(addrs)...)
 }

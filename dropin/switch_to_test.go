@@ -29,7 +29,7 @@ func TestEvents(t *testing.T) {
 	}
 }
 
-// notifier is the part of a switch that has subscribers.
+// notifier is a switch with only Subscribe.
 type notifier struct {
 	compat.Switch
 	events *events.Events
@@ -57,7 +57,7 @@ func TestSubscribeOfGno(t *testing.T) {
 		require.EqualError(t, await(t, some).(gnoevents.PeerDisconnectedEvent).Reason, id)
 	}
 
-	for range 1000 { // more than anybody holds for a reader who is away
+	for range 1000 { // more than a subscription buffers
 		n.events.Notify(events.PeerDisconnectedEvent{PeerID: "g1x"})
 	}
 	for _, end := range []func(){unsubscribe, unsubscribe, unsubscribeAll} {
@@ -66,7 +66,7 @@ func TestSubscribeOfGno(t *testing.T) {
 	n.events.Notify(events.PeerDisconnectedEvent{PeerID: "g1late"})
 	for _, ch := range []<-chan gnoevents.Event{some, all} {
 		var left int
-		for e := range ch { // it is closed
+		for e := range ch { // unsubscribing closed it
 			require.Equal(t, gnoevents.PeerDisconnectedEvent{PeerID: "g1x"}, e)
 			left++
 		}
@@ -92,7 +92,7 @@ func TestPeerSetOfGno(t *testing.T) {
 	require.True(t, set.Get(gno.ID()) == nil)
 }
 
-// A filter may act on the switch, as over gno's: here it makes room for a new peer.
+// TestFilterMayStopAPeer checks that a filter may call the switch, as with gno's switch.
 func TestFilterMayStopAPeer(t *testing.T) {
 	onEachStack(t, func(t *testing.T, s stack) {
 		a := newGnoRecorder("recorder", testChannel)

@@ -13,9 +13,9 @@ type fromTransport struct{ gno p2p.Transport }
 
 var _ compat.Transport = fromTransport{}
 
-// FromTransport is gno's transport as ours. Whoever made the transport listens
-// and closes it. It promises what gno's promises and no more: where that is less
-// than compat.Transport documents, so is this.
+// FromTransport converts a transport from gno's type. The caller makes the transport listen
+// and closes it. The result keeps only the promises of gno's transport, which are fewer than
+// those of compat.Transport.
 func FromTransport(t p2p.Transport) compat.Transport { return fromTransport{gno: t} }
 
 func (t fromTransport) NetAddress() types.NetAddress {

@@ -29,14 +29,14 @@ func TestTransportDelivers(t *testing.T) {
 	require.Same(t, out, await(t, a.failed))
 }
 
-func TestTransportTellsWhereItListens(t *testing.T) {
+func TestTransportNetAddress(t *testing.T) {
 	gno := newGnoTransport(t)
 	addr, want := FromTransport(gno).NetAddress(), gno.NetAddress()
 	require.Equal(t, want.String(), addr.String())
 	require.NotZero(t, addr.Port)
 }
 
-func TestDialOfNobody(t *testing.T) {
+func TestDialFails(t *testing.T) {
 	tr := FromTransport(newGnoTransport(t))
 	gone := newGnoTransport(t)
 	addr := FromTransport(gone).NetAddress()
@@ -46,7 +46,7 @@ func TestDialOfNobody(t *testing.T) {
 	require.True(t, peer == nil)
 }
 
-// counter is a reactor that allocates nothing.
+// counter is a reactor that does not allocate.
 type counter struct {
 	compat.BaseReactor
 	got int
@@ -65,7 +65,7 @@ func TestNoAllocationPerMessage(t *testing.T) {
 	)
 	allocs := testing.AllocsPerRun(100, func() {
 		reactor.Receive(testChannel, gno, msg)
-		there.TrySend(testChannel, msg) // false: it is not started
+		there.TrySend(testChannel, msg) // false: the peer is not started
 	})
 	require.Zero(t, allocs)
 	require.Positive(t, count.got)

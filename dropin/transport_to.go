@@ -14,12 +14,11 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/internal/task"
 )
 
-// acceptPause is how long Accept holds an error back that does not end gno's
-// accept loop, which calls again at once.
+// acceptPause is how long Accept delays an error that does not end gno's accept loop, which
+// calls Accept again at once.
 const acceptPause = 100 * time.Millisecond
 
-// keyRelease is where a peer that a transport of ours has made for gno keeps its
-// *release.
+// keyRelease is the key under which a peer that toTransport returned keeps its *release.
 const keyRelease = "tm2-libp2p/dropin/release"
 
 var errNoPeer = errors.New("transport returned no peer")
@@ -28,19 +27,17 @@ type toTransport struct{ ours compat.Transport }
 
 var _ p2p.Transport = toTransport{}
 
-// Transport is our transport as gno's, so that gno's own MultiplexSwitch runs over
-// it. Whoever made the transport listens and closes it; the switch is stopped
-// first.
+// Transport converts a transport to gno's type, for gno's own MultiplexSwitch. The caller
+// makes the transport listen, and closes it after stopping the switch.
 //
-// Accept of a closed transport returns an error that matches both
-// compat.ErrTransportClosed and context.Canceled, with gno's own text: gno knows
-// that the transport is closed only by an error that it does not export, and asks
-// again at once after any other one. Other errors are therefore returned after
-// 100 ms.
+// Accept of a closed transport returns an error that matches compat.ErrTransportClosed and
+// context.Canceled. gno's accept loop ends on context.Canceled, or on an error that gno does
+// not export; after any other error it calls Accept again at once. So Accept delays other
+// errors by 100 ms.
 //
-// Remove of a peer that runs takes effect when the peer is stopped: gno removes a
-// peer before it stops it, and would take a peer whose connection ends first for
-// one that is stopped by somebody else.
+// Remove of a running peer takes effect when the peer is stopped. gno removes a peer before
+// it stops it. If Remove closed the connection, the peer would stop, and gno's switch would
+// ignore it as stopped elsewhere.
 func Transport(t compat.Transport) p2p.Transport { return toTransport{ours: t} }
 
 func (t toTransport) NetAddress() gnotypes.NetAddress {
@@ -55,7 +52,7 @@ func (t toTransport) Accept(ctx context.Context, behavior p2p.PeerBehavior) (p2p
 		err = errNoPeer
 	}
 	if err == nil {
-		return t.made(peer), nil
+		return t.register(peer), nil
 	}
 	if errors.Is(err, compat.ErrTransportClosed) {
 		return nil, translate(err, context.Canceled)
@@ -80,16 +77,16 @@ func (t toTransport) Dial(
 		return nil, fmt.Errorf("dial %s: %w", addr.String(), errNoPeer)
 	}
 
-	return t.made(peer), nil
+	return t.register(peer), nil
 }
 
-// Remove finds the transport's own peer, of which a reactor may have made another.
+// Remove removes the transport's own peer, also when it gets a reactor's wrapper of it.
 func (t toTransport) Remove(peer p2p.PeerConn) {
 	if peer == nil {
 		return
 	}
 	r, ok := peer.Get(keyRelease).(*release)
-	if !ok { // a peer of another transport
+	if !ok { // not a peer of this transport
 		t.ours.Remove(FromPeerConn(peer))
 
 		return
@@ -100,23 +97,21 @@ func (t toTransport) Remove(peer p2p.PeerConn) {
 	}
 }
 
-// made is a peer that gno gets from the transport.
-func (t toTransport) made(peer compat.PeerConn) p2p.PeerConn {
+// register attaches a release to a new peer and converts it to gno's type.
+func (t toTransport) register(peer compat.PeerConn) p2p.PeerConn {
 	peer.Set(keyRelease, &release{transport: t.ours, peer: peer})
 
 	return PeerConn(peer)
 }
 
-// release is the removal of a peer from its transport, which waits until the peer
-// is stopped.
+// release delays the removal of a peer from its transport until the peer is stopped.
 type release struct {
 	transport compat.Transport
 	peer      compat.PeerConn
 	asked     atomic.Bool // gno has called Remove
 }
 
-// run removes the peer if gno has asked for it. It may run more than once, as
-// Remove may.
+// run removes the peer if gno has called Remove. It may be called more than once.
 func (r *release) run() {
 	if r.asked.Load() {
 		r.transport.Remove(r.peer)

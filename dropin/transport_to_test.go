@@ -18,7 +18,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 )
 
-// newLibp2pTransport returns a libp2p transport that listens.
+// newLibp2pTransport returns a listening libp2p transport.
 func newLibp2pTransport(t *testing.T) *lp2p.Transport {
 	t.Helper()
 	key, info := newIdentity(testChannel)
@@ -30,7 +30,7 @@ func newLibp2pTransport(t *testing.T) *lp2p.Transport {
 	return tr
 }
 
-// newGnoSwitchOn returns a running switch of gno.
+// newGnoSwitchOn returns a running gno switch on the transport.
 func newGnoSwitchOn(t *testing.T, tr p2p.Transport, r p2p.Reactor) *p2p.MultiplexSwitch {
 	t.Helper()
 	sw := p2p.NewMultiplexSwitch(tr, p2p.WithReactor("recorder", r), p2p.WithAllowDuplicateIP(true))
@@ -66,8 +66,8 @@ func TestGnoSwitchOverLibp2p(t *testing.T) {
 		swB.Broadcast(testChannel, []byte("back"))
 		require.Equal(t, gnoDelivery{atA, "back"}, await(t, a.received))
 
-		// gno removes a peer from the transport before it stops it; it is removed from
-		// the reactors all the same, once, on both ends.
+		// gno removes a peer from the transport before it stops it. RemovePeer is still
+		// called once on both ends.
 		swB.StopPeerForError(atB, errors.New("enough"))
 		require.Same(t, atB, await(t, b.removed))
 		require.Same(t, atA, await(t, a.removed))
@@ -79,7 +79,7 @@ func TestGnoSwitchOverLibp2p(t *testing.T) {
 	require.NoError(t, swB.Stop())
 }
 
-// counting counts the calls of Accept, and tells when one has failed.
+// counting counts the calls of Accept, and signals when one has failed.
 type counting struct {
 	p2p.Transport
 	accepts atomic.Int64
@@ -96,8 +96,8 @@ func (c *counting) Accept(ctx context.Context, b p2p.PeerBehavior) (p2p.PeerConn
 	return peer, err
 }
 
-// gno's accept loop ends with the transport, and asks no more.
-func TestGnoRestsOnAClosedTransport(t *testing.T) {
+// TestGnoAcceptLoopEnds checks that gno's accept loop ends when the transport is closed.
+func TestGnoAcceptLoopEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tr := &counting{Transport: Transport(failing{err: compat.ErrTransportClosed}), failed: make(chan error, 100)}
 		sw := p2p.NewMultiplexSwitch(quiet{tr})
@@ -107,28 +107,29 @@ func TestGnoRestsOnAClosedTransport(t *testing.T) {
 		require.ErrorIs(t, err, compat.ErrTransportClosed)
 		require.ErrorIs(t, err, context.Canceled)
 		require.EqualError(t, err, gnoTransportClosed)
-		<-time.After(time.Minute) // of the bubble
+		<-time.After(time.Minute) // simulated
 		require.EqualValues(t, 1, tr.accepts.Load())
 		require.NoError(t, sw.Stop())
 		synctest.Wait()
 	})
 }
 
-// An error that does not end gno's accept loop makes it ask ten times a second.
-func TestGnoDoesNotSpin(t *testing.T) {
+// TestGnoAcceptLoopDoesNotSpin checks that gno's accept loop calls Accept at most ten times
+// a second while it fails.
+func TestGnoAcceptLoopDoesNotSpin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		tr := &counting{Transport: Transport(failing{err: errors.New("out of luck")}), failed: make(chan error, 1000)}
 		sw := p2p.NewMultiplexSwitch(quiet{tr})
 		sw.SetLogger(slog.New(slog.DiscardHandler))
 		require.NoError(t, sw.Start())
-		<-time.After(10 * time.Second) // of the bubble
+		<-time.After(10 * time.Second) // simulated
 		require.InDelta(t, 100, tr.accepts.Load(), 2)
 		require.NoError(t, sw.Stop())
 		synctest.Wait()
 	})
 }
 
-// quiet is a transport for a switch that dials nobody.
+// quiet is a transport for a switch that does not dial.
 type quiet struct{ p2p.Transport }
 
 func (quiet) NetAddress() gnotypes.NetAddress { return gnotypes.NetAddress{} }
@@ -144,7 +145,7 @@ func TestAcceptWithoutAPeer(t *testing.T) {
 	require.True(t, peer == nil)
 }
 
-// What gno's connections fill in themselves is filled in for ours.
+// TestFromBehavior checks that defaults of channel descriptors are filled in.
 func TestFromBehavior(t *testing.T) {
 	r := newRecorder()
 	b := fromBehavior{gno: toBehavior{ours: r}}
@@ -162,15 +163,15 @@ func TestFromBehavior(t *testing.T) {
 	require.Equal(t, delivery{peer, "message"}, await(t, r.received))
 }
 
-// gno's switch removes a peer that somebody has stopped by FlushStop, as over its own
-// transport.
+// TestGnoSwitchRemovesAFlushedPeer checks that gno's switch removes a peer after FlushStop,
+// as over its own transport.
 func TestGnoSwitchRemovesAFlushedPeer(t *testing.T) {
 	trA, trB := newLibp2pTransport(t), newLibp2pTransport(t)
 	a, b := newGnoRecorder("a", testChannel), newGnoRecorder("b", testChannel)
 	swA := newGnoSwitchOn(t, Transport(trA), a)
 	newGnoSwitchOn(t, Transport(trB), b)
 	addr := Transport(trB).NetAddress()
-	for range 2 { // the ID is free again
+	for range 2 { // the second time, the same ID is dialed again
 		swA.DialPeers(&addr)
 		peer := await(t, a.added)
 		peer.FlushStop()
@@ -178,7 +179,7 @@ func TestGnoSwitchRemovesAFlushedPeer(t *testing.T) {
 		require.Same(t, peer, await(t, a.removed))
 		require.False(t, swA.Peers().Has(addr.ID))
 		require.ErrorIs(t, peer.Stop(), gnoservice.ErrAlreadyStopped)
-		peer.FlushStop() // late: it has stopped nothing
+		peer.FlushStop() // the peer is already stopped
 		swA.StopPeerForError(peer, errors.New("once more"))
 		require.Empty(t, a.removed, "a peer is removed once")
 		await(t, b.removed)

@@ -95,8 +95,9 @@ func TestConnectionStatus(t *testing.T) {
 	require.Equal(t, status, FromConnectionStatus(gno))
 }
 
-// A reactor of ours that is handed over as gno's hears of all that ours hear of.
-func TestReactorsThereAndBack(t *testing.T) {
+// TestReactorRoundTrip checks that a reactor of ours that was converted to gno's type gets
+// all calls.
+func TestReactorRoundTrip(t *testing.T) {
 	ours := newRecorder()
 	require.Same(t, ours, FromReactor(Reactor(ours)))
 	gno := newGnoRecorder("r", testChannel)

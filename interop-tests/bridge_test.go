@@ -17,20 +17,20 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/peers/common/protocol"
 )
 
-// bridgePeers are the addresses, ID@IP:port, that a bridge may pair others with.
+// bridgePeers holds the configured peers of a bridge, ID@IP:port.
 type bridgePeers struct {
 	native, libp2p []string
-	only           bool // the bridge asks nobody for others
+	only           bool // OnlyConfigured
 }
 
-// runningBridge is a bridge and the ID that both sides know it by.
+// runningBridge is a bridge with its ID, which is the same on both sides.
 type runningBridge struct {
 	*bridge.Bridge
 
 	id string
 }
 
-// startBridge starts a bridge on free ports and stops it with the test.
+// startBridge starts a bridge on free ports. It stops the bridge at the end of the test.
 func startBridge(t *testing.T, peers bridgePeers) runningBridge {
 	t.Helper()
 	key := types.GenerateNodeKey()
@@ -57,14 +57,14 @@ func startBridge(t *testing.T, peers bridgePeers) runningBridge {
 	return runningBridge{Bridge: b, id: key.ID().String()}
 }
 
-// forNative and forLibp2p are where the nodes of each kind dial the bridge.
+// forNative and forLibp2p return the addresses at which each kind of node dials the bridge.
 func (b runningBridge) forNative() string { return netAddressString(b.NativeAddress()) }
 func (b runningBridge) forLibp2p() string { return netAddressString(b.Libp2pAddress()) }
 
 func netAddressString(addr types.NetAddress) string { return addr.String() }
 
-// requirePresented checks that a node is shown as it is, except for its ID and
-// its addresses, which are of no use on the other side.
+// requirePresented checks that the bridge presents a node's NodeInfo unchanged, except for
+// its ID and its addresses, which cannot be dialed from the other side.
 func requirePresented(t *testing.T, who endpoint, as string, shown protocol.NodeInfo) {
 	t.Helper()
 	want := who.NodeInfo()
@@ -74,9 +74,9 @@ func requirePresented(t *testing.T, who endpoint, as string, shown protocol.Node
 	require.Equal(t, want, shown)
 }
 
-// requireBridged waits until the dialer, known by its moniker, is coupled with
-// the acceptor. It returns the ID under which the acceptor knows the dialer;
-// the dialer knows the acceptor as the bridge.
+// requireBridged waits until the dialer is coupled with the acceptor, which knows the
+// dialer's moniker. It returns the ID under which the acceptor knows the dialer. The dialer
+// knows the acceptor by the ID of the bridge.
 func requireBridged(t *testing.T, b runningBridge, dialer, acceptor endpoint) string {
 	t.Helper()
 	atDialer := dialer.AwaitUp(t, b.id, 1)
@@ -102,7 +102,7 @@ func TestGnoThroughBridge(t *testing.T) {
 		exchangeAs(t, gno, target, id, b.id, allSizes)
 		requireStillConnected(t, gno, target)
 
-		// Coupled: the end of one is the end of the other.
+		// The end of one coupled connection ends the other.
 		target.Stop()
 		gno.AwaitDown(t, b.id, 1)
 	})
@@ -113,8 +113,8 @@ func TestLibp2pThroughBridgeToGno(t *testing.T) {
 	forEachVersion(t, func(t *testing.T, version string) {
 		gno := startVersion(t, version, "gno")
 		b := startBridge(t, bridgePeers{native: []string{gno.Addr()}})
-		// Persistent, for on a busy machine the first dial may exceed the 3 s of the
-		// protocol.
+		// Persistent, since on a busy machine the first dial may exceed the protocol's
+		// limit of 3 s.
 		ours := startLibp2p(t, nodeOptions{moniker: "ours", persistent: []string{b.forLibp2p()}})
 		id := requireBridged(t, b, ours, gno)
 		exchangeAs(t, ours, gno, id, b.id, allSizes)
@@ -147,7 +147,7 @@ func TestBridgePairsOneToOne(t *testing.T) {
 	targets := []*node{startLibp2p(t, nodeOptions{moniker: "target1"}), startLibp2p(t, nodeOptions{moniker: "target2"})}
 	b := startBridge(t, bridgePeers{libp2p: []string{targets[0].Addr(), targets[1].Addr()}})
 
-	// The second dials when the first is paired, so that the load decides.
+	// The second one dials after the first is paired, so that the load decides.
 	free := targets
 	for i := range targets {
 		gno := startGno(t, fmt.Sprintf("gno%d", i))
@@ -166,7 +166,8 @@ func TestBridgePairsOneToOne(t *testing.T) {
 	require.Len(t, b.Status().Pairs, len(targets))
 }
 
-// Discovery is answered on each side with peers of that side, and not relayed.
+// TestBridgeAnswersDiscoveryPerSide checks that the bridge answers discovery on each side
+// with peers of that side, and relays no request.
 func TestBridgeAnswersDiscoveryPerSide(t *testing.T) {
 	t.Parallel()
 	targets := []*node{
@@ -178,8 +179,8 @@ func TestBridgeAnswersDiscoveryPerSide(t *testing.T) {
 	first.Dial(b.forNative())
 	first.AwaitUp(t, b.id, 1)
 
-	// A native node asks whom it has dialed. The bridge names the other one, which
-	// is then dialed.
+	// A native node asks the peers that it has dialed. The bridge names the other native
+	// node, which the first then dials.
 	second := legacy.Start(t, legacy.Options{Moniker: "second", AllowDuplicateIP: true, Discovery: true})
 	second.Dial(b.forNative())
 	answer := awaitAnswer(t, second, b.id)
@@ -193,7 +194,7 @@ func TestBridgeAnswersDiscoveryPerSide(t *testing.T) {
 		require.Equal(t, []string{targets[1-i].Addr()}, answer.Addrs)
 	}
 
-	// Each side has got answers by now, so a relayed request would have come.
+	// Each side has received answers, so a relayed request would have arrived before.
 	request := func(e protocol.Event) bool { return e.Event == protocol.EventDiscovery && e.Request }
 	for _, target := range targets {
 		require.Empty(t, target.Events(request))

@@ -22,8 +22,8 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/dropin"
 )
 
-// The suites see the drop-in from where a reactor of gno stands: every call goes
-// through gno's types, there and back.
+// The suites use the drop-in through gno's types, as a gno reactor does. Every call is
+// converted twice.
 
 func TestNativeDropinConforms(t *testing.T) {
 	awaitNoLeak(t)
@@ -46,7 +46,8 @@ func TestLibp2pDropinOverQUICConforms(t *testing.T) {
 	}, dropinExemptions()...)
 }
 
-// A reactor of gno may make another PeerConn of each peer; all hear of that one.
+// TestDropinWithPeersOfAReactorConforms runs the suite with a gno reactor whose InitPeer wraps
+// each peer. All reactors must get the wrapper.
 func TestDropinWithPeersOfAReactorConforms(t *testing.T) {
 	awaitNoLeak(t)
 	compattest.TestSwitch(t, func(*testing.T) compattest.MakeSwitch {
@@ -54,7 +55,7 @@ func TestDropinWithPeersOfAReactorConforms(t *testing.T) {
 	}, dropinExemptions()...)
 }
 
-// gno's own switch runs over our transports.
+// TestGnoSwitchOnLibp2pConforms runs the suite with gno's own switch on our transport.
 func TestGnoSwitchOnLibp2pConforms(t *testing.T) {
 	awaitNoLeak(t)
 	compattest.TestSwitch(t, func(*testing.T) compattest.MakeSwitch {
@@ -62,8 +63,9 @@ func TestGnoSwitchOnLibp2pConforms(t *testing.T) {
 	}, gnoSwitchOnLibp2pExemptions()...)
 }
 
-// What is converted to gno and back keeps what a transport promises.
-func TestLibp2pThereAndBackConforms(t *testing.T) {
+// TestLibp2pRoundTripConforms checks that a transport converted to gno's type and back keeps
+// its promises.
+func TestLibp2pRoundTripConforms(t *testing.T) {
 	awaitNoLeak(t)
 	compattest.TestTransport(t, func(t *testing.T, a, b compattest.Spec) (compat.Transport, compat.Transport) {
 		t.Helper()
@@ -72,13 +74,13 @@ func TestLibp2pThereAndBackConforms(t *testing.T) {
 	}, thereAndBackExemptions()...)
 }
 
-// asTheyAre leaves the reactors alone. They are gno's to the drop-in, which would
-// otherwise find the suite's behind them.
+// asTheyAre hides the suite's reactors behind a gno reactor. Otherwise the drop-in would
+// convert them back and not call them through gno's types.
 func asTheyAre(r p2p.Reactor) p2p.Reactor { return ofGno{r} }
 
 type ofGno struct{ p2p.Reactor }
 
-// wrapping makes one PeerConn of its own of each peer.
+// wrapping is a reactor that wraps each peer.
 type wrapping struct{ p2p.Reactor }
 
 const keyWrapped = "interop/wrapped"
@@ -122,14 +124,14 @@ func newLibp2pDropin(opts ...lp2p.Option) newDropin {
 	}
 }
 
-// makeDropin implements compattest.MakeSwitch by a switch of the drop-in whose
-// reactors are the suite's, as gno's.
+// makeDropin implements compattest.MakeSwitch with a switch of the drop-in, which gets the
+// suite's reactors as gno reactors.
 func makeDropin(newSwitch newDropin, reactor func(p2p.Reactor) p2p.Reactor) compattest.MakeSwitch {
 	return func(t *testing.T, spec compattest.SwitchSpec) (compattest.SwitchNode, types.NetAddress, func()) {
 		t.Helper()
 		reactors := map[string]p2p.Reactor{}
 		for i, r := range spec.Reactors {
-			// The drop-in orders them by name.
+			// The drop-in orders reactors by name.
 			reactors[fmt.Sprintf("%02d-%s", i, r.Name)] = reactor(dropin.Reactor(r.Reactor))
 		}
 		dropped, err := newSwitch(spec, dropinConfig(spec), reactors)
@@ -147,13 +149,13 @@ func makeDropin(newSwitch newDropin, reactor func(p2p.Reactor) p2p.Reactor) comp
 	}
 }
 
-// dropinSwitch also tells of what gno's events have no name for.
+// dropinSwitch also reports the events that gno does not have.
 type dropinSwitch struct {
 	gnoSwitch
 	dropped *dropin.Switch
 }
 
-// Subscribe implements compat.Switch. Both filters run where the event happens.
+// Subscribe implements compat.Switch. Both filters are called synchronously.
 func (s dropinSwitch) Subscribe(filter events.EventFilter) (<-chan events.Event, func()) {
 	all := events.New()
 	ch, unsubscribe := all.Subscribe(filter)
@@ -177,7 +179,7 @@ func (s dropinSwitch) Subscribe(filter events.EventFilter) (<-chan events.Event,
 	}
 }
 
-// dropinConfig is a spec as the section [p2p] of gno's config.
+// dropinConfig converts a spec to the section [p2p] of gno's config.
 func dropinConfig(spec compattest.SwitchSpec) *gnoconfig.P2PConfig {
 	cfg := gnoconfig.DefaultP2PConfig()
 	cfg.ListenAddress = "tcp://" + spec.Info.NetAddress.DialString()
@@ -199,8 +201,7 @@ func joined[T fmt.Stringer](values []T) string {
 	return strings.Join(texts, ",")
 }
 
-// newGnoSwitchOnLibp2p implements compattest.MakeSwitch by gno's switch on our
-// transport.
+// newGnoSwitchOnLibp2p implements compattest.MakeSwitch with gno's switch on our transport.
 func newGnoSwitchOnLibp2p(t *testing.T, spec compattest.SwitchSpec) (compattest.SwitchNode, types.NetAddress, func()) {
 	t.Helper()
 	tr := listenLibp2p(t, spec.Spec)
@@ -240,7 +241,7 @@ func listenLibp2p(t *testing.T, spec compattest.Spec) *lp2p.Transport {
 	return tr
 }
 
-// thereAndBack is our transport as gno's as ours, with our Close.
+// thereAndBack is our transport converted to gno's type and back, with the original Close.
 type thereAndBack struct {
 	compat.Transport
 	ours *lp2p.Transport
@@ -256,15 +257,15 @@ func newThereAndBack(t *testing.T, spec compattest.Spec) thereAndBack {
 	return thereAndBack{Transport: dropin.FromTransport(dropin.Transport(tr)), ours: tr}
 }
 
-// dropinExemptions are what gno's types cannot say.
+// dropinExemptions are the promises that gno's types cannot express.
 func dropinExemptions() []compattest.Exemption {
 	return []compattest.Exemption{
 		{Promise: "Events/Direction", Why: "gno's events do not tell who has dialed (events/types.go)"},
 	}
 }
 
-// gnoSwitchOnLibp2pExemptions are those of gno's switch that no transport makes up
-// for: fewer than on its own.
+// gnoSwitchOnLibp2pExemptions are the exemptions of gno's switch that depend on the switch
+// alone, fewer than on gno's transport.
 func gnoSwitchOnLibp2pExemptions() []compattest.Exemption {
 	const late = "RemovePeer does not wait for a Receive that runs (switch.go, stopAndRemovePeer)"
 	var left []compattest.Exemption
@@ -281,8 +282,8 @@ func gnoSwitchOnLibp2pExemptions() []compattest.Exemption {
 	return left
 }
 
-// thereAndBackExemptions are what gno's types cannot say, or its switch does not
-// allow.
+// thereAndBackExemptions are the promises that gno's types cannot express or gno's switch does
+// not allow.
 func thereAndBackExemptions() []compattest.Exemption {
 	return []compattest.Exemption{
 		{Promise: "Admission/Acceptor", Why: "a PeerBehavior of gno has no say in who comes in (types.go)"},

@@ -2,11 +2,10 @@ package interoptests
 
 import "github.com/tm2-libp2p/tm2-libp2p/compat/compattest"
 
-// The promises that gno v1.7.1 does not keep, each with what it does instead.
-// The files named are those of its tm2/pkg/p2p.
+// The promises that gno v1.7.1 does not keep, each with what it does instead. The files named
+// are in its tm2/pkg/p2p.
 
-// gnoTransportExemptions are those of its MultiplexTransport and the peers it
-// makes.
+// gnoTransportExemptions are those of its MultiplexTransport and its peers.
 func gnoTransportExemptions() []compattest.Exemption {
 	return []compattest.Exemption{
 		{Promise: "Dial/Silence/Cancel", Why: "Dial uses its context for the TCP connect only; the handshake runs into its own 3 s (transport.go)"},
@@ -52,8 +51,8 @@ func gnoSwitchExemptions() []compattest.Exemption {
 	}
 }
 
-// switchOnGnoExemptions are those of our switch on gno's transport: what no
-// switch can make up for.
+// switchOnGnoExemptions are those of our switch on gno's transport. They depend on the
+// transport alone.
 func switchOnGnoExemptions() []compattest.Exemption {
 	return []compattest.Exemption{
 		{Promise: "Receive/NeverEmpty", Why: "an empty message is taken (conn/connection.go)"},

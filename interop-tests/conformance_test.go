@@ -10,8 +10,8 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest"
 )
 
-// The suites hold what TM2's reactors rely on. That gno's own transport and
-// switch pass them, but for the exemptions, shows that they ask for nothing else.
+// The suites test the promises on which TM2's reactors rely. gno's own transport and switch
+// pass them except for the exemptions, which shows that the suites require nothing else.
 
 func TestGnoTransportConforms(t *testing.T) {
 	awaitNoLeak(t)
@@ -33,7 +33,8 @@ func TestGnoSwitchConforms(t *testing.T) {
 	}, gnoSwitchExemptions()...)
 }
 
-// Our switch on gno's transport keeps the promises that gno's switch does not.
+// TestSwitchOnGnoTransportConforms checks that our switch on gno's transport keeps promises
+// that gno's switch does not.
 func TestSwitchOnGnoTransportConforms(t *testing.T) {
 	awaitNoLeak(t)
 	compattest.TestSwitch(t, func(*testing.T) compattest.MakeSwitch {
@@ -41,8 +42,8 @@ func TestSwitchOnGnoTransportConforms(t *testing.T) {
 	}, switchOnGnoExemptions()...)
 }
 
-// awaitNoLeak has the test wait, at its end, until all goroutines have ended
-// that are not there now. gno waits for none of its own.
+// awaitNoLeak makes the test wait at its end until all goroutines started since have ended.
+// gno does not wait for its own.
 func awaitNoLeak(t *testing.T) {
 	t.Helper()
 	current := goleak.IgnoreCurrent()

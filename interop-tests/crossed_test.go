@@ -14,7 +14,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/mconn"
 )
 
-// crossing is two peers that have dialed each other before either could answer.
+// crossing holds two peers that have dialed each other before either could answer.
 type crossing struct {
 	gno        *legacy.Peer
 	ours       *node
@@ -22,8 +22,8 @@ type crossing struct {
 	weAreLower bool // our ID, in string order
 }
 
-// What comes of two crossed connections depends on gno's version (docs/wire.md
-// §4.5). We never have two.
+// TestSimultaneousDials checks the result of two crossed connections, which depends on gno's
+// version (docs/wire.md §4.5). Our side never has two.
 func TestSimultaneousDials(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -52,8 +52,8 @@ func TestSimultaneousDials(t *testing.T) {
 	}
 }
 
-// cross starts two peers that dial each other through a relay, which lets nothing
-// pass until both have dialed.
+// cross starts two peers that dial each other through a relay, which forwards nothing until
+// both have dialed.
 func cross(t *testing.T, version string, persistent, weAreLower bool) crossing {
 	t.Helper()
 	lower, upper := orderedKeys()
@@ -97,8 +97,8 @@ func orderedKeys() (lower, upper *types.NodeKey) {
 	return lower, upper
 }
 
-// kept is the connection that was dialed by the lower ID, of the two crossed
-// ones.
+// kept returns the one of the two crossed connections that the node with the lower ID dialed,
+// and the other one.
 func (x crossing) kept(links []link) (kept, other link) {
 	lowerDialed := func(l link) bool { return (l.target == x.gno.ID()) == x.weAreLower }
 	if lowerDialed(links[0]) {
@@ -108,8 +108,8 @@ func (x crossing) kept(links []link) (kept, other link) {
 	return links[1], links[0]
 }
 
-// awaitKept waits until both have the connection dialed by the lower ID, and no
-// other one is open.
+// awaitKept waits until both sides have the connection that the node with the lower ID
+// dialed, and no other one is open.
 func (x crossing) awaitKept(t *testing.T) {
 	t.Helper()
 	const what = "the connection dialed by the lower ID"
@@ -127,7 +127,8 @@ func (x crossing) awaitKept(t *testing.T) {
 	})
 }
 
-// From v1.5.1 on both sides keep the connection that was dialed by the lower ID.
+// requireConnectionOfLowerID checks versions from v1.5.1: both sides keep the connection that
+// the node with the lower ID dialed.
 func requireConnectionOfLowerID(t *testing.T, x crossing) {
 	t.Helper()
 	x.awaitKept(t)
@@ -139,9 +140,9 @@ func requireConnectionOfLowerID(t *testing.T, x crossing) {
 	require.False(t, kept.closed)
 }
 
-// v1.2.0 to v1.4.0 keep the first. When that is not the one that we keep, neither
-// stays, or one that gno does not use (TestConnectionThatGnoIgnores); it takes
-// another dial.
+// requireConnectionInTheEnd checks v1.2.0 to v1.4.0, which keep the first connection. If we
+// keep the other, none is left, or one that gno does not use (TestConnectionThatGnoIgnores),
+// and the peers connect by another dial.
 func requireConnectionInTheEnd(t *testing.T, x crossing) {
 	t.Helper()
 	x.relay.await("one connection that both use", func(links []link) bool {
@@ -158,13 +159,12 @@ func requireConnectionInTheEnd(t *testing.T, x crossing) {
 	require.Len(t, x.ours.sw.Peers().List(), 1)
 }
 
-// usedByBoth reports whether pings have passed both ways behind the handshake's
-// two frames.
+// usedByBoth reports whether pings have passed both ways after the handshake's two frames.
 func usedByBoth(l link) bool { return min(l.framesTo(), l.framesFrom()) >= 2+2 }
 
-// Up to v1.1.0 both are kept. When we end one, gno takes the peer out of its set,
-// which knows no more than the ID, so that it cannot be told to send; but it goes
-// on to serve the other.
+// requireOurOneConnection checks versions up to v1.1.0, which keep both connections. When we
+// end one, gno removes the peer from its set by its ID. Then it cannot be told to send to the
+// peer, but still serves the other connection.
 func requireOurOneConnection(t *testing.T, x crossing) {
 	t.Helper()
 	x.awaitKept(t)
@@ -177,8 +177,7 @@ func requireOurOneConnection(t *testing.T, x crossing) {
 	require.Len(t, x.ours.sw.Peers().List(), 1)
 }
 
-// requireNeverTwo checks that each of our connections came after the end of the
-// one before.
+// requireNeverTwo checks that each of our connections began after the end of the last.
 func requireNeverTwo(t *testing.T, x crossing) {
 	t.Helper()
 	connected := 0
@@ -193,10 +192,10 @@ func requireNeverTwo(t *testing.T, x crossing) {
 	}
 }
 
-// v1.2.0 to v1.4.0 keep the first connection, and leave a second one that they have
-// dialed open without using it, until Go's garbage collector closes it. When we
-// keep that one, because gno has the lower ID, our doubt ends it: our ping is due
-// after 60 s only, and nothing makes this gno collect.
+// TestConnectionThatGnoIgnores checks v1.2.0 to v1.4.0, which keep the first connection. They
+// leave a second one that they have dialed open and unused, until Go's garbage collector
+// closes it. When we keep that one, because gno has the lower ID, our liveness probe ends it,
+// long before our first ping after 60 s.
 func TestConnectionThatGnoIgnores(t *testing.T) {
 	t.Parallel()
 	gnoKey, ourKey := orderedKeys()

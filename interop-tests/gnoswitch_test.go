@@ -46,8 +46,7 @@ func newGnoSwitch(t *testing.T, spec compattest.SwitchSpec) (compattest.SwitchNo
 	return sw, tr.NetAddress(), releaseOf(t, sw, tr)
 }
 
-// newSwitchOnGno implements compattest.MakeSwitch by our switch on gno's
-// transport.
+// newSwitchOnGno implements compattest.MakeSwitch with our switch on gno's transport.
 func newSwitchOnGno(t *testing.T, spec compattest.SwitchSpec) (compattest.SwitchNode, types.NetAddress, func()) {
 	t.Helper()
 	tr := newGnoTransport(t, spec.Spec)
@@ -66,8 +65,8 @@ func newSwitchOnGno(t *testing.T, spec compattest.SwitchSpec) (compattest.Switch
 	return sw, tr.NetAddress(), releaseOf(t, sw, tr)
 }
 
-// releaseOf returns what stops the switch and closes its transport, which happens
-// when the test ends at the latest.
+// releaseOf returns a function that stops the switch and closes its transport. The function
+// is also called at the end of the test.
 func releaseOf(t *testing.T, sw service.Service, tr *gnoTransport) func() {
 	t.Helper()
 	release := sync.OnceFunc(func() {

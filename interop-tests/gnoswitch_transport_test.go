@@ -19,19 +19,20 @@ import (
 )
 
 const (
-	// gnoRate lifts gno's limit of 500 kB/s, in bytes a second: the suites move
-	// tens of megabytes.
+	// gnoRate is a rate limit in bytes per second that replaces gno's 500 kB/s, since the
+	// suites move tens of megabytes.
 	gnoRate = 1 << 30
 
-	// gnoPatience is how long the end of a gno transport may take: it waits for
-	// handshakes, of 3 s for each of two steps.
+	// gnoPatience is how long a gno transport may take to end. It waits for handshakes,
+	// which have two steps of 3 s each.
 	gnoPatience = 30 * time.Second
 
-	// portAttempts is how many free ports are tried until one is still free.
+	// portAttempts is how many ports are tried: another process may take a free one before
+	// gno listens.
 	portAttempts = 10
 )
 
-// gnoTransport is gno's transport as ours, with gno's Close.
+// gnoTransport is gno's transport converted to ours, with gno's Close.
 type gnoTransport struct {
 	compat.Transport
 	gno *p2p.MultiplexTransport
@@ -49,7 +50,7 @@ func newGnoTransport(t *testing.T, spec compattest.Spec) *gnoTransport {
 	config.SendRate, config.RecvRate = gnoRate, gnoRate
 
 	listen := func(port uint16) (*gnoTransport, error) {
-		// gno tells the NodeInfo it was made with, so the port comes first.
+		// gno sends the NodeInfo it was made with, so the port must be known before.
 		info := spec.Info
 		addr := *info.NetAddress
 		addr.Port = port
@@ -74,7 +75,7 @@ func newGnoTransport(t *testing.T, spec compattest.Spec) *gnoTransport {
 	return nil
 }
 
-// freePort returns a port at which nobody listens now.
+// freePort returns a free port.
 func freePort(t *testing.T, ip net.IP) uint16 {
 	t.Helper()
 	listener, err := net.ListenTCP("tcp", &net.TCPAddr{IP: ip})
@@ -84,8 +85,8 @@ func freePort(t *testing.T, ip net.IP) uint16 {
 	return uint16(listener.Addr().(*net.TCPAddr).Port)
 }
 
-// finish closes the transport, takes what nobody has accepted and closes it, and
-// waits until gno's accept loop has ended.
+// finish closes the transport and its unaccepted peers, and waits until gno's accept loop has
+// ended.
 func (t *gnoTransport) finish(tb testing.TB) {
 	tb.Helper()
 	if err := t.gno.Close(); err != nil {
@@ -94,7 +95,7 @@ func (t *gnoTransport) finish(tb testing.TB) {
 	ctx, cancel := context.WithTimeout(context.Background(), gnoPatience)
 	defer cancel()
 	for {
-		peer, err := t.Accept(ctx, nobody{})
+		peer, err := t.Accept(ctx, noReactors{})
 		if errors.Is(err, compat.ErrTransportClosed) {
 			return
 		}
@@ -105,15 +106,15 @@ func (t *gnoTransport) finish(tb testing.TB) {
 	}
 }
 
-// nobody is a behavior without reactors.
-type nobody struct{}
+// noReactors is a PeerBehavior without reactors.
+type noReactors struct{}
 
-func (nobody) ReactorChDescriptors() []*compat.ChannelDescriptor { return nil }
+func (noReactors) ReactorChDescriptors() []*compat.ChannelDescriptor { return nil }
 
-func (nobody) Reactors() map[byte]compat.Reactor { return nil }
+func (noReactors) Reactors() map[byte]compat.Reactor { return nil }
 
-func (nobody) HandlePeerError(compat.PeerConn, error) {}
+func (noReactors) HandlePeerError(compat.PeerConn, error) {}
 
-func (nobody) IsPersistentPeer(types.ID) bool { return false }
+func (noReactors) IsPersistentPeer(types.ID) bool { return false }
 
-func (nobody) IsPrivatePeer(types.ID) bool { return false }
+func (noReactors) IsPrivatePeer(types.ID) bool { return false }

@@ -10,8 +10,8 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/peers/common/protocol"
 )
 
-// One switch with 20 peers: five of each version and five of ours. Half of them
-// are dialed.
+// TestSwitchWithTwentyPeers runs a switch with 20 peers, five of each version and five of
+// ours. It dials half of them.
 func TestSwitchWithTwentyPeers(t *testing.T) {
 	t.Parallel()
 	const ofEachKind = 5

@@ -6,8 +6,8 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/legacy"
 )
 
-// The harness itself is right: peers of each version pass all traffic tests with
-// the newest one.
+// TestGnoDialsGno tests the harness itself: peers of each version pass all traffic tests with
+// a peer of the newest version.
 func TestGnoDialsGno(t *testing.T) {
 	t.Parallel()
 	forEachVersion(t, func(t *testing.T, version string) {

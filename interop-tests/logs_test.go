@@ -22,7 +22,7 @@ func (w logWriter) Write(record []byte) (int, error) {
 	return len(record), nil
 }
 
-// showOnFailure prints the log records of a test that has failed.
+// showOnFailure prints the log records if the test fails.
 func showOnFailure(t *testing.T, log *peerlog.Log) {
 	t.Helper()
 	t.Cleanup(func() {

@@ -36,7 +36,7 @@ func TestGnoDialsNative(t *testing.T) {
 	})
 }
 
-// startReal starts a peer of the version with all channels of a real node.
+// startReal starts a gno peer of the version with all channels of a real node.
 func startReal(t *testing.T, version string) *legacy.Peer {
 	t.Helper()
 
@@ -52,7 +52,7 @@ func requireAllTraffic(t *testing.T, a, b endpoint) {
 	requireStillConnected(t, a, b)
 }
 
-// requireStillConnected fails if either has lost the other.
+// requireStillConnected checks that neither side has removed the other.
 func requireStillConnected(t *testing.T, a, b endpoint) {
 	t.Helper()
 	down := func(e protocol.Event) bool { return e.Event == protocol.EventPeerDown }
@@ -116,8 +116,8 @@ func TestGnoPersistentRedial(t *testing.T) {
 	})
 }
 
-// A message above the channel's capacity ends the peer on both sides, whichever
-// side has sent it, and disturbs nobody else.
+// TestOversizedMessageEndsThePeer checks that a message above the channel's capacity ends the
+// peer on both sides, whichever side sent it, and affects no other peer.
 func TestOversizedMessageEndsThePeer(t *testing.T) {
 	t.Parallel()
 	forEachVersion(t, func(t *testing.T, version string) {
@@ -142,7 +142,8 @@ func TestOversizedMessageEndsThePeer(t *testing.T) {
 	})
 }
 
-// A mesh of a peer of each version and two of ours: everybody talks to everybody.
+// TestMixedMesh connects a peer of each version and two of ours with each other, and
+// exchanges messages on every connection.
 func TestMixedMesh(t *testing.T) {
 	t.Parallel()
 	nodes := []endpoint{

@@ -21,26 +21,26 @@ import (
 // sendBacklog is how many batches may wait on one channel of a node.
 const sendBacklog = 256
 
-// nodeOptions describe a node of ours; the zero value is a node like those that
-// legacy.Options start.
+// nodeOptions configures a node of ours. Its zero value is a node like that of the zero
+// legacy.Options.
 type nodeOptions struct {
 	moniker    string
 	network    string // "interop" when empty
 	persistent []string
-	discovery  bool // decode what comes on channel 0x50
+	discovery  bool // report messages of channel 0x50
 	key        *types.NodeKey
 	maxPeers   uint64                   // the switch's default when 0
 	configure  func(*mconn.MConnConfig) // of the native stack; may be nil
 }
 
-// transport is what the stacks have beyond compat.Transport.
+// transport is a compat.Transport that can listen and be closed.
 type transport interface {
 	compat.Transport
 	Listen(addr types.NetAddress) error
 	Close() error
 }
 
-// node is our switch on one of our transports, and the log of what it reports.
+// node is our switch on one of our transports, with the log of its events.
 type node struct {
 	*peerlog.Log
 
@@ -74,7 +74,8 @@ func startNative(t *testing.T, o nodeOptions) *node {
 	return startNode(t, log, tr, info, o)
 }
 
-// startNode listens on a free port, starts the switch and ends both with the test.
+// startNode listens on a free port and starts the switch. It ends both at the end of the
+// test.
 func startNode(t *testing.T, log *peerlog.Log, tr transport, info types.NodeInfo, o nodeOptions) *node {
 	t.Helper()
 	n := &node{Log: log, t: t, info: info, transport: tr, queues: make(map[byte]chan func())}
@@ -112,7 +113,7 @@ func startNode(t *testing.T, log *peerlog.Log, tr transport, info types.NodeInfo
 	return n
 }
 
-// watch reports the dials that fail.
+// watch reports failed dials.
 func (n *node) watch() {
 	failed, unwatch := n.sw.Subscribe(func(e events.Event) bool { return e.Type() == events.DialFailed })
 	n.unwatch = unwatch
@@ -126,8 +127,7 @@ func (n *node) watch() {
 	})
 }
 
-// Stop ends the switch and waits for all that the node has started. Further
-// calls do nothing.
+// Stop stops the switch and waits for the node's goroutines. Further calls do nothing.
 func (n *node) Stop() {
 	n.stopOnce.Do(func() {
 		require.NoError(n.t, n.sw.Stop())
@@ -140,16 +140,16 @@ func (n *node) Stop() {
 	})
 }
 
-// ID is the node's TM2 ID.
+// ID returns the node's TM2 ID.
 func (n *node) ID() string { return n.info.ID().String() }
 
-// Addr is where the node listens, ID@IP:port.
+// Addr returns the listen address, ID@IP:port.
 func (n *node) Addr() string { return n.info.NetAddress.String() }
 
-// HostPort is where the node listens, IP:port.
+// HostPort returns the listen address, IP:port.
 func (n *node) HostPort() string { return n.info.NetAddress.DialString() }
 
-// NodeInfo is what the node shows to others.
+// NodeInfo returns the node's NodeInfo.
 func (n *node) NodeInfo() protocol.NodeInfo { return *describe(n.info) }
 
 // Dial makes the node dial an address, ID@IP:port, once.
@@ -160,8 +160,8 @@ func (n *node) Dial(addr string) {
 	n.sw.DialPeers(na)
 }
 
-// Send makes the node send messages as legacy.Peer does, and returns at once. For
-// protocol.AllPeers it is a Broadcast.
+// Send makes the node send messages like legacy.Peer.Send, and returns at once. For
+// protocol.AllPeers it calls Broadcast.
 func (n *node) Send(to string, channel byte, size, count int, seed uint64) {
 	n.queues[channel] <- func() {
 		for i := range count {

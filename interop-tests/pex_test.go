@@ -29,8 +29,7 @@ type pexNode struct {
 	book *addrbook.AddrBook
 }
 
-// withoutDiscovery is a recorder that leaves the discovery channel to another
-// reactor.
+// withoutDiscovery is a recorder without the discovery channel, which another reactor has.
 type withoutDiscovery struct{ *recorder }
 
 func (r withoutDiscovery) GetChannels() []*compat.ChannelDescriptor {
@@ -39,8 +38,8 @@ func (r withoutDiscovery) GetChannels() []*compat.ChannelDescriptor {
 	})
 }
 
-// startPex starts a node with a book in memory. The private peers are told to the
-// switch only.
+// startPex starts a node with an address book in memory. Only the switch knows the private
+// peers.
 func startPex(t *testing.T, moniker string, private ...string) *pexNode {
 	t.Helper()
 	log := peerlog.New("native " + moniker)
@@ -74,18 +73,19 @@ func startPex(t *testing.T, moniker string, private ...string) *pexNode {
 	return n
 }
 
-// startDiscovering starts a gno peer with its discovery reactor.
+// startDiscovering starts a gno peer with gno's discovery reactor.
 func startDiscovering(t *testing.T, version, moniker string) *legacy.Peer {
 	t.Helper()
 
 	return legacy.Start(t, legacy.Options{Version: version, Moniker: moniker, AllowDuplicateIP: true, Discovery: true})
 }
 
-// We ask the gno peer that we have dialed, and dial whom it names.
+// TestWeLearnFromGno checks that we ask the gno peer that we have dialed, and dial the peers
+// that it names.
 func TestWeLearnFromGno(t *testing.T) {
 	t.Parallel()
 	forEachVersion(t, func(t *testing.T, version string) {
-		// The third one does not ask, so that only we can find it.
+		// The third node does not ask, so the connection must come from us.
 		hub, third := startDiscovering(t, version, "hub"), startVersion(t, version, "third")
 		third.Dial(hub.Addr())
 		hub.AwaitUp(t, third.ID(), 1)
@@ -104,12 +104,12 @@ func TestWeLearnFromGno(t *testing.T) {
 	})
 }
 
-// Gno asks us, and dials whom we name: nobody else knows that peer, and we name no
-// private one.
+// TestGnoLearnsFromUs checks that gno asks us and dials the peer that we name, which only we
+// know, and that we name no private peer.
 func TestGnoLearnsFromUs(t *testing.T) {
 	t.Parallel()
 	forEachVersion(t, func(t *testing.T, version string) {
-		// They do not ask, so that only gno can find them.
+		// These nodes do not ask, so the connection must come from gno.
 		third, private := startVersion(t, version, "third"), startVersion(t, version, "private")
 		ours := startPex(t, "ours", private.ID())
 		for _, peer := range []*legacy.Peer{third, private} {
@@ -124,7 +124,7 @@ func TestGnoLearnsFromUs(t *testing.T) {
 		require.Equal(t, []string{third.Addr()}, answer.Addrs)
 		require.True(t, gno.AwaitUp(t, third.ID(), 1).Outbound)
 		third.AwaitUp(t, gno.ID(), 1)
-		// Gno knows the third by now, and all that it is told afterwards is the same.
+		// Gno has learned of the third node, so it has received our answers.
 		for _, e := range gno.Events(func(e protocol.Event) bool { return e.Event == protocol.EventDiscovery && !e.Request }) {
 			require.Equal(t, []string{third.Addr()}, e.Addrs)
 		}
@@ -133,7 +133,7 @@ func TestGnoLearnsFromUs(t *testing.T) {
 	})
 }
 
-// requireNoOffence fails if gno has sent what the reactor holds against a peer.
+// requireNoOffence fails if gno has sent anything that the reactor treats as misbehavior.
 func requireNoOffence(t *testing.T, n *pexNode) {
 	t.Helper()
 	stats := n.pex.Stats()
@@ -152,7 +152,8 @@ func addresses(book *addrbook.AddrBook) []string {
 	return list
 }
 
-// The store of the newest gno reads our file, and we read what it writes then.
+// TestBookAndGnoStoreReadEachOther checks that the newest gno reads our address book file, and
+// that we read the file that gno writes.
 func TestBookAndGnoStoreReadEachOther(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "addrbook.json")

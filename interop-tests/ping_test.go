@@ -11,17 +11,16 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/mconn"
 )
 
-// A side that pings so often drops a peer that does not answer each ping before
-// the next one.
+// With these settings, a side drops a peer that does not answer a ping before the next one.
 const (
 	pingInterval = 2 * time.Second
 	pongTimeout  = pingInterval - 100*time.Millisecond
-	// pings is how many a connection has to survive.
+	// pings is how many pings a connection has to survive.
 	pings = 3
 )
 
-// Nothing but pings and pongs passes while the peers are silent, each in a frame.
-// A side that does not ping itself sends pongs only.
+// TestPings checks that idle peers send only pings and pongs, each in its own frame. A side
+// that does not ping sends only pongs.
 func TestPings(t *testing.T) {
 	t.Parallel()
 	forEachVersion(t, func(t *testing.T, version string) {

@@ -13,14 +13,14 @@ import (
 
 const discoveryChannel = 0x50
 
-// recorder is a reactor that reports all that the switch tells it, and fails the
-// test when the switch breaks its promises.
+// recorder is a reactor that reports all its calls, and fails the test when the switch breaks
+// its promises.
 type recorder struct {
 	compat.BaseReactor
 
 	t         testing.TB
 	log       *peerlog.Log
-	discovery bool // decode channel 0x50
+	discovery bool // report messages of channel 0x50
 
 	mtx   sync.Mutex
 	peers map[compat.PeerConn]map[byte]uint64 // messages of each channel
@@ -88,7 +88,7 @@ func (r *recorder) RemovePeer(peer compat.PeerConn, reason any) {
 	delete(r.added, peer)
 	delete(r.peers, peer)
 	if !added {
-		return // refused between InitPeer and AddPeer, as one of two crossed connections may be
+		return // refused between InitPeer and AddPeer, which can happen to crossed connections
 	}
 	r.log.Append(protocol.Event{
 		Event: protocol.EventPeerDown, Peer: peer.ID().String(), Outbound: peer.IsOutbound(), Reason: fmt.Sprint(reason),

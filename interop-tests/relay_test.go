@@ -13,14 +13,14 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/internal/peerlog"
 )
 
-// The parts of a native connection's stream (docs/wire.md §3).
+// Sizes of the parts of a native connection's stream, in bytes (docs/wire.md §3).
 const (
 	ephemeralSize = 35
 	frameSize     = 1044
 )
 
-// relay stands between endpoints, holds their connections back until released,
-// and counts what passes.
+// relay forwards connections between endpoints. It holds each connection until its target is
+// released, and counts the bytes.
 type relay struct {
 	t    *testing.T
 	ctx  context.Context // ends with the test
@@ -40,8 +40,8 @@ type link struct {
 	closed             bool
 }
 
-// framesTo and framesFrom are how many whole frames have passed to the target
-// and from it.
+// framesTo and framesFrom return how many complete frames have passed to the target and from
+// it.
 func (l link) framesTo() int   { return (l.toTarget - ephemeralSize) / frameSize }
 func (l link) framesFrom() int { return (l.toDialer - ephemeralSize) / frameSize }
 
@@ -66,7 +66,7 @@ func (r *relay) listen(id string) string {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(r.t, err)
 	r.wg.Go(func() { r.accept(listener, id) })
-	// Registered after the relay's own, so that it runs before.
+	// Registered after the relay's own cleanup, so that it runs before it.
 	r.t.Cleanup(func() { closeQuietly(listener) })
 
 	return types.NetAddressString(types.ID(id), listener.Addr().String())
@@ -119,7 +119,7 @@ func (r *relay) run(l *link, dialer net.Conn) {
 	ended := make(chan struct{}, 2)
 	forward := func(to, from net.Conn, passed *int) {
 		wg.Go(func() {
-			// How the connection ended is for its ends to say.
+			// The endpoints report how the connection ended.
 			_, _ = io.Copy(counter{to, func(n int) { r.change(func() { *passed += n }) }}, from)
 			ended <- struct{}{}
 		})
@@ -134,11 +134,11 @@ func (r *relay) run(l *link, dialer net.Conn) {
 	closeQuietly(target)
 }
 
-// closeQuietly closes what may have been closed already.
+// closeQuietly closes a closer that may be closed already.
 func closeQuietly(c io.Closer) { _ = c.Close() }
 
-// counter counts what it is about to write: whoever reacts to what was written
-// finds it counted.
+// counter counts bytes before it writes them, so that they are counted when the reader reacts
+// to them.
 type counter struct {
 	io.Writer
 
@@ -159,8 +159,8 @@ func (r *relay) change(f func()) {
 	r.changed = make(chan struct{})
 }
 
-// snapshot returns the state of all connections so far, and a channel that is
-// closed when it has changed.
+// snapshot returns the state of all connections so far, and a channel that is closed when it
+// changes.
 func (r *relay) snapshot() ([]link, <-chan struct{}) {
 	r.mtx.Lock()
 	defer r.mtx.Unlock()
@@ -172,7 +172,7 @@ func (r *relay) snapshot() ([]link, <-chan struct{}) {
 	return links, r.changed
 }
 
-// await waits until the connections so far are as wanted.
+// await waits until wanted returns true for the connections so far.
 func (r *relay) await(what string, wanted func([]link) bool) {
 	r.t.Helper()
 	ctx, cancel := context.WithTimeout(r.t.Context(), peerlog.Patience)

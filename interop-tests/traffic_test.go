@@ -11,7 +11,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/peers/common/protocol"
 )
 
-// endpoint is a peer of any stack that a test can drive and observe.
+// endpoint is a peer of any stack that a test can control and observe.
 type endpoint interface {
 	ID() string
 	Addr() string     // ID@IP:port
@@ -27,8 +27,8 @@ type endpoint interface {
 	Events(match func(protocol.Event) bool) []protocol.Event
 }
 
-// channels are those that every endpoint has, and realChannels those of a real
-// node (docs/wire.md §7).
+// channels are the channels of every endpoint, and realChannels those of a real node
+// (docs/wire.md §7).
 var (
 	channels     = []byte{0x20, 0x21, 0x22, 0x30, 0x40}
 	realChannels = []byte{0x20, 0x21, 0x22, 0x23, 0x30, 0x40, discoveryChannel}
@@ -37,10 +37,10 @@ var (
 // batch is a number of messages of one size.
 type batch struct{ size, count int }
 
-// traffic is what one endpoint sends to another, all channels at the same time.
+// traffic is sent from one endpoint to another, on all channels at the same time.
 type traffic map[byte][]batch
 
-// on is the same batches on every channel.
+// on returns traffic with the same batches on every channel.
 func on(channels []byte, batches ...batch) traffic {
 	tr := make(traffic, len(channels))
 	for _, ch := range channels {
@@ -50,18 +50,16 @@ func on(channels []byte, batches ...batch) traffic {
 	return tr
 }
 
-// edges are the sizes at which a packet ends (1024), and the largest that the
-// consensus channels take. The last message is a small one behind the large
-// ones, so that a repeated message shows.
+// edges has the sizes around the end of a packet (1024), and the capacity of the consensus
+// channels. It ends with a small message, which would reveal a repeated large one.
 var edges = []batch{{1, 3}, {1023, 3}, {1024, 3}, {1025, 3}, {1 << 20, 2}, {1, 1}}
 
 var (
 	allSizes = on(channels, edges...)
 	// fewSizes shows that a connection works.
 	fewSizes = on(channels, batch{1, 2}, batch{1025, 2})
-	// largest has a message of each channel's capacity, but on 0x30: what is
-	// unfinished at the same time must stay below the 20 MiB that a connection
-	// may buffer.
+	// largest has a message of each channel's capacity, except on 0x30: all messages that
+	// are unfinished at the same time must fit into the 20 MiB that a connection buffers.
 	largest = traffic{
 		0x20:             {{1 << 20, 1}, {1, 1}},
 		0x21:             {{1 << 20, 1}, {1, 1}},
@@ -71,7 +69,7 @@ var (
 		0x40:             {{8454144, 1}, {1, 1}},
 		discoveryChannel: {{5242880, 1}, {1, 1}},
 	}
-	// largestTx is as much on 0x30 as a connection may buffer, which is less than
+	// largestTx has the largest message on 0x30 that a connection can buffer, which is below
 	// the channel's capacity.
 	largestTx = traffic{0x30: {{20 << 20, 1}, {1, 1}}}
 )
@@ -101,8 +99,8 @@ func forEachVersion(t *testing.T, test func(t *testing.T, version string)) {
 	}
 }
 
-// requireConnected waits until the two are peers for the first time and checks
-// that each knows the other's NodeInfo. The first one has dialed.
+// requireConnected waits until the two are peers for the first time, and checks that each has
+// the other's NodeInfo.
 func requireConnected(t *testing.T, dialer, acceptor endpoint) {
 	t.Helper()
 	atDialer := dialer.AwaitUp(t, acceptor.ID(), 1)
@@ -114,8 +112,8 @@ func requireConnected(t *testing.T, dialer, acceptor endpoint) {
 	require.Equal(t, dialer.NodeInfo(), *atAcceptor.NodeInfo)
 }
 
-// exchange sends the traffic both ways at the same time, and requires that each
-// side receives the other's byte for byte and in order.
+// exchange sends the traffic both ways at the same time, and requires that it arrives byte for
+// byte and in order.
 func exchange(t *testing.T, a, b endpoint, tr traffic) {
 	t.Helper()
 	exchangeAs(t, a, b, a.ID(), b.ID(), tr)
@@ -131,8 +129,8 @@ func exchangeAs(t *testing.T, a, b endpoint, aID, bID string, tr traffic) {
 	checkAtA(t)
 }
 
-// send sends the traffic and returns the check that it has arrived. The receiver
-// has seen all that was sent before.
+// send sends the traffic and returns a check that it has arrived. All earlier messages must
+// have arrived.
 func send(from, to endpoint, fromID, toID string, tr traffic) (check func(*testing.T)) {
 	before := make(map[byte]int)
 	for ch, batches := range tr {
@@ -160,7 +158,7 @@ func send(from, to endpoint, fromID, toID string, tr traffic) (check func(*testi
 	}
 }
 
-// seedOf gives every batch of a test contents of its own.
+// seedOf returns a different seed for every batch of a test.
 func seedOf(from, to endpoint, channel byte, index, before int) uint64 {
 	h := fnv.New64a()
 	// A hash's Write never fails.

@@ -8,8 +8,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestSendAllocates checks that a message costs no allocation on either side.
-func TestSendAllocates(t *testing.T) {
+// TestSendDoesNotAllocate checks that a message costs no allocation on either side.
+func TestSendDoesNotAllocate(t *testing.T) {
 	a, b := tcpPair(t)
 	arrived := make(chan struct{}, 1)
 	sender := startNode(t, a, unlimited(), oneChannel...)

@@ -7,25 +7,25 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/internal/wire"
 )
 
-// assemblyGrace is how long delivering must take to be credited to the messages
-// that a peer has not finished (docs/wire.md §5.4).
+// assemblyGrace is the shortest delivery that extends the deadlines of unfinished
+// messages (docs/wire.md §5.4).
 const assemblyGrace = 50 * time.Millisecond
 
-// assembler joins packets to messages and keeps the limits of docs/wire.md §5.4.
-// The reader owns it.
+// assembler joins packets into messages and enforces the limits of docs/wire.md
+// §5.4. The reader owns it.
 type assembler struct {
 	channels []*channel
 	budget   int           // bytes; 0: no limit
 	timeout  time.Duration // 0: no limit
 
-	used       int // payload bytes of unfinished messages
-	unfinished int // messages
-	due        time.Time
+	used       int       // payload bytes of unfinished messages
+	unfinished int       // messages
+	due        time.Time // earliest deadline of an unfinished message; zero: none
 }
 
-// add takes the next piece of a channel. It returns the message when the piece
-// was its last: either a part of the packet, or the content of buf, which the
-// caller releases when the message was delivered.
+// add takes the next packet of a channel. It returns the message when the packet
+// completes it. The message aliases either the packet or buf. The caller releases
+// buf, if it is not nil, after delivering the message.
 func (a *assembler) add(ch *channel, p wire.Packet) (msg []byte, buf *buffer, err error) {
 	as := &ch.assembly
 
@@ -39,29 +39,30 @@ func (a *assembler) add(ch *channel, p wire.Packet) (msg []byte, buf *buffer, er
 	}
 
 	if p.EOF && have == 0 {
-		a.forget(as)
+		a.reset(as)
 
 		if len(p.Payload) == 0 {
 			return nil, nil, ErrEmptyMessage
 		}
 
-		// The receiver may append to its slice; that must not reach what follows.
+		// If the receiver appends to its slice, that must not overwrite the next
+		// packet.
 		return p.Payload[:len(p.Payload):len(p.Payload)], nil, nil
 	}
 
-	if err := a.keep(ch, p.Payload); err != nil || !p.EOF {
+	if err := a.store(ch, p.Payload); err != nil || !p.EOF {
 		return nil, nil, err
 	}
 
 	buf = as.buf
 	a.used -= len(buf.data)
-	a.forget(as)
+	a.reset(as)
 
 	return buf.data, buf, nil
 }
 
-// keep stores a piece until its message is complete.
-func (a *assembler) keep(ch *channel, payload []byte) error {
+// store appends a payload to the channel's unfinished message.
+func (a *assembler) store(ch *channel, payload []byte) error {
 	as := &ch.assembly
 	if !as.started {
 		as.started = true
@@ -77,8 +78,8 @@ func (a *assembler) keep(ch *channel, payload []byte) error {
 	}
 
 	if as.buf == nil {
-		// A hint of the descriptor, but nothing that one small packet could
-		// use to hold much memory.
+		// RecvBufferCapacity is honoured up to firstBuffer only, so that a peer
+		// cannot make us hold much memory with one small packet.
 		as.buf = newBuffer(max(len(payload), min(ch.desc.RecvBufferCapacity, firstBuffer)))
 	}
 
@@ -88,7 +89,7 @@ func (a *assembler) keep(ch *channel, payload []byte) error {
 	return nil
 }
 
-func (a *assembler) forget(as *assembly) {
+func (a *assembler) reset(as *assembly) {
 	if as.started {
 		a.unfinished--
 	}
@@ -96,10 +97,11 @@ func (a *assembler) forget(as *assembly) {
 	*as = assembly{}
 }
 
-// settle is called when delivering is over and reading goes on. It starts the
-// time of messages begun since, credits busy, the time for which nothing was
-// read, to the older ones, and finds out when the first is due.
-func (a *assembler) settle(now time.Time, busy time.Duration) {
+// updateDeadlines is called after a delivery, before the next read. busy is how
+// long the delivery took. Messages that have begun since the last call get a
+// deadline; the deadlines of older ones are extended by busy, during which nothing
+// was read. due becomes the earliest deadline.
+func (a *assembler) updateDeadlines(now time.Time, busy time.Duration) {
 	a.due = time.Time{}
 	if a.timeout == 0 || a.unfinished == 0 {
 		return

@@ -39,7 +39,8 @@ func TestAssemblyDeadline(t *testing.T) {
 	})
 }
 
-// TestAssemblyDeadlinePerChannel checks that the earliest counts.
+// TestAssemblyDeadlinePerChannel checks that the earliest deadline of all channels
+// applies.
 func TestAssemblyDeadlinePerChannel(t *testing.T) {
 	t.Parallel()
 
@@ -76,8 +77,9 @@ func TestAssemblyDeadlineDisabled(t *testing.T) {
 	})
 }
 
-// TestAssemblyCredit checks that time in onReceive is credited from 50 ms on.
-func TestAssemblyCredit(t *testing.T) {
+// TestDeliveryExtendsAssemblyDeadline checks that a delivery of 50 ms or more
+// extends the deadlines of unfinished messages.
+func TestDeliveryExtendsAssemblyDeadline(t *testing.T) {
 	t.Parallel()
 
 	for _, test := range []struct{ busy, credit time.Duration }{
@@ -102,8 +104,8 @@ func TestAssemblyCredit(t *testing.T) {
 	}
 }
 
-// TestRecvBudget checks that the budget is given back and that a message in one
-// packet needs none.
+// TestRecvBudget checks that a finished message frees its budget and that a
+// message in one packet needs none.
 func TestRecvBudget(t *testing.T) {
 	t.Parallel()
 
@@ -128,8 +130,8 @@ func TestRecvBudget(t *testing.T) {
 	})
 }
 
-// TestDeliveredSliceIsBounded checks that a receiver that appends to its slice
-// cannot change what follows in the read buffer.
+// TestDeliveredSliceIsBounded checks that appending to a delivered slice does not
+// overwrite the next packet in the read buffer.
 func TestDeliveredSliceIsBounded(t *testing.T) {
 	t.Parallel()
 
@@ -149,8 +151,8 @@ func TestDeliveredSliceIsBounded(t *testing.T) {
 	})
 }
 
-// TestBuffersAreReturned checks that a connection keeps no memory of a finished
-// message, and a large read buffer only for a while.
+// TestBuffersAreReturned checks that a connection keeps no buffer of a finished
+// message, and a large read buffer for readBufferHold only.
 func TestBuffersAreReturned(t *testing.T) {
 	t.Parallel()
 

@@ -9,8 +9,8 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 )
 
-// benchPair returns a sender and the channel on which the receiver tells that a
-// message has arrived.
+// benchPair returns a sender and a channel that gets a value for every message
+// that arrives.
 func benchPair(b *testing.B, inFlight int) (*MConnection, <-chan struct{}) {
 	b.Helper()
 
@@ -39,7 +39,8 @@ func benchPair(b *testing.B, inFlight int) (*MConnection, <-chan struct{}) {
 
 var benchSizes = []int{64, 1 << 10, 64 << 10, 1 << 20}
 
-// BenchmarkThroughput sends without waiting, over loopback TCP without limits.
+// BenchmarkThroughput sends without waiting, over loopback TCP and without rate
+// limits.
 func BenchmarkThroughput(b *testing.B) {
 	for _, size := range benchSizes {
 		b.Run(fmt.Sprint(size), func(b *testing.B) {
@@ -68,7 +69,7 @@ func BenchmarkThroughput(b *testing.B) {
 	}
 }
 
-// BenchmarkLatency sends a message when the one before has arrived.
+// BenchmarkLatency sends one message at a time.
 func BenchmarkLatency(b *testing.B) {
 	for _, size := range benchSizes {
 		b.Run(fmt.Sprint(size), func(b *testing.B) {

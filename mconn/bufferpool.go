@@ -5,18 +5,18 @@ import (
 	"sync"
 )
 
-// Receive buffers come in powers of two and are shared by all connections, so a
+// Receive buffers are powers of two in size. All connections share them, so a
 // connection holds memory for unfinished messages only.
 const (
 	minBufferBits = 12 // 4 KiB
-	maxBufferBits = 30 // the largest RecvMessageCapacity a descriptor may have
+	maxBufferBits = 30 // 1 GiB, the largest RecvMessageCapacity of a descriptor
 
-	firstBuffer = 16 << 10 // most bytes provided for a first piece
+	firstBuffer = 16 << 10 // most bytes reserved beyond the first packet of a message
 )
 
 var bufferPools [maxBufferBits - minBufferBits + 1]sync.Pool
 
-// buffer collects the pieces of one message.
+// buffer collects the payloads of one message.
 type buffer struct {
 	data  []byte
 	class int
@@ -33,8 +33,8 @@ func newBuffer(size int) *buffer {
 	return &buffer{data: make([]byte, 0, 1<<(class+minBufferBits)), class: class}
 }
 
-// add appends p, moving to a larger buffer when this one is full; b must not be
-// used afterwards.
+// add appends p and returns the buffer to use from now on, which is a larger one
+// when p does not fit. b must not be used afterwards.
 func (b *buffer) add(p []byte) *buffer {
 	if need := len(b.data) + len(p); need > cap(b.data) {
 		larger := newBuffer(need)
@@ -48,7 +48,8 @@ func (b *buffer) add(p []byte) *buffer {
 	return b
 }
 
-// release gives the buffer back; neither b nor its data may be used afterwards.
+// release returns the buffer to its pool. Neither b nor its data may be used
+// afterwards.
 func (b *buffer) release() {
 	b.data = b.data[:0]
 	bufferPools[b.class].Put(b)

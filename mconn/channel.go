@@ -9,7 +9,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/internal/wire"
 )
 
-// channel is one channel of a connection. Each group of fields has one owner.
+// channel is one channel of a connection.
 type channel struct {
 	desc compat.ChannelDescriptor
 
@@ -17,13 +17,13 @@ type channel struct {
 	queue   queue
 	waiting []*waiter
 
-	// Written under MConnection.mu or by the writer, read by anyone.
+	// size is written under MConnection.mu, recentlySent by the writer.
 	size         atomic.Int64 // messages queued or being sent
 	recentlySent atomic.Int64 // bytes, decaying
 
 	// Owned by the writer.
 	sending     []byte // rest of the message being sent; nil: none
-	sendingSize int    // its whole length
+	sendingSize int    // length of the whole message, in bytes
 
 	// Owned by the reader.
 	assembly assembly
@@ -32,11 +32,11 @@ type channel struct {
 // assembly is an unfinished message from the peer.
 type assembly struct {
 	started  bool
-	buf      *buffer   // nil while no payload has come
-	deadline time.Time // zero until the reader is about to wait for more
+	buf      *buffer   // nil while no payload has arrived
+	deadline time.Time // zero until the reader next waits for data
 }
 
-// newChannels checks and copies the descriptors, in the order of registration.
+// newChannels checks and copies the descriptors. It keeps their order.
 func newChannels(descs []*compat.ChannelDescriptor) ([]*channel, error) {
 	channels := make([]*channel, 0, len(descs))
 	seen := make(map[byte]bool, len(descs))
@@ -62,8 +62,8 @@ func newChannels(descs []*compat.ChannelDescriptor) ([]*channel, error) {
 	return channels, nil
 }
 
-// appendPacket appends the next packet of the message being sent and counts it.
-// It reports whether the packet was the message's last.
+// appendPacket appends the next packet of the message being sent and adds its
+// size to recentlySent. last reports whether it completes the message.
 func (ch *channel) appendPacket(dst []byte, maxPayload int) (packets []byte, last bool) {
 	payload := ch.sending
 	if last = len(payload) <= maxPayload; !last {

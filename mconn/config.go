@@ -6,50 +6,51 @@ import (
 	"time"
 )
 
-// maxPayloadSize bounds MaxPacketMsgPayloadSize, in bytes: a packet is buffered
-// as a whole before it is decoded.
+// maxPayloadSize is the largest MaxPacketMsgPayloadSize, in bytes. It bounds the
+// read buffer, which holds a whole packet before it is decoded.
 const maxPayloadSize = 1 << 20
 
 // ErrInvalidConfig is wrapped by the errors of [MConnConfig.Validate].
 var ErrInvalidConfig = errors.New("mconn: invalid config")
 
-// MConnConfig sets the limits of a connection. Its keys are those of a TM2
-// node's p2p section.
+// MConnConfig sets the limits of a connection. Its TOML keys are those of the
+// p2p section of a TM2 node's configuration.
 type MConnConfig struct {
-	// SendRate and RecvRate bound the traffic of each direction, in bytes a
-	// second; 0 means no limit. Receiving is slowed by not reading.
+	// SendRate and RecvRate limit the traffic of each direction, in bytes per
+	// second; 0 means no limit. RecvRate works by pausing reads.
 	SendRate int64 `toml:"send_rate"`
 	RecvRate int64 `toml:"recv_rate"`
 
 	// MaxPacketMsgPayloadSize is the most payload bytes in one packet, sent or
-	// received, from 1 to 1 MiB. Peers with the default drop a connection that
-	// sends them more than 1024.
+	// received, from 1 to 1 MiB. A peer with the default of 1024 drops the
+	// connection when it receives a larger packet.
 	MaxPacketMsgPayloadSize int `toml:"max_packet_msg_payload_size"`
 
-	// FlushThrottle is the longest time packets wait to be written together.
-	// Only SendRate makes them wait: without it nothing is ever held back.
+	// FlushThrottle is the longest time for which SendRate holds packets back to
+	// write them together. Without a SendRate no packet waits.
 	FlushThrottle time.Duration `toml:"flush_throttle"`
 
-	// PingInterval is the time between pings. PongTimeout, which must be
-	// shorter, is how long an answer may take; time this end spent not reading
-	// is not counted.
+	// PingInterval is the time between pings. PongTimeout is how long the answer
+	// may take and must be shorter. Time in which this end did not read, because
+	// onReceive was running, does not count.
 	PingInterval time.Duration `toml:"ping_interval"`
 	PongTimeout  time.Duration `toml:"pong_timeout"`
 
 	// RecvAssemblyTimeout is how long a peer may take from the first to the last
-	// piece of a message; 0 means no limit.
+	// packet of a message; 0 means no limit.
 	RecvAssemblyTimeout time.Duration `toml:"recv_assembly_timeout"`
 
-	// MaxRecvBufferBytes bounds the payload of all unfinished messages from the
-	// peer, and MaxSendBufferBytes that of all messages accepted and not yet
-	// written, in bytes; 0 means no limit. A message above MaxSendBufferBytes
-	// cannot be sent.
+	// MaxRecvBufferBytes limits the payload of all unfinished messages from the
+	// peer, in bytes; 0 means no limit.
 	MaxRecvBufferBytes int `toml:"max_recv_buffer_bytes"`
+
+	// MaxSendBufferBytes limits the payload of all messages that were accepted
+	// and not yet written, in bytes; 0 means no limit. A larger message cannot be
+	// sent.
 	MaxSendBufferBytes int `toml:"max_send_buffer_bytes"`
 }
 
-// DefaultMConnConfig returns what a TM2 v1.7.1 node uses when its configuration
-// says nothing (docs/wire.md §5).
+// DefaultMConnConfig returns the defaults of a TM2 v1.7.1 node (docs/wire.md §5).
 func DefaultMConnConfig() MConnConfig {
 	return MConnConfig{
 		SendRate:                5_120_000,
@@ -64,8 +65,8 @@ func DefaultMConnConfig() MConnConfig {
 	}
 }
 
-// Validate reports the first field a connection cannot work with. The error
-// wraps [ErrInvalidConfig].
+// Validate returns an error that wraps [ErrInvalidConfig] and names the first
+// invalid field.
 func (c MConnConfig) Validate() error {
 	switch {
 	case c.SendRate < 0:

@@ -10,21 +10,23 @@
 //
 // # Goroutines
 //
-// A started connection has two: a writer, which also keeps the connection alive,
-// and a reader, which is the delivery goroutine: it runs onReceive, one message
-// at a time. While onReceive blocks nothing is read, which pushes back on the
-// peer. [MConnection.Done] tells when both have ended.
+// A started connection has two goroutines. The writer sends packets, pings and
+// pongs. The reader decodes packets and calls onReceive with one message at a
+// time. It does not read while onReceive runs, so a slow receiver slows the peer
+// down. [MConnection.Done] is closed when both goroutines have ended.
 //
 // # What differs from the original
 //
-// Bytes and verdicts are the original's, with one exception: a complete message
-// without payload ends the connection with [ErrEmptyMessage], because reactors
-// are promised messages that are not empty, and no node sends one.
+// The package writes the original's bytes and accepts what the original accepts,
+// with one exception: a complete message without payload ends the connection with
+// [ErrEmptyMessage]. Reactors rely on messages not being empty, and no node sends
+// an empty one.
 //
-// Pace differs. Nothing waits for a flush timer: what is pending is written at
-// once, and what gathers during a write goes out in the next one. The rate limit
-// is a token bucket with the original's burst of 100 ms instead of windows of
-// 100 ms. Pings that come in a burst share pongs by time, not by chance. A peer
-// that takes no byte for the time in which keep-alive would have dropped it is
-// dropped although the writer is blocked.
+// The timing differs in four ways. Pending packets are written at once instead of
+// at the next tick of a flush timer, and those that arrive during a write go out
+// in the next one. The rate limit is a token bucket with the original's burst of
+// 100 ms instead of windows of 100 ms. Pings that arrive within 50 ms share a
+// pong. A write ends with an error when the peer has taken no byte for
+// PingInterval plus PongTimeout, since keep-alive cannot act while the writer is
+// blocked.
 package mconn

@@ -5,11 +5,11 @@ import (
 	"fmt"
 )
 
-// The reasons for which this end drops a connection. They reach onError wrapped;
-// those of one channel inside a [ChannelError]. A packet above the size limit
-// wraps wire.ErrTooLarge, one that cannot be decoded a *wire.DecodeError, and a
-// failure of the net.Conn its own error: io.EOF when the stream ended between
-// packets, io.ErrUnexpectedEOF when it ended inside one.
+// The reasons for which a connection ends with an error. They reach onError
+// wrapped, those of one channel inside a [ChannelError]. Other errors wrap
+// wire.ErrTooLarge when a packet exceeds the size limit, a *wire.DecodeError when
+// it cannot be decoded, and otherwise the error of the net.Conn. The end of the
+// stream is io.EOF between packets and io.ErrUnexpectedEOF inside one.
 var (
 	// ErrUnknownChannel: the peer used a channel that is not registered here.
 	ErrUnknownChannel = errors.New("unknown channel")
@@ -23,8 +23,8 @@ var (
 	ErrAssemblyTimeout = errors.New("message not completed in time")
 	// ErrPongTimeout: a ping was not answered within PongTimeout.
 	ErrPongTimeout = errors.New("mconn: no pong in time")
-	// ErrProbeTimeout: the peer was probed and sent nothing within the time.
-	ErrProbeTimeout = errors.New("mconn: no sign of life in time")
+	// ErrProbeTimeout: the peer sent no packet within the timeout of ProbeAlive.
+	ErrProbeTimeout = errors.New("mconn: no packet in time after a probe")
 )
 
 // The reasons for which NewMConnection refuses its arguments.
@@ -38,9 +38,9 @@ var (
 // errStopped ends a goroutine after Stop; it is never reported.
 var errStopped = errors.New("mconn: stopped")
 
-// errDeliveryExited is the reason when onReceive ended its goroutine by
+// errDeliveryExited is the error of a connection whose onReceive called
 // runtime.Goexit.
-var errDeliveryExited = errors.New("mconn: the delivery goroutine was ended by its callback")
+var errDeliveryExited = errors.New("mconn: onReceive ended the delivery goroutine")
 
 // ChannelError is an error of one channel.
 type ChannelError struct {
@@ -56,7 +56,7 @@ func (e *ChannelError) Error() string {
 // Unwrap returns the reason.
 func (e *ChannelError) Unwrap() error { return e.Err }
 
-// PanicError is a panic of onReceive. It reaches onError inside a
+// PanicError is a recovered panic of onReceive. It reaches onError inside a
 // [ChannelError].
 type PanicError struct {
 	Value any    // what was passed to panic
@@ -65,10 +65,10 @@ type PanicError struct {
 
 // Error contains the value and the stack.
 func (e *PanicError) Error() string {
-	return fmt.Sprintf("panic in the receiver: %v\n%s", e.Value, e.Stack)
+	return fmt.Sprintf("panic in onReceive: %v\n%s", e.Value, e.Stack)
 }
 
-// Unwrap returns the value of the panic when it was an error.
+// Unwrap returns the value of the panic if it is an error, else nil.
 func (e *PanicError) Unwrap() error {
 	err, _ := e.Value.(error)
 

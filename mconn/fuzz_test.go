@@ -14,7 +14,7 @@ import (
 
 const fuzzBudget = 6000
 
-// fuzzReader is a reader without a connection around it.
+// fuzzReader returns a reader that is not started.
 func fuzzReader(t *testing.T, deliver func(ch byte, msg []byte)) *reader {
 	t.Helper()
 
@@ -31,9 +31,9 @@ func fuzzReader(t *testing.T, deliver func(ch byte, msg []byte)) *reader {
 	return newReader(c, c.started)
 }
 
-// FuzzReader gives arbitrary bytes of a peer to the reader, in reads of varying
-// size. Whatever comes, the limits hold, and the messages and the verdict do not
-// depend on how the stream is cut.
+// FuzzReader gives arbitrary bytes to the reader, in reads of varying size. The
+// limits hold for any input, and neither the messages nor the error depend on the
+// size of the reads.
 func FuzzReader(f *testing.F) {
 	f.Add([]byte{}, byte(1))
 	f.Add(whole(0x20, "hello"), byte(3))
@@ -89,6 +89,6 @@ func fuzzRun(t *testing.T, stream []byte, step int) ([]message, error) {
 		require.Equal(t, used, r.assembler.used)
 		require.LessOrEqual(t, used, fuzzBudget)
 		require.Less(t, len(r.buf.pending()), r.c.maxPacket, "no more than a part of a packet is left")
-		r.assembler.settle(r.c.started, 0)
+		r.assembler.updateDeadlines(r.c.started, 0)
 	}
 }

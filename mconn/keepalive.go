@@ -7,84 +7,85 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/internal/wire"
 )
 
-// pongSpacing is the shortest time between two pongs: pings that come faster
-// share one, so that a flood of pings, which fit a frame by the dozen, is not
-// answered by a flood of frames.
+// pongSpacing is the shortest time between two pongs. Pings that arrive faster
+// share a pong: a frame holds dozens of pings, and each pong could cost a frame of
+// its own.
 const pongSpacing = 50 * time.Millisecond
 
-// pulse is what the reader tells the writer about keep-alive.
-type pulse struct {
-	start    time.Time // origin of the times below; set before the goroutines run
-	pinged   atomic.Bool
-	ponged   atomic.Bool
-	heard    atomic.Bool  // a packet has come since the last probe
-	probed   atomic.Bool  // the writer is to ping at once
-	busy     atomic.Int64 // 1 + when the reader turned to delivering; 0: it reads
-	busyOver atomic.Int64 // how long it has spent delivering before that
+// readActivity is what the writer and the probe know of the reader: which packets
+// have arrived, and for how long the reader was busy delivering and did not read.
+type readActivity struct {
+	start     time.Time    // origin of busySince; set before the goroutines run
+	pinged    atomic.Bool  // a pong is due
+	ponged    atomic.Bool  // a pong has arrived since the last ping
+	received  atomic.Bool  // a packet has arrived since the last probe began
+	probed    atomic.Bool  // the ping of a probe is due
+	busySince atomic.Int64 // ns from start to the current delivery, plus 1; 0: the reader reads
+	busyTotal atomic.Int64 // ns spent on all earlier deliveries
 }
 
-// hear notes that a packet has come.
-func (p *pulse) hear() {
-	if !p.heard.Load() { // a plain read costs less than a write for each packet
-		p.heard.Store(true)
+// packetReceived notes that a packet has arrived.
+func (a *readActivity) packetReceived() {
+	if !a.received.Load() { // a load costs less than a store for each packet
+		a.received.Store(true)
 	}
 }
 
-// turnAway marks the moment from which the reader does not read.
-func (p *pulse) turnAway(now time.Time) {
-	p.busy.Store(1 + int64(now.Sub(p.start)))
+// beginDelivery marks the moment at which the reader stops reading.
+func (a *readActivity) beginDelivery(now time.Time) {
+	a.busySince.Store(1 + int64(now.Sub(a.start)))
 }
 
-// turnBack marks the moment at which the reader reads again, after busy.
-func (p *pulse) turnBack(busy time.Duration) {
-	// In this order a look in between credits too much, which keeps the peer.
-	p.busyOver.Add(int64(busy))
-	p.busy.Store(0)
+// endDelivery marks the moment at which the reader reads again.
+func (a *readActivity) endDelivery(took time.Duration) {
+	// A busyTime between the two stores counts the delivery twice. The other order
+	// would miss it, and the peer could be dropped for our own delay.
+	a.busyTotal.Add(int64(took))
+	a.busySince.Store(0)
 }
 
-// away returns for how long the reader has not read since the start.
-func (p *pulse) away(now time.Time) time.Duration {
-	since := p.busy.Load()
+// busyTime returns how long the reader has not read, in total since the start.
+func (a *readActivity) busyTime(now time.Time) time.Duration {
+	since := a.busySince.Load()
 
-	away := time.Duration(p.busyOver.Load())
+	busy := time.Duration(a.busyTotal.Load())
 	if since != 0 {
-		away += max(0, now.Sub(p.start)-time.Duration(since-1))
+		busy += max(0, now.Sub(a.start)-time.Duration(since-1))
 	}
 
-	return away
+	return busy
 }
 
-// keepAlive decides about pings and pongs (docs/wire.md §5.2). The writer owns
-// it.
+// keepAlive schedules pings and pongs (docs/wire.md §5.2). The writer owns it.
 type keepAlive struct {
 	interval, timeout time.Duration
-	pulse             *pulse
+	activity          *readActivity
 
 	nextPing   time.Time
-	awaiting   bool // a ping was written and not answered, as far as is known
+	awaiting   bool // a ping was written, and check has not seen its pong yet
 	pingAt     time.Time
-	awayAtPing time.Duration
+	busyAtPing time.Duration
 	lastPong   time.Time // zero: none sent
 }
 
-func newKeepAlive(config MConnConfig, p *pulse, now time.Time) keepAlive {
+func newKeepAlive(config MConnConfig, a *readActivity, now time.Time) keepAlive {
 	return keepAlive{
 		interval: config.PingInterval, timeout: config.PongTimeout,
-		pulse: p, nextPing: now.Add(config.PingInterval),
+		activity: a, nextPing: now.Add(config.PingInterval),
 	}
 }
 
-// appendDue appends the pong and the pings that are due. It reports whether there
-// was a ping of the interval; then the caller calls pinged after writing. The ping
-// of a probe has a deadline of its own.
+// appendDue appends the pong and the pings that are due. ping reports whether it
+// appended the ping of the interval; then the caller calls pinged after writing.
+// The ping of a probe does not count: the probe has its own timeout.
 func (k *keepAlive) appendDue(dst []byte, now time.Time) (packets []byte, ping bool) {
-	if k.pulse.pinged.Load() && now.Sub(k.lastPong) >= pongSpacing {
-		k.pulse.pinged.Store(false)
+	if k.activity.pinged.Load() && now.Sub(k.lastPong) >= pongSpacing {
+		k.activity.pinged.Store(false)
 		k.lastPong = now
 		dst = wire.AppendPong(dst)
 	}
 
-	if k.pulse.probed.CompareAndSwap(true, false) {
+	if k.activity.probed.CompareAndSwap(true, false) {
 		dst = wire.AppendPing(dst)
 	}
 
@@ -93,32 +94,33 @@ func (k *keepAlive) appendDue(dst []byte, now time.Time) (packets []byte, ping b
 	}
 
 	k.nextPing = k.nextPing.Add(k.interval)
-	if k.nextPing.Before(now) { // a write has blocked for long
+	if k.nextPing.Before(now) { // a write has blocked for more than an interval
 		k.nextPing = now.Add(k.interval)
 	}
 
-	if k.awaiting { // its time was extended into this interval
+	if k.awaiting { // our own delay has extended the last timeout into this interval
 		return dst, false
 	}
 
-	k.pulse.ponged.Store(false)
+	k.activity.ponged.Store(false)
 
 	return wire.AppendPing(dst), true
 }
 
-// pinged starts the time for the answer.
+// pinged starts the timeout of the pong.
 func (k *keepAlive) pinged(now time.Time) {
-	k.awaiting, k.pingAt, k.awayAtPing = true, now, k.pulse.away(now)
+	k.awaiting, k.pingAt, k.busyAtPing = true, now, k.activity.busyTime(now)
 }
 
-// check returns ErrPongTimeout when an answer is overdue. Time in which this end
-// did not read is not counted: the answer may lie unread in the socket.
+// check returns ErrPongTimeout when the pong is overdue. The timeout is extended
+// by the time in which this end did not read: the pong may lie unread in the
+// socket.
 func (k *keepAlive) check(now time.Time) error {
 	if !k.awaiting {
 		return nil
 	}
 
-	if k.pulse.ponged.Load() {
+	if k.activity.ponged.Load() {
 		k.awaiting = false
 
 		return nil
@@ -132,17 +134,17 @@ func (k *keepAlive) check(now time.Time) error {
 }
 
 func (k *keepAlive) pongDue(now time.Time) time.Time {
-	return k.pingAt.Add(k.timeout + k.pulse.away(now) - k.awayAtPing)
+	return k.pingAt.Add(k.timeout + k.activity.busyTime(now) - k.busyAtPing)
 }
 
-// next returns when there is something to do.
+// next returns the time at which appendDue or check is to be called again.
 func (k *keepAlive) next(now time.Time) time.Time {
 	next := k.nextPing
 	if k.awaiting {
 		next = earlier(next, k.pongDue(now))
 	}
 
-	if k.pulse.pinged.Load() {
+	if k.activity.pinged.Load() {
 		next = earlier(next, k.lastPong.Add(pongSpacing))
 	}
 

@@ -44,9 +44,8 @@ func TestPingEveryInterval(t *testing.T) {
 	})
 }
 
-// TestPongsThatNobodyWaitsFor checks that a pong counts for the ping before it
-// only.
-func TestPongsThatNobodyWaitsFor(t *testing.T) {
+// TestUnsolicitedPongs checks that a pong does not answer a later ping.
+func TestUnsolicitedPongs(t *testing.T) {
 	t.Parallel()
 
 	bubble(t, unlimited(), oneChannel, func(t *testing.T, n *node, p peer) {
@@ -73,7 +72,7 @@ func TestPongComesAtOnce(t *testing.T) {
 			advance(time.Second)
 		}
 
-		// Pings without pause share pongs.
+		// Pings that arrive together share pongs.
 		start := time.Now()
 		pongs := 0
 		for range 20 {
@@ -89,8 +88,8 @@ func TestPongComesAtOnce(t *testing.T) {
 	})
 }
 
-// TestPongOvertakesData checks that a pong does not queue behind messages, nor
-// wait for the send rate.
+// TestPongOvertakesData checks that a pong waits neither for queued messages nor
+// for the send rate.
 func TestPongOvertakesData(t *testing.T) {
 	t.Parallel()
 
@@ -107,9 +106,9 @@ func TestPongOvertakesData(t *testing.T) {
 	})
 }
 
-// TestOwnStallIsCredited checks that a peer is not dropped because this end did
-// not read its pong.
-func TestOwnStallIsCredited(t *testing.T) {
+// TestOwnStallExtendsPongTimeout checks that a peer is not dropped while its pong
+// lies unread on this end.
+func TestOwnStallExtendsPongTimeout(t *testing.T) {
 	t.Parallel()
 
 	stalled(t, 100*time.Second, func(t *testing.T, n *node, p peer) {
@@ -130,8 +129,9 @@ func TestOwnStallIsCredited(t *testing.T) {
 	})
 }
 
-// TestPartialStallIsCredited checks the exact time left after a stall.
-func TestPartialStallIsCredited(t *testing.T) {
+// TestPongTimeoutAfterPartialStall checks that the timeout is extended by exactly
+// the time in which this end did not read.
+func TestPongTimeoutAfterPartialStall(t *testing.T) {
 	t.Parallel()
 
 	stalled(t, 20*time.Second, func(t *testing.T, n *node, p peer) {
@@ -145,8 +145,8 @@ func TestPartialStallIsCredited(t *testing.T) {
 	})
 }
 
-// TestPeerThatTakesNothing checks that a blocked write ends.
-func TestPeerThatTakesNothing(t *testing.T) {
+// TestBlockedWriteTimesOut checks that a peer that reads nothing is dropped.
+func TestBlockedWriteTimesOut(t *testing.T) {
 	t.Parallel()
 
 	neverRead(t, func(t *testing.T, n *node) {
@@ -157,8 +157,8 @@ func TestPeerThatTakesNothing(t *testing.T) {
 	})
 }
 
-// TestDeliveryAfterWriteError checks that what a peer has sent before it became
-// unreachable is delivered.
+// TestDeliveryAfterWriteError checks that messages sent before a write failed are
+// delivered.
 func TestDeliveryAfterWriteError(t *testing.T) {
 	t.Parallel()
 

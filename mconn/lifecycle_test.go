@@ -68,8 +68,8 @@ func TestStartAndStopOnce(t *testing.T) {
 	require.NoError(t, remote.Close())
 }
 
-// TestDeadlineOfTheHandshakeIsCleared checks that a deadline left on the conn
-// does not end the connection.
+// TestDeadlineOfTheHandshakeIsCleared checks that a deadline that the caller left on
+// the conn does not end the connection.
 func TestDeadlineOfTheHandshakeIsCleared(t *testing.T) {
 	t.Parallel()
 
@@ -142,8 +142,8 @@ func TestPanicInsideOnReceive(t *testing.T) {
 	})
 }
 
-// TestGoexitInsideOnReceive checks that a callback that ends its goroutine ends
-// the connection too.
+// TestGoexitInsideOnReceive checks that runtime.Goexit in onReceive ends the
+// connection.
 func TestGoexitInsideOnReceive(t *testing.T) {
 	t.Parallel()
 
@@ -158,8 +158,8 @@ func TestGoexitInsideOnReceive(t *testing.T) {
 	require.NoError(t, remote.Close())
 }
 
-// TestWaitForDoneInsideOnError checks that an owner may wait for the last
-// delivery there.
+// TestWaitForDoneInsideOnError checks that onError may wait for the end of the last
+// delivery.
 func TestWaitForDoneInsideOnError(t *testing.T) {
 	t.Parallel()
 
@@ -192,8 +192,8 @@ func TestEndOfStreamDeliversWhatCame(t *testing.T) {
 	})
 }
 
-// TestFlushStopDeliversEverything stops right after filling the queues, over a
-// real connection, in both directions at once.
+// TestFlushStopDeliversEverything calls FlushStop right after filling the queues,
+// over TCP and with traffic in both directions.
 func TestFlushStopDeliversEverything(t *testing.T) {
 	t.Parallel()
 
@@ -204,7 +204,7 @@ func TestFlushStopDeliversEverything(t *testing.T) {
 	one := startNode(t, a, unlimited(), descs...)
 	two := startNode(t, b, unlimited(), descs...)
 
-	// The peer's traffic would reset the connection if it were left unread.
+	// Closing with unread input would reset the connection.
 	stopped := make(chan struct{})
 	go func() {
 		defer close(stopped)
@@ -230,7 +230,7 @@ func TestFlushStopDeliversEverything(t *testing.T) {
 	require.Empty(t, one.errors())
 }
 
-// TestFlushStopIsBounded checks that a peer that does not read cannot hold it up.
+// TestFlushStopIsBounded checks that FlushStop ends although the peer reads nothing.
 func TestFlushStopIsBounded(t *testing.T) {
 	t.Parallel()
 
@@ -254,7 +254,8 @@ func TestFlushStopIsBounded(t *testing.T) {
 	})
 }
 
-// TestFlushStopIgnoresTheRate checks that what was accepted leaves at once.
+// TestFlushStopIgnoresTheRate checks that FlushStop writes accepted messages at
+// once.
 func TestFlushStopIgnoresTheRate(t *testing.T) {
 	t.Parallel()
 
@@ -285,8 +286,8 @@ func TestFlushStopIgnoresTheRate(t *testing.T) {
 	})
 }
 
-// TestFlushStopWaitsForThePeer checks the time given to a peer to close, and that
-// what it sends meanwhile is delivered.
+// TestFlushStopWaitsForThePeer checks how long FlushStop waits for the peer to
+// close, and that messages are delivered meanwhile.
 func TestFlushStopWaitsForThePeer(t *testing.T) {
 	t.Parallel()
 
@@ -305,7 +306,7 @@ func TestFlushStopWaitsForThePeer(t *testing.T) {
 	})
 }
 
-// TestConcurrentStops ends connections from all sides at once.
+// TestConcurrentStops ends connections in several ways at the same time.
 func TestConcurrentStops(t *testing.T) {
 	t.Parallel()
 

@@ -15,22 +15,22 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/internal/wire"
 )
 
-// liveChannels are those of the nodes on which the cases were played.
+// liveChannels are the channels of the nodes on which the cases were recorded.
 var liveChannels = []*compat.ChannelDescriptor{
 	{ID: 0x20, Priority: 5, RecvMessageCapacity: 3000},
 	{ID: 0x21, Priority: 5, RecvMessageCapacity: 3000},
 	{ID: 0x22, Priority: 5, RecvMessageCapacity: 3000},
 }
 
-// errFrame stands for any error of the layer below.
+// errFrame is an error of the conn.
 var errFrame = errors.New("bad frame")
 
-// liveCase is what a peer does after the handshake, and the error it causes.
+// liveCase is what a peer sends after the handshake, and the error it causes.
 type liveCase struct {
 	change func(*MConnConfig)
 	play   func(p peer)
-	pongs  int                           // how many pings come alone; those in a flood share one or two pongs
-	want   func(t *testing.T, err error) // nil: the connection stays
+	pongs  int                           // pings sent one at a time; a flood of pings shares one or two pongs
+	want   func(t *testing.T, err error) // nil: the connection goes on
 }
 
 func is(target error) func(*testing.T, error) {
@@ -58,7 +58,7 @@ func isChannel(id byte, target error) func(*testing.T, error) {
 
 func writes(packets ...[]byte) func(peer) { return func(p peer) { p.write(packets...) } }
 
-// below ends the stream with an error of the conn, after the packets.
+// below sends the packets, then makes reads of the conn fail with err.
 func below(err error, packets ...[]byte) func(peer) {
 	return func(p peer) {
 		p.write(packets...)
@@ -131,8 +131,8 @@ func liveCases() map[string]liveCase {
 	}
 }
 
-// TestLiveVerdicts plays what was played against real nodes; the verdict is that
-// of v1.7.1, except for the empty message.
+// TestLiveVerdicts replays cases that were recorded on real nodes. It expects the
+// verdict of v1.7.1, except for the empty message.
 func TestLiveVerdicts(t *testing.T) {
 	t.Parallel()
 
@@ -186,7 +186,7 @@ func TestLiveVerdicts(t *testing.T) {
 	}
 }
 
-// requireDelivered compares with the list channel:length:payload of the verdicts.
+// requireDelivered compares got with the channel:length:payload list of a verdict.
 func requireDelivered(t *testing.T, want []string, got []message) {
 	t.Helper()
 
@@ -207,8 +207,8 @@ func requireDelivered(t *testing.T, want []string, got []message) {
 	require.Len(t, list, len(want))
 }
 
-// writtenPongs ends a connection that has written nothing but pongs, and counts
-// them.
+// writtenPongs ends the connection, requires that it wrote only pongs, and returns
+// their number.
 func writtenPongs(t *testing.T, p peer, n *node) int {
 	t.Helper()
 	n.stop(t)
@@ -234,9 +234,9 @@ func TestUnknownChannel(t *testing.T) {
 	})
 }
 
-// TestReadsThatYieldNothing checks that a broken conn does not make the reader
-// spin.
-func TestReadsThatYieldNothing(t *testing.T) {
+// TestEmptyReads checks that the reader does not spin on a conn whose Read returns
+// 0, nil.
+func TestEmptyReads(t *testing.T) {
 	t.Parallel()
 
 	a, b := newMemConn(plenty)

@@ -17,23 +17,23 @@ import (
 )
 
 const (
-	// flushTimeout is how long FlushStop waits for what was accepted to be
+	// flushTimeout is how long FlushStop waits until all accepted messages are
 	// written.
 	flushTimeout = 5 * time.Second
 
-	// closeTimeout is how long FlushStop then waits for the peer to close. A
-	// socket closed with unread input resets the connection, which can destroy
-	// what the peer has not read yet.
+	// closeTimeout is how long FlushStop then waits for the peer to close. Closing
+	// a socket with unread input resets the connection, and then the peer may lose
+	// data that it has not read yet.
 	closeTimeout = time.Second
 
-	// writeErrorGrace is how long the reader may still deliver after a write
-	// failed: a peer that has closed may have sent before.
+	// writeErrorGrace is how long the reader may go on after a write failed, since
+	// the peer may have sent messages before it closed.
 	writeErrorGrace = time.Second
 )
 
 // MConnection multiplexes the channels of one connection (docs/wire.md §5). It
-// is started once and stopped once. All methods may be called concurrently,
-// except SetLogger, which comes before Start.
+// can be started once. All methods may be called concurrently, except SetLogger,
+// which must be called before Start.
 type MConnection struct {
 	service.BaseService
 
@@ -48,7 +48,7 @@ type MConnection struct {
 	sched    scheduler
 	sent     flow.Meter
 	received flow.Meter
-	pulse    pulse
+	activity readActivity
 
 	mu          sync.Mutex
 	started     time.Time
@@ -58,13 +58,13 @@ type MConnection struct {
 	freeWaiters []*waiter
 	probe       probe
 
-	wake     task.Signal // tells the writer that there is something to do
-	draining atomic.Bool // nothing more is accepted: write what there is, then end
-	drained  atomic.Bool // all was written; errors no longer count
+	wake     task.Signal // wakes the writer
+	draining atomic.Bool // the writer ends once all accepted messages are written
+	drained  atomic.Bool // they are; later errors are not reported
 	stopped  atomic.Bool
 	quit     chan struct{}
 
-	alive      atomic.Int32
+	alive      atomic.Int32 // goroutines running
 	writerDone chan struct{}
 	readerDone chan struct{}
 	done       chan struct{}
@@ -81,18 +81,17 @@ func NewMConnection(
 }
 
 // NewMConnectionWithConfig returns a connection that is not started. From Start
-// to Stop it owns conn, including its deadlines; conn must allow one Read and one
-// Write at the same time, and Close at any time. The descriptors are copied;
-// their order decides ties in scheduling.
+// to Stop the connection owns conn, including its deadlines. conn must allow one
+// Read and one Write at the same time, and Close at any time. The descriptors are
+// copied. The scheduler prefers the first registered of two equal channels.
 //
 // onReceive is called for one message at a time, in order. The slice is valid
 // only during the call. onReceive may call any method, but must not wait for
 // Done. A panic in it ends the connection with a [PanicError].
 //
-// onError is called at most once, when the connection has ended for any other
-// reason than Stop or FlushStop. By then the connection is stopped; onReceive may
-// still be running when it was the writer that failed. onError may call Stop and
-// may wait for Done.
+// onError is called at most once, when the connection ends for a reason other
+// than Stop or FlushStop. The connection is stopped by then, but onReceive may
+// still be running. onError may call Stop and may wait for Done.
 //
 // Errors: [ErrNilArgument], [ErrInvalidConfig], [ErrDuplicateChannel] and
 // compat.ErrInvalidChannel, wrapped.
@@ -137,8 +136,8 @@ func (c *MConnection) String() string {
 	return fmt.Sprintf("MConn{%v}", c.conn.RemoteAddr())
 }
 
-// SetLogger sets the logger, before Start. The connection logs only what it can
-// report in no other way.
+// SetLogger sets the logger. It must be called before Start. The connection logs
+// only what it does not return or pass to onError.
 func (c *MConnection) SetLogger(logger *slog.Logger) {
 	c.BaseService.SetLogger(logger)
 }
@@ -148,7 +147,7 @@ func (c *MConnection) OnStart() error {
 	now := time.Now()
 
 	c.mu.Lock()
-	c.started, c.sched.start, c.pulse.start = now, now, now
+	c.started, c.sched.start, c.activity.start = now, now, now
 	c.open = !c.stopped.Load()
 	c.mu.Unlock()
 	c.beginProbe()
@@ -163,11 +162,11 @@ func (c *MConnection) OnStart() error {
 	return nil
 }
 
-// Stop ends the connection at once and closes the net.Conn; what was not written
-// yet is lost. Sends that wait return false. It waits for nobody, so it may be
-// called from onReceive and onError; see Done. It returns
-// service.ErrAlreadyStopped after the first call, and service.ErrNotStarted on a
-// connection that was never started, whose net.Conn the caller closes.
+// Stop ends the connection and closes the net.Conn. Messages that were not
+// written yet are lost, and blocked Sends return false. Stop does not wait for the
+// goroutines (see Done), so onReceive and onError may call it. It returns
+// service.ErrAlreadyStopped after the first call. On a connection that was never
+// started it returns service.ErrNotStarted and leaves the net.Conn open.
 func (c *MConnection) Stop() error { return c.BaseService.Stop() }
 
 // OnStop implements service.Service; call Stop.
@@ -182,15 +181,15 @@ func (c *MConnection) OnStop() {
 	}
 }
 
-// Done is closed when no goroutine of a started connection uses the net.Conn or
-// calls onReceive any more. It stays open when Start was never called. It must
-// not be waited for in onReceive.
+// Done returns a channel that is closed when both goroutines have ended: none of
+// them uses the net.Conn or calls onReceive afterwards. The channel stays open
+// when Start was never called. onReceive must not wait for it.
 func (c *MConnection) Done() <-chan struct{} { return c.done }
 
-// FlushStop is Stop after all accepted messages were written, without regard for
-// SendRate. It waits at most 5 s for that, and then, when the net.Conn has a
-// CloseWrite method, at most 1 s for the peer to close its side; messages that
-// come meanwhile are delivered.
+// FlushStop stops the connection after writing all accepted messages. It ignores
+// SendRate and waits at most 5 s. Then, if the net.Conn has a CloseWrite method,
+// it calls that and waits at most 1 s for the peer to close its side. Messages
+// that arrive meanwhile are delivered.
 func (c *MConnection) FlushStop() {
 	if !c.IsRunning() {
 		return
@@ -239,8 +238,7 @@ func (c *MConnection) sendRoutine(now time.Time) {
 	c.end(c.writerDone, err)
 }
 
-// awaitReader lets the reader deliver what the peer has sent before it became
-// impossible to write to it.
+// awaitReader lets the reader deliver what the peer sent before the write failed.
 func (c *MConnection) awaitReader(err error) {
 	if errors.Is(err, ErrPongTimeout) {
 		return
@@ -257,10 +255,10 @@ func (c *MConnection) recvRoutine(now time.Time) {
 	err = newReader(c, now).run()
 }
 
-// end finishes a goroutine. An error ends the connection; whoever gets to stop
-// it reports, so that there is one report and none after Stop.
+// end finishes a goroutine. If the goroutine ended with an error, end stops the
+// connection and reports the error, unless the connection is stopped already.
 func (c *MConnection) end(ended chan struct{}, err error) {
-	report := err != nil && c.fails()
+	report := err != nil && c.stopFailed()
 
 	close(ended)
 
@@ -274,11 +272,12 @@ func (c *MConnection) end(ended chan struct{}, err error) {
 	}
 }
 
-// fails stops the connection and reports whether it was running until now and its
-// end is a failure.
-func (c *MConnection) fails() bool { return c.Stop() == nil && !c.drained.Load() }
+// stopFailed stops the connection because of an error. It reports whether to pass
+// the error to onError: not when the connection was stopped before, nor when
+// FlushStop has written all messages.
+func (c *MConnection) stopFailed() bool { return c.Stop() == nil && !c.drained.Load() }
 
-// dropMessages frees what is still queued, once no goroutine uses it.
+// dropMessages frees the queued messages. Both goroutines have ended.
 func (c *MConnection) dropMessages() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -118,14 +118,14 @@ func (p *memPipe) set(change func()) {
 	p.changed.Broadcast()
 }
 
-// memConn is one end of an in-memory, buffered connection. All its state is made
-// where it is created, so it works inside a synctest bubble.
+// memConn is one end of an in-memory, buffered connection. It shares no state with
+// other connections, so it works inside a synctest bubble.
 type memConn struct {
 	in, out *memPipe
 }
 
-// newMemConn returns both ends; limit is the number of bytes each direction can
-// hold before a write waits.
+// newMemConn returns both ends. A write blocks while its direction holds limit
+// bytes.
 func newMemConn(limit int) (a, b *memConn) {
 	one, two := newMemPipe(limit), newMemPipe(limit)
 
@@ -181,7 +181,7 @@ func (*memConn) RemoteAddr() net.Addr { return memAddr{} }
 // noHalfClose hides CloseWrite.
 type noHalfClose struct{ net.Conn }
 
-// failWrites lets every write fail.
+// failWrites makes every write fail.
 type failWrites struct {
 	net.Conn
 	err error

@@ -18,7 +18,7 @@ type message struct {
 	data string
 }
 
-// node is a connection under test with what it has delivered and reported.
+// node is a connection under test. It collects delivered messages and errors.
 type node struct {
 	*MConnection
 
@@ -82,7 +82,7 @@ func (n *node) errors() []error {
 	return append([]error(nil), n.errs...)
 }
 
-// onlyError waits for the error and returns it; there must be no other.
+// onlyError waits for an error and requires that it is the only one.
 func (n *node) onlyError(tb testing.TB) error {
 	tb.Helper()
 	<-n.failed
@@ -105,7 +105,7 @@ func (n *node) stop(tb testing.TB) {
 	<-n.Done()
 }
 
-// channels of the tests.
+// desc describes a channel.
 func desc(id byte, priority int) *compat.ChannelDescriptor {
 	return &compat.ChannelDescriptor{ID: id, Priority: priority, SendQueueCapacity: 100}
 }
@@ -117,7 +117,7 @@ func unlimited() MConnConfig {
 	return config
 }
 
-// advance lets time pass in a synctest bubble and waits for what it causes.
+// advance lets time pass in a synctest bubble and waits until all goroutines block.
 func advance(d time.Duration) {
 	<-time.After(d)
 	synctest.Wait()
@@ -168,8 +168,8 @@ func piece(ch byte, last bool, payload []byte) []byte {
 
 func whole(ch byte, payload string) []byte { return piece(ch, true, []byte(payload)) }
 
-// bubble runs a test in simulated time with a connection under test on an
-// in-memory conn, and ends the connection afterwards.
+// bubble runs a test in simulated time with a connection over an in-memory conn. It
+// stops the connection afterwards.
 func bubble(
 	t *testing.T, config MConnConfig, descs []*compat.ChannelDescriptor, test func(t *testing.T, n *node, p peer),
 ) {
@@ -186,8 +186,8 @@ func bubble(
 	})
 }
 
-// stalled is bubble with one channel, whose reactor takes the given time for each
-// message. The test waits for the end of the connection, or stops it.
+// stalled is bubble with one channel whose onReceive blocks for stall. The test
+// stops the connection or waits for its end.
 func stalled(t *testing.T, stall time.Duration, test func(t *testing.T, n *node, p peer)) {
 	t.Helper()
 
@@ -204,8 +204,8 @@ func stalled(t *testing.T, stall time.Duration, test func(t *testing.T, n *node,
 	})
 }
 
-// neverRead is a connection with one channel to a remote that takes nothing, while
-// a message is being written. The test waits for the end of the connection.
+// neverRead runs a test with a connection whose writer is blocked because the peer
+// reads nothing. The test waits for the end of the connection.
 func neverRead(t *testing.T, test func(t *testing.T, n *node)) {
 	t.Helper()
 

@@ -5,30 +5,31 @@ import (
 	"time"
 )
 
-// burstWindow is the traffic that may pass at once after a pause: the original
-// counts in windows of this length (docs/wire.md §5.3).
+// burstWindow is the largest burst, in time at the full rate. The original counts
+// traffic in windows of this length (docs/wire.md §5.3).
 const burstWindow = 100 * time.Millisecond
 
-// batchPackets is how many packets the original lets out each time.
+// batchPackets is how many packets the original sends in one batch.
 const batchPackets = 10
 
-// noLimit is the allowance without a rate.
+// noLimit is the allowance when there is no rate.
 const noLimit = math.MaxInt
 
-// pacer holds one direction to its rate: a token bucket that may go into debt by
-// one packet. When it runs dry it stays closed until a group of packets is worth
-// moving, so that a limited connection does not move single packets. It is not
+// pacer limits one direction to its rate. It is a token bucket that may go into
+// debt by one packet. An empty bucket stays closed until it holds a group of
+// packets, so that a limited connection does not move single packets. It is not
 // safe for concurrent use.
 type pacer struct {
-	rate    float64 // bytes a second; 0: no limit
-	burst   float64 // most bytes saved up
-	group   float64 // bytes worth opening for
-	balance float64 // bytes that may pass now
+	rate    float64 // bytes per second; 0: no limit
+	burst   float64 // capacity of the bucket, in bytes
+	group   float64 // bytes at which a closed bucket opens
+	balance float64 // bytes that may pass now; negative: debt
 	closed  bool
-	last    time.Time
+	last    time.Time // when balance was computed
 }
 
-// newPacer returns a full bucket. Closed, it opens after at most maxWait.
+// newPacer returns a full bucket. Without debt, a closed bucket opens after at
+// most maxWait.
 func newPacer(rate int64, maxPacket int, maxWait time.Duration, now time.Time) pacer {
 	var (
 		r      = float64(rate)
@@ -40,8 +41,8 @@ func newPacer(rate int64, maxPacket int, maxWait time.Duration, now time.Time) p
 	return pacer{rate: r, burst: burst, group: max(group, 1), balance: burst, last: now}
 }
 
-// allowance returns how many bytes may pass now; 0 means that the caller has to
-// wait until opens.
+// allowance returns how many bytes may pass now. When it returns 0, the caller
+// waits until opens.
 func (p *pacer) allowance(now time.Time) int {
 	if p.rate == 0 {
 		return noLimit
@@ -65,14 +66,14 @@ func (p *pacer) allowance(now time.Time) int {
 	return int(p.balance)
 }
 
-// spend counts n bytes that have passed, allowed or not.
+// spend takes n bytes from the bucket, which may exceed the allowance.
 func (p *pacer) spend(n int) {
 	if p.rate != 0 {
 		p.balance -= float64(n)
 	}
 }
 
-// opens returns when a closed pacer opens again.
+// opens returns when a closed bucket opens again.
 func (p *pacer) opens() time.Time {
 	wait := math.Ceil((p.group - p.balance) / p.rate * float64(time.Second))
 

@@ -2,27 +2,27 @@ package mconn
 
 import "time"
 
-// probe is a demand that the peer shows that it lives. The connection's lock
-// guards it.
+// probe is a liveness check with a timeout. MConnection.mu guards it.
 type probe struct {
-	timeout time.Duration // 0: none is under way
+	timeout time.Duration // 0: there is no probe
 	timer   *time.Timer   // nil until the connection is started
 	begun   time.Time
-	away    time.Duration // pulse.away at begun
+	busy    time.Duration // busyTime at begun
 }
 
-// ProbeAlive pings the peer at once and ends the connection with
-// [ErrProbeTimeout] when nothing at all has come from it within the timeout,
-// which must be positive. Any packet is taken for a sign of life, since a pong may
-// be queued behind others; time this end spent not reading is not counted. It
-// does not wait. Before Start the probe is kept and begins with the connection;
-// while another is under way and unanswered it does nothing; after Stop too.
+// ProbeAlive pings the peer at once. The connection ends with [ErrProbeTimeout]
+// when no packet arrives within the timeout, which must be positive. Any packet
+// counts as an answer, since a pong may be queued behind others. Time in which
+// this end did not read does not count.
 //
-// The ping of the interval notices a silent peer as well, after PingInterval and
-// PongTimeout. A probe is for when there is a reason to doubt.
+// ProbeAlive does not block. Called before Start, it takes effect at Start. It does
+// nothing while an earlier probe is unanswered, and nothing after Stop.
+//
+// Keep-alive detects a silent peer too, after PingInterval and PongTimeout. Use a
+// probe when there is reason to suspect that the connection is dead.
 func (c *MConnection) ProbeAlive(timeout time.Duration) {
 	c.mu.Lock()
-	if c.probe.timer != nil && !c.pulse.heard.Load() || c.stopped.Load() {
+	if c.probe.timer != nil && !c.activity.received.Load() || c.stopped.Load() {
 		c.mu.Unlock()
 
 		return
@@ -36,8 +36,8 @@ func (c *MConnection) ProbeAlive(timeout time.Duration) {
 	}
 }
 
-// beginProbe begins what ProbeAlive has demanded, if it did and this was not done
-// yet.
+// beginProbe begins the probe that ProbeAlive asked for, unless there is none or
+// it has begun.
 func (c *MConnection) beginProbe() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -48,23 +48,23 @@ func (c *MConnection) beginProbe() {
 	}
 
 	now := time.Now()
-	p.begun, p.away = now, c.pulse.away(now)
-	c.pulse.heard.Store(false)
-	c.pulse.probed.Store(true)
-	p.timer = time.AfterFunc(p.timeout, c.judgeProbe)
+	p.begun, p.busy = now, c.activity.busyTime(now)
+	c.activity.received.Store(false)
+	c.activity.probed.Store(true)
+	p.timer = time.AfterFunc(p.timeout, c.checkProbe)
 	c.wake.Set()
 }
 
-// judgeProbe runs on the timer's goroutine when the time of the probe is over. It
-// is not the writer's task: a peer that reads nothing may have blocked that.
-func (c *MConnection) judgeProbe() {
-	if c.probeFailed(time.Now()) && c.fails() {
+// checkProbe runs on the timer's goroutine when the timeout has passed. The writer
+// cannot do this: a peer that reads nothing may have blocked it.
+func (c *MConnection) checkProbe() {
+	if c.probeFailed(time.Now()) && c.stopFailed() {
 		c.onError(ErrProbeTimeout)
 	}
 }
 
-// probeFailed ends the probe, unless the peer is to be given back time in which
-// this end did not read.
+// probeFailed reports whether the probe went unanswered. It resets the timer when
+// the timeout is extended by time in which this end did not read.
 func (c *MConnection) probeFailed(now time.Time) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -74,13 +74,13 @@ func (c *MConnection) probeFailed(now time.Time) bool {
 		return false
 	}
 
-	if c.pulse.heard.Load() {
+	if c.activity.received.Load() {
 		*p = probe{}
 
 		return false
 	}
 
-	if left := p.timeout + c.pulse.away(now) - p.away - now.Sub(p.begun); left > 0 {
+	if left := p.timeout + c.activity.busyTime(now) - p.busy - now.Sub(p.begun); left > 0 {
 		p.timer.Reset(left)
 
 		return false
@@ -89,7 +89,7 @@ func (c *MConnection) probeFailed(now time.Time) bool {
 	return true
 }
 
-// endProbe stops the timer of a connection that is stopped.
+// endProbe ends the probe of a stopped connection.
 func (c *MConnection) endProbe() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -31,9 +31,9 @@ func TestProbePingsAtOnce(t *testing.T) {
 	})
 }
 
-// TestAnyPacketIsASignOfLife checks that a peer that speaks is kept, and that the
-// keep-alive of the connection goes on as before.
-func TestAnyPacketIsASignOfLife(t *testing.T) {
+// TestAnyPacketAnswersAProbe checks that any packet answers a probe, and that the
+// probe does not change the schedule of keep-alive.
+func TestAnyPacketAnswersAProbe(t *testing.T) {
 	t.Parallel()
 
 	for name, packet := range map[string][]byte{
@@ -66,9 +66,9 @@ func TestAnyPacketIsASignOfLife(t *testing.T) {
 	}
 }
 
-// TestProbeCountsFromItsBeginning checks that what came before is no answer, and
-// that an answered probe can be followed by another before its time is over.
-func TestProbeCountsFromItsBeginning(t *testing.T) {
+// TestEarlierPacketsAnswerNoProbe checks that packets from before a probe do not
+// answer it, and that a new probe can begin once the last one is answered.
+func TestEarlierPacketsAnswerNoProbe(t *testing.T) {
 	t.Parallel()
 
 	bubble(t, unlimited(), oneChannel, func(t *testing.T, n *node, p peer) {
@@ -107,9 +107,9 @@ func TestProbeBeforeStart(t *testing.T) {
 	})
 }
 
-// TestProbeOfAPeerThatTakesNothing checks that a blocked write, which ends after
-// 105 s, does not hold up the end of the probe.
-func TestProbeOfAPeerThatTakesNothing(t *testing.T) {
+// TestProbeWhileAWriteBlocks checks that a probe ends in time although a write is
+// blocked, which times out after 105 s.
+func TestProbeWhileAWriteBlocks(t *testing.T) {
 	t.Parallel()
 
 	neverRead(t, func(t *testing.T, n *node) {
@@ -124,9 +124,9 @@ func TestProbeOfAPeerThatTakesNothing(t *testing.T) {
 	})
 }
 
-// TestOwnStallIsCreditedToAProbe checks that a peer whose answer lies unread is
-// kept, and that the time left is exact.
-func TestOwnStallIsCreditedToAProbe(t *testing.T) {
+// TestOwnStallExtendsAProbe checks that a probe is extended by exactly the time in
+// which this end did not read.
+func TestOwnStallExtendsAProbe(t *testing.T) {
 	t.Parallel()
 
 	for _, answers := range []bool{true, false} {
@@ -151,8 +151,8 @@ func TestOwnStallIsCreditedToAProbe(t *testing.T) {
 	}
 }
 
-// TestStopEndsAProbe checks that nothing is reported after Stop or FlushStop, and
-// that no timer is left: the bubble would wait for it.
+// TestStopEndsAProbe checks that no probe is reported after Stop or FlushStop. It
+// leaves no timer either, since the bubble would wait for it.
 func TestStopEndsAProbe(t *testing.T) {
 	t.Parallel()
 
@@ -181,8 +181,8 @@ func TestStopEndsAProbe(t *testing.T) {
 	})
 }
 
-// TestProbesFromEverywhere has probes, an answering peer and a Stop at once.
-func TestProbesFromEverywhere(t *testing.T) {
+// TestConcurrentProbes runs probes, an answering peer and Stop concurrently.
+func TestConcurrentProbes(t *testing.T) {
 	t.Parallel()
 
 	synctest.Test(t, func(t *testing.T) {

@@ -1,10 +1,10 @@
 package mconn
 
-// firstQueueSlots is how many slots a queue starts with; most channels never
-// need their whole capacity.
+// firstQueueSlots is how many slots the first message allocates. Most channels
+// never need their whole capacity.
 const firstQueueSlots = 4
 
-// queue is a bounded FIFO of messages. It keeps the slices, not their bytes.
+// queue is a bounded FIFO of messages. It does not copy them.
 type queue struct {
 	slots [][]byte
 	head  int
@@ -24,7 +24,7 @@ func (q *queue) push(msg []byte) {
 	q.n++
 }
 
-// pop takes the oldest message, or nil when there is none.
+// pop removes and returns the oldest message, or nil when there is none.
 func (q *queue) pop() []byte {
 	if q.n == 0 {
 		return nil

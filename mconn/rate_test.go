@@ -38,9 +38,9 @@ func TestSendRate(t *testing.T) {
 	}
 }
 
-// TestRateLeavesNoQueue checks that under the rate limit an urgent message waits
-// for little more than the group of packets that is due.
-func TestRateLeavesNoQueue(t *testing.T) {
+// TestUrgentMessageUnderSendRate checks that an urgent message waits for little more
+// than one group of packets when the send rate limits the connection.
+func TestUrgentMessageUnderSendRate(t *testing.T) {
 	t.Parallel()
 
 	config := DefaultMConnConfig()
@@ -49,7 +49,7 @@ func TestRateLeavesNoQueue(t *testing.T) {
 		require.True(t, n.Send(0x40, make([]byte, 5_000_000)))
 		advance(300 * time.Millisecond)
 
-		// The peer has read nothing so far; this is what lies below the scheduler.
+		// The peer has read nothing so far. It now reads what is in the conn.
 		start := time.Now()
 		require.True(t, n.Send(0x22, []byte("vote")))
 
@@ -60,7 +60,7 @@ func TestRateLeavesNoQueue(t *testing.T) {
 	})
 }
 
-// TestBurstAfterPause checks that a message of a window's size is not slowed.
+// TestBurstAfterPause checks that a message of burstWindow's size is not delayed.
 func TestBurstAfterPause(t *testing.T) {
 	t.Parallel()
 
@@ -112,7 +112,8 @@ func TestRecvRate(t *testing.T) {
 	})
 }
 
-// TestSlowRecvRateStopsAtOnce checks that the wait for the rate can be ended.
+// TestSlowRecvRateStopsAtOnce checks that Stop interrupts the wait for the receive
+// rate.
 func TestSlowRecvRateStopsAtOnce(t *testing.T) {
 	t.Parallel()
 

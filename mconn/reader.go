@@ -9,29 +9,30 @@ import (
 	"runtime/debug"
 	"time"
 
+	"github.com/tm2-libp2p/tm2-libp2p/internal/task"
+
 	"github.com/tm2-libp2p/tm2-libp2p/internal/wire"
 )
 
-// maxEmptyReads is how many reads in a row may yield nothing.
+// maxEmptyReads is how many reads in a row may return neither data nor an error
+// before the connection ends with io.ErrNoProgress.
 const maxEmptyReads = 100
 
-// reader is the state of the goroutine that reads and delivers.
+// reader is the state of the reader goroutine.
 type reader struct {
 	c         *MConnection
 	pace      pacer
-	timer     *time.Timer // for pace
 	buf       readBuffer
 	assembler assembler
 	deadline  time.Time // of the net.Conn for reading; zero: none
-	empty     int       // reads in a row that yielded nothing
+	empty     int       // reads in a row that returned neither data nor an error
 }
 
 func newReader(c *MConnection, now time.Time) *reader {
 	return &reader{
-		c:     c,
-		pace:  newPacer(c.config.RecvRate, c.maxPacket, c.config.FlushThrottle, now),
-		timer: stoppedTimer(),
-		buf:   newReadBuffer(c.maxPacket, now),
+		c:    c,
+		pace: newPacer(c.config.RecvRate, c.maxPacket, c.config.FlushThrottle, now),
+		buf:  newReadBuffer(c.maxPacket, now),
 		assembler: assembler{
 			channels: c.channels, budget: c.config.MaxRecvBufferBytes, timeout: c.config.RecvAssemblyTimeout,
 		},
@@ -40,9 +41,7 @@ func newReader(c *MConnection, now time.Time) *reader {
 
 // run reads and delivers until the connection ends.
 func (r *reader) run() error {
-	defer r.timer.Stop()
-
-	// A deadline may be left from the handshake.
+	// The caller may have left a deadline on the conn for the handshake.
 	if err := r.c.conn.SetReadDeadline(time.Time{}); err != nil {
 		return fmt.Errorf("mconn: read deadline: %w", err)
 	}
@@ -60,28 +59,29 @@ func (r *reader) run() error {
 		readErr := r.read(room)
 
 		now := time.Now()
-		r.c.pulse.turnAway(now)
+		r.c.activity.beginDelivery(now)
 		err = r.deliverPackets()
 
 		end := time.Now()
-		r.c.pulse.turnBack(end.Sub(now))
+		r.c.activity.endDelivery(end.Sub(now))
 		r.buf.shrink(end)
 
 		if err != nil {
 			return err
 		}
 
-		r.assembler.settle(end, end.Sub(now))
+		r.assembler.updateDeadlines(end, end.Sub(now))
 
 		if readErr != nil {
-			if err := r.explain(readErr, end); err != nil {
+			if err := r.readError(readErr, end); err != nil {
 				return err
 			}
 		}
 	}
 }
 
-// awaitPace waits until the receive rate allows to read and returns how much.
+// awaitPace waits until the receive rate permits reading and returns how many
+// bytes to read at most.
 func (r *reader) awaitPace() (int, error) {
 	for {
 		now := time.Now()
@@ -89,17 +89,14 @@ func (r *reader) awaitPace() (int, error) {
 			return max(allowed, r.c.maxPacket), nil
 		}
 
-		r.timer.Reset(r.pace.opens().Sub(now))
-
-		select {
-		case <-r.timer.C:
-		case <-r.c.quit:
+		if task.WaitFor(r.c.quit, r.pace.opens().Sub(now)) {
 			return 0, errStopped
 		}
 	}
 }
 
-// armReadDeadline sets the time at which the first unfinished message is overdue.
+// armReadDeadline sets the read deadline to the earliest deadline of an unfinished
+// message.
 func (r *reader) armReadDeadline() error {
 	if r.deadline.Equal(r.assembler.due) {
 		return nil
@@ -113,7 +110,7 @@ func (r *reader) armReadDeadline() error {
 	return nil
 }
 
-// read reads once, at most room bytes. Data that comes with an error counts.
+// read reads once, at most room bytes. Data that comes with an error is kept.
 func (r *reader) read(room int) error {
 	space := r.buf.space(room)
 	n, err := r.c.conn.Read(space)
@@ -136,7 +133,7 @@ func (r *reader) read(room int) error {
 	return nil
 }
 
-// deliverPackets handles all whole packets that were read.
+// deliverPackets handles all complete packets in the buffer.
 func (r *reader) deliverPackets() error {
 	for {
 		body, size, err := nextPacket(r.buf.pending(), r.c.maxPacket)
@@ -154,7 +151,7 @@ func (r *reader) deliverPackets() error {
 		}
 
 		r.buf.consume(size)
-		r.c.pulse.hear()
+		r.c.activity.packetReceived()
 
 		if err := r.handle(packet); err != nil {
 			return err
@@ -163,8 +160,8 @@ func (r *reader) deliverPackets() error {
 }
 
 // nextPacket returns the body of the first packet in data and the size of the
-// packet with its prefix; the size is 0 when data ends before the packet does. A
-// packet above limit is refused by its prefix.
+// packet with its prefix. The size is 0 when the packet is incomplete. A packet
+// above limit bytes is refused once its prefix has arrived.
 func nextPacket(data []byte, limit int) (body []byte, size int, err error) {
 	length, prefix := binary.Uvarint(data)
 
@@ -188,12 +185,12 @@ func nextPacket(data []byte, limit int) (body []byte, size int, err error) {
 func (r *reader) handle(packet wire.Packet) error {
 	switch packet.Kind {
 	case wire.PacketPing:
-		r.c.pulse.pinged.Store(true)
+		r.c.activity.pinged.Store(true)
 		r.c.wake.Set()
 
 		return nil
 	case wire.PacketPong:
-		r.c.pulse.ponged.Store(true)
+		r.c.activity.ponged.Store(true)
 
 		return nil
 	}
@@ -227,7 +224,7 @@ func (r *reader) handle(packet wire.Packet) error {
 	return nil
 }
 
-// deliver calls onReceive and turns its panic into an error.
+// deliver calls onReceive and returns a panic as a PanicError.
 func (r *reader) deliver(chID byte, msg []byte) (err error) {
 	defer func() {
 		if value := recover(); value != nil {
@@ -240,9 +237,9 @@ func (r *reader) deliver(chID byte, msg []byte) (err error) {
 	return nil
 }
 
-// explain says why reading ended. It returns nil when the deadline was that of a
-// message which was completed just then.
-func (r *reader) explain(err error, now time.Time) error {
+// readError returns the error with which the connection ends. It returns nil when
+// the read deadline passed but the data of that read completed the message.
+func (r *reader) readError(err error, now time.Time) error {
 	if !r.deadline.IsZero() && errors.Is(err, os.ErrDeadlineExceeded) {
 		ch := r.assembler.overdue(now)
 		if ch == nil {
@@ -257,11 +254,4 @@ func (r *reader) explain(err error, now time.Time) error {
 	}
 
 	return fmt.Errorf("mconn: read: %w", err)
-}
-
-func stoppedTimer() *time.Timer {
-	timer := time.NewTimer(time.Hour)
-	timer.Stop()
-
-	return timer
 }

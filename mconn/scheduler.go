@@ -7,17 +7,17 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/internal/flow"
 )
 
-// scheduler decides which channel sends the next packet. Only the writer calls
-// it, except for sentAt.
+// scheduler decides which channel sends the next packet. Only the writer calls its
+// methods, except sentAt.
 type scheduler struct {
 	channels []*channel
 	start    time.Time
-	decays   atomic.Int64 // intervals since start that were applied
+	decays   atomic.Int64 // decay intervals since start that were applied
 }
 
-// next returns the channel whose recentlySent is smallest for its priority, among
-// those that pending accepts; nil when there is none. Of equals, the first
-// registered wins.
+// next returns the channel with the smallest ratio of recentlySent to priority,
+// among those for which pending is true, or nil when there is none. Of equal
+// channels, the first registered wins.
 func (s *scheduler) next(pending func(*channel) bool) *channel {
 	var (
 		best  *channel
@@ -29,7 +29,7 @@ func (s *scheduler) next(pending func(*channel) bool) *channel {
 			continue
 		}
 
-		// The original divides in 32 bits, and so decides ties.
+		// The original divides in 32 bits, which makes some ratios equal.
 		ratio := float32(ch.recentlySent.Load()) / float32(ch.desc.Priority)
 		if best == nil || ratio < least {
 			best, least = ch, ratio
@@ -39,8 +39,8 @@ func (s *scheduler) next(pending func(*channel) bool) *channel {
 	return best
 }
 
-// decay applies the intervals that have passed. It needs no timer: nobody looks
-// at the numbers in between.
+// decay applies the decay intervals that have passed. It needs no timer, because
+// the writer calls it before it compares channels.
 func (s *scheduler) decay(now time.Time) {
 	passed := int64(now.Sub(s.start) / flow.DecayInterval)
 
@@ -56,8 +56,8 @@ func (s *scheduler) decay(now time.Time) {
 	s.decays.Store(passed)
 }
 
-// sentAt returns the channel's recentlySent as it is at now, whenever decay was
-// last called. It may be called by anyone.
+// sentAt returns the channel's recentlySent with all decay intervals until now
+// applied. It may be called concurrently.
 func (s *scheduler) sentAt(ch *channel, now time.Time) int64 {
 	times := int64(now.Sub(s.start)/flow.DecayInterval) - s.decays.Load()
 

@@ -21,8 +21,8 @@ type modelChannel struct {
 	sent     int64
 }
 
-// modelOrder returns the channels of the packets in the order in which the rule
-// sends them, when nothing is added and no time passes.
+// modelOrder returns the channel of each packet in the order of docs/wire.md §5.3,
+// when no message is added and no time passes.
 func modelOrder(channels []*modelChannel, maxPayload int) []byte {
 	var order []byte
 
@@ -55,7 +55,7 @@ func modelOrder(channels []*modelChannel, maxPayload int) []byte {
 	}
 }
 
-// nodeChannels are those of a real node in its order of registration.
+// nodeChannels returns the channels of a real node in its order of registration.
 func nodeChannels() []*compat.ChannelDescriptor {
 	return []*compat.ChannelDescriptor{
 		{ID: 0x30, Priority: 5, SendQueueCapacity: 1},
@@ -81,8 +81,8 @@ func TestOrderFollowsTheModel(t *testing.T) {
 		n := startNode(t, local, unlimited(), nodeChannels()...)
 		p := peer{t, remote}
 
-		// One packet blocks the writer, so that all the rest is queued before
-		// the next choice.
+		// The first packet blocks the writer, so that all other messages are queued
+		// before the scheduler chooses again.
 		require.True(t, n.Send(0x50, []byte("first")))
 		synctest.Wait()
 
@@ -112,7 +112,7 @@ func TestOrderFollowsTheModel(t *testing.T) {
 	})
 }
 
-// TestUrgentOvertakesBulk shows how little an urgent message waits behind bulk.
+// TestUrgentOvertakesBulk bounds how long an urgent message waits behind bulk data.
 func TestUrgentOvertakesBulk(t *testing.T) {
 	t.Parallel()
 
@@ -136,7 +136,7 @@ func TestUrgentOvertakesBulk(t *testing.T) {
 	})
 }
 
-// TestDecay checks recentlySent against the numbers measured on real peers.
+// TestDecay checks recentlySent against numbers measured on real peers.
 func TestDecay(t *testing.T) {
 	t.Parallel()
 
@@ -150,7 +150,7 @@ func TestDecay(t *testing.T) {
 			advance(flow.DecayInterval)
 		}
 
-		// The writer applies the intervals that Status has only computed.
+		// The next write applies the intervals that Status computed.
 		before := n.Status().Channels[0].RecentlySent
 		require.True(t, n.Send(0x40, []byte("x")))
 		synctest.Wait()
@@ -185,8 +185,8 @@ func TestSchedulerTies(t *testing.T) {
 	require.Equal(t, byte(3), s.next(all).desc.ID)
 }
 
-// TestOrderWithinChannels sends from one goroutine per channel over a real
-// connection, and checks that every channel arrives whole and in order.
+// TestOrderWithinChannels sends from one goroutine per channel over TCP and checks
+// that each channel's messages arrive complete and in order.
 func TestOrderWithinChannels(t *testing.T) {
 	t.Parallel()
 

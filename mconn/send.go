@@ -10,9 +10,9 @@ import (
 // maxFreeWaiters bounds the waiters a connection keeps for later.
 const maxFreeWaiters = 8
 
-// waiter is a Send that waits for a queue slot or for the send budget. They are
-// kept per connection, not in a pool of the package, because each owns a timer
-// and a channel.
+// waiter is a Send that waits for a queue slot or for the send budget. Waiters are
+// reused within a connection only: a timer or channel made in one synctest bubble
+// cannot be used in another.
 type waiter struct {
 	msg   []byte
 	admit chan bool // true: the message is queued; false: the connection ends
@@ -20,12 +20,14 @@ type waiter struct {
 }
 
 // Send queues a message on a channel. It waits at most compat.SendTimeout for a
-// place in the channel's queue and for the send budget (MaxSendBufferBytes);
-// those who wait on a channel are served in order. True means that the message is
-// delivered unless the connection ends. False comes at once when the connection
-// is not running, the channel is unknown, or the message is empty or larger than
-// the whole budget. The slice is kept until it is sent and must not be changed
-// afterwards.
+// slot in the channel's queue and for the send budget (MaxSendBufferBytes). Sends
+// that wait on the same channel are served in order.
+//
+// It returns true when the message is queued. The message is then delivered unless
+// the connection ends. It returns false at once when the connection is not running,
+// the channel is unknown, or the message is empty or larger than the whole budget.
+//
+// Send does not copy the message. The caller must not change it afterwards.
 func (c *MConnection) Send(chID byte, msg []byte) bool {
 	ch := c.byID[chID]
 	if ch == nil || len(msg) == 0 {
@@ -56,8 +58,8 @@ func (c *MConnection) Send(chID byte, msg []byte) bool {
 	return c.await(ch, w)
 }
 
-// TrySend is Send without waiting: false when the queue or the send budget is
-// full.
+// TrySend is Send without waiting. It returns false when the queue or the send
+// budget is full.
 func (c *MConnection) TrySend(chID byte, msg []byte) bool {
 	ch := c.byID[chID]
 	if ch == nil || len(msg) == 0 {
@@ -79,29 +81,31 @@ func (c *MConnection) TrySend(chID byte, msg []byte) bool {
 	return ok
 }
 
-// overBudget reports whether a message of the size can never be sent.
+// overBudget reports whether a message of size bytes exceeds the whole budget.
 func (c *MConnection) overBudget(size int) bool {
 	budget := c.config.MaxSendBufferBytes
 
 	return budget > 0 && size > budget
 }
 
-// accepts reports whether the message has a place now. Callers hold mu.
+// accepts reports whether the queue and the budget have room for the message.
+// Callers hold mu.
 func (c *MConnection) accepts(ch *channel, msg []byte) bool {
 	budget := c.config.MaxSendBufferBytes
 
 	return !ch.queue.full() && (budget == 0 || len(msg) <= budget-c.sendBytes)
 }
 
-// enqueue queues an accepted message. Callers hold mu.
+// enqueue queues a message for which accepts is true. Callers hold mu.
 func (c *MConnection) enqueue(ch *channel, msg []byte) {
 	ch.queue.push(msg)
 	ch.size.Add(1)
 	c.sendBytes += len(msg)
 }
 
-// advance takes the channel's next message out of its queue, after the former one
-// was sent, and lets in those who waited for the place. Only the writer calls it.
+// advance makes the next message of the channel's queue the one being sent. It
+// releases the slot and the budget of the message before, if any, and admits
+// waiters. Only the writer calls it.
 func (c *MConnection) advance(ch *channel) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -119,27 +123,27 @@ func (c *MConnection) advance(ch *channel) {
 	}
 }
 
-// admitWaiters queues the messages that have a place now. A message that does
-// not fit the budget holds up its own channel only: bulk must not keep votes out.
-// Callers hold mu.
+// admitWaiters queues the waiting messages that are accepted now. A message that
+// exceeds the budget blocks only the waiters of its own channel, so that bulk data
+// does not delay votes. Callers hold mu.
 func (c *MConnection) admitWaiters() {
 	for _, ch := range c.channels {
 		for len(ch.waiting) > 0 && c.accepts(ch, ch.waiting[0].msg) {
 			w := ch.waiting[0]
 			c.enqueue(ch, w.msg)
-			c.dismiss(ch, 0)
+			c.removeWaiter(ch, 0)
 			w.admit <- true
 		}
 	}
 }
 
-// dismiss takes a waiter out of the list. Callers hold mu.
-func (c *MConnection) dismiss(ch *channel, i int) {
+// removeWaiter removes a waiter from the list. Callers hold mu.
+func (c *MConnection) removeWaiter(ch *channel, i int) {
 	ch.waiting = slices.Delete(ch.waiting, i, i+1)
 	c.waiters--
 }
 
-// await returns when the waiter was admitted or dismissed.
+// await returns when the waiter is admitted, times out, or the connection ends.
 func (c *MConnection) await(ch *channel, w *waiter) bool {
 	var ok bool
 
@@ -162,14 +166,14 @@ func (c *MConnection) await(ch *channel, w *waiter) bool {
 	return ok
 }
 
-// giveUp ends a waiter whose time is over, unless it was admitted just now.
+// giveUp removes a waiter that has timed out, unless it was admitted meanwhile.
 func (c *MConnection) giveUp(ch *channel, w *waiter) bool {
 	c.mu.Lock()
 
 	i := slices.Index(ch.waiting, w)
 	if i >= 0 {
-		c.dismiss(ch, i)
-		c.admitWaiters() // the next in line may be smaller
+		c.removeWaiter(ch, i)
+		c.admitWaiters() // the next one may be smaller
 		c.mu.Unlock()
 		c.wake.Set()
 
@@ -181,7 +185,7 @@ func (c *MConnection) giveUp(ch *channel, w *waiter) bool {
 	return <-w.admit
 }
 
-// newWaiter returns a waiter whose timer runs. Callers hold mu.
+// newWaiter returns a waiter with a running timer. Callers hold mu.
 func (c *MConnection) newWaiter(msg []byte) *waiter {
 	last := len(c.freeWaiters) - 1
 	if last < 0 {
@@ -196,7 +200,7 @@ func (c *MConnection) newWaiter(msg []byte) *waiter {
 	return w
 }
 
-// refuseSends makes all sends fail from now on, also those that wait.
+// refuseSends makes all later Sends fail, and those that wait.
 func (c *MConnection) refuseSends() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -206,7 +210,7 @@ func (c *MConnection) refuseSends() {
 	for _, ch := range c.channels {
 		for len(ch.waiting) > 0 {
 			w := ch.waiting[0]
-			c.dismiss(ch, 0)
+			c.removeWaiter(ch, 0)
 			w.admit <- false
 		}
 	}

@@ -11,8 +11,8 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 )
 
-// blocked runs a test with a connection whose writer is stuck: the message
-// "first" on channel 0x20 is in a batch that the peer does not read.
+// blocked runs a test with a connection whose writer is blocked: the peer does not
+// read the batch with the message "first" on channel 0x20.
 func blocked(
 	t *testing.T, config MConnConfig, descs []*compat.ChannelDescriptor, test func(t *testing.T, n *node, p peer),
 ) {
@@ -99,7 +99,7 @@ func TestSendWaitsInOrder(t *testing.T) {
 		results := make([]bool, 6)
 		for i := range results {
 			wg.Go(func() { results[i] = n.Send(0x20, []byte{'1' + byte(i)}) })
-			synctest.Wait() // fixes the order in which they come
+			synctest.Wait() // fixes the order of the senders
 		}
 
 		require.False(t, n.TrySend(0x20, []byte("must not overtake")))
@@ -147,8 +147,8 @@ func TestSendBudget(t *testing.T) {
 	})
 }
 
-// TestSendBudgetTimeout checks that a message that gives up leaves no trace in
-// the budget, and that those behind it get their chance.
+// TestSendBudgetTimeout checks that a Send that times out frees its budget and
+// unblocks the Sends behind it.
 func TestSendBudgetTimeout(t *testing.T) {
 	t.Parallel()
 

@@ -6,9 +6,9 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 )
 
-// Status returns a snapshot of the traffic, which the caller owns. Bytes are
-// those of packets, in front of encryption. SendQueueSize counts the message
-// being sent too. Before Start everything is zero but the channels.
+// Status returns a snapshot of the traffic, which the caller owns. Its byte counts
+// are those of the packets before encryption. SendQueueSize includes the message
+// that is being sent. Before Start all counts are zero.
 func (c *MConnection) Status() compat.ConnectionStatus {
 	now := time.Now()
 

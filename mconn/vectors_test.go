@@ -49,7 +49,7 @@ type vectors struct {
 	} `json:"max_packet_size"`
 }
 
-// TestMessageSplit compares the bytes of sent messages with the original's.
+// TestMessageSplit compares the packets of sent messages with the original's.
 func TestMessageSplit(t *testing.T) {
 	t.Parallel()
 
@@ -77,7 +77,7 @@ func TestMessageSplit(t *testing.T) {
 			}
 		})
 
-		// The same packets come back as the message.
+		// The same packets decode to the message.
 		bubble(t, config, []*compat.ChannelDescriptor{desc(c.Channel, 1)}, func(t *testing.T, n *node, p peer) {
 			for _, packet := range c.Packets {
 				p.write(unhex(t, packet))
@@ -116,8 +116,8 @@ func TestMaxPacketSize(t *testing.T) {
 	}
 }
 
-// TestPacketVectors feeds every packet of the vectors to a connection that knows
-// no channel: pings and pongs are taken, messages name the channel they are for.
+// TestPacketVectors feeds every packet of the vectors to a connection without
+// channels. It accepts pings and pongs; for a message it fails with the channel's ID.
 func TestPacketVectors(t *testing.T) {
 	t.Parallel()
 
@@ -149,7 +149,7 @@ func TestPacketVectors(t *testing.T) {
 	}
 }
 
-// TestTranscripts replays what real peers have sent to each other.
+// TestTranscripts replays recorded sessions of real peers.
 func TestTranscripts(t *testing.T) {
 	t.Parallel()
 
@@ -197,8 +197,7 @@ func TestTranscripts(t *testing.T) {
 	}
 }
 
-// TestByteVerdicts feeds streams of packets on which the original's verdict is
-// known.
+// TestByteVerdicts feeds packet streams with a recorded verdict of the original.
 func TestByteVerdicts(t *testing.T) {
 	t.Parallel()
 

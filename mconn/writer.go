@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// maxBatch is how many bytes of packets are written at once. A packet is chosen
-// when its batch is built, so a larger batch delays urgent messages.
+// maxBatch is the size in bytes at which a batch of packets is written. An urgent
+// message waits for the batch before it, so a larger batch would delay it.
 const maxBatch = 32 << 10
 
 var batchPool = sync.Pool{New: func() any {
@@ -16,8 +16,8 @@ var batchPool = sync.Pool{New: func() any {
 	return &batch
 }}
 
-// writer is the state of the goroutine that writes. It has the only timer for
-// pings, pongs and the send rate.
+// writer is the state of the writer goroutine. Its timer serves pings, pongs and
+// the send rate.
 type writer struct {
 	c        *MConnection
 	pace     pacer
@@ -28,7 +28,7 @@ type writer struct {
 }
 
 func newWriter(c *MConnection, now time.Time) *writer {
-	keep := newKeepAlive(c.config, &c.pulse, now)
+	keep := newKeepAlive(c.config, &c.activity, now)
 
 	return &writer{
 		c:     c,
@@ -39,8 +39,8 @@ func newWriter(c *MConnection, now time.Time) *writer {
 	}
 }
 
-// run writes until the connection ends. It returns nil when it has written all
-// that FlushStop wants written.
+// run writes until the connection ends. It returns nil when FlushStop was called
+// and all accepted messages are written.
 func (w *writer) run() error {
 	defer w.timer.Stop()
 
@@ -77,8 +77,8 @@ func (w *writer) run() error {
 	}
 }
 
-// writeBatch writes what may be written now, at most one batch, and returns the
-// number of bytes; 0 when there was nothing.
+// writeBatch writes at most one batch of the packets that may be sent now. It
+// returns the number of bytes, 0 when there was nothing to write.
 func (w *writer) writeBatch(now time.Time, draining bool) (int, error) {
 	pooled := batchPool.Get().(*[]byte)
 	defer batchPool.Put(pooled)
@@ -115,8 +115,8 @@ func (w *writer) writeBatch(now time.Time, draining bool) (int, error) {
 	return len(batch), nil
 }
 
-// appendPackets appends packets in the order of the scheduler until the batch
-// has limit bytes.
+// appendPackets appends packets in the order of the scheduler until the batch has
+// at least limit bytes.
 func (w *writer) appendPackets(batch []byte, limit int, now time.Time) []byte {
 	w.c.sched.decay(now)
 
@@ -135,8 +135,8 @@ func (w *writer) appendPackets(batch []byte, limit int, now time.Time) []byte {
 	return batch
 }
 
-// pending reports whether the channel has something to send, and takes the next
-// message out of its queue when none is being sent.
+// pending reports whether the channel has something to send. When no message is
+// being sent, it advances to the next one.
 func (w *writer) pending(ch *channel) bool {
 	if ch.sending == nil && ch.size.Load() > 0 {
 		w.c.advance(ch)
@@ -145,9 +145,10 @@ func (w *writer) pending(ch *channel) bool {
 	return ch.sending != nil
 }
 
-// armWriteDeadline lets a write fail when the peer takes nothing for as long as a
-// silent peer is kept: while the writer is blocked, keep-alive cannot act. It is
-// renewed only now and then because it need not be exact.
+// armWriteDeadline makes a write fail when the peer takes no byte for the time
+// after which keep-alive drops a silent peer: keep-alive cannot act while the
+// writer is blocked. The deadline is renewed at most once per PongTimeout, because
+// setting it for every write would cost more and it need not be exact.
 func (w *writer) armWriteDeadline(now time.Time) error {
 	if w.deadline.Sub(now) > w.keep.interval {
 		return nil
@@ -161,7 +162,7 @@ func (w *writer) armWriteDeadline(now time.Time) error {
 	return nil
 }
 
-// wait returns when there may be something to do.
+// wait returns when a message is queued, a timer is due or the connection stops.
 func (w *writer) wait(now time.Time) error {
 	next := w.keep.next(now)
 	if w.pace.closed {
@@ -184,7 +185,7 @@ func (w *writer) wait(now time.Time) error {
 	return nil
 }
 
-// earlier returns the earlier of two times; a zero time is never.
+// earlier returns the earlier of two times. A zero time stands for never.
 func earlier(a, b time.Time) time.Time {
 	if b.IsZero() || (!a.IsZero() && a.Before(b)) {
 		return a

@@ -8,11 +8,11 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/internal/wire"
 )
 
-// authExchange is the second part of the handshake: both sides prove their
+// authExchange is the second part of the handshake, in which both sides prove their
 // identity.
 type authExchange struct {
 	sc        *SecretConnection
-	own       wire.Auth // its form is decided when it is sent
+	own       wire.Auth // without its form, which send decides
 	challenge [challengeSize]byte
 }
 
@@ -20,10 +20,11 @@ func newAuthExchange(sc *SecretConnection, key ed25519.PrivateKey, challenge [ch
 	return &authExchange{sc: sc, own: signAuth(key, challenge), challenge: challenge}
 }
 
-// run returns what the peer has proved. To a peer that adapts it speaks dialect C
-// at once; to any other one it answers in kind.
+// run exchanges auth messages and returns the peer's, verified. If the peer adapts
+// its dialect too, run speaks dialect C at once. Otherwise it answers in the form of
+// the peer.
 func (x *authExchange) run(adapts bool) (remote wire.Auth, err error) {
-	spoken := adapts
+	sent := adapts
 
 	if adapts {
 		if err := x.send(wire.AuthPlain); err != nil {
@@ -32,21 +33,21 @@ func (x *authExchange) run(adapts bool) (remote wire.Auth, err error) {
 
 		remote, err = x.receive()
 	} else {
-		remote, spoken, err = x.awaitAuth()
+		remote, sent, err = x.awaitAuth()
 	}
 
 	if err != nil {
 		return wire.Auth{}, err
 	}
 
-	if err := x.answer(remote.Form, spoken); err != nil {
+	if err := x.answer(remote.Form, sent); err != nil {
 		return wire.Auth{}, err
 	}
 
 	return remote, nil
 }
 
-// send sends our auth message.
+// send sends our auth message in the given form.
 func (x *authExchange) send(form wire.AuthForm) error {
 	own := x.own
 	own.Form = form

@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// BenchmarkThroughput sends one way over loopback TCP; both ends share the
+// BenchmarkThroughput sends in one direction over loopback TCP. Both ends share the
 // processors.
 func BenchmarkThroughput(b *testing.B) {
 	for _, size := range []int{1 << 10, 64 << 10} {
@@ -57,7 +57,7 @@ func BenchmarkThroughput(b *testing.B) {
 	}
 }
 
-// BenchmarkRoundTrip is the latency of a small message there and back.
+// BenchmarkRoundTrip measures the round trip of a small message.
 func BenchmarkRoundTrip(b *testing.B) {
 	from, to, err := connectTCP()
 	require.NoError(b, err)
@@ -90,12 +90,12 @@ func BenchmarkRoundTrip(b *testing.B) {
 	require.NoError(b, to.Close())
 }
 
-// discard is a conn that takes everything.
+// discard is a conn that accepts and drops all data.
 type discard struct{}
 
 func (discard) Write(p []byte) (int, error) { return len(p), nil }
 
-// BenchmarkSeal is the writer alone, without a socket.
+// BenchmarkSeal measures the writer without a socket.
 func BenchmarkSeal(b *testing.B) {
 	w, _ := newWriterReader(b)
 	w.conn = discard{}
@@ -111,7 +111,7 @@ func BenchmarkSeal(b *testing.B) {
 	}
 }
 
-// looper plays the same sealed bytes again and again.
+// looper returns the same sealed bytes over and over.
 type looper struct {
 	sealed []byte
 	at     int
@@ -128,7 +128,7 @@ func (l *looper) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// BenchmarkOpen is the reader alone, without a socket.
+// BenchmarkOpen measures the reader without a socket.
 func BenchmarkOpen(b *testing.B) {
 	p := make([]byte, 64<<10)
 	_, r := newWriterReader(b)
@@ -151,8 +151,8 @@ func BenchmarkOpen(b *testing.B) {
 	}
 }
 
-// BenchmarkHandshake is both sides of the handshake over loopback TCP, with the
-// TCP connection.
+// BenchmarkHandshake measures both sides of a TCP connect and a handshake over
+// loopback.
 func BenchmarkHandshake(b *testing.B) {
 	b.ReportAllocs()
 

@@ -14,8 +14,8 @@ import (
 var _ net.Conn = (*SecretConnection)(nil)
 
 // SecretConnection is an authenticated and encrypted net.Conn, made by
-// [MakeSecretConnection]. All methods may be called concurrently; Reads wait for
-// each other, and so do Writes.
+// [MakeSecretConnection]. All methods may be called concurrently. Concurrent Reads
+// are serialized, and so are concurrent Writes.
 type SecretConnection struct {
 	conn    net.Conn
 	remote  ed25519.PublicKey
@@ -32,8 +32,8 @@ type SecretConnection struct {
 	closeErr  error
 }
 
-// newSecretConnection takes over conn and in, which may have read ahead. The
-// keys are copied.
+// newSecretConnection returns a connection that owns conn and in, which may have
+// read ahead. It copies the keys.
 func newSecretConnection(conn net.Conn, in *frameReader, keys *sessionKeys) (*SecretConnection, error) {
 	recv, err := newDirection(&keys.recv)
 	if err != nil {
@@ -50,26 +50,25 @@ func newSecretConnection(conn net.Conn, in *frameReader, keys *sessionKeys) (*Se
 	return &SecretConnection{conn: conn, in: in, out: frameWriter{conn: conn, out: send}}, nil
 }
 
-// RemotePubKey returns the identity the peer has proved in the handshake. The
-// caller owns the slice.
+// RemotePubKey returns the public key that the peer proved to own. The caller owns
+// the slice.
 func (sc *SecretConnection) RemotePubKey() ed25519.PublicKey {
 	return bytes.Clone(sc.remote)
 }
 
-// Dialect returns the form in which the peer has sent its key, and in which it
-// was sent ours.
+// Dialect returns the form of the auth messages of both sides.
 func (sc *SecretConnection) Dialect() Dialect { return sc.dialect }
 
-// Read fills p with what has arrived, over several frames if p is large enough,
-// and waits only when nothing has. Data that was received before a failure is
-// read before the error is returned.
+// Read fills p with data that has arrived, which may come from several frames. It
+// blocks only when there is none. Data that arrived before a failure is returned
+// before the error.
 //
-// Errors: io.EOF at the end of the stream, io.ErrUnexpectedEOF at its end inside
-// a frame, [ErrFrameTag], [ErrFrameLength], [ErrFrameEmpty],
-// [ErrNonceExhausted], net.ErrClosed after Close, else the error of the conn below.
-// All are final except os.ErrDeadlineExceeded, after which Read goes on where it
-// was. As in crypto/tls, a passed deadline does not hold back data that has
-// already been taken from the conn below.
+// Errors: io.EOF at the end of the stream, io.ErrUnexpectedEOF when the stream ends
+// inside a frame, [ErrFrameTag], [ErrFrameLength], [ErrFrameEmpty],
+// [ErrNonceExhausted], net.ErrClosed after Close, else the error of the underlying
+// conn. All are final except os.ErrDeadlineExceeded, after which Read can be called
+// again. As in crypto/tls, Read returns data that is already buffered even when the
+// deadline has passed.
 func (sc *SecretConnection) Read(p []byte) (int, error) {
 	sc.readMu.Lock()
 	defer sc.readMu.Unlock()
@@ -81,18 +80,18 @@ func (sc *SecretConnection) Read(p []byte) (int, error) {
 	return sc.in.Read(p)
 }
 
-// Write sends p in frames of up to 1024 bytes, up to 48 of them in one write to
-// the conn below. It does not keep p. What one Write sends is not interleaved
-// with that of another.
+// Write sends p in frames of up to 1024 bytes, up to 48 of them in one write to the
+// underlying conn. It does not keep p. The data of concurrent Writes is not
+// interleaved.
 //
-// It returns the number of bytes of p in frames that went out as a whole, and an
-// error if these are not all. Every error is final except
-// os.ErrDeadlineExceeded. After that one the number also counts the frame that
-// was cut by the deadline, if any: its rest goes out first in the next Write,
-// which may be an empty one. So going on with p[n:] is right in either case.
+// It returns the number of bytes of p in frames that were sent completely, and an
+// error if it is less than len(p). Every error is final except
+// os.ErrDeadlineExceeded. With that error, the number includes a frame that the
+// deadline cut; the next Write, even an empty one, first sends the rest of it. So
+// the caller goes on with p[n:] in either case.
 //
-// Errors: [ErrNonceExhausted], net.ErrClosed after Close, io.ErrShortWrite, else
-// the error of the conn below.
+// Errors: [ErrNonceExhausted], net.ErrClosed after Close, io.ErrShortWrite, else the
+// error of the underlying conn.
 func (sc *SecretConnection) Write(p []byte) (int, error) {
 	sc.writeMu.Lock()
 	defer sc.writeMu.Unlock()
@@ -104,8 +103,8 @@ func (sc *SecretConnection) Write(p []byte) (int, error) {
 	return sc.out.Write(p)
 }
 
-// Close closes the conn below and with it unblocks Read and Write. Nothing is
-// sent to the peer. Further calls do nothing and return the same.
+// Close closes the underlying conn, which unblocks Read and Write. It sends nothing
+// to the peer. Further calls do nothing and return the same error.
 func (sc *SecretConnection) Close() error {
 	sc.closeOnce.Do(func() {
 		sc.closed.Store(true)
@@ -115,9 +114,9 @@ func (sc *SecretConnection) Close() error {
 	return sc.closeErr
 }
 
-// CloseWrite ends the stream towards the peer, which reads io.EOF after what was
-// written, where the conn below can do that; else it returns
-// errors.ErrUnsupported. It waits for a Write under way.
+// CloseWrite ends the stream towards the peer, which reads io.EOF after all data
+// that was written. It waits for a running Write. It returns errors.ErrUnsupported,
+// wrapped, when the underlying conn has no CloseWrite method.
 func (sc *SecretConnection) CloseWrite() error {
 	sc.writeMu.Lock()
 	defer sc.writeMu.Unlock()
@@ -130,17 +129,17 @@ func (sc *SecretConnection) CloseWrite() error {
 	return half.CloseWrite()
 }
 
-// LocalAddr returns the local address of the conn below.
+// LocalAddr returns the local address of the underlying conn.
 func (sc *SecretConnection) LocalAddr() net.Addr { return sc.conn.LocalAddr() }
 
-// RemoteAddr returns the remote address of the conn below.
+// RemoteAddr returns the remote address of the underlying conn.
 func (sc *SecretConnection) RemoteAddr() net.Addr { return sc.conn.RemoteAddr() }
 
-// SetDeadline sets both deadlines of the conn below. It works on pending calls.
+// SetDeadline sets both deadlines of the underlying conn. It affects pending calls.
 func (sc *SecretConnection) SetDeadline(t time.Time) error { return sc.conn.SetDeadline(t) }
 
-// SetReadDeadline sets the read deadline of the conn below.
+// SetReadDeadline sets the read deadline of the underlying conn.
 func (sc *SecretConnection) SetReadDeadline(t time.Time) error { return sc.conn.SetReadDeadline(t) }
 
-// SetWriteDeadline sets the write deadline of the conn below.
+// SetWriteDeadline sets the write deadline of the underlying conn.
 func (sc *SecretConnection) SetWriteDeadline(t time.Time) error { return sc.conn.SetWriteDeadline(t) }

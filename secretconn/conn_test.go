@@ -57,8 +57,8 @@ func connectTCP() (a, b *SecretConnection, err error) {
 	return a, r.sc, nil
 }
 
-// pipePair returns two connections over net.Pipe, which buffers nothing, so that
-// deadlines cut frames anywhere. The handshake, which needs a buffer, is left out.
+// pipePair returns two connections over net.Pipe without a handshake, which would
+// need a buffered conn. Since net.Pipe has no buffer, deadlines cut frames anywhere.
 func pipePair(t testing.TB) (a, b *SecretConnection) {
 	t.Helper()
 
@@ -114,7 +114,7 @@ func TestConnAddresses(t *testing.T) {
 	require.Equal(t, "tcp", a.LocalAddr().Network())
 }
 
-// enterConn tells when a call is about to block in it.
+// enterConn signals when a call is about to block in it.
 type enterConn struct {
 	net.Conn
 
@@ -133,8 +133,8 @@ func (c *enterConn) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-// TestConnCloseUnblocks closes while a Read and a Write are blocked in the conn
-// below, and another Write waits for the first one.
+// TestConnCloseUnblocks closes a connection while a Read and a Write are blocked in
+// the underlying conn, and another Write waits for the first one.
 func TestConnCloseUnblocks(t *testing.T) {
 	a, b := pipePair(t)
 	conn := &enterConn{Conn: a.conn, entered: make(chan string, 3)}
@@ -174,7 +174,7 @@ func TestConnCloseUnblocks(t *testing.T) {
 	require.ErrorIs(t, err, net.ErrClosed)
 }
 
-// closeCounter counts and fails.
+// closeCounter counts calls of Close, which fail.
 type closeCounter struct {
 	net.Conn
 
@@ -205,7 +205,7 @@ func TestConnCloseIsIdempotent(t *testing.T) {
 	require.NoError(t, b.Close())
 }
 
-func TestConnCloseDropsWhatIsBuffered(t *testing.T) {
+func TestConnCloseDropsBufferedData(t *testing.T) {
 	a, b := connectMem(t, identity(1), identity(2))
 
 	_, err := a.Write(pattern(100))
@@ -248,7 +248,7 @@ func TestConnConcurrentWriters(t *testing.T) {
 	for range writers * writes {
 		_, err := io.ReadFull(b, p)
 		require.NoError(t, err)
-		require.Equal(t, size, bytes.Count(p, p[:1])) // no other's bytes between
+		require.Equal(t, size, bytes.Count(p, p[:1])) // no bytes of another Write
 		counts[p[0]]++
 	}
 
@@ -264,7 +264,7 @@ func TestConnConcurrentWriters(t *testing.T) {
 	}
 }
 
-// writeInSteps sends all of p though deadlines cut it short.
+// writeInSteps sends all of p although deadlines cut the writes.
 func writeInSteps(sc *SecretConnection, p []byte) (cuts int, err error) {
 	for len(p) > 0 {
 		if err := sc.SetWriteDeadline(time.Now().Add(7 * time.Millisecond)); err != nil {
@@ -296,7 +296,7 @@ func writeInSteps(sc *SecretConnection, p []byte) (cuts int, err error) {
 	return cuts, err
 }
 
-// oddReader takes 777 bytes at a time, so that frames are cut anywhere.
+// oddReader reads 777 bytes at a time, so that frames are cut anywhere.
 type oddReader struct {
 	io.Reader
 }
@@ -305,8 +305,8 @@ func (o oddReader) Read(p []byte) (int, error) {
 	return o.Reader.Read(p[:min(len(p), 777)])
 }
 
-// TestConnDeadlines lets both sides run into deadlines all the time: the stream
-// must come through whole.
+// TestConnDeadlines checks that the stream arrives complete although deadlines
+// interrupt both sides again and again.
 func TestConnDeadlines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b := pipePair(t)

@@ -9,21 +9,20 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/internal/wire"
 )
 
-// DialectPause is how long the handshake waits for the auth message of a peer
-// that does not say that it adapts too, before it speaks dialect C itself
-// (docs/wire.md §1.2). It costs time only with a peer that waits likewise, and it
-// has to be longer than a round trip for an older node that dials us to be
-// recognised. A handshake has 3 s.
+// DialectPause is how long the handshake waits for the auth message of a peer whose
+// ephemeral key is not marked, before it speaks dialect C (docs/wire.md §1.2). It
+// delays only handshakes with peers that wait too. It must be longer than a round
+// trip, so that the auth message of an older node that dials us arrives in time. The
+// whole handshake may take 3 s.
 const DialectPause = 300 * time.Millisecond
 
-// Dialect is the form of the auth messages of a connection, which is that of the
-// peer (docs/wire.md §1.2).
+// Dialect is the form of the auth messages of a connection (docs/wire.md §1.2).
 type Dialect string
 
 // The forms of an auth message.
 const (
 	DialectPlain Dialect = "plain" // a plain key: dialect C
-	DialectTyped Dialect = "typed" // a typed key: dialect A or B, which NodeInfo tells apart
+	DialectTyped Dialect = "typed" // a typed key: dialect A or B, which differ in their NodeInfo
 )
 
 func dialectOf(form wire.AuthForm) Dialect {
@@ -35,20 +34,20 @@ func dialectOf(form wire.AuthForm) Dialect {
 }
 
 // awaitAuth receives the auth message of a peer that may speak any dialect. If
-// nothing comes for DialectPause, the peer may be waiting for us: then it speaks
-// dialect C, and spoken is true.
-func (x *authExchange) awaitAuth() (remote wire.Auth, spoken bool, err error) {
+// nothing arrives within DialectPause, the peer may be waiting for us: awaitAuth then
+// sends our message in dialect C and sets sent.
+func (x *authExchange) awaitAuth() (remote wire.Auth, sent bool, err error) {
 	in := x.sc.in
-	if in.r < in.w { // the message has begun together with the ephemeral one
+	if in.r < in.w { // part of the message has arrived with the ephemeral message
 		remote, err = x.receive()
 
 		return remote, false, err
 	}
 
-	heard := &hearing{Reader: in.conn}
-	in.conn = heard
+	detector := &readDetector{Reader: in.conn}
+	in.conn = detector
 
-	defer func() { in.conn = heard.Reader }()
+	defer func() { in.conn = detector.Reader }()
 
 	var sendErr error
 
@@ -56,8 +55,8 @@ func (x *authExchange) awaitAuth() (remote wire.Auth, spoken bool, err error) {
 	pause := time.AfterFunc(DialectPause, func() {
 		defer close(done)
 
-		if !heard.any.Load() {
-			spoken, sendErr = true, x.send(wire.AuthPlain)
+		if !detector.any.Load() {
+			sent, sendErr = true, x.send(wire.AuthPlain)
 		}
 	})
 
@@ -70,33 +69,34 @@ func (x *authExchange) awaitAuth() (remote wire.Auth, spoken bool, err error) {
 		err = sendErr
 	}
 
-	return remote, spoken, err
+	return remote, sent, err
 }
 
-// hearing notes whether anything has been read.
-type hearing struct {
+// readDetector notes whether any byte has been read.
+type readDetector struct {
 	io.Reader
 
 	any atomic.Bool
 }
 
-func (h *hearing) Read(p []byte) (int, error) {
-	n, err := h.Reader.Read(p)
+func (d *readDetector) Read(p []byte) (int, error) {
+	n, err := d.Reader.Read(p)
 	if n > 0 {
-		h.any.Store(true)
+		d.any.Store(true)
 	}
 
 	return n, err
 }
 
-// answer sends our auth message in the form of the peer's, unless it is sent.
-func (x *authExchange) answer(form wire.AuthForm, spoken bool) error {
-	if !spoken {
+// answer sends our auth message in the form of the peer's. If it was sent already, in
+// dialect C, answer checks that the peer speaks dialect C.
+func (x *authExchange) answer(form wire.AuthForm, sent bool) error {
+	if !sent {
 		return x.send(form)
 	}
 
 	if form != wire.AuthPlain {
-		return fmt.Errorf("receive identity: %w: its key is typed, as in A and B, and this side has spoken C by then", ErrDialect)
+		return fmt.Errorf("receive identity: %w: the peer speaks dialect A or B, and our identity was already sent in dialect C", ErrDialect)
 	}
 
 	return nil

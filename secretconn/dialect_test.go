@@ -31,8 +31,8 @@ func ephemeralPair(t *testing.T, markA, markB bool) (a, b ephemeral) {
 	return a, b
 }
 
-// TestAdaptivePeersMeet lets every mix of adaptive peers meet. Only two that do
-// not tell each other lose the pause.
+// TestAdaptivePeersMeet connects adaptive peers, marked or not. Only two unmarked
+// ones wait for the pause.
 func TestAdaptivePeersMeet(t *testing.T) {
 	for _, c := range []struct {
 		name         string
@@ -73,8 +73,9 @@ func TestAdaptivePeersMeet(t *testing.T) {
 	}
 }
 
-// TestMadeConnectionsAreMarked needs no pause, so the key is marked.
-func TestMadeConnectionsAreMarked(t *testing.T) {
+// TestEphemeralKeysAreMarked checks that MakeSecretConnection needs no pause, which
+// shows that it marks its key.
+func TestEphemeralKeysAreMarked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
 		connectMem(t, identity(1), identity(2))
@@ -82,9 +83,9 @@ func TestMadeConnectionsAreMarked(t *testing.T) {
 	})
 }
 
-// TestAnswersInKind plays nodes that speak at once, against a victim of either
-// order of keys.
-func TestAnswersInKind(t *testing.T) {
+// TestAnswersInThePeersDialect plays nodes that send their auth message at once, with
+// either order of the keys.
+func TestAnswersInThePeersDialect(t *testing.T) {
 	for _, c := range []struct {
 		form    wire.AuthForm
 		dialect Dialect
@@ -122,7 +123,7 @@ func TestAnswersInKind(t *testing.T) {
 	}
 }
 
-// authOf returns the honest auth message in the form.
+// authOf returns the honest auth message in the given form.
 func (p *rawPeer) authOf(form wire.AuthForm) []byte {
 	a := signAuth(p.key, p.keys.challenge)
 	a.Form = form
@@ -130,7 +131,7 @@ func (p *rawPeer) authOf(form wire.AuthForm) []byte {
 	return wire.AppendAuth(nil, a)
 }
 
-// arrived returns what the victim has sent and nobody has read.
+// arrived returns the unread data that the victim has sent.
 func (p *rawPeer) arrived() []byte {
 	p.conn.in.mu.Lock()
 	defer p.conn.in.mu.Unlock()
@@ -138,7 +139,7 @@ func (p *rawPeer) arrived() []byte {
 	return bytes.Clone(p.conn.in.data)
 }
 
-// TestSpeaksAfterThePause plays peers that wait for the victim.
+// TestSpeaksAfterThePause plays peers that wait for the victim's auth message.
 func TestSpeaksAfterThePause(t *testing.T) {
 	for _, form := range []wire.AuthForm{wire.AuthPlain, wire.AuthTyped} {
 		synctest.Test(t, func(t *testing.T) {
@@ -165,7 +166,7 @@ func TestSpeaksAfterThePause(t *testing.T) {
 	}
 }
 
-// TestMarkedPeersSpeakPlain: whoever marks its key has promised dialect C.
+// TestMarkedPeersSpeakPlain checks that a peer with a marked key must speak dialect C.
 func TestMarkedPeersSpeakPlain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newRawPeer(t)
@@ -181,9 +182,9 @@ func TestMarkedPeersSpeakPlain(t *testing.T) {
 	})
 }
 
-// TestBegunMessageIsAwaited cuts the auth message in two, on both sides of the
-// pause: a peer that has begun to speak is not waiting.
-func TestBegunMessageIsAwaited(t *testing.T) {
+// TestPartialMessageEndsThePause sends one part of the auth message before the end of
+// the pause and the rest after it. The victim waits for the rest.
+func TestPartialMessageEndsThePause(t *testing.T) {
 	for _, cut := range []int{1, 500, sealedFrameSize - 1} {
 		for _, together := range []bool{false, true} {
 			synctest.Test(t, func(t *testing.T) {
@@ -211,8 +212,9 @@ func TestBegunMessageIsAwaited(t *testing.T) {
 	}
 }
 
-// TestNothingIsShownToAPeerThatProvesNothing: the answer comes after the check.
-func TestNothingIsShownToAPeerThatProvesNothing(t *testing.T) {
+// TestBadSignatureGetsNoAnswer checks that the victim verifies the peer before it
+// sends its own auth message.
+func TestBadSignatureGetsNoAnswer(t *testing.T) {
 	for _, form := range []wire.AuthForm{wire.AuthPlain, wire.AuthTyped} {
 		p := newRawPeer(t)
 		p.exchange()
@@ -237,7 +239,7 @@ func TestKeyOfAnotherType(t *testing.T) {
 	require.ErrorAs(t, err, new(*wire.DecodeError))
 }
 
-// TestPauseEndsWithTheDeadline: the caller's deadline is the shorter one.
+// TestPauseEndsWithTheDeadline sets a deadline that is shorter than the pause.
 func TestPauseEndsWithTheDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newRawPeer(t)
@@ -254,8 +256,8 @@ func TestPauseEndsWithTheDeadline(t *testing.T) {
 	})
 }
 
-// TestSpeakingFails breaks the write that the pause causes.
-func TestSpeakingFails(t *testing.T) {
+// TestWriteAfterThePauseFails checks the error of the write at the end of the pause.
+func TestWriteAfterThePauseFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		errBroken := errors.New("broken")
 		stream, _ := honestStream(t)
@@ -278,7 +280,7 @@ func TestSpeakingFails(t *testing.T) {
 	})
 }
 
-// TestPeerHangsUpInThePause ends the handshake at once.
+// TestPeerHangsUpInThePause checks that the handshake ends at once.
 func TestPeerHangsUpInThePause(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newRawPeer(t)
@@ -309,7 +311,7 @@ func TestMarkIsIgnoredByX25519(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, plain, withMark)
 
-		// Both sides order the keys by the bytes that were sent.
+		// Both sides order the keys by the bytes sent.
 		keysA, err := a.agree(b.pub)
 		require.NoError(t, err)
 		want, err := deriveKeys(plain, bytes.Compare(a.pub[:], b.pub[:]) < 0)
@@ -324,7 +326,7 @@ func TestMarkIsIgnoredByX25519(t *testing.T) {
 	}
 }
 
-// TestOwnEphemeralIsRefusedWithOrWithoutMark sends a victim its own key back.
+// TestOwnEphemeralIsRefusedWithOrWithoutMark sends the victim's own key back.
 func TestOwnEphemeralIsRefusedWithOrWithoutMark(t *testing.T) {
 	for _, victimMarked := range []bool{false, true} {
 		for _, flip := range []byte{0, adaptiveMark} {
@@ -342,7 +344,8 @@ func TestOwnEphemeralIsRefusedWithOrWithoutMark(t *testing.T) {
 	}
 }
 
-// TestLowOrderPointsAreFoundWithMark: by comparison, not by their secret.
+// TestLowOrderPointsAreFoundWithMark checks that marked points of low order are
+// refused by comparison, before their secret is computed.
 func TestLowOrderPointsAreFoundWithMark(t *testing.T) {
 	priv := fixedEphemeral(t, repeated(0x33)[:]).priv
 

@@ -10,8 +10,8 @@ import (
 )
 
 // lowOrderPoints are the X25519 public keys that the original refuses by exact
-// comparison (docs/wire.md §3.1). Here the same points with the top bit set are
-// refused alike; the original refuses those for their shared secret.
+// comparison (docs/wire.md §3.1). We compare without the top bit. The original
+// refuses these points with the top bit set too, because of their shared secret.
 var lowOrderPoints = mustKeys(
 	"0000000000000000000000000000000000000000000000000000000000000000",
 	"0100000000000000000000000000000000000000000000000000000000000000",
@@ -22,11 +22,11 @@ var lowOrderPoints = mustKeys(
 	"eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
 )
 
-// adaptiveMark is the top bit of a public key, in its last byte. A peer that
-// adapts its dialect sets it in the key it sends, to tell others of its kind that
-// they need not wait for it. X25519 ignores the bit (RFC 7748 §5), so nodes that
-// know nothing of it agree on the same secret; and they never set it, because
-// what X25519 puts out is below 2^255.
+// adaptiveMark is the top bit of a public key, in its last byte. A node that adapts
+// its dialect sets the bit in the key it sends, so that another such node does not
+// wait for its auth message. X25519 ignores the bit (RFC 7748 §5), so all nodes
+// derive the same secret. Other nodes never set it, because X25519 public keys are
+// below 2^255.
 const adaptiveMark = 0x80
 
 func isMarked(pub [keySize]byte) bool { return pub[keySize-1]&adaptiveMark != 0 }
@@ -41,11 +41,11 @@ func unmarked(pub [keySize]byte) [keySize]byte {
 // ephemeral is the key pair of one handshake.
 type ephemeral struct {
 	priv *ecdh.PrivateKey
-	pub  [keySize]byte // as it is sent
+	pub  [keySize]byte // as sent, with its mark
 }
 
-// newEphemeral returns an unmarked key pair, made of seed, which it wipes, or of
-// random bytes when seed is nil.
+// newEphemeral returns an unmarked key pair. It makes the pair of seed, which it
+// wipes, or of random bytes when seed is nil.
 func newEphemeral(seed *[keySize]byte) (ephemeral, error) {
 	if seed == nil {
 		seed = new([keySize]byte)
@@ -63,9 +63,9 @@ func newEphemeral(seed *[keySize]byte) (ephemeral, error) {
 
 func (e *ephemeral) mark() { e.pub[keySize-1] |= adaptiveMark }
 
-// agree derives the keys of a connection with the owner of remote. It refuses
-// our own key and what sharedSecret refuses, marked or not. The order of the keys
-// is that of the bytes sent, marks included, which both sides see alike.
+// agree derives the keys of a connection from our key pair and the public key of the
+// peer. It refuses our own key, marked or not, and the keys that sharedSecret
+// refuses. Both sides order the public keys by the bytes sent, marks included.
 func (e *ephemeral) agree(remote [keySize]byte) (sessionKeys, error) {
 	if unmarked(remote) == unmarked(e.pub) {
 		return sessionKeys{}, ErrEqualEphemeral
@@ -81,7 +81,7 @@ func (e *ephemeral) agree(remote [keySize]byte) (sessionKeys, error) {
 }
 
 // sharedSecret returns X25519(priv, remote). It refuses the keys of docs/wire.md
-// §3.1, marked or not, and any other that gives the all-zero secret.
+// §3.1, marked or not, and any other key that gives the all-zero secret.
 func sharedSecret(priv *ecdh.PrivateKey, remote [keySize]byte) ([]byte, error) {
 	if slices.Contains(lowOrderPoints, unmarked(remote)) {
 		return nil, ErrLowOrderPoint
@@ -92,8 +92,7 @@ func sharedSecret(priv *ecdh.PrivateKey, remote [keySize]byte) ([]byte, error) {
 		return nil, fmt.Errorf("ephemeral key of the peer: %w", err)
 	}
 
-	// The all-zero secret, found in constant time, is the only error of ECDH on
-	// keys of the right curve.
+	// For two X25519 keys, ECDH fails only when the secret is all zero.
 	shared, err := priv.ECDH(pub)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrLowOrderPoint, err)
@@ -102,7 +101,7 @@ func sharedSecret(priv *ecdh.PrivateKey, remote [keySize]byte) ([]byte, error) {
 	return shared, nil
 }
 
-// mustKeys decodes constants of this package.
+// mustKeys decodes keys in hex. It panics on a malformed constant.
 func mustKeys(hexKeys ...string) [][keySize]byte {
 	keys := make([][keySize]byte, 0, len(hexKeys))
 

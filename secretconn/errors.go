@@ -18,15 +18,15 @@ var (
 	ErrOwnKey = errors.New("secretconn: peer has our own identity key")
 
 	// ErrLowOrderIdentity: the identity key of the peer is a point of low order,
-	// for which anybody can make signatures (docs/wire.md §3.4).
+	// for which anyone can make signatures (docs/wire.md §3.4).
 	ErrLowOrderIdentity = errors.New("secretconn: identity key of low order")
 
 	// ErrBadSignature: the peer's signature over the challenge is wrong.
 	ErrBadSignature = errors.New("secretconn: wrong signature over the challenge")
 
-	// ErrDialect: the peer speaks none of the dialects A, B and C, because its
-	// identity key is of another type; or it spoke A or B only after this side
-	// had spoken C (docs/wire.md §1.2).
+	// ErrDialect: the identity key of the peer has a type that dialects A, B and C
+	// do not have, or the peer sent its auth message in dialect A or B after ours
+	// was sent in dialect C (docs/wire.md §1.2).
 	ErrDialect = errors.New("secretconn: peer speaks no dialect that this side can answer")
 )
 
@@ -44,8 +44,8 @@ var (
 	// frames (docs/wire.md §3.3).
 	ErrFrameEmpty = errors.New("secretconn: frame without content")
 
-	// ErrNonceExhausted: 2^64-1 frames went in one direction. The counter must
-	// not wrap (docs/wire.md §3.3).
+	// ErrNonceExhausted: 2^64-1 frames were sent in one direction. The counter
+	// must not wrap (docs/wire.md §3.3).
 	ErrNonceExhausted = errors.New("secretconn: nonces exhausted")
 )
 

@@ -25,7 +25,7 @@ func secure(conn net.Conn, key ed25519.PrivateKey) (*secretconn.SecretConnection
 	return sc, conn.SetDeadline(time.Time{})
 }
 
-// listen accepts one peer and sends back what it says.
+// listen accepts one peer and echoes its data.
 func listen(l net.Listener, key ed25519.PrivateKey) error {
 	conn, err := l.Accept()
 	if err != nil {
@@ -65,7 +65,7 @@ func ExampleMakeSecretConnection() {
 		return
 	}
 
-	defer conn.Close() // for a handshake that fails; a second Close does no harm
+	defer conn.Close() // in case the handshake fails; a second Close does nothing
 
 	sc, err := secure(conn, dialerKey)
 	if err != nil {

@@ -16,7 +16,7 @@ const (
 	sealedFrameSize = openedFrameSize + chacha20poly1305.Overhead
 )
 
-// direction is the cipher of one direction and the nonce of its next frame.
+// direction holds the cipher of one direction and the nonce of its next frame.
 type direction struct {
 	aead  cipher.AEAD
 	nonce nonce
@@ -31,9 +31,9 @@ func newDirection(key *[keySize]byte) (direction, error) {
 	return direction{aead: aead}, nil
 }
 
-// seal fills frame, which has the size of a sealed frame, with chunk of 1 to 1024
-// bytes. The padding is zero whatever frame held before: buffers are shared by
-// connections, and what was sent to one peer must not reach another.
+// seal writes the sealed frame of chunk, 1 to 1024 bytes, into frame, which has the
+// size of a sealed frame. It zeroes the padding: connections share buffers, and data
+// for one peer must not leak to another.
 func (d *direction) seal(frame, chunk []byte) error {
 	if d.nonce.exhausted() {
 		return ErrNonceExhausted
@@ -47,8 +47,8 @@ func (d *direction) seal(frame, chunk []byte) error {
 	return d.nonce.increment()
 }
 
-// open opens a sealed frame in place and returns its chunk, which aliases frame.
-// The padding is not looked at: original nodes leave old data in it.
+// open opens a sealed frame in place and returns its chunk, which aliases frame. It
+// ignores the padding, in which original nodes leave old data.
 func (d *direction) open(frame []byte) ([]byte, error) {
 	if d.nonce.exhausted() {
 		return nil, ErrNonceExhausted

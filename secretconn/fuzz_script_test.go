@@ -26,8 +26,8 @@ const (
 	steps
 )
 
-// adversary plays a script against a victim: an honest peer that does things at
-// the wrong time, twice, by halves or damaged.
+// adversary plays a script against a victim: it sends an honest peer's messages at
+// the wrong time, twice, in part, or damaged.
 type adversary struct {
 	*rawPeer
 
@@ -63,7 +63,7 @@ func (a *adversary) step(op, arg byte) {
 	}
 }
 
-// sendAuth seals an auth message, once the victim's ephemeral key is known.
+// sendAuth sends a sealed auth message if the victim's ephemeral key is known.
 func (a *adversary) sendAuth(form wire.AuthForm) {
 	if !a.agreed {
 		a.agreed = true
@@ -85,7 +85,7 @@ func (a *adversary) sendAuth(form wire.AuthForm) {
 	a.cut = sealedFrameSize
 }
 
-// transmit sends what it can: the victim may have ended its side.
+// transmit sends b. It ignores errors, since the victim may have closed.
 func (a *adversary) transmit(b []byte) {
 	b = append([]byte(nil), b...)
 	if a.flip >= 0 && len(b) > 0 {
@@ -98,9 +98,9 @@ func (a *adversary) transmit(b []byte) {
 	}
 }
 
-// FuzzHandshakeScript lets an adversary play any script, to a victim with the
-// larger or the smaller key, marked or not. The victim ends within its deadline,
-// believes nobody but the owner of a key, and shows itself once at most.
+// FuzzHandshakeScript plays any script against a victim with the larger or the
+// smaller key, marked or not. The victim ends within its deadline, accepts an
+// identity only from the owner of its key, and sends its own at most once.
 func FuzzHandshakeScript(f *testing.F) {
 	f.Add([]byte{stepEphemeral, 0, stepPlain, 0}, byte(0x22), true)
 	f.Add([]byte{stepMark, 0, stepEphemeral, 0, stepPlain, 0}, byte(0x33), true)

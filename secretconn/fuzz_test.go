@@ -13,8 +13,8 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/internal/wire"
 )
 
-// FuzzHandshake plays data as the whole stream of a peer, against a victim in
-// either role.
+// FuzzHandshake sends data as the whole stream of a peer, to a victim with either
+// order of the keys.
 func FuzzHandshake(f *testing.F) {
 	stream, _ := honestStream(f)
 	f.Add(stream, byte(0x22))
@@ -40,8 +40,8 @@ func FuzzHandshake(f *testing.F) {
 	})
 }
 
-// FuzzHandshakeAuth seals plain as the auth message of a peer that did the rest
-// honestly, in pieces of the given size, against a victim in either role.
+// FuzzHandshakeAuth sends plain as the auth message of a peer that is honest
+// otherwise, in pieces of the given size, to a victim with either order of the keys.
 func FuzzHandshakeAuth(f *testing.F) {
 	challenge := [challengeSize]byte{1}
 	honest := wire.AppendAuth(nil, signAuth(identity(0xa1), challenge))
@@ -99,7 +99,7 @@ func FuzzHandshakeAuth(f *testing.F) {
 	})
 }
 
-// plainReader is the simplest reader of the format there is.
+// plainReader is a simple reader of the format.
 func plainReader(t *testing.T, stream []byte) (content []byte, err error) {
 	t.Helper()
 
@@ -123,7 +123,7 @@ func plainReader(t *testing.T, stream []byte) (content []byte, err error) {
 
 		content = append(content, opened[4:4+length]...)
 		stream = stream[sealedFrameSize:]
-		d.nonce[4]++ // few enough frames
+		d.nonce[4]++ // at most 255 frames
 	}
 
 	if len(stream) > 0 {
@@ -133,10 +133,9 @@ func plainReader(t *testing.T, stream []byte) (content []byte, err error) {
 	return content, io.EOF
 }
 
-// FuzzFrameReader compares the reader with a simple one. lengths gives the two
-// low bytes of the announced length of each frame; flip alters one byte of the
-// stream, cut ends it, and pieces says how it arrives: each byte is the size of a
-// read, zero a deadline.
+// FuzzFrameReader compares the reader with plainReader. lengths holds the two low
+// bytes of each frame's length field. flip alters one byte of the stream, and cut
+// ends it. Each byte of pieces is the size of a read; zero is a deadline error.
 func FuzzFrameReader(f *testing.F) {
 	f.Add([]byte{5, 0, 0, 4, 1, 0}, uint32(0), uint32(1<<20), []byte{0, 255, 3}, uint16(100))
 	f.Add([]byte{5, 0, 0, 0}, uint32(0), uint32(1<<20), []byte{}, uint16(1))
@@ -179,7 +178,8 @@ func FuzzFrameReader(f *testing.F) {
 	})
 }
 
-// pieceReader gives stream in pieces of the given sizes; zero is a deadline.
+// pieceReader returns stream in pieces of the given sizes. For the size zero it
+// returns a deadline error.
 type pieceReader struct {
 	stream, pieces []byte
 }
@@ -206,8 +206,8 @@ func (p *pieceReader) Read(b []byte) (int, error) {
 	return n, nil
 }
 
-// FuzzWriteDeadlines cuts writes by deadlines after any number of bytes. What
-// counts as written must be what the peer reads.
+// FuzzWriteDeadlines cuts writes by deadlines after any number of bytes. The peer
+// must read exactly the bytes that Write reported.
 func FuzzWriteDeadlines(f *testing.F) {
 	f.Add(uint32(2500), []byte{0x14, 0x04, 0x00, 0x00, 0x01, 0x00}, true)
 	f.Add(uint32(100_000), []byte{0xff, 0xff, 0x15, 0x04}, false)

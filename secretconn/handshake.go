@@ -13,29 +13,27 @@ import (
 )
 
 // Limits on handshake messages, in bytes with their prefix. The original allows
-// 1 MiB, but no valid message can be that long: with every prefix, key and
-// length spread over ten varint bytes an ephemeral message has 62 bytes and an
-// auth message 146. The second limit leaves room to recognise typed keys, whose
-// type URL may be longer than usual.
+// 1 MiB, but with every prefix, key and length spread over ten varint bytes a valid
+// ephemeral message has only 62 bytes and a plain auth message 146. maxAuthSize is
+// larger because the type URL of a typed key has no fixed length.
 const (
 	maxEphemeralSize = 62
 	maxAuthSize      = 1024
 )
 
 // MakeSecretConnection runs the handshake of docs/wire.md §3 on conn, in either
-// role, and proves to own key. It speaks the dialect of the peer.
+// role, and proves to the peer that it owns key. It speaks the dialect of the peer.
 //
-// It blocks until the peer has answered: the caller sets a deadline on conn, of
-// 3 s as real nodes do, and clears it afterwards. conn must buffer what is
-// written, as TCP does, because both sides write before they read, and allow one
-// Read and one Write at the same time. On Linux the kernel is told to keep at most
-// 64 KiB of unsent data of a TCP connection. Of conn at most a few frames are read
-// ahead; they belong to the returned connection.
+// It blocks until the peer has answered. The caller sets a deadline on conn, 3 s as
+// in real nodes, and clears it afterwards. conn must buffer writes as TCP does,
+// because both sides write before they read, and must allow one Read and one Write
+// at the same time. On Linux, a TCP connection is set to hold at most 64 KiB of
+// unsent data in the kernel. The returned connection owns conn.
 //
-// When it fails, conn stays open and is of no further use; closing it is left to
-// the caller. Errors: [ErrLowOrderPoint], [ErrEqualEphemeral], [ErrOwnKey],
-// [ErrLowOrderIdentity], [ErrBadSignature], [ErrDialect], *[GreetingError], those of
-// Read, decoding errors, and those of conn, all wrapped.
+// After an error, conn is open but unusable; the caller closes it. Errors:
+// [ErrLowOrderPoint], [ErrEqualEphemeral], [ErrOwnKey], [ErrLowOrderIdentity],
+// [ErrBadSignature], [ErrDialect], *[GreetingError], those of Read, decoding errors,
+// and those of conn, all wrapped.
 func MakeSecretConnection(conn net.Conn, key ed25519.PrivateKey) (*SecretConnection, error) {
 	own, err := newEphemeral(nil)
 	if err != nil {
@@ -49,7 +47,7 @@ func MakeSecretConnection(conn net.Conn, key ed25519.PrivateKey) (*SecretConnect
 
 func makeSecretConnection(conn net.Conn, key ed25519.PrivateKey, own ephemeral) (*SecretConnection, error) {
 	if conn == nil {
-		return nil, errors.New("secretconn: no conn given")
+		return nil, errors.New("secretconn: conn is nil")
 	}
 
 	if len(key) != ed25519.PrivateKeySize {
@@ -88,7 +86,7 @@ func makeSecretConnection(conn net.Conn, key ed25519.PrivateKey, own ephemeral) 
 	return sc, nil
 }
 
-// exchangeEphemeral sends our ephemeral key and returns that of the peer.
+// exchangeEphemeral sends our ephemeral key and returns the peer's.
 func exchangeEphemeral(conn io.Writer, in *frameReader, own [keySize]byte) ([keySize]byte, error) {
 	if _, err := conn.Write(wire.AppendEphemeral(nil, own)); err != nil {
 		return [keySize]byte{}, fmt.Errorf("send ephemeral key: %w", err)
@@ -110,7 +108,7 @@ func exchangeEphemeral(conn io.Writer, in *frameReader, own [keySize]byte) ([key
 	return remote, nil
 }
 
-// clearReader reads the part of the stream that is not in frames.
+// clearReader reads the unencrypted start of the stream.
 type clearReader struct {
 	in *frameReader
 }

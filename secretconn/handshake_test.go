@@ -81,7 +81,7 @@ func TestHandshakeLowOrderEphemeral(t *testing.T) {
 			_, err := p.result()
 			require.ErrorIs(t, err, ErrLowOrderPoint, "%x", point)
 
-			// Nothing is sealed for such a peer.
+			// The victim sends no frame to such a peer.
 			require.NoError(t, p.victimConn.Close())
 			sent, err := io.ReadAll(p.conn)
 			require.NoError(t, err)
@@ -129,8 +129,8 @@ func TestHandshakeSignatureBitFlips(t *testing.T) {
 	}
 }
 
-// TestHandshakeWidestMessages spreads every number over ten bytes, which is
-// valid, to show that the limits refuse no valid message.
+// TestHandshakeWidestMessages spreads every number over ten bytes, which is valid. It
+// shows that the size limits refuse no valid message.
 func TestHandshakeWidestMessages(t *testing.T) {
 	wide := func(v byte) []byte {
 		return []byte{v | 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x00}
@@ -162,14 +162,14 @@ func TestHandshakeOversizedMessages(t *testing.T) {
 
 	p = newRawPeer(t)
 	p.exchange()
-	p.sendChunks([]byte{0xff, 0x07}) // 1023 and the prefix
+	p.sendChunks([]byte{0xff, 0x07}) // 1023 bytes and the prefix
 	_, err = p.result()
 	require.ErrorIs(t, err, wire.ErrTooLarge)
 }
 
-// TestHandshakeKeepsWhatFollows sends everything in one piece: no byte after
-// the auth message may be lost, in its frame or behind it.
-func TestHandshakeKeepsWhatFollows(t *testing.T) {
+// TestHandshakeKeepsLaterData sends the whole stream in one piece and checks that no
+// byte after the auth message is lost, in its frame or in the next.
+func TestHandshakeKeepsLaterData(t *testing.T) {
 	stream, want := honestStream(t)
 
 	for name, pace := range map[string]func(io.Reader) io.Reader{
@@ -188,8 +188,8 @@ func TestHandshakeKeepsWhatFollows(t *testing.T) {
 	}
 }
 
-// honestStream returns what an honest peer sends to the victim of newRawPeer,
-// with two more frames, and what is to be read after the handshake.
+// honestStream returns the stream of an honest peer to the victim of newRawPeer, with
+// two more frames, and the content after the handshake.
 func honestStream(t testing.TB) (stream, after []byte) {
 	t.Helper()
 
@@ -231,7 +231,7 @@ func TestHandshakeTruncatedAtEveryByte(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// cutWriter takes a number of bytes and then fails.
+// cutWriter fails after a number of bytes.
 type cutWriter struct {
 	net.Conn
 

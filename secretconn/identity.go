@@ -7,11 +7,11 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/internal/wire"
 )
 
-// lowOrderIdentities are the y coordinates, as RFC 8032 §5.1.2 encodes them, of
-// the eight points of edwards25519 whose order divides eight. They solve
-// 8P = O: y = 1 (order 1), y = -1 (order 2), y = 0 (order 4) and the two roots of
-// d*y^4 + 2*y^2 - 1 = 0 (order 8); p+0 and p+1 are the second encodings that
-// decoders accept below 2^255. The bit on top, the sign of x, is cleared.
+// lowOrderIdentities are the encodings (RFC 8032 §5.1.2) of the y coordinates of
+// the eight points P of edwards25519 with 8P = O: y = 1 (order 1), y = -1 (order 2),
+// y = 0 (order 4) and the two roots of d*y^4 + 2*y^2 - 1 = 0 (order 8). p+0 and p+1
+// are included because decoders accept them as second encodings of 0 and 1. The top
+// bit, the sign of x, is clear.
 var lowOrderIdentities = mustKeys(
 	"0000000000000000000000000000000000000000000000000000000000000000",
 	"0100000000000000000000000000000000000000000000000000000000000000",
@@ -28,7 +28,7 @@ func isLowOrderIdentity(key [keySize]byte) bool {
 	return slices.Contains(lowOrderIdentities, key)
 }
 
-// signAuth makes our auth message, in plain form.
+// signAuth returns our auth message in plain form.
 func signAuth(key ed25519.PrivateKey, challenge [challengeSize]byte) wire.Auth {
 	return wire.Auth{
 		PublicKey: [keySize]byte(key[ed25519.SeedSize:]),
@@ -36,7 +36,7 @@ func signAuth(key ed25519.PrivateKey, challenge [challengeSize]byte) wire.Auth {
 	}
 }
 
-// checkAuth decides whether the peer has proved its identity. own is our public
+// checkAuth returns an error unless the peer proved its identity. own is our public
 // key.
 func checkAuth(a wire.Auth, own [keySize]byte, challenge [challengeSize]byte) error {
 	if a.PublicKey == own {

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// edwards25519 over the integers: slow, and independent of any library.
+// edwards25519 over the integers, slow but independent of any library.
 var (
 	fieldP = new(big.Int).Sub(new(big.Int).Lsh(big.NewInt(1), 255), big.NewInt(19))
 	curveD = mod(new(big.Int).Mul(big.NewInt(-121665), new(big.Int).ModInverse(big.NewInt(121666), fieldP)))
@@ -42,8 +42,8 @@ func (p edPoint) add(q edPoint) edPoint {
 
 func (p edPoint) isIdentity() bool { return p.x.Sign() == 0 && p.y.Cmp(one) == 0 }
 
-// decodePoint decodes as RFC 8032 §5.1.3, but like real decoders lets y be p or
-// more and x = 0 have a sign.
+// decodePoint decodes as RFC 8032 §5.1.3. Like real decoders, it also accepts y >= p,
+// and a sign for x = 0.
 func decodePoint(enc [32]byte) (edPoint, bool) {
 	negative := enc[31] >= 0x80
 	enc[31] &= 0x7f
@@ -83,9 +83,8 @@ func encodings(y *big.Int) [][32]byte {
 	return all
 }
 
-// torsion returns the points of order dividing 8. The group is the product of
-// one of order 8 and one of prime order l, so l times any point is among them;
-// and there are eight of them.
+// torsion returns the eight points whose order divides 8. The group is the product of
+// a group of order 8 and one of prime order l, so l times any point is such a point.
 func torsion(t *testing.T) []edPoint {
 	t.Helper()
 
@@ -152,9 +151,9 @@ func TestLowOrderIdentitiesAreTheTorsionSubgroup(t *testing.T) {
 	}
 }
 
-// TestLowOrderIdentitiesVerify shows why they are refused: the library accepts a
-// constant signature by each of them for some challenge, and by the neutral
-// element for every one.
+// TestLowOrderIdentitiesVerify shows why these identities are refused: the library
+// accepts a constant signature by each of them for some challenges, and by the neutral
+// element for every challenge.
 func TestLowOrderIdentitiesVerify(t *testing.T) {
 	sig := make([]byte, ed25519.SignatureSize)
 	sig[0] = 1

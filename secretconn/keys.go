@@ -14,14 +14,13 @@ const (
 	hkdfInfo = "TENDERMINT_SECRET_CONNECTION_KEY_AND_CHALLENGE_GEN"
 )
 
-// sessionKeys is what both sides derive from the shared secret: a key for each
-// direction, seen from one side, and the challenge both sides sign.
+// sessionKeys is derived from the shared secret. Both sides sign the same challenge.
 type sessionKeys struct {
-	send, recv [keySize]byte
+	send, recv [keySize]byte // swapped on the other side
 	challenge  [challengeSize]byte
 }
 
-// deriveKeys is the key schedule of docs/wire.md §3.2. least says that the own
+// deriveKeys is the key schedule of docs/wire.md §3.2. least tells whether our
 // ephemeral public key is the smaller one.
 func deriveKeys(shared []byte, least bool) (sessionKeys, error) {
 	okm, err := hkdf.Key(sha256.New, shared, nil, hkdfInfo, 2*keySize+challengeSize)
@@ -43,8 +42,8 @@ func deriveKeys(shared []byte, least bool) (sessionKeys, error) {
 	return k, nil
 }
 
-// wipe overwrites the keys. The ciphers keep copies of their own, which live as
-// long as the connection.
+// wipe overwrites the keys. The ciphers keep copies as long as the connection
+// exists.
 func (k *sessionKeys) wipe() {
 	*k = sessionKeys{}
 }

@@ -16,7 +16,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// hexBytes is a byte string that JSON files hold in hexadecimal.
+// hexBytes is a byte string, in hex in the JSON files.
 type hexBytes []byte
 
 func (h *hexBytes) UnmarshalText(text []byte) error {
@@ -48,7 +48,7 @@ func repeated(b byte) *[keySize]byte {
 	return (*[keySize]byte)(bytes.Repeat([]byte{b}, keySize))
 }
 
-// fixedEphemeral returns the unmarked key pair of a seed, which stays.
+// fixedEphemeral returns the unmarked key pair of a seed, which is not wiped.
 func fixedEphemeral(t testing.TB, seed []byte) ephemeral {
 	t.Helper()
 

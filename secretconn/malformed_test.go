@@ -16,8 +16,8 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/internal/wire"
 )
 
-// malformed is the part of internal/wire/testdata/malformed.json that concerns this package:
-// what real nodes of eight versions made of it.
+// malformed is this package's part of internal/wire/testdata/malformed.json: bad
+// inputs, and the verdicts of real nodes of eight versions.
 type malformed struct {
 	ByteCases []struct {
 		ID, Kind   string
@@ -36,14 +36,14 @@ type verdict struct {
 	Verdict, Outcome, Reason string
 }
 
-// The models for this package: one of dialect C, and one of the older ones for
-// the cases of typed keys.
+// The reference versions: one of dialect C, and an older one for the cases with typed
+// keys.
 const (
 	modelC = "v1.7.1"
 	modelB = "47395b1a (2025-02-07)"
 )
 
-// verdictOf returns the entry of the model, or of all versions.
+// verdictOf returns the verdict of the reference version, or the one of all versions.
 func verdictOf(t *testing.T, verdicts map[string]json.RawMessage, model string) (v verdict) {
 	t.Helper()
 
@@ -113,8 +113,8 @@ func TestMalformedFrames(t *testing.T) {
 	require.Equal(t, 8, played)
 }
 
-// TestMalformedHandshakeMessages puts the byte cases of both handshake messages
-// where they belong in a live handshake.
+// TestMalformedHandshakeMessages sends the byte cases of both handshake messages in a
+// live handshake.
 func TestMalformedHandshakeMessages(t *testing.T) {
 	var m malformed
 
@@ -137,7 +137,7 @@ func TestMalformedHandshakeMessages(t *testing.T) {
 				p.receiveEphemeral()
 				p.sendChunks(p.auth())
 			} else {
-				p.exchange() // its keys give the challenge that the inputs sign
+				p.exchange() // with the keys whose challenge the inputs sign
 				p.sendChunks(c.Input)
 			}
 
@@ -273,7 +273,7 @@ var liveScripts = map[string]func(p *rawPeer){
 	},
 }
 
-// liveErrors says how the victim refuses; cases that are not here connect.
+// liveErrors holds the error of each case that is refused. All other cases connect.
 var liveErrors = map[string]error{
 	"live_sts_eph_truncated":              io.ErrUnexpectedEOF,
 	"live_sts_small_order":                ErrLowOrderPoint,
@@ -296,11 +296,11 @@ var liveErrors = map[string]error{
 	"live_sts_http":                       wire.ErrTooLarge,
 }
 
-// errDecoding stands for any *wire.DecodeError.
+// errDecoding stands for a *wire.DecodeError.
 var errDecoding = errors.New("decoding error")
 
-// stricter are the cases in which real nodes connect and we refuse, as
-// docs/wire.md §8 asks.
+// stricter names the cases that real nodes accept and we refuse, as docs/wire.md §8
+// asks.
 var stricter = map[string]bool{
 	"live_sts_zero_frame_mid_auth": true,
 	"live_sts_auth_echo":           true,
@@ -323,7 +323,7 @@ func TestMalformedLive(t *testing.T) {
 		t.Run(c.ID, func(t *testing.T) {
 			require.Contains(t, liveScripts, c.ID)
 
-			// Some peers wait for the victim to speak.
+			// Some peers wait for the victim's auth message.
 			synctest.Test(t, func(t *testing.T) { playLive(t, c.ID, verdictOf(t, c.Outcomes, modelC).Outcome) })
 		})
 	}

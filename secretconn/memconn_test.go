@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// memConn is one end of a duplex pipe that, unlike net.Pipe, buffers without
-// limit, so that both ends may write first.
+// memConn is one end of a duplex pipe with an unlimited buffer. Over net.Pipe, which
+// has none, two ends that both write first would deadlock.
 type memConn struct {
 	in, out *memBuffer
 }
@@ -28,7 +28,7 @@ func memPipe() (a, b *memConn) {
 func (c *memConn) Read(p []byte) (int, error)  { return c.in.read(p) }
 func (c *memConn) Write(p []byte) (int, error) { return c.out.write(p) }
 
-// CloseWrite ends the stream towards the other end.
+// CloseWrite ends the stream to the other end.
 func (c *memConn) CloseWrite() { c.out.end() }
 
 func (c *memConn) Close() error {

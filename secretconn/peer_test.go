@@ -13,8 +13,8 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/internal/wire"
 )
 
-// rawPeer plays the other side of a handshake by hand, honestly or not. It lets
-// the side under test, the victim, run in a goroutine of its own.
+// rawPeer plays one side of a handshake by hand, honestly or not. The side under
+// test, the victim, runs in another goroutine.
 type rawPeer struct {
 	t    *testing.T
 	conn *memConn
@@ -24,9 +24,9 @@ type rawPeer struct {
 	victimConn *memConn
 	done       chan victimResult
 
-	victimEph [keySize]byte // as it was sent
+	victimEph [keySize]byte // as sent
 	shared    []byte
-	keys      sessionKeys // as the peer sees them
+	keys      sessionKeys // of the peer
 	sent      uint64      // frames
 }
 
@@ -35,17 +35,17 @@ type victimResult struct {
 	err error
 }
 
-// victimKey is the identity of the side under test.
+// victimKey is the identity of the victim.
 var victimKey = identity(0xb2)
 
-// newRawPeer starts a victim with the ephemeral key that repeats 0x22, unmarked.
+// newRawPeer starts a victim with an unmarked ephemeral key whose seed repeats 0x22.
 func newRawPeer(t *testing.T) *rawPeer {
 	t.Helper()
 
 	return newRawPeerOf(t, fixedEphemeral(t, repeated(0x22)[:]))
 }
 
-// newRawPeerOf starts a victim with the ephemeral key.
+// newRawPeerOf starts a victim with the given ephemeral key.
 func newRawPeerOf(t *testing.T, victim ephemeral) *rawPeer {
 	t.Helper()
 
@@ -63,7 +63,7 @@ func newRawPeerOf(t *testing.T, victim ephemeral) *rawPeer {
 	return p
 }
 
-// result ends the stream of the peer and returns what the victim made of it.
+// result ends the stream of the peer and returns the victim's result.
 func (p *rawPeer) result() (*SecretConnection, error) {
 	p.t.Helper()
 
@@ -96,7 +96,7 @@ func (p *rawPeer) receive(n int) []byte {
 
 func (p *rawPeer) pub() [keySize]byte { return p.eph.pub }
 
-// receiveEphemeral reads the message of the victim and derives the keys.
+// receiveEphemeral reads the ephemeral message of the victim and derives the keys.
 func (p *rawPeer) receiveEphemeral() {
 	p.t.Helper()
 
@@ -113,7 +113,7 @@ func (p *rawPeer) receiveEphemeral() {
 	require.NoError(p.t, err)
 }
 
-// exchange does an honest ephemeral exchange.
+// exchange runs an honest exchange of ephemeral keys.
 func (p *rawPeer) exchange() {
 	p.t.Helper()
 
@@ -158,7 +158,7 @@ func (p *rawPeer) receiveAuth() []byte {
 	return chunk
 }
 
-// sealRaw seals a frame without the code under test.
+// sealRaw seals a frame independently of the code under test.
 func sealRaw(t testing.TB, key *[keySize]byte, counter uint64, length uint32, content []byte, padding byte) []byte {
 	t.Helper()
 
@@ -174,7 +174,7 @@ func sealRaw(t testing.TB, key *[keySize]byte, counter uint64, length uint32, co
 	return aead.Seal(nil, n, opened, nil)
 }
 
-// connectMem runs an honest handshake between two identities.
+// connectMem runs an honest handshake between two identities in memory.
 func connectMem(t testing.TB, a, b ed25519.PrivateKey) (*SecretConnection, *SecretConnection) {
 	t.Helper()
 

@@ -6,24 +6,23 @@ import (
 	"os"
 )
 
-// maxEmptyReads is how many reads in a row may yield nothing before the conn
-// counts as broken.
+// maxEmptyReads is how many reads in a row may return neither data nor an error
+// before reading fails with io.ErrNoProgress.
 const maxEmptyReads = 100
 
-// frameReader reads sealed frames from conn and hands out what is in them. It
-// works without a key for the clear text at the start of the stream, so that no
-// byte that arrives together with it is lost. It is not safe for concurrent
-// use.
+// frameReader reads sealed frames from conn and returns their content. It also reads
+// the unencrypted start of the stream, so that no byte that arrives with it is lost.
+// It is not safe for concurrent use.
 type frameReader struct {
 	conn io.Reader
 	in   direction
 
 	buf   []byte // idle[:] or large[:]
-	r, w  int    // buf[r:w] holds what has arrived and has not been opened
-	plain []byte // what has been opened and not been read; part of buf
-	full  bool   // the last read left no room in buf: there may be more
+	r, w  int    // buf[r:w] has arrived and has not been opened
+	plain []byte // the part of buf that has been opened and not been read
+	full  bool   // the last read filled buf
 
-	late error // came together with data; for the next read
+	late error // an error that came together with data, for the next read
 	err  error // final
 
 	large *batch
@@ -37,9 +36,9 @@ func newFrameReader(conn io.Reader) *frameReader {
 	return f
 }
 
-// Read fills p with the content of the frames at hand and waits for more only
-// when there is none. A deadline error of conn is returned as it is and keeps
-// the part of a frame that has arrived; any other error is final.
+// Read fills p with the content of buffered frames. It reads from conn only when
+// there is none. After a deadline error of conn, a frame that arrived in part stays
+// buffered. Any other error is final.
 func (f *frameReader) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
@@ -56,7 +55,7 @@ func (f *frameReader) Read(p []byte) (int, error) {
 	}
 }
 
-// readClear reads bytes that are not in frames.
+// readClear reads unencrypted bytes.
 func (f *frameReader) readClear(p []byte) (int, error) {
 	if f.r == f.w {
 		if err := f.fill(); err != nil {
@@ -70,7 +69,7 @@ func (f *frameReader) readClear(p []byte) (int, error) {
 	return n, nil
 }
 
-// take moves content of complete frames to p.
+// take copies the content of complete frames to p.
 func (f *frameReader) take(p []byte) int {
 	n := 0
 
@@ -106,8 +105,7 @@ func (f *frameReader) openNext() bool {
 	return true
 }
 
-// fill reads from conn at least one byte, or returns an error. All that was
-// opened has been read by then.
+// fill reads at least one byte from conn. All opened content has been read before.
 func (f *frameReader) fill() error {
 	if f.err != nil {
 		return f.err
@@ -156,10 +154,10 @@ func (f *frameReader) readConn() (int, error) {
 	return 0, io.ErrNoProgress
 }
 
-// makeRoom moves the begun frame to the front of the buffer that fits the pace
-// of the peer: a large one while reads come back full, the own small one as soon
-// as a read left room. So an idle connection holds a large buffer only when its
-// last burst ended exactly with it.
+// makeRoom chooses the buffer for the next read and moves the incomplete frame to
+// its front. It takes a large buffer when the last read filled the buffer, else the
+// small one of the connection. So a large buffer is held while idle only when the
+// last read happened to fill it exactly.
 func (f *frameReader) makeRoom() {
 	begun := f.buf[f.r:f.w]
 	f.r, f.w = 0, len(begun)
@@ -189,7 +187,7 @@ func (f *frameReader) fail(err error) {
 	f.release()
 }
 
-// release gives the large buffer back. Nothing refers to it any more.
+// release returns the large buffer to the pool. Nothing may refer to it.
 func (f *frameReader) release() {
 	if f.large != nil {
 		putBatch(f.large)

@@ -108,11 +108,11 @@ func TestReadInBulk(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, rest, (frames-idleFrames-batchFrames)*maxChunkSize)
 	require.LessOrEqual(t, conn.reads, frames/batchFrames+3)
-	require.Nil(t, r.large) // the end gives it back
+	require.Nil(t, r.large) // returned at the end of the stream
 }
 
-// TestReadShrinksWhenIdle: the first read that waits for a quiet peer holds the
-// small buffer only, also with a begun frame in it.
+// TestReadShrinksWhenIdle checks that a read that waits for an idle peer holds only
+// the small buffer, also when that holds part of a frame.
 func TestReadShrinksWhenIdle(t *testing.T) {
 	want := pattern((idleFrames + 20) * maxChunkSize)
 	sealed := seal(t, want)
@@ -134,8 +134,8 @@ func TestReadShrinksWhenIdle(t *testing.T) {
 	require.Equal(t, want, got)
 }
 
-// script is a conn that follows steps, each one data, possibly over several
-// reads, then an error. After the last one it is at its end.
+// script is a conn whose Read follows steps. Each step returns its data, over several
+// reads if necessary, and then its error. After the last step Read returns io.EOF.
 type script struct {
 	steps []step
 }
@@ -307,13 +307,13 @@ func TestReadConnErrors(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "whole", string(p[:n]))
 
-	for range 2 { // sticky, though the conn recovers
+	for range 2 { // sticky, although the conn recovers
 		_, err = r.Read(p)
 		require.Equal(t, errBroken, err)
 	}
 }
 
-// lazyReader returns nothing, and no error.
+// lazyReader returns 0, nil from every Read.
 type lazyReader struct{}
 
 func (lazyReader) Read([]byte) (int, error) { return 0, nil }

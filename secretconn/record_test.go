@@ -27,21 +27,21 @@ var (
 
 const (
 	recordTimeout = 10 * time.Second
-	recordPackets = 100 // read while waiting for the pong, at most
+	recordPackets = 100 // most packets read while waiting for the pong
 )
 
-// TestRecordTranscript records a session with any running node when it is told one:
+// TestRecordTranscript records a session with the node given by -record:
 //
 //	go test ./secretconn -run TestRecordTranscript -record g1...@127.0.0.1:26656 -record-name C_v1.8.0
 //
-// TestTranscript replays the recording from then on.
+// TestTranscript replays all recordings.
 func TestRecordTranscript(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer l.Close()
 
 	addr, dir := *recordFrom, "testdata"
-	if addr == "" { // the recorder is proven on a node of our own
+	if addr == "" { // test the recorder with a node of our own
 		node := types.NodeKey{PrivKey: identity(7)}
 		addr, dir = types.NetAddressString(node.ID(), l.Addr().String()), t.TempDir()
 
@@ -55,7 +55,7 @@ func TestRecordTranscript(t *testing.T) {
 	replay(t, file)
 }
 
-// tapConn keeps what passes.
+// tapConn records the data of both directions.
 type tapConn struct {
 	net.Conn
 
@@ -84,8 +84,8 @@ func (c *tapConn) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// record dials the node with fixed keys, shows it a NodeInfo like its own, pings
-// it, and writes down the session.
+// record dials the node with fixed keys, sends it a NodeInfo like its own, pings it,
+// and writes the session to file.
 func record(t *testing.T, addr, file string) {
 	t.Helper()
 
@@ -111,8 +111,8 @@ func record(t *testing.T, addr, file string) {
 	writeTranscript(t, file, transcriptOf(t, tap, key, seed, dialect))
 }
 
-// mirrorNodeInfo answers the remote's NodeInfo with its own under our ID, which is
-// compatible with it in any case, and returns the dialect of the node.
+// mirrorNodeInfo sends the remote's NodeInfo back with our ID, since that is always
+// compatible. It returns the dialect of the node.
 func mirrorNodeInfo(t *testing.T, sc *SecretConnection, key ed25519.PrivateKey) string {
 	t.Helper()
 
@@ -156,7 +156,8 @@ func awaitPong(t *testing.T, sc *SecretConnection) {
 	require.Fail(t, "no pong came")
 }
 
-// transcriptOf takes the streams apart. The remote's private keys stay its own.
+// transcriptOf decodes the recorded streams. It lacks the remote's private keys, which
+// are unknown.
 func transcriptOf(t *testing.T, tap *tapConn, key ed25519.PrivateKey, seed []byte, dialect string) transcript {
 	t.Helper()
 
@@ -179,8 +180,8 @@ func transcriptOf(t *testing.T, tap *tapConn, key ed25519.PrivateKey, seed []byt
 	}
 }
 
-// streamOf opens the frames of one direction. A frame that the end of the
-// recording has cut is left out.
+// streamOf opens the frames of one direction. It omits a frame that the end of the
+// recording cut.
 func streamOf(t *testing.T, raw []byte, key *[keySize]byte) transcriptStream {
 	t.Helper()
 
@@ -214,7 +215,7 @@ func writeTranscript(t *testing.T, file string, tr transcript) {
 	require.NoError(t, os.WriteFile(file, append(data, '\n'), 0o644))
 }
 
-// answerRecorder is the node that the recorder is proven on.
+// answerRecorder plays a node for the test of the recorder.
 func answerRecorder(t *testing.T, l net.Listener, node types.NodeKey) {
 	conn, err := l.Accept()
 	if err != nil {

@@ -16,7 +16,7 @@ import (
 )
 
 // transcript is a recorded session of two nodes with fixed keys, or of the recorder
-// with a node whose private keys are its own.
+// and a node whose private keys are unknown.
 type transcript struct {
 	Dialect          string           `json:"dialect"`
 	Dialer           transcriptSide   `json:"dialer"`
@@ -44,7 +44,7 @@ type transcriptFrame struct {
 	ChunkLen int      `json:"chunk_len"`
 }
 
-// recordedConn plays back what the other side sent and records what is written.
+// recordedConn replays the data of the other side and records writes.
 type recordedConn struct {
 	net.Conn
 
@@ -64,8 +64,8 @@ func TestTranscript(t *testing.T) {
 	}
 }
 
-// replay takes the place of either side of a recorded session of which the private
-// keys are known. It is not told the dialect.
+// replay takes the place of each side of a recorded session whose private keys are
+// known. It does not know the dialect.
 func replay(t *testing.T, file string) {
 	t.Helper()
 
@@ -135,8 +135,8 @@ func checkArrived(t *testing.T, sc *SecretConnection, arrived transcriptStream) 
 	require.Equal(t, want, got)
 }
 
-// checkSent compares what we wrote with what the recorded node wrote: the bytes
-// after its padding is set to zero, and the opened content of its own frames.
+// checkSent compares our data with that of the recorded node: the sealed bytes, with
+// the node's padding zeroed, and the content of the node's own frames.
 func checkSent(t *testing.T, got []byte, own, remote transcriptSide, sent transcriptStream) {
 	t.Helper()
 

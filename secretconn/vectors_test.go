@@ -13,7 +13,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/internal/wire"
 )
 
-// vectors is the part of internal/wire/testdata/vectors.json that concerns this package.
+// vectors is this package's part of internal/wire/testdata/vectors.json.
 type vectors struct {
 	Ephemeral []struct {
 		Message, Priv, Pub hexBytes
@@ -233,8 +233,8 @@ func TestVectorsLowOrderPoints(t *testing.T) {
 	require.Equal(t, 6, listed)
 	require.Len(t, lowOrderPoints, 7)
 
-	// The seventh is in the list of docs/wire.md §3.1, not in the vectors; the
-	// scalar multiplication agrees for each of them.
+	// The seventh point is in docs/wire.md §3.1 but not in the vectors. Scalar
+	// multiplication confirms each of them.
 	for _, p := range lowOrderPoints {
 		pub, err := ecdh.X25519().NewPublicKey(p[:])
 		require.NoError(t, err)

@@ -8,27 +8,24 @@ import (
 	"slices"
 )
 
-// frameWriter seals what is written into frames and sends them to conn in
-// batches. It is not safe for concurrent use.
+// frameWriter seals data into frames and writes them to conn in batches. It is not
+// safe for concurrent use.
 type frameWriter struct {
 	conn io.Writer
 	out  direction
 
-	begun []byte // sealed rest of a frame that a deadline cut
-	err   error  // final
+	unsent []byte // sealed rest of a frame that a deadline cut
+	err    error  // final
 }
 
-// Write returns the number of bytes of p that are on their way. After a deadline
-// error these are the bytes in frames that conn took at least in part; the
-// rest of such a frame goes first in the next Write, even an empty one. After
-// any other error they are the bytes in frames that conn took as a whole, and
-// the error is final.
+// Write implements SecretConnection.Write, whose comment defines the returned
+// number.
 func (f *frameWriter) Write(p []byte) (int, error) {
 	if f.err != nil {
 		return 0, f.err
 	}
 
-	if err := f.finishBegun(); err != nil {
+	if err := f.finishFrame(); err != nil {
 		return 0, err
 	}
 
@@ -76,19 +73,19 @@ func (f *frameWriter) writeBatch(b *batch, p []byte) (int, error) {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		if cut := sent % sealedFrameSize; cut > 0 {
 			frames++
-			f.begun = slices.Clone(sealed[sent : frames*sealedFrameSize])
+			f.unsent = slices.Clone(sealed[sent : frames*sealedFrameSize])
 		}
 
-		// No byte of the later frames has left the process, so their nonces are
-		// unused.
+		// No byte of the later frames was written, so their nonces can be used
+		// again.
 		f.out.nonce.setCounter(first + uint64(frames))
 	}
 
 	return min(frames*maxChunkSize, chunks), err
 }
 
-// sealBatch seals the start of p into b. It returns the sealed frames and how
-// many bytes of p they hold: less than fits only with ErrNonceExhausted.
+// sealBatch seals as much of p as fits into b. It returns the sealed frames and how
+// many bytes of p they hold, which may be fewer when the nonces are exhausted.
 func (f *frameWriter) sealBatch(b *batch, p []byte) (sealed []byte, chunks int, err error) {
 	size := 0
 
@@ -106,21 +103,20 @@ func (f *frameWriter) sealBatch(b *batch, p []byte) (sealed []byte, chunks int, 
 	return b[:size], chunks, nil
 }
 
-// finishBegun sends the rest of a frame that a deadline cut.
-func (f *frameWriter) finishBegun() error {
-	if len(f.begun) == 0 {
+// finishFrame sends the rest of a frame that a deadline cut.
+func (f *frameWriter) finishFrame() error {
+	if len(f.unsent) == 0 {
 		return nil
 	}
 
-	n, err := f.send(f.begun)
-	f.begun = f.begun[n:]
+	n, err := f.send(f.unsent)
+	f.unsent = f.unsent[n:]
 
 	return err
 }
 
-// send hands sealed bytes to conn and returns how many it took. It makes every
-// error but that of a deadline final, since the peer cannot make sense of a
-// stream with a gap.
+// send writes sealed bytes to conn and returns how many it took. Every error except
+// a passed deadline is final, since the peer cannot open frames after a gap.
 func (f *frameWriter) send(sealed []byte) (int, error) {
 	n, err := f.conn.Write(sealed)
 

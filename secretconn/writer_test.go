@@ -47,7 +47,7 @@ func TestWriteInBulk(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, c.size, n)
 		require.Equal(t, c.sizes, conn.sizes)
-		require.Equal(t, pattern(c.size), want) // left as it was
+		require.Equal(t, pattern(c.size), want) // unchanged
 
 		got, err := readAllOf(t, &conn.all)
 		require.NoError(t, err)
@@ -77,8 +77,8 @@ func TestWritePaddingIsZero(t *testing.T) {
 	}
 }
 
-// TestWriteDeadlineAtEveryByte cuts a write of three frames anywhere. Going on
-// with what was not counted gives the peer each byte once.
+// TestWriteDeadlineAtEveryByte cuts a write of three frames at every byte. When the
+// rest is written, the peer reads each byte once.
 func TestWriteDeadlineAtEveryByte(t *testing.T) {
 	want := pattern(2500)
 
@@ -94,7 +94,7 @@ func TestWriteDeadlineAtEveryByte(t *testing.T) {
 		begun := (room + sealedFrameSize - 1) / sealedFrameSize
 		require.Equal(t, min(begun*maxChunkSize, len(want)), n)
 
-		conn.room = 1 // and cut once more
+		conn.room = 1 // cut once more
 
 		if room%sealedFrameSize == 0 || room%sealedFrameSize == sealedFrameSize-1 {
 			conn.room = 0
@@ -104,7 +104,7 @@ func TestWriteDeadlineAtEveryByte(t *testing.T) {
 		require.Zero(t, m)
 
 		if room%sealedFrameSize == 0 {
-			require.NoError(t, err) // nothing is owed
+			require.NoError(t, err) // nothing is left unsent
 		} else {
 			require.Equal(t, os.ErrDeadlineExceeded, err)
 		}
@@ -120,8 +120,8 @@ func TestWriteDeadlineAtEveryByte(t *testing.T) {
 	}
 }
 
-// TestWriteDeadlineThenOther: a caller that gives up and sends something else
-// has sent exactly the bytes that were counted.
+// TestWriteDeadlineThenOther writes other data after a deadline error. The peer reads
+// the bytes that were reported as written, then the other data.
 func TestWriteDeadlineThenOther(t *testing.T) {
 	want := pattern(2500)
 
@@ -197,7 +197,7 @@ func TestWriteBrokenRestIsSticky(t *testing.T) {
 	}
 }
 
-// writerFunc is a conn with a mind of its own.
+// writerFunc is a Write method.
 type writerFunc func(p []byte) (int, error)
 
 func (f writerFunc) Write(p []byte) (int, error) { return f(p) }

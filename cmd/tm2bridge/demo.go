@@ -72,8 +72,8 @@ func newView(out io.Writer, asJSON bool) demo.View {
 	}
 }
 
-// isTerminal reports whether the codes of an ANSI terminal make sense: out is a
-// character device, but not the null device, and TERM does not say otherwise.
+// isTerminal reports whether out is an ANSI terminal: a character device other than the
+// null device, with a TERM that is neither empty nor "dumb".
 func isTerminal(out io.Writer) bool {
 	f, ok := out.(*os.File)
 	if !ok || os.Getenv("TERM") == "dumb" || os.Getenv("TERM") == "" {

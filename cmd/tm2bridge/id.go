@@ -96,9 +96,9 @@ func toMultiaddr(addr types.NetAddress, id peer.ID) (multiaddr.Multiaddr, error)
 	return tcp.Encapsulate(p2p), nil
 }
 
-// reachable returns the addresses behind a listen address: itself, or for an
-// unspecified IP those of this machine's interfaces. Link-local addresses are
-// left out, for they mean nothing elsewhere.
+// reachable returns the addresses at which a listener can be dialed: the listen address,
+// or for an unspecified IP the addresses of this machine's interfaces. It omits
+// link-local addresses, which are valid on one link only.
 func reachable(listen types.NetAddress) []types.NetAddress {
 	if !listen.IP.IsUnspecified() {
 		return []types.NetAddress{listen}

@@ -15,7 +15,7 @@ func newInit() *cobra.Command {
 		Use:   "init --home DIR",
 		Short: "Write config.toml and a new node_key.json into a home directory",
 		Long: `Write config.toml with comments and a new node_key.json into a home directory,
-which is made if it is missing. Nothing that is there already is overwritten.`,
+which is created if it does not exist. Existing files are never overwritten.`,
 		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if home == "" {

@@ -7,12 +7,12 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// addLogLevel adds the flag that newLogger reads.
+// addLogLevel adds the --log-level flag, which newLogger reads.
 func addLogLevel(cmd *cobra.Command, def slog.Level) {
 	cmd.Flags().String("log-level", def.String(), "least level that is logged: DEBUG, INFO, WARN or ERROR")
 }
 
-// newLogger logs text to the standard error.
+// newLogger returns a logger that writes text to the standard error.
 func newLogger(cmd *cobra.Command) (*slog.Logger, error) {
 	text, err := cmd.Flags().GetString("log-level")
 	if err != nil {

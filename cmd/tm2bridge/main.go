@@ -36,7 +36,7 @@ func run(args []string, stdout, stderr io.Writer) (status int) {
 	return execute(ctx, args, stdout, stderr)
 }
 
-// execute is run without signals: the context ends the command.
+// execute is run without signal handling. The context ends the command.
 func execute(ctx context.Context, args []string, stdout, stderr io.Writer) (status int) {
 	root := newRoot()
 	root.SetArgs(args)
@@ -77,7 +77,7 @@ func newRoot() *cobra.Command {
 	return root
 }
 
-// usageError is a mistake on the command line, for which the usage is shown.
+// usageError is a mistake on the command line. execute shows the usage of cmd with it.
 type usageError struct {
 	cmd *cobra.Command
 	err error
@@ -86,7 +86,7 @@ type usageError struct {
 func (e *usageError) Error() string { return e.err.Error() }
 func (e *usageError) Unwrap() error { return e.err }
 
-// exactArgs demands one argument for each name.
+// exactArgs requires one argument for each name.
 func exactArgs(names ...string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) > len(names) {

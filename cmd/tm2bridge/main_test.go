@@ -17,7 +17,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// call executes a command line to its end.
+// call runs a command line until it ends.
 func call(t *testing.T, args ...string) (status int, stdout, stderr string) {
 	var out, errOut bytes.Buffer
 	status = execute(t.Context(), args, &out, &errOut)
@@ -55,9 +55,9 @@ func TestUsageErrors(t *testing.T) {
 	}
 }
 
-// An error of the work, not of the command line, names what failed and shows no
-// usage.
-func TestOtherErrors(t *testing.T) {
+// TestRuntimeErrors checks that an error other than a mistake on the command line names
+// what failed and shows no usage.
+func TestRuntimeErrors(t *testing.T) {
 	dir := t.TempDir()
 	missing := filepath.Join(dir, "missing")
 	bad := filepath.Join(dir, "bad")

@@ -19,9 +19,9 @@ func newProbe() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "probe ADDRESS",
 		Short: "Find out who answers at an address, and over which stack",
-		Long: `Find out who answers at an address: ID@host:port, where the ID is checked, or
-host:port. The node is authenticated and asked for its NodeInfo, over the native
-protocol or over libp2p, whichever it speaks. The probe never becomes its peer.`,
+		Long: `Identify the node at an address, ID@host:port or host:port. An ID is checked
+against the node's key. The node is authenticated and asked for its NodeInfo, over the
+native protocol or over libp2p, whichever it speaks. The probe never becomes its peer.`,
 		Args: exactArgs("ADDRESS"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if timeout <= 0 {
@@ -45,7 +45,7 @@ protocol or over libp2p, whichever it speaks. The probe never becomes its peer.`
 	return cmd
 }
 
-// printProbe shows what is known.
+// printProbe prints the known fields of a result.
 func printProbe(out io.Writer, r *probe.Result) error {
 	var b strings.Builder
 	row := func(name, value string) {

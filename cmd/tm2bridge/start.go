@@ -51,7 +51,7 @@ at free ones where those are taken.`,
 	return cmd
 }
 
-// runTemporary runs a bridge from a temporary home and removes that.
+// runTemporary runs a bridge from a temporary home, which it removes afterwards.
 func runTemporary(ctx context.Context, _ string, out io.Writer, logger *slog.Logger) (err error) {
 	home, err := makeTemporaryHome()
 	if err != nil {
@@ -65,7 +65,7 @@ func runTemporary(ctx context.Context, _ string, out io.Writer, logger *slog.Log
 	return runBridge(ctx, home, out, logger)
 }
 
-// makeTemporaryHome initialises a home that can start anywhere.
+// makeTemporaryHome makes a home whose bridge can start on any machine.
 func makeTemporaryHome() (home string, err error) {
 	if home, err = os.MkdirTemp("", "tm2bridge-"); err != nil {
 		return "", fmt.Errorf("unable to make a temporary home: %w", err)
@@ -80,8 +80,8 @@ func makeTemporaryHome() (home string, err error) {
 	return home, nil
 }
 
-// onLoopback moves a default listen address to the loopback interface, and to
-// any free port if its own is taken.
+// onLoopback returns the loopback address with the port of a default listen address, or
+// with port 0 when that port is taken.
 func onLoopback(address string) string {
 	address = strings.Replace(address, "0.0.0.0", "127.0.0.1", 1)
 	listener, err := net.Listen("tcp", strings.TrimPrefix(address, "tcp://"))
@@ -113,7 +113,7 @@ func runBridge(ctx context.Context, home string, out io.Writer, logger *slog.Log
 	return errors.Join(err, b.Stop())
 }
 
-// loadBridge reads a home and makes its bridge, which does not listen yet.
+// loadBridge returns the bridge of a home. It does not start the bridge.
 func loadBridge(home string, logger *slog.Logger) (*bridge.Bridge, error) {
 	cfg, warnings, err := config.Load(config.Path(home))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -143,7 +143,8 @@ func loadBridge(home string, logger *slog.Logger) (*bridge.Bridge, error) {
 	return bridge.New(*key, bridgeConfig(cfg, addrs), logger)
 }
 
-// withoutLibp2pPeers says what becomes of native peers that dial the bridge.
+// withoutLibp2pPeers explains what happens to native peers while no libp2p peer is
+// configured.
 func withoutLibp2pPeers(cfg *config.Config) string {
 	if cfg.Bridge.OnlyConfigured {
 		return "native peers that dial the bridge will be refused"
@@ -163,13 +164,13 @@ func bridgeConfig(cfg *config.Config, addrs *config.Addresses) bridge.Config {
 		Libp2pQUIC:         cfg.Bridge.Libp2pQUIC,
 		PrivatePeers:       addrs.PrivatePeers,
 		UnconditionalPeers: addrs.UnconditionalPeers,
-		MConfig:            cfg.MConnConfig(),
+		MConfig:            cfg.P2P.MConnConfig(),
 		MaxPairs:           cfg.Bridge.MaxPairs,
 		MaxPairsPerIP:      cfg.Bridge.MaxPairsPerIP,
 	}
 }
 
-// printBridge tells what nodes of both kinds put into their configuration.
+// printBridge prints the addresses that nodes put into their configuration.
 func printBridge(out io.Writer, b *bridge.Bridge) error {
 	var text strings.Builder
 	for _, side := range []struct {

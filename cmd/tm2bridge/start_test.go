@@ -36,8 +36,7 @@ func begin(run func(stdout, stderr io.Writer) int) *running {
 	return c
 }
 
-// line returns the next line of the standard output that begins with the prefix,
-// without it.
+// line returns the rest of the next line of the standard output that begins with prefix.
 func (c *running) line(t *testing.T, prefix string) string {
 	for {
 		line, err := c.stdout.ReadString('\n')
@@ -115,9 +114,9 @@ func TestStartWithQUIC(t *testing.T) {
 	require.Contains(t, c.stderr.String(), withoutLibp2pPeers(cfg))
 }
 
-// TestStartWithoutAnything occupies the default ports where they are free, so
-// that free ones have to be found, and ends the command by a signal.
-func TestStartWithoutAnything(t *testing.T) {
+// TestStartTemporary starts a bridge without a home while the default ports are taken,
+// and ends it by a signal.
+func TestStartTemporary(t *testing.T) {
 	for _, at := range []string{config.DefaultNativeAddress, config.DefaultLibp2pAddress} {
 		if l, err := net.Listen("tcp", strings.Replace(strings.TrimPrefix(at, "tcp://"), "0.0.0.0", "127.0.0.1", 1)); err == nil {
 			t.Cleanup(func() { require.NoError(t, l.Close()) })
@@ -137,7 +136,7 @@ func TestStartWithoutAnything(t *testing.T) {
 	require.NoDirExists(t, home)
 }
 
-// Every key of the file reaches the bridge.
+// TestBridgeConfigTakesEveryKey checks that every key of the file reaches the bridge.
 func TestBridgeConfigTakesEveryKey(t *testing.T) {
 	const a, b = "g12er44f65vdr5cq59mawm7272ku76v5f4af7s0m", "g1zw0rjs8xfd2fzu3q3rv6p46pv28usfhqc8742q"
 	cfg := config.Default()
@@ -165,7 +164,7 @@ func TestBridgeConfigTakesEveryKey(t *testing.T) {
 	require.True(t, bridgeConfig(cfg, addrs).OnlyConfigured)
 	require.Equal(t, []types.ID{a}, got.PrivatePeers)
 	require.Equal(t, []types.ID{b}, got.UnconditionalPeers)
-	require.Equal(t, cfg.MConnConfig(), got.MConfig)
+	require.Equal(t, cfg.P2P.MConnConfig(), got.MConfig)
 	require.EqualValues(t, 5, got.MConfig.SendRate)
 	require.Equal(t, 6, got.MaxPairs)
 	require.Equal(t, 7, got.MaxPairsPerIP)

@@ -20,8 +20,8 @@ func newVersion() *cobra.Command {
 	}
 }
 
-// buildVersion is what the Go toolchain recorded: the version of the module, and
-// the revision if the program was built from a checkout.
+// buildVersion returns the module version that the Go toolchain recorded, followed by
+// the revision when the program was built from a checkout.
 func buildVersion() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok || info.Main.Version == "" {

@@ -11,7 +11,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest/memory"
 )
 
-// An in-memory network has no bytes, and knows nobody but its transports.
+// noSockets exempts the promises that need sockets, which the in-memory network has not.
 var noSockets = []compattest.Exemption{
 	{Promise: "Dial/Silence/Cancel", Why: "there are no sockets"},
 	{Promise: "Dial/Silence/Deadline", Why: "there are no sockets"},

@@ -1,23 +1,8 @@
-// Package compattest helps to test code that is written against package compat,
-// and implementations of it.
+// Package compattest tests implementations of package compat.
 //
-// # An in-memory stack
-//
-// A Network is an in-memory stack. Its Transports behave as a real one does: a
-// dial waits for the other side to accept, either side may refuse the other,
-// messages are buffered and arrive in order within a channel, a sender whose
-// receiver is slow has to wait, and closing either end ends both.
-//
-//	net := compattest.NewNetwork()
-//	a, b := net.NewTransport(0x20), net.NewTransport(0x20)
-//	defer a.Close()
-//	defer b.Close()
-//
-// # Conformance suites
-//
-// TestTransport and TestSwitch state the promises of package compat as tests of
-// any implementation, in the manner of golang.org/x/net/nettest. Whoever has a
-// switch says how one is made, and where it is known to fall short:
+// TestTransport and TestSwitch state the promises of package compat as tests, in the
+// manner of golang.org/x/net/nettest. The caller passes a function that makes a switch
+// and the promises that it is known not to keep:
 //
 //	func TestSwitchConformance(t *testing.T) {
 //		compattest.TestSwitch(t, func(*testing.T) compattest.MakeSwitch { return makeSwitch },
@@ -37,11 +22,11 @@
 //		return sw, transport.NetAddress(), release
 //	}
 //
-// Each promise is a subtest, so that one of them is run by its name:
+// Each promise is a subtest, which can be run by its name:
 //
 //	go test -run 'TestSwitchConformance/Receive/NoneAfterRemovePeer'
 //
-// An exempted promise is skipped with the reason; an exemption that names no
-// promise fails the suite. The suites do not look for leaks: the package that
-// runs them does, by goleak.VerifyTestMain.
+// An exempted promise is skipped with the reason. An exemption that names no promise fails
+// the suite. The suites do not check for leaked goroutines; the caller does, with
+// goleak.VerifyTestMain. Package memory is a stack without sockets for such tests.
 package compattest

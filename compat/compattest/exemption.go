@@ -13,9 +13,8 @@ type promiseCase struct {
 	f    func(t *testing.T)
 }
 
-// runPromises runs a suite. An exemption that names none of its promises, or
-// that gives no reason, fails it, so that a list of exemptions cannot outlive
-// what it is for.
+// runPromises runs a suite. It fails when an exemption names no promise of the suite or
+// gives no reason, so that stale exemptions are found.
 func runPromises(t *testing.T, exemptions []Exemption, cases []promiseCase) {
 	t.Helper()
 	if err := checkExemptions(exemptions, cases); err != nil {
@@ -26,7 +25,7 @@ func runPromises(t *testing.T, exemptions []Exemption, cases []promiseCase) {
 	}
 }
 
-// checkExemptions reports the exemptions that the suite cannot honour.
+// checkExemptions returns an error for each exemption without a promise or a reason.
 func checkExemptions(exemptions []Exemption, cases []promiseCase) error {
 	var errs []error
 	for _, e := range exemptions {
@@ -41,8 +40,7 @@ func checkExemptions(exemptions []Exemption, cases []promiseCase) error {
 	return errors.Join(errs...)
 }
 
-// promise runs f as a subtest of the name, or skips it with the reason when it
-// is exempted.
+// promise runs f as a subtest, or skips it with the reason when it is exempted.
 func promise(t *testing.T, exemptions []Exemption, name string, f func(t *testing.T)) {
 	t.Helper()
 	t.Run(name, func(t *testing.T) {

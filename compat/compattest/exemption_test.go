@@ -22,7 +22,7 @@ func TestExemptions(t *testing.T) {
 	require.ErrorContains(t, checkExemptions([]Exemption{{Promise: "Group/Kept"}}, cases), "gives no reason")
 }
 
-// Names are what exemptions and -run refer to.
+// TestPromiseNamesAreUnique checks the names, by which exemptions and -run select.
 func TestPromiseNamesAreUnique(t *testing.T) {
 	seen := make(map[string]bool)
 	for _, p := range switchPromises() {

@@ -6,8 +6,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// failurePromises are about how the end of one side ends the other, and what
-// HandlePeerError is told.
+// failurePromises cover how the end of one side ends the other, and the calls of
+// HandlePeerError.
 func (s transportSuite) failurePromises() []promiseCase {
 	return []promiseCase{
 		{"CloseConn/Started", s.closeConnStarted},
@@ -19,7 +19,7 @@ func (s transportSuite) failurePromises() []promiseCase {
 	}
 }
 
-// bothTurns runs f on a connection from either end.
+// bothTurns runs f on a connection twice, once for each end.
 func (s transportSuite) bothTurns(t *testing.T, f func(l *link)) {
 	t.Helper()
 	f(s.connected(t))
@@ -34,7 +34,7 @@ func (s transportSuite) stopEndsRemote(t *testing.T) {
 	})
 }
 
-// A peer that runs while its connection is closed has failed.
+// A running peer fails when its connection is closed.
 func (s transportSuite) closeConnStarted(t *testing.T) {
 	s.bothTurns(t, func(l *link) {
 		l.start(t)
@@ -52,7 +52,7 @@ func (s transportSuite) closeConnNeverStarted(t *testing.T) {
 	})
 }
 
-// A peer whose connection was closed does not start, or starts and fails.
+// When a peer's connection was closed, Start fails, or the peer starts and then fails.
 func (s transportSuite) closeConnBothNeverStarted(t *testing.T) {
 	s.bothTurns(t, func(l *link) {
 		require.NoError(t, l.out.CloseConn())
@@ -70,12 +70,12 @@ func (s transportSuite) failureNotForOwnStop(t *testing.T) {
 		l.works(t)
 		require.NoError(t, l.out.Stop())
 		l.b.awaitFailure(t, l.in)
-		require.NoError(t, l.a.shut()) // nothing of the peer runs any more
+		require.NoError(t, l.a.shut()) // waits for the goroutines of the peer
 		require.Empty(t, l.a.allFailures())
 	})
 }
 
-// A peer that was never started is nothing to the switch yet.
+// HandlePeerError is not called for a peer that was never started.
 func (s transportSuite) failureOnlyStarted(t *testing.T) {
 	s.bothTurns(t, func(l *link) {
 		l.b.start(t, l.in)
@@ -83,7 +83,7 @@ func (s transportSuite) failureOnlyStarted(t *testing.T) {
 		require.NoError(t, l.in.Stop())
 		require.NoError(t, l.out.CloseConn())
 		l.a.tr.Remove(l.out)
-		require.NoError(t, l.a.shut()) // nothing of the peers runs any more
+		require.NoError(t, l.a.shut()) // waits for the goroutines of the peers
 		require.NoError(t, l.b.shut())
 		for _, e := range []*endpoint{l.a, l.b} {
 			require.Empty(t, e.allFailures())

@@ -8,7 +8,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/service"
 )
 
-// flushPromises are about FlushStop.
+// flushPromises cover FlushStop.
 func (s transportSuite) flushPromises() []promiseCase {
 	return []promiseCase{
 		{"FlushStop/Bounded", s.flushBounded},
@@ -19,8 +19,8 @@ func (s transportSuite) flushPromises() []promiseCase {
 	}
 }
 
-// Whichever end flushes, everything that it has accepted arrives. The remote takes
-// nothing until FlushStop has begun.
+// FlushStop delivers everything that was accepted, on either end, although the remote's
+// Receive is blocked until FlushStop has begun.
 func (s transportSuite) flushDelivers(t *testing.T) {
 	s.bothTurns(t, func(l *link) {
 		release := l.b.hold(t)
@@ -58,7 +58,7 @@ func (s transportSuite) flushEndsRemote(t *testing.T) {
 	l.b.awaitFailure(t, l.in)
 }
 
-// A remote that takes nothing holds up FlushStop for a time, not for ever.
+// FlushStop ends although the remote's Receive stays blocked.
 func (s transportSuite) flushBounded(t *testing.T) {
 	l := s.connected(t)
 	l.b.hold(t)

@@ -12,7 +12,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 )
 
-// orderPromises are about what becomes of messages on their way.
+// orderPromises cover the order and the content of messages.
 func (s transportSuite) orderPromises() []promiseCase {
 	return []promiseCase{
 		{"Order/PerChannel", s.orderPerChannel},
@@ -24,8 +24,8 @@ func (s transportSuite) orderPromises() []promiseCase {
 	}
 }
 
-// mixed returns n messages from one byte to the capacity: those sizes at which
-// packets, frames and buffers of the stacks end, and random ones.
+// mixed returns n messages of one byte to the capacity: sizes around the ends of the
+// stacks' packets, frames and buffers, and random ones.
 func mixed(seed uint64, n, capacity int) [][]byte {
 	edges := []int{1, 2, 1023, 1024, 1025, 4095, 4096, 8191, 8193, 65535, capacity - 1, capacity}
 	rng := rand.New(rand.NewPCG(seed, 0))
@@ -73,7 +73,7 @@ func (s transportSuite) orderPerChannel(t *testing.T) {
 	}
 }
 
-// What one sender sends stays in order among what others send.
+// The messages of each sender arrive in order although others send concurrently.
 func (s transportSuite) orderConcurrentSenders(t *testing.T) {
 	const senders, each = 4, 100
 	l := s.running(t)
@@ -123,7 +123,7 @@ func (s transportSuite) sizeAboveCapacity(t *testing.T) {
 	}
 }
 
-// The same slice goes to several peers and channels, and none of them changes it.
+// The same slice is sent to several peers and channels, and no stack changes it.
 func (s transportSuite) sliceOutgoingIsShared(t *testing.T) {
 	a, b := s.endpoints(t, nil)
 	links := []*link{connectEnds(t, a, b), connectEnds(t, b, a).turned()}
@@ -144,11 +144,11 @@ func (s transportSuite) sliceOutgoingIsShared(t *testing.T) {
 	require.Equal(t, msg, shared)
 }
 
-// The stack may use the slice again once Receive has returned, and not before: a
-// copy made meanwhile stays right, however much follows.
+// The stack may reuse the slice only after Receive has returned. A copy made in Receive
+// does not change, however many messages follow.
 func (s transportSuite) sliceIncomingCopyStays(t *testing.T) {
 	l := s.connected(t)
-	var copies [][]byte // only Receive touches it, one call at a time
+	var copies [][]byte // only Receive uses it, one call at a time
 	l.b.reactor.hook = func(_ byte, _ compat.PeerConn, msg []byte) { copies = append(copies, bytes.Clone(msg)) }
 	l.start(t)
 	want := noises(200, 3000)

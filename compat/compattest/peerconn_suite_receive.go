@@ -10,7 +10,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 )
 
-// receivePromises are about the calls of Receive.
+// receivePromises cover the calls of Receive.
 func (s transportSuite) receivePromises() []promiseCase {
 	return []promiseCase{
 		{"Receive/OneAtATime", s.receiveOneAtATime},
@@ -54,7 +54,7 @@ func (s transportSuite) receiveOneAtATime(t *testing.T) {
 	}
 }
 
-// A reactor that is busy with one peer receives from the others.
+// A Receive that is blocked for one peer does not delay the others.
 func (s transportSuite) receivePeersAreIndependent(t *testing.T) {
 	a, b := s.endpoints(t, nil)
 	busy, other := connectEnds(t, a, b), connectEnds(t, b, a).turned()
@@ -90,7 +90,7 @@ func (s transportSuite) receiveStopsItsPeer(t *testing.T) {
 	require.Empty(t, l.b.allFailures(), "a peer that was stopped has not failed")
 }
 
-// What has come already when a peer stops is not received any more.
+// Messages that have arrived before a peer stops are not delivered after it.
 func (s transportSuite) receiveNoneAfterStop(t *testing.T) {
 	l := s.connected(t)
 	sent := make(chan struct{})
@@ -115,11 +115,11 @@ func (s transportSuite) receiveNoneAfterStop(t *testing.T) {
 	close(sent)
 	awaitQuit(t, l.in)
 	l.a.awaitFailure(t, l.out)
-	require.NoError(t, l.b.shut()) // nothing of the peer runs any more
+	require.NoError(t, l.b.shut()) // waits for the goroutines of the peer
 	require.Equal(t, 1, l.b.count(l.in, ChannelA)+l.b.count(l.in, ChannelB))
 }
 
-// Two reactors that answer each other from Receive do not wait for each other.
+// Two reactors that answer each other from within Receive do not deadlock.
 func (s transportSuite) receiveAnswersItsPeer(t *testing.T) {
 	const rounds = 100
 	l := s.connected(t)
@@ -139,7 +139,7 @@ func (s transportSuite) receiveAnswersItsPeer(t *testing.T) {
 	require.Len(t, l.a.awaitCount(t, l.out, ChannelA, rounds/2), rounds/2)
 }
 
-// A panic ends its peer on both ends, and no other.
+// A panic in Receive ends that peer, on both ends, and no other.
 func (s transportSuite) receivePanic(t *testing.T) {
 	a, b := s.endpoints(t, nil)
 	bad, good := connectEnds(t, a, b), connectEnds(t, b, a).turned()

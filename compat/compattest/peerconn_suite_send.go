@@ -13,15 +13,14 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 )
 
-// unknownChannel is on no node.
+// unknownChannel is a channel that no node has.
 const unknownChannel byte = 0x77
 
-// boundedBytes is far more than a sender may get rid of while the remote's Receive
-// is blocked: its own queue, both sockets, and the 20 MiB that a node keeps of
-// messages on their way.
+// boundedBytes is far more than a sender can send while the remote's Receive is blocked:
+// the content of its queue, of both sockets, and of the 20 MiB that a node buffers.
 const boundedBytes = 64 << 20
 
-// sendPromises are about what Send and TrySend return, and when.
+// sendPromises cover what Send and TrySend return, and when.
 func (s transportSuite) sendPromises() []promiseCase {
 	return []promiseCase{
 		{"Send/BackPressure", s.sendBackPressure},
@@ -36,13 +35,12 @@ func (s transportSuite) sendPromises() []promiseCase {
 	}
 }
 
-// sends are Send and TrySend.
+// sends returns Send and TrySend by name.
 func sends(peer compat.PeerConn) map[string]func(chID byte, msg []byte) bool {
 	return map[string]func(byte, []byte) bool{"Send": peer.Send, "TrySend": peer.TrySend}
 }
 
-// requireRefused requires that neither Send nor TrySend takes the message, and
-// that neither waits.
+// requireRefused requires that Send and TrySend return false without waiting.
 func requireRefused(t *testing.T, peer compat.PeerConn, chID byte, msg []byte) {
 	t.Helper()
 	for name, send := range sends(peer) {
@@ -70,7 +68,7 @@ func (s transportSuite) sendEmpty(t *testing.T) {
 	require.Equal(t, 1, l.b.count(l.in, ChannelA))
 }
 
-// A channel counts if the remote's NodeInfo lists it, whatever this side has.
+// Send refuses a channel that is not in the remote's NodeInfo.
 func (s transportSuite) sendUnknownChannel(t *testing.T) {
 	a, b := s.endpoints(t, func(_, b *Spec) { b.Info.Channels = []byte{ChannelA} })
 	l := connectEnds(t, a, b)
@@ -103,7 +101,7 @@ func (s transportSuite) sendAfterRemoteEnded(t *testing.T) {
 	requireRefused(t, l.in, ChannelA, []byte("late"))
 }
 
-// The remote takes nothing, so that most of the senders wait when the peer stops.
+// The remote's Receive is blocked, so that most senders wait when the peer stops.
 func (s transportSuite) sendEndsWithStop(t *testing.T) {
 	l := s.connected(t)
 	l.b.hold(t)
@@ -127,8 +125,8 @@ func (s transportSuite) sendEndsWithStop(t *testing.T) {
 	require.Less(t, time.Since(begin), compat.SendTimeout, "Send has waited although the peer was stopped")
 }
 
-// fill queues on ChannelB more than the network takes while the remote's Receive
-// is held.
+// fill queues more on ChannelB than the network takes while the remote's Receive is
+// blocked.
 func fill(t *testing.T, peer compat.PeerConn) {
 	t.Helper()
 	for range bulkQueue {
@@ -136,8 +134,8 @@ func fill(t *testing.T, peer compat.PeerConn) {
 	}
 }
 
-// A Receive that is blocked blocks the sender, after some memory is used up.
-// When it goes on nothing is lost, and nothing comes that was refused.
+// A blocked Receive blocks the sender once the buffers are full. When it goes on, all
+// accepted messages arrive, and no refused one does.
 func (s transportSuite) sendBackPressure(t *testing.T) {
 	l := s.connected(t)
 	release := l.b.hold(t)
@@ -199,7 +197,7 @@ func (s transportSuite) trySendFullAndAgain(t *testing.T) {
 	require.Equal(t, "again", string(got[len(want)]))
 }
 
-// noises returns n messages of the size that differ from each other.
+// noises returns n different messages of the size.
 func noises(n, size int) [][]byte {
 	msgs := make([][]byte, n)
 	for i := range msgs {
@@ -209,8 +207,7 @@ func noises(n, size int) [][]byte {
 	return msgs
 }
 
-// noise returns message i: of the size, and not what another one has
-// at any place.
+// noise returns random message i, of the given size.
 func noise(i, size int) []byte {
 	var seed [32]byte
 	binary.BigEndian.PutUint64(seed[:], uint64(i))
@@ -220,8 +217,8 @@ func noise(i, size int) []byte {
 	return msg
 }
 
-// requireSame requires the same messages in the same order. It tells the first
-// difference, not all bytes.
+// requireSame requires the same messages in the same order. It reports the first
+// difference instead of all bytes.
 func requireSame(t *testing.T, want, got [][]byte) {
 	t.Helper()
 	for i := range min(len(want), len(got)) {

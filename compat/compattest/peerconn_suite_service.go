@@ -11,7 +11,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/service"
 )
 
-// servicePromises are about starting and stopping a peer.
+// servicePromises cover starting and stopping a peer.
 func (s transportSuite) servicePromises() []promiseCase {
 	return []promiseCase{
 		{"Start/Twice", s.startTwice},
@@ -38,8 +38,8 @@ func (s transportSuite) startAfterStop(t *testing.T) {
 	require.False(t, l.out.IsRunning())
 }
 
-// A peer whose remote went away before it was started does not start, or starts
-// and fails.
+// When the remote disconnected before a peer was started, Start fails, or the peer starts
+// and then fails.
 func (s transportSuite) startRemoteGone(t *testing.T) {
 	l := s.connected(t)
 	l.a.drop(l.out)
@@ -97,5 +97,5 @@ func (s transportSuite) stopQuit(t *testing.T) {
 	require.NoError(t, l.out.Stop())
 	require.False(t, l.out.IsRunning())
 	awaitQuit(t, l.out)
-	<-quit // also for who has asked before
+	<-quit // the channel of an earlier call is closed too
 }

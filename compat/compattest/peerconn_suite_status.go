@@ -9,10 +9,10 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 )
 
-// statusPoll is how often a status is read that has no signal of its own.
+// statusPoll is how often awaitStatus reads a status, which has no signal.
 const statusPoll = 5 * time.Millisecond
 
-// statusPromises are about Status.
+// statusPromises cover Status.
 func (s transportSuite) statusPromises() []promiseCase {
 	return []promiseCase{
 		{"Status/Duration", s.statusDuration},
@@ -23,7 +23,7 @@ func (s transportSuite) statusPromises() []promiseCase {
 	}
 }
 
-// awaitStatus waits for a status. Counters follow the messages at some distance.
+// awaitStatus waits until ok holds, since a stack may count a message after delivering it.
 func awaitStatus(t *testing.T, peer compat.PeerConn, what string, ok func(compat.ConnectionStatus) bool) {
 	t.Helper()
 	ticker := time.NewTicker(statusPoll)
@@ -67,7 +67,7 @@ func (s transportSuite) statusBytes(t *testing.T) {
 	awaitStatus(t, l.in, "what was received", func(st compat.ConnectionStatus) bool { return enough(st.RecvMonitor) })
 }
 
-// All channels of this side are listed, also those that the remote lacks.
+// Status lists all channels of this side, including those that the remote lacks.
 func (s transportSuite) statusChannels(t *testing.T) {
 	a, b := s.endpoints(t, func(_, b *Spec) { b.Info.Channels = []byte{ChannelA} })
 	l := connectEnds(t, a, b)
@@ -89,7 +89,7 @@ func (s transportSuite) statusChannels(t *testing.T) {
 	})
 }
 
-// The message that is being sent may count as one that waits.
+// SendQueueSize may include the message that is being sent.
 func (s transportSuite) statusQueueSize(t *testing.T) {
 	l := s.connected(t)
 	release := l.b.hold(t)
@@ -103,7 +103,8 @@ func (s transportSuite) statusQueueSize(t *testing.T) {
 	awaitStatus(t, l.out, "an empty queue", func(st compat.ConnectionStatus) bool { return st.Channels[1].SendQueueSize == 0 })
 }
 
-// RPC asks at any time. What was counted stays when the peer has stopped.
+// Status may be called at any time, as RPC does. It keeps its counts after the peer has
+// stopped.
 func (s transportSuite) statusAlways(t *testing.T) {
 	l := s.connected(t)
 	require.Len(t, l.out.Status().Channels, 2)

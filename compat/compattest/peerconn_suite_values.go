@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// valuePromises are about Set and Get.
+// valuePromises cover Set and Get.
 func (s transportSuite) valuePromises() []promiseCase {
 	return []promiseCase{
 		{"Values/Unknown", s.valuesUnknown},

@@ -9,29 +9,27 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
-// The channels of every node that the suites make.
+// The channels of the nodes of the suites.
 const (
 	ChannelA byte = 0x20
 	ChannelB byte = 0x21
 )
 
-// patience bounds every wait of the suites; none waits for it to pass.
+// patience bounds every wait of the suites. No test waits until it has passed.
 const patience = 30 * time.Second
 
-// Spec is a node that a suite wants: its key, and what it tells its peers. The
-// node listens on the IP of Info.NetAddress, on its port if that is not zero
-// (as a node that comes back does), else on one of its own choice.
+// Spec describes a node that a suite needs: its key and its NodeInfo. The node listens on
+// the IP of Info.NetAddress, and on its port or, if that is zero, on any free port.
 type Spec struct {
 	Key  types.NodeKey
 	Info types.NodeInfo
 }
 
-// MakePair returns two transports that listen and can reach each other. They
-// are closed, and everything of them has ended, when the test and its cleanup
-// end.
+// MakePair returns two transports that listen and can reach each other. Its cleanup closes
+// them and waits for their goroutines.
 type MakePair func(t *testing.T, a, b Spec) (compat.Transport, compat.Transport)
 
-// SwitchSpec is a node with a switch that a suite wants.
+// SwitchSpec describes a node with a switch that a suite needs.
 type SwitchSpec struct {
 	Spec
 	Reactors         []NamedReactor // in this order
@@ -54,18 +52,17 @@ type SwitchNode interface {
 	service.Service
 }
 
-// MakeSwitch returns a switch that is not started, and the address at which its
-// transport listens. At the latest when the test ends the switch is stopped and
-// the transport is closed; release does it earlier, so that the address can be
-// used again.
+// MakeSwitch returns a switch that is not started, and the address at which its transport
+// listens. release stops the switch and closes the transport, so that the address can be
+// used again. MakeSwitch also calls it at the end of the test.
 type MakeSwitch func(t *testing.T, spec SwitchSpec) (sw SwitchNode, addr types.NetAddress, release func())
 
-// MakeNetwork returns what makes the switches of one network. The nodes of
-// different networks need not reach each other.
+// MakeNetwork returns a function that makes the switches of one network. Nodes of
+// different networks need not be able to reach each other.
 type MakeNetwork func(t *testing.T) MakeSwitch
 
-// Exemption is a promise that an implementation does not keep. Promise is the
-// name of the subtest, which is then skipped with Why as the reason.
+// Exemption names a promise that an implementation does not keep. The suite skips its
+// subtest with the reason.
 type Exemption struct {
 	Promise string // for example "Receive/NoneAfterRemovePeer"
 	Why     string

@@ -5,21 +5,20 @@ import (
 	"testing"
 )
 
-// switchPromise is a promise of a Switch: the name of its subtest, and the
-// subtest on a network of its own.
+// switchPromise is a promise of a Switch: the name of its subtest, and the subtest, which
+// gets a new network.
 type switchPromise struct {
 	name string
 	test func(t *testing.T, c *cluster)
 }
 
-// TestSwitch checks that the switches of makeNetwork keep every promise of
-// package compat, each in a subtest of its own, which runs on a network of its
-// own and in parallel with others. The nodes have the IP 127.0.0.1. What does
-// not happen is proved by what happens after it, never by waiting; so a switch
-// that keeps its promises passes however slow it is, as long as each step takes
-// less than 30 s.
+// TestSwitch checks that the switches of makeNetwork keep every promise of package compat.
+// Each promise is a parallel subtest on a new network. The nodes have the IP 127.0.0.1.
 //
-// Promises that do not hold are listed in exemptions, with the reason.
+// To prove that something does not happen, a test waits for a later event, never for time.
+// So a slow switch passes, as long as each step takes less than 30 s.
+//
+// Exemptions list the promises that do not hold, with the reason.
 func TestSwitch(t *testing.T, makeNetwork MakeNetwork, exemptions ...Exemption) {
 	t.Helper()
 	var cases []promiseCase

@@ -69,8 +69,8 @@ func testBroadcastWithoutPeers(t *testing.T, c *cluster) {
 	require.Len(t, b.log.kind(received), 1, "only the last message")
 }
 
-// Two thousand messages on each channel, more than any queue holds, though never
-// so many at a time that a bounded queue would have to overflow.
+// 2000 messages on each channel arrive in order: more than a queue holds, but never so many
+// at a time that a bounded queue overflows.
 func testBroadcastOrder(t *testing.T, c *cluster) {
 	const messages, ahead = 2000, 400
 	nodes := []*switchNode{c.started(t)}
@@ -100,8 +100,8 @@ func testBroadcastOrder(t *testing.T, c *cluster) {
 	}
 }
 
-// One peer is stuck in Receive while more is broadcast than its connection
-// holds. The call returns, and the other peer gets everything.
+// While the Receive of one peer is blocked, more is broadcast than its connection holds.
+// Broadcast returns, and the other peer gets all messages.
 func testBroadcastStuckPeer(t *testing.T, c *cluster) {
 	const messages, size = 256, 32 << 10
 	stuck, held := make(chan struct{}), make(chan struct{})
@@ -139,8 +139,7 @@ func testBroadcastStuckPeer(t *testing.T, c *cluster) {
 	require.Zero(t, n.log.count(disconnected, other.id()))
 }
 
-// The lock that Receive takes is held while Broadcast is called, as consensus
-// does.
+// Broadcast may be called with a lock that Receive takes, as consensus does.
 func testBroadcastNotInline(t *testing.T, c *cluster) {
 	var lock sync.Mutex
 	a := c.started(t)

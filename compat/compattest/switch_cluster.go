@@ -17,21 +17,21 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
-// lookAgain is how often await asks again without having been told to: for
-// state that changes without a call, as the size of a set.
+// lookAgain is how often await checks its condition without a signal. Some state, such as
+// the size of a set, changes without a call.
 const lookAgain = 20 * time.Millisecond
 
-// errTest is the reason for which the tests stop peers.
+// errTest is the reason with which the tests stop peers.
 var errTest = errors.New("stopped by the test")
 
-// cluster is a network of switches and what happens to them.
+// cluster is a network of switches with their journals.
 type cluster struct {
 	make  MakeSwitch
 	pings atomic.Uint64
 
 	mtx     sync.Mutex
 	nodes   []*switchNode
-	changed chan struct{} // closed and replaced when a journal has grown
+	changed chan struct{} // closed and replaced when a journal grows
 }
 
 func newCluster(t *testing.T, makeNetwork MakeNetwork) *cluster {
@@ -57,14 +57,14 @@ func (n *switchNode) address() *types.NetAddress {
 	return &addr
 }
 
-// nodeSetup is a node before it is made.
+// nodeSetup configures a node before it is made.
 type nodeSetup struct {
 	SwitchSpec
 	log     *journal
 	reactor *recorder // the first one, on both channels
 }
 
-// addReactor adds a further reactor, which has no channels.
+// addReactor adds another reactor, without channels.
 func (s *nodeSetup) addReactor(name string) *recorder {
 	r := newRecorder(name, s.log)
 	s.Reactors = append(s.Reactors, NamedReactor{Name: name, Reactor: r})
@@ -72,7 +72,7 @@ func (s *nodeSetup) addReactor(name string) *recorder {
 	return r
 }
 
-// identity returns a node that listens on a port of the stack's choice.
+// identity returns the Spec of a node that listens on any free port.
 func identity() Spec {
 	key := types.GenerateNodeKey()
 
@@ -86,8 +86,8 @@ func identity() Spec {
 	}}
 }
 
-// fixedIdentity returns a node whose port stays free while it is away: it lies
-// below the ports that systems choose.
+// fixedIdentity returns the Spec of a node with a fixed port. The port is below those that
+// systems choose, so that it stays free while the node is stopped.
 func fixedIdentity(t *testing.T) Spec {
 	t.Helper()
 	spec := identity()
@@ -96,7 +96,7 @@ func fixedIdentity(t *testing.T) Spec {
 	return spec
 }
 
-// freePort returns a port of 127.0.0.1 at which nobody listens.
+// freePort returns a free port of 127.0.0.1.
 func freePort(t *testing.T) uint16 {
 	t.Helper()
 	for range 100 {
@@ -114,14 +114,14 @@ func freePort(t *testing.T) uint16 {
 	return 0
 }
 
-// node makes a node of a new identity. It is not started.
+// node makes a node with a new identity. It does not start the node.
 func (c *cluster) node(t *testing.T, configure ...func(*nodeSetup)) *switchNode {
 	t.Helper()
 
 	return c.nodeOf(t, identity(), configure...)
 }
 
-// nodeOf makes a node of the identity. It is not started.
+// nodeOf makes a node with the given identity. It does not start the node.
 func (c *cluster) nodeOf(t *testing.T, spec Spec, configure ...func(*nodeSetup)) *switchNode {
 	t.Helper()
 	log := &journal{cluster: c}
@@ -156,7 +156,7 @@ func (c *cluster) started(t *testing.T, configure ...func(*nodeSetup)) *switchNo
 	return n
 }
 
-// pair returns two nodes of which the first has dialed the second.
+// pair returns two connected nodes. a has dialed b.
 func (c *cluster) pair(t *testing.T) (a, b *switchNode) {
 	t.Helper()
 	a, b = c.started(t), c.started(t)
@@ -165,7 +165,7 @@ func (c *cluster) pair(t *testing.T) (a, b *switchNode) {
 	return a, b
 }
 
-// connect has a dial b and waits for both to be told.
+// connect makes a dial b and waits until the reactors of both have the peer.
 func (c *cluster) connect(t *testing.T, a, b *switchNode) (atA, atB compat.PeerConn) {
 	t.Helper()
 	ofA, ofB := a.log.count(connected, b.id()), b.log.count(connected, a.id())
@@ -180,7 +180,7 @@ func (c *cluster) connect(t *testing.T, a, b *switchNode) (atA, atB compat.PeerC
 	return atA, atB
 }
 
-// disconnect has a stop its peer b and waits until the peer is gone on both ends.
+// disconnect makes a stop its peer b and waits until both have removed the peer.
 func (c *cluster) disconnect(t *testing.T, a, b *switchNode) {
 	t.Helper()
 	a.StopPeerForError(a.Peers().Get(b.id()), errTest)
@@ -195,15 +195,15 @@ func (c *cluster) awaitApart(t *testing.T, a, b *switchNode) {
 	})
 }
 
-// without reports whether the node has no peer of the ID, and has told so.
+// without reports whether the node has no peer with the ID and has told its reactors.
 func (n *switchNode) without(id types.ID) bool {
 	return !n.Peers().Has(id) &&
 		n.log.count(removed, id) >= n.log.count(initPeer, id) &&
 		n.log.count(disconnected, id) >= n.log.count(connected, id)
 }
 
-// awaitRefused waits until the node's dials of the ID have come to nothing n
-// times: they failed, were refused, or made peers that were removed.
+// awaitRefused waits until n dials of the ID have failed, were refused, or made peers that
+// were removed.
 func (c *cluster) awaitRefused(t *testing.T, dialer *switchNode, id types.ID, n int) {
 	t.Helper()
 	c.await(t, "a dial comes to nothing", func() bool {
@@ -211,7 +211,7 @@ func (c *cluster) awaitRefused(t *testing.T, dialer *switchNode, id types.ID, n 
 	})
 }
 
-// exchange proves that the nodes are connected: a message passes each way.
+// exchange sends a message each way, to prove that the nodes are connected.
 func (c *cluster) exchange(t *testing.T, a, b *switchNode) {
 	t.Helper()
 	ping := []byte(fmt.Sprintf("ping %d", c.pings.Add(1)))
@@ -250,7 +250,7 @@ func (c *cluster) await(t *testing.T, what string, holds func() bool) {
 	}
 }
 
-// await waits for a channel to be closed, or to carry something.
+// await waits until a channel has a value or is closed.
 func await[T any](t *testing.T, ch <-chan T, what string) T {
 	t.Helper()
 	deadline := time.NewTimer(patience)
@@ -289,7 +289,7 @@ func (c *cluster) grown() {
 	c.changed = make(chan struct{})
 }
 
-// dump tells what has happened at each node, for whoever reads the failure.
+// dump logs the journals of all nodes.
 func (c *cluster) dump(t *testing.T) {
 	t.Helper()
 	c.mtx.Lock()

@@ -16,7 +16,7 @@ func crossedPromises() []switchPromise {
 	}
 }
 
-// Several nodes dial each other at the same instant.
+// Nodes that dial each other at the same instant end with one connection per pair.
 func testCrossed(t *testing.T, c *cluster) {
 	const rounds, size = 3, 6
 	for range rounds {
@@ -30,7 +30,7 @@ func testCrossed(t *testing.T, c *cluster) {
 			wg.Go(func() {
 				<-start
 				for _, other := range nodes {
-					n.DialPeers(other.address()) // also itself, which is skipped
+					n.DialPeers(other.address()) // including itself, which is skipped
 				}
 			})
 		}
@@ -49,7 +49,7 @@ func testCrossed(t *testing.T, c *cluster) {
 	}
 }
 
-// Nodes that both redial settle on one connection too.
+// Two nodes that are persistent peers of each other end with one connection.
 func testCrossedPersistent(t *testing.T, c *cluster) {
 	specA, specB := fixedIdentity(t), fixedIdentity(t)
 	a := c.nodeOf(t, specA, func(s *nodeSetup) { s.PersistentPeers = []*types.NetAddress{specB.Info.NetAddress} })
@@ -66,9 +66,8 @@ func testCrossedPersistent(t *testing.T, c *cluster) {
 	awaitOneConnection(t, c, a, b)
 }
 
-// awaitOneConnection waits until the nodes are the two ends of one connection:
-// each has one peer that is not removed, one of them has dialed, and messages
-// pass both ways.
+// awaitOneConnection waits until the nodes are the two ends of one connection: each has
+// one peer, one of them dialed, and messages pass both ways.
 func awaitOneConnection(t *testing.T, c *cluster, a, b *switchNode) {
 	t.Helper()
 	c.await(t, "exactly one connection stays, on both ends", func() bool {
@@ -76,23 +75,23 @@ func awaitOneConnection(t *testing.T, c *cluster, a, b *switchNode) {
 		if atA == nil || atB == nil || atA.IsOutbound() == atB.IsOutbound() || !a.hasOne(b.id()) || !b.hasOne(a.id()) {
 			return false
 		}
-		heardA, heardB := a.heardCrossed(b.id()), b.heardCrossed(a.id())
-		if !heardB {
+		calledA, calledB := a.addedCrossed(b.id()), b.addedCrossed(a.id())
+		if !calledB {
 			atA.TrySend(ChannelA, []byte("crossed"))
 		}
-		if !heardA {
+		if !calledA {
 			atB.TrySend(ChannelA, []byte("crossed"))
 		}
 
-		return heardA && heardB
+		return calledA && calledB
 	})
 }
 
-func (n *switchNode) heardCrossed(from types.ID) bool {
+func (n *switchNode) addedCrossed(from types.ID) bool {
 	return n.log.has(func(e entry) bool { return e.what == received && e.id == from && e.msg == "crossed" })
 }
 
-// hasOne reports whether one connection of the ID has come and not gone.
+// hasOne reports whether the node has exactly one connection with the ID.
 func (n *switchNode) hasOne(id types.ID) bool {
 	return n.log.count(initPeer, id)-n.log.count(removed, id) == 1
 }

@@ -31,10 +31,10 @@ func dialPromises() []switchPromise {
 	}
 }
 
-// silentListener accepts TCP connections and says nothing.
+// silentListener accepts TCP connections and sends nothing.
 type silentListener struct {
 	net.Listener
-	ended chan struct{} // closed when the listener and all connections were
+	ended chan struct{} // closed when the listener and all connections are closed
 
 	mtx   sync.Mutex
 	conns []net.Conn
@@ -82,13 +82,13 @@ func (s *silentListener) run() {
 		s.conns = append(s.conns, conn)
 		s.mtx.Unlock()
 		wg.Go(func() {
-			// How the connection ends does not matter, only that it does.
+			// The connection may end in any way.
 			_, _ = io.Copy(io.Discard, conn)
 		})
 	}
 }
 
-// accepted is how many connections have come.
+// accepted returns how many connections were accepted.
 func (s *silentListener) accepted() int {
 	s.mtx.Lock()
 	defer s.mtx.Unlock()
@@ -96,7 +96,7 @@ func (s *silentListener) accepted() int {
 	return len(s.conns)
 }
 
-// addresses returns addresses of the listener for as many nodes.
+// addresses returns n addresses of the listener with different IDs.
 func (s *silentListener) addresses(t *testing.T, n int) (addrs []*types.NetAddress) {
 	t.Helper()
 	for range n {
@@ -133,7 +133,7 @@ func testDialFromOnStart(t *testing.T, c *cluster) {
 	c.await(t, "the node connects once it is started", func() bool { return a.log.count(connected, b.id()) > 0 })
 }
 
-// Who hears that a peer is gone may use its slot at once.
+// The slot of a peer is free when its disconnection is reported.
 func testDialOnDisconnected(t *testing.T, c *cluster) {
 	first, second := c.started(t), c.started(t)
 	n := c.started(t, func(s *nodeSetup) { s.MaxOutboundPeers = 1 })
@@ -150,8 +150,8 @@ func testDialOnDisconnected(t *testing.T, c *cluster) {
 	c.await(t, "another peer takes the slot", func() bool { return n.log.count(connected, second.id()) > 0 })
 }
 
-// A peer that is gone may be dialed again at once, however short it was there.
-// Whether it has noticed by then is another matter.
+// A peer can be dialed again as soon as it is removed, even if the remote has not noticed
+// the end of the last connection.
 func testDialAgain(t *testing.T, c *cluster) {
 	b := c.started(t)
 	var n *switchNode
@@ -188,7 +188,7 @@ func testDialSkipsSelf(t *testing.T, c *cluster) {
 	requireOnly(t, a, b.id())
 }
 
-// requireOnly stops the node and checks that it has had no peer but this one.
+// requireOnly stops the node and checks that it has had no other peer.
 func requireOnly(t *testing.T, n *switchNode, id types.ID) {
 	t.Helper()
 	require.NoError(t, n.Stop())

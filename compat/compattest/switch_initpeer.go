@@ -43,7 +43,7 @@ func testReturnedPeerStays(t *testing.T, c *cluster) {
 	}
 }
 
-// Each reactor gets what the one before it has returned.
+// Each reactor's InitPeer gets the peer that the previous one returned.
 func testInitPeerChain(t *testing.T, c *cluster) {
 	a := c.started(t)
 	b := c.started(t, func(s *nodeSetup) {

@@ -34,7 +34,8 @@ func testSetSwitchBeforeStart(t *testing.T, c *cluster) {
 	require.Len(t, n.log.kind(started), 1)
 }
 
-// Peers wait on both sides of a node that is about to start.
+// Reactors are started before the first peer is added, although one peer dials the node and
+// the node dials another.
 func testReactorsStartBeforePeers(t *testing.T, c *cluster) {
 	target := c.started(t)
 	n := c.node(t, func(s *nodeSetup) {
@@ -61,7 +62,7 @@ func testReactorsStartBeforePeers(t *testing.T, c *cluster) {
 	}
 }
 
-// step is an entry without what differs from run to run.
+// step is the part of an entry that is the same in every run.
 type step struct {
 	what           what
 	running, inSet bool
@@ -118,8 +119,8 @@ func testEachReactorHears(t *testing.T, c *cluster) {
 	for _, n := range []*switchNode{a, b} {
 		for _, name := range []string{"recorder", "second", "third"} {
 			for _, w := range []what{initPeer, addPeer, removed} {
-				heard := n.log.all(func(e entry) bool { return e.by == name && e.what == w })
-				require.Len(t, heard, 1, "%s of %s", w, name)
+				calls := n.log.all(func(e entry) bool { return e.by == name && e.what == w })
+				require.Len(t, calls, 1, "%s of %s", w, name)
 			}
 		}
 		last := 0
@@ -130,7 +131,7 @@ func testEachReactorHears(t *testing.T, c *cluster) {
 	}
 }
 
-// The peer comes back while RemovePeer still runs.
+// InitPeer of a peer that reconnects waits until its RemovePeer has returned.
 func testInitPeerFollowsRemovePeer(t *testing.T, c *cluster) {
 	removing, held := make(chan struct{}), make(chan struct{})
 	release := sync.OnceFunc(func() { close(held) })
@@ -170,7 +171,7 @@ func testInitPeerFollowsRemovePeer(t *testing.T, c *cluster) {
 	}
 }
 
-// Both ends stop the peer at once, from several places.
+// RemovePeer is called once although both ends stop the peer several times concurrently.
 func testRemovedOnce(t *testing.T, c *cluster) {
 	const rounds = 9
 	a, b := c.started(t), c.started(t)
@@ -196,7 +197,7 @@ func testRemovedOnce(t *testing.T, c *cluster) {
 	}
 }
 
-// wrappedPeer is a peer as a reactor may replace it.
+// wrappedPeer is a peer that a reactor's InitPeer returns in place of its argument.
 type wrappedPeer struct {
 	compat.PeerConn
 	startErr error // what Start returns instead of starting, if set

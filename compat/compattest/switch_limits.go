@@ -21,7 +21,7 @@ func limitsPromises() []switchPromise {
 	}
 }
 
-// mostPeers is the largest number of peers that the node has had at a time.
+// mostPeers returns the largest number of peers that the node has had at a time.
 func mostPeers(n *switchNode) (most int) {
 	live := make(map[compat.PeerConn]bool)
 	for _, e := range n.log.all(func(e entry) bool { return e.what == addPeer || e.what == removePeer }) {
@@ -37,8 +37,8 @@ func mostPeers(n *switchNode) (most int) {
 	return most
 }
 
-// More nodes dial at once than there are slots. The others are refused, and
-// their connections end on both ends.
+// More nodes dial at the same time than there are slots. The excess is refused, and those
+// connections end on both ends.
 func testInboundLimit(t *testing.T, c *cluster) {
 	const slots, dialers = 2, 5
 	n := c.started(t, func(s *nodeSetup) { s.MaxInboundPeers = slots })
@@ -113,7 +113,7 @@ func testOutboundLimit(t *testing.T, c *cluster) {
 	require.LessOrEqual(t, mostPeers(n), slots)
 }
 
-// The third node dials until it is let in.
+// A node that is refused for lack of slots is admitted after a peer is removed.
 func testSlotIsFreed(t *testing.T, c *cluster) {
 	n := c.started(t, func(s *nodeSetup) { s.MaxInboundPeers = 1 })
 	first := c.started(t)
@@ -126,8 +126,8 @@ func testSlotIsFreed(t *testing.T, c *cluster) {
 	require.Equal(t, 1, mostPeers(n))
 }
 
-// The persistent peer cannot be dialed at its configured address, and dials
-// itself when the only slot is taken.
+// A persistent peer is admitted although the only slot is taken. It dials us, since its
+// configured address cannot be dialed.
 func testPersistentInbound(t *testing.T, c *cluster) {
 	friend := c.started(t)
 	n := c.started(t, func(s *nodeSetup) {

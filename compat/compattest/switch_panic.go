@@ -21,9 +21,9 @@ func panicPromises() []switchPromise {
 
 var errPanic = errors.New("panic of a test")
 
-// panicNodes returns a node with three reactors, the first with the channels, of
-// which one panics as armed for the peer a; and another peer of the node that
-// must not be disturbed.
+// panicNodes returns a node with three reactors, of which the first has the channels and
+// one panics for the peer a. It also returns another peer of the node, which must not be
+// affected.
 func panicNodes(
 	t *testing.T, c *cluster, arm func(first, second *recorder, panics func(compat.PeerConn)),
 ) (a, b, other *switchNode) {
@@ -42,7 +42,7 @@ func panicNodes(
 	return a, b, other
 }
 
-// requireUndisturbed checks that the panic has cost its peer and nothing else.
+// requireUndisturbed checks that the panic has removed its peer and nothing else.
 func requireUndisturbed(t *testing.T, c *cluster, a, b, other *switchNode) {
 	t.Helper()
 	require.False(t, b.Peers().Has(a.id()))
@@ -54,13 +54,13 @@ func requireUndisturbed(t *testing.T, c *cluster, a, b, other *switchNode) {
 	c.exchange(t, newcomer, b)
 	require.NoError(t, b.Stop())
 	for _, name := range []string{"recorder", "third"} {
-		require.Equal(t, heard(b, name, initPeer, a.id()), heard(b, name, removed, a.id()),
+		require.Equal(t, calls(b, name, initPeer, a.id()), calls(b, name, removed, a.id()),
 			"%s, which does not panic for the peer, is told of the removal", name)
 	}
 }
 
-// heard counts what the reactor was told of the peer.
-func heard(n *switchNode, reactor string, w what, id types.ID) int {
+// calls counts the calls of a reactor about the peer.
+func calls(n *switchNode, reactor string, w what, id types.ID) int {
 	return len(n.log.all(func(e entry) bool { return e.by == reactor && e.what == w && e.id == id }))
 }
 

@@ -25,7 +25,7 @@ func testUnknownIsNil(t *testing.T, c *cluster) {
 	n := c.node(t)
 	requireUnknown := func(id types.ID) {
 		t.Helper()
-		// Not require.Nil, which accepts a nil pointer in an interface too.
+		// require.Nil would also accept a nil pointer in the interface.
 		require.True(t, n.Peers().Get(id) == nil, "Get returns the nil interface")
 		require.False(t, n.Peers().Has(id))
 		require.False(t, n.Peers().Remove(id))
@@ -57,7 +57,7 @@ func testListIsFresh(t *testing.T, c *cluster) {
 	requireSamePeers(t, want, n.Peers().List())
 }
 
-// requireSamePeers compares pointers: what is behind them changes all the time.
+// requireSamePeers compares pointers, since the state of peers changes all the time.
 func requireSamePeers(t *testing.T, want, got []compat.PeerConn) {
 	t.Helper()
 	require.Len(t, got, len(want))

@@ -16,8 +16,7 @@ func persistentPromises() []switchPromise {
 	}
 }
 
-// persistentPair returns two nodes of which the first has the second as a
-// persistent peer.
+// persistentPair returns two nodes. b is a persistent peer of a.
 func persistentPair(t *testing.T, c *cluster) (a, b *switchNode) {
 	t.Helper()
 	b = c.started(t)
@@ -35,7 +34,7 @@ func awaitConnections(t *testing.T, c *cluster, a, b *switchNode, n int) {
 	})
 }
 
-// Whichever end stops the peer, it is dialed again.
+// A persistent peer is dialed again, whichever end stopped it.
 func testRedialAfterLoss(t *testing.T, c *cluster) {
 	a, b := persistentPair(t, c)
 	b.StopPeerForError(b.Peers().Get(a.id()), errTest)
@@ -60,7 +59,7 @@ func testComesUpLater(t *testing.T, c *cluster) {
 	c.exchange(t, a, b)
 }
 
-// Of two peers that are lost only the persistent one comes back.
+// Of two peers that disconnect, only the persistent one is dialed again.
 func testOthersNotRedialed(t *testing.T, c *cluster) {
 	a, b := persistentPair(t, c)
 	other := c.started(t)

@@ -20,8 +20,8 @@ func receivePromises() []switchPromise {
 	}
 }
 
-// flood sends on both channels until the peer takes nothing more, and returns
-// what waits for that.
+// flood sends on both channels until Send returns false. The returned function waits for
+// that.
 func flood(peer compat.PeerConn) (wait func()) {
 	var wg sync.WaitGroup
 	for _, ch := range []byte{ChannelA, ChannelB} {
@@ -34,12 +34,12 @@ func flood(peer compat.PeerConn) (wait func()) {
 	return wg.Wait
 }
 
-// The peer is stopped again and again while many messages are under way: by
-// either end, and from within Receive.
+// No Receive follows RemovePeer, although peers are stopped by either end, and from within
+// Receive, while many messages are under way.
 func testNoneAfterRemovePeer(t *testing.T, c *cluster) {
 	const rounds, messages = 24, 50
 	var (
-		gone       sync.Map // the peers that RemovePeer has been called with
+		gone       sync.Map // the peers of all RemovePeer calls
 		delivered  atomic.Int64
 		late       atomic.Int64
 		stopWithin atomic.Bool // the next Receive stops the peer
@@ -104,7 +104,7 @@ func testOneAtATime(t *testing.T, c *cluster) {
 	require.Zero(t, overlaps.Load(), "calls of Receive that overlap")
 }
 
-// Each peer's Receive waits for the other's.
+// The Receive calls of two peers run concurrently: each waits for the other.
 func testPeersInParallel(t *testing.T, c *cluster) {
 	a, other := c.started(t), c.started(t)
 	both, hung := make(chan struct{}), make(chan struct{})

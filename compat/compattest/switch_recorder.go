@@ -10,7 +10,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
-// what is a kind of entry of a journal.
+// what is the kind of a journal entry.
 type what string
 
 const (
@@ -27,15 +27,15 @@ const (
 	failed       what = "dial failed or peer rejected"
 )
 
-// entry is one thing that a reactor or a subscriber was told.
+// entry is one call of a reactor, or one event.
 type entry struct {
 	what what
 	by   string // the reactor
 	id   types.ID
 
 	peer    compat.PeerConn // nil for events
-	running bool            // the peer
-	inSet   bool            // the ID
+	running bool            // the peer is running
+	inSet   bool            // the switch's peer set has the ID
 	reason  any
 	event   events.Event
 
@@ -43,7 +43,7 @@ type entry struct {
 	msg     string
 }
 
-// journal holds what a node's reactors and subscribers were told, in order.
+// journal records the calls of a node's reactors, and its events, in order.
 type journal struct {
 	cluster *cluster
 	peers   func() compat.PeerSet // set before the node is started
@@ -59,8 +59,8 @@ func (j *journal) note(e entry) {
 	j.cluster.grown()
 }
 
-// tap is an event filter that notes what it is asked about, on the goroutine
-// that notifies, and passes nothing.
+// tap is an event filter that records every event, on the goroutine that notifies, and
+// passes none.
 func (j *journal) tap(ev events.Event) bool {
 	e := entry{event: ev}
 	switch ev := ev.(type) {
@@ -96,12 +96,12 @@ func (j *journal) all(match func(entry) bool) (found []entry) {
 
 func (j *journal) has(match func(entry) bool) bool { return len(j.all(match)) > 0 }
 
-// of returns the entries about the peer, in order.
+// of returns the entries about the ID, in order.
 func (j *journal) of(id types.ID) []entry {
 	return j.all(func(e entry) bool { return e.id == id })
 }
 
-// count counts the entries of a kind about the peer.
+// count returns the number of entries of a kind about the ID.
 func (j *journal) count(w what, id types.ID) int {
 	return len(j.all(func(e entry) bool { return e.what == w && e.id == id }))
 }
@@ -111,7 +111,7 @@ func (j *journal) kind(w what) []entry {
 	return j.all(func(e entry) bool { return e.what == w })
 }
 
-// len is how many entries there are.
+// len returns the number of entries.
 func (j *journal) len() int { return len(j.all(func(entry) bool { return true })) }
 
 // String lists the last entries.
@@ -133,14 +133,14 @@ func (j *journal) String() string {
 	return b.String()
 }
 
-// recorder is a reactor that notes what it is told and lets a test step in. The
-// hooks are set before the node is made and run after the note.
+// recorder is a reactor that records its calls. After recording a call, it runs the hook
+// for it, if any. Hooks are set before the node is made.
 type recorder struct {
 	compat.BaseReactor
 	name     string
 	log      *journal
 	channels []*compat.ChannelDescriptor
-	quiet    bool // Receive makes no note
+	quiet    bool // Receive is not recorded
 
 	onStart   func()
 	onInit    func(compat.PeerConn) compat.PeerConn
@@ -165,7 +165,7 @@ func (r *recorder) listenOn(channels ...byte) {
 	}
 }
 
-// note makes an entry about a peer.
+// note records a call about a peer.
 func (r *recorder) note(w what, peer compat.PeerConn, reason any) {
 	id := peer.ID()
 	r.log.note(entry{

@@ -29,8 +29,8 @@ func numbered(i uint64, size int) []byte {
 	return binary.BigEndian.AppendUint64(make([]byte, 0, size), i)[:size]
 }
 
-// sequence checks that the messages of each channel arrive in order, without a
-// gap and once.
+// sequence checks that the messages of each channel arrive in order, without a gap, and
+// once.
 type sequence struct {
 	cluster *cluster
 
@@ -59,7 +59,7 @@ func (s *sequence) receive(ch byte, _ compat.PeerConn, msg []byte) {
 	s.cluster.grown()
 }
 
-// got is how many messages of the channel have arrived.
+// got returns how many messages of the channel have arrived.
 func (s *sequence) got(ch byte) uint64 {
 	s.mtx.Lock()
 	defer s.mtx.Unlock()
@@ -122,7 +122,7 @@ func testSendRefused(t *testing.T, c *cluster) {
 	}
 }
 
-// ends are the two ends of a connection on which a sends to b.
+// ends holds the two ends of a connection on which a sends to b.
 type ends struct {
 	t        *testing.T
 	a, b     *switchNode
@@ -141,8 +141,8 @@ func requireStop(t *testing.T, n *switchNode) {
 	require.NoError(t, n.Stop())
 }
 
-// testPrefix kills a connection under traffic. Both ends are torn down, and what
-// has arrived is the beginning of what was sent.
+// testPrefix returns a test that kills a connection under traffic. Both ends must be torn
+// down, and the messages that arrived must be a prefix of those sent.
 func testPrefix(kill func(ends)) func(*testing.T, *cluster) {
 	return func(t *testing.T, c *cluster) {
 		const rounds, messages = 4, 200
@@ -168,7 +168,7 @@ func testPrefix(kill func(ends)) func(*testing.T, *cluster) {
 			requireQuit(t, atA)
 			requireQuit(t, atB)
 			seq.requireNoGap(t)
-			// One more may have been on its way when Send gave up on it.
+			// A Send that returned false may have sent its message.
 			require.LessOrEqual(t, seq.got(ChannelA), taken[0]+1)
 			require.LessOrEqual(t, seq.got(ChannelB), taken[1]+1)
 		}

@@ -22,8 +22,8 @@ func shutdownPromises() []switchPromise {
 	}
 }
 
-// The dials of sockets hang at a listener that says nothing, those of other
-// stacks at a node that does not accept.
+// Stop ends dials that hang: over sockets at a listener that sends nothing, on other stacks
+// at a node that does not accept.
 func testStopWhileDialing(t *testing.T, c *cluster) {
 	silent, unready := newSilentListener(t), c.node(t)
 	n := c.started(t, func(s *nodeSetup) { s.PersistentPeers = silent.addresses(t, 2) })
@@ -79,8 +79,8 @@ func testStopTwice(t *testing.T, c *cluster) {
 	require.Len(t, n.log.kind(stopped), 1)
 }
 
-// Once Stop has returned nothing happens any more, however much was under way
-// and whoever still dials.
+// After Stop has returned, no reactor is called, although messages were under way and other
+// nodes go on dialing.
 func testNothingFollowsStop(t *testing.T, c *cluster) {
 	const messages = 100
 	var inside, outside atomic.Int64 // calls of Receive that have begun and ended
@@ -90,7 +90,7 @@ func testNothingFollowsStop(t *testing.T, c *cluster) {
 			if inside.Add(1)%messages == 0 {
 				c.grown()
 			}
-			for range 100 { // so that Stop comes while it runs
+			for range 100 { // so that Stop is called while it runs
 				runtime.Gosched()
 			}
 			outside.Add(1)
@@ -120,7 +120,7 @@ func testNothingFollowsStop(t *testing.T, c *cluster) {
 	require.Equal(t, entries, n.log.len(), "%s", n.log)
 }
 
-// A node comes back at its address with a new switch, and its peer finds it.
+// A persistent peer that restarts at its address with a new switch is connected again.
 func testRestart(t *testing.T, c *cluster) {
 	spec := fixedIdentity(t)
 	b := c.nodeOf(t, spec)

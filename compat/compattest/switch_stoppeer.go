@@ -22,7 +22,7 @@ func stopPeerPromises() []switchPromise {
 	}
 }
 
-// Whichever end stops the peer, both are torn down.
+// StopPeerForError on either end tears down both.
 func testStopBothEnds(t *testing.T, c *cluster) {
 	a, b := c.started(t), c.started(t)
 	for _, stopper := range []*switchNode{a, b} {
@@ -97,7 +97,7 @@ func testStopConcurrently(t *testing.T, c *cluster) {
 	require.Equal(t, 1, a.log.count(disconnected, b.id()))
 }
 
-// A peer is stopped by its connection, not by its ID.
+// Stopping a former connection of a peer does not stop its current one.
 func testStopFormer(t *testing.T, c *cluster) {
 	a, b := c.started(t), c.started(t)
 	former, _ := c.connect(t, a, b)

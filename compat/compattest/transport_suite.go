@@ -5,24 +5,23 @@ import (
 	"testing"
 )
 
-// TestTransport tests every promise of compat.Transport and compat.PeerConn on
-// the transports of makePair, which may be called concurrently. Each promise is a
-// subtest, which runs on a pair of its own and in parallel with others, after
-// TestTransport has returned; one that is exempted is skipped.
+// TestTransport tests every promise of compat.Transport and compat.PeerConn on the
+// transports of makePair, which must allow concurrent calls. Each promise is a parallel
+// subtest on a new pair, which runs after TestTransport has returned. Exempted promises
+// are skipped.
 //
-// The suite is the switch of both transports: it dials, accepts, starts and stops.
-// It ends every peer that it was given, and may close a transport that has a
-// method Close() error, before makePair's own cleanup runs; a second Close must do
-// no harm. Errors that the promises name may be wrapped. Nothing depends on the
-// speed of the machine, except that what does not happen within half a minute
-// counts as missing.
+// The suite takes the place of the switch of both transports. It ends every peer that Dial
+// and Accept return. It may call Close on a transport that has a method Close() error
+// before the cleanup of makePair runs, so a second Close must do nothing. Errors that the
+// promises name may be wrapped. A step that takes more than 30 s fails; nothing else
+// depends on the speed of the machine.
 //
-// Whoever calls it checks for leaks when all its tests have ended, for example by
+// The caller checks for leaks after all tests have ended, for example with
 // goleak.VerifyTestMain.
 func TestTransport(t *testing.T, makePair MakePair, exemptions ...Exemption) {
 	t.Helper()
 	s := transportSuite{makePair}
-	// Those that wait for a timer come first, so that the others run meanwhile.
+	// Promises that wait for a timer come first, so that the others run meanwhile.
 	cases := slices.Concat(
 		s.sendPromises(), s.flushPromises(),
 		s.endPromises(), s.dialPromises(), s.refusalPromises(), s.admissionPromises(), s.acceptPromises(), s.closePromises(),
@@ -38,11 +37,11 @@ func TestTransport(t *testing.T, makePair MakePair, exemptions ...Exemption) {
 	runPromises(t, exemptions, cases)
 }
 
-// transportSuite makes the pairs that the promises are tested on.
+// transportSuite makes the pairs of transports for the subtests.
 type transportSuite struct{ makePair MakePair }
 
-// endpoints returns the two ends of a fresh pair, not connected. Their specs are
-// what change makes of two nodes that fit; nil leaves them as they are.
+// endpoints returns the two ends of a new pair, not connected. change, if not nil, modifies
+// the specs of the two nodes, which are compatible otherwise.
 func (s transportSuite) endpoints(t *testing.T, change func(a, b *Spec)) (a, b *endpoint) {
 	t.Helper()
 	specA, specB := newSpec("a"), newSpec("b")
@@ -57,8 +56,7 @@ func (s transportSuite) endpoints(t *testing.T, change func(a, b *Spec)) (a, b *
 	return a, b
 }
 
-// connected returns a pair that has one connection, dialed by a; neither end is
-// started.
+// connected returns a pair with one connection, dialed by a. Neither end is started.
 func (s transportSuite) connected(t *testing.T) *link {
 	t.Helper()
 	a, b := s.endpoints(t, nil)
@@ -66,7 +64,7 @@ func (s transportSuite) connected(t *testing.T) *link {
 	return connectEnds(t, a, b)
 }
 
-// running returns a pair that has one connection, with both ends started.
+// running returns a pair with one connection. Both ends are started.
 func (s transportSuite) running(t *testing.T) *link {
 	t.Helper()
 	l := s.connected(t)

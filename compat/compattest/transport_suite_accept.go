@@ -13,10 +13,10 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 )
 
-// badRemotes is how many bad remotes a listener has at a time.
+// badRemotes is how many bad remotes connect to a listener at the same time.
 const badRemotes = 20
 
-// acceptPromises are about how Accept ends, and about remotes that are no peers.
+// acceptPromises cover how Accept ends, and connections that are not from peers.
 func (s transportSuite) acceptPromises() []promiseCase {
 	return []promiseCase{
 		{"Accept/Cancelled", s.acceptCancelled},
@@ -39,7 +39,7 @@ func (s transportSuite) acceptCancelled(t *testing.T) {
 	connectEnds(t, a, b)
 }
 
-// Who stops accepting does not lose the peer of who accepts next.
+// A cancelled Accept does not lose a peer, which the next Accept returns.
 func (s transportSuite) acceptCancel(t *testing.T) {
 	a, b := s.endpoints(t, nil)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -69,7 +69,7 @@ func (s transportSuite) acceptDeadline(t *testing.T) {
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 }
 
-// Each peer is returned once, whoever accepts.
+// Concurrent calls of Accept return each peer once.
 func (s transportSuite) acceptConcurrent(t *testing.T) {
 	a, b := s.endpoints(t, nil)
 	const acceptors = 4
@@ -118,7 +118,7 @@ func (s transportSuite) acceptClosedAtOnce(t *testing.T) {
 	honestDial(t, a, b)
 }
 
-// Connections that say nothing keep nobody out.
+// Silent connections do not keep peers from connecting.
 func (s transportSuite) acceptSilence(t *testing.T) {
 	a, b := s.endpoints(t, nil)
 	b.serve(t, b.run)
@@ -128,8 +128,8 @@ func (s transportSuite) acceptSilence(t *testing.T) {
 	honestDial(t, a, b)
 }
 
-// dialRaw connects to the listener of an endpoint; the connection is closed when
-// the test ends.
+// dialRaw connects to the listener of an endpoint. It closes the connection at the end of
+// the test.
 func dialRaw(t *testing.T, e *endpoint) net.Conn {
 	t.Helper()
 	addr := e.tr.NetAddress()
@@ -140,7 +140,7 @@ func dialRaw(t *testing.T, e *endpoint) net.Conn {
 	return conn
 }
 
-// honestDial requires that b, who serves, has no peer but the one that dials now.
+// honestDial dials b from a and requires that b, which serves, has no other peer.
 func honestDial(t *testing.T, a, b *endpoint) {
 	t.Helper()
 	peer, err := a.dial(t.Context(), b.tr.NetAddress())

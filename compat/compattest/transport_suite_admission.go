@@ -11,9 +11,9 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
-// admissionPromises are about compat.PeerAdmission and compat.ConnAdmission: whom
-// the switch refuses is no peer. About connections, and about those whom it has
-// dialed itself, a stack need not ask.
+// admissionPromises cover compat.PeerAdmission and compat.ConnAdmission: a remote that the
+// switch refuses does not become a peer. A stack may skip AdmitConn, and it may skip
+// AdmitPeer for connections that it dialed.
 func (s transportSuite) admissionPromises() []promiseCase {
 	return []promiseCase{
 		{"Admission/Acceptor", s.admissionAcceptor},
@@ -22,8 +22,8 @@ func (s transportSuite) admissionPromises() []promiseCase {
 	}
 }
 
-// doorkeeper is an endpoint whose switch refuses everybody when it is asked.
-type doorkeeper struct {
+// refuser is an endpoint whose switch refuses every peer.
+type refuser struct {
 	*endpoint
 	asked atomic.Int64
 }
@@ -31,31 +31,31 @@ type doorkeeper struct {
 func refusal() *compat.RejectError { return compat.Reject(compat.RejectFull, "no room") }
 
 // AdmitPeer implements compat.PeerAdmission.
-func (d *doorkeeper) AdmitPeer(compat.ConnInfo, types.NodeInfo) error {
-	d.asked.Add(1)
+func (r *refuser) AdmitPeer(compat.ConnInfo, types.NodeInfo) error {
+	r.asked.Add(1)
 
 	return refusal()
 }
 
-// connDoorkeeper refuses connections instead of peers.
-type connDoorkeeper struct {
+// connRefuser refuses every connection instead.
+type connRefuser struct {
 	*endpoint
 	asked atomic.Int64
 }
 
 // AdmitConn implements compat.ConnAdmission.
-func (d *connDoorkeeper) AdmitConn(net.IP) error {
-	d.asked.Add(1)
+func (r *connRefuser) AdmitConn(net.IP) error {
+	r.asked.Add(1)
 
 	return refusal()
 }
 
-// A dialer whose handshake can carry a refusal learns why; else it has a peer,
-// which fails.
+// If the handshake can carry a refusal, Dial returns it. Otherwise Dial returns a peer,
+// which then fails.
 func (s transportSuite) admissionAcceptor(t *testing.T) {
 	a, b := s.endpoints(t, nil)
-	keeper := &doorkeeper{endpoint: b}
-	b.behavior = keeper
+	refusing := &refuser{endpoint: b}
+	b.behavior = refusing
 	stop := b.serve(t, b.run)
 	peer, err := a.dial(t.Context(), b.tr.NetAddress())
 	if err != nil {
@@ -64,7 +64,7 @@ func (s transportSuite) admissionAcceptor(t *testing.T) {
 	} else if a.run(peer); peer.IsRunning() {
 		a.awaitFailure(t, peer)
 	}
-	require.EqualValues(t, 1, keeper.asked.Load())
+	require.EqualValues(t, 1, refusing.asked.Load())
 	stop()
 	require.Empty(t, b.allPeers())
 }
@@ -81,27 +81,28 @@ func requireRejected(t *testing.T, err error, remote bool) {
 
 func (s transportSuite) admissionDialer(t *testing.T) {
 	a, b := s.endpoints(t, nil)
-	keeper := &doorkeeper{endpoint: a}
-	a.behavior = keeper
+	refusing := &refuser{endpoint: a}
+	a.behavior = refusing
 	b.serve(t, b.run)
 	peer, err := a.dial(t.Context(), b.tr.NetAddress())
 	if err == nil {
-		require.Zero(t, keeper.asked.Load(), "the peer was refused")
+		require.Zero(t, refusing.asked.Load(), "the peer was refused")
 		t.Skip("the transport does not ask about whom it has dialed")
 	}
 	requireNoPeer(t, peer, err)
-	require.EqualValues(t, 1, keeper.asked.Load())
+	require.EqualValues(t, 1, refusing.asked.Load())
 	requireRejected(t, err, false)
 }
 
-// Whether a dialer can tell at once is the stack's matter; there is no peer.
+// A dialer whose connection is refused may notice at once or later. The acceptor gets no
+// peer.
 func (s transportSuite) admissionConnection(t *testing.T) {
 	a, b := s.endpoints(t, nil)
-	keeper := &connDoorkeeper{endpoint: b}
-	b.behavior = keeper
+	refusing := &connRefuser{endpoint: b}
+	b.behavior = refusing
 	stop := b.serve(t, b.run)
 	peer, err := a.dial(t.Context(), b.tr.NetAddress())
-	if err == nil && keeper.asked.Load() == 0 {
+	if err == nil && refusing.asked.Load() == 0 {
 		t.Skip("the transport does not ask about connections")
 	}
 	requireNoPeer(t, peer, err)

@@ -9,7 +9,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 )
 
-// closePromises are about the end of connections and of the transport.
+// closePromises cover the end of connections and of the transport.
 func (s transportSuite) closePromises() []promiseCase {
 	return []promiseCase{
 		{"Remove/Started", s.removeStarted},
@@ -48,15 +48,15 @@ func (s transportSuite) removeTwice(t *testing.T) {
 		l.b.tr.Remove(l.in)
 	}
 
-	again := connectEnds(t, l.a, l.b) // neither has lost what it needs
+	again := connectEnds(t, l.a, l.b) // both transports still work
 	again.start(t)
 	again.works(t)
-	l.a.tr.Remove(l.out) // it has nothing to do with the other connection
+	l.a.tr.Remove(l.out) // does not affect the other connection
 	again.works(t)
 }
 
-// closing returns a pair for the promises of Close; a transport without Close
-// makes none.
+// closing returns a pair for the promises of Close. It skips the test when the transport
+// has no Close.
 func (s transportSuite) closing(t *testing.T) (a, b *endpoint) {
 	t.Helper()
 	a, b = s.endpoints(t, nil)
@@ -82,7 +82,7 @@ func (s transportSuite) closeEndsAccept(t *testing.T) {
 	require.ErrorIs(t, err, compat.ErrTransportClosed)
 }
 
-// A dial to a listener that says nothing does not hold up Close.
+// Close does not wait for a dial to a silent listener.
 func (s transportSuite) closeEndsDial(t *testing.T) {
 	a, _ := s.closing(t)
 	addr, connected := listenSilently(t)

@@ -14,13 +14,13 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
-// soon is a deadline for what never comes: the shorter, the faster the test.
+// soon is the deadline of calls that must not succeed. A test waits until it has passed.
 const soon = 50 * time.Millisecond
 
-// concurrentDials is how many dials the suite has under way at a time.
+// concurrentDials is the number of concurrent dials.
 const concurrentDials = 16
 
-// dialPromises are about how a dial ends.
+// dialPromises cover how a dial ends.
 func (s transportSuite) dialPromises() []promiseCase {
 	return []promiseCase{
 		{"Dial/Cancelled", s.dialCancelled},
@@ -43,8 +43,7 @@ func (s transportSuite) dialCancelled(t *testing.T) {
 	require.ErrorIs(t, err, context.Canceled)
 }
 
-// The listener takes the connection and says nothing; the context is what ends
-// the dial, not a timeout of the stack.
+// The context ends a dial to a silent listener, before any timeout of the stack.
 func (s transportSuite) dialSilenceCancel(t *testing.T) {
 	a, _ := s.endpoints(t, nil)
 	addr, connected := listenSilently(t)
@@ -80,7 +79,7 @@ func (s transportSuite) dialSilenceDeadline(t *testing.T) {
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 }
 
-// A stack may finish its handshake before anybody accepts, or wait.
+// Without an Accept, a dial may succeed or wait until its context ends.
 func (s transportSuite) dialNobodyAccepts(t *testing.T) {
 	a, b := s.endpoints(t, nil)
 	ctx, cancel := context.WithTimeout(t.Context(), soon)
@@ -109,7 +108,7 @@ func (s transportSuite) dialClosedPort(t *testing.T) {
 	requireNoPeer(t, peer, err)
 }
 
-// Each dial gets a connection of its own, and both ends of it belong together.
+// Each concurrent dial gets a different connection, whose two ends belong together.
 func (s transportSuite) dialConcurrent(t *testing.T) {
 	a, b := s.endpoints(t, nil)
 	b.serve(t, b.run)
@@ -139,7 +138,7 @@ func (s transportSuite) dialConcurrent(t *testing.T) {
 	require.ElementsMatch(t, want, got)
 }
 
-// Which of two crossed connections stays is the switch's business: both work.
+// Two crossed connections both work. The switch, not the stack, chooses one of them.
 func (s transportSuite) dialCrossed(t *testing.T) {
 	a, b := s.endpoints(t, nil)
 	var links [2]*link
@@ -173,7 +172,7 @@ func (s transportSuite) dialCrossed(t *testing.T) {
 	}
 }
 
-// Once its connection was removed, a peer can come back at once.
+// A peer can connect again as soon as its connection was removed.
 func (s transportSuite) dialAgain(t *testing.T) {
 	a, b := s.endpoints(t, nil)
 	for range 3 {
@@ -186,7 +185,7 @@ func (s transportSuite) dialAgain(t *testing.T) {
 	}
 }
 
-// listenLocal returns a listener that is no transport.
+// listenLocal returns a TCP listener on 127.0.0.1.
 func listenLocal(t *testing.T) net.Listener {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -203,8 +202,8 @@ func addressOf(t *testing.T, listener net.Listener) types.NetAddress {
 	return *addr
 }
 
-// listenSilently returns the address of a listener that never says a word, and a
-// channel that is closed when somebody has connected and begun to speak.
+// listenSilently returns the address of a listener that sends nothing, and a channel that
+// is closed when a dialer has sent its first byte.
 func listenSilently(t *testing.T) (types.NetAddress, <-chan struct{}) {
 	t.Helper()
 	listener := listenLocal(t)
@@ -219,8 +218,8 @@ func listenSilently(t *testing.T) (types.NetAddress, <-chan struct{}) {
 			}
 			defer conn.Close()
 			wg.Go(func() {
-				// By its first byte a dialer shows that it is past the connect. One that
-				// says nothing, or hangs up, is none that anybody waits for.
+				// The first byte shows that the dialer has begun its handshake. Connections
+				// that end without one do not count.
 				if _, err := conn.Read(make([]byte, 1)); err == nil {
 					first()
 				}

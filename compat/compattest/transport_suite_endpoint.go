@@ -17,17 +17,17 @@ import (
 )
 
 const (
-	// endpointPatience is how long an endpoint waits for what was promised.
+	// endpointPatience bounds every wait of an endpoint.
 	endpointPatience = 30 * time.Second
 
-	// smallCapacity and bulkCapacity are the largest messages in bytes on
-	// ChannelA and ChannelB.
+	// smallCapacity and bulkCapacity are the largest messages on ChannelA and ChannelB,
+	// in bytes.
 	smallCapacity = 64 << 10
 	bulkCapacity  = 1 << 20
 
-	// smallQueue and bulkQueue are the messages that wait to be sent on ChannelA
-	// and ChannelB. A full bulk queue is more than sockets hold, and within the
-	// 20 MiB of messages that TM2 keeps for a peer.
+	// smallQueue and bulkQueue are the queue capacities of ChannelA and ChannelB, in
+	// messages. A full bulk queue holds more than sockets do and less than the 20 MiB
+	// that TM2 buffers for a peer.
 	smallQueue = 8
 	bulkQueue  = 18
 
@@ -35,7 +35,7 @@ const (
 	bulkPriority  = 1
 )
 
-// newSpec returns a node that fits to all others of newSpec.
+// newSpec returns a node that is compatible with all others of newSpec.
 func newSpec(moniker string) Spec {
 	key := types.GenerateNodeKey()
 
@@ -50,15 +50,15 @@ func newSpec(moniker string) Spec {
 	}}
 }
 
-// endpoint is a transport under test and the compat.PeerBehavior that uses it: a
-// switch that only records. As a switch does, it stops a peer that has failed.
+// endpoint is a transport under test with a compat.PeerBehavior that records its calls and,
+// like a switch, stops a peer that has failed.
 type endpoint struct {
 	spec       Spec
 	tr         compat.Transport
-	persistent bool // what IsPersistentPeer and IsPrivatePeer say of all peers
+	persistent bool // results of IsPersistentPeer and IsPrivatePeer
 	private    bool
 	reactor    *endpointReactor
-	behavior   compat.PeerBehavior // the endpoint itself, or what wraps it
+	behavior   compat.PeerBehavior // the endpoint itself or a wrapper
 
 	mtx      sync.Mutex
 	changed  chan struct{} // closed and replaced at every change
@@ -67,11 +67,11 @@ type endpoint struct {
 	received []delivery
 	failures []failure
 	inside   map[compat.PeerConn]int // calls of Receive under way
-	overlaps int                     // calls of Receive that found another of the same peer
-	spoiled  int                     // messages that changed while they were received
+	overlaps int                     // calls of Receive that began during another for the same peer
+	spoiled  int                     // messages that changed during Receive
 }
 
-// delivery is a message as the reactor got it; the bytes are a copy.
+// delivery is a copy of a received message.
 type delivery struct {
 	peer compat.PeerConn
 	chID byte
@@ -144,8 +144,8 @@ func (e *endpoint) HandlePeerError(peer compat.PeerConn, err error) {
 	_ = peer.Stop() // it may be stopped already
 }
 
-// Receive implements compat.Reactor. It reads the slice again at its end, since
-// it is the reactor's until then.
+// Receive implements compat.Reactor. It compares the slice with its copy at the end, since
+// the stack must not change the slice before Receive returns.
 func (r *endpointReactor) Receive(chID byte, peer compat.PeerConn, msg []byte) {
 	kept := bytes.Clone(msg)
 	r.e.change(func() {
@@ -162,8 +162,8 @@ func (r *endpointReactor) Receive(chID byte, peer compat.PeerConn, msg []byte) {
 	r.hook(chID, peer, msg)
 }
 
-// hold makes Receive wait, after it has recorded the message, until release is
-// called or the test ends. It comes before the peers start.
+// hold makes Receive block, after it has recorded the message, until release is called or
+// the test ends. It must be called before the peers start.
 func (e *endpoint) hold(t *testing.T) (release func()) {
 	t.Helper()
 	gate := make(chan struct{})
@@ -176,7 +176,7 @@ func (e *endpoint) hold(t *testing.T) (release func()) {
 
 func (e *endpoint) id() types.ID { return e.spec.Key.ID() }
 
-// dial dials an address for at most the patience, or until ctx ends.
+// dial dials an address until ctx ends, for at most endpointPatience.
 func (e *endpoint) dial(ctx context.Context, addr types.NetAddress) (compat.PeerConn, error) {
 	ctx, cancel := context.WithTimeout(ctx, endpointPatience)
 	defer cancel()
@@ -188,8 +188,8 @@ func (e *endpoint) accept(ctx context.Context) (compat.PeerConn, error) {
 	return e.keep(e.tr.Accept(ctx, e.behavior))
 }
 
-// keep remembers a peer until dropAll. There is a peer or an error, never both
-// and never neither.
+// keep stores a peer for dropAll. It fails the test unless there is either a peer or an
+// error.
 func (e *endpoint) keep(peer compat.PeerConn, err error) (compat.PeerConn, error) {
 	switch {
 	case peer == nil && err == nil:
@@ -205,8 +205,8 @@ func (e *endpoint) keep(peer compat.PeerConn, err error) (compat.PeerConn, error
 	return peer, nil
 }
 
-// serve accepts on a goroutine of its own, which calls then for each peer, until
-// stop is called or the test ends.
+// serve accepts peers in a goroutine until stop is called or the test ends. It calls then
+// for each peer.
 func (e *endpoint) serve(t *testing.T, then func(peer compat.PeerConn)) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -232,20 +232,20 @@ func (e *endpoint) serve(t *testing.T, then func(peer compat.PeerConn)) (stop fu
 	return stop
 }
 
-// run starts a peer whose remote may be gone already.
+// run starts a peer whose remote may have disconnected.
 func (e *endpoint) run(peer compat.PeerConn) {
 	e.change(func() { e.started[peer] = true })
-	_ = peer.Start() // fails if the remote is gone and the stack knows it
+	_ = peer.Start() // fails if the stack has noticed that the remote disconnected
 }
 
-// start starts a peer whose remote is there.
+// start starts a peer and requires success.
 func (e *endpoint) start(t *testing.T, peer compat.PeerConn) {
 	t.Helper()
 	e.change(func() { e.started[peer] = true })
 	require.NoError(t, peer.Start())
 }
 
-// shut closes the transport if it can be closed, and waits for it.
+// shut closes a transport that has a Close method, and waits for it.
 func (e *endpoint) shut() error {
 	if closer, ok := e.tr.(interface{ Close() error }); ok {
 		return closer.Close()
@@ -254,7 +254,7 @@ func (e *endpoint) shut() error {
 	return nil
 }
 
-// drop ends a peer in whatever state it is.
+// drop ends a peer in any state.
 func (e *endpoint) drop(peer compat.PeerConn) {
 	_ = peer.Stop()      // it may be stopped, or never started
 	_ = peer.CloseConn() // it may be closed
@@ -281,8 +281,8 @@ func (e *endpoint) allFailures() []failure {
 	return append([]failure(nil), e.failures...)
 }
 
-// misdelivered counts the calls of Receive whose peer was inside another one, and
-// those whose message changed meanwhile.
+// misdelivered returns the numbers of calls of Receive that overlapped another for the same
+// peer, and of those whose message changed.
 func (e *endpoint) misdelivered() (overlaps, spoiled int) {
 	e.mtx.Lock()
 	defer e.mtx.Unlock()
@@ -290,7 +290,7 @@ func (e *endpoint) misdelivered() (overlaps, spoiled int) {
 	return e.overlaps, e.spoiled
 }
 
-// change changes what the endpoint has recorded, and wakes who waits for it.
+// change runs f under the lock and wakes await.
 func (e *endpoint) change(f func()) {
 	e.mtx.Lock()
 	defer e.mtx.Unlock()
@@ -299,7 +299,7 @@ func (e *endpoint) change(f func()) {
 	e.changed = make(chan struct{})
 }
 
-// await waits until ok, which runs under the lock, holds.
+// await waits until ok holds. ok runs under the lock.
 func (e *endpoint) await(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	timeout := time.NewTimer(endpointPatience)
@@ -334,7 +334,8 @@ func (e *endpoint) awaitCount(t *testing.T, peer compat.PeerConn, chID byte, n i
 	return got
 }
 
-// on returns what the peer has received on a channel. The caller holds the lock.
+// on returns the messages that the peer has received on a channel. The caller holds the
+// lock.
 func (e *endpoint) on(peer compat.PeerConn, chID byte) [][]byte {
 	var got [][]byte
 	for _, d := range e.received {
@@ -346,7 +347,7 @@ func (e *endpoint) on(peer compat.PeerConn, chID byte) [][]byte {
 	return got
 }
 
-// count is how many messages the peer has received on a channel.
+// count returns how many messages the peer has received on a channel.
 func (e *endpoint) count(peer compat.PeerConn, chID byte) int {
 	e.mtx.Lock()
 	defer e.mtx.Unlock()
@@ -354,8 +355,7 @@ func (e *endpoint) count(peer compat.PeerConn, chID byte) int {
 	return len(e.on(peer, chID))
 }
 
-// awaitFailure waits until the failure of the peer was reported and the peer has
-// ended for it.
+// awaitFailure waits until the peer's failure was reported and the peer has stopped.
 func (e *endpoint) awaitFailure(t *testing.T, peer compat.PeerConn) {
 	t.Helper()
 	e.await(t, "a call of HandlePeerError", func() bool {

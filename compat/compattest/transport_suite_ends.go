@@ -6,7 +6,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// endPromises are about what both ends of a connection know of each other.
+// endPromises cover what the two ends of a connection report about each other.
 func (s transportSuite) endPromises() []promiseCase {
 	return []promiseCase{
 		{"NetAddress", s.netAddress},
@@ -98,7 +98,7 @@ func (s transportSuite) endsFlags(t *testing.T) {
 	require.True(t, l.in.IsPrivate())
 }
 
-// A switch prepares a peer before it starts it: nothing may be received until then.
+// No message is delivered before Start, since a switch prepares a peer before it starts it.
 func (s transportSuite) endsNotStarted(t *testing.T) {
 	l := s.connected(t)
 	require.False(t, l.out.IsRunning())
@@ -119,10 +119,10 @@ func (s transportSuite) endsNotStarted(t *testing.T) {
 	require.Equal(t, msgs, l.b.awaitCount(t, l.in, ChannelA, len(msgs)))
 }
 
-// Reactors use a PeerConn as a key: there is one for each connection.
+// A connection has one PeerConn, which reactors use as a key.
 func (s transportSuite) endsSamePointer(t *testing.T) {
 	l := s.running(t)
-	l.works(t) // counts by pointer what was received
+	l.works(t) // counts received messages by pointer
 	require.NoError(t, l.out.Stop())
-	l.b.awaitFailure(t, l.in) // knows its peer by the pointer
+	l.b.awaitFailure(t, l.in) // finds its peer by pointer
 }

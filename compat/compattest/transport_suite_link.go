@@ -10,7 +10,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 )
 
-// link is one connection: out is the end of a, which has dialed, in that of b.
+// link is one connection. out is the end of a, which dialed, and in the end of b.
 type link struct {
 	a, b    *endpoint
 	out, in compat.PeerConn
@@ -32,7 +32,7 @@ func connectEnds(t *testing.T, a, b *endpoint) *link {
 	var err error
 	l.out, err = a.dial(ctx, b.tr.NetAddress())
 	if err != nil {
-		cancel() // nobody is to come
+		cancel() // there is no peer to accept
 	}
 	acceptErr := <-accepted
 	require.NoError(t, err, "dial")
@@ -47,10 +47,10 @@ func (l *link) start(t *testing.T) {
 	l.b.start(t, l.in)
 }
 
-// turned is the link seen from its other end.
+// turned returns the link as seen from its other end.
 func (l *link) turned() *link { return &link{a: l.b, b: l.a, out: l.in, in: l.out} }
 
-// works sends a message each way and waits for it.
+// works sends a message each way and waits until both arrive.
 func (l *link) works(t *testing.T) {
 	t.Helper()
 	for _, dir := range []*link{l, l.turned()} {
@@ -73,8 +73,8 @@ func awaitQuit(t *testing.T, peer compat.PeerConn) {
 	}
 }
 
-// returnsInTime fails unless f, which must not fail the test itself, returns. It
-// tells how long f has taken.
+// returnsInTime fails the test unless f returns within the patience. It returns how long f
+// took. f must not call t.FailNow.
 func returnsInTime(t *testing.T, what string, f func()) time.Duration {
 	t.Helper()
 	begin := time.Now()

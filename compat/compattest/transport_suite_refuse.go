@@ -9,7 +9,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
-// refusalPromises are about remotes that are not what they should be.
+// refusalPromises cover remotes with a wrong ID or an incompatible NodeInfo.
 func (s transportSuite) refusalPromises() []promiseCase {
 	return []promiseCase{
 		{"Dial/WrongID", s.dialWrongID},
@@ -26,7 +26,7 @@ func (s transportSuite) refusalPromises() []promiseCase {
 	}
 }
 
-// dialWrong dials b with somebody else's ID, and then with b's own.
+// dialWrong dials b with another ID, and then with b's own.
 func (s transportSuite) dialWrong(t *testing.T) (a, b *endpoint) {
 	t.Helper()
 	a, b = s.endpoints(t, nil)
@@ -49,15 +49,15 @@ func (s transportSuite) dialWrongID(t *testing.T) {
 	b.await(t, "the message of the right dial", func() bool { return len(b.received) == 1 })
 }
 
-// A node that was mistaken for another one does not see a peer in that.
+// A node that is dialed with another ID gets no peer.
 func (s transportSuite) dialWrongIDNoPeer(t *testing.T) {
 	_, b := s.dialWrong(t)
 	b.await(t, "the message of the right dial", func() bool { return len(b.received) == 1 })
-	require.NoError(t, b.shut()) // no handshake is under way any more
+	require.NoError(t, b.shut()) // waits for pending handshakes
 	require.Len(t, b.allPeers(), 1)
 }
 
-// A stack that does not notice lets the switch see it by the ID.
+// A dial to oneself fails, or returns a peer whose ID shows it to the switch.
 func (s transportSuite) dialSelf(t *testing.T) {
 	a, _ := s.endpoints(t, nil)
 	a.serve(t, func(compat.PeerConn) {})
@@ -70,7 +70,7 @@ func (s transportSuite) dialSelf(t *testing.T) {
 	require.Equal(t, a.id(), peer.ID())
 }
 
-// incompatible returns a test in which nodes of different kinds dial each other.
+// incompatible returns a test in which incompatible nodes dial each other.
 func (s transportSuite) incompatible(change func(*types.NodeInfo)) func(t *testing.T) {
 	return func(t *testing.T) {
 		a, b := s.endpoints(t, func(_, b *Spec) { change(&b.Info) })
@@ -85,7 +85,7 @@ func (s transportSuite) noCommonChannel(t *testing.T) {
 	refused(t, a, b)
 }
 
-// refused requires that neither node gets a peer, whoever dials.
+// refused requires that neither node gets a peer, in either direction.
 func refused(t *testing.T, a, b *endpoint) {
 	t.Helper()
 	var stops []func()
@@ -97,7 +97,7 @@ func refused(t *testing.T, a, b *endpoint) {
 		requireNoPeer(t, peer, err)
 	}
 	for i, e := range []*endpoint{a, b} {
-		require.NoError(t, e.shut()) // no handshake is under way any more
+		require.NoError(t, e.shut()) // waits for pending handshakes
 		stops[i]()
 		require.Empty(t, e.allPeers())
 	}

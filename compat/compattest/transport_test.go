@@ -23,7 +23,7 @@ const (
 	chB = byte(0x21)
 )
 
-// host is a behavior with one reactor, for a transport without a switch.
+// host is a PeerBehavior with one reactor, for a transport without a switch.
 type host struct {
 	compat.BaseReactor
 	tr    *memory.Transport
@@ -71,7 +71,7 @@ func (h *host) HandlePeerError(p compat.PeerConn, err error) {
 	h.mtx.Lock()
 	h.errs = append(h.errs, err)
 	h.mtx.Unlock()
-	// A Stop elsewhere may come between the failure and this.
+	// The peer may have been stopped since the failure.
 	if stopErr := p.Stop(); stopErr != nil && !errors.Is(stopErr, service.ErrAlreadyStopped) {
 		panic(stopErr)
 	}
@@ -118,7 +118,7 @@ func connectPeers(t *testing.T, a, b *host) (dialed, accepted compat.PeerConn) {
 	return dialed, accepted
 }
 
-// pair returns two hosts that are connected and started.
+// pair returns two hosts with a connection whose ends are started.
 func pair(t *testing.T) (a, b *host, pa, pb compat.PeerConn) {
 	t.Helper()
 	n := memory.NewNetwork()

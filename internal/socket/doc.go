@@ -1,3 +1,2 @@
-// Package socket sets what the operating system does with a connection, where
-// package net has no method for it.
+// Package socket sets socket options for which package net has no method.
 package socket

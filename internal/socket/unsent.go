@@ -6,15 +6,15 @@ import (
 	"net"
 )
 
-// MaxUnsent is how many bytes that the network has not taken yet may lie in the
-// kernel's send buffer of a connection. What lies there cannot be overtaken by
-// anything urgent, and has left the processor's caches when it is sent at last; by
-// itself the buffer grows to megabytes. It holds the next batch while one is sent.
+// MaxUnsent is the most bytes that the kernel's send buffer of a connection may
+// hold unsent: room for the next batch while one is sent. By default the buffer
+// grows to megabytes. An urgent message cannot overtake data in that buffer, and
+// the data has left the processor's caches by the time it is sent.
 const MaxUnsent = 64 << 10
 
-// LimitUnsent holds the connection to MaxUnsent where it is a TCP socket and the
-// system can do that, which Linux can (TCP_NOTSENT_LOWAT, tcp(7)); elsewhere it
-// does nothing. An error means that the connection is of no use.
+// LimitUnsent limits the unsent data of a TCP socket to MaxUnsent on Linux
+// (TCP_NOTSENT_LOWAT, tcp(7)). It does nothing for other connections and on other
+// systems. After an error the connection is unusable.
 func LimitUnsent(conn net.Conn) error {
 	err := limitUnsent(conn, MaxUnsent)
 	if err != nil && !errors.Is(err, errors.ErrUnsupported) {

@@ -10,12 +10,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// limitUnsent sets TCP_NOTSENT_LOWAT (tcp(7)). The error wraps
-// errors.ErrUnsupported where the connection or the kernel does not know it.
+// limitUnsent sets TCP_NOTSENT_LOWAT to limit bytes. The error wraps
+// errors.ErrUnsupported when the connection or the kernel lacks the option.
 func limitUnsent(conn net.Conn, limit int) error {
 	socket, ok := conn.(syscall.Conn)
 	if !ok {
-		return fmt.Errorf("%T is no socket: %w", conn, errors.ErrUnsupported)
+		return fmt.Errorf("%T is not a socket: %w", conn, errors.ErrUnsupported)
 	}
 	raw, err := socket.SyscallConn()
 	if err != nil {

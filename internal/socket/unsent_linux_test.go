@@ -12,13 +12,14 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// Only "not supported" is passed over.
+// TestLimitUnsent checks that LimitUnsent ignores errors.ErrUnsupported and no
+// other error.
 func TestLimitUnsent(t *testing.T) {
 	near, far := net.Pipe()
 	defer near.Close()
 	defer far.Close()
 	require.ErrorIs(t, limitUnsent(near, MaxUnsent), errors.ErrUnsupported)
-	require.NoError(t, LimitUnsent(near), "what is no socket has no option")
+	require.NoError(t, LimitUnsent(near), "a conn that is not a socket has no such option")
 
 	unixListener, err := net.Listen("unix", filepath.Join(t.TempDir(), "socket"))
 	require.NoError(t, err)

@@ -12,8 +12,8 @@ const (
 	anyValue   protowire.Number = 2
 )
 
-// decodeAny takes an Any apart. name is the text of the type URL after its last
-// slash; name and value alias body.
+// decodeAny decodes an Any. name is the part of the type URL after its last
+// slash. name and value alias body.
 func decodeAny(message string, body []byte) (name, value []byte, err error) {
 	r := newFieldReader(message, body, 0)
 
@@ -59,7 +59,7 @@ func decodeAny(message string, body []byte) (name, value []byte, err error) {
 	return name, value, nil
 }
 
-// typeName checks a type URL and returns what follows its last slash.
+// typeName checks a type URL and returns the part after its last slash.
 func typeName(r *fieldReader, url []byte) ([]byte, error) {
 	if len(url) == 0 {
 		return nil, r.fail("type URL", "empty")
@@ -90,7 +90,7 @@ func noFields(message string, value []byte) error {
 
 // appendAny appends an Any with the type URL and value.
 func appendAny(dst []byte, url string, value []byte) []byte {
-	dst = appendStringField(dst, anyTypeURL, url)
+	dst = appendField(dst, anyTypeURL, url)
 
 	return appendField(dst, anyValue, value)
 }

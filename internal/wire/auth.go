@@ -21,8 +21,8 @@ const (
 // when the key is a well-formed Any of another type than Ed25519.
 var ErrKeyType = errors.New("wire: key of an unknown type")
 
-// AuthForm is the way an auth message carries its public key. It tells the
-// dialects of TM2 apart (docs/wire.md §1.2).
+// AuthForm is the encoding of the public key in an auth message. It differs
+// between the dialects of TM2 (docs/wire.md §1.2).
 type AuthForm uint8
 
 // The two forms of an auth message.
@@ -41,7 +41,7 @@ func (f AuthForm) String() string {
 }
 
 // Auth is the content of an auth message (docs/wire.md §3.4): an Ed25519 public
-// key and its signature over the challenge.
+// key and a signature by that key over the challenge.
 type Auth struct {
 	PublicKey [32]byte
 	Signature [64]byte
@@ -71,9 +71,9 @@ func appendTypedKey(dst []byte, key [32]byte) []byte {
 	return appendField(dst, authKey, appendAny(anyBuf[:0], typedKeyURL, value))
 }
 
-// DecodeAuth decodes an auth message body in either form. A message without a
-// key, with a key of another type, or with a signature of another length than
-// 64 bytes is refused. The signature is not verified.
+// DecodeAuth decodes an auth message body in either form. It refuses a message
+// that lacks a key or a signature, a key that is not Ed25519 ([ErrKeyType]), and
+// a signature that is not 64 bytes long. It does not verify the signature.
 func DecodeAuth(body []byte) (Auth, error) {
 	var (
 		a                 Auth
@@ -81,7 +81,7 @@ func DecodeAuth(body []byte) (Auth, error) {
 		r                 = newFieldReader(authMessage, body, 0)
 	)
 
-	if err := r.each(func() error {
+	err := r.each(func() error {
 		switch r.num {
 		case authKey:
 			hasKey = true
@@ -94,7 +94,8 @@ func DecodeAuth(body []byte) (Auth, error) {
 		default:
 			return r.unknown()
 		}
-	}); err != nil {
+	})
+	if err != nil {
 		return Auth{}, err
 	}
 
@@ -109,8 +110,8 @@ func DecodeAuth(body []byte) (Auth, error) {
 	return a, nil
 }
 
-// decodeKey reads field 1. The smallest Any that holds a key is longer than 32
-// bytes, so the length alone tells the forms apart.
+// decodeKey reads the key in either form. An Any that holds a key is longer than
+// 32 bytes, so the length alone tells the form.
 func (a *Auth) decodeKey(r *fieldReader) error {
 	value, err := r.bytes("public key")
 	if err != nil {

@@ -69,8 +69,7 @@ func TestMsgSizeMatchesAppendMsg(t *testing.T) {
 	}
 }
 
-// TestStrictRules covers rules of docs/wire.md §2 for which there is no
-// recorded case.
+// TestStrictRules covers rules of docs/wire.md §2 without a recorded case.
 func TestStrictRules(t *testing.T) {
 	typedKey := func(any string) func() error {
 		b := unhex(t, any)
@@ -127,7 +126,7 @@ func TestStrictRules(t *testing.T) {
 	}
 }
 
-// TestAcceptedOddities are inputs that look wrong and are valid.
+// TestAcceptedOddities decodes inputs that look malformed but are valid.
 func TestAcceptedOddities(t *testing.T) {
 	p, err := wire.DecodePacket(unhex(t, "0a09"+hexOf("/p2p.Ping")+"1200"))
 	require.NoError(t, err, "an empty value may be present")

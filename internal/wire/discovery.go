@@ -13,22 +13,22 @@ const (
 
 	responseAddress protowire.Number = 1
 
-	// maxResponseAddrs is the largest discovery response that strict versions
-	// accept (docs/wire.md §6).
+	// maxResponseAddrs is the most addresses in a discovery response that strict
+	// versions accept (docs/wire.md §6).
 	maxResponseAddrs = 30
 )
 
-// AppendRequest appends a discovery request, without size prefix
+// AppendRequest appends a discovery request without a size prefix
 // (docs/wire.md §6).
 func AppendRequest(dst []byte) []byte {
-	return appendStringField(dst, anyTypeURL, requestURL)
+	return appendField(dst, anyTypeURL, requestURL)
 }
 
-// AppendResponse appends a discovery response with the given address strings,
-// without size prefix. Receivers refuse a response with no entry and one with
-// more than 30.
+// AppendResponse appends a discovery response with the given address strings and
+// without a size prefix. It does not check their number: receivers refuse a
+// response with none and one with more than 30.
 func AppendResponse(dst []byte, addrs []string) []byte {
-	dst = appendStringField(dst, anyTypeURL, responseURL)
+	dst = appendField(dst, anyTypeURL, responseURL)
 
 	size := 0
 	for _, addr := range addrs {
@@ -51,9 +51,9 @@ func AppendResponse(dst []byte, addrs []string) []byte {
 }
 
 // DecodeDiscovery decodes a message of the discovery channel: a request
-// (request is true) or a response (addrs has 1 to 30 entries). The addresses are
-// not validated. A response with more entries is refused before any of them is
-// collected.
+// (request is true) or a response (addrs has 1 to 30 entries). It does not
+// validate the addresses. It refuses a response with more entries before it
+// copies any.
 func DecodeDiscovery(msg []byte) (addrs []string, request bool, err error) {
 	name, value, err := decodeAny(discoveryMessage, msg)
 	if err != nil {
@@ -74,7 +74,8 @@ func DecodeDiscovery(msg []byte) (addrs []string, request bool, err error) {
 	}
 }
 
-// decodeResponse walks value twice: to check and count, then to collect.
+// decodeResponse walks value twice, so that it copies no address before all of
+// them have been checked and counted.
 func decodeResponse(value []byte) ([]string, error) {
 	r := newFieldReader(responseMessage, value, responseAddress)
 	count := 0

@@ -10,22 +10,22 @@
 //
 // Decoders follow the strict receiver profile of docs/wire.md §2: fields in
 // ascending order, no field twice, no unknown field, exact wire types, exact
-// lengths, nothing after the last field. What that profile accepts is accepted
-// here too, for example varints that are longer than necessary. In these
-// places the package is stricter than the original:
+// lengths, nothing after the last field. They also accept what that profile
+// accepts, for example varints that are longer than necessary. They are stricter
+// than the original in three places:
 //
 //   - a length prefix above 64 bits is an error, not the length 0;
 //   - an ephemeral message without a key and an auth message without a key or
 //     without a 64-byte signature are errors, not zero values;
 //   - a discovery response without entries is an error.
 //
-// Every refusal by a decoder is a [*DecodeError]. Decoders never panic, and
-// what they allocate is bounded by a fixed multiple of the length of their
-// input, so a caller bounds memory by the limit it gives to [ReadSized].
+// A decoder refuses bad input with a [*DecodeError] and never panics. It
+// allocates at most a fixed multiple of the length of its input, so the limit
+// given to [ReadSized] also bounds the memory of the decoded message.
 //
 // # Framing
 //
-// Functions whose comment says "sized" write the varint length prefix too.
-// Decode functions take the body that follows the prefix, as [ReadSized]
-// returns it. All functions may be called concurrently.
+// Functions whose comment says "sized" also write the varint length prefix.
+// Decode functions take the body after the prefix, as [ReadSized] returns it.
+// All functions may be called concurrently.
 package wire

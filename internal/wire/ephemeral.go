@@ -5,8 +5,8 @@ import "google.golang.org/protobuf/encoding/protowire"
 const (
 	ephemeralMessage = "ephemeral message"
 
-	// onlyKey is the field of the messages that hold nothing but a key: the
-	// ephemeral message and the value of a typed key.
+	// onlyKey is the key's field in messages without another field: the ephemeral
+	// message and the value of a typed key.
 	onlyKey protowire.Number = 1
 )
 
@@ -18,8 +18,8 @@ func AppendEphemeral(dst []byte, pub [32]byte) []byte {
 	return appendField(dst, onlyKey, pub[:])
 }
 
-// DecodeEphemeral returns the X25519 public key of an ephemeral message body.
-// Whether the point is of low order is for the caller to check.
+// DecodeEphemeral returns the X25519 public key of an ephemeral message body. It
+// does not check for points of low order.
 func DecodeEphemeral(body []byte) ([32]byte, error) {
 	return decodeOnlyKey(ephemeralMessage, body)
 }

@@ -2,8 +2,9 @@ package wire
 
 import "errors"
 
-// ErrTooLarge is returned, wrapped, by [ReadSized] when a length prefix
-// announces more than the caller's limit. No body byte has been read then.
+// ErrTooLarge is wrapped by the error of [ReadSized] when a length prefix
+// announces more than the caller's limit. ReadSized has not read any byte of the
+// body then.
 var ErrTooLarge = errors.New("wire: message above its size limit")
 
 // DecodeError says why bytes from the network are not a valid message.

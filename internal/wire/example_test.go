@@ -7,8 +7,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/internal/wire"
 )
 
-// A packet is written with its size in front, read with a limit, and decoded
-// from its body.
+// Write a packet with its size prefix, read it with a limit, and decode its body.
 func Example() {
 	stream := bytes.NewReader(wire.AppendMsg(nil, 0x20, true, []byte("hello")))
 

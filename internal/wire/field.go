@@ -2,8 +2,8 @@ package wire
 
 import "google.golang.org/protobuf/encoding/protowire"
 
-// fieldReader walks the fields of one message body and enforces the rules that
-// hold for every message (docs/wire.md §2, strict profile).
+// fieldReader walks the fields of one message body and enforces the rules for
+// all messages (docs/wire.md §2, strict profile).
 type fieldReader struct {
 	message  string // for errors
 	rest     []byte // bytes not yet read
@@ -46,6 +46,20 @@ func (r *fieldReader) next() (bool, error) {
 	return true, nil
 }
 
+// each calls decode for every field of the message, until one fails.
+func (r *fieldReader) each(decode func() error) error {
+	for {
+		ok, err := r.next()
+		if err != nil || !ok {
+			return err
+		}
+
+		if err := decode(); err != nil {
+			return err
+		}
+	}
+}
+
 // bytes returns the length-delimited value of the current field. It aliases the
 // input.
 func (r *fieldReader) bytes(field string) ([]byte, error) {
@@ -63,8 +77,8 @@ func (r *fieldReader) bytes(field string) ([]byte, error) {
 	return value, nil
 }
 
-// str returns a copy of the length-delimited value of the current field. Any
-// bytes are allowed: the original does not check for UTF-8.
+// str returns a copy of the length-delimited value of the current field. Like the
+// original, it does not check for UTF-8.
 func (r *fieldReader) str(field string) (string, error) {
 	value, err := r.bytes(field)
 
@@ -91,7 +105,8 @@ func (r *fieldReader) uint8(field string) (uint8, error) {
 	return uint8(value), nil
 }
 
-// boolean returns the boolean of the current field: exactly one byte, 0 or 1.
+// boolean returns the boolean of the current field. Unlike other varints it must
+// be a single byte, 0 or 1.
 func (r *fieldReader) boolean(field string) (bool, error) {
 	if r.typ != protowire.VarintType {
 		return false, r.fail(field, "wrong wire type")
@@ -107,19 +122,7 @@ func (r *fieldReader) boolean(field string) (bool, error) {
 	return value, nil
 }
 
-// each reads all fields of the message: it calls read for each of them.
-func (r *fieldReader) each(read func() error) error {
-	for {
-		if ok, err := r.next(); err != nil || !ok {
-			return err
-		}
-		if err := read(); err != nil {
-			return err
-		}
-	}
-}
-
-// unknown is the error for a field that the message does not have.
+// unknown returns the error for a field that the message does not have.
 func (r *fieldReader) unknown() error { return r.fail("", "unknown field") }
 
 func (r *fieldReader) fail(field, reason string) error {
@@ -127,28 +130,18 @@ func (r *fieldReader) fail(field, reason string) error {
 }
 
 // appendField appends a length-delimited field, or nothing for an empty value.
-func appendField(dst []byte, num protowire.Number, value []byte) []byte {
+func appendField[T string | []byte](dst []byte, num protowire.Number, value T) []byte {
 	if len(value) == 0 {
 		return dst
 	}
 
 	dst = protowire.AppendTag(dst, num, protowire.BytesType)
+	dst = protowire.AppendVarint(dst, uint64(len(value)))
 
-	return protowire.AppendBytes(dst, value)
+	return append(dst, value...)
 }
 
-// appendStringField is appendField for a string.
-func appendStringField(dst []byte, num protowire.Number, value string) []byte {
-	if value == "" {
-		return dst
-	}
-
-	dst = protowire.AppendTag(dst, num, protowire.BytesType)
-
-	return protowire.AppendString(dst, value)
-}
-
-// stringFieldSize returns how many bytes appendStringField adds.
+// stringFieldSize returns how many bytes appendField adds.
 func stringFieldSize(num protowire.Number, value string) int {
 	if value == "" {
 		return 0

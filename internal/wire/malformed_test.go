@@ -28,9 +28,9 @@ type byteCase struct {
 	Verdicts map[string]json.RawMessage `json:"verdicts"`
 }
 
-// judge returns what the version that is our model said about the case: v1.7.1,
-// or a version of dialect A or B where v1.7.1 does not know the form.
-func (c byteCase) judge(tb testing.TB) verdict {
+// reference returns the verdict of v1.7.1 on the case or, when v1.7.1 does not
+// know the form, the verdict of a version of dialect A or B.
+func (c byteCase) reference(tb testing.TB) verdict {
 	tb.Helper()
 
 	models := []string{"all", "all_applicable", "v1.7.1"}
@@ -73,7 +73,7 @@ func loadByteCases(tb testing.TB) []byteCase {
 	return file.ByteCases
 }
 
-// laterReasons are refusals by the layers above: such an input decodes.
+// laterReasons are the refusals of the layers above. Such an input decodes.
 var laterReasons = map[string]bool{
 	"low-order-key":         true,
 	"bad-address":           true,
@@ -93,7 +93,7 @@ var laterReasons = map[string]bool{
 	"unspecified-ip":        true,
 }
 
-// stricter are the cases that the model decodes and we refuse.
+// stricter names the cases that the reference decodes and this package refuses.
 var stricter = map[string]string{
 	"eph_prefix_overflow": "a prefix above 64 bits is an error, not the length 0",
 	"ni_other_unknown3_A": "dialect A versions are lenient: they skip unknown fields",
@@ -107,8 +107,8 @@ var otherKinds = map[string]string{
 	"node-key-file": "compat/types",
 }
 
-// deciders decode an input of one kind and compare with the decoded value in
-// the file, where there is one.
+// deciders decode an input of one kind and compare it with the decoded value in
+// the file, if any.
 var deciders = map[string]func(t *testing.T, c byteCase) error{
 	"sts-ephemeral":     decideEphemeral,
 	"sts-auth-message":  decideAuth,
@@ -132,7 +132,7 @@ func TestByteCases(t *testing.T) {
 		ran[c.Kind]++
 
 		t.Run(c.ID, func(t *testing.T) {
-			want := c.judge(t)
+			want := c.reference(t)
 			accept := want.Verdict == "accept" || laterReasons[want.Reason]
 			err := decide(t, c)
 
@@ -179,7 +179,7 @@ func decideEphemeral(t *testing.T, c byteCase) error {
 	return err
 }
 
-// decideAuth also verifies the signature, so that verdicts compare as a whole.
+// decideAuth also verifies the signature, since the recorded verdicts do.
 func decideAuth(t *testing.T, c byteCase) error {
 	b, err := readOne(c.Input, maxHandshake)
 	if err != nil {
@@ -250,8 +250,8 @@ func decidePackets(t *testing.T, c byteCase) error {
 	return nil
 }
 
-// requirePackets compares with the decoded packets in the file, a list of names
-// and {bytes, ch, eof} objects.
+// requirePackets compares packets with those in the file, a list of names and
+// {bytes, ch, eof} objects.
 func requirePackets(t *testing.T, c byteCase, packets []wire.Packet) {
 	t.Helper()
 

@@ -30,9 +30,9 @@ type VersionInfo struct {
 	Optional bool
 }
 
-// NodeInfo holds the fields of a NodeInfo message as they are on the wire, not
-// validated. NetAddress is id@ip:port in dialects B and C, a bare node id in
-// dialect A. Strings may contain any bytes.
+// NodeInfo holds the fields of a NodeInfo message without any validation.
+// NetAddress is id@ip:port in dialects B and C, a bare node ID in dialect A.
+// Strings may contain any bytes.
 type NodeInfo struct {
 	VersionSet []VersionInfo
 	NetAddress string
@@ -45,18 +45,18 @@ type NodeInfo struct {
 	RPCAddress string
 }
 
-// AppendNodeInfo appends the body of a NodeInfo message, without size prefix.
+// AppendNodeInfo appends a NodeInfo message without a size prefix.
 func AppendNodeInfo(dst []byte, n *NodeInfo) []byte {
 	for _, v := range n.VersionSet {
 		dst = appendVersionInfo(dst, v)
 	}
 
-	dst = appendStringField(dst, infoNetAddress, n.NetAddress)
-	dst = appendStringField(dst, infoNetwork, n.Network)
-	dst = appendStringField(dst, infoSoftware, n.Software)
-	dst = appendStringField(dst, infoVersion, n.Version)
+	dst = appendField(dst, infoNetAddress, n.NetAddress)
+	dst = appendField(dst, infoNetwork, n.Network)
+	dst = appendField(dst, infoSoftware, n.Software)
+	dst = appendField(dst, infoVersion, n.Version)
 	dst = appendField(dst, infoChannels, n.Channels)
-	dst = appendStringField(dst, infoMoniker, n.Moniker)
+	dst = appendField(dst, infoMoniker, n.Moniker)
 
 	size := stringFieldSize(otherTxIndex, n.TxIndex) + stringFieldSize(otherRPCAddress, n.RPCAddress)
 	if size == 0 {
@@ -65,13 +65,13 @@ func AppendNodeInfo(dst []byte, n *NodeInfo) []byte {
 
 	dst = protowire.AppendTag(dst, infoOther, protowire.BytesType)
 	dst = protowire.AppendVarint(dst, uint64(size))
-	dst = appendStringField(dst, otherTxIndex, n.TxIndex)
+	dst = appendField(dst, otherTxIndex, n.TxIndex)
 
-	return appendStringField(dst, otherRPCAddress, n.RPCAddress)
+	return appendField(dst, otherRPCAddress, n.RPCAddress)
 }
 
-// appendVersionInfo appends one element of the version set; elements of
-// repeated fields are written even when they are empty.
+// appendVersionInfo appends one element of the version set. Unlike other fields,
+// elements of a repeated field are written even when they are empty.
 func appendVersionInfo(dst []byte, v VersionInfo) []byte {
 	size := stringFieldSize(versionName, v.Name) + stringFieldSize(versionVersion, v.Version)
 	if v.Optional {
@@ -80,8 +80,8 @@ func appendVersionInfo(dst []byte, v VersionInfo) []byte {
 
 	dst = protowire.AppendTag(dst, infoVersionSet, protowire.BytesType)
 	dst = protowire.AppendVarint(dst, uint64(size))
-	dst = appendStringField(dst, versionName, v.Name)
-	dst = appendStringField(dst, versionVersion, v.Version)
+	dst = appendField(dst, versionName, v.Name)
+	dst = appendField(dst, versionVersion, v.Version)
 
 	if v.Optional {
 		dst = protowire.AppendTag(dst, versionOptional, protowire.VarintType)
@@ -92,10 +92,14 @@ func appendVersionInfo(dst []byte, v VersionInfo) []byte {
 }
 
 // DecodeNodeInfo decodes the body of a NodeInfo message. The result does not
-// alias body. Nothing but the encoding is checked; the caller limits the length
-// of body (10240 bytes with prefix on the native stack, docs/wire.md §4).
-func DecodeNodeInfo(body []byte) (n NodeInfo, err error) {
-	r := newFieldReader(nodeInfoMessage, body, infoVersionSet)
+// alias body. DecodeNodeInfo checks only the encoding. The caller limits the
+// length of body (10240 bytes with prefix on the native stack, docs/wire.md §4).
+func DecodeNodeInfo(body []byte) (NodeInfo, error) {
+	var (
+		n NodeInfo
+		r = newFieldReader(nodeInfoMessage, body, infoVersionSet)
+	)
+
 	if err := r.each(func() error { return n.decodeField(&r) }); err != nil {
 		return NodeInfo{}, err
 	}
@@ -138,9 +142,12 @@ func (n *NodeInfo) decodeVersion(outer *fieldReader) error {
 		return err
 	}
 
-	var v VersionInfo
-	r := newFieldReader(nodeInfoMessage+": version set", body, 0)
-	if err := r.each(func() (err error) {
+	var (
+		v VersionInfo
+		r = newFieldReader(nodeInfoMessage+": version set", body, 0)
+	)
+
+	err = r.each(func() (err error) {
 		switch r.num {
 		case versionName:
 			v.Name, err = r.str("name")
@@ -153,12 +160,10 @@ func (n *NodeInfo) decodeVersion(outer *fieldReader) error {
 		}
 
 		return err
-	}); err != nil {
-		return err
-	}
+	})
 	n.VersionSet = append(n.VersionSet, v)
 
-	return nil
+	return err
 }
 
 func (n *NodeInfo) decodeOther(outer *fieldReader) error {

@@ -13,11 +13,11 @@ const (
 	pingSized = "\x0b\x0a\x09/" + pingName
 	pongSized = "\x0b\x0a\x09/" + pongName
 
-	// packetSlack is what the original adds to the size of the largest packet
-	// it expects (docs/wire.md §5.1).
+	// packetSlack is the number of bytes by which the original's limit exceeds
+	// its largest packet (docs/wire.md §5.1).
 	packetSlack = 10
 
-	eofSet = 1 // the only EOF value that ends a message
+	eofSet = 1 // the only EOF value that ends a message; others are accepted
 )
 
 // Field numbers of a message packet.
@@ -27,7 +27,7 @@ const (
 	msgBytes   protowire.Number = 3
 )
 
-// PacketKind tells what a packet is. The zero value is no packet.
+// PacketKind is the type of a packet. The zero value is invalid.
 type PacketKind uint8
 
 // The three packets of a multiplexed connection.
@@ -72,7 +72,7 @@ func AppendMsg(dst []byte, ch byte, eof bool, payload []byte) []byte {
 	value := msgValueSize(ch, eof, len(payload))
 
 	dst = protowire.AppendVarint(dst, uint64(msgAnySize(value)))
-	dst = appendStringField(dst, anyTypeURL, msgURL)
+	dst = appendField(dst, anyTypeURL, msgURL)
 
 	if value == 0 {
 		return dst
@@ -100,9 +100,9 @@ func MsgSize(ch byte, eof bool, payloadLen int) int {
 	return protowire.SizeBytes(msgAnySize(msgValueSize(ch, eof, payloadLen)))
 }
 
-// MaxPacketSize returns the limit in bytes, prefix included, that a receiver
-// configured for payloads of maxPayload bytes puts on a packet: 1056 for 1024
-// (docs/wire.md §5.1).
+// MaxPacketSize returns the largest packet, in bytes with its prefix, that a
+// receiver accepts when it is configured for payloads of maxPayload bytes: 1056
+// for 1024 (docs/wire.md §5.1).
 func MaxPacketSize(maxPayload int) int {
 	const anyChannel = 1
 
@@ -136,8 +136,8 @@ func msgAnySize(valueSize int) int {
 	return size
 }
 
-// DecodePacket decodes the body of a packet. It does not allocate unless it
-// returns an error; Payload aliases body.
+// DecodePacket decodes the body of a packet. Payload aliases body. It allocates
+// only for an error.
 func DecodePacket(body []byte) (Packet, error) {
 	name, value, err := decodeAny(packetMessage, body)
 	if err != nil {
@@ -170,16 +170,7 @@ func decodeMsg(value []byte) (Packet, error) {
 		r = newFieldReader("message packet", value, 0)
 	)
 
-	for {
-		ok, err := r.next()
-		if err != nil {
-			return Packet{}, err
-		}
-
-		if !ok {
-			return p, nil
-		}
-
+	err := r.each(func() (err error) {
 		var eof uint8
 
 		switch r.num {
@@ -194,8 +185,11 @@ func decodeMsg(value []byte) (Packet, error) {
 			err = r.unknown()
 		}
 
-		if err != nil {
-			return Packet{}, err
-		}
+		return err
+	})
+	if err != nil {
+		return Packet{}, err
 	}
+
+	return p, nil
 }

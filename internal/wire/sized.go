@@ -12,11 +12,11 @@ const (
 	// maxVarintLen is the length of the longest varint of 64 bits.
 	maxVarintLen = 10
 
-	// firstChunk bounds what a length prefix alone can make us allocate.
+	// firstChunk is the most bytes allocated before any byte of the body arrives.
 	firstChunk = 4096
 
-	// maxEmptyReads is how many reads in a row may yield nothing before a
-	// reader counts as broken.
+	// maxEmptyReads is how many reads in a row may return neither data nor an
+	// error before reading fails with io.ErrNoProgress.
 	maxEmptyReads = 100
 )
 
@@ -29,14 +29,14 @@ func AppendSized(dst, body []byte) []byte {
 // caller owns. It never reads past the message. max is the limit in bytes for
 // prefix and body together.
 //
-// The prefix is read byte by byte, which suits a buffered or decrypting reader.
-// The buffer grows while the body arrives: beyond 4 KiB a peer has to send half
-// of what it makes us reserve.
+// The prefix is read byte by byte, so r should be buffered. The buffer grows
+// while the body arrives: beyond 4 KiB it is at most twice as large as the part
+// that has arrived.
 //
 // Errors: io.EOF when r ends before the first byte, io.ErrUnexpectedEOF when it
 // ends later, [ErrTooLarge] (wrapped) when the announced size exceeds max,
-// [*DecodeError] for a prefix above 64 bits, io.ErrNoProgress when r keeps
-// returning nothing, else the error of r.
+// [*DecodeError] for a prefix above 64 bits, io.ErrNoProgress when 100 reads in a
+// row return neither data nor an error, else the error of r.
 func ReadSized(r io.Reader, max int) ([]byte, error) {
 	size, prefixLen, err := readPrefix(r)
 	if err != nil {
@@ -102,8 +102,8 @@ func readBody(r io.Reader, size int) ([]byte, error) {
 	return body, nil
 }
 
-// readSome reads at least one byte into the non-empty p. An error that comes
-// together with data is left for the next read, as io.Reader allows.
+// readSome reads at least one byte into the non-empty p. It ignores an error that
+// comes together with data, which the next read of an io.Reader returns again.
 func readSome(r io.Reader, p []byte) (int, error) {
 	for range maxEmptyReads {
 		n, err := r.Read(p)

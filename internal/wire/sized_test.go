@@ -95,7 +95,8 @@ func TestReadSizedPrefixOverflow(t *testing.T) {
 	}
 }
 
-// TestReadSizedAllocation: a prefix alone must not make us reserve its size.
+// TestReadSizedAllocation checks that a prefix without its body does not make
+// ReadSized allocate the announced size.
 func TestReadSizedAllocation(t *testing.T) {
 	const announced = 64 << 20
 

@@ -19,7 +19,7 @@ const (
 	maxPacket    = 1056
 )
 
-// hexBytes is a byte string that is written in hex in the JSON files.
+// hexBytes is a byte string, in hex in the JSON files.
 type hexBytes []byte
 
 func (h *hexBytes) UnmarshalText(text []byte) error {
@@ -130,7 +130,7 @@ func loadVectors(tb testing.TB) vectorFile {
 	return v
 }
 
-// body strips the size prefix and requires that nothing else is there.
+// body strips the size prefix and requires that nothing follows the body.
 func body(tb testing.TB, sized []byte, max int) []byte {
 	tb.Helper()
 
@@ -194,7 +194,7 @@ func TestVectorsNodeInfo(t *testing.T) {
 	}
 }
 
-// packetVectors are the contents that the names in the file stand for.
+// packetVectors maps the names in the file to payloads.
 var packetVectors = map[string]wire.Packet{
 	"ping":                          {Kind: wire.PacketPing},
 	"pong":                          {Kind: wire.PacketPong},

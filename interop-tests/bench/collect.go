@@ -7,7 +7,7 @@ import (
 	"slices"
 )
 
-// result is what all rounds of a measurement have found.
+// result holds all rounds of a measurement.
 type result struct {
 	measurement
 	rounds []round
@@ -17,9 +17,9 @@ type result struct {
 // round holds the metrics of each source that ran without an error.
 type round map[source]metrics
 
-// collect runs all sources of a measurement in turns, every second round in
-// reverse, so that a disturbance or a drift of the machine hits all of them
-// alike. A run that fails is not repeated.
+// collect runs all sources of a measurement in turn, in reverse order every second round.
+// So a disturbance or a drift of the machine affects all of them. It does not repeat a run
+// that fails.
 func collect(
 	ctx context.Context, m measurement, runs int, execute func(context.Context, source) (metrics, error),
 ) result {
@@ -61,7 +61,7 @@ func (r result) values(s source, metric string) []float64 {
 	return values
 }
 
-// ratios returns the quotient of two metrics for each round that has both.
+// ratios returns the ratio of two metrics for each round that has both.
 func (r result) ratios(over source, overMetric string, under source, underMetric string) []float64 {
 	var ratios []float64
 	for _, round := range r.rounds {
@@ -75,7 +75,7 @@ func (r result) ratios(over source, overMetric string, under source, underMetric
 	return ratios
 }
 
-// failures joins what went wrong.
+// failures joins the errors of the results.
 func failures(results []result) error {
 	var errs []error
 	for _, r := range results {
@@ -87,7 +87,7 @@ func failures(results []result) error {
 	return errors.Join(errs...)
 }
 
-// median of at least one value.
+// median returns the median of at least one value.
 func median(values []float64) float64 {
 	sorted := slices.Sorted(slices.Values(values))
 	mid := len(sorted) / 2

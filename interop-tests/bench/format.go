@@ -5,7 +5,7 @@ import (
 	"strconv"
 )
 
-// metricText is how a metric is shown.
+// metricText is the title and the unit of a metric in the table.
 type metricText struct{ title, unit string }
 
 var metricTexts = map[string]metricText{
@@ -24,7 +24,7 @@ var metricTexts = map[string]metricText{
 
 func metricOf(name string) metricText { return metricTexts[name] }
 
-// value shows the median of values, or nothing if there is none.
+// value formats the median of values. It returns "" when there are none.
 func (m metricText) value(values []float64) string {
 	if len(values) == 0 {
 		return ""
@@ -44,7 +44,7 @@ func (m metricText) withUnit(v float64) string {
 	}
 }
 
-// bound shows the bound of a check without a reference.
+// bound formats the bound of a check without a reference.
 func (m metricText) bound(c check) string {
 	switch {
 	case c.atLeast > 0:
@@ -67,7 +67,7 @@ func (c check) ratioBound() string {
 	}
 }
 
-// ratio shows a quotient as a multiple, or as a fraction where the bound is one.
+// ratio formats a ratio as a multiple, or as a fraction when the bound is a fraction.
 func (c check) ratio(v float64) string {
 	if c.atMost > 0 && c.atMost < 1 && v > 0 && v < 1 {
 		return "1/" + number(1/v)
@@ -76,8 +76,8 @@ func (c check) ratio(v float64) string {
 	return number(v) + "x"
 }
 
-// number shows three significant digits, and all digits before the point below
-// ten thousand.
+// number formats a value with three significant digits. Below 10000 it keeps all digits
+// before the point.
 func number(v float64) string {
 	switch abs := math.Abs(v); {
 	case abs >= 1e6:

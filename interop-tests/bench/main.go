@@ -12,14 +12,14 @@ import (
 	"time"
 )
 
-// settings are the flags.
+// settings holds the flags.
 type settings struct {
 	runs           int
 	window, warmup time.Duration
 	only           *regexp.Regexp
 }
 
-// The settings of -quick: enough to see a collapse, not to see 5 %.
+// The settings of -quick. They show a collapse, but not a difference of 5 %.
 const (
 	quickRuns   = 3
 	quickWindow = 300 * time.Millisecond
@@ -67,9 +67,8 @@ func parse(args []string) (settings, error) {
 	return s, err
 }
 
-// run measures and prints the table to out and progress to log. It returns an
-// error when something could not be measured, but not for a target that is not
-// met.
+// run measures, prints the table to out and progress to log. It returns an error when a
+// measurement fails. A target that is not met is no error.
 func run(ctx context.Context, s settings, out, log io.Writer) (err error) {
 	var selected []measurement
 	for _, m := range measurements() {

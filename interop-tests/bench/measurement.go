@@ -2,19 +2,19 @@ package main
 
 import "slices"
 
-// measurement is one case of ours and what is expected of it.
+// measurement is one case of ours with its checks.
 type measurement struct {
 	name   string
 	ours   source
-	steady bool // hardly differs from run to run: a third of the rounds is enough
+	steady bool // varies little between runs, so that a third of the rounds is enough
 	checks []check
 }
 
-// check binds a metric of ours, or its ratio to that of somebody else. At most
-// one of atLeast and atMost is set; without either it is only told.
+// check is a target for a metric of ours, or for its ratio to the metric of a reference. At
+// most one of atLeast and atMost is set. Without either, the value is only reported.
 type check struct {
 	metric  string
-	against *reference // nil: the metric itself is bound
+	against *reference // nil: the target is for the metric itself
 	atLeast float64
 	atMost  float64
 }
@@ -38,7 +38,7 @@ func (m measurement) sources() []source {
 	return sources
 }
 
-// used returns the programs that the measurements need.
+// used returns the names of the programs that the measurements need.
 func used(measurements []measurement) []string {
 	var names []string
 	for _, m := range measurements {

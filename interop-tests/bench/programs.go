@@ -14,11 +14,11 @@ import (
 )
 
 const (
-	// packagePath is what go list finds this folder by, from wherever in the
-	// workspace the command is run.
+	// packagePath is the import path of this folder. With it, go list finds the folder from
+	// any directory of the workspace.
 	packagePath = "github.com/tm2-libp2p/tm2-libp2p/interop-tests/bench"
 
-	// patience is how long one run may take beside its window and warm-up.
+	// patience is how long one run may take in addition to its window and warm-up.
 	patience = 90 * time.Second
 )
 
@@ -28,14 +28,14 @@ type source struct {
 	name    string // STACK/CASE
 }
 
-// metrics is what a run has found.
+// metrics holds the metrics of a run by name.
 type metrics map[string]float64
 
 // programs are the built binaries.
 type programs struct{ dir string }
 
-// build compiles the programs into a temporary folder. Each is a module outside
-// the workspace: their dependencies cannot be had in one build.
+// build compiles the programs into a temporary folder. Each is a module outside the
+// workspace, since their dependencies conflict.
 func build(ctx context.Context, names []string) (_ *programs, err error) {
 	root, err := output(exec.CommandContext(ctx, "go", "list", "-f", "{{.Dir}}", packagePath))
 	if err != nil {
@@ -60,7 +60,7 @@ func build(ctx context.Context, names []string) (_ *programs, err error) {
 
 func (p *programs) remove() error { return os.RemoveAll(p.dir) }
 
-// execute runs a case once, in a process of its own.
+// execute runs a case once, in a new process.
 func (p *programs) execute(ctx context.Context, c source, window, warmup time.Duration) (metrics, error) {
 	ctx, cancel := context.WithTimeout(ctx, window+warmup+patience)
 	defer cancel()
@@ -77,7 +77,7 @@ func (p *programs) execute(ctx context.Context, c source, window, warmup time.Du
 	return found, nil
 }
 
-// output returns what a command prints; its error holds what it complains about.
+// output returns the standard output of a command. Its error includes the standard error.
 func output(cmd *exec.Cmd) ([]byte, error) {
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr

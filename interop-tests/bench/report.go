@@ -13,7 +13,7 @@ const tableHead = `| measurement | metric | tm2 | against | theirs | ratio | min
 |---|---|---:|---|---:|---:|---:|---:|---|
 `
 
-// verdict is what became of a check.
+// verdict is the result of a check.
 type verdict string
 
 const (
@@ -23,7 +23,7 @@ const (
 	noTarget    verdict = ""
 )
 
-// writeReport prints the table and what is needed to judge it.
+// writeReport prints the table, and the machine and settings of the run.
 func writeReport(out io.Writer, s settings, results []result) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s, %s/%s, %d cores (%s); %d rounds of %v after %v\n\n",
@@ -54,7 +54,7 @@ func writeReport(out io.Writer, s settings, results []result) error {
 	return err
 }
 
-// row returns the cells of a check between the measurement's name and the
+// row returns the cells of a check between the measurement's name and the verdict, and the
 // verdict.
 func (r result) row(c check) (string, verdict) {
 	m := metricOf(c.metric)
@@ -103,7 +103,7 @@ func foreignCores(results []result) []float64 {
 	return cores
 }
 
-// cpuModel names the processor, where the system tells.
+// cpuModel returns the name of the processor, if the system reports it.
 func cpuModel() string {
 	raw, err := os.ReadFile("/proc/cpuinfo")
 	if err != nil {

@@ -19,7 +19,7 @@ const (
 	foreignCPU  = "foreign_cpu"
 )
 
-// measurements returns all of them with their targets, which hold on two cores.
+// measurements returns all measurements. Their targets are for two cores.
 func measurements() []measurement {
 	return slices.Concat(nativeMeasurements(), libp2pMeasurements(), quicMeasurements())
 }
@@ -36,7 +36,7 @@ func comet(name, metric string) *reference {
 	return &reference{label: "CometBFT v0.40.0", source: source{"comet", name}, metric: metric}
 }
 
-// raw refers to what everybody builds on.
+// raw refers to a case of the layers below.
 func raw(label, name, metric string) *reference {
 	return &reference{label: label, source: source{"raw", name}, metric: metric}
 }

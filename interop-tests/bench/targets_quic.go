@@ -1,8 +1,7 @@
 package main
 
-// quicMeasurements compare QUIC with our own sessions over TCP, Noise and yamux,
-// and with plain go-libp2p streams over QUIC. They have no targets: they tell what
-// a node pays for QUIC.
+// quicMeasurements compare our sessions over QUIC with those over TCP, Noise and yamux, and
+// with plain go-libp2p streams over QUIC. They have no targets; they show the cost of QUIC.
 func quicMeasurements() []measurement {
 	const (
 		buffered = "go-libp2p stream over QUIC, 64 KiB buffer"
@@ -21,8 +20,8 @@ func quicMeasurements() []measurement {
 	}
 }
 
-// quicCase compares the metrics of a case with the same over TCP and with label,
-// the plain streams.
+// quicCase compares the metrics of a case with those over TCP and those of plain streams,
+// which label names.
 func quicCase(title, name, label string, metrics ...string) measurement {
 	m := measurement{name: "QUIC: " + title, ours: tm2("quic/" + name)}
 	for _, metric := range metrics {

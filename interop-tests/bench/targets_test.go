@@ -39,7 +39,7 @@ func TestProgramsAreModules(t *testing.T) {
 	}
 }
 
-// The labels of the table name the versions that the programs are built with.
+// TestVersions checks that the labels of the table name the versions in the programs' go.mod.
 func TestVersions(t *testing.T) {
 	for program, module := range map[string]string{
 		"gno":   "github.com/gnolang/gno v1.7.1",

@@ -7,8 +7,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Two chains that do not know of each other are what a fork looks like: the checks
-// that the other tests rely on have to see it.
+// TestForksAreSeen runs two chains without a connection, which look like a fork, and checks
+// that the checks of the other tests detect it.
 func TestForksAreSeen(t *testing.T) {
 	var members []*Member
 	for range 2 {

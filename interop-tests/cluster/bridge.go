@@ -16,21 +16,22 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/cluster/child"
 )
 
-// bridgeRole is the child that is a bridge.
+// bridgeRole is the role of a child that runs a bridge.
 const bridgeRole = "bridge"
 
-// bridgeReady is what it says when nodes may dial it. All else is its log.
+// bridgeReady is the line with which the child reports that nodes can dial it. All other
+// lines are its log.
 const bridgeReady = "ready"
 
-// bridgeSpec is what it is told.
+// bridgeSpec configures the child.
 type bridgeSpec struct {
 	Key            []byte
-	Native, Libp2p string // where it listens: IP:port
+	Native, Libp2p string // listen addresses, IP:port
 	NativePeers    []string
 	Libp2pPeers    []string
 }
 
-// Bridge is a bridge in a process of its own. Its key and addresses stay the same.
+// Bridge is a bridge in a child process. It keeps its key and addresses when it restarts.
 type Bridge struct {
 	logger  *slog.Logger
 	spec    bridgeSpec
@@ -38,8 +39,8 @@ type Bridge struct {
 	process *child.Process
 }
 
-// NewBridge returns a bridge between the members that speak TM2's protocol and those
-// that speak libp2p, as they are now. It is not started.
+// NewBridge returns a bridge between the current members that speak TM2's protocol and
+// those that speak libp2p. It does not start the bridge.
 func (n *Network) NewBridge() (*Bridge, error) {
 	key := types.GenerateNodeKey()
 	b := &Bridge{
@@ -63,7 +64,8 @@ func (n *Network) NewBridge() (*Bridge, error) {
 	return b, nil
 }
 
-// AddressFor is where nodes dial the bridge that speak the protocol: ID@IP:port.
+// AddressFor returns the address, ID@IP:port, at which nodes that speak the protocol dial
+// the bridge.
 func (b *Bridge) AddressFor(p Protocol) string {
 	if p == SpeaksNative {
 		return types.NetAddressString(b.id, b.spec.Native)
@@ -94,7 +96,7 @@ func (b *Bridge) Start() error {
 	}
 }
 
-// Stop ends the bridge cleanly.
+// Stop stops the bridge and waits for its process.
 func (b *Bridge) Stop() error { return b.process.Stop() }
 
 // Signal sends the process a signal.
@@ -103,7 +105,7 @@ func (b *Bridge) Signal(s os.Signal) error { return b.process.Signal(s) }
 // Kill ends the bridge at once.
 func (b *Bridge) Kill() error { return b.process.Kill() }
 
-// runBridge is the child.
+// runBridge is the main function of the child.
 func runBridge(ctx context.Context, specification json.RawMessage, say func(string)) error {
 	var spec bridgeSpec
 	if err := json.Unmarshal(specification, &spec); err != nil {
@@ -119,7 +121,7 @@ func runBridge(ctx context.Context, specification json.RawMessage, say func(stri
 	return b.Stop()
 }
 
-// sayWriter passes on the lines of a log.
+// sayWriter passes each line of a log to the parent.
 type sayWriter func(string)
 
 // Write implements io.Writer.

@@ -18,7 +18,7 @@ func Reached(height int64, members ...*Member) func() error {
 	}
 }
 
-// Stored returns a check that the apps of all members have the value.
+// Stored returns a check that the apps of all members have the value for the key.
 func Stored(key, value string, members ...*Member) func() error {
 	return func() error {
 		for _, m := range members {
@@ -35,7 +35,7 @@ func Stored(key, value string, members ...*Member) func() error {
 	}
 }
 
-// InConsensus returns a check that the member has caught up and follows consensus.
+// InConsensus returns a check that the member has caught up and takes part in consensus.
 func InConsensus(m *Member) func() error {
 	return func() error {
 		if m.Syncing() {
@@ -46,7 +46,7 @@ func InConsensus(m *Member) func() error {
 	}
 }
 
-// Top is the greatest height that one of the members has.
+// Top returns the greatest height of the members.
 func Top(members ...*Member) int64 {
 	var top int64
 	for _, m := range members {
@@ -56,7 +56,7 @@ func Top(members ...*Member) int64 {
 	return top
 }
 
-// ForkError says that two nodes have different blocks at a height.
+// ForkError reports that two nodes have different blocks at a height.
 type ForkError struct {
 	Height     int64
 	Name, With string
@@ -67,14 +67,14 @@ func (e *ForkError) Error() string {
 	return fmt.Sprintf("fork: %s and %s have different blocks at height %d", e.Name, e.With, e.Height)
 }
 
-// Agreement is what CheckAgreement has compared.
+// Agreement is the result of CheckAgreement.
 type Agreement struct {
-	Height int64 // the last that every member has
+	Height int64 // the last height that every member has
 	Late   int   // how many blocks needed more than one round
 }
 
-// CheckAgreement compares the blocks of all members, at each height with those that
-// have one there. It returns a *ForkError for the first that differs.
+// CheckAgreement compares the blocks of all members at each height. It returns a *ForkError
+// for the first difference.
 func CheckAgreement(members ...*Member) (Agreement, error) {
 	longest := members[0]
 	agreed := Agreement{Height: longest.Height()}

@@ -12,22 +12,22 @@ import (
 
 const (
 	txs = 40
-	// haltWindow is how long a chain makes no block before it counts as halted: many
-	// times as long as a block takes, with any stack.
+	// haltWindow is how long a chain must make no block to count as halted. A block takes a
+	// small fraction of that on any stack.
 	haltWindow = 3 * time.Second
-	// resumeWithin is how long a chain may take to go on once its bridge is back.
+	// resumeWithin is how long a chain may take to continue after its bridge restarts.
 	resumeWithin = 20 * time.Second
-	// afterLoss is how many blocks are made while something is missing.
+	// afterLoss is how many blocks are made while a validator or the bridge is stopped.
 	afterLoss = 5
 )
 
-// acceptance is what one topology is put through.
+// acceptance is the acceptance test of one topology.
 type acceptance struct {
 	topology Topology
 	joiners  []Stack
-	// halts says that the chain needs its bridge.
+	// halts tells whether the chain halts without its bridge.
 	halts bool
-	// lost is the validator that is lost and comes back.
+	// lost is the index of the validator that is stopped and restarted.
 	lost int
 }
 
@@ -81,7 +81,7 @@ func TestClusterMixed(t *testing.T) {
 	acceptance{
 		topology: Topology{Validators: []Stack{Gno(), Gno(), Native(), Libp2p()}, OwnLinks: true, Bridge: true},
 		joiners:  []Stack{Gno(), Native(), Libp2p()},
-		lost:     2, // the bridge has nobody to pair the joiners with but 3
+		lost:     2, // the bridge can pair joining nodes only with validator 3
 	}.run(t)
 }
 
@@ -108,8 +108,8 @@ func (a acceptance) run(t *testing.T) {
 	r.stop(t)
 }
 
-// submit puts transactions into the mempools in turn, and waits until every app has
-// them all.
+// submit puts transactions into the mempools in turn and waits until every app has all of
+// them.
 func (a acceptance) submit(t *testing.T, r *running) {
 	t.Helper()
 	begun := time.Now()
@@ -122,8 +122,8 @@ func (a acceptance) submit(t *testing.T, r *running) {
 	t.Logf("%d transactions on every app after %s", txs, seconds(time.Since(begun)))
 }
 
-// join adds a full node of each kind, which has to get all blocks from others: through
-// the bridge alone if there is one.
+// join adds a full node of each kind, which must sync all blocks. If there is a bridge, it
+// is their only connection.
 func (a acceptance) join(t *testing.T, r *running) {
 	t.Helper()
 	validators := r.Members()
@@ -157,7 +157,8 @@ func (m *Member) requireStored() error {
 	return errors.Join(errs...)
 }
 
-// loseValidator stops one: the others go on, and it catches up when it is back.
+// loseValidator stops a validator. The others must go on, and the validator must catch up
+// after it restarts.
 func (a acceptance) loseValidator(t *testing.T, r *running) {
 	t.Helper()
 	lost := r.Members()[a.lost]
@@ -171,8 +172,8 @@ func (a acceptance) loseValidator(t *testing.T, r *running) {
 		afterLoss, lost.Name, seconds(without), seconds(back))
 }
 
-// loseBridge kills the bridge. Without it the chain halts if neither side has a
-// majority; else only the nodes that it joined fall behind.
+// loseBridge kills the bridge. The chain halts if neither side has a majority. Otherwise only
+// the nodes that depend on the bridge fall behind.
 func (a acceptance) loseBridge(t *testing.T, r *running) {
 	t.Helper()
 	require.NoError(t, r.bridge.Kill())
@@ -189,8 +190,8 @@ func (a acceptance) loseBridge(t *testing.T, r *running) {
 	t.Logf("all nodes made the next block %s after the bridge was back", seconds(took))
 }
 
-// requireHalt checks that no block is made any more. What was under way when the last
-// vote crossed may still be.
+// requireHalt checks that no block is made any more. It allows for blocks whose votes had
+// already crossed the bridge.
 func (r *running) requireHalt(t *testing.T) {
 	t.Helper()
 	const underWay = 2

@@ -18,14 +18,14 @@ import (
 const (
 	cutEvery           = 3 * time.Second
 	minDelay, maxDelay = 20 * time.Millisecond, 200 * time.Millisecond
-	// recovery is how long a chain may stand still beyond a fault.
+	// recovery is how long a chain may stand still after a fault has ended.
 	recovery = 10 * time.Second
-	// haltMargin is how long blocks that were under way may still come after a fault
-	// has begun.
+	// haltMargin is how long blocks that were under way may still arrive after a fault has
+	// begun.
 	haltMargin = time.Second
 )
 
-// sized is how long a fault lasts: the first for each change, the second in full.
+// sized returns how long a fault lasts: short for every change, long at full size.
 func sized(short, long time.Duration) time.Duration {
 	if full() {
 		return long
@@ -34,7 +34,7 @@ func sized(short, long time.Duration) time.Duration {
 	return short
 }
 
-// bridgedPair are two gno and two libp2p validators joined by a bridge.
+// bridgedPair returns a topology of two gno and two libp2p validators with a bridge.
 func bridgedPair() Topology {
 	return Topology{Validators: []Stack{Gno(), Gno(), Libp2p(), Libp2p()}, OwnLinks: true, Bridge: true}
 }
@@ -57,14 +57,14 @@ func TestClusterFaultsPauseBridged(t *testing.T) {
 	runPause(t, Topology{Validators: []Stack{Gno(), Gno(), Libp2p()}, OwnLinks: true, Bridge: true}, Libp2p())
 }
 
-// proxies is one proxy for each link of a network.
+// proxies holds one proxy per link of a network.
 type proxies struct {
 	t     *testing.T
 	delay func() time.Duration
 	all   []*proxy.Proxy
 }
 
-// via starts a proxy before the address. It is Topology.Via.
+// via starts a proxy for the address. It serves as Topology.Via.
 func (p *proxies) via(addr string) (string, error) {
 	id, target, _ := strings.Cut(addr, "@")
 	listen, err := freeAddress(p2ptypes.ID(id))
@@ -87,7 +87,7 @@ func (p *proxies) close() {
 	p.all = nil
 }
 
-// runCuts cuts one connection after the other.
+// runCuts tests that a chain goes on while its connections are cut, one after the other.
 func runCuts(t *testing.T, topology Topology) {
 	links := &proxies{t: t}
 	topology.Via = links.via
@@ -109,8 +109,8 @@ func runCuts(t *testing.T, topology Topology) {
 	r.stop(t)
 }
 
-// closeOne closes one connection of a member, which a proxy cannot do to QUIC: it
-// would go on as from another address.
+// closeOne closes one QUIC connection of a member. A proxy cannot do that: the connection
+// would migrate to another address.
 func (r *running) closeOne(t *testing.T, i int) int {
 	t.Helper()
 	peers := r.Members()[i%len(r.Members())].Peers()
@@ -122,7 +122,7 @@ func (r *running) closeOne(t *testing.T, i int) int {
 	return 1
 }
 
-// runDelay delays what is sent, each time by another while.
+// runDelay tests that a chain goes on while data is delayed by random times.
 func runDelay(t *testing.T, topology Topology) {
 	links := &proxies{t: t, delay: func() time.Duration { return minDelay + rand.N(maxDelay-minDelay) }}
 	topology.Via = links.via
@@ -139,8 +139,8 @@ func runDelay(t *testing.T, topology Topology) {
 	r.stop(t)
 }
 
-// patientConsensus has timeouts for a network in which a message takes some tenths of
-// a second, and twice that through a bridge.
+// patientConsensus returns timeouts for a network in which a message takes some tenths of a
+// second, and twice that through a bridge.
 func patientConsensus() *cnscfg.ConsensusConfig {
 	c := cnscfg.TestConsensusConfig()
 	c.TimeoutPropose, c.TimeoutProposeDelta = 2*time.Second, 500*time.Millisecond
@@ -150,7 +150,7 @@ func patientConsensus() *cnscfg.ConsensusConfig {
 	return c
 }
 
-// reached returns a check that the validator has told of a block at the height.
+// reached returns a check that the validator has reported a block at the height.
 func (r *Remote) reached(height int64) func() error {
 	return func() error {
 		if h := r.Height(); h < height {
@@ -161,8 +161,8 @@ func (r *Remote) reached(height int64) func() error {
 	}
 }
 
-// runPause stops a process that is a validator, without whose vote there is no
-// majority, and lets it go on.
+// runPause pauses the process of a validator, without whose vote there is no majority, and
+// resumes it.
 func runPause(t *testing.T, topology Topology, paused Stack) {
 	n := newNetwork(t, nil)
 	remote, err := n.AddRemote(paused, 2*DefaultPower)
@@ -197,8 +197,8 @@ func runPause(t *testing.T, topology Topology, paused Stack) {
 	r.stop(t)
 }
 
-// The process of the bridge is paused, without which there is no majority. Its
-// connections stay open all the while.
+// TestClusterFaultsPauseBridge pauses the process of the bridge, without which there is no
+// majority. Its connections stay open meanwhile.
 func TestClusterFaultsPauseBridge(t *testing.T) {
 	r := start(t, newNetwork(t, nil), bridgedPair())
 	r.blocks(t, 3, r.Members()...)
@@ -216,7 +216,7 @@ func TestClusterFaultsPauseBridge(t *testing.T) {
 	r.stop(t)
 }
 
-// stopRemote stops the process if it was not before.
+// stopRemote stops the process if it is running.
 func stopRemote(t *testing.T, remote *Remote) {
 	t.Helper()
 	if remote.Running() {

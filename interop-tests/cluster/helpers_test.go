@@ -13,26 +13,26 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// patience only ends a test that has already failed, also on a busy machine under the
-// race detector.
+// patience bounds every wait. A test that reaches it has failed, even on a busy machine under
+// the race detector.
 const patience = 30 * time.Second
 
-// running is a network whose nodes run.
+// running is a network whose nodes are started.
 type running struct {
 	*Network
 
 	bridge *Bridge // nil in a topology without one
-	also   func()  // stops what a test has beside
+	also   func()  // stops the test's other resources
 }
 
-// newNetwork returns an empty network. The nodes' logs are kept for a failed test.
+// newNetwork returns an empty network with a logger of newLogger.
 func newNetwork(t *testing.T, consensus func() *cnscfg.ConsensusConfig) *Network {
 	t.Helper()
 
 	return NewNetwork(Config{Dir: t.TempDir(), Consensus: consensus, Logger: newLogger(t)})
 }
 
-// newLogger writes to a file in the directory that CLUSTER_LOGS names, if any.
+// newLogger returns a logger that writes to a file in the directory CLUSTER_LOGS, if set.
 func newLogger(t *testing.T) *slog.Logger {
 	t.Helper()
 	dir := os.Getenv("CLUSTER_LOGS")
@@ -47,14 +47,14 @@ func newLogger(t *testing.T) *slog.Logger {
 	return slog.New(slog.NewTextHandler(file, nil))
 }
 
-// start starts the topology. It is stopped with the test, if not before.
+// start starts the topology. It stops the topology at the end of the test, if not before.
 func start(t *testing.T, n *Network, topology Topology) *running {
 	t.Helper()
 
 	return startWith(t, n, topology, func() {})
 }
 
-// startWith is start with something else to stop, which may be called twice.
+// startWith is start with also, which stops other resources and may be called twice.
 func startWith(t *testing.T, n *Network, topology Topology, also func()) *running {
 	t.Helper()
 	b, err := topology.Build(n)
@@ -69,7 +69,7 @@ func startWith(t *testing.T, n *Network, topology Topology, also func()) *runnin
 	return r
 }
 
-// stop stops what runs, and checks that nothing of it is left.
+// stop stops the network and checks that no goroutine is left.
 func (r *running) stop(t *testing.T) {
 	t.Helper()
 	err := r.Stop()
@@ -89,7 +89,7 @@ func (r *running) await(t *testing.T, check func() error) time.Duration {
 	return r.awaitWithin(t, patience, check)
 }
 
-// awaitWithin is await with another bound.
+// awaitWithin is await with another timeout.
 func (r *running) awaitWithin(t *testing.T, bound time.Duration, check func() error) time.Duration {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), bound)
@@ -100,8 +100,7 @@ func (r *running) awaitWithin(t *testing.T, bound time.Duration, check func() er
 	return time.Since(begun)
 }
 
-// blocks waits until all members have made that many more, and returns how long that
-// took.
+// blocks waits until all members have count more blocks, and returns how long that took.
 func (r *running) blocks(t *testing.T, count int64, members ...*Member) time.Duration {
 	t.Helper()
 

@@ -11,10 +11,10 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/cluster/child"
 )
 
-// leakPatience is how long the goroutines of stopped nodes may take to end.
+// leakPatience is how long awaitNoLeaks waits for the goroutines of stopped nodes.
 const leakPatience = 20 * time.Second
 
-// awaitNoLeaks waits until no goroutines are left but those that the options name.
+// awaitNoLeaks waits until only goroutines that the options name are left.
 func awaitNoLeaks(options ...goleak.Option) error {
 	ctx, cancel := context.WithTimeout(context.Background(), leakPatience)
 	defer cancel()
@@ -29,7 +29,8 @@ func awaitNoLeaks(options ...goleak.Option) error {
 	}
 }
 
-// leavingNothing is a role that fails if goroutines are left when it has ended well.
+// leavingNothing returns a role that also fails when goroutines are left after role has
+// returned nil.
 func leavingNothing(role child.Role) child.Role {
 	return func(ctx context.Context, spec json.RawMessage, say func(string)) error {
 		others := goleak.IgnoreCurrent()

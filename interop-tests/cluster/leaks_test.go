@@ -26,7 +26,8 @@ func TestRolesThatLeaveNothing(t *testing.T) {
 	require.ErrorIs(t, failing(t.Context(), nil, nil), cause)
 }
 
-// A goroutine that is left is waited for, and only then complained of.
+// TestRoleThatLeavesAGoroutine checks that a role waits for a goroutine that is left, and
+// fails if it does not end.
 func TestRoleThatLeavesAGoroutine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ended := make(chan struct{})

@@ -12,5 +12,5 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// full says to run everything at its full size.
+// full reports whether the tests run at their full size.
 func full() bool { return os.Getenv("CLUSTER_FULL") != "" }

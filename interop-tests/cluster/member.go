@@ -19,12 +19,12 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/cluster/validator"
 )
 
-// Member is a node of a network. It keeps its keys, its stores and what it has signed
-// while it is stopped; the app is made anew from the blocks, as its state is lost.
+// Member is a node of a network. While it is stopped, it keeps its keys, its stores and its
+// signing state. The app loses its state, which the next start replays from the blocks.
 type Member struct {
 	// Name is the number of the node and the name of its stack.
 	Name string
-	// Address is where the node listens.
+	// Address is the listen address.
 	Address *p2ptypes.NetAddress
 
 	network *Network
@@ -35,7 +35,7 @@ type Member struct {
 	blockDB dbm.DB
 	p2p     *p2pcfg.P2PConfig
 	dials   []string
-	node    *validator.Node // the last one
+	node    *validator.Node // of the last start
 	running bool
 	listen  events.EventCallback
 }
@@ -49,20 +49,19 @@ func newMember(
 		listen: func(events.Event) { n.notify() },
 	}
 	m.p2p.ListenAddress = "tcp://" + addr.DialString()
-	m.p2p.AllowDuplicateIP = true // all are on one machine
+	m.p2p.AllowDuplicateIP = true // all nodes run on one machine
 
 	return m
 }
 
-// Dial makes the addresses persistent peers of the node: ID@host:port. It has an
-// effect at the next start.
+// Dial makes the addresses, ID@host:port, persistent peers of the node from its next start.
 func (m *Member) Dial(addrs ...string) {
 	m.dials = append(m.dials, addrs...)
 	m.p2p.PersistentPeers = strings.Join(m.dials, ",")
 }
 
-// Start assembles the node and starts it. With fastSync it asks for blocks until it
-// has caught up, and takes part in consensus only then.
+// Start assembles and starts the node. With fastSync, the node syncs blocks until it has
+// caught up, and only then takes part in consensus.
 func (m *Member) Start(fastSync bool) error {
 	genesis := *m.network.genesis // each node owns its copy
 	if err := genesis.ValidateAndComplete(); err != nil {
@@ -104,10 +103,10 @@ func (m *Member) Stop() error {
 	return nil
 }
 
-// Running reports whether the node was started and not stopped since.
+// Running reports whether the node is started.
 func (m *Member) Running() bool { return m.running }
 
-// Height is that of the last block the node has, or had when it stopped.
+// Height returns the height of the node's last block. It can be called after Stop.
 func (m *Member) Height() int64 {
 	if m.node == nil {
 		return 0
@@ -116,11 +115,10 @@ func (m *Member) Height() int64 {
 	return m.node.Store.Height()
 }
 
-// Blocks are those the node has, or had when it stopped.
+// Blocks returns the node's block store. It can be called after Stop.
 func (m *Member) Blocks() *store.BlockStore { return m.node.Store }
 
-// Syncing reports whether the node still asks for blocks and takes no part in
-// consensus.
+// Syncing reports whether the node is syncing blocks and takes no part in consensus yet.
 func (m *Member) Syncing() bool { return m.node.ConsR.FastSync() }
 
 // Submit puts a transaction into the node's mempool.
@@ -132,7 +130,7 @@ func (m *Member) Submit(key, value string) error {
 	return nil
 }
 
-// Value is what the node's app has for a key: empty for none.
+// Value returns the value of a key in the node's app, or "" if there is none.
 func (m *Member) Value(key string) (string, error) {
 	res, err := m.node.AppConns.Query().QuerySync(abci.RequestQuery{Path: "/store", Data: []byte(key)})
 	if err != nil {
@@ -142,5 +140,5 @@ func (m *Member) Value(key string) (string, error) {
 	return string(res.Value), nil
 }
 
-// Peers are those connected to the node now.
+// Peers returns the connected peers.
 func (m *Member) Peers() []p2p.PeerConn { return m.node.Switch.Peers().List() }

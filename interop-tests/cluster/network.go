@@ -16,25 +16,26 @@ import (
 	p2ptypes "github.com/gnolang/gno/tm2/pkg/p2p/types"
 )
 
-// chainID is the network of all nodes.
+// chainID is the chain ID of all networks.
 const chainID = "cluster"
 
-// DefaultPower is how much the vote of a validator counts.
+// DefaultPower is the voting power of a validator.
 const DefaultPower = 10
 
-// Config says how the nodes of a network are configured.
+// Config configures the nodes of a network.
 type Config struct {
-	// Dir is where validators keep what they have signed, so that one that comes back
-	// signs nothing twice. It is written to for each vote. In a network without it none
-	// is to come back.
+	// Dir is the directory for the signing state, so that a validator that restarts signs
+	// nothing twice. Each vote writes to it. If it is empty, the state is not stored and no
+	// validator may restart.
 	Dir string
-	// Consensus returns the timeouts of one node; nil means gno's for tests.
+	// Consensus returns the timeouts of one node; nil means gno's timeouts for tests.
 	Consensus func() *cnscfg.ConsensusConfig
-	// Logger is of all nodes; nil discards.
+	// Logger is the logger of all nodes; nil discards.
 	Logger *slog.Logger
 }
 
-// Network is a chain: its genesis and its nodes. Validators are added first.
+// Network is a chain: its genesis and its nodes. Validators must be added before other
+// nodes.
 type Network struct {
 	config  Config
 	genesis *types.GenesisDoc
@@ -60,7 +61,7 @@ func NewNetwork(config Config) *Network {
 	}
 }
 
-// AddValidator adds a node that votes.
+// AddValidator adds a validator. It does not start the node.
 func (n *Network) AddValidator(stack Stack) (*Member, error) {
 	m, err := n.Add(stack)
 	if err != nil {
@@ -77,7 +78,7 @@ func (n *Network) addGenesis(name string, key crypto.PubKey, power int64) {
 	})
 }
 
-// Add adds a full node, which does not vote. It is not started.
+// Add adds a full node, which does not vote. It does not start the node.
 func (n *Network) Add(stack Stack) (*Member, error) {
 	key := p2ptypes.GenerateNodeKey()
 	addr, err := freeAddress(key.ID())
@@ -103,10 +104,10 @@ func (n *Network) newPrivValidator(name string) (types.PrivValidator, error) {
 	return privval.NewPrivValidator(types.NewMockSigner(), n.signState(name))
 }
 
-// signState is the file of what a node has signed last.
+// signState returns the path of a node's signing state.
 func (n *Network) signState(name string) string { return filepath.Join(n.config.Dir, name+".json") }
 
-// Members are all nodes, in the order in which they were added.
+// Members returns all nodes in the order in which they were added.
 func (n *Network) Members() []*Member { return n.members }
 
 // Start starts all nodes. After an error, Stop stops those that were started.
@@ -120,7 +121,7 @@ func (n *Network) Start() error {
 	return nil
 }
 
-// Stop stops all nodes that run.
+// Stop stops all running nodes.
 func (n *Network) Stop() error {
 	var errs []error
 	for _, m := range n.members {
@@ -132,7 +133,7 @@ func (n *Network) Stop() error {
 	return errors.Join(errs...)
 }
 
-// notify wakes up Await.
+// notify wakes Await.
 func (n *Network) notify() {
 	n.mtx.Lock()
 	defer n.mtx.Unlock()
@@ -147,9 +148,9 @@ func (n *Network) change() <-chan struct{} {
 	return n.changed
 }
 
-// Await waits until the check returns nil, which it asks after each block and each
-// step of a round anywhere. When the context ends, what the check last returned is
-// part of the error.
+// Await waits until the check returns nil. It calls the check after each block and each
+// round step of any node. When the context ends, the error includes the last error of the
+// check.
 func (n *Network) Await(ctx context.Context, check func() error) error {
 	for {
 		changed := n.change()

@@ -12,7 +12,7 @@ type gaps struct {
 	longest time.Duration
 }
 
-// update takes note of the heights at a moment.
+// update records the heights at a moment.
 func (g *gaps) update(now time.Time, members []*Member) {
 	for _, m := range members {
 		g.longest = max(g.longest, now.Sub(g.since[m]))
@@ -22,8 +22,8 @@ func (g *gaps) update(now time.Time, members []*Member) {
 	}
 }
 
-// observe calls act every so often, with the number of the call, and returns the
-// longest time within the duration in which one of the members had no new block.
+// observe runs for duration and calls act at each interval, with the number of the call. It
+// returns the longest time for which a member had no new block.
 func (r *running) observe(t *testing.T, duration, every time.Duration, act func(i int)) time.Duration {
 	t.Helper()
 	begun := time.Now()

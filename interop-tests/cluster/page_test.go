@@ -11,8 +11,8 @@ import (
 
 const folder = "interop-tests/cluster"
 
-// The page names all tests of topologies and faults, and every test that it names
-// exists.
+// TestPageNamesItsTests checks that the page names all tests of topologies and faults, and
+// that all named tests exist.
 func TestPageNamesItsTests(t *testing.T) {
 	named := make(map[string]bool)
 	for _, row := range pagetest.Proofs(t, "docs/validators.md", "## What shows it", folder, folder+"/validator") {
@@ -21,7 +21,7 @@ func TestPageNamesItsTests(t *testing.T) {
 		}
 	}
 	for name := range pagetest.Defined(t, folder) {
-		if strings.HasPrefix(name, "TestCluster") && name != "TestClusterGno" { // the reference, which promises nothing
+		if strings.HasPrefix(name, "TestCluster") && name != "TestClusterGno" { // the reference, about which the page makes no claim
 			require.True(t, named[name], "the page does not name %s", name)
 		}
 	}

@@ -10,14 +10,14 @@ import (
 )
 
 const (
-	// Ports lie below those that systems give to outgoing connections, so that a node
-	// that comes back finds its port free.
+	// The ports are below those that systems use for outgoing connections, so that the port
+	// of a stopped node stays free.
 	minPort, maxPort = 20000, 32000
 	// portAttempts is how many ports are tried.
 	portAttempts = 100
 )
 
-// freeAddress returns a loopback address whose port is free for TCP and UDP now.
+// freeAddress returns a loopback address whose port is free for TCP and UDP.
 func freeAddress(id p2ptypes.ID) (*p2ptypes.NetAddress, error) {
 	ip := net.IPv4(127, 0, 0, 1)
 	var err error

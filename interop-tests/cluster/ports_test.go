@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// takePort listens at the address until the test has ended.
+// takePort listens at the address until the end of the test.
 func takePort(t *testing.T, addr string) {
 	t.Helper()
 	tcp, err := net.Listen("tcp", addr)
@@ -15,8 +15,8 @@ func takePort(t *testing.T, addr string) {
 	t.Cleanup(func() { require.NoError(t, tcp.Close()) })
 }
 
-// Whoever runs the tests is told which node did not get its port; nothing of the node
-// is left.
+// TestPortIsTaken checks that the error names the node whose port is taken, and that nothing
+// of the node is left running.
 func TestPortIsTaken(t *testing.T) {
 	for _, stack := range []Stack{Gno(), Native(), Libp2p(), Libp2pQUIC(), GnoOnLibp2p()} {
 		t.Run(stack.Name, func(t *testing.T) {

@@ -2,6 +2,6 @@
 
 package cluster
 
-// raceBuild says that no node joins by block sync: when gno switches from that to
-// consensus, it writes state that others read without a lock.
+// raceBuild disables block sync in tests: when gno changes from block sync to consensus, it
+// writes state that other goroutines read without a lock.
 const raceBuild = true

@@ -7,12 +7,11 @@ import (
 	"time"
 )
 
-// warmUp is how many blocks are made before a rate is taken.
+// warmUp is how many blocks are made before a rate is measured.
 const warmUp = 3
 
-// Rate runs the topology for a while and returns how many blocks a second all of its
-// nodes have made. Validators keep in memory what they have signed: the disk is not what
-// is measured.
+// Rate runs the topology and returns the rate at which all of its nodes have made blocks, per
+// second. Validators keep their signing state in memory, so that the disk does not matter.
 func Rate(ctx context.Context, topology Topology, during time.Duration) (rate float64, err error) {
 	n := NewNetwork(Config{})
 	b, err := topology.Build(n)

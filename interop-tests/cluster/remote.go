@@ -23,13 +23,13 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/cluster/child"
 )
 
-// remoteRole is the child that is a validator.
+// remoteRole is the role of a child that runs a validator.
 const remoteRole = "validator"
 
-// remoteSpec is what it is told.
+// remoteSpec configures the child.
 type remoteSpec struct {
 	Name, Stack string
-	Genesis     json.RawMessage // of amino, as the keys
+	Genesis     json.RawMessage // amino JSON, like the keys
 	PrivKey     json.RawMessage
 	NodeKey     []byte
 	Listen      string // ID@IP:port
@@ -38,9 +38,9 @@ type remoteSpec struct {
 	SignState   string
 }
 
-// Remote is a validator in a process of its own, which can be paused.
+// Remote is a validator in a child process, which can be paused.
 type Remote struct {
-	// Address is where it listens.
+	// Address is the listen address.
 	Address *p2ptypes.NetAddress
 
 	network *Network
@@ -54,8 +54,7 @@ type Remote struct {
 	hashes []string // of its blocks, from height 1, in hex
 }
 
-// AddRemote adds a validator in a process of its own, whose vote counts as much as
-// power says.
+// AddRemote adds a validator in a child process, with the given voting power.
 func (n *Network) AddRemote(stack Stack, power int64) (*Remote, error) {
 	key := p2ptypes.GenerateNodeKey()
 	addr, err := freeAddress(key.ID())
@@ -70,7 +69,7 @@ func (n *Network) AddRemote(stack Stack, power int64) (*Remote, error) {
 	return r, nil
 }
 
-// Start starts the process. It dials the addresses, ID@IP:port.
+// Start starts the process. The validator dials the addresses, ID@IP:port.
 func (r *Remote) Start(dials ...string) error {
 	genesis, err := amino.MarshalJSON(r.network.genesis)
 	if err != nil {
@@ -84,13 +83,13 @@ func (r *Remote) Start(dials ...string) error {
 		Name: r.name, Stack: r.stack.Name, Genesis: genesis, PrivKey: priv, NodeKey: r.key.PrivKey[:],
 		Listen: r.Address.String(), Dials: dials, Consensus: r.network.config.Consensus(),
 		SignState: r.network.signState(r.name),
-	}, r.hear)
+	}, r.onLine)
 
 	return err
 }
 
-// hear takes a line of the child: a height and the hash of the block there.
-func (r *Remote) hear(line string) {
+// onLine handles a line of the child: a height and the hash of the block there.
+func (r *Remote) onLine(line string) {
 	var height int
 	var hash string
 	if n, err := fmt.Sscanf(line, "block %d %s", &height, &hash); err != nil || n != 2 {
@@ -106,7 +105,7 @@ func (r *Remote) hear(line string) {
 	r.network.notify()
 }
 
-// Height is that of the last block the validator has told of.
+// Height returns the height of the last block that the validator has reported.
 func (r *Remote) Height() int64 {
 	r.mtx.Lock()
 	defer r.mtx.Unlock()
@@ -120,7 +119,7 @@ func (r *Remote) Signal(s os.Signal) error { return r.process.Signal(s) }
 // Running reports whether Start was called and Stop was not.
 func (r *Remote) Running() bool { return r.process != nil }
 
-// Stop ends the process cleanly.
+// Stop stops the validator and waits for its process.
 func (r *Remote) Stop() error {
 	process := r.process
 	r.process = nil
@@ -128,8 +127,8 @@ func (r *Remote) Stop() error {
 	return process.Stop()
 }
 
-// CheckAgreement compares the validator's blocks with those of a member, as far as
-// both have them. It returns a *ForkError for the first that differs.
+// CheckAgreement compares the validator's blocks with those of a member, at the heights that
+// both have. It returns a *ForkError for the first difference.
 func (r *Remote) CheckAgreement(with *Member) error {
 	r.mtx.Lock()
 	defer r.mtx.Unlock()
@@ -146,7 +145,7 @@ func (r *Remote) CheckAgreement(with *Member) error {
 	return nil
 }
 
-// runRemote is the child.
+// runRemote is the main function of the child.
 func runRemote(ctx context.Context, specification json.RawMessage, say func(string)) error {
 	var spec remoteSpec
 	if err := json.Unmarshal(specification, &spec); err != nil {
@@ -169,7 +168,7 @@ func runRemote(ctx context.Context, specification json.RawMessage, say func(stri
 	return m.Stop()
 }
 
-// member is the validator in a network of which the child knows only that.
+// member returns the validator, as the only member of a network in the child.
 func (spec remoteSpec) member(logger *slog.Logger) (*Member, error) {
 	stack, err := stackNamed(spec.Stack)
 	if err != nil {

@@ -2,9 +2,9 @@ package cluster
 
 import "github.com/tm2-libp2p/tm2-libp2p/interop-tests/cluster/child"
 
-// ChildMain is the main function of a bridge or validator in a process of its own. A
-// program that uses this package calls it first: it returns only in the parent. A
-// child that leaves goroutines behind fails.
+// ChildMain runs the bridge or validator of a child process. A program that uses this
+// package must call it first. It returns only in the parent. A child fails when it leaves
+// goroutines behind.
 func ChildMain() {
 	child.Main(map[string]child.Role{bridgeRole: leavingNothing(runBridge), remoteRole: leavingNothing(runRemote)})
 }

@@ -13,17 +13,17 @@ import (
 
 // Stack makes the switches of nodes.
 type Stack struct {
-	// Name is that of the stack in node names and tables.
+	// Name is used in node names and tables.
 	Name string
-	// Speaks is what nodes of the stack say to each other; only those that speak the
-	// same may dial each other.
+	// Speaks is the protocol of the stack. Only nodes with the same protocol can dial each
+	// other.
 	Speaks Protocol
-	// New returns a switch whose nodes dial their persistent peers when it is started,
-	// and whose Close closes the transport too.
+	// New returns a switch. Its Start dials the persistent peers, and its Close also closes
+	// the transport.
 	New func(Setup) (validator.Switch, error)
 }
 
-// Protocol is what a stack speaks.
+// Protocol is the protocol of a stack.
 type Protocol string
 
 // The protocols: TM2's own over TCP, and sessions over libp2p.
@@ -32,7 +32,7 @@ const (
 	SpeaksLibp2p Protocol = "libp2p"
 )
 
-// Setup is what the switch of one node is made from.
+// Setup holds the arguments for the switch of one node.
 type Setup struct {
 	Self     validator.Identity
 	Reactors map[string]p2p.Reactor
@@ -40,7 +40,8 @@ type Setup struct {
 	Logger   *slog.Logger
 }
 
-// stackNamed returns the stack of that name, of those that reach other processes.
+// stackNamed returns the stack with the name. It knows only stacks that reach other
+// processes.
 func stackNamed(name string) (Stack, error) {
 	for _, s := range []Stack{Gno(), Native(), Libp2p(), Libp2pQUIC(), GnoOnLibp2p()} {
 		if s.Name == name {

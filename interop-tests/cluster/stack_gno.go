@@ -18,11 +18,11 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/cluster/validator"
 )
 
-// gnoPatience is how long gno's transport may take to end: it waits for handshakes,
-// of 3 s for each of two steps.
+// gnoPatience is how long gno's transport may take to end. It waits for handshakes, which
+// have two steps of 3 s each.
 const gnoPatience = 10 * time.Second
 
-// Gno is gno's own switch on its own transport: the reference.
+// Gno is gno's own switch on its own transport. It is the reference for the others.
 func Gno() Stack {
 	return Stack{Name: "gno", Speaks: SpeaksNative, New: newGno}
 }
@@ -36,7 +36,7 @@ func newGno(s Setup) (validator.Switch, error) {
 	return newGnoSwitch(s, tr, func() error { return closeGno(tr) })
 }
 
-// newGnoSwitch is gno's switch on any transport that listens already.
+// newGnoSwitch returns gno's switch on a listening transport.
 func newGnoSwitch(s Setup, tr p2p.Transport, closeTransport func() error) (validator.Switch, error) {
 	peers, errs := p2ptypes.NewNetAddressFromStrings(splitList(s.P2P.PersistentPeers))
 	if err := errors.Join(errs...); err != nil {
@@ -57,7 +57,7 @@ func newGnoSwitch(s Setup, tr p2p.Transport, closeTransport func() error) (valid
 	return &gnoSwitch{MultiplexSwitch: sw, closeTransport: closeTransport}, nil
 }
 
-// gnoSwitch closes the transport too.
+// gnoSwitch is gno's switch with a Close that also closes the transport.
 type gnoSwitch struct {
 	*p2p.MultiplexSwitch
 
@@ -74,8 +74,8 @@ func (s *gnoSwitch) Close() error {
 	return errors.Join(err, s.closeTransport())
 }
 
-// closeGno closes gno's transport, takes and closes what nobody has accepted, and
-// waits until its accept loop has ended.
+// closeGno closes gno's transport and its unaccepted peers, and waits until its accept loop
+// has ended.
 func closeGno(tr *p2p.MultiplexTransport) error {
 	if err := tr.Close(); err != nil {
 		return err
@@ -83,7 +83,7 @@ func closeGno(tr *p2p.MultiplexTransport) error {
 	ctx, cancel := context.WithTimeout(context.Background(), gnoPatience)
 	defer cancel()
 	for {
-		peer, err := dropin.FromTransport(tr).Accept(ctx, nobody{})
+		peer, err := dropin.FromTransport(tr).Accept(ctx, noReactors{})
 		if errors.Is(err, compat.ErrTransportClosed) {
 			return nil
 		}
@@ -96,15 +96,15 @@ func closeGno(tr *p2p.MultiplexTransport) error {
 	}
 }
 
-// nobody is a behavior without reactors.
-type nobody struct{}
+// noReactors is a PeerBehavior without reactors.
+type noReactors struct{}
 
-func (nobody) ReactorChDescriptors() []*compat.ChannelDescriptor { return nil }
+func (noReactors) ReactorChDescriptors() []*compat.ChannelDescriptor { return nil }
 
-func (nobody) Reactors() map[byte]compat.Reactor { return nil }
+func (noReactors) Reactors() map[byte]compat.Reactor { return nil }
 
-func (nobody) HandlePeerError(compat.PeerConn, error) {}
+func (noReactors) HandlePeerError(compat.PeerConn, error) {}
 
-func (nobody) IsPersistentPeer(types.ID) bool { return false }
+func (noReactors) IsPersistentPeer(types.ID) bool { return false }
 
-func (nobody) IsPrivatePeer(types.ID) bool { return false }
+func (noReactors) IsPrivatePeer(types.ID) bool { return false }

@@ -44,8 +44,8 @@ func GnoOnLibp2p() Stack {
 	}}
 }
 
-// Memory is gno's own switch on queues in memory: what the reactors can do when the
-// network costs nothing.
+// Memory is gno's own switch on queues in memory. It shows the speed of the reactors without
+// the cost of a network.
 func Memory() Stack {
 	network := memory.NewNetwork()
 

@@ -2,21 +2,20 @@ package cluster
 
 import "fmt"
 
-// Topology says of which stacks the validators of a network are and how they are
-// joined.
+// Topology describes the stacks of the validators of a network and their links.
 type Topology struct {
-	// Validators are their stacks.
+	// Validators holds the stack of each validator.
 	Validators []Stack
-	// OwnLinks joins each two validators that speak the same protocol.
+	// OwnLinks connects every two validators that speak the same protocol.
 	OwnLinks bool
-	// Bridge lets every node dial a bridge, which knows all validators.
+	// Bridge connects every node to a bridge, which knows all validators.
 	Bridge bool
-	// Via returns the address at which a node dials another one instead of that one's
-	// own, both ID@IP:port. It is called for each link; nil dials directly.
+	// Via maps the address of a node to the address to dial instead, both ID@IP:port. It is
+	// called for each link. Nil dials nodes directly.
 	Via func(addr string) (string, error)
 }
 
-// Of is n validators of one stack, each two of which are joined.
+// Of returns a topology of n validators of one stack, all connected with each other.
 func Of(stack Stack, n int) Topology {
 	t := Topology{OwnLinks: true}
 	for range n {
@@ -26,8 +25,8 @@ func Of(stack Stack, n int) Topology {
 	return t
 }
 
-// Build adds the validators to an empty network and says whom each dials. The bridge
-// is nil for a topology without one. Nothing is started.
+// Build adds the validators to an empty network and sets the addresses that they dial. It
+// starts nothing. The bridge is nil for a topology without one.
 func (t Topology) Build(n *Network) (*Bridge, error) {
 	for _, stack := range t.Validators {
 		if _, err := n.AddValidator(stack); err != nil {

@@ -9,17 +9,15 @@ import (
 	"path/filepath"
 )
 
-// common is a module in the folder beside the modules of the peers.
+// common is a module in the same folder as the modules of the peers.
 const common = "github.com/tm2-libp2p/tm2-libp2p/interop-tests/peers/common"
 
-// binaries has the program of each version, once Build has succeeded.
+// binaries maps each version to its program. Build sets it.
 var binaries map[string]string
 
-// Build compiles the peer of every version, each in its own module and outside of
-// any workspace, so that one version's dependencies do not change another's. The
-// race detector is left out even where the caller has it: the peers are the
-// foreign side. Build is called from TestMain, before any test; remove deletes
-// what it has made.
+// Build compiles the peer of every version, in its own module and outside any workspace, so
+// that one version's dependencies do not change another's. It never uses the race detector,
+// as foreign nodes do not. TestMain calls Build before any test. remove deletes the programs.
 func Build() (remove func() error, err error) {
 	dir, err := os.MkdirTemp("", "legacy")
 	if err != nil {

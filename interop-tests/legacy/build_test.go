@@ -9,7 +9,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A program is what its name says, whatever the modules that it shares require.
+// TestProgramsAreOfTheirVersions checks that each program is built with the version of gno in
+// its name, whatever version the shared modules require.
 func TestProgramsAreOfTheirVersions(t *testing.T) {
 	require.Len(t, binaries, len(Versions()))
 	for version, path := range binaries {

@@ -1,6 +1,5 @@
-// Package legacy runs legacy peers for tests: it builds one program for each
-// version of gno, once for a test binary, and starts, drives and ends its
-// processes.
+// Package legacy runs legacy peers for tests. It builds one program for each version of gno,
+// once per test binary, and starts, controls and stops its processes.
 //
 //	func TestMain(m *testing.M) {
 //		remove, err := legacy.Build()
@@ -12,6 +11,6 @@
 //		...
 //	}
 //
-// The programs are modules of their own under peers/: each requires one version
-// of gno and shares all but a few lines with the others.
+// Each program is a module under peers/ that requires one version of gno. The programs share
+// all but a few lines.
 package legacy

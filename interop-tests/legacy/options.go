@@ -6,9 +6,8 @@ import (
 	"time"
 )
 
-// Options are the version and the command line of a legacy peer. The zero value is
-// a peer of the newest version with a random key on a free port of the loopback
-// interface.
+// Options holds the version and the command line of a legacy peer. The zero value is a peer
+// of the newest version with a random key on a free loopback port.
 type Options struct {
 	Version          string // of gno; V1_7_1 when empty
 	Listen           string // IP:port; 127.0.0.1:0 when empty
@@ -17,7 +16,7 @@ type Options struct {
 	Seed             []byte // 32 bytes; nil for a random key
 	Channels         []byte // 0x20 0x21 0x22 0x30 0x40 when nil
 	Persistent       []string
-	AllowDuplicateIP bool // always so in V1_1_0
+	AllowDuplicateIP bool // V1_1_0 always allows it
 	Discovery        bool
 	DiscoveryPeriod  time.Duration // 3 s when 0
 	PingInterval     time.Duration // 60 s when 0

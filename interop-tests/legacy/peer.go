@@ -20,37 +20,37 @@ import (
 )
 
 const (
-	// stopGrace is how long a process may take to end by itself.
+	// stopGrace is how long a process may take to stop before it is killed.
 	stopGrace = 20 * time.Second
-	// maxStderr is how much of a process's log a failing test shows.
+	// maxStderr is how many bytes of a process's log a failing test shows.
 	maxStderr = 32 << 10
-	// maxLine is the longest event that a process may send.
+	// maxLine is the longest event of a process, in bytes.
 	maxLine = 1 << 20
 )
 
-// errEnded is the end of the log of a process that has ended.
+// errEnded ends the log of a process that has ended.
 var errEnded = errors.New("the process has ended")
 
-// Peer is a running legacy peer and the log of what it reports.
+// Peer is a running legacy peer with the log of its events.
 type Peer struct {
 	*peerlog.Log
 
 	t      testing.TB
 	cmd    *exec.Cmd
 	stderr *tail
-	exited chan struct{} // closed when the process has ended and was read out
-	err    error         // how it ended, valid after exited
+	exited chan struct{} // closed when the process has ended and its output is read
+	err    error         // of the process, valid after exited
 	addr   string
 	info   protocol.NodeInfo
 
 	mtx     sync.Mutex
 	stdin   io.WriteCloser
-	stopped bool // the test wanted it to end
+	stopped bool // the test has ended it
 }
 
-// Start runs a legacy peer and returns when it listens. The process ends with
-// the test, which fails if the process has ended before by itself, or in an
-// error. A failing test shows the end of the process's log.
+// Start runs a legacy peer and returns when it listens. The process is stopped at the end of
+// the test. The test fails if the process ends earlier by itself, or with an error. A failing
+// test shows the end of the process's log.
 func Start(t testing.TB, o Options) *Peer {
 	t.Helper()
 	require.NotEmpty(t, binaries, "Build was not called")
@@ -100,38 +100,38 @@ func (p *Peer) watch(stdout io.Reader) {
 	p.End(errors.Join(errEnded, p.err))
 }
 
-// drain keeps a process whose output makes no sense from blocking.
+// drain reads the rest of an invalid output, so that the process does not block.
 func drain(r io.Reader) error {
 	_, err := io.Copy(io.Discard, r)
 
 	return err
 }
 
-// Addr is the address at which the peer listens, ID@IP:port.
+// Addr returns the address at which the peer listens, ID@IP:port.
 func (p *Peer) Addr() string { return p.addr }
 
-// ID is the peer's TM2 ID.
+// ID returns the peer's TM2 ID.
 func (p *Peer) ID() string {
 	id, _, _ := strings.Cut(p.addr, "@")
 
 	return id
 }
 
-// HostPort is the address at which the peer listens without its ID.
+// HostPort returns the address at which the peer listens, without its ID.
 func (p *Peer) HostPort() string {
 	_, hostPort, _ := strings.Cut(p.addr, "@")
 
 	return hostPort
 }
 
-// NodeInfo is what the peer shows to others.
+// NodeInfo returns the peer's NodeInfo.
 func (p *Peer) NodeInfo() protocol.NodeInfo { return p.info }
 
 // Dial makes the peer dial an address, ID@IP:port, once.
 func (p *Peer) Dial(addr string) { p.command(protocol.Command{Cmd: protocol.CmdDial, Addr: addr}) }
 
-// Send makes the peer send messages seed/0 to seed/count-1 of the size to the
-// peer with the ID, or to protocol.AllPeers, and returns at once.
+// Send makes the peer send count messages of size bytes, with indices from 0, to the peer
+// with the ID or to protocol.AllPeers. It returns at once. See protocol.Payload.
 func (p *Peer) Send(to string, channel byte, size, count int, seed uint64) {
 	p.command(protocol.Command{
 		Cmd: protocol.CmdSend, Peer: to, Channel: channel, Size: size, Count: count, Seed: seed,
@@ -148,20 +148,20 @@ func (p *Peer) command(c protocol.Command) {
 	require.NoError(p.t, err, "command %s", line)
 }
 
-// Stop ends the process in an orderly way and waits for it.
+// Stop makes the process stop and waits for it.
 func (p *Peer) Stop() {
 	p.t.Helper()
 	p.end(func() error { return p.stdin.Close() })
 	require.NoError(p.t, p.err)
 }
 
-// Kill ends the process at once, as a crash does, and waits for it.
+// Kill kills the process, like a crash, and waits for it.
 func (p *Peer) Kill() {
 	p.t.Helper()
 	p.end(p.cmd.Process.Kill)
 }
 
-// end makes the process end, unless it was already, and waits for it.
+// end ends the process by calling how, unless it has ended, and waits for it.
 func (p *Peer) end(how func() error) {
 	p.t.Helper()
 	p.mtx.Lock()
@@ -185,7 +185,7 @@ func (p *Peer) end(how func() error) {
 	}
 }
 
-// cleanup ends a process that the test has not ended itself.
+// cleanup stops the process if the test has not.
 func (p *Peer) cleanup() {
 	p.mtx.Lock()
 	running := !p.stopped
@@ -210,7 +210,7 @@ func (p *Peer) cleanup() {
 	}
 }
 
-// tail keeps the end of what is written to it.
+// tail is a writer that keeps the last bytes.
 type tail struct {
 	mtx sync.Mutex
 	buf bytes.Buffer

@@ -2,10 +2,10 @@ package legacy
 
 import "slices"
 
-// The versions of gno that peers can be made of. They stand for three ways to
-// treat a peer (docs/wire.md §1 and §4.5): V1_1_0 is the last that skips unknown
-// fields and keeps several connections to one peer, V1_4_0 keeps the first one,
-// V1_7_1 the one that was dialed by the smaller ID.
+// The supported versions of gno. They differ in how they treat a peer (docs/wire.md §1 and
+// §4.5). V1_1_0 is the last version that skips unknown fields, and keeps several connections
+// to one peer. V1_4_0 keeps the first connection. V1_7_1 keeps the one dialed by the node
+// with the smaller ID.
 const (
 	V1_7_1 = "v1.7.1"
 	V1_4_0 = "v1.4.0"
@@ -14,5 +14,5 @@ const (
 
 var versions = []string{V1_7_1, V1_4_0, V1_1_0}
 
-// Versions returns all versions, the newest first.
+// Versions returns all versions, newest first.
 func Versions() []string { return slices.Clone(versions) }

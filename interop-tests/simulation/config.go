@@ -5,24 +5,24 @@ import (
 	"time"
 )
 
-// Config says what is simulated.
+// Config configures a simulation.
 type Config struct {
-	Nodes int    // the seed among them
-	Seed  uint64 // of everything that the simulation draws
+	Nodes int    // including the seed node
+	Seed  uint64 // of the simulation's random choices
 
 	MaxInbound, MaxOutbound uint64 // of every switch
 
 	JoinWindow  time.Duration // the nodes join at random instants within it
-	Idle        time.Duration // how long the formed network is watched
-	Churn       float64       // which part of the nodes, the seed not among them, leaves; as many join
-	ChurnWindow time.Duration // they do that at random instants within it
+	Idle        time.Duration // how long the formed network is measured
+	Churn       float64       // fraction of the nodes, without the seed, that leaves; as many join
+	ChurnWindow time.Duration // they leave and join at random instants within it
 
-	Patience time.Duration // in virtual time, for the network to form, and to recover
+	Patience time.Duration // longest virtual time for the network to form, and to recover
 
-	Progress func(format string, args ...any) // told of every phase; nil for nobody
+	Progress func(format string, args ...any) // called for every phase; may be nil
 }
 
-// DefaultConfig returns a network of so many nodes with TM2's limits.
+// DefaultConfig returns the configuration of a network with TM2's limits.
 func DefaultConfig(nodes int) Config {
 	return Config{
 		Nodes: nodes, Seed: 1, MaxInbound: 40, MaxOutbound: 10,
@@ -31,7 +31,7 @@ func DefaultConfig(nodes int) Config {
 	}
 }
 
-// Validate says what cannot be simulated.
+// Validate returns an error for a configuration that cannot be simulated.
 func (c Config) Validate() error {
 	switch {
 	case c.Nodes < 2 || c.Nodes > maxHosts/2:

@@ -7,7 +7,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/simulation/simnet"
 )
 
-// quantity is something that nodes spend.
+// quantity is a resource that nodes use.
 type quantity int
 
 const (
@@ -35,7 +35,7 @@ var quantityNames = [quantities]string{
 	dialsFailed:    "dials of the switch that came to nothing",
 }
 
-// meter is what a node has spent since it joined.
+// meter holds the quantities that a node has used since it joined.
 type meter struct {
 	traffic simnet.Traffic
 	dht     discovery.Stats
@@ -46,7 +46,7 @@ func (n *node) meter() meter {
 	return meter{traffic: n.host.Traffic(), dht: n.d.Stats(), tally: n.counted()}
 }
 
-// since returns what was spent of each quantity since before.
+// since returns how much of each quantity was used since before.
 func (m meter) since(before meter) (spent [quantities]float64) {
 	t := m.traffic.Sub(before.traffic)
 	spent[bytesSent] = float64(t.BytesSent) / 1024
@@ -64,7 +64,7 @@ func (m meter) since(before meter) (spent [quantities]float64) {
 	return spent
 }
 
-// failuresSince returns by reason how many dials have failed since before.
+// failuresSince returns how many dials have failed since before, by reason.
 func (t tally) failuresSince(before tally) map[string]uint64 {
 	since := maps.Clone(t.failures)
 	for reason, count := range before.failures {
@@ -76,17 +76,17 @@ func (t tally) failuresSince(before tally) map[string]uint64 {
 	return since
 }
 
-// Spread is a quantity over the nodes.
+// Spread is the distribution of a quantity over the nodes.
 type Spread struct {
-	Mean float64 // of all nodes, the seed among them
-	Most float64 // of one node that is not the seed
+	Mean float64 // of all nodes, including the seed
+	Most float64 // largest value of a node other than the seed
 	Seed float64
 }
 
-// Cost is what the nodes have spent in a phase.
+// Cost holds the quantities that the nodes have used in a phase.
 type Cost struct {
 	Spent    [quantities]Spread
-	Failures map[string]float64 // failed dials for each node, by reason
+	Failures map[string]float64 // failed dials per node, by reason
 }
 
 // meters reads the meters of the nodes.
@@ -99,8 +99,8 @@ func meters(nodes []*node) map[*node]meter {
 	return read
 }
 
-// costOf sums up what the nodes, of which the first is the seed, have spent since
-// their meters were read; nodes that have none began at zero.
+// costOf returns the cost of the nodes since their meters were read. The first node is the
+// seed. A node without a meter in before counts from zero.
 func costOf(nodes []*node, before map[*node]meter) Cost {
 	c := Cost{Failures: make(map[string]float64)}
 	for i, n := range nodes {
@@ -125,14 +125,14 @@ func (s *Spread) add(value float64, seed bool, nodes int) {
 	}
 }
 
-// State is what the nodes have at one moment.
+// State is the state of the nodes at one moment.
 type State struct {
 	Table       Spread // members of the routing table
 	LeastTable  float64
-	Inbound     Spread // sessions that others have opened
+	Inbound     Spread // sessions opened by the remote
 	Conns       Spread // TCP connections
-	Sessionless Spread // of those, without a session
-	Known       Spread // peers in the book of discovery
+	Sessionless Spread // TCP connections without a session
+	Known       Spread // peers in discovery's address book
 }
 
 func stateOf(nodes []*node) (s State) {

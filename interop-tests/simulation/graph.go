@@ -2,7 +2,7 @@ package simulation
 
 import "github.com/tm2-libp2p/tm2-libp2p/compat/types"
 
-// graph is who has a session with whom, as both ends see it.
+// graph holds the sessions between nodes, as each end sees them.
 type graph struct {
 	nodes []*node
 	index map[types.ID]int
@@ -15,8 +15,8 @@ type link struct {
 	outbound bool // dialed by this end
 }
 
-// observe looks at the switches of the nodes. Peers that are none of them, as those
-// that have left and are not missed yet, are no links.
+// observe reads the peers of the nodes' switches. It ignores peers that are not among the
+// nodes, such as one that has left and was not removed yet.
 func observe(nodes []*node) *graph {
 	g := &graph{nodes: nodes, index: make(map[types.ID]int, len(nodes)), peers: make([][]link, len(nodes)), moved: make([]int, len(nodes))}
 	for i, n := range nodes {
@@ -28,7 +28,7 @@ func observe(nodes []*node) *graph {
 				g.peers[i] = append(g.peers[i], link{to: to, outbound: p.IsOutbound()})
 			}
 		}
-		// Of two crossed connections the one that stays may be inbound, and hold the
+		// Of two crossed connections, the surviving one may be inbound and use the
 		// outbound slot.
 		taken, _ := n.sw.OutboundSlots()
 		g.moved[i] = int(taken) - int(n.sw.Peers().NumOutbound())
@@ -37,7 +37,7 @@ func observe(nodes []*node) *graph {
 	return g
 }
 
-// outbound is how many links the node has dialed.
+// outbound returns how many links the node has dialed.
 func (g *graph) outbound(i int) (n uint64) {
 	for _, l := range g.peers[i] {
 		if l.outbound {
@@ -48,13 +48,13 @@ func (g *graph) outbound(i int) (n uint64) {
 	return n
 }
 
-// isFull reports whether links take so many outbound slots of the node, or it has
-// links to all others.
+// isFull reports whether the node has filled the given number of outbound slots or has links
+// to all others.
 func (g *graph) isFull(i int, slots uint64) bool {
 	return int(g.outbound(i))+g.moved[i] >= int(slots) || len(g.peers[i]) == len(g.nodes)-1
 }
 
-// full is how many of the nodes, all if none are named, are full.
+// full returns how many of the nodes are full. It counts all nodes if none are given.
 func (g *graph) full(slots uint64, among ...*node) (n int) {
 	if len(among) == 0 {
 		among = g.nodes
@@ -68,7 +68,7 @@ func (g *graph) full(slots uint64, among ...*node) (n int) {
 	return n
 }
 
-// parts is into how many parts the graph falls.
+// parts returns the number of connected components.
 func (g *graph) parts() (parts int) {
 	seen := make([]bool, len(g.peers))
 	var queue []int

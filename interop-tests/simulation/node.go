@@ -21,8 +21,8 @@ const (
 	port        = 26656
 )
 
-// reactor gives a switch channels like those of a TM2 node's reactors. It sends
-// nothing: what is measured is the cost of the network itself.
+// reactor has the channels of a TM2 node's reactors. It sends nothing, since the simulation
+// measures the cost of the network itself.
 type reactor struct{ *compat.BaseReactor }
 
 func newReactor() *reactor {
@@ -60,13 +60,13 @@ type node struct {
 	tally    tally
 }
 
-// tally counts what a switch has told.
+// tally counts the events of a switch.
 type tally struct {
 	dialed   uint64            // sessions that this node has opened
-	failures map[string]uint64 // dials that came to nothing, by reason
+	failures map[string]uint64 // failed dials, by reason
 }
 
-// start makes a node that knows the seed, nil for the seed itself, and starts it.
+// start makes and starts a node. seed is the address that it knows, nil for the seed itself.
 func start(c Config, key ed25519.PrivateKey, host *simnet.Host, at types.NetAddress, seed *types.NetAddress) (*node, error) {
 	n := &node{key: types.NodeKey{PrivKey: key}, addr: at, host: host}
 	n.tally.failures = make(map[string]uint64)
@@ -127,7 +127,7 @@ func (n *node) count(happened <-chan events.Event) {
 	}
 }
 
-// kindOf puts the reasons of failed dials into a few kinds.
+// kindOf classifies the reason of a failed dial.
 func kindOf(reason error) string {
 	var reject *compat.RejectError
 	switch {
@@ -149,7 +149,7 @@ func (n *node) counted() tally {
 	return tally{dialed: n.tally.dialed, failures: maps.Clone(n.tally.failures)}
 }
 
-// stop ends the node, with goodbyes unless its host has vanished.
+// stop stops the node. It sends goodbyes unless its host has vanished.
 func (n *node) stop() error {
 	err := errors.Join(n.sw.Stop(), n.t.Close())
 	n.cancel()
@@ -158,7 +158,7 @@ func (n *node) stop() error {
 	return err
 }
 
-// vanish ends the node as a power failure does: nobody hears of it.
+// vanish ends the node like a power failure, without any sign to its peers.
 func (n *node) vanish() error {
 	n.host.Vanish()
 

@@ -10,17 +10,16 @@ import (
 	"time"
 )
 
-// row is one line of the report: one value for each result, or several.
+// row is one line of the report. It has one or several values for each result.
 type row struct {
 	name   string
 	values func(*Result) []float64
 	unit   string
 }
 
-// Report writes the results as tables in Markdown, a column for each of them, and
-// how many times the first one the last one is. Of quantities that the nodes differ
-// in there are three values: the mean, the largest one of a node that is not the
-// seed, and the seed's.
+// Report writes the results as Markdown tables, with a column for each result and one for
+// the ratio of the last to the first. A quantity that differs between nodes has three values:
+// the mean, the largest value of a node other than the seed, and the seed's value.
 func Report(out io.Writer, results []*Result) error {
 	var b strings.Builder
 	for _, section := range []struct {
@@ -55,7 +54,7 @@ func (line row) write(b *strings.Builder, results []*Result) {
 	}
 	growth := line.values(results[len(results)-1])
 	for i, first := range line.values(results[0]) {
-		growth[i] /= first // not a number where it began at zero
+		growth[i] /= first // NaN or infinite if first is zero
 	}
 	fmt.Fprintf(b, " %s |\n", numbers(growth))
 }
@@ -69,7 +68,7 @@ func numbers(values []float64) string {
 	return strings.Join(list, " · ")
 }
 
-// number gives a value three digits.
+// number formats a value with three digits.
 func number(v float64) string {
 	switch {
 	case math.IsNaN(v) || math.IsInf(v, 0):
@@ -95,7 +94,7 @@ func reasons(failures map[string]float64) string {
 	return strings.Join(list, ", ")
 }
 
-// single is a row with one value for each result.
+// single returns a row with one value for each result.
 func single(name, unit string, of func(*Result) float64) row {
 	return row{name: name, unit: unit, values: func(r *Result) []float64 { return []float64{of(r)} }}
 }
@@ -122,7 +121,7 @@ func costRows(of func(*Result) Cost, per func(*Result) float64, list ...quantity
 	return rows
 }
 
-// stateRows shows what the nodes have at the end of a phase.
+// stateRows returns rows with the state of the nodes at the end of a phase.
 func stateRows(of func(*Result) State) []row {
 	return []row{
 		spread("members of the routing table then", func(r *Result) Spread { return of(r).Table }, once),

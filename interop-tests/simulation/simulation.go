@@ -6,14 +6,15 @@ import (
 	"time"
 )
 
-// sampleInterval is how often the network is looked at.
+// sampleInterval is the time between samples of the network.
 const sampleInterval = time.Second
 
-// ErrNotDone is wrapped when the network does not get where it should in time.
+// ErrNotDone is wrapped by the error of Run when the network does not form or recover within
+// Config.Patience.
 var ErrNotDone = errors.New("network has not settled in time")
 
-// Result is what a simulation has found. Times are virtual, with the precision of
-// the samples, a second.
+// Result is the result of a simulation. Times are virtual and have the precision of the
+// samples, a second.
 type Result struct {
 	Config    Config
 	Formation Formation
@@ -21,9 +22,9 @@ type Result struct {
 	Churn     Churn
 }
 
-// Formation is the time from the first node until all outbound slots are used.
+// Formation is the phase from the first node until all outbound slots are used.
 type Formation struct {
-	Connected time.Duration // until all nodes are one graph, for good
+	Connected time.Duration // until all nodes are permanently one graph
 	Most      time.Duration // until 95 % of the nodes have used their slots
 	Full      time.Duration // until all have
 	Cost      Cost
@@ -31,28 +32,27 @@ type Formation struct {
 	State     State
 }
 
-// Idle is the formed network without anything to do.
+// Idle is the phase in which the formed network is idle.
 type Idle struct {
 	For   time.Duration
-	Cost  Cost // of all of that time
+	Cost  Cost // of the whole phase
 	State State
 }
 
-// Churn is nodes leaving, half of them with goodbyes and half without, and others
-// joining.
+// Churn is the phase in which nodes leave, half of them without goodbyes, and others join.
 type Churn struct {
 	Left, Joined int
-	Fewest       int           // of the nodes that stayed, fewest that had used their slots
-	MostParts    int           // into which those that stayed fell at worst
-	Apart        time.Duration // for how long they were not one graph
-	OneGraph     time.Duration // from the first departure until all are one graph, for good
+	Fewest       int           // fewest of the staying nodes that had used their slots
+	MostParts    int           // most connected components of the staying nodes
+	Apart        time.Duration // how long the staying nodes were not one graph
+	OneGraph     time.Duration // from the first departure until all nodes are permanently one graph
 	Full         time.Duration // until all have used their slots
-	Cost         Cost          // of those that stayed
+	Cost         Cost          // of the staying nodes
 	State        State
 }
 
-// Run simulates a network. It must run in a bubble of testing/synctest, and leaves
-// nothing running. The result is complete when there is no error.
+// Run simulates a network. It must run in a testing/synctest bubble, and ends all goroutines
+// that it starts. The result is complete when there is no error.
 func Run(c Config) (r *Result, err error) {
 	if err := c.Validate(); err != nil {
 		return nil, fmt.Errorf("invalid configuration: %w", err)
@@ -77,8 +77,8 @@ func Run(c Config) (r *Result, err error) {
 	return r, nil
 }
 
-// play makes the changes at their instants and calls look after every sample
-// interval until it is content and all changes are made.
+// play makes the changes at their instants and calls look after every sample interval. It
+// returns when look returns true and all changes are made.
 func (w *world) play(changes []change, look func(elapsed time.Duration) (done bool)) error {
 	begun := time.Now()
 	for sample := sampleInterval; ; sample += sampleInterval {
@@ -105,7 +105,7 @@ func sleepUntil(at time.Time) {
 	}
 }
 
-// form lets all nodes join and waits until they have used their slots.
+// form makes all nodes join and waits until they have used their slots.
 func (w *world) form(r *Result) error {
 	f := &r.Formation
 	if err := w.join(); err != nil { // the seed
@@ -137,7 +137,8 @@ func (w *world) form(r *Result) error {
 	return failed("forming", err, w.nodes, w.c)
 }
 
-// firstTime keeps the time since when something has been true.
+// firstTime returns the time from which yes has been true without interruption, 0 when it is
+// false. since is the last result.
 func firstTime(since time.Duration, yes bool, elapsed time.Duration) time.Duration {
 	switch {
 	case !yes:
@@ -149,7 +150,7 @@ func firstTime(since time.Duration, yes bool, elapsed time.Duration) time.Durati
 	}
 }
 
-// idle leaves the network alone.
+// idle measures the idle network.
 func (w *world) idle(r *Result) error {
 	before := meters(w.nodes)
 	time.Sleep(w.c.Idle)
@@ -158,7 +159,7 @@ func (w *world) idle(r *Result) error {
 	return nil
 }
 
-// churn lets nodes leave and as many join, and waits until the network is whole.
+// churn makes nodes leave and as many join, and waits until the network has recovered.
 func (w *world) churn(r *Result) error {
 	leaving, staying := w.split()
 	f := &r.Churn
@@ -199,7 +200,7 @@ func (w *world) churn(r *Result) error {
 	return failed("recovering", err, w.nodes, w.c)
 }
 
-// split draws who leaves. The seed stays.
+// split chooses the nodes that leave. The seed stays.
 func (w *world) split() (leaving, staying []*node) {
 	count := int(w.c.Churn * float64(len(w.nodes)-1))
 	order := w.random.Perm(len(w.nodes) - 1)
@@ -217,7 +218,7 @@ func (w *world) split() (leaving, staying []*node) {
 	return leaving, staying
 }
 
-// failed adds to an error what is missing.
+// failed adds to an error how many nodes are not done.
 func failed(doing string, err error, nodes []*node, c Config) error {
 	if err == nil {
 		return nil

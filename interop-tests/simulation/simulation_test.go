@@ -30,8 +30,8 @@ func sizes(t *testing.T) (list []int) {
 	return list
 }
 
-// Nodes that know one of them fill their outbound slots, are one graph, and those
-// that stay remain one when 30 % of them leave and others come.
+// TestSimulation checks that nodes that know only a seed fill their outbound slots and form one
+// graph, and that the staying nodes remain one graph when 30 % leave and others join.
 func TestSimulation(t *testing.T) {
 	var results []*Result
 	for _, size := range sizes(t) {
@@ -61,7 +61,7 @@ func simulate(t *testing.T, size int) (result *Result) {
 	return result
 }
 
-// memory is what the process has got from the system so far.
+// memory returns how many bytes the process has obtained from the system.
 func memory() uint64 {
 	sample := []metrics.Sample{{Name: "/memory/classes/total:bytes"}}
 	metrics.Read(sample)

@@ -15,8 +15,8 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/simulation/simnet"
 )
 
-// tcpTransport does what libp2p's TCP transport does, on a simulated host: that one
-// has no place for another listener.
+// tcpTransport replaces libp2p's TCP transport, which cannot use another listener, on a
+// simulated host.
 type tcpTransport struct {
 	upgrader  transport.Upgrader
 	resources network.ResourceManager
@@ -25,7 +25,7 @@ type tcpTransport struct {
 
 var _ transport.Transport = (*tcpTransport)(nil)
 
-// onHost makes a transport use the host in the place of the system's TCP.
+// onHost makes a transport use the host instead of the system's TCP.
 func onHost(h *simnet.Host) lp2p.Option {
 	return lp2p.WithTCP(func(u transport.Upgrader, resources network.ResourceManager) *tcpTransport {
 		return &tcpTransport{upgrader: u, resources: resources, host: h}

@@ -14,14 +14,15 @@ import (
 )
 
 const (
-	// maxHosts bounds the nodes of one simulation, those that join later among them.
+	// maxHosts is the most nodes of one simulation, including those that join later.
 	maxHosts = 1 << 16
 
-	// The delay between a host and the core of the network. A path has two of them.
+	// The range of the delay between a host and the core of the network. The latency of a
+	// path is the sum of two.
 	minDelay, maxDelay = 5 * time.Millisecond, 50 * time.Millisecond
 )
 
-// world is the network and the nodes that are there.
+// world is the network with its current nodes.
 type world struct {
 	c      Config
 	random *rand.Rand // used by one goroutine only
@@ -30,7 +31,7 @@ type world struct {
 	nodes  []*node // alive; the first is the seed
 
 	leaving chan error
-	left    int // nodes whose end is on its way, to be received from leaving
+	left    int // nodes that are ending; each sends one value on leaving
 }
 
 func newWorld(c Config) *world {
@@ -40,7 +41,7 @@ func newWorld(c Config) *world {
 	}
 }
 
-// delay follows from the seed and the host.
+// delay returns a host's delay to the core, which depends on the seed and the IP only.
 func delay(seed uint64, ip netip.Addr) time.Duration {
 	b := ip.As4()
 	r := rand.New(rand.NewPCG(seed, uint64(b[0])<<24|uint64(b[1])<<16|uint64(b[2])<<8|uint64(b[3])))
@@ -48,11 +49,10 @@ func delay(seed uint64, ip netip.Addr) time.Duration {
 	return minDelay + time.Duration(r.Int64N(int64(maxDelay-minDelay)))
 }
 
-// join adds a node. All but the first know the first.
+// join adds a node. The first one is the seed, which all others know.
 func (w *world) join() error {
 	w.hosts++
-	// Public addresses, as nobody uses for anything else, in as many networks as there
-	// are.
+	// Public addresses, spread over as many networks as possible.
 	ip := netip.AddrFrom4([4]byte{5, byte(w.hosts), byte(w.hosts >> 8), 1})
 	host, err := w.net.AddHost(ip)
 	if err != nil {
@@ -77,14 +77,14 @@ func (w *world) join() error {
 	return nil
 }
 
-// leave takes out a node, which ends in the background.
+// leave removes a node, which ends in the background.
 func (w *world) leave(n *node, end func() error) {
 	w.nodes = slices.DeleteFunc(w.nodes, func(other *node) bool { return other == n })
 	w.left++
 	go func() { w.leaving <- end() }()
 }
 
-// close stops all nodes and waits for their ends.
+// close stops all nodes and waits until they have ended.
 func (w *world) close() (err error) {
 	for _, n := range slices.Clone(w.nodes) {
 		w.leave(n, n.stop)
@@ -96,14 +96,14 @@ func (w *world) close() (err error) {
 	return err
 }
 
-// change is something that happens to the network.
+// change is a change of the network at an instant.
 type change struct {
 	at time.Duration
 	do func() error
 }
 
-// spread gives each change a random instant within the window and returns them in
-// that order.
+// spread assigns each change a random instant within the window and returns them in that
+// order.
 func (w *world) spread(window time.Duration, changes []func() error) []change {
 	list := make([]change, len(changes))
 	for i, do := range changes {

@@ -33,7 +33,7 @@ func TestConfigIsValidated(t *testing.T) {
 	}
 }
 
-// graphOf makes a graph of unnamed nodes from who has dialed whom.
+// graphOf returns a graph of unnamed nodes. Each element of dialed is a dialer and its target.
 func graphOf(nodes int, dialed ...[2]int) *graph {
 	g := &graph{index: make(map[types.ID]int), peers: make([][]link, nodes), moved: make([]int, nodes)}
 	for i := range nodes {
@@ -183,8 +183,8 @@ func TestReport(t *testing.T) {
 	require.Equal(t, "1235", number(1234.6))
 }
 
-// missed waits until none of the nodes has the peer, and reports whether that came
-// true in time.
+// missed waits until no node has the peer any more. It returns false when that takes longer
+// than within.
 func (w *world) missed(id types.ID, within time.Duration) (all bool) {
 	for begun := time.Now(); time.Since(begun) < within; sleepUntil(time.Now().Add(sampleInterval)) {
 		all = true
@@ -199,8 +199,8 @@ func (w *world) missed(id types.ID, within time.Duration) (all bool) {
 	return false
 }
 
-// A node that stops is missed at once, and one that vanishes after the times of
-// ping and pong.
+// TestDepartures checks that peers remove a node at once when it stops, and after the ping and
+// pong timeouts when it vanishes.
 func TestDepartures(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := DefaultConfig(8)
@@ -224,8 +224,9 @@ func TestDepartures(t *testing.T) {
 	})
 }
 
-// Newcomers hang up on the seed as soon as they know others, and are in its routing
-// table all the same: its connections are what a flood of them waits for.
+// TestSeedIsLeftSoon checks that joining nodes disconnect from the seed once they know others,
+// but stay in its routing table. The seed's connections limit how many nodes can join at a
+// time.
 func TestSeedIsLeftSoon(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := DefaultConfig(8)

@@ -1,9 +1,8 @@
-// Package probe finds out who answers at an address: a TM2 node that speaks the
-// native protocol, one that speaks libp2p, one that speaks both, or somebody
-// else. It authenticates the remote, asks for its NodeInfo, and leaves before it
-// would become a peer. The keys it uses are made for one probe.
+// Package probe identifies the node at an address: which stacks it speaks, its ID
+// and its NodeInfo. It authenticates the remote and closes the connection before it
+// would become a peer. Each probe uses new keys.
 //
-// A native node sends its ephemeral key at once (docs/wire.md §3.1) and a libp2p
-// node its multistream header; a node that speaks both waits for the first bytes
-// of the dialer.
+// A native node sends its ephemeral key at once (docs/wire.md §3.1), and a libp2p
+// node its multistream header. A node that speaks both stacks waits for the first
+// bytes of the dialer.
 package probe

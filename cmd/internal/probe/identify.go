@@ -15,35 +15,35 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/internal/sniff"
 )
 
-// answer is what the first bytes of the remote say.
+// answer classifies the first bytes of the remote.
 type answer int
 
 const (
-	answerNative     answer = iota // sent an ephemeral key unasked
-	answerNativeLate               // the same, after it was offered libp2p
-	answerLibp2p                   // sent a multistream header unasked
-	answerLibp2pLate               // the same, after it was offered libp2p
+	answerNative     answer = iota // an ephemeral key, sent first
+	answerNativeLate               // an ephemeral key, in reply to a multistream header
+	answerLibp2p                   // a multistream header, sent first
+	answerLibp2pLate               // a multistream header, in reply to ours
 )
 
 const (
-	// silence is the least time that a remote has to speak first.
-	silence = 500 * time.Millisecond
-	// silenceTrips is the same in round trips.
-	silenceTrips = 4
+	// minWait is the least time that a probe waits for data which the remote may
+	// never send. waitTrips is the same in round trips; the longer one applies.
+	minWait   = 500 * time.Millisecond
+	waitTrips = 4
 	// shown is how many bytes of an unknown answer an error shows.
 	shown = 32
 )
 
-// ErrUnknownPeer is wrapped by Probe's error when somebody answers who speaks
-// neither stack, or nobody says anything.
+// ErrUnknownPeer is wrapped by Probe's error when the remote speaks neither stack or
+// sends nothing.
 var ErrUnknownPeer = errors.New("neither a TM2 nor a libp2p node answers")
 
-// identify looks at the first bytes of the remote without consuming them. It
-// lets the remote speak first and offers libp2p when it does not.
-func identify(ctx context.Context, conn *sniff.PeekedConn, trip time.Duration) (answer, error) {
+// identify classifies the first bytes of the remote without consuming them. If the
+// remote does not speak first, identify sends a multistream header.
+func identify(ctx context.Context, conn *sniff.PeekedConn, roundTrip time.Duration) (answer, error) {
 	defer interruptAt(ctx, conn)()
 
-	first, err := conn.PeekWithin(ctx, max(silence, silenceTrips*trip))
+	first, err := conn.PeekWithin(ctx, max(minWait, waitTrips*roundTrip))
 	if err == nil {
 		return classify(conn, first, answerNative, answerLibp2p)
 	}
@@ -80,7 +80,7 @@ func classify(conn *sniff.PeekedConn, first []byte, native, libp2p answer) (answ
 	}
 }
 
-// describe says in the user's terms why the first bytes did not come.
+// describe explains to a user why the first bytes did not arrive.
 func describe(ctx context.Context, conn *sniff.PeekedConn, err error) error {
 	if text, _ := conn.Buf.Peek(conn.Buf.Buffered()); len(text) > 0 {
 		return fmt.Errorf("%w: it sent only %q: %w", ErrUnknownPeer, text, err)
@@ -97,20 +97,20 @@ func describe(ctx context.Context, conn *sniff.PeekedConn, err error) error {
 	}
 }
 
-// interruptAt makes reads and writes of conn fail when the context ends. The
-// returned function lifts that and clears the deadlines.
-func interruptAt(ctx context.Context, conn net.Conn) (lift func()) {
+// interruptAt makes reads and writes of conn fail once the context ends. The returned
+// function ends that and clears the deadlines of a conn that was not interrupted.
+func interruptAt(ctx context.Context, conn net.Conn) (release func()) {
 	fired := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(fired)
-		_ = conn.SetDeadline(time.Unix(1, 0)) // a conn that cannot is closed already
+		_ = conn.SetDeadline(time.Unix(1, 0)) // fails only on a closed conn
 	})
 
 	return func() {
 		if !stop() {
-			<-fired // the owner of conn may close it now
+			<-fired // conn is not used afterwards
 			return
 		}
-		_ = conn.SetDeadline(time.Time{}) // as above
+		_ = conn.SetDeadline(time.Time{}) // fails only on a closed conn
 	}
 }

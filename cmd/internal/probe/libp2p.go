@@ -10,8 +10,8 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
-// askLibp2p authenticates the remote over a libp2p connection of its own and
-// asks for its NodeInfo.
+// askLibp2p authenticates the remote over new libp2p connections and asks for its
+// NodeInfo.
 func (p *prober) askLibp2p(ctx context.Context, r *Result) error {
 	begin := time.Now()
 	peerID, err := lp2p.ProbeIdentity(ctx, p.hostPort)

@@ -18,16 +18,15 @@ import (
 )
 
 const (
-	// nodeInfoWait is the least time that an authenticated remote has to send
-	// its NodeInfo; nodes send it at once.
+	// nodeInfoWait is the least time that a probe waits for the NodeInfo of an
+	// authenticated remote. Nodes send it at once.
 	nodeInfoWait = time.Second
-	// secondStackWait bounds the look for the native stack at a node that has
-	// answered by libp2p.
+	// secondStackWait bounds the native probe of a node that speaks libp2p.
 	secondStackWait = 3 * time.Second
 )
 
-// askNative authenticates the remote over conn and reads its NodeInfo. It sends
-// none, so that the remote does not take it for a peer. It closes conn.
+// askNative authenticates the remote over conn, reads its NodeInfo and closes conn. It
+// sends no NodeInfo, so the remote does not add it as a peer.
 func (p *prober) askNative(ctx context.Context, conn *sniff.PeekedConn, r *Result) (err error) {
 	defer func() {
 		if closeErr := conn.Close(); err == nil && closeErr != nil {
@@ -48,7 +47,7 @@ func (p *prober) askNative(ctx context.Context, conn *sniff.PeekedConn, r *Resul
 	r.HandshakeTime = time.Since(begin)
 	r.Stacks, r.Dialect = append(r.Stacks, StackNative), string(compat.DialectC)
 	if secret.Dialect() == secretconn.DialectTyped {
-		r.Dialect = "A or B" // NodeInfo tells which
+		r.Dialect = "A or B" // the NodeInfo will tell which
 	}
 	peerID, err := lp2p.PeerIDFromPublicKey(secret.RemotePubKey())
 	if err != nil {
@@ -62,10 +61,10 @@ func (p *prober) askNative(ctx context.Context, conn *sniff.PeekedConn, r *Resul
 	return p.readNodeInfo(ctx, secret, r)
 }
 
-// readNodeInfo waits a moment for the NodeInfo of the authenticated remote. A
-// relay shows none before it has seen that of the dialer.
+// readNodeInfo reads the NodeInfo of the authenticated remote. It is no error when none
+// arrives: a bridge sends none before it has received the dialer's.
 func (p *prober) readNodeInfo(ctx context.Context, secret *secretconn.SecretConnection, r *Result) error {
-	wait := max(nodeInfoWait, silenceTrips*p.connectTime)
+	wait := max(nodeInfoWait, waitTrips*p.connectTime)
 	if deadline, ok := ctx.Deadline(); ok {
 		wait = min(wait, time.Until(deadline))
 	}
@@ -78,7 +77,7 @@ func (p *prober) readNodeInfo(ctx context.Context, secret *secretconn.SecretConn
 		return fmt.Errorf("%s: %s sent a malformed NodeInfo: %w", p.hostPort, r.ID, err)
 	}
 	if err != nil {
-		r.Notes = append(r.Notes, fmt.Sprintf("no NodeInfo: the node sends none before it has seen ours, as a bridge does (%v)", err))
+		r.Notes = append(r.Notes, fmt.Sprintf("no NodeInfo: the node sends none before it has received ours, as a bridge does (%v)", err))
 		return nil
 	}
 	info, err := decodeNodeInfo(body, secret, r)
@@ -95,7 +94,8 @@ func (p *prober) readNodeInfo(ctx context.Context, secret *secretconn.SecretConn
 	return nil
 }
 
-// decodeNodeInfo also tells the dialects A and B apart (docs/wire.md §1.2).
+// decodeNodeInfo decodes a NodeInfo. In a typed dialect it sets r.Dialect, since the
+// form of the NodeInfo tells A from B (docs/wire.md §1.2).
 func decodeNodeInfo(body []byte, secret *secretconn.SecretConnection, r *Result) (info types.NodeInfo, err error) {
 	err = info.UnmarshalBinary(body)
 	if secret.Dialect() == secretconn.DialectPlain {
@@ -112,8 +112,8 @@ func decodeNodeInfo(body []byte, secret *secretconn.SecretConnection, r *Result)
 	return info, err
 }
 
-// askForNative notes whether a node that has answered by libp2p speaks the
-// native protocol at the same port.
+// askForNative probes whether a node that speaks libp2p also speaks the native protocol
+// at the same port.
 func (p *prober) askForNative(ctx context.Context, r *Result) {
 	ctx, cancel := context.WithTimeout(ctx, secondStackWait)
 	defer cancel()
@@ -134,7 +134,7 @@ func (p *prober) askForNative(ctx context.Context, r *Result) {
 	}
 }
 
-// ended prefers the end of the context to the error that it caused.
+// ended puts the context's error before err, which it caused.
 func ended(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("%w (%w)", ctx.Err(), err)

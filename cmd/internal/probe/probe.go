@@ -13,7 +13,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/internal/sniff"
 )
 
-// The stacks that can answer.
+// The names of the stacks.
 const (
 	StackNative = "native"
 	StackLibp2p = "libp2p"
@@ -26,32 +26,31 @@ type Result struct {
 	// Stacks are the stacks that answered, StackLibp2p first.
 	Stacks []string
 	// Dialect of the native stack: "A", "B" or "C" (docs/wire.md §1), or "A or B"
-	// when the remote showed no NodeInfo. Empty when the native stack did not
-	// answer.
+	// when the remote sent no NodeInfo. Empty when the native stack did not answer.
 	Dialect string
-	// ID is the TM2 ID that the remote proved to own; empty when it could not be
-	// verified.
+	// ID is the TM2 ID of the key that the remote proved to own. It is empty when
+	// the authentication failed.
 	ID types.ID
-	// PeerID is the libp2p peer ID of the same key; empty as ID is.
+	// PeerID is the libp2p peer ID of the same key. It is empty when ID is.
 	PeerID string
-	// NodeInfo is nil when the remote told none; Notes then say why.
+	// NodeInfo is nil when the remote sent none; Notes then say why.
 	NodeInfo *types.NodeInfo
-	// ConnectTime is the time of one TCP connect, which takes one round trip.
+	// ConnectTime is the duration of a TCP connect, about one round trip.
 	ConnectTime time.Duration
-	// HandshakeTime is the time of the secret connection, or of a TCP connect
-	// with the libp2p security handshake.
+	// HandshakeTime is the duration of the handshake of the secret connection, or of
+	// a TCP connect with the libp2p security handshake.
 	HandshakeTime time.Duration
-	// Notes are remarks for people.
+	// Notes are remarks for the user.
 	Notes []string
 }
 
-// Probe asks the address, which is ID@host:port or host:port, who it is. The
-// context bounds it; a context without a deadline waits for a silent remote
-// until it is cancelled. All connections are closed when it returns.
+// Probe identifies the node at address, which is ID@host:port or host:port. The context
+// bounds it: without a deadline, a silent remote blocks Probe until the context is
+// cancelled. All connections are closed when Probe returns.
 //
-// It returns what it found out also when it fails halfway: the Result is nil
-// only if nobody known answered. A remote with another ID than the one in the
-// address is a *compat.WrongIDError.
+// The Result is nil only when no stack answered; Probe returns a Result with an error
+// when it fails later. The error is a *compat.WrongIDError when the remote does not have the ID
+// in the address.
 func Probe(ctx context.Context, address string) (*Result, error) {
 	asked, hostPort, err := parse(address)
 	if err != nil {
@@ -71,14 +70,14 @@ func Probe(ctx context.Context, address string) (*Result, error) {
 	return p.ask(ctx, conn, answer)
 }
 
-// prober holds what is known of the remote before its stack is spoken.
+// prober is a probe whose first TCP connection is open.
 type prober struct {
 	hostPort    string
-	asked       types.ID // empty: anybody
+	asked       types.ID // empty: any
 	connectTime time.Duration
 }
 
-// ask speaks the remote's stack, or both of them. It closes conn.
+// ask probes the stacks of the remote and closes conn.
 func (p *prober) ask(ctx context.Context, conn *sniff.PeekedConn, answer answer) (*Result, error) {
 	r := &Result{Address: p.hostPort, ConnectTime: p.connectTime}
 	err := p.askStack(ctx, conn, answer, r)
@@ -110,7 +109,7 @@ func (p *prober) askStack(ctx context.Context, conn *sniff.PeekedConn, answer an
 	return p.askNative(ctx, conn, r)
 }
 
-// verify keeps the ID that the remote has proved, if it is the one asked for.
+// verify sets the authenticated ID and compares it with the one asked for.
 func (p *prober) verify(r *Result, id types.ID) error {
 	r.ID = id
 	if p.asked != "" && p.asked != id {
@@ -120,7 +119,7 @@ func (p *prober) verify(r *Result, id types.ID) error {
 	return nil
 }
 
-// parse splits ID@host:port; the ID may be missing.
+// parse splits [scheme://][ID@]host:port.
 func parse(address string) (types.ID, string, error) {
 	rest := address
 	if _, after, found := strings.Cut(address, "://"); found {
@@ -144,8 +143,8 @@ func parse(address string) (types.ID, string, error) {
 	return id, rest, nil
 }
 
-// dial resolves the host, connects to the first of its addresses that accepts,
-// and measures that connect alone.
+// dial resolves the host and connects to the first of its addresses that accepts. It
+// returns the duration of that connect alone.
 func dial(ctx context.Context, hostPort string) (*sniff.PeekedConn, time.Duration, error) {
 	host, port, err := net.SplitHostPort(hostPort)
 	if err != nil {

@@ -22,7 +22,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/mconn"
 )
 
-// bounded is a context for probes that get an answer.
+// bounded returns a context for probes that get an answer.
 func bounded(t *testing.T) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	t.Cleanup(cancel)
@@ -30,7 +30,7 @@ func bounded(t *testing.T) context.Context {
 	return ctx
 }
 
-// short is a context for probes that get none.
+// short returns a context for probes that get no answer.
 func short(t *testing.T) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	t.Cleanup(cancel)
@@ -106,7 +106,7 @@ func TestProbeBothStacksAtOnePort(t *testing.T) {
 	require.NotNil(t, r.NodeInfo)
 }
 
-func TestProbeNativeThatDoesNotSpeakFirst(t *testing.T) {
+func TestProbeNativeThatAnswersLate(t *testing.T) {
 	key := types.GenerateNodeKey()
 	_, nativeAt := startNative(t, key)
 
@@ -117,7 +117,7 @@ func TestProbeNativeThatDoesNotSpeakFirst(t *testing.T) {
 	require.NotNil(t, r.NodeInfo)
 }
 
-func TestProbeRelayThatWaitsForOurNodeInfo(t *testing.T) {
+func TestProbeWithoutNodeInfo(t *testing.T) {
 	key := types.GenerateNodeKey()
 	rt := native.NewRelayTransport(*key, mconn.DefaultMConnConfig(), nil)
 	require.NoError(t, rt.Listen(loopback(key.ID())))
@@ -195,7 +195,7 @@ func TestProbeCancelled(t *testing.T) {
 	require.ErrorIs(t, err, context.Canceled)
 }
 
-func TestProbeNodeThatFallsSilent(t *testing.T) {
+func TestProbeStalledHandshake(t *testing.T) {
 	at := serve(t, func(conn net.Conn) {
 		_, _ = conn.Write([]byte{0x22, 0x0a, 0x20})
 		_, _ = io.Copy(io.Discard, conn)
@@ -206,7 +206,7 @@ func TestProbeNodeThatFallsSilent(t *testing.T) {
 	require.ErrorContains(t, err, "native handshake failed")
 }
 
-func TestProbeOthers(t *testing.T) {
+func TestProbeOtherProtocols(t *testing.T) {
 	web := httptest.NewServer(http.NotFoundHandler())
 	t.Cleanup(web.Close)
 	for name, tc := range map[string]struct {

@@ -26,7 +26,7 @@ func nodeInfo(id types.ID) types.NodeInfo {
 	return types.NodeInfo{NetAddress: &addr, Network: "test", Version: "v1.0.0", Moniker: "target", Channels: []byte{0x20}}
 }
 
-// startNative listens with a node that speaks the native protocol.
+// startNative starts a node that speaks the native protocol.
 func startNative(t *testing.T, key *types.NodeKey) (*native.MultiplexTransport, string) {
 	mt := native.NewMultiplexTransport(nodeInfo(key.ID()), *key, mconn.DefaultMConnConfig(), nil)
 	require.NoError(t, mt.Listen(loopback(key.ID())))
@@ -35,7 +35,7 @@ func startNative(t *testing.T, key *types.NodeKey) (*native.MultiplexTransport, 
 	return mt, dialString(mt)
 }
 
-// startLibp2p listens with a node that speaks libp2p.
+// startLibp2p starts a node that speaks libp2p.
 func startLibp2p(t *testing.T, key *types.NodeKey) (*lp2p.Transport, string) {
 	lt, err := lp2p.NewTransport(nodeInfo(key.ID()), *key, nil)
 	require.NoError(t, err)
@@ -50,7 +50,7 @@ func dialString(t interface{ NetAddress() types.NetAddress }) string {
 	return addr.DialString()
 }
 
-// serve runs a TCP server and ends its connections with the test.
+// serve runs a TCP server. It closes the connections at the end of the test.
 func serve(t *testing.T, handle func(conn net.Conn)) string {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -90,8 +90,8 @@ func serve(t *testing.T, handle func(conn net.Conn)) string {
 	return listener.Addr().String()
 }
 
-// proxy waits for the first byte of the dialer and then connects it to the
-// address that choose returns for that byte.
+// proxy connects each dialer to the address that choose returns for the dialer's first
+// byte.
 func proxy(t *testing.T, choose func(first byte) string) string {
 	return serve(t, func(conn net.Conn) {
 		defer conn.Close()
@@ -116,7 +116,7 @@ func proxy(t *testing.T, choose func(first byte) string) string {
 	})
 }
 
-// behavior is that of a switch without reactors.
+// behavior is the PeerBehavior of a switch without reactors.
 type behavior struct{}
 
 func (behavior) ReactorChDescriptors() []*compat.ChannelDescriptor { return nil }

@@ -21,8 +21,8 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/internal/wire"
 )
 
-// typedNode is a node of the dialects A and B up to its NodeInfo (docs/wire.md §3,
-// §4), whose auth key is typed.
+// typedNode plays the handshake of a node of dialect A or B, whose auth key is typed, up
+// to its NodeInfo (docs/wire.md §3, §4).
 type typedNode struct {
 	t       *testing.T
 	key     *types.NodeKey
@@ -59,7 +59,7 @@ func (n typedNode) speak(conn net.Conn) error {
 			return err
 		}
 	}
-	// Until the other side hangs up; how it does so does not matter.
+	// Wait until the other side closes.
 	_, err = io.Copy(io.Discard, conn)
 	var closed net.Error
 	if errors.As(err, &closed) {
@@ -69,8 +69,7 @@ func (n typedNode) speak(conn net.Conn) error {
 	return err
 }
 
-// agree exchanges ephemeral keys and returns the cipher to send with and the
-// challenge.
+// agree exchanges ephemeral keys and returns the sending cipher and the challenge.
 func (n typedNode) agree(conn net.Conn) (cipher.AEAD, []byte, error) {
 	own, err := ecdh.X25519().GenerateKey(rand.Reader)
 	if err != nil {

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// decay is a sum that loses its past: an amount counts e^-t after t seconds, so
-// that a steady flow has its rate per second as the value.
+// decay is an exponentially decaying sum. An amount counts e^-t after t seconds, so the
+// value of a steady flow is its rate per second.
 type decay struct {
 	mtx sync.Mutex
 	sum float64

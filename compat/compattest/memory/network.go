@@ -10,11 +10,11 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
-// The errors of a Network, wrapped by those of Dial and NewTransportFor.
+// The errors of a Network. Dial and NewTransportFor return them wrapped.
 var (
-	// ErrRefused: nobody listens at the address, or its listener was closed.
+	// ErrRefused: no Transport listens at the address.
 	ErrRefused error = syscall.ECONNREFUSED
-	// ErrAddressInUse: a Transport listens at the address.
+	// ErrAddressInUse: another Transport listens at the address.
 	ErrAddressInUse = errors.New("address in use")
 )
 
@@ -31,8 +31,8 @@ type Network struct {
 // NewNetwork returns a network without nodes.
 func NewNetwork() *Network { return &Network{listeners: make(map[string]*Transport)} }
 
-// NewNodeInfo returns a valid NodeInfo with a fresh identity, an address of its
-// own and the given channels. Nothing listens there.
+// NewNodeInfo returns a valid NodeInfo with a new identity, an unused address and the
+// given channels.
 func (n *Network) NewNodeInfo(channels ...byte) types.NodeInfo {
 	n.mtx.Lock()
 	defer n.mtx.Unlock()
@@ -49,7 +49,7 @@ func (n *Network) NewNodeInfo(channels ...byte) types.NodeInfo {
 	}
 }
 
-// NewTransport returns a Transport of a new node that listens on the channels.
+// NewTransport returns a listening Transport of a new node with the given channels.
 func (n *Network) NewTransport(channels ...byte) *Transport {
 	info := n.NewNodeInfo(channels...)
 	n.mtx.Lock()
@@ -58,8 +58,8 @@ func (n *Network) NewTransport(channels ...byte) *Transport {
 	return n.listen(info)
 }
 
-// NewTransportFor returns a Transport of the given node, for example one that
-// was closed before. The error wraps ErrAddressInUse or is that of the node's
+// NewTransportFor returns a listening Transport of the given node, for example of one
+// whose Transport was closed. The error wraps ErrAddressInUse or is that of the node's
 // Validate.
 func (n *Network) NewTransportFor(node types.NodeInfo) (*Transport, error) {
 	if err := node.Validate(); err != nil {
@@ -95,7 +95,7 @@ func (n *Network) forget(t *Transport) {
 	delete(n.listeners, t.Node.NetAddress.DialString())
 }
 
-// nextPort is the local port of the next dial.
+// nextPort returns the local port of the next dial.
 func (n *Network) nextPort() uint16 {
 	n.mtx.Lock()
 	defer n.mtx.Unlock()

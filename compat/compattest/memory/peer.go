@@ -24,7 +24,7 @@ var (
 var (
 	// ErrTooLarge: a message exceeds the channel's RecvMessageCapacity.
 	ErrTooLarge = errors.New("message exceeds the channel's capacity")
-	// ErrPanicked: a reactor panicked while it received.
+	// ErrPanicked: the Receive of a reactor panicked.
 	ErrPanicked = errors.New("reactor panicked")
 	// ErrRemoteStopped: the other side stopped the peer.
 	ErrRemoteStopped = errors.New("the other side stopped")
@@ -70,8 +70,8 @@ func newPeerConn(t *Transport, b compat.PeerBehavior, info compat.ConnInfo, node
 	return pc
 }
 
-// OnStart implements service.Service. A connection that the other side has
-// closed starts all the same and then fails, as on a real stack.
+// OnStart implements service.Service. Like on a real stack, a connection that the other
+// side has closed starts and then fails.
 func (p *peerConn) OnStart() error {
 	p.sent.begin()
 	p.received.begin()
@@ -129,7 +129,7 @@ func (p *peerConn) CloseConn() error {
 	return nil
 }
 
-// run hands messages to the reactors until the connection ends.
+// run delivers messages to the reactors until the connection ends.
 func (p *peerConn) run() {
 	var buf []byte // reused, as a real stack does
 	for {
@@ -148,7 +148,7 @@ func (p *peerConn) run() {
 	}
 }
 
-// receive hands a message to its reactor, whose panic ends this connection only.
+// receive delivers a message to its reactor. A panic ends this connection only.
 func (p *peerConn) receive(chID byte, msg []byte) (err error) {
 	if len(msg) > p.capacity[chID] {
 		return fmt.Errorf("channel %#02x: %w: %d bytes", chID, ErrTooLarge, len(msg))
@@ -163,7 +163,7 @@ func (p *peerConn) receive(chID byte, msg []byte) (err error) {
 	return nil
 }
 
-// next waits for a message; it reports false when the connection has ended.
+// next waits for a message. ok is false when the connection has ended.
 func (p *peerConn) next() (chID byte, msg []byte, ok bool) {
 	for {
 		select {
@@ -214,7 +214,7 @@ func (p *peerConn) TrySend(chID byte, msg []byte) bool {
 	return c != nil && p.queue(c, msg)
 }
 
-// sendable returns the channel if the message may be sent on it.
+// sendable returns the channel, or nil when the message cannot be sent on it.
 func (p *peerConn) sendable(chID byte, msg []byte) *laneChannel {
 	if len(msg) == 0 || !p.IsRunning() {
 		return nil
@@ -223,8 +223,8 @@ func (p *peerConn) sendable(chID byte, msg []byte) *laneChannel {
 	return p.out.channel(chID)
 }
 
-// queue puts the message into the queue if there is room. It is counted before,
-// since the other side may take it at once.
+// queue queues the message if there is room. It counts the message first, since the other
+// side may take it at once.
 func (p *peerConn) queue(c *laneChannel, msg []byte) bool {
 	p.out.pending.Add(1)
 	select {

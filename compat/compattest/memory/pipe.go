@@ -11,7 +11,7 @@ import (
 
 var errConnClosed = errors.New("connection closed")
 
-// pipe is what both ends of a connection share: whether it is closed, and why.
+// pipe is the state that both ends of a connection share.
 type pipe struct {
 	done   chan struct{}
 	mtx    sync.Mutex
@@ -21,7 +21,7 @@ type pipe struct {
 
 func newPipe() *pipe { return &pipe{done: make(chan struct{})} }
 
-// close ends both ends. Only the first reason counts.
+// close ends both ends. It keeps the reason of the first call.
 func (p *pipe) close(reason error) {
 	p.mtx.Lock()
 	defer p.mtx.Unlock()
@@ -39,13 +39,13 @@ func (p *pipe) err() error {
 	return p.reason
 }
 
-// lane carries messages one way: a bounded queue for each channel.
+// lane carries messages in one direction. It has a bounded queue per channel.
 type lane struct {
 	chans   []*laneChannel // in the sender's order
 	ready   chan struct{}  // a message was queued
 	idle    chan struct{}  // the last message was taken
 	pending atomic.Int64   // messages queued and not taken
-	turn    int            // of the receiver, for taking turns
+	turn    int            // index of the channel that the receiver tries next
 }
 
 type laneChannel struct {
@@ -55,9 +55,9 @@ type laneChannel struct {
 	recently decay
 }
 
-// newLane returns the lane from one end to the other, twice: as what the one
-// sends on and the other receives from. It has all channels of the sender, but
-// carries messages only on those that both know.
+// newLane returns the lane from one end to the other, as the sender's out and the
+// receiver's in. It has all channels of the sender, but carries messages only on those
+// that both ends have.
 func newLane(from, to *peerConn) (out, in *lane) {
 	l := &lane{ready: make(chan struct{}, 1), idle: make(chan struct{}, 1)}
 	for _, d := range from.behavior.ReactorChDescriptors() {
@@ -72,7 +72,7 @@ func newLane(from, to *peerConn) (out, in *lane) {
 	return l, l
 }
 
-// channel returns the channel if it carries messages.
+// channel returns the channel, or nil when it carries no messages.
 func (l *lane) channel(chID byte) *laneChannel {
 	for _, c := range l.chans {
 		if c.desc.ID == chID && c.common {
@@ -83,13 +83,13 @@ func (l *lane) channel(chID byte) *laneChannel {
 	return nil
 }
 
-// queued tells the receiver of a message.
+// queued signals the receiver that a message was queued.
 func (l *lane) queued(c *laneChannel, size int) {
 	c.recently.add(size)
 	signal(l.ready)
 }
 
-// take returns a message if there is one, the channels in turn.
+// take returns a queued message, if any. It serves the channels in turn.
 func (l *lane) take() (chID byte, msg []byte, ok bool) {
 	for range l.chans {
 		c := l.chans[l.turn]

@@ -17,8 +17,8 @@ const backlogSize = 128
 
 var _ compat.Transport = (*Transport)(nil)
 
-// Transport implements compat.Transport on a Network. It listens from when it
-// is made until Close. All methods may be called concurrently.
+// Transport implements compat.Transport on a Network. It listens until Close. All methods
+// may be called concurrently.
 type Transport struct {
 	network *Network
 	Node    types.NodeInfo
@@ -37,7 +37,7 @@ type Transport struct {
 type hello struct {
 	from     *Transport
 	behavior compat.PeerBehavior
-	settled  atomic.Bool // taken by Accept, or given up by Dial
+	claimed  atomic.Bool // set by Accept, which answers it, or by Dial, which gives up
 	reply    chan reply
 }
 
@@ -56,14 +56,14 @@ func newTransport(network *Network, node types.NodeInfo) *Transport {
 	}
 }
 
-// NodeInfo is what the transport tells its peers.
+// NodeInfo returns the NodeInfo that peers receive.
 func (t *Transport) NodeInfo() types.NodeInfo { return t.Node }
 
 // NetAddress implements compat.Transport.
 func (t *Transport) NetAddress() types.NetAddress { return *t.Node.NetAddress }
 
-// SkipAdmission makes the transport behave as a stack whose handshake cannot
-// carry a refusal: it does not ask the switch before it makes a peer.
+// SkipAdmission makes the transport behave like a stack whose handshake cannot carry a
+// refusal: Accept returns a peer without asking the switch.
 func (t *Transport) SkipAdmission() { t.noAdmission.Store(true) }
 
 // Accept implements compat.Transport.
@@ -75,7 +75,7 @@ func (t *Transport) Accept(ctx context.Context, behavior compat.PeerBehavior) (c
 		case <-t.done:
 			return nil, compat.ErrTransportClosed
 		case h := <-t.backlog:
-			if !h.settled.CompareAndSwap(false, true) {
+			if !h.claimed.CompareAndSwap(false, true) {
 				continue
 			}
 			conn, err := t.answer(h, behavior)
@@ -87,8 +87,7 @@ func (t *Transport) Accept(ctx context.Context, behavior compat.PeerBehavior) (c
 	}
 }
 
-// answer makes both ends of a connection, or returns what the dialer is to be
-// told.
+// answer makes both ends of a connection, or returns the error for the dialer.
 func (t *Transport) answer(h *hello, behavior compat.PeerBehavior) (*peerConn, error) {
 	if err := t.Node.CompatibleWith(h.from.Node); err != nil {
 		return nil, &compat.RejectError{Code: compat.RejectIncompatible, Reason: err.Error(), Remote: true}
@@ -135,8 +134,8 @@ func (t *Transport) mayAdmit(info compat.ConnInfo, node types.NodeInfo, behavior
 	return admission.AdmitPeer(info, node)
 }
 
-// Dial implements compat.Transport. The error wraps ErrRefused when nobody
-// listens, and is a *compat.RejectError when either side does not want the other.
+// Dial implements compat.Transport. The error wraps ErrRefused when no Transport listens
+// at the address, and is a *compat.RejectError when either side refuses the other.
 func (t *Transport) Dial(ctx context.Context, addr types.NetAddress, behavior compat.PeerBehavior) (compat.PeerConn, error) {
 	if t.isClosed() {
 		return nil, compat.ErrTransportClosed
@@ -168,8 +167,9 @@ func (t *Transport) Dial(ctx context.Context, addr types.NetAddress, behavior co
 	return t.await(ctx, target, h)
 }
 
-// await waits for the answer to a dial. Once Accept has taken it the answer is
-// certain to come, so that no connection is made that nobody takes.
+// await waits for the answer to a dial. When the context ends, it gives the dial up, unless
+// Accept has claimed it: then the answer is certain to follow, and a connection must not
+// be lost.
 func (t *Transport) await(ctx context.Context, target *Transport, h *hello) (compat.PeerConn, error) {
 	var cause error
 	select {
@@ -182,7 +182,7 @@ func (t *Transport) await(ctx context.Context, target *Transport, h *hello) (com
 	case <-ctx.Done():
 		cause = ctx.Err()
 	}
-	if h.settled.CompareAndSwap(false, true) {
+	if h.claimed.CompareAndSwap(false, true) {
 		return nil, cause
 	}
 
@@ -209,7 +209,7 @@ func (t *Transport) Remove(peer compat.PeerConn) {
 	p.pipe.close(errConnClosed)
 }
 
-// NumPeers counts the connections that were made and not yet removed.
+// NumPeers returns the number of connections that were not removed.
 func (t *Transport) NumPeers() int {
 	t.mtx.Lock()
 	defer t.mtx.Unlock()
@@ -217,8 +217,8 @@ func (t *Transport) NumPeers() int {
 	return len(t.peers)
 }
 
-// Close ends listening and every connection, and waits until nothing of them
-// runs any more; it must not be called from Receive. Later calls do nothing.
+// Close ends listening and all connections and waits for their goroutines. It must not be
+// called from Receive. Later calls do nothing.
 func (t *Transport) Close() error {
 	t.mtx.Lock()
 	if t.closed {
@@ -271,7 +271,7 @@ func (t *Transport) deliver(p *peerConn) error {
 	return nil
 }
 
-// remoteReason is a reason as the other side learns it.
+// remoteReason returns the reason that the other side gets.
 func remoteReason(err error) error {
 	var reject *compat.RejectError
 	if errors.As(err, &reject) {
@@ -281,7 +281,7 @@ func remoteReason(err error) error {
 	return fmt.Errorf("the peer ended the connection: %w", err)
 }
 
-// tcpAddr is the address as a socket tells it.
+// tcpAddr converts an address to a net.TCPAddr.
 func tcpAddr(addr *types.NetAddress) net.Addr {
 	return &net.TCPAddr{IP: addr.IP, Port: int(addr.Port)}
 }

@@ -36,7 +36,7 @@ func openMConn(cfg *config.P2PConfig, queue int) harness.Opener {
 			return nil, err
 		}
 		multiplex := func(c net.Conn, on harness.Handler) *conn.MConnection {
-			// One that fails takes no more messages, which the harness notices.
+			// A failed connection accepts no messages, which the harness notices.
 			m := conn.NewMConnectionWithConfig(c, twoChannels(queue),
 				func(ch byte, msg []byte) { on(ch, msg) }, func(any) {}, p2p.MConnConfig(cfg))
 			m.SetLogger(log.NewNopLogger())
@@ -55,7 +55,7 @@ func openMConn(cfg *config.P2PConfig, queue int) harness.Opener {
 	}
 }
 
-// stop stops a connection that may have noticed the end of the other one.
+// stop stops a connection that may have stopped because the other end did.
 func stop(m *conn.MConnection) error {
 	if err := m.Stop(); !errors.Is(err, service.ErrAlreadyStopped) {
 		return err

@@ -14,11 +14,11 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/bench/harness"
 )
 
-// libp2pNode is a started lp2p.Switch on a host of its own.
+// libp2pNode is a started lp2p.Switch with its host.
 type libp2pNode struct {
 	*lp2p.Switch
 	host *lp2p.Host
-	addr config.LibP2PBootstrapPeer // how others reach it
+	addr config.LibP2PBootstrapPeer // for nodes that connect to it
 }
 
 // newLibp2pNode returns a node that connects to the peers at boot. Its
@@ -73,8 +73,7 @@ func (n *libp2pNode) onlyPeer() (p2p.Peer, error) {
 	return peer, err
 }
 
-// hello makes the remote add the sender as a peer: it does so with the first
-// message.
+// hello sends the first message, on which the remote adds the sender as a peer.
 func hello(to p2p.Peer) error {
 	if !to.Send(envelope(harness.ChHigh, []byte{0})) {
 		return errors.New("first message was not sent")
@@ -85,7 +84,7 @@ func hello(to p2p.Peer) error {
 
 func openLibp2p(onB, onA harness.Handler) (*harness.Pipe, error) {
 	b, err := newLibp2pNode(func(ch byte, msg []byte) {
-		if len(msg) > 1 { // no hello
+		if len(msg) > 1 { // not the hello
 			onB(ch, msg)
 		}
 	})

@@ -1,5 +1,5 @@
-// Command comet measures both p2p layers of github.com/cometbft/cometbft: the
-// stack "native" is p2p/conn and p2p.Switch, the stack "libp2p" is lp2p.Switch.
+// Command comet measures both p2p layers of github.com/cometbft/cometbft. The stack
+// "native" is p2p/conn and p2p.Switch; the stack "libp2p" is lp2p.Switch.
 package main
 
 import (
@@ -51,7 +51,7 @@ func twoChannels(queue int) []*conn.ChannelDescriptor {
 	}
 }
 
-// nodeChannels are those of a CometBFT node that correspond to the seven of a
+// nodeChannels returns the seven channels of a CometBFT node that correspond to those of a
 // TM2 node: consensus, mempool, block sync and peer exchange.
 func nodeChannels() []*conn.ChannelDescriptor {
 	channels := []*conn.ChannelDescriptor{
@@ -71,7 +71,7 @@ func nodeChannels() []*conn.ChannelDescriptor {
 	return channels
 }
 
-// envelope wraps bytes into a message that a switch takes.
+// envelope wraps bytes into a message for a switch.
 func envelope(ch byte, msg []byte) p2p.Envelope {
 	return p2p.Envelope{ChannelID: ch, Message: &protomem.Txs{Txs: [][]byte{msg}}}
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/bench/harness"
 )
 
-// reactor hands what it receives to a handler.
+// reactor passes received messages to a handler.
 type reactor struct {
 	p2p.BaseReactor
 	channels []*conn.ChannelDescriptor
@@ -33,8 +33,8 @@ func (r *reactor) Receive(e p2p.Envelope) {
 	r.on(e.ChannelID, e.Message.(*protomem.Txs).Txs[0])
 }
 
-// freeAddress returns a loopback address whose port is free for TCP and UDP.
-// Neither switch tells which port it got when it is asked for port 0.
+// freeAddress returns a loopback address whose port is free for TCP and UDP. It is needed
+// since neither switch reports the port that it gets for port 0.
 func freeAddress() (string, error) {
 	for {
 		udp, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})

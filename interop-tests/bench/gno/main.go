@@ -22,7 +22,7 @@ func main() {
 	}})
 }
 
-// defaults is the configuration of a node.
+// defaults returns the configuration of a node.
 func defaults() conn.MConnConfig { return conn.MConfigFromP2P(config.DefaultP2PConfig()) }
 
 func lifted() conn.MConnConfig {
@@ -45,7 +45,7 @@ func twoChannels(queue int) []*conn.ChannelDescriptor {
 	}
 }
 
-// nodeChannels are those of a gno.land node: consensus, mempool, block sync and
+// nodeChannels returns the channels of a gno.land node: consensus, mempool, block sync and
 // discovery.
 func nodeChannels() []*conn.ChannelDescriptor {
 	return []*conn.ChannelDescriptor{

@@ -11,7 +11,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/bench/harness"
 )
 
-// reactor hands what it receives to a handler.
+// reactor passes received messages to a handler.
 type reactor struct {
 	p2p.BaseReactor
 	channels []*conn.ChannelDescriptor

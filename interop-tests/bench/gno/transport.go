@@ -33,7 +33,7 @@ func newTransport(config conn.MConnConfig, channels []*conn.ChannelDescriptor) (
 	return t, t.Listen(*addr)
 }
 
-// behavior is a switch without reactors, for a transport alone.
+// behavior is the PeerBehavior of a switch without reactors, for a transport alone.
 type behavior struct{}
 
 func (behavior) ReactorChDescriptors() []*conn.ChannelDescriptor {
@@ -81,7 +81,7 @@ func openConnector(workers int) (*harness.Connector, error) {
 	}, nil
 }
 
-// acceptAll closes what it accepts.
+// acceptAll accepts and closes connections.
 func acceptAll(ctx context.Context, node *p2p.MultiplexTransport) error {
 	for {
 		p, err := node.Accept(ctx, behavior{})

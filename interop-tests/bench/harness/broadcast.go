@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// broadcast measures a hub that sends to all its leaves, with a bounded number
-// of broadcasts on their way to the slowest of them.
+// broadcast measures a hub that sends to all its leaves. It limits the number of broadcasts
+// that have not reached the slowest leaf.
 func broadcast(r *Run, nw *Network, stack string) error {
 	hub, l, err := nw.start(stack, false, broadcastPeers)
 	if err != nil {
@@ -24,7 +24,7 @@ type broadcaster struct {
 	delivered counters
 	msg       []byte
 	issued    int64 // broadcasts
-	complete  int64 // broadcasts that had reached all leaves at the last look
+	complete  int64 // broadcasts that had reached all leaves when last read
 }
 
 func (b *broadcaster) measure(r *Run) error {
@@ -51,7 +51,7 @@ func (b *broadcaster) measure(r *Run) error {
 	return err
 }
 
-// pending counts the broadcasts that have not reached all leaves.
+// pending returns the number of broadcasts that have not reached all leaves.
 func (b *broadcaster) pending() int64 {
 	b.complete = b.delivered.least()
 
@@ -61,7 +61,7 @@ func (b *broadcaster) pending() int64 {
 func (b *broadcaster) send(d time.Duration) {
 	for begun := time.Now(); time.Since(begun) < d; {
 		if b.issued-b.complete >= broadcastWindow && b.pending() >= broadcastWindow {
-			// The leaves count in memory, which cannot be waited for.
+			// The counters of the leaves are shared memory, which has no signal.
 			time.Sleep(50 * time.Microsecond)
 
 			continue

@@ -40,7 +40,7 @@ func TestIdle(t *testing.T) {
 	require.GreaterOrEqual(t, found["heap_KiB_per_peer"], 4., "and a buffer of 4 KiB")
 }
 
-// Messages on the high channel are timed, those on the low one only counted.
+// TestPriority checks that messages on ChHigh are timed and those on ChLow only counted.
 func TestPriority(t *testing.T) {
 	r := &Run{metrics: make(map[string]float64)}
 	open := func(onB, _ Handler) (*Pipe, error) {
@@ -64,7 +64,7 @@ func TestPriority(t *testing.T) {
 	require.GreaterOrEqual(t, r.metrics["p50_us"], 0.)
 }
 
-// An end that takes no messages, or delivers none, is no measurement.
+// TestBrokenPipe checks that a case fails when an end accepts or delivers no messages.
 func TestBrokenPipe(t *testing.T) {
 	r := &Run{Window: time.Millisecond, metrics: make(map[string]float64)}
 	broken := func(takes bool) Opener {
@@ -101,7 +101,7 @@ func TestSecurePairFailure(t *testing.T) {
 		if err != nil {
 			return nil, err
 		}
-		_, err = c.Read(make([]byte, 1)) // ends only because the other end is closed
+		_, err = c.Read(make([]byte, 1)) // returns when the other end is closed
 		require.ErrorIs(t, err, io.EOF)
 
 		return c, nil

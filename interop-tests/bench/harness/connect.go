@@ -10,14 +10,14 @@ import (
 
 // Connector is a listening node and several dialers.
 type Connector struct {
-	// Connect makes one connection from a dialer to the node, up to where both
-	// have verified each other, and closes it. Each worker has its own dialer.
+	// Connect makes one connection from a dialer to the node, until both have verified
+	// each other, and closes it. Each worker has its own dialer.
 	Connect func(worker int) error
 	// Close ends the node and the dialers.
 	Close func() error
 }
 
-// connects measures how many connections are made by all workers together.
+// connects measures how many connections all workers together make per second.
 func connects(r *Run, open func(workers int) (*Connector, error)) error {
 	c, err := open(connectWorkers)
 	if err != nil {

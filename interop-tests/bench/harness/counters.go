@@ -9,11 +9,10 @@ import (
 	"unsafe"
 )
 
-// inheritedFile is the descriptor by which a process of leaves gets the file of
-// its counters.
+// inheritedFile is the descriptor of the counter file in a process of leaves.
 const inheritedFile = 3
 
-// counter has a cache line of its own.
+// counter fills a cache line, so that counters do not share one.
 type counter struct {
 	atomic.Int64
 	_ [56]byte
@@ -41,7 +40,7 @@ func (c counters) sum() int64 {
 	return sum
 }
 
-// newCounterFile returns a file without a name, so that nothing remains of it.
+// newCounterFile returns a file without a name, which the system removes when it is closed.
 func newCounterFile() (*os.File, error) {
 	f, err := os.CreateTemp("", "bench-counters-*")
 	if err != nil {
@@ -54,7 +53,8 @@ func newCounterFile() (*os.File, error) {
 	return f, nil
 }
 
-// mapCounters maps n counters that begin a file. They stay mapped.
+// mapCounters maps n counters at the start of a file. They stay mapped until the process
+// ends.
 func mapCounters(f *os.File, n int) (counters, error) {
 	size := n * int(unsafe.Sizeof(counter{}))
 	if err := f.Truncate(int64(size)); err != nil {

@@ -13,23 +13,23 @@ import (
 	"time"
 )
 
-// settleTime is how long a hub with peers is left alone before its memory is
-// looked at: what runs only at the start of a connection has ended by then.
+// settleTime is how long a hub with peers is left idle before its memory is measured.
+// Goroutines that run only at the start of a connection have ended by then.
 const settleTime = 1500 * time.Millisecond
 
-// hubSpec tells a process what hub to make.
+// hubSpec describes the hub of a child process.
 type hubSpec struct {
 	Stack string
 	Peers int
 }
 
-// hubState is what a hub with idle peers holds.
+// hubState holds the resources of a hub with idle peers.
 type hubState struct {
 	Goroutines, Heap, Stack float64 // Heap and Stack in bytes
 }
 
-// idle measures what one more idle peer costs a hub: the slope between few and
-// many. Each point is a fresh process.
+// idle measures the cost of one more idle peer: the slope between few and many peers. Each
+// point is a new process.
 func idle(r *Run, stack string) error {
 	few, err := measureHub(hubSpec{Stack: stack, Peers: idleFewPeers})
 	if err != nil {
@@ -67,7 +67,7 @@ func measureHub(spec hubSpec) (hubState, error) {
 	return state, json.NewDecoder(bytes.NewReader(out)).Decode(&state)
 }
 
-// runHub is the process of a hub.
+// runHub is the main function of a hub's process.
 func runHub(projects map[string]Project, arg string, out io.Writer) error {
 	var spec hubSpec
 	if err := json.Unmarshal([]byte(arg), &spec); err != nil {
@@ -82,7 +82,7 @@ func runHub(projects map[string]Project, arg string, out io.Writer) error {
 		return err
 	}
 	time.Sleep(settleTime)
-	// Twice: the first collection only moves what pools hold to their victims.
+	// A sync.Pool frees its items in the second collection.
 	runtime.GC()
 	debug.FreeOSMemory()
 

@@ -15,15 +15,14 @@ import (
 	"time"
 )
 
-// The commands by which a process starts others of its own program.
+// The commands with which a process starts child processes of the same program.
 const (
 	commandLeaf = "leaf"
 	commandHub  = "hub"
 )
 
-// Main runs the case that the command line names, as STACK/CASE, prints its
-// metrics and exits. The keys of projects are the names of the stacks. Without
-// an argument it prints the cases.
+// Main runs the case STACK/CASE of the command line, prints its metrics and exits. The keys
+// of projects are the names of the stacks. Without an argument it lists the cases.
 func Main(projects map[string]Project) {
 	if err := run(projects, os.Args[1:], os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -62,7 +61,7 @@ func run(projects map[string]Project, args []string, out io.Writer) error {
 	return json.NewEncoder(out).Encode(r.metrics)
 }
 
-// measure runs the case, with profiles where a path is not empty.
+// measure runs the case. It writes a profile for each path that is not empty.
 func measure(bench Bench, r *Run, cpuProfile, memProfile string) error {
 	if memProfile != "" {
 		runtime.MemProfileRate = 4096
@@ -104,7 +103,7 @@ func list(projects map[string]Project, out io.Writer) error {
 	return nil
 }
 
-// startProfile begins a CPU profile unless path is empty; stop ends it.
+// startProfile starts a CPU profile unless path is empty. stop ends it.
 func startProfile(path string) (stop func() error, err error) {
 	if path == "" {
 		return func() error { return nil }, nil

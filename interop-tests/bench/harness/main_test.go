@@ -12,7 +12,7 @@ import (
 	"go.uber.org/goleak"
 )
 
-// The test binary is also the program whose leaves and hubs the tests start.
+// TestMain also runs the leaves and hubs that the tests start as child processes.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && slices.Contains([]string{commandLeaf, commandHub}, os.Args[1]) {
 		Main(plainTCP)
@@ -22,7 +22,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// plainTCP is a project without encryption and channels.
+// plainTCP is a project over plain TCP, without encryption or channels.
 var plainTCP = map[string]Project{"tcp": {
 	SecretConn: openTCP,
 	RoundTrip:  openTCP,

@@ -13,22 +13,22 @@ import (
 
 // Hub is one node with many peers.
 type Hub struct {
-	Addr      string           // what NewLeaf needs to connect
-	Peers     func() int       // how many are connected and can be sent to
-	Broadcast func(msg []byte) // to all peers on ChHigh; may wait; nil where no case needs it
+	Addr      string           // for NewLeaf
+	Peers     func() int       // number of peers that are connected and ready
+	Broadcast func(msg []byte) // sends to all peers on ChHigh; may block; nil if no case uses it
 	Close     func() error
 }
 
-// Network makes a hub, and leaves that connect to it. The leaves live in a process
-// of their own, so that time and memory of the hub are seen alone.
+// Network makes a hub, and leaves that connect to it. The leaves run in another process, so
+// that they do not add to the time and memory of the hub.
 type Network struct {
 	NewHub func() (*Hub, error)
-	// NewLeaf connects one node to the hub at addr. It lives until its process
+	// NewLeaf connects one node to the hub at addr. The node runs until its process
 	// ends.
 	NewLeaf func(addr string, onReceive Handler) error
 }
 
-// leafSpec tells a process of leaves what to do.
+// leafSpec describes the leaves of a child process.
 type leafSpec struct {
 	Stack string
 	Idle  bool
@@ -40,7 +40,7 @@ type leafSpec struct {
 type leaves struct {
 	cmd       *exec.Cmd
 	cancel    context.CancelFunc
-	stdin     io.Closer // its end ends the process
+	stdin     io.Closer // closing it ends the process
 	delivered counters  // messages, by leaf
 }
 
@@ -61,7 +61,7 @@ func (nw *Network) start(stack string, isIdle bool, n int) (*Hub, *leaves, error
 	return hub, l, nil
 }
 
-// startLeaves returns when all are connected.
+// startLeaves returns when all leaves are connected.
 func startLeaves(spec leafSpec) (*leaves, error) {
 	shared, err := newCounterFile()
 	if err != nil {
@@ -113,7 +113,7 @@ func (l *leaves) launch(ctx context.Context, arg string, shared *os.File) error 
 	return nil
 }
 
-// stop kills the leaves: they hold nothing that outlives them.
+// stop kills the process of the leaves, which need no cleanup.
 func (l *leaves) stop() error {
 	l.cancel()
 	err := l.cmd.Wait()
@@ -125,7 +125,7 @@ func (l *leaves) stop() error {
 	return err
 }
 
-// runLeaf is the process of leaves. It ends when its parent does.
+// runLeaf is the main function of a process of leaves. It ends when its parent does.
 func runLeaf(projects map[string]Project, arg string) error {
 	var spec leafSpec
 	if err := json.Unmarshal([]byte(arg), &spec); err != nil {

@@ -10,21 +10,21 @@ type Handler func(ch byte, msg []byte)
 
 // Pipe is a connected pair of ends, A and B, in this process.
 type Pipe struct {
-	// Send sends from A to B and reports whether the message was taken. It may
-	// return before the message is sent and waits while the queue is full. The
-	// harness does not change msg afterwards.
+	// Send sends from A to B and reports whether the message was accepted. It may return
+	// before the message is sent, and blocks while the queue is full. The harness does not
+	// change msg afterwards.
 	Send func(ch byte, msg []byte) bool
-	// Reply sends from B to A; nil where no case needs it.
+	// Reply sends from B to A. It is nil if no case uses it.
 	Reply func(ch byte, msg []byte) bool
 	// Close ends both.
 	Close func() error
 }
 
-// Opener makes a connected pair. onB is called for what B receives and onA for
-// what A receives, one message at a time.
+// Opener makes a connected pair. onB is called for each message that B receives, and onA
+// for each that A receives, one at a time.
 type Opener func(onB, onA Handler) (*Pipe, error)
 
-// ignore is the Handler of an end that is sent nothing.
+// ignore is the Handler of an end that receives nothing.
 func ignore(byte, []byte) {}
 
 // TCPPair returns both ends of a TCP connection on the loopback interface.
@@ -33,7 +33,7 @@ func TCPPair() (a, b *net.TCPConn, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	// The kernel completes the connection before it is accepted.
+	// The kernel completes the connection before Accept.
 	a, err = net.DialTCP("tcp", nil, ln.Addr().(*net.TCPAddr))
 	if err != nil {
 		return nil, nil, errors.Join(err, ln.Close())
@@ -46,7 +46,7 @@ func TCPPair() (a, b *net.TCPConn, err error) {
 	return a, b, nil
 }
 
-// SecurePair runs a handshake on both ends of a TCP connection at once.
+// SecurePair runs a handshake on both ends of a TCP connection concurrently.
 func SecurePair[C net.Conn](secure func(net.Conn) (C, error)) (a, b C, err error) {
 	type end struct {
 		conn C
@@ -81,8 +81,8 @@ func SecurePair[C net.Conn](secure func(net.Conn) (C, error)) (a, b C, err error
 	return ends[0].conn, ends[1].conn, nil
 }
 
-// StreamPipe makes a Pipe of two ends of a byte stream. Whatever one Read with a
-// buffer of ReadBuffer bytes yields counts as a message.
+// StreamPipe makes a Pipe of two ends of a byte stream. The result of each Read, with a
+// buffer of ReadBuffer bytes, counts as a message.
 func StreamPipe(a, b net.Conn, onB, onA Handler) *Pipe {
 	ended := make(chan struct{}, 2)
 	for _, end := range []struct {
@@ -108,7 +108,7 @@ func StreamPipe(a, b net.Conn, onB, onA Handler) *Pipe {
 	}
 }
 
-// readAll reads until the stream ends, which Close makes it do.
+// readAll reads until the stream ends.
 func readAll(conn net.Conn, on Handler) {
 	buf := make([]byte, ReadBuffer)
 	for {

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Flooding needs longer than a short warm-up to fill all queues, and a quantile
-// needs samples.
+// Shorter warm-ups would not fill all queues, and shorter windows have too few samples for a
+// quantile.
 const (
 	minFloodWarmup = 500 * time.Millisecond
 	minFloodWindow = time.Second
@@ -23,13 +23,13 @@ type flood struct {
 	stop  atomic.Bool
 
 	mtx       sync.Mutex
-	measuring bool      // what is sent now counts
-	missing   int       // messages that count and have not arrived
+	measuring bool      // messages sent now are measured
+	missing   int       // measured messages that have not arrived
 	latencies []float64 // microseconds
 }
 
-// priority measures the time from Send to receipt of small messages on ChHigh,
-// sent at an interval, while A sends large ones on ChLow without pause.
+// priority measures the time from Send to receipt of small messages on ChHigh, sent at an
+// interval, while A sends large messages on ChLow without pause.
 func priority(r *Run, open Opener) error {
 	f := &flood{begun: time.Now()}
 	p, err := open(f.receive, ignore)
@@ -72,8 +72,8 @@ func (f *flood) measure(r *Run) error {
 	return nil
 }
 
-// sendHigh sends a message at every interval; each holds when it was sent, and
-// whether it counts.
+// sendHigh sends a message at every interval. The message contains its send time and whether
+// it is measured.
 func (f *flood) sendHigh(d time.Duration) error {
 	ticks := time.NewTicker(urgentInterval)
 	defer ticks.Stop()
@@ -121,7 +121,7 @@ func (f *flood) receive(ch byte, msg []byte) {
 	f.latencies = append(f.latencies, microseconds(latency))
 }
 
-// complete reports whether all messages that count have arrived.
+// complete reports whether all measured messages have arrived.
 func (f *flood) complete() bool {
 	f.mtx.Lock()
 	defer f.mtx.Unlock()

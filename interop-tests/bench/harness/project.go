@@ -7,8 +7,8 @@ import (
 
 // Parameters that every project has to use.
 const (
-	// Lifted is the rate limit, in bytes a second, of a case without limits: the
-	// code that limits still runs, and never waits.
+	// Lifted is the rate limit of a case without limits, in bytes per second. The limiting
+	// code still runs, but never waits.
 	Lifted int64 = 10_000_000_000
 
 	ChHigh       byte = 0x10
@@ -17,7 +17,7 @@ const (
 	PriorityLow       = 1
 
 	MaxMessage = 4 << 20  // bytes; RecvMessageCapacity of both channels
-	ReadBuffer = 64 << 10 // bytes, of who reads a byte stream
+	ReadBuffer = 64 << 10 // bytes; for reading a byte stream
 
 	QueueMessages  = 100  // messages; SendQueueCapacity of Messages and RoundTrip
 	QueueFlood     = 10   // of Flood and FloodLimited
@@ -36,7 +36,7 @@ const (
 	floodSize       = 1 << 20 // bytes
 	broadcastPeers  = 20
 	broadcastSize   = 1 << 10 // bytes
-	broadcastWindow = 256     // broadcasts on their way to the slowest peer
+	broadcastWindow = 256     // most broadcasts that have not reached the slowest peer
 	idleFewPeers    = 1
 	idleManyPeers   = 50
 	connectWorkers  = 8
@@ -47,8 +47,8 @@ var messageSizes = []struct {
 	size int // bytes
 }{{"64", 64}, {"1k", 1 << 10}, {"64k", 64 << 10}, {"1m", 1 << 20}}
 
-// Project is one stack of one project, with its default configuration except
-// where a field says otherwise. A nil field leaves its cases out.
+// Project is one stack of one project. It has its default configuration, except where a
+// field says otherwise. A nil field omits its cases.
 type Project struct {
 	// SecretConn opens a pair of encrypted byte streams; see StreamPipe.
 	SecretConn Opener
@@ -105,7 +105,7 @@ func (p Project) cases(stack string) map[string]Bench {
 	return cases
 }
 
-// network returns the network that a process of leaves, or of a hub, belongs to.
+// network returns the network of a process of leaves or of a hub.
 func network(projects map[string]Project, stack string, isIdle bool) (*Network, error) {
 	p := projects[stack]
 	nw := p.Broadcast

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// roundTrips measures messages that B sends back, one at a time.
+// roundTrips measures the round trip of one message at a time.
 func roundTrips(r *Run, open Opener) error {
 	pipe := make(chan *Pipe, 1)
 	back := make(chan bool, 1)

@@ -8,13 +8,13 @@ import (
 
 // Run is one run of one case.
 type Run struct {
-	// Window is how long is measured, after a Warmup that is not.
+	// Window is the time that is measured. Warmup is the time before it, which is not.
 	Window, Warmup time.Duration
 
 	metrics map[string]float64
 }
 
-// Bench is a case: it measures once and adds what it has found to the run.
+// Bench is a case. It measures once and adds its metrics to the run.
 type Bench func(r *Run) error
 
 // Add records a metric.
@@ -29,7 +29,7 @@ func (r *Run) addLatencies(latencies []float64) {
 	r.Add("samples", float64(len(latencies)))
 }
 
-// quantile of sorted values, which are at least one, interpolated.
+// quantile returns the interpolated quantile q of at least one sorted value.
 func quantile(sorted []float64, q float64) float64 {
 	x := q * float64(len(sorted)-1)
 	i := int(x)
@@ -40,8 +40,8 @@ func quantile(sorted []float64, q float64) float64 {
 	return sorted[i] + (x-float64(i))*(sorted[i+1]-sorted[i])
 }
 
-// Await waits until ready reports true, for at most 20 s. It asks again and
-// again, because not every project under test has an event to wait for.
+// Await waits until ready returns true, for at most 20 s. It polls, since not every project
+// under test has an event to wait for.
 func Await(what string, ready func() bool) error {
 	const patience = 20 * time.Second
 	for begun := time.Now(); !ready(); time.Sleep(time.Millisecond) {

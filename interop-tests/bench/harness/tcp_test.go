@@ -7,7 +7,7 @@ import (
 	"sync"
 )
 
-// tcpHub is a listener with a reader for each connection.
+// tcpHub is a listener with a reader per connection.
 type tcpHub struct {
 	ln net.Listener
 	wg sync.WaitGroup
@@ -68,7 +68,7 @@ func (h *tcpHub) close() error {
 	return err
 }
 
-// newTCPLeaf reports messages of the size that a hub broadcasts.
+// newTCPLeaf connects a leaf, which splits the stream into messages of the broadcast size.
 func newTCPLeaf(addr string, on Handler) error {
 	c, err := net.Dial("tcp", addr)
 	if err != nil {

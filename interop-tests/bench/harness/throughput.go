@@ -45,7 +45,8 @@ func throughput(r *Run, open Opener, size int) error {
 	return nil
 }
 
-// sendAll sends until it is stopped; then the pipe may already be closed.
+// sendAll sends until stop is set. It ignores a failure after that, since the pipe may be
+// closed.
 func sendAll(p *Pipe, size int, stop *atomic.Bool) error {
 	msg := make([]byte, size)
 	for i := range msg {
@@ -60,9 +61,9 @@ func sendAll(p *Pipe, size int, stop *atomic.Bool) error {
 	return nil
 }
 
-// finish closes the pipe and returns how its sender has ended, if it has. The
-// sender is not waited for: a Send that waits for a place in a queue may notice
-// the end as late as its timeout, and the process does not outlive its case.
+// finish closes the pipe and returns the error of its sender, if that has ended. It does not
+// wait for the sender: a Send that waits for a queue may notice the end only at its timeout,
+// and the process ends after the case.
 func finish(p *Pipe, ended <-chan error) error {
 	err := p.Close()
 	select {

@@ -13,7 +13,7 @@ import (
 
 var errNothing = errors.New("nothing arrived")
 
-// usage is what this process has used so far, or between two moments.
+// usage is the resource usage of this process since its start or between two moments.
 type usage struct {
 	at         time.Time
 	wall       time.Duration // between two moments
@@ -38,8 +38,8 @@ func (u usage) sub(earlier usage) usage {
 	}
 }
 
-// cpuTime returns the user and system time of this process or of its children
-// that have ended.
+// cpuTime returns the user and system time of this process, or of its children that have
+// ended.
 func cpuTime(who int) time.Duration {
 	var ru syscall.Rusage
 	if err := syscall.Getrusage(who, &ru); err != nil {
@@ -49,7 +49,7 @@ func cpuTime(who int) time.Duration {
 	return time.Duration(ru.Utime.Nano() + ru.Stime.Nano())
 }
 
-// others is a stopwatch for the CPU time of all other processes.
+// others measures the CPU time of all other processes.
 type others struct {
 	at        time.Time
 	own, busy time.Duration
@@ -57,7 +57,7 @@ type others struct {
 
 func watchOthers() others { return others{at: time.Now(), own: ownTime(), busy: busyTime()} }
 
-// cores returns how many cores others have used since, on average.
+// cores returns how many cores other processes have used on average.
 func (o others) cores() float64 {
 	used := (busyTime() - o.busy) - (ownTime() - o.own)
 
@@ -68,9 +68,9 @@ func ownTime() time.Duration {
 	return cpuTime(syscall.RUSAGE_SELF) + cpuTime(syscall.RUSAGE_CHILDREN)
 }
 
-// busyTime returns the user and system time of the machine, without that of
-// interrupts: much of it is loopback traffic and belongs to no process. It is 0
-// where /proc/stat does not tell.
+// busyTime returns the user and system time of the machine without interrupts. Much of the
+// interrupt time is loopback traffic, which no process is charged for. It returns 0 when
+// /proc/stat cannot be read.
 func busyTime() time.Duration {
 	const tick = 10 * time.Millisecond
 	raw, err := os.ReadFile("/proc/stat")

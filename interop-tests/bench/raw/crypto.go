@@ -8,7 +8,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/bench/harness"
 )
 
-// sealAndOpen measures how fast one core seals, and opens, chunks of 1 KiB.
+// sealAndOpen measures how fast one core seals and opens chunks of 1 KiB.
 func sealAndOpen(r *harness.Run) error {
 	const size = 1 << 10
 	aead, err := chacha20poly1305.New(make([]byte, chacha20poly1305.KeySize))
@@ -48,7 +48,7 @@ func sealAndOpen(r *harness.Run) error {
 }
 
 func callsPerSecond(f func() error, d time.Duration) (float64, error) {
-	const batch = 64 // calls for one look at the clock
+	const batch = 64 // calls per reading of the clock
 	n := 0
 	begun := time.Now()
 	for time.Since(begun) < d {

@@ -1,6 +1,6 @@
-// Command raw measures what the projects are built on: the stack "tcp" is a
-// plain TCP connection, "crypto" the cipher of the secret connection, "libp2p" is
-// plain go-libp2p streams over TCP, Noise and yamux, and "quic" over QUIC.
+// Command raw measures the layers below the projects. The stack "tcp" is a plain TCP
+// connection, "crypto" the cipher of the secret connection, "libp2p" plain go-libp2p streams
+// over TCP, Noise and yamux, and "quic" plain go-libp2p streams over QUIC.
 package main
 
 import (

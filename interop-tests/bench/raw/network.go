@@ -15,8 +15,8 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/bench/harness"
 )
 
-// hub writes to one stream for each leaf. As in the projects, a peer has a queue
-// and a goroutine that empties it; its buffer is flushed when the queue is empty.
+// hub writes to one stream per leaf. As in the projects, each peer has a queue and a
+// goroutine that sends from it. The goroutine flushes its buffer when the queue is empty.
 type hub struct {
 	host host.Host
 
@@ -69,7 +69,7 @@ func (h *hub) close() error {
 	return h.host.Close()
 }
 
-// serve sends what is broadcast to one leaf, whose first message is empty.
+// serve sends an empty message and then all broadcasts to one leaf.
 func (h *hub) serve(s network.Stream) {
 	var head [headSize]byte
 	if _, err := io.ReadFull(s, head[:]); err != nil {

@@ -14,18 +14,18 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/bench/harness"
 )
 
-// headSize is a length of four bytes and a channel.
+// headSize is the size of a message's head in bytes: a length of four bytes and a channel.
 const headSize = 5
 
 // sender writes messages to a stream.
 type sender struct {
 	mtx    sync.Mutex
 	stream network.Stream
-	buffer *bufio.Writer // nil: one write for each message
+	buffer *bufio.Writer // nil: one write per message
 	msg    []byte        // head and message, without a buffer
 }
 
-// newSender returns a sender with a buffer of the size, or none.
+// newSender returns a sender with a buffer of bufferSize bytes, or with none for 0.
 func newSender(s network.Stream, bufferSize int) *sender {
 	w := &sender{stream: s}
 	if bufferSize > 0 {
@@ -56,8 +56,7 @@ func (w *sender) send(ch byte, msg []byte) error {
 	return err
 }
 
-// receiveAll reads messages until the stream ends, which closing its host makes
-// it do.
+// receiveAll reads messages until the stream ends. Closing its host ends the stream.
 func receiveAll(s network.Stream, on harness.Handler) {
 	in := bufio.NewReaderSize(s, harness.ReadBuffer)
 	var head [headSize]byte
@@ -77,8 +76,8 @@ func receiveAll(s network.Stream, on harness.Handler) {
 	}
 }
 
-// openStreams opens a pair of hosts with a stream for each channel. A buffer is
-// flushed only when it is full.
+// openStreams opens a pair of hosts with a stream per channel. A buffer is flushed only when
+// it is full.
 func (newHost hostMaker) openStreams(bufferSize int, channels ...byte) harness.Opener {
 	return func(onB, onA harness.Handler) (*harness.Pipe, error) {
 		a, b, err := newHost.pair()
@@ -97,7 +96,7 @@ func (newHost hostMaker) openStreams(bufferSize int, channels ...byte) harness.O
 			if err != nil {
 				return nil, errors.Join(err, a.Close(), b.Close())
 			}
-			// An empty message makes the remote see the stream.
+			// The remote sees the stream only after a first message.
 			if err := newSender(s, 0).send(ch, nil); err != nil {
 				return nil, errors.Join(fmt.Errorf("stream did not open: %w", err), a.Close(), b.Close())
 			}
@@ -114,7 +113,7 @@ func (newHost hostMaker) openStreams(bufferSize int, channels ...byte) harness.O
 	}
 }
 
-// streamPair is the streams between two hosts.
+// streamPair holds the streams between two hosts.
 type streamPair struct {
 	opened  chan *sender // of B, for each stream
 	senders map[byte]*sender

@@ -58,7 +58,7 @@ func twoChannels(queue int) []*compat.ChannelDescriptor {
 	}
 }
 
-// nodeChannels are those of a gno.land node: consensus, mempool, block sync and
+// nodeChannels returns the channels of a gno.land node: consensus, mempool, block sync and
 // discovery.
 func nodeChannels() []*compat.ChannelDescriptor {
 	return []*compat.ChannelDescriptor{

@@ -10,7 +10,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/bench/harness"
 )
 
-// reactor hands what it receives to a handler.
+// reactor passes received messages to a handler.
 type reactor struct {
 	compat.BaseReactor
 	channels []*compat.ChannelDescriptor
@@ -27,7 +27,7 @@ func newReactor(channels []*compat.ChannelDescriptor, on harness.Handler) *react
 func (r *reactor) GetChannels() []*compat.ChannelDescriptor       { return r.channels }
 func (r *reactor) Receive(ch byte, _ compat.PeerConn, msg []byte) { r.on(ch, msg) }
 
-// node is a started switch on a transport of its own.
+// node is a started switch with its transport.
 type node struct {
 	*adapter.MultiplexSwitch
 	transport transport

@@ -16,14 +16,14 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/bench/harness"
 )
 
-// transport is what the transports of both stacks have.
+// transport is a compat.Transport that can listen and be closed.
 type transport interface {
 	compat.Transport
 	Listen(addr types.NetAddress) error
 	Close() error
 }
 
-// transportMaker makes a transport for the channels that does not listen yet.
+// transportMaker makes a transport for the channels. The transport does not listen yet.
 type transportMaker func(channels []*compat.ChannelDescriptor) (transport, error)
 
 func nativeTransport(config mconn.MConnConfig) transportMaker {
@@ -68,7 +68,7 @@ func listening(newTransport transportMaker, channels []*compat.ChannelDescriptor
 	return t, nil
 }
 
-// behavior is a switch without reactors, for a transport alone.
+// behavior is the PeerBehavior of a switch without reactors, for a transport alone.
 type behavior struct{}
 
 func (behavior) ReactorChDescriptors() []*compat.ChannelDescriptor {
@@ -110,8 +110,8 @@ func openConnector(newTransport transportMaker) func(workers int) (*harness.Conn
 	}
 }
 
-// connect dials and closes the connection. A libp2p connection is closed below
-// the session, so that the next call cannot share it.
+// connect dials and closes the connection. It closes the libp2p connection below a session,
+// so that the next call cannot reuse it.
 func connect(ctx context.Context, t transport, addr types.NetAddress) error {
 	p, err := t.Dial(ctx, addr, behavior{})
 	if err != nil {
@@ -134,8 +134,8 @@ func closePeers(n network.Network) error {
 	return err
 }
 
-// acceptAll takes what comes in and leaves closing to the dialers where the
-// handshake could still be under way on their side.
+// acceptAll accepts connections. It leaves closing to the dialers when their side of the
+// handshake may not have finished.
 func acceptAll(ctx context.Context, node transport) error {
 	for {
 		p, err := node.Accept(ctx, behavior{})

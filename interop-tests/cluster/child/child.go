@@ -1,9 +1,8 @@
-// Package child runs parts of a program in processes of their own, so that they can
-// be killed and paused. The processes are the program itself, started again: its main
-// function, or TestMain, calls [Main] first.
+// Package child runs parts of a program in child processes, which can be killed and paused.
+// A child runs the same program: its main function, or TestMain, must call [Main] first.
 //
-// A child is told what to do by a line of JSON on its standard input, says what
-// happens by lines on its standard output, and ends when the input is closed.
+// A child reads its specification, a line of JSON, from its standard input, and reports
+// events by lines on its standard output. It ends when its input is closed.
 package child
 
 import (
@@ -19,18 +18,18 @@ import (
 	"time"
 )
 
-// roleVariable names, in the environment of a child, what the child is.
+// roleVariable is the environment variable with the role of a child.
 const roleVariable = "CLUSTER_CHILD"
 
-// stopTimeout bounds a child's clean end; it is killed then.
+// stopTimeout is how long Stop waits before it kills the child.
 const stopTimeout = 30 * time.Second
 
-// Role is what a child does: it reads what it needs from spec, and returns when the
-// context ends. Each say is a line for the parent.
+// Role is the main function of a child. spec is its specification. It returns when the
+// context ends. say sends a line to the parent.
 type Role func(ctx context.Context, spec json.RawMessage, say func(line string)) error
 
-// Main runs the role that the environment names, and does not return then. In a
-// process that is no child it returns at once.
+// Main runs the role of a child and exits. In a process that is not a child, it returns at
+// once.
 func Main(roles map[string]Role) {
 	name, ok := os.LookupEnv(roleVariable)
 	if !ok {
@@ -57,7 +56,7 @@ func run(role Role) error {
 	defer cancel()
 	go func() { // ends with the process
 		defer cancel()
-		_, _ = io.Copy(io.Discard, input) // however it ends, the parent is gone
+		_, _ = io.Copy(io.Discard, input) // any end means that the parent has ended
 	}()
 	var mtx sync.Mutex
 
@@ -68,17 +67,18 @@ func run(role Role) error {
 	})
 }
 
-// Process is a child that runs.
+// Process is a child process.
 type Process struct {
 	cmd   *exec.Cmd
 	input io.WriteCloser
 	ended chan struct{} // closed at the end of the output
-	err   error         // of reading it, once ended is closed
+	err   error         // of reading the output, valid once ended is closed
 }
 
-// Start starts a child in the role. Its lines go to hear, one at a time, from a
-// goroutine that ends with the child; its standard error is this process's.
-func Start(role string, spec any, hear func(line string)) (*Process, error) {
+// Start starts a child in the role. onLine is called for each line of its output, one at a
+// time, in a goroutine that ends with the child. The child shares this process's standard
+// error.
+func Start(role string, spec any, onLine func(line string)) (*Process, error) {
 	line, err := json.Marshal(spec)
 	if err != nil {
 		return nil, err
@@ -105,7 +105,7 @@ func Start(role string, spec any, hear func(line string)) (*Process, error) {
 	go func() {
 		lines := bufio.NewScanner(output)
 		for lines.Scan() {
-			hear(lines.Text())
+			onLine(lines.Text())
 		}
 		p.err = lines.Err()
 		close(p.ended)
@@ -120,12 +120,13 @@ func Start(role string, spec any, hear func(line string)) (*Process, error) {
 // Signal sends the child a signal.
 func (p *Process) Signal(s os.Signal) error { return p.cmd.Process.Signal(s) }
 
-// Ended is closed when the child says nothing more, which it does until its end.
+// Ended returns a channel that is closed when the output of the child ends, which is when
+// the child ends.
 func (p *Process) Ended() <-chan struct{} { return p.ended }
 
-// Stop lets the child end by itself, and waits for it.
+// Stop closes the input of the child and waits for its end. It kills the child after 30 s.
 func (p *Process) Stop() error {
-	timer := time.AfterFunc(stopTimeout, func() { _ = p.cmd.Process.Kill() }) // it may have just ended
+	timer := time.AfterFunc(stopTimeout, func() { _ = p.cmd.Process.Kill() }) // fails only if the child has ended
 	defer timer.Stop()
 	err := p.input.Close()
 	<-p.ended
@@ -133,7 +134,7 @@ func (p *Process) Stop() error {
 	return errors.Join(err, p.err, p.cmd.Wait())
 }
 
-// Kill ends the child at once, as a crash would, and waits until it is gone.
+// Kill kills the child, like a crash, and waits for its end.
 func (p *Process) Kill() error {
 	if err := p.cmd.Process.Kill(); err != nil {
 		return err

@@ -6,17 +6,17 @@ import (
 	"time"
 )
 
-// line is one direction: what is put in is written after its delay, in order. One
-// goroutine puts and closes.
+// line is one direction of a connection. It writes each chunk after a delay, in order. put
+// and close must be called by one goroutine.
 type line struct {
 	ctx   context.Context
 	delay func() time.Duration
-	lossy bool // a write that fails loses a packet, and ends nothing
+	lossy bool // a write that fails loses a packet and does not end the line
 	queue chan late
-	done  chan struct{} // closed when nothing is written any more
+	done  chan struct{} // closed when the writing goroutine has ended
 }
 
-// late is a chunk and when it arrives.
+// late is a chunk with its time of arrival.
 type late struct {
 	due  time.Time
 	data []byte
@@ -29,7 +29,7 @@ func (p *Proxy) newLine(to io.Writer, lossy bool) *line {
 	return l
 }
 
-// put waits for room. It returns false when nothing is written any more.
+// put queues a chunk and waits for room. It returns false when the line has ended.
 func (l *line) put(data []byte) bool {
 	select {
 	case l.queue <- late{time.Now().Add(l.delay()), data}:
@@ -39,7 +39,7 @@ func (l *line) put(data []byte) bool {
 	}
 }
 
-// tryPut loses the packet if there is no room.
+// tryPut queues a packet, or drops it if there is no room.
 func (l *line) tryPut(data []byte) {
 	select {
 	case l.queue <- late{time.Now().Add(l.delay()), data}:
@@ -47,7 +47,7 @@ func (l *line) tryPut(data []byte) {
 	}
 }
 
-// close waits until everything was written, or could not be.
+// close waits until all chunks are written or writing has failed.
 func (l *line) close() {
 	close(l.queue)
 	<-l.done
@@ -65,7 +65,7 @@ func (l *line) run(to io.Writer) {
 	}
 }
 
-// wait reports whether the proxy still works after the time.
+// wait waits for d. It returns false when the proxy is closed meanwhile.
 func (l *line) wait(d time.Duration) bool {
 	if d <= 0 {
 		return l.ctx.Err() == nil

@@ -1,6 +1,5 @@
-// Package proxy stands between a node and those that dial it, over TCP and UDP alike,
-// and makes the network worse than a loopback interface is: what passes arrives late,
-// and connections are cut.
+// Package proxy forwards TCP connections and UDP packets to a node. It makes the network
+// worse than a loopback interface: it delays data and cuts connections.
 package proxy
 
 import (
@@ -15,8 +14,8 @@ import (
 
 const (
 	chunkSize    = 32 << 10 // more than a UDP packet of QUIC
-	queueLength  = 1024     // chunks under way, of one direction of one connection
-	acceptBuffer = 4 << 20  // bytes the system keeps of UDP packets
+	queueLength  = 1024     // chunks under way in one direction of one connection
+	acceptBuffer = 4 << 20  // bytes of UDP packets that the system buffers
 )
 
 // Proxy forwards the connections and packets that arrive at its address.
@@ -32,12 +31,11 @@ type Proxy struct {
 
 	mtx   sync.Mutex
 	conns map[io.Closer]struct{} // both ends of TCP connections
-	flows map[string]*flow       // by the UDP address of who dials
+	flows map[string]*flow       // by the UDP address of the dialer
 }
 
-// Start forwards what arrives at listen, an IP:port, to target. Each chunk arrives
-// after a delay of its own, but none before an earlier one; a nil delay is none.
-// Delay is called by several goroutines.
+// Start returns a proxy that forwards from listen, an IP:port, to target. It calls delay for
+// each chunk, from several goroutines. Chunks keep their order. A nil delay means no delay.
 func Start(listen, target string, delay func() time.Duration) (*Proxy, error) {
 	if delay == nil {
 		delay = func() time.Duration { return 0 }
@@ -64,21 +62,21 @@ func Start(listen, target string, delay func() time.Duration) (*Proxy, error) {
 	return p, nil
 }
 
-// Cut closes the TCP connections that exist now, and returns how many. New ones are
+// Cut closes all current TCP connections and returns their number. New connections are
 // forwarded.
 func (p *Proxy) Cut() int {
 	p.mtx.Lock()
 	defer p.mtx.Unlock()
 	cut := len(p.conns) / 2
 	for c := range p.conns {
-		_ = c.Close() // its other end may have closed it
+		_ = c.Close() // may be closed
 		delete(p.conns, c)
 	}
 
 	return cut
 }
 
-// Close ends everything and waits for it.
+// Close closes the proxy and waits for its goroutines.
 func (p *Proxy) Close() error {
 	p.cancel()
 	err := errors.Join(p.tcp.Close(), p.udp.Close())
@@ -98,7 +96,7 @@ func (p *Proxy) acceptConns() {
 	}
 }
 
-// forward runs one connection. A target that refuses is one that hangs up.
+// forward runs one connection. When the target refuses, it closes the connection.
 func (p *Proxy) forward(conn net.Conn) {
 	defer p.drop(conn)
 	target, err := new(net.Dialer).DialContext(p.ctx, "tcp", p.target)
@@ -113,7 +111,7 @@ func (p *Proxy) forward(conn net.Conn) {
 	for _, d := range [][2]net.Conn{{conn, target}, {target, conn}} {
 		wg.Go(func() {
 			p.copyLate(d[1], d[0])
-			// One end is gone: the other one is to notice.
+			// One end has closed. Close the other too.
 			p.drop(conn)
 			p.drop(target)
 		})
@@ -121,7 +119,7 @@ func (p *Proxy) forward(conn net.Conn) {
 	wg.Wait()
 }
 
-// keep lets Cut and Close end a connection, unless they have run already.
+// keep registers a connection for Cut and Close. It returns false when the proxy is closed.
 func (p *Proxy) keep(conn, target net.Conn) bool {
 	p.mtx.Lock()
 	defer p.mtx.Unlock()
@@ -137,10 +135,11 @@ func (p *Proxy) drop(c io.Closer) {
 	p.mtx.Lock()
 	defer p.mtx.Unlock()
 	delete(p.conns, c)
-	_ = c.Close() // it may be closed
+	_ = c.Close() // may be closed
 }
 
-// copyLate copies until either end fails. What was read before the end still arrives.
+// copyLate copies with delay until either end fails. Data that was read before the end still
+// arrives.
 func (p *Proxy) copyLate(to io.Writer, from io.Reader) {
 	l := p.newLine(to, false)
 	defer l.close()
@@ -156,7 +155,7 @@ func (p *Proxy) copyLate(to io.Writer, from io.Reader) {
 	}
 }
 
-// flow is the packets of one UDP address.
+// flow carries the packets of one UDP address.
 type flow struct {
 	target *net.UDPConn
 	line   *line
@@ -172,13 +171,13 @@ func (p *Proxy) acceptPackets() {
 		}
 		f, err := p.flowOf(from)
 		if err != nil {
-			continue // lost, as packets may be
+			continue // drop the packet
 		}
 		f.line.tryPut(packet[:n])
 	}
 }
 
-// endFlows runs on the goroutine that puts packets into them.
+// endFlows ends all flows. It runs on the goroutine that puts packets into them.
 func (p *Proxy) endFlows() {
 	p.mtx.Lock()
 	defer p.mtx.Unlock()
@@ -188,7 +187,7 @@ func (p *Proxy) endFlows() {
 	}
 }
 
-// flowOf returns the flow of who dials, which lives until Close.
+// flowOf returns the flow of a dialer. A flow exists until Close.
 func (p *Proxy) flowOf(from *net.UDPAddr) (*flow, error) {
 	p.mtx.Lock()
 	defer p.mtx.Unlock()
@@ -209,7 +208,7 @@ func (p *Proxy) flowOf(from *net.UDPAddr) (*flow, error) {
 	return f, nil
 }
 
-// answer forwards the packets of the target.
+// answer forwards the packets of the target to the dialer.
 func (p *Proxy) answer(f *flow, to *net.UDPAddr) {
 	back := p.newLine(packetWriter{p.udp, to}, true)
 	defer back.close()
@@ -222,7 +221,7 @@ func (p *Proxy) answer(f *flow, to *net.UDPAddr) {
 		case errors.Is(err, net.ErrClosed):
 			return
 		}
-		// Other errors say that nobody listens at the target now.
+		// Other errors mean that the target does not listen now.
 	}
 }
 

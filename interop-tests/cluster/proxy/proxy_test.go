@@ -14,7 +14,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const late20 = 20 * time.Millisecond
 
-// echo returns the address of a server that answers with what it gets.
+// echo returns the address of an echo server.
 func echo(t *testing.T) string {
 	t.Helper()
 	tcp, err := net.Listen("tcp", "127.0.0.1:0")

@@ -1,7 +1,6 @@
-// Package validator assembles a TM2 node (consensus, mempool and block sync over an
-// app) from the reactor packages of gno v1.7.1 alone, without its bft/node. The
-// peer-to-peer switch is made by the caller, so that the same node runs over gno's
-// own switch or over any replacement of it.
+// Package validator assembles a TM2 node (consensus, mempool, block sync and an app) from
+// the reactor packages of gno v1.7.1, without gno's bft/node. The caller makes the
+// peer-to-peer switch, so that the same node runs on gno's own switch or on another one.
 package validator
 
 import (
@@ -29,9 +28,9 @@ import (
 	verset "github.com/gnolang/gno/tm2/pkg/versionset"
 )
 
-// Switch is what a node needs of its switch. Start starts every reactor before it
-// lets a peer in. Close removes every peer before it stops the reactors, and releases
-// a switch that did not start, too.
+// Switch is the switch of a node. Start starts every reactor before it admits a peer. Close
+// removes every peer before it stops the reactors. Close also releases a switch that was not
+// started.
 type Switch interface {
 	p2p.Switch
 
@@ -39,25 +38,25 @@ type Switch interface {
 	Close() error
 }
 
-// SwitchFactory makes the switch of one node over the reactors, and calls SetSwitch
-// on each of them.
+// SwitchFactory makes the switch of one node for the reactors and calls SetSwitch on each of
+// them.
 type SwitchFactory func(self Identity, reactors map[string]p2p.Reactor) (Switch, error)
 
-// Identity is how a node presents itself. Info.NetAddress is where it listens.
+// Identity holds the key and the NodeInfo of a node. Info.NetAddress is its listen address.
 type Identity struct {
 	Key  *p2ptypes.NodeKey
 	Info p2ptypes.NodeInfo
 }
 
-// Config is everything a node is made of besides its switch.
+// Config holds the parts of a node except its switch.
 type Config struct {
 	Name      string
 	Genesis   *types.GenesisDoc
 	PrivVal   types.PrivValidator // a key outside of the validator set makes a full node
 	NodeKey   *p2ptypes.NodeKey
 	Listen    *p2ptypes.NetAddress
-	App       abci.Application // at height 0: blocks of the store are replayed into it
-	StateDB   dbm.DB           // kept by a node that comes back
+	App       abci.Application // at height 0; the blocks of the store are replayed into it
+	StateDB   dbm.DB           // kept over restarts
 	BlockDB   dbm.DB
 	Consensus *cnscfg.ConsensusConfig
 	Mempool   *memcfg.MempoolConfig
@@ -65,7 +64,7 @@ type Config struct {
 	Logger    *slog.Logger
 }
 
-// Node is a TM2 node. Its parts are for reading.
+// Node is a TM2 node. Its fields must not be changed.
 type Node struct {
 	Self     Identity
 	Store    *store.BlockStore
@@ -76,7 +75,7 @@ type Node struct {
 	AppConns appconn.AppConns
 }
 
-// New assembles a node, which is then to be started.
+// New assembles a node. It does not start the node.
 func New(c Config, newSwitch SwitchFactory) (*Node, error) {
 	n := &Node{
 		Store:    store.NewBlockStore(c.BlockDB),
@@ -102,7 +101,7 @@ func (c Config) logger(module string) *slog.Logger {
 	return c.Logger.With("node", c.Name, "module", module)
 }
 
-// replay brings the app to the height of the store and returns the state there.
+// replay replays the stored blocks into the app and returns the state afterwards.
 func (n *Node) replay(c Config) (sm.State, error) {
 	state, err := sm.LoadStateFromDBOrGenesisDoc(c.StateDB, c.Genesis)
 	if err != nil {
@@ -144,8 +143,8 @@ func (n *Node) reactors(c Config, state sm.State) map[string]p2p.Reactor {
 	return map[string]p2p.Reactor{"MEMPOOL": mempoolR, "BLOCKCHAIN": blockchainR, "CONSENSUS": n.ConsR}
 }
 
-// nodeInfo lists the channels of the node's own reactors: a peer never sends on one
-// that is not listed.
+// nodeInfo returns the NodeInfo with the channels of the reactors. Peers send only on listed
+// channels.
 func nodeInfo(c Config, state sm.State, reactors map[string]p2p.Reactor) p2ptypes.NodeInfo {
 	versions := slices.Clone(version.VersionSet)
 	versions.Set(verset.VersionInfo{Name: "app", Version: state.AppVersion})
@@ -166,8 +165,7 @@ func nodeInfo(c Config, state sm.State, reactors map[string]p2p.Reactor) p2ptype
 	return info
 }
 
-// Start starts the switch, which starts the reactors. When that fails the node is
-// stopped.
+// Start starts the switch, which starts the reactors. When that fails, Start stops the node.
 func (n *Node) Start() error {
 	if err := n.Switch.Start(); err != nil {
 		return errors.Join(err, n.Stop())
@@ -176,7 +174,7 @@ func (n *Node) Start() error {
 	return nil
 }
 
-// Stop stops the node. Nothing is signed when it has returned.
+// Stop stops the node. The node signs nothing after Stop has returned.
 func (n *Node) Stop() error {
 	err := n.Switch.Close()
 

@@ -29,7 +29,7 @@ const (
 	patience = 30 * time.Second
 )
 
-// newConfig returns a chain with one validator, which makes blocks alone.
+// newConfig returns the config of the only validator of a chain.
 func newConfig(t *testing.T) validator.Config {
 	t.Helper()
 	priv := types.NewMockPV()
@@ -72,7 +72,7 @@ func inMemory(t *testing.T) validator.SwitchFactory {
 	}
 }
 
-// closing closes the transport too.
+// closing is a switch whose Close also closes the transport.
 type closing struct {
 	*dropin.Switch
 	tr *memory.Transport
@@ -101,7 +101,7 @@ func awaitHeight(t *testing.T, n *validator.Node, height int64) {
 	}
 }
 
-// value is what the node's app has for the key.
+// value returns the value of the key in the node's app.
 func value(t *testing.T, n *validator.Node, key string) string {
 	t.Helper()
 	res, err := n.AppConns.Query().QuerySync(abci.RequestQuery{Path: "/store", Data: []byte(key)})
@@ -110,15 +110,15 @@ func value(t *testing.T, n *validator.Node, key string) string {
 	return string(res.Value)
 }
 
-// A node that comes back with its stores has its blocks, and what they say to an app
-// that knows nothing, before it starts; then it goes on.
+// TestNodeComesBack restarts a node with its stores and a new app. Before Start, the node must
+// have its blocks and have replayed them into the app. Then it goes on.
 func TestNodeComesBack(t *testing.T) {
 	c, newSwitch := newConfig(t), inMemory(t)
 	first, err := validator.New(c, newSwitch)
 	require.NoError(t, err)
 	require.NoError(t, first.Start())
 	require.NoError(t, first.Mempool.CheckTx(types.Tx("key=value"), nil))
-	awaitHeight(t, first, 3) // the transaction is in one of them
+	awaitHeight(t, first, 3) // one of the blocks has the transaction
 	require.Equal(t, "value", value(t, first, "key"))
 	require.NoError(t, first.Stop())
 	height := first.Store.Height()
@@ -134,7 +134,7 @@ func TestNodeComesBack(t *testing.T) {
 	require.NoError(t, second.Stop())
 }
 
-// A node tells its peers of the channels of all its reactors: else they send nothing.
+// TestNodeTellsItsChannels checks that the NodeInfo lists the channels of all reactors.
 func TestNodeTellsItsChannels(t *testing.T) {
 	c, newSwitch := newConfig(t), inMemory(t)
 	var want []byte
@@ -159,7 +159,7 @@ func TestNodeTellsItsChannels(t *testing.T) {
 	require.NoError(t, n.Stop())
 }
 
-// What New has started by then is stopped again: goleak looks.
+// TestSwitchThatCannotBeMade checks, by goleak, that New stops everything it has started.
 func TestSwitchThatCannotBeMade(t *testing.T) {
 	cause := errors.New("port is taken")
 	_, err := validator.New(newConfig(t), func(validator.Identity, map[string]p2p.Reactor) (validator.Switch, error) {
@@ -169,7 +169,7 @@ func TestSwitchThatCannotBeMade(t *testing.T) {
 	require.ErrorContains(t, err, "switch of alone")
 }
 
-// cannotStart is a switch whose port is taken when it starts.
+// cannotStart is a switch whose Start fails.
 type cannotStart struct {
 	validator.Switch
 	cause error
@@ -190,15 +190,15 @@ func TestSwitchThatDoesNotStart(t *testing.T) {
 	require.ErrorIs(t, n.AppConns.Stop(), gnoservice.ErrAlreadyStopped)
 }
 
-// ahead is an app that has more blocks than anybody.
+// ahead is an app that reports more blocks than the store has.
 type ahead struct{ abci.Application }
 
 func (ahead) Info(abci.RequestInfo) abci.ResponseInfo {
 	return abci.ResponseInfo{LastBlockHeight: 1000}
 }
 
-// An app that has blocks which the store has not is of another chain. What New has
-// started by then is stopped again.
+// TestAppAheadOfTheStore checks that New refuses an app with blocks that the store does not
+// have, and stops everything it has started.
 func TestAppAheadOfTheStore(t *testing.T) {
 	c, newSwitch := newConfig(t), inMemory(t)
 	n, err := validator.New(c, newSwitch)

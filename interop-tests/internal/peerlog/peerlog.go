@@ -1,5 +1,5 @@
-// Package peerlog keeps what a peer has reported, in order, and lets tests wait
-// for more without polling.
+// Package peerlog keeps the events of a peer in order. Tests can wait for events without
+// polling.
 package peerlog
 
 import (
@@ -15,25 +15,23 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/peers/common/protocol"
 )
 
-// Patience is how long a test waits for an event before it fails. No test passes
-// because of it.
+// Patience is how long a test waits for an event before it fails.
 const Patience = 60 * time.Second
 
-// Log is the events of one peer in the order in which they happened. All methods
-// may be called concurrently.
+// Log holds the events of one peer in order. All methods may be called concurrently.
 type Log struct {
 	name string
 
 	mtx    sync.Mutex
 	events []protocol.Event
-	more   chan struct{} // closed and replaced when something was added
-	ended  error         // no event will follow
+	more   chan struct{} // closed and replaced when an event is added
+	ended  error         // the reason why no event will follow
 }
 
 // New returns an empty log of the named peer.
 func New(name string) *Log { return &Log{name: name, more: make(chan struct{})} }
 
-// Name is the peer's name in messages of failure.
+// Name returns the peer's name for failure messages.
 func (l *Log) Name() string { return l.name }
 
 // Append adds an event.
@@ -44,7 +42,7 @@ func (l *Log) Append(e protocol.Event) {
 	l.wake()
 }
 
-// End tells those who wait that no event will follow, and why.
+// End ends the log, so that waiting tests fail with the reason.
 func (l *Log) End(reason error) {
 	l.mtx.Lock()
 	defer l.mtx.Unlock()
@@ -59,15 +57,15 @@ func (l *Log) wake() {
 	l.more = make(chan struct{})
 }
 
-// Events returns a copy of all events so far that match.
+// Events returns the matching events so far, in a new slice.
 func (l *Log) Events(match func(protocol.Event) bool) []protocol.Event {
 	events, _, _ := l.snapshot()
 
 	return slices.DeleteFunc(slices.Clone(events), func(e protocol.Event) bool { return !match(e) })
 }
 
-// snapshot returns the events so far, which nobody changes any more, and a
-// channel that is closed when there are more.
+// snapshot returns the events so far, which do not change, and a channel that is closed when
+// more are added.
 func (l *Log) snapshot() ([]protocol.Event, <-chan struct{}, error) {
 	l.mtx.Lock()
 	defer l.mtx.Unlock()
@@ -75,8 +73,8 @@ func (l *Log) snapshot() ([]protocol.Event, <-chan struct{}, error) {
 	return slices.Clip(l.events), l.more, l.ended
 }
 
-// Await waits until n events match and returns the first n. It fails the test
-// after Patience, when the peer has ended, or when the peer reports an error.
+// Await waits until n events match and returns the first n. It fails the test after
+// Patience, when the log ends, or when the peer reports an error.
 func (l *Log) Await(t testing.TB, what string, n int, match func(protocol.Event) bool) []protocol.Event {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), Patience)
@@ -119,17 +117,17 @@ func (l *Log) fail(t testing.TB, what string, want, have int, cause error) {
 	t.Fatalf("%s: %s: %d of %d: %v; last events:%s", l.name, what, have, want, cause, b.String())
 }
 
-// tailEvents is how many events a failure shows.
+// tailEvents is how many events a failure message shows.
 const tailEvents = 20
 
-// AwaitUp waits until the peer has come up for the nth time, counting from 1.
+// AwaitUp waits until the peer with the ID has connected n times.
 func (l *Log) AwaitUp(t testing.TB, id string, n int) protocol.Event {
 	t.Helper()
 
 	return l.awaitPeer(t, protocol.EventPeerUp, id, n)
 }
 
-// AwaitDown waits until the peer has ended for the nth time, counting from 1.
+// AwaitDown waits until the peer with the ID has disconnected n times.
 func (l *Log) AwaitDown(t testing.TB, id string, n int) protocol.Event {
 	t.Helper()
 
@@ -143,8 +141,8 @@ func (l *Log) awaitPeer(t testing.TB, kind, id string, n int) protocol.Event {
 	return events[n-1]
 }
 
-// AwaitUpAs waits until a peer with the moniker has come up for the nth time,
-// counting from 1: behind a bridge a peer has an ID that only the bridge knows.
+// AwaitUpAs waits until a peer with the moniker has connected n times. Behind a bridge, a
+// peer has an ID that only the bridge knows.
 func (l *Log) AwaitUpAs(t testing.TB, moniker string, n int) protocol.Event {
 	t.Helper()
 	events := l.Await(t, protocol.EventPeerUp+" "+moniker, n, func(e protocol.Event) bool {
@@ -154,8 +152,8 @@ func (l *Log) AwaitUpAs(t testing.TB, moniker string, n int) protocol.Event {
 	return events[n-1]
 }
 
-// AwaitReceived waits for the first n messages of a peer on a channel and
-// returns their digests.
+// AwaitReceived waits for the first n messages from a peer on a channel and returns their
+// digests.
 func (l *Log) AwaitReceived(t testing.TB, id string, channel byte, n int) []protocol.Digest {
 	t.Helper()
 	what := fmt.Sprintf("messages of %s on %#02x", id, channel)
@@ -170,7 +168,7 @@ func (l *Log) AwaitReceived(t testing.TB, id string, channel byte, n int) []prot
 	return digests
 }
 
-// AwaitText waits for an event of the kind whose reason has all the parts.
+// AwaitText waits for an event of the kind whose reason contains all the parts.
 func (l *Log) AwaitText(t testing.TB, kind string, parts ...string) protocol.Event {
 	t.Helper()
 	events := l.Await(t, fmt.Sprintf("%s with %q", kind, parts), 1, func(e protocol.Event) bool {

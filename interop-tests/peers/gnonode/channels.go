@@ -6,7 +6,7 @@ import (
 	"github.com/gnolang/gno/tm2/pkg/p2p/conn"
 )
 
-// blockchainChannel is the one whose capacity depends on the release.
+// blockchainChannel is the channel whose capacity depends on the release.
 const blockchainChannel = 0x40
 
 // realChannels are the descriptors of a real node's reactors (docs/wire.md §7).

@@ -9,14 +9,14 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/peers/common/protocol"
 )
 
-// discoveryTap is the discovery reactor, and reports what it receives.
+// discoveryTap is gno's discovery reactor, with reports of received messages.
 type discoveryTap struct {
 	*discovery.Reactor
 
 	out *program.Reporter
 }
 
-// Receive reports a message that the reactor can decode and hands all on to it.
+// Receive reports each valid message and passes all messages to gno's reactor.
 func (d *discoveryTap) Receive(chID byte, peer p2p.PeerConn, msg []byte) {
 	var decoded discovery.Message
 	if err := amino.UnmarshalAny(msg, &decoded); err == nil {

@@ -1,9 +1,7 @@
-// Package gnonode is a legacy node's peer-to-peer layer: gno's transport and
-// switch with one reactor on the channels of a real node, which reports all that
-// it is told.
+// Package gnonode is the peer-to-peer layer of a legacy node: gno's transport and switch
+// with a reactor on the channels of a real node, which reports all its calls.
 //
-// The module requires the oldest release whose API it can be compiled against.
-// The module of a peer process requires a certain release, at least that one,
-// and so chooses what this package is built from. What the releases do not have
-// in common is in Release.
+// The module requires the oldest release whose API it can be compiled against. The module of
+// a peer process requires the same or a later release, and so chooses the release with which
+// this package is built. Release holds the differences between releases.
 package gnonode

@@ -17,14 +17,14 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/peers/common/protocol"
 )
 
-// maxPeers is above any number of peers a test connects.
+// maxPeers is more than any test connects.
 const maxPeers = 100
 
 // node is one legacy peer.
 type node struct {
 	release   Release
 	out       *program.Reporter
-	addr      types.NetAddress // where it listens
+	addr      types.NetAddress // listen address
 	info      types.NodeInfo
 	transport *p2p.MultiplexTransport
 	sw        *p2p.MultiplexSwitch
@@ -67,7 +67,7 @@ func (n *node) listen(c program.Config, logger *slog.Logger) error {
 		return err
 	}
 	n.addr = n.transport.NetAddress()
-	// The transport holds the same NetAddress. Nobody knows the port yet.
+	// The transport shares this NetAddress. Its port is not known before Listen.
 	n.info.NetAddress.Port = n.addr.Port
 
 	return nil

@@ -13,7 +13,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/peers/common/protocol"
 )
 
-// nodeInfo fills every field, as those of a real node are or could be.
+// nodeInfo returns a NodeInfo with all fields set, to values that a real node could have.
 func nodeInfo(c program.Config, addr types.NetAddress) types.NodeInfo {
 	versions := append(versionset.VersionSet(nil), version.VersionSet...)
 	versions.Set(versionset.VersionInfo{Name: "app", Version: "dev"})

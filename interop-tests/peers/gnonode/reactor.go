@@ -11,7 +11,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/peers/common/protocol"
 )
 
-// reactor reports everything that the switch tells it.
+// reactor reports all its calls.
 type reactor struct {
 	p2p.BaseReactor
 
@@ -48,7 +48,7 @@ func (r *reactor) InitPeer(peer p2p.PeerConn) p2p.PeerConn {
 func (r *reactor) AddPeer(peer p2p.PeerConn) {
 	r.mtx.Lock()
 	defer r.mtx.Unlock()
-	// RemovePeer can have come first for a peer that ended at once.
+	// RemovePeer may have been called first, for a peer that ended at once.
 	if _, ok := r.known[peer]; !ok {
 		return
 	}
@@ -66,7 +66,7 @@ func (r *reactor) RemovePeer(peer p2p.PeerConn, reason any) {
 	r.mtx.Lock()
 	defer r.mtx.Unlock()
 	delete(r.known, peer)
-	// A connection that was refused after InitPeer was never up.
+	// EventPeerUp was not sent for a connection that was refused after InitPeer.
 	if _, ok := r.added[peer]; !ok {
 		return
 	}

@@ -9,10 +9,10 @@ import (
 	"github.com/gnolang/gno/tm2/pkg/p2p/types"
 )
 
-// Release is what a release of gno has of its own.
+// Release holds the differences of a release of gno.
 type Release struct {
-	// AllowDuplicateIP is the option that lets several peers have one IP; nil
-	// where they always may.
+	// AllowDuplicateIP is the option that allows several peers with one IP. It is nil in
+	// releases that always allow it.
 	AllowDuplicateIP func(allow bool) p2p.SwitchOption
 	// NewDiscovery makes the reactor of channel 0x50.
 	NewDiscovery func(Discovery) (*discovery.Reactor, error)
@@ -20,7 +20,7 @@ type Release struct {
 	BlockchainCapacity int
 }
 
-// Discovery is what a discovery reactor is made from.
+// Discovery holds the arguments for a discovery reactor.
 type Discovery struct {
 	Dir    string // for its files; removed when the node stops
 	Self   types.NetAddress

@@ -1,5 +1,5 @@
-// Command gno-v1.4.0 is a peer of gno v1.4.0 in a process of its own. Tests drive it
-// over stdin and stdout, see packages program and protocol.
+// Command gno-v1.4.0 is a peer of gno v1.4.0. Tests control it over stdin and stdout; see
+// packages program and protocol.
 package main
 
 import (

@@ -1,5 +1,5 @@
-// Command gno-v1.7.1 is a peer of gno v1.7.1 in a process of its own. Tests drive it
-// over stdin and stdout, see packages program and protocol.
+// Command gno-v1.7.1 is a peer of gno v1.7.1. Tests control it over stdin and stdout; see
+// packages program and protocol.
 package main
 
 import (

@@ -32,7 +32,7 @@ func (c *conn) Write(p []byte) (int, error) {
 	return n, c.opError("write", err)
 }
 
-// Close implements net.Conn. What was written arrives before the end.
+// Close implements net.Conn. Written data arrives before the end of the stream.
 func (c *conn) Close() error {
 	if !c.closed.CompareAndSwap(false, true) {
 		return c.opError("close", net.ErrClosed)

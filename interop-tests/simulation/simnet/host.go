@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// firstPort is where ports begin that nobody has asked for.
+// firstPort is the first port that is assigned for port 0.
 const firstPort = 49152
 
 // Host is one machine. All methods may be called concurrently.
@@ -28,10 +28,10 @@ type Host struct {
 	nextPort  uint16
 }
 
-// Traffic returns what the host has done so far.
+// Traffic returns the host's traffic so far.
 func (h *Host) Traffic() Traffic { return h.traffic() }
 
-// Conns is how many connections are open, of both directions.
+// Conns returns how many connections are open, in both directions.
 func (h *Host) Conns() int {
 	h.mtx.Lock()
 	defer h.mtx.Unlock()
@@ -39,8 +39,8 @@ func (h *Host) Conns() int {
 	return len(h.conns)
 }
 
-// Vanish cuts the host off, as by a power failure: nothing that is under way
-// arrives, and others hear no more of it. What runs on it is not told.
+// Vanish disconnects the host, like a power failure. Data under way is lost, and neither
+// side gets an error.
 func (h *Host) Vanish() {
 	h.mtx.Lock()
 	if h.vanished {
@@ -61,7 +61,7 @@ func (h *Host) Vanish() {
 	}
 }
 
-// Listen listens for connections at a port; 0 is one that is free.
+// Listen listens for connections at a port. Port 0 means any free port.
 func (h *Host) Listen(port uint16) (net.Listener, error) {
 	h.mtx.Lock()
 	defer h.mtx.Unlock()
@@ -77,8 +77,7 @@ func (h *Host) Listen(port uint16) (net.Listener, error) {
 	return l, nil
 }
 
-// port returns the next one of those that nobody has asked for. The caller holds
-// the lock.
+// port returns a free port for port 0. The caller holds the lock.
 func (h *Host) port() uint16 {
 	port := h.nextPort
 	if h.nextPort++; h.nextPort == 0 {
@@ -92,8 +91,8 @@ func (h *Host) addr(port uint16) *net.TCPAddr {
 	return net.TCPAddrFromAddrPort(netip.AddrPortFrom(h.ip, port))
 }
 
-// DialContext implements net.Dialer's method for addresses of the form ip:port.
-// Errors are those of package net: *net.OpError, refused or timed out.
+// DialContext is like the method of net.Dialer, for addresses of the form ip:port. Its errors
+// are those of package net: a *net.OpError, for example refused or timed out.
 func (h *Host) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	h.dials.Add(1)
 	c, err := h.dial(ctx, address)
@@ -132,19 +131,19 @@ func (h *Host) dial(ctx context.Context, address string) (net.Conn, error) {
 	}
 	near, far := h.connect(remote, at.Port(), latency)
 	if err := l.offer(ctx, far); err != nil {
-		_, _ = near.Close(), far.Close() // they are not in use
+		_, _ = near.Close(), far.Close() // never used
 		return nil, err
 	}
 	if err := h.travel(ctx, latency); err != nil {
-		_ = near.Close() // the remote sees that
+		_ = near.Close() // the remote gets io.EOF
 		return nil, err
 	}
 
 	return near, nil
 }
 
-// travel waits until what is sent now has arrived; not for what a host sends, or is
-// to receive, that has vanished.
+// travel waits until data sent now has arrived. If the host has vanished meanwhile, it waits
+// until the context ends.
 func (h *Host) travel(ctx context.Context, latency time.Duration) error {
 	if err := sleep(ctx, latency); err != nil {
 		return err
@@ -171,15 +170,14 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// silence waits for an answer that does not come.
+// silence waits for an answer that never arrives, until the context ends.
 func silence(ctx context.Context) error {
 	<-ctx.Done()
 
 	return ctx.Err()
 }
 
-// listener returns who listens at the port, nil for nobody, and whether the host
-// answers at all.
+// listener returns the listener at the port, nil for none, and whether the host answers.
 func (h *Host) listener(port uint16) (*listener, bool) {
 	h.mtx.Lock()
 	defer h.mtx.Unlock()
@@ -202,7 +200,7 @@ func (h *Host) connect(remote *Host, port uint16, latency time.Duration) (near, 
 	return near, far
 }
 
-// add notes a connection. One that begins when its host has vanished goes nowhere.
+// add registers a connection. It cuts the connection if the host has vanished.
 func (h *Host) add(c *conn) {
 	h.mtx.Lock()
 	h.conns[c] = struct{}{}

@@ -6,8 +6,8 @@ import (
 	"sync"
 )
 
-// backlog is how many connections wait to be accepted; a further one waits for its
-// turn, as where a first packet is lost and sent again.
+// backlog is how many connections may wait for Accept. A further dial waits for room, as when
+// its first packet is lost and sent again.
 const backlog = 4096
 
 type listener struct {
@@ -23,7 +23,7 @@ func newListener(h *Host, port uint16) *listener {
 	return &listener{host: h, port: port, waiting: make(chan *conn, backlog), closed: make(chan struct{})}
 }
 
-// offer hands over a connection. One that nobody accepts is closed by Close.
+// offer queues a connection for Accept. Close closes connections that were not accepted.
 func (l *listener) offer(ctx context.Context, c *conn) error {
 	select {
 	case l.waiting <- c:
@@ -34,7 +34,7 @@ func (l *listener) offer(ctx context.Context, c *conn) error {
 	}
 	select {
 	case <-l.closed:
-		l.drain() // Close may have been before
+		l.drain() // Close may have run before
 	default:
 	}
 
@@ -79,7 +79,7 @@ func (l *listener) drain() {
 	for {
 		select {
 		case c := <-l.waiting:
-			_ = c.Close() // nobody has used it
+			_ = c.Close() // never used
 		default:
 			return
 		}

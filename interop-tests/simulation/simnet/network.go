@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// LatencyFunc returns how long a byte takes from one host to another; not less
-// than zero, and always the same for the same two hosts.
+// LatencyFunc returns how long a byte takes from one host to another. It must not be negative
+// and must always return the same for the same two hosts.
 type LatencyFunc func(from, to netip.Addr) time.Duration
 
 // Network connects hosts. All methods may be called concurrently.
@@ -28,7 +28,7 @@ func New(latency LatencyFunc) *Network {
 // errTaken is returned for a second host at an IP.
 var errTaken = errors.New("IP is taken")
 
-// AddHost puts a host at the IP.
+// AddHost adds a host with the IP.
 func (n *Network) AddHost(ip netip.Addr) (*Host, error) {
 	n.mtx.Lock()
 	defer n.mtx.Unlock()

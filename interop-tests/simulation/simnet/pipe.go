@@ -9,8 +9,7 @@ import (
 	"time"
 )
 
-// window is how many bytes may be on their way and not read, as in the buffers of
-// both kernels.
+// window is how many bytes may be under way or unread, like the buffers of both kernels.
 const window = 256 << 10
 
 // pipe is one direction of a connection.
@@ -23,23 +22,23 @@ type pipe struct {
 	queue   []segment
 	size    int       // bytes in the queue
 	ended   bool      // the writer has closed
-	endAt   time.Time // when the reader sees that
-	// The reader has closed, which the writer sees at abandonedAt.
+	endAt   time.Time // when the reader notices
+	// The reader has closed, which the writer notices at abandonedAt.
 	abandoned   bool
 	abandonedAt time.Time
-	isCut       bool // nothing arrives any more
+	isCut       bool // no data arrives any more
 
 	readDeadline, writeDeadline deadline
 }
 
-// segment is what one call of Write sends.
+// segment is the data of one call of Write.
 type segment struct {
 	at   time.Time // when it arrives
 	data []byte
-	read bool // in part
+	read bool // it was read in part
 }
 
-// deadline is when a wait ends, zero for never.
+// deadline is the time at which a wait ends. Zero means never.
 type deadline struct {
 	at    time.Time
 	timer *time.Timer
@@ -86,7 +85,7 @@ func (p *pipe) read(buf []byte) (int, error) {
 	}
 }
 
-// take moves what has arrived into the buffer.
+// take copies data that has arrived into buf.
 func (p *pipe) take(buf []byte, now time.Time) (n int) {
 	for n < len(buf) && len(p.queue) > 0 && !p.queue[0].at.After(now) {
 		head := &p.queue[0]
@@ -102,7 +101,7 @@ func (p *pipe) take(buf []byte, now time.Time) (n int) {
 		}
 	}
 	if len(p.queue) == 0 {
-		p.queue = nil // most connections are silent most of the time
+		p.queue = nil // most connections are idle most of the time
 	}
 	p.size -= n
 	p.to.bytesReceived.Add(uint64(n))
@@ -138,13 +137,13 @@ func (p *pipe) write(buf []byte) (n int, err error) {
 	}
 }
 
-// send puts bytes on their way. They take up the window until they are read.
+// send sends bytes. They use up the window until they are read.
 func (p *pipe) send(buf []byte, now time.Time) {
 	p.size += len(buf)
 	p.from.bytesSent.Add(uint64(len(buf)))
 	p.from.writesSent.Add(1)
 	if p.isCut || p.abandoned {
-		return // nobody will read it
+		return // it will never be read
 	}
 	p.queue = append(p.queue, segment{at: now.Add(p.latency), data: append([]byte(nil), buf...)})
 	p.changed.Broadcast()
@@ -169,7 +168,7 @@ func (p *pipe) abandon() {
 	p.changed.Broadcast()
 }
 
-// cut makes everything that is under way, and what follows, be lost.
+// cut drops all data that is under way or sent later.
 func (p *pipe) cut() {
 	p.mtx.Lock()
 	defer p.mtx.Unlock()
@@ -178,8 +177,8 @@ func (p *pipe) cut() {
 	p.changed.Broadcast()
 }
 
-// waitFor waits for a change, not longer than the time. The caller holds the lock,
-// which is free meanwhile.
+// waitFor waits for a change, for at most d. The caller holds the lock, which is released
+// while waiting.
 func (p *pipe) waitFor(d time.Duration) {
 	timer := time.AfterFunc(d, p.wake)
 	defer timer.Stop()

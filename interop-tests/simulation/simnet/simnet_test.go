@@ -36,7 +36,7 @@ func constant(d time.Duration) simnet.LatencyFunc {
 	return func(netip.Addr, netip.Addr) time.Duration { return d }
 }
 
-// hosts returns two hosts, the second of which listens.
+// hosts returns two hosts. b listens.
 func hosts(t *testing.T, d time.Duration) (a, b *simnet.Host, l net.Listener) {
 	t.Helper()
 	n := simnet.New(constant(d))
@@ -67,7 +67,7 @@ func closeAll(t *testing.T, closers ...io.Closer) {
 	}
 }
 
-// The suite of package nettest runs in real time.
+// TestConn runs the suite of package nettest, in real time.
 func TestConn(t *testing.T) {
 	for name, d := range map[string]time.Duration{"at once": 0, "after a moment": 50 * time.Microsecond} {
 		t.Run(name, func(t *testing.T) {
@@ -121,7 +121,7 @@ func TestWindow(t *testing.T) {
 		select {
 		case <-written:
 			t.Fatal("more than the window was taken")
-		case <-time.After(time.Hour): // of the bubble: nothing that is under way makes room
+		case <-time.After(time.Hour): // virtual: data under way does not make room
 		}
 		_, err := io.ReadFull(far, make([]byte, 2))
 		require.NoError(t, err)
@@ -168,7 +168,7 @@ func TestClosedListenerDropsWhatNobodyAccepted(t *testing.T) {
 	})
 }
 
-// dialFor dials for a second, in vain.
+// dialFor dials for a second and requires a timeout.
 func dialFor(t *testing.T, h *simnet.Host, at string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)

@@ -2,11 +2,11 @@ package simnet
 
 import "sync/atomic"
 
-// Traffic is what a host has done so far.
+// Traffic counts the traffic of a host.
 type Traffic struct {
-	BytesSent, BytesReceived   uint64 // as written and read; headers of packets are not counted
-	WritesSent, WritesReceived uint64 // calls of Write, and those that have arrived
-	Dials, DialsFailed         uint64 // begun, and ended without a connection
+	BytesSent, BytesReceived   uint64 // payload, without packet headers
+	WritesSent, WritesReceived uint64 // calls of Write by this host, and those of remotes that have arrived
+	Dials, DialsFailed         uint64 // dials begun, and ended without a connection
 	Accepts                    uint64
 }
 
@@ -25,7 +25,7 @@ func (c *counters) traffic() Traffic {
 	}
 }
 
-// Sub returns what was done since before.
+// Sub returns the traffic since before.
 func (t Traffic) Sub(before Traffic) Traffic {
 	return Traffic{
 		BytesSent: t.BytesSent - before.BytesSent, BytesReceived: t.BytesReceived - before.BytesReceived,

@@ -4,23 +4,22 @@ import (
 	nodeconfig "github.com/tm2-libp2p/tm2-libp2p/adapter/config"
 	"github.com/tm2-libp2p/tm2-libp2p/bridge"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
-	"github.com/tm2-libp2p/tm2-libp2p/mconn"
 )
 
-// What a bridge does unless it is told otherwise.
+// Default values of the configuration.
 const (
 	DefaultNativeAddress = "tcp://0.0.0.0:26656"
 	DefaultLibp2pAddress = "tcp://0.0.0.0:36656"
 )
 
-// FieldError is a value that the bridge cannot work with.
+// FieldError is the error of an invalid value. It names the key.
 type FieldError = nodeconfig.FieldError
 
-// Config is config.toml, as far as it has an effect on a bridge.
+// Config holds the keys of config.toml that have an effect on a bridge.
 type Config struct {
-	// P2P is the section [p2p], which a bridge shares with TM2 nodes. It describes
-	// the side of the native peers. Of its keys, those that Marshal writes have an
-	// effect; Parse leaves the others at their defaults.
+	// P2P is the section [p2p], with the keys of a TM2 node. It configures the side of
+	// the native peers. Only the keys that Marshal writes have an effect; Parse leaves
+	// the others at their defaults.
 	P2P    nodeconfig.P2PConfig
 	Bridge Bridge
 }
@@ -29,15 +28,15 @@ type Config struct {
 type Bridge struct {
 	Libp2pListenAddress string // libp2p_laddr: where libp2p peers dial the bridge
 	Libp2pPeers         string // libp2p_peers: libp2p peers that native peers are paired with
-	Libp2pNetwork       string // libp2p_network: in whose DHT further libp2p peers are looked for
+	Libp2pNetwork       string // libp2p_network: the network whose DHT finds more libp2p peers
 	OnlyConfigured      bool   // only_configured: native peers are paired with Libp2pPeers only
 	Libp2pQUIC          bool   // libp2p_quic: QUIC beside TCP
 	MaxPairs            int    // max_pairs
 	MaxPairsPerIP       int    // max_pairs_per_ip
 }
 
-// Default returns the configuration that Init writes and that keys absent from a
-// file keep: TM2's own defaults in [p2p].
+// Default returns the default configuration. Its [p2p] section has the defaults of a TM2
+// node.
 func Default() *Config {
 	c := &Config{
 		P2P: *nodeconfig.DefaultP2PConfig(),
@@ -51,25 +50,19 @@ func Default() *Config {
 	return c
 }
 
-// MConnConfig returns the configuration of the connections to native peers.
-func (c *Config) MConnConfig() mconn.MConnConfig {
-	return c.P2P.MConnConfig()
-}
-
-// Addresses are the addresses and IDs of a Config in the form that a bridge takes.
+// Addresses holds the parsed addresses and IDs of a Config.
 type Addresses struct {
-	NativeListen types.NetAddress
-	Libp2pListen types.NetAddress
-	NativePeers  []*types.NetAddress
-	Libp2pPeers  []*types.NetAddress
-	PrivatePeers []types.ID
-	// UnconditionalPeers are native peers.
-	UnconditionalPeers []types.ID
+	NativeListen       types.NetAddress
+	Libp2pListen       types.NetAddress
+	NativePeers        []*types.NetAddress
+	Libp2pPeers        []*types.NetAddress
+	PrivatePeers       []types.ID
+	UnconditionalPeers []types.ID // native peers
 }
 
-// Addresses returns the addresses of a bridge with the ID. Host names among the
-// peers are looked up, within 3 seconds each; one that does not resolve is no
-// error, for the bridge looks it up at each dial. An error is a *FieldError.
+// Addresses parses the addresses and IDs; id is the bridge's own. It resolves the host
+// names of peers, for at most 3 seconds each. A name that does not resolve is no error,
+// since the bridge resolves names again at each dial. An error is a *FieldError.
 func (c *Config) Addresses(id types.ID) (*Addresses, error) {
 	var a Addresses
 	var err error

@@ -109,7 +109,7 @@ func TestLoadConfigOfNodes(t *testing.T) {
 	}
 }
 
-func TestKeysThatAskForNothingAreQuiet(t *testing.T) {
+func TestQuietValuesCauseNoWarning(t *testing.T) {
 	_, warnings, err := config.Parse([]byte("[p2p]\nseeds = \"\"\nupnp = false\nallow_duplicate_ip = true\nexternal_address = \"\""))
 	require.NoError(t, err)
 	require.Empty(t, warnings)
@@ -163,7 +163,7 @@ func TestBadValueNamesItsField(t *testing.T) {
 		{"[bridge]\nlibp2p_peers = \"" + peerA + "," + peerA + "\"", "[bridge].libp2p_peers", "another entry"},
 		{"[p2p]\npersistent_peers = \"" + peerA + "," + peerA + "\"", "[p2p].persistent_peers", "another entry"},
 		{"[bridge]\nlibp2p_network = \"" + strings.Repeat("/", 43) + "\"", "[bridge].libp2p_network", "128 bytes"},
-		{"[bridge]\nlibp2p_network = \"n\"\nonly_configured = true", "[bridge].libp2p_network", "nobody is looked for"},
+		{"[bridge]\nlibp2p_network = \"n\"\nonly_configured = true", "[bridge].libp2p_network", "must be empty when only_configured is true"},
 		{"[bridge]\nlibp2p_quic = \"yes\"", "[bridge].libp2p_quic", `"yes"`},
 		{"[bridge]\nonly_configured = 1", "[bridge].only_configured", "1"},
 		{"[bridge]\nmax_pairs = 0", "[bridge].max_pairs", "0"},
@@ -231,7 +231,7 @@ func TestMConnConfigTakesEveryKey(t *testing.T) {
 	cfg.P2P.RecvAssemblyTimeout = 13 * time.Second
 	cfg.P2P.MaxRecvBufferBytes, cfg.P2P.MaxSendBufferBytes = 14<<20, 15<<20
 
-	m := cfg.MConnConfig()
+	m := cfg.P2P.MConnConfig()
 	require.NoError(t, m.Validate())
 	require.Equal(t, 7*time.Millisecond, m.FlushThrottle)
 	require.Equal(t, 1000, m.MaxPacketMsgPayloadSize)

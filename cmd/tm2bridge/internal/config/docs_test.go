@@ -10,9 +10,9 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/internal/tomlvalue"
 )
 
-// The page lists exactly the keys that a bridge reads, in the order in which they
-// are written, with their defaults, and those that do nothing, with the reasons
-// that warnings give.
+// TestPageListsTheKeys checks that the page lists exactly the keys that have an effect, in
+// the order of Marshal and with their defaults, and the keys that have none, with the
+// reasons that warnings give.
 func TestPageListsTheKeys(t *testing.T) {
 	data, err := os.ReadFile("../../../../docs/configuration.md")
 	require.NoError(t, err)
@@ -37,7 +37,7 @@ func TestPageListsTheKeys(t *testing.T) {
 	require.Equal(t, want, firstCells(idle))
 }
 
-// firstCells are the first two cells of each row that begins with code.
+// firstCells returns the first two cells of each table row that begins with code.
 func firstCells(text string) [][2]string {
 	var rows [][2]string
 	for line := range strings.Lines(text) {

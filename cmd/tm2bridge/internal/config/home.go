@@ -26,9 +26,9 @@ func Path(home string) string { return filepath.Join(home, FileName) }
 // NodeKeyPath returns the path of node_key.json in the home directory.
 func NodeKeyPath(home string) string { return filepath.Join(home, NodeKeyFileName) }
 
-// Init makes the home directory, if it is missing, and writes config.toml and a
-// new node_key.json into it. It overwrites nothing: when one of the files is
-// there, it writes neither and returns an error that wraps ErrExists.
+// Init makes the home directory, if it does not exist, and writes config.toml and a new
+// node_key.json into it. When one of the files exists, it writes neither and returns an
+// error that wraps ErrExists.
 func Init(home string, cfg *Config) (key *types.NodeKey, err error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err

@@ -50,7 +50,7 @@ func TestInitOverwritesNothing(t *testing.T) {
 	}
 }
 
-func TestInitNamesAHomeThatCannotBe(t *testing.T) {
+func TestInitNamesAnInvalidHome(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	require.NoError(t, os.WriteFile(file, nil, 0o600))
 	_, err := config.Init(file, config.Default())

@@ -21,21 +21,21 @@ const (
 type key struct {
 	section string
 	name    string
-	comment string // what Write puts above the key
-	// field returns a pointer that tomlvalue.Assign and tomlvalue.Literal know.
+	comment string // Marshal writes it above the key
+	// field returns a pointer of a type that tomlvalue.Assign and tomlvalue.Literal take.
 	field func(*Config) any
 }
 
 func (k key) String() string { return "[" + k.section + "]." + k.name }
 
-// keys are all keys that have an effect, in the order in which they are written.
+// keys lists the keys that have an effect, in the order in which Marshal writes them.
 var keys = []key{
 	{"p2p", "laddr", "Where native peers dial the bridge: IP and TCP port.",
 		func(c *Config) any { return &c.P2P.ListenAddress }},
 	{"p2p", "persistent_peers", "Native peers that the bridge may dial on behalf of libp2p peers,\n" +
 		"comma separated: ID@host:port",
 		func(c *Config) any { return &c.P2P.PersistentPeers }},
-	{"p2p", "private_peer_ids", "IDs of peers that the bridge names to nobody, comma separated.",
+	{"p2p", "private_peer_ids", "IDs of peers that the bridge never tells others about, comma separated.",
 		func(c *Config) any { return &c.P2P.PrivatePeerIDs }},
 	{"p2p", "unconditional_peer_ids", "IDs of native peers that may always dial the bridge, comma separated: they count\n" +
 		"neither in max_pairs nor in max_pairs_per_ip.",
@@ -79,13 +79,13 @@ var keys = []key{
 		func(c *Config) any { return &c.Bridge.MaxPairsPerIP }},
 }
 
-// idleKey is a key that TM2 nodes have in [p2p], now or formerly, and that does
-// nothing in a bridge. It is accepted so that a node's section can be reused.
+// idleKey is a [p2p] key of some TM2 version that has no effect on a bridge. It is
+// accepted so that a node's section can be copied.
 type idleKey struct {
 	name   string
-	sample any    // a value of the type the key must have
-	quiet  any    // the value that asks for nothing, so that no warning is due
-	reason string // why the key does nothing
+	sample any    // a value of the key's type
+	quiet  any    // the value that causes no warning; nil: none
+	reason string // why the key has no effect
 }
 
 var idleKeys = []idleKey{
@@ -95,7 +95,7 @@ var idleKeys = []idleKey{
 	{"max_num_inbound_peers", int64(0), nil, "[bridge].max_pairs limits the peers"},
 	{"max_num_outbound_peers", int64(0), nil, "[bridge].max_pairs limits the peers"},
 	{"pex", false, nil, "the bridge always answers discovery, for each side by itself"},
-	// TM2's default would lock out nodes that share an address, so it is not taken over.
+	// TM2's default, false, would refuse nodes that share an address.
 	{"allow_duplicate_ip", false, true, "[bridge].max_pairs_per_ip limits the peers of one IP address, and 1 forbids several"},
 	{"addr_book_file", "", "", "the bridge keeps no address book"},
 	{"upnp", false, false, "the bridge opens no ports on routers"},
@@ -107,8 +107,7 @@ var idleKeys = []idleKey{
 	{"test_fuzz_config", tomlvalue.Section(nil), nil, "it is a test switch of former TM2 versions"},
 }
 
-// foreignKeys are the top-level keys and sections of a TM2 node that no bridge
-// reads.
+// foreignKeys are the top-level keys and sections of a TM2 node that a bridge skips.
 var foreignKeys = map[string]bool{
 	"home": true, "proxy_app": true, "moniker": true, "fast_sync": true, "db_backend": true,
 	"db_dir": true, "node_key_file": true, "abci": true, "prof_laddr": true, "halt_height": true,

@@ -8,14 +8,14 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/internal/tomlvalue"
 )
 
-// Load reads and checks the file on top of the defaults. Warnings are sentences
-// for the user, one for each key that is accepted without an effect. Errors name
-// the file and, where one key is at fault, wrap a *FieldError.
+// Load reads and validates a file. Keys that are absent keep their defaults. There is one
+// warning, a sentence for the user, for each key that has no effect. An error names the
+// file, and wraps a *FieldError when a key is invalid.
 func Load(path string) (cfg *Config, warnings []string, err error) {
 	return tomlvalue.Load(path, Parse)
 }
 
-// Parse is Load for the content of a file.
+// Parse is Load with the content of a file.
 func Parse(data []byte) (cfg *Config, warnings []string, err error) {
 	doc, err := tomlvalue.Decode(data)
 	if err != nil {
@@ -80,7 +80,7 @@ func (c *Config) setKey(section, name string, content any) (warning string, err 
 	return fmt.Sprintf("%s has no effect: %s", full, idle.reason), nil
 }
 
-// assign stores a TOML value in the field that the pointer names.
+// assign stores a TOML value in the variable that field points to.
 func assign(full string, field, content any) error {
 	if err := tomlvalue.Assign(field, content); err != nil {
 		return wrong(full, content, err.Error())

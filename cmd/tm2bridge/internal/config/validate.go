@@ -10,8 +10,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/internal/tomlvalue"
 )
 
-// Validate returns a *FieldError for the first value that a bridge cannot work
-// with. It resolves no host names.
+// Validate returns a *FieldError for the first invalid value. It resolves no host names.
 func (c *Config) Validate() error {
 	if err := c.validateAddresses(); err != nil {
 		return err
@@ -39,7 +38,7 @@ func (c *Config) validateNetwork() error {
 		return wrong(keyLibp2pNetwork, network, err.Error())
 	}
 	if c.Bridge.OnlyConfigured {
-		return wrong(keyLibp2pNetwork, network, "with only_configured nobody is looked for")
+		return wrong(keyLibp2pNetwork, network, "it must be empty when only_configured is true")
 	}
 
 	return nil
@@ -76,7 +75,7 @@ func (c *Config) validateAddresses() error {
 	return err
 }
 
-// checkPeers checks a list of peers, each of which a bridge takes once.
+// checkPeers validates a list of peers with distinct IDs.
 func checkPeers(key, list string) error {
 	seen := make(map[string]bool)
 	for _, peer := range tomlvalue.SplitList(list) {
@@ -93,8 +92,8 @@ func checkPeers(key, list string) error {
 	return nil
 }
 
-// parseListen reads "tcp://IP:port" or "IP:port"; without an IP all addresses
-// are meant.
+// parseListen parses "tcp://IP:port" or "IP:port". Without an IP it returns the
+// unspecified address.
 func parseListen(key, address string) (netip.AddrPort, error) {
 	host, port, err := tomlvalue.SplitAddress(address)
 	if err != nil {

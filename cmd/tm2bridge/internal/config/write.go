@@ -9,14 +9,14 @@ import (
 )
 
 var sectionComments = map[string]string{
-	"p2p": "The side of the native peers: TM2 nodes as they are.\n" +
-		"The keys and their values are those of a TM2 node; a node's own [p2p] section can\n" +
-		"stand here, and keys of it that do nothing in a bridge are reported at the start.",
+	"p2p": "The side of the native peers: TM2 nodes without libp2p.\n" +
+		"The keys are those of a TM2 node. You can copy a node's [p2p] section here: the bridge\n" +
+		"warns at its start about keys that have no effect.",
 	"bridge": "The side of the libp2p peers.",
 }
 
-// Marshal returns the configuration as config.toml with comments. It has exactly
-// the keys that have an effect, and Parse reads it back.
+// Marshal returns the configuration as config.toml with comments. It writes exactly the
+// keys that have an effect. Parse reads the result back.
 func (c *Config) Marshal() ([]byte, error) {
 	var buf bytes.Buffer
 	section := ""

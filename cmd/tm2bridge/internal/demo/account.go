@@ -10,41 +10,40 @@ import (
 type Side struct {
 	// Peers is the number of peers of each node.
 	Peers []int `json:"peers"`
-	// Sent counts the messages that the nodes originated, Delivered those of
-	// other nodes that they saw for the first time.
+	// Sent counts the messages that the nodes originated. Delivered counts, for each
+	// node, the distinct messages of other nodes that it received.
 	Sent      uint64 `json:"sent"`
 	Delivered uint64 `json:"delivered"`
-	// SentRate and DeliveredRate are per second, since the snapshot before.
+	// SentRate and DeliveredRate are per second, since the last snapshot.
 	SentRate      float64 `json:"sent_per_second"`
 	DeliveredRate float64 `json:"delivered_per_second"`
 }
 
-// Crossed counts the messages that came over the bridge, closing frames and
-// copies that another path had brought already included.
+// Crossed counts the frames that arrived over the bridge, including closing frames and
+// copies of messages that had arrived on another path.
 type Crossed struct {
 	ToLibp2p uint64 `json:"to_libp2p"`
 	ToNative uint64 `json:"to_native"`
 }
 
-// Faults counts what went wrong; all zero on a good run.
+// Faults counts faults. All counts are zero on a good run.
 type Faults struct {
 	// Lost is LostOnLinks plus LostEndToEnd.
 	Lost int64 `json:"lost"`
-	// LostOnLinks counts frames that are missing on a link, LostEndToEnd
-	// messages that did not reach a node by any path before the drain ended.
+	// LostOnLinks counts frames that are missing on a link. LostEndToEnd counts, for
+	// each node, messages that did not reach it on any path before the drain ended.
 	LostOnLinks  int64 `json:"lost_on_links"`
 	LostEndToEnd int64 `json:"lost_end_to_end"`
 	// Duplicated and Reordered count frames on links.
 	Duplicated uint64 `json:"duplicated"`
 	Reordered  uint64 `json:"reordered"`
-	// Corrupted counts frames with a wrong checksum or content, which were
-	// dropped.
+	// Corrupted counts dropped frames with a wrong checksum or content.
 	Corrupted uint64 `json:"corrupted"`
-	// LinksEnded counts peers that were lost before the end of the run.
+	// LinksEnded counts peers that disconnected before the end of the run.
 	LinksEnded uint64 `json:"links_ended"`
 }
 
-// Snapshot is the state of the demo once a second.
+// Snapshot is the state of the demo, taken once a second.
 type Snapshot struct {
 	Kind    string  `json:"kind"`    // "second"
 	Elapsed float64 `json:"elapsed"` // seconds since the clock started
@@ -55,7 +54,7 @@ type Snapshot struct {
 	Faults
 }
 
-// Summary is the account of a whole run.
+// Summary is the result of a run.
 type Summary struct {
 	Kind         string  `json:"kind"`           // "summary"
 	Duration     float64 `json:"duration"`       // seconds in which messages were originated
@@ -64,7 +63,7 @@ type Summary struct {
 	Seed         uint64  `json:"seed"`
 	Sent         uint64  `json:"sent"`      // messages originated
 	Expected     uint64  `json:"expected"`  // Sent times the other nodes
-	Delivered    uint64  `json:"delivered"` // first sightings at other nodes
+	Delivered    uint64  `json:"delivered"` // messages received, each once per node
 	Native       Side    `json:"native"`
 	Libp2p       Side    `json:"libp2p"`
 	Pairs        int     `json:"pairs"`
@@ -75,9 +74,8 @@ type Summary struct {
 // ErrFaulty is wrapped by the error of Summary.Err.
 var ErrFaulty = errors.New("the run was not free of faults")
 
-// Err returns nil if every message arrived everywhere, in order and once, and
-// messages crossed the bridge in both directions. Otherwise it says what was
-// wrong.
+// Err returns nil if every message reached every node, in order and once, and messages
+// crossed the bridge in both directions. Otherwise it lists the faults.
 func (s *Summary) Err() error {
 	var wrong []string
 	fault := func(n uint64, what string) {
@@ -118,7 +116,7 @@ func sum(nodes []*node) (side Side, crossed uint64) {
 	return side, crossed
 }
 
-// account adds up the whole cluster. What has not arrived yet is not lost here.
+// account adds up the whole cluster. It counts no message under way as lost.
 func (c *cluster) account() Snapshot {
 	s := Snapshot{Kind: "second", Pairs: c.pairs()}
 	s.Native, s.Crossed.ToNative = sum(c.natives())
@@ -135,8 +133,9 @@ func (c *cluster) account() Snapshot {
 	return s
 }
 
-// settle turns the last snapshot into the summary: what is missing now is lost.
-func (c *cluster) settle(last Snapshot) *Summary {
+// summarize turns the last snapshot into the summary. It counts every missing frame and
+// message as lost.
+func (c *cluster) summarize(last Snapshot) *Summary {
 	for _, n := range c.nodes {
 		last.LostOnLinks += int64(n.reactor.unfinished()) // at least the closing frame
 	}

@@ -13,9 +13,9 @@ import (
 )
 
 const (
-	// underwayTotal is how many messages of all origins together may be under
-	// way. Each of them is copied once over every link in each direction, so more
-	// nodes get smaller windows.
+	// underwayTotal is the most messages of all origins that are under way at a time.
+	// Every link carries a copy of each in both directions, so that with more nodes each
+	// origin has a smaller window.
 	underwayTotal = 96
 	minWindow     = 2
 )
@@ -26,12 +26,11 @@ type cluster struct {
 	nodes   []*node
 	windows []*window
 	bridge  *bridge.Bridge
-	changed task.Signal // something that is waited for may have changed
+	changed task.Signal // the condition of wait may have changed
 	logger  *slog.Logger
 }
 
-// newCluster starts a network; the caller stops it. Connections are made while
-// it runs already.
+// newCluster starts a network, which the caller stops. It does not wait for connections.
 func newCluster(perSide int, logger *slog.Logger) (*cluster, error) {
 	c := &cluster{perSide: perSide, changed: task.NewSignal(), logger: logger}
 	c.makeWindows()
@@ -78,9 +77,8 @@ func (c *cluster) build() error {
 	return c.startAll()
 }
 
-// startAll starts the libp2p nodes, then the bridge that dials them, then the
-// native nodes that dial the bridge. Within a side each node dials those before
-// it.
+// startAll starts the libp2p nodes, then the bridge, which dials them, then the native
+// nodes, which dial the bridge. Each node dials the earlier nodes of its side.
 func (c *cluster) startAll() error {
 	if err := c.startMesh(c.libp2ps(), nil); err != nil {
 		return err
@@ -92,7 +90,7 @@ func (c *cluster) startAll() error {
 		Libp2pListen:  listen,
 		MConfig:       unlimited(),
 		MaxPairs:      2 * c.perSide,
-		MaxPairsPerIP: 2 * c.perSide, // all nodes are at one address
+		MaxPairsPerIP: 2 * c.perSide, // all nodes have one IP address
 	}
 	for _, n := range c.libp2ps() {
 		addr := n.transport.NetAddress()
@@ -127,7 +125,7 @@ func (c *cluster) startMesh(side []*node, also *types.NetAddress) error {
 	return nil
 }
 
-// wait returns nil when the condition holds. It is checked again at each notify.
+// wait returns nil when the condition holds. notify makes it check the condition again.
 func (c *cluster) wait(ctx context.Context, condition func() bool) error {
 	for !condition() {
 		select {
@@ -140,22 +138,22 @@ func (c *cluster) wait(ctx context.Context, condition func() bool) error {
 	return nil
 }
 
-// meshed reports whether every node has heard from all its peers: the others of
-// its side, and for each native node one libp2p node through the bridge.
+// meshed reports whether every node has received a hello from all its peers: the others
+// of its side and, for each native node, one libp2p node behind the bridge.
 func (c *cluster) meshed() bool {
 	pairs := 0
 	for i, n := range c.nodes {
-		heard, _ := n.reactor.remotes()
+		remotes, _ := n.reactor.remotes()
 		across := 0
-		near := make(map[int]bool)
-		for _, j := range heard {
+		sameSide := make(map[int]bool)
+		for _, j := range remotes {
 			if c.isNative(i) == c.isNative(j) {
-				near[j] = true
+				sameSide[j] = true
 			} else {
 				across++
 			}
 		}
-		if len(near) != c.perSide-1 || (c.isNative(i) && across != 1) {
+		if len(sameSide) != c.perSide-1 || (c.isNative(i) && across != 1) {
 			return false
 		}
 		if !c.isNative(i) {
@@ -166,7 +164,7 @@ func (c *cluster) meshed() bool {
 	return pairs == c.perSide && c.pairs() == c.perSide
 }
 
-// pairs is the number of pairs on the bridge, if there is one.
+// pairs returns the number of pairs of the bridge, 0 before it exists.
 func (c *cluster) pairs() int {
 	if c.bridge == nil {
 		return 0

@@ -7,11 +7,11 @@ import (
 	"hash/crc32"
 )
 
-// kind says what a frame is for.
+// kind is the type of a frame.
 type kind byte
 
 const (
-	kindHello kind = iota + 1 // first frame of a peer: names the node
+	kindHello kind = iota + 1 // first frame to a peer; its origin is the sender
 	kindData                  // a gossiped message
 	kindFin                   // last frame of a link
 )
@@ -20,7 +20,7 @@ const (
 //
 //	crc32c of the rest (4) | kind (1) | channel (1) | origin (2) | link number (8) | sequence (8) | body
 //
-// with big-endian numbers. The sequence and the body belong to data only.
+// with lengths in bytes and big-endian numbers. Only data has a sequence and a body.
 const frameHeader = 24
 
 // errCorrupt is wrapped by the errors of decodeFrame.
@@ -32,13 +32,13 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 type frame struct {
 	kind    kind
 	channel byte
-	origin  uint16 // index of the node that made it
+	origin  uint16 // index of the node that originated it
 	link    uint64 // number on this link, from 1
-	seq     uint64 // number of the message among those of its origin and channel, from 1
+	seq     uint64 // number within its origin and channel, from 1
 	body    []byte
 }
 
-// encode returns the frame in a slice of its own.
+// encode returns the encoded frame in a new slice.
 func (f frame) encode() []byte {
 	b := make([]byte, frameHeader, frameHeader+len(f.body))
 	b[4], b[5] = byte(f.kind), f.channel
@@ -51,7 +51,7 @@ func (f frame) encode() []byte {
 	return b
 }
 
-// decodeFrame reads a frame that came on the channel. The body aliases msg.
+// decodeFrame decodes a frame received on the channel. The body aliases msg.
 func decodeFrame(channel byte, msg []byte) (frame, error) {
 	if len(msg) < frameHeader {
 		return frame{}, fmt.Errorf("%w: %d bytes", errCorrupt, len(msg))

@@ -14,10 +14,10 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/internal/task"
 )
 
-// testPeer is one end of a connection between two reactors in memory. What the
-// reactor sends goes through fault, which returns what arrives instead.
+// testPeer is one end of an in-memory connection between two reactors. fault returns the
+// messages that arrive in place of each message sent.
 type testPeer struct {
-	compat.PeerConn // the reactor uses only what is implemented here
+	compat.PeerConn // nil; the reactor calls only methods implemented here
 
 	id     types.ID
 	remote *gossip
@@ -53,7 +53,7 @@ func (p *testPeer) Send(chID byte, msg []byte) bool {
 
 func faithful(msg []byte) [][]byte { return [][]byte{msg} }
 
-// onData applies a fault to the n-th data frame.
+// onData applies fault to the n-th data frame.
 func onData(n int, fault func(msg []byte) [][]byte) func([]byte) [][]byte {
 	seen := 0
 	return func(msg []byte) [][]byte {
@@ -67,8 +67,8 @@ func onData(n int, fault func(msg []byte) [][]byte) func([]byte) [][]byte {
 	}
 }
 
-// testCluster is a network without transports: a line of reactors, each one
-// connected to the next. The fault applies to what the first sends.
+// testCluster returns a network without transports: a line of reactors, each connected to
+// the next. fault applies to the messages of the first.
 func testCluster(t *testing.T, perSide int, fault func([]byte) [][]byte) *cluster {
 	c := &cluster{perSide: perSide, changed: task.NewSignal(), logger: slog.New(slog.DiscardHandler)}
 	c.makeWindows()
@@ -92,8 +92,8 @@ func testCluster(t *testing.T, perSide int, fault func([]byte) [][]byte) *cluste
 	})
 	require.NoError(t, c.wait(t.Context(), func() bool {
 		return !slices.ContainsFunc(c.nodes, func(n *node) bool {
-			heard, peers := n.reactor.remotes()
-			return len(heard) != peers
+			remotes, peers := n.reactor.remotes()
+			return len(remotes) != peers
 		})
 	}))
 
@@ -111,8 +111,8 @@ func (c *cluster) connect(i, j int, fault func([]byte) [][]byte) {
 	b.reactor.AddPeer(atB)
 }
 
-// runMessages sends count messages from each node on one channel, drains and
-// settles.
+// runMessages sends count messages from each node on one channel, drains, and returns the
+// summary.
 func (c *cluster) runMessages(t *testing.T, count int) *Summary {
 	for range count {
 		for _, n := range c.nodes {
@@ -123,7 +123,7 @@ func (c *cluster) runMessages(t *testing.T, count int) *Summary {
 	}
 	c.drain(t.Context())
 
-	return c.settle(c.account())
+	return c.summarize(c.account())
 }
 
 func TestGossipReachesEveryNode(t *testing.T) {

@@ -6,8 +6,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 )
 
-// outgoing is a frame that waits for its turn on a peer; its link number is
-// given when it is sent.
+// outgoing is a frame in a send queue. It gets its link number when it is sent.
 type outgoing struct {
 	kind   kind
 	origin uint16
@@ -15,18 +14,17 @@ type outgoing struct {
 	body   []byte // shared by all copies, never changed
 }
 
-// link is one peer of one node: the queue towards it and the account of what
-// comes from it.
+// link is one peer of one node: the send queue and the account of received frames.
 type link struct {
 	peer   compat.PeerConn
-	bridge bool // the peer is a node of the other side, behind the bridge
+	bridge bool // the peer is behind the bridge
 
 	queue  chan outgoing
-	closed chan struct{} // closed when the peer was removed
+	closed chan struct{} // closed when the peer is removed
 	once   sync.Once
 
 	// The reactor's mutex guards these.
-	remote   int                 // index of the node, -1 before its hello
+	remote   int                 // index of the peer's node, -1 before its hello
 	received map[byte]*linkCheck // by channel
 }
 
@@ -46,12 +44,12 @@ func newLink(peer compat.PeerConn, bridge bool, queue int) *link {
 	return l
 }
 
-// close ends the sending goroutine once the peer is stopped.
+// close ends run.
 func (l *link) close() { l.once.Do(func() { close(l.closed) }) }
 
-// run sends what is queued, in order, until the link is closed. Every frame that
-// leaves the queue is reported to left. A frame that the peer does not take
-// keeps its number, so that the other end misses it.
+// run sends the queued frames in order until the link is closed. It calls left for every
+// frame that leaves the queue. A frame that Send refuses uses up its number, so that the
+// other end counts it as lost.
 func (l *link) run(left func(outgoing)) {
 	sent := make(map[byte]uint64, len(channels))
 	for {

@@ -1,26 +1,26 @@
 package demo
 
-// maxMissing bounds the missing numbers that a link remembers; a later one that
-// turns up counts as a duplicate instead of as reordered.
+// maxMissing is the most missing numbers that a link remembers. A number beyond them that
+// arrives late counts as a duplicate instead of as reordered.
 const maxMissing = 4096
 
-// verdict is what one arrival changes in the account of its link.
+// verdict is the change to the counts of a link when a frame arrives.
 type verdict struct {
-	lost       int // negative when a number that was taken for lost turns up
+	lost       int // negative when a number arrives that was counted as lost
 	duplicated int
 	reordered  int
 }
 
-// linkCheck accounts for the numbers that arrive on one link. The numbers of a
-// perfect link are 1, 2, 3, ... It is not safe for concurrent use.
+// linkCheck checks the numbers that arrive on one link against 1, 2, 3, ... It is not safe
+// for concurrent use.
 type linkCheck struct {
 	last     uint64 // the highest number so far
 	missing  map[uint64]struct{}
 	finished bool // the closing frame has arrived
 }
 
-// see accounts for the arrival of a number.
-func (c *linkCheck) see(n uint64) verdict {
+// add takes the next number that arrived.
+func (c *linkCheck) add(n uint64) verdict {
 	if n > c.last {
 		gap := n - c.last - 1
 		for i := c.last + 1; i < n && len(c.missing) < maxMissing; i++ {
@@ -41,15 +41,14 @@ func (c *linkCheck) see(n uint64) verdict {
 	return verdict{duplicated: 1}
 }
 
-// seqSet is the set of the sequence numbers that a node has seen of one origin
-// and channel. It stays small because an origin's window is. It is not safe for
-// concurrent use.
+// seqSet is the set of sequence numbers that a node has received of one origin and
+// channel. The origin's window bounds its size. It is not safe for concurrent use.
 type seqSet struct {
 	upTo  uint64 // all of 1..upTo are in the set
 	above map[uint64]struct{}
 }
 
-// add puts a number into the set and reports whether it was new.
+// add adds a number and reports whether it was new.
 func (s *seqSet) add(n uint64) bool {
 	if n <= s.upTo {
 		return false

@@ -10,7 +10,7 @@ import (
 func account(numbers ...uint64) (v verdict) {
 	var c linkCheck
 	for _, n := range numbers {
-		got := c.see(n)
+		got := c.add(n)
 		v.lost += got.lost
 		v.duplicated += got.duplicated
 		v.reordered += got.reordered
@@ -42,9 +42,9 @@ func TestLinkCheck(t *testing.T) {
 
 func TestLinkCheckBoundsItsMemory(t *testing.T) {
 	var c linkCheck
-	require.Equal(t, verdict{lost: 1<<40 - 1}, c.see(1<<40))
+	require.Equal(t, verdict{lost: 1<<40 - 1}, c.add(1<<40))
 	require.Len(t, c.missing, maxMissing)
-	require.Equal(t, verdict{duplicated: 1}, c.see(1<<39), "too old to be remembered")
+	require.Equal(t, verdict{duplicated: 1}, c.add(1<<39), "too old to be remembered")
 }
 
 func TestSeqSet(t *testing.T) {

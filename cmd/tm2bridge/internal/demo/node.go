@@ -18,7 +18,7 @@ import (
 // network is the chain ID of the demo's nodes.
 const network = "tm2-demo"
 
-// transport is a compat.Transport with its own life, as both stacks have it.
+// transport is a compat.Transport that can listen and be closed.
 type transport interface {
 	compat.Transport
 	Listen(addr types.NetAddress) error
@@ -34,7 +34,7 @@ type node struct {
 	sw        *adapter.MultiplexSwitch // nil before start
 }
 
-// loopback is an address of the node at a free loopback port.
+// loopback returns a listen address at any free loopback port.
 func loopback(id types.ID) types.NetAddress {
 	return types.NetAddress{ID: id, IP: net.IPv4(127, 0, 0, 1)}
 }
@@ -59,7 +59,7 @@ func nodeInfo(key *types.NodeKey, moniker string) types.NodeInfo {
 	return info
 }
 
-// newNative returns a node that speaks the native protocol and listens.
+// newNative returns a node that listens for the native protocol.
 func newNative(name string, reactor *gossip, logger *slog.Logger) (*node, error) {
 	key := types.GenerateNodeKey()
 	t := native.NewMultiplexTransport(nodeInfo(key, name), *key, unlimited(), logger)
@@ -67,7 +67,7 @@ func newNative(name string, reactor *gossip, logger *slog.Logger) (*node, error)
 	return listen(&node{key: key, transport: t, reactor: reactor, logger: logger}, name)
 }
 
-// newLibp2p returns a node that speaks libp2p and listens.
+// newLibp2p returns a node that listens for libp2p.
 func newLibp2p(name string, reactor *gossip, logger *slog.Logger) (*node, error) {
 	key := types.GenerateNodeKey()
 	t, err := lp2p.NewTransport(nodeInfo(key, name), *key, logger)
@@ -86,7 +86,8 @@ func listen(n *node, name string) (*node, error) {
 	return n, nil
 }
 
-// start lets the node dial and accept up to maxPeers peers.
+// start starts the switch. It dials the given addresses and admits up to maxPeers peers in
+// each direction.
 func (n *node) start(dial []*types.NetAddress, maxPeers int) error {
 	n.sw = adapter.NewMultiplexSwitch(n.transport,
 		adapter.WithReactor("GOSSIP", n.reactor),
@@ -100,7 +101,7 @@ func (n *node) start(dial []*types.NetAddress, maxPeers int) error {
 	return n.sw.Start()
 }
 
-// stop ends the node and waits until nothing of it runs.
+// stop stops the node and waits for its goroutines.
 func (n *node) stop() error {
 	var err error
 	if n.sw != nil {
@@ -118,8 +119,8 @@ func ignoreNotRunning(err error) error {
 	return err
 }
 
-// unlimited is TM2's configuration without its rate limits, which are far below
-// what loopback carries.
+// unlimited returns TM2's default configuration without the rate limits, which are far
+// below the rate of loopback.
 func unlimited() mconn.MConnConfig {
 	cfg := mconn.DefaultMConnConfig()
 	cfg.SendRate, cfg.RecvRate = 0, 0

@@ -13,7 +13,7 @@ import (
 // linkKey is the key under which a peer keeps its link.
 const linkKey = "demo.link"
 
-// channels are those of the gossip reactor, as real nodes have them
+// channels are the channels of the gossip reactor, with the parameters of real nodes
 // (docs/wire.md §7).
 var channels = []*compat.ChannelDescriptor{
 	{ID: 0x20, Priority: 5, SendQueueCapacity: 100, RecvMessageCapacity: 1 << 20},
@@ -22,11 +22,11 @@ var channels = []*compat.ChannelDescriptor{
 	{ID: 0x40, Priority: 10, SendQueueCapacity: 1000, RecvMessageCapacity: 1 << 20},
 }
 
-// counters are what one node has counted.
+// counters are the counts of one node.
 type counters struct {
 	sent       atomic.Uint64 // messages originated
-	delivered  atomic.Uint64 // first sightings of messages of others
-	crossed    atomic.Uint64 // messages that came over the bridge
+	delivered  atomic.Uint64 // distinct messages of others received
+	crossed    atomic.Uint64 // frames received over the bridge
 	lost       atomic.Int64  // numbers missing on links
 	duplicated atomic.Uint64
 	reordered  atomic.Uint64
@@ -40,20 +40,20 @@ type gossip struct {
 	counters
 
 	index   uint16
-	side    map[types.ID]bool // the nodes that are reached without the bridge
-	windows []*window         // by origin, of all nodes
+	side    map[types.ID]bool // the nodes of this side
+	windows []*window         // of all nodes, by origin
 	queue   int               // capacity of a peer's queue
-	changed func()            // called when a hello or a closing frame came
+	changed func()            // called when a hello or a closing frame arrives
 	logger  *slog.Logger
 	running sync.WaitGroup // the sending goroutines
-	ending  atomic.Bool    // the run is over, peers may go
+	ending  atomic.Bool    // the run is over: peers may disconnect
 
 	mtx   sync.Mutex
 	links map[compat.PeerConn]*link
 	known map[sourceKey]*seqSet
 }
 
-// sourceKey names one origin and channel.
+// sourceKey identifies the messages of one origin on one channel.
 type sourceKey struct {
 	origin  uint16
 	channel byte
@@ -68,8 +68,8 @@ func newGossip(index int, windows []*window, changed func(), logger *slog.Logger
 		links:   make(map[compat.PeerConn]*link),
 		known:   make(map[sourceKey]*seqSet),
 	}
-	// Of each open message a peer is sent one copy, and one frame of each other
-	// kind for each channel.
+	// A peer's queue holds at most one copy of each open message, and per channel one
+	// frame of each other kind.
 	for _, w := range windows {
 		g.queue += cap(w.slots)
 	}
@@ -79,14 +79,14 @@ func newGossip(index int, windows []*window, changed func(), logger *slog.Logger
 	return g
 }
 
-// OnStop waits for the sending goroutines; the switch has removed all peers.
+// OnStop waits for the sending goroutines. The switch has removed all peers before.
 func (g *gossip) OnStop() { g.running.Wait() }
 
 // GetChannels implements compat.Reactor.
 func (*gossip) GetChannels() []*compat.ChannelDescriptor { return channels }
 
-// InitPeer implements compat.Reactor. Messages may come before AddPeer, so the
-// account is opened here.
+// InitPeer implements compat.Reactor. It makes the link, since messages may arrive before
+// AddPeer.
 func (g *gossip) InitPeer(peer compat.PeerConn) compat.PeerConn {
 	peer.Set(linkKey, newLink(peer, !g.side[peer.ID()], g.queue))
 	return peer
@@ -123,14 +123,14 @@ func (g *gossip) RemovePeer(peer compat.PeerConn, reason any) {
 	g.changed()
 }
 
-// left tells the origin of a frame that a copy has left a queue.
+// left notes in the window of a message's origin that a copy has left a queue.
 func (g *gossip) left(out outgoing) {
 	if out.kind == kindData {
 		g.windows[out.origin].left(out.key, 1)
 	}
 }
 
-// Receive implements compat.Reactor. It never waits for another peer.
+// Receive implements compat.Reactor. It never blocks on another peer.
 func (g *gossip) Receive(chID byte, peer compat.PeerConn, msg []byte) {
 	l, ok := peer.Get(linkKey).(*link)
 	if !ok {
@@ -149,7 +149,7 @@ func (g *gossip) Receive(chID byte, peer compat.PeerConn, msg []byte) {
 	}
 
 	g.mtx.Lock()
-	g.count(l.received[chID].see(f.link))
+	g.count(l.received[chID].add(f.link))
 	if f.kind == kindData {
 		g.deliver(f, peer)
 		g.mtx.Unlock()
@@ -171,8 +171,7 @@ func (g *gossip) count(v verdict) {
 	g.reordered.Add(uint64(v.reordered))
 }
 
-// deliver counts the first sighting of a message and forwards it. The caller
-// holds mtx.
+// deliver counts and forwards a message that is new to this node. The caller holds mtx.
 func (g *gossip) deliver(f frame, from compat.PeerConn) {
 	source := sourceKey{origin: f.origin, channel: f.channel}
 	known := g.known[source]
@@ -192,7 +191,7 @@ func (g *gossip) deliver(f frame, from compat.PeerConn) {
 	g.forward(out, from)
 	if !g.windows[f.origin].seen(out.key) {
 		g.corrupted.Add(1)
-		g.logger.Warn("a message that nobody sent", "node", g.index, "origin", f.origin, "key", out.key)
+		g.logger.Warn("received a message that was never sent", "node", g.index, "origin", f.origin, "key", out.key)
 
 		return
 	}
@@ -220,8 +219,8 @@ func (g *gossip) forward(out outgoing, except compat.PeerConn) {
 	}
 }
 
-// push puts a frame into the queue of a link, which the windows keep from being
-// full. A full queue would be a loss.
+// push adds a frame to the queue of a link. The windows keep queues from becoming full; a
+// full one counts as a loss.
 func (g *gossip) push(l *link, out outgoing) bool {
 	select {
 	case l.queue <- out:
@@ -245,7 +244,7 @@ func (g *gossip) finish() {
 	}
 }
 
-// unfinished counts the channels of links whose closing frame has not arrived.
+// unfinished returns the number of closing frames that have not arrived.
 func (g *gossip) unfinished() (n int) {
 	g.mtx.Lock()
 	defer g.mtx.Unlock()
@@ -260,7 +259,7 @@ func (g *gossip) unfinished() (n int) {
 	return n
 }
 
-// remotes returns the nodes that have said hello, and how many peers there are.
+// remotes returns the nodes whose hello has arrived, and the number of peers.
 func (g *gossip) remotes() (indices []int, peers int) {
 	g.mtx.Lock()
 	defer g.mtx.Unlock()

@@ -2,7 +2,7 @@ package demo
 
 import "time"
 
-// reporter hands out a snapshot every second and a last one at the end.
+// reporter passes a snapshot to progress every second, and one at the end.
 type reporter struct {
 	cluster  *cluster
 	progress func(Snapshot)
@@ -17,7 +17,7 @@ func newReporter(c *cluster, progress func(Snapshot)) *reporter {
 	return &reporter{cluster: c, progress: progress}
 }
 
-// start begins to report; the returned function reports once more and ends it.
+// start starts reporting. The returned function reports once more and ends it.
 func (r *reporter) start() (stop func()) {
 	done, ended := make(chan struct{}), make(chan struct{})
 	begin := time.Now()
@@ -42,7 +42,7 @@ func (r *reporter) start() (stop func()) {
 	}
 }
 
-// next takes a snapshot and computes the rates since the one before.
+// next takes a snapshot and computes the rates since the last one.
 func (r *reporter) next(elapsed time.Duration) Snapshot {
 	s := r.cluster.account()
 	s.Elapsed = elapsed.Seconds()

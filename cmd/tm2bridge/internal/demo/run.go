@@ -11,23 +11,22 @@ import (
 )
 
 const (
-	// MaxNodes bounds Options.Nodes: all nodes run in one process.
+	// MaxNodes is the largest Options.Nodes. All nodes run in one process.
 	MaxNodes = 16
-	// readyTimeout bounds the time until all nodes have their peers.
+	// readyTimeout is how long the demo waits until all nodes have their peers.
 	readyTimeout = 30 * time.Second
-	// drainTimeout bounds the time for the last messages to arrive, and again
-	// for the closing frames.
+	// drainTimeout is how long the demo waits for the last messages, and again for the
+	// closing frames.
 	drainTimeout = 15 * time.Second
 )
 
-// Options say what to run.
+// Options configures a run.
 type Options struct {
 	Nodes    int           // per side, from 1 to MaxNodes
 	Duration time.Duration // how long messages are originated
 	Seed     uint64        // of the sizes, channels and contents of messages
 	Logger   *slog.Logger  // nil discards
-	// Progress is called about once a second, and not concurrently. It may be
-	// nil.
+	// Progress is called about once a second, from one goroutine. It may be nil.
 	Progress func(Snapshot)
 }
 
@@ -42,10 +41,9 @@ func (o Options) validate() error {
 	return nil
 }
 
-// Run runs the demo and returns its account. When the context ends, it stops
-// sending, lets the last messages arrive, and returns the account as well. An
-// error means that there is no account; whether the run was good is told by
-// Summary.Err. When it returns, nothing of the network runs any more.
+// Run runs the demo. When the context ends, it stops sending, waits for the last messages,
+// and still returns a summary. Faults of the run are not an error of Run: see Summary.Err.
+// All nodes have stopped when Run returns.
 func Run(ctx context.Context, opts Options) (summary *Summary, err error) {
 	if err := opts.validate(); err != nil {
 		return nil, err
@@ -78,7 +76,7 @@ func (c *cluster) awaitPeers(ctx context.Context) error {
 	return nil
 }
 
-// measure runs the clock, the traffic, the drain and the account.
+// measure runs the traffic and the drain and returns the summary.
 func (c *cluster) measure(ctx context.Context, opts Options) *Summary {
 	report := newReporter(c, opts.Progress)
 	stopReport := report.start()
@@ -87,17 +85,18 @@ func (c *cluster) measure(ctx context.Context, opts Options) *Summary {
 	c.originate(ctx, opts)
 	took := time.Since(begin)
 
-	// The drain belongs to the account, so it runs also after an interruption.
+	// The drain runs after an interruption too, so that messages under way do not count
+	// as lost.
 	c.drain(context.WithoutCancel(ctx))
 	stopReport()
 
-	summary := c.settle(c.account())
+	summary := c.summarize(c.account())
 	summary.Duration, summary.Seed = took.Seconds(), opts.Seed
 
 	return summary
 }
 
-// originate lets all nodes send until the duration or the context is over.
+// originate makes all nodes send until the duration has passed or the context ends.
 func (c *cluster) originate(ctx context.Context, opts Options) {
 	ctx, cancel := context.WithTimeout(ctx, opts.Duration)
 	defer cancel()
@@ -109,8 +108,8 @@ func (c *cluster) originate(ctx context.Context, opts Options) {
 	wg.Wait()
 }
 
-// drain waits for the last messages and then exchanges closing frames. What does
-// not come in time is counted by the account.
+// drain waits for the last messages, then exchanges closing frames. The summary counts
+// what does not arrive in time.
 func (c *cluster) drain(ctx context.Context) {
 	for _, step := range []struct {
 		name   string

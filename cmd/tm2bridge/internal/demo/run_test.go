@@ -41,9 +41,8 @@ func TestRunAgreesWithTheBridge(t *testing.T) {
 
 	summary := c.measure(t.Context(), Options{Duration: 200 * time.Millisecond})
 	require.NoError(t, summary.Err())
-	// The hello of each side has crossed too, and is counted on both accounts.
-	// The bridge counts a message when the far side has taken it, which may be
-	// after it has arrived.
+	// Both counts include the hello of each side. The bridge counts a message when Send
+	// on the far side returns, which may be after the message has arrived.
 	require.Eventually(t, func() bool {
 		s := c.bridge.Status()
 		return s.ToLibp2p.Messages == summary.Crossed.ToLibp2p && s.ToNative.Messages == summary.Crossed.ToNative

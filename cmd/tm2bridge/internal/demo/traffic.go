@@ -5,8 +5,8 @@ import (
 	"math/rand/v2"
 )
 
-// poolSize is how much random content an origin has to cut messages from, in
-// bytes. It is above the largest message.
+// poolSize is the size in bytes of the random data from which an origin cuts messages. It
+// is above the size of the largest message.
 const poolSize = 64 << 10
 
 // source originates messages as fast as the window allows.
@@ -27,9 +27,9 @@ func source(ctx context.Context, g *gossip, rng *rand.Rand) {
 	}
 }
 
-// messageSize varies as that of real traffic does: mostly votes, some
-// transactions, a few block parts. Above 1024 bytes a message needs several
-// packets on the native side.
+// messageSize returns a size in bytes with the distribution of real traffic: mostly votes,
+// some transactions, a few block parts. A message above 1024 bytes needs several packets
+// on the native side.
 func messageSize(rng *rand.Rand) int {
 	switch p := rng.IntN(100); {
 	case p < 70:

@@ -24,9 +24,8 @@ func NewJSONView(w io.Writer) View { return &jsonView{enc: json.NewEncoder(w)} }
 // NewLineView writes one line for each snapshot, then the summary.
 func NewLineView(w io.Writer) View { return &textView{out: w} }
 
-// NewTableView writes a table that is redrawn in place with the codes of an ANSI
-// terminal, then the summary. Its lines are shorter than 80 columns for up to 8
-// nodes a side.
+// NewTableView writes a table that it redraws in place with ANSI escape codes, then the
+// summary. Its lines are shorter than 80 columns for up to 8 nodes per side.
 func NewTableView(w io.Writer) View { return &textView{out: w, redraw: true} }
 
 type jsonView struct {
@@ -106,7 +105,7 @@ func renderTable(s Snapshot) []string {
 	}
 }
 
-// String names the counts that must be zero.
+// String lists the counts.
 func (f Faults) String() string {
 	text := fmt.Sprintf("lost %d, duplicated %d, reordered %d", f.Lost, f.Duplicated, f.Reordered)
 	if f.Corrupted > 0 {

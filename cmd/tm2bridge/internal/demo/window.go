@@ -5,27 +5,27 @@ import (
 	"sync"
 )
 
-// messageKey names a message among those of its origin.
+// messageKey identifies a message of one origin.
 type messageKey struct {
 	channel byte
 	seq     uint64
 }
 
-// window tracks the messages of one origin that are still under way: some node
-// has not seen them, or a copy waits in a queue. It bounds how many there are.
-// All methods may be called concurrently.
+// window tracks the open messages of one origin and limits their number. A message is open
+// until every other node has received it and no queue holds a copy. All methods may be
+// called concurrently.
 type window struct {
-	readers int           // nodes that must see each message
-	slots   chan struct{} // one element for each open message
-	changed func()        // called when the window has become empty
+	readers int           // nodes that must receive each message
+	slots   chan struct{} // one element per open message
+	changed func()        // called when the window becomes empty
 
 	mtx  sync.Mutex
-	next map[byte]uint64 // by channel: the last sequence number given out
+	last map[byte]uint64 // last sequence number, by channel
 	open map[messageKey]*underway
 }
 
 type underway struct {
-	unseen int // nodes that have not seen the message
+	unseen int // nodes that have not received the message
 	copies int // copies in queues
 }
 
@@ -34,12 +34,12 @@ func newWindow(size, readers int, changed func()) *window {
 		readers: readers,
 		slots:   make(chan struct{}, size),
 		changed: changed,
-		next:    make(map[byte]uint64),
+		last:    make(map[byte]uint64),
 		open:    make(map[messageKey]*underway),
 	}
 }
 
-// begin waits for room and opens a message on the channel.
+// begin waits for a free slot and opens a message on the channel.
 func (w *window) begin(ctx context.Context, channel byte) (messageKey, error) {
 	select {
 	case w.slots <- struct{}{}:
@@ -48,26 +48,26 @@ func (w *window) begin(ctx context.Context, channel byte) (messageKey, error) {
 	}
 	w.mtx.Lock()
 	defer w.mtx.Unlock()
-	w.next[channel]++
-	key := messageKey{channel: channel, seq: w.next[channel]}
+	w.last[channel]++
+	key := messageKey{channel: channel, seq: w.last[channel]}
 	w.open[key] = &underway{unseen: w.readers}
 
 	return key, nil
 }
 
-// queued counts copies that are put into queues. A node that forwards calls it
+// queued counts copies that enter queues. A node that forwards a message calls queued
 // before seen, so that the message stays open.
 func (w *window) queued(key messageKey, copies int) {
 	w.update(key, func(m *underway) { m.copies += copies })
 }
 
-// left counts copies that have left a queue.
+// left counts copies that have left queues.
 func (w *window) left(key messageKey, copies int) {
 	w.update(key, func(m *underway) { m.copies -= copies })
 }
 
-// seen counts a node that has the message now. It reports false for a message
-// that is not under way to anybody.
+// seen counts a node that has received the message. It returns false when no node is to
+// receive that message.
 func (w *window) seen(key messageKey) bool {
 	awaited := false
 	w.update(key, func(m *underway) {
@@ -102,7 +102,7 @@ func (w *window) update(key messageKey, change func(*underway)) {
 	}
 }
 
-// empty reports whether nothing is under way.
+// empty reports whether no message is open.
 func (w *window) empty() bool {
 	w.mtx.Lock()
 	defer w.mtx.Unlock()

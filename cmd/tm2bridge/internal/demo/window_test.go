@@ -62,7 +62,7 @@ func TestWindowWaitsForCopies(t *testing.T) {
 	require.False(t, w.seen(key), "the message is closed")
 }
 
-func TestWindowKnowsWhatWasNeverSent(t *testing.T) {
+func TestWindowRefusesUnknownMessages(t *testing.T) {
 	w := newWindow(1, 1, func() {})
 	require.False(t, w.seen(messageKey{channel: 0x20, seq: 1}))
 	require.True(t, w.empty())

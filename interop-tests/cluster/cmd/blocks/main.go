@@ -2,11 +2,11 @@
 //
 //	go run ./interop-tests/cluster/cmd/blocks
 //
-// All have gno's default p2p configuration and its consensus timeouts for tests, and
-// run in one process, except for a bridge. It prints a table in Markdown: the median
-// of several runs, which take turns, their range, and the median as a multiple of that
-// of gno's own switch. With -atleast it fails if four validators on a switch of this
-// project make less than that many times the blocks.
+// All validators have gno's default p2p configuration and its consensus timeouts for tests.
+// They run in one process; a bridge runs in another. The topologies are measured in turn,
+// several times. The command prints a Markdown table with the median of each topology, its
+// range, and the ratio of the median to that of gno's own switch. With -atleast, it fails if
+// that ratio is smaller for four validators on a switch of this project.
 package main
 
 import (
@@ -24,10 +24,10 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/cluster"
 )
 
-// patience bounds a run beyond the time that is measured.
+// patience is how long a run may take in addition to the measured time.
 const patience = time.Minute
 
-// row is a topology and the rates of its runs, in blocks a second.
+// row is a topology with the rates of its runs, in blocks per second.
 type row struct {
 	name     string
 	topology cluster.Topology
@@ -99,8 +99,8 @@ func run(ctx context.Context, runs int, during time.Duration, atLeast float64, t
 	return errors.Join(printTable(table, all), check(all, atLeast))
 }
 
-// check compares the rows of our switches with the first, and names those that are
-// too slow.
+// check compares the rows of our switches with the first row. Its error names those that
+// are too slow.
 func check(all []*row, atLeast float64) error {
 	var errs []error
 	reference := median(all[0].rates)
@@ -120,7 +120,7 @@ func measure(ctx context.Context, topology cluster.Topology, during time.Duratio
 	return cluster.Rate(ctx, topology, during)
 }
 
-// printTable compares all rows with the first.
+// printTable prints all rows, each with its ratio to the first.
 func printTable(to io.Writer, all []*row) error {
 	w := tabwriter.NewWriter(to, 0, 0, 1, ' ', tabwriter.Debug)
 	fmt.Fprintln(w, "| Validators\t Blocks/s\t Range\t Times gno\t")
@@ -134,7 +134,7 @@ func printTable(to io.Writer, all []*row) error {
 	return w.Flush()
 }
 
-// median is that of at least one value; of an even number the upper one.
+// median returns the median of at least one value, the upper one of an even number.
 func median(values []float64) float64 {
 	return slices.Sorted(slices.Values(values))[len(values)/2]
 }

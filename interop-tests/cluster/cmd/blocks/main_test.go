@@ -41,7 +41,7 @@ func TestCheck(t *testing.T) {
 	require.EqualError(t, check(all, 8), "slow: 7.7 times as many blocks as reference, not 8.0")
 }
 
-// What the bound is about is in the table.
+// TestRowsThatAreOurs checks that the table has the rows to which -atleast applies.
 func TestRowsThatAreOurs(t *testing.T) {
 	var ours []string
 	for _, r := range rows() {

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Config is the command line, the same for every release.
+// Config is the command line. It is the same for every release.
 type Config struct {
 	Listen           string // IP:port; port 0 takes a free one
 	Network          string
@@ -17,7 +17,7 @@ type Config struct {
 	Seed             []byte // of the node key, 32 bytes; nil for a random one
 	Channels         []byte // of the reactor
 	Persistent       []string
-	AllowDuplicateIP bool // of no effect where several are always accepted
+	AllowDuplicateIP bool // no effect in releases that always allow it
 	Discovery        bool // run gno's reactor on channel 0x50
 	DiscoveryPeriod  time.Duration
 	PingInterval     time.Duration // must be above PongTimeout

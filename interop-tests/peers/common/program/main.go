@@ -11,11 +11,11 @@ import (
 	"syscall"
 )
 
-// NewNode makes a node that listens. It reports EventListening from Start on,
-// and then what happens to it.
+// NewNode makes a node that listens. The node reports EventListening from Start, and then
+// its other events.
 type NewNode func(Config, *Reporter, *slog.Logger) (Node, error)
 
-// Main is the whole of a peer process's main function.
+// Main is the main function of a peer process.
 func Main(newNode NewNode) {
 	c, err := parseFlags(os.Args[1:])
 	if errors.Is(err, flag.ErrHelp) {

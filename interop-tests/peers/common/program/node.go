@@ -3,21 +3,21 @@ package program
 // Node is the peer that the process runs. Methods are called from several
 // goroutines between Start and Stop.
 type Node interface {
-	// Start begins to accept and dial. The node listens already.
+	// Start starts to accept and dial. The node listens before.
 	Start() error
 	// Stop ends the node, started or not.
 	Stop() error
-	// Dial dials an address, ID@IP:port, once and returns before it is done.
+	// Dial starts a dial of an address, ID@IP:port, and does not wait for it.
 	Dial(addr string) error
-	// Peers returns those who are connected.
+	// Peers returns the connected peers.
 	Peers() []Peer
 	// Peer returns the connected peer with the ID, or nil.
 	Peer(id string) Peer
 }
 
-// Peer is a remote to which the node is connected.
+// Peer is a connected peer of the node.
 type Peer interface {
 	ID() string
-	// Send blocks until the message is queued, and returns false when it is not.
+	// Send blocks until the message is queued. It returns false when that fails.
 	Send(channel byte, msg []byte) bool
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/peers/common/protocol"
 )
 
-// Reporter writes events one after the other. It blocks its callers while nobody
-// reads, so no event is lost. It may be used concurrently.
+// Reporter writes events one at a time. It blocks its callers while the output is not read,
+// so that no event is lost. It may be used concurrently.
 type Reporter struct {
 	mtx sync.Mutex
 	enc *json.Encoder
@@ -18,7 +18,7 @@ type Reporter struct {
 
 func newReporter(w io.Writer) *Reporter { return &Reporter{enc: json.NewEncoder(w)} }
 
-// Report writes the event, unless a former one could not be written.
+// Report writes the event, unless writing has failed before.
 func (r *Reporter) Report(e protocol.Event) {
 	r.mtx.Lock()
 	defer r.mtx.Unlock()
@@ -27,7 +27,7 @@ func (r *Reporter) Report(e protocol.Event) {
 	}
 }
 
-// Err returns the error after which nothing could be reported.
+// Err returns the first error of writing.
 func (r *Reporter) Err() error {
 	r.mtx.Lock()
 	defer r.mtx.Unlock()

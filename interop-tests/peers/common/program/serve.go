@@ -12,19 +12,19 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/peers/common/protocol"
 )
 
-// sendBacklog is how many send commands may wait on one channel; the next one
-// makes the process stop reading stdin until there is room.
+// sendBacklog is how many send commands may wait on one channel. The process does not read
+// stdin while one more waits.
 const sendBacklog = 256
 
-// serve carries out commands until the input ends, a command says so, or the
-// context ends. Commands that still wait are then dropped.
+// serve executes commands until the input ends, a stop command arrives, or the context ends.
+// It drops the commands that still wait then.
 func serve(ctx context.Context, in io.Reader, n Node, out *Reporter) error {
 	ctx, cancel := context.WithCancel(ctx)
 	s := &server{ctx: ctx, node: n, out: out, queues: make(map[byte]chan protocol.Command)}
 	defer s.wg.Wait()
 	defer cancel()
 
-	// Reading stdin cannot be cancelled; the goroutine ends with the process.
+	// Reading stdin cannot be cancelled. The goroutine ends with the process.
 	read := make(chan error, 1)
 	go func() { read <- s.readCommands(in) }()
 	select {
@@ -40,7 +40,7 @@ type server struct {
 	node   Node
 	out    *Reporter
 	wg     sync.WaitGroup
-	queues map[byte]chan protocol.Command // one sender each
+	queues map[byte]chan protocol.Command // by channel, with one sender each
 }
 
 func (s *server) readCommands(in io.Reader) error {
@@ -72,7 +72,7 @@ func (s *server) do(cmd protocol.Command) error {
 	}
 }
 
-// queueSend hands the command to the sender of its channel, which keeps order.
+// queueSend passes the command to the sender of its channel, which keeps the order.
 func (s *server) queueSend(cmd protocol.Command) error {
 	queue, ok := s.queues[cmd.Channel]
 	if !ok {

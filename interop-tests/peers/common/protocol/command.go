@@ -2,9 +2,9 @@ package protocol
 
 // The commands.
 const (
-	// CmdSend sends Count messages of Size bytes, see Payload. Commands of one
-	// channel are carried out in order, those of different channels at the same
-	// time. The answer is EventSent, one for each peer.
+	// CmdSend sends Count messages of Size bytes (see Payload). Commands for one channel
+	// are executed in order, those for different channels concurrently. The answer is one
+	// EventSent per peer.
 	CmdSend = "send"
 	// CmdDial dials Addr once.
 	CmdDial = "dial"
@@ -12,7 +12,7 @@ const (
 	CmdStop = "stop"
 )
 
-// AllPeers is the Peer of a CmdSend to everybody who is connected.
+// AllPeers is the Peer of a CmdSend to all connected peers.
 const AllPeers = "*"
 
 // Command is one line of stdin.

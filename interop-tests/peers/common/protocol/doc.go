@@ -1,3 +1,3 @@
-// Package protocol is what a test and a peer process say to each other: one JSON
-// object a line, commands on the process's stdin and events on its stdout.
+// Package protocol defines the protocol between a test and a peer process: one JSON object
+// per line, commands on the process's stdin and events on its stdout.
 package protocol

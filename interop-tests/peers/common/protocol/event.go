@@ -2,27 +2,26 @@ package protocol
 
 // The events.
 const (
-	// EventListening is the first event: Addr and NodeInfo are those of the
-	// process.
+	// EventListening is the first event. Addr and NodeInfo are those of the process.
 	EventListening = "listening"
-	// EventPeerUp and EventPeerDown tell when every reactor has been told of a
-	// peer, and of its end, for which Reason stands.
+	// EventPeerUp reports that every reactor has been told of a peer, EventPeerDown that
+	// every reactor has been told of its end, with the Reason.
 	EventPeerUp   = "peer-up"
 	EventPeerDown = "peer-down"
-	// EventReceived is one message, by its length and hash. Seq counts the
-	// messages of that peer and channel since the peer came up.
+	// EventReceived reports one message by its length and hash. Seq counts the messages of
+	// the peer on the channel since EventPeerUp.
 	EventReceived = "received"
-	// EventSent tells that the switch has accepted all messages of a CmdSend
-	// for the peer; when a Send returns false, EventError comes instead.
+	// EventSent reports that the switch has accepted all messages of a CmdSend for the
+	// peer. When a Send returns false, EventError is sent instead.
 	EventSent = "sent"
-	// EventDiscovery is one valid message of the discovery channel; Request, or
-	// a response with Addrs.
+	// EventDiscovery reports one valid message of the discovery channel: a Request, or a
+	// response with Addrs.
 	EventDiscovery = "discovery"
-	// EventDialFailed is an address, in Addr, that could not be dialed.
+	// EventDialFailed reports that Addr could not be dialed.
 	EventDialFailed = "dial-failed"
 	// EventLog is one log record of a node, in Reason.
 	EventLog = "log"
-	// EventError is a command that could not be carried out as a whole.
+	// EventError reports that a command failed in whole or in part.
 	EventError = "error"
 )
 
@@ -45,8 +44,7 @@ type Event struct {
 	Addrs   []string `json:"addrs,omitempty"`
 }
 
-// NodeInfo has every field of a TM2 NodeInfo, spelled so that two stacks can be
-// compared.
+// NodeInfo has every field of a TM2 NodeInfo, in a form in which two stacks can be compared.
 type NodeInfo struct {
 	Versions   []string `json:"versions"` // name version optional
 	NetAddress string   `json:"net_address"`

@@ -20,8 +20,8 @@ func DigestOf(msg []byte) Digest {
 	return Digest{Length: len(msg), SHA256: hex.EncodeToString(sum[:])}
 }
 
-// Payload returns message index of a batch: size bytes that depend on all three
-// arguments, so that a message which is cut, swapped or repeated shows.
+// Payload returns message index of a batch. Its size bytes depend on all three arguments, so
+// that a truncated, swapped or repeated message is detected.
 func Payload(seed uint64, index, size int) []byte {
 	var key [24]byte
 	binary.BigEndian.PutUint64(key[0:], seed)
