@@ -281,14 +281,13 @@ func (t *Transport) tryEnd(end func()) {
 	}
 }
 
-// NodeInfo returns what this node tells of itself. The caller must not change
-// what it points to.
-func (t *Transport) NodeInfo() types.NodeInfo { return t.localNodeInfo() }
+// NodeInfo implements access.Transport.
+func (t inner) NodeInfo() types.NodeInfo { return t.localNodeInfo() }
 
-// IsPrivatePeer reports whether the switch that accepts from this transport does
-// not want the peer to be told to others. Before the first Accept nobody is
-// private.
-func (t *Transport) IsPrivatePeer(id types.ID) bool {
+// IsPrivatePeer implements access.Transport.
+func (t inner) IsPrivatePeer(id types.ID) bool { return t.isPrivatePeer(id) }
+
+func (t *Transport) isPrivatePeer(id types.ID) bool {
 	behavior := t.served.Load()
 
 	return behavior != nil && (*behavior).IsPrivatePeer(id)

@@ -17,6 +17,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/protocol"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/access"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
@@ -37,7 +38,7 @@ var _ compat.Reactor = (*Discovery)(nil)
 type Discovery struct {
 	*compat.BaseReactor
 
-	t      *lp2p.Transport
+	t      access.Transport
 	opts   *options
 	self   peer.ID
 	prefix protocol.ID
@@ -82,12 +83,13 @@ func New(t *lp2p.Transport, opts ...Option) (*Discovery, error) {
 	if t == nil {
 		return nil, errors.New("discovery needs a transport")
 	}
-	prefix, err := protocolPrefix(t.NodeInfo().Network)
+	side := access.Of(t)
+	prefix, err := protocolPrefix(side.NodeInfo().Network)
 	if err != nil {
 		return nil, err
 	}
 	d := &Discovery{
-		t: t, opts: o, self: t.Host().ID(), prefix: prefix, proto: prefix + "/kad/1.0.0",
+		t: side, opts: o, self: t.Host().ID(), prefix: prefix, proto: prefix + "/kad/1.0.0",
 		ids: newTM2IDs(), wanted: newWanted(), private: make(map[types.ID]struct{}),
 		checking: make(chan struct{}, maxConnecting), tableGrew: task.NewSignal(), wake: task.NewSignal(), unwantedMember: task.NewSignal(),
 	}
