@@ -43,6 +43,7 @@ const (
 type Option func(*options) error
 
 type options struct {
+	client           Client
 	bootstrap        []types.NetAddress
 	private          map[types.ID]struct{}
 	privateAddresses *bool // nil: as the own listen address
@@ -52,6 +53,16 @@ type options struct {
 	maxOutbound      *uint64               // nil: as the switch tells
 	walkInterval     time.Duration
 	refreshInterval  time.Duration
+}
+
+// WithClient has the Discovery find peers for a program without a switch, which starts
+// and stops it. It replaces SetSwitch.
+func WithClient(c Client) Option {
+	return func(o *options) error {
+		o.client = c
+
+		return nil
+	}
 }
 
 // WithBootstrapPeers sets the nodes through which the DHT is entered, while its
