@@ -3,6 +3,7 @@ package adapter
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
@@ -24,7 +25,8 @@ const DefaultDialTimeout = 10 * time.Second
 // WithReactor cannot be used.
 var ErrInvalidReactor = errors.New("invalid reactor")
 
-// SwitchOption configures a MultiplexSwitch while it is built.
+// SwitchOption configures a MultiplexSwitch while it is built. Start reports one that
+// cannot be used by an error that wraps compat.ErrInvalidOption.
 type SwitchOption func(*MultiplexSwitch)
 
 // WithReactor adds a reactor under a unique name and sets its switch. Reactors
@@ -34,6 +36,16 @@ func WithReactor(name string, reactor compat.Reactor) SwitchOption {
 	return func(sw *MultiplexSwitch) {
 		if err := sw.addReactor(name, reactor); err != nil {
 			sw.optionErr = errors.Join(sw.optionErr, fmt.Errorf("%w %q: %w", ErrInvalidReactor, name, err))
+		}
+	}
+}
+
+// WithLogger sets the logger of the switch, which discards otherwise. Reactors and the
+// transport have loggers of their own.
+func WithLogger(logger *slog.Logger) SwitchOption {
+	return func(sw *MultiplexSwitch) {
+		if logger != nil {
+			sw.SetLogger(logger)
 		}
 	}
 }

@@ -24,13 +24,6 @@ var (
 	_ service.Service    = (*Switch)(nil)
 )
 
-// transport is what both stacks have beside compat.Transport.
-type transport interface {
-	compat.Transport
-	Listen(addr types.NetAddress) error
-	Close() error
-}
-
 // Switch is a switch of ours as gno's p2p.Switch and service.Service. All methods
 // may be called concurrently.
 //
@@ -42,8 +35,8 @@ type Switch struct {
 
 	mux       *adapter.MultiplexSwitch
 	transport compat.Transport
-	own       transport        // the same; nil if it is the caller's
-	listen    types.NetAddress // of own
+	own       compat.ListeningTransport // the same; nil if it is the caller's
+	listen    types.NetAddress          // of own
 
 	listening sync.Mutex
 	listens   bool
@@ -152,7 +145,7 @@ func NewSwitch(
 }
 
 // newSwitch returns a switch that owns the transport.
-func newSwitch(stack string, tr transport, p *plan, opts []adapter.SwitchOption) *Switch {
+func newSwitch(stack string, tr compat.ListeningTransport, p *plan, opts []adapter.SwitchOption) *Switch {
 	s := assemble(stack, tr, p, opts)
 	s.own, s.listen = tr, p.listen
 

@@ -34,11 +34,7 @@ type nodeOptions struct {
 }
 
 // transport is what the stacks have beyond compat.Transport.
-type transport interface {
-	compat.Transport
-	Listen(addr types.NetAddress) error
-	Close() error
-}
+type transport = compat.ListeningTransport
 
 // node is our switch on one of our transports, and the log of what it reports.
 type node struct {

@@ -331,7 +331,7 @@ func TestAcceptEnds(t *testing.T) {
 func TestListen(t *testing.T) {
 	a := newNode(t, nil)
 	require.NotZero(t, a.NetAddress().Port)
-	require.ErrorIs(t, a.Listen(types.NetAddress{IP: net.IPv4(127, 0, 0, 1)}), ErrAlreadyListening)
+	require.ErrorIs(t, a.Listen(types.NetAddress{IP: net.IPv4(127, 0, 0, 1)}), compat.ErrAlreadyListening)
 	require.Len(t, a.Multiaddrs(), 1)
 	require.Equal(t, fmt.Sprintf("/ip4/127.0.0.1/tcp/%d/p2p/%s", a.NetAddress().Port, a.Host().ID()), a.Multiaddrs()[0].String())
 	require.Equal(t, a.NetAddress().Port, a.localNodeInfo().NetAddress.Port)

@@ -25,8 +25,6 @@ var (
 	// ErrBusy is wrapped by the error of Dial when the remote has too many
 	// handshakes under way.
 	ErrBusy = errors.New("remote has too many handshakes under way")
-	// ErrAlreadyListening is returned by a second Listen.
-	ErrAlreadyListening = errors.New("transport listens already")
 
 	errStopped = errors.New("session was stopped")
 	errEOF     = errors.New("remote ended the session without a goodbye")

@@ -22,8 +22,8 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
-// Transport makes TM2 peers of libp2p sessions. It implements compat.Transport for
-// one switch. All methods may be called concurrently.
+// Transport makes TM2 peers of libp2p sessions. It implements
+// compat.ListeningTransport for one switch. All methods may be called concurrently.
 type Transport struct {
 	logger *slog.Logger
 	opts   *options
@@ -59,7 +59,7 @@ type Transport struct {
 	suggested suggestions
 }
 
-var _ compat.Transport = (*Transport)(nil)
+var _ compat.ListeningTransport = (*Transport)(nil)
 
 // NewTransport returns a transport whose libp2p identity is the node key. It
 // can dial at once and is dialed after Listen. The ID in nodeInfo must be that of
@@ -124,7 +124,8 @@ func NewTransport(
 // Listen opens the TCP listener of the host at the address's IP and port, and, with
 // WithQUIC, the UDP listener beside it; with port 0 the system chooses one, which
 // NetAddress then tells, and the NodeInfo too if its port was 0. The ID of the
-// address is ignored. A second call returns ErrAlreadyListening.
+// address is ignored. A second call returns
+// compat.ErrAlreadyListening.
 func (t *Transport) Listen(addr types.NetAddress) error {
 	if err := t.enter(); err != nil {
 		return err
@@ -134,7 +135,7 @@ func (t *Transport) Listen(addr types.NetAddress) error {
 	t.mtx.Lock()
 	defer t.mtx.Unlock()
 	if t.listen.IP != nil {
-		return ErrAlreadyListening
+		return compat.ErrAlreadyListening
 	}
 	port, err := t.openListeners(addr)
 	if err != nil {

@@ -12,8 +12,6 @@ var (
 	ErrWrongID = errors.New("remote has another ID")
 	// ErrSelf: the address, or who answered there, is this node.
 	ErrSelf = errors.New("remote is this node")
-	// ErrListening: Listen was called on a transport that listens already.
-	ErrListening = errors.New("transport is listening already")
 )
 
 // HandshakeError tells at which step a connection failed to become a peer.

@@ -14,7 +14,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/mconn"
 )
 
-var _ compat.Transport = (*MultiplexTransport)(nil)
+var _ compat.ListeningTransport = (*MultiplexTransport)(nil)
 
 // MultiplexTransport accepts and dials TCP connections and makes verified peers
 // of them. All methods may be called concurrently.
@@ -42,8 +42,8 @@ type MultiplexTransport struct {
 
 // NewMultiplexTransport returns a transport that presents itself with the node
 // key and NodeInfo. A NodeInfo whose NetAddress has port 0 is completed with the
-// port of Listen. A NodeInfo or configuration that peers would refuse is reported
-// by Listen and Dial. A nil logger discards. Options have documented defaults.
+// port of Listen. A NodeInfo or configuration that peers would refuse, and an option
+// that cannot be used, are reported by Listen and Dial. A nil logger discards.
 func NewMultiplexTransport(
 	nodeInfo types.NodeInfo,
 	nodeKey types.NodeKey,
@@ -89,7 +89,8 @@ func (mt *MultiplexTransport) NetAddress() types.NetAddress {
 
 // Listen begins to accept TCP connections at the address's IP and port and
 // returns; port 0 takes a free one, which NetAddress tells. It returns
-// ErrListening on a second call and compat.ErrTransportClosed after Close.
+// compat.ErrAlreadyListening on a second call and compat.ErrTransportClosed after
+// Close.
 func (mt *MultiplexTransport) Listen(addr types.NetAddress) error {
 	mt.mtx.Lock()
 	defer mt.mtx.Unlock()
@@ -97,7 +98,7 @@ func (mt *MultiplexTransport) Listen(addr types.NetAddress) error {
 		return compat.ErrTransportClosed
 	}
 	if mt.listener != nil {
-		return ErrListening
+		return compat.ErrAlreadyListening
 	}
 
 	listener, err := net.Listen("tcp", addr.DialString())
@@ -121,12 +122,6 @@ func (mt *MultiplexTransport) Listen(addr types.NetAddress) error {
 // completeNodeInfo fills in the listen port and checks what peers will check.
 // The caller holds mtx.
 func (mt *MultiplexTransport) completeNodeInfo(port uint16) error {
-	if err := mt.admission.limits.Validate(); err != nil {
-		return err
-	}
-	if mt.relay {
-		return mt.mConfig.Validate()
-	}
 	if na := mt.nodeInfo.NetAddress; na != nil && na.Port == 0 {
 		completed := *na
 		completed.Port = port
@@ -137,6 +132,12 @@ func (mt *MultiplexTransport) completeNodeInfo(port uint16) error {
 }
 
 func (mt *MultiplexTransport) checkLocal() error {
+	if err := mt.admission.limits.Validate(); err != nil {
+		return fmt.Errorf("%w: %w", compat.ErrInvalidOption, err)
+	}
+	if mt.relay {
+		return mt.mConfig.Validate()
+	}
 	if err := mt.nodeInfo.Validate(); err != nil {
 		return fmt.Errorf("own node info is not valid: %w", err)
 	}

@@ -17,11 +17,7 @@ import (
 )
 
 // transport is what the transports of both stacks have.
-type transport interface {
-	compat.Transport
-	Listen(addr types.NetAddress) error
-	Close() error
-}
+type transport = compat.ListeningTransport
 
 // transportMaker makes a transport for the channels that does not listen yet.
 type transportMaker func(channels []*compat.ChannelDescriptor) (transport, error)
