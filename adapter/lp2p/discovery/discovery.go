@@ -109,7 +109,7 @@ func (d *Discovery) Protocol() protocol.ID { return d.proto }
 // it announces addresses decides about the mode, see ModeAuto.
 func (d *Discovery) OnStart() error {
 	if d.client == nil {
-		return errors.New("discovery has neither a switch nor a client")
+		return errors.New("discovery has no switch and no client")
 	}
 	d.filter = addrFilter{private: d.privateAddresses()}
 	d.book = newBook(d.filter)
