@@ -36,6 +36,7 @@ type Transport struct {
 	handshakes *slots // inbound handshakes under way
 	headers    *slots // inbound data streams whose header has not arrived
 	spent      *spent // delegated sessions that have been
+	sessions   *sessions
 	buffers    *bufferPool
 	pendings   chan *Pending
 	completed  chan *Peer
@@ -43,7 +44,6 @@ type Transport struct {
 	ctx    context.Context // ends when Close begins
 	cancel context.CancelFunc
 	tasks  sync.WaitGroup // calls and goroutines
-	alive  sync.WaitGroup // reservations and sessions
 
 	mtx      sync.Mutex
 	closing  bool
@@ -51,8 +51,6 @@ type Transport struct {
 	nodeInfo types.NodeInfo
 	listen   types.NetAddress
 	conns    map[network.Conn]*connRef
-	sessions map[sessionKey]sessionEntry
-	inbound  map[peer.ID]int // inbound reservations and sessions
 	known    map[types.ID]knownPeer
 
 	served    atomic.Pointer[compat.PeerBehavior] // the last one given to Accept
@@ -99,14 +97,15 @@ func NewTransport(
 		// A session opens all its streams at once when its node is busy.
 		headers:  newSlots(16*l.Handshakes, 16*l.HandshakesPerIP, 16*l.HandshakesPerPeer),
 		spent:    newSpent(),
+		sessions: newSessions(l.SessionsPerPeer),
 		buffers:  newBufferPool(),
 		pendings: make(chan *Pending), completed: make(chan *Peer),
 		closed: make(chan struct{}),
 		listen: types.NetAddress{ID: nodeKey.ID()},
-		conns:  make(map[network.Conn]*connRef), sessions: make(map[sessionKey]sessionEntry),
-		inbound: make(map[peer.ID]int), known: make(map[types.ID]knownPeer),
+		conns:  make(map[network.Conn]*connRef), known: make(map[types.ID]knownPeer),
 	}
 	t.metrics = newMetrics(t)
+	t.sessions.retire = t.metrics.retire
 	if err := t.metrics.register(); err != nil {
 		return nil, errors.Join(err, h.Close())
 	}
@@ -204,14 +203,9 @@ func (t *Transport) Close() error {
 		return nil
 	}
 	t.closing = true
-	var active []*session
-	for _, entry := range t.sessions {
-		if entry.session != nil {
-			active = append(active, entry.session)
-		}
-	}
 	t.mtx.Unlock()
 	defer close(t.closed)
+	active := t.sessions.close()
 
 	t.host.RemoveStreamHandler(SessionProtocol)
 	t.host.RemoveStreamHandler(ChannelProtocol)
@@ -222,7 +216,7 @@ func (t *Transport) Close() error {
 	}
 	ended := make(chan struct{})
 	go func() {
-		t.alive.Wait()
+		t.sessions.alive.Wait()
 		close(ended)
 	}()
 	t.awaitGoodbyes(ended)
