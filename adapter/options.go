@@ -55,22 +55,12 @@ func WithLogger(logger *slog.Logger) SwitchOption {
 // limits. Nil addresses and addresses without ID are ignored; of several
 // addresses with one ID the last counts.
 func WithPersistentPeers(peerAddrs []*types.NetAddress) SwitchOption {
-	return func(sw *MultiplexSwitch) {
-		for _, addr := range peerAddrs {
-			if addr != nil && addr.ID != "" {
-				sw.persistent[addr.ID] = *addr
-			}
-		}
-	}
+	return func(sw *MultiplexSwitch) { keepAddrs(sw.persistent, peerAddrs) }
 }
 
 // WithPrivatePeers sets the peers that must not be told to others.
 func WithPrivatePeers(peerIDs []types.ID) SwitchOption {
-	return func(sw *MultiplexSwitch) {
-		for _, id := range peerIDs {
-			sw.private[id] = struct{}{}
-		}
-	}
+	return func(sw *MultiplexSwitch) { keepIDs(sw.private, peerIDs) }
 }
 
 // WithUnconditionalPeers sets the peers that are always let in: they are exempt
@@ -79,11 +69,7 @@ func WithPrivatePeers(peerIDs []types.ID) SwitchOption {
 // What such a peer says it relays (see [compat.ConnInfo].DelegatedBy) is exempt
 // from the guard too.
 func WithUnconditionalPeers(peerIDs []types.ID) SwitchOption {
-	return func(sw *MultiplexSwitch) {
-		for _, id := range peerIDs {
-			sw.unconditional[id] = struct{}{}
-		}
-	}
+	return func(sw *MultiplexSwitch) { keepIDs(sw.unconditional, peerIDs) }
 }
 
 // WithSeeds sets the peers that the switch asks when it knows nobody else to
@@ -93,13 +79,7 @@ func WithUnconditionalPeers(peerIDs []types.ID) SwitchOption {
 // is only that. Nil addresses and addresses without ID are ignored; of several
 // addresses with one ID the last counts.
 func WithSeeds(peerAddrs []*types.NetAddress) SwitchOption {
-	return func(sw *MultiplexSwitch) {
-		for _, addr := range peerAddrs {
-			if addr != nil && addr.ID != "" {
-				sw.seeds[addr.ID] = *addr
-			}
-		}
-	}
+	return func(sw *MultiplexSwitch) { keepAddrs(sw.seeds, peerAddrs) }
 }
 
 // WithAllowDuplicateIP lets several peers of one IP in, as TM2's
@@ -131,6 +111,20 @@ func WithMaxInboundPeers(maxInbound uint64) SwitchOption {
 // WithMaxOutboundPeers sets how many peers may be connected that we dialed.
 func WithMaxOutboundPeers(maxOutbound uint64) SwitchOption {
 	return func(sw *MultiplexSwitch) { sw.registry.maxOutbound = maxOutbound }
+}
+
+func keepAddrs(kept map[types.ID]types.NetAddress, addrs []*types.NetAddress) {
+	for _, addr := range addrs {
+		if addr != nil && addr.ID != "" {
+			kept[addr.ID] = *addr
+		}
+	}
+}
+
+func keepIDs(kept map[types.ID]struct{}, ids []types.ID) {
+	for _, id := range ids {
+		kept[id] = struct{}{}
+	}
 }
 
 func (sw *MultiplexSwitch) addReactor(name string, reactor compat.Reactor) error {

@@ -127,7 +127,6 @@ func (t *Transport) checkRoom(c network.Conn) error {
 	return nil
 }
 
-// Connect implements access.Transport.
 func (t inner) Connect(ctx context.Context, p peer.ID) (network.Conn, func(), error) {
 	if err := t.enter(); err != nil {
 		return nil, nil, err
@@ -150,7 +149,6 @@ func (t inner) Connect(ctx context.Context, p peer.ID) (network.Conn, func(), er
 	return nil, nil, errConnLost
 }
 
-// Hold implements access.Transport.
 func (t inner) Hold(c network.Conn) (release func(), ok bool) {
 	if !t.hold(c) {
 		return nil, false

@@ -178,7 +178,6 @@ func dialString(addr types.NetAddress) string {
 // PeerID returns the peer ID behind a TM2 ID if the transport has learned it.
 func (t *Transport) PeerID(id types.ID) (peer.ID, bool) { return t.knownPeer(id) }
 
-// Learn implements access.Transport.
 func (t inner) Learn(p peer.ID) (types.ID, error) {
 	id, err := p2paddr.TM2ID(p)
 	if err != nil {
@@ -189,7 +188,6 @@ func (t inner) Learn(p peer.ID) (types.ID, error) {
 	return id, nil
 }
 
-// Resolve implements access.Transport.
 func (t inner) Resolve(ctx context.Context, addr types.NetAddress) (peer.AddrInfo, error) {
 	if err := t.enter(); err != nil {
 		return peer.AddrInfo{}, err
@@ -208,7 +206,6 @@ func (t inner) Resolve(ctx context.Context, addr types.NetAddress) (peer.AddrInf
 	return peer.AddrInfo{ID: id, Addrs: maddrs}, nil
 }
 
-// Suggest implements access.Transport.
 func (t inner) Suggest(id types.ID, addrs ...types.NetAddress) {
 	kept := make([]types.NetAddress, 0, maxSuggested)
 	for _, addr := range addrs {

@@ -35,10 +35,6 @@ type sessions struct {
 	inbound map[peer.ID]int // reservations and sessions
 }
 
-func newSessions(perPeer int) *sessions {
-	return &sessions{perPeer: perPeer, entries: make(map[sessionKey]sessionEntry), inbound: make(map[peer.ID]int)}
-}
-
 // close refuses further sessions and returns those that are active.
 func (ss *sessions) close() []*session {
 	ss.mtx.Lock()
@@ -49,8 +45,7 @@ func (ss *sessions) close() []*session {
 }
 
 // active returns the sessions that data streams may join. The caller holds the lock.
-func (ss *sessions) active() []*session {
-	var active []*session
+func (ss *sessions) active() (active []*session) {
 	for _, entry := range ss.entries {
 		if entry.session != nil {
 			active = append(active, entry.session)

@@ -95,9 +95,11 @@ func NewTransport(
 		key: nodeKey.PrivKey, id: nodeKey.ID(), nodeInfo: nodeInfo, host: h, gater: gater,
 		handshakes: newSlots(l.Handshakes, l.HandshakesPerIP, l.HandshakesPerPeer),
 		// A session opens all its streams at once when its node is busy.
-		headers:  newSlots(16*l.Handshakes, 16*l.HandshakesPerIP, 16*l.HandshakesPerPeer),
-		spent:    newSpent(),
-		sessions: newSessions(l.SessionsPerPeer),
+		headers: newSlots(16*l.Handshakes, 16*l.HandshakesPerIP, 16*l.HandshakesPerPeer),
+		spent:   newSpent(),
+		sessions: &sessions{
+			perPeer: l.SessionsPerPeer, entries: make(map[sessionKey]sessionEntry), inbound: make(map[peer.ID]int),
+		},
 		buffers:  newBufferPool(),
 		pendings: make(chan *Pending), completed: make(chan *Peer),
 		closed: make(chan struct{}),
@@ -276,10 +278,8 @@ func (t *Transport) tryEnd(end func()) {
 	}
 }
 
-// NodeInfo implements access.Transport.
 func (t inner) NodeInfo() types.NodeInfo { return t.localNodeInfo() }
 
-// IsPrivatePeer implements access.Transport.
 func (t inner) IsPrivatePeer(id types.ID) bool { return t.isPrivatePeer(id) }
 
 func (t *Transport) isPrivatePeer(id types.ID) bool {

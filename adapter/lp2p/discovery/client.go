@@ -23,12 +23,6 @@ type Client interface {
 	Subscribe(filter events.EventFilter) (<-chan events.Event, func())
 }
 
-// slotTeller is a switch that tells how many of its outbound slots are taken, which
-// the direction of its peers does not: adapter.MultiplexSwitch does.
-type slotTeller interface {
-	OutboundSlots() (taken, limit uint64)
-}
-
 // switchClient is the Client of a switch.
 type switchClient struct {
 	compat.Switch
@@ -38,18 +32,17 @@ type switchClient struct {
 // HasPeer implements Client.
 func (c switchClient) HasPeer(id types.ID) bool { return c.Peers().Has(id) }
 
-// OutboundSlots implements Client.
+// OutboundSlots implements Client. A switch that tells its slots, as
+// adapter.MultiplexSwitch does, knows better than the direction of its peers.
 func (c switchClient) OutboundSlots() (taken, limit uint64) {
-	if teller, ok := c.Switch.(slotTeller); ok {
-		taken, limit = teller.OutboundSlots()
-	} else {
-		taken, limit = c.Peers().NumOutbound(), DefaultMaxOutboundPeers
-		if c.maxOutbound != nil {
-			limit = *c.maxOutbound
-		}
+	if teller, ok := c.Switch.(interface{ OutboundSlots() (taken, limit uint64) }); ok {
+		return teller.OutboundSlots()
+	}
+	if c.maxOutbound != nil {
+		return c.Peers().NumOutbound(), *c.maxOutbound
 	}
 
-	return taken, limit
+	return c.Peers().NumOutbound(), DefaultMaxOutboundPeers
 }
 
 // SetSwitch implements compat.Reactor: the switch is the client.

@@ -21,29 +21,21 @@ var Of func(compat.Transport) Transport
 // Transport is the inner side of an *lp2p.Transport. All methods may be called
 // concurrently.
 type Transport interface {
-	// Host returns the libp2p host. The transport closes it.
 	Host() host.Host
-	// NetAddress returns the node's ID with the IP and port of the listener.
 	NetAddress() types.NetAddress
-	// NodeInfo returns what this node tells of itself. The caller must not change
-	// what it points to.
+	// NodeInfo is what this node tells of itself; nobody changes what it points to.
 	NodeInfo() types.NodeInfo
-	// IsPrivatePeer reports whether the switch that accepts from this transport does
-	// not want the peer to be told to others. Before the first Accept no peer is
-	// private.
+	// IsPrivatePeer reports whether the switch that accepts from the transport calls
+	// the peer private. Before the first Accept no peer is.
 	IsPrivatePeer(id types.ID) bool
 
-	// Connect returns an open connection to the peer for something that is no
-	// session, and a function that gives it back, which is called once. Without a
-	// connection libp2p dials what the host's peerstore has, but through no relay;
-	// ctx and the dial timeout bound that.
-	//
-	// A connection that this node has opened is closed when all have given it back
-	// and no session is left. Holding it does not protect it from the connection
-	// manager.
+	// Connect returns a connection to the peer for something that is no session, and
+	// a function that gives it back, which is called once. Without an open connection
+	// libp2p dials what the host's peerstore has, through no relay, within the dial
+	// timeout. A connection that this node has opened is closed when all have given
+	// it back and no session is left; nothing protects it from the connection manager.
 	Connect(ctx context.Context, p peer.ID) (network.Conn, func(), error)
-	// Hold is Connect for a connection that is open, as that of an inbound stream:
-	// sessions that end on it do not close it until it is given back. It returns
+	// Hold is Connect for an open connection, as that of an inbound stream. It returns
 	// false when the connection is being closed.
 	Hold(c network.Conn) (release func(), ok bool)
 
@@ -52,15 +44,11 @@ type Transport interface {
 	// Learn remembers the peer ID behind a TM2 ID, which it returns, so that a dial
 	// needs no probe. It fails for a peer without a TM2 ID.
 	Learn(p peer.ID) (types.ID, error)
-	// Resolve returns the libp2p identity and addresses behind a TM2 address: the
-	// peer ID that is known, or that of the node that answers there, and where
-	// libp2p dials it, a host name looked up. Its errors are those of Dial before
+	// Resolve returns the peer ID behind a TM2 address, known or of the node that
+	// answers there, and where libp2p dials it. Its errors are those of Dial before
 	// there is a connection.
 	Resolve(ctx context.Context, addr types.NetAddress) (peer.AddrInfo, error)
-	// Suggest tells where a peer may be reached beside the addresses that are dialed:
-	// Dial tries these when it does not find the peer at the address it is given, as
-	// a persistent peer that has moved. All of the addresses have one ID, and
-	// replace what was suggested for it before; 4 are kept, for 1024 peers. None
-	// forgets them.
+	// Suggest replaces the further addresses of a peer, which Dial tries when it does
+	// not find the peer at the address it is given: 4, for 1024 peers.
 	Suggest(id types.ID, addrs ...types.NetAddress)
 }
