@@ -3,6 +3,7 @@ package adapter
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
@@ -24,7 +25,8 @@ const DefaultDialTimeout = 10 * time.Second
 // WithReactor cannot be used.
 var ErrInvalidReactor = errors.New("invalid reactor")
 
-// SwitchOption configures a MultiplexSwitch while it is built.
+// SwitchOption configures a MultiplexSwitch while it is built. Start reports one that
+// cannot be used by an error that wraps compat.ErrInvalidOption.
 type SwitchOption func(*MultiplexSwitch)
 
 // WithReactor adds a reactor under a unique name and sets its switch. Reactors
@@ -38,27 +40,27 @@ func WithReactor(name string, reactor compat.Reactor) SwitchOption {
 	}
 }
 
+// WithLogger sets the logger of the switch, which discards otherwise. Reactors and the
+// transport have loggers of their own.
+func WithLogger(logger *slog.Logger) SwitchOption {
+	return func(sw *MultiplexSwitch) {
+		if logger != nil {
+			sw.SetLogger(logger)
+		}
+	}
+}
+
 // WithPersistentPeers sets the peers that the switch dials at start and redials
 // whenever they are lost, always at these addresses. They are exempt from the
 // limits. Nil addresses and addresses without ID are ignored; of several
 // addresses with one ID the last counts.
 func WithPersistentPeers(peerAddrs []*types.NetAddress) SwitchOption {
-	return func(sw *MultiplexSwitch) {
-		for _, addr := range peerAddrs {
-			if addr != nil && addr.ID != "" {
-				sw.lists.persistent[addr.ID] = *addr
-			}
-		}
-	}
+	return func(sw *MultiplexSwitch) { keepAddrs(sw.lists.persistent, peerAddrs) }
 }
 
 // WithPrivatePeers sets the peers that must not be told to others.
 func WithPrivatePeers(peerIDs []types.ID) SwitchOption {
-	return func(sw *MultiplexSwitch) {
-		for _, id := range peerIDs {
-			sw.lists.private[id] = struct{}{}
-		}
-	}
+	return func(sw *MultiplexSwitch) { keepIDs(sw.lists.private, peerIDs) }
 }
 
 // WithUnconditionalPeers sets the peers that are always let in: they are exempt
@@ -67,11 +69,7 @@ func WithPrivatePeers(peerIDs []types.ID) SwitchOption {
 // What such a peer says it relays (see [compat.ConnInfo].DelegatedBy) is exempt
 // from the guard too.
 func WithUnconditionalPeers(peerIDs []types.ID) SwitchOption {
-	return func(sw *MultiplexSwitch) {
-		for _, id := range peerIDs {
-			sw.lists.unconditional[id] = struct{}{}
-		}
-	}
+	return func(sw *MultiplexSwitch) { keepIDs(sw.lists.unconditional, peerIDs) }
 }
 
 // WithSeeds sets the peers that the switch asks when it knows nobody else to
@@ -81,13 +79,7 @@ func WithUnconditionalPeers(peerIDs []types.ID) SwitchOption {
 // is only that. Nil addresses and addresses without ID are ignored; of several
 // addresses with one ID the last counts.
 func WithSeeds(peerAddrs []*types.NetAddress) SwitchOption {
-	return func(sw *MultiplexSwitch) {
-		for _, addr := range peerAddrs {
-			if addr != nil && addr.ID != "" {
-				sw.lists.seeds[addr.ID] = *addr
-			}
-		}
-	}
+	return func(sw *MultiplexSwitch) { keepAddrs(sw.lists.seeds, peerAddrs) }
 }
 
 // WithAllowDuplicateIP lets several peers of one IP in, as TM2's
@@ -119,6 +111,20 @@ func WithMaxInboundPeers(maxInbound uint64) SwitchOption {
 // WithMaxOutboundPeers sets how many peers may be connected that we dialed.
 func WithMaxOutboundPeers(maxOutbound uint64) SwitchOption {
 	return func(sw *MultiplexSwitch) { sw.registry.maxOutbound = maxOutbound }
+}
+
+func keepAddrs(kept map[types.ID]types.NetAddress, addrs []*types.NetAddress) {
+	for _, addr := range addrs {
+		if addr != nil && addr.ID != "" {
+			kept[addr.ID] = *addr
+		}
+	}
+}
+
+func keepIDs(kept map[types.ID]struct{}, ids []types.ID) {
+	for _, id := range ids {
+		kept[id] = struct{}{}
+	}
 }
 
 func (sw *MultiplexSwitch) addReactor(name string, reactor compat.Reactor) error {

@@ -29,6 +29,14 @@ var errStopping = compat.Reject(compat.RejectClosing, "the node is stopping")
 // MultiplexSwitch is the compat.Switch of a node: it handles peer connections
 // and hands the messages of each channel to the reactor that owns it. All
 // methods may be called concurrently.
+//
+// These methods are those of the embedded service.BaseService:
+//
+//	Start() error                   // runs OnStart, once; the error may wrap compat.ErrInvalidOption
+//	Stop() error                    // runs OnStop, once; peers and reactors are stopped when it returns
+//	SetLogger(logger *slog.Logger)  // before Start; see WithLogger
+//	IsRunning() bool                // from Start until Stop
+//	Quit() <-chan struct{}          // closed when Stop is done
 type MultiplexSwitch struct {
 	service.BaseService
 
@@ -94,7 +102,7 @@ func NewMultiplexSwitch(transport compat.Transport, opts ...SwitchOption) *Multi
 // before all have started.
 func (sw *MultiplexSwitch) OnStart() error {
 	if sw.optionErr != nil {
-		return sw.optionErr
+		return fmt.Errorf("%w: %w", compat.ErrInvalidOption, sw.optionErr)
 	}
 	if err := sw.announceChannels(); err != nil {
 		return err

@@ -61,7 +61,7 @@ type Bridge struct {
 
 	mtx    sync.Mutex
 	libp2p *lp2p.Transport // made by Start
-	dht    seeking         // nil without one
+	dht    dht             // nil without one
 	pairs  map[*pair]struct{}
 	claims map[claim]*pair // by the node that has opened the pair
 }
@@ -101,7 +101,7 @@ func New(nodeKey types.NodeKey, config Config, logger *slog.Logger) (*Bridge, er
 	for _, id := range config.PrivatePeers {
 		b.private[id] = true
 	}
-	b.libp2pTargets.lost = b.seekMore
+	b.libp2pTargets.lost = b.findMore
 	if !config.pairsBoth() {
 		b.slots.perSide = config.MaxPairs
 	}

@@ -10,7 +10,6 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/adapter"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/discovery"
-	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
@@ -39,8 +38,8 @@ func TestNodeOfTheDHTTakesOver(t *testing.T) {
 		b.dhtOptions = []discovery.Option{discovery.WithWalkInterval(100 * time.Millisecond)}
 	})
 	require.Eventually(t, func() bool { return b.libp2pTargets.countFound() == 1 }, testTimeout, 10*time.Millisecond)
-	require.True(t, (&seeker{b}).Peers().Has(own.address.ID), "who is configured is not sought")
-	require.False(t, (&seeker{b}).Peers().Has(found.address.ID))
+	require.True(t, dhtClient{b}.HasPeer(own.address.ID), "a configured node needs no search")
+	require.False(t, dhtClient{b}.HasPeer(found.address.ID))
 
 	native.join(t, b)
 	own.nextNative(t)
@@ -93,11 +92,11 @@ func TestTargetThatHasMovedIsFound(t *testing.T) {
 
 // wakened counts how often it was told that there is a slot open.
 type wakened struct {
-	seeking
+	dht
 	count int
 }
 
-func (w *wakened) RemovePeer(compat.PeerConn, any) { w.count++ }
+func (w *wakened) Wake() { w.count++ }
 
 // When a target that was found in the DHT turns out to be of no use, more are looked for
 // at once, though there were enough of them.
@@ -105,7 +104,7 @@ func TestTargetOfNoUseSetsTheSearchGoing(t *testing.T) {
 	b, err := New(*types.GenerateNodeKey(), Config{}, quiet())
 	require.NoError(t, err)
 	ts, w := b.libp2pTargets, &wakened{}
-	(&seeker{b}).DialPeers(dialable(1), dialable(2))
+	dhtClient{b}.DialPeers(dialable(1), dialable(2))
 	require.EqualValues(t, 2, ts.countFound())
 	ts.release("node", ts.pick("node", nil), failed) // there is no DHT
 	b.dht = w

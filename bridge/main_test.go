@@ -55,11 +55,7 @@ type node struct {
 }
 
 // transport is what both stacks offer a node.
-type transport interface {
-	compat.Transport
-	Listen(addr types.NetAddress) error
-	Close() error
-}
+type transport = compat.ListeningTransport
 
 func loopback() types.NetAddress { return types.NetAddress{IP: net.IPv4(127, 0, 0, 1)} }
 

@@ -203,22 +203,22 @@ func TestStrangersDoNotEndTheSearchInTheDHT(t *testing.T) {
 	ts := newTargets(nil, newLinks())
 	lost := 0
 	ts.lost = func() { lost++ }
-	for i := range maxSought {
+	for i := range maxFound {
 		ts.learn(*dialable(i), proved, source{})
 	}
 	require.Zero(t, ts.countFound())
 	for _, known := range ts.list {
 		ts.learnFound(*known.addr, source{})
 	}
-	require.EqualValues(t, maxSought, ts.countFound())
+	require.EqualValues(t, maxFound, ts.countFound())
 
 	first := ts.pick("node", nil)
 	ts.release("node", first, refused)
-	require.EqualValues(t, maxSought-1, ts.countFound())
+	require.EqualValues(t, maxFound-1, ts.countFound())
 	require.Equal(t, 1, lost)
 	second := ts.pick("node", nil)
 	ts.release("node", second, failed)
-	require.EqualValues(t, maxSought-2, ts.countFound())
+	require.EqualValues(t, maxFound-2, ts.countFound())
 	require.Equal(t, 2, lost)
 
 	third := ts.pick("node", nil)
@@ -226,6 +226,6 @@ func TestStrangersDoNotEndTheSearchInTheDHT(t *testing.T) {
 	third.pairs++
 	ts.links.pairs[linkOf("node", third.addr.ID)]++
 	ts.release("node", third, refused)
-	require.EqualValues(t, maxSought-2, ts.countFound(), "one that has worked may refuse a node")
+	require.EqualValues(t, maxFound-2, ts.countFound(), "one that has worked may refuse a node")
 	require.Equal(t, 2, lost)
 }

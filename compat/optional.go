@@ -15,6 +15,22 @@ type DelegatedPeer interface {
 	DelegatedBy() (types.ID, bool)
 }
 
+// ListeningTransport is a Transport that accepts at an address of the node and is
+// closed by its owner; both stacks are one. A program that is written against it runs
+// on either.
+type ListeningTransport interface {
+	Transport
+
+	// Listen begins to accept at the address's IP and port and returns; port 0 takes
+	// a free one, which NetAddress tells. The ID of the address is ignored. It
+	// returns ErrAlreadyListening on a second call and ErrTransportClosed after
+	// Close.
+	Listen(addr types.NetAddress) error
+	// Close stops listening, ends every connection of the transport, and waits until
+	// nothing of it runs any more. It must not be called from a reactor's Receive.
+	Close() error
+}
+
 // PeerAdmission is an optional power of a PeerBehavior. A transport asks once for
 // each connection whose remote has proved its ID; one whose handshake can carry a
 // refusal does so before it answers, so that the remote learns the reason.

@@ -11,6 +11,10 @@ import (
 // transport was closed; a switch stops accepting when it sees it.
 var ErrTransportClosed = errors.New("transport is closed")
 
+// ErrInvalidOption is wrapped by the error about an option that cannot be used. The
+// constructor returns that error; where it returns none, Start, Listen or Dial does.
+var ErrInvalidOption = errors.New("invalid option")
+
 // Transport makes verified connections: the peers it returns have proved their
 // ID, their NodeInfo is valid and compatible, and they are not started. All
 // methods may be called concurrently.

@@ -13,15 +13,16 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/adapter"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/native"
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/mconn"
 )
 
 // newCallersTransport returns a listening transport of the given stack.
-func newCallersTransport(t *testing.T, stackName string) transport {
+func newCallersTransport(t *testing.T, stackName string) compat.ListeningTransport {
 	t.Helper()
 	key, info := newIdentity(testChannel)
-	var tr transport = native.NewMultiplexTransport(FromNodeInfo(info), FromNodeKey(key), mconn.DefaultMConnConfig(), nil)
+	var tr compat.ListeningTransport = native.NewMultiplexTransport(FromNodeInfo(info), FromNodeKey(key), mconn.DefaultMConnConfig(), nil)
 	if stackName == "libp2p" {
 		var err error
 		tr, err = lp2p.NewTransport(FromNodeInfo(info), FromNodeKey(key), nil)

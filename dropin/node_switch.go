@@ -24,13 +24,6 @@ var (
 	_ service.Service    = (*Switch)(nil)
 )
 
-// transport is a compat.Transport that can listen and be closed.
-type transport interface {
-	compat.Transport
-	Listen(addr types.NetAddress) error
-	Close() error
-}
-
 // Switch implements gno's p2p.Switch and service.Service. All methods may be called
 // concurrently.
 //
@@ -42,8 +35,8 @@ type Switch struct {
 
 	mux       *adapter.MultiplexSwitch
 	transport compat.Transport
-	own       transport        // transport, or nil when the caller owns it
-	listen    types.NetAddress // of own
+	own       compat.ListeningTransport // transport, or nil when the caller owns it
+	listen    types.NetAddress          // of own
 
 	listening sync.Mutex
 	listens   bool
@@ -150,7 +143,7 @@ func NewSwitch(
 }
 
 // newSwitch returns a switch that owns the transport.
-func newSwitch(stack string, tr transport, p *plan, opts []adapter.SwitchOption) *Switch {
+func newSwitch(stack string, tr compat.ListeningTransport, p *plan, opts []adapter.SwitchOption) *Switch {
 	s := assemble(stack, tr, p, opts)
 	s.own, s.listen = tr, p.listen
 

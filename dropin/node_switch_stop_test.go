@@ -13,6 +13,7 @@ import (
 	gnoservice "github.com/gnolang/gno/tm2/pkg/service"
 	"github.com/stretchr/testify/require"
 
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest/memory"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
@@ -304,7 +305,7 @@ func TestEndFromOnStartAndOnStop(t *testing.T) {
 
 // stuck is a transport whose Close blocks until it is released.
 type stuck struct {
-	transport
+	compat.ListeningTransport
 	letGo chan struct{}
 }
 

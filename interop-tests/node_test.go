@@ -33,12 +33,7 @@ type nodeOptions struct {
 	configure  func(*mconn.MConnConfig) // of the native stack; may be nil
 }
 
-// transport is a compat.Transport that can listen and be closed.
-type transport interface {
-	compat.Transport
-	Listen(addr types.NetAddress) error
-	Close() error
-}
+type transport = compat.ListeningTransport
 
 // node is our switch on one of our transports, with the log of its events.
 type node struct {

@@ -16,7 +16,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
-func openBook(t *testing.T, path string, opts ...addrbook.BookOption) *addrbook.AddrBook {
+func openBook(t *testing.T, path string, opts ...addrbook.Option) *addrbook.AddrBook {
 	t.Helper()
 	b, err := addrbook.OpenAddrBook(path, types.NetAddress{}, opts...)
 	require.NoError(t, err)

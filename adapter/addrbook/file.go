@@ -78,7 +78,7 @@ type fileEntry struct {
 // It is an error when the options are wrong, the folder cannot be written to, the
 // path is not that of a regular file (ErrNotAFile), or the file cannot be read or
 // renamed.
-func OpenAddrBook(path string, self types.NetAddress, opts ...BookOption) (*AddrBook, error) {
+func OpenAddrBook(path string, self types.NetAddress, opts ...Option) (*AddrBook, error) {
 	b := &AddrBook{
 		path:     path,
 		self:     copyAddr(&self),
@@ -89,9 +89,10 @@ func OpenAddrBook(path string, self types.NetAddress, opts ...BookOption) (*Addr
 		private:  make(map[types.ID]struct{}),
 	}
 	for _, opt := range opts {
-		if err := opt(b); err != nil {
-			return nil, fmt.Errorf("address book: %w", err)
-		}
+		opt(b)
+	}
+	if b.maxPeers <= 0 {
+		return nil, fmt.Errorf("address book: invalid option: room for %d addresses", b.maxPeers)
 	}
 	if path == "" {
 		return b, nil

@@ -129,13 +129,12 @@ func (t *Transport) endBlocked() {
 	}
 	defer t.tasks.Done()
 
+	t.sessions.mtx.Lock()
+	ended := slices.DeleteFunc(t.sessions.active(), func(s *session) bool {
+		return !t.gater.blockedConn(s.conn) && !s.ofBlocked(t.gater)
+	})
+	t.sessions.mtx.Unlock()
 	t.mtx.Lock()
-	var ended []*session
-	for _, entry := range t.sessions {
-		if s := entry.session; s != nil && (t.gater.blockedConn(s.conn) || s.ofBlocked(t.gater)) {
-			ended = append(ended, s)
-		}
-	}
 	used := make(map[network.Conn]bool, len(t.conns))
 	for c, ref := range t.conns {
 		used[c] = ref.session

@@ -23,7 +23,7 @@ func TestBlockEndsHeldConnections(t *testing.T) {
 
 	n, r := newNode(t, nil), newRaw(t)
 	_, _, _, q := r.session(n)
-	release, ok := n.Hold(q.s.conn)
+	release, ok := inner{n.Transport}.Hold(q.s.conn)
 	require.True(t, ok)
 	defer release()
 	require.NoError(t, n.Block(r.key.ID()))

@@ -86,7 +86,7 @@ func (t *Transport) readHeader(ns network.Stream) (*session, byte, error) {
 		return nil, 0, err
 	}
 
-	s, err := t.lookup(ns.Conn(), control.Epoch(header[:dataHeaderSize-1]))
+	s, err := t.sessions.lookup(ns.Conn(), control.Epoch(header[:dataHeaderSize-1]))
 
 	return s, header[dataHeaderSize-1], err
 }

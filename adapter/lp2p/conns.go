@@ -127,14 +127,7 @@ func (t *Transport) checkRoom(c network.Conn) error {
 	return nil
 }
 
-// Connect returns an open connection to the peer for something that is no session,
-// and a function that gives it back, which is called once. Without a connection
-// libp2p dials what the host's peerstore has, but through no relay; ctx and the dial
-// timeout bound that.
-//
-// A connection that this node has opened is closed when all have given it back and
-// no session is left. Holding it does not protect it from the connection manager.
-func (t *Transport) Connect(ctx context.Context, p peer.ID) (network.Conn, func(), error) {
+func (t inner) Connect(ctx context.Context, p peer.ID) (network.Conn, func(), error) {
 	if err := t.enter(); err != nil {
 		return nil, nil, err
 	}
@@ -156,10 +149,7 @@ func (t *Transport) Connect(ctx context.Context, p peer.ID) (network.Conn, func(
 	return nil, nil, errConnLost
 }
 
-// Hold is Connect for a connection that is open, as that of an inbound stream:
-// sessions that end on it do not close it until it is given back. It returns false
-// when the connection is being closed.
-func (t *Transport) Hold(c network.Conn) (release func(), ok bool) {
+func (t inner) Hold(c network.Conn) (release func(), ok bool) {
 	if !t.hold(c) {
 		return nil, false
 	}

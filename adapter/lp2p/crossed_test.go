@@ -4,6 +4,7 @@ import (
 	"net"
 	"testing"
 
+	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/connmgr"
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/network"
@@ -33,7 +34,7 @@ func TestThousandCrossedDials(t *testing.T) {
 	crosstest.Run(t, crosstest.Options{Pairs: pairs, Rounds: 100, NewTransport: func(t *testing.T) compat.Transport {
 		opts := []Option{WithTimeouts(timeouts)}
 		if made >= 2*encrypted {
-			opts = append(opts, WithTCP(clearTCP, new(net.Dialer).DialContext))
+			opts = append(opts, WithTCP(libp2p.Transport(clearTCP), new(net.Dialer).DialContext))
 		}
 		made++
 		key := types.GenerateNodeKey()

@@ -48,7 +48,7 @@ func TestDelegationIsGoodForOneSession(t *testing.T) {
 		require.IsType(t, &control.Accept{}, say())
 		n.failure(t)
 		synctest.Wait()
-		require.Empty(t, n.sessions, "the session is over")
+		require.Empty(t, n.sessions.entries, "the session is over")
 		require.Equal(t, &control.Reject{Code: compat.RejectInvalid, Text: "delegated session has been before"}, say())
 
 		<-time.After(control.DelegationLife + time.Second)

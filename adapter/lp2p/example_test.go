@@ -1,96 +1,97 @@
 package lp2p_test
 
 import (
-	"context"
 	"fmt"
 	"net"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
-// echo is the smallest switch: one channel, and a reactor that tells what came.
-type echo struct {
+const greetings byte = 0x70
+
+// greeter greets the peers that its node has dialed.
+type greeter struct {
 	compat.BaseReactor
-	got chan string
+	heard chan string
 }
 
-func newEcho() *echo {
-	e := &echo{got: make(chan string, 1)}
-	e.BaseReactor = *compat.NewBaseReactor("echo", e)
+func newGreeter() *greeter {
+	g := &greeter{heard: make(chan string, 1)}
+	g.BaseReactor = *compat.NewBaseReactor("greeter", g)
 
-	return e
+	return g
 }
 
-func (e *echo) Receive(_ byte, _ compat.PeerConn, msg []byte) { e.got <- string(msg) }
-
-func (e *echo) ReactorChDescriptors() []*compat.ChannelDescriptor {
-	return []*compat.ChannelDescriptor{{ID: 0x20, Priority: 1}}
+func (*greeter) GetChannels() []*compat.ChannelDescriptor {
+	return []*compat.ChannelDescriptor{{ID: greetings, Priority: 1}}
 }
 
-func (e *echo) Reactors() map[byte]compat.Reactor           { return map[byte]compat.Reactor{0x20: e} }
-func (*echo) HandlePeerError(peer compat.PeerConn, _ error) { _ = peer.Stop() }
-func (*echo) IsPersistentPeer(types.ID) bool                { return false }
-func (*echo) IsPrivatePeer(types.ID) bool                   { return false }
+func (*greeter) AddPeer(peer compat.PeerConn) {
+	if peer.IsOutbound() {
+		peer.Send(greetings, []byte("hello"))
+	}
+}
 
-func newTransport() (*lp2p.Transport, error) {
-	key := types.GenerateNodeKey()
-	loopback := net.IPv4(127, 0, 0, 1)
-	t, err := lp2p.NewTransport(types.NodeInfo{
+func (g *greeter) Receive(_ byte, _ compat.PeerConn, msg []byte) { g.heard <- string(msg) }
+
+// node is written against package compat alone, but for the line that makes the
+// transport.
+type node struct {
+	transport compat.ListeningTransport
+	sw        *adapter.MultiplexSwitch
+}
+
+func newNode(g *greeter, peers ...*types.NetAddress) (*node, error) {
+	key, loopback := types.GenerateNodeKey(), net.IPv4(127, 0, 0, 1)
+	info := types.NodeInfo{
 		NetAddress: &types.NetAddress{ID: key.ID(), IP: loopback},
-		Network:    "example", Channels: []byte{0x20}, Moniker: "example",
-	}, *key, nil)
+		Network:    "example", Version: "v1.0.0", Channels: []byte{greetings}, Moniker: "example",
+	}
+	transport, err := lp2p.NewTransport(info, *key, nil)
 	if err != nil {
 		return nil, err
 	}
+	sw := adapter.NewMultiplexSwitch(transport,
+		adapter.WithReactor("greeter", g), adapter.WithPersistentPeers(peers))
+	n := &node{transport: transport, sw: sw}
+	if err := transport.Listen(types.NetAddress{IP: loopback}); err != nil { // a free port
+		return n, err
+	}
 
-	return t, t.Listen(types.NetAddress{IP: loopback}) // the system chooses the port
+	return n, sw.Start()
 }
 
-// Two nodes on one machine; a switch does for its transport what this does.
+func (n *node) stop() {
+	if err := n.sw.Stop(); err != nil {
+		fmt.Println(err)
+	}
+	if err := n.transport.Close(); err != nil {
+		fmt.Println(err)
+	}
+}
+
+// Two nodes on libp2p. The example of adapter/native differs in one line.
 func Example() {
-	ctx := context.Background()
-	alice, err := newTransport()
+	g := newGreeter()
+	first, err := newNode(g)
 	if err != nil {
 		fmt.Println(err)
 
 		return
 	}
-	defer alice.Close()
-	bob, err := newTransport()
+	defer first.stop()
+	addr := first.transport.NetAddress()
+	second, err := newNode(newGreeter(), &addr)
 	if err != nil {
 		fmt.Println(err)
 
 		return
 	}
-	defer bob.Close()
+	defer second.stop()
 
-	reactor := newEcho()
-	go func() {
-		peer, err := bob.Accept(ctx, reactor)
-		if err == nil {
-			err = peer.Start()
-		}
-		if err != nil {
-			fmt.Println(err)
-		}
-	}()
-
-	// A plain TM2 address is enough: id@ip:port.
-	peer, err := alice.Dial(ctx, bob.NetAddress(), newEcho())
-	if err != nil {
-		fmt.Println(err)
-
-		return
-	}
-	if err := peer.Start(); err != nil {
-		fmt.Println(err)
-
-		return
-	}
-	peer.Send(0x20, []byte("hello"))
-	fmt.Println(<-reactor.got)
-	peer.FlushStop()
+	fmt.Println(<-g.heard)
 	// Output: hello
 }

@@ -169,9 +169,9 @@ func TestCloseReleasesEverything(t *testing.T) {
 	require.Equal(t, compat.RejectClosing, rejectOf(t, b.failure(t).err).Code)
 	require.ErrorIs(t, a.failure(t).err, compat.ErrTransportClosed)
 
-	require.Empty(t, a.sessions)
+	require.Empty(t, a.sessions.entries)
 	require.Empty(t, a.conns)
-	require.Empty(t, a.inbound)
+	require.Empty(t, a.sessions.inbound)
 	require.Zero(t, a.handshakes.taken)
 	require.Empty(t, a.handshakes.ips)
 	require.Empty(t, a.handshakes.peers)
@@ -189,8 +189,10 @@ func TestConnectionClosesWithItsLastSession(t *testing.T) {
 		require.Eventually(t, func() bool {
 			n.mtx.Lock()
 			defer n.mtx.Unlock()
+			n.sessions.mtx.Lock()
+			defer n.sessions.mtx.Unlock()
 
-			return len(n.Host().Network().Conns()) == 0 && len(n.conns) == 0 && len(n.sessions) == 0
+			return len(n.Host().Network().Conns()) == 0 && len(n.conns) == 0 && len(n.sessions.entries) == 0
 		}, patience, time.Millisecond)
 	}
 	require.Equal(t, other, pa.ID())

@@ -87,14 +87,14 @@ func (t *Transport) openSession(
 	}
 
 	s := newSession(t, c, ctrl, control.NewEpoch(), true, behavior)
-	if err := t.reserve(s.key, false); err != nil {
+	if err := t.sessions.reserve(s.key, false); err != nil {
 		t.tryEnd(func() { _ = ctrl.Reset() })
 		t.release(c)
 
 		return nil, err
 	}
 	// Data streams may overtake the Accept.
-	if err := t.activate(s); err != nil {
+	if err := t.sessions.activate(s); err != nil {
 		s.abort()
 
 		return nil, err

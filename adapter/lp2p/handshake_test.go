@@ -162,10 +162,10 @@ func TestSessionsPerPeer(t *testing.T) {
 	goodbyeOf(t, ctrl)
 	require.NoError(t, ctrl.CloseWrite())
 	require.Eventually(t, func() bool {
-		n.mtx.Lock()
-		defer n.mtx.Unlock()
+		n.sessions.mtx.Lock()
+		defer n.sessions.mtx.Unlock()
 
-		return n.inbound[r.host.ID()] == 1
+		return n.sessions.inbound[r.host.ID()] == 1
 	}, patience, time.Millisecond)
 	r.session(n)
 }

@@ -111,7 +111,7 @@ func (o *options) transports() []libp2p.Option {
 		libp2p.Transport(tcp.NewTCPTransport, tcp.DisableReuseport(), tcp.WithConnectionTimeout(o.timeouts.Dial)),
 	}
 	if o.tcp != nil {
-		opts = []libp2p.Option{libp2p.Transport(o.tcp)}
+		opts = []libp2p.Option{o.tcp}
 	}
 	if o.quic != quicOff {
 		opts = append(opts, libp2p.Transport(libp2pquic.NewTransport))

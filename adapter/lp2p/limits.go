@@ -224,11 +224,7 @@ func WithPeerLimits(maxInbound, maxOutbound uint64, allowDuplicateIP bool) Optio
 // streams and memory follow. Without it the transport reckons with
 // compat.MaxChannels channels of the largest messages that a window can hold.
 func WithChannels(descs ...*compat.ChannelDescriptor) Option {
-	return func(o *options) error {
-		o.budget = channelBudget(descs)
-
-		return nil
-	}
+	return func(o *options) { o.budget = channelBudget(descs) }
 }
 
 // budget is what one session may take up.

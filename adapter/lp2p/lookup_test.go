@@ -21,7 +21,7 @@ func TestDialTriesSuggestedAddresses(t *testing.T) {
 	stale := gone.NetAddress()
 	require.NoError(t, gone.Close())
 	stale.ID = b.key.ID()
-	id, err := a.Learn(b.Host().ID())
+	id, err := inner{a.Transport}.Learn(b.Host().ID())
 	require.NoError(t, err)
 	require.Equal(t, b.key.ID(), id)
 
@@ -29,18 +29,18 @@ func TestDialTriesSuggestedAddresses(t *testing.T) {
 	require.Error(t, err)
 	other := c.NetAddress()
 	other.ID = b.key.ID()
-	a.Suggest(b.key.ID(), other)
+	inner{a.Transport}.Suggest(b.key.ID(), other)
 	_, err = a.Dial(timeout(t), stale, a.behavior)
 	require.Error(t, err, "somebody else answers there")
 
-	a.Suggest(b.key.ID(), other, b.NetAddress())
+	inner{a.Transport}.Suggest(b.key.ID(), other, b.NetAddress())
 	p, err := a.Dial(timeout(t), stale, a.behavior)
 	require.NoError(t, err)
 	require.Equal(t, b.key.ID(), p.ID())
 	require.Equal(t, b.NetAddress().Port, p.SocketAddr().Port, "where it was found")
 	require.NoError(t, p.CloseConn())
 
-	a.Suggest(b.key.ID())
+	inner{a.Transport}.Suggest(b.key.ID())
 	require.Empty(t, a.suggested.of(b.key.ID()))
 }
 
@@ -53,7 +53,7 @@ func TestSuggestionsAreBounded(t *testing.T) {
 	}
 	require.Len(t, s.addrs, maxSuggestedPeers)
 	addr := a.NetAddress()
-	a.Suggest(addr.ID, addr, addr, addr, addr, addr, types.NetAddress{ID: addr.ID})
+	inner{a.Transport}.Suggest(addr.ID, addr, addr, addr, addr, addr, types.NetAddress{ID: addr.ID})
 	require.Len(t, a.suggested.of(addr.ID), maxSuggested)
 }
 
@@ -62,7 +62,7 @@ func TestSuggestionsAreBounded(t *testing.T) {
 func TestHeldConnections(t *testing.T) {
 	a, b := newNode(t, nil), newNode(t, nil)
 	a.Host().Peerstore().AddAddrs(b.Host().ID(), b.Host().Addrs(), peerstore.TempAddrTTL)
-	conn, release, err := a.Connect(timeout(t), b.Host().ID())
+	conn, release, err := inner{a.Transport}.Connect(timeout(t), b.Host().ID())
 	require.NoError(t, err)
 	require.False(t, a.Host().ConnManager().IsProtected(b.Host().ID(), ""))
 
@@ -82,7 +82,7 @@ func TestHeldConnections(t *testing.T) {
 func TestInboundConnectionIsTheRemotes(t *testing.T) {
 	a, b := newNode(t, nil), newNode(t, nil)
 	a.Host().Peerstore().AddAddrs(b.Host().ID(), b.Host().Addrs(), peerstore.TempAddrTTL)
-	conn, release, err := a.Connect(timeout(t), b.Host().ID())
+	conn, release, err := inner{a.Transport}.Connect(timeout(t), b.Host().ID())
 	require.NoError(t, err)
 	var inbound network.Conn
 	require.Eventually(t, func() bool {
@@ -93,7 +93,7 @@ func TestInboundConnectionIsTheRemotes(t *testing.T) {
 
 		return len(conns) == 1
 	}, patience, patience/1000)
-	done, ok := b.Hold(inbound)
+	done, ok := inner{b.Transport}.Hold(inbound)
 	require.True(t, ok)
 	done()
 	require.False(t, inbound.IsClosed())
@@ -105,18 +105,18 @@ func TestInboundConnectionIsTheRemotes(t *testing.T) {
 
 func TestResolve(t *testing.T) {
 	a, b := newNode(t, nil), newNode(t, nil)
-	info, err := a.Resolve(timeout(t), b.NetAddress())
+	info, err := inner{a.Transport}.Resolve(timeout(t), b.NetAddress())
 	require.NoError(t, err)
 	require.Equal(t, b.Host().ID(), info.ID)
 	require.Equal(t, b.Host().Addrs(), info.Addrs)
 	wrong := b.NetAddress()
 	wrong.ID = types.GenerateNodeKey().ID()
-	_, err = a.Resolve(timeout(t), wrong)
+	_, err = inner{a.Transport}.Resolve(timeout(t), wrong)
 	var mismatch *compat.WrongIDError
 	require.ErrorAs(t, err, &mismatch)
 	require.NoError(t, a.Close())
-	_, err = a.Resolve(timeout(t), b.NetAddress())
+	_, err = inner{a.Transport}.Resolve(timeout(t), b.NetAddress())
 	require.ErrorIs(t, err, compat.ErrTransportClosed)
-	_, _, err = a.Connect(timeout(t), b.Host().ID())
+	_, _, err = inner{a.Transport}.Connect(timeout(t), b.Host().ID())
 	require.ErrorIs(t, err, compat.ErrTransportClosed)
 }

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/transport"
@@ -359,7 +360,7 @@ func (n *memNet) newNodeAt(t testing.TB, ip net.IP, port uint16, opts ...Option)
 	t.Helper()
 	key := types.GenerateNodeKey()
 	info := nodeInfo(key.ID())
-	opts = append([]Option{WithTCP(n.transport(ip), n.dial(ip))}, opts...)
+	opts = append([]Option{WithTCP(libp2p.Transport(n.transport(ip)), n.dial(ip))}, opts...)
 	tr, err := NewTransport(info, *key, nil, opts...)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, tr.Close()) })

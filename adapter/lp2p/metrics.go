@@ -137,7 +137,7 @@ type metrics struct {
 	ended      counters // sessions; by the code of the remote's goodbye if it has sent one
 	rejects    exchanged
 	goodbyes   exchanged // without those that answer one
-	retired    traffic   // of sessions that have ended; guarded by Transport.mtx
+	retired    traffic   // of sessions that have ended; guarded by sessions.mtx
 }
 
 // exchanged counts messages of one kind by their code.
@@ -266,17 +266,16 @@ func (t traffic) collect(ch chan<- prometheus.Metric) {
 // channelLabel writes a channel as its definitions do.
 func channelLabel(id byte) string { return fmt.Sprintf("%#02x", id) }
 
-// read sums up all sessions. It holds the lock of the transport meanwhile: the
-// counts of a session that ends must not go back.
+// read sums up all sessions. It holds their lock meanwhile: the counts of a session
+// that ends must not go back.
 func (m *metrics) read() (peers [len(directions)]int, sum traffic, q *queued) {
 	sum, q = make(traffic), &queued{messages: make(map[byte]int)}
-	m.t.mtx.Lock()
-	defer m.t.mtx.Unlock()
+	m.t.sessions.mtx.Lock()
+	defer m.t.sessions.mtx.Unlock()
 
 	sum.add(m.retired)
-	for _, entry := range m.t.sessions {
-		s := entry.session
-		if s == nil || !s.addTo(sum, q) {
+	for _, s := range m.t.sessions.active() {
+		if !s.addTo(sum, q) {
 			continue
 		}
 		if s.outbound {
@@ -290,7 +289,7 @@ func (m *metrics) read() (peers [len(directions)]int, sum traffic, q *queued) {
 }
 
 // retire keeps the counts of a session that ends. The caller holds the lock of the
-// transport, and takes the session out of its reach.
+// sessions, and takes the session out of its reach.
 func (m *metrics) retire(s *session) {
 	if !s.addTo(m.retired, nil) {
 		return // its handshake was not done

@@ -45,11 +45,7 @@ type natOptions struct {
 // ports, and announces the address there. It is for a node behind a router of its
 // operator's.
 func WithPortMapping() Option {
-	return func(o *options) error {
-		o.nat.portMapping = true
-
-		return nil
-	}
+	return func(o *options) { o.nat.portMapping = true }
 }
 
 // WithAutoNAT lets the node find out by AutoNAT v2 which of its public addresses
@@ -59,11 +55,7 @@ func WithPortMapping() Option {
 // known. Without this option a node takes itself to be reachable unless it has
 // relays.
 func WithAutoNAT() Option {
-	return func(o *options) error {
-		o.nat.autoNAT = true
-
-		return nil
-	}
+	return func(o *options) { o.nat.autoNAT = true }
 }
 
 // WithRelayClient lets Dial reach nodes behind NATs through relays (docs/nat.md §3),
@@ -75,19 +67,17 @@ func WithAutoNAT() Option {
 // other. They connect directly if the dialer is public, or if both have
 // WithHolePunching.
 func WithRelayClient(relays ...types.NetAddress) Option {
-	return func(o *options) error {
+	return func(o *options) {
 		if len(relays) > maxRelays {
-			return fmt.Errorf("more than %d relays", maxRelays)
+			o.report(fmt.Errorf("more than %d relays", maxRelays))
 		}
 		for _, addr := range relays {
 			if err := addr.ID.Validate(); err != nil {
-				return fmt.Errorf("relay %s: %w", addr.String(), err)
+				o.report(fmt.Errorf("relay %s: %w", addr.String(), err))
 			}
 		}
 		o.nat.circuits = true
 		o.nat.relays = slices.Clone(relays)
-
-		return nil
 	}
 }
 
@@ -95,11 +85,9 @@ func WithRelayClient(relays ...types.NetAddress) Option {
 // directly (DCUtR) after they have met at a relay. It needs WithQUIC, whose dials
 // come from the listening port, and includes WithRelayClient without relays.
 func WithHolePunching() Option {
-	return func(o *options) error {
+	return func(o *options) {
 		o.nat.circuits = true
 		o.nat.holePunching = true
-
-		return nil
 	}
 }
 
@@ -107,10 +95,9 @@ func WithHolePunching() Option {
 // within the limits. With WithAutoNAT it is one as long as others confirm that they
 // reach it.
 func WithRelayService(limits RelayLimits) Option {
-	return func(o *options) error {
+	return func(o *options) {
 		o.nat.relayService = &limits
-
-		return limits.Validate()
+		o.report(limits.Validate())
 	}
 }
 

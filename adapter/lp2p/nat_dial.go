@@ -152,7 +152,7 @@ func foundInstead(cause error) (peer.ID, bool) {
 func (t *Transport) connectRelay(ctx context.Context, relay peer.AddrInfo) (network.Conn, func(), error) {
 	t.host.Peerstore().AddAddrs(relay.ID, relay.Addrs, dialAddrTTL)
 
-	return t.Connect(ctx, relay.ID)
+	return inner{t}.Connect(ctx, relay.ID)
 }
 
 // connectRelayed returns a retained direct connection to a peer that was not reached

@@ -245,7 +245,7 @@ func (n *internet) newNode(t testing.TB, at string, known []*node, opts ...Optio
 	require.NoError(t, err)
 	require.NoError(t, tr.Host().Network().Listen(maddr))
 	for _, other := range known {
-		_, err := tr.Learn(other.Host().ID())
+		_, err := inner{tr}.Learn(other.Host().ID())
 		require.NoError(t, err)
 	}
 	close(tr.opts.nat.listening) // as Listen does

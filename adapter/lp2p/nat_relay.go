@@ -97,7 +97,7 @@ func (a relayACL) AllowReserve(p peer.ID, _ multiaddr.Multiaddr) bool {
 		return false // nothing listens yet
 	}
 	id, err := p2paddr.TM2ID(p)
-	if err != nil || a.n.t.IsPrivatePeer(id) {
+	if err != nil || a.n.t.isPrivatePeer(id) {
 		return false
 	}
 	a.n.t.learn(id, p)
@@ -110,7 +110,7 @@ func (a relayACL) AllowReserve(p peer.ID, _ multiaddr.Multiaddr) bool {
 func (a relayACL) AllowConnect(_ peer.ID, _ multiaddr.Multiaddr, dest peer.ID) bool {
 	id, err := p2paddr.TM2ID(dest)
 
-	return err == nil && !a.n.t.IsPrivatePeer(id)
+	return err == nil && !a.n.t.isPrivatePeer(id)
 }
 
 // relaySource resolves the configured relays for libp2p, all at a time: one that
@@ -146,7 +146,7 @@ func (t *Transport) resolveRelays(ctx context.Context, relays []types.NetAddress
 	for _, addr := range relays {
 		t.tasks.Go(func() {
 			defer func() { done <- struct{}{} }()
-			info, err := t.Resolve(ctx, addr)
+			info, err := inner{t}.Resolve(ctx, addr)
 			if err != nil {
 				t.logger.Warn("relay was not found", "relay", addr.String(), "err", err)
 
@@ -208,7 +208,7 @@ func (t *Transport) answerRelayed(s network.Stream) error {
 // relayedKey returns the key of a node with a reservation.
 func (t *Transport) relayedKey(id types.ID) (ed25519.PublicKey, bool) {
 	p, ok := t.knownPeer(id)
-	if !ok || t.IsPrivatePeer(id) || !t.tagged(p, tagReservation) {
+	if !ok || t.isPrivatePeer(id) || !t.tagged(p, tagReservation) {
 		return nil, false
 	}
 	key, err := p2paddr.PublicKey(p)

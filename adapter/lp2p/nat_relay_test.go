@@ -105,8 +105,8 @@ func TestSessionEndKeepsReservation(t *testing.T) {
 	conn := pi.s.conn
 	require.NoError(t, pi.Stop())
 	stopped(t, relay.failure(t).peer.(*Peer))
-	inside.alive.Wait()
-	relay.alive.Wait()
+	inside.sessions.alive.Wait()
+	relay.sessions.alive.Wait()
 	require.False(t, conn.IsClosed())
 	_, ok := relay.relayedKey(inside.key.ID())
 	require.True(t, ok)

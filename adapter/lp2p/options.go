@@ -9,12 +9,16 @@ import (
 	"github.com/libp2p/go-libp2p"
 	"github.com/multiformats/go-multiaddr"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
 )
 
-// Option changes a default of NewTransport.
-type Option func(*options) error
+// Option changes a default of NewTransport, which reports one that cannot be used by
+// an error that wraps compat.ErrInvalidOption.
+type Option func(*options)
 
 type options struct {
+	err        error // what NewTransport returns
 	limits     Limits
 	timeouts   Timeouts
 	registerer prometheus.Registerer
@@ -25,7 +29,7 @@ type options struct {
 	private    bool // no address is told to anybody
 
 	// See WithTCP; nil for the system's.
-	tcp     any
+	tcp     libp2p.Option
 	dialTCP DialFunc
 
 	// For tests. Loopback addresses are exempt from limits per IP unless
@@ -35,19 +39,17 @@ type options struct {
 
 // WithLimits replaces DefaultLimits.
 func WithLimits(l Limits) Option {
-	return func(o *options) error {
+	return func(o *options) {
 		o.limits = l
-
-		return l.Validate()
+		o.report(l.Validate())
 	}
 }
 
 // WithTimeouts replaces DefaultTimeouts.
 func WithTimeouts(t Timeouts) Option {
-	return func(o *options) error {
+	return func(o *options) {
 		o.timeouts = t
-
-		return t.Validate()
+		o.report(t.Validate())
 	}
 }
 
@@ -59,13 +61,10 @@ func WithTimeouts(t Timeouts) Option {
 // resource manager, libp2p_rcmgr_connections and the like, of the host that set them
 // last. NewTransport fails when a transport of the same ID uses the registerer.
 func WithPrometheus(r prometheus.Registerer) Option {
-	return func(o *options) error {
-		if r == nil {
-			return errors.New("registerer is nil")
+	return func(o *options) {
+		if o.registerer = r; r == nil {
+			o.report(errors.New("registerer is nil"))
 		}
-		o.registerer = r
-
-		return nil
 	}
 }
 
@@ -73,25 +72,21 @@ func WithPrometheus(r prometheus.Registerer) Option {
 // factory. Options that the transport sets itself, as a connection gater, are
 // refused by libp2p or replace the transport's.
 func WithLibp2pOptions(opts ...libp2p.Option) Option {
-	return func(o *options) error {
-		o.libp2p = append(o.libp2p, opts...)
-
-		return nil
-	}
+	return func(o *options) { o.libp2p = append(o.libp2p, opts...) }
 }
+
+func (o *options) report(err error) { o.err = errors.Join(o.err, err) }
 
 func newOptions(opts []Option) (*options, error) {
 	o := &options{limits: DefaultLimits(), timeouts: DefaultTimeouts(), budget: anyChannels()}
 	for _, opt := range opts {
-		if err := opt(o); err != nil {
-			return nil, fmt.Errorf("invalid option: %w", err)
-		}
+		opt(o)
 	}
-
+	o.report(o.validateNAT())
+	if o.err != nil {
+		return nil, fmt.Errorf("%w: %w", compat.ErrInvalidOption, o.err)
+	}
 	o.limits = o.limits.filled()
-	if err := o.validateNAT(); err != nil {
-		return nil, fmt.Errorf("invalid option: %w", err)
-	}
 
 	return o, nil
 }
@@ -119,21 +114,13 @@ const (
 // as those of a bridge, may slow each other down. At most 256 streams of each side
 // fit into it, and so (256-32)/(1+channels) sessions; more are refused as full.
 func WithQUIC() Option {
-	return func(o *options) error {
-		o.quic = quicPreferred
-
-		return nil
-	}
+	return func(o *options) { o.quic = quicPreferred }
 }
 
 // WithQUICOnly is WithQUIC, but does not dial TCP, except to ask who answers at an
 // address. It is for tests and measurements.
 func WithQUICOnly() Option {
-	return func(o *options) error {
-		o.quic = quicForced
-
-		return nil
-	}
+	return func(o *options) { o.quic = quicForced }
 }
 
 // WithPrivateNode makes the node announce no address: identify tells its peers
@@ -145,12 +132,10 @@ func WithQUICOnly() Option {
 // It excludes WithAutoNAT, which asks others whether they reach the node at its
 // addresses, and WithHolePunching, which tells them to whom it meets at a relay.
 func WithPrivateNode() Option {
-	return func(o *options) error {
+	return func(o *options) {
 		o.private = true
 		o.libp2p = append(o.libp2p,
 			libp2p.AddrsFactory(func([]multiaddr.Multiaddr) []multiaddr.Multiaddr { return nil }))
-
-		return nil
 	}
 }
 
@@ -158,16 +143,13 @@ func WithPrivateNode() Option {
 type DialFunc func(ctx context.Context, network, address string) (net.Conn, error)
 
 // WithTCP puts another network in the place of the system's TCP, as a simulated one:
-// newTransport is the constructor of a libp2p transport for TCP addresses, in the
-// form in which libp2p.Transport takes it, and dial connects to ask who answers at
-// an address (see ProbeIdentity). Host names are still looked up by the system.
-func WithTCP(newTransport any, dial DialFunc) Option {
-	return func(o *options) error {
-		if newTransport == nil || dial == nil {
-			return errors.New("TCP needs a transport and a dialer")
+// transport is libp2p.Transport of a constructor of transports for TCP addresses, and
+// dial connects to ask who answers at an address (see ProbeIdentity). Host names are
+// still looked up by the system.
+func WithTCP(transport libp2p.Option, dial DialFunc) Option {
+	return func(o *options) {
+		if o.tcp, o.dialTCP = transport, dial; transport == nil || dial == nil {
+			o.report(errors.New("TCP needs a transport and a dialer"))
 		}
-		o.tcp, o.dialTCP = newTransport, dial
-
-		return nil
 	}
 }

@@ -188,7 +188,7 @@ func (n *node) open(t testing.TB, to *node) bool {
 	maddrs, err := n.dialMultiaddrs(timeout(t), to.NetAddress())
 	require.NoError(t, err)
 	n.Host().Peerstore().AddAddrs(to.Host().ID(), maddrs, time.Hour)
-	c, release, err := n.Connect(timeout(t), to.Host().ID())
+	c, release, err := inner{n.Transport}.Connect(timeout(t), to.Host().ID())
 	if err != nil {
 		return false
 	}

@@ -162,13 +162,13 @@ func (p *Pending) answer(ctx context.Context, local types.NodeInfo, behavior com
 	}
 
 	s := newSession(p.t, p.stream.Conn(), p.stream, p.key.epoch, false, behavior)
-	if err := p.t.activate(s); err != nil {
+	if err := p.t.sessions.activate(s); err != nil {
 		return nil, err
 	}
 	conn, err := p.accept(ctx, s, raw)
 	if err != nil {
 		s.end(err, nil)
-		p.t.deactivate(s.key)
+		p.t.sessions.deactivate(s.key)
 		p.t.tryEnd(func() { s.resetData(network.StreamShutdown) })
 
 		return nil, err
@@ -267,7 +267,7 @@ func (p *Pending) readHello() error {
 		return err
 	}
 	key := sessionKey{peer: conn.RemotePeer(), epoch: h.Epoch}
-	if err := p.t.reserve(key, true); err != nil {
+	if err := p.t.sessions.reserve(key, true); err != nil {
 		return err
 	}
 	p.key = &key
@@ -283,7 +283,7 @@ func (p *Pending) readHello() error {
 func (p *Pending) refuse(reason error) {
 	defer p.t.release(p.stream.Conn())
 	if p.key != nil {
-		defer p.t.forget(*p.key)
+		defer p.t.sessions.forget(*p.key)
 	}
 
 	var r *compat.RejectError

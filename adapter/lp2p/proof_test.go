@@ -15,7 +15,7 @@ import (
 func TestSharedConnectionProvesNoAddress(t *testing.T) {
 	a, b, other := newNode(t, nil), newNode(t, nil), newNode(t, nil)
 	connect(t, b, a) // opened by b
-	_, err := a.Learn(b.Host().ID())
+	_, err := inner{a.Transport}.Learn(b.Host().ID())
 	require.NoError(t, err)
 	b.acceptLoop(t)
 
@@ -41,7 +41,7 @@ func TestSharedConnectionProvesNoAddress(t *testing.T) {
 	require.NoError(t, p.CloseConn())
 
 	// And so at an address that was suggested.
-	a.Suggest(b.key.ID(), b.NetAddress())
+	inner{a.Transport}.Suggest(b.key.ID(), b.NetAddress())
 	found, err := a.Dial(timeout(t), nowhere, a.behavior)
 	require.NoError(t, err)
 	require.Equal(t, at.String(), found.SocketAddr().String())

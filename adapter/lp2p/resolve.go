@@ -179,9 +179,7 @@ func dialString(addr types.NetAddress) string {
 // PeerID returns the peer ID behind a TM2 ID if the transport has learned it.
 func (t *Transport) PeerID(id types.ID) (peer.ID, bool) { return t.knownPeer(id) }
 
-// Learn remembers the peer ID behind a TM2 ID, which it returns, so that a dial
-// needs no probe. It fails for a peer without a TM2 ID (see [TM2ID]).
-func (t *Transport) Learn(p peer.ID) (types.ID, error) {
+func (t inner) Learn(p peer.ID) (types.ID, error) {
 	id, err := p2paddr.TM2ID(p)
 	if err != nil {
 		return "", err
@@ -191,10 +189,7 @@ func (t *Transport) Learn(p peer.ID) (types.ID, error) {
 	return id, nil
 }
 
-// Resolve returns the libp2p identity and addresses behind a TM2 address: the peer
-// ID that is known, or that of who answers there, and where libp2p dials it, a host
-// name looked up. Its errors are those of Dial before there is a connection.
-func (t *Transport) Resolve(ctx context.Context, addr types.NetAddress) (peer.AddrInfo, error) {
+func (t inner) Resolve(ctx context.Context, addr types.NetAddress) (peer.AddrInfo, error) {
 	if err := t.enter(); err != nil {
 		return peer.AddrInfo{}, err
 	}
@@ -212,11 +207,7 @@ func (t *Transport) Resolve(ctx context.Context, addr types.NetAddress) (peer.Ad
 	return peer.AddrInfo{ID: id, Addrs: maddrs}, nil
 }
 
-// Suggest tells where a peer may be reached beside the addresses that are dialed:
-// Dial tries these when it does not find the peer at the address it is given, as a
-// persistent peer that has moved. All of the addresses have one ID, and replace
-// what was suggested for it before; 4 are kept, for 1024 peers. None forgets them.
-func (t *Transport) Suggest(id types.ID, addrs ...types.NetAddress) {
+func (t inner) Suggest(id types.ID, addrs ...types.NetAddress) {
 	kept := make([]types.NetAddress, 0, maxSuggested)
 	for _, addr := range addrs {
 		if addr.ID == id && addr.IP != nil && len(kept) < maxSuggested {

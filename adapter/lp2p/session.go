@@ -148,7 +148,7 @@ func (s *session) end(cause error, bye *control.Goodbye) (first, tell bool) {
 		return true, false
 	}
 	s.out.close()
-	go s.cleanup(bye) // counted in Transport.alive, as the session is
+	go s.cleanup(bye) // counted in sessions.alive, as the session is
 
 	return true, s.isStarted && !s.flushing
 }
@@ -197,8 +197,8 @@ func (s *session) stop(reason error) {
 // cleanup says goodbye, ends all streams, waits for the remote to have noticed,
 // and releases the connection. Every step has a deadline.
 func (s *session) cleanup(bye *control.Goodbye) {
-	defer s.t.forget(s.key)
-	s.t.deactivate(s.key)
+	defer s.t.sessions.forget(s.key)
+	s.t.sessions.deactivate(s.key)
 
 	s.mtx.Lock()
 	if s.byeSent {
@@ -228,13 +228,13 @@ func (s *session) cleanup(bye *control.Goodbye) {
 // abort cleans up after a handshake that failed at the dialer.
 func (s *session) abort() {
 	s.end(errStopped, nil)
-	s.t.deactivate(s.key)
+	s.t.sessions.deactivate(s.key)
 	s.t.tryEnd(func() {
 		s.resetData(network.StreamShutdown)
 		_ = s.control.Reset()
 	})
 	s.t.release(s.conn)
-	s.t.forget(s.key)
+	s.t.sessions.forget(s.key)
 }
 
 // resetData resets the data streams of both directions. The session has ended, so

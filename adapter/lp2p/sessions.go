@@ -2,6 +2,7 @@ package lp2p
 
 import (
 	"fmt"
+	"sync"
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -22,78 +23,110 @@ type sessionEntry struct {
 	inbound bool
 }
 
+// sessions are those of one transport, by their epochs.
+type sessions struct {
+	perPeer int            // the most inbound ones of one libp2p peer
+	retire  func(*session) // called, with the lock held, for each that is deactivated
+	alive   sync.WaitGroup // reservations and sessions
+
+	mtx     sync.Mutex
+	closed  bool // nothing is reserved or activated any more
+	entries map[sessionKey]sessionEntry
+	inbound map[peer.ID]int // reservations and sessions
+}
+
+// close refuses further sessions and returns those that are active.
+func (ss *sessions) close() []*session {
+	ss.mtx.Lock()
+	defer ss.mtx.Unlock()
+	ss.closed = true
+
+	return ss.active()
+}
+
+// active returns the sessions that data streams may join. The caller holds the lock.
+func (ss *sessions) active() (active []*session) {
+	for _, entry := range ss.entries {
+		if entry.session != nil {
+			active = append(active, entry.session)
+		}
+	}
+
+	return active
+}
+
 // reserve takes the epoch of a session that begins, and counts the session as one
 // that Close waits for. It refuses an epoch in use, and an inbound session above
 // the limit per peer. Each success is undone by forget.
-func (t *Transport) reserve(key sessionKey, inbound bool) error {
-	t.mtx.Lock()
-	defer t.mtx.Unlock()
+func (ss *sessions) reserve(key sessionKey, inbound bool) error {
+	ss.mtx.Lock()
+	defer ss.mtx.Unlock()
 
-	if t.closing {
+	if ss.closed {
 		return compat.ErrTransportClosed
 	}
-	if _, used := t.sessions[key]; used {
+	if _, used := ss.entries[key]; used {
 		return compat.Reject(compat.RejectInvalid, "epoch is in use")
 	}
 	if inbound {
-		if t.inbound[key.peer] >= t.opts.limits.SessionsPerPeer {
-			return compat.Reject(compat.RejectFull, "more than %d sessions of one peer", t.opts.limits.SessionsPerPeer)
+		if ss.inbound[key.peer] >= ss.perPeer {
+			return compat.Reject(compat.RejectFull, "more than %d sessions of one peer", ss.perPeer)
 		}
-		t.inbound[key.peer]++
+		ss.inbound[key.peer]++
 	}
-	t.sessions[key] = sessionEntry{inbound: inbound}
-	t.alive.Add(1)
+	ss.entries[key] = sessionEntry{inbound: inbound}
+	ss.alive.Add(1)
 
 	return nil
 }
 
 // activate lets data streams find the session.
-func (t *Transport) activate(s *session) error {
-	t.mtx.Lock()
-	defer t.mtx.Unlock()
+func (ss *sessions) activate(s *session) error {
+	ss.mtx.Lock()
+	defer ss.mtx.Unlock()
 
-	if t.closing {
+	if ss.closed {
 		return compat.ErrTransportClosed
 	}
-	entry := t.sessions[s.key]
+	entry := ss.entries[s.key]
 	entry.session = s
-	t.sessions[s.key] = entry
+	ss.entries[s.key] = entry
 
 	return nil
 }
 
 // deactivate hides the session from data streams, and keeps what it has counted;
 // its epoch stays taken.
-func (t *Transport) deactivate(key sessionKey) {
-	t.mtx.Lock()
-	defer t.mtx.Unlock()
+func (ss *sessions) deactivate(key sessionKey) {
+	ss.mtx.Lock()
+	defer ss.mtx.Unlock()
 
-	entry := t.sessions[key]
+	entry := ss.entries[key]
 	if entry.session != nil {
-		t.metrics.retire(entry.session)
+		ss.retire(entry.session)
 	}
 	entry.session = nil
-	t.sessions[key] = entry
+	ss.entries[key] = entry
 }
 
 // forget undoes reserve. Nothing of the session may be used afterwards.
-func (t *Transport) forget(key sessionKey) {
-	t.mtx.Lock()
-	defer t.mtx.Unlock()
+func (ss *sessions) forget(key sessionKey) {
+	ss.mtx.Lock()
+	defer ss.mtx.Unlock()
 
-	if t.sessions[key].inbound {
-		decrement(t.inbound, key.peer)
+	if ss.entries[key].inbound {
+		decrement(ss.inbound, key.peer)
 	}
-	delete(t.sessions, key)
-	t.alive.Done()
+	delete(ss.entries, key)
+	ss.alive.Done()
 }
 
 // lookup returns the session that data streams of the connection may join.
-func (t *Transport) lookup(c network.Conn, e control.Epoch) (*session, error) {
-	t.mtx.Lock()
-	defer t.mtx.Unlock()
+func (ss *sessions) lookup(c network.Conn, e control.Epoch) (*session, error) {
+	ss.mtx.Lock()
+	defer ss.mtx.Unlock()
 
-	s := t.sessions[sessionKey{peer: c.RemotePeer(), epoch: e}].session
+	s := ss.entries[sessionKey{peer: c.RemotePeer(), epoch: e}].session
 	if s == nil || s.conn != c {
 		return nil, fmt.Errorf("no session of epoch %s on this connection", e)
 	}

@@ -77,8 +77,10 @@ func (n *node) awaitNoConns(t *testing.T) {
 	require.Eventually(t, func() bool {
 		n.mtx.Lock()
 		defer n.mtx.Unlock()
+		n.sessions.mtx.Lock()
+		defer n.sessions.mtx.Unlock()
 
-		return len(n.conns) == 0 && len(n.sessions) == 0
+		return len(n.conns) == 0 && len(n.sessions.entries) == 0
 	}, patience, time.Millisecond)
 }
 

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
 	"github.com/stretchr/testify/require"
 )
@@ -13,7 +14,7 @@ import (
 func TestWithTCPNeedsBoth(t *testing.T) {
 	_, err := newOptions([]Option{WithTCP(nil, new(net.Dialer).DialContext)})
 	require.ErrorContains(t, err, "transport and a dialer")
-	_, err = newOptions([]Option{WithTCP(tcp.NewTCPTransport, nil)})
+	_, err = newOptions([]Option{WithTCP(libp2p.Transport(tcp.NewTCPTransport), nil)})
 	require.ErrorContains(t, err, "transport and a dialer")
 }
 
@@ -25,7 +26,7 @@ func TestWithTCPAsksThere(t *testing.T) {
 
 		return new(net.Dialer).DialContext(ctx, network, address)
 	}
-	a, b := newNode(t, nil, WithTCP(tcp.NewTCPTransport, dial)), newNode(t, nil)
+	a, b := newNode(t, nil, WithTCP(libp2p.Transport(tcp.NewTCPTransport), dial)), newNode(t, nil)
 	connect(t, a, b)
 	require.Equal(t, int32(1), asked.Load())
 }

@@ -22,8 +22,8 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/internal/task"
 )
 
-// Transport makes TM2 peers of libp2p sessions. It implements compat.Transport for
-// one switch. All methods may be called concurrently.
+// Transport makes TM2 peers of libp2p sessions. It implements
+// compat.ListeningTransport for one switch. All methods may be called concurrently.
 type Transport struct {
 	logger *slog.Logger
 	opts   *options
@@ -36,6 +36,7 @@ type Transport struct {
 	handshakes *slots // inbound handshakes under way
 	headers    *slots // inbound data streams whose header has not arrived
 	spent      *spent // delegated sessions that have been
+	sessions   *sessions
 	buffers    *bufferPool
 	pendings   chan *Pending
 	completed  chan *Peer
@@ -43,7 +44,6 @@ type Transport struct {
 	ctx    context.Context // ends when Close begins
 	cancel context.CancelFunc
 	tasks  sync.WaitGroup // calls and goroutines
-	alive  sync.WaitGroup // reservations and sessions
 
 	mtx      sync.Mutex
 	closing  bool
@@ -51,8 +51,6 @@ type Transport struct {
 	nodeInfo types.NodeInfo
 	listen   types.NetAddress
 	conns    map[network.Conn]*connRef
-	sessions map[sessionKey]sessionEntry
-	inbound  map[peer.ID]int // inbound reservations and sessions
 	known    map[types.ID]knownPeer
 
 	served    atomic.Pointer[compat.PeerBehavior] // the last one given to Accept
@@ -60,8 +58,8 @@ type Transport struct {
 }
 
 var (
-	_ compat.Transport        = (*Transport)(nil)
-	_ compat.ChannelAnnouncer = (*Transport)(nil)
+	_ compat.ListeningTransport = (*Transport)(nil)
+	_ compat.ChannelAnnouncer   = (*Transport)(nil)
 )
 
 // NewTransport returns a transport whose libp2p identity is the node key. It
@@ -100,17 +98,20 @@ func NewTransport(
 		key: nodeKey.PrivKey, id: nodeKey.ID(), nodeInfo: nodeInfo, host: h, gater: gater,
 		handshakes: newSlots(l.Handshakes, l.HandshakesPerIP, l.HandshakesPerPeer),
 		// A session opens all its streams at once when its node is busy.
-		headers:  newSlots(16*l.Handshakes, 16*l.HandshakesPerIP, 16*l.HandshakesPerPeer),
-		spent:    newSpent(),
+		headers: newSlots(16*l.Handshakes, 16*l.HandshakesPerIP, 16*l.HandshakesPerPeer),
+		spent:   newSpent(),
+		sessions: &sessions{
+			perPeer: l.SessionsPerPeer, entries: make(map[sessionKey]sessionEntry), inbound: make(map[peer.ID]int),
+		},
 		buffers:  newBufferPool(),
 		pendings: make(chan *Pending), completed: make(chan *Peer),
 		closed: make(chan struct{}),
 		listen: types.NetAddress{ID: nodeKey.ID()},
-		conns:  make(map[network.Conn]*connRef), sessions: make(map[sessionKey]sessionEntry),
-		inbound: make(map[peer.ID]int), known: make(map[types.ID]knownPeer),
+		conns:  make(map[network.Conn]*connRef), known: make(map[types.ID]knownPeer),
 	}
 	gater.judgeBy(t.mayDialNamed)
 	t.metrics = newMetrics(t)
+	t.sessions.retire = t.metrics.retire
 	if err := t.metrics.register(); err != nil {
 		return nil, errors.Join(err, h.Close())
 	}
@@ -221,14 +222,9 @@ func (t *Transport) Close() error {
 		return nil
 	}
 	t.closing = true
-	var active []*session
-	for _, entry := range t.sessions {
-		if entry.session != nil {
-			active = append(active, entry.session)
-		}
-	}
 	t.mtx.Unlock()
 	defer close(t.closed)
+	active := t.sessions.close()
 
 	t.host.RemoveStreamHandler(SessionProtocol)
 	t.host.RemoveStreamHandler(ChannelProtocol)
@@ -239,7 +235,7 @@ func (t *Transport) Close() error {
 	}
 	ended := make(chan struct{})
 	go func() {
-		t.alive.Wait()
+		t.sessions.alive.Wait()
 		close(ended)
 	}()
 	// Goodbyes get time to arrive. A connection that has stalled is left to the host.
@@ -284,14 +280,11 @@ func (t *Transport) tryEnd(end func()) {
 	task.WaitFor(ended, t.opts.timeouts.Linger)
 }
 
-// NodeInfo returns what this node tells of itself. The caller must not change
-// what it points to.
-func (t *Transport) NodeInfo() types.NodeInfo { return t.localNodeInfo() }
+func (t inner) NodeInfo() types.NodeInfo { return t.localNodeInfo() }
 
-// IsPrivatePeer reports whether the switch that accepts from this transport does
-// not want the peer to be told to others. Before the first Accept nobody is
-// private.
-func (t *Transport) IsPrivatePeer(id types.ID) bool {
+func (t inner) IsPrivatePeer(id types.ID) bool { return t.isPrivatePeer(id) }
+
+func (t *Transport) isPrivatePeer(id types.ID) bool {
 	behavior := t.served.Load()
 
 	return behavior != nil && (*behavior).IsPrivatePeer(id)

@@ -68,11 +68,11 @@ func (l HandshakeLimits) Validate() error {
 	}
 }
 
-// Option changes a transport while it is made.
+// Option changes a default of a transport while it is made.
 type Option func(*MultiplexTransport)
 
 // WithHandshakeLimits replaces DefaultHandshakeLimits. Limits that are not valid
-// are reported by Listen.
+// are reported by Listen and Dial.
 func WithHandshakeLimits(limits HandshakeLimits) Option {
 	return func(mt *MultiplexTransport) { mt.admission.limits = limits }
 }

@@ -26,30 +26,46 @@ type peerConn struct {
 	service.BaseService
 	*peer.Base
 
-	conn     *secretconn.SecretConnection
-	dialect  compat.Dialect
-	mconn    *mconn.MConnection
-	behavior compat.PeerBehavior
-	reactors map[byte]compat.Reactor
-	started  atomic.Bool
-	closed   atomic.Bool
+	conn    *secretconn.SecretConnection
+	dialect compat.Dialect
+	mconn   *mconn.MConnection
+	config  ConnConfig
+	started atomic.Bool
+	closed  atomic.Bool
+}
+
+// ConnConfig says how a verified connection becomes a peer: how its channels are
+// multiplexed, who receives from them, and who is told when it fails.
+type ConnConfig struct {
+	MConfig      mconn.MConnConfig
+	ReactorsByCh map[byte]compat.Reactor
+	ChDescs      []*compat.ChannelDescriptor
+	// OnPeerError is called on a goroutine of the connection, perhaps more than once.
+	OnPeerError func(compat.PeerConn, error)
+}
+
+// connConfig is that of the peers of one switch.
+func (mt *MultiplexTransport) connConfig(behavior compat.PeerBehavior) ConnConfig {
+	return ConnConfig{
+		MConfig: mt.mConfig, ReactorsByCh: behavior.Reactors(), ChDescs: behavior.ReactorChDescriptors(),
+		OnPeerError: behavior.HandlePeerError,
+	}
 }
 
 // newPeer makes a peer of a verified connection. On an error the connection is
 // closed.
 func (mt *MultiplexTransport) newPeer(pending *Pending, behavior compat.PeerBehavior) (compat.PeerConn, error) {
 	p := &peerConn{
-		Base:     peer.NewBase(pending.connInfo(behavior), pending.node, pending.conn.RemoteAddr()),
-		conn:     pending.conn,
-		dialect:  pending.dialect,
-		behavior: behavior,
-		reactors: behavior.Reactors(),
+		Base:    peer.NewBase(pending.connInfo(behavior), pending.node, pending.conn.RemoteAddr()),
+		conn:    pending.conn,
+		dialect: pending.dialect,
+		config:  mt.connConfig(behavior),
 	}
 	p.BaseService = *service.NewBaseService(mt.logger, p.Describe("native"), p)
 
 	var err error
 	p.mconn, err = mconn.NewMConnectionWithConfig(
-		pending.conn, behavior.ReactorChDescriptors(), p.receive, p.fail, mt.mConfig)
+		pending.conn, p.config.ChDescs, p.receive, p.fail, p.config.MConfig)
 	if err != nil {
 		pending.close()
 
@@ -71,7 +87,7 @@ func (p *peerConn) Dialect() compat.Dialect { return p.dialect }
 
 // receive runs on the delivery goroutine of the connection.
 func (p *peerConn) receive(chID byte, msg []byte) {
-	reactor := p.reactors[chID]
+	reactor := p.config.ReactorsByCh[chID]
 	if reactor == nil {
 		p.fail(fmt.Errorf("%w %#02x", errNoReactor, chID))
 
@@ -81,7 +97,7 @@ func (p *peerConn) receive(chID byte, msg []byte) {
 }
 
 func (p *peerConn) fail(err error) {
-	p.behavior.HandlePeerError(p, fmt.Errorf("connection with %s: %w", p.SocketAddr(), err))
+	p.config.OnPeerError(p, fmt.Errorf("connection with %s: %w", p.SocketAddr(), err))
 }
 
 // OnStart implements service.Service.

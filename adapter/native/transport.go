@@ -15,8 +15,8 @@ import (
 )
 
 var (
-	_ compat.Transport        = (*MultiplexTransport)(nil)
-	_ compat.ChannelAnnouncer = (*MultiplexTransport)(nil)
+	_ compat.ListeningTransport = (*MultiplexTransport)(nil)
+	_ compat.ChannelAnnouncer   = (*MultiplexTransport)(nil)
 )
 
 // MultiplexTransport accepts and dials TCP connections and makes verified peers
@@ -45,8 +45,8 @@ type MultiplexTransport struct {
 
 // NewMultiplexTransport returns a transport that presents itself with the node
 // key and NodeInfo. A NodeInfo whose NetAddress has port 0 is completed with the
-// port of Listen. A NodeInfo or configuration that peers would refuse is reported
-// by Listen and Dial. A nil logger discards. Options have documented defaults.
+// port of Listen. A NodeInfo or configuration that peers would refuse, and an option
+// that cannot be used, are reported by Listen and Dial. A nil logger discards.
 func NewMultiplexTransport(
 	nodeInfo types.NodeInfo,
 	nodeKey types.NodeKey,
@@ -124,12 +124,6 @@ func (mt *MultiplexTransport) Listen(addr types.NetAddress) error {
 // completeNodeInfo fills in the listen port and checks what peers will check.
 // The caller holds mtx.
 func (mt *MultiplexTransport) completeNodeInfo(port uint16) error {
-	if err := mt.admission.limits.Validate(); err != nil {
-		return err
-	}
-	if mt.relay {
-		return mt.mConfig.Validate()
-	}
 	if na := mt.nodeInfo.NetAddress; na != nil && na.Port == 0 {
 		completed := *na
 		completed.Port = port
@@ -140,6 +134,12 @@ func (mt *MultiplexTransport) completeNodeInfo(port uint16) error {
 }
 
 func (mt *MultiplexTransport) checkLocal() error {
+	if err := mt.admission.limits.Validate(); err != nil {
+		return fmt.Errorf("%w: %w", compat.ErrInvalidOption, err)
+	}
+	if mt.relay {
+		return mt.mConfig.Validate()
+	}
 	if err := mt.nodeInfo.Validate(); err != nil {
 		return fmt.Errorf("own node info is not valid: %w", err)
 	}

@@ -38,7 +38,7 @@ func sourceAt(ip string) addrbook.Source {
 	return addrbook.Source{ID: types.GenerateNodeKey().ID(), IP: net.ParseIP(ip)}
 }
 
-func openBook(t *testing.T, path string, opts ...addrbook.BookOption) *addrbook.AddrBook {
+func openBook(t *testing.T, path string, opts ...addrbook.Option) *addrbook.AddrBook {
 	t.Helper()
 	b, err := addrbook.OpenAddrBook(path, types.NetAddress{}, opts...)
 	require.NoError(t, err)

@@ -31,7 +31,7 @@ type node struct {
 type nodeOptions struct {
 	info     *types.NodeInfo // a new one when nil
 	bookPath string
-	book     []addrbook.BookOption
+	book     []addrbook.Option
 	reactor  []pex.Option
 	sw       []adapter.SwitchOption
 }

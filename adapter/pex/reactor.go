@@ -2,6 +2,7 @@ package pex
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -71,7 +72,7 @@ func (*Reactor) GetChannels() []*compat.ChannelDescriptor {
 // first that were connected most recently, and begins to ask.
 func (r *Reactor) OnStart() error {
 	if r.optionErr != nil {
-		return r.optionErr
+		return fmt.Errorf("%w: %w", compat.ErrInvalidOption, r.optionErr)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	r.cancel = cancel

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 
+	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/transport"
@@ -27,9 +28,9 @@ var _ transport.Transport = (*tcpTransport)(nil)
 
 // onHost makes a transport use the host instead of the system's TCP.
 func onHost(h *simnet.Host) lp2p.Option {
-	return lp2p.WithTCP(func(u transport.Upgrader, resources network.ResourceManager) *tcpTransport {
+	return lp2p.WithTCP(libp2p.Transport(func(u transport.Upgrader, resources network.ResourceManager) *tcpTransport {
 		return &tcpTransport{upgrader: u, resources: resources, host: h}
-	}, h.DialContext)
+	}), h.DialContext)
 }
 
 // Dial implements transport.Transport.

@@ -19,6 +19,7 @@ import (
 	"github.com/multiformats/go-multiaddr"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/access"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
@@ -36,12 +37,14 @@ const (
 var _ compat.Reactor = (*Discovery)(nil)
 
 // Discovery finds peers for a switch by a DHT on the host of its transport. It is
-// started and stopped by the switch, once. All methods may be called concurrently.
+// started and stopped once: by its switch, of which it is a reactor, or by the owner
+// of its Client. All methods may be called concurrently.
 type Discovery struct {
 	*compat.BaseReactor
 
-	t      *lp2p.Transport
+	t      access.Transport
 	opts   *options
+	client Client // nil until there is a switch or an option says it
 	self   peer.ID
 	prefix protocol.ID
 	proto  protocol.ID
@@ -84,12 +87,13 @@ func New(t *lp2p.Transport, opts ...Option) (*Discovery, error) {
 	if t == nil {
 		return nil, errors.New("discovery needs a transport")
 	}
-	prefix, err := protocolPrefix(t.NodeInfo().Network)
+	side := access.Of(t)
+	prefix, err := protocolPrefix(side.NodeInfo().Network)
 	if err != nil {
 		return nil, err
 	}
 	d := &Discovery{
-		t: t, opts: o, self: t.Host().ID(), prefix: prefix, proto: prefix + "/kad/1.0.0",
+		t: side, opts: o, client: o.client, self: t.Host().ID(), prefix: prefix, proto: prefix + "/kad/1.0.0",
 		ids: newTM2IDs(), wanted: newWanted(), private: make(map[types.ID]struct{}),
 		checking: make(chan struct{}, maxConnecting), tableGrew: task.NewSignal(), wake: task.NewSignal(), unwantedMember: task.NewSignal(),
 	}
@@ -106,8 +110,8 @@ func (d *Discovery) Protocol() protocol.ID { return d.proto }
 // OnStart implements service.Service. The transport should listen already: whether
 // it announces addresses decides about the mode, see ModeAuto.
 func (d *Discovery) OnStart() error {
-	if d.Switch == nil {
-		return errors.New("discovery has no switch")
+	if d.client == nil {
+		return errors.New("discovery has no switch and no client")
 	}
 	d.filter = addrFilter{private: d.privateAddresses()}
 	d.book = newBook(d.filter)
@@ -130,7 +134,7 @@ func (d *Discovery) OnStart() error {
 	}
 	d.table.Store(d.dht.RoutingTable())
 
-	happened, unsubscribe := d.Switch.Subscribe(concerns)
+	happened, unsubscribe := d.client.Subscribe(concerns)
 	d.loops.Go(func() {
 		defer unsubscribe()
 		d.watch(happened)
@@ -228,7 +232,7 @@ func (d *Discovery) AddPeer(p compat.PeerConn) {
 }
 
 // RemovePeer implements compat.Reactor: there may be a slot open.
-func (d *Discovery) RemovePeer(compat.PeerConn, any) { d.wake.Set() }
+func (d *Discovery) RemovePeer(compat.PeerConn, any) { d.Wake() }
 
 // peerIDOf returns the libp2p identity of a peer that speaks for itself over
 // libp2p.

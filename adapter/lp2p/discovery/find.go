@@ -49,7 +49,7 @@ func (d *Discovery) findLoop() {
 // Nobody is asked for a private peer: the question would tell its ID.
 func (d *Discovery) find(id types.ID) {
 	p, known := d.t.PeerID(id)
-	if !known || d.isPrivate(id) || d.unwanted(p) || d.Switch.Peers().Has(id) {
+	if !known || d.isPrivate(id) || d.unwanted(p) || d.client.HasPeer(id) {
 		d.wanted.found(id)
 
 		return
@@ -78,7 +78,7 @@ func (d *Discovery) find(id types.ID) {
 	d.counters.found.Add(1)
 	d.Logger.Info("peer was found in the DHT", "peer", id, "addr", addrs[0].DialString())
 	d.t.Suggest(id, addrs...)
-	d.Switch.DialPeers(&addrs[0])
+	d.client.DialPeers(&addrs[0])
 }
 
 // tryAgain connects to the peer where the lookup was told to look and has not.

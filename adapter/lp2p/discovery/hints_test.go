@@ -80,9 +80,9 @@ func TestTM2IDsAreRememberedWithinBounds(t *testing.T) {
 	require.Zero(t, testing.AllocsPerRun(100, func() { _, _ = ids.of(p) }))
 }
 
-// eager is a switch with one slot open that hears of hints.
+// eager is a client with one slot open that hears of hints.
 type eager struct {
-	telling
+	Client
 	hints chan *types.NetAddress
 }
 
@@ -92,9 +92,8 @@ func (e *eager) DialPeers(addrs ...*types.NetAddress) {
 	}
 }
 
-func (*eager) Has(types.ID) bool       { return false }
-func (*eager) List() []compat.PeerConn { return nil }
-func (e *eager) Peers() compat.PeerSet { return e }
+func (*eager) HasPeer(types.ID) bool           { return false }
+func (*eager) OutboundSlots() (uint64, uint64) { return 0, 1 }
 
 // Who has answered is hinted while the lookup goes on, however long others hold it
 // up.
@@ -105,17 +104,16 @@ func TestHintsComeDuringALookup(t *testing.T) {
 	}, *key, nil)
 	require.NoError(t, err)
 	defer func() { require.NoError(t, tr.Close()) }()
-	d, err := New(tr)
+	client := &eager{hints: make(chan *types.NetAddress, 1)}
+	d, err := New(tr, WithClient(client))
 	require.NoError(t, err)
 	d.book = newBook(d.filter)
-	sw := &eager{telling{taken: 0, limit: 1}, make(chan *types.NetAddress, 1)}
-	d.SetSwitch(sw)
 	p := somePeer(t, 1)
 	want, err := d.ids.of(p)
 	require.NoError(t, err)
 	n := d.hinting(time.Millisecond, func() error {
 		d.book.answered(p, netip.MustParseAddrPort("5.6.7.8:9"), time.Now())
-		require.Equal(t, want, (<-sw.hints).ID) // or the test hangs
+		require.Equal(t, want, (<-client.hints).ID) // or the test hangs
 
 		return nil
 	})

@@ -9,6 +9,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
@@ -39,10 +40,13 @@ const (
 	ModeServer
 )
 
-// Option configures a Discovery in New.
-type Option func(*options) error
+// Option configures a Discovery in New, which reports one that cannot be used by an
+// error that wraps compat.ErrInvalidOption.
+type Option func(*options)
 
 type options struct {
+	err              error // what New returns
+	client           Client
 	bootstrap        []types.NetAddress
 	private          map[types.ID]struct{}
 	privateAddresses *bool // nil: as the own listen address
@@ -54,19 +58,23 @@ type options struct {
 	refreshInterval  time.Duration
 }
 
+// WithClient has the Discovery find peers for a program without a switch, which starts
+// and stops it. It replaces SetSwitch.
+func WithClient(c Client) Option {
+	return func(o *options) { o.client = c }
+}
+
 // WithBootstrapPeers sets the nodes through which the DHT is entered, while its
 // routing table is empty and at each refresh: the seeds and persistent peers of the
 // node, as plain TM2 addresses. Host names are looked up each time. Nil addresses
 // and those without ID are ignored.
 func WithBootstrapPeers(addrs []*types.NetAddress) Option {
-	return func(o *options) error {
+	return func(o *options) {
 		for _, addr := range addrs {
 			if addr != nil && addr.ID != "" {
 				o.bootstrap = append(o.bootstrap, *addr)
 			}
 		}
-
-		return nil
 	}
 }
 
@@ -74,12 +82,10 @@ func WithBootstrapPeers(addrs []*types.NetAddress) Option {
 // Those that the switch of the transport calls private are so without it; it is
 // for a switch that accepts from several transports.
 func WithPrivatePeers(ids []types.ID) Option {
-	return func(o *options) error {
+	return func(o *options) {
 		for _, id := range ids {
 			o.private[id] = struct{}{}
 		}
-
-		return nil
 	}
 }
 
@@ -88,11 +94,7 @@ func WithPrivatePeers(ids []types.ID) Option {
 // address, or announces none and listens at one. They are believed only when a node
 // tells them that is connected from an address of the same kind.
 func WithPrivateAddresses(allow bool) Option {
-	return func(o *options) error {
-		o.privateAddresses = &allow
-
-		return nil
-	}
+	return func(o *options) { o.privateAddresses = &allow }
 }
 
 // WithAllowDuplicateIP lets any number of peers of one IP into the routing table,
@@ -101,22 +103,15 @@ func WithPrivateAddresses(allow bool) Option {
 // IPv6 /64. Loopback and private networks are not bounded by a node that believes
 // their addresses (WithPrivateAddresses).
 func WithAllowDuplicateIP(allow bool) Option {
-	return func(o *options) error {
-		o.allowDuplicateIP = allow
-
-		return nil
-	}
+	return func(o *options) { o.allowDuplicateIP = allow }
 }
 
 // WithMode sets the part that the node takes; it is ModeAuto otherwise.
 func WithMode(mode Mode) Option {
-	return func(o *options) error {
-		if mode > ModeServer {
-			return fmt.Errorf("unknown mode %d", mode)
+	return func(o *options) {
+		if o.mode = mode; mode > ModeServer {
+			o.report(fmt.Errorf("unknown mode %d", mode))
 		}
-		o.mode = mode
-
-		return nil
 	}
 }
 
@@ -124,42 +119,33 @@ func WithMode(mode Mode) Option {
 // looked for. Without it that is the switch's own limit, if the switch tells that by
 // a method OutboundSlots, as adapter.MultiplexSwitch does; with it the lower of both.
 func WithMaxOutboundPeers(n uint64) Option {
-	return func(o *options) error {
-		o.maxOutbound = &n
-
-		return nil
-	}
+	return func(o *options) { o.maxOutbound = &n }
 }
 
 // WithRegisterer has Prometheus collect the Stats while discovery runs, as
 // tm2_dht_..., with the node's ID in the label "node". It may be the registerer of the
 // transport. Start fails if another discovery of the same node uses it.
 func WithRegisterer(r prometheus.Registerer) Option {
-	return func(o *options) error {
-		if r == nil {
-			return errors.New("registerer is nil")
+	return func(o *options) {
+		if o.registerer = r; r == nil {
+			o.report(errors.New("registerer is nil"))
 		}
-		o.registerer = r
-
-		return nil
 	}
 }
 
 // WithWalkInterval replaces DefaultWalkInterval. It must be positive.
 func WithWalkInterval(d time.Duration) Option {
-	return func(o *options) error {
+	return func(o *options) {
 		o.walkInterval = d
-
-		return positive(d)
+		o.report(positive(d))
 	}
 }
 
 // WithRefreshInterval replaces DefaultRefreshInterval. It must be positive.
 func WithRefreshInterval(d time.Duration) Option {
-	return func(o *options) error {
+	return func(o *options) {
 		o.refreshInterval = d
-
-		return positive(d)
+		o.report(positive(d))
 	}
 }
 
@@ -171,14 +157,17 @@ func positive(d time.Duration) error {
 	return nil
 }
 
+func (o *options) report(err error) { o.err = errors.Join(o.err, err) }
+
 func newOptions(opts []Option) (*options, error) {
 	o := &options{
 		private: make(map[types.ID]struct{}), walkInterval: DefaultWalkInterval, refreshInterval: DefaultRefreshInterval,
 	}
 	for _, opt := range opts {
-		if err := opt(o); err != nil {
-			return nil, fmt.Errorf("invalid option: %w", err)
-		}
+		opt(o)
+	}
+	if o.err != nil {
+		return nil, fmt.Errorf("%w: %w", compat.ErrInvalidOption, o.err)
 	}
 
 	return o, nil

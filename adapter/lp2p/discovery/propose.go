@@ -14,25 +14,11 @@ import (
 // maxHints bounds the hints after one walk.
 const maxHints = 16
 
-// slotTeller is a switch that tells how many of its outbound slots are taken, which
-// the direction of its peers does not: adapter.MultiplexSwitch does.
-type slotTeller interface {
-	OutboundSlots() (taken, limit uint64)
-}
-
 // openSlots is how many outbound peers are missing, maxHints at most.
 func (d *Discovery) openSlots() int {
-	taken, limit := uint64(0), uint64(DefaultMaxOutboundPeers)
-	if teller, ok := d.Switch.(slotTeller); ok {
-		taken, limit = teller.OutboundSlots()
-		if d.opts.maxOutbound != nil {
-			limit = min(limit, *d.opts.maxOutbound)
-		}
-	} else {
-		taken = d.Switch.Peers().NumOutbound()
-		if d.opts.maxOutbound != nil {
-			limit = *d.opts.maxOutbound
-		}
+	taken, limit := d.client.OutboundSlots()
+	if d.opts.maxOutbound != nil {
+		limit = min(limit, *d.opts.maxOutbound)
 	}
 	if taken >= limit {
 		return 0
@@ -54,7 +40,7 @@ type candidate struct {
 // returns of how many.
 func (d *Discovery) hint(n int) int {
 	taken := make(map[netip.Prefix]int)
-	for _, p := range d.Switch.Peers().List() {
+	for _, p := range d.peers() {
 		if ip := netgroup.FromIP(p.RemoteIP()); ip.IsValid() && p.IsOutbound() {
 			taken[d.hostOf(ip)]++
 		}
@@ -71,7 +57,7 @@ func (d *Discovery) hint(n int) int {
 	}
 	if len(hints) > 0 {
 		d.counters.hints.Add(uint64(len(hints)))
-		d.Switch.DialPeers(hints...)
+		d.client.DialPeers(hints...)
 	}
 
 	return len(hints)
@@ -82,11 +68,10 @@ func (d *Discovery) hint(n int) int {
 func (d *Discovery) candidates() (list []candidate) {
 	alive := d.book.alive(time.Now())
 	mathrand.Shuffle(len(alive), func(i, j int) { alive[i], alive[j] = alive[j], alive[i] })
-	peers := d.Switch.Peers()
 	seen := make(map[netip.AddrPort]bool)
 	for _, p := range alive {
 		id, err := d.ids.of(p)
-		if err != nil || d.isPrivate(id) || peers.Has(id) {
+		if err != nil || d.isPrivate(id) || d.client.HasPeer(id) {
 			continue
 		}
 		at, known, ok := d.whereIs(p)

@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/access"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
@@ -106,7 +107,7 @@ func TestTellerDecidesWhatIsBelieved(t *testing.T) {
 	}
 	told := func(private bool, from string) (kept int) {
 		d := believing(private, false)
-		d.t, d.book = new(lp2p.Transport), newBook(d.filter)
+		d.t, d.book = access.Of(new(lp2p.Transport)), newBook(d.filter)
 		for i, host := range bad {
 			a, err := multiaddr.NewMultiaddr(host + "/tcp/26656")
 			require.NoError(t, err)
@@ -228,7 +229,8 @@ func TestFailedDialsOfKnownPeers(t *testing.T) {
 	require.NoError(t, err)
 	defer lt.Close()
 	p := somePeer(t, 1)
-	id, err := lt.Learn(p)
+	inner := access.Of(lt)
+	id, err := inner.Learn(p)
 	require.NoError(t, err)
 	addr := types.NetAddress{ID: id, IP: net.IPv4(1, 2, 3, 4), Port: 5}
 	at := netip.MustParseAddrPort("1.2.3.4:5")
@@ -250,7 +252,7 @@ func TestFailedDialsOfKnownPeers(t *testing.T) {
 		{syscall.EMFILE, true, false},
 		{compat.ErrTransportClosed, true, false},
 	} {
-		d := &Discovery{t: lt, book: newBook(addrFilter{}), wanted: newWanted()}
+		d := &Discovery{t: inner, book: newBook(addrFilter{}), wanted: newWanted()}
 		d.wanted.add(id, false)
 		d.book.answered(p, at, time.Now())
 		d.book.hinted(p, at, time.Now())

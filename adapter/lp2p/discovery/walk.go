@@ -82,7 +82,7 @@ func (d *Discovery) walkLoop() {
 			d.refresh()
 			refresh = time.Now().Add(stretch(d.opts.refreshInterval))
 		}
-		pause := min(p.next(len(d.Switch.Peers().List()), d.entered()), time.Until(refresh))
+		pause := min(p.next(len(d.peers()), d.entered()), time.Until(refresh))
 		if d.openSlots() == 0 && d.entered() {
 			pause = time.Until(refresh) // a peer that leaves wakes it
 		}

@@ -16,12 +16,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/bench/harness"
 )
 
-// transport is a compat.Transport that can listen and be closed.
-type transport interface {
-	compat.Transport
-	Listen(addr types.NetAddress) error
-	Close() error
-}
+type transport = compat.ListeningTransport
 
 // transportMaker makes a transport for the channels. The transport does not listen yet.
 type transportMaker func(channels []*compat.ChannelDescriptor) (transport, error)

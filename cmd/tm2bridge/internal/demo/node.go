@@ -18,17 +18,10 @@ import (
 // network is the chain ID of the demo's nodes.
 const network = "tm2-demo"
 
-// transport is a compat.Transport that can listen and be closed.
-type transport interface {
-	compat.Transport
-	Listen(addr types.NetAddress) error
-	Close() error
-}
-
 // node is one node of the demo: a stack, a switch and the gossip reactor.
 type node struct {
 	key       *types.NodeKey
-	transport transport
+	transport compat.ListeningTransport
 	reactor   *gossip
 	logger    *slog.Logger
 	sw        *adapter.MultiplexSwitch // nil before start
