@@ -13,9 +13,10 @@ import (
 // the former connection has to show that its remote still uses it. If it does not, the
 // new connection takes its place.
 const (
-	// ghostAge is how long a connection must have lasted to be suspected. Younger ones
-	// are more likely to be one of two that cross.
-	ghostAge = formerTimeout
+	// ghostAge is how long a connection must have lasted to be suspected. Younger ones are
+	// more likely to be one of two that cross. A node that is back at once finds its ghost
+	// old enough at its third dial, 3 s later.
+	ghostAge = 2 * time.Second
 	// ghostTimeout is the time for a sign of life: several round trips on a slow path.
 	ghostTimeout = 1500 * time.Millisecond
 	// ghostWait bounds the wait for the end of a ghost. It leaves time for the removal.

@@ -84,8 +84,8 @@ type LivenessProber interface {
 	// ProbeAlive asks the remote for a sign of life at once and returns without
 	// waiting. When none comes within the timeout, which must be positive, the
 	// connection fails. It may be called before Start: then the timeout begins
-	// with the connection. A call while the remote still owes an answer to an
-	// earlier one, or after Stop, does nothing.
+	// with the connection. While the remote still owes an answer to an earlier call,
+	// the timeout that ends first counts. After Stop it does nothing.
 	ProbeAlive(timeout time.Duration)
 }
 

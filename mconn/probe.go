@@ -15,14 +15,16 @@ type probe struct {
 // counts as an answer, since a pong may be queued behind others. Time in which
 // this end did not read does not count.
 //
-// ProbeAlive does not block. Called before Start, it takes effect at Start. It does
-// nothing while an earlier probe is unanswered, and nothing after Stop.
+// ProbeAlive does not block. Called before Start, it takes effect at Start. While an
+// earlier probe is unanswered, the one that ends first counts. After Stop it does
+// nothing.
 //
 // Keep-alive detects a silent peer too, after PingInterval and PongTimeout. Use a
 // probe when there is reason to suspect that the connection is dead.
 func (c *MConnection) ProbeAlive(timeout time.Duration) {
 	c.mu.Lock()
-	if c.probe.timer != nil && !c.activity.received.Load() || c.stopped.Load() {
+	pending := c.probe.timer != nil && !c.activity.received.Load()
+	if c.stopped.Load() || pending && !c.probe.begun.Add(c.probe.timeout).After(time.Now().Add(timeout)) {
 		c.mu.Unlock()
 
 		return

@@ -19,7 +19,7 @@ func TestProbePingsAtOnce(t *testing.T) {
 	bubble(t, unlimited(), oneChannel, func(t *testing.T, n *node, p peer) {
 		start := time.Now()
 		n.ProbeAlive(probeTimeout)
-		n.ProbeAlive(time.Second) // one is under way
+		n.ProbeAlive(probeTimeout + 1) // one that ends earlier is under way
 		require.Equal(t, wire.PacketPing, p.packet().Kind)
 		require.Zero(t, time.Since(start))
 
@@ -27,6 +27,23 @@ func TestProbePingsAtOnce(t *testing.T) {
 		require.Empty(t, n.errors())
 		<-n.Done()
 		require.Equal(t, probeTimeout, time.Since(start))
+		require.ErrorIs(t, n.onlyError(t), ErrProbeTimeout)
+	})
+}
+
+// TestShorterProbeCounts checks that a probe with a shorter timeout is not held up by a
+// longer one.
+func TestShorterProbeCounts(t *testing.T) {
+	t.Parallel()
+
+	bubble(t, unlimited(), oneChannel, func(t *testing.T, n *node, p peer) {
+		n.ProbeAlive(probeTimeout)
+		require.Equal(t, wire.PacketPing, p.packet().Kind)
+		start := time.Now()
+		n.ProbeAlive(time.Second)
+		require.Equal(t, wire.PacketPing, p.packet().Kind)
+		<-n.Done()
+		require.Equal(t, time.Second, time.Since(start))
 		require.ErrorIs(t, n.onlyError(t), ErrProbeTimeout)
 	})
 }

@@ -23,8 +23,15 @@ func makeSwitch(opts ...lp2p.Option) compattest.MakeSwitch {
 	}
 }
 
-func TestSwitchAnnouncesItsChannels(t *testing.T) {
-	switchtest.TestChannels(t, func(t *testing.T, spec compattest.Spec) switchtest.Transport {
-		return listenAs(t, spec)
-	})
+func TestSwitchAnnouncesItsChannels(t *testing.T) { switchtest.TestChannels(t, listenSpec) }
+
+func TestGhostGivesWay(t *testing.T) {
+	t.Parallel()
+	switchtest.TestGhost(t, listenSpec)
+}
+
+func listenSpec(t *testing.T, spec compattest.Spec) switchtest.Transport {
+	t.Helper()
+
+	return listenAs(t, spec)
 }

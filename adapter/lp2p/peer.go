@@ -27,7 +27,8 @@ type Peer struct {
 	flushOnce   sync.Once
 
 	mtx    sync.Mutex
-	reason error // of StopForReason
+	reason error     // of StopForReason
+	probed time.Time // when the probe that is under way ends; zero if there is none
 }
 
 var (

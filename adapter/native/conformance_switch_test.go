@@ -21,8 +21,15 @@ func makeSwitch(t *testing.T, spec compattest.SwitchSpec) (compattest.SwitchNode
 	return switchtest.New(t, spec, listenAs(t, spec.Spec, mconn.DefaultMConnConfig()))
 }
 
-func TestSwitchAnnouncesItsChannels(t *testing.T) {
-	switchtest.TestChannels(t, func(t *testing.T, spec compattest.Spec) switchtest.Transport {
-		return listenAs(t, spec, mconn.DefaultMConnConfig())
-	})
+func TestSwitchAnnouncesItsChannels(t *testing.T) { switchtest.TestChannels(t, listenSpec) }
+
+func TestGhostGivesWay(t *testing.T) {
+	t.Parallel()
+	switchtest.TestGhost(t, listenSpec)
+}
+
+func listenSpec(t *testing.T, spec compattest.Spec) switchtest.Transport {
+	t.Helper()
+
+	return listenAs(t, spec, mconn.DefaultMConnConfig())
 }

@@ -63,18 +63,22 @@ type switchAt struct {
 func channelNode(t *testing.T, listen func(*testing.T, compattest.Spec) Transport, received chan<- string) switchAt {
 	t.Helper()
 	key := types.GenerateNodeKey()
-	transport := listen(t, compattest.Spec{Key: *key, Info: types.NodeInfo{
-		NetAddress: &types.NetAddress{ID: key.ID(), IP: net.IPv4(127, 0, 0, 1)},
-		Network:    "channels",
-		Version:    "v1.0.0",
-		Moniker:    "node",
-		Channels:   []byte{commonChannel, unservedChannel},
-	}})
+	transport := listen(t, compattest.Spec{Key: *key, Info: nodeInfo(key.ID(), commonChannel, unservedChannel)})
 	sw := adapter.NewMultiplexSwitch(transport, adapter.WithReactor("channels", newChannelReactor(received)))
 	require.NoError(t, sw.Start())
 	t.Cleanup(func() { require.NoError(t, sw.Stop()) })
 
 	return switchAt{sw, transport.NetAddress()}
+}
+
+func nodeInfo(id types.ID, channels ...byte) types.NodeInfo {
+	return types.NodeInfo{
+		NetAddress: &types.NetAddress{ID: id, IP: net.IPv4(127, 0, 0, 1)},
+		Network:    "switchtest",
+		Version:    "v1.0.0",
+		Moniker:    "node",
+		Channels:   channels,
+	}
 }
 
 type channelReactor struct {

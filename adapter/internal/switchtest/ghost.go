@@ -1,0 +1,152 @@
+package switchtest
+
+import (
+	"context"
+	"io"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tm2-libp2p/tm2-libp2p/adapter"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+)
+
+// TestGhost checks that a node whose connection has gone silent, as after a power cut, is
+// connected again under its ID without waiting for a ping timeout. The connection runs
+// through a relay that stops passing bytes and keeps the sockets open. Listen returns a
+// transport that the test's cleanup closes.
+func TestGhost(t *testing.T, listen func(*testing.T, compattest.Spec) Transport) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	defer cancel()
+	hub := ghostNode(t, listen, types.GenerateNodeKey(), nil)
+	happened, unsubscribe := hub.Subscribe(nil)
+	defer unsubscribe()
+
+	addr := hub.address
+	relay := newRelay(t, addr.DialString())
+	addr.Port = uint16(relay.listener.Addr().(*net.TCPAddr).Port)
+	key := types.GenerateNodeKey()
+	ghostNode(t, listen, key, &addr)
+	awaitConnected(ctx, t, happened)
+	former := hub.Peers().Get(key.ID())
+
+	relay.freeze()
+	ghostNode(t, listen, key, &hub.address)
+	awaitConnected(ctx, t, happened)
+	now := hub.Peers().Get(key.ID())
+	require.NotNil(t, now)
+	require.NotSame(t, former, now)
+	require.Len(t, hub.Peers().List(), 1)
+	require.False(t, former.IsRunning())
+}
+
+func awaitConnected(ctx context.Context, t *testing.T, happened <-chan events.Event) {
+	t.Helper()
+	for {
+		select {
+		case e := <-happened:
+			if e.Type() == events.PeerConnected {
+				return
+			}
+		case <-ctx.Done():
+			t.Fatal("not connected in time")
+		}
+	}
+}
+
+// ghostNode starts a node that has the persistent peer, if it is not nil.
+func ghostNode(
+	t *testing.T, listen func(*testing.T, compattest.Spec) Transport, key *types.NodeKey, persistent *types.NetAddress,
+) switchAt {
+	t.Helper()
+	transport := listen(t, compattest.Spec{Key: *key, Info: nodeInfo(key.ID(), commonChannel)})
+	sw := adapter.NewMultiplexSwitch(transport,
+		adapter.WithReactor("channels", newChannelReactor(make(chan string))),
+		adapter.WithPersistentPeers([]*types.NetAddress{persistent}),
+	)
+	require.NoError(t, sw.Start())
+	t.Cleanup(func() { require.NoError(t, sw.Stop()) })
+
+	return switchAt{sw, transport.NetAddress()}
+}
+
+// relay passes bytes between its clients and one target until it is frozen.
+type relay struct {
+	listener net.Listener
+	frozen   context.Context
+	freeze   context.CancelFunc
+	wg       sync.WaitGroup
+
+	mtx   sync.Mutex
+	conns []net.Conn
+}
+
+func newRelay(t *testing.T, target string) *relay {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	r := &relay{listener: listener}
+	r.frozen, r.freeze = context.WithCancel(context.Background())
+	r.wg.Go(func() {
+		for {
+			client, err := listener.Accept()
+			if err != nil {
+				return // closed by the cleanup
+			}
+			server, err := net.Dial("tcp", target)
+			if err != nil {
+				_ = client.Close()
+				t.Errorf("relay: %v", err)
+
+				return
+			}
+			r.pass(client, server)
+		}
+	})
+	t.Cleanup(func() {
+		r.freeze()
+		_ = listener.Close()
+		r.mtx.Lock()
+		for _, c := range r.conns {
+			_ = c.Close()
+		}
+		r.mtx.Unlock()
+		r.wg.Wait()
+	})
+
+	return r
+}
+
+// pass copies both ways. A frozen relay drops what it reads and closes nothing.
+func (r *relay) pass(a, b net.Conn) {
+	r.mtx.Lock()
+	r.conns = append(r.conns, a, b)
+	r.mtx.Unlock()
+	for _, way := range [][2]net.Conn{{a, b}, {b, a}} {
+		r.wg.Go(func() {
+			_, _ = io.Copy(unlessFrozen{way[1], r}, way[0])
+			if r.frozen.Err() == nil {
+				_ = way[1].Close()
+			}
+		})
+	}
+}
+
+type unlessFrozen struct {
+	net.Conn
+	relay *relay
+}
+
+func (w unlessFrozen) Write(p []byte) (int, error) {
+	if w.relay.frozen.Err() != nil {
+		return len(p), nil
+	}
+
+	return w.Conn.Write(p)
+}

@@ -1,0 +1,68 @@
+package lp2p
+
+import (
+	"context"
+	"errors"
+	"os"
+	"time"
+
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/stream"
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
+)
+
+var _ compat.LivenessProber = (*Peer)(nil)
+
+// ErrProbeTimeout is the reason of a session whose remote has shown no sign of life
+// within the timeout of ProbeAlive.
+var ErrProbeTimeout = errors.New("remote has shown no sign of life when it was probed")
+
+// ProbeAlive implements compat.LivenessProber. Any answer to a question for the NodeInfo
+// counts as a sign of life, also a refusal, and so does any message of the session. The
+// session fails with ErrProbeTimeout when there is none.
+func (p *Peer) ProbeAlive(timeout time.Duration) {
+	due := time.Now().Add(timeout)
+	p.mtx.Lock()
+	pending := !p.probed.IsZero() && !p.probed.After(due)
+	if !pending {
+		p.probed = due
+	}
+	p.mtx.Unlock()
+	if pending || p.s.t.enter() != nil {
+		return // a probe that ends earlier is under way, or Close ends the session
+	}
+	go func() {
+		defer p.s.t.tasks.Done()
+		alive := p.s.answers(timeout)
+		p.mtx.Lock()
+		p.probed = time.Time{}
+		p.mtx.Unlock()
+		if !alive {
+			p.s.fail(ErrProbeTimeout)
+		}
+	}()
+}
+
+// answers reports whether the remote shows a sign of life within the timeout, or the
+// session ends meanwhile.
+func (s *session) answers(timeout time.Duration) bool {
+	ctx, cancel := context.WithTimeout(s.ctx, timeout)
+	defer cancel()
+	before := s.recv.Status(time.Now()).Bytes
+	err := s.ask(ctx)
+	silent := stream.IsLost(err) || errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded)
+
+	return !silent || s.ctx.Err() != nil || s.recv.Status(time.Now()).Bytes > before
+}
+
+// ask waits for the first byte of an answer to a question for the NodeInfo.
+func (s *session) ask(ctx context.Context) error {
+	st, err := stream.Open(ctx, s.conn, NodeInfoProtocol)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = st.Reset() }() // the rest of the answer does not matter
+	defer context.AfterFunc(ctx, func() { _ = st.SetDeadline(stream.LongAgo) })()
+	_, err = st.Read(make([]byte, 1))
+
+	return err
+}
