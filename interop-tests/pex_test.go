@@ -26,7 +26,7 @@ type pexNode struct {
 	*node
 
 	pex  *pex.Reactor
-	book *addrbook.AddrBook
+	book *addrbook.Book
 }
 
 // withoutDiscovery is a recorder that leaves the discovery channel to another
@@ -53,7 +53,7 @@ func startPex(t *testing.T, moniker string, private ...string) *pexNode {
 	addr := tr.NetAddress()
 	info.NetAddress = &addr
 
-	book, err := addrbook.OpenAddrBook("", addr, addrbook.WithLogger(newLogger(log)))
+	book, err := addrbook.Open("", addr, addrbook.WithLogger(newLogger(log)))
 	require.NoError(t, err)
 	r := pex.NewReactor(book)
 	r.SetLogger(newLogger(log))
@@ -143,7 +143,7 @@ func requireNoOffence(t *testing.T, n *pexNode) {
 	require.Zero(t, stats.RequestsLimited)
 }
 
-func addresses(book *addrbook.AddrBook) []string {
+func addresses(book *addrbook.Book) []string {
 	list := make([]string, 0, book.Size())
 	for _, addr := range book.Addresses() {
 		list = append(list, addr.String())
@@ -156,7 +156,7 @@ func addresses(book *addrbook.AddrBook) []string {
 func TestBookAndGnoStoreReadEachOther(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "addrbook.json")
-	book, err := addrbook.OpenAddrBook(path, types.NetAddress{})
+	book, err := addrbook.Open(path, types.NetAddress{})
 	require.NoError(t, err)
 	connected, told, ofGno := freshAddr(t, "1.2.3.4:1"), freshAddr(t, "[2600::1]:2"), freshAddr(t, "5.6.7.8:3")
 	book.MarkConnected(connected, true)
@@ -175,7 +175,7 @@ func TestBookAndGnoStoreReadEachOther(t *testing.T) {
 	store.AddPeers(added)
 	require.NoError(t, store.Save())
 
-	book, err = addrbook.OpenAddrBook(path, types.NetAddress{})
+	book, err = addrbook.Open(path, types.NetAddress{})
 	require.NoError(t, err)
 	all := addresses(book)
 	require.ElementsMatch(t, []string{connected.String(), told.String(), ofGno.String()}, all)

@@ -16,9 +16,9 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
-func openBook(t *testing.T, path string, opts ...addrbook.BookOption) *addrbook.AddrBook {
+func openBook(t *testing.T, path string, opts ...addrbook.Option) *addrbook.Book {
 	t.Helper()
-	b, err := addrbook.OpenAddrBook(path, types.NetAddress{}, opts...)
+	b, err := addrbook.Open(path, types.NetAddress{}, opts...)
 	require.NoError(t, err)
 
 	return b
@@ -73,7 +73,7 @@ func TestEvictionOrder(t *testing.T) {
 		require.Zero(t, b.Add(sourceAt("9.9.9.9"), seenAgain))
 		b.MarkConnected(connectedAgain, true)
 
-		order := func(b *addrbook.AddrBook) (list []string) {
+		order := func(b *addrbook.Book) (list []string) {
 			for _, addr := range b.Addresses() {
 				list = append(list, names[addr.String()])
 			}
@@ -111,7 +111,7 @@ func TestFullBook(t *testing.T) {
 // One source, and all sources of one network, have a limited number of hints.
 func TestHintsPerSource(t *testing.T) {
 	const limit = 64
-	count := func(b *addrbook.AddrBook, prefix string) (n int) {
+	count := func(b *addrbook.Book, prefix string) (n int) {
 		for _, addr := range b.Addresses() {
 			if strings.HasPrefix(addr.IP.String(), prefix+".") {
 				n++
@@ -285,7 +285,7 @@ func TestOneHostHasFewPlaces(t *testing.T) {
 
 func TestWhatTheBookDoesNotTake(t *testing.T) {
 	self := *addrAt("1.2.3.4", 26656)
-	b, err := addrbook.OpenAddrBook("", self)
+	b, err := addrbook.Open("", self)
 	require.NoError(t, err)
 	for name, addr := range map[string]*types.NetAddress{
 		"nil":          nil,

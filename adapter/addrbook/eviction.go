@@ -9,16 +9,16 @@ import (
 
 const (
 	// giveUpFailures is after how many failed dials in a row an address is worth
-	// less than any other, even if it was connected once.
+	// less than any other, even if the peer answered there once.
 	giveUpFailures = 3
 
 	// maxFailures bounds the count; no wait grows after it.
 	maxFailures = 10
 
-	// maxHints is how many hints one source may have in the book, and all sources
-	// of one network together: two whole answers and a bit, which is more than a
-	// node tries in a minute, while an attacker needs peers in 16 networks to fill
-	// the book with hints, and never displaces a verified address.
+	// maxHints is how many hints, addresses at which nobody has answered, one source may
+	// have in the book, and all sources of one network together: two whole answers of
+	// peer exchange. An attacker needs peers in 16 networks to fill the book with hints,
+	// and never displaces an address that has answered.
 	maxHints = 64
 
 	// maxPerPeer is how many addresses one peer may have, and how many peers one
@@ -27,7 +27,7 @@ const (
 	maxPerPeer = 3
 
 	// maxToldPerPeer is how many of these one source, or network of sources, may fill
-	// by hints: others have a place for what they say.
+	// by hints about others: what another source says has a place.
 	maxToldPerPeer = 2
 
 	// maxPerHost and maxPerNetwork are how many addresses the book may have at one
@@ -37,15 +37,17 @@ const (
 	maxPerNetwork = 128
 )
 
-// better sorts the entries that are worth more first. Those that fail come last
-// and hints after verified ones; of two alike the one of the more recent
-// connection, or else told more recently, is worth more.
-func better(a, b *entry) int {
+// better sorts the entries that are worth more first: configured ones, then those that
+// do not fail, then those that have answered, the most recent answer first, then those
+// that the peer has announced, then those that were seen more recently.
+func better(a, b *Entry) int {
 	return cmp.Or(
-		compareBool(a.failures < giveUpFailures, b.failures < giveUpFailures),
-		compareBool(a.verified(), b.verified()),
-		b.lastConnected.Compare(a.lastConnected),
-		b.lastSeen.Compare(a.lastSeen),
+		compareBool(a.Configured, b.Configured),
+		compareBool(a.Failures < giveUpFailures, b.Failures < giveUpFailures),
+		compareBool(a.HasAnswered(), b.HasAnswered()),
+		b.Answered.Compare(a.Answered),
+		compareBool(a.Announced(), b.Announced()),
+		b.Seen.Compare(a.Seen),
 		cmp.Compare(a.key, b.key),
 	)
 }
@@ -63,8 +65,8 @@ func compareBool(a, b bool) int {
 }
 
 // sorted returns the entries, the best first. The caller holds the lock.
-func (b *AddrBook) sorted() []*entry {
-	entries := make([]*entry, 0, len(b.entries))
+func (b *Book) sorted() []*Entry {
+	entries := make([]*Entry, 0, len(b.entries))
 	for _, e := range b.entries {
 		entries = append(entries, e)
 	}
@@ -75,7 +77,7 @@ func (b *AddrBook) sorted() []*entry {
 
 // trim drops the entries that exceed a limit, the worst first. The caller holds
 // the lock.
-func (b *AddrBook) trim() {
+func (b *Book) trim() {
 	c := newCensus(b.maxPeers)
 	for _, e := range b.sorted() {
 		if !c.admit(e) {
@@ -109,18 +111,19 @@ func newCensus(room int) *census {
 	}
 }
 
-// admit counts the entry unless it exceeds a limit.
-func (c *census) admit(e *entry) bool {
-	address := e.addr.DialString()
-	host, network := hostOf(e.addr.IP), networkOf(e.addr.IP)
-	if c.room == 0 || c.byID[e.addr.ID] == maxPerPeer || c.byAddress[address] == maxPerPeer ||
-		host != "" && c.byHost[host] == maxPerHost ||
-		network != "" && c.byNetwork[network] == maxPerNetwork ||
-		!e.verified() && !c.admitHint(e, address) {
+// admit counts the entry unless it exceeds a limit. A configured one, which comes
+// before all others, has none.
+func (c *census) admit(e *Entry) bool {
+	address := e.Addr.DialString()
+	host, network := hostOf(e.Addr.IP), networkOf(e.Addr.IP)
+	exceeds := c.room <= 0 || c.byID[e.Addr.ID] >= maxPerPeer || c.byAddress[address] >= maxPerPeer ||
+		host != "" && c.byHost[host] >= maxPerHost ||
+		network != "" && c.byNetwork[network] >= maxPerNetwork
+	if !e.Configured && (exceeds || !e.HasAnswered() && !c.admitHint(e, address)) {
 		return false
 	}
 	c.room--
-	c.byID[e.addr.ID]++
+	c.byID[e.Addr.ID]++
 	c.byAddress[address]++
 	c.byHost[host]++
 	c.byNetwork[network]++
@@ -128,22 +131,23 @@ func (c *census) admit(e *entry) bool {
 	return true
 }
 
-// admitHint counts a hint unless its source has too many. Entries that came without
+// admitHint counts a hint unless its source has too many, or too many about this peer or
+// place: a peer may announce maxPerPeer addresses of its own. Entries that came without
 // a source, as from a file of TM2, have no such limits.
-func (c *census) admitHint(e *entry, address string) bool {
-	if e.source == "" {
+func (c *census) admitHint(e *Entry, address string) bool {
+	if e.Source == "" {
 		return true
 	}
 	source := e.group
 	if source == "" {
-		source = string(e.source)
+		source = string(e.Source)
 	}
-	ofPeer, ofAddress := source+" "+string(e.addr.ID), source+" "+address
-	if c.bySource[e.source] == maxHints || e.group != "" && c.byGroup[e.group] == maxHints ||
-		c.told[ofPeer] == maxToldPerPeer || c.told[ofAddress] == maxToldPerPeer {
+	ofPeer, ofAddress := source+" "+string(e.Addr.ID), source+" "+address
+	if c.bySource[e.Source] == maxHints || e.group != "" && c.byGroup[e.group] == maxHints ||
+		!e.Announced() && (c.told[ofPeer] >= maxToldPerPeer || c.told[ofAddress] >= maxToldPerPeer) {
 		return false
 	}
-	c.bySource[e.source]++
+	c.bySource[e.Source]++
 	c.byGroup[e.group]++
 	c.told[ofPeer]++
 	c.told[ofAddress]++

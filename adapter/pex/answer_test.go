@@ -61,7 +61,7 @@ func TestPrivatePeersAppearInNoAnswer(t *testing.T) {
 		require.Equal(t, onlyPublic, texts(n.book.Addresses()))
 		require.NoError(t, n.book.Flush())
 
-		again, err := addrbook.OpenAddrBook(path, *n.addr())
+		again, err := addrbook.Open(path, *n.addr())
 		require.NoError(t, err)
 		require.Equal(t, onlyPublic, texts(again.Addresses()))
 	})
@@ -72,20 +72,20 @@ func TestPrivatePeersAppearInNoAnswer(t *testing.T) {
 func TestBookOpenedWithPrivatePeers(t *testing.T) {
 	path := bookPath(t)
 	addr, other := addrAt("1.2.3.4", 1), addrAt("1.2.3.4", 2)
-	book, err := addrbook.OpenAddrBook(path, types.NetAddress{})
+	book, err := addrbook.Open(path, types.NetAddress{})
 	require.NoError(t, err)
 	book.MarkConnected(addr, true)
 	book.MarkConnected(other, true)
 	require.NoError(t, book.Save())
 
-	book, err = addrbook.OpenAddrBook(path, types.NetAddress{}, addrbook.WithPrivatePeers([]types.ID{addr.ID}))
+	book, err = addrbook.Open(path, types.NetAddress{}, addrbook.WithPrivatePeers([]types.ID{addr.ID}))
 	require.NoError(t, err)
 	require.Equal(t, []string{other.String()}, texts(book.Addresses()))
 	book.MarkConnected(addr, true)
 	require.Zero(t, book.Add(addrbook.Source{}, addr))
 	require.NoError(t, book.Save())
 
-	book, err = addrbook.OpenAddrBook(path, types.NetAddress{})
+	book, err = addrbook.Open(path, types.NetAddress{})
 	require.NoError(t, err)
 	require.Equal(t, []string{other.String()}, texts(book.Addresses()), "the file has lost it too")
 }

@@ -13,7 +13,7 @@ import (
 
 // newSwitch returns a switch that finds peers, with a book in memory.
 func newSwitch(transport *memory.Transport) (*adapter.MultiplexSwitch, error) {
-	book, err := addrbook.OpenAddrBook("", transport.NetAddress())
+	book, err := addrbook.Open("", transport.NetAddress())
 	if err != nil {
 		return nil, err
 	}

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// What a Reactor and an AddrBook do unless they are told otherwise.
+// What a Reactor does unless it is told otherwise.
 const (
 	// DefaultDiscoveryInterval is how often one random peer is asked, as in TM2
 	// (docs/wire.md §6).
