@@ -76,7 +76,7 @@ func TestDialWrongNode(t *testing.T) {
 
 	for _, known := range []bool{false, true} { // by probe, then by libp2p itself
 		if known {
-			a.learn(c.key.ID(), c.Host().ID())
+			a.learn(c.Host().ID())
 		}
 		_, err := a.Dial(timeout(t), addr, a.behavior)
 		var wrong *WrongIDError

@@ -100,7 +100,7 @@ func (a relayACL) AllowReserve(p peer.ID, _ multiaddr.Multiaddr) bool {
 	if err != nil || a.n.t.IsPrivatePeer(id) {
 		return false
 	}
-	a.n.t.learn(id, p)
+	a.n.t.learn(p)
 
 	return true
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/addrbook"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
@@ -39,8 +40,8 @@ func TestSharedConnectionProvesNoAddress(t *testing.T) {
 	require.Len(t, a.Host().Network().Conns(), 1)
 	require.NoError(t, p.CloseConn())
 
-	// And so at an address that was suggested.
-	a.Suggest(b.key.ID(), b.NetAddress())
+	// And so at an address that the peer has announced.
+	require.Zero(t, a.book.Add(addrbook.Source{ID: b.key.ID()}, &at))
 	found, err := a.Dial(timeout(t), nowhere, a.behavior)
 	require.NoError(t, err)
 	require.Equal(t, at.String(), found.SocketAddr().String())

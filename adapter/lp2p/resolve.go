@@ -2,62 +2,75 @@ package lp2p
 
 import (
 	"context"
+	"errors"
 	"net"
 	"slices"
-	"sync"
+	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/multiformats/go-multiaddr"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/addrbook"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/p2paddr"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
-// maxKnownPeers bounds how many peers a transport remembers by TM2 ID.
-const maxKnownPeers = 8192
+// proofAge is how long a peer that has answered at an address counts as being there.
+const proofAge = time.Hour
 
-// knownPeer is what a transport has learned of a TM2 ID. The peer ID follows from the
-// key: it cannot become wrong.
-type knownPeer struct {
-	id peer.ID
-	at string // where it was asked and answered last, as it was dialed; empty if nowhere
-}
-
-// learn remembers the peer ID behind a TM2 ID.
-func (t *Transport) learn(id types.ID, p peer.ID) { t.learnAt(id, p, "") }
-
-// learnAt is learn for a peer that has proved its ID at an address.
-func (t *Transport) learnAt(id types.ID, p peer.ID, at string) {
-	t.mtx.Lock()
-	defer t.mtx.Unlock()
-	old, ok := t.known[id]
-	if !ok && len(t.known) >= maxKnownPeers {
-		for other := range t.known {
-			delete(t.known, other)
-
-			break
-		}
+// learn remembers the key of the peer, and so the peer ID behind its TM2 ID.
+func (t *Transport) learn(p peer.ID) {
+	if key, err := p2paddr.PublicKey(p); err == nil {
+		t.book.LearnKey(key)
 	}
-	if at == "" {
-		at = old.at
-	}
-	t.known[id] = knownPeer{id: p, at: at}
 }
 
 func (t *Transport) knownPeer(id types.ID) (peer.ID, bool) {
-	t.mtx.Lock()
-	defer t.mtx.Unlock()
-	known, ok := t.known[id]
+	p, err := p2paddr.PeerIDFromPublicKey(t.book.Key(id))
 
-	return known.id, ok
+	return p, err == nil
 }
 
+// provedAt reports whether the peer has answered at the address not long ago. What a host
+// name stands for now is not known.
 func (t *Transport) provedAt(addr types.NetAddress) bool {
-	t.mtx.Lock()
-	defer t.mtx.Unlock()
+	return addr.Hostname == "" && slices.ContainsFunc(t.book.Of(addr.ID), func(e addrbook.Entry) bool {
+		return e.Addr.Equals(addr) && e.Failures == 0 && time.Since(e.Answered) < proofAge
+	})
+}
 
-	return t.known[addr.ID].at == dialString(addr)
+// noteAnswer remembers where this node has dialed the peer. A connection that the peer
+// has opened, or that began at a relay, does not show where the peer listens.
+func (t *Transport) noteAnswer(id types.ID, c network.Conn) {
+	t.learn(c.RemotePeer())
+	ip, port, ok := p2paddr.Endpoint(c.RemoteMultiaddr())
+	if ok && c.Stat().Direction == network.DirOutbound && !t.met(c) {
+		t.book.MarkAnswered(&types.NetAddress{ID: id, IP: ip, Port: port}, addrbook.Libp2p)
+	}
+}
+
+// noteFailure remembers that the peer was not found at an address, and who was instead.
+func (t *Transport) noteFailure(addr types.NetAddress, err error) {
+	var wrong *WrongIDError
+	if errors.As(err, &wrong) {
+		t.book.MarkWrongID(&addr, wrong.Found)
+	} else {
+		t.book.MarkFailed(&addr)
+	}
+}
+
+// alternatives returns where a peer says that it is beside an address at which it was not
+// found. What others say of it is not enough, nor that it was there once: when a host name
+// has come to stand for something else, the operator wants it there.
+func (t *Transport) alternatives(addr types.NetAddress) (others []types.NetAddress) {
+	for _, e := range t.book.Of(addr.ID) {
+		if e.Announced() && e.Due(time.Now()) && !e.Addr.Equals(addr) {
+			others = append(others, e.Addr)
+		}
+	}
+
+	return others
 }
 
 // lookUp returns the peer ID behind the address's TM2 ID: the one we know, or that
@@ -86,7 +99,10 @@ func (t *Transport) ask(ctx context.Context, addr types.NetAddress) (peer.ID, er
 	if err != nil {
 		return "", err
 	}
-	t.learnAt(addr.ID, id, dialString(addr))
+	t.learn(id)
+	if addr.Hostname == "" {
+		t.book.MarkAnswered(&addr, addrbook.Libp2p)
+	}
 
 	return id, nil
 }
@@ -102,8 +118,8 @@ func checkFound(addr types.NetAddress, found peer.ID) error {
 }
 
 // prove makes sure that the peer answers at the address when the connection does not
-// show it: one that the peer has opened comes from anywhere. Whoever is told that the
-// peer was dialed there, as an address book, may tell it to others.
+// show it: an inbound connection does not show where the peer listens. A caller that is
+// told that the peer was dialed there may tell others so.
 func (t *Transport) prove(ctx context.Context, c network.Conn, addr types.NetAddress) error {
 	if c.Stat().Direction != network.DirInbound || t.met(c) || t.provedAt(addr) {
 		return nil
@@ -185,7 +201,7 @@ func (t *Transport) Learn(p peer.ID) (types.ID, error) {
 	if err != nil {
 		return "", err
 	}
-	t.learn(id, p)
+	t.learn(p)
 
 	return id, nil
 }
@@ -211,54 +227,5 @@ func (t *Transport) Resolve(ctx context.Context, addr types.NetAddress) (peer.Ad
 	return peer.AddrInfo{ID: id, Addrs: maddrs}, nil
 }
 
-// Suggest tells where a peer may be reached beside the addresses that are dialed:
-// Dial tries these when it does not find the peer at the address it is given, as a
-// persistent peer that has moved. All of the addresses have one ID, and replace
-// what was suggested for it before; 4 are kept, for 1024 peers. None forgets them.
-func (t *Transport) Suggest(id types.ID, addrs ...types.NetAddress) {
-	kept := make([]types.NetAddress, 0, maxSuggested)
-	for _, addr := range addrs {
-		if addr.ID == id && addr.IP != nil && len(kept) < maxSuggested {
-			kept = append(kept, types.NetAddress{ID: id, IP: slices.Clone(addr.IP), Port: addr.Port})
-		}
-	}
-	t.suggested.set(id, kept)
-}
-
-const (
-	maxSuggested      = 4    // addresses of one peer
-	maxSuggestedPeers = 1024 // peers with suggestions
-)
-
-// suggestions are further addresses of peers, for as long as the transport lives
-// or until they are replaced. The zero value is empty.
-type suggestions struct {
-	mtx   sync.Mutex
-	addrs map[types.ID][]types.NetAddress // never changed in place
-}
-
-func (s *suggestions) set(id types.ID, addrs []types.NetAddress) {
-	s.mtx.Lock()
-	defer s.mtx.Unlock()
-	delete(s.addrs, id)
-	if len(addrs) == 0 {
-		return
-	}
-	if s.addrs == nil {
-		s.addrs = make(map[types.ID][]types.NetAddress)
-	}
-	for old := range s.addrs {
-		if len(s.addrs) < maxSuggestedPeers {
-			break
-		}
-		delete(s.addrs, old)
-	}
-	s.addrs[id] = addrs
-}
-
-func (s *suggestions) of(id types.ID) []types.NetAddress {
-	s.mtx.Lock()
-	defer s.mtx.Unlock()
-
-	return s.addrs[id]
-}
+// AddrBook returns the book in which the transport keeps what it learns of peers.
+func (t *Transport) AddrBook() *addrbook.Book { return t.book }

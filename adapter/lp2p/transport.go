@@ -18,6 +18,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/multiformats/go-multiaddr"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/addrbook"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
@@ -31,6 +32,7 @@ type Transport struct {
 	id     types.ID
 	host   host.Host
 
+	book       *addrbook.Book
 	gater      *gater
 	metrics    *metrics
 	handshakes *slots // inbound handshakes under way
@@ -53,10 +55,8 @@ type Transport struct {
 	conns    map[network.Conn]*connRef
 	sessions map[sessionKey]sessionEntry
 	inbound  map[peer.ID]int // inbound reservations and sessions
-	known    map[types.ID]knownPeer
 
-	served    atomic.Pointer[compat.PeerBehavior] // the last one given to Accept
-	suggested suggestions
+	served atomic.Pointer[compat.PeerBehavior] // the last one given to Accept
 }
 
 var _ compat.Transport = (*Transport)(nil)
@@ -85,6 +85,12 @@ func NewTransport(
 		nodeInfo.NetAddress = &types.NetAddress{ID: nodeKey.ID(), IP: net.IPv4zero}
 	}
 
+	if o.book == nil {
+		self := types.NetAddress{ID: nodeKey.ID()}
+		if o.book, err = addrbook.Open("", self, addrbook.WithLogger(logger)); err != nil {
+			return nil, err
+		}
+	}
 	gater := newGater()
 	h, err := newHost(nodeKey.PrivKey, o, gater)
 	if err != nil {
@@ -94,7 +100,7 @@ func NewTransport(
 	l := o.limits
 	t := &Transport{
 		logger: logger, opts: o,
-		key: nodeKey.PrivKey, id: nodeKey.ID(), nodeInfo: nodeInfo, host: h, gater: gater,
+		key: nodeKey.PrivKey, id: nodeKey.ID(), nodeInfo: nodeInfo, host: h, book: o.book, gater: gater,
 		handshakes: newSlots(l.Handshakes, l.HandshakesPerIP, l.HandshakesPerPeer),
 		// A session opens all its streams at once when its node is busy.
 		headers:  newSlots(16*l.Handshakes, 16*l.HandshakesPerIP, 16*l.HandshakesPerPeer),
@@ -104,7 +110,7 @@ func NewTransport(
 		closed: make(chan struct{}),
 		listen: types.NetAddress{ID: nodeKey.ID()},
 		conns:  make(map[network.Conn]*connRef), sessions: make(map[sessionKey]sessionEntry),
-		inbound: make(map[peer.ID]int), known: make(map[types.ID]knownPeer),
+		inbound: make(map[peer.ID]int),
 	}
 	t.metrics = newMetrics(t)
 	if err := t.metrics.register(); err != nil {
