@@ -28,12 +28,13 @@ type Book struct {
 	path     string // empty: in memory only
 	self     types.NetAddress
 	maxPeers int
+	maxHints int
 	logger   *slog.Logger
 
 	saving sync.Mutex // one save at a time; taken before mtx
 
 	mtx     sync.Mutex
-	entries map[string]*Entry // by text form
+	entries map[types.ID][]*Entry
 	peers   map[types.ID]*peer
 	private map[types.ID]struct{}
 	places  places // not saved
@@ -51,8 +52,13 @@ type Entry struct {
 	Failures   int       // dials that failed since it last answered
 	Failed     time.Time // when the last of these did; zero after a restart
 
-	key   string // the text form of Addr
 	group string // the network of the source, see networkOf
+
+	// Of Addr, since they are compared often.
+	key     string // text form
+	place   string // IP and port
+	host    string // see hostOf
+	network string // see networkOf
 }
 
 // HasAnswered reports whether the peer has ever answered there.
@@ -97,27 +103,39 @@ func (b *Book) wanted(addr *types.NetAddress) bool {
 	return !private && !addr.Same(b.self)
 }
 
-// take returns the entry of the address, a new one if there is none, or nil if the
-// book does not take the address. The caller holds the lock.
-func (b *Book) take(addr *types.NetAddress, now time.Time) *Entry {
-	if addr == nil || !addr.Dialable() || !b.wanted(addr) {
-		return nil
-	}
-	e := b.entries[addr.String()]
-	if e == nil {
-		e = newEntry(addr, now)
-		b.entries[e.key] = e
-		b.unsaved.changed = true
+// entry returns the entry of the address, or nil. The caller holds the lock.
+func (b *Book) entry(addr *types.NetAddress) *Entry {
+	key := addr.String()
+	for _, e := range b.entries[addr.ID] {
+		if e.key == key {
+			return e
+		}
 	}
 
-	return e
+	return nil
+}
+
+// take returns the entry of the address, a new one if there is none, or nil if the
+// book does not take the address. The caller holds the lock.
+func (b *Book) take(addr *types.NetAddress, now time.Time) (e *Entry, isNew bool) {
+	if addr == nil || !addr.Dialable() || !b.wanted(addr) {
+		return nil, false
+	}
+	if e = b.entry(addr); e != nil {
+		return e, false
+	}
+	e = newEntry(addr, now)
+	b.entries[addr.ID] = append(b.entries[addr.ID], e)
+	b.unsaved.changed = true
+
+	return e, true
 }
 
 // newEntry copies the address, without the host name, which is for the node's
 // own configuration.
 func newEntry(addr *types.NetAddress, now time.Time) *Entry {
-	e := &Entry{Addr: copyAddr(addr), Seen: now}
-	e.key = e.Addr.String()
+	e := &Entry{Addr: copyAddr(addr), Seen: now, host: hostOf(addr.IP), network: networkOf(addr.IP)}
+	e.key, e.place = e.Addr.String(), e.Addr.DialString()
 
 	return e
 }
@@ -132,11 +150,14 @@ func copyAddr(addr *types.NetAddress) types.NetAddress {
 func (b *Book) Configure(id types.ID, addrs ...types.NetAddress) {
 	b.mtx.Lock()
 	defer b.mtx.Unlock()
-	for _, e := range b.entries {
-		e.Configured = e.Configured && e.Addr.ID != id
+	for _, e := range b.entries[id] {
+		e.Configured = false
 	}
 	for i := range addrs {
-		if e := b.take(&addrs[i], time.Now()); e != nil && e.Addr.ID == id {
+		if addrs[i].ID != id {
+			continue
+		}
+		if e, _ := b.take(&addrs[i], time.Now()); e != nil {
 			e.Configured = true
 		}
 	}
@@ -145,7 +166,7 @@ func (b *Book) Configure(id types.ID, addrs ...types.NetAddress) {
 
 // Add keeps addresses that the source has told, and returns how many of them were new
 // and found a place. Skipped are addresses that cannot be dialed, those of this node
-// and of private peers. An address that is known is only noted as seen, and as
+// and of private peers, and those at which another peer has just answered. An address that is known is only noted as seen, and as
 // announced if the source is the peer itself. Over a limit the entries that are worth
 // least give way.
 func (b *Book) Add(source Source, addrs ...*types.NetAddress) int {
@@ -153,17 +174,17 @@ func (b *Book) Add(source Source, addrs ...*types.NetAddress) int {
 	defer b.mtx.Unlock()
 	now := time.Now()
 	group := networkOf(source.IP)
-	fresh := make([]string, 0, len(addrs))
-	known := len(b.entries)
+	var fresh []*types.NetAddress
 	for _, addr := range addrs {
-		e := b.take(addr, now)
+		if b.places.isTaken(addr, now) {
+			continue
+		}
+		e, isNew := b.take(addr, now)
 		if e == nil {
 			continue
 		}
-		isNew := len(b.entries) > known
-		known = len(b.entries)
 		if isNew {
-			fresh = append(fresh, e.key)
+			fresh = append(fresh, addr)
 		}
 		if isNew || source.ID == addr.ID {
 			e.Source, e.group = source.ID, group
@@ -175,7 +196,7 @@ func (b *Book) Add(source Source, addrs ...*types.NetAddress) int {
 		return 0
 	}
 	b.trim()
-	fresh = slices.DeleteFunc(fresh, func(key string) bool { return b.entries[key] == nil })
+	fresh = slices.DeleteFunc(fresh, func(addr *types.NetAddress) bool { return b.entry(addr) == nil })
 
 	return len(fresh)
 }
@@ -207,7 +228,7 @@ func (b *Book) MarkAnswered(addr *types.NetAddress, stack Stack) {
 // does not take the address. The caller holds the lock.
 func (b *Book) answered(addr *types.NetAddress) *Entry {
 	now := time.Now()
-	e := b.take(addr, now)
+	e, _ := b.take(addr, now)
 	if e == nil {
 		return nil
 	}
@@ -244,7 +265,7 @@ func (b *Book) MarkWrongID(addr *types.NetAddress, found types.ID) {
 }
 
 func (b *Book) markFailed(addr *types.NetAddress, now time.Time) {
-	e := b.entries[addr.String()]
+	e := b.entry(addr)
 	if e == nil {
 		return
 	}
@@ -258,12 +279,8 @@ func (b *Book) MarkPrivate(id types.ID) {
 	b.mtx.Lock()
 	defer b.mtx.Unlock()
 	b.private[id] = struct{}{}
-	for key, e := range b.entries {
-		if e.Addr.ID == id {
-			delete(b.entries, key)
-			b.unsaved.changed = true
-		}
-	}
+	b.unsaved.changed = b.unsaved.changed || b.entries[id] != nil
+	delete(b.entries, id)
 }
 
 // Of returns what the book knows of the peer's addresses, the most promising first, in
@@ -271,12 +288,10 @@ func (b *Book) MarkPrivate(id types.ID) {
 func (b *Book) Of(id types.ID) (entries []Entry) {
 	b.mtx.Lock()
 	defer b.mtx.Unlock()
-	for _, e := range b.entries {
-		if e.Addr.ID == id {
-			known := *e
-			known.Addr = copyAddr(&e.Addr)
-			entries = append(entries, known)
-		}
+	for _, e := range b.entries[id] {
+		known := *e
+		known.Addr = copyAddr(&e.Addr)
+		entries = append(entries, known)
 	}
 	slices.SortFunc(entries, func(a, c Entry) int { return better(&a, &c) })
 
@@ -301,7 +316,15 @@ func (b *Book) Size() int {
 	b.mtx.Lock()
 	defer b.mtx.Unlock()
 
-	return len(b.entries)
+	return b.size()
+}
+
+func (b *Book) size() (n int) {
+	for _, entries := range b.entries {
+		n += len(entries)
+	}
+
+	return n
 }
 
 // Shareable are the addresses that others may be told: answered not long ago, not
@@ -325,7 +348,7 @@ func (b *Book) Dialable(addrs []*types.NetAddress) []*types.NetAddress {
 	now := time.Now()
 
 	return slices.DeleteFunc(addrs, func(addr *types.NetAddress) bool {
-		e := b.entries[addr.String()]
+		e := b.entry(addr)
 
 		return e == nil || !e.Due(now) || !e.HasAnswered() && !b.places.may(addr, now)
 	})

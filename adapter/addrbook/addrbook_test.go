@@ -125,6 +125,12 @@ func TestHintsPerSource(t *testing.T) {
 		require.Equal(t, limit, b.Add(sourceAt("9.9.9.9"), addrsAt("20.1", 500)...))
 		require.Equal(t, limit, b.Size())
 	})
+	t.Run("another limit", func(t *testing.T) {
+		b := openBook(t, "", addrbook.WithMaxHints(100))
+		require.Equal(t, 100, b.Add(sourceAt("9.9.9.9"), addrsAt("20.1", 500)...))
+		_, err := addrbook.Open("", types.NetAddress{}, addrbook.WithMaxHints(0))
+		require.Error(t, err)
+	})
 	t.Run("peers of one network", func(t *testing.T) {
 		b := openBook(t, "")
 		b.Add(sourceAt("9.9.1.1"), addrsAt("20.1", 50)...)

@@ -15,12 +15,6 @@ const (
 	// maxFailures bounds the count; no wait grows after it.
 	maxFailures = 10
 
-	// maxHints is how many hints, addresses at which nobody has answered, one source may
-	// have in the book, and all sources of one network together: two whole answers of
-	// peer exchange. An attacker needs peers in 16 networks to fill the book with hints,
-	// and never displaces an address that has answered.
-	maxHints = 64
-
 	// maxPerPeer is how many addresses one peer may have, and how many peers one
 	// address: a peer moves or is reached over IPv4 and IPv6, but more is
 	// somebody's attempt to have a peer missed, or an address flooded.
@@ -41,15 +35,24 @@ const (
 // do not fail, then those that have answered, the most recent answer first, then those
 // that the peer has announced, then those that were seen more recently.
 func better(a, b *Entry) int {
-	return cmp.Or(
+	if c := cmp.Or(
 		compareBool(a.Configured, b.Configured),
 		compareBool(a.Failures < giveUpFailures, b.Failures < giveUpFailures),
 		compareBool(a.HasAnswered(), b.HasAnswered()),
-		b.Answered.Compare(a.Answered),
-		compareBool(a.Announced(), b.Announced()),
-		b.Seen.Compare(a.Seen),
-		cmp.Compare(a.key, b.key),
-	)
+	); c != 0 {
+		return c
+	}
+	if c := b.Answered.Compare(a.Answered); c != 0 {
+		return c
+	}
+	if c := compareBool(a.Announced(), b.Announced()); c != 0 {
+		return c
+	}
+	if c := b.Seen.Compare(a.Seen); c != 0 {
+		return c
+	}
+
+	return cmp.Compare(a.key, b.key)
 }
 
 // compareBool puts true first.
@@ -67,8 +70,8 @@ func compareBool(a, b bool) int {
 // sorted returns the entries, the best first. The caller holds the lock.
 func (b *Book) sorted() []*Entry {
 	entries := make([]*Entry, 0, len(b.entries))
-	for _, e := range b.entries {
-		entries = append(entries, e)
+	for _, of := range b.entries {
+		entries = append(entries, of...)
 	}
 	slices.SortFunc(entries, better)
 
@@ -78,19 +81,22 @@ func (b *Book) sorted() []*Entry {
 // trim drops the entries that exceed a limit, the worst first. The caller holds
 // the lock.
 func (b *Book) trim() {
-	c := newCensus(b.maxPeers)
+	c := newCensus(b.maxPeers, b.maxHints)
+	kept := make(map[types.ID][]*Entry, len(b.entries))
 	for _, e := range b.sorted() {
-		if !c.admit(e) {
-			delete(b.entries, e.key)
+		if c.admit(e) {
+			kept[e.Addr.ID] = append(kept[e.Addr.ID], e)
 		}
 	}
+	b.entries = kept
 }
 
 // census counts the entries that are kept.
 type census struct {
 	room      int
+	hints     int // of one source, and of one network of sources
 	byID      map[types.ID]int
-	byAddress map[string]int // IP:port
+	byPlace   map[string]int // IP:port
 	bySource  map[types.ID]int
 	byGroup   map[string]int
 	byHost    map[string]int // of the addresses
@@ -98,11 +104,12 @@ type census struct {
 	told      map[string]int // by who told and of whom, or of where
 }
 
-func newCensus(room int) *census {
+func newCensus(room, hints int) *census {
 	return &census{
 		room:      room,
+		hints:     hints,
 		byID:      make(map[types.ID]int),
-		byAddress: make(map[string]int),
+		byPlace:   make(map[string]int),
 		bySource:  make(map[types.ID]int),
 		byGroup:   make(map[string]int),
 		byHost:    make(map[string]int),
@@ -114,19 +121,17 @@ func newCensus(room int) *census {
 // admit counts the entry unless it exceeds a limit. A configured one, which comes
 // before all others, has none.
 func (c *census) admit(e *Entry) bool {
-	address := e.Addr.DialString()
-	host, network := hostOf(e.Addr.IP), networkOf(e.Addr.IP)
-	exceeds := c.room <= 0 || c.byID[e.Addr.ID] >= maxPerPeer || c.byAddress[address] >= maxPerPeer ||
-		host != "" && c.byHost[host] >= maxPerHost ||
-		network != "" && c.byNetwork[network] >= maxPerNetwork
-	if !e.Configured && (exceeds || !e.HasAnswered() && !c.admitHint(e, address)) {
+	exceeds := c.room <= 0 || c.byID[e.Addr.ID] >= maxPerPeer || c.byPlace[e.place] >= maxPerPeer ||
+		e.host != "" && c.byHost[e.host] >= maxPerHost ||
+		e.network != "" && c.byNetwork[e.network] >= maxPerNetwork
+	if !e.Configured && (exceeds || !e.HasAnswered() && !c.admitHint(e)) {
 		return false
 	}
 	c.room--
 	c.byID[e.Addr.ID]++
-	c.byAddress[address]++
-	c.byHost[host]++
-	c.byNetwork[network]++
+	c.byPlace[e.place]++
+	c.byHost[e.host]++
+	c.byNetwork[e.network]++
 
 	return true
 }
@@ -134,7 +139,7 @@ func (c *census) admit(e *Entry) bool {
 // admitHint counts a hint unless its source has too many, or too many about this peer or
 // place: a peer may announce maxPerPeer addresses of its own. Entries that came without
 // a source, as from a file of TM2, have no such limits.
-func (c *census) admitHint(e *Entry, address string) bool {
+func (c *census) admitHint(e *Entry) bool {
 	if e.Source == "" {
 		return true
 	}
@@ -142,15 +147,15 @@ func (c *census) admitHint(e *Entry, address string) bool {
 	if source == "" {
 		source = string(e.Source)
 	}
-	ofPeer, ofAddress := source+" "+string(e.Addr.ID), source+" "+address
-	if c.bySource[e.Source] == maxHints || e.group != "" && c.byGroup[e.group] == maxHints ||
-		!e.Announced() && (c.told[ofPeer] >= maxToldPerPeer || c.told[ofAddress] >= maxToldPerPeer) {
+	ofPeer, ofPlace := source+" "+string(e.Addr.ID), source+" "+e.place
+	if c.bySource[e.Source] == c.hints || e.group != "" && c.byGroup[e.group] == c.hints ||
+		!e.Announced() && (c.told[ofPeer] >= maxToldPerPeer || c.told[ofPlace] >= maxToldPerPeer) {
 		return false
 	}
 	c.bySource[e.Source]++
 	c.byGroup[e.group]++
 	c.told[ofPeer]++
-	c.told[ofAddress]++
+	c.told[ofPlace]++
 
 	return true
 }

@@ -127,9 +127,7 @@ func TestWrongIDs(t *testing.T) {
 	require.False(t, b.Try(wrong))
 	require.True(t, b.Try(owner))
 	require.Empty(t, b.Of(owner.ID), "that it is another one says nothing about whether it is of use")
-	other := addrAt("1.2.3.4", 1)
-	require.Equal(t, 1, b.Add(sourceAt("8.8.8.8"), other))
-	require.Empty(t, b.Dialable([]*types.NetAddress{other}))
+	require.Empty(t, b.Dialable([]*types.NetAddress{wrong}))
 }
 
 // The stack and the key of a peer are known wherever it is, and after a restart as long
@@ -161,4 +159,17 @@ func TestStacksAndKeys(t *testing.T) {
 	require.Equal(t, 1, bad.Size())
 	require.Empty(t, bad.LastStack(idA))
 	require.Nil(t, bad.Key(idA))
+}
+
+// Whoever is known to be at a place keeps out what others say is there.
+func TestNobodyElseIsToldToBeThere(t *testing.T) {
+	b := openBook(t, "")
+	owner := addrAt("1.2.3.4", 1)
+	b.MarkAnswered(owner, addrbook.Native)
+	for range 10 {
+		require.Zero(t, b.Add(sourceAt("9.9.9.9"), addrAt("1.2.3.4", 1)))
+	}
+	require.Equal(t, 1, b.Add(sourceAt("9.9.9.9"), addrAt("1.2.3.4", 2)))
+	b.MarkFailed(owner)
+	require.Equal(t, 1, b.Add(sourceAt("9.9.9.9"), addrAt("1.2.3.4", 1)), "it is not there any more")
 }

@@ -84,8 +84,9 @@ func Open(path string, self types.NetAddress, opts ...Option) (*Book, error) {
 		path:     path,
 		self:     copyAddr(&self),
 		maxPeers: DefaultMaxPeers,
+		maxHints: DefaultMaxHints,
 		logger:   slog.New(slog.DiscardHandler),
-		entries:  make(map[string]*Entry),
+		entries:  make(map[types.ID][]*Entry),
 		peers:    make(map[types.ID]*peer),
 		places:   make(places),
 		private:  make(map[types.ID]struct{}),
@@ -204,7 +205,9 @@ func (b *Book) fill(raw []json.RawMessage) {
 		case now.Sub(e.Seen) > maxAge:
 			expired++
 		default:
-			b.entries[e.key] = e
+			if b.entry(&e.Addr) == nil {
+				b.entries[e.Addr.ID] = append(b.entries[e.Addr.ID], e)
+			}
 			b.fillPeer(&f, e.Addr.ID)
 		}
 	}
@@ -213,7 +216,7 @@ func (b *Book) fill(raw []json.RawMessage) {
 	if invalid+expired > 0 {
 		b.unsaved.changed = true
 		b.logger.Warn("entries of the address book dropped",
-			"file", b.path, "invalid", invalid, "expired", expired, "kept", len(b.entries))
+			"file", b.path, "invalid", invalid, "expired", expired, "kept", b.size())
 	}
 }
 

@@ -7,8 +7,17 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
-// DefaultMaxPeers is how many addresses a book holds, as in TM2.
-const DefaultMaxPeers = 1000
+// What a book holds unless it is told otherwise.
+const (
+	// DefaultMaxPeers is how many addresses a book holds, as in TM2.
+	DefaultMaxPeers = 1000
+
+	// DefaultMaxHints is how many hints, addresses at which nobody has answered, one
+	// source may have in the book, and all sources of one network together: two whole
+	// answers of peer exchange. An attacker needs peers in 16 networks to fill the book
+	// with hints, and never displaces an address that has answered.
+	DefaultMaxHints = 64
+)
 
 // Option configures a Book while it is opened.
 type Option func(*Book) error
@@ -20,6 +29,19 @@ func WithMaxPeers(maxPeers int) Option {
 			return fmt.Errorf("a book of %d addresses", maxPeers)
 		}
 		b.maxPeers = maxPeers
+
+		return nil
+	}
+}
+
+// WithMaxHints sets how many hints one source, or one network of sources, may have in the
+// book, which must be positive.
+func WithMaxHints(maxHints int) Option {
+	return func(b *Book) error {
+		if maxHints <= 0 {
+			return fmt.Errorf("a book with %d hints of one source", maxHints)
+		}
+		b.maxHints = maxHints
 
 		return nil
 	}

@@ -60,19 +60,30 @@ func (s places) at(key string, now time.Time) *place {
 	return p
 }
 
+// fresh returns what is remembered of the place, nothing known if nothing is.
+func (s places) fresh(key string, now time.Time) place {
+	if p := s[key]; p != nil && now.Sub(p.since) < placeMemory {
+		return *p
+	}
+
+	return place{}
+}
+
+// isTaken reports whether another peer has answered at the address.
+func (s places) isTaken(addr *types.NetAddress, now time.Time) bool {
+	owner := s.fresh(addr.DialString(), now).owner
+
+	return owner != "" && owner != addr.ID
+}
+
 // may reports whether the peer may be looked for at the address.
 func (s places) may(addr *types.NetAddress, now time.Time) bool {
-	if p := s[addr.DialString()]; p != nil && now.Sub(p.since) < placeMemory {
-		if p.owner != "" {
-			return p.owner == addr.ID
-		}
-		if p.failed >= maxPlaceFailures {
-			return false
-		}
+	p := s.fresh(addr.DialString(), now)
+	if p.owner != "" {
+		return p.owner == addr.ID
 	}
-	p := s[hostOf(addr.IP)]
 
-	return p == nil || now.Sub(p.since) >= placeMemory || p.failed < maxHostFailures
+	return p.failed < maxPlaceFailures && s.fresh(hostOf(addr.IP), now).failed < maxHostFailures
 }
 
 // try is may, and counts a dial whose end is not known yet.

@@ -89,7 +89,14 @@ func netAddress(id types.ID, at netip.AddrPort) types.NetAddress {
 	return types.NetAddress{ID: id, IP: at.Addr().AsSlice(), Port: at.Port()}
 }
 
-// maxIDs bounds the TM2 IDs that are remembered: twice the peers in the book.
+// addrPort is the IP and port of an address.
+func addrPort(addr *types.NetAddress) netip.AddrPort {
+	ip, _ := netip.AddrFromSlice(addr.IP)
+
+	return netip.AddrPortFrom(ip.Unmap(), addr.Port)
+}
+
+// maxIDs bounds the TM2 IDs that are remembered: twice the peers that are.
 const maxIDs = 2 * maxKnown
 
 // tm2IDs remembers the TM2 IDs of peer IDs. kad-dht asks about each peer several

@@ -16,6 +16,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/addrbook"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
@@ -50,7 +51,8 @@ type Discovery struct {
 
 	table    atomic.Pointer[kb.RoutingTable] // nil until the DHT is there
 	ids      *tm2IDs
-	book     *book
+	book     *addrbook.Book // of the DHT; that of the transport is for peers of the switch
+	records  *records
 	wanted   *wanted
 	pool     *pool
 	server   *server
@@ -86,7 +88,16 @@ func New(t *lp2p.Transport, opts ...Option) (*Discovery, error) {
 	if err != nil {
 		return nil, err
 	}
+	book, err := newBook(t.NetAddress().ID)
+	if err != nil {
+		return nil, err
+	}
+	for id := range o.private {
+		book.MarkPrivate(id)
+		t.AddrBook().MarkPrivate(id)
+	}
 	d := &Discovery{
+		book: book, records: newRecords(),
 		t: t, opts: o, self: t.Host().ID(), prefix: prefix, proto: prefix + "/kad/1.0.0",
 		ids: newTM2IDs(), wanted: newWanted(), private: make(map[types.ID]struct{}),
 		checking: make(chan struct{}, maxConnecting), tableGrew: task.NewSignal(), wake: task.NewSignal(), unwantedMember: task.NewSignal(),
@@ -108,7 +119,6 @@ func (d *Discovery) OnStart() error {
 		return errors.New("discovery has no switch")
 	}
 	d.filter = addrFilter{private: d.privateAddresses()}
-	d.book = newBook(d.filter)
 	d.sender = &sender{d: d, proto: d.proto}
 	d.pool, d.server = newPool(d), newServer(d)
 	for _, addr := range d.opts.bootstrap {
@@ -133,6 +143,7 @@ func (d *Discovery) OnStart() error {
 		defer unsubscribe()
 		d.watch(happened)
 	})
+	d.loops.Go(d.saveLoop)
 	d.loops.Go(d.walkLoop)
 	d.loops.Go(d.findLoop)
 
@@ -179,7 +190,7 @@ func (d *Discovery) privateAddresses() bool {
 }
 
 // OnStop implements service.Service: it waits for everything that discovery has
-// started and gives all connections back. kad-dht's checks of new members that are
+// started, gives all connections back, and saves the transport's address book. kad-dht's checks of new members that are
 // under way are ended and wind down without being waited for.
 func (d *Discovery) OnStop() {
 	d.mtx.Lock()
@@ -194,6 +205,29 @@ func (d *Discovery) OnStop() {
 	}
 	d.tasks.Wait()
 	d.pool.close()
+	if err := d.t.AddrBook().Flush(); err != nil {
+		d.Logger.Error("cannot save address book", "err", err)
+	}
+}
+
+// saveInterval is how often the transport's address book is saved when it has changed.
+const saveInterval = 30 * time.Second
+
+// saveLoop saves the transport's address book, for a node without peer exchange, whose
+// reactor does it too. After an error the next save tries again.
+func (d *Discovery) saveLoop() {
+	ticker := time.NewTicker(saveInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-d.ctx.Done():
+			return
+		case <-ticker.C:
+			if err := d.t.AddrBook().Save(); err != nil {
+				d.Logger.Error("cannot save address book", "err", err)
+			}
+		}
+	}
 }
 
 // enter counts a call that OnStop has to wait for; tasks.Done ends it.
@@ -229,7 +263,10 @@ func (d *Discovery) AddPeer(p compat.PeerConn) {
 	if err != nil || id != p.ID() {
 		return
 	}
-	d.book.connected(pid, time.Now())
+	d.records.connected(pid, time.Now())
+	if conn, ok := d.outbound(pid); ok {
+		d.noteConn(conn)
+	}
 	if !d.isPrivate(id) {
 		d.wanted.add(id, false)
 	}
@@ -271,6 +308,8 @@ func (d *Discovery) markPrivate(id types.ID) {
 	d.mtx.Lock()
 	d.private[id] = struct{}{}
 	d.mtx.Unlock()
+	d.book.MarkPrivate(id)
+	d.t.AddrBook().MarkPrivate(id)
 	table := d.table.Load()
 	if table == nil {
 		return

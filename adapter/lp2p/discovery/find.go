@@ -85,7 +85,7 @@ func (d *Discovery) find(id types.ID) {
 
 // tryAgain connects to the peer where the lookup was told to look and has not.
 func (d *Discovery) tryAgain(ctx context.Context, id types.ID, p peer.ID) ([]*types.NetAddress, error) {
-	if len(d.book.hints(p, time.Now())) == 0 {
+	if len(d.hints(p)) == 0 {
 		return nil, errNotFound
 	}
 	done, err := d.pool.acquire(ctx, p)

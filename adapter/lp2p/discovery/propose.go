@@ -49,7 +49,7 @@ type candidate struct {
 	host netip.Prefix // not valid if others at its IP do not count
 }
 
-// hint tells the switch of up to n peers that have answered a query of late, and
+// hint tells the switch of up to n peers that have answered a query within aliveTTL, and
 // returns of how many.
 func (d *Discovery) hint(n int) int {
 	taken := make(map[netip.Prefix]int)
@@ -61,11 +61,11 @@ func (d *Discovery) hint(n int) int {
 	picked := pick(d.candidates(), taken, n)
 	hints := make([]*types.NetAddress, 0, len(picked))
 	for _, c := range picked {
-		if _, err := d.t.Learn(c.p); err != nil || !c.seen && !d.book.mayTry(c.p, c.at, time.Now()) {
+		addr := netAddress(c.id, c.at)
+		if _, err := d.t.Learn(c.p); err != nil || !c.seen && !d.book.Try(&addr) {
 			continue
 		}
-		d.book.hinted(c.p, c.at, time.Now())
-		addr := netAddress(c.id, c.at)
+		d.records.hinted(c.p, c.at, time.Now())
 		hints = append(hints, &addr)
 	}
 	if len(hints) > 0 {
@@ -79,7 +79,7 @@ func (d *Discovery) hint(n int) int {
 // candidates returns the peers that may be hinted now, in any order, one at each
 // address.
 func (d *Discovery) candidates() (list []candidate) {
-	alive := d.book.alive(time.Now())
+	alive := d.records.alive(time.Now())
 	mathrand.Shuffle(len(alive), func(i, j int) { alive[i], alive[j] = alive[j], alive[i] })
 	peers := d.Switch.Peers()
 	seen := make(map[netip.AddrPort]bool)
@@ -129,7 +129,7 @@ func (d *Discovery) whereIs(p peer.ID) (at netip.AddrPort, found, ok bool) {
 	if at := d.whereNow(p); at.IsValid() {
 		return at, true, true
 	}
-	if at := d.book.verifiedAt(p); at.IsValid() {
+	if at := d.answeredAt(p); at.IsValid() {
 		return at, true, true
 	}
 	for _, a := range d.pool.addrsOf(p) {

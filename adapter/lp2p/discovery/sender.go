@@ -14,6 +14,7 @@ import (
 	"github.com/multiformats/go-multiaddr"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/wire"
 )
 
@@ -63,10 +64,10 @@ func (s *sender) SendRequest(ctx context.Context, p peer.ID, req *dhtpb.Message)
 	defer cancel()
 	defer context.AfterFunc(s.d.ctx, cancel)()
 
-	resp, at, err := s.ask(ctx, p, req)
+	resp, conn, err := s.ask(ctx, p, req)
 	if errors.Is(err, errConnEnded) && ctx.Err() == nil {
 		// A session may have ended on the connection, which closes it.
-		resp, at, err = s.ask(ctx, p, req)
+		resp, conn, err = s.ask(ctx, p, req)
 	}
 	if err != nil {
 		s.d.counters.queriesFailed.Add(1)
@@ -74,9 +75,10 @@ func (s *sender) SendRequest(ctx context.Context, p peer.ID, req *dhtpb.Message)
 		return nil, fmt.Errorf("query to %s: %w", p, err)
 	}
 	s.d.counters.queriesSent.Add(1)
-	s.d.book.answered(p, at, time.Now())
+	s.d.records.noteAnswer(p, time.Now())
+	s.d.noteConn(conn)
 	s.d.checkSoon(p)
-	s.d.sanitize(resp)
+	s.d.noteTold(conn, s.d.sanitize(resp))
 
 	return resp, nil
 }
@@ -84,13 +86,11 @@ func (s *sender) SendRequest(ctx context.Context, p peer.ID, req *dhtpb.Message)
 // errConnEnded is wrapped when the connection closed under a query.
 var errConnEnded = errors.New("connection ended during the query")
 
-// ask sends one query. It returns where the peer answered, if this node had dialed
-// it there.
-func (s *sender) ask(ctx context.Context, p peer.ID, req *dhtpb.Message) (*dhtpb.Message, netip.AddrPort, error) {
-	var at netip.AddrPort
+// ask sends one query. It returns the connection on which the peer answered, too.
+func (s *sender) ask(ctx context.Context, p peer.ID, req *dhtpb.Message) (*dhtpb.Message, network.Conn, error) {
 	done, err := s.d.pool.acquire(ctx, p)
 	if err != nil {
-		return nil, at, err
+		return nil, nil, err
 	}
 	defer done()
 	stream, err := s.d.t.Host().NewStream(network.WithNoDial(ctx, "connected for the query"), p, s.proto)
@@ -99,7 +99,7 @@ func (s *sender) ask(ctx context.Context, p peer.ID, req *dhtpb.Message) (*dhtpb
 			err = fmt.Errorf("%w: %w", errConnEnded, err)
 		}
 
-		return nil, at, err
+		return nil, nil, err
 	}
 	conn := stream.Conn()
 	stop := context.AfterFunc(ctx, func() { _ = stream.Reset() }) // ends what waits on it
@@ -112,14 +112,11 @@ func (s *sender) ask(ctx context.Context, p peer.ID, req *dhtpb.Message) (*dhtpb
 			err = fmt.Errorf("%w: %w", errConnEnded, err)
 		}
 
-		return nil, at, err
+		return nil, nil, err
 	}
 	_ = stream.Close() // both sides are done
-	if conn.Stat().Direction == network.DirOutbound {
-		at, _ = s.d.filter.parse(conn.RemoteMultiaddr())
-	}
 
-	return resp, at, nil
+	return resp, conn, nil
 }
 
 func exchange(stream network.Stream, req *dhtpb.Message) (*dhtpb.Message, error) {
@@ -146,10 +143,10 @@ func exchange(stream network.Stream, req *dhtpb.Message) (*dhtpb.Message, error)
 
 // sanitize reduces a response to what is believed of it: so many peers, each with
 // a TM2 ID and addresses that can be dialed, none of them this node, private, or
-// of another network.
-func (d *Discovery) sanitize(resp *dhtpb.Message) {
+// of another network. It returns these addresses.
+func (d *Discovery) sanitize(resp *dhtpb.Message) (told []*types.NetAddress) {
 	resp.ProviderPeers, resp.Record = nil, nil
-	told := len(resp.CloserPeers)
+	count := len(resp.CloserPeers)
 	if len(resp.CloserPeers) > maxResponsePeers {
 		resp.CloserPeers = resp.CloserPeers[:maxResponsePeers]
 	}
@@ -162,31 +159,41 @@ func (d *Discovery) sanitize(resp *dhtpb.Message) {
 		if p == d.self || d.unwanted(p) {
 			continue
 		}
-		if entry.Addrs = d.believable(entry.GetAddrs()); len(entry.Addrs) == 0 {
+		id, err := d.ids.of(p)
+		if err != nil {
 			continue
+		}
+		var places []netip.AddrPort
+		if entry.Addrs, places = d.believable(entry.GetAddrs()); len(entry.Addrs) == 0 {
+			continue
+		}
+		for _, at := range places {
+			addr := netAddress(id, at)
+			told = append(told, &addr)
 		}
 		kept = append(kept, entry)
 	}
-	d.counters.peersDropped.Add(uint64(told - len(kept)))
+	d.counters.peersDropped.Add(uint64(count - len(kept)))
 	resp.CloserPeers = kept
+
+	return told
 }
 
 // believable returns those addresses that can be dialed, at most maxAddrs, of the
-// first few that are given.
-func (d *Discovery) believable(raw [][]byte) [][]byte {
+// first few that are given, and the places to which they lead.
+func (d *Discovery) believable(raw [][]byte) (kept [][]byte, places []netip.AddrPort) {
 	raw = raw[:min(len(raw), 4*maxAddrs)]
-	kept := make([][]byte, 0, min(len(raw), maxAddrs))
 	for _, b := range raw {
 		a, err := multiaddr.NewMultiaddrBytes(b)
 		if err != nil {
 			continue
 		}
-		if _, ok := d.filter.parse(a); ok && len(kept) < maxAddrs {
-			kept = append(kept, b)
+		if at, ok := d.filter.parse(a); ok && len(kept) < maxAddrs {
+			kept, places = append(kept, b), append(places, at)
 		}
 	}
 
-	return kept
+	return kept, places
 }
 
 // unwanted reports whether the DHT must have nothing to do with the peer: it is
@@ -194,7 +201,7 @@ func (d *Discovery) believable(raw [][]byte) [][]byte {
 func (d *Discovery) unwanted(p peer.ID) bool {
 	id, err := d.ids.of(p)
 
-	return err != nil || d.isPrivate(id) || d.book.isRefused(p, time.Now())
+	return err != nil || d.isPrivate(id) || d.records.isRefused(p, time.Now())
 }
 
 // mayTell reports whether others may be told of the peer: it offers to be found, by
@@ -203,7 +210,7 @@ func (d *Discovery) mayTell(p peer.ID) bool {
 	if d.unwanted(p) {
 		return false
 	}
-	if table := d.table.Load(); table != nil && table.Find(p) != "" || d.book.isAlive(p, time.Now()) {
+	if table := d.table.Load(); table != nil && table.Find(p) != "" || d.records.isAlive(p, time.Now()) {
 		return true
 	}
 	// An error means that nothing is known of the peer.

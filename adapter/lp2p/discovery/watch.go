@@ -3,7 +3,6 @@ package discovery
 import (
 	"context"
 	"errors"
-	"net/netip"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -50,8 +49,7 @@ func (d *Discovery) dialFailed(addr types.NetAddress, reason error) {
 	if !known {
 		return // it was never reached over libp2p
 	}
-	ip, _ := netip.AddrFromSlice(addr.IP)
-	at := netip.AddrPortFrom(ip.Unmap(), addr.Port)
+	at := addrPort(&addr)
 	var reject *compat.RejectError
 	switch {
 	case isForeign(reason):
@@ -61,9 +59,10 @@ func (d *Discovery) dialFailed(addr types.NetAddress, reason error) {
 	case errors.As(reason, &reject) && reject.Code == compat.RejectDuplicate:
 		// It has dialed us at the same moment.
 	case reject != nil, errors.Is(reason, lp2p.ErrBusy):
-		d.book.failed(pid, at, false, time.Now()) // it is there, and does not want us now
+		d.records.failed(pid, at, d.answeredAt(pid), false, time.Now()) // it is there, and does not want us now
 	default:
-		d.book.failed(pid, at, true, time.Now())
+		d.records.failed(pid, at, d.answeredAt(pid), true, time.Now())
+		d.book.MarkFailed(&addr)
 		d.wanted.lost(id)
 	}
 }
@@ -88,7 +87,7 @@ func (d *Discovery) refuse(id types.ID, ttl time.Duration) {
 func (d *Discovery) refusePeer(p peer.ID, ttl time.Duration) {
 	d.counters.peersRefused.Add(1)
 	d.Logger.Info("peer of another network is left out of the DHT", "peer", p, "for", ttl)
-	d.book.refuse(p, ttl, time.Now())
+	d.records.refuse(p, ttl, time.Now())
 	d.evict(p)
 }
 
