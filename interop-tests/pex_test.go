@@ -1,6 +1,7 @@
 package interoptests
 
 import (
+	"crypto/ed25519"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -25,6 +26,7 @@ import (
 type pexNode struct {
 	*node
 
+	key  *types.NodeKey
 	pex  *pex.Reactor
 	book *addrbook.Book
 }
@@ -59,7 +61,7 @@ func startPex(t *testing.T, moniker string, private ...string) *pexNode {
 	r.SetLogger(newLogger(log))
 	ids, errs := types.NewIDFromStrings(private)
 	require.Empty(t, errs)
-	n := &pexNode{node: &node{Log: log, t: t, info: info, transport: tr}, pex: r, book: book}
+	n := &pexNode{node: &node{Log: log, t: t, info: info, transport: tr}, key: key, pex: r, book: book}
 	n.sw = adapter.NewMultiplexSwitch(tr,
 		adapter.WithReactor("interop", withoutDiscovery{newRecorder(t, log, false)}),
 		adapter.WithReactor("discovery", r),
@@ -180,6 +182,36 @@ func TestBookAndGnoStoreReadEachOther(t *testing.T) {
 	all := addresses(book)
 	require.ElementsMatch(t, []string{connected.String(), told.String(), ofGno.String()}, all)
 	require.Equal(t, connected.String(), all[0], "gno has kept the time of the connection")
+}
+
+// A stock node that takes over our file, as when an operator rolls back, dials the peers in
+// it. Gno v1.1.0 keeps no address book.
+func TestStockNodesStartFromOurBook(t *testing.T) {
+	t.Parallel()
+	for _, version := range []string{legacy.V1_7_1, legacy.V1_4_0} {
+		t.Run(version, func(t *testing.T) {
+			t.Parallel()
+			ours := startPex(t, "ours")
+			path := filepath.Join(t.TempDir(), "addrbook.json")
+			book, err := addrbook.Open(path, types.NetAddress{})
+			require.NoError(t, err)
+			addr := ours.transport.NetAddress()
+			book.Configure(addr.ID, addr)
+			book.MarkAnswered(&addr, addrbook.Libp2p)
+			book.MarkConnected(&addr, true)
+			told := freshAddr(t, "192.0.2.1:1")
+			told.IP = addr.IP
+			require.Equal(t, 1, book.Add(addrbook.Source{ID: addr.ID, IP: addr.IP}, told))
+			book.MarkFailed(told)
+			book.LearnKey(ours.key.PrivKey.Public().(ed25519.PublicKey))
+			require.NoError(t, book.Flush())
+
+			stock := legacy.Start(t, legacy.Options{
+				Version: version, Moniker: "stock", AllowDuplicateIP: true, Discovery: true, AddressBook: path,
+			})
+			requireConnected(t, stock, ours)
+		})
+	}
 }
 
 func freshAddr(t *testing.T, hostPort string) *types.NetAddress {
