@@ -274,6 +274,15 @@ func (b *Book) markFailed(addr *types.NetAddress, now time.Time) {
 	b.unsaved.renewed = true
 }
 
+// IsPrivate reports whether the peer was named by WithPrivatePeers or MarkPrivate.
+func (b *Book) IsPrivate(id types.ID) bool {
+	b.mtx.Lock()
+	defer b.mtx.Unlock()
+	_, private := b.private[id]
+
+	return private
+}
+
 // MarkPrivate removes the peer's addresses; from now on the book takes none.
 func (b *Book) MarkPrivate(id types.ID) {
 	b.mtx.Lock()

@@ -335,6 +335,8 @@ func TestMarkPrivateForgets(t *testing.T) {
 	b.MarkConnected(addr, true)
 	b.MarkConnected(other, true)
 	b.MarkPrivate(addr.ID)
+	require.True(t, b.IsPrivate(addr.ID))
+	require.False(t, b.IsPrivate(other.ID))
 	require.Equal(t, []string{other.String()}, texts(b.Addresses()))
 	b.MarkConnected(addr, true)
 	require.Zero(t, b.Add(sourceAt("9.9.9.9"), addr))
@@ -351,8 +353,15 @@ func TestBookIsConcurrent(t *testing.T) {
 			source := sourceAt("9.9.9.9")
 			for i, addr := range addrsAt(fmt.Sprintf("20.%d", worker), 40) {
 				b.Add(source, addr)
+				b.Try(addr)
 				b.MarkFailed(addr)
+				b.MarkWrongID(addr, source.ID)
+				b.MarkAnswered(addr, addrbook.Libp2p)
 				b.MarkConnected(addr, true)
+				b.Configure(addr.ID)
+				b.LearnKey(make([]byte, 32))
+				b.LastStack(addr.ID)
+				b.Of(addr.ID)
 				if i%10 == 0 {
 					b.MarkPrivate(addr.ID)
 					if err := b.Flush(); err != nil {

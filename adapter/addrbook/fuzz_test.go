@@ -18,6 +18,7 @@ func FuzzOpen(f *testing.F) {
 	f.Add([]byte(`{"peers":[{"addr":"` + idA + `@[::1]:1","source":"` + idB + `","source_group":"1.2.0.0/16"},5,null]}`))
 	f.Add([]byte(`{"peers":[{"addr":"` + idB + `@1.2.3.4:1"},{"addr":"` + idB + `@1.2.3.4:2"},{"addr":"` + idB + `@1.2.3.4:3"},` +
 		`{"addr":"` + idB + `@1.2.3.4:4"}]}`))
+	f.Add([]byte(`{"peers":[{"addr":"` + idA + `@1.2.3.4:1","key":"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=","stack":"libp2p"}]}`))
 	f.Add([]byte(`[]`))
 	f.Add([]byte(``))
 	dir := f.TempDir()

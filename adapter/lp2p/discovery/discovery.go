@@ -65,7 +65,6 @@ type Discovery struct {
 
 	mtx     sync.Mutex
 	stopped bool
-	private map[types.ID]struct{} // what the switch has called so beside the options
 
 	ctx    context.Context // ends when OnStop begins
 	cancel context.CancelFunc
@@ -92,14 +91,14 @@ func New(t *lp2p.Transport, opts ...Option) (*Discovery, error) {
 	if err != nil {
 		return nil, err
 	}
-	for id := range o.private {
+	for _, id := range o.private {
 		book.MarkPrivate(id)
 		t.AddrBook().MarkPrivate(id)
 	}
 	d := &Discovery{
 		book: book, records: newRecords(),
 		t: t, opts: o, self: t.Host().ID(), prefix: prefix, proto: prefix + "/kad/1.0.0",
-		ids: newTM2IDs(), wanted: newWanted(), private: make(map[types.ID]struct{}),
+		ids: newTM2IDs(), wanted: newWanted(),
 		checking: make(chan struct{}, maxConnecting), tableGrew: task.NewSignal(), wake: task.NewSignal(), unwantedMember: task.NewSignal(),
 	}
 	d.BaseReactor = compat.NewBaseReactor("dht", d)
@@ -293,21 +292,11 @@ func peerIDOf(p compat.PeerConn) (peer.ID, bool) {
 
 // isPrivate reports whether nobody may be told of the peer.
 func (d *Discovery) isPrivate(id types.ID) bool {
-	if _, private := d.opts.private[id]; private || d.t.IsPrivatePeer(id) {
-		return true
-	}
-	d.mtx.Lock()
-	defer d.mtx.Unlock()
-	_, private := d.private[id]
-
-	return private
+	return d.book.IsPrivate(id) || d.t.IsPrivatePeer(id)
 }
 
 // markPrivate hides a peer of which the switch says that it is private.
 func (d *Discovery) markPrivate(id types.ID) {
-	d.mtx.Lock()
-	d.private[id] = struct{}{}
-	d.mtx.Unlock()
 	d.book.MarkPrivate(id)
 	d.t.AddrBook().MarkPrivate(id)
 	table := d.table.Load()

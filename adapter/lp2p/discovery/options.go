@@ -44,7 +44,7 @@ type Option func(*options) error
 
 type options struct {
 	bootstrap        []types.NetAddress
-	private          map[types.ID]struct{}
+	private          []types.ID
 	privateAddresses *bool // nil: as the own listen address
 	mode             Mode
 	allowDuplicateIP bool
@@ -75,9 +75,7 @@ func WithBootstrapPeers(addrs []*types.NetAddress) Option {
 // for a switch that accepts from several transports.
 func WithPrivatePeers(ids []types.ID) Option {
 	return func(o *options) error {
-		for _, id := range ids {
-			o.private[id] = struct{}{}
-		}
+		o.private = append(o.private, ids...)
 
 		return nil
 	}
@@ -171,9 +169,7 @@ func positive(d time.Duration) error {
 }
 
 func newOptions(opts []Option) (*options, error) {
-	o := &options{
-		private: make(map[types.ID]struct{}), walkInterval: DefaultWalkInterval, refreshInterval: DefaultRefreshInterval,
-	}
+	o := &options{walkInterval: DefaultWalkInterval, refreshInterval: DefaultRefreshInterval}
 	for _, opt := range opts {
 		if err := opt(o); err != nil {
 			return nil, fmt.Errorf("invalid option: %w", err)
