@@ -317,6 +317,14 @@ func (b *Book) Addresses() []*types.NetAddress {
 	return addresses(b.sorted())
 }
 
+// Answered is Addresses without those at which nobody has answered.
+func (b *Book) Answered() []*types.NetAddress {
+	b.mtx.Lock()
+	defer b.mtx.Unlock()
+
+	return addresses(slices.DeleteFunc(b.sorted(), func(e *Entry) bool { return !e.HasAnswered() }))
+}
+
 // Self returns the address of this node that the book was opened with.
 func (b *Book) Self() types.NetAddress { return copyAddr(&b.self) }
 

@@ -43,6 +43,7 @@ func TestFactsOfAPeer(t *testing.T) {
 		other := sourceAt("9.9.9.9")
 		require.Zero(t, b.Add(other, told), "there are three already")
 
+		require.Equal(t, texts([]*types.NetAddress{answered}), texts(b.Answered()))
 		entries := b.Of(configured.ID)
 		require.Equal(t, texts([]*types.NetAddress{configured, answered, announced}), addrsOf(b, configured.ID))
 		require.True(t, entries[0].Configured)

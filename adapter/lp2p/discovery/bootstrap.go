@@ -15,9 +15,13 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
-// maxEntries is through how many bootstrap peers, and how many remembered ones, the DHT
-// is entered at once.
-const maxEntries = 8
+const (
+	// maxEntries is through how many bootstrap peers, and how many remembered ones, the
+	// DHT is entered at once.
+	maxEntries = 8
+	// maxRemembered is from how many addresses the remembered ones are drawn.
+	maxRemembered = 8 * maxEntries
+)
 
 // bootstrap enters the DHT, and makes this node known to those whose IDs are closest to
 // its own: who looks for it asks them.
@@ -41,10 +45,14 @@ func (d *Discovery) someBootstrapPeers() (addrs []types.NetAddress) {
 	return addrs
 }
 
-// remembered returns the best addresses of the transport's book, those of bootstrap peers
-// apart: a node whose seeds are gone finds its network through former peers.
+// remembered returns some of the addresses at which peers of the switch have answered,
+// those of bootstrap peers apart: a node whose seeds are gone finds its network through
+// former peers.
 func (d *Discovery) remembered() (addrs []types.NetAddress) {
-	for _, addr := range d.t.AddrBook().Addresses() {
+	best := d.t.AddrBook().Answered()
+	best = best[:min(len(best), maxRemembered)]
+	for _, i := range rand.Perm(len(best)) {
+		addr := best[i]
 		if len(addrs) < maxEntries && d.filter.dialable(addrPort(addr)) && !d.wanted.isConfigured(addr.ID) {
 			addrs = append(addrs, *addr)
 		}
