@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/addrbook"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/p2paddr"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
@@ -22,7 +23,7 @@ func TestDialTriesOtherAddresses(t *testing.T) {
 	stale := gone.NetAddress()
 	require.NoError(t, gone.Close())
 	stale.ID = b.key.ID()
-	id, err := a.Learn(b.Host().ID())
+	id, err := p2paddr.Learn(a.book, b.Host().ID())
 	require.NoError(t, err)
 	require.Equal(t, b.key.ID(), id)
 

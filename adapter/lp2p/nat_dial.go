@@ -95,9 +95,9 @@ func (t *Transport) lookUpRelayed(ctx context.Context, addr types.NetAddress, ca
 
 		return "", cause
 	}
-	t.learn(id)
+	_, err = p2paddr.Learn(t.book, id)
 
-	return id, nil
+	return id, err
 }
 
 func (t *Transport) connectRelay(ctx context.Context, relay peer.AddrInfo) (network.Conn, func(), error) {

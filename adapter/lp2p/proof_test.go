@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/addrbook"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/p2paddr"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
@@ -15,7 +16,7 @@ import (
 func TestSharedConnectionProvesNoAddress(t *testing.T) {
 	a, b, other := newNode(t, nil), newNode(t, nil), newNode(t, nil)
 	connect(t, b, a) // opened by b
-	_, err := a.Learn(b.Host().ID())
+	_, err := p2paddr.Learn(a.book, b.Host().ID())
 	require.NoError(t, err)
 	b.acceptLoop(t)
 

@@ -19,19 +19,6 @@ import (
 // proofAge is how long a peer that has answered at an address counts as being there.
 const proofAge = time.Hour
 
-// learn remembers the key of the peer, and so the peer ID behind its TM2 ID.
-func (t *Transport) learn(p peer.ID) {
-	if key, err := p2paddr.PublicKey(p); err == nil {
-		t.book.LearnKey(key)
-	}
-}
-
-func (t *Transport) knownPeer(id types.ID) (peer.ID, bool) {
-	p, err := p2paddr.PeerIDFromPublicKey(t.book.Key(id))
-
-	return p, err == nil
-}
-
 // provedAt reports whether the peer has answered at the address not long ago. What a host
 // name stands for now is not known.
 func (t *Transport) provedAt(addr types.NetAddress) bool {
@@ -40,12 +27,12 @@ func (t *Transport) provedAt(addr types.NetAddress) bool {
 	})
 }
 
-// noteAnswer remembers where this node has dialed the peer. A connection that the peer
+// noteAnswer remembers where this node has dialed the peer with the TM2 ID. A connection that the peer
 // has opened, or that began at a relay, does not show where the peer listens.
 func (t *Transport) noteAnswer(id types.ID, c network.Conn) {
-	t.learn(c.RemotePeer())
+	_, err := p2paddr.Learn(t.book, c.RemotePeer())
 	ip, port, ok := p2paddr.Endpoint(c.RemoteMultiaddr())
-	if ok && c.Stat().Direction == network.DirOutbound && !t.met(c) {
+	if ok && err == nil && c.Stat().Direction == network.DirOutbound && !t.met(c) {
 		t.book.MarkAnswered(&types.NetAddress{ID: id, IP: ip, Port: port}, addrbook.Libp2p)
 	}
 }
@@ -76,7 +63,7 @@ func (t *Transport) alternatives(addr types.NetAddress) (others []types.NetAddre
 // lookUp returns the peer ID behind the address's TM2 ID: the one we know, or that
 // of who answers at the address, if it is the right one.
 func (t *Transport) lookUp(ctx context.Context, addr types.NetAddress) (peer.ID, error) {
-	if id, ok := t.knownPeer(addr.ID); ok {
+	if id, ok := p2paddr.Known(t.book, addr.ID); ok {
 		return id, nil
 	}
 
@@ -95,11 +82,13 @@ func (t *Transport) ask(ctx context.Context, addr types.NetAddress) (peer.ID, er
 	if err == nil {
 		err = checkFound(addr, id)
 	}
+	if err == nil {
+		_, err = p2paddr.Learn(t.book, id)
+	}
 	t.metrics.probes.count(outcomeOf(err))
 	if err != nil {
 		return "", err
 	}
-	t.learn(id)
 	if addr.Hostname == "" {
 		t.book.MarkAnswered(&addr, addrbook.Libp2p)
 	}
@@ -189,21 +178,6 @@ func dialString(addr types.NetAddress) string {
 	}
 
 	return addr.DialString()
-}
-
-// PeerID returns the peer ID behind a TM2 ID if the transport has learned it.
-func (t *Transport) PeerID(id types.ID) (peer.ID, bool) { return t.knownPeer(id) }
-
-// Learn remembers the peer ID behind a TM2 ID, which it returns, so that a dial
-// needs no probe. It fails for a peer without a TM2 ID (see [TM2ID]).
-func (t *Transport) Learn(p peer.ID) (types.ID, error) {
-	id, err := p2paddr.TM2ID(p)
-	if err != nil {
-		return "", err
-	}
-	t.learn(p)
-
-	return id, nil
 }
 
 // Resolve returns the libp2p identity and addresses behind a TM2 address: the peer

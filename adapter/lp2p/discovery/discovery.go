@@ -18,6 +18,7 @@ import (
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/addrbook"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/p2paddr"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
@@ -258,7 +259,7 @@ func (d *Discovery) AddPeer(p compat.PeerConn) {
 	if !ok {
 		return
 	}
-	id, err := d.t.Learn(pid)
+	id, err := p2paddr.Learn(d.t.AddrBook(), pid)
 	if err != nil || id != p.ID() {
 		return
 	}

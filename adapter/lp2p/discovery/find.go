@@ -9,6 +9,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/addrbook"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/p2paddr"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
@@ -49,7 +50,7 @@ func (d *Discovery) findLoop() {
 //
 // Nobody is asked for a private peer: the question would tell its ID.
 func (d *Discovery) find(id types.ID) {
-	p, known := d.t.PeerID(id)
+	p, known := p2paddr.Known(d.t.AddrBook(), id)
 	if !known || d.isPrivate(id) || d.unwanted(p) || d.Switch.Peers().Has(id) {
 		d.wanted.found(id)
 

@@ -14,6 +14,7 @@ import (
 	"github.com/multiformats/go-multiaddr"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/addrbook"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/p2paddr"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
@@ -76,7 +77,7 @@ func (d *Discovery) tryHints(p peer.ID) []types.NetAddress {
 
 // multiaddrs returns where libp2p dials the addresses of the peer.
 func (d *Discovery) multiaddrs(ctx context.Context, p peer.ID, addrs []types.NetAddress) (dialed []multiaddr.Multiaddr) {
-	if _, err := d.t.Learn(p); err != nil {
+	if _, err := p2paddr.Learn(d.t.AddrBook(), p); err != nil {
 		return nil
 	}
 	for _, addr := range addrs {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/p2paddr"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
@@ -62,7 +63,7 @@ func (d *Discovery) hint(n int) int {
 	hints := make([]*types.NetAddress, 0, len(picked))
 	for _, c := range picked {
 		addr := netAddress(c.id, c.at)
-		if _, err := d.t.Learn(c.p); err != nil || !c.seen && !d.book.Try(&addr) {
+		if _, err := p2paddr.Learn(d.t.AddrBook(), c.p); err != nil || !c.seen && !d.book.Try(&addr) {
 			continue
 		}
 		d.records.hinted(c.p, c.at, time.Now())

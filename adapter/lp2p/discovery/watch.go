@@ -8,6 +8,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/p2paddr"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
@@ -45,7 +46,7 @@ func (d *Discovery) dialFailed(addr types.NetAddress, reason error) {
 		return
 	}
 	id := addr.ID
-	pid, known := d.t.PeerID(id)
+	pid, known := p2paddr.Known(d.t.AddrBook(), id)
 	if !known {
 		return // it was never reached over libp2p
 	}
@@ -77,7 +78,7 @@ func isForeign(reason error) bool {
 
 // refuse is refusePeer for a peer that was dialed.
 func (d *Discovery) refuse(id types.ID, ttl time.Duration) {
-	if pid, known := d.t.PeerID(id); known {
+	if pid, known := p2paddr.Known(d.t.AddrBook(), id); known {
 		d.refusePeer(pid, ttl)
 	}
 }
