@@ -37,7 +37,7 @@ type Book struct {
 	entries map[types.ID][]*Entry
 	peers   map[types.ID]*peer
 	private map[types.ID]struct{}
-	places  places // not saved
+	places  *places // not saved
 	unsaved unsaved
 }
 

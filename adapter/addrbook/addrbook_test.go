@@ -289,6 +289,17 @@ func TestOneHostHasFewPlaces(t *testing.T) {
 	}
 }
 
+func TestAnyNumberAtOneHost(t *testing.T) {
+	b := openBook(t, "", addrbook.WithAllowDuplicateIP(true))
+	for i := range 100 {
+		addr := addrAt("9.9.9.9", uint16(1000+i))
+		require.True(t, b.Try(addr), i)
+		b.MarkFailed(addr)
+		b.MarkConnected(addrAt("9.9.9.9", uint16(5000+i)), true)
+	}
+	require.Equal(t, 100, b.Size())
+}
+
 func TestWhatTheBookDoesNotTake(t *testing.T) {
 	self := *addrAt("1.2.3.4", 26656)
 	b, err := addrbook.Open("", self)

@@ -82,6 +82,7 @@ func (b *Book) sorted() []*Entry {
 // the lock.
 func (b *Book) trim() {
 	c := newCensus(b.maxPeers, b.maxHints)
+	c.anyPerHost = b.places.anyPerHost
 	kept := make(map[types.ID][]*Entry, len(b.entries))
 	for _, e := range b.sorted() {
 		if c.admit(e) {
@@ -93,6 +94,8 @@ func (b *Book) trim() {
 
 // census counts the entries that are kept.
 type census struct {
+	anyPerHost bool // no limit at one host
+
 	room      int
 	hints     int // of one source, and of one network of sources
 	byID      map[types.ID]int
@@ -122,7 +125,7 @@ func newCensus(room, hints int) *census {
 // before all others, has none.
 func (c *census) admit(e *Entry) bool {
 	exceeds := c.room <= 0 || c.byID[e.Addr.ID] >= maxPerPeer || c.byPlace[e.place] >= maxPerPeer ||
-		e.host != "" && c.byHost[e.host] >= maxPerHost ||
+		e.host != "" && !c.anyPerHost && c.byHost[e.host] >= maxPerHost ||
 		e.network != "" && c.byNetwork[e.network] >= maxPerNetwork
 	if !e.Configured && (exceeds || !e.HasAnswered() && !c.admitHint(e)) {
 		return false

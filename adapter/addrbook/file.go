@@ -88,7 +88,7 @@ func Open(path string, self types.NetAddress, opts ...Option) (*Book, error) {
 		logger:   slog.New(slog.DiscardHandler),
 		entries:  make(map[types.ID][]*Entry),
 		peers:    make(map[types.ID]*peer),
-		places:   make(places),
+		places:   newPlaces(),
 		private:  make(map[types.ID]struct{}),
 	}
 	for _, opt := range opts {

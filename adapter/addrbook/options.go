@@ -47,6 +47,16 @@ func WithMaxHints(maxHints int) Option {
 	}
 }
 
+// WithAllowDuplicateIP lifts the limits on addresses, and on failed dials, at one IP: what
+// allow_duplicate_ip says, as for a network of which many nodes share a public IP.
+func WithAllowDuplicateIP(allow bool) Option {
+	return func(b *Book) error {
+		b.places.anyPerHost = allow
+
+		return nil
+	}
+}
+
 // WithPrivatePeers names peers of which the book holds no address, also not one
 // from its file. It is to be given the same IDs as the switch: the reactor finds
 // out that a peer is private only when it connects.

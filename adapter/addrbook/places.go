@@ -40,29 +40,34 @@ func (p *place) fail() {
 
 // places remembers failed dials by where they went, whatever ID they asked for. What
 // others claim costs them nothing and does not count.
-type places map[string]*place
+type places struct {
+	known      map[string]*place
+	anyPerHost bool // hosts do not count
+}
+
+func newPlaces() *places { return &places{known: make(map[string]*place)} }
 
 // at returns what is remembered of the place, something new if nothing is.
-func (s places) at(key string, now time.Time) *place {
-	p := s[key]
+func (s *places) at(key string, now time.Time) *place {
+	p := s.known[key]
 	if p != nil && now.Sub(p.since) < placeMemory {
 		return p
 	}
-	for other := range s {
-		if p != nil || len(s) < maxPlaces {
+	for other := range s.known {
+		if p != nil || len(s.known) < maxPlaces {
 			break
 		}
-		delete(s, other)
+		delete(s.known, other)
 	}
 	p = &place{since: now}
-	s[key] = p
+	s.known[key] = p
 
 	return p
 }
 
 // fresh returns what is remembered of the place, nothing known if nothing is.
-func (s places) fresh(key string, now time.Time) place {
-	if p := s[key]; p != nil && now.Sub(p.since) < placeMemory {
+func (s *places) fresh(key string, now time.Time) place {
+	if p := s.known[key]; p != nil && now.Sub(p.since) < placeMemory {
 		return *p
 	}
 
@@ -70,24 +75,24 @@ func (s places) fresh(key string, now time.Time) place {
 }
 
 // isTaken reports whether another peer has answered at the address.
-func (s places) isTaken(addr *types.NetAddress, now time.Time) bool {
+func (s *places) isTaken(addr *types.NetAddress, now time.Time) bool {
 	owner := s.fresh(addr.DialString(), now).owner
 
 	return owner != "" && owner != addr.ID
 }
 
 // may reports whether the peer may be looked for at the address.
-func (s places) may(addr *types.NetAddress, now time.Time) bool {
+func (s *places) may(addr *types.NetAddress, now time.Time) bool {
 	p := s.fresh(addr.DialString(), now)
 	if p.owner != "" {
 		return p.owner == addr.ID
 	}
 
-	return p.failed < maxPlaceFailures && s.fresh(hostOf(addr.IP), now).failed < maxHostFailures
+	return p.failed < maxPlaceFailures && s.fresh(s.hostOf(addr.IP), now).failed < maxHostFailures
 }
 
 // try is may, and counts a dial whose end is not known yet.
-func (s places) try(addr *types.NetAddress, now time.Time) bool {
+func (s *places) try(addr *types.NetAddress, now time.Time) bool {
 	if !s.may(addr, now) {
 		return false
 	}
@@ -102,7 +107,7 @@ func (s places) try(addr *types.NetAddress, now time.Time) bool {
 }
 
 // failed counts a failed dial. A peer that was at the address is not any more.
-func (s places) failed(addr *types.NetAddress, now time.Time) {
+func (s *places) failed(addr *types.NetAddress, now time.Time) {
 	for _, p := range s.of(addr, now) {
 		switch p.owner {
 		case "":
@@ -114,7 +119,7 @@ func (s places) failed(addr *types.NetAddress, now time.Time) {
 }
 
 // answered notes who is at the address.
-func (s places) answered(addr *types.NetAddress, now time.Time) {
+func (s *places) answered(addr *types.NetAddress, now time.Time) {
 	at := s.of(addr, now)
 	*at[0] = place{since: now, owner: addr.ID}
 	if len(at) == 2 && at[1].tried > 0 {
@@ -124,13 +129,22 @@ func (s places) answered(addr *types.NetAddress, now time.Time) {
 }
 
 // of returns what is remembered of the address, and of its host if it is not local.
-func (s places) of(addr *types.NetAddress, now time.Time) []*place {
+func (s *places) of(addr *types.NetAddress, now time.Time) []*place {
 	at := []*place{s.at(addr.DialString(), now)}
-	if host := hostOf(addr.IP); host != "" {
+	if host := s.hostOf(addr.IP); host != "" {
 		at = append(at, s.at(host, now))
 	}
 
 	return at
+}
+
+// hostOf is hostOf of the package, empty for all if hosts do not count.
+func (s *places) hostOf(ip net.IP) string {
+	if s.anyPerHost {
+		return ""
+	}
+
+	return hostOf(ip)
 }
 
 // hostOf names the host at an IP. It is empty for local addresses, where many nodes may

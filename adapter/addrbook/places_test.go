@@ -19,7 +19,7 @@ func at(ip net.IP, port uint16, id types.ID) *types.NetAddress {
 // They are forgotten 10 minutes after the first of them.
 func TestFailuresAreForgotten(t *testing.T) {
 	now := time.Unix(1, 0)
-	s := make(places)
+	s := newPlaces()
 	there := net.IPv4(9, 9, 9, 9)
 	for i := range maxPlaceFailures {
 		require.True(t, s.may(at(there, 1, "a"), now), i)
@@ -47,35 +47,35 @@ func TestFailuresAreForgotten(t *testing.T) {
 // A dial counts from its start, and once.
 func TestTriesCountOnce(t *testing.T) {
 	now := time.Unix(1, 0)
-	s := make(places)
+	s := newPlaces()
 	there := net.IPv4(9, 9, 9, 9)
 	for i := range maxPlaceFailures {
 		require.True(t, s.try(at(there, 1, "a"), now), i)
 	}
 	require.False(t, s.try(at(there, 1, "a"), now), "the first ones are still under way")
 
-	s = make(places)
+	s = newPlaces()
 	for i := range maxPlaceFailures {
 		require.True(t, s.try(at(there, 1, "a"), now), i)
 		s.failed(at(there, 1, "a"), now)
 	}
 	require.False(t, s.try(at(there, 1, "a"), now))
-	require.Equal(t, maxPlaceFailures, s["9.9.9.9"].failed)
-	require.Zero(t, s["9.9.9.9"].tried)
+	require.Equal(t, maxPlaceFailures, s.known["9.9.9.9"].failed)
+	require.Zero(t, s.known["9.9.9.9"].tried)
 
-	s = make(places)
+	s = newPlaces()
 	for port := range uint16(3 * maxHostFailures) {
 		require.True(t, s.try(at(there, 1+port, "a"), now), port)
 		s.answered(at(there, 1+port, "a"), now)
 	}
-	require.Zero(t, s["9.9.9.9"].failed, "nothing speaks against a host with many nodes")
+	require.Zero(t, s.known["9.9.9.9"].failed, "nothing speaks against a host with many nodes")
 }
 
 // Who has answered at a place is the only one to be looked for there, until it is
 // not found there any more.
 func TestOwnerOfAPlace(t *testing.T) {
 	now := time.Unix(1, 0)
-	s := make(places)
+	s := newPlaces()
 	there := net.IPv4(9, 9, 9, 9)
 	s.failed(at(there, 1, "fake"), now)
 	s.answered(at(there, 1, "owner"), now)
@@ -94,10 +94,10 @@ func TestOwnerOfAPlace(t *testing.T) {
 
 func TestPlacesAreBounded(t *testing.T) {
 	now := time.Unix(1, 0)
-	s := make(places)
+	s := newPlaces()
 	for i := range 2 * maxPlaces {
 		s.failed(at(net.IPv4(9, byte(i>>16), byte(i>>8), byte(i)), 1, "a"), now)
-		require.LessOrEqual(t, len(s), maxPlaces)
+		require.LessOrEqual(t, len(s.known), maxPlaces)
 	}
 }
 

@@ -88,7 +88,7 @@ func New(t *lp2p.Transport, opts ...Option) (*Discovery, error) {
 	if err != nil {
 		return nil, err
 	}
-	book, err := newBook(t.NetAddress().ID)
+	book, err := newBook(t.NetAddress().ID, o.allowDuplicateIP)
 	if err != nil {
 		return nil, err
 	}

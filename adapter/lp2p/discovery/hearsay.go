@@ -29,9 +29,9 @@ const (
 // newBook returns the book of what lookups are told, and of who answers queries. It is
 // apart from that of the transport, which is for peers of the switch: a lookup tells of
 // hundreds for the moment, whom nobody else should dial, and no file keep.
-func newBook(self types.ID) (*addrbook.Book, error) {
-	return addrbook.Open("", types.NetAddress{ID: self},
-		addrbook.WithMaxPeers(maxKnown), addrbook.WithMaxHints(maxHintsOfSource))
+func newBook(self types.ID, allowDuplicateIP bool) (*addrbook.Book, error) {
+	return addrbook.Open("", types.NetAddress{ID: self}, addrbook.WithMaxPeers(maxKnown),
+		addrbook.WithMaxHints(maxHintsOfSource), addrbook.WithAllowDuplicateIP(allowDuplicateIP))
 }
 
 // noteTold keeps what a peer has told of others.

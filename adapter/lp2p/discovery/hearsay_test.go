@@ -25,7 +25,7 @@ var errSilent = errors.New("nobody answers")
 // hearsay is what a Discovery remembers, without the rest of it.
 func hearsay(t *testing.T) *Discovery {
 	t.Helper()
-	book, err := newBook(types.GenerateNodeKey().ID())
+	book, err := newBook(types.GenerateNodeKey().ID(), false)
 	require.NoError(t, err)
 
 	return &Discovery{book: book, records: newRecords(), ids: newTM2IDs()}
