@@ -8,6 +8,8 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/addrbook"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/p2paddr"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
@@ -48,7 +50,7 @@ func (d *Discovery) findLoop() {
 //
 // Nobody is asked for a private peer: the question would tell its ID.
 func (d *Discovery) find(id types.ID) {
-	p, known := d.t.PeerID(id)
+	p, known := p2paddr.Known(d.t.AddrBook(), id)
 	if !known || d.isPrivate(id) || d.unwanted(p) || d.client.HasPeer(id) {
 		d.wanted.found(id)
 
@@ -77,13 +79,14 @@ func (d *Discovery) find(id types.ID) {
 	d.wanted.found(id)
 	d.counters.found.Add(1)
 	d.Logger.Info("peer was found in the DHT", "peer", id, "addr", addrs[0].DialString())
-	d.t.Suggest(id, addrs...)
-	d.client.DialPeers(&addrs[0])
+	d.t.AddrBook().MarkAnswered(addrs[0], addrbook.Libp2p)
+	d.t.AddrBook().Add(addrbook.Source{ID: id, IP: addrs[0].IP}, addrs...)
+	d.client.DialPeers(addrs[0])
 }
 
 // tryAgain connects to the peer where the lookup was told to look and has not.
-func (d *Discovery) tryAgain(ctx context.Context, id types.ID, p peer.ID) ([]types.NetAddress, error) {
-	if len(d.book.hints(p, time.Now())) == 0 {
+func (d *Discovery) tryAgain(ctx context.Context, id types.ID, p peer.ID) ([]*types.NetAddress, error) {
+	if len(d.hints(p)) == 0 {
 		return nil, errNotFound
 	}
 	done, err := d.pool.acquire(ctx, p)
@@ -95,14 +98,15 @@ func (d *Discovery) tryAgain(ctx context.Context, id types.ID, p peer.ID) ([]typ
 	return d.foundAt(id, p), nil
 }
 
-// foundAt returns the address at which the peer was reached, or none.
-func (d *Discovery) foundAt(id types.ID, p peer.ID) []types.NetAddress {
-	var found []types.NetAddress
+// foundAt returns where the peer was reached, and where it says that it is, or nothing.
+func (d *Discovery) foundAt(id types.ID, p peer.ID) []*types.NetAddress {
+	var found []*types.NetAddress
 	seen := make(map[netip.AddrPort]bool)
 	add := func(at netip.AddrPort, ok bool) {
 		if ok && !seen[at] {
 			seen[at] = true
-			found = append(found, netAddress(id, at))
+			addr := netAddress(id, at)
+			found = append(found, &addr)
 		}
 	}
 	at := d.whereNow(p)
