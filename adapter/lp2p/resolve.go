@@ -1,6 +1,7 @@
 package lp2p
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net"
@@ -28,8 +29,8 @@ func (t *Transport) provedAt(addr types.NetAddress) bool {
 	})
 }
 
-// noteAnswer remembers where this node has dialed the peer with the TM2 ID. A connection that the peer
-// has opened, or that began at a relay, does not show where the peer listens.
+// noteAnswer remembers where this node has dialed the peer with the TM2 ID. A connection
+// that the peer has opened, or that began at a relay, does not show where the peer listens.
 func (t *Transport) noteAnswer(id types.ID, c network.Conn) {
 	_, err := p2paddr.Learn(t.book, c.RemotePeer())
 	ip, port, ok := p2paddr.Endpoint(c.RemoteMultiaddr())
@@ -39,11 +40,13 @@ func (t *Transport) noteAnswer(id types.ID, c network.Conn) {
 }
 
 // noteFailure remembers that the peer was not found at an address, and who was instead.
+// A dial that this node ended itself, or had no resources for, says nothing.
 func (t *Transport) noteFailure(addr types.NetAddress, err error) {
 	var wrong *compat.WrongIDError
-	if errors.As(err, &wrong) {
-		t.book.MarkWrongID(&addr, wrong.Found)
-	} else {
+	switch {
+	case errors.As(err, &wrong):
+		t.book.MarkWrongID(&addr, cmp.Or(wrong.Found, types.ID(wrong.FoundPeer)))
+	case compat.ClassifyDial(err) != compat.DialLocal:
 		t.book.MarkFailed(&addr)
 	}
 }
