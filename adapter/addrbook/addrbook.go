@@ -165,10 +165,10 @@ func (b *Book) Configure(id types.ID, addrs ...types.NetAddress) {
 }
 
 // Add keeps addresses that the source has told, and returns how many of them were new
-// and found a place. Skipped are addresses that cannot be dialed, those of this node
-// and of private peers, and those at which another peer has just answered. An address that is known is only noted as seen, and as
-// announced if the source is the peer itself. Over a limit the entries that are worth
-// least give way.
+// and found a place. Skipped are addresses that cannot be dialed, those of this node and
+// of private peers, and those at which another peer has just answered. A known address is
+// only noted as seen, and as announced if the source is the peer itself. Where a limit is
+// exceeded, the entries that are worth least are dropped.
 func (b *Book) Add(source Source, addrs ...*types.NetAddress) int {
 	b.mtx.Lock()
 	defer b.mtx.Unlock()

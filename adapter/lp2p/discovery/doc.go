@@ -30,8 +30,8 @@
 // # Goroutines
 //
 // Between Start and Stop there are four of its own, for walks, for searches, for events,
-// and to save the address book, one for the lookup that a walk waits for, up to 16 that ask peers for
-// their network, and five of kad-dht. Stop waits for these, for queries, and for the
-// streams that are served. What kad-dht starts for single queries, and for the check
-// of a new member, ends then without being waited for: it only waits for queries.
+// and to save the address book, one for the lookup that a walk waits for, up to 16 that
+// ask peers for their network, and five of kad-dht. Stop waits for these, for queries, and
+// for the streams that are served. What kad-dht starts for single queries, and for the
+// check of a new member, ends then without being waited for: it only waits for queries.
 package discovery
