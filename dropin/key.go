@@ -25,13 +25,3 @@ func NodeKey(key types.NodeKey) (gnotypes.NodeKey, error) {
 func FromNodeKey(key gnotypes.NodeKey) types.NodeKey {
 	return types.NodeKey{PrivKey: slices.Clone(key.PrivKey[:])}
 }
-
-// IDs converts IDs to gno's type.
-func IDs(ids []types.ID) []gnotypes.ID {
-	return convert(ids, func(id types.ID) gnotypes.ID { return gnotypes.ID(id) })
-}
-
-// FromIDs converts IDs from gno's type.
-func FromIDs(ids []gnotypes.ID) []types.ID {
-	return convert(ids, func(id gnotypes.ID) types.ID { return types.ID(id) })
-}

@@ -5,7 +5,6 @@ import (
 	"testing"
 	"time"
 
-	gnotypes "github.com/gnolang/gno/tm2/pkg/p2p/types"
 	"github.com/stretchr/testify/require"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
@@ -29,12 +28,6 @@ func TestNodeKeyOfWrongLength(t *testing.T) {
 		_, err := NodeKey(key)
 		require.ErrorIs(t, err, types.ErrInvalidNodeKey)
 	}
-}
-
-func TestIDs(t *testing.T) {
-	ids := []types.ID{"g1a", "g1b"}
-	require.Equal(t, []gnotypes.ID{"g1a", "g1b"}, IDs(ids))
-	require.Equal(t, ids, FromIDs(IDs(ids)))
 }
 
 func TestNetAddress(t *testing.T) {

@@ -1,9 +1,12 @@
 package config
 
 import (
+	"errors"
+
 	nodeconfig "github.com/tm2-libp2p/tm2-libp2p/adapter/config"
 	"github.com/tm2-libp2p/tm2-libp2p/bridge"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/tomlvalue"
 )
 
 // Default values of the configuration.
@@ -26,13 +29,13 @@ type Config struct {
 
 // Bridge is the section [bridge].
 type Bridge struct {
-	Libp2pListenAddress string // libp2p_laddr: where libp2p peers dial the bridge
-	Libp2pPeers         string // libp2p_peers: libp2p peers that native peers are paired with
-	Libp2pNetwork       string // libp2p_network: the network whose DHT finds more libp2p peers
-	OnlyConfigured      bool   // only_configured: native peers are paired with Libp2pPeers only
-	Libp2pQUIC          bool   // libp2p_quic: QUIC beside TCP
-	MaxPairs            int    // max_pairs
-	MaxPairsPerIP       int    // max_pairs_per_ip
+	Libp2pListenAddress string `toml:"libp2p_laddr"`    // where libp2p peers dial the bridge
+	Libp2pPeers         string `toml:"libp2p_peers"`    // libp2p peers that native peers are paired with
+	Libp2pNetwork       string `toml:"libp2p_network"`  // the network whose DHT finds more libp2p peers
+	OnlyConfigured      bool   `toml:"only_configured"` // native peers are paired with Libp2pPeers only
+	Libp2pQUIC          bool   `toml:"libp2p_quic"`     // QUIC beside TCP
+	MaxPairs            int    `toml:"max_pairs"`
+	MaxPairsPerIP       int    `toml:"max_pairs_per_ip"`
 }
 
 // Default returns the default configuration. Its [p2p] section has the defaults of a TM2
@@ -62,26 +65,17 @@ type Addresses struct {
 
 // Addresses parses the addresses and IDs; id is the bridge's own. It resolves the host
 // names of peers, for at most 3 seconds each. A name that does not resolve is no error,
-// since the bridge resolves names again at each dial. An error is a *FieldError.
+// since the bridge resolves names again at each dial. An error joins *FieldErrors.
 func (c *Config) Addresses(id types.ID) (*Addresses, error) {
 	var a Addresses
-	var err error
-	if a.NativeListen, err = listenAddress(keyNativeListen, c.P2P.ListenAddress, id); err != nil {
-		return nil, err
-	}
-	if a.Libp2pListen, err = listenAddress(keyLibp2pListen, c.Bridge.Libp2pListenAddress, id); err != nil {
-		return nil, err
-	}
-	if a.NativePeers, err = peerAddresses(keyNativePeers, c.P2P.PersistentPeers); err != nil {
-		return nil, err
-	}
-	if a.Libp2pPeers, err = peerAddresses(keyLibp2pPeers, c.Bridge.Libp2pPeers); err != nil {
-		return nil, err
-	}
-	if a.PrivatePeers, err = peerIDs(keyPrivatePeers, c.P2P.PrivatePeerIDs); err != nil {
-		return nil, err
-	}
-	if a.UnconditionalPeers, err = peerIDs(keyUnconditionalPeers, c.P2P.UnconditionalPeerIDs); err != nil {
+	var errs [6]error
+	a.NativeListen, errs[0] = listenAddress(keyNativeListen, c.P2P.ListenAddress, id)
+	a.Libp2pListen, errs[1] = listenAddress(keyLibp2pListen, c.Bridge.Libp2pListenAddress, id)
+	a.NativePeers, errs[2] = tomlvalue.Peers(keyNativePeers, c.P2P.PersistentPeers)
+	a.Libp2pPeers, errs[3] = tomlvalue.Peers(keyLibp2pPeers, c.Bridge.Libp2pPeers)
+	a.PrivatePeers, errs[4] = tomlvalue.IDs(keyPrivatePeers, c.P2P.PrivatePeerIDs)
+	a.UnconditionalPeers, errs[5] = tomlvalue.IDs(keyUnconditionalPeers, c.P2P.UnconditionalPeerIDs)
+	if err := errors.Join(errs[:]...); err != nil {
 		return nil, err
 	}
 
