@@ -53,31 +53,25 @@ func Default() *Config {
 	return c
 }
 
-// Addresses holds the parsed addresses and IDs of a Config.
-type Addresses struct {
-	NativeListen       types.NetAddress
-	Libp2pListen       types.NetAddress
-	NativePeers        []*types.NetAddress
-	Libp2pPeers        []*types.NetAddress
-	PrivatePeers       []types.ID
-	UnconditionalPeers []types.ID // native peers
-}
-
-// Addresses parses the addresses and IDs; id is the bridge's own. It resolves the host
-// names of peers, for at most 3 seconds each. A name that does not resolve is no error,
-// since the bridge resolves names again at each dial. An error joins *FieldErrors.
-func (c *Config) Addresses(id types.ID) (*Addresses, error) {
-	var a Addresses
-	var errs [6]error
-	a.NativeListen, errs[0] = listenAddress(keyNativeListen, c.P2P.ListenAddress, id)
-	a.Libp2pListen, errs[1] = listenAddress(keyLibp2pListen, c.Bridge.Libp2pListenAddress, id)
-	a.NativePeers, errs[2] = tomlvalue.Peers(keyNativePeers, c.P2P.PersistentPeers)
-	a.Libp2pPeers, errs[3] = tomlvalue.Peers(keyLibp2pPeers, c.Bridge.Libp2pPeers)
-	a.PrivatePeers, errs[4] = tomlvalue.IDs(keyPrivatePeers, c.P2P.PrivatePeerIDs)
-	a.UnconditionalPeers, errs[5] = tomlvalue.IDs(keyUnconditionalPeers, c.P2P.UnconditionalPeerIDs)
-	if err := errors.Join(errs[:]...); err != nil {
-		return nil, err
+// ForBridge returns the configuration of the bridge with the ID. It resolves the host names
+// of peers, 16 at a time and each within 3 seconds. A name that does not resolve is no
+// error, since the bridge resolves names again at each dial. An error joins *FieldErrors.
+func (c *Config) ForBridge(id types.ID) (bridge.Config, error) {
+	cfg := bridge.Config{
+		OnlyConfigured: c.Bridge.OnlyConfigured,
+		Libp2pNetwork:  c.Bridge.Libp2pNetwork,
+		Libp2pQUIC:     c.Bridge.Libp2pQUIC,
+		MConfig:        c.P2P.MConnConfig(),
+		MaxPairs:       c.Bridge.MaxPairs,
+		MaxPairsPerIP:  c.Bridge.MaxPairsPerIP,
 	}
+	var errs [6]error
+	cfg.NativeListen, errs[0] = listenAddress(keyNativeListen, c.P2P.ListenAddress, id)
+	cfg.Libp2pListen, errs[1] = listenAddress(keyLibp2pListen, c.Bridge.Libp2pListenAddress, id)
+	cfg.NativePeers, errs[2] = tomlvalue.Peers(keyNativePeers, c.P2P.PersistentPeers)
+	cfg.Libp2pPeers, errs[3] = tomlvalue.Peers(keyLibp2pPeers, c.Bridge.Libp2pPeers)
+	cfg.PrivatePeers, errs[4] = tomlvalue.IDs(keyPrivatePeers, c.P2P.PrivatePeerIDs)
+	cfg.UnconditionalPeers, errs[5] = tomlvalue.IDs(keyUnconditionalPeers, c.P2P.UnconditionalPeerIDs)
 
-	return &a, nil
+	return cfg, errors.Join(errs[:]...)
 }

@@ -201,7 +201,7 @@ func TestLoadRefuses(t *testing.T) {
 	require.ErrorContains(t, err, "longer than")
 }
 
-func TestAddresses(t *testing.T) {
+func TestForBridge(t *testing.T) {
 	cfg := config.Default()
 	cfg.P2P.ListenAddress = "tcp://:7"
 	cfg.P2P.PersistentPeers = " " + peerA + ", ," + peerB
@@ -211,7 +211,7 @@ func TestAddresses(t *testing.T) {
 	require.NoError(t, cfg.Validate())
 
 	id := types.GenerateNodeKey().ID()
-	got, err := cfg.Addresses(id)
+	got, err := cfg.ForBridge(id)
 	require.NoError(t, err)
 	require.Equal(t, string(id)+"@0.0.0.0:7", got.NativeListen.String())
 	require.Equal(t, string(id)+"@0.0.0.0:36656", got.Libp2pListen.String())
@@ -255,12 +255,12 @@ func TestMarshalQuotesAnyString(t *testing.T) {
 	}
 }
 
-func TestAddressesKeepsAHostThatDoesNotResolve(t *testing.T) {
+func TestForBridgeKeepsAHostThatDoesNotResolve(t *testing.T) {
 	cfg := config.Default()
 	cfg.P2P.PersistentPeers = "g12er44f65vdr5cq59mawm7272ku76v5f4af7s0m@localhost:26656"
 	cfg.Bridge.Libp2pPeers = "g12er44f65vdr5cq59mawm7272ku76v5f4af7s0m@nowhere.invalid:26656," + peerB
 	require.NoError(t, cfg.Validate())
-	got, err := cfg.Addresses(types.GenerateNodeKey().ID())
+	got, err := cfg.ForBridge(types.GenerateNodeKey().ID())
 	require.NoError(t, err)
 	require.Len(t, got.NativePeers, 1)
 	require.True(t, got.NativePeers[0].IP.IsLoopback())
