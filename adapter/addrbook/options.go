@@ -24,7 +24,7 @@ func WithMaxPeers(maxPeers int) Option {
 func WithPrivatePeers(peerIDs []types.ID) Option {
 	return func(b *AddrBook) {
 		for _, id := range peerIDs {
-			b.private[id] = struct{}{}
+			b.private[id.Canonical()] = struct{}{}
 		}
 	}
 }

@@ -27,12 +27,12 @@ func SplitList(list string) []string {
 	return entries
 }
 
-// IDs reads a list of IDs. It returns the valid ones in order, and joins a *FieldError with
+// IDs reads a list of IDs, in any form that types.ParseID reads. It returns the valid ones in order, and joins a *FieldError with
 // the key for each of the others.
 func IDs(key, list string) (ids []types.ID, err error) {
 	for _, entry := range SplitList(list) {
-		id := types.ID(entry)
-		if invalid := id.Validate(); invalid != nil {
+		id, invalid := types.ParseID(entry)
+		if invalid != nil {
 			err = errors.Join(err, &FieldError{key, entry, "it is not a TM2 ID: " + invalid.Error()})
 
 			continue
@@ -54,7 +54,7 @@ func Peers(key, list string) ([]*types.NetAddress, error) {
 	group.SetLimit(maxLookups)
 	for i, entry := range entries {
 		group.Go(func() error {
-			err := CheckPeer(entry)
+			_, err := CheckPeer(entry)
 			if err == nil {
 				addrs[i], err = types.NewConfiguredNetAddress(entry)
 			}
@@ -70,20 +70,26 @@ func Peers(key, list string) ([]*types.NetAddress, error) {
 	return slices.DeleteFunc(addrs, func(addr *types.NetAddress) bool { return addr == nil }), errors.Join(failures...)
 }
 
-// CheckPeer checks that a peer has the form ID@host:port and can be dialed. It does not
-// resolve the host.
-func CheckPeer(peer string) error {
+// CheckPeer checks that a peer has the form ID@host:port, perhaps with tcp:// in front, and
+// can be dialed. It returns the ID, and does not resolve the host.
+func CheckPeer(peer string) (types.ID, error) {
 	addr, err := types.ParseNetAddress(peer)
 	if err == nil {
 		err = addr.Validate()
 	}
 	if err != nil && !errors.Is(err, types.ErrHostnameNotIP) {
-		return fmt.Errorf("it must be ID@host:port: %w", err)
+		return "", fmt.Errorf("it must be ID@host:port: %w", err)
 	}
-	_, hostPort, _ := strings.Cut(peer, "@")
+	scheme, rest, found := strings.Cut(peer, "://")
+	if !found {
+		rest = peer
+	} else if scheme != "tcp" {
+		return "", errors.New("only tcp:// is supported")
+	}
+	id, hostPort, _ := strings.Cut(rest, "@")
 	if _, port, err := SplitAddress(hostPort); err == nil && port == 0 {
-		return errors.New("port 0 cannot be dialed")
+		return "", errors.New("port 0 cannot be dialed")
 	}
 
-	return nil
+	return types.ParseID(id)
 }

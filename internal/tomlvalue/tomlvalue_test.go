@@ -149,19 +149,24 @@ func TestSplitAddress(t *testing.T) {
 
 func TestCheckPeer(t *testing.T) {
 	const id = "g12er44f65vdr5cq59mawm7272ku76v5f4af7s0m"
-	for _, peer := range []string{id + "@127.0.0.1:1", id + "@[::1]:1", id + "@node.example:26656", "tcp://" + id + "@127.0.0.1:1"} {
-		require.NoError(t, tomlvalue.CheckPeer(peer))
+	for _, peer := range []string{id + "@127.0.0.1:1", id + "@[::1]:1", id + "@node.example:26656", strings.ToUpper(id) + "@127.0.0.1:1", "tcp://" + id + "@127.0.0.1:1"} {
+		got, err := tomlvalue.CheckPeer(peer)
+		require.NoError(t, err)
+		require.EqualValues(t, id, got)
 	}
 	for _, peer := range []string{"", id, "127.0.0.1:1", "g1nobody@127.0.0.1:1", id + "@:1", id + "@127.0.0.1", id + "@h:0", id + "@h:00",
-		id + "@0.0.0.0:1", id + "@[::]:1", id + "@255.255.255.255:1"} {
-		require.Error(t, tomlvalue.CheckPeer(peer), peer)
+		id + "@0.0.0.0:1", id + "@[::]:1", id + "@255.255.255.255:1",
+		"http://" + id + "@127.0.0.1:1", id + " @127.0.0.1:1", "G" + id[1:] + "@127.0.0.1:1"} {
+		_, err := tomlvalue.CheckPeer(peer)
+		require.Error(t, err, peer)
 	}
 }
 
 func TestIDs(t *testing.T) {
 	const id = "g12er44f65vdr5cq59mawm7272ku76v5f4af7s0m"
-	ids, err := tomlvalue.IDs("key", " g1nobody,, "+id)
-	require.Equal(t, []types.ID{id}, ids)
+	const idm = "g12er44f65vdr5cq59mawm7272ku76v5f4g4wu2e" // the same with a bech32m checksum
+	ids, err := tomlvalue.IDs("key", " g1nobody,, "+id+", "+strings.ToUpper(id)+","+idm)
+	require.Equal(t, []types.ID{id, id, id}, ids)
 	var bad *tomlvalue.FieldError
 	require.ErrorAs(t, err, &bad)
 	require.Equal(t, "key", bad.Key)

@@ -84,7 +84,7 @@ func WithBootstrapPeers(addrs []*types.NetAddress) Option {
 func WithPrivatePeers(ids []types.ID) Option {
 	return func(o *options) {
 		for _, id := range ids {
-			o.private[id] = struct{}{}
+			o.private[id.Canonical()] = struct{}{}
 		}
 	}
 }

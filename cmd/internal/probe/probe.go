@@ -127,10 +127,11 @@ func parse(address string) (types.ID, string, error) {
 	}
 	var id types.ID
 	if before, after, found := strings.Cut(rest, "@"); found {
-		id, rest = types.ID(before), after
-		if err := id.Validate(); err != nil {
+		var err error
+		if id, err = types.ParseID(before); err != nil {
 			return "", "", fmt.Errorf("address %q: %q is not a TM2 ID: %w", address, before, err)
 		}
+		rest = after
 	}
 	host, portText, err := net.SplitHostPort(rest)
 	if err != nil || host == "" {

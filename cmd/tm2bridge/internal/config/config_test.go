@@ -223,6 +223,25 @@ func TestForBridge(t *testing.T) {
 	require.Equal(t, []types.ID{"g12er44f65vdr5cq59mawm7272ku76v5f4af7s0m"}, got.UnconditionalPeers)
 }
 
+// TestIDsMayHaveAnyForm checks that the bridge knows a peer whatever the case of its ID.
+func TestIDsMayHaveAnyForm(t *testing.T) {
+	const id = "g12er44f65vdr5cq59mawm7272ku76v5f4af7s0m"
+	upper := strings.ToUpper(id)
+	cfg := config.Default()
+	cfg.P2P.PersistentPeers, cfg.Bridge.Libp2pPeers = upper+"@127.0.0.1:26656", upper+"@127.0.0.1:36656"
+	cfg.P2P.PrivatePeerIDs, cfg.P2P.UnconditionalPeerIDs = upper, upper
+	require.NoError(t, cfg.Validate())
+	got, err := cfg.ForBridge(types.GenerateNodeKey().ID())
+	require.NoError(t, err)
+	require.EqualValues(t, id, got.NativePeers[0].ID)
+	require.EqualValues(t, id, got.Libp2pPeers[0].ID)
+	require.Equal(t, []types.ID{id}, got.PrivatePeers)
+	require.Equal(t, []types.ID{id}, got.UnconditionalPeers)
+
+	cfg.P2P.PersistentPeers += "," + peerA
+	require.ErrorContains(t, cfg.Validate(), "another entry has the same ID")
+}
+
 func TestMConnConfigTakesEveryKey(t *testing.T) {
 	cfg := config.Default()
 	cfg.P2P.FlushThrottleTimeout = 7 * time.Millisecond

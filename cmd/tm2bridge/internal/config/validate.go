@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"net/netip"
-	"strings"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/discovery"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
@@ -60,12 +59,12 @@ func (c *Config) validateAddresses() error {
 
 // checkPeers validates a list of peers with distinct IDs.
 func checkPeers(key, list string) error {
-	seen := make(map[string]bool)
+	seen := make(map[types.ID]bool)
 	for _, peer := range tomlvalue.SplitList(list) {
-		if err := tomlvalue.CheckPeer(peer); err != nil {
+		id, err := tomlvalue.CheckPeer(peer)
+		if err != nil {
 			return tomlvalue.Wrong(key, peer, err.Error())
 		}
-		id, _, _ := strings.Cut(peer, "@")
 		if seen[id] {
 			return tomlvalue.Wrong(key, peer, "another entry has the same ID")
 		}
