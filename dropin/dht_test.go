@@ -12,8 +12,8 @@ import (
 	gnotypes "github.com/gnolang/gno/tm2/pkg/p2p/types"
 	"github.com/stretchr/testify/require"
 
-	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/config"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/discovery"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )

@@ -74,6 +74,7 @@ func NewNativeSwitch(
 	if len(opts) == 0 { // options may add reactors, whose channels are unknown here
 		p.warnOfDiscovery()
 	}
+	p.warnOfPlace()
 	tr := native.NewMultiplexTransport(p.info, p.key, p.cfg.MConnConfig(), p.logger.With("transport", "native"))
 
 	return newSwitch("native", tr, p, opts), nil
@@ -98,6 +99,10 @@ func NewLibp2pSwitch(
 	var o options
 	for _, opt := range opts {
 		opt(&o)
+	}
+	p.warnOfIdleKeys()
+	if !o.withDHT { // the host finds out its addresses, and the DHT tells them
+		p.warnOfPlace()
 	}
 	fromConfig := libp2pOptions(p.cfg)
 	if len(o.sw) == 0 { // options may add reactors, whose channels are unknown here

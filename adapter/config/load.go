@@ -36,9 +36,6 @@ func Parse(data []byte) (cfg *P2PConfig, warnings []string, err error) {
 	if err := cfg.ValidateBasic(); err != nil {
 		return nil, nil, err
 	}
-	if cfg.Seeds != "" && !cfg.PeerExchange {
-		warnings = append(warnings, fullName("seeds")+" has no effect: seeds are asked for peers only if pex is true")
-	}
 
-	return cfg, warnings, nil
+	return cfg, append(warnings, cfg.Warnings()...), nil
 }

@@ -295,9 +295,15 @@ func TestAdvertisedNetAddress(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, id.String()+"@0.0.0.0:26656", addr.String())
 
+	require.Contains(t, cfg.UnknownPlace(addr), "no peer can be told where this node is: set [p2p].external_address")
+	cfg.PeerExchange = false
+	require.Empty(t, cfg.UnknownPlace(addr), "the node does not ask to be found")
+	cfg.PeerExchange = true
+
 	cfg.ExternalAddress = "192.0.2.1:7"
 	addr, err = cfg.AdvertisedNetAddress(id)
 	require.NoError(t, err)
+	require.Empty(t, cfg.UnknownPlace(addr))
 	require.Equal(t, id.String()+"@192.0.2.1:7", addr.String())
 
 	cfg.ExternalAddress = "nowhere.invalid:7"
