@@ -25,3 +25,8 @@ func NodeKey(key types.NodeKey) (gnotypes.NodeKey, error) {
 func FromNodeKey(key gnotypes.NodeKey) types.NodeKey {
 	return types.NodeKey{PrivKey: slices.Clone(key.PrivKey[:])}
 }
+
+// IDs converts IDs to gno's type.
+func IDs(ids []types.ID) []gnotypes.ID {
+	return convert(ids, func(id types.ID) gnotypes.ID { return gnotypes.ID(id) })
+}

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	gnotypes "github.com/gnolang/gno/tm2/pkg/p2p/types"
 	"github.com/stretchr/testify/require"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
@@ -28,6 +29,10 @@ func TestNodeKeyOfWrongLength(t *testing.T) {
 		_, err := NodeKey(key)
 		require.ErrorIs(t, err, types.ErrInvalidNodeKey)
 	}
+}
+
+func TestIDs(t *testing.T) {
+	require.Equal(t, []gnotypes.ID{"g1a", "g1b"}, IDs([]types.ID{"g1a", "g1b"}))
 }
 
 func TestNetAddress(t *testing.T) {
