@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"net"
 	"strconv"
@@ -76,21 +77,14 @@ func (c *P2PConfig) AdvertisedNetAddress(id types.ID) (types.NetAddress, error) 
 }
 
 func netAddress(key, address string, id types.ID) (types.NetAddress, error) {
-	wrong := func(err error) (types.NetAddress, error) {
-		return types.NetAddress{}, tomlvalue.Wrong(fullName(key), address, err.Error())
-	}
-
 	host, port, err := tomlvalue.SplitAddress(address)
-	if err != nil {
-		return wrong(err)
+	var addr *types.NetAddress
+	if err == nil {
+		hostPort := net.JoinHostPort(cmp.Or(host, "0.0.0.0"), strconv.FormatUint(uint64(port), 10))
+		addr, err = types.NewNetAddressFromString(types.NetAddressString(id, hostPort))
 	}
-	if host == "" {
-		host = net.IPv4zero.String()
-	}
-	hostPort := net.JoinHostPort(host, strconv.FormatUint(uint64(port), 10))
-	addr, err := types.NewNetAddressFromString(types.NetAddressString(id, hostPort))
 	if err != nil {
-		return wrong(err)
+		return types.NetAddress{}, tomlvalue.Wrong(fullName(key), address, err.Error())
 	}
 	addr.Hostname = "" // a node does not look for itself anew
 

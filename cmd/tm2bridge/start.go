@@ -150,13 +150,11 @@ func loadBridge(home string, logger *slog.Logger) (*bridge.Bridge, error) {
 // printBridge prints the addresses that nodes put into their configuration.
 func printBridge(out io.Writer, b *bridge.Bridge) error {
 	var text strings.Builder
-	for _, side := range []struct {
-		name string
-		addr types.NetAddress
-	}{{"native nodes dial", b.NativeAddress()}, {"libp2p nodes dial", b.Libp2pAddress()}} {
-		for _, at := range reachable(side.addr) {
-			fmt.Fprintf(&text, "%s  %s\n", side.name, at.String())
-		}
+	for _, at := range reachable(b.NativeAddress()) {
+		fmt.Fprintf(&text, "native nodes dial  %s\n", at.String())
+	}
+	for _, at := range reachable(b.Libp2pAddress()) {
+		fmt.Fprintf(&text, "libp2p nodes dial  %s\n", at.String())
 	}
 	for _, m := range b.Multiaddrs() {
 		fmt.Fprintf(&text, "multiaddr          %s\n", m)

@@ -15,19 +15,14 @@ type link struct {
 }
 
 func newLink(peer compat.PeerConn, bridge bool, queue int) *link {
-	l := &link{
+	return &link{
 		peer:     peer,
 		bridge:   bridge,
 		queue:    make(chan frame, queue),
 		remote:   -1,
-		received: make(map[byte]*numberCheck, len(channels)),
+		received: newNumberChecks(),
 		finished: make(map[byte]bool, len(channels)),
 	}
-	for _, d := range channels {
-		l.received[d.ID] = &numberCheck{}
-	}
-
-	return l
 }
 
 // run numbers and sends the queued frames in order until the queue is closed and empty. It

@@ -19,6 +19,16 @@ type numberCheck struct {
 	missing map[uint64]struct{}
 }
 
+// newNumberChecks returns a numberCheck for each channel.
+func newNumberChecks() map[byte]*numberCheck {
+	checks := make(map[byte]*numberCheck, len(channels))
+	for _, d := range channels {
+		checks[d.ID] = &numberCheck{}
+	}
+
+	return checks
+}
+
 // add takes the next number that arrived.
 func (c *numberCheck) add(n uint64) verdict {
 	if n > c.last {

@@ -37,17 +37,11 @@ type gossip struct {
 
 	mtx       sync.Mutex
 	links     map[compat.PeerConn]*link
-	known     map[sourceKey]*numberCheck // the messages that have arrived
-	sent      uint64                     // messages originated
-	delivered uint64                     // distinct messages of others received
-	crossed   uint64                     // frames received over the bridge
+	known     []map[byte]*numberCheck // the messages that have arrived, by origin and channel
+	sent      uint64                  // messages originated
+	delivered uint64                  // distinct messages of others received
+	crossed   uint64                  // frames received over the bridge
 	faults    Faults
-}
-
-// sourceKey identifies the messages of one origin on one channel.
-type sourceKey struct {
-	origin  uint16
-	channel byte
 }
 
 func newGossip(index int, windows []*window, changed func(), logger *slog.Logger) *gossip {
@@ -57,12 +51,12 @@ func newGossip(index int, windows []*window, changed func(), logger *slog.Logger
 		changed: changed,
 		logger:  logger,
 		links:   make(map[compat.PeerConn]*link),
-		known:   make(map[sourceKey]*numberCheck),
 	}
 	// A peer's queue holds at most one copy of each open message, and per channel one
 	// frame of each other kind.
 	for _, w := range windows {
 		g.queue += cap(w.slots)
+		g.known = append(g.known, newNumberChecks())
 	}
 	g.queue += 2 * len(channels)
 	g.BaseReactor = compat.NewBaseReactor("GOSSIP", g)
@@ -151,13 +145,7 @@ func (g *gossip) Receive(chID byte, peer compat.PeerConn, msg []byte) {
 
 // deliver counts and forwards a message that is new to this node. The caller holds mtx.
 func (g *gossip) deliver(f frame, from compat.PeerConn) {
-	source := sourceKey{origin: f.origin, channel: f.channel}
-	known := g.known[source]
-	if known == nil {
-		known = &numberCheck{}
-		g.known[source] = known
-	}
-	if f.origin == g.index || known.add(f.seq).duplicated > 0 {
+	if f.origin == g.index || g.known[f.origin][f.channel].add(f.seq).duplicated > 0 {
 		return
 	}
 	f.body = slices.Clone(f.body) // it aliases the received message
