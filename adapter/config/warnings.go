@@ -1,12 +1,23 @@
 package config
 
-import "github.com/tm2-libp2p/tm2-libp2p/compat/types"
+import (
+	"fmt"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/tomlvalue"
+)
 
 // Warnings returns a sentence for the operator about each value that is valid and has no
-// effect because of another one. Parse and LoadFile return them too.
+// effect because of another value. Parse and LoadFile return them too.
 func (c *P2PConfig) Warnings() (warnings []string) {
 	if c.Seeds != "" && !c.PeerExchange {
 		warnings = append(warnings, fullName("seeds")+" has no effect: seeds are asked for peers only if pex is true")
+	}
+
+	for _, list := range [][2]string{{"persistent_peers", c.PersistentPeers}, {"seeds", c.Seeds}} {
+		if peer := tomlvalue.Repeated(list[1]); peer != "" {
+			warnings = append(warnings, fmt.Sprintf("%s: %q replaces an earlier entry with the same ID, which has no effect", fullName(list[0]), peer))
+		}
 	}
 
 	return warnings

@@ -93,3 +93,18 @@ func CheckPeer(peer string) (types.ID, error) {
 
 	return types.ParseID(id)
 }
+
+// Repeated returns the first peer of a list that has the ID of an earlier one, or the empty
+// string. It skips entries that CheckPeer refuses.
+func Repeated(list string) string {
+	seen := make(map[types.ID]bool)
+	for _, peer := range SplitList(list) {
+		id, err := CheckPeer(peer)
+		if err == nil && seen[id] {
+			return peer
+		}
+		seen[id] = true
+	}
+
+	return ""
+}

@@ -59,16 +59,13 @@ func (c *Config) validateAddresses() error {
 
 // checkPeers validates a list of peers with distinct IDs.
 func checkPeers(key, list string) error {
-	seen := make(map[types.ID]bool)
 	for _, peer := range tomlvalue.SplitList(list) {
-		id, err := tomlvalue.CheckPeer(peer)
-		if err != nil {
+		if _, err := tomlvalue.CheckPeer(peer); err != nil {
 			return tomlvalue.Wrong(key, peer, err.Error())
 		}
-		if seen[id] {
-			return tomlvalue.Wrong(key, peer, "another entry has the same ID")
-		}
-		seen[id] = true
+	}
+	if peer := tomlvalue.Repeated(list); peer != "" {
+		return tomlvalue.Wrong(key, peer, "another entry has the same ID")
 	}
 
 	return nil
