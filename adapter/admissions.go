@@ -335,7 +335,7 @@ func (sw *MultiplexSwitch) candidate(id types.ID, outbound bool, remoteIP net.IP
 		host:      netgroup.Host(netgroup.FromIP(remoteIP)),
 		exempt:    exempt,
 		delegate:  delegate,
-		uncounted: sw.lists.isUnconditional(id),
+		uncounted: sw.lists.unconditional[id],
 		guarded:   !outbound && !exempt && !sw.lists.isExempt(delegate),
 		dialed:    !outbound && sw.dials.recentlyDialed(id),
 	}

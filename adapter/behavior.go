@@ -42,7 +42,7 @@ func (b *behavior) HandlePeerError(peer compat.PeerConn, err error) {
 func (b *behavior) IsPersistentPeer(id types.ID) bool { return b.sw.lists.isPersistent(id) }
 
 // IsPrivatePeer implements compat.PeerBehavior.
-func (b *behavior) IsPrivatePeer(id types.ID) bool { return b.sw.lists.isPrivate(id) }
+func (b *behavior) IsPrivatePeer(id types.ID) bool { return b.sw.lists.private[id] }
 
 // AdmitPeer implements compat.PeerAdmission. It reports a refused inbound peer to
 // subscribers; a failed dial has an event of its own.

@@ -3,7 +3,6 @@ package adapter
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
@@ -85,17 +84,7 @@ func (sw *MultiplexSwitch) UnblockPeer(id types.ID) bool {
 }
 
 // BlockedPeers implements compat.PeerController.
-func (sw *MultiplexSwitch) BlockedPeers() []types.ID {
-	sw.lists.mtx.RLock()
-	defer sw.lists.mtx.RUnlock()
-	ids := make([]types.ID, 0, len(sw.lists.blocked))
-	for id := range sw.lists.blocked {
-		ids = append(ids, id)
-	}
-	slices.Sort(ids)
-
-	return ids
-}
+func (sw *MultiplexSwitch) BlockedPeers() []types.ID { return sw.lists.blockedIDs() }
 
 // cancelRedial forgets the schedule of a persistent peer and ends the dial that runs. The
 // end of that dial queues the peer again, at once and at its present address, if it is

@@ -121,9 +121,11 @@ func keepAddrs(kept map[types.ID]types.NetAddress, addrs []*types.NetAddress) {
 	}
 }
 
-func keepIDs(kept map[types.ID]struct{}, ids []types.ID) {
+func keepIDs(kept map[types.ID]bool, ids []types.ID) {
 	for _, id := range ids {
-		kept[id] = struct{}{}
+		if id != "" {
+			kept[id] = true
+		}
 	}
 }
 

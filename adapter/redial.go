@@ -22,10 +22,8 @@ const (
 
 // dialPersistent queues all persistent peers; the switch has just started.
 func (sw *MultiplexSwitch) dialPersistent() {
-	for _, id := range sw.lists.exempt() {
-		if sw.lists.isPersistent(id) {
-			sw.redial(id, stableUptime)
-		}
+	for _, id := range sw.lists.persistentIDs() {
+		sw.redial(id, stableUptime)
 	}
 }
 
