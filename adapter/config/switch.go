@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"net"
+	"slices"
 	"strconv"
 
 	"golang.org/x/sync/errgroup"
@@ -15,17 +16,16 @@ import (
 // maxLookups is how many host names are looked up at a time.
 const maxLookups = 16
 
-// SwitchOptions returns what the section says to a switch: peers, seeds, limits,
-// the guard against several peers of one IP and the dial timeout. Reactors are the
-// program's to add, the discovery reactor if PeerExchange is true among them.
+// SwitchOptions returns the section as options of a switch: peers, seeds, limits, the rule
+// of one peer per IP, and the dial timeout. The program adds the reactors, among them the
+// discovery reactor if PeerExchange is true.
 //
-// A host name stays the peer's address: it is resolved at each dial. It is also
-// looked up here, 16 at a time, each within 3 s, so that the IP can be compared;
-// failing is no error.
+// A host name is resolved at each dial. It is also looked up here, 16 names at a time and
+// each within 3 s, to know the IP; a failed look-up is no error.
 //
-// An entry of a list that cannot be used is left out, as TM2 does. The error
-// joins one *FieldError for each; the options are complete without them, so the
-// caller may either give up or report the error and go on.
+// Like TM2 it leaves out an entry of a list that cannot be used. The error joins a
+// *FieldError for each such entry. The options are complete without them, so the caller may
+// report the error and go on.
 func (c *P2PConfig) SwitchOptions() ([]adapter.SwitchOption, error) {
 	persistent, persistentErr := peerAddresses("persistent_peers", c.PersistentPeers)
 	seeds, seedsErr := peerAddresses("seeds", c.Seeds)
@@ -47,8 +47,8 @@ func (c *P2PConfig) SwitchOptions() ([]adapter.SwitchOption, error) {
 	}, errors.Join(persistentErr, seedsErr, privateErr, unconditionalErr)
 }
 
-// peerAddresses returns the usable peers of a list, in order, and what is wrong
-// with the others.
+// peerAddresses returns the usable peers of a list, in order, and what is wrong with the
+// others.
 func peerAddresses(key, list string) ([]*types.NetAddress, error) {
 	entries := tomlvalue.SplitList(list)
 	addrs := make([]*types.NetAddress, len(entries))
@@ -60,22 +60,15 @@ func peerAddresses(key, list string) ([]*types.NetAddress, error) {
 			addr, err := peerAddress(entry)
 			if err != nil {
 				failures[i] = &FieldError{fullName(key), entry, err.Error()}
-
-				return nil
+			} else {
+				addrs[i] = addr
 			}
-			addrs[i] = addr
 
 			return nil
 		})
 	}
 	_ = group.Wait() // the functions report through failures
-
-	usable := addrs[:0]
-	for _, addr := range addrs {
-		if addr != nil {
-			usable = append(usable, addr)
-		}
-	}
+	usable := slices.DeleteFunc(addrs, func(addr *types.NetAddress) bool { return addr == nil })
 
 	return usable, errors.Join(failures...)
 }
@@ -85,43 +78,37 @@ func peerAddress(entry string) (*types.NetAddress, error) {
 		return nil, err
 	}
 	addr, err := types.NewConfiguredNetAddress(entry)
-	if err != nil {
-		return nil, err
-	}
-	if addr.Hostname != "" {
-		return addr, nil // what it resolves to may change
+	if err != nil || addr.Hostname != "" { // what a name resolves to may change
+		return addr, err
 	}
 
 	return addr, addr.Validate()
 }
 
-func peerIDs(key, list string) ([]types.ID, error) {
-	var ids []types.ID
-	var failures []error
+func peerIDs(key, list string) (ids []types.ID, err error) {
 	for _, entry := range tomlvalue.SplitList(list) {
-		id, err := tomlvalue.ParseID(entry)
-		if err != nil {
-			failures = append(failures, &FieldError{fullName(key), entry, err.Error()})
+		id, idErr := tomlvalue.ParseID(entry)
+		if idErr != nil {
+			err = errors.Join(err, &FieldError{fullName(key), entry, idErr.Error()})
 
 			continue
 		}
 		ids = append(ids, id)
 	}
 
-	return ids, errors.Join(failures...)
+	return ids, err
 }
 
-// ListenNetAddress returns where the transport of the node with the ID listens:
-// ListenAddress, at all addresses of the machine if that names no host. A host
-// name is resolved, within 3 s. An error is a *FieldError.
+// ListenNetAddress returns the address at which the node with the ID listens:
+// ListenAddress, or every address of the machine if that has no host. A host name is
+// resolved within 3 s. An error is a *FieldError.
 func (c *P2PConfig) ListenNetAddress(id types.ID) (types.NetAddress, error) {
 	return netAddress("laddr", c.ListenAddress, id)
 }
 
-// AdvertisedNetAddress returns the address that the NodeInfo of the node with the
-// ID shows its peers: ExternalAddress, or else ListenAddress as
-// ListenNetAddress returns it. A host name is resolved, within 3 s. An error is a
-// *FieldError.
+// AdvertisedNetAddress returns the address in the NodeInfo of the node with the ID:
+// ExternalAddress, or else what ListenNetAddress returns. A host name is resolved within
+// 3 s. An error is a *FieldError.
 func (c *P2PConfig) AdvertisedNetAddress(id types.ID) (types.NetAddress, error) {
 	if c.ExternalAddress == "" {
 		return c.ListenNetAddress(id)
@@ -131,23 +118,19 @@ func (c *P2PConfig) AdvertisedNetAddress(id types.ID) (types.NetAddress, error) 
 }
 
 func netAddress(key, address string, id types.ID) (types.NetAddress, error) {
-	wrong := func(err error) (types.NetAddress, error) {
-		return types.NetAddress{}, &FieldError{fullName(key), address, err.Error()}
-	}
-
 	host, port, err := tomlvalue.SplitAddress(address)
-	if err != nil {
-		return wrong(err)
-	}
 	if host == "" {
 		host = net.IPv4zero.String()
 	}
-	hostPort := net.JoinHostPort(host, strconv.FormatUint(uint64(port), 10))
-	addr, err := types.NewNetAddressFromString(types.NetAddressString(id, hostPort))
-	if err != nil {
-		return wrong(err)
+	var addr *types.NetAddress
+	if err == nil {
+		hostPort := net.JoinHostPort(host, strconv.FormatUint(uint64(port), 10))
+		addr, err = types.NewNetAddressFromString(types.NetAddressString(id, hostPort))
 	}
-	addr.Hostname = "" // a node does not look for itself anew
+	if err != nil {
+		return types.NetAddress{}, &FieldError{fullName(key), address, err.Error()}
+	}
+	addr.Hostname = "" // a node does not resolve its own address again
 
 	return *addr, nil
 }

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -8,19 +9,17 @@ import (
 )
 
 const (
-	// MinBufferBytes is the smallest budget that TM2 accepts: one block of the
-	// largest size with its framing (docs/wire.md §5.4).
-	MinBufferBytes = 8<<20 + 64<<10
-	// maxPayloadSize is far above what any node accepts.
-	maxPayloadSize = 1 << 20
-	// maxFlushThrottle is far above what makes sense.
-	maxFlushThrottle = time.Minute
+	// MinBufferBytes is the smallest buffer that TM2 accepts: one block of the largest
+	// size with its framing (docs/wire.md §5.4).
+	MinBufferBytes   = 8<<20 + 64<<10
+	maxPayloadSize   = 1 << 20     // bytes; far above what any node accepts
+	maxFlushThrottle = time.Minute // far above what makes sense
 )
 
-// FieldError is a value of a configuration that cannot be worked with.
+// FieldError says that a node cannot use a value of its configuration.
 type FieldError struct {
 	Key    string // section and name, as "[p2p].laddr"
-	Value  any    // of a list the entry at fault
+	Value  any    // of a list only the entry at fault
 	Reason string
 }
 
@@ -36,16 +35,42 @@ func (e *FieldError) Error() string {
 // fullName is how errors name a key of the section.
 func fullName(key string) string { return "[p2p]." + key }
 
-// ValidateBasic returns a *FieldError for the first value that a node cannot work
-// with. It resolves no names, and like TM2 it leaves the lists of peers to
-// SwitchOptions: a node can work without an entry.
+// ValidateBasic returns a *FieldError for the first value that a node cannot use. It
+// resolves no names. Like TM2 it leaves the lists of peers to SwitchOptions, since a node
+// can do without an entry.
 func (c *P2PConfig) ValidateBasic() error {
-	for _, check := range []func() error{c.validateAddresses, c.validateTimes, c.validateTraffic} {
-		if err := check(); err != nil {
-			return err
+	if err := c.validateAddresses(); err != nil {
+		return err
+	}
+	budget := func(bytes int) bool { return bytes == 0 || bytes >= MinBufferBytes }
+	budgetRule := fmt.Sprintf("it must be 0 or at least %d", MinBufferBytes)
+	const notNegative = "it must not be negative"
+	for _, check := range []struct {
+		key   string
+		value any
+		valid bool
+		rule  string
+	}{
+		{"flush_throttle_timeout", c.FlushThrottleTimeout,
+			c.FlushThrottleTimeout >= 0 && c.FlushThrottleTimeout <= maxFlushThrottle, "it must be between 0s and 1m"},
+		{"recv_assembly_timeout", c.RecvAssemblyTimeout, c.RecvAssemblyTimeout >= 0, notNegative},
+		{"dial_timeout", c.DialTimeout, c.DialTimeout > 0, "it must be positive"},
+		{"max_packet_msg_payload_size", c.MaxPacketMsgPayloadSize,
+			c.MaxPacketMsgPayloadSize >= 1 && c.MaxPacketMsgPayloadSize <= maxPayloadSize,
+			fmt.Sprintf("it must be between 1 and %d", maxPayloadSize)},
+		{"send_rate", c.SendRate, c.SendRate >= 0, notNegative},
+		{"recv_rate", c.RecvRate, c.RecvRate >= 0, notNegative},
+		{"max_recv_buffer_bytes", c.MaxRecvBufferBytes, budget(c.MaxRecvBufferBytes), budgetRule},
+		{"max_send_buffer_bytes", c.MaxSendBufferBytes, budget(c.MaxSendBufferBytes), budgetRule},
+	} {
+		if duration, ok := check.value.(time.Duration); ok {
+			check.value = duration.String() // quoted, as in the file
+		}
+		if !check.valid {
+			return &FieldError{fullName(check.key), check.value, check.rule}
 		}
 	}
-	// What is valid here is valid for connections; this holds the two together.
+	// Connections accept what is valid here; this call keeps the two in step.
 	if err := c.MConnConfig().Validate(); err != nil {
 		return fmt.Errorf("[p2p]: %w", err)
 	}
@@ -63,50 +88,13 @@ func (c *P2PConfig) validateAddresses() error {
 	host, port, err := tomlvalue.SplitAddress(c.ExternalAddress)
 	switch {
 	case err != nil:
-		return &FieldError{fullName("external_address"), c.ExternalAddress, err.Error()}
 	case host == "":
-		return &FieldError{fullName("external_address"), c.ExternalAddress, "it has no host"}
+		err = errors.New("it has no host")
 	case port == 0:
-		return &FieldError{fullName("external_address"), c.ExternalAddress, "port 0 cannot be dialed"}
+		err = errors.New("port 0 cannot be dialed")
 	}
-
-	return nil
-}
-
-func (c *P2PConfig) validateTimes() error {
-	if c.FlushThrottleTimeout < 0 || c.FlushThrottleTimeout > maxFlushThrottle {
-		return &FieldError{fullName("flush_throttle_timeout"), c.FlushThrottleTimeout.String(), "it must be between 0s and 1m"}
-	}
-	if c.RecvAssemblyTimeout < 0 {
-		return &FieldError{fullName("recv_assembly_timeout"), c.RecvAssemblyTimeout.String(), "it must not be negative"}
-	}
-	if c.DialTimeout <= 0 {
-		return &FieldError{fullName("dial_timeout"), c.DialTimeout.String(), "it must be positive"}
-	}
-
-	return nil
-}
-
-func (c *P2PConfig) validateTraffic() error {
-	if c.MaxPacketMsgPayloadSize < 1 || c.MaxPacketMsgPayloadSize > maxPayloadSize {
-		return &FieldError{fullName("max_packet_msg_payload_size"), c.MaxPacketMsgPayloadSize,
-			fmt.Sprintf("it must be between 1 and %d", maxPayloadSize)}
-	}
-	for _, rate := range []struct {
-		key   string
-		value int64
-	}{{"send_rate", c.SendRate}, {"recv_rate", c.RecvRate}} {
-		if rate.value < 0 {
-			return &FieldError{fullName(rate.key), rate.value, "it must not be negative"}
-		}
-	}
-	for _, budget := range []struct {
-		key   string
-		value int
-	}{{"max_recv_buffer_bytes", c.MaxRecvBufferBytes}, {"max_send_buffer_bytes", c.MaxSendBufferBytes}} {
-		if budget.value != 0 && budget.value < MinBufferBytes {
-			return &FieldError{fullName(budget.key), budget.value, fmt.Sprintf("it must be 0 or at least %d", MinBufferBytes)}
-		}
+	if err != nil {
+		return &FieldError{fullName("external_address"), c.ExternalAddress, err.Error()}
 	}
 
 	return nil
