@@ -1,8 +1,10 @@
 package adapter
 
 import (
+	"maps"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
@@ -85,18 +87,15 @@ func (r *registry) judge(c candidate) (taken slot, former *connection, err error
 	return taken, former, err
 }
 
-// place returns the slot that the candidate may take in place of its former connection, if
-// any. The caller holds the lock.
+// place returns the slot that the candidate may take, also that of its former connection.
+// The caller holds the lock.
 func (r *registry) place(c candidate, former *connection) (slot, error) {
 	taken, err := r.findSlot(c, former)
 	if err == nil {
 		err = r.checkHost(c, former)
 	}
-	if err != nil {
-		return slotNone, err
-	}
 
-	return taken, nil
+	return taken, err
 }
 
 // wouldAdmit returns why the candidate would be refused now, or nil. A candidate whose
@@ -314,12 +313,8 @@ func (r *registry) close() []*connection {
 	r.mtx.Lock()
 	defer r.mtx.Unlock()
 	r.closed = true
-	conns := make([]*connection, 0, len(r.byID))
-	for _, c := range r.byID {
-		conns = append(conns, c)
-	}
 
-	return conns
+	return slices.Collect(maps.Values(r.byID))
 }
 
 // candidate describes a peer that asks for admission. The delegate is the node that
@@ -346,9 +341,8 @@ func (sw *MultiplexSwitch) candidate(id types.ID, outbound bool, remoteIP net.IP
 // come from any IP and, as delegates, present others. A peer that this node is dialing
 // does not count: its own dial fails then, and the one of this node stays.
 func (sw *MultiplexSwitch) admissibleFrom(ip net.IP) error {
-	ids := sw.lists.exempt()
-	exempt := make([]candidate, 0, len(ids))
-	for _, id := range ids {
+	var exempt []candidate
+	for _, id := range sw.lists.exempt() {
 		exempt = append(exempt, sw.candidate(id, false, ip, ""))
 	}
 	stranger := sw.candidate("", false, ip, "")
@@ -359,11 +353,11 @@ func (sw *MultiplexSwitch) admissibleFrom(ip net.IP) error {
 
 // delegateOf returns the ID of the node that presents the peer, or the empty ID.
 func delegateOf(conn compat.PeerConn) types.ID {
-	if d, ok := conn.(compat.DelegatedPeer); ok {
-		if delegate, delegated := d.DelegatedBy(); delegated {
-			return delegate
-		}
+	d, ok := conn.(compat.DelegatedPeer)
+	if !ok {
+		return ""
 	}
+	delegate, _ := d.DelegatedBy()
 
-	return ""
+	return delegate
 }

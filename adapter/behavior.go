@@ -67,7 +67,8 @@ func remoteAddr(conn compat.ConnInfo) net.Addr {
 // AdmitConn implements compat.ConnAdmission.
 func (b *behavior) AdmitConn(remoteIP net.IP) error { return b.sw.admissibleFrom(remoteIP) }
 
-// announceChannels makes the transport announce exactly the channels of the reactors. A switch without reactors changes nothing.
+// announceChannels makes the transport announce exactly the channels of the reactors. A
+// switch without reactors changes nothing.
 func (sw *MultiplexSwitch) announceChannels() error {
 	announcer, ok := sw.transport.(compat.ChannelAnnouncer)
 	if !ok || len(sw.behavior.channels) == 0 {
