@@ -52,11 +52,10 @@ type NodeInfoOther struct {
 	RPCAddress string `json:"rpc_address"` // listen address of the RPC server
 }
 
-// Validate checks what strict peers check (docs/wire.md §4.3, step 2): the
-// address present and well formed (not whether it can be dialed), version and
-// RPC address empty or printable ASCII with a non-space, moniker likewise but
-// not empty, at most 16 channels, none twice. The error wraps one of this
-// package's errors.
+// Validate checks what strict peers check (docs/wire.md §4.3, step 2). The address is
+// present and well formed, whether or not it can be dialed. There are at most 16 channels,
+// none twice. Moniker, version and RPC address are printable ASCII with a non-space; the
+// last two may be empty. The error wraps one of this package's errors.
 func (info NodeInfo) Validate() error {
 	if err := info.NetAddress.validateFormat(); err != nil {
 		return fmt.Errorf("invalid net address in node info: %w", err)
@@ -111,11 +110,10 @@ func (info NodeInfo) ID() ID {
 // copy, and nil only in an invalid NodeInfo.
 func (info NodeInfo) DialAddress() *NetAddress { return info.NetAddress }
 
-// CompatibleWith decides whether this node can talk to the other one
-// (docs/wire.md §4.3, steps 4 to 6): fitting version sets, the same network and
-// at least one channel in common. The error wraps [ErrIncompatibleVersions],
-// [ErrIncompatibleNetworks] or [ErrNoCommonChannels] and names the values of
-// both sides.
+// CompatibleWith checks whether this node can talk to the other one (docs/wire.md §4.3,
+// steps 4 to 6): their version sets fit, their network is the same, and they have a channel
+// in common. The error wraps [ErrIncompatibleVersions], [ErrIncompatibleNetworks] or
+// [ErrNoCommonChannels] and names the values of both sides.
 func (info NodeInfo) CompatibleWith(other NodeInfo) error {
 	if _, err := info.VersionSet.CompatibleWith(other.VersionSet); err != nil {
 		return err

@@ -16,18 +16,14 @@ import (
 )
 
 const (
-	// maxNodeKeySize bounds a key file in bytes; the longest known form has 160.
-	maxNodeKeySize = 4096
-
-	// typedPrivKey is the type that the files of dialects A and B name.
-	typedPrivKey = "/tm.PrivKeyEd25519"
+	maxNodeKeySize = 4096                 // bytes of a key file; the longest known form has 160
+	typedPrivKey   = "/tm.PrivKeyEd25519" // the type in the files of dialects A and B
 )
 
 // ErrInvalidNodeKey is returned, wrapped, for a node key that cannot be used.
 var ErrInvalidNodeKey = errors.New("invalid node key")
 
-// NodeKey is the lasting identity of a node. It prints as its id, never as the
-// key; only its JSON form holds the key.
+// NodeKey is the identity of a node. It prints as its ID; only its JSON form holds the key.
 type NodeKey struct {
 	PrivKey ed25519.PrivateKey `json:"priv_key"` // seed and public key, 64 bytes
 }
@@ -40,8 +36,8 @@ func GenerateNodeKey() *NodeKey {
 	return &NodeKey{PrivKey: ed25519.NewKeyFromSeed(seed)}
 }
 
-// GeneratePersistedNodeKey writes a new random key to a file. An existing file
-// is replaced at once and for good: its identity is lost.
+// GeneratePersistedNodeKey writes a new random key to a file. It replaces an existing file,
+// whose identity is lost.
 func GeneratePersistedNodeKey(filePath string) (*NodeKey, error) {
 	key := GenerateNodeKey()
 	if err := key.save(filePath); err != nil {
@@ -51,9 +47,9 @@ func GeneratePersistedNodeKey(filePath string) (*NodeKey, error) {
 	return key, nil
 }
 
-// LoadNodeKey reads a node_key.json of any dialect (docs/wire.md §4.1). A file
-// above 4096 bytes, with an unknown member, or whose public half does not belong
-// to its seed is refused with an error that wraps [ErrInvalidNodeKey].
+// LoadNodeKey reads a node_key.json of any dialect (docs/wire.md §4.1). The error wraps
+// [ErrInvalidNodeKey] if the file has more than 4096 bytes or an unknown member, or if its
+// public key does not belong to its seed.
 func LoadNodeKey(filePath string) (*NodeKey, error) {
 	file, err := os.Open(filePath)
 	if err != nil {

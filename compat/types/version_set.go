@@ -23,8 +23,8 @@ type VersionInfo struct {
 	Optional bool   // peers need not have it
 }
 
-// VersionSet lists the protocols that a node speaks. Of several entries with one
-// name the last counts.
+// VersionSet lists the protocols that a node speaks. If several entries have one name, the
+// last counts.
 type VersionSet []VersionInfo
 
 // Get returns the entry with the given name.
@@ -57,12 +57,11 @@ func (vs VersionSet) Sort() {
 	slices.SortStableFunc(vs, func(a, b VersionInfo) int { return strings.Compare(a.Name, b.Name) })
 }
 
-// CompatibleWith compares with the set of a peer (docs/wire.md §4.3): each side
-// must have what the other does not call optional, and majors must be equal.
-// Versions that are not semantic versions have the empty major, so they equal
-// each other. It returns the protocols that both have, sorted by name, with the
-// lower major.minor of both, or an error that wraps [ErrIncompatibleVersions]
-// and names the differences.
+// CompatibleWith compares with the set of a peer (docs/wire.md §4.3). Each side must have
+// what the other does not call optional, and major versions must be equal. Versions that are
+// not semantic versions have the empty major, so they equal each other. It returns the
+// protocols that both have, sorted by name, with the lower major.minor version of both. The
+// error wraps [ErrIncompatibleVersions] and names the differences.
 func (vs VersionSet) CompatibleWith(other VersionSet) (VersionSet, error) {
 	var (
 		ours    = vs.byName()
