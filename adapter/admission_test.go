@@ -57,7 +57,9 @@ func TestInboundLimit(t *testing.T) {
 		require.Equal(t, []events.EventType{events.PeerRejected}, eventTypes(refusals))
 		require.Equal(t, c.id(), refusals[0].(events.PeerRejectedEvent).PeerID)
 		requireCode(t, compat.RejectFull, refusals[0].(events.PeerRejectedEvent).Reason)
-		require.ErrorContains(t, refusals[0].(events.PeerRejectedEvent).Reason, "all 2 inbound slots are taken")
+		for _, part := range []string{"all 2 inbound slots are taken", "max_num_inbound_peers", "unconditional_peer_ids"} {
+			require.ErrorContains(t, refusals[0].(events.PeerRejectedEvent).Reason, part)
+		}
 
 		tr, err := network.NewTransportFor(info)
 		require.NoError(t, err)

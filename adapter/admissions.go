@@ -12,9 +12,10 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 )
 
-// These refusals carry no details, so that judging a candidate does not allocate.
+// These refusals have no details, so that judging a candidate does not allocate.
 var (
-	errSelf      = compat.Reject(compat.RejectSelf, "")
+	errSelf = compat.Reject(compat.RejectSelf,
+		"it has this node's ID: the node has dialed itself, or another node uses a copy of its node key")
 	errConnected = compat.Reject(compat.RejectDuplicate, "connected already")
 )
 
@@ -141,7 +142,9 @@ func (r *registry) findSlot(c candidate, former *connection) (slot, error) {
 	case c.dialed && r.outbound < r.maxOutbound:
 		return slotOutbound, nil
 	default:
-		return slotNone, compat.Reject(compat.RejectFull, "all %d %s slots are taken", limit, direction)
+		return slotNone, compat.Reject(compat.RejectFull,
+			"all %d %s slots are taken, and neither max_num_%s_peers nor unconditional_peer_ids leaves one",
+			limit, direction, direction)
 	}
 }
 

@@ -16,7 +16,7 @@ var (
 	// address, or is no longer persistent.
 	errReconfigured = errors.New("the configuration of the peer has changed")
 	// errBlocked is the reason for refusing and ending connections of a blocked peer.
-	errBlocked = compat.Reject(compat.RejectBanned, "the peer is blocked by its ID")
+	errBlocked = compat.Reject(compat.RejectBanned, "an operator has blocked the peer, or the node that presents it")
 )
 
 // AddPersistentPeer implements compat.PeerController.

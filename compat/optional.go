@@ -27,15 +27,15 @@ type ListeningTransport interface {
 	Close() error
 }
 
-// PeerAdmission is an optional power of a PeerBehavior. A transport asks once for
-// each connection whose remote has proved its ID; one whose handshake can carry a
-// refusal does so before it answers, so that the remote learns the reason.
+// PeerAdmission is an optional interface of a PeerBehavior. A transport asks it once for each
+// connection whose remote has proved its ID and has a compatible NodeInfo. If the handshake
+// can carry a refusal, the transport asks before it answers, so that the remote learns the
+// reason.
 type PeerAdmission interface {
-	// AdmitPeer returns nil when the peer may come in now, else a *RejectError:
-	// then the transport closes the connection, whose refusal the switch has
-	// told to its subscribers if it is inbound. conn says all that the stack
-	// knows: RemoteIP and DelegatedBy count. It must not block. A nil is no
-	// promise: the switch checks again.
+	// AdmitPeer returns nil if the peer may come in now, and else a *RejectError; then the
+	// transport closes the connection. The switch logs the refusal of an inbound peer and
+	// tells its subscribers. It uses RemoteIP and DelegatedBy of conn. AdmitPeer does not
+	// block. A nil is no promise: the switch checks again.
 	AdmitPeer(conn ConnInfo, node types.NodeInfo) error
 }
 
