@@ -130,13 +130,7 @@ func (sw *MultiplexSwitch) initWith(c *connection, r namedReactor) error {
 // meanwhile, so that each RemovePeer has its AddPeer.
 func (sw *MultiplexSwitch) introduce(c *connection) {
 	defer sw.release(c)
-	sw.tasks.Go(func() { // removes a peer whose Stop is called directly, not through the switch
-		select {
-		case <-c.peer.Quit():
-			sw.stop(c, errPeerStopped)
-		case <-c.gone:
-		}
-	})
+	sw.tasks.Go(func() { sw.watch(c) })
 	sw.dials.forget(c.id) // before a reactor can ask for another dial
 	if err := sw.peers.addConnection(c); err != nil {
 		sw.stop(c, err)

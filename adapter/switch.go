@@ -46,6 +46,7 @@ type MultiplexSwitch struct {
 	optionErr error // what was wrong with the options; Start reports it
 
 	dialTimeout time.Duration // not changed once built
+	seedUptime  time.Duration // likewise; zero without WithSeedMode
 	lists       *peerLists
 
 	registry registry

@@ -57,6 +57,10 @@ type P2PConfig struct {
 	// PeerExchange says whether the node runs the discovery reactor (channel
 	// 0x50), which the program adds.
 	PeerExchange bool `json:"pex" toml:"pex"`
+	// SeedMode makes the node a seed, which hangs up each peer after
+	// adapter.DefaultSeedUptime unless it is persistent or unconditional. Like Seeds, it
+	// counts only if PeerExchange is true.
+	SeedMode bool `json:"seed_mode" toml:"seed_mode"`
 	// PrivatePeerIDs are told to nobody: IDs, comma separated.
 	PrivatePeerIDs string `json:"private_peer_ids" toml:"private_peer_ids"`
 	// AllowDuplicateIP lets several peers of one IP dial the node.

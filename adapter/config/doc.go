@@ -8,6 +8,7 @@
 //	sw := adapter.NewMultiplexSwitch(transport, append(options, reactors...)...)
 //
 // P2PConfig has every key of a TM2 node, so the file of a node that moves here is read
-// unchanged. Two keys are not TM2's: unconditional_peer_ids, under CometBFT's name, and
-// dial_timeout. docs/configuration.md lists all keys with defaults, units and limits.
+// unchanged. TM2 v1.7.1 lacks three keys: unconditional_peer_ids, under CometBFT's name, and
+// seed_mode and dial_timeout, which former versions had. docs/configuration.md lists all keys
+// with defaults, units and limits.
 package config

@@ -48,6 +48,9 @@ func Parse(data []byte) (cfg *P2PConfig, warnings []string, err error) {
 	if cfg.Seeds != "" && !cfg.PeerExchange {
 		warnings = append(warnings, fullName("seeds")+" has no effect: seeds are asked for peers only if pex is true")
 	}
+	if cfg.SeedMode && !cfg.PeerExchange {
+		warnings = append(warnings, fullName("seed_mode")+" has no effect: a node tells of others only if pex is true")
+	}
 
 	return cfg, warnings, nil
 }

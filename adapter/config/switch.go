@@ -17,7 +17,7 @@ import (
 const maxLookups = 16
 
 // SwitchOptions returns the section as options of a switch: peers, seeds, limits, the rule
-// of one peer per IP, and the dial timeout. The program adds the reactors, among them the
+// of one peer per IP, the dial timeout, and seed mode. The program adds the reactors, among them the
 // discovery reactor if PeerExchange is true.
 //
 // A host name is resolved at each dial. It is also looked up here, 16 names at a time and
@@ -35,7 +35,7 @@ func (c *P2PConfig) SwitchOptions() ([]adapter.SwitchOption, error) {
 		seeds = nil // as TM2 does: nobody would ask them
 	}
 
-	return []adapter.SwitchOption{
+	options := []adapter.SwitchOption{
 		adapter.WithPersistentPeers(persistent),
 		adapter.WithSeeds(seeds),
 		adapter.WithPrivatePeers(private),
@@ -44,7 +44,12 @@ func (c *P2PConfig) SwitchOptions() ([]adapter.SwitchOption, error) {
 		adapter.WithMaxOutboundPeers(c.MaxNumOutboundPeers),
 		adapter.WithAllowDuplicateIP(c.AllowDuplicateIP),
 		adapter.WithDialTimeout(c.DialTimeout),
-	}, errors.Join(persistentErr, seedsErr, privateErr, unconditionalErr)
+	}
+	if c.SeedMode && c.PeerExchange {
+		options = append(options, adapter.WithSeedMode(adapter.DefaultSeedUptime))
+	}
+
+	return options, errors.Join(persistentErr, seedsErr, privateErr, unconditionalErr)
 }
 
 // peerAddresses returns the usable peers of a list, in order, and what is wrong with the

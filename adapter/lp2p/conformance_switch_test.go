@@ -23,8 +23,12 @@ func makeSwitch(opts ...lp2p.Option) compattest.MakeSwitch {
 	}
 }
 
-func TestSwitchAnnouncesItsChannels(t *testing.T) {
-	switchtest.TestChannels(t, func(t *testing.T, spec compattest.Spec) switchtest.Transport {
-		return listenAs(t, spec)
-	})
+func TestSwitchAnnouncesItsChannels(t *testing.T) { switchtest.TestChannels(t, listenForSwitch) }
+
+func TestSeedHangsUp(t *testing.T) { switchtest.TestSeedMode(t, listenForSwitch) }
+
+func listenForSwitch(t *testing.T, spec compattest.Spec) switchtest.Transport {
+	t.Helper()
+
+	return listenAs(t, spec)
 }

@@ -177,3 +177,24 @@ func TestDescriptorIsTM2s(t *testing.T) {
 		{ID: 0x50, Priority: 1, SendQueueCapacity: 20, RecvMessageCapacity: 5242880},
 	}, pex.NewReactor(book).GetChannels())
 }
+
+// A seed tells nodes of each other before it hangs up, and they stay together.
+func TestSeedBringsNodesTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := memory.NewNetwork()
+		seed := newNode(t, network, nodeOptions{sw: []adapter.SwitchOption{adapter.WithSeedMode(adapter.DefaultSeedUptime)}})
+		defer seed.stop(t)
+		var nodes []*node
+		for range 3 {
+			n := newNode(t, network, nodeOptions{})
+			defer n.stop(t)
+			n.DialPeers(seed.addr())
+			nodes = append(nodes, n)
+		}
+		pass(adapter.DefaultSeedUptime + time.Second)
+		require.Empty(t, seed.Peers().List())
+		for _, n := range nodes {
+			require.Len(t, n.Peers().List(), len(nodes)-1)
+		}
+	})
+}
