@@ -23,17 +23,16 @@ var (
 // after their removal. Its lock makes each decision about a candidate atomic.
 type registry struct {
 	// Not changed once the switch is built.
-	maxInbound, maxOutbound uint64
-	allowDuplicateIP        bool
-	lists                   *peerLists
+	limits           [3]uint64 // of the slots, by kind
+	allowDuplicateIP bool
+	lists            *peerLists
 
-	mtx      sync.Mutex
-	closed   bool
-	byID     map[types.ID]*connection
-	hosts    map[netip.Prefix]uint64 // connections in byID that hold a place at their host
-	inbound  uint64                  // slots taken
-	outbound uint64
-	awaited  map[types.ID]bool // whose former connection a newcomer waits for; see ghost.go
+	mtx     sync.Mutex
+	closed  bool
+	byID    map[types.ID]*connection
+	hosts   map[netip.Prefix]uint64 // connections in byID that hold a place at their host
+	taken   [3]uint64               // slots, by kind; that of slotNone is not used
+	awaited map[types.ID]bool       // whose former connection a newcomer waits for; see ghost.go
 }
 
 // slot is what a connection takes up of the limits.
@@ -123,11 +122,9 @@ func (c candidate) replaces(former *connection) bool {
 // the same reason an inbound peer that this node is dialing may use the outbound slot
 // that its dial would have taken.
 func (r *registry) findSlot(c candidate, former *connection) (slot, error) {
-	used, limit, direction := r.inbound, r.maxInbound, "inbound"
-	if c.outbound {
-		used, limit, direction = r.outbound, r.maxOutbound, "outbound"
-	}
-	if former != nil && former.slot == c.own() {
+	own := c.own()
+	used, limit := r.taken[own], r.limits[own]
+	if former != nil && former.slot == own {
 		used--
 	}
 	switch {
@@ -136,12 +133,14 @@ func (r *registry) findSlot(c candidate, former *connection) (slot, error) {
 	case c.held != slotNone:
 		return c.held, nil
 	case c.exempt, used < limit:
-		return c.own(), nil
+		return own, nil
 	case former != nil && former.slot != slotNone:
 		return former.slot, nil
-	case c.dialed && r.outbound < r.maxOutbound:
+	case c.dialed && r.taken[slotOutbound] < r.limits[slotOutbound]:
 		return slotOutbound, nil
 	default:
+		direction := [...]string{slotInbound: "inbound", slotOutbound: "outbound"}[own]
+
 		return slotNone, compat.Reject(compat.RejectFull,
 			"all %d %s slots are taken, and neither max_num_%s_peers nor unconditional_peer_ids leaves one",
 			limit, direction, direction)
@@ -197,7 +196,7 @@ func (r *registry) anyAdmissible(stranger candidate, exempt []candidate) error {
 		if _, _, err := r.judge(again); err == nil {
 			return nil
 		}
-		// Only from its own host: a full node must not open its door to everybody.
+		// Only from its own host: a full node must not admit connections from everywhere.
 		if c.host == stranger.host && r.wouldAdmit(again) == nil {
 			return nil
 		}
@@ -225,7 +224,7 @@ func (r *registry) reserve(conn *connection, c *candidate) (former *connection, 
 		return former, nil
 	}
 	if c.held == slotNone {
-		r.count(taken, 1)
+		r.taken[taken]++
 	}
 	conn.host, conn.slot, c.held = c.host, taken, slotNone
 	r.byID[conn.id] = conn
@@ -238,7 +237,7 @@ func (r *registry) reserve(conn *connection, c *candidate) (former *connection, 
 func (r *registry) giveBack(c candidate) {
 	r.mtx.Lock()
 	defer r.mtx.Unlock()
-	r.count(c.held, -1)
+	r.taken[c.held]--
 }
 
 // of returns the connections of the peer and of those that it presents.
@@ -263,7 +262,7 @@ func (r *registry) vacate(conn *connection) {
 		delete(r.hosts, conn.host)
 	}
 	conn.host = netip.Prefix{}
-	r.count(conn.slot, -1)
+	r.taken[conn.slot]--
 	conn.slot = slotNone
 }
 
@@ -272,17 +271,6 @@ func (r *registry) release(conn *connection) {
 	r.mtx.Lock()
 	defer r.mtx.Unlock()
 	delete(r.byID, conn.id)
-}
-
-// count adds to the slots taken. The caller holds the lock.
-func (r *registry) count(s slot, delta int) {
-	switch s {
-	case slotInbound:
-		r.inbound += uint64(delta)
-	case slotOutbound:
-		r.outbound += uint64(delta)
-	case slotNone:
-	}
 }
 
 // has reports whether the ID is reserved by an open connection. A closed one that is
@@ -308,7 +296,7 @@ func (r *registry) outboundSlots() (taken, limit uint64) {
 	r.mtx.Lock()
 	defer r.mtx.Unlock()
 
-	return r.outbound, r.maxOutbound
+	return r.taken[slotOutbound], r.limits[slotOutbound]
 }
 
 // close makes the registry refuse every further candidate and returns all connections.

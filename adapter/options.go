@@ -105,12 +105,12 @@ func WithDialTimeout(timeout time.Duration) SwitchOption {
 
 // WithMaxInboundPeers sets how many peers may be connected that dialed us.
 func WithMaxInboundPeers(maxInbound uint64) SwitchOption {
-	return func(sw *MultiplexSwitch) { sw.registry.maxInbound = maxInbound }
+	return func(sw *MultiplexSwitch) { sw.registry.limits[slotInbound] = maxInbound }
 }
 
 // WithMaxOutboundPeers sets how many peers may be connected that we dialed.
 func WithMaxOutboundPeers(maxOutbound uint64) SwitchOption {
-	return func(sw *MultiplexSwitch) { sw.registry.maxOutbound = maxOutbound }
+	return func(sw *MultiplexSwitch) { sw.registry.limits[slotOutbound] = maxOutbound }
 }
 
 func keepAddrs(kept map[types.ID]types.NetAddress, addrs []*types.NetAddress) {
