@@ -3,7 +3,6 @@ package adapter
 import (
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
@@ -97,14 +96,4 @@ func (d *dialer) cancelRedial(id types.ID) {
 	if t := d.dialing[id]; t != nil && t.persistent {
 		t.cancel(errReconfigured)
 	}
-}
-
-// uptimeAfter is the uptime that a failed dial counts as: one that was cancelled for a new
-// address is followed by the next without a wait.
-func uptimeAfter(cause error) time.Duration {
-	if errors.Is(cause, errReconfigured) {
-		return stableUptime
-	}
-
-	return 0
 }

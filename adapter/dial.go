@@ -123,7 +123,11 @@ func (sw *MultiplexSwitch) dial(parent context.Context, t *dial) {
 	// While the dial ran nothing else could queue a redial, neither the loss of a
 	// connection nor an operator who made the peer persistent.
 	if !sw.registry.has(t.addr.ID) {
-		sw.redial(t.addr.ID, uptimeAfter(cause))
+		uptime := time.Duration(0)
+		if errors.Is(cause, errReconfigured) {
+			uptime = stableUptime // the new address is dialed without a wait
+		}
+		sw.redial(t.addr.ID, uptime)
 	}
 }
 

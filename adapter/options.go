@@ -129,6 +129,7 @@ func keepIDs(kept map[types.ID]bool, ids []types.ID) {
 	}
 }
 
+// addReactor registers a reactor and its channels. After an error the switch does not start.
 func (sw *MultiplexSwitch) addReactor(name string, reactor compat.Reactor) error {
 	if reactor == nil {
 		return errors.New("reactor is nil")
@@ -139,29 +140,23 @@ func (sw *MultiplexSwitch) addReactor(name string, reactor compat.Reactor) error
 		}
 	}
 
-	descs := reactor.GetChannels()
-	seen := make(map[byte]bool, len(descs))
-	for _, d := range descs {
+	gated := &gate{Reactor: reactor, sw: sw, name: name}
+	for _, d := range reactor.GetChannels() {
 		if d == nil {
 			return fmt.Errorf("%w: descriptor is nil", compat.ErrInvalidChannel)
 		}
 		if err := d.Validate(); err != nil {
 			return err
 		}
-		if _, taken := sw.behavior.reactors[d.ID]; taken || seen[d.ID] {
+		if sw.behavior.reactors[d.ID] != nil {
 			return fmt.Errorf("%w: channel %#02x is taken", compat.ErrInvalidChannel, d.ID)
 		}
-		seen[d.ID] = true
-	}
-	if n := len(sw.behavior.channels) + len(descs); n > compat.MaxChannels {
-		return fmt.Errorf("%w: %d channels, more than %d", compat.ErrInvalidChannel, n, compat.MaxChannels)
-	}
-
-	gated := &gate{Reactor: reactor, sw: sw, name: name}
-	for _, d := range descs {
 		filled := d.FillDefaults()
 		sw.behavior.channels = append(sw.behavior.channels, &filled)
 		sw.behavior.reactors[d.ID] = gated
+	}
+	if n := len(sw.behavior.channels); n > compat.MaxChannels {
+		return fmt.Errorf("%w: %d channels, more than %d", compat.ErrInvalidChannel, n, compat.MaxChannels)
 	}
 	sw.reactors = append(sw.reactors, namedReactor{Reactor: reactor, name: name})
 	reactor.SetSwitch(sw)

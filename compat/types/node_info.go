@@ -1,20 +1,17 @@
 package types
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
-const (
-	// MaxNodeInfoSize is the limit in bytes of an encoded NodeInfo, size prefix
-	// included (docs/wire.md §4).
-	MaxNodeInfoSize = 10240
+// MaxNodeInfoSize is the limit of an encoded NodeInfo in bytes, with its size prefix
+// (docs/wire.md §4).
+const MaxNodeInfoSize = 10240
 
-	// maxNumChannels is how many channels a NodeInfo may list.
-	maxNumChannels = 16
-)
+const maxNumChannels = 16 // that a NodeInfo may list
 
 // Errors of NodeInfo. All are returned wrapped.
 var (
@@ -70,7 +67,7 @@ func (info NodeInfo) Validate() error {
 	}
 
 	for i, ch := range info.Channels {
-		if bytes.IndexByte(info.Channels[:i], ch) >= 0 {
+		if slices.Contains(info.Channels[:i], ch) {
 			return fmt.Errorf("%w: %#02x", ErrDuplicateChannels, ch)
 		}
 	}
@@ -124,10 +121,9 @@ func (info NodeInfo) CompatibleWith(other NodeInfo) error {
 			ErrIncompatibleNetworks, quote(info.Network), quote(other.Network))
 	}
 
-	for _, ch := range info.Channels {
-		if bytes.IndexByte(other.Channels, ch) >= 0 {
-			return nil
-		}
+	common := func(ch byte) bool { return slices.Contains(other.Channels, ch) }
+	if slices.ContainsFunc(info.Channels, common) {
+		return nil
 	}
 
 	return fmt.Errorf("%w: ours [%s], theirs [%s]",
