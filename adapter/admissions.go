@@ -98,9 +98,9 @@ func (r *registry) place(c candidate, former *connection) (slot, error) {
 	return taken, err
 }
 
-// wouldAdmit returns why the candidate would be refused now, or nil. A candidate whose
-// former connection may be a ghost would be let in if that proves true. The caller holds
-// the lock.
+// wouldAdmit returns why the candidate would be refused now, or nil. It passes a candidate
+// whose former connection may be a ghost, since that is only known after a probe. The caller
+// holds the lock.
 func (r *registry) wouldAdmit(c candidate) error {
 	_, _, err := r.judge(c)
 	if former := r.suspect(c.id); former != nil && err == errConnected {

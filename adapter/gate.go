@@ -56,8 +56,8 @@ func (g *gate) recoverReceive(c *connection, chID byte) {
 	}
 }
 
-// guard calls a reactor and returns its panic, or nil.
-func (sw *MultiplexSwitch) guard(c *connection, reactor, callback string, f func()) (err error) {
+// call runs a callback of a reactor and returns its panic, or nil.
+func (sw *MultiplexSwitch) call(c *connection, reactor, callback string, f func()) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = sw.panicked(c, reactor, callback, v)

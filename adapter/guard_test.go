@@ -171,7 +171,7 @@ func TestGuardCountsEmbeddedAddresses(t *testing.T) {
 func TestAddressOfAnInboundPeerIsNotDialed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		network := memory.NewNetwork()
-		hub := newSeeker(t, network)
+		hub := newDialingNode(t, network)
 		defer start(t, hub.node)()
 		for _, ip := range []string{
 			"127.0.0.1", "169.254.169.254", "100.100.100.200", "198.18.0.1", "240.0.0.1", "64:ff9b::a00:1", "2002:a00:1::", "fec0::1",

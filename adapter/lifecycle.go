@@ -98,7 +98,7 @@ func (sw *MultiplexSwitch) initPeer(c *connection) error {
 	sw.track(c, c.conn)
 	for _, r := range sw.reactors {
 		var initErr error
-		if err := sw.guard(c, r.name, "InitPeer", func() { initErr = sw.initWith(c, r) }); err != nil {
+		if err := sw.call(c, r.name, "InitPeer", func() { initErr = sw.initWith(c, r) }); err != nil {
 			return err
 		}
 		if initErr != nil {
@@ -136,7 +136,7 @@ func (sw *MultiplexSwitch) introduce(c *connection) {
 		sw.stop(c, err)
 	}
 	for _, r := range sw.reactors {
-		if err := sw.guard(c, r.name, "AddPeer", func() { r.AddPeer(c.peer) }); err != nil {
+		if err := sw.call(c, r.name, "AddPeer", func() { r.AddPeer(c.peer) }); err != nil {
 			sw.stop(c, err)
 		}
 	}
@@ -262,7 +262,7 @@ func (sw *MultiplexSwitch) remove(c *connection) {
 		reason = c.refusal
 	}
 	for _, r := range sw.reactors[:c.inits] {
-		sw.guard(c, r.name, "RemovePeer", func() { r.RemovePeer(c.peer, reason) })
+		sw.call(c, r.name, "RemovePeer", func() { r.RemovePeer(c.peer, reason) })
 	}
 	sw.peers.removeConnection(c)
 	for _, h := range c.handles {

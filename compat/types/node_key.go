@@ -56,20 +56,15 @@ func LoadNodeKey(filePath string) (*NodeKey, error) {
 		return nil, fmt.Errorf("unable to open node key: %w", err)
 	}
 	defer file.Close()
-
 	raw, err := io.ReadAll(io.LimitReader(file, maxNodeKeySize+1))
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, fmt.Errorf("unable to read node key: %w", err)
-	}
-
-	if len(raw) > maxNodeKeySize {
+	case len(raw) > maxNodeKeySize:
 		return nil, fmt.Errorf("%w: %s is larger than %d bytes", ErrInvalidNodeKey, filePath, maxNodeKeySize)
-	}
-
-	if !json.Valid(raw) {
+	case !json.Valid(raw):
 		return nil, fmt.Errorf("%w: %s is not a JSON file", ErrInvalidNodeKey, filePath)
 	}
-
 	key := new(NodeKey)
 	if err := key.UnmarshalJSON(raw); err != nil {
 		return nil, fmt.Errorf("unable to load node key from %s: %w", filePath, err)
@@ -107,52 +102,40 @@ func (nk NodeKey) GoString() string { return nk.String() }
 // LogValue keeps the key out of logs.
 func (nk NodeKey) LogValue() slog.Value { return slog.StringValue(nk.String()) }
 
-// UnmarshalJSON reads the forms of all dialects: a base64 string of seed and
-// public key, or an object with a type and that string. On error the receiver is
-// unchanged.
+// UnmarshalJSON reads the forms of all dialects: a base64 string of seed and public key, or an
+// object with a type and that string. The receiver is unchanged after an error.
 func (nk *NodeKey) UnmarshalJSON(data []byte) error {
 	var file struct {
 		PrivKey json.RawMessage `json:"priv_key"`
 	}
-
 	if err := unmarshalStrict(data, &file); err != nil {
 		return err
 	}
-
-	encoded := []byte(file.PrivKey)
-
+	encoded := file.PrivKey
 	if bytes.HasPrefix(encoded, []byte("{")) {
 		var typed struct {
 			Type  string          `json:"@type"`
 			Value json.RawMessage `json:"value"`
 		}
-
 		if err := unmarshalStrict(encoded, &typed); err != nil {
 			return err
 		}
-
 		if typed.Type != typedPrivKey {
 			return fmt.Errorf("%w: type %q instead of %q", ErrInvalidNodeKey, typed.Type, typedPrivKey)
 		}
-
 		encoded = typed.Value
 	}
-
-	// A string only: encoding/json would also take an array of numbers.
+	// encoding/json would also take an array of numbers.
 	if !bytes.HasPrefix(encoded, []byte(`"`)) {
 		return fmt.Errorf("%w: no base64 string in priv_key", ErrInvalidNodeKey)
 	}
-
-	var key ed25519.PrivateKey
-	if err := unmarshalStrict(encoded, &key); err != nil {
+	var read NodeKey
+	if err := unmarshalStrict(encoded, &read.PrivKey); err != nil {
 		return err
 	}
-
-	read := NodeKey{PrivKey: key}
 	if err := read.validate(); err != nil {
 		return err
 	}
-
 	*nk = read
 
 	return nil
