@@ -53,9 +53,11 @@ func (sw *MultiplexSwitch) DialPeers(peerAddrs ...*types.NetAddress) {
 }
 
 // hintable reports whether the peer may be dialed at an address that a hint or a seed
-// gives: it is neither this node, connected nor blocked, and has no schedule of its own.
+// gives: it is neither this node, connected, blocked, nor just hung up, and has no schedule of
+// its own.
 func (sw *MultiplexSwitch) hintable(id types.ID) bool {
-	return id != sw.self() && !sw.lists.isPersistent(id) && !sw.lists.isBlocked(id) && !sw.registry.has(id)
+	return id != sw.self() && !sw.lists.isPersistent(id) && !sw.lists.isBlocked(id) &&
+		!sw.registry.has(id) && !sw.dials.rests(id)
 }
 
 // dialLoop begins dials when they are due, each on a goroutine of its own, and dials a

@@ -62,6 +62,7 @@ type dialer struct {
 	progress time.Time              // when a hint last brought a peer, or the first was queued
 	failures map[types.ID]uint      // redials since a persistent peer was last stable
 	ended    map[types.ID]time.Time // dials and outbound connections, for formerTimeout
+	hungUp   map[types.ID]time.Time // peers, in seed mode
 }
 
 func newDialer() *dialer {
@@ -74,6 +75,7 @@ func newDialer() *dialer {
 		dialing:  make(map[types.ID]*dial),
 		failures: make(map[types.ID]uint),
 		ended:    make(map[types.ID]time.Time),
+		hungUp:   make(map[types.ID]time.Time),
 	}
 }
 

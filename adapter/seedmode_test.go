@@ -1,6 +1,7 @@
 package adapter
 
 import (
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -46,6 +47,45 @@ func TestSeedHangsUp(t *testing.T) {
 		pass(2 * time.Minute)
 		require.Equal(t, []types.ID{guest.id()}, []types.ID{seed.Peers().List()[0].ID()})
 		require.Len(t, seed.Peers().List(), 1)
+	})
+}
+
+// The seed dials others before it dials a peer again that it has hung up. Such a peer may
+// dial it at any time.
+func TestSeedDialsOthersFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := memory.NewNetwork()
+		seed, a, b := newNode(t, network, WithSeedMode(time.Minute)), newNode(t, network), newNode(t, network)
+		defer start(t, seed, a, b)()
+		connect(t, seed, a)
+		pass(time.Minute)
+		seed.DialPeers(a.addr(), b.addr())
+		synctest.Wait()
+		require.False(t, seed.Peers().Has(a.id()))
+		require.True(t, seed.Peers().Has(b.id()))
+		connect(t, a, seed)
+		pass(time.Minute)
+		require.Empty(t, seed.Peers().List())
+		seed.DialPeers(a.addr())
+		synctest.Wait()
+		require.Empty(t, seed.Peers().List())
+		pass(seedRest)
+		connect(t, seed, a)
+	})
+}
+
+// No more peers are noted than addresses may wait.
+func TestRestingPeersAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDialer()
+		for i := range 2 * maxQueuedDials {
+			d.rest(types.ID(fmt.Sprint(i)))
+		}
+		require.Len(t, d.hungUp, maxQueuedDials)
+		time.Sleep(seedRest)
+		d.rest("next")
+		require.Len(t, d.hungUp, 1)
+		require.True(t, d.rests("next"))
 	})
 }
 

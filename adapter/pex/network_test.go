@@ -184,6 +184,8 @@ func TestSeedBringsNodesTogether(t *testing.T) {
 		network := memory.NewNetwork()
 		seed := newNode(t, network, nodeOptions{sw: []adapter.SwitchOption{adapter.WithSeedMode(adapter.DefaultSeedUptime)}})
 		defer seed.stop(t)
+		ended, cancel := seed.Subscribe(func(e events.Event) bool { return e.Type() == events.PeerDisconnected })
+		defer cancel()
 		var nodes []*node
 		for range 3 {
 			n := newNode(t, network, nodeOptions{})
@@ -192,9 +194,15 @@ func TestSeedBringsNodesTogether(t *testing.T) {
 			nodes = append(nodes, n)
 		}
 		pass(adapter.DefaultSeedUptime + time.Second)
-		require.Empty(t, seed.Peers().List())
+		hungUp := make(map[types.ID]bool)
+		for len(ended) > 0 {
+			hungUp[(<-ended).(events.PeerDisconnectedEvent).PeerID] = true
+		}
 		for _, n := range nodes {
-			require.Len(t, n.Peers().List(), len(nodes)-1)
+			require.True(t, hungUp[n.id()])
+			for _, other := range nodes {
+				require.Equal(t, n != other, n.Peers().Has(other.id()))
+			}
 		}
 	})
 }
