@@ -188,19 +188,16 @@ func (na *NetAddress) Same(other NetAddress) bool {
 // returns [ErrUnsetIPAddress] for a host name that is not resolved, although DialContext can
 // dial that address.
 func (na *NetAddress) Validate() error {
-	if err := na.validateFormat(); err != nil {
+	switch err := na.validateFormat(); {
+	case err != nil:
 		return err
-	}
-
-	if na.IP.IsUnspecified() {
+	case na.IP.IsUnspecified():
 		return fmt.Errorf("%w: %s", ErrUnspecifiedIP, na.IP)
-	}
-
-	if na.RFC3849() || na.IP.Equal(net.IPv4bcast) {
+	case na.RFC3849(), na.IP.Equal(net.IPv4bcast):
 		return fmt.Errorf("%w: %s cannot be dialed", ErrInvalidIP, na.IP)
+	default:
+		return nil
 	}
-
-	return nil
 }
 
 // validateFormat checks that the address has a text form that peers accept.
@@ -208,20 +205,16 @@ func (na *NetAddress) validateFormat() error {
 	if na == nil {
 		return fmt.Errorf("%w: missing", ErrInvalidNetAddress)
 	}
-
-	if err := na.ID.Validate(); err != nil {
+	switch err := na.ID.Validate(); {
+	case err != nil:
 		return err
-	}
-
-	if na.IP == nil {
+	case na.IP == nil:
 		return ErrUnsetIPAddress
-	}
-
-	if len(na.IP) != net.IPv4len && len(na.IP) != net.IPv6len {
+	case len(na.IP) != net.IPv4len && len(na.IP) != net.IPv6len:
 		return fmt.Errorf("%w: %d bytes", ErrInvalidIP, len(na.IP))
+	default:
+		return nil
 	}
-
-	return nil
 }
 
 // DialContext opens a TCP connection to the address. It resolves a configured host name

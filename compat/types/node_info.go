@@ -57,27 +57,26 @@ func (info NodeInfo) Validate() error {
 	if err := info.NetAddress.validateFormat(); err != nil {
 		return fmt.Errorf("invalid net address in node info: %w", err)
 	}
-
-	if info.Version != "" && !isText(info.Version) {
-		return fmt.Errorf("%w: %s", ErrInvalidVersion, quote(info.Version))
+	if n := len(info.Channels); n > maxNumChannels {
+		return fmt.Errorf("%w: %d, limit %d", ErrExcessiveChannels, n, maxNumChannels)
 	}
-
-	if len(info.Channels) > maxNumChannels {
-		return fmt.Errorf("%w: %d, limit %d", ErrExcessiveChannels, len(info.Channels), maxNumChannels)
-	}
-
 	for i, ch := range info.Channels {
 		if slices.Contains(info.Channels[:i], ch) {
 			return fmt.Errorf("%w: %#02x", ErrDuplicateChannels, ch)
 		}
 	}
-
-	if !isText(info.Moniker) {
-		return fmt.Errorf("%w: %s", ErrInvalidMoniker, quote(info.Moniker))
-	}
-
-	if rpc := info.Other.RPCAddress; rpc != "" && !isText(rpc) {
-		return fmt.Errorf("%w: %s", ErrInvalidRPCAddress, quote(rpc))
+	for _, text := range []struct {
+		value    string
+		required bool
+		err      error
+	}{
+		{info.Version, false, ErrInvalidVersion},
+		{info.Moniker, true, ErrInvalidMoniker},
+		{info.Other.RPCAddress, false, ErrInvalidRPCAddress},
+	} {
+		if (text.required || text.value != "") && !isText(text.value) {
+			return fmt.Errorf("%w: %s", text.err, quote(text.value))
+		}
 	}
 
 	return nil

@@ -39,7 +39,6 @@ func (info NodeInfo) MarshalBinary() ([]byte, error) { return info.AppendBinary(
 
 func (info NodeInfo) appendBody(b []byte, netAddress string) ([]byte, error) {
 	msg := wire.NodeInfo{
-		VersionSet: make([]wire.VersionInfo, 0, len(info.VersionSet)),
 		NetAddress: netAddress,
 		Network:    info.Network,
 		Software:   info.Software,
