@@ -112,7 +112,9 @@ func (sw *MultiplexSwitch) OnStart() error {
 	}
 	sw.tasks.Go(func() { sw.acceptLoop(sw.ctx) })
 	sw.tasks.Go(func() { sw.dialLoop(sw.ctx) })
-	sw.dialPersistent()
+	for _, id := range sw.lists.persistentIDs() {
+		sw.redial(id, stableUptime)
+	}
 
 	return nil
 }
