@@ -345,7 +345,7 @@ func TestOwnEphemeralIsRefusedWithOrWithoutMark(t *testing.T) {
 }
 
 // TestLowOrderPointsAreFoundWithMark checks that marked points of low order are
-// refused by comparison, before their secret is computed.
+// refused.
 func TestLowOrderPointsAreFoundWithMark(t *testing.T) {
 	priv := fixedEphemeral(t, repeated(0x33)[:]).priv
 
