@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"sync/atomic"
 )
 
 // maxEmptyReads is how many reads in a row may return neither data nor an error
@@ -17,10 +18,11 @@ type frameReader struct {
 	conn io.Reader
 	in   direction
 
-	buf   []byte // idle[:] or large[:]
-	r, w  int    // buf[r:w] has arrived and has not been opened
-	plain []byte // the part of buf that has been opened and not been read
-	full  bool   // the last read filled buf
+	buf   []byte      // idle[:] or large[:]
+	r, w  int         // buf[r:w] has arrived and has not been opened
+	plain []byte      // the part of buf that has been opened and not been read
+	full  bool        // the last read filled buf
+	heard atomic.Bool // set when bytes arrive; SpeakAfter clears it
 
 	late error // an error that came together with data, for the next read
 	err  error // final
@@ -115,6 +117,10 @@ func (f *frameReader) fill() error {
 
 	n, err := f.readConn()
 	f.w += n
+	if n > 0 {
+		f.heard.Store(true)
+	}
+
 	f.full = f.w == len(f.buf)
 
 	if err == nil || errors.Is(err, os.ErrDeadlineExceeded) {

@@ -165,6 +165,31 @@ func TestNodeInfoIsHeldBackFromTypedPeers(t *testing.T) {
 	}
 }
 
+// TestBegunFrameCountsAsHeard sends the first bytes of a NodeInfo before the pause ends
+// and the rest after it. The transport waits for the rest and answers in kind.
+func TestBegunFrameCountsAsHeard(t *testing.T) {
+	for _, cut := range []int{1, frameSize - 1} {
+		against(t, func(t *testing.T, mt *MultiplexTransport, conn net.Conn, dialed *types.NetAddress, p *rawPeer) {
+			served := make(chan struct{})
+			go func() {
+				defer close(served)
+				p.authenticate(wire.AuthTyped)
+				info := p.ownInfo(compat.DialectA)
+				frame := p.frame(uint32(len(info)), info, 0)
+				p.send(frame[:cut])
+				<-time.After(HandshakeTimeout * 3 / 4)
+				require.Zero(t, p.conn.in.pending(), "the transport holds back")
+				p.send(frame[cut:])
+				p.expectInfo(mt.nodeKey.ID(), compat.DialectA)
+			}()
+			peer, err := establish(t, mt, conn, dialed, newBehavior())
+			require.NoError(t, err)
+			<-served
+			require.NoError(t, peer.CloseConn())
+		})
+	}
+}
+
 // TestPlainPeersGetNodeInfoAtOnce does not send the remote's before ours has come.
 func TestPlainPeersGetNodeInfoAtOnce(t *testing.T) {
 	against(t, func(t *testing.T, mt *MultiplexTransport, conn net.Conn, dialed *types.NetAddress, p *rawPeer) {
