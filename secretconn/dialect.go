@@ -8,10 +8,10 @@ import (
 
 // DialectPause is how long the handshake waits for the auth message of a peer whose
 // ephemeral key is not marked, before it speaks dialect C (docs/wire.md §1.2). It
-// delays only handshakes with peers that wait too. It must be longer than a round
-// trip, so that the auth message of an older node that dials us arrives in time. The
-// whole handshake may take 3 s.
-const DialectPause = 300 * time.Millisecond
+// delays only handshakes with peers that wait too and do not mark their keys, none of
+// which are known. It must be longer than a round trip, so that the auth message of an
+// older node that dials us arrives in time. The whole handshake may take 3 s.
+const DialectPause = time.Second
 
 // Dialect is the form of the auth messages of a connection (docs/wire.md §1.2).
 type Dialect string

@@ -135,8 +135,11 @@ func TestNodeInfoIsHeldBackFromTypedPeers(t *testing.T) {
 	}{
 		{"A in time", 0, 250 * time.Millisecond, compat.DialectA, 250 * time.Millisecond, nil},
 		{"A on a slow path", 250 * time.Millisecond, 500 * time.Millisecond, compat.DialectA, 500 * time.Millisecond, nil},
-		{"B waits for us", 0, time.Second, compat.DialectB, secretconn.DialectPause, nil},
-		{"A waits for us", 0, time.Second, compat.DialectA, secretconn.DialectPause, secretconn.ErrDialect},
+		{"A far away", 800 * time.Millisecond, 800 * time.Millisecond, compat.DialectA, 800 * time.Millisecond, nil},
+		{"B far away", 800 * time.Millisecond, 800 * time.Millisecond, compat.DialectB, 800 * time.Millisecond, nil},
+		{"A slow to answer", 0, 900 * time.Millisecond, compat.DialectA, 900 * time.Millisecond, nil},
+		{"B waits for us", 0, 2 * secretconn.DialectPause, compat.DialectB, secretconn.DialectPause, nil},
+		{"A waits for us", 0, 2 * secretconn.DialectPause, compat.DialectA, secretconn.DialectPause, secretconn.ErrDialect},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			against(t, func(t *testing.T, mt *MultiplexTransport, conn net.Conn, dialed *types.NetAddress, p *rawPeer) {
