@@ -221,7 +221,7 @@ func TestMixedDialectsAreRefused(t *testing.T) {
 	})
 }
 
-// TestTypedPeersAreCheckedAlike: the older form opens no door.
+// TestTypedPeersAreCheckedAlike: the older form is checked like the others.
 func TestTypedPeersAreCheckedAlike(t *testing.T) {
 	other := types.GenerateNodeKey().ID()
 	for name, c := range map[string]struct {

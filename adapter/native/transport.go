@@ -29,18 +29,17 @@ type MultiplexTransport struct {
 	relay    bool          // the remote's NodeInfo comes before ours
 	timeout  time.Duration // HandshakeTimeout
 
-	ctx       context.Context // ends at Close
-	cancel    context.CancelFunc
-	wg        sync.WaitGroup // the accept loop and the handshakes
-	admission *admission
-	door      door
-	incoming  chan *Pending
+	ctx      context.Context // ends at Close
+	cancel   context.CancelFunc
+	wg       sync.WaitGroup // the accept loop and the handshakes
+	places   *places
+	guard    guard
+	incoming chan *Pending // closed by Close
 
 	mtx      sync.Mutex
-	closed   bool
 	listener net.Listener
 	address  types.NetAddress
-	peers    map[*peerConn]struct{} // until their goroutines have ended
+	peers    map[*peerConn]struct{} // until their goroutines have ended; not changed after Close
 }
 
 // NewMultiplexTransport returns a transport that presents itself with the node
@@ -60,16 +59,19 @@ func NewMultiplexTransport(
 	ctx, cancel := context.WithCancel(context.Background())
 
 	mt := &MultiplexTransport{
-		nodeInfo:  nodeInfo,
-		nodeKey:   nodeKey,
-		mConfig:   mConfig,
-		logger:    logger,
-		timeout:   HandshakeTimeout,
-		ctx:       ctx,
-		cancel:    cancel,
-		admission: newAdmission(DefaultHandshakeLimits()),
-		incoming:  make(chan *Pending, acceptBacklog),
-		peers:     make(map[*peerConn]struct{}),
+		nodeInfo: nodeInfo,
+		nodeKey:  nodeKey,
+		mConfig:  mConfig,
+		logger:   logger,
+		timeout:  HandshakeTimeout,
+		ctx:      ctx,
+		cancel:   cancel,
+		places:   newPlaces(DefaultHandshakeLimits()),
+		incoming: make(chan *Pending, acceptBacklog),
+		peers:    make(map[*peerConn]struct{}),
+	}
+	if nodeInfo.NetAddress != nil {
+		mt.address = *nodeInfo.NetAddress
 	}
 	for _, opt := range opts {
 		opt(mt)
@@ -83,9 +85,6 @@ func NewMultiplexTransport(
 func (mt *MultiplexTransport) NetAddress() types.NetAddress {
 	mt.mtx.Lock()
 	defer mt.mtx.Unlock()
-	if mt.listener == nil && mt.nodeInfo.NetAddress != nil {
-		return *mt.nodeInfo.NetAddress
-	}
 
 	return mt.address
 }
@@ -96,7 +95,7 @@ func (mt *MultiplexTransport) NetAddress() types.NetAddress {
 func (mt *MultiplexTransport) Listen(addr types.NetAddress) error {
 	mt.mtx.Lock()
 	defer mt.mtx.Unlock()
-	if mt.closed {
+	if mt.ctx.Err() != nil {
 		return compat.ErrTransportClosed
 	}
 	if mt.listener != nil {
@@ -111,7 +110,12 @@ func (mt *MultiplexTransport) Listen(addr types.NetAddress) error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("unable to use listen address %s: %w", listener.Addr(), err), listener.Close())
 	}
-	if err := mt.completeNodeInfo(address.Port); err != nil {
+	if na := mt.nodeInfo.NetAddress; na != nil && na.Port == 0 {
+		completed := *na
+		completed.Port = address.Port
+		mt.nodeInfo.NetAddress = &completed
+	}
+	if err := mt.checkLocal(); err != nil {
 		return errors.Join(err, listener.Close())
 	}
 
@@ -121,20 +125,10 @@ func (mt *MultiplexTransport) Listen(addr types.NetAddress) error {
 	return nil
 }
 
-// completeNodeInfo fills in the listen port and checks what peers will check.
+// checkLocal checks the configuration, and what peers will check of the NodeInfo.
 // The caller holds mtx.
-func (mt *MultiplexTransport) completeNodeInfo(port uint16) error {
-	if na := mt.nodeInfo.NetAddress; na != nil && na.Port == 0 {
-		completed := *na
-		completed.Port = port
-		mt.nodeInfo.NetAddress = &completed
-	}
-
-	return mt.checkLocal()
-}
-
 func (mt *MultiplexTransport) checkLocal() error {
-	if err := mt.admission.limits.Validate(); err != nil {
+	if err := mt.places.limits.Validate(); err != nil {
 		return fmt.Errorf("%w: %w", compat.ErrInvalidOption, err)
 	}
 	if mt.relay {
@@ -175,7 +169,7 @@ func (mt *MultiplexTransport) AnnounceChannels(channels []byte) (former []byte, 
 func (mt *MultiplexTransport) begin() error {
 	mt.mtx.Lock()
 	defer mt.mtx.Unlock()
-	if mt.closed {
+	if mt.ctx.Err() != nil {
 		return compat.ErrTransportClosed
 	}
 	if err := mt.checkLocal(); err != nil {
@@ -198,11 +192,10 @@ func (mt *MultiplexTransport) Remove(p compat.PeerConn) {
 // Further calls return nil.
 func (mt *MultiplexTransport) Close() error {
 	mt.mtx.Lock()
-	if mt.closed {
+	if mt.ctx.Err() != nil {
 		mt.mtx.Unlock()
 		return nil
 	}
-	mt.closed = true
 	mt.cancel()
 	var err error
 	if mt.listener != nil {
@@ -211,8 +204,12 @@ func (mt *MultiplexTransport) Close() error {
 	mt.mtx.Unlock()
 
 	mt.wg.Wait()
-	mt.dropQueued()
-	for _, p := range mt.livePeers() {
+	close(mt.incoming)
+	for pending := range mt.incoming {
+		pending.leave()
+		pending.close()
+	}
+	for p := range mt.peers {
 		mt.Remove(p)
 		p.waitEnded()
 	}
@@ -220,35 +217,12 @@ func (mt *MultiplexTransport) Close() error {
 	return err
 }
 
-func (mt *MultiplexTransport) dropQueued() {
-	for {
-		select {
-		case pending := <-mt.incoming:
-			pending.leave()
-			pending.close()
-		default:
-			return
-		}
-	}
-}
-
-func (mt *MultiplexTransport) livePeers() []*peerConn {
-	mt.mtx.Lock()
-	defer mt.mtx.Unlock()
-	peers := make([]*peerConn, 0, len(mt.peers))
-	for p := range mt.peers {
-		peers = append(peers, p)
-	}
-
-	return peers
-}
-
-// track remembers a peer until its goroutines have ended, and forgets those
-// whose have.
+// track adds a peer to those that Close closes, and removes those whose goroutines
+// have ended.
 func (mt *MultiplexTransport) track(p *peerConn) error {
 	mt.mtx.Lock()
 	defer mt.mtx.Unlock()
-	if mt.closed {
+	if mt.ctx.Err() != nil {
 		return compat.ErrTransportClosed
 	}
 	for old := range mt.peers {
