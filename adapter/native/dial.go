@@ -19,11 +19,8 @@ func (mt *MultiplexTransport) Dial(
 	addr types.NetAddress,
 	behavior compat.PeerBehavior,
 ) (compat.PeerConn, error) {
-	if err := checkDialed(addr); err != nil {
-		return nil, &HandshakeError{Step: "dial", Remote: addr.String(), Err: err}
-	}
-	if addr.ID == mt.nodeKey.ID() {
-		return nil, &HandshakeError{Step: "dial", Remote: addr.String(), Err: compat.Reject(compat.RejectSelf, "address of this node")}
+	if err := mt.checkDialed(addr); err != nil {
+		return nil, &HandshakeError{Step: stepDial, Remote: addr.String(), Err: err}
 	}
 	if err := mt.begin(); err != nil {
 		return nil, err
@@ -46,9 +43,12 @@ func (mt *MultiplexTransport) Dial(
 	return mt.newPeer(pending, behavior)
 }
 
-// checkDialed checks that the address says whom to dial and where. A host name is
-// resolved by the dial, so that an IP beside it does not matter.
-func checkDialed(addr types.NetAddress) error {
+// checkDialed checks that the address says which other node to dial and where. A host
+// name is resolved by the dial, so an IP beside it does not matter.
+func (mt *MultiplexTransport) checkDialed(addr types.NetAddress) error {
+	if addr.ID == mt.nodeKey.ID() {
+		return compat.Reject(compat.RejectSelf, "address of this node")
+	}
 	if addr.Hostname != "" {
 		return addr.ID.Validate()
 	}
@@ -61,7 +61,7 @@ func (mt *MultiplexTransport) dialPending(ctx context.Context, addr types.NetAdd
 	defer cancel()
 	conn, err := addr.DialContext(dialCtx)
 	if err != nil {
-		return nil, &HandshakeError{Step: "dial", Remote: addr.String(), Err: err}
+		return nil, &HandshakeError{Step: stepDial, Remote: addr.String(), Err: err}
 	}
 
 	pending, err := mt.upgrade(ctx, conn, &addr)
