@@ -178,7 +178,7 @@ func (w *writer) wait(now time.Time) error {
 	case <-w.c.wake.C():
 	case <-w.timer.C:
 		w.armed = time.Time{}
-	case <-w.c.quit:
+	case <-w.c.Quit():
 		return errStopped
 	}
 

@@ -1,22 +1,20 @@
 // Package dnstest answers the host name look-ups of a test, so that a test of a
-// transport can let a name come, move and go. It takes the place of the servers
-// behind net.DefaultResolver, and asks nobody.
+// transport can add, change and remove names. It stands in for the servers behind
+// net.DefaultResolver and asks none.
 package dnstest
 
 import (
 	"context"
 	"encoding/binary"
-	"errors"
+	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
-)
 
-const (
-	typeA     = 1
-	headerLen = 12
+	"golang.org/x/net/dns/dnsmessage"
 )
 
 // Names are the host names that resolve. All methods may be called concurrently.
@@ -24,7 +22,7 @@ type Names struct {
 	t testing.TB
 
 	mtx     sync.Mutex
-	ips     map[string]net.IP
+	ips     map[string][]net.IP
 	queries map[string]int
 }
 
@@ -32,7 +30,7 @@ type Names struct {
 // first no name resolves. Tests that use it must not run in parallel.
 func Install(t testing.TB) *Names {
 	t.Helper()
-	n := &Names{t: t, ips: make(map[string]net.IP), queries: make(map[string]int)}
+	n := &Names{t: t, ips: make(map[string][]net.IP), queries: make(map[string]int)}
 	r := net.DefaultResolver // changed in place: others keep the pointer
 	preferGo, dial := r.PreferGo, r.Dial
 	var serving sync.WaitGroup
@@ -51,14 +49,15 @@ func Install(t testing.TB) *Names {
 	return n
 }
 
-// Set lets the name resolve to an IPv4 address, or to none if ip is nil.
-func (n *Names) Set(name string, ip net.IP) {
+// Set lets the name resolve to these IPv4 and IPv6 addresses. A nil address counts as
+// none.
+func (n *Names) Set(name string, ips ...net.IP) {
 	n.mtx.Lock()
 	defer n.mtx.Unlock()
-	n.ips[name] = ip.To4()
+	n.ips[name] = slices.DeleteFunc(slices.Clone(ips), func(ip net.IP) bool { return ip == nil })
 }
 
-// Queries is how often the IPv4 address of the name was asked for.
+// Queries is how often the IPv4 addresses of the name were asked for.
 func (n *Names) Queries(name string) int {
 	n.mtx.Lock()
 	defer n.mtx.Unlock()
@@ -91,72 +90,41 @@ func (n *Names) serve(conn net.Conn) {
 	}
 }
 
-// answer is the reply to a query of one question (RFC 1035 §4.1).
+// answer is the reply to a query of one question.
 func (n *Names) answer(query []byte) ([]byte, error) {
-	name, question, err := parseQuestion(query)
-	if err != nil {
+	var msg dnsmessage.Message
+	if err := msg.Unpack(query); err != nil {
 		return nil, err
 	}
-	ip, known := n.lookup(name, binary.BigEndian.Uint16(question[len(question)-4:]))
+	if len(msg.Questions) != 1 {
+		return nil, fmt.Errorf("%d questions", len(msg.Questions))
+	}
+	question := msg.Questions[0]
+	msg.Header = dnsmessage.Header{ID: msg.ID, Response: true, RecursionDesired: true, RecursionAvailable: true}
+	msg.Additionals = nil
 
-	const response, noSuchName = 0x8180, 3
-	flags, answers := uint16(response), uint16(0)
-	if !known {
-		flags |= noSuchName
-	}
-	if ip != nil {
-		answers = 1
-	}
-	reply := append([]byte(nil), query[:2]...)
-	for _, word := range []uint16{flags, 1, answers, 0, 0} {
-		reply = binary.BigEndian.AppendUint16(reply, word)
-	}
-	reply = append(reply, question...)
-	if ip != nil {
-		// The name by reference to the question, type A, class IN, no lifetime.
-		reply = append(reply, 0xc0, headerLen, 0, typeA, 0, 1, 0, 0, 0, 0, 0, net.IPv4len)
-		reply = append(reply, ip...)
-	}
-
-	return reply, nil
-}
-
-// lookup returns the IP if the question is for one.
-func (n *Names) lookup(name string, kind uint16) (ip net.IP, known bool) {
 	n.mtx.Lock()
 	defer n.mtx.Unlock()
-	ip = n.ips[name]
-	if kind == typeA {
+	name := strings.TrimSuffix(question.Name.String(), ".")
+	if question.Type == dnsmessage.TypeA {
 		n.queries[name]++
-
-		return ip, ip != nil
 	}
-
-	return nil, ip != nil
-}
-
-// parseQuestion returns the name without its last dot, and the question as it is.
-func parseQuestion(query []byte) (name string, question []byte, err error) {
-	errShort := errors.New("message is too short")
-	if len(query) < headerLen {
-		return "", nil, errShort
+	ips := n.ips[name]
+	if len(ips) == 0 {
+		msg.RCode = dnsmessage.RCodeNameError
 	}
-	var labels []string
-	rest := query[headerLen:]
-	for {
-		if len(rest) == 0 || len(rest) <= int(rest[0]) {
-			return "", nil, errShort
+	for _, ip := range ips {
+		var body dnsmessage.ResourceBody
+		if ip4 := ip.To4(); ip4 != nil && question.Type == dnsmessage.TypeA {
+			body = &dnsmessage.AResource{A: [4]byte(ip4)}
+		} else if ip4 == nil && question.Type == dnsmessage.TypeAAAA {
+			body = &dnsmessage.AAAAResource{AAAA: [16]byte(ip)}
+		} else {
+			continue
 		}
-		label := rest[1 : 1+int(rest[0])]
-		rest = rest[1+len(label):]
-		if len(label) == 0 {
-			break
-		}
-		labels = append(labels, string(label))
-	}
-	if len(rest) < 4 { // type and class
-		return "", nil, errShort
+		header := dnsmessage.ResourceHeader{Name: question.Name, Class: question.Class}
+		msg.Answers = append(msg.Answers, dnsmessage.Resource{Header: header, Body: body})
 	}
 
-	return strings.Join(labels, "."), query[headerLen : len(query)-len(rest)+4], nil
+	return msg.Pack()
 }

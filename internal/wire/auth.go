@@ -90,7 +90,7 @@ func DecodeAuth(body []byte) (Auth, error) {
 		case authSignature:
 			hasSigned = true
 
-			return a.decodeSignature(&r)
+			return r.fixed("signature", a.Signature[:])
 		default:
 			return r.unknown()
 		}
@@ -128,21 +128,6 @@ func (a *Auth) decodeKey(r *fieldReader) error {
 	a.Form = AuthTyped
 
 	return err
-}
-
-func (a *Auth) decodeSignature(r *fieldReader) error {
-	value, err := r.bytes("signature")
-	if err != nil {
-		return err
-	}
-
-	if len(value) != len(a.Signature) {
-		return r.fail("signature", "not 64 bytes long")
-	}
-
-	a.Signature = [64]byte(value)
-
-	return nil
 }
 
 func decodeTypedKey(body []byte) ([32]byte, error) {
