@@ -114,6 +114,10 @@ func (r *reader) read(room int) error {
 	r.pace.spend(n)
 	r.c.received.Add(n, now)
 
+	if n > 0 {
+		r.c.activity.heard.Store(int64(now.Sub(r.c.activity.start)))
+	}
+
 	return err
 }
 
