@@ -90,7 +90,9 @@ func (mt *MultiplexTransport) NetAddress() types.NetAddress {
 }
 
 // Listen begins to accept TCP connections at the address's IP and port and
-// returns; port 0 takes a free one, which NetAddress tells. It returns
+// returns; port 0 takes a free one, which NetAddress tells. Either unspecified IP,
+// 0.0.0.0 or ::, means all addresses of both families that the machine has; the log
+// names the families. It returns
 // compat.ErrAlreadyListening on a second call and compat.ErrTransportClosed after Close.
 func (mt *MultiplexTransport) Listen(addr types.NetAddress) error {
 	mt.mtx.Lock()
@@ -120,9 +122,23 @@ func (mt *MultiplexTransport) Listen(addr types.NetAddress) error {
 	}
 
 	mt.listener, mt.address = listener, *address
+	mt.logger.Info("listening for native connections", "address", listener.Addr(), "families", families(address.IP))
 	mt.wg.Go(func() { mt.acceptLoop(listener) })
 
 	return nil
+}
+
+// families names the families of IP addresses at which a listener with this IP takes
+// connections.
+func families(ip net.IP) string {
+	switch {
+	case ip.To4() != nil:
+		return "IPv4"
+	case ip.IsUnspecified():
+		return "IPv4 and IPv6"
+	default:
+		return "IPv6"
+	}
 }
 
 // checkLocal checks the configuration, and what peers will check of the NodeInfo.
