@@ -73,7 +73,7 @@ func (mt *MultiplexTransport) admit(conn net.Conn) {
 	}
 	p, evicted, err := mt.places.take(conn)
 	if err != nil {
-		mt.logger.Warn("inbound connection refused", "address", conn.RemoteAddr(), "err", err)
+		mt.full.log(mt.logger, slog.LevelWarn, "inbound connection refused", "address", conn.RemoteAddr(), "err", err)
 		mt.closeConn(conn)
 
 		return
@@ -87,12 +87,17 @@ func (mt *MultiplexTransport) admit(conn net.Conn) {
 // handshakeInbound queues the connection for Accept once it is verified. Accept gives
 // its place back.
 func (mt *MultiplexTransport) handshakeInbound(p *place) {
-	pending, err := mt.upgrade(mt.ctx, &placedConn{Conn: p.conn, place: p}, nil)
+	conn := &placedConn{Conn: p.conn, place: p}
+	pending, err := mt.upgrade(mt.ctx, conn, nil)
 	if err != nil {
 		if p.leave() {
 			err = fmt.Errorf("%w: %w", errEvicted, err)
 		}
-		mt.logger.Info("inbound handshake failed", "address", p.conn.RemoteAddr(), "err", err)
+		log := mt.logger.Info
+		if _, foreign := errors.AsType[*compat.ForeignError](err); foreign || conn.silent() {
+			log = func(msg string, args ...any) { mt.visitors.log(mt.logger, slog.LevelInfo, msg, args...) }
+		}
+		log("inbound handshake failed", "address", p.conn.RemoteAddr(), "err", err)
 		mt.closeConn(p.conn)
 
 		return

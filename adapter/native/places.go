@@ -144,6 +144,9 @@ func (c *placedConn) Read(b []byte) (int, error) {
 	return n, err
 }
 
+// silent reports whether the remote has sent nothing. No Read runs.
+func (c *placedConn) silent() bool { return c.place != nil }
+
 // CloseWrite lets FlushStop end one side of the connection.
 func (c *placedConn) CloseWrite() error {
 	half, ok := c.Conn.(interface{ CloseWrite() error })

@@ -33,6 +33,8 @@ type MultiplexTransport struct {
 	cancel   context.CancelFunc
 	wg       sync.WaitGroup // the accept loop and the handshakes
 	places   *places
+	full     repeats // connections for which there was no place
+	visitors repeats // connections that did not speak the protocol
 	guard    guard
 	incoming chan *Pending // closed by Close
 
