@@ -308,6 +308,56 @@ func TestRelayAnswersInKind(t *testing.T) {
 	}
 }
 
+// TestRelaySpeaksFirstAfterAPause: a remote that waits for the relay's NodeInfo is shown
+// the last one after the pause, and no other afterwards.
+func TestRelaySpeaksFirstAfterAPause(t *testing.T) {
+	for _, dialect := range []compat.Dialect{compat.DialectB, compat.DialectC} {
+		synctest.Test(t, func(t *testing.T) {
+			key := types.GenerateNodeKey()
+			relay := NewRelayTransport(*key, mconn.DefaultMConnConfig(), nil)
+			defer func() { require.NoError(t, relay.Close()) }()
+			admit := func() *rawPeer {
+				near, far := newLink(addrA, addrB)
+				relay.mt.admit(near)
+				p := newRawPeer(t, far, types.GenerateNodeKey().PrivKey)
+				p.authenticate(formOf(dialect))
+
+				return p
+			}
+			shown := nodeInfo(key.ID(), "net")
+			eager := admit()
+			eager.chunks(eager.ownInfo(dialect))
+			pending, err := relay.AcceptPending(t.Context())
+			require.NoError(t, err)
+			peer, err := pending.Complete(shown, newBehavior())
+			require.NoError(t, err)
+			require.NoError(t, peer.CloseConn())
+
+			for _, channels := range [][]byte{shown.Channels, {chA}} {
+				waiting := admit()
+				begun := time.Now()
+				waiting.expectInfo(key.ID(), dialect)
+				require.Equal(t, secretconn.DialectPause, time.Since(begun))
+				waiting.chunks(waiting.ownInfo(dialect))
+				pending, err := relay.AcceptPending(t.Context())
+				require.NoError(t, err)
+				local := shown
+				local.Channels = channels
+				peer, err := pending.Complete(local, newBehavior())
+				if len(channels) == 1 {
+					require.ErrorIs(t, err, errOtherNodeInfo, "it was promised more channels")
+
+					continue
+				}
+				require.NoError(t, err)
+				synctest.Wait()
+				require.Zero(t, waiting.conn.in.pending(), "it is shown one NodeInfo")
+				require.NoError(t, peer.CloseConn())
+			}
+		})
+	}
+}
+
 // TestHeldBackNodeInfoEndsWithTheStream does not sit out the pause.
 func TestHeldBackNodeInfoEndsWithTheStream(t *testing.T) {
 	against(t, func(t *testing.T, mt *MultiplexTransport, conn net.Conn, dialed *types.NetAddress, p *rawPeer) {

@@ -13,20 +13,21 @@ import (
 )
 
 // exchange sends our NodeInfo and reads the remote's, within the timeout. trip is
-// how long the secret connection took. A relay only reads: it answers when it
-// knows on whose behalf.
+// how long the secret connection took: a NodeInfo that was sent at once comes a round
+// trip later, so the pause after which we speak first grows with it.
 func (mt *MultiplexTransport) exchange(p *Pending, trip time.Duration) error {
 	if err := p.conn.SetDeadline(time.Now().Add(mt.timeout)); err != nil {
 		return err
 	}
+	pause := min(secretconn.DialectPause+trip, mt.timeout/2)
+	local := mt.localNodeInfo()
 	if mt.relay {
-		return p.receiveNodeInfo()
+		return p.exchangeForRelay(local, pause)
 	}
 
-	local := mt.localNodeInfo()
 	var err error
 	if p.conn.Dialect() == secretconn.DialectTyped {
-		err = p.exchangeInKind(local, min(secretconn.DialectPause+trip, mt.timeout/2))
+		err = p.exchangeInKind(local, pause)
 	} else if err = p.sendNodeInfo(local, compat.DialectC); err == nil { // all with a plain key speak C
 		err = p.receiveNodeInfo()
 	}
@@ -41,23 +42,41 @@ func (mt *MultiplexTransport) exchange(p *Pending, trip time.Duration) error {
 }
 
 // exchangeInKind holds our NodeInfo back until the remote's shows whether it
-// speaks A or B (docs/wire.md §1.2). A remote that sends nothing for the pause is
-// told ours in B, which networks used for longer than A. The pause counts from
-// when a NodeInfo that was sent at once must have come: the secret connection
-// took a round trip too.
+// speaks A or B (docs/wire.md §1.2).
 func (p *Pending) exchangeInKind(local types.NodeInfo, pause time.Duration) error {
-	speak := func() error { return p.sendNodeInfo(local, compat.DialectB) }
-	spoke, err := p.conn.SpeakAfter(pause, speak, p.receiveNodeInfo)
-	switch {
-	case err != nil:
+	spoke, err := p.listenFirst(local, pause)
+	if err != nil || spoke {
 		return err
-	case !spoke:
-		return p.sendNodeInfo(local, p.dialect)
-	case p.dialect != compat.DialectB:
-		return fmt.Errorf("%w: it speaks %s, and our node info was already sent in B", secretconn.ErrDialect, p.dialect)
-	default:
-		return nil
 	}
+
+	return p.sendNodeInfo(local, p.dialect)
+}
+
+// exchangeForRelay only reads: Complete answers when it is known on whose behalf. A
+// remote that waits as well is told the NodeInfo that the relay showed last, if any.
+func (p *Pending) exchangeForRelay(last types.NodeInfo, pause time.Duration) error {
+	if last.NetAddress == nil {
+		return p.receiveNodeInfo()
+	}
+	spoke, err := p.listenFirst(last, pause)
+	if spoke {
+		p.shown = &last
+	}
+
+	return err
+}
+
+// listenFirst reads the NodeInfo of the remote. It tells a remote that sends nothing
+// for the pause ours, in the form of B and C: of the dialects with a typed key, networks
+// used B for longer than A.
+func (p *Pending) listenFirst(local types.NodeInfo, pause time.Duration) (spoke bool, err error) {
+	speak := func() error { return p.sendNodeInfo(local, compat.DialectB) }
+	spoke, err = p.conn.SpeakAfter(pause, speak, p.receiveNodeInfo)
+	if err == nil && spoke && p.dialect == compat.DialectA {
+		err = fmt.Errorf("%w: it speaks A, and our node info was already sent in B", secretconn.ErrDialect)
+	}
+
+	return spoke, err
 }
 
 // sendNodeInfo sends our NodeInfo in the dialect.

@@ -169,6 +169,13 @@ func (mt *MultiplexTransport) localNodeInfo() types.NodeInfo {
 	return mt.nodeInfo
 }
 
+// setNodeInfo sets the NodeInfo that a relay shows if it has to speak first.
+func (mt *MultiplexTransport) setNodeInfo(info types.NodeInfo) {
+	mt.mtx.Lock()
+	defer mt.mtx.Unlock()
+	mt.nodeInfo = info
+}
+
 // AnnounceChannels implements compat.ChannelAnnouncer.
 func (mt *MultiplexTransport) AnnounceChannels(channels []byte) (former []byte, err error) {
 	mt.mtx.Lock()
