@@ -2,11 +2,14 @@
 // and what it means to a switch of package adapter.
 //
 // P2PConfig has every key of a TM2 node, so the config.toml of a node that moves
-// here is read unchanged, and two keys that TM2 does not have:
-// unconditional_peer_ids, as CometBFT spells it, and dial_timeout.
+// here is read unchanged, and three keys that TM2 does not have:
+// unconditional_peer_ids, as CometBFT spells it, dial_timeout, and
+// proxy_protocol_networks.
 //
 //	cfg, warnings, err := config.LoadFile(path)        // or DefaultP2PConfig()
-//	transport := native.NewMultiplexTransport(nodeInfo, nodeKey, cfg.MConnConfig(), logger)
+//	proxies, err := cfg.ProxyNetworks()
+//	transport := native.NewMultiplexTransport(nodeInfo, nodeKey, cfg.MConnConfig(), logger,
+//		native.WithProxyProtocol(proxies...))
 //	addr, err := cfg.ListenNetAddress(nodeKey.ID())    // for transport.Listen
 //	options, err := cfg.SwitchOptions()
 //	sw := adapter.NewMultiplexSwitch(transport, append(options, reactors...)...)

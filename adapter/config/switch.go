@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"net"
+	"net/netip"
 	"strconv"
 
 	"golang.org/x/sync/errgroup"
@@ -109,6 +110,24 @@ func peerIDs(key, list string) ([]types.ID, error) {
 	}
 
 	return ids, errors.Join(failures...)
+}
+
+// ProxyNetworks returns ProxyProtocolNetworks, for native.WithProxyProtocol. A single IP
+// is a network of one address. An error is a *FieldError.
+func (c *P2PConfig) ProxyNetworks() ([]netip.Prefix, error) {
+	var networks []netip.Prefix
+	for _, entry := range tomlvalue.SplitList(c.ProxyProtocolNetworks) {
+		network, err := netip.ParsePrefix(entry)
+		if ip, ipErr := netip.ParseAddr(entry); ipErr == nil {
+			network, err = netip.PrefixFrom(ip, ip.BitLen()), nil
+		}
+		if err != nil {
+			return nil, &FieldError{fullName("proxy_protocol_networks"), entry, `it must be a network, as "10.0.0.0/8", or an IP`}
+		}
+		networks = append(networks, network.Masked())
+	}
+
+	return networks, nil
 }
 
 // ListenNetAddress returns where the transport of the node with the ID listens:

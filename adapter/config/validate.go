@@ -54,6 +54,9 @@ func (c *P2PConfig) ValidateBasic() error {
 }
 
 func (c *P2PConfig) validateAddresses() error {
+	if _, err := c.ProxyNetworks(); err != nil {
+		return err
+	}
 	if _, _, err := tomlvalue.SplitAddress(c.ListenAddress); err != nil {
 		return &FieldError{fullName("laddr"), c.ListenAddress, err.Error()}
 	}

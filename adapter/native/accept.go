@@ -54,7 +54,11 @@ func (mt *MultiplexTransport) acceptLoop(listener net.Listener) {
 			continue
 		}
 		delay = 0
-		mt.admit(conn)
+		if mt.fromProxy(conn) {
+			mt.admitProxied(conn)
+		} else {
+			mt.admit(conn)
+		}
 	}
 }
 
@@ -71,17 +75,26 @@ func (mt *MultiplexTransport) admit(conn net.Conn) {
 
 		return
 	}
+	if p := mt.takePlace(conn); p != nil {
+		mt.wg.Go(func() { mt.handshakeInbound(p) })
+	}
+}
+
+// takePlace takes a place for the connection. If there is none, it closes the
+// connection and returns nil.
+func (mt *MultiplexTransport) takePlace(conn net.Conn) *place {
 	p, evicted, err := mt.places.take(conn)
 	if err != nil {
 		mt.full.log(mt.logger, slog.LevelWarn, "inbound connection refused", "address", conn.RemoteAddr(), "err", err)
 		mt.closeConn(conn)
 
-		return
+		return nil
 	}
 	if evicted != nil {
 		mt.closeConn(evicted.conn)
 	}
-	mt.wg.Go(func() { mt.handshakeInbound(p) })
+
+	return p
 }
 
 // handshakeInbound queues the connection for Accept once it is verified. Accept gives
@@ -95,7 +108,7 @@ func (mt *MultiplexTransport) handshakeInbound(p *place) {
 		}
 		log := mt.logger.Info
 		if _, foreign := errors.AsType[*compat.ForeignError](err); foreign || conn.silent() {
-			log = func(msg string, args ...any) { mt.visitors.log(mt.logger, slog.LevelInfo, msg, args...) }
+			log = func(msg string, args ...any) { mt.visitors.logInfo(mt.logger, msg, args...) }
 		}
 		log("inbound handshake failed", "address", p.conn.RemoteAddr(), "err", err)
 		mt.closeConn(p.conn)

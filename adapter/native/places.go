@@ -148,8 +148,10 @@ func (c *placedConn) Read(b []byte) (int, error) {
 func (c *placedConn) silent() bool { return c.place != nil }
 
 // CloseWrite lets FlushStop end one side of the connection.
-func (c *placedConn) CloseWrite() error {
-	half, ok := c.Conn.(interface{ CloseWrite() error })
+func (c *placedConn) CloseWrite() error { return closeWrite(c.Conn) }
+
+func closeWrite(conn net.Conn) error {
+	half, ok := conn.(interface{ CloseWrite() error })
 	if !ok {
 		return fmt.Errorf("close write: %w", errors.ErrUnsupported)
 	}

@@ -19,6 +19,10 @@ type repeats struct {
 	since int       // events since the last line
 }
 
+func (r *repeats) logInfo(logger *slog.Logger, msg string, args ...any) {
+	r.log(logger, slog.LevelInfo, msg, args...)
+}
+
 func (r *repeats) log(logger *slog.Logger, level slog.Level, msg string, args ...any) {
 	r.mtx.Lock()
 	now := time.Now()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -34,6 +35,7 @@ type MultiplexTransport struct {
 	wg       sync.WaitGroup // the accept loop and the handshakes
 	places   *places
 	full     repeats // connections for which there was no place
+	proxies  []netip.Prefix
 	visitors repeats // connections that did not speak the protocol
 	guard    guard
 	incoming chan *Pending // closed by Close
@@ -148,6 +150,9 @@ func families(ip net.IP) string {
 func (mt *MultiplexTransport) checkLocal() error {
 	if err := mt.places.limits.Validate(); err != nil {
 		return fmt.Errorf("%w: %w", compat.ErrInvalidOption, err)
+	}
+	if err := mt.checkProxies(); err != nil {
+		return err
 	}
 	if mt.relay {
 		return mt.mConfig.Validate()
