@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"syscall"
 
 	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 )
@@ -150,6 +151,9 @@ func (c *placedConn) silent() bool { return c.place != nil }
 // CloseWrite lets FlushStop end one side of the connection.
 func (c *placedConn) CloseWrite() error { return closeWrite(c.Conn) }
 
+// SyscallConn lets the secret connection set options of the socket.
+func (c *placedConn) SyscallConn() (syscall.RawConn, error) { return syscallConn(c.Conn) }
+
 func closeWrite(conn net.Conn) error {
 	half, ok := conn.(interface{ CloseWrite() error })
 	if !ok {
@@ -157,4 +161,13 @@ func closeWrite(conn net.Conn) error {
 	}
 
 	return half.CloseWrite()
+}
+
+func syscallConn(conn net.Conn) (syscall.RawConn, error) {
+	socket, ok := conn.(syscall.Conn)
+	if !ok {
+		return nil, fmt.Errorf("%T is not a socket: %w", conn, errors.ErrUnsupported)
+	}
+
+	return socket.SyscallConn()
 }

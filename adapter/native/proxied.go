@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"syscall"
 	"time"
 
 	"github.com/pires/go-proxyproto"
@@ -104,3 +105,6 @@ func (c *proxiedConn) RemoteAddr() net.Addr { return c.client }
 
 // CloseWrite lets FlushStop end one side of the connection.
 func (c *proxiedConn) CloseWrite() error { return closeWrite(c.Conn) }
+
+// SyscallConn lets the secret connection set options of the socket.
+func (c *proxiedConn) SyscallConn() (syscall.RawConn, error) { return syscallConn(c.Conn) }
