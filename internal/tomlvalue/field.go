@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"reflect"
 	"strings"
 	"time"
 
@@ -79,14 +80,8 @@ func Literal(field any) (string, error) {
 		return quote(f.String())
 	case *string:
 		return quote(*f)
-	case *bool:
-		return fmt.Sprint(*f), nil
-	case *int64:
-		return fmt.Sprint(*f), nil
-	case *int:
-		return fmt.Sprint(*f), nil
-	case *uint64:
-		return fmt.Sprint(*f), nil
+	case *bool, *int64, *int, *uint64:
+		return fmt.Sprint(reflect.ValueOf(f).Elem()), nil
 	default:
 		return "", fmt.Errorf("values of the type %T are not supported", f)
 	}

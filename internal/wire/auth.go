@@ -31,15 +31,6 @@ const (
 	AuthTyped                 // an Any with a type URL: dialects A and B
 )
 
-// String returns "plain" or "typed".
-func (f AuthForm) String() string {
-	if f == AuthTyped {
-		return "typed"
-	}
-
-	return "plain"
-}
-
 // Auth is the content of an auth message (docs/wire.md §3.4): an Ed25519 public
 // key and a signature by that key over the challenge.
 type Auth struct {
