@@ -46,7 +46,7 @@ func startReal(t *testing.T, version string) *legacy.Peer {
 // requireAllTraffic exchanges messages of all sizes on all real channels.
 func requireAllTraffic(t *testing.T, a, b endpoint) {
 	t.Helper()
-	for _, tr := range []traffic{on(realChannels, edges...), largest, largestTx} {
+	for _, tr := range []traffic{on(realChannels, edges...), largest, largestTx, afterwards} {
 		exchange(t, a, b, tr)
 	}
 	requireStillConnected(t, a, b)

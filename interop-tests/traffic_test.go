@@ -70,8 +70,9 @@ var (
 		discoveryChannel: {{5242880, 1}, {1, 1}},
 	}
 	// largestTx has the largest message on 0x30 that a connection can buffer, which is below
-	// the channel's capacity.
-	largestTx = traffic{0x30: {{20 << 20, 1}, {1, 1}}}
+	// the channel's capacity. It fills the budget of the sender, so nothing is sent behind it.
+	largestTx  = traffic{0x30: {{20 << 20, 1}}}
+	afterwards = traffic{0x30: {{1, 1}}}
 )
 
 // startGno starts a peer of the newest version.

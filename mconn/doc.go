@@ -26,7 +26,8 @@
 // at the next tick of a flush timer, and those that arrive during a write go out
 // in the next one. The rate limit is a token bucket with the original's burst of
 // 100 ms instead of windows of 100 ms. Pings that arrive within 50 ms share a
-// pong. A write ends with an error when the peer has taken no byte for
+// pong. A write that is blocked ends with an error when the peer has sent nothing for
 // PingInterval plus PongTimeout, since keep-alive cannot act while the writer is
-// blocked.
+// blocked. If the peer does send something, as a node with a busy reactor sends pings,
+// the write waits, and so does the timeout of a pong.
 package mconn

@@ -19,6 +19,7 @@ type readActivity struct {
 	pinged    atomic.Bool  // a pong is due
 	ponged    atomic.Bool  // a pong has arrived since the last ping
 	received  atomic.Bool  // a packet has arrived since the last probe began
+	heard     atomic.Int64 // ns from start to the last read that returned data; 0: none did
 	probed    atomic.Bool  // the ping of a probe is due
 	busySince atomic.Int64 // ns from start to the current delivery, plus 1; 0: the reader reads
 	busyTotal atomic.Int64 // ns spent on all earlier deliveries
@@ -42,6 +43,16 @@ func (a *readActivity) endDelivery(took time.Duration) {
 	// would miss it, and the peer could be dropped for our own delay.
 	a.busyTotal.Add(int64(took))
 	a.busySince.Store(0)
+}
+
+// heardAt returns when data last came from the peer: now while the reader does not
+// read, since it cannot know.
+func (a *readActivity) heardAt(now time.Time) time.Time {
+	if a.busySince.Load() != 0 {
+		return now
+	}
+
+	return a.start.Add(time.Duration(a.heard.Load()))
 }
 
 // busyTime returns how long the reader has not read, in total since the start.
@@ -98,19 +109,23 @@ func (k *keepAlive) appendDue(dst []byte, now time.Time) (packets []byte, ping b
 		k.nextPing = now.Add(k.interval)
 	}
 
-	if k.awaiting { // our own delay has extended the last timeout into this interval
-		return dst, false
+	// If our own delay has extended the last timeout into this interval, the ping only
+	// shows the peer, which may be waiting for us to read, that we live.
+	if ping = !k.awaiting; ping {
+		k.activity.ponged.Store(false)
 	}
 
-	k.activity.ponged.Store(false)
-
-	return wire.AppendPing(dst), true
+	return wire.AppendPing(dst), ping
 }
 
 // pinged starts the timeout of the pong.
 func (k *keepAlive) pinged(now time.Time) {
 	k.awaiting, k.pingAt, k.busyAtPing = true, now, k.activity.busyTime(now)
 }
+
+// delay extends the timeout of the pong by the time for which a write was blocked: the
+// peer did not read then, and the ping may have waited behind the data.
+func (k *keepAlive) delay(blocked time.Duration) { k.pingAt = k.pingAt.Add(blocked) }
 
 // check returns ErrPongTimeout when the pong is overdue. The timeout is extended
 // by the time in which this end did not read: the pong may lie unread in the

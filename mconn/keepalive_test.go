@@ -1,6 +1,7 @@
 package mconn
 
 import (
+	"bytes"
 	"errors"
 	"os"
 	"testing"
@@ -155,6 +156,53 @@ func TestBlockedWriteTimesOut(t *testing.T) {
 		require.ErrorIs(t, n.onlyError(t), os.ErrDeadlineExceeded)
 		require.Equal(t, 105*time.Second+writeErrorGrace, time.Since(start))
 	})
+}
+
+// TestBlockedWriteWaitsForAPeerThatSends checks that a peer that reads nothing for ten
+// minutes, as a node whose reactor is busy, and still sends pings, is kept and gets
+// everything, and that it is dropped when it falls silent.
+func TestBlockedWriteWaitsForAPeerThatSends(t *testing.T) {
+	t.Parallel()
+
+	for _, quiet := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			local, remote := newMemConn(1)
+			n := startNode(t, local, unlimited(), oneChannel...)
+			p := peer{t, remote}
+			payload := bytes.Repeat([]byte("block"), 500)
+			require.Equal(t, wire.PacketPing, p.packet().Kind) // its pong comes after the block
+			require.True(t, n.Send(0x20, payload))
+
+			for range 10 {
+				advance(time.Minute)
+				p.write(wire.AppendPing(nil))
+			}
+
+			heard := time.Now()
+
+			require.Empty(t, n.errors())
+
+			if quiet {
+				<-n.Done()
+				require.ErrorIs(t, n.onlyError(t), os.ErrDeadlineExceeded)
+				require.Equal(t, 105*time.Second+writeErrorGrace, time.Since(heard))
+				require.NoError(t, remote.Close())
+
+				return
+			}
+
+			var got []byte
+			for len(got) < len(payload) {
+				got = append(got, p.packet().Payload...)
+			}
+			require.Equal(t, payload, got)
+			p.write(wire.AppendPong(nil))
+			advance(time.Second)
+			require.Empty(t, n.errors())
+			n.stop(t)
+			require.NoError(t, remote.Close())
+		})
+	}
 }
 
 // TestDeliveryAfterWriteError checks that messages sent before a write failed are

@@ -62,7 +62,6 @@ type MConnection struct {
 	draining atomic.Bool // the writer ends once all accepted messages are written
 	drained  atomic.Bool // they are; later errors are not reported
 	stopped  atomic.Bool
-	quit     chan struct{}
 
 	alive      atomic.Int32 // goroutines running
 	writerDone chan struct{}
@@ -119,7 +118,7 @@ func NewMConnectionWithConfig(
 		conn: conn, config: config, maxPacket: wire.MaxPacketSize(config.MaxPacketMsgPayloadSize),
 		onReceive: onReceive, onError: onError,
 		channels: channels, sched: scheduler{channels: channels},
-		wake: task.NewSignal(), quit: make(chan struct{}),
+		wake:       task.NewSignal(),
 		writerDone: make(chan struct{}), readerDone: make(chan struct{}), done: make(chan struct{}),
 	}
 	for _, ch := range channels {
@@ -174,7 +173,6 @@ func (c *MConnection) OnStop() {
 	c.stopped.Store(true)
 	c.refuseSends()
 	c.endProbe()
-	close(c.quit)
 
 	if err := c.conn.Close(); err != nil {
 		c.Logger.Debug("cannot close the connection", "conn", c.String(), "err", err)

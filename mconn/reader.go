@@ -10,13 +10,8 @@ import (
 	"time"
 
 	"github.com/tm2-libp2p/tm2-libp2p/internal/task"
-
 	"github.com/tm2-libp2p/tm2-libp2p/internal/wire"
 )
-
-// maxEmptyReads is how many reads in a row may return neither data nor an error
-// before the connection ends with io.ErrNoProgress.
-const maxEmptyReads = 100
 
 // reader is the state of the reader goroutine.
 type reader struct {
@@ -25,7 +20,6 @@ type reader struct {
 	buf       readBuffer
 	assembler assembler
 	deadline  time.Time // of the net.Conn for reading; zero: none
-	empty     int       // reads in a row that returned neither data nor an error
 }
 
 func newReader(c *MConnection, now time.Time) *reader {
@@ -89,7 +83,7 @@ func (r *reader) awaitPace() (int, error) {
 			return max(allowed, r.c.maxPacket), nil
 		}
 
-		if task.WaitFor(r.c.quit, r.pace.opens().Sub(now)) {
+		if task.WaitFor(r.c.Quit(), r.pace.opens().Sub(now)) {
 			return 0, errStopped
 		}
 	}
@@ -110,27 +104,21 @@ func (r *reader) armReadDeadline() error {
 	return nil
 }
 
-// read reads once, at most room bytes. Data that comes with an error is kept.
+// read reads at least one byte and at most room bytes.
 func (r *reader) read(room int) error {
 	space := r.buf.space(room)
-	n, err := r.c.conn.Read(space)
+	n, err := wire.ReadSome(r.c.conn, space)
 
 	now := time.Now()
 	r.buf.filled(n, len(space), now)
 	r.pace.spend(n)
 	r.c.received.Add(n, now)
 
-	if n > 0 || err != nil {
-		r.empty = 0
-
-		return err
+	if n > 0 {
+		r.c.activity.heard.Store(int64(now.Sub(r.c.activity.start)))
 	}
 
-	if r.empty++; r.empty > maxEmptyReads {
-		return io.ErrNoProgress
-	}
-
-	return nil
+	return err
 }
 
 // deliverPackets handles all complete packets in the buffer.

@@ -1,7 +1,9 @@
 package mconn
 
 import (
+	"errors"
 	"fmt"
+	"os"
 	"sync"
 	"time"
 )
@@ -97,11 +99,7 @@ func (w *writer) writeBatch(now time.Time, draining bool) (int, error) {
 		return 0, nil
 	}
 
-	if err := w.armWriteDeadline(now); err != nil {
-		return 0, err
-	}
-
-	if _, err := w.c.conn.Write(batch); err != nil {
+	if err := w.write(batch, now); err != nil {
 		return 0, fmt.Errorf("mconn: write: %w", err)
 	}
 
@@ -145,21 +143,52 @@ func (w *writer) pending(ch *channel) bool {
 	return ch.sending != nil
 }
 
-// armWriteDeadline makes a write fail when the peer takes no byte for the time
-// after which keep-alive drops a silent peer: keep-alive cannot act while the
-// writer is blocked. The deadline is renewed at most once per PongTimeout, because
-// setting it for every write would cost more and it need not be exact.
-func (w *writer) armWriteDeadline(now time.Time) error {
-	if w.deadline.Sub(now) > w.keep.interval {
-		return nil
+// write writes the batch. While the peer takes nothing, it waits for as long as the
+// peer sends something: a node whose reactor is busy does not read, and still sends
+// pings. It fails after the silence for which keep-alive would drop the peer, since
+// keep-alive cannot act while the writer is blocked.
+func (w *writer) write(batch []byte, begun time.Time) error {
+	silence := w.keep.interval + w.keep.timeout
+	if w.deadline.Sub(begun) <= w.keep.interval { // to set it for every write would cost more
+		if err := w.setDeadline(begun.Add(silence)); err != nil {
+			return err
+		}
 	}
 
-	w.deadline = now.Add(w.keep.interval).Add(w.keep.timeout)
-	if err := w.c.conn.SetWriteDeadline(w.deadline); err != nil {
-		return fmt.Errorf("mconn: write deadline: %w", err)
-	}
+	for {
+		n, err := w.c.conn.Write(batch)
+		now := time.Now()
+		heard := w.c.activity.heardAt(now)
 
-	return nil
+		if err == nil {
+			if heard.After(begun) {
+				w.keep.delay(now.Sub(begun))
+			}
+
+			return nil
+		}
+
+		if heard.Before(begun) {
+			heard = begun
+		}
+
+		due := heard.Add(silence)
+		if !errors.Is(err, os.ErrDeadlineExceeded) || !due.After(now) {
+			return err
+		}
+
+		if err := w.setDeadline(due); err != nil {
+			return err
+		}
+
+		batch = batch[n:]
+	}
+}
+
+func (w *writer) setDeadline(t time.Time) error {
+	w.deadline = t
+
+	return w.c.conn.SetWriteDeadline(t)
 }
 
 // wait returns when a message is queued, a timer is due or the connection stops.
@@ -178,7 +207,7 @@ func (w *writer) wait(now time.Time) error {
 	case <-w.c.wake.C():
 	case <-w.timer.C:
 		w.armed = time.Time{}
-	case <-w.c.quit:
+	case <-w.c.Quit():
 		return errStopped
 	}
 

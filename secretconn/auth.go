@@ -22,29 +22,32 @@ func newAuthExchange(sc *SecretConnection, key ed25519.PrivateKey, challenge [ch
 
 // run exchanges auth messages and returns the peer's, verified. If the peer adapts
 // its dialect too, run speaks dialect C at once. Otherwise it answers in the form of
-// the peer.
+// the peer, or speaks dialect C after DialectPause.
 func (x *authExchange) run(adapts bool) (remote wire.Auth, err error) {
-	sent := adapts
-
-	if adapts {
-		if err := x.send(wire.AuthPlain); err != nil {
-			return wire.Auth{}, err
-		}
-
+	speak := func() error { return x.send(wire.AuthPlain) }
+	receive := func() (err error) {
 		remote, err = x.receive()
-	} else {
-		remote, sent, err = x.awaitAuth()
+
+		return err
 	}
 
-	if err != nil {
+	spoke := adapts
+	if !adapts {
+		spoke, err = x.sc.SpeakAfter(DialectPause, speak, receive)
+	} else if err = speak(); err == nil {
+		err = receive()
+	}
+
+	switch {
+	case err != nil:
 		return wire.Auth{}, err
+	case !spoke:
+		return remote, x.send(remote.Form)
+	case remote.Form != wire.AuthPlain:
+		return wire.Auth{}, fmt.Errorf("receive identity: %w: the peer speaks dialect A or B, and our identity was already sent in dialect C", ErrDialect)
+	default:
+		return remote, nil
 	}
-
-	if err := x.answer(remote.Form, sent); err != nil {
-		return wire.Auth{}, err
-	}
-
-	return remote, nil
 }
 
 // send sends our auth message in the given form.

@@ -1,9 +1,6 @@
 package secretconn
 
 import (
-	"fmt"
-	"io"
-	"sync/atomic"
 	"time"
 
 	"github.com/tm2-libp2p/tm2-libp2p/internal/wire"
@@ -11,10 +8,10 @@ import (
 
 // DialectPause is how long the handshake waits for the auth message of a peer whose
 // ephemeral key is not marked, before it speaks dialect C (docs/wire.md §1.2). It
-// delays only handshakes with peers that wait too. It must be longer than a round
-// trip, so that the auth message of an older node that dials us arrives in time. The
-// whole handshake may take 3 s.
-const DialectPause = 300 * time.Millisecond
+// delays only handshakes with peers that wait too and do not mark their keys, none of
+// which are known. It must be longer than a round trip, so that the auth message of an
+// older node that dials us arrives in time. The whole handshake may take 3 s.
+const DialectPause = time.Second
 
 // Dialect is the form of the auth messages of a connection (docs/wire.md §1.2).
 type Dialect string
@@ -33,71 +30,32 @@ func dialectOf(form wire.AuthForm) Dialect {
 	return DialectPlain
 }
 
-// awaitAuth receives the auth message of a peer that may speak any dialect. If
-// nothing arrives within DialectPause, the peer may be waiting for us: awaitAuth then
-// sends our message in dialect C and sets sent.
-func (x *authExchange) awaitAuth() (remote wire.Auth, sent bool, err error) {
-	in := x.sc.in
-	if in.r < in.w { // part of the message has arrived with the ephemeral message
-		remote, err = x.receive()
+// SpeakAfter runs receive, and calls speak on another goroutine if nothing has come
+// from the peer when the pause ends. It reports whether it has called speak, and
+// returns after both. A frame that has begun counts as heard, and so does data that
+// has arrived and was not read. Nothing else may read meanwhile.
+func (sc *SecretConnection) SpeakAfter(pause time.Duration, speak, receive func() error) (spoke bool, err error) {
+	sc.in.heard.Store(sc.in.r < sc.in.w || len(sc.in.plain) > 0)
 
-		return remote, false, err
-	}
-
-	detector := &readDetector{Reader: in.conn}
-	in.conn = detector
-
-	defer func() { in.conn = detector.Reader }()
-
-	var sendErr error
+	var speakErr error
 
 	done := make(chan struct{})
-	pause := time.AfterFunc(DialectPause, func() {
+	timer := time.AfterFunc(pause, func() {
 		defer close(done)
 
-		if !detector.any.Load() {
-			sent, sendErr = true, x.send(wire.AuthPlain)
+		if !sc.in.heard.Load() {
+			spoke, speakErr = true, speak()
 		}
 	})
 
-	remote, err = x.receive()
-	if !pause.Stop() {
+	err = receive()
+	if !timer.Stop() {
 		<-done
 	}
 
 	if err == nil {
-		err = sendErr
+		err = speakErr
 	}
 
-	return remote, sent, err
-}
-
-// readDetector notes whether any byte has been read.
-type readDetector struct {
-	io.Reader
-
-	any atomic.Bool
-}
-
-func (d *readDetector) Read(p []byte) (int, error) {
-	n, err := d.Reader.Read(p)
-	if n > 0 {
-		d.any.Store(true)
-	}
-
-	return n, err
-}
-
-// answer sends our auth message in the form of the peer's. If it was sent already, in
-// dialect C, answer checks that the peer speaks dialect C.
-func (x *authExchange) answer(form wire.AuthForm, sent bool) error {
-	if !sent {
-		return x.send(form)
-	}
-
-	if form != wire.AuthPlain {
-		return fmt.Errorf("receive identity: %w: the peer speaks dialect A or B, and our identity was already sent in dialect C", ErrDialect)
-	}
-
-	return nil
+	return spoke, err
 }

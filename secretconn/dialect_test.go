@@ -139,6 +139,26 @@ func (p *rawPeer) arrived() []byte {
 	return bytes.Clone(p.conn.in.data)
 }
 
+// TestFarPeersAreAnsweredInTheirDialect plays a node over a path with a round trip of
+// 0.8 s that dials the victim: its auth message comes that long after the victim's key.
+func TestFarPeersAreAnsweredInTheirDialect(t *testing.T) {
+	for _, form := range []wire.AuthForm{wire.AuthPlain, wire.AuthTyped} {
+		synctest.Test(t, func(t *testing.T) {
+			p := newRawPeer(t)
+			p.exchange()
+			<-time.After(800 * time.Millisecond)
+			p.sendChunks(p.authOf(form))
+
+			a, err := wire.DecodeAuth(p.receiveAuth()[1:])
+			require.NoError(t, err)
+			require.Equal(t, form, a.Form)
+
+			_, err = p.result()
+			require.NoError(t, err)
+		})
+	}
+}
+
 // TestSpeaksAfterThePause plays peers that wait for the victim's auth message.
 func TestSpeaksAfterThePause(t *testing.T) {
 	for _, form := range []wire.AuthForm{wire.AuthPlain, wire.AuthTyped} {
@@ -345,7 +365,7 @@ func TestOwnEphemeralIsRefusedWithOrWithoutMark(t *testing.T) {
 }
 
 // TestLowOrderPointsAreFoundWithMark checks that marked points of low order are
-// refused by comparison, before their secret is computed.
+// refused.
 func TestLowOrderPointsAreFoundWithMark(t *testing.T) {
 	priv := fixedEphemeral(t, repeated(0x33)[:]).priv
 

@@ -29,7 +29,7 @@
 // effect: the keys are ordered by the bytes sent, marks included.
 //
 // The pause limits the distance of one kind of peer: an older node that dials us
-// over a path with a round trip above 300 ms answers too late and gets [ErrDialect].
+// over a path with a round trip above 1 s answers too late and gets [ErrDialect].
 //
 // # Frames
 //

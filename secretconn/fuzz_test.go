@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tm2-libp2p/tm2-libp2p/internal/edkey"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/wire"
 )
 
@@ -94,7 +95,7 @@ func FuzzHandshakeAuth(f *testing.F) {
 		require.NoError(t, err)
 		require.Equal(t, a, proved)
 		require.NotEqual(t, [keySize]byte(pubKey(victimKey)), a.PublicKey)
-		require.False(t, isLowOrderIdentity(a.PublicKey))
+		require.False(t, edkey.LowOrder(a.PublicKey[:]))
 		require.True(t, ed25519.Verify(a.PublicKey[:], challenge[:], a.Signature[:]))
 	})
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tm2-libp2p/tm2-libp2p/internal/edkey"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/wire"
 )
 
@@ -91,7 +92,7 @@ func TestHandshakeLowOrderEphemeral(t *testing.T) {
 }
 
 func TestHandshakeLowOrderIdentity(t *testing.T) {
-	for _, key := range lowOrderIdentities {
+	for _, key := range edkey.LowOrderPoints {
 		for _, sign := range []byte{0, 0x80} {
 			p := newRawPeer(t)
 			p.exchange()

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/tm2-libp2p/tm2-libp2p/internal/edkey"
 )
 
 // edwards25519 over the integers, slow but independent of any library.
@@ -128,14 +130,14 @@ func TestLowOrderIdentitiesAreTheTorsionSubgroup(t *testing.T) {
 		for _, enc := range encodings(p.y) {
 			found[enc] = true
 
-			require.True(t, isLowOrderIdentity(enc), "%x", enc)
+			require.True(t, edkey.LowOrder(enc[:]), "%x", enc)
 		}
 	}
 
 	require.Len(t, found, 14)
-	require.Len(t, lowOrderIdentities, 7)
+	require.Len(t, edkey.LowOrderPoints, 7)
 
-	for _, enc := range lowOrderIdentities {
+	for _, enc := range edkey.LowOrderPoints {
 		for range 2 {
 			require.True(t, found[enc], "%x is not of low order", enc)
 
@@ -158,7 +160,7 @@ func TestLowOrderIdentitiesVerify(t *testing.T) {
 	sig := make([]byte, ed25519.SignatureSize)
 	sig[0] = 1
 
-	for _, key := range lowOrderIdentities {
+	for _, key := range edkey.LowOrderPoints {
 		for range 2 {
 			passed := 0
 
@@ -181,6 +183,6 @@ func TestLowOrderIdentitiesVerify(t *testing.T) {
 
 func TestOrdinaryIdentitiesPass(t *testing.T) {
 	for i := range 256 {
-		require.False(t, isLowOrderIdentity([keySize]byte(pubKey(identity(byte(i))))))
+		require.False(t, edkey.LowOrder(pubKey(identity(byte(i)))))
 	}
 }

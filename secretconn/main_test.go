@@ -99,3 +99,31 @@ func seal(t testing.TB, p []byte) []byte {
 
 	return sealed.Bytes()
 }
+
+// lowOrderPoints are the X25519 public keys that the original refuses by exact
+// comparison (docs/wire.md §3.1), unmarked.
+var lowOrderPoints = mustKeys(
+	"0000000000000000000000000000000000000000000000000000000000000000",
+	"0100000000000000000000000000000000000000000000000000000000000000",
+	"e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800",
+	"5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157",
+	"ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+	"edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+	"eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+)
+
+// mustKeys decodes keys in hex. It panics on a malformed constant.
+func mustKeys(hexKeys ...string) [][keySize]byte {
+	keys := make([][keySize]byte, 0, len(hexKeys))
+
+	for _, h := range hexKeys {
+		b, err := hex.DecodeString(h)
+		if err != nil || len(b) != keySize {
+			panic("secretconn: malformed constant " + h)
+		}
+
+		keys = append(keys, [keySize]byte(b))
+	}
+
+	return keys
+}

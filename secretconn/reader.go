@@ -4,11 +4,10 @@ import (
 	"errors"
 	"io"
 	"os"
-)
+	"sync/atomic"
 
-// maxEmptyReads is how many reads in a row may return neither data nor an error
-// before reading fails with io.ErrNoProgress.
-const maxEmptyReads = 100
+	"github.com/tm2-libp2p/tm2-libp2p/internal/wire"
+)
 
 // frameReader reads sealed frames from conn and returns their content. It also reads
 // the unencrypted start of the stream, so that no byte that arrives with it is lost.
@@ -17,13 +16,13 @@ type frameReader struct {
 	conn io.Reader
 	in   direction
 
-	buf   []byte // idle[:] or large[:]
-	r, w  int    // buf[r:w] has arrived and has not been opened
-	plain []byte // the part of buf that has been opened and not been read
-	full  bool   // the last read filled buf
+	buf   []byte      // idle[:] or large[:]
+	r, w  int         // buf[r:w] has arrived and has not been opened
+	plain []byte      // the part of buf that has been opened and not been read
+	full  bool        // the last read filled buf
+	heard atomic.Bool // set when bytes arrive; SpeakAfter clears it
 
-	late error // an error that came together with data, for the next read
-	err  error // final
+	err error // final
 
 	large *batch
 	idle  [idleFrames * sealedFrameSize]byte
@@ -113,8 +112,12 @@ func (f *frameReader) fill() error {
 
 	f.makeRoom()
 
-	n, err := f.readConn()
+	n, err := wire.ReadSome(f.conn, f.buf[f.w:])
 	f.w += n
+	if n > 0 {
+		f.heard.Store(true)
+	}
+
 	f.full = f.w == len(f.buf)
 
 	if err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
@@ -128,30 +131,6 @@ func (f *frameReader) fill() error {
 	f.fail(err)
 
 	return err
-}
-
-// readConn returns either bytes or an error, never both.
-func (f *frameReader) readConn() (int, error) {
-	if err := f.late; err != nil {
-		f.late = nil
-
-		return 0, err
-	}
-
-	for range maxEmptyReads {
-		n, err := f.conn.Read(f.buf[f.w:])
-		if n > 0 {
-			f.late = err
-
-			return n, nil
-		}
-
-		if err != nil {
-			return 0, err
-		}
-	}
-
-	return 0, io.ErrNoProgress
 }
 
 // makeRoom chooses the buffer for the next read and moves the incomplete frame to

@@ -65,7 +65,7 @@ func readVectors(t *testing.T) *vectors {
 
 func TestVectorsEphemeral(t *testing.T) {
 	v := readVectors(t).Ephemeral
-	require.Len(t, v, 4)
+	require.GreaterOrEqual(t, len(v), 4)
 
 	for _, c := range v {
 		pub := fixedEphemeral(t, c.Priv).pub
@@ -76,7 +76,7 @@ func TestVectorsEphemeral(t *testing.T) {
 
 func TestVectorsKeySchedule(t *testing.T) {
 	v := readVectors(t).KeySchedule
-	require.Len(t, v, 3)
+	require.GreaterOrEqual(t, len(v), 3)
 
 	for _, c := range v {
 		shared, err := sharedSecret(fixedEphemeral(t, c.APriv).priv, [keySize]byte(c.BPub))
@@ -105,7 +105,7 @@ func TestVectorsKeySchedule(t *testing.T) {
 
 func TestVectorsAuth(t *testing.T) {
 	v := readVectors(t).Auth
-	require.Len(t, v, 5)
+	require.GreaterOrEqual(t, len(v), 5)
 
 	own := [keySize]byte(pubKey(identity(0x77)))
 
@@ -139,7 +139,7 @@ func TestVectorsAuth(t *testing.T) {
 
 func TestVectorsNonceIncrement(t *testing.T) {
 	v := readVectors(t).NonceIncrement
-	require.Len(t, v, 5)
+	require.GreaterOrEqual(t, len(v), 5)
 
 	for _, c := range v {
 		n := nonce(c.Before)
@@ -158,7 +158,7 @@ func TestVectorsNonceIncrement(t *testing.T) {
 
 func TestVectorsFrames(t *testing.T) {
 	v := readVectors(t).Frames
-	require.Len(t, v, 6)
+	require.GreaterOrEqual(t, len(v), 6)
 
 	for _, c := range v {
 		var original, clean []byte
@@ -203,7 +203,7 @@ func TestVectorsFrames(t *testing.T) {
 
 func TestVectorsLowOrderPoints(t *testing.T) {
 	v := readVectors(t).LowOrderPoints
-	require.Len(t, v, 14)
+	require.GreaterOrEqual(t, len(v), 14)
 
 	priv := fixedEphemeral(t, repeated(0x33)[:]).priv
 
@@ -230,7 +230,7 @@ func TestVectorsLowOrderPoints(t *testing.T) {
 		require.ErrorIs(t, err, ErrLowOrderPoint, "%x", remote)
 	}
 
-	require.Equal(t, 6, listed)
+	require.GreaterOrEqual(t, listed, 6)
 	require.Len(t, lowOrderPoints, 7)
 
 	// The seventh point is in docs/wire.md §3.1 but not in the vectors. Scalar

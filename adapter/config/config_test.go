@@ -20,7 +20,7 @@ import (
 const fileOfTM2 = "testdata/gno-v1.7.1.toml"
 
 // ours are the keys that TM2 v1.7.1 does not have.
-var ours = []string{"seed_mode", "unconditional_peer_ids", "dial_timeout"}
+var ours = []string{"seed_mode", "unconditional_peer_ids", "dial_timeout", "proxy_protocol_networks"}
 
 // keys are the keys of the struct, in order.
 func keys() []string {
@@ -82,6 +82,7 @@ allow_duplicate_ip = true
 addr_book_file = "book.json"
 unconditional_peer_ids = "u"
 dial_timeout = "12s"
+proxy_protocol_networks = "10.0.0.0/8"
 `
 
 func TestEveryKeyIsRead(t *testing.T) {
@@ -95,6 +96,7 @@ func TestEveryKeyIsRead(t *testing.T) {
 		RecvAssemblyTimeout: 9 * time.Second, MaxRecvBufferBytes: 10_000_000, MaxSendBufferBytes: 11_000_000,
 		PeerExchange: true, SeedMode: true, PrivatePeerIDs: "q", AllowDuplicateIP: true, AddrBook: "book.json",
 		UnconditionalPeerIDs: "u", DialTimeout: 12 * time.Second,
+		ProxyProtocolNetworks: "10.0.0.0/8",
 	}, got)
 	for _, name := range keys() {
 		require.Contains(t, everyKey, "\n"+name+" = ")
@@ -181,6 +183,8 @@ func TestBadValueNamesItsKey(t *testing.T) {
 		{`private_peer_ids = ["a"]`, "private_peer_ids", "[a]"},
 		{`unconditional_peer_ids = 5`, "unconditional_peer_ids", "5"},
 		{`dial_timeout = "0s"`, "dial_timeout", `"0s"`},
+		{`proxy_protocol_networks = "10.0.0.1, proxy.example"`, "proxy_protocol_networks", `"proxy.example"`},
+		{`proxy_protocol_networks = "10.0.0.0/33"`, "proxy_protocol_networks", `"10.0.0.0/33"`},
 	} {
 		t.Run(tc.line, func(t *testing.T) {
 			_, _, err := config.Parse([]byte("[p2p]\n" + tc.line))

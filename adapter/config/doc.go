@@ -2,14 +2,16 @@
 // turns it into options of a switch of package adapter.
 //
 //	cfg, warnings, err := config.LoadFile(path)        // or DefaultP2PConfig()
-//	transport := native.NewMultiplexTransport(nodeInfo, nodeKey, cfg.MConnConfig(), logger)
+//	proxies, err := cfg.ProxyNetworks()
+//	transport := native.NewMultiplexTransport(nodeInfo, nodeKey, cfg.MConnConfig(), logger,
+//		native.WithProxyProtocol(proxies...))
 //	addr, err := cfg.ListenNetAddress(nodeKey.ID())    // for transport.Listen
 //	warning := cfg.UnknownPlace(advertised)            // for the log, if it is not empty
 //	options, err := cfg.SwitchOptions()
 //	sw := adapter.NewMultiplexSwitch(transport, append(options, reactors...)...)
 //
 // P2PConfig has every key of a TM2 node, so the file of a node that moves here is read
-// unchanged. TM2 v1.7.1 lacks three keys: unconditional_peer_ids, under CometBFT's name, and
-// seed_mode and dial_timeout, which former versions had. docs/configuration.md lists all keys
-// with defaults, units and limits.
+// unchanged. TM2 v1.7.1 lacks four keys: unconditional_peer_ids, under CometBFT's name,
+// proxy_protocol_networks, and seed_mode and dial_timeout, which former versions had.
+// docs/configuration.md lists all keys with defaults, units and limits.
 package config

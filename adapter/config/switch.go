@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"net"
+	"net/netip"
 	"strconv"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter"
@@ -60,6 +61,24 @@ func (c *P2PConfig) SwitchOptions() ([]adapter.SwitchOption, error) {
 	}
 
 	return options, err
+}
+
+// ProxyNetworks returns ProxyProtocolNetworks, for native.WithProxyProtocol. A single IP
+// is a network of one address. An error is a *FieldError.
+func (c *P2PConfig) ProxyNetworks() ([]netip.Prefix, error) {
+	var networks []netip.Prefix
+	for _, entry := range tomlvalue.SplitList(c.ProxyProtocolNetworks) {
+		network, err := netip.ParsePrefix(entry)
+		if ip, ipErr := netip.ParseAddr(entry); ipErr == nil {
+			network, err = netip.PrefixFrom(ip, ip.BitLen()), nil
+		}
+		if err != nil {
+			return nil, tomlvalue.Wrong(fullName("proxy_protocol_networks"), entry, `it must be a network, as "10.0.0.0/8", or an IP`)
+		}
+		networks = append(networks, network.Masked())
+	}
+
+	return networks, nil
 }
 
 // ListenNetAddress returns the address at which the node with the ID listens:

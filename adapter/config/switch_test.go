@@ -342,3 +342,18 @@ func TestSeedModeHangsUp(t *testing.T) {
 		})
 	}
 }
+
+func TestProxyNetworks(t *testing.T) {
+	cfg := config.DefaultP2PConfig()
+	networks, err := cfg.ProxyNetworks()
+	require.NoError(t, err)
+	require.Empty(t, networks)
+	cfg.ProxyProtocolNetworks = "10.1.2.3/8, 192.0.2.7,2001:db8::1/32, ::1"
+	networks, err = cfg.ProxyNetworks()
+	require.NoError(t, err)
+	var text []string
+	for _, network := range networks {
+		text = append(text, network.String())
+	}
+	require.Equal(t, []string{"10.0.0.0/8", "192.0.2.7/32", "2001:db8::/32", "::1/128"}, text)
+}

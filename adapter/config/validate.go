@@ -30,6 +30,9 @@ func (c *P2PConfig) ValidateBasic() error {
 	if _, _, err := tomlvalue.SplitAddress(c.ListenAddress); err != nil {
 		return tomlvalue.Wrong(fullName("laddr"), c.ListenAddress, err.Error())
 	}
+	if _, err := c.ProxyNetworks(); err != nil {
+		return err
+	}
 	if err := checkExternal(c.ExternalAddress); err != nil {
 		return tomlvalue.Wrong(fullName("external_address"), c.ExternalAddress, err.Error())
 	}

@@ -14,17 +14,18 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/internal/task"
 )
 
-// Accept implements compat.Transport. From the first call on the behavior of the
-// last one is asked about each connection, if it has the powers: before the
-// handshake (compat.ConnAdmission) and after it (compat.PeerAdmission).
+// Accept implements compat.Transport. If the behavior is a compat.ConnAdmission, it is
+// asked about each connection from the first call on, before the handshake; if it is a
+// compat.PeerAdmission, it is asked about each verified remote.
 func (mt *MultiplexTransport) Accept(ctx context.Context, behavior compat.PeerBehavior) (compat.PeerConn, error) {
-	mt.door.assign(behavior)
+	mt.guard.ask(behavior)
+	admission, _ := behavior.(compat.PeerAdmission)
 	for {
 		pending, err := mt.acceptPending(ctx)
 		if err != nil {
 			return nil, err
 		}
-		if err := mayAdmit(pending, behavior); err != nil {
+		if admission != nil && admission.AdmitPeer(pending.connInfo(behavior), pending.NodeInfo()) != nil {
 			pending.close() // the switch logs and tells why
 
 			continue
@@ -32,15 +33,6 @@ func (mt *MultiplexTransport) Accept(ctx context.Context, behavior compat.PeerBe
 
 		return mt.newPeer(pending, behavior)
 	}
-}
-
-func mayAdmit(pending *Pending, behavior compat.PeerBehavior) error {
-	admission, ok := behavior.(compat.PeerAdmission)
-	if !ok {
-		return nil
-	}
-
-	return admission.AdmitPeer(pending.connInfo(behavior), pending.NodeInfo())
 }
 
 // acceptLoop takes connections until the listener is closed. Each goes through
@@ -62,14 +54,18 @@ func (mt *MultiplexTransport) acceptLoop(listener net.Listener) {
 			continue
 		}
 		delay = 0
-		mt.admit(conn)
+		if mt.fromProxy(conn) {
+			mt.admitProxied(conn)
+		} else {
+			mt.admit(conn)
+		}
 	}
 }
 
-// admit starts the handshake of an inbound connection, if somebody from there may
-// come in and there is room for a handshake.
+// admit starts the handshake of an inbound connection, unless the switch would refuse
+// every peer from there, or there is no place for another handshake.
 func (mt *MultiplexTransport) admit(conn net.Conn) {
-	if again, err := mt.door.ask(netgroup.FromAddr(conn.RemoteAddr()).AsSlice()); err != nil {
+	if again, err := mt.guard.check(netgroup.FromAddr(conn.RemoteAddr()).AsSlice()); err != nil {
 		level := slog.LevelInfo
 		if again {
 			level = slog.LevelDebug
@@ -79,28 +75,42 @@ func (mt *MultiplexTransport) admit(conn net.Conn) {
 
 		return
 	}
-	p, evicted, err := mt.admission.enter(conn)
+	if p := mt.takePlace(conn); p != nil {
+		mt.wg.Go(func() { mt.handshakeInbound(p) })
+	}
+}
+
+// takePlace takes a place for the connection. If there is none, it closes the
+// connection and returns nil.
+func (mt *MultiplexTransport) takePlace(conn net.Conn) *place {
+	p, evicted, err := mt.places.take(conn)
 	if err != nil {
-		mt.logger.Warn("inbound connection refused", "address", conn.RemoteAddr(), "err", err)
+		mt.full.log(mt.logger, slog.LevelWarn, "inbound connection refused", "address", conn.RemoteAddr(), "err", err)
 		mt.closeConn(conn)
 
-		return
+		return nil
 	}
 	if evicted != nil {
 		mt.closeConn(evicted.conn)
 	}
-	mt.wg.Go(func() { mt.handshakeInbound(p) })
+
+	return p
 }
 
-// handshakeInbound queues the connection for Accept once it is verified. Its
-// place among the handshakes is free again when Accept takes it.
+// handshakeInbound queues the connection for Accept once it is verified. Accept gives
+// its place back.
 func (mt *MultiplexTransport) handshakeInbound(p *place) {
-	pending, err := mt.upgrade(mt.ctx, &placedConn{Conn: p.conn, place: p}, nil)
+	conn := &placedConn{Conn: p.conn, place: p}
+	pending, err := mt.upgrade(mt.ctx, conn, nil)
 	if err != nil {
 		if p.leave() {
 			err = fmt.Errorf("%w: %w", errEvicted, err)
 		}
-		mt.logger.Info("inbound handshake failed", "address", p.conn.RemoteAddr(), "err", err)
+		log := mt.logger.Info
+		if _, foreign := errors.AsType[*compat.ForeignError](err); foreign || conn.silent() {
+			log = func(msg string, args ...any) { mt.visitors.logInfo(mt.logger, msg, args...) }
+		}
+		log("inbound handshake failed", "address", p.conn.RemoteAddr(), "err", err)
 		mt.closeConn(p.conn)
 
 		return
@@ -126,58 +136,59 @@ func (mt *MultiplexTransport) acceptPending(ctx context.Context) (*Pending, erro
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	case <-mt.ctx.Done():
-		return nil, compat.ErrTransportClosed
-	case pending := <-mt.incoming:
-		pending.leave()
+	case pending, ok := <-mt.incoming:
+		if ok {
+			pending.leave()
 
-		return pending, nil
+			return pending, nil
+		}
 	}
+
+	return nil, compat.ErrTransportClosed
 }
 
-// door asks the switch whether an inbound connection is worth a handshake. The
-// zero value lets everybody in. All methods may be called concurrently.
-type door struct {
-	mtx      sync.Mutex
-	keeper   compat.ConnAdmission // nil: nobody to ask
-	refusing bool                 // the last connection was refused
-	refused  uint64
+// guard asks the switch whether an inbound connection is worth a handshake. The zero
+// value admits all. All methods may be called concurrently.
+type guard struct {
+	mtx       sync.Mutex
+	admission compat.ConnAdmission // nil: admit all
+	refusing  bool                 // the last connection was refused
+	refused   uint64
 }
 
-// assign sets who is asked from now on.
-func (d *door) assign(behavior compat.PeerBehavior) {
-	keeper, _ := behavior.(compat.ConnAdmission)
-
-	d.mtx.Lock()
-	defer d.mtx.Unlock()
-	d.keeper = keeper
+// ask sets who decides from now on.
+func (g *guard) ask(behavior compat.PeerBehavior) {
+	g.mtx.Lock()
+	defer g.mtx.Unlock()
+	g.admission, _ = behavior.(compat.ConnAdmission)
 }
 
-// ask returns why nobody from the IP may come in, or nil, and whether the
-// connection before was refused, too.
-func (d *door) ask(ip net.IP) (again bool, err error) {
-	d.mtx.Lock()
-	keeper := d.keeper
-	d.mtx.Unlock()
-	if keeper == nil {
+// check returns why a connection from the IP is refused, or nil. again reports whether
+// the connection before it was refused, too.
+func (g *guard) check(ip net.IP) (again bool, err error) {
+	g.mtx.Lock()
+	admission := g.admission
+	g.mtx.Unlock()
+	if admission == nil {
 		return false, nil
 	}
-	err = keeper.AdmitConn(ip)
+	err = admission.AdmitConn(ip)
 
-	d.mtx.Lock()
-	defer d.mtx.Unlock()
-	again, d.refusing = d.refusing, err != nil
+	g.mtx.Lock()
+	defer g.mtx.Unlock()
+	again, g.refusing = g.refusing, err != nil
 	if err != nil {
-		d.refused++
+		g.refused++
 	}
 
 	return again, err
 }
 
 // ConnsRefused counts the inbound connections that were closed before their
-// handshake because the switch would have let nobody in.
+// handshake because the switch would have refused every peer from there.
 func (mt *MultiplexTransport) ConnsRefused() uint64 {
-	mt.door.mtx.Lock()
-	defer mt.door.mtx.Unlock()
+	mt.guard.mtx.Lock()
+	defer mt.guard.mtx.Unlock()
 
-	return mt.door.refused
+	return mt.guard.refused
 }

@@ -135,8 +135,11 @@ func TestNodeInfoIsHeldBackFromTypedPeers(t *testing.T) {
 	}{
 		{"A in time", 0, 250 * time.Millisecond, compat.DialectA, 250 * time.Millisecond, nil},
 		{"A on a slow path", 250 * time.Millisecond, 500 * time.Millisecond, compat.DialectA, 500 * time.Millisecond, nil},
-		{"B waits for us", 0, time.Second, compat.DialectB, secretconn.DialectPause, nil},
-		{"A waits for us", 0, time.Second, compat.DialectA, secretconn.DialectPause, secretconn.ErrDialect},
+		{"A far away", 800 * time.Millisecond, 800 * time.Millisecond, compat.DialectA, 800 * time.Millisecond, nil},
+		{"B far away", 800 * time.Millisecond, 800 * time.Millisecond, compat.DialectB, 800 * time.Millisecond, nil},
+		{"A slow to answer", 0, 900 * time.Millisecond, compat.DialectA, 900 * time.Millisecond, nil},
+		{"B waits for us", 0, 2 * secretconn.DialectPause, compat.DialectB, secretconn.DialectPause, nil},
+		{"A waits for us", 0, 2 * secretconn.DialectPause, compat.DialectA, secretconn.DialectPause, secretconn.ErrDialect},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			against(t, func(t *testing.T, mt *MultiplexTransport, conn net.Conn, dialed *types.NetAddress, p *rawPeer) {
@@ -161,6 +164,31 @@ func TestNodeInfoIsHeldBackFromTypedPeers(t *testing.T) {
 					require.NoError(t, peer.CloseConn())
 				}
 			})
+		})
+	}
+}
+
+// TestBegunFrameCountsAsHeard sends the first bytes of a NodeInfo before the pause ends
+// and the rest after it. The transport waits for the rest and answers in kind.
+func TestBegunFrameCountsAsHeard(t *testing.T) {
+	for _, cut := range []int{1, frameSize - 1} {
+		against(t, func(t *testing.T, mt *MultiplexTransport, conn net.Conn, dialed *types.NetAddress, p *rawPeer) {
+			served := make(chan struct{})
+			go func() {
+				defer close(served)
+				p.authenticate(wire.AuthTyped)
+				info := p.ownInfo(compat.DialectA)
+				frame := p.frame(uint32(len(info)), info, 0)
+				p.send(frame[:cut])
+				<-time.After(HandshakeTimeout * 3 / 4)
+				require.Zero(t, p.conn.in.pending(), "the transport holds back")
+				p.send(frame[cut:])
+				p.expectInfo(mt.nodeKey.ID(), compat.DialectA)
+			}()
+			peer, err := establish(t, mt, conn, dialed, newBehavior())
+			require.NoError(t, err)
+			<-served
+			require.NoError(t, peer.CloseConn())
 		})
 	}
 }
@@ -193,7 +221,7 @@ func TestMixedDialectsAreRefused(t *testing.T) {
 	})
 }
 
-// TestTypedPeersAreCheckedAlike: the older form opens no door.
+// TestTypedPeersAreCheckedAlike: the older form is checked like the others.
 func TestTypedPeersAreCheckedAlike(t *testing.T) {
 	other := types.GenerateNodeKey().ID()
 	for name, c := range map[string]struct {
@@ -276,6 +304,56 @@ func TestRelayAnswersInKind(t *testing.T) {
 				require.Equal(t, "far", p.expectInfo(key.ID(), dialect).Moniker)
 				require.NoError(t, peer.CloseConn())
 			})
+		})
+	}
+}
+
+// TestRelaySpeaksFirstAfterAPause: a remote that waits for the relay's NodeInfo is shown
+// the last one after the pause, and no other afterwards.
+func TestRelaySpeaksFirstAfterAPause(t *testing.T) {
+	for _, dialect := range []compat.Dialect{compat.DialectB, compat.DialectC} {
+		synctest.Test(t, func(t *testing.T) {
+			key := types.GenerateNodeKey()
+			relay := NewRelayTransport(*key, mconn.DefaultMConnConfig(), nil)
+			defer func() { require.NoError(t, relay.Close()) }()
+			admit := func() *rawPeer {
+				near, far := newLink(addrA, addrB)
+				relay.mt.admit(near)
+				p := newRawPeer(t, far, types.GenerateNodeKey().PrivKey)
+				p.authenticate(formOf(dialect))
+
+				return p
+			}
+			shown := nodeInfo(key.ID(), "net")
+			eager := admit()
+			eager.chunks(eager.ownInfo(dialect))
+			pending, err := relay.AcceptPending(t.Context())
+			require.NoError(t, err)
+			peer, err := pending.Complete(shown, newBehavior())
+			require.NoError(t, err)
+			require.NoError(t, peer.CloseConn())
+
+			for _, channels := range [][]byte{shown.Channels, {chA}} {
+				waiting := admit()
+				begun := time.Now()
+				waiting.expectInfo(key.ID(), dialect)
+				require.Equal(t, secretconn.DialectPause, time.Since(begun))
+				waiting.chunks(waiting.ownInfo(dialect))
+				pending, err := relay.AcceptPending(t.Context())
+				require.NoError(t, err)
+				local := shown
+				local.Channels = channels
+				peer, err := pending.Complete(local, newBehavior())
+				if len(channels) == 1 {
+					require.ErrorIs(t, err, errOtherNodeInfo, "it was promised more channels")
+
+					continue
+				}
+				require.NoError(t, err)
+				synctest.Wait()
+				require.Zero(t, waiting.conn.in.pending(), "it is shown one NodeInfo")
+				require.NoError(t, peer.CloseConn())
+			}
 		})
 	}
 }

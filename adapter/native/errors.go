@@ -10,8 +10,12 @@ import (
 // errOtherNodeInfo: the NodeInfo names another node than the one that authenticated.
 var errOtherNodeInfo = errors.New("node info of another node")
 
-// stepNodeInfo is the step in which the remote has proved its ID.
-const stepNodeInfo = "node info"
+// The steps of a connection. In the last one the remote has proved its ID.
+const (
+	stepDial             = "dial"
+	stepSecretConnection = "secret connection"
+	stepNodeInfo         = "node info"
+)
 
 // HandshakeError tells at which step a connection failed to become a peer.
 type HandshakeError struct {

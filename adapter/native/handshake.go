@@ -13,23 +13,21 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/secretconn"
 )
 
-// upgrade verifies a fresh connection. For an outbound one dialed is the address
-// that was asked for, and nothing of this node is shown to anybody else. On an
-// error the caller closes conn.
+// upgrade verifies a fresh connection. For an outbound one, dialed is the address that
+// was asked for, and no other node is shown our NodeInfo. On an error the caller closes
+// conn.
 func (mt *MultiplexTransport) upgrade(ctx context.Context, conn net.Conn, dialed *types.NetAddress) (*Pending, error) {
 	// A context that ends closes the connection, which ends any read or write.
 	stop := context.AfterFunc(ctx, func() { mt.closeConn(conn) })
 	pending, err := mt.handshake(conn, dialed)
-	switch interrupted := !stop(); {
-	case interrupted && err != nil:
+	if stop() {
+		return pending, err
+	}
+	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ctx.Err(), err)
-	case interrupted:
-		return nil, ctx.Err()
-	case err != nil:
-		return nil, err
 	}
 
-	return pending, nil
+	return nil, ctx.Err()
 }
 
 func (mt *MultiplexTransport) handshake(conn net.Conn, dialed *types.NetAddress) (*Pending, error) {
@@ -37,38 +35,42 @@ func (mt *MultiplexTransport) handshake(conn net.Conn, dialed *types.NetAddress)
 	if dialed != nil {
 		remote = dialed.String()
 	}
-
-	if err := conn.SetDeadline(time.Now().Add(mt.timeout)); err != nil {
-		return nil, &HandshakeError{Step: "secret connection", Remote: remote, Err: err}
-	}
 	begun := time.Now()
-	secret, err := secretconn.MakeSecretConnection(conn, mt.nodeKey.PrivKey)
+	pending, err := mt.secure(conn, dialed)
 	if err != nil {
-		var greeting *secretconn.GreetingError
-		if errors.As(err, &greeting) {
-			err = &compat.ForeignError{Answered: sniff.Protocol(greeting.First), Err: err}
-		}
-
-		return nil, &HandshakeError{Step: "secret connection", Remote: remote, Err: err}
-	}
-	id := types.IDFromPublicKey(secret.RemotePubKey())
-	if dialed != nil && dialed.ID != id {
-		err := &compat.WrongIDError{Addr: dialed.DialString(), Asked: dialed.ID, Found: id}
-
-		return nil, &HandshakeError{Step: "secret connection", Remote: remote, Err: err}
-	}
-
-	socket, err := types.NewNetAddress(id, conn.RemoteAddr())
-	if err != nil {
-		return nil, &HandshakeError{Step: "secret connection", Remote: remote, Err: err}
+		return nil, &HandshakeError{Step: stepSecretConnection, Remote: remote, Err: err}
 	}
 	if dialed == nil {
-		remote = socket.String()
+		remote = pending.socket.String()
 	}
-	pending := &Pending{transport: mt, conn: secret, socket: socket, outbound: dialed != nil, leave: func() {}}
 	if err := mt.exchange(pending, time.Since(begun)); err != nil {
 		return nil, &HandshakeError{Step: stepNodeInfo, Remote: remote, Err: err}
 	}
 
 	return pending, nil
+}
+
+// secure makes the secret connection and checks whom it reaches.
+func (mt *MultiplexTransport) secure(conn net.Conn, dialed *types.NetAddress) (*Pending, error) {
+	if err := conn.SetDeadline(time.Now().Add(mt.timeout)); err != nil {
+		return nil, err
+	}
+	secret, err := secretconn.MakeSecretConnection(conn, mt.nodeKey.PrivKey)
+	var greeting *secretconn.GreetingError
+	if errors.As(err, &greeting) {
+		err = &compat.ForeignError{Answered: sniff.Protocol(greeting.First), Err: err}
+	}
+	if err != nil {
+		return nil, err
+	}
+	id := types.IDFromPublicKey(secret.RemotePubKey())
+	if dialed != nil && dialed.ID != id {
+		return nil, &compat.WrongIDError{Addr: dialed.DialString(), Asked: dialed.ID, Found: id}
+	}
+	socket, err := types.NewNetAddress(id, conn.RemoteAddr())
+	if err != nil {
+		return nil, err
+	}
+
+	return &Pending{transport: mt, conn: secret, socket: socket, outbound: dialed != nil, leave: func() {}}, nil
 }

@@ -24,6 +24,8 @@ const (
 	defaultHandshakesPerIP = 64
 	// acceptBacklog is how many verified connections may wait for Accept.
 	acceptBacklog = 16
+	// maxResolved is how many addresses of one host name are dialed.
+	maxResolved = 16
 	// maxAcceptDelay caps the pause after a failing accept call, as when the
 	// process is out of file descriptors.
 	maxAcceptDelay = time.Second
@@ -36,12 +38,11 @@ var ErrInvalidLimits = errors.New("invalid handshake limits")
 // a connection is accepted, and free when the handshake fails or Accept returns
 // the peer. Each of the two steps of a handshake ends by HandshakeTimeout.
 //
-// When there is no place for a connection, it takes that of the oldest one whose
-// remote has not sent a byte yet: in its own group if PerIP is reached, else in
-// the group with most places, which must be larger than its own. Nodes speak as
-// soon as they are connected, so idle connections, however many, keep nobody out.
-// Remotes that have spoken keep their places; if only such are left, the new
-// connection is closed.
+// When all places are taken, a new connection evicts the oldest one whose remote has
+// not sent a byte: in its own group if PerIP is reached, else in the group with most
+// places, which must be larger than its own. Nodes speak as soon as they are connected,
+// so any number of idle connections keeps no node out. A remote that has sent a byte
+// keeps its place; if there are only such, the new connection is closed.
 type HandshakeLimits struct {
 	// Total is the limit for all remotes together.
 	Total int
@@ -74,5 +75,5 @@ type Option func(*MultiplexTransport)
 // WithHandshakeLimits replaces DefaultHandshakeLimits. Limits that are not valid
 // are reported by Listen and Dial.
 func WithHandshakeLimits(limits HandshakeLimits) Option {
-	return func(mt *MultiplexTransport) { mt.admission.limits = limits }
+	return func(mt *MultiplexTransport) { mt.places.limits = limits }
 }

@@ -1,12 +1,9 @@
 package native
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"net"
-	"os"
 	"time"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
@@ -16,23 +13,23 @@ import (
 )
 
 // exchange sends our NodeInfo and reads the remote's, within the timeout. trip is
-// how long the secret connection took. A relay only reads: it answers when it
-// knows on whose behalf.
+// how long the secret connection took: a NodeInfo that was sent at once comes a round
+// trip later, so the pause after which we speak first grows with it.
 func (mt *MultiplexTransport) exchange(p *Pending, trip time.Duration) error {
-	end := time.Now().Add(mt.timeout)
-	if err := p.conn.SetDeadline(end); err != nil {
+	if err := p.conn.SetDeadline(time.Now().Add(mt.timeout)); err != nil {
 		return err
 	}
+	pause := min(secretconn.DialectPause+trip, mt.timeout/2)
+	local := mt.localNodeInfo()
 	if mt.relay {
-		return p.receiveNodeInfo(nil)
+		return p.exchangeForRelay(local, pause)
 	}
 
-	local := mt.localNodeInfo()
 	var err error
 	if p.conn.Dialect() == secretconn.DialectTyped {
-		err = p.exchangeInKind(local, min(secretconn.DialectPause+trip, mt.timeout/2), end)
-	} else {
-		err = p.exchangeAtOnce(local)
+		err = p.exchangeInKind(local, pause)
+	} else if err = p.sendNodeInfo(local, compat.DialectC); err == nil { // all with a plain key speak C
+		err = p.receiveNodeInfo()
 	}
 	if err != nil {
 		return err
@@ -44,58 +41,42 @@ func (mt *MultiplexTransport) exchange(p *Pending, trip time.Duration) error {
 	return p.conn.SetDeadline(time.Time{})
 }
 
-// exchangeAtOnce is for remotes whose dialect is known: all with a plain key
-// speak C.
-func (p *Pending) exchangeAtOnce(local types.NodeInfo) error {
-	if err := p.sendNodeInfo(local, compat.DialectC); err != nil {
-		return err
-	}
-
-	return p.receiveNodeInfo(nil)
-}
-
 // exchangeInKind holds our NodeInfo back until the remote's shows whether it
-// speaks A or B (docs/wire.md §1.2). A remote that sends none for the pause is
-// told ours in B, which networks used for longer than A. The pause counts from
-// when a NodeInfo that was sent at once must have come: the secret connection
-// took a round trip too.
-func (p *Pending) exchangeInKind(local types.NodeInfo, pause time.Duration, end time.Time) error {
-	first, err := awaitByte(p.conn, pause, end)
-	if err != nil {
-		return fmt.Errorf("unable to receive node info: %w", err)
-	}
-	spoken := len(first) == 0
-	if spoken {
-		if err := p.sendNodeInfo(local, compat.DialectB); err != nil {
-			return err
-		}
-	}
-	if err := p.receiveNodeInfo(first); err != nil {
+// speaks A or B (docs/wire.md §1.2).
+func (p *Pending) exchangeInKind(local types.NodeInfo, pause time.Duration) error {
+	spoke, err := p.listenFirst(local, pause)
+	if err != nil || spoke {
 		return err
 	}
-	if !spoken {
-		return p.sendNodeInfo(local, p.dialect)
-	}
-	if p.dialect != compat.DialectB {
-		return fmt.Errorf("%w: it speaks %s, and this side has spoken B by then", secretconn.ErrDialect, p.dialect)
-	}
 
-	return nil
+	return p.sendNodeInfo(local, p.dialect)
 }
 
-// awaitByte returns the first byte that comes, or none after the pause. Reads of
-// conn then end at end again.
-func awaitByte(conn net.Conn, pause time.Duration, end time.Time) ([]byte, error) {
-	if err := conn.SetReadDeadline(time.Now().Add(pause)); err != nil {
-		return nil, err
+// exchangeForRelay only reads: Complete answers when it is known on whose behalf. A
+// remote that waits as well is told the NodeInfo that the relay showed last, if any.
+func (p *Pending) exchangeForRelay(last types.NodeInfo, pause time.Duration) error {
+	if last.NetAddress == nil {
+		return p.receiveNodeInfo()
 	}
-	first := make([]byte, 1)
-	n, err := conn.Read(first)
-	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
-		return nil, err
+	spoke, err := p.listenFirst(last, pause)
+	if spoke {
+		p.shown = &last
 	}
 
-	return first[:n], conn.SetReadDeadline(end)
+	return err
+}
+
+// listenFirst reads the NodeInfo of the remote. It tells a remote that sends nothing
+// for the pause ours, in the form of B and C: of the dialects with a typed key, networks
+// used B for longer than A.
+func (p *Pending) listenFirst(local types.NodeInfo, pause time.Duration) (spoke bool, err error) {
+	speak := func() error { return p.sendNodeInfo(local, compat.DialectB) }
+	spoke, err = p.conn.SpeakAfter(pause, speak, p.receiveNodeInfo)
+	if err == nil && spoke && p.dialect == compat.DialectA {
+		err = fmt.Errorf("%w: it speaks A, and our node info was already sent in B", secretconn.ErrDialect)
+	}
+
+	return spoke, err
 }
 
 // sendNodeInfo sends our NodeInfo in the dialect.
@@ -119,10 +100,10 @@ func encodeNodeInfo(info types.NodeInfo, dialect compat.Dialect) ([]byte, error)
 	return info.MarshalBinary()
 }
 
-// receiveNodeInfo reads the NodeInfo of the remote, of which first has been read
-// already, and checks all that does not depend on ours.
-func (p *Pending) receiveNodeInfo(first []byte) error {
-	body, err := wire.ReadSized(io.MultiReader(bytes.NewReader(first), p.conn), types.MaxNodeInfoSize)
+// receiveNodeInfo reads the NodeInfo of the remote and checks all that does not
+// depend on ours.
+func (p *Pending) receiveNodeInfo() error {
+	body, err := wire.ReadSized(p.conn, types.MaxNodeInfoSize)
 	if err != nil {
 		return fmt.Errorf("unable to receive node info: %w", err)
 	}
@@ -157,9 +138,9 @@ func (p *Pending) decodeNodeInfo(body []byte) error {
 	return p.node.UnmarshalDialectA(body, p.dialableAddr())
 }
 
-// dialableAddr is where a remote can be dialed that does not tell it: where we
-// have dialed it. The port of an inbound connection is of no use to anybody, so
-// the address then is the unspecified one, which is never handed on.
+// dialableAddr is the address of a remote whose NodeInfo has none: the one that we
+// have dialed. An inbound connection does not show where the remote listens, so its
+// address is the unspecified one, which is never told to others.
 func (p *Pending) dialableAddr() net.Addr {
 	if p.outbound {
 		return p.conn.RemoteAddr()

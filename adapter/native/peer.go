@@ -44,14 +44,6 @@ type ConnConfig struct {
 	OnPeerError func(compat.PeerConn, error)
 }
 
-// connConfig is that of the peers of one switch.
-func (mt *MultiplexTransport) connConfig(behavior compat.PeerBehavior) ConnConfig {
-	return ConnConfig{
-		MConfig: mt.mConfig, ReactorsByCh: behavior.Reactors(), ChDescs: behavior.ReactorChDescriptors(),
-		OnPeerError: behavior.HandlePeerError,
-	}
-}
-
 // newPeer makes a peer of a verified connection. On an error the connection is
 // closed.
 func (mt *MultiplexTransport) newPeer(pending *Pending, behavior compat.PeerBehavior) (compat.PeerConn, error) {
@@ -59,7 +51,10 @@ func (mt *MultiplexTransport) newPeer(pending *Pending, behavior compat.PeerBeha
 		Base:    peer.NewBase(pending.connInfo(behavior), pending.node, pending.conn.RemoteAddr()),
 		conn:    pending.conn,
 		dialect: pending.dialect,
-		config:  mt.connConfig(behavior),
+		config: ConnConfig{
+			MConfig: mt.mConfig, ReactorsByCh: behavior.Reactors(), ChDescs: behavior.ReactorChDescriptors(),
+			OnPeerError: behavior.HandlePeerError,
+		},
 	}
 	p.BaseService = *service.NewBaseService(mt.logger, p.Describe("native"), p)
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"time"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
@@ -22,7 +23,8 @@ type Pending struct {
 	node      types.NodeInfo
 	dialect   compat.Dialect
 	outbound  bool
-	leave     func() // gives the place among the handshakes back
+	shown     *types.NodeInfo // what a relay has sent already; nil: nothing
+	leave     func()          // gives the place among the handshakes back
 }
 
 // ID is the ID that the remote proved to own.
@@ -60,12 +62,23 @@ func (p *Pending) answer(local types.NodeInfo) error {
 	if err := local.CompatibleWith(p.node); err != nil {
 		return err
 	}
+	if p.shown != nil {
+		// The remote would send on channels that nobody serves.
+		if unserved := slices.ContainsFunc(p.shown.Channels, func(ch byte) bool {
+			return !slices.Contains(local.Channels, ch)
+		}); unserved {
+			return fmt.Errorf("%w with channels %x was sent already, this one has %x", errOtherNodeInfo, p.shown.Channels, local.Channels)
+		}
+
+		return p.conn.SetDeadline(time.Time{})
+	}
 	if err := p.conn.SetDeadline(time.Now().Add(p.transport.timeout)); err != nil {
 		return err
 	}
 	if err := p.sendNodeInfo(local, p.dialect); err != nil {
 		return err
 	}
+	p.transport.setNodeInfo(local)
 
 	return p.conn.SetDeadline(time.Time{})
 }
@@ -93,7 +106,9 @@ func (p *Pending) close() { p.transport.closeConn(p.conn) }
 
 // RelayTransport accepts native connections for a relay: it reads the remote's
 // NodeInfo first and shows one of the relay's choice afterwards. It relies on
-// the other side sending its NodeInfo without waiting, as all TM2 nodes do.
+// the other side sending its NodeInfo without waiting, as all TM2 nodes do. If the other
+// side waits too, the relay shows, after a pause of 1 to 1.5 s, the NodeInfo that it has
+// shown last.
 type RelayTransport struct{ mt *MultiplexTransport }
 
 // NewRelayTransport returns a transport that authenticates with the node key.

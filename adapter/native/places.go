@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"syscall"
 
 	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 )
@@ -16,9 +17,9 @@ var (
 	errEvicted           = errors.New("gave way to a newer connection before the remote sent a byte")
 )
 
-// admission gives places to inbound handshakes, as HandshakeLimits describes.
-// All methods may be called concurrently.
-type admission struct {
+// places are those of the inbound handshakes, as HandshakeLimits describes. All methods
+// may be called concurrently.
+type places struct {
 	limits HandshakeLimits
 
 	mtx    sync.Mutex
@@ -27,14 +28,14 @@ type admission struct {
 	silent list.List            // of *place: whose remotes have not spoken, oldest first
 }
 
-// place is that of one handshake. Its fields belong to its admission, but for
-// those that never change.
+// place is that of one handshake. places.mtx guards silent and state; the other fields
+// never change.
 type place struct {
-	admission *admission    // never changes
-	group     netip.Prefix  // never changes
-	conn      net.Conn      // never changes
-	silent    *list.Element // nil once the remote has spoken
-	state     placeState
+	places *places
+	group  netip.Prefix
+	conn   net.Conn
+	silent *list.Element // nil once the remote has spoken
+	state  placeState
 }
 
 type placeState uint8
@@ -45,59 +46,44 @@ const (
 	placeEvicted
 )
 
-func newAdmission(limits HandshakeLimits) *admission {
-	return &admission{limits: limits, groups: make(map[netip.Prefix]int)}
+func newPlaces(limits HandshakeLimits) *places {
+	return &places{limits: limits, groups: make(map[netip.Prefix]int)}
 }
 
-// enter takes a place for the connection. If another one had to give way, it is
-// returned for the caller to close its connection.
-func (a *admission) enter(conn net.Conn) (taken, evicted *place, err error) {
-	p := &place{admission: a, group: netgroup.Host(netgroup.FromAddr(conn.RemoteAddr())), conn: conn}
+// take takes a place for the connection. If another connection has to make room, its
+// place is returned, and the caller closes the connection.
+func (ps *places) take(conn net.Conn) (taken, evicted *place, err error) {
+	p := &place{places: ps, group: netgroup.Host(netgroup.FromAddr(conn.RemoteAddr())), conn: conn}
 
-	a.mtx.Lock()
-	defer a.mtx.Unlock()
-	switch have := a.groups[p.group]; {
-	case have >= a.limits.PerIP:
-		if evicted = a.oldestSilent(p.group); evicted == nil {
-			return nil, nil, fmt.Errorf("%w: %d from %s", errTooManyHandshakes, have, netgroup.Name(p.group))
+	ps.mtx.Lock()
+	defer ps.mtx.Unlock()
+	have := ps.groups[p.group]
+	if have >= ps.limits.PerIP || ps.total >= ps.limits.Total {
+		if evicted = ps.evictable(p.group, have); evicted == nil {
+			return nil, nil, fmt.Errorf("%w: %d from %s, %d in total", errTooManyHandshakes, have, netgroup.Name(p.group), ps.total)
 		}
-	case a.total >= a.limits.Total:
-		if evicted = a.mostCrowded(p.group); evicted == nil {
-			return nil, nil, fmt.Errorf("%w: %d in total", errTooManyHandshakes, a.total)
-		}
+		ps.release(evicted, placeEvicted)
 	}
-	if evicted != nil {
-		a.release(evicted, placeEvicted)
-	}
-	a.total++
-	a.groups[p.group]++
-	p.silent = a.silent.PushBack(p)
+	ps.total++
+	ps.groups[p.group]++
+	p.silent = ps.silent.PushBack(p)
 
 	return p, evicted, nil
 }
 
-// oldestSilent is the silent place of the group that was taken first, or nil. The
+// evictable returns the oldest silent place in the group that has most places, the
+// newcomer counted. If the newcomer's group is at its limit, only that group counts. It
+// returns nil if the newcomer's group would be the largest and has no silent place. The
 // caller holds mtx.
-func (a *admission) oldestSilent(group netip.Prefix) *place {
-	for e := a.silent.Front(); e != nil; e = e.Next() {
-		if p := e.Value.(*place); p.group == group {
-			return p
-		}
-	}
-
-	return nil
-}
-
-// mostCrowded is the oldest silent place in the group that has most places, or
-// nil when the newcomer's group would be the most crowded and has no silent
-// place. The caller holds mtx.
-func (a *admission) mostCrowded(newcomer netip.Prefix) (found *place) {
-	most := a.groups[newcomer]
-	for e := a.silent.Front(); e != nil; e = e.Next() {
+func (ps *places) evictable(newcomer netip.Prefix, have int) (found *place) {
+	most := have
+	for e := ps.silent.Front(); e != nil; e = e.Next() {
 		p := e.Value.(*place)
-		size := a.groups[p.group]
+		size := ps.groups[p.group]
 		if p.group == newcomer {
-			size++ // with the newcomer
+			size++
+		} else if have >= ps.limits.PerIP {
+			continue
 		}
 		if size > most {
 			found, most = p, size
@@ -108,45 +94,45 @@ func (a *admission) mostCrowded(newcomer netip.Prefix) (found *place) {
 }
 
 // release gives a place back. The caller holds mtx.
-func (a *admission) release(p *place, state placeState) {
+func (ps *places) release(p *place, state placeState) {
 	p.state = state
-	a.forgetSilence(p)
-	a.total--
-	if a.groups[p.group]--; a.groups[p.group] == 0 {
-		delete(a.groups, p.group)
+	ps.forgetSilence(p)
+	ps.total--
+	if ps.groups[p.group]--; ps.groups[p.group] == 0 {
+		delete(ps.groups, p.group)
 	}
 }
 
-func (a *admission) forgetSilence(p *place) {
+func (ps *places) forgetSilence(p *place) {
 	if p.silent != nil {
-		a.silent.Remove(p.silent)
+		ps.silent.Remove(p.silent)
 		p.silent = nil
 	}
 }
 
 // speak notes that the remote has sent something.
 func (p *place) speak() {
-	p.admission.mtx.Lock()
-	defer p.admission.mtx.Unlock()
-	p.admission.forgetSilence(p)
+	p.places.mtx.Lock()
+	defer p.places.mtx.Unlock()
+	p.places.forgetSilence(p)
 }
 
-// leave gives the place back and reports whether it was taken away before.
+// leave gives the place back and reports whether it had been evicted.
 func (p *place) leave() (evicted bool) {
-	p.admission.mtx.Lock()
-	defer p.admission.mtx.Unlock()
+	p.places.mtx.Lock()
+	defer p.places.mtx.Unlock()
 	if p.state == placeTaken {
-		p.admission.release(p, placeLeft)
+		p.places.release(p, placeLeft)
 	}
 
 	return p.state == placeEvicted
 }
 
-// placedConn tells its place when the remote has sent the first byte. One Read
-// runs at a time, as in SecretConnection.
+// placedConn notes the first byte of the remote in its place. One Read runs at a time,
+// as in SecretConnection.
 type placedConn struct {
 	net.Conn
-	place *place // nil once it knows
+	place *place // nil after the first byte
 }
 
 func (c *placedConn) Read(b []byte) (int, error) {
@@ -159,12 +145,29 @@ func (c *placedConn) Read(b []byte) (int, error) {
 	return n, err
 }
 
+// silent reports whether the remote has sent nothing. No Read runs.
+func (c *placedConn) silent() bool { return c.place != nil }
+
 // CloseWrite lets FlushStop end one side of the connection.
-func (c *placedConn) CloseWrite() error {
-	half, ok := c.Conn.(interface{ CloseWrite() error })
+func (c *placedConn) CloseWrite() error { return closeWrite(c.Conn) }
+
+// SyscallConn lets the secret connection set options of the socket.
+func (c *placedConn) SyscallConn() (syscall.RawConn, error) { return syscallConn(c.Conn) }
+
+func closeWrite(conn net.Conn) error {
+	half, ok := conn.(interface{ CloseWrite() error })
 	if !ok {
 		return fmt.Errorf("close write: %w", errors.ErrUnsupported)
 	}
 
 	return half.CloseWrite()
+}
+
+func syscallConn(conn net.Conn) (syscall.RawConn, error) {
+	socket, ok := conn.(syscall.Conn)
+	if !ok {
+		return nil, fmt.Errorf("%T is not a socket: %w", conn, errors.ErrUnsupported)
+	}
+
+	return socket.SyscallConn()
 }

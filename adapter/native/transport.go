@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -29,18 +30,20 @@ type MultiplexTransport struct {
 	relay    bool          // the remote's NodeInfo comes before ours
 	timeout  time.Duration // HandshakeTimeout
 
-	ctx       context.Context // ends at Close
-	cancel    context.CancelFunc
-	wg        sync.WaitGroup // the accept loop and the handshakes
-	admission *admission
-	door      door
-	incoming  chan *Pending
+	ctx      context.Context // ends at Close
+	cancel   context.CancelFunc
+	wg       sync.WaitGroup // the accept loop and the handshakes
+	places   *places
+	full     repeats // connections for which there was no place
+	proxies  []netip.Prefix
+	visitors repeats // connections that did not speak the protocol
+	guard    guard
+	incoming chan *Pending // closed by Close
 
 	mtx      sync.Mutex
-	closed   bool
 	listener net.Listener
 	address  types.NetAddress
-	peers    map[*peerConn]struct{} // until their goroutines have ended
+	peers    map[*peerConn]struct{} // until their goroutines have ended; not changed after Close
 }
 
 // NewMultiplexTransport returns a transport that presents itself with the node
@@ -60,16 +63,19 @@ func NewMultiplexTransport(
 	ctx, cancel := context.WithCancel(context.Background())
 
 	mt := &MultiplexTransport{
-		nodeInfo:  nodeInfo,
-		nodeKey:   nodeKey,
-		mConfig:   mConfig,
-		logger:    logger,
-		timeout:   HandshakeTimeout,
-		ctx:       ctx,
-		cancel:    cancel,
-		admission: newAdmission(DefaultHandshakeLimits()),
-		incoming:  make(chan *Pending, acceptBacklog),
-		peers:     make(map[*peerConn]struct{}),
+		nodeInfo: nodeInfo,
+		nodeKey:  nodeKey,
+		mConfig:  mConfig,
+		logger:   logger,
+		timeout:  HandshakeTimeout,
+		ctx:      ctx,
+		cancel:   cancel,
+		places:   newPlaces(DefaultHandshakeLimits()),
+		incoming: make(chan *Pending, acceptBacklog),
+		peers:    make(map[*peerConn]struct{}),
+	}
+	if nodeInfo.NetAddress != nil {
+		mt.address = *nodeInfo.NetAddress
 	}
 	for _, opt := range opts {
 		opt(mt)
@@ -83,20 +89,19 @@ func NewMultiplexTransport(
 func (mt *MultiplexTransport) NetAddress() types.NetAddress {
 	mt.mtx.Lock()
 	defer mt.mtx.Unlock()
-	if mt.listener == nil && mt.nodeInfo.NetAddress != nil {
-		return *mt.nodeInfo.NetAddress
-	}
 
 	return mt.address
 }
 
 // Listen begins to accept TCP connections at the address's IP and port and
-// returns; port 0 takes a free one, which NetAddress tells. It returns
+// returns; port 0 takes a free one, which NetAddress tells. Either unspecified IP,
+// 0.0.0.0 or ::, means all addresses of both families that the machine has; the log
+// names the families. It returns
 // compat.ErrAlreadyListening on a second call and compat.ErrTransportClosed after Close.
 func (mt *MultiplexTransport) Listen(addr types.NetAddress) error {
 	mt.mtx.Lock()
 	defer mt.mtx.Unlock()
-	if mt.closed {
+	if mt.ctx.Err() != nil {
 		return compat.ErrTransportClosed
 	}
 	if mt.listener != nil {
@@ -111,31 +116,43 @@ func (mt *MultiplexTransport) Listen(addr types.NetAddress) error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("unable to use listen address %s: %w", listener.Addr(), err), listener.Close())
 	}
-	if err := mt.completeNodeInfo(address.Port); err != nil {
+	if na := mt.nodeInfo.NetAddress; na != nil && na.Port == 0 {
+		completed := *na
+		completed.Port = address.Port
+		mt.nodeInfo.NetAddress = &completed
+	}
+	if err := mt.checkLocal(); err != nil {
 		return errors.Join(err, listener.Close())
 	}
 
 	mt.listener, mt.address = listener, *address
+	mt.logger.Info("listening for native connections", "address", listener.Addr(), "families", families(address.IP))
 	mt.wg.Go(func() { mt.acceptLoop(listener) })
 
 	return nil
 }
 
-// completeNodeInfo fills in the listen port and checks what peers will check.
-// The caller holds mtx.
-func (mt *MultiplexTransport) completeNodeInfo(port uint16) error {
-	if na := mt.nodeInfo.NetAddress; na != nil && na.Port == 0 {
-		completed := *na
-		completed.Port = port
-		mt.nodeInfo.NetAddress = &completed
+// families names the families of IP addresses at which a listener with this IP takes
+// connections.
+func families(ip net.IP) string {
+	switch {
+	case ip.To4() != nil:
+		return "IPv4"
+	case ip.IsUnspecified():
+		return "IPv4 and IPv6"
+	default:
+		return "IPv6"
 	}
-
-	return mt.checkLocal()
 }
 
+// checkLocal checks the configuration, and what peers will check of the NodeInfo.
+// The caller holds mtx.
 func (mt *MultiplexTransport) checkLocal() error {
-	if err := mt.admission.limits.Validate(); err != nil {
+	if err := mt.places.limits.Validate(); err != nil {
 		return fmt.Errorf("%w: %w", compat.ErrInvalidOption, err)
+	}
+	if err := mt.checkProxies(); err != nil {
+		return err
 	}
 	if mt.relay {
 		return mt.mConfig.Validate()
@@ -157,6 +174,13 @@ func (mt *MultiplexTransport) localNodeInfo() types.NodeInfo {
 	return mt.nodeInfo
 }
 
+// setNodeInfo sets the NodeInfo that a relay shows if it has to speak first.
+func (mt *MultiplexTransport) setNodeInfo(info types.NodeInfo) {
+	mt.mtx.Lock()
+	defer mt.mtx.Unlock()
+	mt.nodeInfo = info
+}
+
 // AnnounceChannels implements compat.ChannelAnnouncer.
 func (mt *MultiplexTransport) AnnounceChannels(channels []byte) (former []byte, err error) {
 	mt.mtx.Lock()
@@ -175,7 +199,7 @@ func (mt *MultiplexTransport) AnnounceChannels(channels []byte) (former []byte, 
 func (mt *MultiplexTransport) begin() error {
 	mt.mtx.Lock()
 	defer mt.mtx.Unlock()
-	if mt.closed {
+	if mt.ctx.Err() != nil {
 		return compat.ErrTransportClosed
 	}
 	if err := mt.checkLocal(); err != nil {
@@ -198,11 +222,10 @@ func (mt *MultiplexTransport) Remove(p compat.PeerConn) {
 // Further calls return nil.
 func (mt *MultiplexTransport) Close() error {
 	mt.mtx.Lock()
-	if mt.closed {
+	if mt.ctx.Err() != nil {
 		mt.mtx.Unlock()
 		return nil
 	}
-	mt.closed = true
 	mt.cancel()
 	var err error
 	if mt.listener != nil {
@@ -211,8 +234,12 @@ func (mt *MultiplexTransport) Close() error {
 	mt.mtx.Unlock()
 
 	mt.wg.Wait()
-	mt.dropQueued()
-	for _, p := range mt.livePeers() {
+	close(mt.incoming)
+	for pending := range mt.incoming {
+		pending.leave()
+		pending.close()
+	}
+	for p := range mt.peers {
 		mt.Remove(p)
 		p.waitEnded()
 	}
@@ -220,35 +247,12 @@ func (mt *MultiplexTransport) Close() error {
 	return err
 }
 
-func (mt *MultiplexTransport) dropQueued() {
-	for {
-		select {
-		case pending := <-mt.incoming:
-			pending.leave()
-			pending.close()
-		default:
-			return
-		}
-	}
-}
-
-func (mt *MultiplexTransport) livePeers() []*peerConn {
-	mt.mtx.Lock()
-	defer mt.mtx.Unlock()
-	peers := make([]*peerConn, 0, len(mt.peers))
-	for p := range mt.peers {
-		peers = append(peers, p)
-	}
-
-	return peers
-}
-
-// track remembers a peer until its goroutines have ended, and forgets those
-// whose have.
+// track adds a peer to those that Close closes, and removes those whose goroutines
+// have ended.
 func (mt *MultiplexTransport) track(p *peerConn) error {
 	mt.mtx.Lock()
 	defer mt.mtx.Unlock()
-	if mt.closed {
+	if mt.ctx.Err() != nil {
 		return compat.ErrTransportClosed
 	}
 	for old := range mt.peers {

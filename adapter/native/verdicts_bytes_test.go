@@ -117,11 +117,11 @@ func judgeFrames(t *testing.T, c verdictCase) string {
 	aead, err := chacha20poly1305.New(c.ReceiveKey)
 	require.NoError(t, err)
 	for i := 0; len(c.Input) > 0; i++ {
-		frame := c.Input[:frameSize]
-		c.Input = c.Input[frameSize:]
+		frame := c.Input[:min(frameSize, len(c.Input))]
+		c.Input = c.Input[len(frame):]
 		nonce := binary.LittleEndian.AppendUint64(make([]byte, 4), uint64(i))
 		opened, err := aead.Open(nil, nonce, frame, nil)
-		if err != nil { // not under this key either
+		if err != nil { // not under this key either, or cut short
 			p.send(frame)
 
 			continue

@@ -1,13 +1,15 @@
 // Package dnstest answers the host name look-ups of a test, so that a test of a
-// transport can let a name come, move and go. It takes the place of the servers
-// behind net.DefaultResolver, and asks nobody.
+// transport can add, change and remove names. It stands in for the servers behind
+// net.DefaultResolver and asks none.
 package dnstest
 
 import (
 	"context"
 	"encoding/binary"
+	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -20,7 +22,7 @@ type Names struct {
 	t testing.TB
 
 	mtx     sync.Mutex
-	ips     map[string]net.IP
+	ips     map[string][]net.IP
 	queries map[string]int
 }
 
@@ -28,7 +30,7 @@ type Names struct {
 // first no name resolves. Tests that use it must not run in parallel.
 func Install(t testing.TB) *Names {
 	t.Helper()
-	n := &Names{t: t, ips: make(map[string]net.IP), queries: make(map[string]int)}
+	n := &Names{t: t, ips: make(map[string][]net.IP), queries: make(map[string]int)}
 	r := net.DefaultResolver // changed in place: others keep the pointer
 	preferGo, dial := r.PreferGo, r.Dial
 	var serving sync.WaitGroup
@@ -47,14 +49,15 @@ func Install(t testing.TB) *Names {
 	return n
 }
 
-// Set lets the name resolve to an IPv4 address, or to none if ip is nil.
-func (n *Names) Set(name string, ip net.IP) {
+// Set lets the name resolve to these IPv4 and IPv6 addresses. A nil address counts as
+// none.
+func (n *Names) Set(name string, ips ...net.IP) {
 	n.mtx.Lock()
 	defer n.mtx.Unlock()
-	n.ips[name] = ip.To4()
+	n.ips[name] = slices.DeleteFunc(slices.Clone(ips), func(ip net.IP) bool { return ip == nil })
 }
 
-// Queries is how often the IPv4 address of the name was asked for.
+// Queries is how often the IPv4 addresses of the name were asked for.
 func (n *Names) Queries(name string) int {
 	n.mtx.Lock()
 	defer n.mtx.Unlock()
@@ -89,43 +92,39 @@ func (n *Names) serve(conn net.Conn) {
 
 // answer is the reply to a query of one question.
 func (n *Names) answer(query []byte) ([]byte, error) {
-	var parser dnsmessage.Parser
-	header, err := parser.Start(query)
-	if err != nil {
+	var msg dnsmessage.Message
+	if err := msg.Unpack(query); err != nil {
 		return nil, err
 	}
-	question, err := parser.Question()
-	if err != nil {
-		return nil, err
+	if len(msg.Questions) != 1 {
+		return nil, fmt.Errorf("%d questions", len(msg.Questions))
 	}
-	ip, known := n.lookup(strings.TrimSuffix(question.Name.String(), "."), question.Type)
-	reply := dnsmessage.Message{
-		Header:    dnsmessage.Header{ID: header.ID, Response: true, RecursionDesired: true, RecursionAvailable: true},
-		Questions: []dnsmessage.Question{question},
-	}
-	if !known {
-		reply.RCode = dnsmessage.RCodeNameError
-	}
-	if ip != nil {
-		reply.Answers = []dnsmessage.Resource{{
-			Header: dnsmessage.ResourceHeader{Name: question.Name, Class: dnsmessage.ClassINET},
-			Body:   &dnsmessage.AResource{A: [net.IPv4len]byte(ip)},
-		}}
-	}
+	question := msg.Questions[0]
+	msg.Header = dnsmessage.Header{ID: msg.ID, Response: true, RecursionDesired: true, RecursionAvailable: true}
+	msg.Additionals = nil
 
-	return reply.Pack()
-}
-
-// lookup returns the IP if the question is for one.
-func (n *Names) lookup(name string, kind dnsmessage.Type) (ip net.IP, known bool) {
 	n.mtx.Lock()
 	defer n.mtx.Unlock()
-	ip = n.ips[name]
-	if kind == dnsmessage.TypeA {
+	name := strings.TrimSuffix(question.Name.String(), ".")
+	if question.Type == dnsmessage.TypeA {
 		n.queries[name]++
-
-		return ip, ip != nil
+	}
+	ips := n.ips[name]
+	if len(ips) == 0 {
+		msg.RCode = dnsmessage.RCodeNameError
+	}
+	for _, ip := range ips {
+		var body dnsmessage.ResourceBody
+		if ip4 := ip.To4(); ip4 != nil && question.Type == dnsmessage.TypeA {
+			body = &dnsmessage.AResource{A: [4]byte(ip4)}
+		} else if ip4 == nil && question.Type == dnsmessage.TypeAAAA {
+			body = &dnsmessage.AAAAResource{AAAA: [16]byte(ip)}
+		} else {
+			continue
+		}
+		header := dnsmessage.ResourceHeader{Name: question.Name, Class: question.Class}
+		msg.Answers = append(msg.Answers, dnsmessage.Resource{Header: header, Body: body})
 	}
 
-	return nil, ip != nil
+	return msg.Pack()
 }

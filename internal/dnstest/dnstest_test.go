@@ -32,6 +32,20 @@ func TestNamesComeMoveAndGo(t *testing.T) {
 	require.Equal(t, 4, names.Queries("node.example"))
 }
 
+func TestNamesWithAddressesOfBothFamilies(t *testing.T) {
+	names := dnstest.Install(t)
+	for _, ips := range [][]string{{"127.0.0.1", "127.0.0.2"}, {"::1"}, {"127.0.0.1", "::1", "2001:db8::1"}} {
+		parsed := make([]net.IP, len(ips))
+		for i, ip := range ips {
+			parsed[i] = net.ParseIP(ip)
+		}
+		names.Set("node.example", parsed...)
+		got, err := net.DefaultResolver.LookupHost(t.Context(), "node.example")
+		require.NoError(t, err)
+		require.ElementsMatch(t, ips, got)
+	}
+}
+
 func TestTheResolverIsGivenBack(t *testing.T) {
 	before := net.DefaultResolver.Dial != nil
 	t.Run("test", func(t *testing.T) {

@@ -41,15 +41,23 @@ func (c *PeekedConn) PeekWithin(ctx context.Context, wait time.Duration) ([]byte
 	return c.Buf.Peek(len(NativeStart))
 }
 
+// starts are the first bytes of protocols, of either side.
+var starts = []struct {
+	protocol string
+	start    []byte
+}{
+	{"native", NativeStart}, {"libp2p", Libp2pStart}, {"SSH", []byte("SSH-")},
+	{"HTTP", []byte("HTTP/")}, {"HTTP", []byte("GET ")}, {"HTTP", []byte("HEAD ")}, {"HTTP", []byte("POST ")},
+	{"TLS", []byte{0x15, 0x03}}, // an alert: it was not greeted as it expects
+	{"TLS", []byte{0x16, 0x03}},
+}
+
 // Protocol names the protocol of which first are the first bytes: "native", "libp2p",
 // "HTTP", "TLS" or "SSH", else it returns the empty string.
 func Protocol(first []byte) string {
-	for name, start := range map[string][]byte{
-		"native": NativeStart, "libp2p": Libp2pStart, "HTTP": []byte("HTTP/"), "SSH": []byte("SSH-"),
-		"TLS": {0x15, 0x03}, // an alert: it was not greeted as it expects
-	} {
-		if bytes.HasPrefix(first, start) {
-			return name
+	for _, s := range starts {
+		if bytes.HasPrefix(first, s.start) {
+			return s.protocol
 		}
 	}
 

@@ -16,47 +16,34 @@ const (
 // slash. name and value alias body.
 func decodeAny(message string, body []byte) (name, value []byte, err error) {
 	r := newFieldReader(message, body, 0)
+	hasURL := false
 
-	ok, err := r.next()
-	if err != nil {
+	err = r.each(func() (err error) {
+		switch r.num {
+		case anyTypeURL:
+			hasURL = true
+			if name, err = r.bytes("type URL"); err == nil {
+				name, err = typeName(&r, name)
+			}
+		case anyValue:
+			value, err = r.bytes("value")
+		default:
+			err = r.unknown()
+		}
+
+		return err
+	})
+
+	switch {
+	case err != nil:
 		return nil, nil, err
-	}
-
-	if !ok {
+	case len(body) == 0:
 		return nil, nil, r.fail("", "empty message")
-	}
-
-	if r.num != anyTypeURL {
+	case !hasURL:
 		return nil, nil, r.fail("", "does not start with a type URL")
+	default:
+		return name, value, nil
 	}
-
-	url, err := r.bytes("type URL")
-	if err != nil {
-		return nil, nil, err
-	}
-
-	if name, err = typeName(&r, url); err != nil {
-		return nil, nil, err
-	}
-
-	ok, err = r.next()
-	if err != nil || !ok {
-		return name, nil, err
-	}
-
-	if r.num != anyValue {
-		return nil, nil, r.unknown()
-	}
-
-	if value, err = r.bytes("value"); err != nil {
-		return nil, nil, err
-	}
-
-	if len(r.rest) != 0 {
-		return nil, nil, r.fail("", "data after the value")
-	}
-
-	return name, value, nil
 }
 
 // typeName checks a type URL and returns the part after its last slash.

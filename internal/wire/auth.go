@@ -31,15 +31,6 @@ const (
 	AuthTyped                 // an Any with a type URL: dialects A and B
 )
 
-// String returns "plain" or "typed".
-func (f AuthForm) String() string {
-	if f == AuthTyped {
-		return "typed"
-	}
-
-	return "plain"
-}
-
 // Auth is the content of an auth message (docs/wire.md §3.4): an Ed25519 public
 // key and a signature by that key over the challenge.
 type Auth struct {
@@ -90,7 +81,7 @@ func DecodeAuth(body []byte) (Auth, error) {
 		case authSignature:
 			hasSigned = true
 
-			return a.decodeSignature(&r)
+			return r.fixed("signature", a.Signature[:])
 		default:
 			return r.unknown()
 		}
@@ -128,21 +119,6 @@ func (a *Auth) decodeKey(r *fieldReader) error {
 	a.Form = AuthTyped
 
 	return err
-}
-
-func (a *Auth) decodeSignature(r *fieldReader) error {
-	value, err := r.bytes("signature")
-	if err != nil {
-		return err
-	}
-
-	if len(value) != len(a.Signature) {
-		return r.fail("signature", "not 64 bytes long")
-	}
-
-	a.Signature = [64]byte(value)
-
-	return nil
 }
 
 func decodeTypedKey(body []byte) ([32]byte, error) {

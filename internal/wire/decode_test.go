@@ -163,7 +163,6 @@ func TestResponseCountIsBoundedBeforeCollecting(t *testing.T) {
 }
 
 func TestNames(t *testing.T) {
-	require.Equal(t, "plain typed", wire.AuthPlain.String()+" "+wire.AuthTyped.String())
 	require.Equal(t, "msg invalid", wire.PacketMsg.String()+" "+wire.PacketKind(0).String())
 	require.Equal(t, "wire: m: r", (&wire.DecodeError{Message: "m", Reason: "r"}).Error())
 }

@@ -74,56 +74,39 @@ func DecodeDiscovery(msg []byte) (addrs []string, request bool, err error) {
 	}
 }
 
-// decodeResponse walks value twice, so that it copies no address before all of
-// them have been checked and counted.
+// decodeResponse copies no address before all of them have been checked and counted.
 func decodeResponse(value []byte) ([]string, error) {
 	r := newFieldReader(responseMessage, value, responseAddress)
+
+	var found [maxResponseAddrs][]byte
+
 	count := 0
 
-	for {
-		_, ok, err := nextAddress(&r)
-		if err != nil {
-			return nil, err
+	err := r.each(func() (err error) {
+		switch {
+		case r.num != responseAddress:
+			return r.unknown()
+		case count == maxResponseAddrs:
+			return r.fail("", "more than 30 addresses")
 		}
 
-		if !ok {
-			break
-		}
+		found[count], err = r.bytes("address")
+		count++
 
-		if count++; count > maxResponseAddrs {
-			return nil, r.fail("", "more than 30 addresses")
-		}
+		return err
+	})
+	if err == nil && count == 0 {
+		err = r.fail("", "no address")
 	}
 
-	if count == 0 {
-		return nil, r.fail("", "no address")
+	if err != nil {
+		return nil, err
 	}
 
-	addrs := make([]string, 0, count)
-	r = newFieldReader(responseMessage, value, responseAddress)
-
-	for range count {
-		addr, _, err := nextAddress(&r)
-		if err != nil {
-			return nil, err
-		}
-
-		addrs = append(addrs, string(addr))
+	addrs := make([]string, count)
+	for i := range addrs {
+		addrs[i] = string(found[i])
 	}
 
 	return addrs, nil
-}
-
-func nextAddress(r *fieldReader) (addr []byte, ok bool, err error) {
-	if ok, err = r.next(); err != nil || !ok {
-		return nil, false, err
-	}
-
-	if r.num != responseAddress {
-		return nil, false, r.unknown()
-	}
-
-	addr, err = r.bytes("address")
-
-	return addr, err == nil, err
 }

@@ -25,34 +25,23 @@ func DecodeEphemeral(body []byte) ([32]byte, error) {
 }
 
 // decodeOnlyKey decodes a message that consists of a 32-byte key in field 1.
-func decodeOnlyKey(message string, body []byte) ([32]byte, error) {
+func decodeOnlyKey(message string, body []byte) (key [32]byte, err error) {
 	r := newFieldReader(message, body, 0)
 
-	ok, err := r.next()
-	if err != nil {
-		return [32]byte{}, err
-	}
+	err = r.each(func() error {
+		if r.num != onlyKey {
+			return r.unknown()
+		}
 
-	if !ok {
+		return r.fixed("public key", key[:])
+	})
+
+	switch {
+	case err != nil:
+		return [32]byte{}, err
+	case len(body) == 0:
 		return [32]byte{}, r.fail("public key", "missing")
+	default:
+		return key, nil
 	}
-
-	if r.num != onlyKey {
-		return [32]byte{}, r.unknown()
-	}
-
-	key, err := r.bytes("public key")
-	if err != nil {
-		return [32]byte{}, err
-	}
-
-	if len(key) != 32 {
-		return [32]byte{}, r.fail("public key", "not 32 bytes long")
-	}
-
-	if len(r.rest) != 0 {
-		return [32]byte{}, r.fail("", "data after the public key")
-	}
-
-	return [32]byte(key), nil
 }

@@ -1,6 +1,10 @@
 package wire
 
-import "google.golang.org/protobuf/encoding/protowire"
+import (
+	"fmt"
+
+	"google.golang.org/protobuf/encoding/protowire"
+)
 
 // fieldReader walks the fields of one message body and enforces the rules for
 // all messages (docs/wire.md §2, strict profile).
@@ -75,6 +79,23 @@ func (r *fieldReader) bytes(field string) ([]byte, error) {
 	r.rest = r.rest[n:]
 
 	return value, nil
+}
+
+// fixed copies the length-delimited value of the current field to dst. It must be as
+// long as dst.
+func (r *fieldReader) fixed(field string, dst []byte) error {
+	value, err := r.bytes(field)
+	if err != nil {
+		return err
+	}
+
+	if len(value) != len(dst) {
+		return r.fail(field, fmt.Sprintf("not %d bytes long", len(dst)))
+	}
+
+	copy(dst, value)
+
+	return nil
 }
 
 // str returns a copy of the length-delimited value of the current field. Like the

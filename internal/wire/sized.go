@@ -56,7 +56,7 @@ func readPrefix(r io.Reader) (size uint64, n int, err error) {
 	var buf [maxVarintLen]byte
 
 	for n < maxVarintLen {
-		if _, err := readSome(r, buf[n:n+1]); err != nil {
+		if _, err := ReadSome(r, buf[n:n+1]); err != nil {
 			if err == io.EOF && n > 0 {
 				err = io.ErrUnexpectedEOF
 			}
@@ -87,7 +87,7 @@ func readBody(r io.Reader, size int) ([]byte, error) {
 			body = slices.Grow(body, min(size-len(body), len(body)))
 		}
 
-		n, err := readSome(r, body[len(body):min(size, cap(body))])
+		n, err := ReadSome(r, body[len(body):min(size, cap(body))])
 		if err == io.EOF {
 			err = io.ErrUnexpectedEOF
 		}
@@ -102,9 +102,10 @@ func readBody(r io.Reader, size int) ([]byte, error) {
 	return body, nil
 }
 
-// readSome reads at least one byte into the non-empty p. It ignores an error that
-// comes together with data, which the next read of an io.Reader returns again.
-func readSome(r io.Reader, p []byte) (int, error) {
+// ReadSome reads at least one byte into the non-empty p, or returns an error:
+// io.ErrNoProgress when 100 reads in a row return neither, else that of r. It ignores
+// an error that comes together with data, which the next read of r returns again.
+func ReadSome(r io.Reader, p []byte) (int, error) {
 	for range maxEmptyReads {
 		n, err := r.Read(p)
 		if n > 0 {

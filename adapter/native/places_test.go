@@ -24,31 +24,31 @@ type fromConn struct {
 func (c *fromConn) RemoteAddr() net.Addr { return &net.TCPAddr{IP: net.ParseIP(c.ip), Port: 1} }
 
 // visit takes a place for a connection from the address.
-func visit(t *testing.T, a *admission, ip string) (taken, evicted *place) {
+func visit(t *testing.T, a *places, ip string) (taken, evicted *place) {
 	t.Helper()
-	taken, evicted, err := a.enter(&fromConn{ip: ip})
+	taken, evicted, err := a.take(&fromConn{ip: ip})
 	require.NoError(t, err)
 
 	return taken, evicted
 }
 
-func requireRefused(t *testing.T, a *admission, ip string) {
+func requireRefused(t *testing.T, a *places, ip string) {
 	t.Helper()
-	taken, evicted, err := a.enter(&fromConn{ip: ip})
+	taken, evicted, err := a.take(&fromConn{ip: ip})
 	require.ErrorIs(t, err, errTooManyHandshakes)
 	require.Nil(t, taken)
 	require.Nil(t, evicted)
 }
 
-func requireEmpty(t *testing.T, a *admission) {
+func requireEmpty(t *testing.T, a *places) {
 	t.Helper()
 	require.Zero(t, a.total)
 	require.Empty(t, a.groups)
 	require.Zero(t, a.silent.Len())
 }
 
-func TestAdmissionIsCounted(t *testing.T) {
-	a := newAdmission(HandshakeLimits{Total: 4, PerIP: 2})
+func TestPlacesAreCounted(t *testing.T) {
+	a := newPlaces(HandshakeLimits{Total: 4, PerIP: 2})
 	var places []*place
 	for _, ip := range []string{"10.0.0.1", "10.0.0.1", "10.0.0.2", "10.0.0.2"} {
 		p, evicted := visit(t, a, ip)
@@ -69,8 +69,8 @@ func TestAdmissionIsCounted(t *testing.T) {
 }
 
 // In its own group a newcomer takes the place of whoever has been silent longest.
-func TestAdmissionEvictsTheOldestSilentOfTheGroup(t *testing.T) {
-	a := newAdmission(HandshakeLimits{Total: 10, PerIP: 3})
+func TestPlacesEvictTheOldestSilentOfTheGroup(t *testing.T) {
+	a := newPlaces(HandshakeLimits{Total: 10, PerIP: 3})
 	other, _ := visit(t, a, "10.0.0.2")
 	first, _ := visit(t, a, "10.0.0.1")
 	second, _ := visit(t, a, "10.0.0.1")
@@ -92,8 +92,8 @@ func TestAdmissionEvictsTheOldestSilentOfTheGroup(t *testing.T) {
 }
 
 // When all places are taken, the group that has most of them gives way.
-func TestAdmissionEvictsFromTheMostCrowdedGroup(t *testing.T) {
-	a := newAdmission(HandshakeLimits{Total: 6, PerIP: 4})
+func TestPlacesEvictFromTheMostCrowdedGroup(t *testing.T) {
+	a := newPlaces(HandshakeLimits{Total: 6, PerIP: 4})
 	lone, _ := visit(t, a, "10.0.0.9")
 	oldest, _ := visit(t, a, "10.0.0.1")
 	for range 3 {
@@ -114,8 +114,8 @@ func TestAdmissionEvictsFromTheMostCrowdedGroup(t *testing.T) {
 }
 
 // A newcomer takes nothing from a group that is no larger than its own.
-func TestAdmissionTakesNothingFromTheFew(t *testing.T) {
-	a := newAdmission(HandshakeLimits{Total: 3, PerIP: 3})
+func TestPlacesTakeNothingFromTheFew(t *testing.T) {
+	a := newPlaces(HandshakeLimits{Total: 3, PerIP: 3})
 	visit(t, a, "10.0.0.1")
 	for range 2 {
 		p, _ := visit(t, a, "10.0.0.2")
@@ -127,8 +127,8 @@ func TestAdmissionTakesNothingFromTheFew(t *testing.T) {
 	require.NotNil(t, evicted, "with nothing of its own it may take the place of one who is silent")
 }
 
-func TestAdmissionGroupsAddresses(t *testing.T) {
-	a := newAdmission(HandshakeLimits{Total: 100, PerIP: 1})
+func TestPlacesGroupAddresses(t *testing.T) {
+	a := newPlaces(HandshakeLimits{Total: 100, PerIP: 1})
 	for _, same := range [][2]string{
 		{"2001:db8:0:1::1", "2001:db8:0:1:ffff:ffff:ffff:ffff"},
 		{"::ffff:10.0.0.1", "10.0.0.1"},
@@ -197,9 +197,9 @@ func TestSilentConnectionsKeepNobodyOut(t *testing.T) {
 			require.NoError(t, silent[0].SetReadDeadline(time.Now().Add(testTimeout)))
 			require.False(t, holdsOn(t, silent[0]))
 			if limits.Total > 1 {
-				listener.admission.mtx.Lock()
-				defer listener.admission.mtx.Unlock()
-				require.Equal(t, min(limits.Total, limits.PerIP)-1, listener.admission.total)
+				listener.places.mtx.Lock()
+				defer listener.places.mtx.Unlock()
+				require.Equal(t, min(limits.Total, limits.PerIP)-1, listener.places.total)
 			}
 		})
 	}
@@ -225,7 +225,7 @@ func holdsOn(t *testing.T, conn net.Conn) bool {
 func TestSpokenConnectionsKeepTheirPlaces(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		listener := newTransport(t, "net")
-		listener.admission.limits = HandshakeLimits{Total: 2, PerIP: 2}
+		listener.places.limits = HandshakeLimits{Total: 2, PerIP: 2}
 		near, far := newLink(addrA, addrB)
 		slow := newRawPeer(t, far, types.GenerateNodeKey().PrivKey)
 		listener.admit(near)
@@ -254,7 +254,7 @@ func TestSpokenConnectionsKeepTheirPlaces(t *testing.T) {
 
 		<-time.After(HandshakeTimeout)
 		synctest.Wait()
-		requireEmpty(t, listener.admission)
+		requireEmpty(t, listener.places)
 		require.Error(t, floods[199].out.writeErrOrGone(), "the deadline ends the last one")
 	})
 }
@@ -271,7 +271,7 @@ func TestPlacesAreGivenBack(t *testing.T) {
 			require.NoError(t, far.Close())
 		}
 		synctest.Wait()
-		requireEmpty(t, listener.admission)
+		requireEmpty(t, listener.places)
 
 		near, far := newLink(addrA, addrB)
 		listener.admit(near)
@@ -279,9 +279,9 @@ func TestPlacesAreGivenBack(t *testing.T) {
 		p.authenticate(wire.AuthPlain)
 		p.chunks(p.ownInfo(compat.DialectC))
 		synctest.Wait()
-		require.Equal(t, 1, listener.admission.total, "nobody has accepted it yet")
+		require.Equal(t, 1, listener.places.total, "nobody has accepted it yet")
 		require.NoError(t, listener.Close())
-		requireEmpty(t, listener.admission)
+		requireEmpty(t, listener.places)
 		require.True(t, near.closed())
 	})
 }

@@ -21,8 +21,8 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/mconn"
 )
 
-// doorTimeout only ends a test that has already failed.
-const doorTimeout = 20 * time.Second
+// guardTimeout only ends a test that has already failed.
+const guardTimeout = 20 * time.Second
 
 // levels notes at which level each message was logged.
 type levels struct {
@@ -67,8 +67,8 @@ func (*talker) GetChannels() []*compat.ChannelDescriptor {
 	return []*compat.ChannelDescriptor{{ID: 0x20, Priority: 1}}
 }
 
-// doorNode is a switch on TCP.
-type doorNode struct {
+// guardedNode is a switch on TCP.
+type guardedNode struct {
 	*adapter.MultiplexSwitch
 	t      *testing.T
 	tr     *native.MultiplexTransport
@@ -77,7 +77,7 @@ type doorNode struct {
 	events <-chan events.Event
 }
 
-func newDoorNode(t *testing.T, opts ...adapter.SwitchOption) *doorNode {
+func newGuardedNode(t *testing.T, opts ...adapter.SwitchOption) *guardedNode {
 	t.Helper()
 	key := types.GenerateNodeKey()
 	info := types.NodeInfo{
@@ -85,7 +85,7 @@ func newDoorNode(t *testing.T, opts ...adapter.SwitchOption) *doorNode {
 		NetAddress: &types.NetAddress{ID: key.ID(), IP: net.IPv4(127, 0, 0, 1)},
 		Network:    "net", Version: "v1.0.0", Channels: []byte{0x20}, Moniker: "test",
 	}
-	n := &doorNode{t: t, levels: newLevels()}
+	n := &guardedNode{t: t, levels: newLevels()}
 	n.tr = native.NewMultiplexTransport(info, *key, mconn.DefaultMConnConfig(), slog.New(n.levels))
 	t.Cleanup(func() { require.NoError(t, n.tr.Close()) })
 	require.NoError(t, n.tr.Listen(*info.NetAddress))
@@ -96,7 +96,7 @@ func newDoorNode(t *testing.T, opts ...adapter.SwitchOption) *doorNode {
 }
 
 // start runs a switch on the transport until the test ends.
-func (n *doorNode) start(opts ...adapter.SwitchOption) {
+func (n *guardedNode) start(opts ...adapter.SwitchOption) {
 	n.t.Helper()
 	n.MultiplexSwitch = adapter.NewMultiplexSwitch(n.tr, append(opts, adapter.WithReactor("talker", newTalker()))...)
 	evs, cancel := n.Subscribe(func(e events.Event) bool { return e.Type() != events.DialFailed })
@@ -112,26 +112,26 @@ func (n *doorNode) start(opts ...adapter.SwitchOption) {
 }
 
 // next waits for the next event.
-func (n *doorNode) next() events.Event {
+func (n *guardedNode) next() events.Event {
 	n.t.Helper()
 	select {
 	case e := <-n.events:
 		return e
-	case <-time.After(doorTimeout):
+	case <-time.After(guardTimeout):
 		n.t.Fatal("no event came")
 		panic("unreachable")
 	}
 }
 
 // awaitLoss waits until a node that had one peer has noticed that it is gone.
-func (n *doorNode) awaitLoss() {
+func (n *guardedNode) awaitLoss() {
 	n.t.Helper()
 	require.Equal(n.t, events.PeerConnected, n.next().Type())
 	require.Equal(n.t, events.PeerDisconnected, n.next().Type())
 }
 
 // dial connects the node to the other, which says so.
-func (n *doorNode) dial(to *doorNode) {
+func (n *guardedNode) dial(to *guardedNode) {
 	n.t.Helper()
 	n.DialPeers(&to.addr)
 	e := to.next()
@@ -139,14 +139,14 @@ func (n *doorNode) dial(to *doorNode) {
 	require.Equal(n.t, n.addr.ID, e.(events.PeerConnectedEvent).PeerID)
 }
 
-// knock opens a connection and reports whether the node begins the handshake,
+// connect opens a connection and reports whether the node begins the handshake,
 // which it does without waiting, or closes the connection without a byte.
-func (n *doorNode) knock() bool {
+func (n *guardedNode) connect() bool {
 	n.t.Helper()
 	conn, err := net.Dial("tcp", n.addr.DialString())
 	require.NoError(n.t, err)
 	defer conn.Close()
-	require.NoError(n.t, conn.SetReadDeadline(time.Now().Add(doorTimeout)))
+	require.NoError(n.t, conn.SetReadDeadline(time.Now().Add(guardTimeout)))
 	_, err = conn.Read(make([]byte, 1))
 	if err == nil {
 		return true
@@ -162,8 +162,8 @@ func (n *doorNode) knock() bool {
 // always lets in; that one gets in.
 func TestFullSwitchRefusesBeforeTheHandshake(t *testing.T) {
 	const message = "inbound connection refused before its handshake"
-	friend, sentry := newDoorNode(t), newDoorNode(t)
-	stranger, late := newDoorNode(t), newDoorNode(t)
+	friend, sentry := newGuardedNode(t), newGuardedNode(t)
+	stranger, late := newGuardedNode(t), newGuardedNode(t)
 	// The persistent peer is not found at its address: it dials.
 	elsewhere := friend.addr
 	elsewhere.IP = net.IPv4(127, 0, 0, 2)
@@ -172,9 +172,9 @@ func TestFullSwitchRefusesBeforeTheHandshake(t *testing.T) {
 		adapter.WithPersistentPeers([]*types.NetAddress{&elsewhere}),
 		adapter.WithUnconditionalPeers([]types.ID{sentry.addr.ID}),
 	}
-	hub := newDoorNode(t, opts...)
+	hub := newGuardedNode(t, opts...)
 	stranger.dial(hub)
-	require.True(t, hub.knock(), "it could be the friend")
+	require.True(t, hub.connect(), "it could be the friend")
 	late.DialPeers(&hub.addr)
 	refusal, ok := hub.next().(events.PeerRejectedEvent)
 	require.True(t, ok)
@@ -185,25 +185,25 @@ func TestFullSwitchRefusesBeforeTheHandshake(t *testing.T) {
 	require.IsType(t, &net.TCPAddr{}, refusal.Address)
 
 	friend.dial(hub)
-	require.True(t, hub.knock(), "it could be the sentry")
+	require.True(t, hub.connect(), "it could be the sentry")
 	sentry.dial(hub)
 	require.Zero(t, hub.tr.ConnsRefused())
 	for range 3 {
-		require.False(t, hub.knock(), "nobody is left who could come in")
+		require.False(t, hub.connect(), "nobody is left who could come in")
 	}
 	require.EqualValues(t, 3, hub.tr.ConnsRefused())
 	require.Equal(t, []slog.Level{slog.LevelInfo, slog.LevelDebug, slog.LevelDebug}, hub.levels.get(message))
 
 	hub.StopPeerForError(hub.Peers().Get(friend.addr.ID), nil)
 	require.Equal(t, events.PeerDisconnected, hub.next().Type())
-	require.True(t, hub.knock())
+	require.True(t, hub.connect())
 	friend.awaitLoss()
 	friend.dial(hub)
-	require.False(t, hub.knock())
+	require.False(t, hub.connect())
 	require.Equal(t, slog.LevelInfo, hub.levels.get(message)[3], "after one that was let in it is news again")
 
 	require.NoError(t, hub.Stop())
-	require.False(t, hub.knock(), "a switch that has stopped lets nobody in")
+	require.False(t, hub.connect(), "a switch that has stopped lets nobody in")
 	friend.awaitLoss()
 	hub.start(opts...)
 	friend.dial(hub)
@@ -212,10 +212,10 @@ func TestFullSwitchRefusesBeforeTheHandshake(t *testing.T) {
 // Without anybody who is exempt, a second connection of an IP is not worth a
 // handshake.
 func TestGuardRefusesBeforeTheHandshake(t *testing.T) {
-	hub, stranger := newDoorNode(t), newDoorNode(t)
-	require.True(t, hub.knock())
+	hub, stranger := newGuardedNode(t), newGuardedNode(t)
+	require.True(t, hub.connect())
 	stranger.dial(hub)
-	require.False(t, hub.knock())
+	require.False(t, hub.connect())
 	require.EqualValues(t, 1, hub.tr.ConnsRefused())
 	hub.StopPeerForError(hub.Peers().Get(stranger.addr.ID), nil)
 	require.Equal(t, events.PeerDisconnected, hub.next().Type())
@@ -223,12 +223,12 @@ func TestGuardRefusesBeforeTheHandshake(t *testing.T) {
 
 // Whoever the switch does not want is refused before a peer is made of it.
 func TestAcceptAsksTheSwitch(t *testing.T) {
-	hub := newDoorNode(t)
-	guest := newDoorNode(t)
+	hub := newGuardedNode(t)
+	guest := newGuardedNode(t)
 	require.NoError(t, hub.Stop())
 
 	asked := make(chan compat.ConnInfo, 1)
-	ctx, cancel := context.WithTimeout(t.Context(), doorTimeout)
+	ctx, cancel := context.WithTimeout(t.Context(), guardTimeout)
 	defer cancel()
 	b := &picky{asked: asked}
 	accepted := make(chan error, 1)
@@ -237,7 +237,7 @@ func TestAcceptAsksTheSwitch(t *testing.T) {
 		accepted <- err
 	}()
 	for b := false; !b; { // until Accept has replaced the switch that has stopped
-		b = hub.knock()
+		b = hub.connect()
 	}
 	guest.DialPeers(&hub.addr)
 	info := <-asked
