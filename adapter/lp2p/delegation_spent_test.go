@@ -41,6 +41,7 @@ func TestDelegationIsGoodForOneSession(t *testing.T) {
 			require.NoError(t, err)
 			m, err := control.Read(s)
 			require.NoError(t, err)
+			synctest.Wait() // an accepted peer is started: only a running one reports its failure
 			require.NoError(t, s.ResetWithError(network.StreamNoError))
 
 			return m

@@ -196,8 +196,10 @@ func (s *session) handshakeError(ctx context.Context, err error) error {
 		return fmt.Errorf("%w: %w", compat.ErrBusy, err)
 	case errors.Is(err, stream.ErrUnsupported):
 		return &compat.ForeignError{Answered: "libp2p", Proved: true, Err: fmt.Errorf("%w: %w", ErrNoSessions, err)}
-	case stream.IsResetWith(err, network.StreamShutdown):
-		return fmt.Errorf("%w: %w", errConnLost, err) // its last session has just ended there
+	case stream.IsResetWith(err, network.StreamShutdown, network.StreamNoError):
+		// The remote is closing the connection after its last session. We reset the stream
+		// with a code then; libp2p does so without one once it has begun to close.
+		return fmt.Errorf("%w: %w", errConnLost, err)
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		// Who refuses says so: an end without an answer is that of the connection.
 		return fmt.Errorf("%w: remote ended the session handshake: %w", errConnLost, err)
