@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"runtime/debug"
 	"sync"
 	"time"
 
@@ -53,7 +52,7 @@ type session struct {
 
 	recv       flow.Meter
 	assembly   *assembly  // memory of messages on their way to the reactors
-	deliveries turnstile  // passed by one reactor's Receive at a time
+	deliveries fifoLock   // held while a reactor receives: one at a time
 	controlMtx sync.Mutex // held while writing to the control stream
 
 	mtx       sync.Mutex
@@ -80,8 +79,8 @@ func newSession(
 		announced: make(chan struct{}),
 		delivery:  task.NewSignal(),
 		inbound:   make(map[byte]*channelIn),
-		assembly:  newAssembly(maxPartialBytes),
-		logger:    t.logger.With("peer", c.RemotePeer(), "session", e),
+		assembly:  newAssembly(maxPartialBytes), deliveries: newFIFOLock(),
+		logger: t.logger.With("peer", c.RemotePeer(), "session", e),
 	}
 	for _, d := range behavior.ReactorChDescriptors() {
 		s.channels = append(s.channels, d.FillDefaults())
@@ -295,24 +294,4 @@ func (s *session) dataEnded(channel byte) {
 	}
 	s.cut = control.Violation("stream of channel %#02x ended without a goodbye", channel)
 	_ = s.control.SetReadDeadline(time.Now().Add(s.grace()))
-}
-
-// receive hands one message to its reactor. It returns errStopped when the
-// session or the peer has stopped, and an error for a reactor that panics.
-func (s *session) receive(channel byte, r compat.Reactor, msg []byte) (err error) {
-	s.deliveries.enter()
-	defer s.deliveries.leave()
-	if s.ctx.Err() != nil || !s.peer.IsRunning() {
-		return errStopped
-	}
-
-	defer func() {
-		if p := recover(); p != nil {
-			s.logger.Error("reactor panicked", "channel", channel, "panic", p, "stack", string(debug.Stack()))
-			err = fmt.Errorf("%w: reactor of channel %#02x panicked: %v", errDelivery, channel, p)
-		}
-	}()
-	r.Receive(channel, s.peer, msg)
-
-	return nil
 }
