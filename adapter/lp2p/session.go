@@ -121,8 +121,9 @@ func (s *session) start() error {
 		return fmt.Errorf("session ended before its start: %w", s.cause)
 	}
 	s.isStarted = true
-	s.out.begin()
-	s.recv.Begin(time.Now())
+	now := time.Now()
+	s.out.flow.Begin(now)
+	s.recv.Begin(now)
 	close(s.started)
 
 	return nil

@@ -175,15 +175,12 @@ func (s *session) delivered() []control.ChannelCount {
 	s.mtx.Lock()
 	defer s.mtx.Unlock()
 
-	var counts []control.ChannelCount
+	counts := make(map[byte]uint64)
 	for ch, in := range s.inbound {
-		if n := in.delivered.Load(); n > 0 {
-			counts = append(counts, control.ChannelCount{Channel: ch, Messages: n})
-		}
+		counts[ch] = in.delivered.Load()
 	}
-	slices.SortFunc(counts, func(a, b control.ChannelCount) int { return int(a.Channel) - int(b.Channel) })
 
-	return counts
+	return control.Counts(counts)
 }
 
 // say sends a goodbye within the linger timeout.
@@ -252,7 +249,9 @@ func (s *session) announce(deadline <-chan time.Time) bool {
 
 		return false
 	}
-	s.out.closeWrite()
+	for _, st := range s.out.streams() {
+		_ = st.CloseWrite() // if it fails the remote sees the session end instead
+	}
 
 	return true
 }

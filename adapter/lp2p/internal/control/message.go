@@ -2,6 +2,8 @@ package control
 
 import (
 	"io"
+	"maps"
+	"slices"
 
 	"google.golang.org/protobuf/encoding/protowire"
 
@@ -64,6 +66,17 @@ type Goodbye struct {
 type ChannelCount struct {
 	Channel  byte
 	Messages uint64
+}
+
+// Counts lists the channels with messages, in ascending order.
+func Counts(messages map[byte]uint64) (counts []ChannelCount) {
+	for _, channel := range slices.Sorted(maps.Keys(messages)) {
+		if n := messages[channel]; n > 0 {
+			counts = append(counts, ChannelCount{Channel: channel, Messages: n})
+		}
+	}
+
+	return counts
 }
 
 func (*Hello) Kind() protowire.Number   { return KindHello }
