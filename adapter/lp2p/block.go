@@ -9,7 +9,6 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/network"
 
-	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 )
@@ -142,7 +141,7 @@ func (t *Transport) endBlocked() {
 	t.mtx.Unlock()
 
 	for _, s := range ended {
-		s.closeConn(banned(), compat.RejectBanned)
+		s.fail(banned())
 	}
 	for _, c := range t.host.Network().Conns() {
 		// Those with sessions close after the last goodbye.

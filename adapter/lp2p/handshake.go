@@ -170,8 +170,7 @@ func (s *session) checkAccept(m *control.Accept, id types.ID, local types.NodeIn
 // decline tells a remote that has accepted us why we do not want it, and waits for
 // it to have read that.
 func (s *session) decline(reason error) {
-	code, text := reasonOf(reason)
-	if err := s.say(&control.Goodbye{Code: code, Text: text}); err != nil {
+	if err := s.say(goodbyeFor(reason)); err != nil {
 		s.logger.Debug("goodbye was not sent", "err", err)
 
 		return

@@ -99,7 +99,7 @@ func (p *Peer) CloseConn() error {
 		return nil // Close ends the session
 	}
 	defer p.s.t.tasks.Done()
-	p.s.closeConn(ErrConnClosed, compat.RejectUnspecified)
+	p.s.fail(ErrConnClosed)
 
 	return nil
 }

@@ -175,7 +175,7 @@ func (p *Pending) answer(ctx context.Context, local types.NodeInfo, behavior com
 	}
 	// It may have been blocked while nobody could know whose session this is.
 	if p.t.gater.admits(p.stream.Conn(), p.id) != nil {
-		s.closeConn(banned(), compat.RejectBanned)
+		s.fail(banned())
 	}
 
 	return conn, nil
@@ -286,11 +286,7 @@ func (p *Pending) refuse(reason error) {
 		defer p.t.sessions.forget(*p.key)
 	}
 
-	var r *compat.RejectError
-	if errors.As(reason, &r) || errors.Is(reason, compat.ErrTransportClosed) {
-		if r == nil {
-			r = compat.Reject(compat.RejectClosing, "")
-		}
+	if r, ok := refusalOf(reason); ok {
 		_ = p.stream.SetDeadline(time.Now().Add(p.t.opts.timeouts.Linger))
 		if _, err := p.stream.Write(control.Append(nil, &control.Reject{Code: r.Code, Text: r.Reason})); err == nil {
 			p.t.metrics.rejects.sent.count(outcomeOfCode(r.Code))

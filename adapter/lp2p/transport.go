@@ -231,7 +231,7 @@ func (t *Transport) Close() error {
 	t.host.RemoveStreamHandler(NodeInfoProtocol)
 	t.cancel()
 	for _, s := range active {
-		s.closeConn(compat.ErrTransportClosed, compat.RejectClosing)
+		s.fail(compat.ErrTransportClosed)
 	}
 	ended := make(chan struct{})
 	go func() {
