@@ -144,20 +144,20 @@ func delegated(n *node) Identity {
 func TestBlockIsBounded(t *testing.T) {
 	g := newGater()
 	for i := range maxBlocked {
-		require.NoError(t, g.blockSubnet(netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i >> 8), byte(i), 1}), 32)))
-		require.NoError(t, g.blockID(types.ID(strconv.Itoa(i))))
+		require.NoError(t, block(g, g.subnets, netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i >> 8), byte(i), 1}), 32)))
+		require.NoError(t, block(g, g.ids, types.ID(strconv.Itoa(i))))
 	}
-	require.ErrorIs(t, g.blockSubnet(netip.MustParsePrefix("192.168.0.0/16")), ErrTooManyBlocked)
-	require.ErrorIs(t, g.blockID("another"), ErrTooManyBlocked)
-	require.NoError(t, g.blockID("0"), "it is in the list")
-	g.unblockSubnet(netip.MustParsePrefix("10.0.0.1/32"))
-	require.NoError(t, g.blockSubnet(netip.MustParsePrefix("192.168.0.0/16")))
+	require.ErrorIs(t, block(g, g.subnets, netip.MustParsePrefix("192.168.0.0/16")), ErrTooManyBlocked)
+	require.ErrorIs(t, block(g, g.ids, "another"), ErrTooManyBlocked)
+	require.NoError(t, block(g, g.ids, "0"), "it is in the list")
+	unblock(g, g.subnets, netip.MustParsePrefix("10.0.0.1/32"))
+	require.NoError(t, block(g, g.subnets, netip.MustParsePrefix("192.168.0.0/16")))
 }
 
 func TestBlockedIP(t *testing.T) {
 	g := newGater()
-	require.NoError(t, g.blockSubnet(netip.MustParsePrefix("2001:db8::/32")))
-	require.NoError(t, g.blockSubnet(netip.MustParsePrefix("192.0.2.0/25")))
+	require.NoError(t, block(g, g.subnets, netip.MustParsePrefix("2001:db8::/32")))
+	require.NoError(t, block(g, g.subnets, netip.MustParsePrefix("192.0.2.0/25")))
 	for ip, blocked := range map[string]bool{
 		"2001:db8:1::1": true, "2001:db9::1": false, "192.0.2.127": true, "192.0.2.128": false,
 		"::ffff:192.0.2.1": true, "::": false, "0.0.0.0": false,
