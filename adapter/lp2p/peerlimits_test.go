@@ -197,10 +197,13 @@ func (n *node) open(t testing.TB, to *node) bool {
 	if err != nil {
 		return false
 	}
-	_, err = readNodeInfo(timeout(t), s, to.key.ID())
-	_ = s.Reset()
+	defer func() { _ = s.Reset() }()
+	if err := s.SetDeadline(time.Now().Add(patience)); err != nil {
+		return false
+	}
+	info, err := stream.ReadNodeInfo(s)
 
-	return err == nil
+	return err == nil && info.Validate() == nil && info.ID() == to.key.ID()
 }
 
 // A peer has as many streams as its sessions may need, and a few more.
