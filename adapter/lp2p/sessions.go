@@ -11,7 +11,8 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 )
 
-// sessionKey names a session. The remote cannot name one of another peer.
+// sessionKey names a session. It has the peer ID, so that no remote can name the session of
+// another one.
 type sessionKey struct {
 	peer  peer.ID
 	epoch control.Epoch
@@ -19,14 +20,14 @@ type sessionKey struct {
 
 // sessionEntry is a session, or the reservation of its epoch.
 type sessionEntry struct {
-	session *session // nil while data streams are not let in: before and after its life
+	session *session // nil unless it is active: then data streams may join it
 	inbound bool
 }
 
-// sessions are those of one transport, by their epochs.
+// sessions are the sessions of one transport.
 type sessions struct {
-	perPeer int            // the most inbound ones of one libp2p peer
-	retire  func(*session) // called, with the lock held, for each that is deactivated
+	perPeer int            // limit of inbound sessions of one libp2p peer
+	retire  func(*session) // called with the lock held for each session that is deactivated
 	alive   sync.WaitGroup // reservations and sessions
 
 	mtx     sync.Mutex
@@ -44,7 +45,7 @@ func (ss *sessions) close() []*session {
 	return ss.active()
 }
 
-// active returns the sessions that data streams may join. The caller holds the lock.
+// active returns the active sessions. The caller holds the lock.
 func (ss *sessions) active() (active []*session) {
 	for _, entry := range ss.entries {
 		if entry.session != nil {
@@ -55,9 +56,8 @@ func (ss *sessions) active() (active []*session) {
 	return active
 }
 
-// reserve takes the epoch of a session that begins, and counts the session as one
-// that Close waits for. It refuses an epoch in use, and an inbound session above
-// the limit per peer. Each success is undone by forget.
+// reserve takes the epoch of a new session, for which Close waits until forget. It refuses
+// an epoch in use, and an inbound session above the limit per peer.
 func (ss *sessions) reserve(key sessionKey, inbound bool) error {
 	ss.mtx.Lock()
 	defer ss.mtx.Unlock()
@@ -95,8 +95,8 @@ func (ss *sessions) activate(s *session) error {
 	return nil
 }
 
-// deactivate hides the session from data streams, and keeps what it has counted;
-// its epoch stays taken.
+// deactivate undoes activate, and keeps what the session has counted. The epoch stays
+// reserved.
 func (ss *sessions) deactivate(key sessionKey) {
 	ss.mtx.Lock()
 	defer ss.mtx.Unlock()
