@@ -64,8 +64,14 @@ var dialFailureNames = [...]string{
 	"other network", "busy", "duplicate", "closing", "refused",
 }
 
-// String returns the name of the kind.
-func (f DialFailure) String() string { return dialFailureNames[f] }
+// String returns the name of the kind, or its number where it has none.
+func (f DialFailure) String() string {
+	if int(f) < len(dialFailureNames) {
+		return dialFailureNames[f]
+	}
+
+	return fmt.Sprintf("failure %d", uint8(f))
+}
 
 // Answered reports whether the peer itself answered in TM2's protocol.
 func (f DialFailure) Answered() bool { return f >= DialOtherNetwork }
