@@ -130,20 +130,12 @@ func (t inner) Connect(ctx context.Context, p peer.ID) (network.Conn, func(), er
 	}
 	defer t.tasks.Done()
 
-	for range dialAttempts {
-		c, err := t.host.Network().DialPeer(t.directly(ctx), p)
-		if err != nil {
-			return nil, nil, fmt.Errorf("unable to connect to %s: %w", p, forbidden(err))
-		}
-		if t.hold(c) {
-			return c, func() { t.release(c) }, nil
-		}
-		if err := t.awaitClosed(ctx, c); err != nil {
-			return nil, nil, err
-		}
+	c, err := t.dialPeer(ctx, p, nil, t.hold)
+	if err != nil {
+		return nil, nil, fmt.Errorf("unable to connect to %s: %w", p, err)
 	}
 
-	return nil, nil, errConnLost
+	return c, func() { t.release(c) }, nil
 }
 
 func (t inner) Hold(c network.Conn) (release func(), ok bool) {

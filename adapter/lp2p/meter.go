@@ -67,17 +67,15 @@ func (m *meteredMux) As(target any) bool {
 
 // OpenStream implements network.MuxedConn.
 func (m *meteredMux) OpenStream(ctx context.Context) (network.MuxedStream, error) {
-	s, err := m.MuxedConn.OpenStream(ctx)
-	if err != nil {
-		return nil, err
-	}
-
-	return &meteredStream{MuxedStream: s, backlog: m.backlog}, nil
+	return m.metered(m.MuxedConn.OpenStream(ctx))
 }
 
 // AcceptStream implements network.MuxedConn.
 func (m *meteredMux) AcceptStream() (network.MuxedStream, error) {
-	s, err := m.MuxedConn.AcceptStream()
+	return m.metered(m.MuxedConn.AcceptStream())
+}
+
+func (m *meteredMux) metered(s network.MuxedStream, err error) (network.MuxedStream, error) {
 	if err != nil {
 		return nil, err
 	}

@@ -9,7 +9,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
-	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
 // outcome is how a handshake, a probe or a session ended, as a label. The first outcomes
@@ -101,7 +100,8 @@ func (t traffic) add(channel byte, c channelTraffic) {
 // metrics is the Prometheus collector of a transport. It counts handshakes, refusals and
 // goodbyes, and reads on a scrape what sessions count.
 type metrics struct {
-	t *Transport
+	t          *Transport
+	unregister func() // undoes register
 
 	handshakes [len(directions)]counters
 	probes     counters
@@ -161,32 +161,23 @@ var (
 		"Bytes of messages that are accepted and not yet written.")
 )
 
-func newMetrics(t *Transport) *metrics { return &metrics{t: t, retired: make(traffic)} }
-
-// nodeRegisterer labels the metrics with the node, so that the transports of a process can
-// share a registerer.
-func nodeRegisterer(r prometheus.Registerer, id types.ID) prometheus.Registerer {
-	return prometheus.WrapRegistererWith(prometheus.Labels{"node": id.String()}, r)
+func newMetrics(t *Transport) *metrics {
+	return &metrics{t: t, unregister: func() {}, retired: make(traffic)}
 }
 
-// register begins the collection if there is a registerer.
+// register begins the collection if there is a registerer. The node's label allows the
+// transports of a process to share one.
 func (m *metrics) register() error {
-	r := m.t.opts.registerer
-	if r == nil {
+	if m.t.opts.registerer == nil {
 		return nil
 	}
-	if err := nodeRegisterer(r, m.t.id).Register(m); err != nil {
+	r := prometheus.WrapRegistererWith(prometheus.Labels{"node": m.t.id.String()}, m.t.opts.registerer)
+	if err := r.Register(m); err != nil {
 		return fmt.Errorf("unable to register the metrics of %s: %w", m.t.id, err)
 	}
+	m.unregister = func() { r.Unregister(m) }
 
 	return nil
-}
-
-// unregister undoes a register that has succeeded.
-func (m *metrics) unregister() {
-	if r := m.t.opts.registerer; r != nil {
-		nodeRegisterer(r, m.t.id).Unregister(m)
-	}
 }
 
 // Describe implements prometheus.Collector.

@@ -134,10 +134,12 @@ func TestRelayKeepsPrivate(t *testing.T) {
 func TestNoSessionThroughRelay(t *testing.T) {
 	relay, inside := hidden(t)
 	dialer := newNode(t, nil, WithRelayClient())
-	circuits := dialer.relaysOf(timeout(t), inside.Host().ID(), at(inside, relay),
+	relays := dialer.relaysOf(timeout(t), inside.Host().ID(), at(inside, relay),
 		&compat.WrongIDError{FoundPeer: relay.Host().ID().String()})
-	require.Len(t, circuits, 1)
-	dialer.setAddrs(inside.Host().ID(), circuits[0].circuits)
+	require.Len(t, relays, 1)
+	circuits, err := circuitsThrough(relays[0])
+	require.NoError(t, err)
+	dialer.setAddrs(inside.Host().ID(), circuits)
 	ctx := network.WithAllowLimitedConn(timeout(t), "test")
 	c, err := dialer.Host().Network().DialPeer(ctx, inside.Host().ID())
 	require.NoError(t, err)

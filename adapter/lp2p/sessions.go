@@ -32,7 +32,7 @@ type sessions struct {
 
 	mtx     sync.Mutex
 	closed  bool // nothing is reserved or activated any more
-	entries map[sessionKey]sessionEntry
+	entries map[sessionKey]*sessionEntry
 	inbound map[peer.ID]int // reservations and sessions
 }
 
@@ -74,7 +74,7 @@ func (ss *sessions) reserve(key sessionKey, inbound bool) error {
 		}
 		ss.inbound[key.peer]++
 	}
-	ss.entries[key] = sessionEntry{inbound: inbound}
+	ss.entries[key] = &sessionEntry{inbound: inbound}
 	ss.alive.Add(1)
 
 	return nil
@@ -88,9 +88,7 @@ func (ss *sessions) activate(s *session) error {
 	if ss.closed {
 		return compat.ErrTransportClosed
 	}
-	entry := ss.entries[s.key]
-	entry.session = s
-	ss.entries[s.key] = entry
+	ss.entries[s.key].session = s
 
 	return nil
 }
@@ -101,12 +99,10 @@ func (ss *sessions) deactivate(key sessionKey) {
 	ss.mtx.Lock()
 	defer ss.mtx.Unlock()
 
-	entry := ss.entries[key]
-	if entry.session != nil {
+	if entry := ss.entries[key]; entry.session != nil {
 		ss.retire(entry.session)
+		entry.session = nil
 	}
-	entry.session = nil
-	ss.entries[key] = entry
 }
 
 // forget undoes reserve. Nothing of the session may be used afterwards.
@@ -126,10 +122,10 @@ func (ss *sessions) lookup(c network.Conn, e control.Epoch) (*session, error) {
 	ss.mtx.Lock()
 	defer ss.mtx.Unlock()
 
-	s := ss.entries[sessionKey{peer: c.RemotePeer(), epoch: e}].session
-	if s == nil || s.conn != c {
+	entry := ss.entries[sessionKey{peer: c.RemotePeer(), epoch: e}]
+	if entry == nil || entry.session == nil || entry.session.conn != c {
 		return nil, fmt.Errorf("no session of epoch %s on this connection", e)
 	}
 
-	return s, nil
+	return entry.session, nil
 }
