@@ -62,15 +62,8 @@ func (t *Transport) AcceptPending(ctx context.Context) (*Pending, error) {
 	}
 }
 
-// handleSession runs an inbound handshake, on the goroutine of libp2p's stream handler.
+// handleSession runs an inbound handshake.
 func (t *Transport) handleSession(ns network.Stream) {
-	if t.enter() != nil {
-		_ = ns.ResetWithError(network.StreamShutdown)
-
-		return
-	}
-	defer t.tasks.Done()
-
 	if !t.handshakes.take(ns.Conn()) {
 		t.logger.Debug("too many handshakes under way", "peer", ns.Conn().RemotePeer())
 		t.metrics.handshakes[dirIn].count(outcomeBusy)

@@ -40,13 +40,6 @@ type channelIn struct {
 
 // handleData reads the header of a data stream and attaches the stream to its session.
 func (t *Transport) handleData(ns network.Stream) {
-	if t.enter() != nil {
-		_ = ns.ResetWithError(network.StreamShutdown)
-
-		return
-	}
-	defer t.tasks.Done()
-
 	s, channel, err := t.readHeader(ns)
 	if err != nil {
 		t.logger.Debug("data stream refused", "peer", ns.Conn().RemotePeer(), "err", err)

@@ -175,7 +175,7 @@ func (t *Transport) startNAT() error {
 	n.t = t
 	close(n.bound)
 	if n.relayService != nil {
-		t.host.SetStreamHandler(RelayedProtocol, t.handleRelayed)
+		t.host.SetStreamHandler(RelayedProtocol, t.answering(t.answerRelayed))
 	}
 	if !n.autoNAT {
 		return nil

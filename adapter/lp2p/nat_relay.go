@@ -155,34 +155,8 @@ func (t *Transport) resolveRelays(ctx context.Context, relays []types.NetAddress
 	}
 }
 
-// handleRelayed answers with the key of a node that has a reservation here.
-func (t *Transport) handleRelayed(s network.Stream) {
-	if t.enter() != nil {
-		_ = s.Reset()
-
-		return
-	}
-	defer t.tasks.Done()
-	if !t.handshakes.take(s.Conn()) {
-		_ = s.ResetWithError(network.StreamRateLimited)
-
-		return
-	}
-	defer t.handshakes.giveBack(s.Conn())
-
-	if err := t.answerRelayed(s); err != nil {
-		t.logger.Debug("question for a relayed node was not answered", "peer", s.Conn().RemotePeer(), "err", err)
-		t.tryEnd(func() { _ = s.Reset() })
-
-		return
-	}
-	t.tryEnd(func() { _ = s.Close() })
-}
-
+// answerRelayed answers with the key of a node that has a reservation here.
 func (t *Transport) answerRelayed(s network.Stream) error {
-	if err := s.SetDeadline(time.Now().Add(t.opts.timeouts.Handshake)); err != nil {
-		return err
-	}
 	var raw [idLength]byte
 	if _, err := io.ReadFull(s, raw[:]); err != nil {
 		return fmt.Errorf("unable to read the ID: %w", err)

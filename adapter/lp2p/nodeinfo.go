@@ -22,36 +22,34 @@ import (
 // (docs/sessions.md §10). It makes no session.
 const NodeInfoProtocol protocol.ID = "/tm2/nodeinfo/1"
 
-// handleNodeInfo sends this node's NodeInfo and closes.
-func (t *Transport) handleNodeInfo(s network.Stream) {
-	if err := t.enter(); err != nil {
-		_ = s.Reset() // the transport closes, and the stream with it
+// answering returns a stream handler for questions outside a session, which answer writes
+// the answer to. Such streams count as handshakes.
+func (t *Transport) answering(answer func(network.Stream) error) network.StreamHandler {
+	return t.handler(func(s network.Stream) {
+		if !t.handshakes.take(s.Conn()) {
+			_ = s.ResetWithError(network.StreamRateLimited)
 
-		return
-	}
-	defer t.tasks.Done()
-	if !t.handshakes.take(s.Conn()) {
-		_ = s.ResetWithError(network.StreamResourceLimitExceeded)
+			return
+		}
+		defer t.handshakes.giveBack(s.Conn())
 
-		return
-	}
-	defer t.handshakes.giveBack(s.Conn())
+		err := s.SetDeadline(time.Now().Add(t.opts.timeouts.Handshake))
+		if err == nil {
+			err = answer(s)
+		}
+		if err != nil {
+			t.logger.Debug("question was not answered", "protocol", s.Protocol(), "peer", s.Conn().RemotePeer(), "err", err)
+			t.tryEnd(func() { _ = s.Reset() })
 
-	if err := t.sendNodeInfo(s); err != nil {
-		t.logger.Debug("node info could not be sent", "peer", s.Conn().RemotePeer(), "err", err)
-		t.tryEnd(func() { _ = s.Reset() }) // it has failed already
-
-		return
-	}
-	t.tryEnd(func() { _ = s.Close() }) // if it fails the connection has ended
+			return
+		}
+		t.tryEnd(func() { _ = s.Close() }) // if it fails the connection has ended
+	})
 }
 
 func (t *Transport) sendNodeInfo(s network.Stream) error {
 	body, err := t.localNodeInfo().MarshalBinary()
 	if err != nil {
-		return err
-	}
-	if err := s.SetDeadline(time.Now().Add(t.opts.timeouts.Handshake)); err != nil {
 		return err
 	}
 	_, err = s.Write(wire.AppendSized(nil, body))

@@ -144,7 +144,7 @@ func TestStuckRefusal(t *testing.T) {
 	n, r := newNode(t, nil, soon()), newRaw(t)
 	free := make(chan struct{})
 	t.Cleanup(func() { close(free) })
-	n.Host().SetStreamHandler(SessionProtocol, func(s network.Stream) { n.handleSession(&stuckStream{s, free}) })
+	n.Host().SetStreamHandler(SessionProtocol, n.handler(func(s network.Stream) { n.handleSession(&stuckStream{s, free}) }))
 	m, err := r.say(r.open(r.connect(n), false), &control.Hello{Version: 2})
 	require.NoError(t, err)
 	require.Equal(t, compat.RejectIncompatible, m.(*control.Reject).Code)

@@ -122,9 +122,9 @@ func NewTransport(
 		return nil, errors.Join(err, h.Close())
 	}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
-	h.SetStreamHandler(SessionProtocol, t.handleSession)
-	h.SetStreamHandler(ChannelProtocol, t.handleData)
-	h.SetStreamHandler(NodeInfoProtocol, t.handleNodeInfo)
+	h.SetStreamHandler(SessionProtocol, t.handler(t.handleSession))
+	h.SetStreamHandler(ChannelProtocol, t.handler(t.handleData))
+	h.SetStreamHandler(NodeInfoProtocol, t.answering(t.sendNodeInfo))
 	if err := t.startNAT(); err != nil {
 		return nil, errors.Join(err, t.Close())
 	}
@@ -272,6 +272,20 @@ func (t *Transport) enter() error {
 	t.tasks.Add(1)
 
 	return nil
+}
+
+// handler makes handle a stream handler for which Close waits. It runs on a goroutine of
+// libp2p's.
+func (t *Transport) handler(handle func(network.Stream)) network.StreamHandler {
+	return func(s network.Stream) {
+		if t.enter() != nil {
+			_ = s.ResetWithError(network.StreamShutdown)
+
+			return
+		}
+		defer t.tasks.Done()
+		handle(s)
+	}
 }
 
 // The libp2p protocols of a session (docs/sessions.md §1).
