@@ -105,8 +105,8 @@ func TestBlockClosesIdleConnections(t *testing.T) {
 	require.False(t, b.open(t, a))
 }
 
-// A node for which another one speaks has no connection to refuse: the session is
-// refused, and ended.
+// A node for which another one speaks has no connection of its own: its session is refused,
+// or ended.
 func TestBlockDelegated(t *testing.T) {
 	a, b := newNode(t, nil), newNode(t, nil)
 	b.acceptLoop(t)
@@ -127,7 +127,7 @@ func TestBlockDelegated(t *testing.T) {
 	requireBanned(t, err, true)
 	require.True(t, own.IsRunning(), "who spoke for it is not blocked")
 
-	// Whom a blocked node speaks for is not let in.
+	// A session for which a blocked node speaks is refused.
 	b.Unblock(id)
 	require.NoError(t, b.Block(a.key.ID()))
 	require.Same(t, own, a.failure(t).peer)

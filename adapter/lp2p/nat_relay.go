@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
@@ -137,10 +139,9 @@ func (t *Transport) resolveRelays(ctx context.Context, relays []types.NetAddress
 	defer t.tasks.Done()
 	ctx, cancel := t.untilClose(ctx)
 	defer cancel()
-	done := make(chan struct{}, len(relays))
+	var resolved sync.WaitGroup
 	for _, addr := range relays {
-		t.tasks.Go(func() {
-			defer func() { done <- struct{}{} }()
+		resolved.Go(func() {
 			info, err := inner{t}.Resolve(ctx, addr)
 			if err != nil {
 				t.logger.Warn("relay was not found", "relay", addr.String(), "err", err)
@@ -150,9 +151,7 @@ func (t *Transport) resolveRelays(ctx context.Context, relays []types.NetAddress
 			found <- info
 		})
 	}
-	for range relays {
-		<-done
-	}
+	resolved.Wait()
 }
 
 // answerRelayed answers with the key of a node that has a reservation here.
@@ -187,16 +186,8 @@ func (t *Transport) relayedKey(id types.ID) (ed25519.PublicKey, bool) {
 
 func (t *Transport) tagged(p peer.ID, tags ...string) bool {
 	info := t.host.ConnManager().GetTagInfo(p)
-	if info == nil {
-		return false
-	}
-	for _, tag := range tags {
-		if _, ok := info.Tags[tag]; ok {
-			return true
-		}
-	}
 
-	return false
+	return info != nil && slices.ContainsFunc(tags, func(tag string) bool { return info.Tags[tag] != 0 })
 }
 
 // carriesCircuits reports whether connections to the peer are used for relaying, so that the
