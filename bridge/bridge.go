@@ -99,7 +99,7 @@ func New(nodeKey types.NodeKey, config Config, logger *slog.Logger) (*Bridge, er
 		claims:        make(map[claim]*pair),
 	}
 	for _, id := range config.PrivatePeers {
-		b.private[id] = true
+		b.private[id.Canonical()] = true
 	}
 	b.libp2pTargets.lost = b.findMore
 	if !config.pairsBoth() {

@@ -40,10 +40,15 @@ type slot struct {
 }
 
 func newSlots(total, perIP int, unconditional []types.ID) *slots {
-	return &slots{
-		total: total, perIP: perIP, perSide: total - total/4, unconditional: unconditional,
+	s := &slots{
+		total: total, perIP: perIP, perSide: total - total/4,
 		sides: make(map[string]int), ips: make(map[netip.Prefix]int), held: make(map[claim]*slot),
 	}
+	for _, id := range unconditional {
+		s.unconditional = append(s.unconditional, id.Canonical())
+	}
+
+	return s
 }
 
 // take returns what gives the node's slot back, or why there is none. The node has
