@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/encoding/protowire"
 
@@ -263,6 +264,21 @@ func TestNoSessionProtocol(t *testing.T) {
 	n, r := newNode(t, nil), newRaw(t)
 	_, err := n.Dial(timeout(t), r.listen(), n.behavior)
 	require.ErrorIs(t, err, ErrNoSessions)
+}
+
+// All questions that count as handshakes are refused by the same code, as busy.
+func TestBusyIsOneCode(t *testing.T) {
+	n, r := newNode(t, nil, WithRelayService(DefaultRelayLimits())), newRaw(t)
+	c := r.connect(n)
+	n.handshakes.mtx.Lock()
+	n.handshakes.total = 0
+	n.handshakes.mtx.Unlock()
+	for _, id := range []protocol.ID{SessionProtocol, NodeInfoProtocol, RelayedProtocol} {
+		s, err := stream.Open(timeout(t), c, id)
+		require.NoError(t, err)
+		_, err = s.Read(make([]byte, 1))
+		require.True(t, stream.IsResetWith(err, network.StreamRateLimited), "%s: %v", id, err)
+	}
 }
 
 func TestManyNodesOnOneIP(t *testing.T) {
