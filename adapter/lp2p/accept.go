@@ -8,9 +8,9 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 )
 
-// Accept implements compat.Transport. It must not be used beside AcceptPending, and
-// always with the same behavior: handshakes run concurrently, and a peer is
-// returned to whoever asks next.
+// Accept implements compat.Transport. Handshakes run concurrently, and each peer is returned
+// by the next call of Accept: so all calls use the same behavior, and a transport uses
+// either Accept or AcceptPending.
 func (t *Transport) Accept(ctx context.Context, behavior compat.PeerBehavior) (compat.PeerConn, error) {
 	t.served.Store(&behavior)
 	for {
@@ -30,7 +30,8 @@ func (t *Transport) Accept(ctx context.Context, behavior compat.PeerBehavior) (c
 	}
 }
 
-// complete finishes one handshake, so that a slow remote delays nobody else.
+// complete finishes one handshake, on a goroutine of its own: a slow remote delays no
+// other one.
 func (t *Transport) complete(p *Pending, behavior compat.PeerBehavior) {
 	defer t.tasks.Done()
 
@@ -47,10 +48,9 @@ func (t *Transport) complete(p *Pending, behavior compat.PeerBehavior) {
 	}
 }
 
-// AcceptPending waits for an inbound session whose Hello was read and is valid. The
-// caller answers it by Complete or Reject before the handshake timeout, after which
-// the remote is refused. It returns ctx.Err() when the context ends and
-// compat.ErrTransportClosed after Close.
+// AcceptPending waits for an inbound session with a valid Hello. The caller answers it by
+// Complete or Reject; after the handshake timeout the transport refuses it. AcceptPending
+// returns ctx.Err() when the context ends, and compat.ErrTransportClosed after Close.
 func (t *Transport) AcceptPending(ctx context.Context) (*Pending, error) {
 	select {
 	case p := <-t.pendings:
@@ -62,16 +62,8 @@ func (t *Transport) AcceptPending(ctx context.Context) (*Pending, error) {
 	}
 }
 
-// handleSession runs an inbound handshake on the goroutine on which libp2p hands
-// over the control stream.
+// handleSession runs an inbound handshake.
 func (t *Transport) handleSession(ns network.Stream) {
-	if t.enter() != nil {
-		_ = ns.ResetWithError(network.StreamShutdown)
-
-		return
-	}
-	defer t.tasks.Done()
-
 	if !t.handshakes.take(ns.Conn()) {
 		t.logger.Debug("too many handshakes under way", "peer", ns.Conn().RemotePeer())
 		t.metrics.handshakes[dirIn].count(outcomeBusy)

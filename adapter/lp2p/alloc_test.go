@@ -14,9 +14,9 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 )
 
-// A message costs at most one allocation on each side, one after the other and in a
-// stream of them, with metrics as without. Noise itself allocates once for each frame
-// that it seals or opens: what needs several frames costs those, too.
+// A message costs at most one allocation on each side, alone or in a sequence, with and
+// without metrics. Noise allocates once for each frame that it seals or opens, so that a
+// message of several frames costs more.
 func TestMessageAllocates(t *testing.T) {
 	for _, metrics := range []bool{false, true} {
 		for _, size := range []int{64, 1 << 10, 64 << 10} {
@@ -63,8 +63,8 @@ func TestMessageAllocates(t *testing.T) {
 	}
 }
 
-// leastAllocs is the least of several measurements: what goes on beside the messages,
-// as identify after a connection, is not theirs.
+// leastAllocs is the least of several measurements, so that other work, such as identify
+// after a connection, does not count.
 func leastAllocs(runs int, f func()) float64 {
 	least := testing.AllocsPerRun(runs, f)
 	for range 4 {

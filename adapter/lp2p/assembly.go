@@ -7,63 +7,58 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/control"
 )
 
-// assembly bounds the memory of a session's messages that did not fit into a read
-// buffer, from their first byte until the reactor has received them. Unfinished
-// messages that exceed it alone are a violation; while complete ones wait for
+// assembly bounds the memory of a session's messages that do not fit into a read buffer,
+// from their first byte until the reactor has received them. Incomplete messages that
+// need more than the limit by themselves are a violation. While complete ones wait for
 // their delivery, the others wait for room. All methods may be called concurrently.
 type assembly struct {
 	limit int
 
 	mtx      sync.Mutex
 	used     int           // bytes of all messages
-	complete int           // those of messages that have arrived
-	room     chan struct{} // closed when room appears; nil while nobody waits
-}
-
-func newAssembly(limit int) *assembly { return &assembly{limit: limit} }
-
-// tryTake takes n bytes. It returns false when unfinished messages have taken up
-// everything, and otherwise, if there is no room, a channel that closes when it is
-// worth another try.
-func (a *assembly) tryTake(n int) (ok bool, room <-chan struct{}) {
-	a.mtx.Lock()
-	defer a.mtx.Unlock()
-
-	if a.used+n <= a.limit {
-		a.used += n
-
-		return true, nil
-	}
-	if a.complete == 0 {
-		return false, nil
-	}
-	if a.room == nil {
-		a.room = make(chan struct{})
-	}
-
-	return true, a.room
-}
-
-// waitRoom takes n bytes when a delivery has made room for them.
-func (a *assembly) waitRoom(ctx context.Context, n int, room <-chan struct{}) error {
-	for {
-		select {
-		case <-room:
-		case <-ctx.Done():
-			return errStopped
-		}
-
-		var ok bool
-		if ok, room = a.tryTake(n); !ok {
-			return errAssembly
-		}
-		if room == nil {
-			return nil
-		}
-	}
+	complete int           // bytes of messages that have arrived
+	room     chan struct{} // closed when memory is released; nil while nothing waits
 }
 
 var errAssembly = control.Violation("more than %d bytes of unfinished messages", maxPartialBytes)
+
+func newAssembly(limit int) *assembly { return &assembly{limit: limit} }
+
+// take takes n bytes. It waits for room unless incomplete messages have taken up
+// everything, and reports whether it has waited.
+func (a *assembly) take(ctx context.Context, n int) (waited bool, err error) {
+	for {
+		room, err := a.tryTake(n)
+		if room == nil {
+			return waited, err
+		}
+		waited = true
+		select {
+		case <-room:
+		case <-ctx.Done():
+			return waited, errStopped
+		}
+	}
+}
+
+// tryTake takes n bytes if there is room. Otherwise it returns a channel that closes when
+// it is worth another try, or errAssembly.
+func (a *assembly) tryTake(n int) (room <-chan struct{}, err error) {
+	a.mtx.Lock()
+	defer a.mtx.Unlock()
+	switch {
+	case a.used+n <= a.limit:
+		a.used += n
+
+		return nil, nil
+	case a.complete == 0:
+		return nil, errAssembly
+	case a.room == nil:
+		a.room = make(chan struct{})
+	}
+
+	return a.room, nil
+}
 
 // finish notes that a message of n bytes is complete.
 func (a *assembly) finish(n int) {

@@ -3,54 +3,71 @@ package lp2p
 import (
 	"context"
 	"testing"
+	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/control"
 )
 
-func TestAssemblyRefusesTooMuchUnfinished(t *testing.T) {
-	a := newAssembly(10)
-	ok, room := a.tryTake(6)
-	require.True(t, ok)
-	require.Nil(t, room)
-	ok, _ = a.tryTake(5)
-	require.False(t, ok, "nothing is complete, so nothing will make room")
-	a.release(6, 0)
-	ok, room = a.tryTake(10)
-	require.True(t, ok)
-	require.Nil(t, room)
+// take takes memory that is there.
+func take(t *testing.T, a *assembly, n int) {
+	t.Helper()
+	waited, err := a.take(t.Context(), n)
+	require.NoError(t, err)
+	require.False(t, waited)
 }
 
-// A message that has arrived still takes up memory until its reactor has received it.
-func TestAssemblyWaitsForDeliveries(t *testing.T) {
+func TestAssemblyRefusesTooMuchUnfinished(t *testing.T) {
 	a := newAssembly(10)
-	_, _ = a.tryTake(8)
-	a.finish(8)
-	ok, room := a.tryTake(5)
-	require.True(t, ok)
-	require.NotNil(t, room)
+	take(t, a, 6)
+	_, err := a.take(t.Context(), 5)
+	require.ErrorIs(t, err, control.ErrProtocol, "nothing is complete, so nothing will make room")
+	a.release(6, 0)
+	take(t, a, 10)
+}
 
-	done := make(chan error)
-	go func() { done <- a.waitRoom(t.Context(), 5, room) }()
-	a.release(8, 8)
-	require.NoError(t, <-done)
-	require.Equal(t, 5, a.used)
-	require.Zero(t, a.complete)
+// A message that has arrived uses memory until its reactor has received it.
+func TestAssemblyWaitsForDeliveries(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAssembly(10)
+		take(t, a, 8)
+		a.finish(8)
+
+		done := make(chan error)
+		go func() {
+			waited, err := a.take(t.Context(), 5)
+			if !waited {
+				t.Error("there was no room")
+			}
+			done <- err
+		}()
+		synctest.Wait()
+		a.release(8, 8)
+		require.NoError(t, <-done)
+		require.Equal(t, 5, a.used)
+		require.Zero(t, a.complete)
+	})
 }
 
 func TestAssemblyStopsWaiting(t *testing.T) {
-	a := newAssembly(10)
-	_, _ = a.tryTake(8)
-	a.finish(8)
-	_, room := a.tryTake(5)
+	synctest.Test(t, func(t *testing.T) {
+		a := newAssembly(10)
+		take(t, a, 8)
+		a.finish(8)
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		_, err := a.take(ctx, 5)
+		require.ErrorIs(t, err, errStopped)
 
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	require.ErrorIs(t, a.waitRoom(ctx, 5, room), errStopped)
-
-	_, _ = a.tryTake(2)
-	_, room = a.tryTake(9)
-	a.release(8, 8)
-	require.ErrorIs(t, a.waitRoom(t.Context(), 9, room), control.ErrProtocol, "what is left is unfinished")
+		take(t, a, 2)
+		done := make(chan error)
+		go func() {
+			_, err := a.take(t.Context(), 9)
+			done <- err
+		}()
+		synctest.Wait()
+		a.release(8, 8)
+		require.ErrorIs(t, <-done, control.ErrProtocol, "what is left is unfinished")
+	})
 }

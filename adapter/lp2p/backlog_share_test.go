@@ -10,8 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A channel that has sent much before it waits gets its turn when that is long ago,
-// although one of high priority keeps the connection busy.
+// A channel that has sent much gets its turn when that is long ago, although a channel of
+// high priority keeps the connection busy.
 func TestBacklogForgetsWhatWasSent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const rate = 10 << 20 // bytes a second

@@ -67,8 +67,8 @@ func TestBacklogServesTheSmallestShare(t *testing.T) {
 	})
 }
 
-// Whoever has a turn may wait for its stream's window and write nothing: when the
-// queue is empty no frame comes any more that would let the others in.
+// A channel that has its turn may have to wait for its stream's window. When the queue is
+// empty, no written frame would then wake the others.
 func TestBacklogLetsAllInWhenEmpty(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var wg sync.WaitGroup

@@ -3,28 +3,28 @@ package lp2p
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"slices"
 
 	"github.com/libp2p/go-libp2p/core/network"
 
-	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 )
 
-// Block refuses the node with the TM2 ID from now on, for as long as the transport
-// lives: its connections are neither made nor accepted, and a session in which
-// another node speaks for it is refused with compat.RejectBanned. Sessions of it,
-// and those in which it speaks for others, end with that code. At most 65536 IDs are
-// blocked, then it returns ErrTooManyBlocked.
+// Block refuses the node with the TM2 ID, until Unblock or as long as the transport lives:
+// its connections are neither made nor accepted, and a session in which another node speaks
+// for it is refused with compat.RejectBanned. Sessions of the node, and those in which it
+// speaks for others, end with that code. Block returns ErrTooManyBlocked when 65536 IDs are
+// blocked.
 func (t *Transport) Block(id types.ID) error {
 	if err := id.Validate(); err != nil {
 		return fmt.Errorf("unable to block: %w", err)
 	}
 	id = id.Canonical()
-	if err := t.gater.blockID(id); err != nil {
+	if err := block(t.gater, t.gater.ids, id); err != nil {
 		return fmt.Errorf("unable to block %s: %w", id, err)
 	}
 	t.endBlocked()
@@ -33,71 +33,50 @@ func (t *Transport) Block(id types.ID) error {
 }
 
 // Unblock undoes Block.
-func (t *Transport) Unblock(id types.ID) { t.gater.unblockID(id.Canonical()) }
+func (t *Transport) Unblock(id types.ID) { unblock(t.gater, t.gater.ids, id.Canonical()) }
 
-// BlockIP is BlockSubnet for one IP address. A host with IPv6 has all addresses of a
-// /64: BlockSubnet of that keeps it out.
-func (t *Transport) BlockIP(ip net.IP) error {
-	p, err := onlyIP(ip)
-	if err != nil {
-		return err
-	}
-
-	return t.blockPrefix(p)
-}
+// BlockIP is BlockSubnet for one IP address. A host with IPv6 usually has all addresses of
+// a /64, which BlockSubnet blocks together.
+func (t *Transport) BlockIP(ip net.IP) error { return t.blockPrefix(onlyIP(ip)) }
 
 // UnblockIP undoes BlockIP.
-func (t *Transport) UnblockIP(ip net.IP) {
-	if p, err := onlyIP(ip); err == nil {
-		t.gater.unblockSubnet(p)
-	}
-}
+func (t *Transport) UnblockIP(ip net.IP) { t.unblockPrefix(onlyIP(ip)) }
 
-// BlockSubnet refuses connections from and to the IP addresses of a subnet from
-// now on. Sessions on connections there end with compat.RejectBanned. A relayed
-// connection has the address of its relay. At most 65536 subnets are blocked, then
-// it returns ErrTooManyBlocked.
-func (t *Transport) BlockSubnet(subnet *net.IPNet) error {
-	p, err := prefixOf(subnet)
-	if err != nil {
-		return err
-	}
+// BlockSubnet refuses connections from and to the IP addresses of a subnet, until
+// UnblockSubnet or as long as the transport lives. Sessions on such connections end with
+// compat.RejectBanned. A relayed connection has the address of its relay. BlockSubnet
+// returns ErrTooManyBlocked when 65536 subnets are blocked.
+func (t *Transport) BlockSubnet(subnet *net.IPNet) error { return t.blockPrefix(prefixOf(subnet)) }
 
-	return t.blockPrefix(p)
-}
+// UnblockSubnet undoes BlockSubnet of the same subnet. Larger and smaller subnets that
+// overlap with it stay blocked.
+func (t *Transport) UnblockSubnet(subnet *net.IPNet) { t.unblockPrefix(prefixOf(subnet)) }
 
-// UnblockSubnet undoes BlockSubnet of the same subnet; one that it is part of, or
-// that is part of it, stays blocked.
-func (t *Transport) UnblockSubnet(subnet *net.IPNet) {
-	if p, err := prefixOf(subnet); err == nil {
-		t.gater.unblockSubnet(p)
-	}
-}
-
-// Blocked returns what is blocked, in ascending order; a single IP is a subnet of
-// its own.
+// Blocked returns the blocked IDs and subnets in ascending order; a single IP is a subnet.
 func (t *Transport) Blocked() (ids []types.ID, subnets []netip.Prefix) {
 	t.gater.mtx.RLock()
 	defer t.gater.mtx.RUnlock()
-	for id := range t.gater.ids {
-		ids = append(ids, id)
-	}
-	for p := range t.gater.subnets {
-		subnets = append(subnets, p)
-	}
-	slices.Sort(ids)
-	slices.SortFunc(subnets, netip.Prefix.Compare)
 
-	return ids, subnets
+	return slices.Sorted(maps.Keys(t.gater.ids)), slices.SortedFunc(maps.Keys(t.gater.subnets), netip.Prefix.Compare)
 }
 
-func (t *Transport) blockPrefix(p netip.Prefix) error {
-	if err := t.gater.blockSubnet(p); err != nil {
+// blockPrefix takes the results of onlyIP or prefixOf.
+func (t *Transport) blockPrefix(p netip.Prefix, err error) error {
+	if err == nil {
+		err = block(t.gater, t.gater.subnets, p)
+	}
+	if err != nil {
 		return fmt.Errorf("unable to block %s: %w", p, err)
 	}
 	t.endBlocked()
 
 	return nil
+}
+
+func (t *Transport) unblockPrefix(p netip.Prefix, err error) {
+	if err == nil { // what is no subnet is not blocked
+		unblock(t.gater, t.gater.subnets, p)
+	}
 }
 
 func onlyIP(ip net.IP) (netip.Prefix, error) {
@@ -122,8 +101,8 @@ func prefixOf(subnet *net.IPNet) (netip.Prefix, error) {
 	return addr.Prefix(ones)
 }
 
-// endBlocked ends the sessions of what is blocked, and closes its connections that
-// carry none.
+// endBlocked ends the sessions of what is blocked, and closes its connections without
+// sessions. The others close after the last goodbye.
 func (t *Transport) endBlocked() {
 	if t.enter() != nil {
 		return // everything ends
@@ -131,9 +110,7 @@ func (t *Transport) endBlocked() {
 	defer t.tasks.Done()
 
 	t.sessions.mtx.Lock()
-	ended := slices.DeleteFunc(t.sessions.active(), func(s *session) bool {
-		return !t.gater.blockedConn(s.conn) && !s.ofBlocked(t.gater)
-	})
+	active := t.sessions.active()
 	t.sessions.mtx.Unlock()
 	t.mtx.Lock()
 	used := make(map[network.Conn]bool, len(t.conns))
@@ -142,11 +119,12 @@ func (t *Transport) endBlocked() {
 	}
 	t.mtx.Unlock()
 
-	for _, s := range ended {
-		s.closeConn(banned(), compat.RejectBanned)
+	for _, s := range active {
+		if t.gater.blockedConn(s.conn) || s.ofBlocked(t.gater) {
+			s.fail(banned())
+		}
 	}
 	for _, c := range t.host.Network().Conns() {
-		// Those with sessions close after the last goodbye.
 		if t.gater.blockedConn(c) && !used[c] {
 			if err := c.Close(); err != nil {
 				t.logger.Debug("connection did not close cleanly", "peer", c.RemotePeer(), "err", err)
@@ -155,8 +133,8 @@ func (t *Transport) endBlocked() {
 	}
 }
 
-// ofBlocked reports whether the session is that of a blocked node for which another
-// speaks. During the handshake it is not known; then the answer looks.
+// ofBlocked reports whether the session is that of a blocked node for which another one
+// speaks. During the handshake the node is not known; Pending.answer checks it afterwards.
 func (s *session) ofBlocked(g *gater) bool {
 	s.mtx.Lock()
 	defer s.mtx.Unlock()

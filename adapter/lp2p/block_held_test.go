@@ -11,8 +11,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
-// Who is blocked loses its connection, whatever it is used for beside sessions: at a
-// relay, or for what discovery is asked.
+// A blocked node loses its connection also if that is used for relaying or discovery.
 func TestBlockEndsHeldConnections(t *testing.T) {
 	relay, inside := hidden(t)
 	p, _ := connect(t, inside, relay)
@@ -30,7 +29,7 @@ func TestBlockEndsHeldConnections(t *testing.T) {
 	require.Eventually(t, q.s.conn.IsClosed, patience, time.Millisecond)
 }
 
-// A relay introduces nobody to a peer that is private now, although it has reserved.
+// A relay refuses connections to a peer that has become private after it reserved.
 func TestRelayIntroducesNobodyToPrivate(t *testing.T) {
 	relay, inside := hidden(t)
 	acl := relayACL{&relay.opts.nat}
@@ -41,8 +40,7 @@ func TestRelayIntroducesNobodyToPrivate(t *testing.T) {
 	require.True(t, acl.AllowConnect("", nil, newRaw(t).host.ID()))
 }
 
-// A host name is blocked by the IP that it stands for when it is dialed, whatever it
-// stood for before.
+// A host name is checked by its IP at the time of the dial.
 func TestBlockedIPBehindAName(t *testing.T) {
 	a, b := newNode(t, nil), newNode(t, nil)
 	b.acceptLoop(t)

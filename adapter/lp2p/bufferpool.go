@@ -10,8 +10,8 @@ const (
 	maxBufferBits = 25 // 32 MiB
 )
 
-// bufferPool lends buffers of 16 KiB to 32 MiB, each class twice the one before.
-// The garbage collector takes back what is not used.
+// bufferPool keeps buffers of 16 KiB, 32 KiB and so on up to 32 MiB for reuse. The garbage
+// collector frees what is not used.
 type bufferPool struct {
 	classes [maxBufferBits - minBufferBits + 1]sync.Pool
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime/debug"
 	"sync/atomic"
 	"time"
 
@@ -17,16 +18,15 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 )
 
-const (
-	// dataHeaderSize is the epoch and the channel in front of a data stream.
-	dataHeaderSize = len(control.Epoch{}) + 1
-	// readBuffer is the buffer of each inbound data stream in bytes. Messages that
-	// fit are delivered from it.
-	readBuffer = 8 * 1024
-)
+// readBuffer is the buffer of each inbound data stream in bytes. Messages that fit into
+// it, length included, are delivered from it.
+const readBuffer = 8 * 1024
 
-// channelIn receives the messages of one channel on the goroutine on which libp2p
-// hands over the stream.
+// errDelivery is wrapped by the error of a reactor that panics.
+var errDelivery = errors.New("delivery failed")
+
+// channelIn receives the messages of one channel, on the goroutine that runs libp2p's
+// stream handler.
 type channelIn struct {
 	s         *session
 	desc      compat.ChannelDescriptor
@@ -35,19 +35,11 @@ type channelIn struct {
 	br        *bufio.Reader
 	delivered atomic.Uint64 // messages that the reactor has received
 	bytes     atomic.Uint64 // of those messages
-	partial   bool          // a message has begun
-	timer     *time.Timer   // ends reading at the deadline; nil before the first one
+	timer     *time.Timer   // ends reading when a message takes too long; nil before the first that needs it
 }
 
-// handleData reads the header of a data stream and lets it into its session.
+// handleData reads the header of a data stream and attaches the stream to its session.
 func (t *Transport) handleData(ns network.Stream) {
-	if t.enter() != nil {
-		_ = ns.ResetWithError(network.StreamShutdown)
-
-		return
-	}
-	defer t.tasks.Done()
-
 	s, channel, err := t.readHeader(ns)
 	if err != nil {
 		t.logger.Debug("data stream refused", "peer", ns.Conn().RemotePeer(), "err", err)
@@ -68,7 +60,8 @@ func (t *Transport) handleData(ns network.Stream) {
 	c.run()
 }
 
-// readHeader returns the session and the channel that a data stream names.
+// readHeader reads the epoch and the channel at the beginning of a data stream. It returns
+// the session of that epoch, and the channel.
 func (t *Transport) readHeader(ns network.Stream) (*session, byte, error) {
 	if !t.headers.take(ns.Conn()) {
 		return nil, 0, errors.New("too many data streams without a header")
@@ -78,7 +71,7 @@ func (t *Transport) readHeader(ns network.Stream) (*session, byte, error) {
 	if err := ns.SetReadDeadline(time.Now().Add(t.opts.timeouts.Handshake)); err != nil {
 		return nil, 0, err
 	}
-	var header [dataHeaderSize]byte
+	var header [len(control.Epoch{}) + 1]byte
 	if _, err := io.ReadFull(ns, header[:]); err != nil {
 		return nil, 0, fmt.Errorf("header: %w", err)
 	}
@@ -86,14 +79,14 @@ func (t *Transport) readHeader(ns network.Stream) (*session, byte, error) {
 		return nil, 0, err
 	}
 
-	s, err := t.sessions.lookup(ns.Conn(), control.Epoch(header[:dataHeaderSize-1]))
+	s, err := t.sessions.lookup(ns.Conn(), control.Epoch(header[:len(control.Epoch{})]))
 
-	return s, header[dataHeaderSize-1], err
+	return s, header[len(control.Epoch{})], err
 }
 
-// attach adds the data stream of a channel. It returns errStopped when the
-// session has ended, and a violation for a channel that we do not have or whose
-// stream is there already.
+// attach adds the data stream of a channel. It returns errStopped when the session has
+// ended, and a violation when this node does not have the channel or the channel has a
+// stream already.
 func (s *session) attach(channel byte, st *stream.Stream) (*channelIn, error) {
 	s.mtx.Lock()
 	defer s.mtx.Unlock()
@@ -116,10 +109,10 @@ func (s *session) attach(channel byte, st *stream.Stream) (*channelIn, error) {
 	return nil, control.Violation("unknown channel %#02x", channel)
 }
 
-// run receives until the stream or the session ends. Until the session is
-// started the stream is parked: what arrives stays in its window.
+// run receives until the stream or the session ends. It does not read before the session
+// is started: until then messages stay in the stream's window.
 func (c *channelIn) run() {
-	// Tells the sender that its stream was let in.
+	// Tells the sender that its stream was accepted.
 	if err := c.stream.CloseWrite(); err != nil {
 		c.failed(err)
 
@@ -165,80 +158,77 @@ func (c *channelIn) next() error {
 		return err
 	}
 
-	// The usual case needs neither a deadline nor a copy.
-	there, _ := c.br.Peek(c.br.Buffered())
-	size, n := binary.Uvarint(there)
-	if n > 0 && size <= uint64(len(there)-n) {
-		if err := c.check(size); err != nil {
+	// Usually the whole message is in the buffer, and needs no timer.
+	prefix, _ := c.br.Peek(c.br.Buffered())
+	size, n, err := c.length(prefix)
+	if err != nil {
+		return err
+	}
+	if n > 0 && n+size <= len(prefix) {
+		return c.deliverBuffered(n, size)
+	}
+
+	c.startTimer()
+	for n == 0 {
+		if prefix, err = c.br.Peek(len(prefix) + 1); err != nil {
+			return c.inside(err)
+		}
+		if size, n, err = c.length(prefix); err != nil {
 			return err
 		}
-
-		return errors.Join(c.deliver(there[n:n+int(size)]), c.discard(n+int(size)))
 	}
-
-	if err := c.begun(); err != nil {
-		return err
+	if n+size > readBuffer {
+		return c.deliverLarge(n, size)
 	}
-	size, err := c.readSize()
-	if err != nil {
-		return err
-	}
-	if size <= readBuffer {
-		return c.nextBuffered(int(size))
-	}
-
-	return c.nextLarge(int(size))
-}
-
-// readSize reads and checks the length of a message that has begun.
-func (c *channelIn) readSize() (uint64, error) {
-	prefix := make([]byte, 0, binary.MaxVarintLen64) // on the stack
-	for len(prefix) < cap(prefix) {
-		b, err := c.br.ReadByte()
-		if err != nil {
-			return 0, c.inside(err)
-		}
-		prefix = append(prefix, b)
-		if b < 0x80 {
-			break
-		}
-	}
-
-	size, n := binary.Uvarint(prefix)
-	if n <= 0 {
-		return 0, control.Violation("length of a message on channel %#02x is above 64 bits", c.desc.ID)
-	}
-
-	return size, c.check(size)
-}
-
-func (c *channelIn) check(size uint64) error {
-	switch {
-	case size == 0:
-		return control.Violation("empty message on channel %#02x", c.desc.ID)
-	case size > uint64(c.desc.RecvMessageCapacity):
-		return control.Violation("message of %d bytes on channel %#02x, limit %d", size, c.desc.ID, c.desc.RecvMessageCapacity)
-	default:
-		return nil
-	}
-}
-
-// nextBuffered delivers a message that fits into the read buffer.
-func (c *channelIn) nextBuffered(size int) error {
-	msg, err := c.br.Peek(size)
-	if err != nil {
+	if _, err := c.br.Peek(n + size); err != nil {
 		return c.inside(err)
 	}
-	if err := c.complete(); err != nil {
+	if err := c.stopTimer(); err != nil {
 		return err
 	}
 
-	return errors.Join(c.deliver(msg), c.discard(size))
+	return c.deliverBuffered(n, size)
 }
 
-// nextLarge delivers a message that is assembled in a buffer of its own, which
-// grows as the bytes arrive.
-func (c *channelIn) nextLarge(size int) error {
+// length returns the size of the message that follows the length at the beginning of b,
+// and of that length; both are zero if b ends within it.
+func (c *channelIn) length(b []byte) (size, n int, err error) {
+	v, n := binary.Uvarint(b)
+	switch {
+	case n < 0, n == 0 && len(b) >= binary.MaxVarintLen64:
+		return 0, 0, control.Violation("length of a message on channel %#02x is above 64 bits", c.desc.ID)
+	case n == 0:
+		return 0, 0, nil
+	case v == 0:
+		return 0, 0, control.Violation("empty message on channel %#02x", c.desc.ID)
+	case v > uint64(c.desc.RecvMessageCapacity):
+		return 0, 0, control.Violation("message of %d bytes on channel %#02x, limit %d", v, c.desc.ID, c.desc.RecvMessageCapacity)
+	default:
+		return int(v), n, nil
+	}
+}
+
+// deliverBuffered delivers a message that is in the read buffer, behind its length of n
+// bytes.
+func (c *channelIn) deliverBuffered(n, size int) error {
+	msg, err := c.br.Peek(n + size)
+	if err != nil {
+		return err
+	}
+	if err := c.deliver(msg[n:]); err != nil {
+		return err
+	}
+	_, err = c.br.Discard(n + size)
+
+	return err
+}
+
+// deliverLarge delivers a message that does not fit into the read buffer, behind its
+// length of n bytes. It reads into a buffer that grows as the bytes arrive.
+func (c *channelIn) deliverLarge(n, size int) error {
+	if _, err := c.br.Discard(n); err != nil {
+		return err
+	}
 	buf := c.s.t.buffers.get(1)
 	defer func() { c.s.t.buffers.put(buf) }()
 
@@ -261,7 +251,7 @@ func (c *channelIn) nextLarge(size int) error {
 		}
 		got += n
 	}
-	if err := c.complete(); err != nil {
+	if err := c.stopTimer(); err != nil {
 		return err
 	}
 	c.s.assembly.finish(got)
@@ -270,46 +260,35 @@ func (c *channelIn) nextLarge(size int) error {
 	return c.deliver((*buf)[:size])
 }
 
-// account takes n bytes of the session's memory. While it waits for deliveries to
-// make room, the remote is not to blame: the deadline of the message begins anew.
+// account takes n bytes of the session's memory. The timer begins anew if that had to
+// wait for deliveries, which the remote cannot hasten.
 func (c *channelIn) account(n int) error {
-	ok, room := c.s.assembly.tryTake(n)
-	switch {
-	case !ok:
-		return errAssembly
-	case room == nil:
-		return nil
-	}
-
-	if err := c.s.assembly.waitRoom(c.s.ctx, n, room); err != nil {
+	waited, err := c.s.assembly.take(c.s.ctx, n)
+	if err != nil || !waited {
 		return err
 	}
-
-	return c.begun()
-}
-
-// begun starts the time of a message of which a part is there, or starts it anew.
-// Setting the deadline of the stream for each message would allocate.
-func (c *channelIn) begun() error {
-	if c.timer == nil {
-		c.timer = time.AfterFunc(c.s.t.opts.timeouts.Assembly, func() { _ = c.stream.SetReadDeadline(stream.LongAgo) })
-	} else {
-		if c.partial && !c.timer.Stop() {
-			return c.tooLate()
-		}
-		c.timer.Reset(c.s.t.opts.timeouts.Assembly)
+	if err := c.stopTimer(); err != nil {
+		return err
 	}
-	c.partial = true
+	c.startTimer()
 
 	return nil
 }
 
-// complete ends the time of the message.
-func (c *channelIn) complete() error {
+// startTimer bounds the arrival of the rest of a message. Setting a deadline of the
+// stream for each message would allocate.
+func (c *channelIn) startTimer() {
+	if timeout := c.s.t.opts.timeouts.Assembly; c.timer == nil {
+		c.timer = time.AfterFunc(timeout, func() { _ = c.stream.SetReadDeadline(stream.LongAgo) })
+	} else {
+		c.timer.Reset(timeout)
+	}
+}
+
+func (c *channelIn) stopTimer() error {
 	if !c.timer.Stop() {
 		return c.tooLate()
 	}
-	c.partial = false
 
 	return nil
 }
@@ -318,7 +297,7 @@ func (c *channelIn) tooLate() error {
 	return control.Violation("message on channel %#02x was not complete after %s", c.desc.ID, c.s.t.opts.timeouts.Assembly)
 }
 
-// inside turns the end of the stream inside a message into a violation.
+// inside makes the end of the stream inside a message a violation.
 func (c *channelIn) inside(err error) error {
 	if stream.IsEnd(err) {
 		return control.Violation("stream of channel %#02x ended inside a message", c.desc.ID)
@@ -327,23 +306,35 @@ func (c *channelIn) inside(err error) error {
 	return err
 }
 
-func (c *channelIn) discard(n int) error {
-	_, err := c.br.Discard(n)
-
-	return err
-}
-
-// errDelivery is wrapped by the error of a reactor that panics.
-var errDelivery = errors.New("delivery failed")
-
+// deliver hands a message to the reactor and counts it. It returns errStopped when the
+// session or the peer has stopped, and an error that wraps errDelivery when the reactor
+// panics.
 func (c *channelIn) deliver(msg []byte) error {
-	if err := c.s.receive(c.desc.ID, c.reactor, msg); err != nil {
+	if err := c.receive(msg); err != nil {
 		return err
 	}
 	c.s.recv.Add(len(msg), time.Now())
 	c.bytes.Add(uint64(len(msg)))
 	c.delivered.Add(1)
 	c.s.delivery.Set()
+
+	return nil
+}
+
+func (c *channelIn) receive(msg []byte) (err error) {
+	c.s.deliveries.lock()
+	defer c.s.deliveries.unlock()
+	if c.s.ctx.Err() != nil || !c.s.peer.IsRunning() {
+		return errStopped
+	}
+
+	defer func() {
+		if p := recover(); p != nil {
+			c.s.logger.Error("reactor panicked", "channel", c.desc.ID, "panic", p, "stack", string(debug.Stack()))
+			err = fmt.Errorf("%w: reactor of channel %#02x panicked: %v", errDelivery, c.desc.ID, p)
+		}
+	}()
+	c.reactor.Receive(c.desc.ID, c.s.peer, msg)
 
 	return nil
 }

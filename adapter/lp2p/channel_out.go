@@ -16,13 +16,11 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/internal/task"
 )
 
-// batchSize is how many bytes go into one write where messages are small: what
-// fits into one yamux frame and one Noise message.
+// batchSize is how many bytes of small messages go into one write: what fits into one
+// yamux frame and one Noise message.
 const batchSize = maxFrame - yamuxHeader - 1024
 
-const yamuxHeader = 12
-
-// channelOut sends the messages of one channel in one goroutine, which begins
+// channelOut sends the messages of one channel on a goroutine of its own, which starts
 // with the first message.
 type channelOut struct {
 	o    *outbox
@@ -35,90 +33,9 @@ type channelOut struct {
 	stream    *stream.Stream
 	sent      uint64 // messages written
 	sentBytes uint64 // of those messages
-	full      uint64 // messages that found no place
+	full      uint64 // messages that found no room
 	waiters   []*waiter
 	recent    flow.Recent
-}
-
-// share is that of now. It changes when the channel's goroutine writes, and with time.
-func (c *channelOut) share() share {
-	c.o.mtx.Lock()
-	defer c.o.mtx.Unlock()
-
-	return share{recent: c.recent, priority: c.desc.Priority}
-}
-
-func (o *outbox) begin() { o.flow.Begin(time.Now()) }
-
-// refuse accepts no more messages. The channel it returns closes when all
-// accepted ones are written.
-func (o *outbox) refuse() <-chan struct{} {
-	o.mtx.Lock()
-	defer o.mtx.Unlock()
-	o.stopAccepting()
-
-	return o.drained
-}
-
-// stopAccepting is refuse for a caller who holds mtx.
-func (o *outbox) stopAccepting() {
-	if o.refusing {
-		return
-	}
-	o.refusing = true
-	o.dismiss()
-	if o.messages == 0 {
-		close(o.drained)
-	}
-}
-
-// close drops what is queued. The session has ended.
-func (o *outbox) close() {
-	o.mtx.Lock()
-	defer o.mtx.Unlock()
-	o.stopAccepting()
-	o.closed = true
-	for _, c := range o.order {
-		c.queue = nil
-	}
-}
-
-// streams returns the streams that are open.
-func (o *outbox) streams() []*stream.Stream {
-	o.mtx.Lock()
-	defer o.mtx.Unlock()
-
-	var streams []*stream.Stream
-	for _, c := range o.order {
-		if c.stream != nil {
-			streams = append(streams, c.stream)
-		}
-	}
-
-	return streams
-}
-
-// closeWrite ends the streams after everything was written.
-func (o *outbox) closeWrite() {
-	for _, s := range o.streams() {
-		_ = s.CloseWrite() // if it fails the remote sees the session end instead
-	}
-}
-
-// sent counts the messages written, by channel in ascending order.
-func (o *outbox) sent() []control.ChannelCount {
-	o.mtx.Lock()
-	defer o.mtx.Unlock()
-
-	var counts []control.ChannelCount
-	for _, c := range o.order {
-		if c.sent > 0 {
-			counts = append(counts, control.ChannelCount{Channel: c.desc.ID, Messages: c.sent})
-		}
-	}
-	slices.SortFunc(counts, func(a, b control.ChannelCount) int { return int(a.Channel) - int(b.Channel) })
-
-	return counts
 }
 
 // run writes the channel's messages until the session ends.
@@ -143,8 +60,8 @@ func (c *channelOut) run() {
 	}
 }
 
-// take moves messages for about one write from the queue to batch: at least one
-// if there is any.
+// take moves messages for about one write from the queue to batch, at least one if there
+// is any.
 func (c *channelOut) take(batch [][]byte) [][]byte {
 	o := c.o
 	o.mtx.Lock()
@@ -167,7 +84,7 @@ func (c *channelOut) take(batch [][]byte) [][]byte {
 	return batch
 }
 
-// written accounts for messages that are handed to the stream.
+// written counts messages that were handed to the stream.
 func (c *channelOut) written(batch [][]byte) {
 	size := 0
 	for _, msg := range batch {
@@ -188,8 +105,8 @@ func (c *channelOut) written(batch [][]byte) {
 	}
 }
 
-// write sends the messages, small ones together, large ones without copying all
-// of them.
+// write sends the messages. It joins small ones into one write, and copies only the
+// beginning of large ones.
 func (c *channelOut) write(batch [][]byte) error {
 	pooled := c.o.pool.Get().(*[]byte)
 	defer c.o.pool.Put(pooled)
@@ -249,7 +166,7 @@ func (c *channelOut) add(buf, msg []byte) ([]byte, error) {
 	return buf[:0], nil
 }
 
-// put writes what fits into one frame, when it is the channel's turn.
+// put writes what fits into one frame, as soon as the backlog allows it.
 func (c *channelOut) put(p []byte) error {
 	o := c.o
 	if err := o.below.await(o.s.ctx, c, len(p)); err != nil {
@@ -265,44 +182,37 @@ func (c *channelOut) put(p []byte) error {
 	return nil
 }
 
-// open opens the stream, unless the session ends meanwhile. The remote decides how
-// many streams it lets us have: one more may wait for as long as the remote likes.
+// open opens the stream, unless the session ends meanwhile. A remote that allows no more
+// streams can delay it, up to the handshake timeout.
 func (c *channelOut) open() error {
-	timeout := c.o.s.t.opts.timeouts.Handshake
-	ctx, cancel := context.WithTimeout(c.o.s.ctx, timeout)
+	s := c.o.s
+	timeout := s.t.opts.timeouts.Handshake
+	ctx, cancel := context.WithTimeout(s.ctx, timeout)
 	defer cancel()
-	s, err := stream.Open(ctx, c.o.s.conn, ChannelProtocol)
+	st, err := stream.Open(ctx, s.conn, ChannelProtocol)
 	switch {
 	case err == nil:
-	case ctx.Err() != nil && c.o.s.ctx.Err() == nil:
-		return fmt.Errorf("%s lets no stream be opened within %s: %w", c.o.s.peer.ID(), timeout, err)
+	case ctx.Err() != nil && s.ctx.Err() == nil:
+		return fmt.Errorf("%s lets no stream be opened within %s: %w", s.peer.ID(), timeout, err)
 	default:
 		return err
 	}
 
-	if !c.adopt(s) {
-		// It may wait for the connection: without the lock.
-		return errors.Join(errStopped, s.Reset())
+	c.o.mtx.Lock()
+	closed := c.o.closed
+	if !closed {
+		c.stream = st
+	}
+	c.o.mtx.Unlock()
+	if closed {
+		return errors.Join(errStopped, st.Reset()) // without the lock: it may wait for the connection
 	}
 
 	return nil
 }
 
-// adopt makes the stream the channel's, unless the session has ended.
-func (c *channelOut) adopt(s *stream.Stream) bool {
-	c.o.mtx.Lock()
-	defer c.o.mtx.Unlock()
-	if c.o.closed {
-		return false
-	}
-	c.stream = s
-
-	return true
-}
-
-// watch waits for the remote to let the stream in, which it shows by closing its
-// side, or for its refusal, which would otherwise go unnoticed until the next
-// write.
+// watch waits until the remote accepts the stream, which it shows by closing its side, or
+// refuses it: a refusal would otherwise go unnoticed until the next write.
 func (c *channelOut) watch() {
 	var b [1]byte
 	switch n, err := c.stream.Read(b[:]); {
@@ -311,4 +221,12 @@ func (c *channelOut) watch() {
 	case !stream.IsEnd(err):
 		c.o.s.dataFailed(fmt.Errorf("stream of channel %#02x failed: %w", c.desc.ID, err))
 	}
+}
+
+// share is the channel's claim to write next.
+func (c *channelOut) share() share {
+	c.o.mtx.Lock()
+	defer c.o.mtx.Unlock()
+
+	return share{recent: c.recent, priority: c.desc.Priority}
 }

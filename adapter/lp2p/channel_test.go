@@ -162,8 +162,7 @@ func TestDataOnOurStream(t *testing.T) {
 	broken(t, n, ctrl, "data on our stream")
 }
 
-// A stream that the remote refuses must not be taken for one that delivers, even
-// if nothing more is sent.
+// A stream that the remote refuses ends the session, even if nothing more is sent.
 func TestRefusedStreamEndsTheSession(t *testing.T) {
 	n, r := newNode(t, nil), newRaw(t)
 	r.host.SetStreamHandler(ChannelProtocol, func(s networkStream) { _ = s.Reset() })
@@ -173,7 +172,7 @@ func TestRefusedStreamEndsTheSession(t *testing.T) {
 	goodbyeOf(t, ctrl)
 }
 
-// Data that overtakes the start of the peer, or even the accept, is parked.
+// Data that arrives before the start of the peer, or even before the accept, waits.
 func TestParkedStreams(t *testing.T) {
 	a, b := newNode(t, nil), newNode(t, nil)
 	accepted := make(chan *Peer, 1)

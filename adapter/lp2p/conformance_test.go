@@ -20,13 +20,13 @@ func TestTransportConformance(t *testing.T) {
 	})
 }
 
-// patient bounds the dials and handshakes that have to succeed on a busy machine.
+// patient bounds the dials, handshakes and flushes that have to succeed on a busy machine.
 const patient = 20 * time.Second
 
 func listenAs(t *testing.T, spec compattest.Spec, opts ...lp2p.Option) *lp2p.Transport {
 	t.Helper()
 	timeouts := lp2p.DefaultTimeouts()
-	timeouts.Dial, timeouts.Handshake = patient, patient
+	timeouts.Dial, timeouts.Handshake, timeouts.Flush = patient, patient, patient
 	tr, err := lp2p.NewTransport(spec.Info, spec.Key, nil, append([]lp2p.Option{lp2p.WithTimeouts(timeouts)}, opts...)...)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, tr.Close()) })

@@ -11,23 +11,21 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 )
 
-// connRef counts who uses one libp2p connection: sessions and handshakes, and
-// those that hold it for something else.
+// connRef counts the users of one libp2p connection: sessions, handshakes and others.
 type connRef struct {
 	refs    int
 	session bool          // it has carried a session
-	close   bool          // it is closed after the last of them
-	met     bool          // it came about after a meeting at a relay
-	closed  chan struct{} // not nil once the last one is gone; closed after Close
+	close   bool          // the last user closes it
+	met     bool          // it was made after a meeting at a relay
+	closed  chan struct{} // made when the last user has gone, closed when the connection is
 }
 
 // retain keeps the connection open for a session until release. It returns false
 // when the connection, or the transport, is being closed.
 func (t *Transport) retain(c network.Conn) bool { return t.keep(c, true) }
 
-// hold keeps the connection open for something that is no session until release.
-// A connection that the remote has opened for such a thing is the remote's to
-// close.
+// hold is retain for a user that is no session. A connection that the remote has opened,
+// and that has carried no session, is left to the remote to close.
 func (t *Transport) hold(c network.Conn) bool { return t.keep(c, false) }
 
 func (t *Transport) keep(c network.Conn, session bool) bool {
@@ -57,28 +55,27 @@ func (t *Transport) keep(c network.Conn, session bool) bool {
 func (t *Transport) release(c network.Conn) {
 	t.mtx.Lock()
 	ref := t.conns[c]
-	ref.refs--
-	if ref.refs > 0 {
+	if ref.refs--; ref.refs > 0 {
 		t.mtx.Unlock()
 
 		return
 	}
-	// A blocked node keeps none, whatever else it is used for.
-	if (!ref.close || t.carriesCircuits(c.RemotePeer())) && !t.gater.blockedConn(c) {
+	// That of a blocked node is closed in any case.
+	closing := ref.close && !t.carriesCircuits(c.RemotePeer()) || t.gater.blockedConn(c)
+	if closing {
+		ref.closed = make(chan struct{})
+	} else {
 		delete(t.conns, c)
-		t.host.ConnManager().Unprotect(c.RemotePeer(), c.ID())
-		t.mtx.Unlock()
-
+	}
+	t.host.ConnManager().Unprotect(c.RemotePeer(), c.ID())
+	t.mtx.Unlock()
+	if !closing {
 		return
 	}
-	ref.closed = make(chan struct{})
-	t.mtx.Unlock()
 
-	t.host.ConnManager().Unprotect(c.RemotePeer(), c.ID())
 	if err := c.Close(); err != nil {
 		t.logger.Debug("connection did not close cleanly", "peer", c.RemotePeer(), "err", err)
 	}
-
 	t.mtx.Lock()
 	defer t.mtx.Unlock()
 	delete(t.conns, c)
@@ -106,12 +103,12 @@ const (
 	// quicStreams is how many streams go-libp2p lets a remote have open on one
 	// QUIC connection (its quicreuse package); opening one more waits.
 	quicStreams = 256
-	// quicSpareStreams are for what is no session.
+	// quicSpareStreams are for streams that belong to no session.
 	quicSpareStreams = 32
 )
 
-// checkRoom refuses a session for whose streams a QUIC connection has no room. The
-// connection is retained for it.
+// checkRoom refuses a session if its streams do not fit into the QUIC connection, which the
+// caller has retained for it.
 func (t *Transport) checkRoom(c network.Conn) error {
 	if !p2paddr.IsUDP(c.RemoteMultiaddr()) {
 		return nil
@@ -133,20 +130,12 @@ func (t inner) Connect(ctx context.Context, p peer.ID) (network.Conn, func(), er
 	}
 	defer t.tasks.Done()
 
-	for range dialAttempts {
-		c, err := t.host.Network().DialPeer(t.directly(ctx), p)
-		if err != nil {
-			return nil, nil, fmt.Errorf("unable to connect to %s: %w", p, forbidden(err))
-		}
-		if t.hold(c) {
-			return c, func() { t.release(c) }, nil
-		}
-		if err := t.awaitClosed(ctx, c); err != nil {
-			return nil, nil, err
-		}
+	c, err := t.dialPeer(ctx, p, nil, t.hold)
+	if err != nil {
+		return nil, nil, fmt.Errorf("unable to connect to %s: %w", p, err)
 	}
 
-	return nil, nil, errConnLost
+	return c, func() { t.release(c) }, nil
 }
 
 func (t inner) Hold(c network.Conn) (release func(), ok bool) {

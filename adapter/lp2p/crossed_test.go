@@ -22,9 +22,9 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
-// Both sessions may share one libp2p connection, which must outlive the one that
-// does not stay. All of that is above the encryption, which takes two thirds of the
-// time: nine pairs in ten do without.
+// Both sessions may share one libp2p connection, which must outlive the session that is
+// closed. Encryption does not matter for that and takes two thirds of the time: nine pairs
+// in ten run without it.
 func TestThousandCrossedDials(t *testing.T) {
 	t.Parallel()
 	const pairs, encrypted = 10, 1
@@ -50,7 +50,7 @@ func TestThousandCrossedDials(t *testing.T) {
 }
 
 // clearTCP makes libp2p's TCP with its plaintext security, which identifies the
-// peers and does not encrypt. Noise is there for those who ask who listens.
+// peers and does not encrypt. Noise is there for probes.
 func clearTCP(
 	id peer.ID, key crypto.PrivKey, resources network.ResourceManager, gater connmgr.ConnectionGater,
 ) (*tcp.TcpTransport, error) {

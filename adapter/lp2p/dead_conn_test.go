@@ -14,8 +14,8 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 )
 
-// A remote that is gone has violated nothing, although streams between two messages
-// end by a timeout of the connection.
+// The timeout of a connection, which ends streams between two messages, is no violation of
+// the remote.
 func TestDeadConnectionIsNoViolation(t *testing.T) {
 	for _, quic := range []bool{false, true} {
 		t.Run(map[bool]string{false: "TCP", true: "QUIC"}[quic], func(t *testing.T) {
@@ -58,8 +58,8 @@ func TestDeadConnectionIsNoViolation(t *testing.T) {
 	}
 }
 
-// So is one whose process has died: the end of the connection's bytes is not that of
-// a stream.
+// Nor is the end of a connection whose remote process has died: it is not the end of a
+// stream.
 func TestEndOfConnectionIsNoViolation(t *testing.T) {
 	for range 10 { // whichever stream notices first
 		synctest.Test(t, func(t *testing.T) {

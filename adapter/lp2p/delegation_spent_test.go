@@ -14,15 +14,15 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 )
 
-// What was signed for one session opens no second one, when the first has ended
-// neither: while it is valid the listener remembers it, and then it has expired.
+// A delegation that was signed for one session opens no second one, not even when the first
+// has ended: the listener remembers it while it is valid, and then it has expired.
 func TestDelegationIsGoodForOneSession(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		memnet := newMemNet()
 		dialer := memnet.newNode(t, net.IPv4(10, 0, 0, 1))
 		n := memnet.newNode(t, net.IPv4(10, 0, 0, 2))
 		n.acceptLoop(t)
-		// The dialer keeps what it has said.
+		// The dialer replays its Hello.
 		as, e := delegated(dialer), control.NewEpoch()
 		body, err := as.NodeInfo.MarshalBinary()
 		require.NoError(t, err)
@@ -41,6 +41,7 @@ func TestDelegationIsGoodForOneSession(t *testing.T) {
 			require.NoError(t, err)
 			m, err := control.Read(s)
 			require.NoError(t, err)
+			synctest.Wait() // an accepted peer is started: only a running one reports its failure
 			require.NoError(t, s.ResetWithError(network.StreamNoError))
 
 			return m

@@ -64,7 +64,7 @@ func TestDelegatedIdentity(t *testing.T) {
 	a.reactor.await(t, 1)
 }
 
-// Several sessions share one connection and live and die alone.
+// Several sessions share one connection, and the end of one does not affect the others.
 func TestSessionsAreIndependent(t *testing.T) {
 	a, b := newNode(t, nil), newNode(t, nil)
 	own, _ := connect(t, a, b)

@@ -19,26 +19,26 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 )
 
-// dialAttempts is how often a dial begins anew because a connection that it shared
-// was closed by its other users.
+// dialAttempts bounds the attempts of a dial whose shared connection is closed by its other
+// users, or by the remote.
 const dialAttempts = 3
 
-// dialAddrTTL is how long libp2p keeps an address that was dialed. It differs from
-// peerstore.TempAddrTTL, whose addresses identify removes at every disconnect.
+// dialAddrTTL is how long libp2p keeps a dialed address. It is not peerstore.TempAddrTTL,
+// whose addresses identify removes at every disconnect.
 const dialAddrTTL = 3 * time.Minute
 
-// Dial implements compat.Transport. compat.ClassifyDial tells what an error means;
-// beyond that a caller may look for ErrNotLibp2p, ErrNoSessions and ErrOnlyRelayed. A
-// configured host name is looked up at each dial.
+// Dial implements compat.Transport. compat.ClassifyDial classifies its errors, which may
+// also wrap ErrNotLibp2p, ErrNoSessions or ErrOnlyRelayed. A host name is looked up at each
+// dial.
 func (t *Transport) Dial(
 	ctx context.Context, addr types.NetAddress, behavior compat.PeerBehavior,
 ) (compat.PeerConn, error) {
 	return t.DialAs(ctx, addr, Identity{Key: t.key, NodeInfo: t.localNodeInfo()}, behavior)
 }
 
-// DialAs is Dial for an identity of which this node holds the key: the remote sees
-// a peer with that ID, and that this node speaks for it. With the node's own key,
-// or none, it is Dial with another NodeInfo.
+// DialAs is Dial under another identity, whose key this node has: the remote sees a peer
+// with that ID, and that this node speaks for it. With the node's own key, or none, it is
+// Dial with another NodeInfo.
 func (t *Transport) DialAs(
 	ctx context.Context, addr types.NetAddress, as Identity, behavior compat.PeerBehavior,
 ) (compat.PeerConn, error) {
@@ -47,11 +47,8 @@ func (t *Transport) DialAs(
 	}
 	defer t.tasks.Done()
 
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := t.untilClose(ctx)
 	defer cancel()
-	stop := context.AfterFunc(t.ctx, cancel)
-	defer stop()
-
 	p, err := t.dial(ctx, addr, as, behavior)
 	if err == nil {
 		return p, nil
@@ -78,7 +75,7 @@ func (t *Transport) dial(
 	if addr.ID == t.id {
 		return nil, compat.Reject(compat.RejectSelf, "address of this node")
 	}
-	// What a host name stands for is looked up, and checked, when it is dialed.
+	// The IP of a host name is checked when it is dialed.
 	if t.gater.blockedID(addr.ID) || addr.Hostname == "" && t.gater.blockedIP(netgroup.FromIP(addr.IP)) {
 		return nil, banned()
 	}
@@ -106,29 +103,42 @@ func (t *Transport) dial(
 	}
 }
 
-// connect returns a retained connection to the peer, which answers at this address:
-// an open one, or a new one to exactly there.
+// connect returns a retained connection to the peer at this address: an open one, or a
+// new one that was dialed to exactly there.
 func (t *Transport) connect(ctx context.Context, id peer.ID, addr types.NetAddress) (network.Conn, error) {
 	maddrs, err := t.dialMultiaddrs(ctx, addr)
 	if err != nil {
 		return nil, err
 	}
+	c, err := t.dialPeer(ctx, id, maddrs, t.retain)
+	if err != nil {
+		return nil, dialError(addr, err)
+	}
+	if err := t.prove(ctx, c, addr); err != nil {
+		t.release(c)
 
+		return nil, err
+	}
+
+	return c, nil
+}
+
+// dialPeer returns a connection to the peer that keep, which is retain or hold, has kept. It
+// dials these addresses, or those of the peerstore if there are none.
+func (t *Transport) dialPeer(
+	ctx context.Context, id peer.ID, addrs []multiaddr.Multiaddr, keep func(network.Conn) bool,
+) (network.Conn, error) {
 	for range dialAttempts {
-		t.setAddrs(id, maddrs)
-		done := t.gater.ask(id, maddrs)
+		if addrs != nil {
+			t.setAddrs(id, addrs)
+		}
+		done := t.gater.ask(id, addrs)
 		c, err := t.host.Network().DialPeer(t.directly(ctx), id)
 		done()
 		if err != nil {
-			return nil, dialError(addr, err)
+			return nil, forbidden(err)
 		}
-		if t.retain(c) {
-			if err := t.prove(ctx, c, addr); err != nil {
-				t.release(c)
-
-				return nil, err
-			}
-
+		if keep(c) {
 			return c, nil
 		}
 		if err := t.awaitClosed(ctx, c); err != nil {
@@ -139,9 +149,8 @@ func (t *Transport) connect(ctx context.Context, id peer.ID, addr types.NetAddre
 	return nil, errConnLost
 }
 
-// setAddrs makes these the only addresses at which libp2p dials the peer now: what
-// identify told earlier is not what we were asked to dial. Those through relays stay
-// (see relaysOf).
+// setAddrs makes these the only addresses at which libp2p dials the peer: it removes those
+// that identify has told earlier, except those through relays (see relaysOf).
 func (t *Transport) setAddrs(id peer.ID, addrs []multiaddr.Multiaddr) {
 	ps := t.host.Peerstore()
 	if t.host.Network().Connectedness(id) != network.Connected {
@@ -150,7 +159,7 @@ func (t *Transport) setAddrs(id peer.ID, addrs []multiaddr.Multiaddr) {
 				ps.SetAddr(id, old, 0)
 			}
 		}
-		// How long to wait after a failure is the switch's business.
+		// The switch decides how long to wait after a failure.
 		if s, ok := t.host.Network().(*swarm.Swarm); ok {
 			s.Backoff().Clear(id)
 		}
@@ -158,7 +167,7 @@ func (t *Transport) setAddrs(id peer.ID, addrs []multiaddr.Multiaddr) {
 	ps.AddAddrs(id, addrs, dialAddrTTL)
 }
 
-// dialError tells apart what libp2p's errors of a dial mean.
+// dialError makes libp2p's error of a wrong peer ID a *compat.WrongIDError.
 func dialError(addr types.NetAddress, err error) error {
 	var mismatch sec.ErrPeerIDMismatch
 	if errors.As(err, &mismatch) {
@@ -167,10 +176,10 @@ func dialError(addr types.NetAddress, err error) error {
 		}
 	}
 
-	return forbidden(err)
+	return err
 }
 
-// forbidden tells what this node's own bans and limits have refused to dial.
+// forbidden marks a dial that this node's own bans or limits have refused.
 func forbidden(err error) error {
 	switch {
 	case errors.Is(err, swarm.ErrGaterDisallowedConnection):
@@ -182,8 +191,8 @@ func forbidden(err error) error {
 	}
 }
 
-// connectSomewhere is connect, and tries where else the peer may be when it is not at
-// the address. It returns where it was found.
+// connectSomewhere is connect to the address, to other addresses of the peer if it is not
+// there, and at last through relays. It returns the address at which the peer was found.
 func (t *Transport) connectSomewhere(
 	ctx context.Context, id peer.ID, addr types.NetAddress,
 ) (c network.Conn, at types.NetAddress, err error) {

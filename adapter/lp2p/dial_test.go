@@ -100,7 +100,7 @@ func TestDialSelf(t *testing.T) {
 	require.Equal(t, compat.RejectSelf, rejectOf(t, err).Code)
 }
 
-// foreign listens and lets speak whatever it is given.
+// foreign listens and calls the function with each connection.
 func foreign(t *testing.T, speak func(net.Conn)) types.NetAddress {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -195,8 +195,8 @@ func TestIncompatible(t *testing.T) {
 	}
 }
 
-// The listener may be content where the dialer is not; then it learns why the
-// session ends.
+// The dialer may refuse a session that the listener has accepted. Then the listener learns
+// the reason.
 func TestDialerDeclines(t *testing.T) {
 	a, b := newNode(t, nil), newNode(t, nil)
 	accepted := make(chan *Peer, 1)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/control"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 )
 
@@ -11,26 +12,26 @@ var (
 	// ErrNotLibp2p is wrapped by the errors of ProbeIdentity and Dial when the
 	// remote does not negotiate libp2p with Noise.
 	ErrNotLibp2p = errors.New("remote does not speak libp2p")
-	// ErrNoSessions is wrapped by the error of Dial when the remote speaks libp2p but
-	// is no TM2 node.
+	// ErrNoSessions is wrapped by the error of Dial when the remote speaks libp2p but not
+	// SessionProtocol.
 	ErrNoSessions = errors.New("remote does not support " + string(SessionProtocol))
 	// ErrPendingGone is returned by the methods of a Pending that was already
 	// completed or rejected, or whose handshake deadline has passed.
 	ErrPendingGone = errors.New("pending session is gone")
-	// ErrConnClosed is the reason of a session that ended by CloseConn.
+	// ErrConnClosed is the reason of a session that CloseConn has ended.
 	ErrConnClosed = errors.New("connection was closed by this node")
 
 	errStopped = errors.New("session was stopped")
 	errEOF     = errors.New("remote ended the session without a goodbye")
 )
 
-// GoodbyeError is the reason of a session that the remote has ended in order.
+// GoodbyeError is the reason of a session that the remote has ended by a goodbye.
 type GoodbyeError struct {
 	Code compat.RejectCode // RejectUnspecified for a plain stop
-	Text string            // for people, at most 256 bytes of printable ASCII; may be empty
+	Text string            // at most 256 bytes of printable ASCII; may be empty
 }
 
-// Error says that the remote ended the session, and why if it told.
+// Error says that the remote ended the session, and the reason if the remote gave one.
 func (e *GoodbyeError) Error() string {
 	switch {
 	case e.Code == compat.RejectUnspecified && e.Text == "":
@@ -52,13 +53,23 @@ func (e *GoodbyeError) Unwrap() error {
 	return &compat.RejectError{Code: e.Code, Reason: e.Text, Remote: true}
 }
 
-// reasonOf returns what may be told to the remote about err: the code and text
-// of a refusal by this node, nothing of any other error.
-func reasonOf(err error) (compat.RejectCode, string) {
+// refusalOf returns the refusal in err, and whether there is one. A closing transport
+// refuses everything as closing.
+func refusalOf(err error) (*compat.RejectError, bool) {
 	var reject *compat.RejectError
-	if !errors.As(err, &reject) || reject.Remote {
-		return compat.RejectUnspecified, ""
+	if errors.As(err, &reject) {
+		return reject, true
 	}
 
-	return reject.Code, reject.Reason
+	return compat.Reject(compat.RejectClosing, ""), errors.Is(err, compat.ErrTransportClosed)
+}
+
+// goodbyeFor returns what the remote is told when err ends a session: the code and text of
+// a refusal by this node, nothing of any other error.
+func goodbyeFor(err error) *control.Goodbye {
+	if reject, ok := refusalOf(err); ok && !reject.Remote {
+		return &control.Goodbye{Code: reject.Code, Text: reject.Reason}
+	}
+
+	return new(control.Goodbye)
 }

@@ -1,39 +1,12 @@
 package lp2p
 
-import "sync"
+// fifoLock is a lock that goroutines get in the order in which they asked for it. A
+// sync.Mutex prefers the goroutine that has just released it: a busy channel would delay
+// all others by a millisecond.
+type fifoLock chan struct{}
 
-// turnstile lets one goroutine pass at a time, in the order of arrival. A
-// sync.Mutex would prefer the goroutine that has just left and comes again: a
-// channel under load would keep all others out for a millisecond. The zero value
-// is ready.
-type turnstile struct {
-	mtx    sync.Mutex
-	taken  bool
-	queued []chan struct{}
-}
+func newFIFOLock() fifoLock { return make(fifoLock, 1) }
 
-func (t *turnstile) enter() {
-	t.mtx.Lock()
-	if !t.taken {
-		t.taken = true
-		t.mtx.Unlock()
+func (l fifoLock) lock() { l <- struct{}{} } // blocked senders are served in order
 
-		return
-	}
-	turn := make(chan struct{})
-	t.queued = append(t.queued, turn)
-	t.mtx.Unlock()
-	<-turn // whoever is inside leaves, whatever happens to the session
-}
-
-func (t *turnstile) leave() {
-	t.mtx.Lock()
-	defer t.mtx.Unlock()
-	if len(t.queued) == 0 {
-		t.taken = false
-
-		return
-	}
-	close(t.queued[0])
-	t.queued = t.queued[1:]
-}
+func (l fifoLock) unlock() { <-l }

@@ -13,8 +13,8 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 )
 
-// A side whose own flush is confirmed does not stop while its reactors receive what
-// the other side has announced.
+// A side whose own flush is confirmed stops only when its reactors have received what the
+// other side has announced.
 func TestFlushStopAwaitsTheOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		memnet := newMemNet()
@@ -45,8 +45,8 @@ func TestFlushStopAwaitsTheOther(t *testing.T) {
 	})
 }
 
-// A side that has not yet written all that it has accepted when the other one says
-// goodbye announces it before it answers.
+// A side that still has messages to write when it receives a goodbye announces them before
+// it answers.
 func TestFlushStopAnnouncesBeforeItAnswers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		memnet := newMemNet()

@@ -42,7 +42,7 @@ func TestFlushStopDelivers(t *testing.T) {
 	pa.FlushStop()
 }
 
-// Two sides that flush at the same time do not wait for each other in vain.
+// Two sides that flush at the same time do not block each other.
 func TestFlushStopBothSides(t *testing.T) {
 	a, b := newNode(t, nil, patientFlush()), newNode(t, nil, patientFlush())
 	pa, pb := connect(t, a, b)
@@ -89,7 +89,7 @@ func TestFlushStopInsideReceive(t *testing.T) {
 	require.Len(t, b.reactor.on(chB), 1)
 }
 
-// A reactor that does not come back delays FlushStop, but not for ever.
+// A reactor whose Receive does not return delays FlushStop only until its timeout.
 func TestFlushStopGivesUp(t *testing.T) {
 	timeouts := DefaultTimeouts()
 	timeouts.Flush = 50 * time.Millisecond
@@ -113,7 +113,7 @@ func TestFlushStopWithoutRemote(t *testing.T) {
 	stopped(t, pa)
 }
 
-// The announced counts hold back the end until the reactors have the messages.
+// A session does not end before the reactors have received the announced messages.
 func TestGoodbyeWaitsForDelivery(t *testing.T) {
 	n, r := newNode(t, nil), newRaw(t)
 	c, ctrl, e, _ := r.session(n)
@@ -150,10 +150,10 @@ func TestCloseReleasesEverything(t *testing.T) {
 	require.True(t, pb.Send(chB, []byte("y")))
 	a.reactor.await(t, 1)
 
-	// A handshake that hangs, a hello nobody accepts, a dial that waits, a peer that
-	// was never started, and one that nobody has picked up.
+	// A handshake that hangs, a Hello that is not accepted, a dial that waits, a peer that
+	// was never started, and one that Accept has not returned yet.
 	c := r.connect(a)
-	touched(t, r.open(c, false))
+	announced(t, r.open(c, false))
 	_, err := r.open(c, false).Write(control.Append(nil, r.hello(control.NewEpoch())))
 	require.NoError(t, err)
 	dialed := make(chan error, 1)
@@ -178,7 +178,7 @@ func TestCloseReleasesEverything(t *testing.T) {
 	require.NoError(t, pa.CloseConn())
 }
 
-// The libp2p connection goes with its last session, on both sides.
+// The libp2p connection closes with its last session, on both sides.
 func TestConnectionClosesWithItsLastSession(t *testing.T) {
 	a, b := newNode(t, nil), newNode(t, nil)
 	pa, _ := connect(t, a, b)
@@ -207,8 +207,8 @@ func TestConnectionClosesWithItsLastSession(t *testing.T) {
 	}, patience, time.Millisecond)
 }
 
-// A goodbye that is handled after the end must not undo the deadline with which
-// the end waits for the remote.
+// A goodbye that is handled after the end of the session must not remove the deadline of the
+// cleanup.
 func TestGoodbyeAfterTheEndChangesNothing(t *testing.T) {
 	n, r := newNode(t, nil), newRaw(t)
 	_, ctrl, _, p := r.session(n)

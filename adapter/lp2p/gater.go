@@ -25,13 +25,13 @@ const maxBlocked = 1 << 16
 // ErrTooManyBlocked is returned when a list of what is blocked is full.
 var ErrTooManyBlocked = errors.New("too many are blocked already")
 
-// gater refuses what is blocked, and dials to addresses that only a remote has named. It
-// is libp2p's connection gater: unlike libp2p's own one it is bounded, and knows TM2 IDs.
+// gater is libp2p's connection gater. It refuses connections of blocked nodes and subnets,
+// and dials to addresses that only a remote has named. Unlike libp2p's own gater it is
+// bounded and knows TM2 IDs.
 type gater struct {
 	mtx     sync.RWMutex
 	ids     map[types.ID]struct{}
 	subnets map[netip.Prefix]struct{} // masked
-	lengths map[prefixLength]int      // of subnets, counted
 	asked   map[dialTarget]int        // addresses that the transport dials now
 	judge   func(peer.ID, netip.Addr) bool
 }
@@ -42,24 +42,17 @@ type dialTarget struct {
 	at string
 }
 
-// prefixLength is the length of prefixes of one IP version.
-type prefixLength struct {
-	v4   bool
-	bits int
-}
-
 var _ connmgr.ConnectionGater = (*gater)(nil)
 
 func newGater() *gater {
 	return &gater{
-		ids: make(map[types.ID]struct{}), subnets: make(map[netip.Prefix]struct{}),
-		lengths: make(map[prefixLength]int), asked: make(map[dialTarget]int),
+		ids: make(map[types.ID]struct{}), subnets: make(map[netip.Prefix]struct{}), asked: make(map[dialTarget]int),
 		judge: func(_ peer.ID, ip netip.Addr) bool { return netgroup.IsDialable(ip) },
 	}
 }
 
-// ask lets the addresses be dialed, whatever they are, until the returned function is
-// called: the operator or the switch has named them.
+// ask allows dials of these addresses, which the operator or the switch has named, until
+// the returned function is called.
 func (g *gater) ask(p peer.ID, addrs []multiaddr.Multiaddr) (done func()) {
 	g.mtx.Lock()
 	defer g.mtx.Unlock()
@@ -76,8 +69,8 @@ func (g *gater) ask(p peer.ID, addrs []multiaddr.Multiaddr) (done func()) {
 	}
 }
 
-// mayDial reports whether an address may be dialed that is not blocked: the transport
-// dials it now, or may dial it when the peer names it. An address without an IP leads
+// mayDial reports whether an address that is not blocked may be dialed: because the
+// transport dials it now, or because judge allows it. An address without an IP leads
 // through a relay, which is dialed at an address of its own.
 func (g *gater) mayDial(p peer.ID, a multiaddr.Multiaddr) bool {
 	g.mtx.RLock()
@@ -88,52 +81,29 @@ func (g *gater) mayDial(p peer.ID, a multiaddr.Multiaddr) bool {
 	return asked || !ip.IsValid() || judge(p, ip)
 }
 
-// judgeBy sets who decides about addresses that the transport does not dial itself.
+// judgeBy sets the rule for addresses that the transport does not dial itself.
 func (g *gater) judgeBy(judge func(peer.ID, netip.Addr) bool) {
 	g.mtx.Lock()
 	defer g.mtx.Unlock()
 	g.judge = judge
 }
 
-func (g *gater) blockID(id types.ID) error {
+// block adds the key to one of the gater's sets.
+func block[K comparable](g *gater, set map[K]struct{}, key K) error {
 	g.mtx.Lock()
 	defer g.mtx.Unlock()
-	if _, ok := g.ids[id]; !ok && len(g.ids) >= maxBlocked {
-		return fmt.Errorf("%w: %d IDs", ErrTooManyBlocked, maxBlocked)
+	if _, ok := set[key]; !ok && len(set) >= maxBlocked {
+		return fmt.Errorf("%w: %d", ErrTooManyBlocked, maxBlocked)
 	}
-	g.ids[id] = struct{}{}
+	set[key] = struct{}{}
 
 	return nil
 }
 
-func (g *gater) unblockID(id types.ID) {
+func unblock[K comparable](g *gater, set map[K]struct{}, key K) {
 	g.mtx.Lock()
 	defer g.mtx.Unlock()
-	delete(g.ids, id)
-}
-
-func (g *gater) blockSubnet(p netip.Prefix) error {
-	g.mtx.Lock()
-	defer g.mtx.Unlock()
-	if _, ok := g.subnets[p]; ok {
-		return nil
-	}
-	if len(g.subnets) >= maxBlocked {
-		return fmt.Errorf("%w: %d subnets", ErrTooManyBlocked, maxBlocked)
-	}
-	g.subnets[p] = struct{}{}
-	g.lengths[prefixLength{p.Addr().Is4(), p.Bits()}]++
-
-	return nil
-}
-
-func (g *gater) unblockSubnet(p netip.Prefix) {
-	g.mtx.Lock()
-	defer g.mtx.Unlock()
-	if _, ok := g.subnets[p]; ok {
-		delete(g.subnets, p)
-		decrement(g.lengths, prefixLength{p.Addr().Is4(), p.Bits()})
-	}
+	delete(set, key)
 }
 
 // blockedID reports whether a TM2 ID is blocked.
@@ -145,15 +115,9 @@ func (g *gater) blockedID(id types.ID) bool {
 	return blocked
 }
 
-// blockedPeer is blockedID for the peer ID from which a TM2 ID follows. A peer
-// without a TM2 ID is not blocked by it.
+// blockedPeer reports whether the TM2 ID of a libp2p peer is blocked. A peer without a TM2
+// ID is not.
 func (g *gater) blockedPeer(p peer.ID) bool {
-	g.mtx.RLock()
-	none := len(g.ids) == 0
-	g.mtx.RUnlock()
-	if none {
-		return false
-	}
 	id, err := p2paddr.TM2ID(p)
 
 	return err == nil && g.blockedID(id)
@@ -163,11 +127,11 @@ func (g *gater) blockedIP(addr netip.Addr) bool {
 	addr = addr.Unmap()
 	g.mtx.RLock()
 	defer g.mtx.RUnlock()
-	for l := range g.lengths {
-		if l.v4 != addr.Is4() {
-			continue
-		}
-		p, err := addr.Prefix(l.bits)
+	if len(g.subnets) == 0 {
+		return false
+	}
+	for bits := range addr.BitLen() + 1 {
+		p, err := addr.Prefix(bits)
 		if _, blocked := g.subnets[p]; err == nil && blocked {
 			return true
 		}
@@ -178,8 +142,8 @@ func (g *gater) blockedIP(addr netip.Addr) bool {
 
 func (g *gater) blockedAddr(a multiaddr.Multiaddr) bool { return g.blockedIP(ipOf(a)) }
 
-// control refuses a TCP connection to a blocked IP, for net.Dialer: that of a host
-// name is known only there.
+// control refuses a TCP connection to a blocked IP, for a net.Dialer: the IP of a host name
+// is known only there.
 func (g *gater) control(_, address string, _ syscall.RawConn) error {
 	addr, err := netip.ParseAddrPort(address)
 	if err != nil {
@@ -213,16 +177,15 @@ func (g *gater) InterceptSecured(_ network.Direction, p peer.ID, _ network.ConnM
 // InterceptUpgraded implements connmgr.ConnectionGater. What was blocked while the
 // handshake ran is refused here.
 func (g *gater) InterceptUpgraded(c network.Conn) (bool, control.DisconnectReason) {
-	return !g.blockedPeer(c.RemotePeer()) && !g.blockedAddr(c.RemoteMultiaddr()), 0
+	return !g.blockedConn(c), 0
 }
 
-// banned is why a blocked node is refused.
+// banned returns the refusal of a blocked node.
 func banned() *compat.RejectError { return compat.Reject(compat.RejectBanned, "") }
 
-// admits returns a refusal for a session of the node on the connection: the node at
-// its other end may be blocked, or the one for which that speaks. A connection may
-// have been open before something was blocked, and close only when its last session
-// has said goodbye.
+// admits returns a refusal for a session of the node with the ID if that is blocked, or the
+// connection. The session may be over an older connection: one with sessions stays open
+// until they have said goodbye.
 func (g *gater) admits(c network.Conn, id types.ID) error {
 	if g.blockedID(id) || g.blockedConn(c) {
 		return banned()

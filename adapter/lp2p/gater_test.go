@@ -105,8 +105,8 @@ func TestBlockClosesIdleConnections(t *testing.T) {
 	require.False(t, b.open(t, a))
 }
 
-// A node for which another one speaks has no connection to refuse: the session is
-// refused, and ended.
+// A node for which another one speaks has no connection of its own: its session is refused,
+// or ended.
 func TestBlockDelegated(t *testing.T) {
 	a, b := newNode(t, nil), newNode(t, nil)
 	b.acceptLoop(t)
@@ -127,7 +127,7 @@ func TestBlockDelegated(t *testing.T) {
 	requireBanned(t, err, true)
 	require.True(t, own.IsRunning(), "who spoke for it is not blocked")
 
-	// Whom a blocked node speaks for is not let in.
+	// A session for which a blocked node speaks is refused.
 	b.Unblock(id)
 	require.NoError(t, b.Block(a.key.ID()))
 	require.Same(t, own, a.failure(t).peer)
@@ -144,20 +144,20 @@ func delegated(n *node) Identity {
 func TestBlockIsBounded(t *testing.T) {
 	g := newGater()
 	for i := range maxBlocked {
-		require.NoError(t, g.blockSubnet(netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i >> 8), byte(i), 1}), 32)))
-		require.NoError(t, g.blockID(types.ID(strconv.Itoa(i))))
+		require.NoError(t, block(g, g.subnets, netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i >> 8), byte(i), 1}), 32)))
+		require.NoError(t, block(g, g.ids, types.ID(strconv.Itoa(i))))
 	}
-	require.ErrorIs(t, g.blockSubnet(netip.MustParsePrefix("192.168.0.0/16")), ErrTooManyBlocked)
-	require.ErrorIs(t, g.blockID("another"), ErrTooManyBlocked)
-	require.NoError(t, g.blockID("0"), "it is in the list")
-	g.unblockSubnet(netip.MustParsePrefix("10.0.0.1/32"))
-	require.NoError(t, g.blockSubnet(netip.MustParsePrefix("192.168.0.0/16")))
+	require.ErrorIs(t, block(g, g.subnets, netip.MustParsePrefix("192.168.0.0/16")), ErrTooManyBlocked)
+	require.ErrorIs(t, block(g, g.ids, "another"), ErrTooManyBlocked)
+	require.NoError(t, block(g, g.ids, "0"), "it is in the list")
+	unblock(g, g.subnets, netip.MustParsePrefix("10.0.0.1/32"))
+	require.NoError(t, block(g, g.subnets, netip.MustParsePrefix("192.168.0.0/16")))
 }
 
 func TestBlockedIP(t *testing.T) {
 	g := newGater()
-	require.NoError(t, g.blockSubnet(netip.MustParsePrefix("2001:db8::/32")))
-	require.NoError(t, g.blockSubnet(netip.MustParsePrefix("192.0.2.0/25")))
+	require.NoError(t, block(g, g.subnets, netip.MustParsePrefix("2001:db8::/32")))
+	require.NoError(t, block(g, g.subnets, netip.MustParsePrefix("192.0.2.0/25")))
 	for ip, blocked := range map[string]bool{
 		"2001:db8:1::1": true, "2001:db9::1": false, "192.0.2.127": true, "192.0.2.128": false,
 		"::ffff:192.0.2.1": true, "::": false, "0.0.0.0": false,

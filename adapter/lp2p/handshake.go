@@ -17,8 +17,8 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
-// decodeNodeInfo decodes and checks what the remote tells of itself. The ID must be
-// the one it has proved. Errors are refusals.
+// decodeNodeInfo decodes and checks the remote's NodeInfo, which must have the ID that the
+// remote has proved. Errors are refusals.
 func decodeNodeInfo(raw []byte, id types.ID) (types.NodeInfo, error) {
 	var node types.NodeInfo
 	if err := node.UnmarshalBinary(raw); err != nil {
@@ -34,7 +34,7 @@ func decodeNodeInfo(raw []byte, id types.ID) (types.NodeInfo, error) {
 	return node, nil
 }
 
-// compatible is TM2's rule, as a refusal.
+// compatible refuses a NodeInfo that is not compatible with the local one by TM2's rules.
 func compatible(local, remote types.NodeInfo) error {
 	if err := local.CompatibleWith(remote); err != nil {
 		return compat.Reject(compat.RejectIncompatible, "%v", err)
@@ -62,8 +62,8 @@ func connInfo(
 // errConnLost is wrapped when the connection closed before the remote answered.
 var errConnLost = errors.New("connection was lost during the handshake")
 
-// openSession runs the dialer's handshake on a retained connection. The context
-// and the handshake timeout bound it.
+// openSession runs the dialer's handshake on a retained connection, within the context and
+// the handshake timeout. If it fails it releases the connection.
 func (t *Transport) openSession(
 	ctx context.Context, c network.Conn, addr types.NetAddress, as Identity, behavior compat.PeerBehavior,
 ) (p *Peer, err error) {
@@ -167,11 +167,10 @@ func (s *session) checkAccept(m *control.Accept, id types.ID, local types.NodeIn
 	return node, compatible(local, node)
 }
 
-// decline tells a remote that has accepted us why we do not want it, and waits for
-// it to have read that.
+// decline tells a remote that has accepted the session why this node refuses it, and waits
+// until the remote has read that.
 func (s *session) decline(reason error) {
-	code, text := reasonOf(reason)
-	if err := s.say(&control.Goodbye{Code: code, Text: text}); err != nil {
+	if err := s.say(goodbyeFor(reason)); err != nil {
 		s.logger.Debug("goodbye was not sent", "err", err)
 
 		return
@@ -181,7 +180,7 @@ func (s *session) decline(reason error) {
 	s.control.Drain()
 }
 
-// handshakeError says what a failure of the handshake means.
+// handshakeError classifies a failure of the handshake.
 func (s *session) handshakeError(ctx context.Context, err error) error {
 	s.mtx.Lock()
 	ended, cause := s.ended, s.cause
@@ -196,22 +195,24 @@ func (s *session) handshakeError(ctx context.Context, err error) error {
 		return fmt.Errorf("%w: %w", compat.ErrBusy, err)
 	case errors.Is(err, stream.ErrUnsupported):
 		return &compat.ForeignError{Answered: "libp2p", Proved: true, Err: fmt.Errorf("%w: %w", ErrNoSessions, err)}
-	case stream.IsResetWith(err, network.StreamShutdown):
-		return fmt.Errorf("%w: %w", errConnLost, err) // its last session has just ended there
+	case stream.IsResetWith(err, network.StreamShutdown, network.StreamNoError):
+		// The remote is closing the connection after its last session. We reset the stream
+		// with a code then; libp2p does so without one once it has begun to close.
+		return fmt.Errorf("%w: %w", errConnLost, err)
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		// Who refuses says so: an end without an answer is that of the connection.
+		// A remote that refuses sends a Reject, so the connection has ended.
 		return fmt.Errorf("%w: remote ended the session handshake: %w", errConnLost, err)
 	default:
 		return lost(s.conn, err)
 	}
 }
 
-// lost marks an error that a closed connection has caused.
+// lost makes an error over a closed connection wrap errConnLost.
 func lost(c network.Conn, err error) error {
 	if !stream.IsLost(err) && !c.IsClosed() {
 		return err
 	}
-	_ = c.Close() // so that the next dial does not find it; it is dead already
+	_ = c.Close() // it is dead; libp2p would still offer it to the next dial
 
 	return fmt.Errorf("%w: %w", errConnLost, err)
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/encoding/protowire"
 
@@ -86,8 +87,8 @@ func TestSlowHello(t *testing.T) {
 	requireReset(t, s)
 }
 
-// handshakesOf starts n handshakes that do not go on, and waits until the node has
-// them all under way.
+// handshakesOf starts n handshakes that send nothing, and waits until the node runs them
+// all.
 func handshakesOf(t *testing.T, n *node, r *raw, c network.Conn, count int) {
 	t.Helper()
 	for range count {
@@ -116,7 +117,7 @@ func TestHandshakeCaps(t *testing.T) {
 			r := newRaw(t)
 			c := r.connect(n)
 			handshakesOf(t, n, r, c, 3)
-			requireReset(t, touched(t, r.open(c, false)))
+			requireReset(t, announced(t, r.open(c, false)))
 
 			a := newNode(t, nil)
 			p, err := a.dial(t, n)
@@ -138,8 +139,8 @@ func TestHandshakeCaps(t *testing.T) {
 	}
 }
 
-// touched writes one byte, which makes the stream known to the remote.
-func touched(t *testing.T, s *stream.Stream) *stream.Stream {
+// announced writes one byte, so that the remote sees the stream.
+func announced(t *testing.T, s *stream.Stream) *stream.Stream {
 	_, err := s.Write([]byte{100})
 	require.NoError(t, err)
 
@@ -157,7 +158,7 @@ func TestSessionsPerPeer(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, compat.RejectFull, m.(*control.Reject).Code)
 
-	// One ends, one may come.
+	// When one ends there is room for another.
 	require.NoError(t, p.Stop())
 	goodbyeOf(t, ctrl)
 	require.NoError(t, ctrl.CloseWrite())
@@ -178,7 +179,7 @@ func TestEpochIsNotReplayed(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, control.Reject{Code: compat.RejectInvalid, Text: "epoch is in use"}, *m.(*control.Reject))
 
-	// Another peer may happen to choose it.
+	// Another peer may use the same epoch.
 	other := newRaw(t)
 	ctrl := other.open(other.connect(n), false)
 	done := make(chan error, 1)
@@ -195,7 +196,7 @@ func TestEpochIsNotReplayed(t *testing.T) {
 	require.NoError(t, <-done)
 }
 
-// What the dialer's side of the handshake refuses, said by a listener by hand.
+// The dialer refuses invalid answers of a listener.
 func TestAnswerIsChecked(t *testing.T) {
 	r := newRaw(t)
 	addr := r.listen()
@@ -263,6 +264,21 @@ func TestNoSessionProtocol(t *testing.T) {
 	n, r := newNode(t, nil), newRaw(t)
 	_, err := n.Dial(timeout(t), r.listen(), n.behavior)
 	require.ErrorIs(t, err, ErrNoSessions)
+}
+
+// All questions that count as handshakes are refused by the same code, as busy.
+func TestBusyIsOneCode(t *testing.T) {
+	n, r := newNode(t, nil, WithRelayService(DefaultRelayLimits())), newRaw(t)
+	c := r.connect(n)
+	n.handshakes.mtx.Lock()
+	n.handshakes.total = 0
+	n.handshakes.mtx.Unlock()
+	for _, id := range []protocol.ID{SessionProtocol, NodeInfoProtocol, RelayedProtocol} {
+		s, err := stream.Open(timeout(t), c, id)
+		require.NoError(t, err)
+		_, err = s.Read(make([]byte, 1))
+		require.True(t, stream.IsResetWith(err, network.StreamRateLimited), "%s: %v", id, err)
+	}
 }
 
 func TestManyNodesOnOneIP(t *testing.T) {

@@ -32,15 +32,17 @@ import (
 const (
 	userAgent = "tm2-libp2p"
 
-	// streamWindow is the receive window with which yamux opens a stream, in
-	// bytes (yamux specification); it is what a parked stream can make us hold.
+	// streamWindow is the receive window in bytes with which yamux opens a stream (yamux
+	// specification). It bounds what a stream that is not read yet makes us hold.
 	streamWindow = 256 << 10
 	// maxStreamWindow is how far the window of a busy stream grows, in bytes.
 	maxStreamWindow = 4 << 20
-	// maxFrame is the largest yamux frame: with its header one Noise message.
+	// maxFrame is the largest yamux frame, header included: one Noise message.
 	maxFrame = noise.MaxPlaintextLength
 
-	// peerSpareStreams are those of a peer beside its sessions.
+	// peerConns and peerSpareStreams are a peer's connections, and its streams that belong
+	// to no session.
+	peerConns        = 8
 	peerSpareStreams = 64
 
 	connGracePeriod = 20 * time.Second
@@ -49,9 +51,8 @@ const (
 	connRate = 8
 )
 
-// newHost returns a libp2p host that listens nowhere yet: TCP, Noise and TLS,
-// yamux, QUIC where it is enabled, identify, and nothing else. A nil gater lets
-// everybody in.
+// newHost returns a libp2p host that does not listen yet. It has TCP, Noise and TLS,
+// yamux, QUIC if that is enabled, identify, and nothing else. A nil gater refuses nothing.
 func newHost(key ed25519.PrivateKey, o *options, gater *gater) (_ host.Host, err error) {
 	identity, err := crypto.UnmarshalEd25519PrivateKey(key)
 	if err != nil {
@@ -62,8 +63,8 @@ func newHost(key ed25519.PrivateKey, o *options, gater *gater) (_ host.Host, err
 	if err != nil {
 		return nil, fmt.Errorf("unable to make a resource manager: %w", err)
 	}
-	// Only connections without a session count for the low mark: the others are
-	// protected.
+	// Connections with a session are protected, so that only the others count for the low
+	// mark.
 	conns, err := connmgr.NewConnManager(o.limits.IdleConnections, o.limits.ConnectionsHigh,
 		connmgr.WithGracePeriod(connGracePeriod))
 	if err != nil {
@@ -86,7 +87,7 @@ func newHost(key ed25519.PrivateKey, o *options, gater *gater) (_ host.Host, err
 		libp2p.UserAgent(userAgent),
 		libp2p.Ping(false),
 		libp2p.WithDialTimeout(o.timeouts.Dial),
-		// The switch decides how often to try; a detector must not veto it.
+		// The switch decides how often to dial, not a detector of black holes.
 		libp2p.UDPBlackHoleSuccessCounter(nil),
 		libp2p.IPv6BlackHoleSuccessCounter(nil),
 		metrics,
@@ -106,7 +107,7 @@ func newHost(key ed25519.PrivateKey, o *options, gater *gater) (_ host.Host, err
 
 // transports returns what the host listens to and dials.
 func (o *options) transports() []libp2p.Option {
-	// Dialing from the listening port makes crossed dials collide in TCP.
+	// If nodes dialed from their listening ports, crossed dials would collide in TCP.
 	opts := []libp2p.Option{
 		libp2p.Transport(tcp.NewTCPTransport, tcp.DisableReuseport(), tcp.WithConnectionTimeout(o.timeouts.Dial)),
 	}
@@ -120,9 +121,9 @@ func (o *options) transports() []libp2p.Option {
 	return opts
 }
 
-// newMuxer returns yamux. It asks a connection that was silent for KeepAlive
-// whether the remote is there: it waits at most Pong for its turn to ask, and at
-// most Pong for the answer. A write fails after Pong.
+// newMuxer returns yamux. It pings the remote when a connection was silent for KeepAlive,
+// waits at most Pong until the ping is sent, and at most Pong for the answer. A write fails
+// after Pong.
 func newMuxer(t Timeouts) network.Multiplexer {
 	config := *yamux.DefaultTransport
 	config.MaxStreamWindowSize = maxStreamWindow
@@ -134,38 +135,21 @@ func newMuxer(t Timeouts) network.Multiplexer {
 	return meteredMuxer{&config}
 }
 
-// newResourceManager derives libp2p's limits from ours. The defaults of go-libp2p
-// allow 8 connections and 16 in a burst for each IP, which would stop a network
-// behind one address.
+// newResourceManager derives libp2p's limits from ours. The defaults of go-libp2p allow
+// each IP 8 connections, and 16 in a burst, which is too few for a network behind one IP.
 func newResourceManager(o *options) (network.ResourceManager, error) {
 	l := o.limits
-	// Beside the streams of sessions there are those of identify and others that
-	// come and go.
 	peerStreams := l.SessionsPerPeer*o.budget.streams + peerSpareStreams
 	streams := l.Connections*o.budget.streams + peerStreams
 
+	memory := int64(streams) * streamWindow
+	// Windows grow only in the lower half of a limit.
+	peerMemory := 2 * (int64(peerStreams)*streamWindow + o.budget.growth)
 	limits := rcmgr.PartialLimitConfig{
-		System: rcmgr.ResourceLimits{
-			Conns: rcmgr.LimitVal(l.Connections), ConnsInbound: rcmgr.LimitVal(l.ConnectionsInbound),
-			ConnsOutbound: rcmgr.LimitVal(l.Connections), FD: rcmgr.LimitVal(l.Connections),
-			Streams: rcmgr.LimitVal(streams), StreamsInbound: rcmgr.LimitVal(streams),
-			StreamsOutbound: rcmgr.LimitVal(streams),
-			Memory:          rcmgr.LimitVal64(streams) * streamWindow,
-		},
-		Transient: rcmgr.ResourceLimits{
-			Conns: rcmgr.LimitVal(l.Connections), ConnsInbound: rcmgr.LimitVal(min(l.ConnectionsInbound, 2*l.Handshakes)),
-			ConnsOutbound: rcmgr.LimitVal(l.Connections), FD: rcmgr.LimitVal(l.Connections),
-			Streams: rcmgr.LimitVal(streams), StreamsInbound: rcmgr.LimitVal(min(streams, 16*l.Handshakes)),
-			StreamsOutbound: rcmgr.LimitVal(streams),
-			Memory:          rcmgr.LimitVal64(streams) * streamWindow,
-		},
-		PeerDefault: rcmgr.ResourceLimits{
-			Conns: 8, ConnsInbound: 8, ConnsOutbound: 8, FD: 8,
-			Streams: rcmgr.LimitVal(peerStreams), StreamsInbound: rcmgr.LimitVal(peerStreams),
-			StreamsOutbound: rcmgr.LimitVal(peerStreams),
-			// Windows grow only in the lower half of a limit.
-			Memory: 2 * (rcmgr.LimitVal64(peerStreams)*streamWindow + rcmgr.LimitVal64(o.budget.growth)),
-		},
+		System: resourceLimits(l.Connections, l.ConnectionsInbound, streams, streams, memory),
+		Transient: resourceLimits(l.Connections, min(l.ConnectionsInbound, 2*l.Handshakes),
+			streams, min(streams, 16*l.Handshakes), memory),
+		PeerDefault: resourceLimits(peerConns, peerConns, peerStreams, peerStreams, peerMemory),
 	}
 
 	opts := []rcmgr.Option{
@@ -185,6 +169,15 @@ func newResourceManager(o *options) (network.ResourceManager, error) {
 	}
 
 	return rcmgr.NewResourceManager(rcmgr.NewFixedLimiter(limits.Build(rcmgr.InfiniteLimits)), opts...)
+}
+
+func resourceLimits(conns, connsInbound, streams, streamsInbound int, memory int64) rcmgr.ResourceLimits {
+	return rcmgr.ResourceLimits{
+		Conns: rcmgr.LimitVal(conns), ConnsInbound: rcmgr.LimitVal(connsInbound),
+		ConnsOutbound: rcmgr.LimitVal(conns), FD: rcmgr.LimitVal(conns),
+		Streams: rcmgr.LimitVal(streams), StreamsInbound: rcmgr.LimitVal(streamsInbound),
+		StreamsOutbound: rcmgr.LimitVal(streams), Memory: rcmgr.LimitVal64(memory),
+	}
 }
 
 func newConnRateLimiter(perIP int, loopbackCounts bool) *rate.Limiter {
@@ -208,8 +201,8 @@ func newConnRateLimiter(perIP int, loopbackCounts bool) *rate.Limiter {
 	}
 }
 
-// tunedSecurity sets the options of a connection's socket before it is secured:
-// libp2p has no other place for it that covers both directions.
+// tunedSecurity sets socket options before it secures a connection. Libp2p has no other
+// place for it that covers both directions.
 type tunedSecurity struct{ sec.SecureTransport }
 
 // SecureInbound implements sec.SecureTransport.

@@ -9,7 +9,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
-// Identity is whom a session speaks for.
+// Identity is the node that a session presents to the remote.
 type Identity struct {
 	// Key proves the identity. A zero Key stands for the node's own.
 	Key ed25519.PrivateKey

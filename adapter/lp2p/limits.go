@@ -5,21 +5,19 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/libp2p/go-libp2p/core/network"
-
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 )
 
 // Limits of one session that are part of the protocol (docs/sessions.md §8).
 const (
 	maxSendBytes    = 20 << 20 // messages that are accepted and not yet written
-	maxPartialBytes = 20 << 20 // arrived bytes that no reactor has received yet, all channels together
+	maxPartialBytes = 20 << 20 // arrived bytes of large messages that no reactor has received yet
 )
 
-// Limits bounds what remotes may take up before the switch has a say.
+// Limits bounds what remotes may use before the switch decides about them.
 type Limits struct {
-	// Handshakes, HandshakesPerIP and HandshakesPerPeer bound the inbound
-	// handshakes under way at a time. IPv6 addresses count by their /64.
+	// Handshakes, HandshakesPerIP and HandshakesPerPeer bound the inbound handshakes
+	// that run at a time. IPv6 addresses count by their /64.
 	Handshakes, HandshakesPerIP, HandshakesPerPeer int
 	// SessionsPerPeer bounds the inbound sessions, pending or active, of one
 	// libp2p peer; only a bridge has more than one or two.
@@ -27,13 +25,12 @@ type Limits struct {
 	// Connections and ConnectionsPerIP bound the libp2p connections of both
 	// directions. The limit per IP does not apply to loopback addresses.
 	Connections, ConnectionsPerIP int
-	// ConnectionsInbound bounds those that remotes have opened, so that they
-	// leave places for ours. Zero stands for seven eighths of Connections.
+	// ConnectionsInbound bounds the connections that remotes have opened, so that some
+	// are left for ours. Zero stands for seven eighths of Connections.
 	ConnectionsInbound int
-	// IdleConnections is how many connections without a session are left when
-	// there are more than ConnectionsHigh of all: a connection with a session is
-	// never closed for another. Zeros stand for an eighth and three quarters of
-	// Connections.
+	// When there are more than ConnectionsHigh connections, those without a session are
+	// closed until IdleConnections of them are left; those with one are kept. Zeros
+	// stand for three quarters and an eighth of Connections.
 	IdleConnections, ConnectionsHigh int
 }
 
@@ -46,7 +43,7 @@ func DefaultLimits() Limits {
 	}
 }
 
-// filled puts numbers in the place of zeros that stand for them.
+// filled replaces the zeros that stand for defaults.
 func (l Limits) filled() Limits {
 	if l.ConnectionsInbound == 0 {
 		l.ConnectionsInbound = max(1, l.Connections*7/8)
@@ -61,7 +58,7 @@ func (l Limits) filled() Limits {
 	return l
 }
 
-// Validate names the first field that is not positive, or not below the one that
+// Validate names the first field that is not positive, or that exceeds another one that
 // bounds it.
 func (l Limits) Validate() error {
 	l = l.filled()
@@ -93,28 +90,27 @@ type Timeouts struct {
 	// Handshake bounds the session handshake, from the open connection to the
 	// answer, and the header of a data stream.
 	Handshake time.Duration
-	// Assembly bounds the arrival of one message once its first byte is there.
+	// Assembly bounds the arrival of a message from its first byte to its last.
 	Assembly time.Duration
-	// Flush bounds FlushStop, and how long an ending session waits for its
-	// reactors to receive what the remote has announced.
+	// Flush bounds FlushStop, and how long a session that the remote ends waits until
+	// its reactors have received what the remote has announced.
 	Flush time.Duration
-	// Linger bounds each of the two steps of an orderly end: writing the goodbye,
-	// and waiting for the remote to notice it.
+	// Linger bounds each of the two last steps of a session: writing the goodbye, and
+	// waiting until the remote has noticed it.
 	Linger time.Duration
-	// KeepAlive is how long a TCP connection may be silent until the remote is
-	// asked whether it is there. QUIC asks after 15 seconds, whatever this says.
+	// KeepAlive is how long a TCP connection may be silent before the remote is pinged.
+	// QUIC pings after 15 seconds, whatever this says.
 	KeepAlive time.Duration
-	// Pong bounds how long the remote may take to answer that, and how long a TCP
-	// connection may take no data; yamux may give up after half of that. A remote
-	// that is only busy answers: its messages wait in the windows of their streams.
-	// So one that is gone, or cannot be reached, is noticed after KeepAlive and
-	// twice Pong at the latest, as the question may have to wait for data before
-	// it. QUIC gives up 30 seconds after its question.
+	// Pong bounds how long the remote may take to answer a ping, and how long a TCP
+	// connection may accept no data; yamux may give up after half of that. A busy
+	// remote answers: messages wait in the windows of their streams. A remote that is
+	// gone is noticed after KeepAlive and twice Pong at the latest, since a ping waits
+	// for the data before it. QUIC gives up 30 seconds after its ping.
 	Pong time.Duration
 }
 
-// DefaultTimeouts returns the deadlines of a transport without WithTimeouts; those
-// of TM2 where it has them (docs/wire.md §3, §5.4).
+// DefaultTimeouts returns the deadlines of a transport without WithTimeouts: TM2's where
+// there are any (docs/wire.md §3, §5.4).
 func DefaultTimeouts() Timeouts {
 	return Timeouts{
 		Dial: 5 * time.Second, Handshake: 3 * time.Second, Assembly: 30 * time.Second,
@@ -148,58 +144,33 @@ func positive(fields []field) error {
 	return nil
 }
 
-// take reserves a slot for the remote of the connection and reports whether there
-// was one. Each slot is given back once.
-func (s *slots) take(c network.Conn) bool {
-	ip, id := hostOf(c), c.RemotePeer()
-	s.mtx.Lock()
-	defer s.mtx.Unlock()
-
-	if s.taken >= s.total || s.ips[ip] >= s.perIP || s.peers[id] >= s.perPeer {
-		return false
-	}
-	s.taken++
-	s.ips[ip]++
-	s.peers[id]++
-
-	return true
-}
-
-func (s *slots) giveBack(c network.Conn) {
-	ip, id := hostOf(c), c.RemotePeer()
-	s.mtx.Lock()
-	defer s.mtx.Unlock()
-
-	s.taken--
-	decrement(s.ips, ip)
-	decrement(s.peers, id)
-}
-
 const (
-	// minIdle is how many connections without a session a node has at least room
-	// for: for discovery, and for whoever asks or is refused.
+	// minIdle is the least room for connections without a session: of discovery, of
+	// requests for the NodeInfo, and of refused peers.
 	minIdle = 96
-	// ipAllowance is how many connections beside those of peers may come from one
-	// IP: crossed dials, questions, discovery, a few exempt peers.
+	// ipAllowance is how many connections without a peer, and of exempt peers, may come
+	// from one IP.
 	ipAllowance = 16
-	// maxPeers bounds what is computed from a number of peers.
+	// maxPeers is the largest number of peers for which limits are computed.
 	maxPeers = 1 << 14
 )
 
 // PeerLimits derives the limits of a transport from those of its switch
-// (adapter.WithMaxInboundPeers, WithMaxOutboundPeers and WithAllowDuplicateIP):
-// places for all its peers, and for half as many connections without a session, at
-// least 96, which a seed of a growing network needs. When duplicate IPs are allowed all inbound peers may come from one IP.
-// When they are not, one IP may hold as many connections as this node may dial
-// there, and 16: which of them becomes a peer is the switch's decision. A node with
-// more persistent or unconditional peers behind one IP raises ConnectionsPerIP.
+// (adapter.WithMaxInboundPeers, WithMaxOutboundPeers and WithAllowDuplicateIP). There is
+// room for all peers, and for half as many connections without a session, at least 96,
+// which a seed of a growing network needs.
+//
+// When duplicate IPs are allowed, all inbound peers may come from one IP. Otherwise one IP
+// may have 16 connections, and those that this node dials there; the switch decides which
+// of them becomes a peer. A node with more persistent or unconditional peers behind one IP
+// raises ConnectionsPerIP.
 func PeerLimits(maxInbound, maxOutbound uint64, allowDuplicateIP bool) Limits {
 	in, out := int(min(maxInbound, maxPeers)), int(min(maxOutbound, maxPeers))
 	idle := max(minIdle, (in+out)/2)
 	l := Limits{
 		Handshakes:         max(64, min(8*(in+out), 1024)),
 		HandshakesPerIP:    ipAllowance,
-		SessionsPerPeer:    max(2, in), // those a bridge speaks for are inbound peers too
+		SessionsPerPeer:    max(2, in), // all may be of one bridge
 		Connections:        in + out + 4*idle,
 		ConnectionsPerIP:   out + ipAllowance,
 		ConnectionsInbound: in + 3*idle,
@@ -220,21 +191,21 @@ func WithPeerLimits(maxInbound, maxOutbound uint64, allowDuplicateIP bool) Optio
 	return WithLimits(PeerLimits(maxInbound, maxOutbound, allowDuplicateIP))
 }
 
-// WithChannels tells which channels the switch has, from which the limits on
-// streams and memory follow. Without it the transport reckons with
-// compat.MaxChannels channels of the largest messages that a window can hold.
+// WithChannels names the switch's channels, from which the limits on streams and memory
+// follow. Without it they are those of compat.MaxChannels channels of the largest messages
+// that a window can hold.
 func WithChannels(descs ...*compat.ChannelDescriptor) Option {
 	return func(o *options) { o.budget = channelBudget(descs) }
 }
 
-// budget is what one session may take up.
+// budget is what one session may use.
 type budget struct {
 	streams int   // of both directions, the control stream among them
 	growth  int64 // bytes by which the windows of its inbound streams may grow
 }
 
-// channelBudget reckons with one stream for each channel and direction. The window
-// of an inbound stream grows to hold one message, as far as windows grow.
+// channelBudget is for one stream per channel and direction. The window of an inbound
+// stream grows up to maxStreamWindow to hold one message.
 func channelBudget(descs []*compat.ChannelDescriptor) budget {
 	b := budget{streams: 1 + 2*len(descs)}
 	for _, d := range descs {
@@ -244,7 +215,7 @@ func channelBudget(descs []*compat.ChannelDescriptor) budget {
 	return b
 }
 
-// anyChannels is the budget for channels that are not known.
+// anyChannels is the budget without WithChannels.
 func anyChannels() budget {
 	return budget{
 		streams: 1 + 2*compat.MaxChannels,

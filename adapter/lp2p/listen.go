@@ -5,18 +5,17 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/multiformats/go-multiaddr"
+	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/p2paddr"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
-// listenAttempts is how often the system is asked for a port that is free for
-// both TCP and UDP.
+// listenAttempts is how many ports that are free for TCP are tried for UDP.
 const listenAttempts = 16
 
-// openListeners opens the listeners and returns their port. With port 0 the system
-// chooses one; for QUIC it has to be free for UDP too.
+// openListeners opens the listeners and returns their port, which the system chooses if
+// the address has port 0. For QUIC it has to be free for UDP too.
 func (t *Transport) openListeners(addr types.NetAddress) (uint16, error) {
 	for attempt := 1; ; attempt++ {
 		port, err := t.listenTCP(addr)
@@ -54,13 +53,8 @@ func (t *Transport) listenTCP(addr types.NetAddress) (uint16, error) {
 	return 0, errors.New("listener has no address")
 }
 
-// listenCloser is the power of a swarm to close some of its listeners.
-type listenCloser interface {
-	ListenClose(addrs ...multiaddr.Multiaddr)
-}
-
 func (t *Transport) closeListeners() {
-	if n, ok := t.host.Network().(listenCloser); ok {
-		n.ListenClose(slices.DeleteFunc(t.host.Network().ListenAddresses(), isCircuit)...)
+	if s, ok := t.host.Network().(*swarm.Swarm); ok {
+		s.ListenClose(slices.DeleteFunc(s.ListenAddresses(), isCircuit)...)
 	}
 }

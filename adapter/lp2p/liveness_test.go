@@ -165,7 +165,7 @@ func flood(p *Peer) (stop func()) {
 	return sync.OnceFunc(func() { close(done); wg.Wait() })
 }
 
-// A reactor that takes nothing for long stops its sender, but the connection lives.
+// A Receive that takes long blocks the sender, but does not end the connection.
 func TestBusyReceiverIsKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		memnet := newMemNet()

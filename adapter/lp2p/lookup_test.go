@@ -82,8 +82,8 @@ func TestFailuresThatCount(t *testing.T) {
 	}
 }
 
-// What holds a connection keeps it open beyond its sessions; the last to give it
-// back closes it, if this node has opened it.
+// A holder keeps a connection open beyond its sessions. The last one to release it closes
+// it if this node has opened it.
 func TestHeldConnections(t *testing.T) {
 	a, b := newNode(t, nil), newNode(t, nil)
 	a.Host().Peerstore().AddAddrs(b.Host().ID(), b.Host().Addrs(), peerstore.TempAddrTTL)
@@ -95,7 +95,7 @@ func TestHeldConnections(t *testing.T) {
 	require.True(t, a.Host().ConnManager().IsProtected(b.Host().ID(), ""), "it has a session")
 	require.NoError(t, pa.Stop())
 	stopped(t, pb)
-	// The remote may still close its end: nobody holds that.
+	// The remote may still close its end, which has no holder.
 	remote := b.Host().Network().ConnsToPeer(a.Host().ID())
 	release()
 	require.Eventually(t, conn.IsClosed, patience, patience/1000)

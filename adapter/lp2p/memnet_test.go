@@ -39,7 +39,7 @@ type memNet struct {
 
 func newMemNet() *memNet { return &memNet{listeners: make(map[string]*memListener), ports: 40000} }
 
-// silence loses everything that is sent from now on, and tells nobody.
+// silence drops everything that is sent from now on, without an error.
 func (n *memNet) silence() {
 	n.mtx.Lock()
 	defer n.mtx.Unlock()

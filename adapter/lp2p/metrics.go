@@ -3,51 +3,38 @@ package lp2p
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
-	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
-// outcome is how a handshake, a probe or a session ended, as a label.
+// outcome is how a handshake, a probe or a session ended, as a label. The first outcomes
+// are the codes of refusals.
 type outcome uint8
 
-// The first outcomes are the codes of refusals.
 const (
-	outcomeOther   = outcome(compat.RejectClosing) + 1 + iota // a code that is not known
-	outcomeOK                                                 // as it should
+	outcomeOther   = outcome(compat.RejectClosing) + 1 + iota // an unknown code
+	outcomeOK                                                 // without an error
 	outcomeBusy                                               // too many handshakes under way
-	outcomeFailed                                             // without a reason from either side
+	outcomeFailed                                             // neither side gave a reason
 	outcomeStopped                                            // by this node
-	outcomeWrongID                                            // somebody else answered
+	outcomeWrongID                                            // another node answered
 	outcomeForeign                                            // something that is not libp2p answered
 	outcomes       = iota + int(compat.RejectClosing) + 1
 )
 
 func (o outcome) String() string {
-	switch o {
-	case outcomeOther:
-		return "other"
-	case outcomeOK:
-		return "ok"
-	case outcomeBusy:
-		return "busy"
-	case outcomeFailed:
-		return "failed"
-	case outcomeStopped:
-		return "stopped"
-	case outcomeWrongID:
-		return "wrong_id"
-	case outcomeForeign:
-		return "foreign"
-	default:
+	if o < outcomeOther {
 		return compat.RejectCode(o).String()
 	}
+
+	return [...]string{"other", "ok", "busy", "failed", "stopped", "wrong_id", "foreign"}[o-outcomeOther]
 }
 
-// outcomeOf classifies an error. The code of a refusal counts, by whomever.
+// outcomeOf classifies an error: by the code of a refusal of either side if there is one.
 func outcomeOf(err error) outcome {
 	var reject *compat.RejectError
 	switch {
@@ -90,53 +77,37 @@ func (c *counters) collect(ch chan<- prometheus.Metric, desc *prometheus.Desc, l
 	}
 }
 
-// volume is what has passed on a channel in one direction.
-type volume struct {
-	messages, bytes uint64
-}
-
-func (v *volume) add(messages, bytes uint64) {
-	v.messages += messages
-	v.bytes += bytes
-}
-
-// channelTraffic is what sessions have sent and received on one channel.
+// channelTraffic is what sessions have sent, received and queued on one channel.
 type channelTraffic struct {
-	sent, received volume
-	full           uint64 // messages that found no place in the send queue
+	sent, sentBytes, received, receivedBytes uint64
+	full                                     uint64 // messages that found no room in the send queue
+	queued                                   int    // messages in the send queue
 }
 
-// traffic is by channel. Only channels of this node's own descriptors come in, so
-// that no remote makes it grow.
-type traffic map[byte]*channelTraffic
+// traffic is by channel. It has only channels of this node's own descriptors, so that no
+// remote makes it grow.
+type traffic map[byte]channelTraffic
 
-// on returns the traffic of a channel, to be added to.
-func (t traffic) on(channel byte) *channelTraffic {
-	c := t[channel]
-	if c == nil {
-		c = new(channelTraffic)
-		t[channel] = c
+func (t traffic) add(channel byte, c channelTraffic) {
+	sum := t[channel]
+	t[channel] = channelTraffic{
+		sent: sum.sent + c.sent, sentBytes: sum.sentBytes + c.sentBytes,
+		received: sum.received + c.received, receivedBytes: sum.receivedBytes + c.receivedBytes,
+		full: sum.full + c.full, queued: sum.queued + c.queued,
 	}
-
-	return c
 }
 
-// queued is what sessions have not sent yet.
-type queued struct {
-	messages map[byte]int // by channel; what no writer has taken
-	bytes    int          // of messages accepted and not yet written
-}
-
-// metrics is the Prometheus collector of a transport. Its events are counted as
-// they come; what sessions count anyhow is read on a scrape.
+// metrics is the Prometheus collector of a transport. It counts handshakes, refusals and
+// goodbyes, and reads on a scrape what sessions count.
 type metrics struct {
-	t *Transport
+	t          *Transport
+	unregister func() // undoes register
 
 	handshakes [len(directions)]counters
 	probes     counters
 	ended      counters // sessions; by the code of the remote's goodbye if it has sent one
 	rejects    exchanged
-	goodbyes   exchanged // without those that answer one
+	goodbyes   exchanged // without answers
 	retired    traffic   // of sessions that have ended; guarded by sessions.mtx
 }
 
@@ -183,38 +154,30 @@ var (
 	descReceivedBytes = desc("message_receive_bytes_total",
 		"Bytes of messages that the reactors have received, by channel.", "channel")
 	descFull = desc("send_queue_full_total",
-		"Messages that found no place in the send queue, at once or until Send gave up, by channel.", "channel")
+		"Messages that found no room in the send queue, at once or until Send gave up, by channel.", "channel")
 	descQueue = desc("send_queue_messages",
 		"Messages in the send queues, by channel.", "channel")
 	descQueueBytes = desc("send_queue_bytes",
 		"Bytes of messages that are accepted and not yet written.")
 )
 
-func newMetrics(t *Transport) *metrics { return &metrics{t: t, retired: make(traffic)} }
-
-// nodeRegisterer tells the transports of a process apart.
-func nodeRegisterer(r prometheus.Registerer, id types.ID) prometheus.Registerer {
-	return prometheus.WrapRegistererWith(prometheus.Labels{"node": id.String()}, r)
+func newMetrics(t *Transport) *metrics {
+	return &metrics{t: t, unregister: func() {}, retired: make(traffic)}
 }
 
-// register begins the collection if there is a registerer.
+// register begins the collection if there is a registerer. The node's label allows the
+// transports of a process to share one.
 func (m *metrics) register() error {
-	r := m.t.opts.registerer
-	if r == nil {
+	if m.t.opts.registerer == nil {
 		return nil
 	}
-	if err := nodeRegisterer(r, m.t.id).Register(m); err != nil {
+	r := prometheus.WrapRegistererWith(prometheus.Labels{"node": m.t.id.String()}, m.t.opts.registerer)
+	if err := r.Register(m); err != nil {
 		return fmt.Errorf("unable to register the metrics of %s: %w", m.t.id, err)
 	}
+	m.unregister = func() { r.Unregister(m) }
 
 	return nil
-}
-
-// unregister undoes a register that has succeeded.
-func (m *metrics) unregister() {
-	if r := m.t.opts.registerer; r != nil {
-		nodeRegisterer(r, m.t.id).Unregister(m)
-	}
 }
 
 // Describe implements prometheus.Collector.
@@ -240,64 +203,58 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	m.goodbyes.sent.collect(ch, descGoodbyesSent)
 	m.goodbyes.received.collect(ch, descGoodbyesReceived)
 
-	peers, t, q := m.read()
+	peers, channels, queuedBytes := m.read()
+	counter := func(desc *prometheus.Desc, n uint64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, float64(n), labels...)
+	}
+	gauge := func(desc *prometheus.Desc, n int, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, float64(n), labels...)
+	}
 	for i, n := range peers {
-		ch <- prometheus.MustNewConstMetric(descPeers, prometheus.GaugeValue, float64(n), directions[i])
+		gauge(descPeers, n, directions[i])
 	}
-	t.collect(ch)
-	for id, n := range q.messages {
-		ch <- prometheus.MustNewConstMetric(descQueue, prometheus.GaugeValue, float64(n), channelLabel(id))
-	}
-	ch <- prometheus.MustNewConstMetric(descQueueBytes, prometheus.GaugeValue, float64(q.bytes))
-}
-
-func (t traffic) collect(ch chan<- prometheus.Metric) {
-	for id, c := range t {
-		for desc, n := range map[*prometheus.Desc]uint64{
-			descSent: c.sent.messages, descSentBytes: c.sent.bytes,
-			descReceived: c.received.messages, descReceivedBytes: c.received.bytes,
-			descFull: c.full,
-		} {
-			ch <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, float64(n), channelLabel(id))
-		}
+	gauge(descQueueBytes, queuedBytes)
+	for id, c := range channels {
+		label := fmt.Sprintf("%#02x", id)
+		counter(descSent, c.sent, label)
+		counter(descSentBytes, c.sentBytes, label)
+		counter(descReceived, c.received, label)
+		counter(descReceivedBytes, c.receivedBytes, label)
+		counter(descFull, c.full, label)
+		gauge(descQueue, c.queued, label)
 	}
 }
 
-// channelLabel writes a channel as its definitions do.
-func channelLabel(id byte) string { return fmt.Sprintf("%#02x", id) }
-
-// read sums up all sessions. It holds their lock meanwhile: the counts of a session
-// that ends must not go back.
-func (m *metrics) read() (peers [len(directions)]int, sum traffic, q *queued) {
-	sum, q = make(traffic), &queued{messages: make(map[byte]int)}
+// read sums up all sessions. It holds their lock meanwhile, so that no session is counted
+// twice or not at all while it ends.
+func (m *metrics) read() (peers [len(directions)]int, sum traffic, queuedBytes int) {
 	m.t.sessions.mtx.Lock()
 	defer m.t.sessions.mtx.Unlock()
-
-	sum.add(m.retired)
+	sum = maps.Clone(m.retired)
 	for _, s := range m.t.sessions.active() {
-		if !s.addTo(sum, q) {
-			continue
-		}
-		if s.outbound {
+		bytes, ok := s.addTo(sum)
+		queuedBytes += bytes
+		switch {
+		case ok && s.outbound:
 			peers[dirOut]++
-		} else {
+		case ok:
 			peers[dirIn]++
 		}
 	}
 
-	return peers, sum, q
+	return peers, sum, queuedBytes
 }
 
-// retire keeps the counts of a session that ends. The caller holds the lock of the
-// sessions, and takes the session out of its reach.
+// retire keeps the counts of a session that has ended. The caller holds the lock of the
+// sessions, and removes the session from the active ones.
 func (m *metrics) retire(s *session) {
-	if !s.addTo(m.retired, nil) {
+	if _, ok := s.addTo(m.retired); !ok {
 		return // its handshake was not done
 	}
 	s.mtx.Lock()
 	cause := s.cause
 	if s.flushing {
-		cause = errStopped // the remote may have ended it first, as it was told
+		cause = errStopped // also if the remote ended it first, after our goodbye
 	}
 	s.mtx.Unlock()
 	m.ended.count(endedBy(cause))
@@ -316,41 +273,24 @@ func endedBy(cause error) outcome {
 	return outcomeOf(cause)
 }
 
-func (t traffic) add(other traffic) {
-	for id, c := range other {
-		sum := t.on(id)
-		sum.sent.add(c.sent.messages, c.sent.bytes)
-		sum.received.add(c.received.messages, c.received.bytes)
-		sum.full += c.full
-	}
-}
-
-// addTo adds what the session has counted, and unless q is nil what it has queued.
-// It returns false before the handshake is done.
-func (s *session) addTo(t traffic, q *queued) bool {
+// addTo adds what the session has counted, and returns the bytes that it has queued. It
+// returns false before the handshake is done.
+func (s *session) addTo(t traffic) (queuedBytes int, ok bool) {
 	s.mtx.Lock()
 	out := s.out
 	for id, in := range s.inbound {
-		t.on(id).received.add(in.delivered.Load(), in.bytes.Load())
+		t.add(id, channelTraffic{received: in.delivered.Load(), receivedBytes: in.bytes.Load()})
 	}
 	s.mtx.Unlock()
 	if out == nil {
-		return false
+		return 0, false
 	}
 
 	out.mtx.Lock()
 	defer out.mtx.Unlock()
 	for _, c := range out.order {
-		sum := t.on(c.desc.ID)
-		sum.sent.add(c.sent, c.sentBytes)
-		sum.full += c.full
-		if q != nil {
-			q.messages[c.desc.ID] += len(c.queue)
-		}
-	}
-	if q != nil {
-		q.bytes += out.bytes
+		t.add(c.desc.ID, channelTraffic{sent: c.sent, sentBytes: c.sentBytes, full: c.full, queued: len(c.queue)})
 	}
 
-	return true
+	return out.bytes, true
 }

@@ -40,8 +40,8 @@ func scrape(t require.TestingT, r prometheus.Gatherer, id types.ID) map[string]f
 	return values
 }
 
-// requireSeries waits until some series of a node are what they are to be: who
-// ends a session does not wait for those who count it.
+// requireSeries waits until these series of a node have these values: the end of a session
+// is counted by another goroutine than the one that has caused it.
 func requireSeries(t testing.TB, r prometheus.Gatherer, id types.ID, want map[string]float64) {
 	t.Helper()
 	require.EventuallyWithT(t, func(t *assert.CollectT) {
@@ -136,7 +136,7 @@ func TestMetricsOfLibp2p(t *testing.T) {
 	}
 }
 
-// Sessions that were opened and have not ended are those that are there.
+// The sessions that were opened, less those that have ended, are the peers.
 func TestMetricsBalance(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	a, b := newNode(t, nil, WithPrometheus(registry)), newNode(t, nil, WithPrometheus(registry))
@@ -167,7 +167,7 @@ func TestMetricsBalance(t *testing.T) {
 	})
 }
 
-// What a remote invents becomes no label: neither channels nor codes.
+// Channels and codes that a remote makes up become no labels.
 func TestMetricsAreBounded(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	n, r := newNode(t, func(i *types.NodeInfo) { i.Channels = []byte{chA, chB, chC} }, WithPrometheus(registry)), newRaw(t)

@@ -18,15 +18,15 @@ import (
 )
 
 const (
-	// maxRelays is at how many relays a node reserves.
+	// maxRelays bounds the relays at which a node reserves.
 	maxRelays = 8
-	// relayRetry is how long a relay is left alone that was not there, and
-	// relayBackoff one that had no place.
+	// relayRetry is how long to wait before another attempt at a relay that was not
+	// reached, and relayBackoff at one that refused the reservation.
 	relayRetry   = 30 * time.Second
 	relayBackoff = 2 * time.Minute
 )
 
-// natOptions are what a node does about NATs: nothing unless an option says so.
+// natOptions are the options about NATs. The zero value does nothing.
 type natOptions struct {
 	portMapping  bool
 	autoNAT      bool
@@ -35,37 +35,34 @@ type natOptions struct {
 	relays       []types.NetAddress // where to reserve
 	relayService *RelayLimits       // nil for none
 
-	// libp2p's services begin before there is a transport for them.
+	// libp2p starts its services before there is a transport.
 	t         *Transport
 	bound     chan struct{} // closed when t is set
 	listening chan struct{} // closed by Listen
 }
 
-// WithPortMapping asks the router, by UPnP, NAT-PMP or PCP, to forward the listening
-// ports, and announces the address there. It is for a node behind a router of its
-// operator's.
+// WithPortMapping asks the router by UPnP, NAT-PMP or PCP to forward the listening ports,
+// and announces the router's address. It is for a node behind a router of its operator.
 func WithPortMapping() Option {
 	return func(o *options) { o.nat.portMapping = true }
 }
 
-// WithAutoNAT lets the node find out by AutoNAT v2 which of its public addresses
-// others can reach, and answers the same question to them: two of them have to say
-// so. Only confirmed addresses count: until then the node is no relay
-// (WithRelayService), and reserves at relays (WithRelayClient) as long as none is
-// known. Without this option a node takes itself to be reachable unless it has
-// relays.
+// WithAutoNAT makes the node find out by AutoNAT v2 which of its public addresses other
+// nodes reach, and answer the same question to them. An address counts as reachable when
+// two nodes have confirmed it. Without a reachable address the node is no relay
+// (WithRelayService), and reserves at relays (WithRelayClient). Without this option a node
+// assumes that it is reachable, unless it has relays.
 func WithAutoNAT() Option {
 	return func(o *options) { o.nat.autoNAT = true }
 }
 
-// WithRelayClient lets Dial reach nodes behind NATs through relays (docs/nat.md §3),
-// and makes this node one that is reached through those given here, at most 8: it
-// keeps a reservation at each. They are plain TM2 addresses, host names allowed,
-// and have public IPs; their operators have set WithRelayService.
+// WithRelayClient lets Dial reach nodes behind NATs through relays (docs/nat.md §3). It
+// also keeps a reservation at each of the given relays, at most 8, through which other
+// nodes reach this one. Relays are given by TM2 addresses, which may have host names; they
+// need public IPs and WithRelayService.
 //
-// Sessions never run through a relay: it only introduces the two nodes to each
-// other. They connect directly if the dialer is public, or if both have
-// WithHolePunching.
+// Sessions never run through a relay, which only introduces the two nodes to each other.
+// They connect directly if the dialer is public, or if both have WithHolePunching.
 func WithRelayClient(relays ...types.NetAddress) Option {
 	return func(o *options) {
 		if len(relays) > maxRelays {
@@ -81,9 +78,9 @@ func WithRelayClient(relays ...types.NetAddress) Option {
 	}
 }
 
-// WithHolePunching lets this node and another one that are both behind NATs connect
-// directly (DCUtR) after they have met at a relay. It needs WithQUIC, whose dials
-// come from the listening port, and includes WithRelayClient without relays.
+// WithHolePunching lets this node connect directly (DCUtR) to another node that is behind a
+// NAT too, after the two have met at a relay. It includes WithRelayClient without relays.
+// It needs WithQUIC, which dials from the listening port.
 func WithHolePunching() Option {
 	return func(o *options) {
 		o.nat.circuits = true
@@ -91,9 +88,8 @@ func WithHolePunching() Option {
 	}
 }
 
-// WithRelayService makes a public node a relay (circuit v2) for nodes behind NATs
-// within the limits. With WithAutoNAT it is one as long as others confirm that they
-// reach it.
+// WithRelayService makes a public node a relay (circuit v2) for nodes behind NATs, within
+// the limits. With WithAutoNAT it is a relay while other nodes confirm that they reach it.
 func WithRelayService(limits RelayLimits) Option {
 	return func(o *options) {
 		o.nat.relayService = &limits
@@ -101,7 +97,7 @@ func WithRelayService(limits RelayLimits) Option {
 	}
 }
 
-// validate returns what does not fit together.
+// validateNAT returns an error for options that exclude each other.
 func (o *options) validateNAT() error {
 	n := o.nat
 	switch {
@@ -116,10 +112,10 @@ func (o *options) validateNAT() error {
 	}
 }
 
-// hostOptions makes libp2p run what was asked for, and nothing else.
+// hostOptions enables the services of libp2p for these options, and disables all others.
 func (n *natOptions) hostOptions(timeouts Timeouts) []libp2p.Option {
 	n.bound, n.listening = make(chan struct{}), make(chan struct{})
-	// A prober of AutoNAT v1 would run otherwise, which nobody here answers.
+	// Otherwise libp2p would probe by AutoNAT v1, which no node answers.
 	opts := []libp2p.Option{assumeReachability(n.reachability())}
 	if !n.autoNAT && !n.holePunching {
 		opts = append(opts, libp2p.DisableIdentifyAddressDiscovery())
@@ -153,7 +149,7 @@ func (n *natOptions) hostOptions(timeouts Timeouts) []libp2p.Option {
 	return opts
 }
 
-// reachability is what the node begins with, and stays with unless it asks others.
+// reachability is what the node assumes at the start; only AutoNAT changes it.
 func (n *natOptions) reachability() network.Reachability {
 	switch {
 	case n.autoNAT:
@@ -173,13 +169,13 @@ func assumeReachability(r network.Reachability) libp2p.Option {
 	}
 }
 
-// startNAT lets libp2p's services use the transport, and adds to them.
+// startNAT makes the transport available to libp2p's services, and starts ours.
 func (t *Transport) startNAT() error {
 	n := &t.opts.nat
 	n.t = t
 	close(n.bound)
 	if n.relayService != nil {
-		t.host.SetStreamHandler(RelayedProtocol, t.handleRelayed)
+		t.host.SetStreamHandler(RelayedProtocol, t.answering(t.answerRelayed))
 	}
 	if !n.autoNAT {
 		return nil
@@ -199,8 +195,8 @@ func (t *Transport) startNAT() error {
 	return nil
 }
 
-// followReachability tells the relay service, the reservations and the DHT what
-// AutoNAT v2 has found out: they listen to AutoNAT v1 only.
+// followReachability translates the findings of AutoNAT v2 into the event of AutoNAT v1, to
+// which the relay service, the reservations and the DHT listen.
 func (t *Transport) followReachability(confirmed event.Subscription, changed event.Emitter) {
 	defer confirmed.Close()
 	defer changed.Close()
@@ -224,7 +220,7 @@ func (t *Transport) followReachability(confirmed event.Subscription, changed eve
 	}
 }
 
-// reachabilityOf sums up what is known of the node's public addresses.
+// reachabilityOf derives the node's reachability from that of its public addresses.
 func reachabilityOf(e event.EvtHostReachableAddrsChanged) network.Reachability {
 	switch {
 	case len(e.Reachable) > 0:

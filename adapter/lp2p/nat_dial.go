@@ -21,12 +21,12 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 )
 
-// ErrOnlyRelayed is wrapped by the error of Dial when the remote was met at a relay,
-// but no direct connection came about (see WithHolePunching).
+// ErrOnlyRelayed is wrapped by the error of Dial when the remote was met at a relay, but
+// no direct connection to it was made (see WithHolePunching).
 var ErrOnlyRelayed = errors.New("remote is reached through a relay only")
 
 const (
-	// punchReady is how long a dial waits until hole punching can begin: libp2p looks
+	// punchReady bounds the wait of a dial until hole punching can begin: libp2p checks
 	// every 5 seconds whether the node knows a public address of its own.
 	punchReady = 6 * time.Second
 	// directAttempts is how many connection attempts, each of at most Timeouts.Dial,
@@ -35,12 +35,6 @@ const (
 	directAttempts = 1 + 3
 )
 
-// relayed is a relay, and how it is reached, for one peer.
-type relayed struct {
-	relay    peer.AddrInfo
-	circuits []multiaddr.Multiaddr // addresses of the peer through the relay
-}
-
 // isCircuit reports whether an address is one through a relay.
 func isCircuit(a multiaddr.Multiaddr) bool {
 	_, err := a.ValueForProtocol(multiaddr.P_CIRCUIT)
@@ -48,7 +42,7 @@ func isCircuit(a multiaddr.Multiaddr) bool {
 	return err == nil
 }
 
-// punchFilter decides where holes are punched to.
+// punchFilter selects the addresses for hole punching.
 type punchFilter struct{}
 
 var _ holepunch.AddrFilter = punchFilter{}
@@ -58,17 +52,17 @@ func (punchFilter) FilterLocal(_ peer.ID, addrs []multiaddr.Multiaddr) []multiad
 	return addrs
 }
 
-// FilterRemote implements holepunch.AddrFilter. The relay hides where the remote is, so
-// that only public addresses mean the same to both sides.
+// FilterRemote implements holepunch.AddrFilter. Only public addresses mean the same to both
+// sides, since the relay hides in which network the remote is.
 func (punchFilter) FilterRemote(_ peer.ID, addrs []multiaddr.Multiaddr) []multiaddr.Multiaddr {
 	return multiaddr.FilterAddrs(addrs, func(a multiaddr.Multiaddr) bool {
 		return netgroup.KindOf(ipOf(a)) == netgroup.Public
 	})
 }
 
-// mayDialNamed reports whether libp2p may dial an IP for a peer when the transport has not
-// asked for it. While the peer is connected, the peer has named it: to identify, DCUtR or
-// AutoNAT. Otherwise a user of the host has, and the address has to be dialable.
+// mayDialNamed reports whether libp2p may dial an IP for a peer although the transport does
+// not dial it. A connected peer has named it by identify, DCUtR or AutoNAT. Otherwise a user
+// of the host has, and any dialable address is allowed.
 func (t *Transport) mayDialNamed(p peer.ID, ip netip.Addr) bool {
 	conns := t.host.Network().ConnsToPeer(p)
 	if len(conns) == 0 {
@@ -84,15 +78,14 @@ func (t *Transport) mayDialNamed(p peer.ID, ip netip.Addr) bool {
 	return netgroup.MayDial(ip, from, netgroup.FromIP(t.localNodeInfo().NetAddress.IP))
 }
 
-// directly makes a dial one that does not go through a relay, and that is bounded
-// by the dial timeout.
+// directly returns a context for a dial through no relay, within the dial timeout.
 func (t *Transport) directly(ctx context.Context) context.Context {
 	return network.WithForceDirectDial(network.WithDialPeerTimeout(ctx, t.opts.timeouts.Dial), "sessions are direct")
 }
 
-// RelayedAddresses returns the TM2 addresses by which others reach this node
-// through relays now: its ID with the IP and port of each relay where it has a
-// reservation. They are for whoever also has WithRelayClient or WithHolePunching.
+// RelayedAddresses returns the TM2 addresses of this node through relays: its ID with the
+// IP and port of each relay where it has a reservation now. Nodes that have WithRelayClient
+// or WithHolePunching reach it there.
 func (t *Transport) RelayedAddresses() []types.NetAddress {
 	var addrs []types.NetAddress
 	for _, a := range t.host.Addrs() {
@@ -110,9 +103,9 @@ func (t *Transport) RelayedAddresses() []types.NetAddress {
 	return addrs
 }
 
-// lookUpRelayed returns the peer ID behind the address's TM2 ID when that of a relay
-// was found at the address, and the relay knows the node. Otherwise it returns the
-// error of the look-up.
+// lookUpRelayed returns the peer ID behind the address's TM2 ID if the look-up has found a
+// relay at the address, and the relay knows the node. Otherwise it returns the error of the
+// look-up.
 func (t *Transport) lookUpRelayed(ctx context.Context, addr types.NetAddress, cause error) (peer.ID, error) {
 	relay, found := foundInstead(cause)
 	if !t.opts.nat.circuits || !found {
@@ -129,7 +122,7 @@ func (t *Transport) lookUpRelayed(ctx context.Context, addr types.NetAddress, ca
 	defer release()
 	id, err := t.askRelay(ctx, c, addr.ID)
 	if err != nil {
-		t.logger.Debug("who answers at the address is no relay for the peer", "id", addr.ID, "addr", addr.DialString(), "err", err)
+		t.logger.Debug("node at the address is no relay for the peer", "id", addr.ID, "addr", addr.DialString(), "err", err)
 
 		return "", cause
 	}
@@ -167,50 +160,39 @@ func (t *Transport) connectRelayed(
 	for _, r := range t.relaysOf(ctx, id, addr, cause) {
 		c, err := t.meet(ctx, id, r)
 		if err == nil {
-			t.logger.Info("peer was met at a relay", "id", addr.ID, "relay", r.relay.ID, "addr", c.RemoteMultiaddr())
+			t.logger.Info("peer was met at a relay", "id", addr.ID, "relay", r.ID, "addr", c.RemoteMultiaddr())
 
 			return c, nil
 		}
 		if ctx.Err() != nil || errors.Is(err, ErrOnlyRelayed) {
 			return nil, err
 		}
-		cause = fmt.Errorf("%w; through relay %s: %w", cause, r.relay.ID, err)
+		cause = fmt.Errorf("%w; through relay %s: %w", cause, r.ID, err)
 	}
 
 	return nil, cause
 }
 
-// maxRelaysTried is through how many relays one peer is looked for in a dial.
+// maxRelaysTried bounds the relays that one dial tries.
 const maxRelaysTried = 4
 
-// relaysOf returns relays for the peer: who answers at its address, and those of
-// which the peer has told this node, which have to be public.
-func (t *Transport) relaysOf(ctx context.Context, id peer.ID, addr types.NetAddress, cause error) []relayed {
-	var relays []relayed
-	add := func(at multiaddr.Multiaddr, relay peer.ID) {
-		circuit, err := multiaddr.NewMultiaddr("/p2p/" + relay.String() + "/p2p-circuit")
-		if err != nil || relay == t.host.ID() || relay == id {
-			return
+// relaysOf returns relays through which the peer may be reached: the node that answers at
+// the peer's address, and the public ones of which the peer has told this node.
+func (t *Transport) relaysOf(ctx context.Context, id peer.ID, addr types.NetAddress, cause error) []peer.AddrInfo {
+	var relays []peer.AddrInfo
+	add := func(relay peer.ID, at ...multiaddr.Multiaddr) {
+		i := slices.IndexFunc(relays, func(r peer.AddrInfo) bool { return r.ID == relay })
+		switch {
+		case i >= 0:
+			relays[i].Addrs = append(relays[i].Addrs, at...)
+		case relay != t.host.ID() && relay != id && len(relays) < maxRelaysTried:
+			relays = append(relays, peer.AddrInfo{ID: relay, Addrs: at})
 		}
-		i := slices.IndexFunc(relays, func(r relayed) bool { return r.relay.ID == relay })
-		if i < 0 {
-			if len(relays) == maxRelaysTried {
-				return
-			}
-			relays = append(relays, relayed{relay: peer.AddrInfo{ID: relay}})
-			i = len(relays) - 1
-		}
-		relays[i].relay.Addrs = append(relays[i].relay.Addrs, at)
-		relays[i].circuits = append(relays[i].circuits, at.Encapsulate(circuit))
 	}
 
 	if relay, found := foundInstead(cause); found {
-		maddrs, err := t.dialMultiaddrs(ctx, addr)
-		if err != nil {
-			maddrs = nil
-		}
-		for _, at := range maddrs {
-			add(at, relay)
+		if maddrs, err := t.dialMultiaddrs(ctx, addr); err == nil {
+			add(relay, maddrs...)
 		}
 	}
 	for _, a := range t.host.Peerstore().Addrs(id) {
@@ -219,17 +201,35 @@ func (t *Transport) relaysOf(ctx context.Context, id peer.ID, addr types.NetAddr
 		}
 		via, _ := multiaddr.SplitFunc(a, func(c multiaddr.Component) bool { return c.Code() == multiaddr.P_CIRCUIT })
 		if info, err := peer.AddrInfoFromP2pAddr(via); err == nil && len(info.Addrs) == 1 {
-			add(info.Addrs[0], info.ID)
+			add(info.ID, info.Addrs[0])
 		}
 	}
 
 	return relays
 }
 
-// meet connects to the peer through the relay, and waits for the direct connection
-// that the peer then makes, or both together; it returns that one, retained.
-func (t *Transport) meet(ctx context.Context, id peer.ID, r relayed) (network.Conn, error) {
-	_, releaseRelay, err := t.connectRelay(ctx, r.relay)
+// circuitsThrough returns the addresses of a peer through a relay.
+func circuitsThrough(relay peer.AddrInfo) ([]multiaddr.Multiaddr, error) {
+	circuit, err := multiaddr.NewMultiaddr("/p2p/" + relay.ID.String() + "/p2p-circuit")
+	if err != nil {
+		return nil, err
+	}
+	var circuits []multiaddr.Multiaddr
+	for _, at := range relay.Addrs {
+		circuits = append(circuits, at.Encapsulate(circuit))
+	}
+
+	return circuits, nil
+}
+
+// meet connects to the peer through the relay, and waits for the direct connection that the
+// peer then makes, or both by hole punching. It returns the direct connection, retained.
+func (t *Transport) meet(ctx context.Context, id peer.ID, relay peer.AddrInfo) (network.Conn, error) {
+	circuits, err := circuitsThrough(relay)
+	if err != nil {
+		return nil, err
+	}
+	_, releaseRelay, err := t.connectRelay(ctx, relay)
 	if err != nil {
 		return nil, err
 	}
@@ -249,7 +249,7 @@ func (t *Transport) meet(ctx context.Context, id peer.ID, r relayed) (network.Co
 	t.host.Network().Notify(connected)
 	defer t.host.Network().StopNotify(connected)
 
-	t.setAddrs(id, r.circuits)
+	t.setAddrs(id, circuits)
 	dialCtx := network.WithDialPeerTimeout(network.WithAllowLimitedConn(ctx, "meeting at a relay"), t.opts.timeouts.Dial)
 	c, err := t.host.Network().DialPeer(dialCtx, id)
 	if err != nil {
@@ -274,7 +274,7 @@ func (t *Transport) meet(ctx context.Context, id peer.ID, r relayed) (network.Co
 	}
 }
 
-// keepDirect retains a connection that came about after a meeting.
+// keepDirect retains a direct connection that was made after a meeting.
 func (t *Transport) keepDirect(c network.Conn) (network.Conn, error) {
 	if !t.retain(c) {
 		return nil, errConnLost
@@ -286,9 +286,8 @@ func (t *Transport) keepDirect(c network.Conn) (network.Conn, error) {
 	return c, nil
 }
 
-// met reports whether the connection came about after a meeting at a relay. Then
-// the peer is dialed there, and not where the connection leads to: that is open for
-// this node only.
+// met reports whether the connection was made after a meeting at a relay. Then its remote
+// address is open for this node only, and the address of the relay is the one to dial.
 func (t *Transport) met(c network.Conn) bool {
 	t.mtx.Lock()
 	defer t.mtx.Unlock()
@@ -297,9 +296,9 @@ func (t *Transport) met(c network.Conn) bool {
 	return ref != nil && ref.met
 }
 
-// awaitPunching waits until libp2p answers those who want to punch a hole, which it
-// does once it knows a public address of this node, as the one that the relay sees.
-// A remote that is not answered does not ask again.
+// awaitPunching waits until libp2p supports the protocol of hole punching, which needs a
+// public address of this node, such as the one that the relay sees. A remote that finds no
+// support does not try again.
 func (t *Transport) awaitPunching(ctx context.Context) {
 	if !t.opts.nat.holePunching {
 		return

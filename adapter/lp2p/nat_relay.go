@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
@@ -20,36 +22,35 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
-// RelayedProtocol tells the key of a node behind a relay to who knows its TM2 ID
-// (docs/nat.md §4).
+// RelayedProtocol asks a relay for the key of a node by its TM2 ID (docs/nat.md §4).
 const RelayedProtocol protocol.ID = "/tm2/relayed/1"
 
 const (
 	idLength = 40 // bytes of a TM2 ID in its text form
 
-	// What go-libp2p's services attach to peers with whom they have business: a
-	// relay to its clients, a client to its relays, both to the ends of circuits.
+	// Tags of go-libp2p's services on peers: of a relay on its clients and on the ends of
+	// circuits, and of a client on its relays.
 	tagReservation = "relay-reservation"
 	tagRelayHop    = "relay-v2-hop"
 	tagHopStream   = "relay-hop-stream"
 	protectRelay   = "autorelay"
 
-	// relayBuffer is what a relay copies at a time, in bytes; libp2p's default.
+	// relayBuffer is the buffer of a relayed connection in bytes; libp2p's default.
 	relayBuffer = 2048
-	// reservationTTL is how long a reservation lasts unless it is renewed, which its
-	// owner does; libp2p's default.
+	// reservationTTL is how long a reservation lasts unless the client renews it;
+	// libp2p's default.
 	reservationTTL = time.Hour
 )
 
-// RelayLimits bounds what a relay does for others.
+// RelayLimits bounds what a relay does for other nodes.
 type RelayLimits struct {
-	// Reservations and ReservationsPerIP bound the nodes that are reached through
-	// this one.
+	// Reservations and ReservationsPerIP bound the nodes that are reached through the
+	// relay.
 	Reservations, ReservationsPerIP int
 	// Circuits bounds the relayed connections of one node at a time.
 	Circuits int
-	// CircuitDuration and CircuitBytes bound one relayed connection; the bytes are
-	// those of each direction. Two nodes that meet need some seconds and kilobytes.
+	// CircuitDuration bounds one relayed connection, and CircuitBytes each direction of
+	// it. Two nodes that meet need some seconds and kilobytes.
 	CircuitDuration time.Duration
 	CircuitBytes    int64
 }
@@ -63,8 +64,8 @@ func DefaultRelayLimits() RelayLimits {
 	}
 }
 
-// Validate names the first field that is not positive. The duration is at least a
-// second, in which it is told.
+// Validate names the first field that is not positive. CircuitDuration is at least a
+// second, the unit in which the remote is told.
 func (l RelayLimits) Validate() error {
 	return positive([]field{
 		{"Reservations", int64(l.Reservations)}, {"ReservationsPerIP", int64(l.ReservationsPerIP)},
@@ -83,13 +84,13 @@ func (l RelayLimits) resources() relay.Resources {
 	}
 }
 
-// relayACL decides who may reserve.
+// relayACL decides which peers the relay serves.
 type relayACL struct{ n *natOptions }
 
 var _ relay.ACLFilter = relayACL{}
 
-// AllowReserve implements relay.ACLFilter. A private peer gets no reservation: who
-// asks for it hears what is said of anybody unknown.
+// AllowReserve implements relay.ACLFilter. A private peer gets no reservation, so that the
+// relay answers for it as for an unknown node.
 func (a relayACL) AllowReserve(p peer.ID, _ multiaddr.Multiaddr) bool {
 	select {
 	case <-a.n.bound:
@@ -105,18 +106,17 @@ func (a relayACL) AllowReserve(p peer.ID, _ multiaddr.Multiaddr) bool {
 	return err == nil
 }
 
-// AllowConnect implements relay.ACLFilter. A private peer is introduced to nobody: it
-// may have reserved before the switch was there to say who is private.
+// AllowConnect implements relay.ACLFilter. It refuses a private peer, which may have
+// reserved before the switch named the private peers.
 func (a relayACL) AllowConnect(_ peer.ID, _ multiaddr.Multiaddr, dest peer.ID) bool {
 	id, err := p2paddr.TM2ID(dest)
 
 	return err == nil && !a.n.t.isPrivatePeer(id)
 }
 
-// relaySource resolves the configured relays for libp2p, all at a time: one that
-// is not there must not delay the others. It waits for Listen: a relay should see
-// the listening port, which is where holes are punched. What waits here is ended by
-// ctx, with the host.
+// relaySource resolves the configured relays for libp2p, concurrently, so that none delays
+// the others. It waits for Listen: a relay should see the listening port, to which holes
+// are punched. The host ends ctx.
 func (n *natOptions) relaySource(ctx context.Context, num int) <-chan peer.AddrInfo {
 	found := make(chan peer.AddrInfo, len(n.relays))
 	go func() {
@@ -131,21 +131,17 @@ func (n *natOptions) relaySource(ctx context.Context, num int) <-chan peer.AddrI
 	return found
 }
 
-// resolveRelays sends where the relays are. It does not block on the channel.
+// resolveRelays sends the addresses of the relays to found, which has room for all.
 func (t *Transport) resolveRelays(ctx context.Context, relays []types.NetAddress, found chan<- peer.AddrInfo) {
 	if t.enter() != nil {
 		return
 	}
 	defer t.tasks.Done()
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := t.untilClose(ctx)
 	defer cancel()
-	stop := context.AfterFunc(t.ctx, cancel)
-	defer stop()
-
-	done := make(chan struct{}, len(relays))
+	var resolved sync.WaitGroup
 	for _, addr := range relays {
-		t.tasks.Go(func() {
-			defer func() { done <- struct{}{} }()
+		resolved.Go(func() {
 			info, err := inner{t}.Resolve(ctx, addr)
 			if err != nil {
 				t.logger.Warn("relay was not found", "relay", addr.String(), "err", err)
@@ -155,39 +151,11 @@ func (t *Transport) resolveRelays(ctx context.Context, relays []types.NetAddress
 			found <- info
 		})
 	}
-	for range relays {
-		<-done
-	}
+	resolved.Wait()
 }
 
-// handleRelayed answers who has a TM2 ID if that node has a reservation here.
-func (t *Transport) handleRelayed(s network.Stream) {
-	if t.enter() != nil {
-		_ = s.Reset()
-
-		return
-	}
-	defer t.tasks.Done()
-	if !t.handshakes.take(s.Conn()) {
-		_ = s.ResetWithError(network.StreamRateLimited)
-
-		return
-	}
-	defer t.handshakes.giveBack(s.Conn())
-
-	if err := t.answerRelayed(s); err != nil {
-		t.logger.Debug("question for a relayed node was not answered", "peer", s.Conn().RemotePeer(), "err", err)
-		t.tryEnd(func() { _ = s.Reset() })
-
-		return
-	}
-	t.tryEnd(func() { _ = s.Close() })
-}
-
+// answerRelayed answers with the key of a node that has a reservation here.
 func (t *Transport) answerRelayed(s network.Stream) error {
-	if err := s.SetDeadline(time.Now().Add(t.opts.timeouts.Handshake)); err != nil {
-		return err
-	}
 	var raw [idLength]byte
 	if _, err := io.ReadFull(s, raw[:]); err != nil {
 		return fmt.Errorf("unable to read the ID: %w", err)
@@ -218,20 +186,12 @@ func (t *Transport) relayedKey(id types.ID) (ed25519.PublicKey, bool) {
 
 func (t *Transport) tagged(p peer.ID, tags ...string) bool {
 	info := t.host.ConnManager().GetTagInfo(p)
-	if info == nil {
-		return false
-	}
-	for _, tag := range tags {
-		if _, ok := info.Tags[tag]; ok {
-			return true
-		}
-	}
 
-	return false
+	return info != nil && slices.ContainsFunc(tags, func(tag string) bool { return info.Tags[tag] != 0 })
 }
 
-// carriesCircuits reports whether the connections to a peer are used for relaying,
-// so that a session does not close them when it ends.
+// carriesCircuits reports whether connections to the peer are used for relaying, so that the
+// end of a session does not close them.
 func (t *Transport) carriesCircuits(p peer.ID) bool {
 	n := &t.opts.nat
 	if !n.circuits && n.relayService == nil {
@@ -241,11 +201,11 @@ func (t *Transport) carriesCircuits(p peer.ID) bool {
 	return t.tagged(p, tagReservation, tagRelayHop, tagHopStream) || t.host.ConnManager().IsProtected(p, protectRelay)
 }
 
-// errNotRelayed is why a relay does not tell who has an ID.
+// errNotRelayed is returned for a node that the relay does not know.
 var errNotRelayed = errors.New("node has no reservation at the relay")
 
-// askRelay asks the relay on the connection who has the TM2 ID. What it answers
-// proves itself.
+// askRelay asks the relay on the connection for the peer ID behind a TM2 ID. The answer is
+// a key, from which the TM2 ID follows.
 func (t *Transport) askRelay(ctx context.Context, c network.Conn, id types.ID) (peer.ID, error) {
 	ctx, cancel := context.WithTimeout(ctx, t.opts.timeouts.Handshake)
 	defer cancel()

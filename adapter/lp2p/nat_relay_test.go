@@ -88,7 +88,7 @@ func TestDialOnlyRelayed(t *testing.T) {
 	require.Empty(t, dialer.Host().Network().ConnsToPeer(id))
 }
 
-// A node without the option does not ask whoever answers at an address.
+// A node without the option does not ask the node at an address for another one.
 func TestDialIgnoresRelays(t *testing.T) {
 	relay, inside := hidden(t)
 	dialer := newNode(t, nil)
@@ -130,14 +130,16 @@ func TestRelayKeepsPrivate(t *testing.T) {
 	require.False(t, known)
 }
 
-// A dialer that insists gets no session through a relay, and hears why.
+// A session through a relay is refused with a reason.
 func TestNoSessionThroughRelay(t *testing.T) {
 	relay, inside := hidden(t)
 	dialer := newNode(t, nil, WithRelayClient())
-	circuits := dialer.relaysOf(timeout(t), inside.Host().ID(), at(inside, relay),
+	relays := dialer.relaysOf(timeout(t), inside.Host().ID(), at(inside, relay),
 		&compat.WrongIDError{FoundPeer: relay.Host().ID().String()})
-	require.Len(t, circuits, 1)
-	dialer.setAddrs(inside.Host().ID(), circuits[0].circuits)
+	require.Len(t, relays, 1)
+	circuits, err := circuitsThrough(relays[0])
+	require.NoError(t, err)
+	dialer.setAddrs(inside.Host().ID(), circuits)
 	ctx := network.WithAllowLimitedConn(timeout(t), "test")
 	c, err := dialer.Host().Network().DialPeer(ctx, inside.Host().ID())
 	require.NoError(t, err)
@@ -204,7 +206,7 @@ func TestRelayedProtocol(t *testing.T) {
 	}
 }
 
-// A relay that lies is not believed.
+// A relay's wrong answer is refused.
 func TestRelayLies(t *testing.T) {
 	asked := types.GenerateNodeKey().ID()
 	other := types.GenerateNodeKey().PrivKey.Public().(ed25519.PublicKey)

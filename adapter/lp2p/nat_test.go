@@ -128,7 +128,7 @@ func TestMeetInVain(t *testing.T) {
 	require.ErrorContains(t, err, "no direct connection within 4s")
 }
 
-// hostile are addresses that nobody dials because a public remote names them.
+// hostile are addresses that are not dialed when a public remote names them.
 func hostile(t *testing.T) (addrs []multiaddr.Multiaddr) {
 	t.Helper()
 	for _, ip := range []string{
@@ -217,8 +217,8 @@ func TestNamedAddressesAreJudged(t *testing.T) {
 	require.Empty(t, a.gater.asked)
 }
 
-// What the two punch stays theirs: nobody else gets in, and the relayed connection
-// is gone.
+// Only the two nodes can use a hole that they have punched, and the relayed connection is
+// closed.
 func TestMeetingLeavesNothing(t *testing.T) {
 	inet := newInternet()
 	box := inet.behind(boxIP, "10.0.0.2")
@@ -249,7 +249,7 @@ func TestMeetingLeavesNothing(t *testing.T) {
 	require.Greater(t, box.refused, before)
 }
 
-// A relay that has no reservation for the node does not hide who is at the address.
+// Without a reservation at the relay, a dial reports the node at the address.
 func TestDialRelayWithoutReservation(t *testing.T) {
 	inet := newInternet()
 	relay := inet.newNode(t, relayAt, nil, WithRelayService(DefaultRelayLimits()))

@@ -18,33 +18,33 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/internal/wire"
 )
 
-// NodeInfoProtocol tells whoever asks the NodeInfo of the node, as a native node
-// does to whoever connects (docs/sessions.md §10). It makes no session.
+// NodeInfoProtocol tells any remote the NodeInfo of the node, as a native node does
+// (docs/sessions.md §10). It makes no session.
 const NodeInfoProtocol protocol.ID = "/tm2/nodeinfo/1"
 
-// handleNodeInfo sends this node's NodeInfo and closes.
-func (t *Transport) handleNodeInfo(s network.Stream) {
-	if err := t.enter(); err != nil {
-		_ = s.Reset() // the transport closes, and the stream with it
+// answering returns a stream handler for questions outside a session, which answer writes
+// the answer to. Such streams count as handshakes.
+func (t *Transport) answering(answer func(network.Stream) error) network.StreamHandler {
+	return t.handler(func(s network.Stream) {
+		if !t.handshakes.take(s.Conn()) {
+			_ = s.ResetWithError(network.StreamRateLimited)
 
-		return
-	}
-	defer t.tasks.Done()
-	if !t.handshakes.take(s.Conn()) {
-		_ = s.ResetWithError(network.StreamResourceLimitExceeded) // all the answer there is
+			return
+		}
+		defer t.handshakes.giveBack(s.Conn())
 
-		return
-	}
-	defer t.handshakes.giveBack(s.Conn())
+		err := s.SetDeadline(time.Now().Add(t.opts.timeouts.Handshake))
+		if err == nil {
+			err = answer(s)
+		}
+		if err != nil {
+			t.logger.Debug("question was not answered", "protocol", s.Protocol(), "peer", s.Conn().RemotePeer(), "err", err)
+			t.tryEnd(func() { _ = s.Reset() })
 
-	if err := t.sendNodeInfo(s); err != nil {
-		t.logger.Debug("node info could not be sent", "peer", s.Conn().RemotePeer(), "err", err)
-		t.tryEnd(func() { _ = s.Reset() }) // it has failed already
-
-		return
-	}
-	t.tryEnd(func() { _ = s.Close() }) // the NodeInfo is on its way, or the remote gone
-
+			return
+		}
+		t.tryEnd(func() { _ = s.Close() }) // if it fails the connection has ended
+	})
 }
 
 func (t *Transport) sendNodeInfo(s network.Stream) error {
@@ -52,18 +52,15 @@ func (t *Transport) sendNodeInfo(s network.Stream) error {
 	if err != nil {
 		return err
 	}
-	if err := s.SetDeadline(time.Now().Add(t.opts.timeouts.Handshake)); err != nil {
-		return err
-	}
 	_, err = s.Write(wire.AppendSized(nil, body))
 
 	return err
 }
 
-// FetchNodeInfo asks the node at the address for its NodeInfo, under a throw-away
-// identity and without becoming its peer. It takes at most the sum of the default
-// Dial and Handshake timeouts, less if ctx ends earlier. A *compat.WrongIDError tells that
-// somebody else answers there.
+// FetchNodeInfo asks the node at the address for its NodeInfo, under a temporary identity
+// and without becoming its peer. It takes at most the sum of the default Dial and
+// Handshake timeouts, less if ctx ends earlier. A *compat.WrongIDError says that another
+// node answers there.
 func FetchNodeInfo(ctx context.Context, addr types.NetAddress) (info types.NodeInfo, err error) {
 	timeouts := DefaultTimeouts()
 	ctx, cancel := context.WithTimeout(ctx, timeouts.Dial+timeouts.Handshake)
@@ -81,7 +78,7 @@ func FetchNodeInfo(ctx context.Context, addr types.NetAddress) (info types.NodeI
 	if err != nil {
 		return types.NodeInfo{}, err
 	}
-	defer func() { err = errors.Join(err, h.Close()) }()
+	defer func() { err = errors.Join(err, h.Close()) }() // and the stream
 
 	if info, err = fetchNodeInfo(ctx, h, addr); err != nil {
 		return types.NodeInfo{}, fmt.Errorf("unable to get the node info of %s: %w", addr.String(), err)
@@ -90,47 +87,33 @@ func FetchNodeInfo(ctx context.Context, addr types.NetAddress) (info types.NodeI
 	return info, nil
 }
 
-func fetchNodeInfo(ctx context.Context, h host.Host, addr types.NetAddress) (types.NodeInfo, error) {
+func fetchNodeInfo(ctx context.Context, h host.Host, addr types.NetAddress) (info types.NodeInfo, err error) {
 	id, err := ProbeIdentity(ctx, addr.DialString())
 	if err != nil {
-		return types.NodeInfo{}, err
+		return info, err
 	}
 	if err := checkFound(addr, id); err != nil {
-		return types.NodeInfo{}, err
+		return info, err
 	}
 	maddr, err := p2paddr.TCPMultiaddr(addr.IP, addr.Port)
 	if err != nil {
-		return types.NodeInfo{}, err
+		return info, err
 	}
 	h.Peerstore().AddAddr(id, maddr, time.Minute)
 	s, err := h.NewStream(ctx, id, NodeInfoProtocol)
 	if err != nil {
-		return types.NodeInfo{}, err
+		return info, err
 	}
+	defer context.AfterFunc(ctx, func() { _ = s.SetDeadline(stream.LongAgo) })()
 
-	info, err := readNodeInfo(ctx, s, addr.ID)
-	if err != nil {
-		return types.NodeInfo{}, errors.Join(err, s.Reset())
-	}
-
-	return info, s.Close()
-}
-
-func readNodeInfo(ctx context.Context, s network.Stream, id types.ID) (types.NodeInfo, error) {
-	if deadline, ok := ctx.Deadline(); ok {
-		if err := s.SetDeadline(deadline); err != nil {
-			return types.NodeInfo{}, err
-		}
-	}
-	info, err := stream.ReadNodeInfo(s)
-	if err != nil {
-		return types.NodeInfo{}, err
+	if info, err = stream.ReadNodeInfo(s); err != nil {
+		return info, err
 	}
 	if err := info.Validate(); err != nil {
-		return types.NodeInfo{}, fmt.Errorf("it is not valid: %w", err)
+		return info, fmt.Errorf("it is not valid: %w", err)
 	}
-	if info.ID() != id {
-		return types.NodeInfo{}, fmt.Errorf("it names %s, authenticated as %s", info.ID(), id)
+	if info.ID() != addr.ID {
+		return info, fmt.Errorf("it names %s, authenticated as %s", info.ID(), addr.ID)
 	}
 
 	return info, nil

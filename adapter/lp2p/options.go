@@ -25,9 +25,9 @@ type options struct {
 	registerer prometheus.Registerer
 	libp2p     []libp2p.Option
 	budget     budget   // of one session
-	quic       quicMode // what is listened to and dialed beside TCP
+	quic       quicMode // whether UDP is listened to and dialed
 	nat        natOptions
-	private    bool           // no address is told to anybody
+	private    bool           // no address is announced
 	book       *addrbook.Book // nil: a new one in memory
 
 	// See WithTCP; nil for the system's.
@@ -56,12 +56,13 @@ func WithTimeouts(t Timeouts) Option {
 }
 
 // WithPrometheus registers the metrics of the transport (see Metrics in the package
-// documentation) and libp2p's. Without it both are disabled. The transport's have
-// the constant label node, with its TM2 ID, so that several transports may share a
-// registerer; they are unregistered by Close. Libp2p's are those of the process and
-// stay registered: counts are of all its hosts together, but the gauges of the
-// resource manager, libp2p_rcmgr_connections and the like, of the host that set them
-// last. NewTransport fails when a transport of the same ID uses the registerer.
+// documentation) and of libp2p. Without it both are disabled.
+//
+// The transport's metrics have the constant label node, with its TM2 ID, so that several
+// transports can share a registerer; NewTransport fails for a second one of the same ID.
+// Close unregisters them. Libp2p's metrics are those of the process and stay registered:
+// counters sum up all its hosts, and gauges of the resource manager, such as
+// libp2p_rcmgr_connections, are those of the host that set them last.
 func WithPrometheus(r prometheus.Registerer) Option {
 	return func(o *options) {
 		if o.registerer = r; r == nil {
@@ -70,9 +71,9 @@ func WithPrometheus(r prometheus.Registerer) Option {
 	}
 }
 
-// WithLibp2pOptions adds options to those of the transport's host, as an address
-// factory. Options that the transport sets itself, as a connection gater, are
-// refused by libp2p or replace the transport's.
+// WithLibp2pOptions adds options for the transport's host, such as an address factory.
+// Options that the transport sets itself, such as a connection gater, are refused by libp2p
+// or replace the transport's.
 func WithLibp2pOptions(opts ...libp2p.Option) Option {
 	return func(o *options) { o.libp2p = append(o.libp2p, opts...) }
 }
@@ -102,37 +103,36 @@ const (
 	quicForced
 )
 
-// WithQUIC makes the node listen on UDP for QUIC, at the IP and port number of its
-// TCP listener, and dial both: libp2p begins with QUIC and tries TCP 250 ms later,
-// 30 ms in private networks and on loopback, unless it is connected by then, and
-// keeps the first connection (swarm.DefaultDialRanker). That delay is all that a
-// remote without QUIC costs. With several addresses of one host name it may be
-// doubled. Where nobody answers at all, a dial takes its whole timeout, since UDP
-// tells nothing.
+// WithQUIC makes the node listen for QUIC on UDP, at the IP and port number of its TCP
+// listener, and dial both. Libp2p dials QUIC first, dials TCP 250 ms later (30 ms in
+// private networks and on loopback), and keeps the first connection
+// (swarm.DefaultDialRanker). So a remote without QUIC costs that delay, or twice as much
+// if its host name has several addresses. A dial to an address where nothing answers takes
+// its whole timeout, since UDP reports no refusal.
 //
-// A node that is only known by its TM2 ID is still asked over TCP who it is.
+// A node of which only the TM2 ID is known is still probed over TCP.
 //
-// On a QUIC connection there is one window for all streams: sessions that share it,
-// as those of a bridge, may slow each other down. At most 256 streams of each side
-// fit into it, and so (256-32)/(1+channels) sessions; more are refused as full.
+// All streams of a QUIC connection share one window, so that sessions on one connection,
+// such as a bridge's, may slow each other down. Each side may have 256 streams on it. So
+// there is room for (256-32)/(1+channels) sessions; more are refused as full.
 func WithQUIC() Option {
 	return func(o *options) { o.quic = quicPreferred }
 }
 
-// WithQUICOnly is WithQUIC, but does not dial TCP, except to ask who answers at an
-// address. It is for tests and measurements.
+// WithQUICOnly is WithQUIC, but dials TCP only for probes. It is for tests and
+// measurements.
 func WithQUICOnly() Option {
 	return func(o *options) { o.quic = quicForced }
 }
 
-// WithPrivateNode makes the node announce no address: identify tells its peers
-// none, so they have none to pass on, and discovery runs as a client that nobody
-// keeps in a routing table. The NodeInfo names no IP and no port: 0.0.0.0:0 takes the
-// place of those given to NewTransport; what a caller gives to DialAs or to a Pending
-// is sent as it is. The node is still dialed by whoever knows where it is.
+// WithPrivateNode makes the node announce no address. Identify tells its peers none, so
+// that they have none to pass on, and discovery runs as a client, which is in no routing
+// table. The NodeInfo has 0.0.0.0:0 in place of the address given to NewTransport; a
+// NodeInfo given to DialAs or to a Pending is sent unchanged. Nodes that know the address
+// still connect.
 //
-// It excludes WithAutoNAT, which asks others whether they reach the node at its
-// addresses, and WithHolePunching, which tells them to whom it meets at a relay.
+// It excludes WithAutoNAT and WithHolePunching, which tell addresses of the node to other
+// nodes.
 func WithPrivateNode() Option {
 	return func(o *options) {
 		o.private = true
@@ -141,9 +141,9 @@ func WithPrivateNode() Option {
 	}
 }
 
-// WithAddrBook gives the transport the node's address book: there it finds the key behind
-// a TM2 ID, and where a peer is that is not at the address to dial, and notes what it
-// finds out. Without it the transport has a book of its own, in memory.
+// WithAddrBook gives the transport the node's address book. The transport looks up there
+// the key behind a TM2 ID and other addresses of a peer that is not at the dialed one, and
+// records what it learns. Without the option it has a book of its own, in memory.
 func WithAddrBook(book *addrbook.Book) Option {
 	return func(o *options) {
 		if o.book = book; book == nil {
@@ -155,10 +155,9 @@ func WithAddrBook(book *addrbook.Book) Option {
 // DialFunc connects to an address of package net, like net.Dialer's DialContext.
 type DialFunc func(ctx context.Context, network, address string) (net.Conn, error)
 
-// WithTCP puts another network in the place of the system's TCP, as a simulated one:
-// transport is libp2p.Transport of a constructor of transports for TCP addresses, and
-// dial connects to ask who answers at an address (see ProbeIdentity). Host names are
-// still looked up by the system.
+// WithTCP replaces the system's TCP, for example by a simulated network. transport is
+// libp2p.Transport of a constructor of transports for TCP addresses, and dial connects
+// for probes (see ProbeIdentity). Host names are still looked up by the system.
 func WithTCP(transport libp2p.Option, dial DialFunc) Option {
 	return func(o *options) {
 		if o.tcp, o.dialTCP = transport, dial; transport == nil || dial == nil {

@@ -36,10 +36,9 @@ var (
 	_ compat.ReasonStopper = (*Peer)(nil)
 )
 
-// newPeer returns the peer of a session. For an outbound one dialed is the address
-// where the remote was asked for and found (see prove); a shared connection that the
-// remote has opened shows another, and so does one that came about after a meeting at
-// a relay.
+// newPeer returns the peer of a session. For an outbound one, dialed is the address where
+// the remote was found (see prove). A shared connection that the remote has opened has
+// another address, and so has one that was made after a meeting at a relay.
 func newPeer(s *session, r remoteInfo, dialed *types.NetAddress) *Peer {
 	info := connInfo(s.conn.RemoteMultiaddr(), r.id, s.behavior, s.outbound)
 	if dialed != nil && dialed.IP != nil && (s.conn.Stat().Direction == network.DirInbound || s.t.met(s.conn)) {
@@ -64,9 +63,9 @@ func (p *Peer) OnStop() {
 	p.s.stop(reason)
 }
 
-// StopForReason implements compat.ReasonStopper: the code and text of a
-// *compat.RejectError reach the remote. A peer that was never started is closed,
-// too, although Stop's ErrNotStarted comes back.
+// StopForReason implements compat.ReasonStopper: it sends the code and text of a
+// *compat.RejectError to the remote. It closes a peer that was never started too, and
+// returns the ErrNotStarted of Stop.
 func (p *Peer) StopForReason(reason error) error {
 	p.mtx.Lock()
 	if p.reason == nil {
@@ -82,30 +81,29 @@ func (p *Peer) StopForReason(reason error) error {
 	return err
 }
 
-// FlushStop implements compat.PeerConn: it stops the peer after the reactors of the
-// remote have received all that was accepted, or after the flush timeout. Messages
-// of the remote are delivered until then.
+// FlushStop implements compat.PeerConn: it stops the peer when the reactors of the remote
+// have received all accepted messages, or after the flush timeout. Until then messages of
+// the remote are delivered.
 func (p *Peer) FlushStop() {
 	p.flushOnce.Do(p.s.flush)
-	// Another call, or the end of the session, may have stopped it.
-	_ = p.Stop()
+	_ = p.Stop() // another call, or the end of the session, may have stopped it
 }
 
-// CloseConn implements compat.PeerConn: it ends the session at once. The libp2p
-// connection closes with its last session. A running peer is reported to the
-// switch with ErrConnClosed.
+// CloseConn implements compat.PeerConn: it ends the session at once, and reports a running
+// peer to the switch with ErrConnClosed. The libp2p connection closes with its last
+// session.
 func (p *Peer) CloseConn() error {
 	if p.s.t.enter() != nil {
 		return nil // Close ends the session
 	}
 	defer p.s.t.tasks.Done()
-	p.s.closeConn(ErrConnClosed, compat.RejectUnspecified)
+	p.s.fail(ErrConnClosed)
 
 	return nil
 }
 
-// DelegatedBy returns the TM2 ID of the node that speaks for this peer under a
-// delegated identity, and false for a peer that speaks for itself.
+// DelegatedBy returns the TM2 ID of the node that speaks for this peer, and false if the
+// peer speaks for itself.
 func (p *Peer) DelegatedBy() (types.ID, bool) { return p.delegatedBy, p.delegatedBy != "" }
 
 // Send implements compat.PeerConn.
@@ -118,8 +116,8 @@ func (p *Peer) TrySend(chID byte, msg []byte) bool {
 	return p.IsRunning() && p.s.out.send(chID, msg, false)
 }
 
-// Status implements compat.PeerConn. SendQueueSize counts what no writer has
-// taken yet.
+// Status implements compat.PeerConn. SendQueueSize counts the messages that the writer has
+// not taken yet.
 func (p *Peer) Status() compat.ConnectionStatus {
 	now := time.Now()
 	st := compat.ConnectionStatus{SendMonitor: p.s.out.flow.Status(now), RecvMonitor: p.s.recv.Status(now)}
@@ -131,6 +129,6 @@ func (p *Peer) Status() compat.ConnectionStatus {
 	return st
 }
 
-// PeerID returns the libp2p identity of the connection: the peer's own, or, for a
-// delegated peer, that of the node that speaks for it.
+// PeerID returns the libp2p peer ID of the connection: the peer's, or that of the node that
+// speaks for it.
 func (p *Peer) PeerID() peer.ID { return p.s.conn.RemotePeer() }

@@ -19,14 +19,14 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/internal/edkey"
 )
 
-// Pending is an inbound session that waits for its answer. The remote has proved
-// its identity; nothing was promised to it. All methods may be called concurrently.
+// Pending is an inbound session that waits for its answer. The remote has proved its
+// identity. All methods may be called concurrently.
 type Pending struct {
 	t        *Transport
 	stream   *stream.Stream
 	deadline time.Time
 	claimed  atomic.Bool
-	verdict  chan error // nil once the session is established, else why not
+	verdict  chan error // receives nil when the session is established, else the reason
 
 	key         *sessionKey // once the epoch is reserved
 	id          types.ID
@@ -41,7 +41,7 @@ func newPending(t *Transport, ns network.Stream) *Pending {
 	}
 }
 
-// identify sets who the session is for.
+// identify sets the ID of the peer, and of the node that speaks for it.
 func (p *Pending) identify(h *control.Hello, connKey ed25519.PublicKey) error {
 	connID := types.IDFromPublicKey(connKey)
 	if h.Delegation == nil {
@@ -62,8 +62,8 @@ func (p *Pending) identify(h *control.Hello, connKey ed25519.PublicKey) error {
 // ID returns the TM2 ID that the remote has proved: its own, or the delegated one.
 func (p *Pending) ID() types.ID { return p.id }
 
-// NodeInfo returns what the remote tells of itself: valid, and of ID, but not
-// checked for compatibility. The caller must not change what it points to.
+// NodeInfo returns the remote's NodeInfo. It is valid and has the ID of the remote, but
+// compatibility is not checked. The caller must not change what it points to.
 func (p *Pending) NodeInfo() types.NodeInfo { return p.node }
 
 // RemoteAddr returns the remote end of the libp2p connection.
@@ -72,14 +72,14 @@ func (p *Pending) RemoteAddr() net.Addr { return p2paddr.NetAddr(p.stream.Conn()
 // Delegated reports whether another node speaks for the remote.
 func (p *Pending) Delegated() bool { return p.delegatedBy != "" }
 
-// DelegatedBy returns the node that speaks for the remote, and the empty ID when
-// the remote speaks for itself.
+// DelegatedBy returns the node that speaks for the remote. It is empty if the remote
+// speaks for itself.
 func (p *Pending) DelegatedBy() types.ID { return p.delegatedBy }
 
-// Complete accepts the session as local, whose ID must be this node's, if behavior
-// admits the peer and the NodeInfos are compatible. Otherwise the remote is told
-// why, and the error wraps the *compat.RejectError. It returns ErrPendingGone if
-// the session was answered or has expired.
+// Complete accepts the session if behavior admits the peer and the NodeInfos are
+// compatible. Otherwise the remote is told the reason, and the error wraps the
+// *compat.RejectError. local is sent to the remote, and must have this node's ID. Complete
+// returns ErrPendingGone if the session was answered or has expired.
 func (p *Pending) Complete(
 	ctx context.Context, local types.NodeInfo, behavior compat.PeerBehavior,
 ) (compat.PeerConn, error) {
@@ -121,8 +121,8 @@ func (p *Pending) Reject(reason *compat.RejectError) error {
 	return nil
 }
 
-// admit decides whether the peer may come in; its errors are refusals. It asks the switch
-// last, so that a node of another network learns that and not that there is no slot.
+// admit checks whether the peer is admitted. Its errors are refusals. It asks the switch
+// last, so that a node of another network is told that, and not that there is no slot.
 func (p *Pending) admit(local types.NodeInfo, behavior compat.PeerBehavior) error {
 	if err := p.t.gater.admits(p.stream.Conn(), p.id); err != nil {
 		return err
@@ -148,8 +148,8 @@ func (p *Pending) admit(local types.NodeInfo, behavior compat.PeerBehavior) erro
 	return nil
 }
 
-// answer sends the Accept and makes the peer. The data streams of the remote may
-// come as soon as it has the Accept, so the session is known before.
+// answer sends the Accept and makes the peer. It activates the session first: data streams
+// of the remote may arrive as soon as the remote has the Accept.
 func (p *Pending) answer(ctx context.Context, local types.NodeInfo, behavior compat.PeerBehavior) (*Peer, error) {
 	if local.ID() != p.t.id {
 		return nil, fmt.Errorf("%w: local node info has the ID %s instead of %s",
@@ -179,9 +179,9 @@ func (p *Pending) answer(ctx context.Context, local types.NodeInfo, behavior com
 
 		return nil, err
 	}
-	// It may have been blocked while nobody could know whose session this is.
+	// endBlocked cannot know whose session this is before it is established.
 	if p.t.gater.admits(p.stream.Conn(), p.id) != nil {
-		s.closeConn(banned(), compat.RejectBanned)
+		s.fail(banned())
 	}
 
 	return conn, nil
@@ -203,9 +203,9 @@ func (p *Pending) accept(ctx context.Context, s *session, nodeInfo []byte) (*Pee
 	return s.establish(remoteInfo{id: p.id, node: p.node, delegatedBy: p.delegatedBy}, nil)
 }
 
-// run reads the Hello, offers it to AcceptPending, and waits for the verdict. On
-// success the session owns the stream and the connection; else the error says why
-// the remote is to be refused.
+// run reads the Hello, passes the session to AcceptPending, and waits for the verdict. On
+// success the session owns the stream and the connection; otherwise the error is the reason
+// to refuse the remote.
 func (p *Pending) run() error {
 	if err := p.stream.SetDeadline(p.deadline); err != nil {
 		return err
@@ -284,19 +284,15 @@ func (p *Pending) readHello() error {
 	return nil
 }
 
-// refuse tells the remote why, waits until it has had the chance to read it, and
-// releases what the handshake holds.
+// refuse tells the remote the reason, gives it time to read that, and releases what the
+// handshake holds.
 func (p *Pending) refuse(reason error) {
 	defer p.t.release(p.stream.Conn())
 	if p.key != nil {
 		defer p.t.sessions.forget(*p.key)
 	}
 
-	var r *compat.RejectError
-	if errors.As(reason, &r) || errors.Is(reason, compat.ErrTransportClosed) {
-		if r == nil {
-			r = compat.Reject(compat.RejectClosing, "")
-		}
+	if r, ok := refusalOf(reason); ok {
 		_ = p.stream.SetDeadline(time.Now().Add(p.t.opts.timeouts.Linger))
 		if _, err := p.stream.Write(control.Append(nil, &control.Reject{Code: r.Code, Text: r.Reason})); err == nil {
 			p.t.metrics.rejects.sent.count(outcomeOfCode(r.Code))

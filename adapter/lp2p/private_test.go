@@ -8,8 +8,8 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
-// What would tell others the addresses of a private node is refused, in either order;
-// what does not is no matter.
+// Options that would tell the addresses of a private node are refused, in either order;
+// others are allowed.
 func TestPrivateNodeAsksNobody(t *testing.T) {
 	key := types.GenerateNodeKey()
 	for _, opts := range [][]Option{
@@ -25,8 +25,8 @@ func TestPrivateNodeAsksNobody(t *testing.T) {
 	require.NoError(t, tr.Close())
 }
 
-// Neither a peer nor somebody who only asks learns from the NodeInfo where a private
-// node listens.
+// The NodeInfo of a private node shows no address, neither to a peer nor to a node that
+// fetches it.
 func TestPrivateNodeTellsNoAddress(t *testing.T) {
 	private, b := newNode(t, nil, WithPrivateNode()), newNode(t, nil)
 	info, err := FetchNodeInfo(timeout(t), private.NetAddress())

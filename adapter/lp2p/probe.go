@@ -22,24 +22,20 @@ import (
 // probeTimeout bounds a probe whose context has no earlier deadline.
 const probeTimeout = 5 * time.Second
 
-// maxGreeting is how many bytes of the remote's first ones are kept to name its
-// protocol.
+// maxGreeting is how many of the remote's first bytes are kept to name its protocol.
 const maxGreeting = 8
 
-// ProbeIdentity connects to "ip:port" and returns the peer ID that whoever answers
-// there proves to own, under a throw-away identity of this node's. It takes at
-// most 5 seconds, less if ctx ends earlier, and leaves no connection behind. When
-// something other than libp2p with Noise answers, the error wraps ErrNotLibp2p;
-// silence proves nothing and gives the error of the context.
+// ProbeIdentity connects to "ip:port", under a temporary identity, and returns the peer ID
+// that the node there proves to own. It closes the connection again. It takes at most 5
+// seconds, less if ctx ends earlier. The error wraps ErrNotLibp2p when something other than
+// libp2p with Noise answers, and is that of the context when nothing answers.
 //
-// The answer says who is there now. Whoever connects afterwards has to verify it
-// again.
+// Another node may be there later, so a connection has to verify the peer ID again.
 func ProbeIdentity(ctx context.Context, dialString string) (peer.ID, error) {
 	return probeIdentity(ctx, nil, dialString)
 }
 
-// probeIdentity is ProbeIdentity over another TCP than the system's if dial is not
-// nil.
+// probeIdentity is ProbeIdentity with a dialer; nil is the system's.
 func probeIdentity(ctx context.Context, dial DialFunc, dialString string) (peer.ID, error) {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
@@ -60,7 +56,7 @@ func probeIdentity(ctx context.Context, dial DialFunc, dialString string) (peer.
 
 	id, err := probe(ctx, conn)
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		<-ctx.Done() // the connection has no other deadline, but is a moment early
+		<-ctx.Done() // the deadline of the connection is that of ctx, and may pass a moment earlier
 	}
 	switch {
 	case err == nil:
@@ -111,9 +107,9 @@ func (c *greetedConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// foreign makes the error a *compat.ForeignError if what the remote has sent shows that
-// it does not speak libp2p with Noise. A libp2p node that is full, or stops, may close
-// the connection at any point of the handshake.
+// foreign makes the error a *compat.ForeignError if the remote's first bytes show that it
+// does not speak libp2p with Noise. An end of the connection shows nothing: a libp2p node
+// that is full, or stops, may close it at any point of the handshake.
 func (c *greetedConn) foreign(err error) error {
 	var without multistream.ErrNotSupported[string]
 	answered := sniff.Protocol(c.first)
@@ -124,7 +120,7 @@ func (c *greetedConn) foreign(err error) error {
 	return &compat.ForeignError{Answered: answered, Err: err}
 }
 
-// plain gives the usual end of a foreign conversation a readable text.
+// plain makes the text of an end of the connection readable.
 func plain(err error) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return fmt.Errorf("remote closed the connection: %w", err)

@@ -23,7 +23,7 @@ func (early) SetDeadline(time.Time) error      { return nil }
 func (early) SetReadDeadline(time.Time) error  { return nil }
 func (early) SetWriteDeadline(time.Time) error { return nil }
 
-// Silence proves nothing, whichever clock notices it first.
+// Silence is no proof of a foreign protocol, whichever deadline passes first.
 func TestProbeTakesSilenceForSilence(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
 	defer cancel()

@@ -12,13 +12,13 @@ import (
 
 var _ compat.LivenessProber = (*Peer)(nil)
 
-// ErrProbeTimeout is the reason of a session whose remote has shown no sign of life
-// within the timeout of ProbeAlive.
+// ErrProbeTimeout is the reason of a session whose remote has not answered ProbeAlive within
+// the timeout.
 var ErrProbeTimeout = errors.New("remote has shown no sign of life when it was probed")
 
-// ProbeAlive implements compat.LivenessProber. Any answer to a question for the NodeInfo
-// counts as a sign of life, also a refusal, and so does any message of the session. The
-// session fails with ErrProbeTimeout when there is none.
+// ProbeAlive implements compat.LivenessProber. It asks the remote for its NodeInfo. Any
+// answer is a sign of life, even a refusal, and so is any message of the session. Without
+// one the session fails with ErrProbeTimeout.
 func (p *Peer) ProbeAlive(timeout time.Duration) {
 	due := time.Now().Add(timeout)
 	p.mtx.Lock()
@@ -28,7 +28,7 @@ func (p *Peer) ProbeAlive(timeout time.Duration) {
 	}
 	p.mtx.Unlock()
 	if pending || p.s.t.enter() != nil {
-		return // a probe that ends earlier is under way, or Close ends the session
+		return // an earlier probe ends before this one would, or Close ends the session
 	}
 	go func() {
 		defer p.s.t.tasks.Done()
@@ -42,8 +42,8 @@ func (p *Peer) ProbeAlive(timeout time.Duration) {
 	}()
 }
 
-// answers reports whether the remote shows a sign of life within the timeout, or the
-// session ends meanwhile.
+// answers reports whether the remote shows a sign of life within the timeout. It returns
+// true if the session ends meanwhile.
 func (s *session) answers(timeout time.Duration) bool {
 	ctx, cancel := context.WithTimeout(s.ctx, timeout)
 	defer cancel()
@@ -54,7 +54,7 @@ func (s *session) answers(timeout time.Duration) bool {
 	return !silent || s.ctx.Err() != nil || s.recv.Status(time.Now()).Bytes > before
 }
 
-// ask waits for the first byte of an answer to a question for the NodeInfo.
+// ask asks for the NodeInfo, and waits for the first byte of the answer.
 func (s *session) ask(ctx context.Context) error {
 	st, err := stream.Open(ctx, s.conn, NodeInfoProtocol)
 	if err != nil {

@@ -12,8 +12,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
-// A peer that is connected already is not said to be at an address where it does not
-// answer, whoever told that address.
+// A connected peer is not reported to be at an address where it does not answer.
 func TestSharedConnectionProvesNoAddress(t *testing.T) {
 	a, b, other := newNode(t, nil), newNode(t, nil), newNode(t, nil)
 	connect(t, b, a) // opened by b

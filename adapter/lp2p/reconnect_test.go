@@ -3,11 +3,15 @@ package lp2p
 import (
 	"fmt"
 	"net"
+	"sync/atomic"
 	"testing"
+	"time"
 
+	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/control"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
@@ -30,6 +34,33 @@ func TestReconnectAtOnce(t *testing.T) {
 	}
 	b.reactor.await(t, 25)
 	require.Empty(t, a.failures)
+}
+
+// The remote closes a connection that the dial shares, and resets the new stream: with a
+// code from its transport, or without one from libp2p. The dial begins anew.
+func TestDialOverClosingConnection(t *testing.T) {
+	for _, code := range []network.StreamErrorCode{network.StreamShutdown, network.StreamNoError} {
+		n, r := newNode(t, nil), newRaw(t)
+		addr := r.listen()
+		var streams atomic.Int32
+		r.host.SetStreamHandler(SessionProtocol, func(s network.Stream) {
+			m, err := control.Read(s)
+			h, ok := m.(*control.Hello)
+			if err != nil || !ok || streams.Add(1) == 1 {
+				_ = s.ResetWithError(code)
+
+				return
+			}
+			_, _ = s.Write(control.Append(nil, &control.Accept{Epoch: h.Epoch, NodeInfo: r.hello(h.Epoch).NodeInfo}))
+		})
+		n.Host().Peerstore().AddAddrs(r.host.ID(), r.host.Addrs(), time.Minute)
+		_, err := n.Host().Network().DialPeer(timeout(t), r.host.ID())
+		require.NoError(t, err)
+		p, err := n.Dial(timeout(t), addr, n.behavior)
+		require.NoError(t, err)
+		require.EqualValues(t, 2, streams.Load())
+		require.NoError(t, p.Start())
+	}
 }
 
 // Both sides dial, stop and dial again; nothing hangs, and a session that was

@@ -18,18 +18,18 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
-// proofAge is how long a peer that has answered at an address counts as being there.
+// proofAge is how long an answer of a peer proves that the peer is at the address.
 const proofAge = time.Hour
 
-// provedAt reports whether the peer has answered at the address not long ago. What a host
-// name stands for now is not known.
+// provedAt reports whether the peer has answered at the address within proofAge. It returns
+// false for a host name, whose IP may have changed.
 func (t *Transport) provedAt(addr types.NetAddress) bool {
 	return addr.Hostname == "" && slices.ContainsFunc(t.book.Of(addr.ID), func(e addrbook.Entry) bool {
 		return e.Addr.Equals(addr) && e.Failures == 0 && time.Since(e.Answered) < proofAge
 	})
 }
 
-// noteAnswer remembers where this node has dialed the peer with the TM2 ID. A connection
+// noteAnswer records the address at which the peer has answered, and its key. A connection
 // that the peer has opened, or that began at a relay, does not show where the peer listens.
 func (t *Transport) noteAnswer(id types.ID, c network.Conn) {
 	_, err := p2paddr.Learn(t.book, c.RemotePeer())
@@ -39,8 +39,8 @@ func (t *Transport) noteAnswer(id types.ID, c network.Conn) {
 	}
 }
 
-// noteFailure remembers that the peer was not found at an address, and who was instead.
-// A dial that this node ended itself, or had no resources for, says nothing.
+// noteFailure records that the peer was not found at an address, and which node was. A dial
+// that this node has ended itself, or had no resources for, shows nothing.
 func (t *Transport) noteFailure(addr types.NetAddress, err error) {
 	var wrong *compat.WrongIDError
 	switch {
@@ -51,9 +51,9 @@ func (t *Transport) noteFailure(addr types.NetAddress, err error) {
 	}
 }
 
-// alternatives returns where a peer says that it is beside an address at which it was not
-// found. What others say of it is not enough, nor that it was there once: when a host name
-// has come to stand for something else, the operator wants it there.
+// alternatives returns the other addresses that a peer has announced, for one that was not
+// found at its address. Neither what other nodes tell nor a former address counts: when a
+// host name has got another IP, the operator wants the peer to be dialed there.
 func (t *Transport) alternatives(addr types.NetAddress) (others []types.NetAddress) {
 	for _, e := range t.book.Of(addr.ID) {
 		if e.Announced() && e.Due(time.Now()) && !e.Addr.Equals(addr) {
@@ -64,8 +64,8 @@ func (t *Transport) alternatives(addr types.NetAddress) (others []types.NetAddre
 	return others
 }
 
-// lookUp returns the peer ID behind the address's TM2 ID: the one we know, or that
-// of who answers at the address, if it is the right one.
+// lookUp returns the peer ID behind the address's TM2 ID: from the book, or from the node
+// that answers at the address.
 func (t *Transport) lookUp(ctx context.Context, addr types.NetAddress) (peer.ID, error) {
 	if id, ok := p2paddr.Known(t.book, addr.ID); ok {
 		return id, nil
@@ -74,7 +74,8 @@ func (t *Transport) lookUp(ctx context.Context, addr types.NetAddress) (peer.ID,
 	return t.ask(ctx, addr)
 }
 
-// ask finds out who answers at the address, which has to be who it asks for.
+// ask probes the address, and returns the peer ID of the node there, which must have the
+// TM2 ID of the address.
 func (t *Transport) ask(ctx context.Context, addr types.NetAddress) (peer.ID, error) {
 	ctx, cancel := context.WithTimeout(ctx, t.opts.timeouts.Dial)
 	defer cancel()
@@ -100,7 +101,7 @@ func (t *Transport) ask(ctx context.Context, addr types.NetAddress) (peer.ID, er
 	return id, nil
 }
 
-// checkFound returns a *compat.WrongIDError unless found is who the address asks for.
+// checkFound returns a *compat.WrongIDError unless the peer has the TM2 ID of the address.
 func checkFound(addr types.NetAddress, found peer.ID) error {
 	id, err := p2paddr.TM2ID(found)
 	if err != nil || id != addr.ID {
@@ -110,9 +111,9 @@ func checkFound(addr types.NetAddress, found peer.ID) error {
 	return nil
 }
 
-// prove makes sure that the peer answers at the address when the connection does not
-// show it: an inbound connection does not show where the peer listens. A caller that is
-// told that the peer was dialed there may tell others so.
+// prove probes the address before the peer is reported to be there, unless the connection
+// or an earlier answer shows it: an inbound connection does not show where the peer
+// listens. Callers pass a proved address on to other nodes.
 func (t *Transport) prove(ctx context.Context, c network.Conn, addr types.NetAddress) error {
 	if c.Stat().Direction != network.DirInbound || t.met(c) || t.provedAt(addr) {
 		return nil
@@ -127,42 +128,40 @@ func (t *Transport) prove(ctx context.Context, c network.Conn, addr types.NetAdd
 
 // dialAddrs returns the addresses to dial for one IP and port.
 func (o *options) dialAddrs(ip net.IP, port uint16) ([]multiaddr.Multiaddr, error) {
-	var addrs []multiaddr.Multiaddr
-	if o.quic != quicOff {
-		quic, err := p2paddr.QUICMultiaddr(ip, port)
-		if err != nil {
-			return nil, err
-		}
-		addrs = append(addrs, quic)
+	tcp, err := p2paddr.TCPMultiaddr(ip, port)
+	if err != nil {
+		return nil, err
 	}
-	if o.quic != quicForced {
-		tcp, err := p2paddr.TCPMultiaddr(ip, port)
-		if err != nil {
-			return nil, err
-		}
-		addrs = append(addrs, tcp)
+	quic, err := p2paddr.QUICMultiaddr(ip, port)
+	if err != nil {
+		return nil, err
 	}
-
-	return addrs, nil
+	switch o.quic {
+	case quicOff:
+		return []multiaddr.Multiaddr{tcp}, nil
+	case quicForced:
+		return []multiaddr.Multiaddr{quic}, nil
+	default:
+		return []multiaddr.Multiaddr{quic, tcp}, nil
+	}
 }
 
 // maxResolved is how many addresses of one host name are dialed.
 const maxResolved = 16
 
-// dialMultiaddrs returns where to dial. A configured host name is looked up anew,
-// and here: libp2p would not tell why it does not resolve.
+// dialMultiaddrs returns where to dial. It looks up a host name anew, and not by libp2p,
+// which would not tell why a name does not resolve.
 func (t *Transport) dialMultiaddrs(ctx context.Context, addr types.NetAddress) ([]multiaddr.Multiaddr, error) {
-	if addr.Hostname == "" {
-		return t.opts.dialAddrs(addr.IP, addr.Port)
+	ips := []net.IP{addr.IP}
+	if addr.Hostname != "" {
+		ctx, cancel := context.WithTimeout(ctx, t.opts.timeouts.Dial)
+		defer cancel()
+		var err error
+		if ips, err = net.DefaultResolver.LookupIP(ctx, "ip", addr.Hostname); err != nil {
+			return nil, err
+		}
 	}
-
-	ctx, cancel := context.WithTimeout(ctx, t.opts.timeouts.Dial)
-	defer cancel()
-	ips, err := net.DefaultResolver.LookupIP(ctx, "ip", addr.Hostname)
-	if err != nil {
-		return nil, err
-	}
-	maddrs := make([]multiaddr.Multiaddr, 0, min(len(ips), maxResolved))
+	var maddrs []multiaddr.Multiaddr
 	for _, ip := range ips[:min(len(ips), maxResolved)] {
 		here, err := t.opts.dialAddrs(ip, addr.Port)
 		if err != nil {
@@ -174,11 +173,10 @@ func (t *Transport) dialMultiaddrs(ctx context.Context, addr types.NetAddress) (
 	return maddrs, nil
 }
 
-// dialString is where to dial in the form of the net package, which resolves names
-// anew too.
+// dialString returns the address for a net.Dialer, which looks up a host name anew.
 func dialString(addr types.NetAddress) string {
 	if addr.Hostname != "" {
-		addr.IP = nil // the name is resolved anew
+		addr.IP = nil
 	}
 
 	return addr.DialString()

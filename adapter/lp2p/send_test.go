@@ -14,8 +14,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 )
 
-// stuffed is a session whose sender finds no place on chA until the reactor of the
-// receiver is free.
+// stuffed is a session whose sender has no room on chA until the receiver's reactor returns.
 func stuffed(t *testing.T) (a, b *node, pa *Peer, queued int, release func()) {
 	memnet := newMemNet()
 	a, b = memnet.newNode(t, net.IPv4(10, 0, 0, 1)), memnet.newNode(t, net.IPv4(10, 0, 0, 2))
@@ -33,8 +32,8 @@ func stuffed(t *testing.T) (a, b *node, pa *Peer, queued int, release func()) {
 	return a, b, pa, queued, sync.OnceFunc(func() { close(free) })
 }
 
-// Those who wait for a place are served in the order in which they came, and nobody
-// goes before them.
+// Waiting messages are accepted in the order in which they came, and no other one before
+// them.
 func TestSendersAreServedInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, b, pa, queued, release := stuffed(t)
@@ -61,7 +60,7 @@ func TestSendersAreServedInOrder(t *testing.T) {
 	})
 }
 
-// Who has waited in vain is forgotten: its message is not sent.
+// A message whose Send has given up is not sent.
 func TestSendGivesUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b, pa, queued, release := stuffed(t)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"runtime/debug"
 	"sync"
 	"time"
 
@@ -18,17 +17,17 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/internal/task"
 )
 
-// How long the control stream may still bring a goodbye after a data stream has
-// failed. A goodbye travels before the resets that follow it; over QUIC it may be
-// lost and sent again, which takes some round trips.
+// How long to wait for a goodbye after a data stream has failed or ended. The remote sends
+// the goodbye first. Over QUIC the streams are not in one order, and a lost goodbye is sent
+// again, which takes some round trips.
 const (
 	streamGrace     = 250 * time.Millisecond
 	quicStreamGrace = 2 * time.Second
 )
 
-// session is one peer on one connection: a control stream and the data streams
-// of its channels. It is registered before the handshake ends, gets its Peer by
-// establish, and then ends once, by end; cleanup releases what it holds.
+// session is one peer on one connection: a control stream and the data streams of its
+// channels. It is registered before the handshake ends. establish makes its Peer, end ends
+// it once, and cleanup releases what it holds.
 type session struct {
 	t        *Transport
 	key      sessionKey
@@ -44,8 +43,8 @@ type session struct {
 	cancel      context.CancelFunc
 	started     chan struct{} // closed by start
 	answered    chan struct{} // closed when the remote has answered our goodbye
-	announced   chan struct{} // closed when flush has said goodbye, or will not
-	controlDone chan struct{} // closed when the control stream is read to its end
+	announced   chan struct{} // closed when flush has sent our goodbye, or has failed to
+	controlDone chan struct{} // closed when readLoop returns
 	delivery    task.Signal   // set after each delivery
 
 	peer *Peer // set by establish, before anything that reads it runs
@@ -53,35 +52,34 @@ type session struct {
 
 	recv       flow.Meter
 	assembly   *assembly  // memory of messages on their way to the reactors
-	deliveries turnstile  // passed by one reactor's Receive at a time
+	deliveries fifoLock   // held while a reactor receives: one at a time
 	controlMtx sync.Mutex // held while writing to the control stream
 
-	mtx       sync.Mutex
-	isStarted bool
-	ended     bool
-	cause     error
-	flushing  bool             // FlushStop is under way: what ends the session is no failure
-	byeSent   bool             // our goodbye is on its way
-	byeRecvd  *control.Goodbye // the remote's goodbye
-	broken    error            // first failure of a data stream
-	cut       error            // first data stream that ended before a goodbye
-	inbound   map[byte]*channelIn
+	mtx         sync.Mutex
+	isStarted   bool
+	ended       bool
+	cause       error
+	flushing    bool             // FlushStop runs: the switch is not told of the end
+	byeSent     bool             // flush has begun to send our goodbye
+	byeAnswered bool             // answered is closed
+	byeRecvd    *control.Goodbye // the remote's goodbye
+	broken      error            // first failure of a data stream
+	cut         error            // first data stream that ended before a goodbye
+	inbound     map[byte]*channelIn
 }
 
-// newSession returns a session whose epoch is reserved and whose connection is
-// retained by the caller.
+// newSession returns a session. The caller has reserved its epoch and retained its
+// connection.
 func newSession(
 	t *Transport, c network.Conn, ctrl *stream.Stream, e control.Epoch, outbound bool, behavior compat.PeerBehavior,
 ) *session {
 	s := &session{
 		t: t, key: sessionKey{peer: c.RemotePeer(), epoch: e}, conn: c, control: ctrl, outbound: outbound,
 		behavior: behavior, reactors: behavior.Reactors(),
-		started: make(chan struct{}), answered: make(chan struct{}), controlDone: make(chan struct{}),
-		announced: make(chan struct{}),
-		delivery:  task.NewSignal(),
-		inbound:   make(map[byte]*channelIn),
-		assembly:  newAssembly(maxPartialBytes),
-		logger:    t.logger.With("peer", c.RemotePeer(), "session", e),
+		started: make(chan struct{}), answered: make(chan struct{}), announced: make(chan struct{}),
+		controlDone: make(chan struct{}), delivery: task.NewSignal(), deliveries: newFIFOLock(),
+		inbound: make(map[byte]*channelIn), assembly: newAssembly(maxPartialBytes),
+		logger: t.logger.With("peer", c.RemotePeer(), "session", e),
 	}
 	for _, d := range behavior.ReactorChDescriptors() {
 		s.channels = append(s.channels, d.FillDefaults())
@@ -91,15 +89,15 @@ func newSession(
 	return s
 }
 
-// remoteInfo is what the handshake has proved of the remote.
+// remoteInfo is what the handshake has shown of the remote.
 type remoteInfo struct {
 	id          types.ID
 	node        types.NodeInfo
-	delegatedBy types.ID // empty for the connection's own identity
+	delegatedBy types.ID // the node that speaks for it; empty if it speaks for itself
 }
 
-// establish makes the Peer after a successful handshake and begins to read the
-// control stream. It fails if the session has ended meanwhile.
+// establish makes the Peer after the handshake and begins to read the control stream. It
+// fails if the session has ended meanwhile.
 func (s *session) establish(r remoteInfo, dialed *types.NetAddress) (*Peer, error) {
 	p, out := newPeer(s, r, dialed), newOutbox(s, r.node.Channels)
 
@@ -114,7 +112,7 @@ func (s *session) establish(r remoteInfo, dialed *types.NetAddress) (*Peer, erro
 	return p, nil
 }
 
-// start lets the parked streams deliver.
+// start begins the deliveries.
 func (s *session) start() error {
 	s.mtx.Lock()
 	defer s.mtx.Unlock()
@@ -122,16 +120,17 @@ func (s *session) start() error {
 		return fmt.Errorf("session ended before its start: %w", s.cause)
 	}
 	s.isStarted = true
-	s.out.begin()
-	s.recv.Begin(time.Now())
+	now := time.Now()
+	s.out.flow.Begin(now)
+	s.recv.Begin(now)
 	close(s.started)
 
 	return nil
 }
 
-// end ends the session unless it has ended already, and begins the cleanup,
-// which says bye if it is not nil. It reports whether this call ended it, and
-// whether the switch is to be told if the peer still runs. It does not block.
+// end ends the session unless it has ended already, and starts the cleanup, which sends
+// bye if it is not nil. It reports whether this call has ended the session, and whether the
+// switch is to be told. It does not block.
 func (s *session) end(cause error, bye *control.Goodbye) (first, tell bool) {
 	s.mtx.Lock()
 	defer s.mtx.Unlock()
@@ -142,8 +141,7 @@ func (s *session) end(cause error, bye *control.Goodbye) (first, tell bool) {
 	s.cancel()
 
 	if s.peer == nil {
-		// The handshake is under way: who runs it notices, and cleans up.
-		_ = s.control.SetDeadline(stream.LongAgo)
+		_ = s.control.SetDeadline(stream.LongAgo) // ends the handshake, whose caller cleans up
 
 		return true, false
 	}
@@ -153,25 +151,13 @@ func (s *session) end(cause error, bye *control.Goodbye) (first, tell bool) {
 	return true, s.isStarted && !s.flushing
 }
 
-// fail ends the session for a reason that is not our own stop, and tells the
-// switch.
+// fail ends the session and tells the switch if the peer runs. It does so on another
+// goroutine: the caller may hold locks of the switch, and the cleanup must not wait for it.
 func (s *session) fail(err error) {
 	var bye *control.Goodbye
 	if _, byRemote := err.(*GoodbyeError); !byRemote {
-		code, text := reasonOf(err)
-		bye = &control.Goodbye{Code: code, Text: text}
+		bye = goodbyeFor(err)
 	}
-	s.endAndTell(err, bye)
-}
-
-// closeConn ends the session although the peer may run.
-func (s *session) closeConn(reason error, code compat.RejectCode) {
-	s.endAndTell(reason, &control.Goodbye{Code: code})
-}
-
-// endAndTell ends the session and tells the switch from another goroutine: the
-// caller may hold locks of the switch, and the cleanup must not wait for it.
-func (s *session) endAndTell(err error, bye *control.Goodbye) {
 	first, tell := s.end(err, bye)
 	if !first {
 		return
@@ -188,14 +174,12 @@ func (s *session) endAndTell(err error, bye *control.Goodbye) {
 	})
 }
 
-// stop ends the session on our own account. It does not block.
-func (s *session) stop(reason error) {
-	code, text := reasonOf(reason)
-	s.end(errStopped, &control.Goodbye{Code: code, Text: text})
-}
+// stop ends the session by our own decision, of which the switch is not told. It does not
+// block.
+func (s *session) stop(reason error) { s.end(errStopped, goodbyeFor(reason)) }
 
-// cleanup says goodbye, ends all streams, waits for the remote to have noticed,
-// and releases the connection. Every step has a deadline.
+// cleanup says goodbye, ends all streams, waits until the remote has noticed, and releases
+// the connection. Every step has a deadline.
 func (s *session) cleanup(bye *control.Goodbye) {
 	defer s.t.sessions.forget(s.key)
 	s.t.sessions.deactivate(s.key)
@@ -211,7 +195,7 @@ func (s *session) cleanup(bye *control.Goodbye) {
 		}
 	}
 
-	// The order matters: the goodbye explains the resets.
+	// After the goodbye, which explains the resets.
 	s.t.tryEnd(func() {
 		s.resetData(network.StreamShutdown)
 		_ = s.control.CloseWrite()
@@ -220,12 +204,12 @@ func (s *session) cleanup(bye *control.Goodbye) {
 	<-s.controlDone
 	s.t.tryEnd(func() { _ = s.control.Reset() })
 	if s.t.gater.blockedConn(s.conn) {
-		_ = s.conn.Close() // whoever else holds it
+		_ = s.conn.Close() // even if something else holds it
 	}
 	s.t.release(s.conn)
 }
 
-// abort cleans up after a handshake that failed at the dialer.
+// abort cleans up after a dialer's handshake that has failed.
 func (s *session) abort() {
 	s.end(errStopped, nil)
 	s.t.sessions.deactivate(s.key)
@@ -237,8 +221,8 @@ func (s *session) abort() {
 	s.t.sessions.forget(s.key)
 }
 
-// resetData resets the data streams of both directions. The session has ended, so
-// none is added any more.
+// resetData resets the data streams of both directions. The session has ended, so that no
+// more are added.
 func (s *session) resetData(code network.StreamErrorCode) {
 	s.mtx.Lock()
 	streams := make([]*stream.Stream, 0, len(s.inbound))
@@ -255,8 +239,8 @@ func (s *session) resetData(code network.StreamErrorCode) {
 	}
 }
 
-// dataFailed ends the session for a data stream that failed. If the remote has
-// said goodbye, that is the reason to report: it is given a moment to be read.
+// dataFailed ends the session because a data stream has failed. It gives a goodbye of the
+// remote, which is the better reason to report, the grace time to be read.
 func (s *session) dataFailed(err error) {
 	s.mtx.Lock()
 	if s.peer == nil {
@@ -276,17 +260,17 @@ func (s *session) dataFailed(err error) {
 	s.delivery.Set()
 }
 
-// grace is how long a goodbye may come after the streams that it explains.
+// grace is how long after the end of a stream a goodbye may arrive.
 func (s *session) grace() time.Duration {
 	if s.out.below == nil {
-		return quicStreamGrace // its streams do not share one order of bytes
+		return quicStreamGrace // only QUIC has no backlog
 	}
 
 	return streamGrace
 }
 
-// dataEnded notes that the remote has ended a data stream, which it may do only
-// after a goodbye.
+// dataEnded notes that the remote has ended a data stream, which is a violation unless a
+// goodbye of it arrives within the grace time.
 func (s *session) dataEnded(channel byte) {
 	s.mtx.Lock()
 	defer s.mtx.Unlock()
@@ -295,24 +279,4 @@ func (s *session) dataEnded(channel byte) {
 	}
 	s.cut = control.Violation("stream of channel %#02x ended without a goodbye", channel)
 	_ = s.control.SetReadDeadline(time.Now().Add(s.grace()))
-}
-
-// receive hands one message to its reactor. It returns errStopped when the
-// session or the peer has stopped, and an error for a reactor that panics.
-func (s *session) receive(channel byte, r compat.Reactor, msg []byte) (err error) {
-	s.deliveries.enter()
-	defer s.deliveries.leave()
-	if s.ctx.Err() != nil || !s.peer.IsRunning() {
-		return errStopped
-	}
-
-	defer func() {
-		if p := recover(); p != nil {
-			s.logger.Error("reactor panicked", "channel", channel, "panic", p, "stack", string(debug.Stack()))
-			err = fmt.Errorf("%w: reactor of channel %#02x panicked: %v", errDelivery, channel, p)
-		}
-	}()
-	r.Receive(channel, s.peer, msg)
-
-	return nil
 }

@@ -9,7 +9,8 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/stream"
 )
 
-// afterEnd is how many more control messages are read once the session has ended.
+// afterEnd is how many more control messages are read after the session has ended: a
+// goodbye and an answer may be under way.
 const afterEnd = 4
 
 // readLoop reads the control stream until it ends.
@@ -22,7 +23,7 @@ func (s *session) readLoop() {
 			return
 		}
 		if err != nil {
-			// A remote that still reads is to get the goodbye that cleanup sends.
+			// The remote may still read, and gets the goodbye that cleanup sends.
 			_ = s.control.SetReadDeadline(time.Now().Add(2 * s.t.opts.timeouts.Linger))
 			s.fail(s.endCause(err))
 			s.control.Drain()
@@ -69,55 +70,45 @@ func (s *session) endCause(err error) error {
 	}
 }
 
-// onAnswer ends the waiting of flush.
+// onAnswer lets flush return.
 func (s *session) onAnswer(g *control.Goodbye) {
 	s.mtx.Lock()
-	unasked := !s.byeSent
-	select {
-	case <-s.answered:
-		unasked = true
-	default:
-	}
-	if !unasked {
+	asked := s.byeSent && !s.byeAnswered
+	if asked {
+		s.byeAnswered = true
 		close(s.answered)
 	}
 	s.mtx.Unlock()
 
-	if unasked {
+	if !asked {
 		s.fail(control.Violation("answer without a goodbye"))
 	} else if !slices.Equal(g.Counts, s.out.sent()) {
 		s.logger.Warn("remote did not receive everything before the stop")
 	}
 }
 
-// onGoodbye delivers what the remote has announced, tells it, and ends the session
-// with the remote's reason.
+// onGoodbye waits for the delivery of what the remote has announced, answers, and ends the
+// session with the remote's reason.
 func (s *session) onGoodbye(g *control.Goodbye) {
 	s.mtx.Lock()
-	if s.byeRecvd != nil {
-		s.mtx.Unlock()
+	ended, second := s.ended, s.byeRecvd != nil
+	if !ended && !second {
+		s.byeRecvd = g
+		_ = s.control.SetReadDeadline(time.Time{}) // a failed data stream may have set one
+	}
+	s.mtx.Unlock()
+	if second {
 		s.fail(control.Violation("second goodbye"))
-
+	}
+	if ended || second {
 		return
 	}
-	if s.ended {
-		s.mtx.Unlock()
 
-		return // the deadline is that of cleanup
-	}
-	s.byeRecvd = g
-	// A stream that failed may have set one.
-	_ = s.control.SetReadDeadline(time.Time{})
-	s.mtx.Unlock()
-
-	s.out.refuse() // the remote does not take any more
+	s.out.refuse() // the remote receives no more
 	s.awaitDelivery(g.Counts)
-	s.mtx.Lock()
-	flushing := s.flushing
-	s.mtx.Unlock()
-	if flushing {
-		// The answer lets the remote stop: what this side has to announce comes first,
-		// and is received and answered before the remote reads on.
+	if s.isFlushing() {
+		// Our goodbye comes before the answer, which lets the remote stop. So the remote
+		// delivers what we announce, and answers, before it reads on.
 		select {
 		case <-s.announced:
 		case <-s.ctx.Done():
@@ -126,18 +117,20 @@ func (s *session) onGoodbye(g *control.Goodbye) {
 	if err := s.say(&control.Goodbye{Answer: true, Counts: s.delivered()}); err != nil {
 		s.logger.Debug("goodbye was not answered", "err", err)
 	}
-
-	s.mtx.Lock()
-	flushing = s.flushing
-	s.mtx.Unlock()
-	if flushing {
-		return // our own FlushStop still waits for its answer
+	if !s.isFlushing() { // flush still waits for its own answer
+		s.fail(&GoodbyeError{Code: g.Code, Text: g.Text})
 	}
-	s.fail(&GoodbyeError{Code: g.Code, Text: g.Text})
 }
 
-// awaitDelivery waits until the reactors have received the announced messages, or
-// cannot any more, at most the flush timeout.
+func (s *session) isFlushing() bool {
+	s.mtx.Lock()
+	defer s.mtx.Unlock()
+
+	return s.flushing
+}
+
+// awaitDelivery waits until the reactors have received the announced messages, or until
+// the missing ones cannot arrive any more, at most for the flush timeout.
 func (s *session) awaitDelivery(counts []control.ChannelCount) {
 	timer := time.NewTimer(s.t.opts.timeouts.Flush)
 	defer timer.Stop()
@@ -175,18 +168,15 @@ func (s *session) delivered() []control.ChannelCount {
 	s.mtx.Lock()
 	defer s.mtx.Unlock()
 
-	var counts []control.ChannelCount
+	counts := make(map[byte]uint64)
 	for ch, in := range s.inbound {
-		if n := in.delivered.Load(); n > 0 {
-			counts = append(counts, control.ChannelCount{Channel: ch, Messages: n})
-		}
+		counts[ch] = in.delivered.Load()
 	}
-	slices.SortFunc(counts, func(a, b control.ChannelCount) int { return int(a.Channel) - int(b.Channel) })
 
-	return counts
+	return control.Counts(counts)
 }
 
-// say sends a goodbye within the linger timeout.
+// say sends a goodbye or an answer, within the linger timeout.
 func (s *session) say(m *control.Goodbye) error {
 	s.controlMtx.Lock()
 	defer s.controlMtx.Unlock()
@@ -203,9 +193,9 @@ func (s *session) say(m *control.Goodbye) error {
 	return nil
 }
 
-// flush hands everything that was accepted to the remote's reactors: it takes no
-// more messages, lets the writers finish, announces what was sent, and waits for
-// the answer. It gives up when the session ends or after the flush timeout.
+// flush waits until the remote's reactors have received everything that was accepted: it
+// accepts no more messages, waits for the writers, announces what was sent, and waits for
+// the answer. It gives up when the session ends, or after the flush timeout.
 func (s *session) flush() {
 	s.mtx.Lock()
 	if s.ended || !s.isStarted {
@@ -230,8 +220,8 @@ func (s *session) flush() {
 	}
 }
 
-// announce writes what was accepted, says goodbye, and ends the data streams. It
-// returns false if that was not possible until the deadline.
+// announce waits until what was accepted is written, says goodbye, and ends the data
+// streams. It reports whether it has done so before the deadline.
 func (s *session) announce(deadline <-chan time.Time) bool {
 	defer close(s.announced)
 	select {
@@ -252,7 +242,9 @@ func (s *session) announce(deadline <-chan time.Time) bool {
 
 		return false
 	}
-	s.out.closeWrite()
+	for _, st := range s.out.streams() {
+		_ = st.CloseWrite() // if it fails the remote sees the session end instead
+	}
 
 	return true
 }

@@ -11,7 +11,8 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 )
 
-// sessionKey names a session. The remote cannot name one of another peer.
+// sessionKey names a session. It has the peer ID, so that no remote can name the session of
+// another one.
 type sessionKey struct {
 	peer  peer.ID
 	epoch control.Epoch
@@ -19,19 +20,19 @@ type sessionKey struct {
 
 // sessionEntry is a session, or the reservation of its epoch.
 type sessionEntry struct {
-	session *session // nil while data streams are not let in: before and after its life
+	session *session // nil unless it is active: then data streams may join it
 	inbound bool
 }
 
-// sessions are those of one transport, by their epochs.
+// sessions are the sessions of one transport.
 type sessions struct {
-	perPeer int            // the most inbound ones of one libp2p peer
-	retire  func(*session) // called, with the lock held, for each that is deactivated
+	perPeer int            // limit of inbound sessions of one libp2p peer
+	retire  func(*session) // called with the lock held for each session that is deactivated
 	alive   sync.WaitGroup // reservations and sessions
 
 	mtx     sync.Mutex
 	closed  bool // nothing is reserved or activated any more
-	entries map[sessionKey]sessionEntry
+	entries map[sessionKey]*sessionEntry
 	inbound map[peer.ID]int // reservations and sessions
 }
 
@@ -44,7 +45,7 @@ func (ss *sessions) close() []*session {
 	return ss.active()
 }
 
-// active returns the sessions that data streams may join. The caller holds the lock.
+// active returns the active sessions. The caller holds the lock.
 func (ss *sessions) active() (active []*session) {
 	for _, entry := range ss.entries {
 		if entry.session != nil {
@@ -55,9 +56,8 @@ func (ss *sessions) active() (active []*session) {
 	return active
 }
 
-// reserve takes the epoch of a session that begins, and counts the session as one
-// that Close waits for. It refuses an epoch in use, and an inbound session above
-// the limit per peer. Each success is undone by forget.
+// reserve takes the epoch of a new session, for which Close waits until forget. It refuses
+// an epoch in use, and an inbound session above the limit per peer.
 func (ss *sessions) reserve(key sessionKey, inbound bool) error {
 	ss.mtx.Lock()
 	defer ss.mtx.Unlock()
@@ -74,7 +74,7 @@ func (ss *sessions) reserve(key sessionKey, inbound bool) error {
 		}
 		ss.inbound[key.peer]++
 	}
-	ss.entries[key] = sessionEntry{inbound: inbound}
+	ss.entries[key] = &sessionEntry{inbound: inbound}
 	ss.alive.Add(1)
 
 	return nil
@@ -88,25 +88,21 @@ func (ss *sessions) activate(s *session) error {
 	if ss.closed {
 		return compat.ErrTransportClosed
 	}
-	entry := ss.entries[s.key]
-	entry.session = s
-	ss.entries[s.key] = entry
+	ss.entries[s.key].session = s
 
 	return nil
 }
 
-// deactivate hides the session from data streams, and keeps what it has counted;
-// its epoch stays taken.
+// deactivate undoes activate, and keeps what the session has counted. The epoch stays
+// reserved.
 func (ss *sessions) deactivate(key sessionKey) {
 	ss.mtx.Lock()
 	defer ss.mtx.Unlock()
 
-	entry := ss.entries[key]
-	if entry.session != nil {
+	if entry := ss.entries[key]; entry.session != nil {
 		ss.retire(entry.session)
+		entry.session = nil
 	}
-	entry.session = nil
-	ss.entries[key] = entry
 }
 
 // forget undoes reserve. Nothing of the session may be used afterwards.
@@ -126,10 +122,10 @@ func (ss *sessions) lookup(c network.Conn, e control.Epoch) (*session, error) {
 	ss.mtx.Lock()
 	defer ss.mtx.Unlock()
 
-	s := ss.entries[sessionKey{peer: c.RemotePeer(), epoch: e}].session
-	if s == nil || s.conn != c {
+	entry := ss.entries[sessionKey{peer: c.RemotePeer(), epoch: e}]
+	if entry == nil || entry.session == nil || entry.session.conn != c {
 		return nil, fmt.Errorf("no session of epoch %s on this connection", e)
 	}
 
-	return s, nil
+	return entry.session, nil
 }

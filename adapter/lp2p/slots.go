@@ -12,8 +12,8 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 )
 
-// slots counts what remotes have under way, in total, per IP and per peer. It is
-// asked before anything is allocated for the remote.
+// slots limits what remotes have under way: in total, per IP and per peer. A slot is taken
+// before anything is allocated for the remote.
 type slots struct {
 	total, perIP, perPeer int
 
@@ -30,14 +30,41 @@ func newSlots(total, perIP, perPeer int) *slots {
 	}
 }
 
+// take takes a slot for the remote of the connection, if there is one. Each slot is given
+// back once.
+func (s *slots) take(c network.Conn) bool {
+	ip, id := hostOf(c), c.RemotePeer()
+	s.mtx.Lock()
+	defer s.mtx.Unlock()
+
+	if s.taken >= s.total || s.ips[ip] >= s.perIP || s.peers[id] >= s.perPeer {
+		return false
+	}
+	s.taken++
+	s.ips[ip]++
+	s.peers[id]++
+
+	return true
+}
+
+func (s *slots) giveBack(c network.Conn) {
+	ip, id := hostOf(c), c.RemotePeer()
+	s.mtx.Lock()
+	defer s.mtx.Unlock()
+
+	s.taken--
+	decrement(s.ips, ip)
+	decrement(s.peers, id)
+}
+
 func decrement[K comparable](counts map[K]int, key K) {
 	if counts[key]--; counts[key] <= 0 {
 		delete(counts, key)
 	}
 }
 
-// ipOf returns the IP of an address, or of the relay through which it leads. It is not
-// valid where there is none.
+// ipOf returns the IP of an address, or of the relay through which it leads. The IP is not
+// valid if the address has none.
 func ipOf(a multiaddr.Multiaddr) netip.Addr {
 	ip, err := manet.ToIP(a)
 	if err != nil {
@@ -47,6 +74,6 @@ func ipOf(a multiaddr.Multiaddr) netip.Addr {
 	return netgroup.FromIP(ip)
 }
 
-// hostOf returns the host by which a remote is counted. It is the zero Prefix where
-// the connection has no IP.
+// hostOf returns the host by which a remote is counted: the zero Prefix if the connection
+// has no IP.
 func hostOf(c network.Conn) netip.Prefix { return netgroup.Host(ipOf(c.RemoteMultiaddr())) }

@@ -7,12 +7,11 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/control"
 )
 
-// maxSpent bounds the delegations that a listener remembers.
+// maxSpent bounds the delegated sessions that a listener remembers.
 const maxSpent = 1 << 14
 
-// spent remembers the delegated sessions of the last maxDelegationLife, so that none
-// of them is accepted again: at most maxSpent, then the oldest is forgotten. All
-// methods may be called concurrently.
+// spent remembers delegated sessions for control.MaxDelegationLife, so that a replayed Hello
+// is refused. When it is full it forgets the oldest. All methods may be called concurrently.
 type spent struct {
 	mtx   sync.Mutex
 	used  map[sessionKey]struct{}

@@ -30,9 +30,8 @@ func useUpStreams(t testing.TB, c network.Conn) {
 	require.Fail(t, "the remote limits nothing")
 }
 
-// A remote that grants no stream holds up neither a message nor a dial for longer
-// than a handshake may take. Over TCP it is yamux that lets only so many streams wait
-// for the remote to take them.
+// A remote that accepts no more streams delays neither a message nor a dial for longer than
+// the handshake timeout. Over TCP yamux limits the streams that wait to be accepted.
 func TestRemoteGrantsNoStream(t *testing.T) {
 	for _, quic := range []bool{false, true} {
 		t.Run(map[bool]string{false: "TCP", true: "QUIC"}[quic], func(t *testing.T) {

@@ -15,8 +15,8 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
-// stuckConn is a connection whose remote takes nothing: what ends a stream blocks, as
-// yamux's does once its send queue is full.
+// stuckConn is a connection whose remote reads nothing: the end of a stream blocks, as it
+// does in yamux while the send queue is full.
 type stuckConn struct {
 	network.Conn
 	opened, goOn chan struct{} // unless nil: told of a stream, and awaited then
@@ -49,7 +49,7 @@ func (s *stuckStream) ResetWithError(code network.StreamErrorCode) error {
 	return s.Stream.ResetWithError(code)
 }
 
-// soon makes what is bounded end soon.
+// soon shortens the timeouts.
 func soon() Option {
 	timeouts := DefaultTimeouts()
 	timeouts.Handshake, timeouts.Linger = 50*time.Millisecond, 50*time.Millisecond
@@ -93,7 +93,7 @@ func (r *raw) address() types.NetAddress {
 	return types.NetAddress{ID: r.key.ID(), IP: ip, Port: port}
 }
 
-// accept lets sessions begin, and takes nothing from them.
+// accept accepts sessions, and reads nothing from them.
 func (r *raw) accept() {
 	r.t.Helper()
 	body, err := r.info.MarshalBinary()
@@ -106,7 +106,7 @@ func (r *raw) accept() {
 	})
 }
 
-// A stream that cannot be reset holds no dial.
+// A stream whose reset blocks does not block a dial.
 func TestStuckDial(t *testing.T) {
 	n, r := newNode(t, nil, soon()), newRaw(t)
 	r.host.SetStreamHandler(SessionProtocol, func(network.Stream) {}) // answers nothing
@@ -125,7 +125,7 @@ func TestStuckDial(t *testing.T) {
 	n.awaitNoConns(t)
 }
 
-// Nor does it hold an ended session and its connection.
+// Nor does it block the end of a session and its connection.
 func TestStuckSession(t *testing.T) {
 	n, r := newNode(t, nil, soon()), newRaw(t)
 	r.accept()
@@ -139,12 +139,12 @@ func TestStuckSession(t *testing.T) {
 	require.True(t, c.IsClosed())
 }
 
-// Nor the place of a handshake.
+// Nor the slot of a handshake.
 func TestStuckRefusal(t *testing.T) {
 	n, r := newNode(t, nil, soon()), newRaw(t)
 	free := make(chan struct{})
 	t.Cleanup(func() { close(free) })
-	n.Host().SetStreamHandler(SessionProtocol, func(s network.Stream) { n.handleSession(&stuckStream{s, free}) })
+	n.Host().SetStreamHandler(SessionProtocol, n.handler(func(s network.Stream) { n.handleSession(&stuckStream{s, free}) }))
 	m, err := r.say(r.open(r.connect(n), false), &control.Hello{Version: 2})
 	require.NoError(t, err)
 	require.Equal(t, compat.RejectIncompatible, m.(*control.Reject).Code)
@@ -157,8 +157,7 @@ func TestStuckRefusal(t *testing.T) {
 	n.awaitNoConns(t)
 }
 
-// A stream that opens when its session has ended is reset while nobody waits for a
-// lock.
+// A stream that opens after the end of its session is reset without a lock held.
 func TestStuckStreamHoldsNoLock(t *testing.T) {
 	n, r := newNode(t, nil), newRaw(t)
 	r.accept()

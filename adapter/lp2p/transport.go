@@ -37,7 +37,7 @@ type Transport struct {
 	metrics    *metrics
 	handshakes *slots // inbound handshakes under way
 	headers    *slots // inbound data streams whose header has not arrived
-	spent      *spent // delegated sessions that have been
+	spent      *spent // delegated sessions, also former ones
 	sessions   *sessions
 	buffers    *bufferPool
 	pendings   chan *Pending
@@ -45,7 +45,7 @@ type Transport struct {
 
 	ctx    context.Context // ends when Close begins
 	cancel context.CancelFunc
-	tasks  sync.WaitGroup // calls and goroutines
+	tasks  sync.WaitGroup // calls and goroutines that Close waits for
 
 	mtx      sync.Mutex
 	closing  bool
@@ -62,9 +62,9 @@ var (
 	_ compat.ChannelAnnouncer   = (*Transport)(nil)
 )
 
-// NewTransport returns a transport whose libp2p identity is the node key. It
-// can dial at once and is dialed after Listen. The ID in nodeInfo must be that of
-// the key. A nil logger discards. The caller closes the transport.
+// NewTransport returns a transport whose libp2p identity is the node key. It can dial at
+// once, and is dialed after Listen. nodeInfo must have the ID of the key. A nil logger
+// discards. The caller closes the transport.
 func NewTransport(
 	nodeInfo types.NodeInfo, nodeKey types.NodeKey, logger *slog.Logger, opts ...Option,
 ) (*Transport, error) {
@@ -107,7 +107,7 @@ func NewTransport(
 		headers: newSlots(16*l.Handshakes, 16*l.HandshakesPerIP, 16*l.HandshakesPerPeer),
 		spent:   newSpent(),
 		sessions: &sessions{
-			perPeer: l.SessionsPerPeer, entries: make(map[sessionKey]sessionEntry), inbound: make(map[peer.ID]int),
+			perPeer: l.SessionsPerPeer, entries: make(map[sessionKey]*sessionEntry), inbound: make(map[peer.ID]int),
 		},
 		buffers:  newBufferPool(),
 		pendings: make(chan *Pending), completed: make(chan *Peer),
@@ -122,9 +122,9 @@ func NewTransport(
 		return nil, errors.Join(err, h.Close())
 	}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
-	h.SetStreamHandler(SessionProtocol, t.handleSession)
-	h.SetStreamHandler(ChannelProtocol, t.handleData)
-	h.SetStreamHandler(NodeInfoProtocol, t.handleNodeInfo)
+	h.SetStreamHandler(SessionProtocol, t.handler(t.handleSession))
+	h.SetStreamHandler(ChannelProtocol, t.handler(t.handleData))
+	h.SetStreamHandler(NodeInfoProtocol, t.answering(t.sendNodeInfo))
 	if err := t.startNAT(); err != nil {
 		return nil, errors.Join(err, t.Close())
 	}
@@ -132,10 +132,10 @@ func NewTransport(
 	return t, nil
 }
 
-// Listen opens the TCP listener of the host at the address's IP and port, and, with
-// WithQUIC, the UDP listener beside it; with port 0 the system chooses one, which
-// NetAddress then tells, and the NodeInfo too if its port was 0. The ID of the
-// address is ignored. A second call returns compat.ErrAlreadyListening.
+// Listen listens for TCP at the IP and port of the address, and with WithQUIC also for UDP.
+// The system chooses the port if that is 0; NetAddress then has it, and so has the NodeInfo
+// unless its port was set. The ID of the address is ignored. A second call returns
+// compat.ErrAlreadyListening.
 func (t *Transport) Listen(addr types.NetAddress) error {
 	if err := t.enter(); err != nil {
 		return err
@@ -153,7 +153,6 @@ func (t *Transport) Listen(addr types.NetAddress) error {
 	}
 	t.listen = types.NetAddress{ID: t.id, IP: slices.Clone(addr.IP), Port: port}
 	close(t.opts.nat.listening)
-	// A node that lets the system choose its port cannot know it before.
 	if na := t.nodeInfo.NetAddress; na.Port == 0 && !t.opts.private {
 		completed := *na
 		completed.Port = t.listen.Port
@@ -237,7 +236,7 @@ func (t *Transport) Close() error {
 	t.host.RemoveStreamHandler(NodeInfoProtocol)
 	t.cancel()
 	for _, s := range active {
-		s.closeConn(compat.ErrTransportClosed, compat.RejectClosing)
+		s.fail(compat.ErrTransportClosed)
 	}
 	ended := make(chan struct{})
 	go func() {
@@ -255,6 +254,14 @@ func (t *Transport) Close() error {
 	return err
 }
 
+// untilClose returns a context that also ends when Close begins.
+func (t *Transport) untilClose(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(t.ctx, cancel)
+
+	return ctx, func() { stop(); cancel() }
+}
+
 // enter counts a call that Close has to wait for; tasks.Done ends it.
 func (t *Transport) enter() error {
 	t.mtx.Lock()
@@ -267,16 +274,29 @@ func (t *Transport) enter() error {
 	return nil
 }
 
+// handler makes handle a stream handler for which Close waits. It runs on a goroutine of
+// libp2p's.
+func (t *Transport) handler(handle func(network.Stream)) network.StreamHandler {
+	return func(s network.Stream) {
+		if t.enter() != nil {
+			_ = s.ResetWithError(network.StreamShutdown)
+
+			return
+		}
+		defer t.tasks.Done()
+		handle(s)
+	}
+}
+
 // The libp2p protocols of a session (docs/sessions.md §1).
 const (
 	SessionProtocol protocol.ID = "/tm2/session/1" // control stream
 	ChannelProtocol protocol.ID = "/tm2/channel/1" // data stream
 )
 
-// tryEnd ends streams and waits for that, but at most the linger timeout: a reset or
-// the end of a side has no deadline of its own and waits behind what the remote does
-// not take, until it does or the connection is given up. The caller is a task, or has
-// a session that is alive.
+// tryEnd calls end, which ends streams, and waits for it at most the linger timeout. The
+// end of a stream has no deadline of its own: it waits until the remote reads the data
+// before it, or the connection fails. The caller is a task, or has a session that is alive.
 func (t *Transport) tryEnd(end func()) {
 	ended := make(chan struct{})
 	t.tasks.Go(func() {

@@ -11,291 +11,233 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/internal/wire"
 )
 
-// fields walks the fields of one message strictly: in ascending order, none
-// twice except repeated, no unknown ones.
+// fields reads the fields of one message strictly: they ascend, only the repeated one
+// may occur more than once, and unknown ones are errors. After the first error, which
+// err keeps, all values are zero.
 type fields struct {
 	message  string // for errors
 	rest     []byte
 	repeated protowire.Number // the field that may occur again; 0 for none
 	num      protowire.Number // current field
 	typ      protowire.Type
+	err      error
 }
 
 // next moves to the next field and reports whether there is one.
-func (f *fields) next() (bool, error) {
-	if len(f.rest) == 0 {
-		return false, nil
+func (f *fields) next() bool {
+	if f.err != nil || len(f.rest) == 0 {
+		return false
 	}
-
 	num, typ, n := protowire.ConsumeTag(f.rest)
 	switch {
 	case n < 0:
-		return false, f.fail("bad field key")
+		return f.fail("bad field key")
 	case num < f.num || num == f.num && num != f.repeated:
-		return false, f.fail("fields out of order or given twice")
+		return f.fail("fields out of order or given twice")
 	}
 	f.num, f.typ, f.rest = num, typ, f.rest[n:]
 
-	return true, nil
+	return true
+}
+
+// expect moves to a field that must be the next one.
+func (f *fields) expect(num protowire.Number) *fields {
+	if !f.next() || f.num != num {
+		f.fail("field %d is missing", num)
+	}
+
+	return f
 }
 
 // bytes returns the length-delimited value of the current field; it aliases the
 // input.
-func (f *fields) bytes() ([]byte, error) {
-	if f.typ != protowire.BytesType {
-		return nil, f.fail("wrong wire type")
-	}
-
+func (f *fields) bytes() []byte {
 	v, n := protowire.ConsumeBytes(f.rest)
-	if n < 0 {
-		return nil, f.fail("bad length or cut short")
+	switch {
+	case f.err != nil:
+		return nil
+	case f.typ != protowire.BytesType:
+		f.fail("wrong wire type")
+
+		return nil
+	case n < 0:
+		f.fail("bad length or cut short")
+
+		return nil
 	}
 	f.rest = f.rest[n:]
 
-	return v, nil
+	return v
 }
 
 // fixed fills dst with a value that must have exactly its length.
-func (f *fields) fixed(dst []byte) error {
-	v, err := f.bytes()
-	if err != nil {
-		return err
+func (f *fields) fixed(dst []byte) {
+	if v := f.bytes(); len(v) != len(dst) {
+		f.fail("%d bytes instead of %d", len(v), len(dst))
+	} else {
+		copy(dst, v)
 	}
-	if len(v) != len(dst) {
-		return f.fail(fmt.Sprintf("%d bytes instead of %d", len(v), len(dst)))
-	}
-	copy(dst, v)
-
-	return nil
 }
 
 // varint returns the number of the current field, which must not exceed limit.
-func (f *fields) varint(limit uint64) (uint64, error) {
-	if f.typ != protowire.VarintType {
-		return 0, f.fail("wrong wire type")
-	}
-
+func (f *fields) varint(limit uint64) uint64 {
 	v, n := protowire.ConsumeVarint(f.rest)
-	if n < 0 {
-		return 0, f.fail("bad number")
-	}
-	if v > limit {
-		return 0, f.fail(fmt.Sprintf("number above %d", limit))
+	switch {
+	case f.err != nil:
+		return 0
+	case f.typ != protowire.VarintType:
+		f.fail("wrong wire type")
+
+		return 0
+	case n < 0:
+		f.fail("bad number")
+
+		return 0
+	case v > limit:
+		f.fail("number above %d", limit)
+
+		return 0
 	}
 	f.rest = f.rest[n:]
 
-	return v, nil
+	return v
 }
 
-func (f *fields) fail(reason string) error {
-	return Violation("%s: field %d: %s", f.message, f.num, reason)
-}
-
-func decodeHello(body []byte) (*Hello, error) {
-	m, f := new(Hello), fields{message: "Hello", rest: body}
-	if err := f.expect(1); err != nil {
-		return nil, err
-	}
-
-	var err error
-	if m.Version, err = f.varint(math.MaxUint64); err != nil {
-		return nil, err
-	}
-	if m.Version != Version {
-		return m, nil // what follows is that version's business
-	}
-
-	if err := f.expect(2); err != nil {
-		return nil, err
-	}
-	if err := f.fixed(m.Epoch[:]); err != nil {
-		return nil, err
-	}
-	if err := f.expect(3); err != nil {
-		return nil, err
-	}
-	if m.NodeInfo, err = f.bytes(); err != nil || len(f.rest) == 0 {
-		return m, err
-	}
-	if err := f.expect(4); err != nil {
-		return nil, err
-	}
-	if m.Delegation, err = decodeDelegation(&f); err != nil {
-		return nil, err
-	}
-
-	return m, f.end()
-}
-
-func decodeDelegation(outer *fields) (*Delegation, error) {
-	body, err := outer.bytes()
-	if err != nil {
-		return nil, err
-	}
-
-	d, f := new(Delegation), fields{message: "delegation", rest: body}
-	for _, dst := range [][]byte{d.Key[:], d.Signature[:]} {
-		if err := f.expect(f.num + 1); err != nil {
-			return nil, err
-		}
-		if err := f.fixed(dst); err != nil {
-			return nil, err
-		}
-	}
-	if err := f.expect(3); err != nil {
-		return nil, err
-	}
-	if d.Expires, err = f.varint(math.MaxUint64); err != nil {
-		return nil, err
-	}
-
-	return d, f.end()
-}
-
-// expect moves to a field that must be the next one.
-func (f *fields) expect(num protowire.Number) error {
-	more, err := f.next()
-	if err != nil {
-		return err
-	}
-	if !more || f.num != num {
-		return f.fail(fmt.Sprintf("field %d is missing", num))
-	}
-
-	return nil
-}
-
-// end checks that no field is left.
+// end returns the first error; fields that are left are one.
 func (f *fields) end() error {
 	if len(f.rest) > 0 {
-		return f.fail("more fields than known")
+		f.fail("more fields than known")
 	}
 
-	return nil
+	return f.err
 }
 
-func decodeAccept(body []byte) (*Accept, error) {
-	m, f := new(Accept), fields{message: "Accept", rest: body}
-	if err := f.expect(1); err != nil {
-		return nil, err
+// fail notes an error unless there is one already. It returns false.
+func (f *fields) fail(format string, args ...any) bool {
+	if f.err == nil {
+		f.err = Violation("%s: field %d: %s", f.message, f.num, fmt.Sprintf(format, args...))
 	}
-	if err := f.fixed(m.Epoch[:]); err != nil {
-		return nil, err
+
+	return false
+}
+
+// Decode decodes the envelope and its message. The result aliases body.
+func Decode(body []byte) (Message, error) {
+	f := fields{message: "control message", rest: body}
+	if !f.next() {
+		f.fail("empty")
 	}
-	if err := f.expect(2); err != nil {
+	inner := f.bytes()
+	if err := f.end(); err != nil {
 		return nil, err
 	}
 
-	var err error
-	if m.NodeInfo, err = f.bytes(); err != nil {
-		return nil, err
+	switch f.num {
+	case KindHello:
+		return decodeHello(fields{message: "Hello", rest: inner})
+	case kindAccept:
+		return decodeAccept(fields{message: "Accept", rest: inner})
+	case KindReject:
+		return decodeReject(fields{message: "Reject", rest: inner})
+	case kindGoodbye:
+		return decodeGoodbye(fields{message: "Goodbye", rest: inner, repeated: 3})
+	default:
+		f.fail("unknown kind %d", f.num)
+
+		return nil, f.err
+	}
+}
+
+func decodeHello(f fields) (Message, error) {
+	m := &Hello{Version: f.expect(1).varint(math.MaxUint64)}
+	if f.err == nil && m.Version != Version {
+		return m, nil // the rest is in the form of that version
+	}
+	f.expect(2).fixed(m.Epoch[:])
+	m.NodeInfo = f.expect(3).bytes()
+	if len(f.rest) > 0 {
+		m.Delegation = decodeDelegation(f.expect(4))
 	}
 
 	return m, f.end()
 }
 
-func decodeReject(body []byte) (*Reject, error) {
-	m, f := new(Reject), fields{message: "Reject", rest: body}
-	for {
-		more, err := f.next()
-		if err != nil {
-			return nil, err
-		}
-		if !more {
-			return m, nil
-		}
-		if err := f.reason(&m.Code, &m.Text); err != nil {
-			return nil, err
-		}
+func decodeDelegation(outer *fields) *Delegation {
+	d, f := new(Delegation), fields{message: "delegation", rest: outer.bytes(), err: outer.err}
+	f.expect(1).fixed(d.Key[:])
+	f.expect(2).fixed(d.Signature[:])
+	d.Expires = f.expect(3).varint(math.MaxUint64)
+	outer.err = f.end()
+
+	return d
+}
+
+func decodeAccept(f fields) (Message, error) {
+	m := new(Accept)
+	f.expect(1).fixed(m.Epoch[:])
+	m.NodeInfo = f.expect(2).bytes()
+
+	return m, f.end()
+}
+
+func decodeReject(f fields) (Message, error) {
+	m := new(Reject)
+	for f.next() {
+		f.reason(&m.Code, &m.Text)
 	}
+
+	return m, f.end()
 }
 
 // reason decodes the fields that Reject and Goodbye have in common.
-func (f *fields) reason(code *compat.RejectCode, text *string) error {
+func (f *fields) reason(code *compat.RejectCode, text *string) {
 	switch f.num {
 	case 1:
-		v, err := f.varint(255)
-		*code = compat.RejectCode(v)
-
-		return err
+		*code = compat.RejectCode(f.varint(math.MaxUint8))
 	case 2:
-		v, err := f.bytes()
-		if err != nil {
-			return err
-		}
+		v := f.bytes()
 		if len(v) > MaxReasonText {
-			return f.fail(fmt.Sprintf("text of %d bytes, limit %d", len(v), MaxReasonText))
+			f.fail("text of %d bytes, limit %d", len(v), MaxReasonText)
 		}
-		*text = ReasonText(string(v))
-
-		return nil
+		*text = reasonText(string(v))
 	default:
-		return f.fail("unknown")
+		f.fail("unknown")
 	}
 }
 
-func decodeGoodbye(body []byte) (*Goodbye, error) {
-	m, f := new(Goodbye), fields{message: "Goodbye", rest: body, repeated: 3}
-	for {
-		more, err := f.next()
-		if err != nil {
-			return nil, err
-		}
-		if !more {
-			return m, nil
-		}
-
+func decodeGoodbye(f fields) (Message, error) {
+	m := new(Goodbye)
+	for f.next() {
 		switch f.num {
 		case 3:
-			err = m.addCount(&f)
+			m.addCount(&f)
 		case 4:
-			var v uint64
-			v, err = f.varint(1)
-			m.Answer = v == 1
+			m.Answer = f.varint(1) == 1
 		default:
-			err = f.reason(&m.Code, &m.Text)
-		}
-		if err != nil {
-			return nil, err
+			f.reason(&m.Code, &m.Text)
 		}
 	}
+
+	return m, f.end()
 }
 
 // addCount decodes one entry of the counts, which ascend by channel.
-func (m *Goodbye) addCount(outer *fields) error {
-	body, err := outer.bytes()
-	if err != nil {
-		return err
+func (m *Goodbye) addCount(outer *fields) {
+	f := fields{message: "channel count", rest: outer.bytes(), err: outer.err}
+	count := ChannelCount{Channel: byte(f.expect(1).varint(math.MaxUint8)), Messages: f.expect(2).varint(math.MaxUint64)}
+	outer.err = f.end()
+	switch n := len(m.Counts); {
+	case n == compat.MaxChannels:
+		outer.fail("more than %d channels", compat.MaxChannels)
+	case n > 0 && m.Counts[n-1].Channel >= count.Channel:
+		outer.fail("channels out of order or given twice")
+	default:
+		m.Counts = append(m.Counts, count)
 	}
-	if len(m.Counts) == compat.MaxChannels {
-		return outer.fail(fmt.Sprintf("more than %d channels", compat.MaxChannels))
-	}
-
-	f := fields{message: "channel count", rest: body}
-	if err := f.expect(1); err != nil {
-		return err
-	}
-	channel, err := f.varint(255)
-	if err != nil {
-		return err
-	}
-	if err := f.expect(2); err != nil {
-		return err
-	}
-	messages, err := f.varint(math.MaxUint64)
-	if err != nil {
-		return err
-	}
-	if n := len(m.Counts); n > 0 && m.Counts[n-1].Channel >= byte(channel) {
-		return outer.fail("channels out of order or given twice")
-	}
-	m.Counts = append(m.Counts, ChannelCount{Channel: byte(channel), Messages: messages})
-
-	return f.end()
 }
 
-// asViolation turns an error over malformed framing into a violation and leaves
-// errors of the stream as they are.
+// asViolation makes an error over malformed framing a violation; errors of the stream
+// stay as they are.
 func asViolation(err error) error {
 	var decode *wire.DecodeError
 	if errors.Is(err, wire.ErrTooLarge) || errors.As(err, &decode) {

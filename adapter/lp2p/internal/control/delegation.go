@@ -15,8 +15,8 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/internal/edkey"
 )
 
-// delegationDomain keeps a delegation from being mistaken for any other message
-// that a node key signs. It is hashed as it is, the final zero byte included.
+// delegationDomain begins what is signed, so that no signature of a node key for another
+// purpose is one of a delegation. The final zero byte is part of it.
 const delegationDomain = "tm2-libp2p/session/delegation/1\x00"
 
 // Why a delegated identity is refused.
@@ -30,17 +30,18 @@ var (
 )
 
 const (
-	// DelegationLife is how long the dialer's delegations are valid, and how far its
-	// clock may be from the listener's.
+	// DelegationLife is how long a new delegation is valid by the dialer's clock. So the
+	// clocks of dialer and listener may differ by as much.
 	DelegationLife = 5 * time.Minute
-	// MaxDelegationLife is how long a listener takes one to be valid at most, and
-	// remembers it, until that second is over.
+	// MaxDelegationLife is the longest validity that a listener accepts, by its own clock.
+	// For as long it remembers a delegation that was used.
 	MaxDelegationLife = 2 * DelegationLife
 )
 
 // Epoch names one session; its dialer chooses it at random.
 type Epoch [16]byte
 
+// NewEpoch returns a random epoch.
 func NewEpoch() Epoch {
 	var e Epoch
 	rand.Read(e[:]) // never fails, as its documentation promises
@@ -48,10 +49,11 @@ func NewEpoch() Epoch {
 	return e
 }
 
+// String returns the epoch in hexadecimal.
 func (e Epoch) String() string { return hex.EncodeToString(e[:]) }
 
-// Delegation proves that the holder of key lets the dialer of one session speak
-// for it (docs/sessions.md §6).
+// Delegation proves that the holder of Key allows the dialer of one session to speak for
+// it (docs/sessions.md §6).
 type Delegation struct {
 	Key       [ed25519.PublicKeySize]byte
 	Signature [ed25519.SignatureSize]byte
@@ -69,6 +71,7 @@ func DelegationBytes(e Epoch, dialer, listener peer.ID, expires uint64) []byte {
 	return binary.BigEndian.AppendUint64(b, expires)
 }
 
+// SignDelegation returns the proof of the key for one session.
 func SignDelegation(key ed25519.PrivateKey, e Epoch, dialer, listener peer.ID, expires time.Time) *Delegation {
 	d := &Delegation{Expires: uint64(expires.Unix())}
 	copy(d.Key[:], key[ed25519.SeedSize:])
@@ -77,10 +80,11 @@ func SignDelegation(key ed25519.PrivateKey, e Epoch, dialer, listener peer.ID, e
 	return d
 }
 
-// Verify returns the delegated key, or why the listener refuses it now.
+// Verify returns the delegated key, or an error that says why the listener refuses it at
+// this time.
 func (d *Delegation) Verify(e Epoch, dialer, listener peer.ID, now time.Time) (ed25519.PublicKey, error) {
 	key := ed25519.PublicKey(d.Key[:])
-	// A key of low order has signatures that anybody can make.
+	// Anyone can make signatures for a key of low order.
 	if edkey.LowOrder(key) {
 		return nil, ErrDelegationLowOrder
 	}

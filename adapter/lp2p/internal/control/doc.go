@@ -1,4 +1,4 @@
-// Package control has the messages of a session's control stream (docs/sessions.md):
-// Hello, Accept, Reject and Goodbye, and the delegation that a Hello may carry. What is
-// decoded is bounded before it is allocated.
+// Package control encodes and decodes the messages of a session's control stream
+// (docs/sessions.md): Hello, Accept, Reject and Goodbye, and the delegation in a Hello.
+// Decoders check each length before they allocate.
 package control

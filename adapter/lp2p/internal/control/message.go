@@ -1,8 +1,9 @@
 package control
 
 import (
-	"fmt"
 	"io"
+	"maps"
+	"slices"
 
 	"google.golang.org/protobuf/encoding/protowire"
 
@@ -11,7 +12,7 @@ import (
 )
 
 const (
-	// sessionVersion is the version of docs/sessions.md.
+	// Version is the version of docs/sessions.md.
 	Version = 1
 	// MaxSize bounds a control message in bytes, length prefix included.
 	MaxSize = 16 * 1024
@@ -27,7 +28,7 @@ const (
 	kindGoodbye protowire.Number = 4
 )
 
-// Message is one of *hello, *accept, *reject and *goodbye.
+// Message is one of *Hello, *Accept, *Reject and *Goodbye. AppendBody appends its fields.
 type Message interface {
 	Kind() protowire.Number
 	AppendBody(dst []byte) []byte
@@ -41,23 +42,23 @@ type Hello struct {
 	Delegation *Delegation
 }
 
-// Accept answers hello.
+// Accept answers a Hello.
 type Accept struct {
 	Epoch    Epoch
 	NodeInfo []byte // encoded types.NodeInfo; aliases the decoded message
 }
 
-// Reject answers hello.
+// Reject answers a Hello.
 type Reject struct {
 	Code compat.RejectCode
 	Text string
 }
 
-// Goodbye ends a session, or answers the goodbye of the other side.
+// Goodbye ends a session, or answers the Goodbye of the other side.
 type Goodbye struct {
 	Code   compat.RejectCode
 	Text   string
-	Counts []ChannelCount // sent, or in an answer delivered
+	Counts []ChannelCount // messages sent; in an answer, messages delivered
 	Answer bool
 }
 
@@ -65,6 +66,17 @@ type Goodbye struct {
 type ChannelCount struct {
 	Channel  byte
 	Messages uint64
+}
+
+// Counts lists the channels with messages, in ascending order.
+func Counts(messages map[byte]uint64) (counts []ChannelCount) {
+	for _, channel := range slices.Sorted(maps.Keys(messages)) {
+		if n := messages[channel]; n > 0 {
+			counts = append(counts, ChannelCount{Channel: channel, Messages: n})
+		}
+	}
+
+	return counts
 }
 
 func (*Hello) Kind() protowire.Number   { return KindHello }
@@ -106,19 +118,19 @@ func (m *Goodbye) AppendBody(b []byte) []byte {
 	return b
 }
 
-// appendReason appends the fields that reject and goodbye have in common.
+// appendReason appends the fields that Reject and Goodbye have in common.
 func appendReason(b []byte, code compat.RejectCode, text string) []byte {
 	b = appendVarint(b, 1, uint64(code))
-	if text = ReasonText(text); text != "" {
+	if text = reasonText(text); text != "" {
 		b = AppendBytes(b, 2, []byte(text))
 	}
 
 	return b
 }
 
-// ReasonText cuts the text to its limit and replaces what is not printable ASCII,
-// so that a remote's text can go to a log as it is.
-func ReasonText(text string) string {
+// reasonText cuts the text to MaxReasonText and replaces what is not printable ASCII, so
+// that the text of a remote can be logged.
+func reasonText(text string) string {
 	b := []byte(text[:min(len(text), MaxReasonText)])
 	for i, c := range b {
 		if c < 0x20 || c > 0x7e {
@@ -133,18 +145,19 @@ func appendVarint(b []byte, num protowire.Number, v uint64) []byte {
 	return protowire.AppendVarint(protowire.AppendTag(b, num, protowire.VarintType), v)
 }
 
+// AppendBytes appends a length-delimited field.
 func AppendBytes(b []byte, num protowire.Number, v []byte) []byte {
 	return protowire.AppendBytes(protowire.AppendTag(b, num, protowire.BytesType), v)
 }
 
-// Append appends a message as it goes on the control stream.
+// Append appends a message in the form in which it is sent on the control stream.
 func Append(dst []byte, m Message) []byte {
 	return wire.AppendSized(dst, AppendBytes(nil, m.Kind(), m.AppendBody(nil)))
 }
 
-// Read reads one message of at most MaxSize bytes from r. It never
-// reads past it. It returns io.EOF when r ends before the message, an error that
-// wraps ErrProtocol for bytes that are not a message, else the error of r.
+// Read reads one message of at most MaxSize bytes from r, and nothing beyond it. Its error
+// is io.EOF when r ends before the message, wraps ErrProtocol when the bytes are not a
+// message, and else is that of r.
 func Read(r io.Reader) (Message, error) {
 	body, err := wire.ReadSized(r, MaxSize)
 	if err != nil {
@@ -152,38 +165,4 @@ func Read(r io.Reader) (Message, error) {
 	}
 
 	return Decode(body)
-}
-
-// Decode decodes the envelope and its message. The result aliases body.
-func Decode(body []byte) (Message, error) {
-	f := fields{message: "control message", rest: body}
-	more, err := f.next()
-	if err != nil {
-		return nil, err
-	}
-	if !more {
-		return nil, f.fail("empty")
-	}
-
-	inner, err := f.bytes()
-	if err != nil {
-		return nil, err
-	}
-	kind := f.num
-	if more, err = f.next(); err != nil || more {
-		return nil, f.fail("more than one message")
-	}
-
-	switch kind {
-	case KindHello:
-		return decodeHello(inner)
-	case kindAccept:
-		return decodeAccept(inner)
-	case KindReject:
-		return decodeReject(inner)
-	case kindGoodbye:
-		return decodeGoodbye(inner)
-	default:
-		return nil, f.fail(fmt.Sprintf("unknown kind %d", kind))
-	}
 }

@@ -1,3 +1,3 @@
 // Package stream opens and reads libp2p streams whose protocol is negotiated lazily, and
-// tells what the failure of a stream means.
+// classifies their failures.
 package stream

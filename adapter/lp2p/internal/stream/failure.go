@@ -14,7 +14,8 @@ import (
 	"github.com/multiformats/go-multistream"
 )
 
-// ErrUnsupported is wrapped when the remote does not support the protocol of a stream.
+// ErrUnsupported is wrapped by the error of a stream whose protocol the remote does not
+// support.
 var ErrUnsupported = errors.New("protocol is not supported")
 
 // ConnError is the failure of the connection below a stream, for which neither side
@@ -36,10 +37,10 @@ func (e *ConnError) Timeout() bool { return e.TimedOut }
 // Temporary implements net.Error: a connection that has failed stays so.
 func (*ConnError) Temporary() bool { return false }
 
-// failure tells apart what libp2p's error of a stream means: the end of the remote's
-// side, which is io.EOF itself, a *network.StreamError for a reset, after which the
-// connection may live on, a *ConnError, ErrUnsupported, or os.ErrDeadlineExceeded for a
-// deadline of the stream. connClosed says whether the connection is closed.
+// failure classifies libp2p's error of a stream. It returns io.EOF itself for the end of
+// the remote's side, a *network.StreamError for a reset, after which the connection may
+// live on, a *ConnError, or an error that wraps ErrUnsupported or, for a deadline of the
+// stream, os.ErrDeadlineExceeded. connClosed says whether the connection is closed.
 //
 // The muxers differ. The error of a failed QUIC connection wraps net.ErrClosed, and may
 // come before the connection counts as closed. A failed yamux connection resets its
@@ -55,7 +56,7 @@ func failure(err error, connClosed bool) error {
 		return err
 	case errors.As(err, &unsupported):
 		return fmt.Errorf("%w: %w", ErrUnsupported, err)
-	case errors.As(err, &reset) && (reset.Remote || !connClosed): // whoever closes it resets its streams, too
+	case errors.As(err, &reset) && (reset.Remote || !connClosed): // closing it resets the streams here
 		if reset.Remote && reset.ErrorCode == network.StreamProtocolNegotiationFailed {
 			err = fmt.Errorf("%w: %w", ErrUnsupported, err)
 		}
@@ -72,8 +73,8 @@ func failure(err error, connClosed bool) error {
 	}
 }
 
-// sendFailure is failure for what does not read, to which io.EOF can only mean the end
-// of the connection.
+// sendFailure is failure for calls other than Read, where io.EOF means the end of the
+// connection.
 func sendFailure(err error, connClosed bool) error {
 	if errors.Is(err, io.EOF) && !errors.Is(err, network.ErrReset) {
 		return &ConnError{Err: err}
@@ -82,8 +83,8 @@ func sendFailure(err error, connClosed bool) error {
 	return failure(err, connClosed)
 }
 
-// timedOut reports whether any error in the tree is a timeout; errors.As would find
-// only the first that can be one.
+// timedOut reports whether any error in the tree is a timeout. errors.As would look only at
+// the first error with a method Timeout.
 func timedOut(err error) bool {
 	if t, ok := err.(interface{ Timeout() bool }); ok && t.Timeout() {
 		return true

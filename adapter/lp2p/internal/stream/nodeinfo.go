@@ -8,8 +8,8 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/internal/wire"
 )
 
-// ReadNodeInfo reads what a node tells of itself over /tm2/nodeinfo/1 (docs/sessions.md
-// §10), at most types.MaxNodeInfoSize bytes. Only the encoding is checked.
+// ReadNodeInfo reads the answer of /tm2/nodeinfo/1 (docs/sessions.md §10), at most
+// types.MaxNodeInfoSize bytes. It checks only the encoding.
 func ReadNodeInfo(r io.Reader) (info types.NodeInfo, err error) {
 	body, err := wire.ReadSized(r, types.MaxNodeInfoSize)
 	if err != nil {

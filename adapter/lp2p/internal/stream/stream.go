@@ -17,19 +17,16 @@ import (
 // drainLimit bounds the bytes that are read from a stream only to see its end.
 const drainLimit = 64 * 1024
 
-// LongAgo as a deadline ends what waits on a stream.
+// LongAgo is a deadline that ends all calls that wait on a stream.
 var LongAgo = time.Unix(1, 0)
 
-// Resets, closes and deadlines on the way down are best effort throughout this
-// package: where one fails, the stream has ended already, which is what it is for.
-
-// Stream is a libp2p stream whose protocol may still have to be negotiated, which
-// then costs no round trip: the first write carries the proposal.
+// Stream is a libp2p stream whose protocol may be negotiated lazily: then the first write
+// carries the proposal, which costs no round trip.
 type Stream struct {
 	network.Stream
 	rw io.ReadWriter
 
-	readErr error // that came with bytes and was not returned yet; of whoever reads
+	readErr error // came with bytes, and is returned by the next Read
 }
 
 // Open opens a stream on exactly this connection; it never dials.
@@ -60,9 +57,9 @@ func OpenTo(ctx context.Context, h host.Host, p peer.ID, proto protocol.ID) (*St
 // Inbound wraps a stream whose protocol the host negotiates.
 func Inbound(s network.Stream) *Stream { return &Stream{Stream: s, rw: s} }
 
-// Read implements io.Reader; see failure for its errors. The end comes after the last
-// bytes, never with them as QUIC's does; so does any other error, which yamux would not
-// tell again. One goroutine reads at a time.
+// Read implements io.Reader; see failure for its errors. It returns bytes or an error, never
+// both as QUIC does: an error that came with bytes is returned by the next call, since
+// yamux does not return all errors twice. One goroutine reads at a time.
 func (s *Stream) Read(p []byte) (int, error) {
 	if err := s.readErr; err != nil {
 		s.readErr = nil
@@ -92,7 +89,6 @@ func (s *Stream) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// Drain reads until the remote has ended its side, but neither past the read
-// deadline nor more than drainLimit bytes. What it reads, and how it ends, does
-// not matter any more.
+// Drain reads and discards until the remote has ended its side, until the read deadline, or
+// until drainLimit bytes.
 func (s *Stream) Drain() { _, _ = io.CopyN(io.Discard, s, drainLimit) }

@@ -1,4 +1,4 @@
-package lp2p
+package control
 
 import (
 	"bytes"
@@ -11,68 +11,80 @@ import (
 	"testing"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
 
-	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/control"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/p2paddr"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/edkey"
 )
 
-func allMessages() []control.Message {
-	h := &control.Hello{Version: 1, Epoch: control.Epoch{1, 2, 3}, NodeInfo: []byte("node info")}
-	delegated := *h
-	delegated.Delegation = &control.Delegation{Key: [32]byte{4}, Signature: [64]byte{5}, Expires: 1 << 63}
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-	return []control.Message{
+func peerID(t testing.TB, key *types.NodeKey) peer.ID {
+	t.Helper()
+	id, err := p2paddr.PeerIDFromPublicKey(key.PrivKey.Public().(ed25519.PublicKey))
+	require.NoError(t, err)
+
+	return id
+}
+
+func allMessages() []Message {
+	h := &Hello{Version: 1, Epoch: Epoch{1, 2, 3}, NodeInfo: []byte("node info")}
+	delegated := *h
+	delegated.Delegation = &Delegation{Key: [32]byte{4}, Signature: [64]byte{5}, Expires: 1 << 63}
+
+	return []Message{
 		h, &delegated,
-		&control.Accept{Epoch: control.Epoch{6}, NodeInfo: []byte("node info")},
-		&control.Reject{}, &control.Reject{Code: compat.RejectFull, Text: "40 of 40"},
-		&control.Goodbye{}, &control.Goodbye{Answer: true},
-		&control.Goodbye{Code: compat.RejectClosing, Text: "bye", Counts: []control.ChannelCount{{Channel: 0, Messages: 1 << 63}, {Channel: 0x20, Messages: 7}, {Channel: 0xff, Messages: 1}}},
+		&Accept{Epoch: Epoch{6}, NodeInfo: []byte("node info")},
+		&Reject{}, &Reject{Code: compat.RejectFull, Text: "40 of 40"},
+		&Goodbye{}, &Goodbye{Answer: true},
+		&Goodbye{Code: compat.RejectClosing, Text: "bye", Counts: []ChannelCount{{Channel: 0, Messages: 1 << 63}, {Channel: 0x20, Messages: 7}, {Channel: 0xff, Messages: 1}}},
 	}
 }
 
 func TestControlRoundTrip(t *testing.T) {
 	var all []byte
 	for _, m := range allMessages() {
-		all = control.Append(all, m)
+		all = Append(all, m)
 	}
 	r := bytes.NewReader(all)
 	for _, want := range allMessages() {
-		got, err := control.Read(r)
+		got, err := Read(r)
 		require.NoError(t, err)
 		require.Equal(t, want, got)
 	}
-	_, err := control.Read(r)
+	_, err := Read(r)
 	require.Equal(t, io.EOF, err)
 }
 
 func TestControlIsBounded(t *testing.T) {
-	m := &control.Hello{Version: 1, NodeInfo: make([]byte, control.MaxSize)}
-	_, err := control.Read(bytes.NewReader(control.Append(nil, m)))
-	require.ErrorIs(t, err, control.ErrProtocol)
+	m := &Hello{Version: 1, NodeInfo: make([]byte, MaxSize)}
+	_, err := Read(bytes.NewReader(Append(nil, m)))
+	require.ErrorIs(t, err, ErrProtocol)
 
-	largest := &control.Hello{Version: 1, NodeInfo: make([]byte, types.MaxNodeInfoSize), Delegation: &control.Delegation{Expires: math.MaxUint64}}
-	require.LessOrEqual(t, len(control.Append(nil, largest)), control.MaxSize)
+	largest := &Hello{Version: 1, NodeInfo: make([]byte, types.MaxNodeInfoSize), Delegation: &Delegation{Expires: math.MaxUint64}}
+	require.LessOrEqual(t, len(Append(nil, largest)), MaxSize)
 }
 
 func TestReasonText(t *testing.T) {
-	long := strings.Repeat("x", control.MaxReasonText)
-	require.Equal(t, long, control.ReasonText(long+"y"))
-	require.Equal(t, "a?b?? c", control.ReasonText("a\nb\u00e9 c"))
+	long := strings.Repeat("x", MaxReasonText)
+	require.Equal(t, long, reasonText(long+"y"))
+	require.Equal(t, "a?b?? c", reasonText("a\nb\u00e9 c"))
 
-	b := control.Append(nil, &control.Reject{Text: long + long})
-	m, err := control.Read(bytes.NewReader(b))
+	b := Append(nil, &Reject{Text: long + long})
+	m, err := Read(bytes.NewReader(b))
 	require.NoError(t, err)
-	require.Equal(t, long, m.(*control.Reject).Text)
+	require.Equal(t, long, m.(*Reject).Text)
 }
 
 func TestTruncatedControl(t *testing.T) {
 	for _, m := range allMessages() {
-		b := control.Append(nil, m)
+		b := Append(nil, m)
 		for n := 1; n < len(b); n++ {
-			_, err := control.Read(bytes.NewReader(b[:n]))
+			_, err := Read(bytes.NewReader(b[:n]))
 			require.ErrorIs(t, err, io.ErrUnexpectedEOF)
 		}
 	}
@@ -84,35 +96,35 @@ func TestVectors(t *testing.T) {
 		return &types.NodeKey{PrivKey: ed25519.NewKeyFromSeed(bytes.Repeat([]byte{seed}, ed25519.SeedSize))}
 	}
 	dialer, listener, delegated := key(1), key(2), key(3)
-	var e control.Epoch
+	var e Epoch
 	for i := range e {
 		e[i] = byte(i)
 	}
 	require.Equal(t, "12D3KooWK99VoVxNE7XzyBwXEzW7xhK7Gpv85r9F3V3fyKSUKPH5", peerID(t, dialer).String())
 	expires := time.Unix(1_800_000_000, 0)
-	d := control.SignDelegation(delegated.PrivKey, e, peerID(t, dialer), peerID(t, listener), expires)
+	d := SignDelegation(delegated.PrivKey, e, peerID(t, dialer), peerID(t, listener), expires)
 	for name, v := range map[string]struct {
 		bytes []byte
 		hex   string
 	}{
-		"delegation": {control.DelegationBytes(e, peerID(t, dialer), peerID(t, listener), d.Expires), "" +
+		"delegation": {DelegationBytes(e, peerID(t, dialer), peerID(t, listener), d.Expires), "" +
 			"746d322d6c69627032702f73657373696f6e2f64656c65676174696f6e2f3100" +
 			"10000102030405060708090a0b0c0d0e0f" +
 			"260024080112208a88e3dd7409f195fd52db2d3cba5d72ca6709bf1d94121bf3748801b40f6f5c" +
 			"260024080112208139770ea87d175f56a35466c34c7ecccb8d8a91b4ee37a25df60f5b8fc9b394" +
 			"000000006b49d200"},
-		"hello": {control.Append(nil, &control.Hello{Version: 1, Epoch: e, NodeInfo: []byte("NODEINFO")}),
+		"hello": {Append(nil, &Hello{Version: 1, Epoch: e, NodeInfo: []byte("NODEINFO")}),
 			"200a1e08011210000102030405060708090a0b0c0d0e0f1a084e4f4445494e464f"},
-		"delegated hello": {control.Append(nil, &control.Hello{Version: 1, Epoch: e, NodeInfo: []byte("NODEINFO"), Delegation: d}), "" +
+		"delegated hello": {Append(nil, &Hello{Version: 1, Epoch: e, NodeInfo: []byte("NODEINFO"), Delegation: d}), "" +
 			"8d010a8a0108011210000102030405060708090a0b0c0d0e0f1a084e4f4445494e464f226a" +
 			"0a20" + hex.EncodeToString(d.Key[:]) + "1240" + hex.EncodeToString(d.Signature[:]) + "1880a4a7da06"},
-		"accept": {control.Append(nil, &control.Accept{Epoch: e, NodeInfo: []byte("NODEINFO")}),
+		"accept": {Append(nil, &Accept{Epoch: e, NodeInfo: []byte("NODEINFO")}),
 			"1e121c0a10000102030405060708090a0b0c0d0e0f12084e4f4445494e464f"},
-		"reject": {control.Append(nil, &control.Reject{Code: compat.RejectFull, Text: "no slot"}),
+		"reject": {Append(nil, &Reject{Code: compat.RejectFull, Text: "no slot"}),
 			"0d1a0b080112076e6f20736c6f74"},
-		"goodbye": {control.Append(nil, &control.Goodbye{Counts: []control.ChannelCount{{Channel: 0x20, Messages: 3}, {Channel: 0x40, Messages: 300}}}),
+		"goodbye": {Append(nil, &Goodbye{Counts: []ChannelCount{{Channel: 0x20, Messages: 3}, {Channel: 0x40, Messages: 300}}}),
 			"11220f08001a04082010031a050840" + "10ac02"},
-		"answer": {control.Append(nil, &control.Goodbye{Counts: []control.ChannelCount{{Channel: 0x20, Messages: 3}}, Answer: true}),
+		"answer": {Append(nil, &Goodbye{Counts: []ChannelCount{{Channel: 0x20, Messages: 3}}, Answer: true}),
 			"0c220a08001a04082010032001"},
 	} {
 		require.Equal(t, v.hex, hex.EncodeToString(v.bytes), name)
@@ -125,21 +137,21 @@ func TestVectors(t *testing.T) {
 
 func FuzzControl(f *testing.F) {
 	for _, m := range allMessages() {
-		f.Add(control.AppendBytes(nil, m.Kind(), m.AppendBody(nil)))
+		f.Add(AppendBytes(nil, m.Kind(), m.AppendBody(nil)))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		m, err := control.Decode(body)
+		m, err := Decode(body)
 		if err != nil {
-			require.ErrorIs(t, err, control.ErrProtocol)
+			require.ErrorIs(t, err, ErrProtocol)
 
 			return
 		}
-		if h, ok := m.(*control.Hello); ok && h.Version != control.Version {
+		if h, ok := m.(*Hello); ok && h.Version != Version {
 			return
 		}
-		again, err := control.Read(bytes.NewReader(control.Append(nil, m)))
-		if errors.Is(err, control.ErrProtocol) {
-			require.Greater(t, len(body), control.MaxSize-10)
+		again, err := Read(bytes.NewReader(Append(nil, m)))
+		if errors.Is(err, ErrProtocol) {
+			require.Greater(t, len(body), MaxSize-10)
 
 			return
 		}
@@ -150,13 +162,13 @@ func FuzzControl(f *testing.F) {
 
 func FuzzReadControl(f *testing.F) {
 	for _, m := range allMessages() {
-		f.Add(control.Append(nil, m))
+		f.Add(Append(nil, m))
 	}
 	f.Add(bytes.Repeat([]byte{0xff}, 11))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		r := bytes.NewReader(b)
 		for {
-			if _, err := control.Read(r); err != nil {
+			if _, err := Read(r); err != nil {
 				return
 			}
 		}
@@ -173,15 +185,15 @@ func FuzzDelegation(f *testing.F) {
 		f.Add(p[:], make([]byte, 64))
 	}
 	f.Fuzz(func(t *testing.T, key, signature []byte) {
-		d := new(control.Delegation)
+		d := new(Delegation)
 		copy(d.Key[:], key)
 		copy(d.Signature[:], signature)
-		var e control.Epoch
+		var e Epoch
 		now := time.Unix(0, 0)
 		_, err := d.Verify(e, peerID(t, dialer), peerID(t, listener), now)
 		require.Error(t, err)
 
-		good := control.SignDelegation(signer.PrivKey, e, peerID(t, dialer), peerID(t, listener), now)
+		good := SignDelegation(signer.PrivKey, e, peerID(t, dialer), peerID(t, listener), now)
 		for i, b := range signature[:min(len(signature), len(good.Signature))] {
 			good.Signature[i] ^= b
 		}

@@ -8,48 +8,48 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestTurnstileKeepsTheOrderOfArrival(t *testing.T) {
+func TestFIFOLockKeepsTheOrderOfArrival(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var ts turnstile
+		l := newFIFOLock()
 		var order []int
 		var wg sync.WaitGroup
-		ts.enter()
+		l.lock()
 		for i := range 5 {
 			wg.Go(func() {
-				ts.enter()
+				l.lock()
 				order = append(order, i)
-				ts.leave()
+				l.unlock()
 			})
 			synctest.Wait() // it queues
 		}
 		wg.Go(func() {
-			ts.leave()
-			ts.enter() // comes again at once, and is last nevertheless
+			l.unlock()
+			l.lock() // comes again at once, and is last nevertheless
 			order = append(order, 5)
-			ts.leave()
+			l.unlock()
 		})
 		wg.Wait()
 		require.Equal(t, []int{0, 1, 2, 3, 4, 5}, order)
 
-		ts.enter() // free again
-		ts.leave()
+		l.lock() // free again
+		l.unlock()
 	})
 }
 
-func TestTurnstileExcludes(t *testing.T) {
-	var ts turnstile
+func TestFIFOLockExcludes(t *testing.T) {
+	l := newFIFOLock()
 	var wg sync.WaitGroup
 	inside, passed := 0, 0
 	for range 8 {
 		wg.Go(func() {
 			for range 1000 {
-				ts.enter()
+				l.lock()
 				inside++
 				if inside == 1 {
 					passed++
 				}
 				inside--
-				ts.leave()
+				l.unlock()
 			}
 		})
 	}
