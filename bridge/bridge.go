@@ -22,9 +22,6 @@ import (
 )
 
 const (
-	// duplicateRetry is the wait before a target is asked again that has not taken
-	// down the node's former session yet.
-	duplicateRetry = 50 * time.Millisecond
 	// minUptime is how long a pair must last for its target to count as healthy: a
 	// target that accepts and dies has the fewest pairs, and would attract all.
 	minUptime = 10 * time.Second

@@ -68,7 +68,7 @@ func (s *searching) run(t *testing.T) (found string, took time.Duration, err err
 
 		return "", took, err
 	}
-	s.targets.release(s.node, target, neutral)
+	s.targets.release(s.node, target, unknown)
 	require.Empty(t, s.targets.links.pairs)
 	for _, target := range s.targets.list {
 		require.Zero(t, target.pairs, target.addr.ID)
@@ -196,7 +196,7 @@ func searchWithStranger(t *testing.T, behave behaviors, names ...string) (s *sea
 	addr := dialable(1)
 	behave[addr.ID.String()] = after(50*time.Millisecond, nil)
 	s = newSearch(t, behave, names...)
-	s.targets.learn(*addr, proved, source{})
+	s.targets.learn(*addr, announced, source{})
 
 	return s, addr.ID.String()
 }
@@ -265,9 +265,9 @@ func TestConfiguredTargetThatLosesToAStrangerIsNotBlamed(t *testing.T) {
 			}
 		}
 		second := dialable(2)
-		s.targets.learn(*second, proved, source{})
+		s.targets.learn(*second, announced, source{})
 		own := s.targets.pick(s.node, nil)
-		s.targets.release(s.node, own, failed)
+		s.targets.release(s.node, own, unreachable)
 		found, took, err := s.run(t)
 		require.NoError(t, err)
 		require.Equal(t, second.ID.String(), found)

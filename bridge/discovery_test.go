@@ -99,7 +99,7 @@ func TestAnswersAreTakenWhenTheyWereAskedFor(t *testing.T) {
 		receive(wire.AppendResponse(nil, []string{dialable(2).String()}))
 		receive(wire.AppendResponse(nil, []string{dialable(3).String()}))
 		require.Equal(t, 1, learned(), "one answer for each question")
-		require.Equal(t, hinted, s.pair.bridge.libp2pTargets.list[0].origin)
+		require.Equal(t, told, s.pair.bridge.libp2pTargets.list[0].origin)
 
 		s.ask()
 		task.Sleep(t.Context(), responseTimeout+1)

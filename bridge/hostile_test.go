@@ -108,14 +108,14 @@ func TestWhatAPairTellsOfItsTarget(t *testing.T) {
 		for _, c := range []struct {
 			old, byDialed bool
 			err           error
-			want          verdict
+			want          outcome
 		}{
-			{byDialed: true, err: gone, want: atFault},
-			{byDialed: false, err: gone, want: brief},
-			{old: true, byDialed: true, err: gone, want: worked},
-			{old: true, byDialed: false, err: gone, want: parted},
-			{old: true, byDialed: true, err: fmt.Errorf("stuck: %w", errNotTaken), want: atFault},
-			{old: true, byDialed: false, err: fmt.Errorf("stuck: %w", errNotTaken), want: parted},
+			{byDialed: true, err: gone, want: faulty},
+			{byDialed: false, err: gone, want: nodeLeftEarly},
+			{old: true, byDialed: true, err: gone, want: kept},
+			{old: true, byDialed: false, err: gone, want: nodeLeft},
+			{old: true, byDialed: true, err: fmt.Errorf("stuck: %w", errNotTaken), want: faulty},
+			{old: true, byDialed: false, err: fmt.Errorf("stuck: %w", errNotTaken), want: nodeLeft},
 		} {
 			p := b.newPair(initiator)
 			if c.old {
@@ -126,7 +126,7 @@ func TestWhatAPairTellsOfItsTarget(t *testing.T) {
 				by = dialer
 			}
 			p.end(by, c.err)
-			require.Equal(t, c.want, p.verdict(), "%s: %+v", initiator, c)
+			require.Equal(t, c.want, p.outcome(), "%s: %+v", initiator, c)
 		}
 	}
 }
@@ -137,17 +137,17 @@ func TestOnlyTheTargetsOwnFaultsCount(t *testing.T) {
 	}
 	for _, c := range []struct {
 		err         error
-		early, late verdict
+		early, late outcome
 	}{
-		{errors.New("connection refused"), failed, failed},
-		{&native.HandshakeError{Step: "dial", Err: errors.New("no route")}, failed, failed},
-		{syscall.EMFILE, neutral, failed},
-		{fmt.Errorf("dial: %w", compat.ErrBusy), atFault, atFault},
-		{remote(compat.RejectFull), atFault, atFault},
-		{remote(compat.RejectClosing), atFault, atFault},
-		{remote(compat.RejectIncompatible), refused, atFault},
-		{remote(compat.RejectInvalid), refused, atFault},
-		{&native.HandshakeError{Step: "node info", Err: errors.New("other network")}, refused, atFault},
+		{errors.New("connection refused"), unreachable, unreachable},
+		{&native.HandshakeError{Step: "dial", Err: errors.New("no route")}, unreachable, unreachable},
+		{syscall.EMFILE, unknown, unreachable},
+		{fmt.Errorf("dial: %w", compat.ErrBusy), faulty, faulty},
+		{remote(compat.RejectFull), faulty, faulty},
+		{remote(compat.RejectClosing), faulty, faulty},
+		{remote(compat.RejectIncompatible), declined, faulty},
+		{remote(compat.RejectInvalid), declined, faulty},
+		{&native.HandshakeError{Step: "node info", Err: errors.New("other network")}, declined, faulty},
 	} {
 		require.Equal(t, c.early, judge(t.Context(), c.err, patience-1), "%v", c.err)
 		require.Equal(t, c.late, judge(t.Context(), c.err, patience), "%v", c.err)

@@ -29,14 +29,15 @@ type pair struct {
 	since     time.Time
 	native    *side
 	libp2p    *side
+	dialed    *side // that of the target: libp2p if the initiator is native
 
-	making     context.Context // bounds the making of the pair; ends with it
+	making     context.Context // ends with the pair, or pairTimeout after it began
 	stopMaking context.CancelFunc
 
 	ready chan struct{} // closed when both connections are started
 	done  chan struct{} // closed by the first end
 	gone  chan struct{} // closed when nothing of the pair is left
-	left  chan struct{} // closed when the attempts that were not needed have ended; nil without them
+	left  chan struct{} // of its search; nil if all attempts ended in it
 
 	mtx    sync.Mutex
 	ended  bool
@@ -44,8 +45,7 @@ type pair struct {
 	endBy  *side // the side that failed, nil when the bridge ended the pair
 }
 
-// side is one of the two connections of a pair and what the stack asks about it:
-// it implements compat.PeerBehavior.
+// side is one of the two connections of a pair. It implements compat.PeerBehavior.
 type side struct {
 	pair     *pair
 	name     string
@@ -53,10 +53,8 @@ type side struct {
 	channels []*compat.ChannelDescriptor
 	reactors map[byte]compat.Reactor
 	peer     compat.PeerConn
-	remove   func(compat.PeerConn)
 	sent     meter  // relayed to this side
 	total    *meter // the same over all pairs
-	known    func() []*types.NetAddress
 
 	discovery discoveryState
 }
@@ -71,19 +69,23 @@ func (b *Bridge) newPair(initiator string) *pair {
 		gone:      make(chan struct{}),
 	}
 	p.making, p.stopMaking = context.WithTimeout(b.ctx, pairTimeout)
-	p.native = p.newSide(InitiatorNative, &b.toNative, b.knownNative)
-	p.libp2p = p.newSide(InitiatorLibp2p, &b.toLibp2p, b.knownLibp2p)
+	p.native = p.newSide(InitiatorNative, &b.toNative)
+	p.libp2p = p.newSide(InitiatorLibp2p, &b.toLibp2p)
+	p.dialed = p.libp2p
+	if initiator == InitiatorLibp2p {
+		p.dialed = p.native
+	}
 
 	return p
 }
 
-func (p *pair) newSide(name string, total *meter, known func() []*types.NetAddress) *side {
+func (p *pair) newSide(name string, total *meter) *side {
 	requests := rate.NewLimiter(rate.Every(requestInterval), requestBurst)
 
-	return &side{pair: p, name: name, total: total, known: known, discovery: discoveryState{requests: requests}}
+	return &side{pair: p, name: name, total: total, discovery: discoveryState{requests: requests}}
 }
 
-// listen registers the channels on which the connection of this side may receive.
+// listen registers the channels on which this side may receive.
 func (s *side) listen(descs []*compat.ChannelDescriptor) {
 	s.channels = descs
 	s.reactors = make(map[byte]compat.Reactor, len(descs))
@@ -109,12 +111,12 @@ func (s *side) ReactorChDescriptors() []*compat.ChannelDescriptor { return s.cha
 // Reactors implements compat.PeerBehavior.
 func (s *side) Reactors() map[byte]compat.Reactor { return s.reactors }
 
-// HandlePeerError implements compat.PeerBehavior: the pair ends.
+// HandlePeerError implements compat.PeerBehavior by ending the pair.
 func (s *side) HandlePeerError(_ compat.PeerConn, err error) {
 	s.pair.end(s, fmt.Errorf("%s side: %w", s.name, err))
 }
 
-// IsPersistentPeer implements compat.PeerBehavior: who dialed keeps redialing.
+// IsPersistentPeer implements compat.PeerBehavior. The node that dialed redials.
 func (*side) IsPersistentPeer(types.ID) bool { return false }
 
 // IsPrivatePeer implements compat.PeerBehavior.
@@ -127,9 +129,9 @@ type relay struct {
 	side *side
 }
 
-// Receive implements compat.Reactor. It returns when the far side's queue has
-// taken the message, which holds back this side; if it does not within
-// compat.SendTimeout, the pair ends, for nothing may be left out.
+// Receive implements compat.Reactor. It returns when the far side's queue has taken the
+// message, which holds back this side. If that takes compat.SendTimeout the pair ends,
+// because no message may be left out.
 func (r *relay) Receive(chID byte, _ compat.PeerConn, msg []byte) {
 	from := r.side
 	select {
@@ -142,19 +144,17 @@ func (r *relay) Receive(chID byte, _ compat.PeerConn, msg []byte) {
 
 		return
 	}
-
-	// Both channels may be closed, and select picks any: what comes after the end
-	// must not leave a gap before itself.
+	// Both channels may be closed. A message after the end must not pass when one before
+	// it did not.
 	if from.pair.isDone() {
 		return
 	}
 	to := from.other()
 	begin := time.Now()
-	// Who has received a message must find it counted.
-	to.count(len(msg))
+	to.count(len(msg)) // before the far node has it, which may then ask for the status
 	if !to.peer.Send(chID, bytes.Clone(msg)) {
 		to.uncount(len(msg))
-		from.pair.refused(to, begin, fmt.Errorf("%w: %d bytes on channel %#02x from the %s side to %s",
+		from.pair.notTaken(to, begin, fmt.Errorf("%w: %d bytes on channel %#02x from the %s side to %s",
 			errNotTaken, len(msg), chID, from.name, to.peer.ID()))
 	}
 }
@@ -169,17 +169,14 @@ func (s *side) uncount(size int) {
 	s.total.takeBack(size)
 }
 
-// refused ends the pair for a message that a side has not taken. One that has had all
-// its time has failed. A refusal at once means that it is on its way out: it is left to
-// say why, and to deliver what was taken before.
-func (p *pair) refused(by *side, begin time.Time, err error) {
+// notTaken ends the pair for a message that a side has not taken in all the time since
+// begin. A side that refuses at once is ending: it gets the rest of the time to say why,
+// and to deliver what it has taken before.
+func (p *pair) notTaken(by *side, begin time.Time, err error) {
 	left := time.Until(begin.Add(compat.SendTimeout))
 	if left <= 0 {
 		p.end(by, err)
-
-		return
-	}
-	if !task.WaitFor(p.done, left) {
+	} else if !task.WaitFor(p.done, left) {
 		p.end(nil, err)
 	}
 }
@@ -212,28 +209,21 @@ func (p *pair) reason() (*side, error) {
 	return p.endBy, p.endErr
 }
 
-// verdict is what the pair, which has ended, tells about the side that the bridge has
-// dialed.
-func (p *pair) verdict() verdict {
-	dialed := p.libp2p
-	if p.initiator == InitiatorLibp2p {
-		dialed = p.native
-	}
+// outcome returns what the pair, which has ended, shows about its target.
+func (p *pair) outcome() outcome {
 	by, err := p.reason()
-	young := time.Since(p.since) < minUptime
+	early := time.Since(p.since) < minUptime
 	switch {
-	case by == dialed && (young || errors.Is(err, errNotTaken)):
-		return atFault
-	case by == dialed:
-		return worked
-	case by != nil && young:
-		return brief
-	case by != nil:
-		return parted
-	case young:
-		return neutral
+	case by == p.dialed && (early || errors.Is(err, errNotTaken)):
+		return faulty
+	case by != nil && by != p.dialed && early:
+		return nodeLeftEarly
+	case by != nil && by != p.dialed:
+		return nodeLeft
+	case early:
+		return unknown
 	default:
-		return worked
+		return kept
 	}
 }
 
@@ -246,55 +236,25 @@ func (p *pair) run() {
 
 	by, err := p.reason()
 	for _, s := range []*side{p.native, p.libp2p} {
-		p.stop(s, by, err)
+		if by != nil && s != by {
+			s.peer.FlushStop() // sends what it has taken
+		}
+		s.drop(s.peer, err)
 	}
 	p.bridge.logger.Info("pair has ended", "native", p.native.peer.ID(), "libp2p", p.libp2p.peer.ID(), "err", err)
 }
 
 func (p *pair) begin() {
-	if by, err := p.start(); err != nil {
-		p.end(by, err)
+	for _, s := range []*side{p.libp2p, p.native} {
+		if err := s.peer.Start(); err != nil {
+			p.end(s, fmt.Errorf("unable to start the %s side: %w", s.name, err))
 
-		return
+			return
+		}
 	}
 	close(p.ready)
 	p.bridge.logger.Info("pair is up", "native", p.native.peer.ID(), "libp2p", p.libp2p.peer.ID(), "initiator", p.initiator)
 	p.libp2p.ask()
-}
-
-// start starts both connections, or tells which side has failed.
-func (p *pair) start() (by *side, err error) {
-	for _, s := range []*side{p.libp2p, p.native} {
-		if err := s.peer.Start(); err != nil {
-			return s, fmt.Errorf("unable to start the %s side: %w", s.name, err)
-		}
-	}
-
-	return nil, nil
-}
-
-// stop ends one connection. The one that did not fail first sends what it has
-// accepted.
-func (p *pair) stop(s, failed *side, reason error) {
-	if failed != nil && s != failed {
-		s.peer.FlushStop()
-	}
-	if err := stopPeer(s.peer, reason); err != nil && !isStopped(err) {
-		p.bridge.logger.Warn("connection did not stop cleanly", "side", s.name, "peer", s.peer.ID(), "err", err)
-	}
-	s.remove(s.peer)
-}
-
-func stopPeer(peer compat.PeerConn, reason error) error {
-	if rs, ok := peer.(compat.ReasonStopper); ok {
-		return rs.StopForReason(reason)
-	}
-
-	return peer.Stop()
-}
-
-func isStopped(err error) bool {
-	return errors.Is(err, service.ErrAlreadyStopped) || errors.Is(err, service.ErrNotStarted)
 }
 
 func (p *pair) status() PairStatus {
@@ -308,16 +268,29 @@ func (p *pair) status() PairStatus {
 	}
 }
 
-// drop ends a connection that is not part of a running pair.
+// drop stops and closes a connection.
 func (s *side) drop(conn compat.PeerConn, reason error) {
-	if err := stopPeer(conn, reason); err != nil && !isStopped(err) {
-		s.pair.bridge.logger.Warn("connection did not stop cleanly", "side", s.name, "peer", conn.ID(), "err", err)
+	stop := conn.Stop
+	if rs, ok := conn.(compat.ReasonStopper); ok {
+		stop = func() error { return rs.StopForReason(reason) }
 	}
-	s.remove(conn)
+	logger := s.pair.bridge.logger.With("side", s.name, "peer", conn.ID())
+	if err := stop(); err != nil && !errors.Is(err, service.ErrAlreadyStopped) && !errors.Is(err, service.ErrNotStarted) {
+		logger.Warn("connection did not stop cleanly", "err", err)
+	}
+	if err := conn.CloseConn(); err != nil {
+		logger.Debug("connection closed with an error", "err", err)
+	}
 }
 
-// abandon closes a connection whose counterpart, the node that has dialed the bridge,
-// could not be made.
+// discard ends a connection to a target that lost to another one.
+func (s *side) discard(m made) {
+	s.drop(m.peer, errNotNeeded)
+	m.close()
+}
+
+// abandon ends the connection to a target whose counterpart, the node that has dialed the
+// bridge, could not be paired with it.
 func (s *side) abandon(reason error) {
 	s.drop(s.peer, reason)
 	s.pair.end(s.other(), errors.Join(errNoCounterpart, reason))

@@ -27,6 +27,7 @@ func (p *farSide) TrySend(byte, []byte) bool  { return false }
 func (p *farSide) Start() error               { return p.start }
 func (p *farSide) FlushStop()                 { p.ends = append(p.ends, "flush") }
 func (p *farSide) Stop() error                { p.ends = append(p.ends, "stop"); return nil }
+func (p *farSide) CloseConn() error           { p.ends = append(p.ends, "close"); return nil }
 
 // relayTo returns a pair that is up, with far on its libp2p side.
 func relayTo(t *testing.T, far *farSide) *pair {
@@ -86,7 +87,7 @@ func TestStuckTargetIsToBlame(t *testing.T) {
 		by, err := p.reason()
 		require.Same(t, p.libp2p, by)
 		require.ErrorIs(t, err, errNotTaken)
-		require.Equal(t, atFault, p.verdict())
+		require.Equal(t, faulty, p.outcome())
 	})
 }
 
@@ -116,7 +117,7 @@ func TestRefusalAtOnceBlamesNobody(t *testing.T) {
 		by, err := p.reason()
 		require.Nil(t, by)
 		require.ErrorIs(t, err, errNotTaken)
-		require.NotEqual(t, atFault, p.verdict())
+		require.NotEqual(t, faulty, p.outcome())
 	})
 }
 
@@ -127,15 +128,11 @@ func TestTargetThatDiesBeforeTheStartIsToBlame(t *testing.T) {
 	p := b.newPair(InitiatorNative)
 	near, dead := &farSide{}, &farSide{start: errors.New("session ended before its start")}
 	p.native.peer, p.libp2p.peer = near, dead
-	var removed []compat.PeerConn
-	for _, s := range []*side{p.native, p.libp2p} {
-		s.remove = func(conn compat.PeerConn) { removed = append(removed, conn) }
-	}
 	p.run()
-	require.Equal(t, atFault, p.verdict())
+	require.Equal(t, faulty, p.outcome())
 	require.ErrorIs(t, p.endErr, dead.start)
-	require.Equal(t, []compat.PeerConn{near, dead}, removed)
-	require.Equal(t, []string{"stop"}, dead.ends)
+	require.Equal(t, []string{"flush", "stop", "close"}, near.ends)
+	require.Equal(t, []string{"stop", "close"}, dead.ends)
 }
 
 // A pair that was ended in the making is not started.
@@ -145,11 +142,10 @@ func TestEndedPairIsNotStarted(t *testing.T) {
 	p := b.newPair(InitiatorNative)
 	started := &farSide{start: errors.New("started")}
 	p.native.peer, p.libp2p.peer = started, started
-	p.native.remove, p.libp2p.remove = func(compat.PeerConn) {}, func(compat.PeerConn) {}
 	replaced := compat.Reject(compat.RejectDuplicate, "%v", errReplaced)
 	p.end(nil, replaced)
 	p.run()
 	_, err = p.reason()
 	require.ErrorIs(t, err, replaced)
-	require.Equal(t, neutral, p.verdict())
+	require.Equal(t, unknown, p.outcome())
 }
