@@ -3,6 +3,8 @@ package bridge
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/native"
@@ -10,6 +12,8 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/task"
 )
+
+var errPresented = errors.New("a bridged peer is not bridged again")
 
 // incoming is a node that has dialed the bridge, and waits for the NodeInfo of its
 // counterpart.
@@ -27,21 +31,11 @@ func (b *Bridge) acceptNative() {
 		if err != nil {
 			return // only the end of the bridge ends AcceptPending
 		}
-		release, err := b.slots.take(claim{InitiatorNative, pending.ID()}, pending.RemoteAddr())
-		if err != nil {
-			pending.Reject(err)
-
-			continue
+		in := incoming{claim{InitiatorNative, pending.ID()}, pending.NodeInfo(), pending.Reject, nil}
+		in.complete = func(_ context.Context, far types.NodeInfo, near compat.PeerBehavior) (compat.PeerConn, error) {
+			return pending.Complete(far, near)
 		}
-		b.wg.Go(func() {
-			defer release()
-			b.join(incoming{
-				claim: claim{InitiatorNative, pending.ID()}, node: pending.NodeInfo(), reject: pending.Reject,
-				complete: func(_ context.Context, far types.NodeInfo, near compat.PeerBehavior) (compat.PeerConn, error) {
-					return pending.Complete(far, near)
-				},
-			})
-		})
+		b.admit(in, pending.RemoteAddr())
 	}
 }
 
@@ -52,48 +46,45 @@ func (b *Bridge) acceptLibp2p(side *lp2p.Transport) {
 		if err != nil {
 			return // only the end of the bridge ends AcceptPending
 		}
-		release, refusal := b.enter(pending)
-		if refusal != nil {
-			b.reject(pending, refusal, refusal)
+		in := incoming{claim{InitiatorLibp2p, pending.ID()}, pending.NodeInfo(), nil, pending.Complete}
+		in.reject = func(err error) {
+			b.logger.Info("libp2p peer refused", "peer", pending.ID(), "address", pending.RemoteAddr(), "err", err)
+			if err := pending.Reject(b.refusal(err)); err != nil {
+				b.logger.Debug("refusal could not be sent", "peer", pending.ID(), "err", err)
+			}
+		}
+		if pending.Delegated() {
+			in.reject(fmt.Errorf("%s is presented by %s: %w", pending.ID(), pending.DelegatedBy(), errPresented))
 
 			continue
 		}
-		b.wg.Go(func() {
-			defer release()
-			b.join(incoming{
-				claim: claim{InitiatorLibp2p, pending.ID()}, node: pending.NodeInfo(), complete: pending.Complete,
-				reject: func(err error) { b.reject(pending, b.refusal(err), err) },
-			})
-		})
+		b.learnDialer(pending.NodeInfo(), pending.RemoteAddr())
+		b.admit(in, pending.RemoteAddr())
 	}
 }
 
-// enter takes a slot for the session, or says why it gets none.
-func (b *Bridge) enter(pending *lp2p.Pending) (release func(), refusal *compat.RejectError) {
-	if pending.Delegated() {
-		return nil, compat.Reject(compat.RejectIdentity, "%s is presented by %s: a bridged peer is not bridged again",
-			pending.ID(), pending.DelegatedBy())
-	}
-	b.learnDialer(pending.NodeInfo(), pending.RemoteAddr())
-	release, err := b.slots.take(claim{InitiatorLibp2p, pending.ID()}, pending.RemoteAddr())
+// admit pairs the node, on a goroutine, if it gets a slot.
+func (b *Bridge) admit(in incoming, remote net.Addr) {
+	release, err := b.slots.take(in.claim, remote)
 	if err != nil {
-		return nil, compat.Reject(compat.RejectFull, "%v", err)
-	}
+		in.reject(err)
 
-	return release, nil
+		return
+	}
+	b.wg.Go(func() {
+		defer release()
+		b.join(in)
+	})
 }
 
-func (b *Bridge) reject(pending *lp2p.Pending, refusal *compat.RejectError, cause error) {
-	b.logger.Info("libp2p peer refused", "peer", pending.ID(), "address", pending.RemoteAddr(), "err", cause)
-	if err := pending.Reject(refusal); err != nil {
-		b.logger.Debug("refusal could not be sent", "peer", pending.ID(), "err", err)
-	}
-}
-
-// refusal is what a libp2p node is told when it gets no pair. The error itself names
+// refusal is what a libp2p node is told when it gets no pair. An error of a search names
 // addresses of other nodes, so the node learns only its kind.
 func (b *Bridge) refusal(err error) *compat.RejectError {
 	switch {
+	case errors.Is(err, errPresented):
+		return compat.Reject(compat.RejectIdentity, "%v", err)
+	case errors.Is(err, errFull):
+		return compat.Reject(compat.RejectFull, "%v", err)
 	case b.ctx.Err() != nil:
 		return compat.Reject(compat.RejectClosing, "%v", errBridgeStopped)
 	case errors.Is(err, errReplaced):

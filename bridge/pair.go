@@ -39,10 +39,10 @@ type pair struct {
 	gone  chan struct{} // closed when nothing of the pair is left
 	left  chan struct{} // of its search; nil if all attempts ended in it
 
-	mtx    sync.Mutex
-	ended  bool
-	endErr error
-	endBy  *side // the side that failed, nil when the bridge ended the pair
+	// Valid once done is closed.
+	endOnce sync.Once
+	endErr  error
+	endBy   *side // the side that failed; nil if the bridge ended the pair
 }
 
 // side is one of the two connections of a pair. It implements compat.PeerBehavior.
@@ -151,22 +151,20 @@ func (r *relay) Receive(chID byte, _ compat.PeerConn, msg []byte) {
 	}
 	to := from.other()
 	begin := time.Now()
-	to.count(len(msg)) // before the far node has it, which may then ask for the status
+	to.count(1, len(msg)) // before the far node has it, which may then ask for the status
 	if !to.peer.Send(chID, bytes.Clone(msg)) {
-		to.uncount(len(msg))
+		to.count(-1, -len(msg))
 		from.pair.notTaken(to, begin, fmt.Errorf("%w: %d bytes on channel %#02x from the %s side to %s",
 			errNotTaken, len(msg), chID, from.name, to.peer.ID()))
 	}
 }
 
-func (s *side) count(size int) {
-	s.sent.add(size)
-	s.total.add(size)
-}
-
-func (s *side) uncount(size int) {
-	s.sent.takeBack(size)
-	s.total.takeBack(size)
+// count adds to what is relayed to this side, or takes back what was not taken.
+func (s *side) count(messages, bytes int) {
+	for _, m := range []*meter{&s.sent, s.total} {
+		m.messages.Add(uint64(messages))
+		m.bytes.Add(uint64(bytes))
+	}
 }
 
 // notTaken ends the pair for a message that a side has not taken in all the time since
@@ -192,33 +190,22 @@ func (p *pair) isDone() bool {
 
 // end records why the pair ends; only the first call counts. It does not block.
 func (p *pair) end(by *side, err error) {
-	p.mtx.Lock()
-	defer p.mtx.Unlock()
-	if p.ended {
-		return
-	}
-	p.ended, p.endBy, p.endErr = true, by, err
-	p.stopMaking()
-	close(p.done)
-}
-
-func (p *pair) reason() (*side, error) {
-	p.mtx.Lock()
-	defer p.mtx.Unlock()
-
-	return p.endBy, p.endErr
+	p.endOnce.Do(func() {
+		p.endBy, p.endErr = by, err
+		p.stopMaking()
+		close(p.done)
+	})
 }
 
 // outcome returns what the pair, which has ended, shows about its target.
 func (p *pair) outcome() outcome {
-	by, err := p.reason()
 	early := time.Since(p.since) < minUptime
-	switch {
-	case by == p.dialed && (early || errors.Is(err, errNotTaken)):
+	switch byNode := p.endBy == p.dialed.other(); {
+	case p.endBy == p.dialed && (early || errors.Is(p.endErr, errNotTaken)):
 		return faulty
-	case by != nil && by != p.dialed && early:
+	case byNode && early:
 		return nodeLeftEarly
-	case by != nil && by != p.dialed:
+	case byNode:
 		return nodeLeft
 	case early:
 		return unknown
@@ -234,14 +221,13 @@ func (p *pair) run() {
 	}
 	<-p.done
 
-	by, err := p.reason()
 	for _, s := range []*side{p.native, p.libp2p} {
-		if by != nil && s != by {
+		if p.endBy == s.other() {
 			s.peer.FlushStop() // sends what it has taken
 		}
-		s.drop(s.peer, err)
+		s.drop(s.peer, p.endErr)
 	}
-	p.bridge.logger.Info("pair has ended", "native", p.native.peer.ID(), "libp2p", p.libp2p.peer.ID(), "err", err)
+	p.bridge.logger.Info("pair has ended", "native", p.native.peer.ID(), "libp2p", p.libp2p.peer.ID(), "err", p.endErr)
 }
 
 func (p *pair) begin() {

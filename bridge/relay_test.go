@@ -84,7 +84,7 @@ func TestStuckTargetIsToBlame(t *testing.T) {
 		p := relayTo(t, &farSide{send: func(string) bool { return !task.Sleep(t.Context(), compat.SendTimeout) }})
 		task.Sleep(t.Context(), time.Hour)
 		p.native.reactors[chVotes].Receive(chVotes, nil, []byte("message"))
-		by, err := p.reason()
+		by, err := p.endBy, p.endErr
 		require.Same(t, p.libp2p, by)
 		require.ErrorIs(t, err, errNotTaken)
 		require.Equal(t, faulty, p.outcome())
@@ -101,7 +101,7 @@ func TestRefusalAtOnceWaitsForTheReason(t *testing.T) {
 			p.libp2p.HandlePeerError(nil, reason)
 		}()
 		p.native.reactors[chVotes].Receive(chVotes, nil, []byte("message"))
-		_, err := p.reason()
+		err := p.endErr
 		require.ErrorIs(t, err, reason)
 		synctest.Wait()
 	})
@@ -114,7 +114,7 @@ func TestRefusalAtOnceBlamesNobody(t *testing.T) {
 		begun := time.Now()
 		p.native.reactors[chVotes].Receive(chVotes, nil, []byte("message"))
 		require.Equal(t, compat.SendTimeout, time.Since(begun))
-		by, err := p.reason()
+		by, err := p.endBy, p.endErr
 		require.Nil(t, by)
 		require.ErrorIs(t, err, errNotTaken)
 		require.NotEqual(t, faulty, p.outcome())
@@ -145,7 +145,7 @@ func TestEndedPairIsNotStarted(t *testing.T) {
 	replaced := compat.Reject(compat.RejectDuplicate, "%v", errReplaced)
 	p.end(nil, replaced)
 	p.run()
-	_, err = p.reason()
+	err = p.endErr
 	require.ErrorIs(t, err, replaced)
 	require.Equal(t, unknown, p.outcome())
 }
