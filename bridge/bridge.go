@@ -36,10 +36,9 @@ const (
 type Bridge struct {
 	service.BaseService
 
-	key     types.NodeKey
-	config  Config
-	logger  *slog.Logger
-	private map[types.ID]bool
+	key    types.NodeKey
+	config Config
+	logger *slog.Logger
 
 	native        *native.RelayTransport
 	nativeTargets *targets // for libp2p nodes that dial the bridge
@@ -83,7 +82,6 @@ func New(nodeKey types.NodeKey, config Config, logger *slog.Logger) (*Bridge, er
 		key:           nodeKey,
 		config:        config,
 		logger:        logger,
-		private:       make(map[types.ID]bool),
 		native:        native.NewRelayTransport(nodeKey, config.MConfig, logger),
 		nativeTargets: newTargets(config.NativePeers, links),
 		libp2pTargets: newTargets(config.Libp2pPeers, links),
@@ -93,9 +91,6 @@ func New(nodeKey types.NodeKey, config Config, logger *slog.Logger) (*Bridge, er
 		missed:        events.New(),
 		pairs:         make(map[*pair]struct{}),
 		claims:        make(map[claim]*pair),
-	}
-	for _, id := range config.PrivatePeers {
-		b.private[id] = true
 	}
 	b.libp2pTargets.lost = b.findMore
 	if !config.pairsBoth() {

@@ -148,15 +148,9 @@ func (c Config) withDefaults() Config {
 	if c.Channels == nil {
 		c.Channels = TM2Channels()
 	}
-	if c.MConfig == (mconn.MConnConfig{}) {
-		c.MConfig = mconn.DefaultMConnConfig()
-	}
-	if c.MaxPairs == 0 {
-		c.MaxPairs = DefaultMaxPairs
-	}
-	if c.MaxPairsPerIP == 0 {
-		c.MaxPairsPerIP = max(c.MaxPairs/4, 1)
-	}
+	c.MConfig = cmp.Or(c.MConfig, mconn.DefaultMConnConfig())
+	c.MaxPairs = cmp.Or(c.MaxPairs, DefaultMaxPairs)
+	c.MaxPairsPerIP = cmp.Or(c.MaxPairsPerIP, max(c.MaxPairs/4, 1))
 
 	return c
 }

@@ -4,10 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"sync/atomic"
 	"time"
-
-	"golang.org/x/time/rate"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
@@ -32,13 +29,6 @@ const (
 
 var errDiscoverySize = errors.New("discovery message too large")
 
-// discoveryState belongs to the discovery on one connection.
-type discoveryState struct {
-	requests   *rate.Limiter
-	complained bool         // an invalid message was logged; only Receive uses it
-	asked      atomic.Int64 // when the bridge asked, in Unix nanoseconds; 0 if no answer is due
-}
-
 // receiveDiscovery answers a request with peers of the side that asks, and learns
 // from an answer. Invalid messages are dropped, as TM2 does.
 func (s *side) receiveDiscovery(msg []byte) {
@@ -51,7 +41,7 @@ func (s *side) receiveDiscovery(msg []byte) {
 	switch {
 	case err != nil:
 		s.complain(err)
-	case request && s.discovery.requests.Allow():
+	case request && s.requests.Allow():
 		s.answer()
 	case !request && s.wasAsked():
 		s.pair.bridge.learnHints(s.peer, addrs)
@@ -60,10 +50,10 @@ func (s *side) receiveDiscovery(msg []byte) {
 
 // complain logs the first invalid message of a connection.
 func (s *side) complain(err error) {
-	if s.discovery.complained {
+	if s.complained {
 		return
 	}
-	s.discovery.complained = true
+	s.complained = true
 	s.pair.bridge.logger.Warn("discovery message dropped, further ones of the peer are not logged",
 		"peer", s.peer.ID(), "channel", discoveryChannel, "err", err)
 }
@@ -74,15 +64,15 @@ func (s *side) ask() {
 	if s.pair.bridge.config.OnlyConfigured {
 		return
 	}
-	s.discovery.asked.Store(time.Now().UnixNano())
+	s.asked.Store(time.Now().UnixNano())
 	if !s.peer.TrySend(discoveryChannel, wire.AppendRequest(nil)) {
-		s.discovery.asked.Store(0)
+		s.asked.Store(0)
 	}
 }
 
 // wasAsked reports whether an answer is due. Each question gets one.
 func (s *side) wasAsked() bool {
-	asked := s.discovery.asked.Swap(0)
+	asked := s.asked.Swap(0)
 
 	return asked != 0 && time.Since(time.Unix(0, asked)) <= responseTimeout
 }

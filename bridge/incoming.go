@@ -148,9 +148,9 @@ func (b *Bridge) newSearch(p *pair, in incoming) (*search, error) {
 		return nil, err
 	}
 	far := p.dialed
-	far.self = keyID(key)
+	far.self = key.ID()
 	far.listen(b.config.describe(in.node.Channels))
-	as := lp2p.Identity{Key: key, NodeInfo: present(in.node, far.self)}
+	as := lp2p.Identity{Key: key.PrivKey, NodeInfo: present(in.node, far.self)}
 	s := &search{bridge: b, node: in.id, targets: b.targetsOf(far.name), discard: far.discard}
 	s.try = func(ctx context.Context, addr types.NetAddress) (made, error) {
 		if far == p.native {

@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -37,16 +39,18 @@ type pair struct {
 	ready chan struct{} // closed when both connections are started
 	done  chan struct{} // closed by the first end
 	gone  chan struct{} // closed when nothing of the pair is left
-	left  chan struct{} // of its search; nil if all attempts ended in it
+	left  chan struct{} // that of its search; may be nil
 
-	// Valid once done is closed.
 	endOnce sync.Once
-	endErr  error
+	endErr  error // valid once done is closed, like endBy
 	endBy   *side // the side that failed; nil if the bridge ended the pair
 }
 
-// side is one of the two connections of a pair. It implements compat.PeerBehavior.
+// side is one of the two connections of a pair. It implements compat.PeerBehavior, and is
+// the reactor of its channels.
 type side struct {
+	compat.BaseReactor
+
 	pair     *pair
 	name     string
 	self     types.ID // the ID that the node of this side sees
@@ -56,7 +60,10 @@ type side struct {
 	sent     meter  // relayed to this side
 	total    *meter // the same over all pairs
 
-	discovery discoveryState
+	// Of discovery:
+	requests   *rate.Limiter
+	complained bool         // an invalid message was logged; only Receive uses it
+	asked      atomic.Int64 // when the bridge asked, in Unix nanoseconds; 0 if no answer is due
 }
 
 func (b *Bridge) newPair(initiator string) *pair {
@@ -80,23 +87,22 @@ func (b *Bridge) newPair(initiator string) *pair {
 }
 
 func (p *pair) newSide(name string, total *meter) *side {
-	requests := rate.NewLimiter(rate.Every(requestInterval), requestBurst)
+	s := &side{pair: p, name: name, total: total, requests: rate.NewLimiter(rate.Every(requestInterval), requestBurst)}
+	s.BaseReactor = *compat.NewBaseReactor("bridge", s)
 
-	return &side{pair: p, name: name, total: total, discovery: discoveryState{requests: requests}}
+	return s
 }
 
 // listen registers the channels on which this side may receive.
 func (s *side) listen(descs []*compat.ChannelDescriptor) {
 	s.channels = descs
 	s.reactors = make(map[byte]compat.Reactor, len(descs))
-	r := &relay{side: s}
-	r.BaseReactor = *compat.NewBaseReactor("bridge", r)
 	for _, d := range descs {
-		s.reactors[d.ID] = r
+		s.reactors[d.ID] = s
 	}
 }
 
-// other is the side to which messages of this side go.
+// other returns the side to which messages of this side go.
 func (s *side) other() *side {
 	if s == s.pair.native {
 		return s.pair.libp2p
@@ -120,42 +126,36 @@ func (s *side) HandlePeerError(_ compat.PeerConn, err error) {
 func (*side) IsPersistentPeer(types.ID) bool { return false }
 
 // IsPrivatePeer implements compat.PeerBehavior.
-func (s *side) IsPrivatePeer(id types.ID) bool { return s.pair.bridge.private[id] }
-
-// relay hands the messages of one side to the other.
-type relay struct {
-	compat.BaseReactor
-
-	side *side
+func (s *side) IsPrivatePeer(id types.ID) bool {
+	return slices.Contains(s.pair.bridge.config.PrivatePeers, id)
 }
 
-// Receive implements compat.Reactor. It returns when the far side's queue has taken the
-// message, which holds back this side. If that takes compat.SendTimeout the pair ends,
-// because no message may be left out.
-func (r *relay) Receive(chID byte, _ compat.PeerConn, msg []byte) {
-	from := r.side
+// Receive implements compat.Reactor: it hands the message to the other side. It returns
+// when that side's queue has taken it, which holds back this side. If that takes
+// compat.SendTimeout the pair ends, because no message may be left out.
+func (s *side) Receive(chID byte, _ compat.PeerConn, msg []byte) {
 	select {
-	case <-from.pair.ready:
-	case <-from.pair.done:
+	case <-s.pair.ready:
+	case <-s.pair.done:
 		return
 	}
 	if chID == discoveryChannel {
-		from.receiveDiscovery(msg)
+		s.receiveDiscovery(msg)
 
 		return
 	}
 	// Both channels may be closed. A message after the end must not pass when one before
 	// it did not.
-	if from.pair.isDone() {
+	if s.pair.isDone() {
 		return
 	}
-	to := from.other()
+	to := s.other()
 	begin := time.Now()
 	to.count(1, len(msg)) // before the far node has it, which may then ask for the status
 	if !to.peer.Send(chID, bytes.Clone(msg)) {
 		to.count(-1, -len(msg))
-		from.pair.notTaken(to, begin, fmt.Errorf("%w: %d bytes on channel %#02x from the %s side to %s",
-			errNotTaken, len(msg), chID, from.name, to.peer.ID()))
+		s.pair.notTaken(to, begin, fmt.Errorf("%w: %d bytes on channel %#02x from the %s side to %s",
+			errNotTaken, len(msg), chID, s.name, to.peer.ID()))
 	}
 }
 

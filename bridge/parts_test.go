@@ -25,7 +25,7 @@ func TestDerivedIdentityIsStableAndDistinct(t *testing.T) {
 	otherBridge, err := deriveIdentity(types.GenerateNodeKey().PrivKey, node)
 	require.NoError(t, err)
 	require.NotEqual(t, first, otherBridge)
-	require.NotEqual(t, bridge.ID(), keyID(first))
+	require.NotEqual(t, bridge.ID(), first.ID())
 }
 
 func TestTargetsAreReachableFirstThenLeastLoaded(t *testing.T) {
