@@ -97,36 +97,35 @@ func TestWhatAPairTellsOfItsTarget(t *testing.T) {
 	b, err := New(*types.GenerateNodeKey(), Config{}, quiet())
 	require.NoError(t, err)
 	gone := errors.New("gone")
+	far := func(p *pair) *side { return p.dialed }
+	near := func(p *pair) *side { return p.dialed.other() }
 	for _, initiator := range []string{InitiatorNative, InitiatorLibp2p} {
-		sides := func(p *pair) (dialed, dialer *side) {
-			if initiator == InitiatorNative {
-				return p.libp2p, p.native
-			}
-
-			return p.native, p.libp2p
-		}
 		for _, c := range []struct {
 			old, byDialed bool
-			err           error
+			stuck         func(*pair) *side
 			want          outcome
 		}{
-			{byDialed: true, err: gone, want: faulty},
-			{byDialed: false, err: gone, want: nodeLeftEarly},
-			{old: true, byDialed: true, err: gone, want: kept},
-			{old: true, byDialed: false, err: gone, want: nodeLeft},
-			{old: true, byDialed: true, err: fmt.Errorf("stuck: %w", errNotTaken), want: faulty},
-			{old: true, byDialed: false, err: fmt.Errorf("stuck: %w", errNotTaken), want: nodeLeft},
+			{byDialed: true, want: faulty},
+			{byDialed: false, want: nodeLeftEarly},
+			{old: true, byDialed: true, want: kept},
+			{old: true, byDialed: false, want: nodeLeft},
+			{old: true, byDialed: true, stuck: far, want: faulty},
+			{old: true, byDialed: false, stuck: far, want: faulty},
+			{old: true, byDialed: false, stuck: near, want: nodeLeft},
 		} {
 			p := b.newPair(initiator)
 			if c.old {
 				p.since = p.since.Add(-minUptime)
 			}
-			by, dialer := sides(p)
+			by := p.dialed
 			if !c.byDialed {
-				by = dialer
+				by = near(p)
 			}
-			p.end(by, c.err)
-			require.Equal(t, c.want, p.outcome(), "%s: %+v", initiator, c)
+			if c.stuck != nil {
+				c.stuck(p).stuck.Add(1)
+			}
+			p.end(by, gone)
+			require.Equal(t, c.want, p.outcome(), "%s: %+v", initiator, c.want)
 		}
 	}
 }

@@ -57,8 +57,9 @@ type side struct {
 	channels []*compat.ChannelDescriptor
 	reactors map[byte]compat.Reactor
 	peer     compat.PeerConn
-	sent     meter  // relayed to this side
-	total    *meter // the same over all pairs
+	sent     meter        // relayed to this side
+	total    *meter       // the same over all pairs
+	stuck    atomic.Int32 // messages that wait longer than compat.SendTimeout
 
 	// Of discovery:
 	requests   *rate.Limiter
@@ -131,8 +132,8 @@ func (s *side) IsPrivatePeer(id types.ID) bool {
 }
 
 // Receive implements compat.Reactor: it hands the message to the other side. It returns
-// when that side's queue has taken it, which holds back this side. If that takes
-// compat.SendTimeout the pair ends, because no message may be left out.
+// when that side's queue has taken it, which holds back this side, or when the pair ends:
+// no message may be left out, and a reactor may be busy as long as both connections live.
 func (s *side) Receive(chID byte, _ compat.PeerConn, msg []byte) {
 	select {
 	case <-s.pair.ready:
@@ -150,12 +151,34 @@ func (s *side) Receive(chID byte, _ compat.PeerConn, msg []byte) {
 		return
 	}
 	to := s.other()
-	begin := time.Now()
 	to.count(1, len(msg)) // before the far node has it, which may then ask for the status
-	if !to.peer.Send(chID, bytes.Clone(msg)) {
+	if err := to.send(chID, bytes.Clone(msg)); err != nil {
 		to.count(-1, -len(msg))
-		s.pair.notTaken(to, begin, fmt.Errorf("%w: %d bytes on channel %#02x from the %s side to %s",
-			errNotTaken, len(msg), chID, s.name, to.peer.ID()))
+		s.pair.end(nil, fmt.Errorf("%w: %d bytes on channel %#02x from the %s side to %s",
+			err, len(msg), chID, s.name, to.peer.ID()))
+	}
+}
+
+// send returns when the peer has taken the message, or with an error when the pair has
+// ended or has to end. A peer that refuses at once is ending: it gets compat.SendTimeout to
+// say why, and to deliver what it has taken before.
+func (s *side) send(chID byte, msg []byte) error {
+	for waited := time.Duration(0); ; waited = compat.SendTimeout {
+		begin := time.Now()
+		if s.peer.Send(chID, msg) {
+			if waited > 0 {
+				s.stuck.Add(-1)
+			}
+
+			return nil
+		}
+		left := time.Until(begin.Add(compat.SendTimeout))
+		if left > 0 && !task.WaitFor(s.pair.done, left) || s.pair.isDone() {
+			return errNotTaken
+		}
+		if waited == 0 {
+			s.stuck.Add(1)
+		}
 	}
 }
 
@@ -164,18 +187,6 @@ func (s *side) count(messages, bytes int) {
 	for _, m := range []*meter{&s.sent, s.total} {
 		m.messages.Add(uint64(messages))
 		m.bytes.Add(uint64(bytes))
-	}
-}
-
-// notTaken ends the pair for a message that a side has not taken in all the time since
-// begin. A side that refuses at once is ending: it gets the rest of the time to say why,
-// and to deliver what it has taken before.
-func (p *pair) notTaken(by *side, begin time.Time, err error) {
-	left := time.Until(begin.Add(compat.SendTimeout))
-	if left <= 0 {
-		p.end(by, err)
-	} else if !task.WaitFor(p.done, left) {
-		p.end(nil, err)
 	}
 }
 
@@ -201,7 +212,7 @@ func (p *pair) end(by *side, err error) {
 func (p *pair) outcome() outcome {
 	early := time.Since(p.since) < minUptime
 	switch byNode := p.endBy == p.dialed.other(); {
-	case p.endBy == p.dialed && (early || errors.Is(p.endErr, errNotTaken)):
+	case p.dialed.stuck.Load() > 0, p.endBy == p.dialed && early:
 		return faulty
 	case byNode && early:
 		return nodeLeftEarly

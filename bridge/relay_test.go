@@ -78,16 +78,44 @@ func TestMessagesAreCountedBeforeTheyArrive(t *testing.T) {
 	require.Zero(t, p.bridge.Status().ToLibp2p)
 }
 
-// A target that takes nothing is not healthy, however long its pair was up.
+// A reactor may be busy for longer than a Send waits: nothing is lost, and the node is held
+// back meanwhile.
+func TestBusyTargetHoldsItsNodeBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begun, busy := time.Now(), 25*time.Second
+		p := relayTo(t, &farSide{send: func(string) bool {
+			left := time.Until(begun.Add(busy))
+			task.Sleep(t.Context(), min(left, compat.SendTimeout))
+
+			return left <= compat.SendTimeout
+		}})
+		p.native.reactors[chVotes].Receive(chVotes, nil, []byte("message"))
+		require.Equal(t, busy, time.Since(begun))
+		require.False(t, p.isDone())
+		require.Equal(t, Traffic{Messages: 1, Bytes: 7}, p.libp2p.sent.traffic())
+		p.end(p.libp2p, errors.New("gone"))
+		require.Equal(t, kept, p.outcome())
+	})
+}
+
+// A target that takes nothing until the pair ends is not healthy, however long its pair was
+// up and whoever ends it.
 func TestStuckTargetIsToBlame(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := relayTo(t, &farSide{send: func(string) bool { return !task.Sleep(t.Context(), compat.SendTimeout) }})
-		task.Sleep(t.Context(), time.Hour)
-		p.native.reactors[chVotes].Receive(chVotes, nil, []byte("message"))
-		by, err := p.endBy, p.endErr
-		require.Same(t, p.libp2p, by)
-		require.ErrorIs(t, err, errNotTaken)
-		require.Equal(t, faulty, p.outcome())
+		for _, end := range []func(*pair){
+			func(p *pair) { p.libp2p.HandlePeerError(nil, errors.New("no pong")) },
+			func(p *pair) { p.native.HandlePeerError(nil, errors.New("gone")) },
+			func(p *pair) { p.end(nil, errReplaced) },
+		} {
+			p := relayTo(t, &farSide{send: func(string) bool { return !task.Sleep(t.Context(), compat.SendTimeout) }})
+			task.Sleep(t.Context(), time.Hour)
+			time.AfterFunc(time.Minute-1, func() { end(p) })
+			begun := time.Now()
+			p.native.reactors[chVotes].Receive(chVotes, nil, []byte("message"))
+			require.Equal(t, time.Minute, time.Since(begun))
+			require.Equal(t, faulty, p.outcome())
+			require.Zero(t, p.libp2p.sent.traffic())
+		}
 	})
 }
 
