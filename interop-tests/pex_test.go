@@ -1,6 +1,7 @@
 package interoptests
 
 import (
+	"crypto/ed25519"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -25,8 +26,9 @@ import (
 type pexNode struct {
 	*node
 
+	key  *types.NodeKey
 	pex  *pex.Reactor
-	book *addrbook.AddrBook
+	book *addrbook.Book
 }
 
 // withoutDiscovery is a recorder without the discovery channel, which another reactor has.
@@ -52,13 +54,13 @@ func startPex(t *testing.T, moniker string, private ...string) *pexNode {
 	addr := tr.NetAddress()
 	info.NetAddress = &addr
 
-	book, err := addrbook.OpenAddrBook("", addr, addrbook.WithLogger(newLogger(log)))
+	book, err := addrbook.Open("", addr, addrbook.WithLogger(newLogger(log)))
 	require.NoError(t, err)
 	r := pex.NewReactor(book)
 	r.SetLogger(newLogger(log))
 	ids, errs := types.NewIDFromStrings(private)
 	require.Empty(t, errs)
-	n := &pexNode{node: &node{Log: log, t: t, info: info, transport: tr}, pex: r, book: book}
+	n := &pexNode{node: &node{Log: log, t: t, info: info, transport: tr}, key: key, pex: r, book: book}
 	n.sw = adapter.NewMultiplexSwitch(tr,
 		adapter.WithReactor("interop", withoutDiscovery{newRecorder(t, log, false)}),
 		adapter.WithReactor("discovery", r),
@@ -143,7 +145,7 @@ func requireNoOffence(t *testing.T, n *pexNode) {
 	require.Zero(t, stats.RequestsLimited)
 }
 
-func addresses(book *addrbook.AddrBook) []string {
+func addresses(book *addrbook.Book) []string {
 	list := make([]string, 0, book.Size())
 	for _, addr := range book.Addresses() {
 		list = append(list, addr.String())
@@ -157,7 +159,7 @@ func addresses(book *addrbook.AddrBook) []string {
 func TestBookAndGnoStoreReadEachOther(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "addrbook.json")
-	book, err := addrbook.OpenAddrBook(path, types.NetAddress{})
+	book, err := addrbook.Open(path, types.NetAddress{})
 	require.NoError(t, err)
 	connected, told, ofGno := freshAddr(t, "1.2.3.4:1"), freshAddr(t, "[2600::1]:2"), freshAddr(t, "5.6.7.8:3")
 	book.MarkConnected(connected, true)
@@ -176,11 +178,41 @@ func TestBookAndGnoStoreReadEachOther(t *testing.T) {
 	store.AddPeers(added)
 	require.NoError(t, store.Save())
 
-	book, err = addrbook.OpenAddrBook(path, types.NetAddress{})
+	book, err = addrbook.Open(path, types.NetAddress{})
 	require.NoError(t, err)
 	all := addresses(book)
 	require.ElementsMatch(t, []string{connected.String(), told.String(), ofGno.String()}, all)
 	require.Equal(t, connected.String(), all[0], "gno has kept the time of the connection")
+}
+
+// A stock node that takes over our file, as when an operator rolls back, dials the peers in
+// it. Gno v1.1.0 keeps no address book.
+func TestStockNodesStartFromOurBook(t *testing.T) {
+	t.Parallel()
+	for _, version := range []string{legacy.V1_7_1, legacy.V1_4_0} {
+		t.Run(version, func(t *testing.T) {
+			t.Parallel()
+			ours := startPex(t, "ours")
+			path := filepath.Join(t.TempDir(), "addrbook.json")
+			book, err := addrbook.Open(path, types.NetAddress{})
+			require.NoError(t, err)
+			addr := ours.transport.NetAddress()
+			book.Configure(addr.ID, addr)
+			book.MarkAnswered(&addr, addrbook.Libp2p)
+			book.MarkConnected(&addr, true)
+			told := freshAddr(t, "192.0.2.1:1")
+			told.IP = addr.IP
+			require.Equal(t, 1, book.Add(addrbook.Source{ID: addr.ID, IP: addr.IP}, told))
+			book.MarkFailed(told)
+			book.LearnKey(ours.key.PrivKey.Public().(ed25519.PublicKey))
+			require.NoError(t, book.Flush())
+
+			stock := legacy.Start(t, legacy.Options{
+				Version: version, Moniker: "stock", AllowDuplicateIP: true, Discovery: true, AddressBook: path,
+			})
+			requireConnected(t, stock, ours)
+		})
+	}
 }
 
 func freshAddr(t *testing.T, hostPort string) *types.NetAddress {

@@ -15,47 +15,71 @@ const (
 	// others; TM2 holds an address for alive as long.
 	shareAge = 24 * time.Hour
 
-	// The wait after a failed dial before a hint or the book leads to the next
-	// one, doubled with each further failure up to the maximum: peers name dead
-	// addresses over and over.
+	// The wait after a failed dial before the address is due again, doubled with each
+	// further failure up to the maximum: peers name dead addresses over and over.
 	firstRetry = 10 * time.Second
 	maxRetry   = 10 * time.Minute
 )
 
-// AddrBook holds the addresses of peers. Some are verified: this node has dialed
-// them and found the peer there. The others are hints. All methods may be called
-// concurrently; those that change the book do not wait for the disk, except Save
-// and Flush.
-type AddrBook struct {
+// Book holds the addresses of peers. All methods may be called concurrently; those
+// that change the book do not wait for the disk, except Save and Flush.
+type Book struct {
 	// Not changed once the book is open.
 	path     string // empty: in memory only
 	self     types.NetAddress
 	maxPeers int
+	maxHints int
 	logger   *slog.Logger
 
 	saving sync.Mutex // one save at a time; taken before mtx
 
 	mtx     sync.Mutex
-	entries map[string]*entry // by text form
+	entries map[types.ID][]*Entry
+	peers   map[types.ID]*peer
 	private map[types.ID]struct{}
-	failed  *failures // not saved
+	places  *places // not saved
 	unsaved unsaved
 }
 
-// entry is what the book knows of one address.
-type entry struct {
-	addr          types.NetAddress
-	key           string    // the text form of addr
-	lastSeen      time.Time // when a peer last told it, or it was connected
-	lastConnected time.Time // zero for a hint
-	advertised    bool      // the peer there wants to be found
-	failures      int       // dials that failed since it was last connected
-	lastFailed    time.Time // zero after a restart
-	source        types.ID  // who told it first
-	group         string    // the network of the source, see networkOf
+// Entry is what the book knows of one address of a peer.
+type Entry struct {
+	Addr       types.NetAddress
+	Configured bool      // the operator names it
+	Source     types.ID  // who told it, or Addr.ID if the peer has announced it; empty if unknown
+	Seen       time.Time // when it was last told, or answered
+	Answered   time.Time // when this node last had a connection that it dialed to there; zero if never
+	Advertised bool      // the peer, while it was connected, named an address for others
+	Failures   int       // dials that failed since it last answered
+	Failed     time.Time // when the last of these did; zero after a restart
+
+	group string // the network of the source, see networkOf
+
+	// Of Addr, since they are compared often.
+	key     string // text form
+	place   string // IP and port
+	host    string // see hostOf
+	network string // see networkOf
 }
 
-func (e *entry) verified() bool { return !e.lastConnected.IsZero() }
+// HasAnswered reports whether the peer has ever answered there.
+func (e *Entry) HasAnswered() bool { return !e.Answered.IsZero() }
+
+// Announced reports whether the peer itself has told the address.
+func (e *Entry) Announced() bool { return e.Source == e.Addr.ID }
+
+// Due reports whether the last failure is long enough ago for another dial: 10 s,
+// doubled with each failure in a row, up to 10 minutes.
+func (e *Entry) Due(now time.Time) bool {
+	if e.Failures == 0 {
+		return true
+	}
+	wait := firstRetry
+	for range e.Failures - 1 {
+		wait = min(2*wait, maxRetry)
+	}
+
+	return !now.Before(e.Failed.Add(wait))
+}
 
 // Source is who told an address.
 type Source struct {
@@ -65,60 +89,53 @@ type Source struct {
 
 // Wants reports whether the book takes addresses of the peer: not of this node,
 // and of no private peer.
-func (b *AddrBook) Wants(addr *types.NetAddress) bool {
+func (b *Book) Wants(addr *types.NetAddress) bool {
 	b.mtx.Lock()
 	defer b.mtx.Unlock()
 
 	return b.wanted(addr)
 }
 
-// wanted is wants for a caller that holds the lock.
-func (b *AddrBook) wanted(addr *types.NetAddress) bool {
+// wanted is Wants for a caller that holds the lock.
+func (b *Book) wanted(addr *types.NetAddress) bool {
 	_, private := b.private[addr.ID]
 
 	return !private && !addr.Same(b.self)
 }
 
-// Add keeps addresses that a peer has told, as hints, and returns how many of
-// them were new and found a place. Skipped are addresses that cannot be dialed,
-// those of this node and of private peers. An address that is known is only noted
-// as seen. Where a limit is exceeded the entries that are worth least give way.
-func (b *AddrBook) Add(source Source, addrs ...*types.NetAddress) int {
-	b.mtx.Lock()
-	defer b.mtx.Unlock()
-	now := time.Now()
-	fresh := make([]string, 0, len(addrs))
-	for _, addr := range addrs {
-		if addr == nil || !addr.Dialable() || !b.wanted(addr) {
-			continue
+// entry returns the entry of the address, or nil. The caller holds the lock.
+func (b *Book) entry(addr *types.NetAddress) *Entry {
+	key := addr.String()
+	for _, e := range b.entries[addr.ID] {
+		if e.key == key {
+			return e
 		}
-		key := addr.String()
-		if e := b.entries[key]; e != nil {
-			e.lastSeen = now
-			b.unsaved.renewed = true
+	}
 
-			continue
-		}
-		e := newEntry(addr, now)
-		e.source, e.group = source.ID, networkOf(source.IP)
-		b.entries[key] = e
-		fresh = append(fresh, key)
+	return nil
+}
+
+// take returns the entry of the address, a new one if there is none, or nil if the
+// book does not take the address. The caller holds the lock.
+func (b *Book) take(addr *types.NetAddress, now time.Time) (e *Entry, isNew bool) {
+	if addr == nil || !addr.Dialable() || !b.wanted(addr) {
+		return nil, false
 	}
-	if len(fresh) == 0 {
-		return 0
+	if e = b.entry(addr); e != nil {
+		return e, false
 	}
-	b.trim()
+	e = newEntry(addr, now)
+	b.entries[addr.ID] = append(b.entries[addr.ID], e)
 	b.unsaved.changed = true
-	fresh = slices.DeleteFunc(fresh, func(key string) bool { return b.entries[key] == nil })
 
-	return len(fresh)
+	return e, true
 }
 
 // newEntry copies the address, without the host name, which is for the node's
 // own configuration.
-func newEntry(addr *types.NetAddress, now time.Time) *entry {
-	e := &entry{addr: copyAddr(addr), lastSeen: now}
-	e.key = e.addr.String()
+func newEntry(addr *types.NetAddress, now time.Time) *Entry {
+	e := &Entry{Addr: copyAddr(addr), Seen: now, host: hostOf(addr.IP), network: networkOf(addr.IP)}
+	e.key, e.place = e.Addr.String(), e.Addr.DialString()
 
 	return e
 }
@@ -127,127 +144,249 @@ func copyAddr(addr *types.NetAddress) types.NetAddress {
 	return types.NetAddress{ID: addr.ID, IP: slices.Clone(addr.IP), Port: addr.Port}
 }
 
+// Configure notes where the operator says that the peer is, in place of what an
+// earlier call has said. Addresses without an IP are skipped: a host name is looked up
+// at each dial.
+func (b *Book) Configure(id types.ID, addrs ...types.NetAddress) {
+	b.mtx.Lock()
+	defer b.mtx.Unlock()
+	for _, e := range b.entries[id] {
+		e.Configured = false
+	}
+	for i := range addrs {
+		if addrs[i].ID != id {
+			continue
+		}
+		if e, _ := b.take(&addrs[i], time.Now()); e != nil {
+			e.Configured = true
+		}
+	}
+	b.trim()
+}
+
+// Add keeps addresses that the source has told, and returns how many of them were new
+// and found a place. Skipped are addresses that cannot be dialed, those of this node and
+// of private peers, and those at which another peer has just answered. A known address is
+// only noted as seen, and as announced if the source is the peer itself. Where a limit is
+// exceeded, the entries that are worth least are dropped.
+func (b *Book) Add(source Source, addrs ...*types.NetAddress) int {
+	b.mtx.Lock()
+	defer b.mtx.Unlock()
+	now := time.Now()
+	group := networkOf(source.IP)
+	var fresh []*types.NetAddress
+	for _, addr := range addrs {
+		if b.places.isTaken(addr, now) {
+			continue
+		}
+		e, isNew := b.take(addr, now)
+		if e == nil {
+			continue
+		}
+		if isNew {
+			fresh = append(fresh, addr)
+		}
+		if isNew || source.ID == addr.ID {
+			e.Source, e.group = source.ID, group
+		}
+		e.Seen = now
+		b.unsaved.renewed = true
+	}
+	if len(fresh) == 0 {
+		return 0
+	}
+	b.trim()
+	fresh = slices.DeleteFunc(fresh, func(addr *types.NetAddress) bool { return b.entry(addr) == nil })
+
+	return len(fresh)
+}
+
 // MarkConnected notes that this node has, or had until now, a connection that it
 // dialed to the address. Advertised says whether the peer tells others of an
 // address too: if not, the book's is not told to anybody. An address that is not
 // known is added; one that the book does not want, or that cannot be dialed, is
 // ignored.
-func (b *AddrBook) MarkConnected(addr *types.NetAddress, advertised bool) {
-	if addr == nil || !addr.Dialable() {
-		return
-	}
+func (b *Book) MarkConnected(addr *types.NetAddress, advertised bool) {
 	b.mtx.Lock()
 	defer b.mtx.Unlock()
-	if !b.wanted(addr) {
-		return
+	if e := b.answered(addr); e != nil && e.Advertised != advertised {
+		e.Advertised, b.unsaved.changed = advertised, true
 	}
+}
+
+// MarkAnswered is MarkConnected for a transport: the peer has proved its ID at the
+// address, on the stack. Whether it wants others to hear of the address is not known.
+func (b *Book) MarkAnswered(addr *types.NetAddress, stack Stack) {
+	b.mtx.Lock()
+	defer b.mtx.Unlock()
+	if b.answered(addr) != nil {
+		b.peer(addr.ID).stack = stack
+	}
+}
+
+// answered notes an answer at the address, and returns its entry, or nil if the book
+// does not take the address. The caller holds the lock.
+func (b *Book) answered(addr *types.NetAddress) *Entry {
 	now := time.Now()
-	e := b.entries[addr.String()]
+	e, _ := b.take(addr, now)
 	if e == nil {
-		e = newEntry(addr, now)
-		b.entries[e.key] = e
+		return nil
 	}
-	if !e.verified() || e.advertised != advertised || e.failures > 0 {
+	if !e.HasAnswered() || e.Failures > 0 {
 		b.unsaved.changed = true
 	}
 	b.unsaved.renewed = true
-	e.lastSeen, e.lastConnected = now, now
-	e.advertised, e.failures, e.lastFailed = advertised, 0, time.Time{}
+	e.Seen, e.Answered = now, now
+	e.Failures, e.Failed = 0, time.Time{}
+	b.places.answered(addr, now)
 	b.trim()
+
+	return e
 }
 
 // MarkFailed notes that the address could not be dialed. Of one that is not known
 // it is only remembered that dials to there fail.
-func (b *AddrBook) MarkFailed(addr *types.NetAddress) {
+func (b *Book) MarkFailed(addr *types.NetAddress) {
 	b.mtx.Lock()
 	defer b.mtx.Unlock()
 	now := time.Now()
-	b.failed.note(addr, now)
-	e := b.entries[addr.String()]
+	b.places.failed(addr, now)
+	b.markFailed(addr, now)
+}
+
+// MarkWrongID is MarkFailed for an address at which another peer has answered: nobody
+// else is to be looked for there for a time, see Try.
+func (b *Book) MarkWrongID(addr *types.NetAddress, found types.ID) {
+	b.mtx.Lock()
+	defer b.mtx.Unlock()
+	now := time.Now()
+	b.places.answered(&types.NetAddress{ID: found, IP: addr.IP, Port: addr.Port}, now)
+	b.markFailed(addr, now)
+}
+
+func (b *Book) markFailed(addr *types.NetAddress, now time.Time) {
+	e := b.entry(addr)
 	if e == nil {
 		return
 	}
-	e.failures = min(e.failures+1, maxFailures)
-	e.lastFailed = now
+	e.Failures = min(e.Failures+1, maxFailures)
+	e.Failed = now
 	b.unsaved.renewed = true
 }
 
+// IsPrivate reports whether the peer was named by WithPrivatePeers or MarkPrivate.
+func (b *Book) IsPrivate(id types.ID) bool {
+	b.mtx.Lock()
+	defer b.mtx.Unlock()
+	_, private := b.private[id]
+
+	return private
+}
+
 // MarkPrivate removes the peer's addresses; from now on the book takes none.
-func (b *AddrBook) MarkPrivate(id types.ID) {
+func (b *Book) MarkPrivate(id types.ID) {
 	b.mtx.Lock()
 	defer b.mtx.Unlock()
 	b.private[id] = struct{}{}
-	for key, e := range b.entries {
-		if e.addr.ID == id {
-			delete(b.entries, key)
-			b.unsaved.changed = true
-		}
-	}
+	b.unsaved.changed = b.unsaved.changed || b.entries[id] != nil
+	delete(b.entries, id)
 }
 
-// Addresses returns all addresses, the most promising first: those connected most
-// recently, then hints, those seen most recently first, then those that fail. The
-// slice and what it points to are the caller's.
-func (b *AddrBook) Addresses() []*types.NetAddress {
+// Of returns what the book knows of the peer's addresses, the most promising first, in
+// the order of Addresses. The slice and what it points to are the caller's.
+func (b *Book) Of(id types.ID) (entries []Entry) {
+	b.mtx.Lock()
+	defer b.mtx.Unlock()
+	for _, e := range b.entries[id] {
+		known := *e
+		known.Addr = copyAddr(&e.Addr)
+		entries = append(entries, known)
+	}
+	slices.SortFunc(entries, func(a, c Entry) int { return better(&a, &c) })
+
+	return entries
+}
+
+// Addresses returns all addresses, the most promising first: configured ones, those
+// connected most recently, then announced and told ones, those seen most recently
+// first, then those that fail. The slice and what it points to are the caller's.
+func (b *Book) Addresses() []*types.NetAddress {
 	b.mtx.Lock()
 	defer b.mtx.Unlock()
 
 	return addresses(b.sorted())
 }
 
-// Self returns the address of this node that the book was opened with.
-func (b *AddrBook) Self() types.NetAddress { return copyAddr(&b.self) }
-
-// Size returns the number of addresses.
-func (b *AddrBook) Size() int {
+// Answered is Addresses without those at which nobody has answered.
+func (b *Book) Answered() []*types.NetAddress {
 	b.mtx.Lock()
 	defer b.mtx.Unlock()
 
-	return len(b.entries)
+	return addresses(slices.DeleteFunc(b.sorted(), func(e *Entry) bool { return !e.HasAnswered() }))
 }
 
-// Shareable are the addresses that others may be told: verified not long ago, not
+// Self returns the address of this node that the book was opened with.
+func (b *Book) Self() types.NetAddress { return copyAddr(&b.self) }
+
+// Size returns the number of addresses.
+func (b *Book) Size() int {
+	b.mtx.Lock()
+	defer b.mtx.Unlock()
+
+	return b.size()
+}
+
+func (b *Book) size() (n int) {
+	for _, entries := range b.entries {
+		n += len(entries)
+	}
+
+	return n
+}
+
+// Shareable are the addresses that others may be told: answered not long ago, not
 // failed since, and of peers that want to be found.
-func (b *AddrBook) Shareable() []*types.NetAddress {
+func (b *Book) Shareable() []*types.NetAddress {
 	b.mtx.Lock()
 	defer b.mtx.Unlock()
 	now := time.Now()
 
-	return addresses(slices.DeleteFunc(b.sorted(), func(e *entry) bool {
-		return now.Sub(e.lastConnected) > shareAge || e.failures > 0 || !e.advertised
+	return addresses(slices.DeleteFunc(b.sorted(), func(e *Entry) bool {
+		return now.Sub(e.Answered) > shareAge || e.Failures > 0 || !e.Advertised
 	}))
 }
 
 // Dialable drops, in place, the addresses that the book has not kept, those that
-// have failed too recently, and hints to where too many dials have failed.
-func (b *AddrBook) Dialable(addrs []*types.NetAddress) []*types.NetAddress {
+// have failed too recently, and those that never answered, at a place where too many
+// dials have failed (see Try).
+func (b *Book) Dialable(addrs []*types.NetAddress) []*types.NetAddress {
 	b.mtx.Lock()
 	defer b.mtx.Unlock()
 	now := time.Now()
 
 	return slices.DeleteFunc(addrs, func(addr *types.NetAddress) bool {
-		e := b.entries[addr.String()]
+		e := b.entry(addr)
 
-		return e == nil ||
-			e.failures > 0 && now.Before(e.lastFailed.Add(retryWait(e.failures))) ||
-			!e.verified() && b.failed.tooMany(addr, now)
+		return e == nil || !e.Due(now) || !e.HasAnswered() && !b.places.may(addr, now)
 	})
 }
 
-// retryWait is the wait after the given number of failures.
-func retryWait(failures int) time.Duration {
-	wait := firstRetry
-	for range failures - 1 {
-		wait = min(2*wait, maxRetry)
-	}
+// Try reports whether the peer may be looked for at an IP and port where it has not
+// answered, and counts the dial as one that fails, until MarkConnected or MarkAnswered
+// says otherwise. It may not when three dials of this node have failed there within 10
+// minutes, or 16 at its host, whatever ID they asked for; nor for 10 minutes after
+// another peer has answered there.
+func (b *Book) Try(addr *types.NetAddress) bool {
+	b.mtx.Lock()
+	defer b.mtx.Unlock()
 
-	return wait
+	return b.places.try(addr, time.Now())
 }
 
-func addresses(entries []*entry) []*types.NetAddress {
+func addresses(entries []*Entry) []*types.NetAddress {
 	addrs := make([]*types.NetAddress, 0, len(entries))
 	for _, e := range entries {
-		addr := copyAddr(&e.addr)
+		addr := copyAddr(&e.Addr)
 		addrs = append(addrs, &addr)
 	}
 

@@ -16,9 +16,9 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
-func openBook(t *testing.T, path string, opts ...addrbook.Option) *addrbook.AddrBook {
+func openBook(t *testing.T, path string, opts ...addrbook.Option) *addrbook.Book {
 	t.Helper()
-	b, err := addrbook.OpenAddrBook(path, types.NetAddress{}, opts...)
+	b, err := addrbook.Open(path, types.NetAddress{}, opts...)
 	require.NoError(t, err)
 
 	return b
@@ -73,7 +73,7 @@ func TestEvictionOrder(t *testing.T) {
 		require.Zero(t, b.Add(sourceAt("9.9.9.9"), seenAgain))
 		b.MarkConnected(connectedAgain, true)
 
-		order := func(b *addrbook.AddrBook) (list []string) {
+		order := func(b *addrbook.Book) (list []string) {
 			for _, addr := range b.Addresses() {
 				list = append(list, names[addr.String()])
 			}
@@ -111,7 +111,7 @@ func TestFullBook(t *testing.T) {
 // One source, and all sources of one network, have a limited number of hints.
 func TestHintsPerSource(t *testing.T) {
 	const limit = 64
-	count := func(b *addrbook.AddrBook, prefix string) (n int) {
+	count := func(b *addrbook.Book, prefix string) (n int) {
 		for _, addr := range b.Addresses() {
 			if strings.HasPrefix(addr.IP.String(), prefix+".") {
 				n++
@@ -124,6 +124,12 @@ func TestHintsPerSource(t *testing.T) {
 		b := openBook(t, "")
 		require.Equal(t, limit, b.Add(sourceAt("9.9.9.9"), addrsAt("20.1", 500)...))
 		require.Equal(t, limit, b.Size())
+	})
+	t.Run("another limit", func(t *testing.T) {
+		b := openBook(t, "", addrbook.WithMaxHints(100))
+		require.Equal(t, 100, b.Add(sourceAt("9.9.9.9"), addrsAt("20.1", 500)...))
+		_, err := addrbook.Open("", types.NetAddress{}, addrbook.WithMaxHints(0))
+		require.Error(t, err)
 	})
 	t.Run("peers of one network", func(t *testing.T) {
 		b := openBook(t, "")
@@ -283,9 +289,20 @@ func TestOneHostHasFewPlaces(t *testing.T) {
 	}
 }
 
+func TestAnyNumberAtOneHost(t *testing.T) {
+	b := openBook(t, "", addrbook.WithAllowDuplicateIP(true))
+	for i := range 100 {
+		addr := addrAt("9.9.9.9", uint16(1000+i))
+		require.True(t, b.Try(addr), i)
+		b.MarkFailed(addr)
+		b.MarkConnected(addrAt("9.9.9.9", uint16(5000+i)), true)
+	}
+	require.Equal(t, 100, b.Size())
+}
+
 func TestWhatTheBookDoesNotTake(t *testing.T) {
 	self := *addrAt("1.2.3.4", 26656)
-	b, err := addrbook.OpenAddrBook("", self)
+	b, err := addrbook.Open("", self)
 	require.NoError(t, err)
 	for name, addr := range map[string]*types.NetAddress{
 		"nil":          nil,
@@ -329,6 +346,8 @@ func TestMarkPrivateForgets(t *testing.T) {
 	b.MarkConnected(addr, true)
 	b.MarkConnected(other, true)
 	b.MarkPrivate(addr.ID)
+	require.True(t, b.IsPrivate(addr.ID))
+	require.False(t, b.IsPrivate(other.ID))
 	require.Equal(t, []string{other.String()}, texts(b.Addresses()))
 	b.MarkConnected(addr, true)
 	require.Zero(t, b.Add(sourceAt("9.9.9.9"), addr))
@@ -345,8 +364,15 @@ func TestBookIsConcurrent(t *testing.T) {
 			source := sourceAt("9.9.9.9")
 			for i, addr := range addrsAt(fmt.Sprintf("20.%d", worker), 40) {
 				b.Add(source, addr)
+				b.Try(addr)
 				b.MarkFailed(addr)
+				b.MarkWrongID(addr, source.ID)
+				b.MarkAnswered(addr, addrbook.Libp2p)
 				b.MarkConnected(addr, true)
+				b.Configure(addr.ID)
+				b.LearnKey(make([]byte, 32))
+				b.LastStack(addr.ID)
+				b.Of(addr.ID)
 				if i%10 == 0 {
 					b.MarkPrivate(addr.ID)
 					if err := b.Flush(); err != nil {

@@ -9,17 +9,11 @@ import (
 
 const (
 	// giveUpFailures is after how many failed dials in a row an address is worth
-	// less than any other, even if it was connected once.
+	// less than any other, even if the peer answered there once.
 	giveUpFailures = 3
 
 	// maxFailures bounds the count; no wait grows after it.
 	maxFailures = 10
-
-	// maxHints is how many hints one source may have in the book, and all sources
-	// of one network together: two whole answers and a bit, which is more than a
-	// node tries in a minute, while an attacker needs peers in 16 networks to fill
-	// the book with hints, and never displaces a verified address.
-	maxHints = 64
 
 	// maxPerPeer is how many addresses one peer may have, and how many peers one
 	// address: a peer moves or is reached over IPv4 and IPv6, but more is
@@ -27,7 +21,7 @@ const (
 	maxPerPeer = 3
 
 	// maxToldPerPeer is how many of these one source, or network of sources, may fill
-	// by hints: others have a place for what they say.
+	// by hints about others: what another source says has a place.
 	maxToldPerPeer = 2
 
 	// maxPerHost and maxPerNetwork are how many addresses the book may have at one
@@ -37,17 +31,28 @@ const (
 	maxPerNetwork = 128
 )
 
-// better sorts the entries that are worth more first. Those that fail come last
-// and hints after verified ones; of two alike the one of the more recent
-// connection, or else told more recently, is worth more.
-func better(a, b *entry) int {
-	return cmp.Or(
-		compareBool(a.failures < giveUpFailures, b.failures < giveUpFailures),
-		compareBool(a.verified(), b.verified()),
-		b.lastConnected.Compare(a.lastConnected),
-		b.lastSeen.Compare(a.lastSeen),
-		cmp.Compare(a.key, b.key),
-	)
+// better sorts the entries that are worth more first: configured ones, then those that
+// do not fail, then those that have answered, the most recent answer first, then those
+// that the peer has announced, then those that were seen more recently.
+func better(a, b *Entry) int {
+	if c := cmp.Or(
+		compareBool(a.Configured, b.Configured),
+		compareBool(a.Failures < giveUpFailures, b.Failures < giveUpFailures),
+		compareBool(a.HasAnswered(), b.HasAnswered()),
+	); c != 0 {
+		return c
+	}
+	if c := b.Answered.Compare(a.Answered); c != 0 {
+		return c
+	}
+	if c := compareBool(a.Announced(), b.Announced()); c != 0 {
+		return c
+	}
+	if c := b.Seen.Compare(a.Seen); c != 0 {
+		return c
+	}
+
+	return cmp.Compare(a.key, b.key)
 }
 
 // compareBool puts true first.
@@ -63,10 +68,10 @@ func compareBool(a, b bool) int {
 }
 
 // sorted returns the entries, the best first. The caller holds the lock.
-func (b *AddrBook) sorted() []*entry {
-	entries := make([]*entry, 0, len(b.entries))
-	for _, e := range b.entries {
-		entries = append(entries, e)
+func (b *Book) sorted() []*Entry {
+	entries := make([]*Entry, 0, len(b.entries))
+	for _, of := range b.entries {
+		entries = append(entries, of...)
 	}
 	slices.SortFunc(entries, better)
 
@@ -75,20 +80,26 @@ func (b *AddrBook) sorted() []*entry {
 
 // trim drops the entries that exceed a limit, the worst first. The caller holds
 // the lock.
-func (b *AddrBook) trim() {
-	c := newCensus(b.maxPeers)
+func (b *Book) trim() {
+	c := newCensus(b.maxPeers, b.maxHints)
+	c.anyPerHost = b.places.anyPerHost
+	kept := make(map[types.ID][]*Entry, len(b.entries))
 	for _, e := range b.sorted() {
-		if !c.admit(e) {
-			delete(b.entries, e.key)
+		if c.admit(e) {
+			kept[e.Addr.ID] = append(kept[e.Addr.ID], e)
 		}
 	}
+	b.entries = kept
 }
 
 // census counts the entries that are kept.
 type census struct {
+	anyPerHost bool // no limit at one host
+
 	room      int
+	hints     int // of one source, and of one network of sources
 	byID      map[types.ID]int
-	byAddress map[string]int // IP:port
+	byPlace   map[string]int // IP:port
 	bySource  map[types.ID]int
 	byGroup   map[string]int
 	byHost    map[string]int // of the addresses
@@ -96,11 +107,12 @@ type census struct {
 	told      map[string]int // by who told and of whom, or of where
 }
 
-func newCensus(room int) *census {
+func newCensus(room, hints int) *census {
 	return &census{
 		room:      room,
+		hints:     hints,
 		byID:      make(map[types.ID]int),
-		byAddress: make(map[string]int),
+		byPlace:   make(map[string]int),
 		bySource:  make(map[types.ID]int),
 		byGroup:   make(map[string]int),
 		byHost:    make(map[string]int),
@@ -109,44 +121,44 @@ func newCensus(room int) *census {
 	}
 }
 
-// admit counts the entry unless it exceeds a limit.
-func (c *census) admit(e *entry) bool {
-	address := e.addr.DialString()
-	host, network := hostOf(e.addr.IP), networkOf(e.addr.IP)
-	if c.room == 0 || c.byID[e.addr.ID] == maxPerPeer || c.byAddress[address] == maxPerPeer ||
-		host != "" && c.byHost[host] == maxPerHost ||
-		network != "" && c.byNetwork[network] == maxPerNetwork ||
-		!e.verified() && !c.admitHint(e, address) {
+// admit counts the entry unless it exceeds a limit. A configured one, which comes
+// before all others, has none.
+func (c *census) admit(e *Entry) bool {
+	exceeds := c.room <= 0 || c.byID[e.Addr.ID] >= maxPerPeer || c.byPlace[e.place] >= maxPerPeer ||
+		e.host != "" && !c.anyPerHost && c.byHost[e.host] >= maxPerHost ||
+		e.network != "" && c.byNetwork[e.network] >= maxPerNetwork
+	if !e.Configured && (exceeds || !e.HasAnswered() && !c.admitHint(e)) {
 		return false
 	}
 	c.room--
-	c.byID[e.addr.ID]++
-	c.byAddress[address]++
-	c.byHost[host]++
-	c.byNetwork[network]++
+	c.byID[e.Addr.ID]++
+	c.byPlace[e.place]++
+	c.byHost[e.host]++
+	c.byNetwork[e.network]++
 
 	return true
 }
 
-// admitHint counts a hint unless its source has too many. Entries that came without
+// admitHint counts a hint unless its source has too many, or too many about this peer or
+// place: a peer may announce maxPerPeer addresses of its own. Entries that came without
 // a source, as from a file of TM2, have no such limits.
-func (c *census) admitHint(e *entry, address string) bool {
-	if e.source == "" {
+func (c *census) admitHint(e *Entry) bool {
+	if e.Source == "" {
 		return true
 	}
 	source := e.group
 	if source == "" {
-		source = string(e.source)
+		source = string(e.Source)
 	}
-	ofPeer, ofAddress := source+" "+string(e.addr.ID), source+" "+address
-	if c.bySource[e.source] == maxHints || e.group != "" && c.byGroup[e.group] == maxHints ||
-		c.told[ofPeer] == maxToldPerPeer || c.told[ofAddress] == maxToldPerPeer {
+	ofPeer, ofPlace := source+" "+string(e.Addr.ID), source+" "+e.place
+	if c.bySource[e.Source] == c.hints || e.group != "" && c.byGroup[e.group] == c.hints ||
+		!e.Announced() && (c.told[ofPeer] >= maxToldPerPeer || c.told[ofPlace] >= maxToldPerPeer) {
 		return false
 	}
-	c.bySource[e.source]++
+	c.bySource[e.Source]++
 	c.byGroup[e.group]++
 	c.told[ofPeer]++
-	c.told[ofAddress]++
+	c.told[ofPlace]++
 
 	return true
 }

@@ -29,7 +29,7 @@ const (
 	renewInterval = 10 * time.Minute
 )
 
-// ErrNotAFile is returned, wrapped, by OpenAddrBook for a path at which there is
+// ErrNotAFile is returned, wrapped, by Open for a path at which there is
 // something else than a regular file.
 var ErrNotAFile = errors.New("not a regular file")
 
@@ -63,9 +63,11 @@ type fileEntry struct {
 	Failures    int      `json:"failures,omitempty"`
 	Source      types.ID `json:"source,omitempty"`
 	SourceGroup string   `json:"source_group,omitempty"`
+	Key         []byte   `json:"key,omitempty"`   // of the peer
+	Stack       Stack    `json:"stack,omitempty"` // on which the peer answered last
 }
 
-// OpenAddrBook reads the book from the file, or begins an empty one if there is
+// Open reads the book from the file, or begins an empty one if there is
 // none. Self is the address of this node, which the book never takes. With an
 // empty path the book is in memory only. The book holds no resources and needs no
 // closing, but Flush saves it.
@@ -78,21 +80,23 @@ type fileEntry struct {
 // It is an error when the options are wrong, the folder cannot be written to, the
 // path is not that of a regular file (ErrNotAFile), or the file cannot be read or
 // renamed.
-func OpenAddrBook(path string, self types.NetAddress, opts ...Option) (*AddrBook, error) {
-	b := &AddrBook{
+func Open(path string, self types.NetAddress, opts ...Option) (*Book, error) {
+	b := &Book{
 		path:     path,
 		self:     copyAddr(&self),
 		maxPeers: DefaultMaxPeers,
+		maxHints: DefaultMaxHints,
 		logger:   slog.New(slog.DiscardHandler),
-		entries:  make(map[string]*entry),
-		failed:   newFailures(time.Now()),
+		entries:  make(map[types.ID][]*Entry),
+		peers:    make(map[types.ID]*peer),
+		places:   newPlaces(),
 		private:  make(map[types.ID]struct{}),
 	}
 	for _, opt := range opts {
 		opt(b)
 	}
-	if b.maxPeers <= 0 {
-		return nil, fmt.Errorf("address book: invalid option: room for %d addresses", b.maxPeers)
+	if b.maxPeers <= 0 || b.maxHints <= 0 {
+		return nil, fmt.Errorf("address book: invalid option: room for %d addresses, for %d hints of one source", b.maxPeers, b.maxHints)
 	}
 	if path == "" {
 		return b, nil
@@ -108,7 +112,7 @@ func OpenAddrBook(path string, self types.NetAddress, opts ...Option) (*AddrBook
 }
 
 // load fills an empty book.
-func (b *AddrBook) load() error {
+func (b *Book) load() error {
 	b.unsaved.saved = time.Now()
 	raw, err := readFile(b.path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -169,7 +173,7 @@ func decodeBook(raw []byte, file *bookFile) error {
 }
 
 // setAside keeps the bad file for people to look at.
-func (b *AddrBook) setAside(bad *corruptError) error {
+func (b *Book) setAside(bad *corruptError) error {
 	aside, err := asideName(b.path + ".corrupt")
 	if err != nil {
 		return err
@@ -183,39 +187,54 @@ func (b *AddrBook) setAside(bad *corruptError) error {
 }
 
 // fill takes the valid entries of a file.
-func (b *AddrBook) fill(raw []json.RawMessage) {
+func (b *Book) fill(raw []json.RawMessage) {
 	b.mtx.Lock()
 	defer b.mtx.Unlock()
 	now := time.Now()
 	invalid, expired := 0, 0
 	for _, text := range raw {
-		e, err := decodeEntry(text, now)
+		var f fileEntry
+		err := json.Unmarshal(text, &f)
+		var e *Entry
+		if err == nil {
+			e, err = f.entry(now)
+		}
 		switch {
 		case err != nil:
 			invalid++
-		case !b.wanted(&e.addr):
+		case !b.wanted(&e.Addr):
 			b.unsaved.changed = true
-		case now.Sub(e.lastSeen) > maxAge:
+		case now.Sub(e.Seen) > maxAge:
 			expired++
 		default:
-			b.entries[e.key] = e
+			if b.entry(&e.Addr) == nil {
+				b.entries[e.Addr.ID] = append(b.entries[e.Addr.ID], e)
+			}
+			b.fillPeer(&f, e.Addr.ID)
 		}
 	}
 	b.trim()
+	b.unsaved.renewed = false
 	if invalid+expired > 0 {
 		b.unsaved.changed = true
 		b.logger.Warn("entries of the address book dropped",
-			"file", b.path, "invalid", invalid, "expired", expired, "kept", len(b.entries))
+			"file", b.path, "invalid", invalid, "expired", expired, "kept", b.size())
 	}
 }
 
-// decodeEntry returns the entry, or an error if its address cannot be dialed. An
-// address without time, or from the future, was seen now.
-func decodeEntry(text json.RawMessage, now time.Time) (*entry, error) {
-	var f fileEntry
-	if err := json.Unmarshal(text, &f); err != nil {
-		return nil, err
+// fillPeer takes what a file says of a peer beside its address.
+func (b *Book) fillPeer(f *fileEntry, id types.ID) {
+	if types.IDFromPublicKey(f.Key) == id {
+		b.peer(id).key = f.Key
 	}
+	if f.Stack == Native || f.Stack == Libp2p {
+		b.peer(id).stack = f.Stack
+	}
+}
+
+// entry returns what the file says of an address, or an error if that cannot be dialed.
+// An address without time, or from the future, was seen now.
+func (f *fileEntry) entry(now time.Time) (*Entry, error) {
 	addr, err := types.ParseNetAddress(f.Addr)
 	if err != nil {
 		return nil, err
@@ -225,18 +244,18 @@ func decodeEntry(text json.RawMessage, now time.Time) (*entry, error) {
 	}
 	e := newEntry(addr, now)
 	if f.LastSeen > 0 {
-		e.lastSeen = past(f.LastSeen, now)
+		e.Seen = past(f.LastSeen, now)
 	}
 	if f.LastConnected > 0 {
-		e.lastConnected = past(f.LastConnected, now)
-		e.advertised = f.Advertised
-		if e.lastConnected.After(e.lastSeen) {
-			e.lastSeen = e.lastConnected
+		e.Answered = past(f.LastConnected, now)
+		e.Advertised = f.Advertised
+		if e.Answered.After(e.Seen) {
+			e.Seen = e.Answered
 		}
 	}
-	e.failures = min(max(f.Failures, 0), maxFailures)
+	e.Failures = min(max(f.Failures, 0), maxFailures)
 	if f.Source.Validate() == nil {
-		e.source = f.Source
+		e.Source = f.Source
 	}
 	if prefix, err := netip.ParsePrefix(f.SourceGroup); err == nil {
 		e.group = prefix.String()
@@ -257,16 +276,16 @@ func past(unix int64, now time.Time) time.Time {
 // Save writes the book to its file if it has changed, or if times alone have and
 // the file is 10 minutes old. It blocks until the disk has it. After an error the
 // next call tries again.
-func (b *AddrBook) Save() error {
+func (b *Book) Save() error {
 	return b.save((*unsaved).due)
 }
 
 // Flush is Save for every change.
-func (b *AddrBook) Flush() error {
+func (b *Book) Flush() error {
 	return b.save(func(u *unsaved, _ time.Time) bool { return u.changed || u.renewed })
 }
 
-func (b *AddrBook) save(due func(*unsaved, time.Time) bool) error {
+func (b *Book) save(due func(*unsaved, time.Time) bool) error {
 	if b.path == "" {
 		return nil
 	}
@@ -291,7 +310,7 @@ func (b *AddrBook) save(due func(*unsaved, time.Time) bool) error {
 
 // snapshot returns the file if it is due, else nil, and what was not saved, which
 // then counts as saved.
-func (b *AddrBook) snapshot(due func(*unsaved, time.Time) bool) ([]byte, unsaved, error) {
+func (b *Book) snapshot(due func(*unsaved, time.Time) bool) ([]byte, unsaved, error) {
 	b.mtx.Lock()
 	defer b.mtx.Unlock()
 	now, before := time.Now(), b.unsaved
@@ -300,7 +319,7 @@ func (b *AddrBook) snapshot(due func(*unsaved, time.Time) bool) ([]byte, unsaved
 	}
 	file := bookFile{Peers: make([]json.RawMessage, 0, len(b.entries))}
 	for _, e := range b.sorted() {
-		text, err := json.Marshal(e.forFile())
+		text, err := json.Marshal(b.forFile(e))
 		if err != nil {
 			return nil, before, err
 		}
@@ -315,17 +334,21 @@ func (b *AddrBook) snapshot(due func(*unsaved, time.Time) bool) ([]byte, unsaved
 	return append(raw, '\n'), before, nil
 }
 
-func (e *entry) forFile() fileEntry {
+// forFile returns the line of an address. The caller holds the lock.
+func (b *Book) forFile(e *Entry) fileEntry {
 	f := fileEntry{
 		Addr:        e.key,
-		LastSeen:    e.lastSeen.Unix(),
-		Advertised:  e.advertised,
-		Failures:    e.failures,
-		Source:      e.source,
+		LastSeen:    e.Seen.Unix(),
+		Advertised:  e.Advertised,
+		Failures:    e.Failures,
+		Source:      e.Source,
 		SourceGroup: e.group,
 	}
-	if e.verified() {
-		f.LastConnected = e.lastConnected.Unix()
+	if e.HasAnswered() {
+		f.LastConnected = e.Answered.Unix()
+	}
+	if p := b.peers[e.Addr.ID]; p != nil {
+		f.Key, f.Stack = p.key, p.stack
 	}
 
 	return f

@@ -246,7 +246,7 @@ func TestUnwritablePathIsAnError(t *testing.T) {
 		folder:                                addrbook.ErrNotAFile,
 		blocked:                               nil,
 	} {
-		_, err := addrbook.OpenAddrBook(path, types.NetAddress{})
+		_, err := addrbook.Open(path, types.NetAddress{})
 		require.ErrorContains(t, err, path)
 		if want != nil {
 			require.ErrorIs(t, err, want)

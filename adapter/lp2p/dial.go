@@ -182,8 +182,8 @@ func forbidden(err error) error {
 	}
 }
 
-// connectSomewhere is connect, and tries where the peer is said to be now when it
-// is not at the address. It returns where it was found.
+// connectSomewhere is connect, and tries where else the peer may be when it is not at
+// the address. It returns where it was found.
 func (t *Transport) connectSomewhere(
 	ctx context.Context, id peer.ID, addr types.NetAddress,
 ) (c network.Conn, at types.NetAddress, err error) {
@@ -191,19 +191,20 @@ func (t *Transport) connectSomewhere(
 	if err == nil {
 		return c, addr, nil
 	}
-	for _, other := range t.suggested.of(addr.ID) {
+	for _, other := range t.alternatives(addr) {
 		if ctx.Err() != nil {
 			break
-		}
-		if other.Equals(addr) {
-			continue
 		}
 		c, otherErr := t.connect(ctx, id, other)
 		if otherErr == nil {
 			t.logger.Info("peer is not at its address, found elsewhere",
 				"id", addr.ID, "addr", addr.DialString(), "found", other.DialString(), "err", err)
+			t.noteFailure(addr, err) // the caller hears of no failure
 
 			return c, other, nil
+		}
+		if ctx.Err() == nil {
+			t.noteFailure(other, otherErr)
 		}
 	}
 	c, err = t.connectRelayed(ctx, id, addr, err)

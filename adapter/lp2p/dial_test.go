@@ -20,10 +20,10 @@ import (
 
 func TestDialProbesAndLearns(t *testing.T) {
 	a, b := newNode(t, nil), newNode(t, nil)
-	_, known := a.knownPeer(b.key.ID())
+	_, known := p2paddr.Known(a.book, b.key.ID())
 	require.False(t, known)
 	pa, pb := connect(t, a, b)
-	id, known := a.knownPeer(b.key.ID())
+	id, known := p2paddr.Known(a.book, b.key.ID())
 	require.True(t, known)
 	require.Equal(t, b.Host().ID(), id)
 	require.NoError(t, pa.Stop())
@@ -56,7 +56,7 @@ func TestDialByHostName(t *testing.T) {
 		require.ErrorContains(t, err, "127.0.0.2")
 
 		names.Set("node.example", net.IPv4(127, 0, 0, 1))
-		_, learned := a.knownPeer(b.key.ID())
+		_, learned := p2paddr.Known(a.book, b.key.ID())
 		require.Equal(t, known, learned)
 		p, err := a.Dial(timeout(t), addr, a.behavior)
 		require.NoError(t, err)
@@ -76,7 +76,8 @@ func TestDialWrongNode(t *testing.T) {
 
 	for _, known := range []bool{false, true} { // by probe, then by libp2p itself
 		if known {
-			a.learn(c.key.ID(), c.Host().ID())
+			_, err := p2paddr.Learn(a.book, c.Host().ID())
+			require.NoError(t, err)
 		}
 		_, err := a.Dial(timeout(t), addr, a.behavior)
 		var wrong *compat.WrongIDError

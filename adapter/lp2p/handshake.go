@@ -114,7 +114,7 @@ func (t *Transport) openSession(
 
 		return nil, err
 	}
-	t.learn(addr.ID, c.RemotePeer())
+	t.noteAnswer(addr.ID, c)
 
 	return p, nil
 }

@@ -1,19 +1,25 @@
 package lp2p
 
 import (
+	"context"
+	"fmt"
+	"net"
+	"syscall"
 	"testing"
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peerstore"
 	"github.com/stretchr/testify/require"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/addrbook"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/p2paddr"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
-// A peer that is not at its address is dialed where it is said to be, and only
-// then, and only that peer.
-func TestDialTriesSuggestedAddresses(t *testing.T) {
+// A peer that is not at its address is dialed where it says that it is, and only then,
+// and only that peer. What others say does not count.
+func TestDialTriesOtherAddresses(t *testing.T) {
 	a, b, c := newNode(t, nil), newNode(t, nil), newNode(t, nil)
 	b.acceptLoop(t)
 	c.acceptLoop(t)
@@ -21,7 +27,7 @@ func TestDialTriesSuggestedAddresses(t *testing.T) {
 	stale := gone.NetAddress()
 	require.NoError(t, gone.Close())
 	stale.ID = b.key.ID()
-	id, err := inner{a.Transport}.Learn(b.Host().ID())
+	id, err := p2paddr.Learn(a.book, b.Host().ID())
 	require.NoError(t, err)
 	require.Equal(t, b.key.ID(), id)
 
@@ -29,32 +35,51 @@ func TestDialTriesSuggestedAddresses(t *testing.T) {
 	require.Error(t, err)
 	other := c.NetAddress()
 	other.ID = b.key.ID()
-	inner{a.Transport}.Suggest(b.key.ID(), other)
+	announced := addrbook.Source{ID: b.key.ID()}
+	require.Equal(t, 1, a.book.Add(announced, &other))
 	_, err = a.Dial(timeout(t), stale, a.behavior)
 	require.Error(t, err, "somebody else answers there")
+	require.Equal(t, 1, a.book.Of(b.key.ID())[0].Failures)
 
-	inner{a.Transport}.Suggest(b.key.ID(), other, b.NetAddress())
+	right := b.NetAddress()
+	require.Equal(t, 1, a.book.Add(addrbook.Source{ID: c.key.ID()}, &right))
+	_, err = a.Dial(timeout(t), stale, a.behavior)
+	require.Error(t, err, "it is only told")
+
+	require.Zero(t, a.book.Add(announced, &right))
 	p, err := a.Dial(timeout(t), stale, a.behavior)
 	require.NoError(t, err)
 	require.Equal(t, b.key.ID(), p.ID())
 	require.Equal(t, b.NetAddress().Port, p.SocketAddr().Port, "where it was found")
 	require.NoError(t, p.CloseConn())
 
-	inner{a.Transport}.Suggest(b.key.ID())
-	require.Empty(t, a.suggested.of(b.key.ID()))
+	require.True(t, a.book.Of(b.key.ID())[0].HasAnswered())
+	require.Equal(t, addrbook.Libp2p, a.book.LastStack(b.key.ID()))
 }
 
-func TestSuggestionsAreBounded(t *testing.T) {
-	var s suggestions
-	a := newNode(t, nil)
-	for range maxSuggestedPeers + 10 {
-		id := types.GenerateNodeKey().ID()
-		s.set(id, []types.NetAddress{{ID: id}})
+// Only what says something about an address counts against it, and whoever answers there
+// instead is noted, also without a TM2 ID.
+func TestFailuresThatCount(t *testing.T) {
+	for name, c := range map[string]struct {
+		err      error
+		failures int
+		taken    bool
+	}{
+		"nobody answers":           {syscall.ECONNREFUSED, 1, false},
+		"no file descriptors":      {syscall.EMFILE, 0, false},
+		"no resources":             {compat.ErrNoResources, 0, false},
+		"another node":             {&compat.WrongIDError{Found: types.GenerateNodeKey().ID()}, 1, true},
+		"a peer without a TM2 ID":  {&compat.WrongIDError{FoundPeer: "QmPeer"}, 1, true},
+		"the caller has cancelled": {context.Canceled, 0, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a, addr := newNode(t, nil), types.NetAddress{ID: types.GenerateNodeKey().ID(), IP: net.IPv4(1, 2, 3, 4), Port: 5}
+			require.Equal(t, 1, a.book.Add(addrbook.Source{ID: addr.ID}, &addr))
+			a.noteFailure(addr, fmt.Errorf("unable to dial: %w", c.err))
+			require.Equal(t, c.failures, a.book.Of(addr.ID)[0].Failures)
+			require.Equal(t, !c.taken, a.book.Try(&addr))
+		})
 	}
-	require.Len(t, s.addrs, maxSuggestedPeers)
-	addr := a.NetAddress()
-	inner{a.Transport}.Suggest(addr.ID, addr, addr, addr, addr, addr, types.NetAddress{ID: addr.ID})
-	require.Len(t, a.suggested.of(addr.ID), maxSuggested)
 }
 
 // What holds a connection keeps it open beyond its sessions; the last to give it

@@ -133,9 +133,9 @@ func (t *Transport) lookUpRelayed(ctx context.Context, addr types.NetAddress, ca
 
 		return "", cause
 	}
-	t.learn(addr.ID, id)
+	_, err = p2paddr.Learn(t.book, id)
 
-	return id, nil
+	return id, err
 }
 
 // foundInstead returns the libp2p peer that answered in place of the one dialed.
@@ -180,6 +180,9 @@ func (t *Transport) connectRelayed(
 	return nil, cause
 }
 
+// maxRelaysTried is through how many relays one peer is looked for in a dial.
+const maxRelaysTried = 4
+
 // relaysOf returns relays for the peer: who answers at its address, and those of
 // which the peer has told this node, which have to be public.
 func (t *Transport) relaysOf(ctx context.Context, id peer.ID, addr types.NetAddress, cause error) []relayed {
@@ -191,7 +194,7 @@ func (t *Transport) relaysOf(ctx context.Context, id peer.ID, addr types.NetAddr
 		}
 		i := slices.IndexFunc(relays, func(r relayed) bool { return r.relay.ID == relay })
 		if i < 0 {
-			if len(relays) == maxSuggested {
+			if len(relays) == maxRelaysTried {
 				return
 			}
 			relays = append(relays, relayed{relay: peer.AddrInfo{ID: relay}})

@@ -13,6 +13,7 @@ import (
 	"github.com/multiformats/go-multiaddr"
 	"github.com/stretchr/testify/require"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/p2paddr"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
@@ -245,7 +246,7 @@ func (n *internet) newNode(t testing.TB, at string, known []*node, opts ...Optio
 	require.NoError(t, err)
 	require.NoError(t, tr.Host().Network().Listen(maddr))
 	for _, other := range known {
-		_, err := inner{tr}.Learn(other.Host().ID())
+		_, err := p2paddr.Learn(tr.book, other.Host().ID())
 		require.NoError(t, err)
 	}
 	close(tr.opts.nat.listening) // as Listen does

@@ -100,9 +100,9 @@ func (a relayACL) AllowReserve(p peer.ID, _ multiaddr.Multiaddr) bool {
 	if err != nil || a.n.t.isPrivatePeer(id) {
 		return false
 	}
-	a.n.t.learn(id, p)
+	_, err = p2paddr.Learn(a.n.t.book, p)
 
-	return true
+	return err == nil
 }
 
 // AllowConnect implements relay.ACLFilter. A private peer is introduced to nobody: it
@@ -207,7 +207,7 @@ func (t *Transport) answerRelayed(s network.Stream) error {
 
 // relayedKey returns the key of a node with a reservation.
 func (t *Transport) relayedKey(id types.ID) (ed25519.PublicKey, bool) {
-	p, ok := t.knownPeer(id)
+	p, ok := p2paddr.Known(t.book, id)
 	if !ok || t.isPrivatePeer(id) || !t.tagged(p, tagReservation) {
 		return nil, false
 	}

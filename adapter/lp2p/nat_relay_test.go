@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/control"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/p2paddr"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/stream"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
@@ -80,7 +81,7 @@ func TestDialOnlyRelayed(t *testing.T) {
 	err := <-dialed
 	require.ErrorIs(t, err, ErrOnlyRelayed)
 	require.ErrorIs(t, err, context.Canceled)
-	id, known := dialer.PeerID(inside.key.ID())
+	id, known := p2paddr.Known(dialer.book, inside.key.ID())
 	require.True(t, known, "the relay has told the key")
 	require.Equal(t, inside.Host().ID(), id)
 	noPending(t, inside)
@@ -94,7 +95,7 @@ func TestDialIgnoresRelays(t *testing.T) {
 	_, err := dialer.Dial(timeout(t), at(inside, relay), dialer.behavior)
 	var wrong *compat.WrongIDError
 	require.ErrorAs(t, err, &wrong)
-	_, known := dialer.PeerID(inside.key.ID())
+	_, known := p2paddr.Known(dialer.book, inside.key.ID())
 	require.False(t, known)
 }
 
@@ -125,7 +126,7 @@ func TestRelayKeepsPrivate(t *testing.T) {
 	_, err := dialer.Dial(timeout(t), at(inside, relay), dialer.behavior)
 	var wrong *compat.WrongIDError
 	require.ErrorAs(t, err, &wrong)
-	_, known := dialer.PeerID(inside.key.ID())
+	_, known := p2paddr.Known(dialer.book, inside.key.ID())
 	require.False(t, known)
 }
 
@@ -222,7 +223,7 @@ func TestRelayLies(t *testing.T) {
 			var wrong *compat.WrongIDError
 			require.ErrorAs(t, err, &wrong)
 			require.Equal(t, liar.key.ID(), wrong.Found)
-			_, known := dialer.PeerID(asked)
+			_, known := p2paddr.Known(dialer.book, asked)
 			require.False(t, known)
 		})
 	}

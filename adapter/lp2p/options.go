@@ -10,6 +10,7 @@ import (
 	"github.com/multiformats/go-multiaddr"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/addrbook"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 )
 
@@ -26,7 +27,8 @@ type options struct {
 	budget     budget   // of one session
 	quic       quicMode // what is listened to and dialed beside TCP
 	nat        natOptions
-	private    bool // no address is told to anybody
+	private    bool           // no address is told to anybody
+	book       *addrbook.Book // nil: a new one in memory
 
 	// See WithTCP; nil for the system's.
 	tcp     libp2p.Option
@@ -136,6 +138,17 @@ func WithPrivateNode() Option {
 		o.private = true
 		o.libp2p = append(o.libp2p,
 			libp2p.AddrsFactory(func([]multiaddr.Multiaddr) []multiaddr.Multiaddr { return nil }))
+	}
+}
+
+// WithAddrBook gives the transport the node's address book: there it finds the key behind
+// a TM2 ID, and where a peer is that is not at the address to dial, and notes what it
+// finds out. Without it the transport has a book of its own, in memory.
+func WithAddrBook(book *addrbook.Book) Option {
+	return func(o *options) {
+		if o.book = book; book == nil {
+			o.report(errors.New("address book is nil"))
+		}
 	}
 }
 

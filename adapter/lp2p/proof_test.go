@@ -6,6 +6,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/addrbook"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/p2paddr"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
@@ -15,7 +17,7 @@ import (
 func TestSharedConnectionProvesNoAddress(t *testing.T) {
 	a, b, other := newNode(t, nil), newNode(t, nil), newNode(t, nil)
 	connect(t, b, a) // opened by b
-	_, err := inner{a.Transport}.Learn(b.Host().ID())
+	_, err := p2paddr.Learn(a.book, b.Host().ID())
 	require.NoError(t, err)
 	b.acceptLoop(t)
 
@@ -40,8 +42,8 @@ func TestSharedConnectionProvesNoAddress(t *testing.T) {
 	require.Len(t, a.Host().Network().Conns(), 1)
 	require.NoError(t, p.CloseConn())
 
-	// And so at an address that was suggested.
-	inner{a.Transport}.Suggest(b.key.ID(), b.NetAddress())
+	// And so at an address that the peer has announced.
+	require.Zero(t, a.book.Add(addrbook.Source{ID: b.key.ID()}, &at))
 	found, err := a.Dial(timeout(t), nowhere, a.behavior)
 	require.NoError(t, err)
 	require.Equal(t, at.String(), found.SocketAddr().String())

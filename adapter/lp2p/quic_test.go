@@ -72,7 +72,7 @@ func TestQUICWrongNode(t *testing.T) {
 	absent := types.GenerateNodeKey()
 	id, err := p2paddr.PeerIDFromPublicKey(absent.PrivKey.Public().(ed25519.PublicKey))
 	require.NoError(t, err)
-	_, err = inner{a.Transport}.Learn(id) // no probe
+	_, err = p2paddr.Learn(a.book, id) // no probe
 	require.NoError(t, err)
 	addr := b.NetAddress()
 	addr.ID = absent.ID()

@@ -1,70 +1,73 @@
 package lp2p
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"net"
 	"slices"
-	"sync"
+	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/multiformats/go-multiaddr"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/addrbook"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/p2paddr"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
-// maxKnownPeers bounds how many peers a transport remembers by TM2 ID.
-const maxKnownPeers = 8192
+// proofAge is how long a peer that has answered at an address counts as being there.
+const proofAge = time.Hour
 
-// knownPeer is what a transport has learned of a TM2 ID. The peer ID follows from the
-// key: it cannot become wrong.
-type knownPeer struct {
-	id peer.ID
-	at string // where it was asked and answered last, as it was dialed; empty if nowhere
+// provedAt reports whether the peer has answered at the address not long ago. What a host
+// name stands for now is not known.
+func (t *Transport) provedAt(addr types.NetAddress) bool {
+	return addr.Hostname == "" && slices.ContainsFunc(t.book.Of(addr.ID), func(e addrbook.Entry) bool {
+		return e.Addr.Equals(addr) && e.Failures == 0 && time.Since(e.Answered) < proofAge
+	})
 }
 
-// learn remembers the peer ID behind a TM2 ID.
-func (t *Transport) learn(id types.ID, p peer.ID) { t.learnAt(id, p, "") }
+// noteAnswer remembers where this node has dialed the peer with the TM2 ID. A connection
+// that the peer has opened, or that began at a relay, does not show where the peer listens.
+func (t *Transport) noteAnswer(id types.ID, c network.Conn) {
+	_, err := p2paddr.Learn(t.book, c.RemotePeer())
+	ip, port, ok := p2paddr.Endpoint(c.RemoteMultiaddr())
+	if ok && err == nil && c.Stat().Direction == network.DirOutbound && !t.met(c) {
+		t.book.MarkAnswered(&types.NetAddress{ID: id, IP: ip, Port: port}, addrbook.Libp2p)
+	}
+}
 
-// learnAt is learn for a peer that has proved its ID at an address.
-func (t *Transport) learnAt(id types.ID, p peer.ID, at string) {
-	t.mtx.Lock()
-	defer t.mtx.Unlock()
-	old, ok := t.known[id]
-	if !ok && len(t.known) >= maxKnownPeers {
-		for other := range t.known {
-			delete(t.known, other)
+// noteFailure remembers that the peer was not found at an address, and who was instead.
+// A dial that this node ended itself, or had no resources for, says nothing.
+func (t *Transport) noteFailure(addr types.NetAddress, err error) {
+	var wrong *compat.WrongIDError
+	switch {
+	case errors.As(err, &wrong):
+		t.book.MarkWrongID(&addr, cmp.Or(wrong.Found, types.ID(wrong.FoundPeer)))
+	case compat.ClassifyDial(err) != compat.DialLocal:
+		t.book.MarkFailed(&addr)
+	}
+}
 
-			break
+// alternatives returns where a peer says that it is beside an address at which it was not
+// found. What others say of it is not enough, nor that it was there once: when a host name
+// has come to stand for something else, the operator wants it there.
+func (t *Transport) alternatives(addr types.NetAddress) (others []types.NetAddress) {
+	for _, e := range t.book.Of(addr.ID) {
+		if e.Announced() && e.Due(time.Now()) && !e.Addr.Equals(addr) {
+			others = append(others, e.Addr)
 		}
 	}
-	if at == "" {
-		at = old.at
-	}
-	t.known[id] = knownPeer{id: p, at: at}
-}
 
-func (t *Transport) knownPeer(id types.ID) (peer.ID, bool) {
-	t.mtx.Lock()
-	defer t.mtx.Unlock()
-	known, ok := t.known[id]
-
-	return known.id, ok
-}
-
-func (t *Transport) provedAt(addr types.NetAddress) bool {
-	t.mtx.Lock()
-	defer t.mtx.Unlock()
-
-	return t.known[addr.ID].at == dialString(addr)
+	return others
 }
 
 // lookUp returns the peer ID behind the address's TM2 ID: the one we know, or that
 // of who answers at the address, if it is the right one.
 func (t *Transport) lookUp(ctx context.Context, addr types.NetAddress) (peer.ID, error) {
-	if id, ok := t.knownPeer(addr.ID); ok {
+	if id, ok := p2paddr.Known(t.book, addr.ID); ok {
 		return id, nil
 	}
 
@@ -83,11 +86,16 @@ func (t *Transport) ask(ctx context.Context, addr types.NetAddress) (peer.ID, er
 	if err == nil {
 		err = checkFound(addr, id)
 	}
+	if err == nil {
+		_, err = p2paddr.Learn(t.book, id)
+	}
 	t.metrics.probes.count(outcomeOf(err))
 	if err != nil {
 		return "", err
 	}
-	t.learnAt(addr.ID, id, dialString(addr))
+	if addr.Hostname == "" {
+		t.book.MarkAnswered(&addr, addrbook.Libp2p)
+	}
 
 	return id, nil
 }
@@ -103,8 +111,8 @@ func checkFound(addr types.NetAddress, found peer.ID) error {
 }
 
 // prove makes sure that the peer answers at the address when the connection does not
-// show it: one that the peer has opened comes from anywhere. Whoever is told that the
-// peer was dialed there, as an address book, may tell it to others.
+// show it: an inbound connection does not show where the peer listens. A caller that is
+// told that the peer was dialed there may tell others so.
 func (t *Transport) prove(ctx context.Context, c network.Conn, addr types.NetAddress) error {
 	if c.Stat().Direction != network.DirInbound || t.met(c) || t.provedAt(addr) {
 		return nil
@@ -176,19 +184,6 @@ func dialString(addr types.NetAddress) string {
 	return addr.DialString()
 }
 
-// PeerID returns the peer ID behind a TM2 ID if the transport has learned it.
-func (t *Transport) PeerID(id types.ID) (peer.ID, bool) { return t.knownPeer(id) }
-
-func (t inner) Learn(p peer.ID) (types.ID, error) {
-	id, err := p2paddr.TM2ID(p)
-	if err != nil {
-		return "", err
-	}
-	t.learn(id, p)
-
-	return id, nil
-}
-
 func (t inner) Resolve(ctx context.Context, addr types.NetAddress) (peer.AddrInfo, error) {
 	if err := t.enter(); err != nil {
 		return peer.AddrInfo{}, err
@@ -207,50 +202,5 @@ func (t inner) Resolve(ctx context.Context, addr types.NetAddress) (peer.AddrInf
 	return peer.AddrInfo{ID: id, Addrs: maddrs}, nil
 }
 
-func (t inner) Suggest(id types.ID, addrs ...types.NetAddress) {
-	kept := make([]types.NetAddress, 0, maxSuggested)
-	for _, addr := range addrs {
-		if addr.ID == id && addr.IP != nil && len(kept) < maxSuggested {
-			kept = append(kept, types.NetAddress{ID: id, IP: slices.Clone(addr.IP), Port: addr.Port})
-		}
-	}
-	t.suggested.set(id, kept)
-}
-
-const (
-	maxSuggested      = 4    // addresses of one peer
-	maxSuggestedPeers = 1024 // peers with suggestions
-)
-
-// suggestions are further addresses of peers, for as long as the transport lives
-// or until they are replaced. The zero value is empty.
-type suggestions struct {
-	mtx   sync.Mutex
-	addrs map[types.ID][]types.NetAddress // never changed in place
-}
-
-func (s *suggestions) set(id types.ID, addrs []types.NetAddress) {
-	s.mtx.Lock()
-	defer s.mtx.Unlock()
-	delete(s.addrs, id)
-	if len(addrs) == 0 {
-		return
-	}
-	if s.addrs == nil {
-		s.addrs = make(map[types.ID][]types.NetAddress)
-	}
-	for old := range s.addrs {
-		if len(s.addrs) < maxSuggestedPeers {
-			break
-		}
-		delete(s.addrs, old)
-	}
-	s.addrs[id] = addrs
-}
-
-func (s *suggestions) of(id types.ID) []types.NetAddress {
-	s.mtx.Lock()
-	defer s.mtx.Unlock()
-
-	return s.addrs[id]
-}
+// AddrBook returns the book in which the transport keeps what it learns of peers.
+func (t *Transport) AddrBook() *addrbook.Book { return t.book }

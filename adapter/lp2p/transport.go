@@ -17,6 +17,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/multiformats/go-multiaddr"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/addrbook"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/task"
@@ -31,6 +32,7 @@ type Transport struct {
 	id     types.ID
 	host   host.Host
 
+	book       *addrbook.Book
 	gater      *gater
 	metrics    *metrics
 	handshakes *slots // inbound handshakes under way
@@ -51,10 +53,8 @@ type Transport struct {
 	nodeInfo types.NodeInfo
 	listen   types.NetAddress
 	conns    map[network.Conn]*connRef
-	known    map[types.ID]knownPeer
 
-	served    atomic.Pointer[compat.PeerBehavior] // the last one given to Accept
-	suggested suggestions
+	served atomic.Pointer[compat.PeerBehavior] // the last one given to Accept
 }
 
 var (
@@ -86,6 +86,12 @@ func NewTransport(
 		nodeInfo.NetAddress = &types.NetAddress{ID: nodeKey.ID(), IP: net.IPv4zero}
 	}
 
+	if o.book == nil {
+		self := types.NetAddress{ID: nodeKey.ID()}
+		if o.book, err = addrbook.Open("", self, addrbook.WithLogger(logger)); err != nil {
+			return nil, err
+		}
+	}
 	gater := newGater()
 	h, err := newHost(nodeKey.PrivKey, o, gater)
 	if err != nil {
@@ -95,7 +101,7 @@ func NewTransport(
 	l := o.limits
 	t := &Transport{
 		logger: logger, opts: o,
-		key: nodeKey.PrivKey, id: nodeKey.ID(), nodeInfo: nodeInfo, host: h, gater: gater,
+		key: nodeKey.PrivKey, id: nodeKey.ID(), nodeInfo: nodeInfo, host: h, book: o.book, gater: gater,
 		handshakes: newSlots(l.Handshakes, l.HandshakesPerIP, l.HandshakesPerPeer),
 		// A session opens all its streams at once when its node is busy.
 		headers: newSlots(16*l.Handshakes, 16*l.HandshakesPerIP, 16*l.HandshakesPerPeer),
@@ -107,7 +113,7 @@ func NewTransport(
 		pendings: make(chan *Pending), completed: make(chan *Peer),
 		closed: make(chan struct{}),
 		listen: types.NetAddress{ID: nodeKey.ID()},
-		conns:  make(map[network.Conn]*connRef), known: make(map[types.ID]knownPeer),
+		conns:  make(map[network.Conn]*connRef),
 	}
 	gater.judgeBy(t.mayDialNamed)
 	t.metrics = newMetrics(t)

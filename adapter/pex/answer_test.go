@@ -61,7 +61,7 @@ func TestPrivatePeersAppearInNoAnswer(t *testing.T) {
 		require.Equal(t, onlyPublic, texts(n.book.Addresses()))
 		require.NoError(t, n.book.Flush())
 
-		again, err := addrbook.OpenAddrBook(path, *n.addr())
+		again, err := addrbook.Open(path, *n.addr())
 		require.NoError(t, err)
 		require.Equal(t, onlyPublic, texts(again.Addresses()))
 	})
@@ -72,20 +72,20 @@ func TestPrivatePeersAppearInNoAnswer(t *testing.T) {
 func TestBookOpenedWithPrivatePeers(t *testing.T) {
 	path := bookPath(t)
 	addr, other := addrAt("1.2.3.4", 1), addrAt("1.2.3.4", 2)
-	book, err := addrbook.OpenAddrBook(path, types.NetAddress{})
+	book, err := addrbook.Open(path, types.NetAddress{})
 	require.NoError(t, err)
 	book.MarkConnected(addr, true)
 	book.MarkConnected(other, true)
 	require.NoError(t, book.Save())
 
-	book, err = addrbook.OpenAddrBook(path, types.NetAddress{}, addrbook.WithPrivatePeers([]types.ID{addr.ID}))
+	book, err = addrbook.Open(path, types.NetAddress{}, addrbook.WithPrivatePeers([]types.ID{addr.ID}))
 	require.NoError(t, err)
 	require.Equal(t, []string{other.String()}, texts(book.Addresses()))
 	book.MarkConnected(addr, true)
 	require.Zero(t, book.Add(addrbook.Source{}, addr))
 	require.NoError(t, book.Save())
 
-	book, err = addrbook.OpenAddrBook(path, types.NetAddress{})
+	book, err = addrbook.Open(path, types.NetAddress{})
 	require.NoError(t, err)
 	require.Equal(t, []string{other.String()}, texts(book.Addresses()), "the file has lost it too")
 }
@@ -215,26 +215,35 @@ func TestPeerThatShowsNoAddressIsNotTold(t *testing.T) {
 	})
 }
 
-// Addresses of private networks pass only between nodes that are in one.
+// A private address is told to a peer that is on one of the same kind, and believed
+// only if the address that this node announces is private too. A loopback address
+// passes on loopback, a link-local one nowhere.
 func TestPrivateNetworks(t *testing.T) {
 	const public, private, loopback, linkLocal, uniqueLocal = "8.8.8.8", "192.168.1.1", "127.0.0.1", "fe80::1", "fd00::1"
+	const ownPublic, ownPrivate = "7.7.7.7", "10.99.0.9"
 	for _, c := range []struct {
-		peer, addr string
-		everywhere bool
-		passes     bool
+		own, peer, addr string
+		everywhere      bool
+		told, believed  bool
 	}{
-		{peer: "9.9.9.9", addr: public, passes: true},
-		{peer: "10.99.0.1", addr: public, passes: true},
-		{peer: "9.9.9.9", addr: private},
-		{peer: "9.9.9.9", addr: loopback},
-		{peer: "9.9.9.9", addr: linkLocal},
-		{peer: "2606:4700::1", addr: uniqueLocal},
-		{peer: "10.99.0.1", addr: private, passes: true},
-		{peer: "127.0.0.2", addr: loopback, passes: true},
-		{peer: "fd00::2", addr: uniqueLocal, passes: true},
-		{peer: "169.254.1.1", addr: linkLocal, passes: true},
-		{peer: "9.9.9.9", addr: private, everywhere: true, passes: true},
-		{peer: "9.9.9.9", addr: loopback, everywhere: true, passes: true},
+		{own: ownPublic, peer: "9.9.9.9", addr: public, told: true, believed: true},
+		{own: ownPublic, peer: "10.99.0.1", addr: public, told: true, believed: true},
+		{own: ownPrivate, peer: "10.99.0.1", addr: public, told: true, believed: true},
+		{own: ownPublic, peer: "9.9.9.9", addr: private},
+		{own: ownPrivate, peer: "9.9.9.9", addr: private},
+		{own: ownPublic, peer: "9.9.9.9", addr: loopback},
+		{own: ownPublic, peer: "9.9.9.9", addr: linkLocal},
+		{own: ownPublic, peer: "2606:4700::1", addr: uniqueLocal},
+		{own: ownPublic, peer: "10.99.0.1", addr: private, told: true},
+		{own: ownPrivate, peer: "10.99.0.1", addr: private, told: true, believed: true},
+		{own: ownPublic, peer: "127.0.0.2", addr: loopback, told: true, believed: true},
+		{own: ownPrivate, peer: "10.99.0.1", addr: loopback},
+		{own: ownPrivate, peer: "127.0.0.2", addr: private},
+		{own: ownPublic, peer: "fd00::2", addr: uniqueLocal, told: true},
+		{own: ownPrivate, peer: "fd00::2", addr: uniqueLocal, told: true, believed: true},
+		{own: "169.254.1.2", peer: "169.254.1.1", addr: linkLocal},
+		{own: ownPublic, peer: "9.9.9.9", addr: private, everywhere: true, told: true, believed: true},
+		{own: ownPublic, peer: "9.9.9.9", addr: loopback, everywhere: true, told: true, believed: true},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			network := memory.NewNetwork()
@@ -242,7 +251,7 @@ func TestPrivateNetworks(t *testing.T) {
 			if c.everywhere {
 				opts = append(opts, pex.WithPrivateNetworks())
 			}
-			n := newNode(t, network, nodeOptions{info: infoAt(network, "7.7.7.7"), reactor: opts})
+			n := newNode(t, network, nodeOptions{info: infoAt(network, c.own), reactor: opts})
 			defer n.stop(t)
 			known, peer := newStranger(t, network, infoAt(network, c.addr)), newStranger(t, network, infoAt(network, c.peer))
 			defer known.stop(t)
@@ -252,7 +261,7 @@ func TestPrivateNetworks(t *testing.T) {
 			connect(t, n, known)
 			connect(t, n, peer)
 			var want []string
-			if c.passes {
+			if c.told {
 				want = []string{known.addr().String()}
 			}
 			require.Equal(t, want, peer.ask(t, n), "%+v", c)
@@ -264,7 +273,7 @@ func TestPrivateNetworks(t *testing.T) {
 			before := n.book.Size()
 			peer.send(t, n, response(hint))
 			want = nil
-			if c.passes {
+			if c.believed {
 				want = []string{hint.String()}
 			}
 			added := slices.DeleteFunc(texts(n.book.Addresses()), func(a string) bool { return a != hint.String() })

@@ -38,9 +38,9 @@ func sourceAt(ip string) addrbook.Source {
 	return addrbook.Source{ID: types.GenerateNodeKey().ID(), IP: net.ParseIP(ip)}
 }
 
-func openBook(t *testing.T, path string, opts ...addrbook.Option) *addrbook.AddrBook {
+func openBook(t *testing.T, path string, opts ...addrbook.Option) *addrbook.Book {
 	t.Helper()
-	b, err := addrbook.OpenAddrBook(path, types.NetAddress{}, opts...)
+	b, err := addrbook.Open(path, types.NetAddress{}, opts...)
 	require.NoError(t, err)
 
 	return b

@@ -13,7 +13,7 @@ import (
 
 // newSwitch returns a switch that finds peers, with a book in memory.
 func newSwitch(transport *memory.Transport) (*adapter.MultiplexSwitch, error) {
-	book, err := addrbook.OpenAddrBook("", transport.NetAddress())
+	book, err := addrbook.Open("", transport.NetAddress())
 	if err != nil {
 		return nil, err
 	}
@@ -49,17 +49,10 @@ func Example() {
 	connected, cancel = second.Subscribe(func(e events.Event) bool { return e.Type() == events.PeerConnected })
 	defer cancel()
 	second.DialPeers(&addrs[1])
-	for e := range connected {
-		switch e.(events.PeerConnectedEvent).PeerID {
-		case addrs[1].ID:
-			fmt.Println("connected to the hub")
-		case addrs[0].ID:
-			fmt.Println("connected to the first")
-
-			return
-		}
+	peers := make(map[types.ID]bool) // in either order: the hub may be faster than the event
+	for !peers[addrs[0].ID] || !peers[addrs[1].ID] {
+		peers[(<-connected).(events.PeerConnectedEvent).PeerID] = true
 	}
-	// Output:
-	// connected to the hub
-	// connected to the first
+	fmt.Println("connected to the hub, and to the first, of which the hub has told")
+	// Output: connected to the hub, and to the first, of which the hub has told
 }

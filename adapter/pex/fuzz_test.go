@@ -28,7 +28,7 @@ func FuzzReceive(f *testing.F) {
 	}
 	self := *addrAt("10.0.0.1", 1)
 	f.Fuzz(func(t *testing.T, msg []byte) {
-		book, err := addrbook.OpenAddrBook("", self)
+		book, err := addrbook.Open("", self)
 		require.NoError(t, err)
 		peer, other := newFakePeer(addrAt("10.0.0.2", 2)), newFakePeer(addrAt("10.0.0.3", 3))
 		peer.outbound = true

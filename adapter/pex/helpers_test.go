@@ -23,7 +23,7 @@ import (
 type node struct {
 	*adapter.MultiplexSwitch
 	tr   *memory.Transport
-	book *addrbook.AddrBook
+	book *addrbook.Book
 	pex  *pex.Reactor
 }
 
@@ -41,7 +41,7 @@ type nodeOptions struct {
 func newNode(t *testing.T, network *memory.Network, o nodeOptions) *node {
 	t.Helper()
 	n := &node{tr: listen(t, network, o.info)}
-	book, err := addrbook.OpenAddrBook(o.bookPath, n.tr.NetAddress(), o.book...)
+	book, err := addrbook.Open(o.bookPath, n.tr.NetAddress(), o.book...)
 	require.NoError(t, err)
 	n.book, n.pex = book, pex.NewReactor(book, o.reactor...)
 	n.MultiplexSwitch = adapter.NewMultiplexSwitch(n.tr, append([]adapter.SwitchOption{

@@ -21,12 +21,23 @@ import (
 // dialedBy runs f with a stranger that the node has dialed, and asked once.
 func dialedBy(t *testing.T, f func(t *testing.T, n *node, s *stranger)) {
 	t.Helper()
+	dialedByAt(t, nil, f)
+}
+
+// dialedByAt is dialedBy with the node and the stranger at two IPs, if they are given.
+func dialedByAt(t *testing.T, ips []string, f func(t *testing.T, n *node, s *stranger)) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		network := memory.NewNetwork()
+		var own, other *types.NodeInfo
+		if len(ips) == 2 {
+			own, other = infoAt(network, ips[0]), infoAt(network, ips[1])
+		}
 		// It asks nobody again while the test runs.
-		n := newNode(t, network, nodeOptions{reactor: []pex.Option{pex.WithDiscoveryInterval(24 * time.Hour)}})
+		reactor := []pex.Option{pex.WithDiscoveryInterval(24 * time.Hour)}
+		n := newNode(t, network, nodeOptions{info: own, reactor: reactor})
 		defer n.stop(t)
-		s := newStranger(t, network, nil)
+		s := newStranger(t, network, other)
 		defer s.stop(t)
 		connect(t, n, s)
 		require.Equal(t, [][]byte{wire.AppendRequest(nil)}, s.take())

@@ -155,7 +155,7 @@ func isDialFailed(e events.Event) bool { return e.Type() == events.DialFailed }
 
 // A reactor with impossible options does not start, and neither does its switch.
 func TestOptionsAreChecked(t *testing.T) {
-	book, err := addrbook.OpenAddrBook("", types.NetAddress{})
+	book, err := addrbook.Open("", types.NetAddress{})
 	require.NoError(t, err)
 	for want, r := range map[string]*pex.Reactor{
 		"no address book":       pex.NewReactor(nil),
@@ -166,12 +166,12 @@ func TestOptionsAreChecked(t *testing.T) {
 		require.False(t, r.IsRunning())
 		require.Zero(t, r.Stats())
 	}
-	_, err = addrbook.OpenAddrBook("", types.NetAddress{}, addrbook.WithMaxPeers(0))
+	_, err = addrbook.Open("", types.NetAddress{}, addrbook.WithMaxPeers(0))
 	require.Error(t, err)
 }
 
 func TestDescriptorIsTM2s(t *testing.T) {
-	book, err := addrbook.OpenAddrBook("", types.NetAddress{})
+	book, err := addrbook.Open("", types.NetAddress{})
 	require.NoError(t, err)
 	require.Equal(t, []*compat.ChannelDescriptor{
 		{ID: 0x50, Priority: 1, SendQueueCapacity: 20, RecvMessageCapacity: 5242880},

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// What a Reactor and an AddrBook do unless they are told otherwise.
+// What a Reactor does unless it is told otherwise.
 const (
 	// DefaultDiscoveryInterval is how often one random peer is asked, as in TM2
 	// (docs/wire.md §6).
@@ -32,10 +32,11 @@ func WithSaveInterval(interval time.Duration) Option {
 	return func(r *Reactor) { r.setInterval(&r.saveInterval, interval, "save") }
 }
 
-// WithPrivateNetworks tells loopback, link-local and private addresses to every
-// peer, and believes every peer about them, as TM2 does. Without it they pass
-// only between this node and a peer that is connected from such an address
-// itself. A network that mixes both kinds, as over a VPN, needs it.
+// WithPrivateNetworks tells loopback and private addresses to every peer, and believes
+// every peer about them, as TM2 does. Without it they pass only to and from a peer that
+// is connected from an address of the same kind, and are believed only if this node
+// announces one too. A network that mixes private and public addresses, as over a VPN,
+// needs it.
 func WithPrivateNetworks() Option {
 	return func(r *Reactor) { r.privateNetworks = true }
 }

@@ -29,7 +29,7 @@ var _ compat.Reactor = (*Reactor)(nil)
 type Reactor struct {
 	*compat.BaseReactor
 
-	book            *addrbook.AddrBook
+	book            *addrbook.Book
 	interval        time.Duration
 	saveInterval    time.Duration
 	privateNetworks bool
@@ -43,7 +43,7 @@ type Reactor struct {
 // NewReactor returns a discovery reactor that keeps its addresses in the book,
 // which no other reactor may use. What is wrong with the options is reported by
 // Start.
-func NewReactor(book *addrbook.AddrBook, opts ...Option) *Reactor {
+func NewReactor(book *addrbook.Book, opts ...Option) *Reactor {
 	r := &Reactor{book: book, interval: DefaultDiscoveryInterval, saveInterval: DefaultSaveInterval}
 	if book == nil {
 		r.optionErr = errNoBook

@@ -13,7 +13,7 @@ import (
 )
 
 // newFakeNode returns a reactor that is not started, and knows the peers.
-func newFakeNode(t *testing.T, peers ...compat.PeerConn) (*pex.Reactor, *addrbook.AddrBook) {
+func newFakeNode(t *testing.T, peers ...compat.PeerConn) (*pex.Reactor, *addrbook.Book) {
 	t.Helper()
 	book := openBook(t, "")
 	r := pex.NewReactor(book)

@@ -110,23 +110,30 @@ func TestBytesAreTM2s(t *testing.T) {
 	})
 }
 
-// Responses of TM2 are taken as TM2 takes them.
+// Responses of TM2 are taken as TM2 takes them, except that a loopback address counts
+// only between nodes on loopback.
 func TestResponsesOfTM2AreTaken(t *testing.T) {
 	vectors := loadVectors(t)
-	for name, want := range map[string]pex.Stats{
-		"response_1":         {ResponsesReceived: 1, AddressesReceived: 1, AddressesAdded: 1},
-		"response_2":         {ResponsesReceived: 1, AddressesReceived: 2, AddressesAdded: 2},
-		"response_localhost": {ResponsesReceived: 1, AddressesReceived: 1, AddressesAdded: 1},
+	private, loopback := []string(nil), []string{"127.0.0.8", "127.0.0.9"}
+	for _, c := range []struct {
+		ips  []string // of the node and of the peer
+		name string
+		want pex.Stats
+	}{
+		{private, "response_1", pex.Stats{ResponsesReceived: 1, AddressesReceived: 1, AddressesAdded: 1}},
+		{private, "response_2", pex.Stats{ResponsesReceived: 1, AddressesReceived: 2, AddressesAdded: 2}},
+		{private, "response_localhost", pex.Stats{ResponsesReceived: 1, AddressesReceived: 1, AddressesSkipped: 1}},
+		{loopback, "response_localhost", pex.Stats{ResponsesReceived: 1, AddressesReceived: 1, AddressesAdded: 1}},
 		// They are of six IDs, five each, of which the book keeps two of one source.
 		// One has the address of the node itself.
-		"response_30": {ResponsesReceived: 1, AddressesReceived: 30, AddressesSkipped: 1, AddressesAdded: 12},
-		"response_31": {Invalid: 1},
+		{private, "response_30", pex.Stats{ResponsesReceived: 1, AddressesReceived: 30, AddressesSkipped: 1, AddressesAdded: 12}},
+		{private, "response_31", pex.Stats{Invalid: 1}},
 	} {
-		dialedBy(t, func(t *testing.T, n *node, s *stranger) {
-			s.send(t, n, vectors[name])
+		dialedByAt(t, c.ips, func(t *testing.T, n *node, s *stranger) {
+			s.send(t, n, vectors[c.name])
 			got := n.pex.Stats()
 			got.RequestsSent, got.AddressesKnown = 0, 0
-			require.Equal(t, want, got, name)
+			require.Equal(t, c.want, got, "%s at %v", c.name, c.ips)
 		})
 	}
 }

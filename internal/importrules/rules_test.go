@@ -33,7 +33,7 @@ var allowances = []allowance{
 		"mconn", "secretconn"}, why: "a stack knows neither the other one nor the switch"},
 	{of: "adapter/lp2p", may: []string{"adapter/addrbook", "adapter/internal/peer", "adapter/lp2p/internal/...",
 		"compat/...", "internal/..."}, why: "a stack knows neither the other one nor the switch"},
-	{of: "adapter/lp2p/internal/...", may: []string{"adapter/lp2p/internal/...", "compat/...", "internal/..."},
+	{of: "adapter/lp2p/internal/...", may: []string{"adapter/addrbook", "adapter/lp2p/internal/...", "compat/...", "internal/..."},
 		why: "parts of the libp2p stack do not know the whole"},
 	{of: "adapter/lp2p/discovery", may: []string{"adapter/addrbook", "adapter/lp2p", "adapter/lp2p/internal/...",
 		"compat/...", "internal/..."}, why: "discovery is a reactor over the libp2p stack"},

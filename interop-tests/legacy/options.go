@@ -19,6 +19,7 @@ type Options struct {
 	AllowDuplicateIP bool // V1_1_0 always allows it
 	Discovery        bool
 	DiscoveryPeriod  time.Duration // 3 s when 0
+	AddressBook      string        // a file that discovery starts from; V1_1_0 has no address book
 	PingInterval     time.Duration // 60 s when 0
 	PongTimeout      time.Duration // 45 s when 0; must be below PingInterval
 	LogLevel         string        // "INFO" when empty
@@ -38,6 +39,7 @@ func (o Options) args() []string {
 	add("channels", hex.EncodeToString(o.Channels))
 	add("dial", strings.Join(o.Persistent, ","))
 	add("log-level", o.LogLevel)
+	add("address-book", o.AddressBook)
 	if o.AllowDuplicateIP {
 		add("allow-duplicate-ip", "true")
 	}

@@ -25,9 +25,12 @@ type addrFilter struct {
 // parse returns the IP and port of an address, and whether it passes.
 func (f addrFilter) parse(a multiaddr.Multiaddr) (netip.AddrPort, bool) {
 	at, ok := endpointOf(a)
-	ip := at.Addr()
 
-	return at, ok && at.Port() != 0 && netgroup.IsDialable(ip) && (f.private || !netgroup.IsLocal(ip))
+	return at, ok && f.passes(at)
+}
+
+func (f addrFilter) passes(at netip.AddrPort) bool {
+	return at.Port() != 0 && netgroup.IsDialable(at.Addr()) && (f.private || !netgroup.IsLocal(at.Addr()))
 }
 
 // endpointOf returns the IP and port of an address, if it has no other parts: TCP, or
@@ -72,7 +75,12 @@ func netAddress(id types.ID, at netip.AddrPort) types.NetAddress {
 	return types.NetAddress{ID: id, IP: at.Addr().AsSlice(), Port: at.Port()}
 }
 
-// maxIDs bounds the TM2 IDs that are remembered: twice the peers in the book.
+// addrPort is the IP and port of an address.
+func addrPort(addr *types.NetAddress) netip.AddrPort {
+	return netip.AddrPortFrom(netgroup.FromIP(addr.IP), addr.Port)
+}
+
+// maxIDs bounds the TM2 IDs that are remembered: twice the peers that are.
 const maxIDs = 2 * maxKnown
 
 // tm2IDs remembers the TM2 IDs of peer IDs. kad-dht asks about each peer several

@@ -2,14 +2,11 @@ package discovery
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
-	"github.com/libp2p/go-libp2p/core/sec"
-	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 	"github.com/multiformats/go-multiaddr"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
@@ -19,7 +16,7 @@ import (
 // being dialed.
 const hearsayTTL = time.Minute
 
-// hearsayTimeout bounds the dial of a peer that has not answered of late, and is no
+// hearsayTimeout bounds the dial of a peer that has not answered within aliveTTL, and is no
 // bootstrap peer. A lookup asks three at a time: one who names silent addresses must
 // not use it up.
 const hearsayTimeout = 2 * time.Second
@@ -41,21 +38,20 @@ func (l *pool) connect(ctx context.Context, p peer.ID) (network.Conn, func(), er
 		return nil, nil, err
 	}
 	dialing := ctx
-	if !l.d.book.isAlive(p, time.Now()) && !l.isGiven(p) {
+	if !l.d.records.isAlive(p, time.Now()) && !l.d.isBootstrap(p) {
 		var cancel context.CancelFunc
 		dialing, cancel = context.WithTimeout(ctx, hearsayTimeout)
 		defer cancel()
 	}
-	hints := l.d.book.try(p, time.Now())
-	hearsay := l.aim(p, hints)
+	hints := l.d.tryHints(p)
+	hearsay := l.aim(p, l.d.multiaddrs(ctx, p, hints))
 	conn, release, err := l.d.t.Connect(dialing, p)
 	l.forget(p, hearsay, conn)
 	switch {
 	case err == nil:
-		l.d.noteConn(p, conn)
+		l.d.noteConn(conn)
 	case ctx.Err() == nil && compat.ClassifyDial(err) != compat.DialLocal:
-		l.d.noteStrangers(err)
-		l.d.book.absent(p, hints, time.Now())
+		l.d.noteAbsent(p, hints, err)
 	}
 
 	return conn, release, err
@@ -73,7 +69,7 @@ func (l *pool) aim(p peer.ID, hints []multiaddr.Multiaddr) (hearsay []multiaddr.
 	announced := store.Addrs(p)
 	passed := l.d.filter.filter(announced)
 	for _, a := range announced {
-		if !slices.ContainsFunc(passed, a.Equal) && !slices.ContainsFunc(l.given[p], a.Equal) && !isCircuit(a) {
+		if !slices.ContainsFunc(passed, a.Equal) && !l.d.isConfigured(p, a) && !isCircuit(a) {
 			store.SetAddr(p, a, 0)
 		}
 	}
@@ -118,45 +114,4 @@ func (l *pool) addrsOf(p peer.ID) []multiaddr.Multiaddr {
 	}
 
 	return l.d.t.Host().Peerstore().Addrs(p)
-}
-
-// give notes where the operator says that a bootstrap peer is: there it is dialed,
-// whatever that address is.
-func (l *pool) give(info peer.AddrInfo) {
-	l.mtx.Lock()
-	defer l.mtx.Unlock()
-	l.given[info.ID] = info.Addrs
-}
-
-// isGiven reports whether the operator says where the peer is.
-func (l *pool) isGiven(p peer.ID) bool {
-	l.mtx.Lock()
-	defer l.mtx.Unlock()
-
-	return l.given[p] != nil
-}
-
-// noteConn notes where a peer was found.
-func (d *Discovery) noteConn(p peer.ID, conn network.Conn) {
-	if conn.Stat().Direction != network.DirOutbound {
-		return
-	}
-	if at, ok := d.filter.parse(conn.RemoteMultiaddr()); ok {
-		d.book.found(at, p, time.Now())
-	}
-}
-
-// noteStrangers notes who was found in the place of the peer that was dialed.
-func (d *Discovery) noteStrangers(err error) {
-	var dialed *swarm.DialError
-	if !errors.As(err, &dialed) {
-		return
-	}
-	for _, attempt := range dialed.DialErrors {
-		var other sec.ErrPeerIDMismatch
-		at, ok := d.filter.parse(attempt.Address)
-		if ok && errors.As(attempt.Cause, &other) {
-			d.book.found(at, other.Actual, time.Now())
-		}
-	}
 }

@@ -9,7 +9,6 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
-	"github.com/multiformats/go-multiaddr"
 	"golang.org/x/time/rate"
 )
 
@@ -45,8 +44,7 @@ type pool struct {
 	mtx        sync.Mutex
 	closed     bool
 	conns      map[peer.ID]*pooled
-	connecting map[peer.ID]int                   // attempts under way
-	given      map[peer.ID][]multiaddr.Multiaddr // where the operator says that bootstrap peers are
+	connecting map[peer.ID]int // attempts under way
 }
 
 type pooled struct {
@@ -61,7 +59,6 @@ func newPool(d *Discovery) *pool {
 		d: d, dialing: make(chan struct{}, maxConnecting),
 		limiter: rate.NewLimiter(connectRate, connectBurst),
 		conns:   make(map[peer.ID]*pooled), connecting: make(map[peer.ID]int),
-		given: make(map[peer.ID][]multiaddr.Multiaddr),
 	}
 }
 
@@ -181,7 +178,7 @@ func (l *pool) dropIf(del func(*pooled) bool) {
 func (l *pool) expire(now time.Time) {
 	l.dropIf(func(held *pooled) bool {
 		limit := idleTimeout
-		if l.given[held.conn.RemotePeer()] != nil {
+		if l.d.isBootstrap(held.conn.RemotePeer()) {
 			limit = bootstrapTimeout
 		}
 

@@ -99,17 +99,12 @@ func (s *dhtPeerstore) PeerInfo(p peer.ID) peer.AddrInfo {
 	return peer.AddrInfo{ID: p, Addrs: s.Addrs(p)}
 }
 
-// AddAddr implements peerstore.AddrBook.
-func (s *dhtPeerstore) AddAddr(p peer.ID, addr multiaddr.Multiaddr, ttl time.Duration) {
-	s.AddAddrs(p, []multiaddr.Multiaddr{addr}, ttl)
-}
+// AddAddr implements peerstore.AddrBook, as AddAddrs.
+func (*dhtPeerstore) AddAddr(peer.ID, multiaddr.Multiaddr, time.Duration) {}
 
-// AddAddrs implements peerstore.AddrBook: these are hints.
-func (s *dhtPeerstore) AddAddrs(p peer.ID, addrs []multiaddr.Multiaddr, _ time.Duration) {
-	if len(addrs) > 0 && !s.d.unwanted(p) {
-		s.d.book.hint(p, addrs, time.Now())
-	}
-}
+// AddAddrs implements peerstore.AddrBook. The sender has put them into the book: it knows
+// who told them.
+func (*dhtPeerstore) AddAddrs(peer.ID, []multiaddr.Multiaddr, time.Duration) {}
 
 // FirstSupportedProtocol implements peerstore.ProtoBook: whoever is not wanted
 // does not speak the DHT's protocol, and so enters no routing table.

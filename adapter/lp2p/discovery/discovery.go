@@ -18,8 +18,10 @@ import (
 	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/multiformats/go-multiaddr"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/addrbook"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/access"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/p2paddr"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
@@ -56,7 +58,8 @@ type Discovery struct {
 
 	table    atomic.Pointer[kb.RoutingTable] // nil until the DHT is there
 	ids      *tm2IDs
-	book     *book
+	book     *addrbook.Book // of the DHT; that of the transport is for peers of the switch
+	records  *records
 	wanted   *wanted
 	pool     *pool
 	server   *server
@@ -66,9 +69,6 @@ type Discovery struct {
 	tableGrew      task.Signal   // the routing table has a new member
 	wake           task.Signal   // look for peers soon
 	unwantedMember task.Signal   // somebody is in the routing table who must not be
-
-	mtx     sync.Mutex
-	private map[types.ID]struct{} // what the switch has called so beside the options
 
 	ctx    context.Context // ends when OnStop begins
 	cancel context.CancelFunc
@@ -92,9 +92,17 @@ func New(t *lp2p.Transport, opts ...Option) (*Discovery, error) {
 	if err != nil {
 		return nil, err
 	}
+	book, err := newBook(side.NetAddress().ID, o.allowDuplicateIP)
+	if err != nil {
+		return nil, err
+	}
+	for _, id := range o.private {
+		book.MarkPrivate(id)
+		side.AddrBook().MarkPrivate(id)
+	}
 	d := &Discovery{
 		t: side, opts: o, client: o.client, self: t.Host().ID(), prefix: prefix, proto: prefix + "/kad/1.0.0",
-		ids: newTM2IDs(), wanted: newWanted(), private: make(map[types.ID]struct{}),
+		book: book, records: newRecords(), ids: newTM2IDs(), wanted: newWanted(),
 		checking: make(chan struct{}, maxConnecting), tableGrew: task.NewSignal(), wake: task.NewSignal(), unwantedMember: task.NewSignal(),
 	}
 	d.BaseReactor = compat.NewBaseReactor("dht", d)
@@ -114,7 +122,6 @@ func (d *Discovery) OnStart() error {
 		return errors.New("discovery has no switch and no client")
 	}
 	d.filter = addrFilter{private: d.privateAddresses()}
-	d.book = newBook(d.filter)
 	d.sender = &sender{d: d, proto: d.proto}
 	d.pool, d.server = newPool(d), newServer(d)
 	for _, addr := range d.opts.bootstrap {
@@ -139,6 +146,7 @@ func (d *Discovery) OnStart() error {
 		defer unsubscribe()
 		d.watch(happened)
 	})
+	d.loops.Go(d.saveLoop)
 	d.loops.Go(d.walkLoop)
 	d.loops.Go(d.findLoop)
 
@@ -189,8 +197,9 @@ func (d *Discovery) privateAddresses() bool {
 }
 
 // OnStop implements service.Service: it waits for everything that discovery has
-// started and gives all connections back. kad-dht's checks of new members that are
-// under way are ended and wind down without being waited for.
+// started, gives all connections back, and saves the transport's address book. kad-dht's
+// checks of new members that are under way are ended and wind down without being waited
+// for.
 func (d *Discovery) OnStop() {
 	d.tasks.Close()
 	d.cancel()
@@ -202,6 +211,29 @@ func (d *Discovery) OnStop() {
 	}
 	d.tasks.Wait()
 	d.pool.close()
+	if err := d.t.AddrBook().Flush(); err != nil {
+		d.Logger.Error("cannot save address book", "err", err)
+	}
+}
+
+// saveInterval is how often the transport's address book is saved when it has changed.
+const saveInterval = 30 * time.Second
+
+// saveLoop saves the transport's address book, for a node without peer exchange, whose
+// reactor does it too. After an error the next save tries again.
+func (d *Discovery) saveLoop() {
+	ticker := time.NewTicker(saveInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-d.ctx.Done():
+			return
+		case <-ticker.C:
+			if err := d.t.AddrBook().Save(); err != nil {
+				d.Logger.Error("cannot save address book", "err", err)
+			}
+		}
+	}
 }
 
 // InitPeer implements compat.Reactor. It comes before anybody can be told of a
@@ -221,11 +253,14 @@ func (d *Discovery) AddPeer(p compat.PeerConn) {
 	if !ok {
 		return
 	}
-	id, err := d.t.Learn(pid)
+	id, err := p2paddr.Learn(d.t.AddrBook(), pid)
 	if err != nil || id != p.ID() {
 		return
 	}
-	d.book.connected(pid, time.Now())
+	d.records.connected(pid, time.Now())
+	if conn, ok := d.outbound(pid); ok {
+		d.noteConn(conn)
+	}
 	if !d.isPrivate(id) {
 		d.wanted.add(id, false)
 	}
@@ -252,21 +287,13 @@ func peerIDOf(p compat.PeerConn) (peer.ID, bool) {
 
 // isPrivate reports whether nobody may be told of the peer.
 func (d *Discovery) isPrivate(id types.ID) bool {
-	if _, private := d.opts.private[id]; private || d.t.IsPrivatePeer(id) {
-		return true
-	}
-	d.mtx.Lock()
-	defer d.mtx.Unlock()
-	_, private := d.private[id]
-
-	return private
+	return d.book.IsPrivate(id) || d.t.IsPrivatePeer(id)
 }
 
 // markPrivate hides a peer of which the switch says that it is private.
 func (d *Discovery) markPrivate(id types.ID) {
-	d.mtx.Lock()
-	d.private[id] = struct{}{}
-	d.mtx.Unlock()
+	d.book.MarkPrivate(id)
+	d.t.AddrBook().MarkPrivate(id)
 	table := d.table.Load()
 	if table == nil {
 		return

@@ -141,7 +141,7 @@ func (d *Discovery) placesOf(p peer.ID) (places []netip.Addr) {
 			places = append(places, at.Addr())
 		}
 	}
-	if at := d.book.verifiedAt(p); len(places) == 0 && at.IsValid() {
+	if at := d.answeredAt(p); len(places) == 0 && at.IsValid() {
 		places = append(places, at.Addr())
 	}
 

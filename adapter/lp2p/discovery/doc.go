@@ -9,6 +9,12 @@
 // keys, and hands those who answer to Switch.DialPeers. It looks for peers that are
 // not found at their addresses any more.
 //
+// # Addresses
+//
+// Where peers of the switch are is in the address book of the transport
+// (lp2p.WithAddrBook), which discovery saves if it has a file. A node that has no bootstrap
+// peer left enters the DHT through those.
+//
 // # Networks
 //
 // The protocol is /tm2/<network>/kad/1.0.0. Whoever speaks it without being of the
@@ -23,9 +29,9 @@
 //
 // # Goroutines
 //
-// Between Start and Stop there are three of its own, for walks, for searches, and
-// for events, one for the lookup that a walk waits for, up to 16 that ask peers for
-// their network, and five of kad-dht. Stop waits for these, for queries, and for the
-// streams that are served. What kad-dht starts for single queries, and for the check
-// of a new member, ends then without being waited for: it only waits for queries.
+// Between Start and Stop there are four of its own, for walks, for searches, for events,
+// and to save the address book, one for the lookup that a walk waits for, up to 16 that
+// ask peers for their network, and five of kad-dht. Stop waits for these, for queries, and
+// for the streams that are served. What kad-dht starts for single queries, and for the
+// check of a new member, ends then without being waited for: it only waits for queries.
 package discovery

@@ -8,7 +8,10 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/addrbook"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/p2paddr"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 )
 
 // strangerTimeout bounds the search for a peer that is not configured, as
@@ -48,7 +51,7 @@ func (d *Discovery) findLoop() {
 //
 // Nobody is asked for a private peer: the question would tell its ID.
 func (d *Discovery) find(id types.ID) {
-	p, known := d.t.PeerID(id)
+	p, known := p2paddr.Known(d.t.AddrBook(), id)
 	if !known || d.isPrivate(id) || d.unwanted(p) || d.client.HasPeer(id) {
 		d.wanted.found(id)
 
@@ -77,13 +80,13 @@ func (d *Discovery) find(id types.ID) {
 	d.wanted.found(id)
 	d.counters.found.Add(1)
 	d.Logger.Info("peer was found in the DHT", "peer", id, "addr", addrs[0].DialString())
-	d.t.Suggest(id, addrs...)
-	d.client.DialPeers(&addrs[0])
+	d.noteFound(id, p, addrs)
+	d.client.DialPeers(addrs[0])
 }
 
 // tryAgain connects to the peer where the lookup was told to look and has not.
-func (d *Discovery) tryAgain(ctx context.Context, id types.ID, p peer.ID) ([]types.NetAddress, error) {
-	if len(d.book.hints(p, time.Now())) == 0 {
+func (d *Discovery) tryAgain(ctx context.Context, id types.ID, p peer.ID) ([]*types.NetAddress, error) {
+	if len(d.hints(p)) == 0 {
 		return nil, errNotFound
 	}
 	done, err := d.pool.acquire(ctx, p)
@@ -95,24 +98,53 @@ func (d *Discovery) tryAgain(ctx context.Context, id types.ID, p peer.ID) ([]typ
 	return d.foundAt(id, p), nil
 }
 
-// foundAt returns the address at which the peer was reached, or none.
-func (d *Discovery) foundAt(id types.ID, p peer.ID) []types.NetAddress {
-	var found []types.NetAddress
+// foundAt returns where the peer was reached, and where it says that it is, or nothing.
+// Only addresses that mean the same where the peer is connected from are believed.
+func (d *Discovery) foundAt(id types.ID, p peer.ID) []*types.NetAddress {
+	var found []*types.NetAddress
 	seen := make(map[netip.AddrPort]bool)
-	add := func(at netip.AddrPort, ok bool) {
-		if ok && !seen[at] {
+	add := func(at netip.AddrPort) {
+		if !seen[at] {
 			seen[at] = true
-			found = append(found, netAddress(id, at))
+			addr := netAddress(id, at)
+			found = append(found, &addr)
 		}
 	}
-	at := d.whereNow(p)
-	add(at, at.IsValid())
-	if !d.connected(p) {
+	if at := d.whereNow(p); at.IsValid() {
+		add(at)
+	}
+	from, connected := d.remoteIP(p)
+	if !connected {
 		return nil
 	}
 	for _, a := range d.t.Host().Peerstore().Addrs(p) { // what it has told itself
-		add(d.filter.parse(a))
+		if at, ok := d.filter.parse(a); ok && netgroup.MayTell(at.Addr(), from) {
+			add(at)
+		}
 	}
 
 	return found
+}
+
+// noteFound keeps in the transport's book what foundAt returned: where this node has
+// dialed the peer as an answer, everything else as what the peer announces.
+func (d *Discovery) noteFound(id types.ID, p peer.ID, addrs []*types.NetAddress) {
+	if at := d.whereNow(p); at.IsValid() {
+		addr := netAddress(id, at)
+		d.t.AddrBook().MarkAnswered(&addr, addrbook.Libp2p)
+	}
+	from, _ := d.remoteIP(p)
+	d.t.AddrBook().Add(addrbook.Source{ID: id, IP: from.AsSlice()}, addrs...)
+}
+
+// remoteIP returns the IP that the peer is connected from, not valid if that is hidden
+// by a relay, and whether it is connected.
+func (d *Discovery) remoteIP(p peer.ID) (from netip.Addr, connected bool) {
+	for _, c := range d.t.Host().Network().ConnsToPeer(p) {
+		if at, ok := endpointOf(c.RemoteMultiaddr()); ok {
+			return at.Addr(), true
+		}
+	}
+
+	return from, d.connected(p)
 }

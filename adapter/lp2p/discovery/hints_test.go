@@ -9,6 +9,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/stretchr/testify/require"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/addrbook"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/p2paddr"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
@@ -107,12 +108,13 @@ func TestHintsComeDuringALookup(t *testing.T) {
 	client := &eager{hints: make(chan *types.NetAddress, 1)}
 	d, err := New(tr, WithClient(client))
 	require.NoError(t, err)
-	d.book = newBook(d.filter)
 	p := somePeer(t, 1)
 	want, err := d.ids.of(p)
 	require.NoError(t, err)
 	n := d.hinting(time.Millisecond, func() error {
-		d.book.answered(p, netip.MustParseAddrPort("5.6.7.8:9"), time.Now())
+		addr := netAddress(want, netip.MustParseAddrPort("5.6.7.8:9"))
+		d.book.MarkAnswered(&addr, addrbook.Libp2p)
+		d.records.noteAnswer(p, time.Now())
 		require.Equal(t, want, (<-client.hints).ID) // or the test hangs
 
 		return nil

@@ -17,7 +17,7 @@ import (
 // has shown it, or it was asked within the hour. One that comes to this node and is
 // never dialed would not be found out otherwise. It does not wait.
 func (d *Discovery) checkSoon(p peer.ID) {
-	if d.book.isOurs(p, time.Now()) {
+	if d.records.isOurs(p, time.Now()) {
 		return
 	}
 	select {
@@ -41,14 +41,14 @@ func (d *Discovery) checkMembers() {
 		if d.ctx.Err() != nil {
 			return
 		}
-		if !d.book.isOurs(p, time.Now()) {
+		if !d.records.isOurs(p, time.Now()) {
 			asking.Go(func() { d.checkMember(p) })
 		}
 	}
 }
 
 func (d *Discovery) checkMember(p peer.ID) {
-	if !d.book.beginCheck(p, time.Now()) {
+	if !d.records.beginCheck(p, time.Now()) {
 		return
 	}
 	ctx, cancel := context.WithTimeout(d.ctx, walkTimeout)
@@ -60,7 +60,7 @@ func (d *Discovery) checkMember(p peer.ID) {
 	}
 	switch {
 	case err == nil && info.Network == d.t.NodeInfo().Network && d.isIDOf(info.ID(), p):
-		d.book.confirm(p, time.Now())
+		d.records.confirm(p, time.Now())
 	case err == nil:
 		d.refusePeer(p, refusedTTL)
 	case errors.Is(err, stream.ErrUnsupported):

@@ -104,7 +104,7 @@ type counters struct {
 // Stats says what discovery has done since its start, and has now.
 type Stats struct {
 	Table   int // members of the routing table
-	Known   int // peers in the book, at most 2048
+	Known   int // peers that are remembered, at most 2048
 	Refused int // of those, peers of other networks
 	Conns   int // connections held for queries
 
@@ -135,7 +135,7 @@ func (d *Discovery) Stats() Stats {
 		Hints: c.hints.Load(), QueriesSent: c.queriesSent.Load(), QueriesFailed: c.queriesFailed.Load(),
 		QueriesServed: c.queriesServed.Load(), PeersDropped: c.peersDropped.Load(), PeersRefused: c.peersRefused.Load(),
 	}
-	s.Known, s.Refused = d.book.size(time.Now())
+	s.Known, s.Refused = d.records.size(time.Now())
 
 	return s
 }

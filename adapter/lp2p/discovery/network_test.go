@@ -1,11 +1,14 @@
 package discovery_test
 
 import (
+	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/addrbook"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/discovery"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
@@ -115,6 +118,26 @@ func TestMovedPeerIsFound(t *testing.T) {
 	n.DialPeers(old)
 	await(t, "peer is found", func() bool { return n.Peers().Has(friend.id()) }, n, friend)
 	require.NotZero(t, n.d.Stats().Found)
+}
+
+// A node whose seeds are gone finds its network again through the peers in its book.
+func TestRestartedNodeNeedsNoSeed(t *testing.T) {
+	key, path := types.GenerateNodeKey(), filepath.Join(t.TempDir(), "addrbook.json")
+	start := func(seeds ...*node) *node {
+		book, err := addrbook.Open(path, types.NetAddress{ID: key.ID()})
+		require.NoError(t, err)
+
+		return newNode(t, spec{key: key, seeds: seeds, transport: []lp2p.Option{lp2p.WithAddrBook(book)}})
+	}
+	hub := newNode(t, spec{})
+	friend := newNode(t, spec{seeds: []*node{hub}, dht: []discovery.Option{discovery.WithMaxOutboundPeers(0)}})
+	n := start(hub)
+	await(t, "friend is connected", func() bool { return n.Peers().Has(friend.id()) }, n)
+	n.stop()
+	hub.stop()
+
+	n = start()
+	await(t, "friend is connected again", func() bool { return n.Peers().Has(friend.id()) }, n)
 }
 
 // Queries go over connections without sessions: they take no slots, and end.

@@ -48,7 +48,7 @@ type options struct {
 	err              error // what New returns
 	client           Client
 	bootstrap        []types.NetAddress
-	private          map[types.ID]struct{}
+	private          []types.ID
 	privateAddresses *bool // nil: as the own listen address
 	mode             Mode
 	allowDuplicateIP bool
@@ -82,11 +82,7 @@ func WithBootstrapPeers(addrs []*types.NetAddress) Option {
 // Those that the switch of the transport calls private are so without it; it is
 // for a switch that accepts from several transports.
 func WithPrivatePeers(ids []types.ID) Option {
-	return func(o *options) {
-		for _, id := range ids {
-			o.private[id] = struct{}{}
-		}
-	}
+	return func(o *options) { o.private = append(o.private, ids...) }
 }
 
 // WithPrivateAddresses says whether loopback addresses and those of private
@@ -160,9 +156,7 @@ func positive(d time.Duration) error {
 func (o *options) report(err error) { o.err = errors.Join(o.err, err) }
 
 func newOptions(opts []Option) (*options, error) {
-	o := &options{
-		private: make(map[types.ID]struct{}), walkInterval: DefaultWalkInterval, refreshInterval: DefaultRefreshInterval,
-	}
+	o := &options{walkInterval: DefaultWalkInterval, refreshInterval: DefaultRefreshInterval}
 	for _, opt := range opts {
 		opt(o)
 	}

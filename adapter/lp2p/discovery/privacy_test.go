@@ -73,7 +73,7 @@ func TestPrivatePeersAreNeverTold(t *testing.T) {
 // withPEX adds the discovery reactor of TM2 to a node.
 func withPEX(t *testing.T, s spec, private types.ID) spec {
 	t.Helper()
-	book, err := addrbook.OpenAddrBook("", types.NetAddress{}, addrbook.WithPrivatePeers([]types.ID{private}))
+	book, err := addrbook.Open("", types.NetAddress{}, addrbook.WithPrivatePeers([]types.ID{private}))
 	require.NoError(t, err)
 	s.sw = append(s.sw, adapter.WithReactor("pex", pex.NewReactor(book)))
 

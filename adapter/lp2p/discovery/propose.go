@@ -7,6 +7,7 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/p2paddr"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 )
@@ -36,7 +37,7 @@ type candidate struct {
 	host netip.Prefix // not valid if others at its IP do not count
 }
 
-// hint tells the switch of up to n peers that have answered a query of late, and
+// hint tells the switch of up to n peers that have answered a query within aliveTTL, and
 // returns of how many.
 func (d *Discovery) hint(n int) int {
 	taken := make(map[netip.Prefix]int)
@@ -48,11 +49,11 @@ func (d *Discovery) hint(n int) int {
 	picked := pick(d.candidates(), taken, n)
 	hints := make([]*types.NetAddress, 0, len(picked))
 	for _, c := range picked {
-		if _, err := d.t.Learn(c.p); err != nil || !c.seen && !d.book.mayTry(c.p, c.at, time.Now()) {
+		addr := netAddress(c.id, c.at)
+		if _, err := p2paddr.Learn(d.t.AddrBook(), c.p); err != nil || !c.seen && !d.book.Try(&addr) {
 			continue
 		}
-		d.book.hinted(c.p, c.at, time.Now())
-		addr := netAddress(c.id, c.at)
+		d.records.hinted(c.p, c.at, time.Now())
 		hints = append(hints, &addr)
 	}
 	if len(hints) > 0 {
@@ -66,7 +67,7 @@ func (d *Discovery) hint(n int) int {
 // candidates returns the peers that may be hinted now, in any order, one at each
 // address.
 func (d *Discovery) candidates() (list []candidate) {
-	alive := d.book.alive(time.Now())
+	alive := d.records.alive(time.Now())
 	mathrand.Shuffle(len(alive), func(i, j int) { alive[i], alive[j] = alive[j], alive[i] })
 	seen := make(map[netip.AddrPort]bool)
 	for _, p := range alive {
@@ -115,7 +116,7 @@ func (d *Discovery) whereIs(p peer.ID) (at netip.AddrPort, found, ok bool) {
 	if at := d.whereNow(p); at.IsValid() {
 		return at, true, true
 	}
-	if at := d.book.verifiedAt(p); at.IsValid() {
+	if at := d.answeredAt(p); at.IsValid() {
 		return at, true, true
 	}
 	for _, a := range d.pool.addrsOf(p) {

@@ -16,6 +16,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/stream"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/wire"
 )
@@ -66,10 +67,10 @@ func (s *sender) SendRequest(ctx context.Context, p peer.ID, req *dhtpb.Message)
 	defer cancel()
 	defer context.AfterFunc(s.d.ctx, cancel)()
 
-	resp, at, err := s.ask(ctx, p, req)
+	resp, conn, err := s.ask(ctx, p, req)
 	if stream.IsLost(err) && ctx.Err() == nil {
 		// A session may have ended on the connection, which closes it.
-		resp, at, err = s.ask(ctx, p, req)
+		resp, conn, err = s.ask(ctx, p, req)
 	}
 	if err != nil {
 		s.d.counters.queriesFailed.Add(1)
@@ -77,24 +78,25 @@ func (s *sender) SendRequest(ctx context.Context, p peer.ID, req *dhtpb.Message)
 		return nil, fmt.Errorf("query to %s: %w", p, err)
 	}
 	s.d.counters.queriesSent.Add(1)
-	s.d.book.answered(p, at, time.Now())
+	s.d.records.noteAnswer(p, time.Now())
+	s.d.noteConn(conn)
 	s.d.checkSoon(p)
+	from, _ := endpointOf(conn.RemoteMultiaddr())
+	s.d.noteTold(p, from.Addr(), s.d.sanitize(resp, from.Addr()))
 
 	return resp, nil
 }
 
-// ask sends one query. It returns where the peer answered, if this node had dialed
-// it there.
-func (s *sender) ask(ctx context.Context, p peer.ID, req *dhtpb.Message) (*dhtpb.Message, netip.AddrPort, error) {
-	var at netip.AddrPort
+// ask sends one query. It returns the connection on which the peer answered, too.
+func (s *sender) ask(ctx context.Context, p peer.ID, req *dhtpb.Message) (*dhtpb.Message, network.Conn, error) {
 	done, err := s.d.pool.acquire(ctx, p)
 	if err != nil {
-		return nil, at, err
+		return nil, nil, err
 	}
 	defer done()
 	st, err := stream.OpenTo(ctx, s.d.t.Host(), p, s.proto)
 	if err != nil {
-		return nil, at, err
+		return nil, nil, err
 	}
 	stop := context.AfterFunc(ctx, func() { _ = st.Reset() }) // ends what waits on it
 	defer stop()
@@ -103,17 +105,11 @@ func (s *sender) ask(ctx context.Context, p peer.ID, req *dhtpb.Message) (*dhtpb
 	if err != nil {
 		_ = st.Reset() // it has failed already
 
-		return nil, at, err
+		return nil, nil, err
 	}
 	_ = st.Close() // both sides are done
-	conn := st.Conn()
-	if conn.Stat().Direction == network.DirOutbound {
-		at, _ = s.d.filter.parse(conn.RemoteMultiaddr())
-	}
-	from, _ := endpointOf(conn.RemoteMultiaddr())
-	s.d.sanitize(resp, from.Addr())
 
-	return resp, at, nil
+	return resp, st.Conn(), nil
 }
 
 func exchange(st io.ReadWriter, req *dhtpb.Message) (*dhtpb.Message, error) {
@@ -140,10 +136,10 @@ func exchange(st io.ReadWriter, req *dhtpb.Message) (*dhtpb.Message, error) {
 
 // sanitize reduces a response to what is believed of it: so many peers, each with
 // a TM2 ID and addresses that may be dialed when a remote at this IP tells them, none of
-// them this node, private, or of another network.
-func (d *Discovery) sanitize(resp *dhtpb.Message, from netip.Addr) {
+// them this node, private, or of another network. It returns these addresses.
+func (d *Discovery) sanitize(resp *dhtpb.Message, from netip.Addr) (told []*types.NetAddress) {
 	resp.ProviderPeers, resp.Record = nil, nil
-	told := len(resp.CloserPeers)
+	count := len(resp.CloserPeers)
 	if len(resp.CloserPeers) > maxResponsePeers {
 		resp.CloserPeers = resp.CloserPeers[:maxResponsePeers]
 	}
@@ -156,31 +152,42 @@ func (d *Discovery) sanitize(resp *dhtpb.Message, from netip.Addr) {
 		if p == d.self || d.unwanted(p) {
 			continue
 		}
-		if entry.Addrs = d.believable(entry.GetAddrs(), from); len(entry.Addrs) == 0 {
+		id, err := d.ids.of(p)
+		if err != nil {
 			continue
+		}
+		var places []netip.AddrPort
+		if entry.Addrs, places = d.believable(entry.GetAddrs(), from); len(entry.Addrs) == 0 {
+			continue
+		}
+		for _, at := range places {
+			addr := netAddress(id, at)
+			told = append(told, &addr)
 		}
 		kept = append(kept, entry)
 	}
-	d.counters.peersDropped.Add(uint64(told - len(kept)))
+	d.counters.peersDropped.Add(uint64(count - len(kept)))
 	resp.CloserPeers = kept
+
+	return told
 }
 
 // believable returns those addresses that may be dialed when a remote at this IP tells
-// them, at most maxAddrs of the first few that are given.
-func (d *Discovery) believable(raw [][]byte, from netip.Addr) [][]byte {
+// them, at most maxAddrs of the first few that are given, and the places to which they
+// lead.
+func (d *Discovery) believable(raw [][]byte, from netip.Addr) (kept [][]byte, places []netip.AddrPort) {
 	raw = raw[:min(len(raw), 4*maxAddrs)]
-	kept := make([][]byte, 0, min(len(raw), maxAddrs))
 	for _, b := range raw {
 		a, err := multiaddr.NewMultiaddrBytes(b)
 		if err != nil {
 			continue
 		}
 		if at, ok := d.filter.parse(a); ok && netgroup.MayTell(at.Addr(), from) && len(kept) < maxAddrs {
-			kept = append(kept, b)
+			kept, places = append(kept, b), append(places, at)
 		}
 	}
 
-	return kept
+	return kept, places
 }
 
 // unwanted reports whether the DHT must have nothing to do with the peer: it is
@@ -188,7 +195,7 @@ func (d *Discovery) believable(raw [][]byte, from netip.Addr) [][]byte {
 func (d *Discovery) unwanted(p peer.ID) bool {
 	id, err := d.ids.of(p)
 
-	return err != nil || d.isPrivate(id) || d.book.isRefused(p, time.Now())
+	return err != nil || d.isPrivate(id) || d.records.isRefused(p, time.Now())
 }
 
 // mayTell reports whether others may be told of the peer: it offers to be found, by
@@ -197,7 +204,7 @@ func (d *Discovery) mayTell(p peer.ID) bool {
 	if d.unwanted(p) {
 		return false
 	}
-	if table := d.table.Load(); table != nil && table.Find(p) != "" || d.book.isAlive(p, time.Now()) {
+	if table := d.table.Load(); table != nil && table.Find(p) != "" || d.records.isAlive(p, time.Now()) {
 		return true
 	}
 	// An error means that nothing is known of the peer.

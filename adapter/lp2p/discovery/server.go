@@ -95,7 +95,7 @@ func (s *server) serve(stream network.Stream, handler network.StreamHandler) {
 	g := &guardedStream{
 		Stream: stream, s: s, from: stream.Conn().RemotePeer(), host: remoteHost(stream.Conn()), waiting: time.Now(),
 	}
-	if s.d.book.isRefused(g.from, time.Now()) || !s.begin(g) {
+	if s.d.records.isRefused(g.from, time.Now()) || !s.begin(g) {
 		_ = stream.ResetWithError(network.StreamResourceLimitExceeded) // all the answer there is
 
 		return

@@ -16,8 +16,10 @@ import (
 	"github.com/multiformats/go-multiaddr"
 	"github.com/stretchr/testify/require"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/addrbook"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/access"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/p2paddr"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
@@ -106,14 +108,21 @@ func TestTellerDecidesWhatIsBelieved(t *testing.T) {
 		"/ip6/64:ff9b::a00:1", "/ip6/2002:a00:1::", "/ip6/fec0::1", "/ip6/::1", "/ip6/fd00::1",
 	}
 	told := func(private bool, from string) (kept int) {
-		d := believing(private, false)
-		d.t, d.book = access.Of(new(lp2p.Transport)), newBook(d.filter)
+		d := hearsay(t)
+		d.t, d.filter = access.Of(new(lp2p.Transport)), addrFilter{private: private}
+		teller, at := somePeer(t, 100), netip.MustParseAddr(from)
 		for i, host := range bad {
 			a, err := multiaddr.NewMultiaddr(host + "/tcp/26656")
 			require.NoError(t, err)
 			resp := &dhtpb.Message{CloserPeers: []*dhtpb.Message_Peer{{Id: []byte(somePeer(t, i)), Addrs: [][]byte{a.Bytes()}}}}
-			d.sanitize(resp, netip.MustParseAddr(from))
+			d.noteTold(teller, at, d.sanitize(resp, at))
 			kept += len(resp.CloserPeers)
+		}
+		require.Equal(t, kept, d.book.Size(), "nothing else is in the book")
+		source, err := d.ids.of(teller)
+		require.NoError(t, err)
+		for _, addr := range d.book.Addresses() {
+			require.Equal(t, source, d.book.Of(addr.ID)[0].Source)
 		}
 
 		return kept
@@ -146,75 +155,63 @@ func somePeer(t *testing.T, i int) peer.ID {
 	return id
 }
 
-func TestBookIsBounded(t *testing.T) {
-	b := newBook(addrFilter{})
+func TestRecordsAreBounded(t *testing.T) {
+	r := newRecords()
 	now := time.Now()
-	b.refuse(somePeer(t, 1), refusedTTL, now)
-	b.answered(somePeer(t, 2), netip.MustParseAddrPort("1.2.3.4:1"), now)
+	r.refuse(somePeer(t, 1), refusedTTL, now)
+	r.noteAnswer(somePeer(t, 2), now)
 	for i := 10; i < 3*maxKnown; i++ {
-		b.hint(somePeer(t, i), []multiaddr.Multiaddr{addrAt(t, i)}, now.Add(time.Duration(i)))
+		r.beginCheck(somePeer(t, i), now.Add(time.Duration(i)))
 	}
-	all, refused := b.size(now)
+	all, refused := r.size(now)
 	require.LessOrEqual(t, all, maxKnown)
 	require.Greater(t, all, maxKnown/2)
 	require.Equal(t, 1, refused)
-	require.True(t, b.isRefused(somePeer(t, 1), now), "hints displace neither who is refused")
-	require.True(t, b.isAlive(somePeer(t, 2), now), "nor who has answered")
-	require.Empty(t, b.hints(somePeer(t, 10), now), "the oldest hints are gone")
-	require.False(t, b.isRefused(somePeer(t, 1), now.Add(refusedTTL)))
-}
-
-// A new address of a peer counts at once, whatever became of the old one.
-func TestMovedPeerIsBelieved(t *testing.T) {
-	b := newBook(addrFilter{})
-	now := time.Now()
-	p, old, moved := somePeer(t, 1), addrAt(t, 1), addrAt(t, 2)
-	b.hint(p, []multiaddr.Multiaddr{old}, now)
-	b.absent(p, []multiaddr.Multiaddr{old}, now)
-	require.Empty(t, b.hints(p, now))
-	b.hint(p, []multiaddr.Multiaddr{old, moved}, now)
-	require.Equal(t, []multiaddr.Multiaddr{moved}, b.hints(p, now))
+	require.True(t, r.isRefused(somePeer(t, 1), now), "others displace neither who is refused")
+	require.True(t, r.isAlive(somePeer(t, 2), now), "nor who has answered")
+	require.NotContains(t, r.peers, somePeer(t, 10), "the oldest are gone")
+	require.False(t, r.isRefused(somePeer(t, 1), now.Add(refusedTTL)))
 }
 
 // A peer is hinted at growing distances while nothing comes of it.
 func TestHintsAreSpaced(t *testing.T) {
-	b := newBook(addrFilter{})
+	r := newRecords()
 	now := time.Now()
 	p, at := somePeer(t, 1), netip.MustParseAddrPort("1.2.3.4:5")
 	next := func() time.Duration { // until p is hinted
 		for _, wait := range []time.Duration{0, hintWait, failWait, 2 * failWait, 4 * failWait, maxFailWait} {
-			if len(b.alive(now.Add(wait))) > 0 {
-				require.Equal(t, []peer.ID{p}, b.alive(now.Add(wait)))
+			if len(r.alive(now.Add(wait))) > 0 {
+				require.Equal(t, []peer.ID{p}, r.alive(now.Add(wait)))
 
 				return wait
 			}
-			require.Empty(t, b.alive(now.Add(wait)))
+			require.Empty(t, r.alive(now.Add(wait)))
 		}
 
 		return -1
 	}
-	b.answered(p, netip.AddrPort{}, now)
+	r.noteAnswer(p, now)
 	require.Zero(t, next())
-	b.hinted(p, at, now)
+	r.hinted(p, at, now)
 	require.Equal(t, hintWait, next())
 	for _, wait := range []time.Duration{failWait, 2 * failWait, 4 * failWait} {
-		b.failed(p, at, false, now)
+		r.failed(p, at, at, false, now)
 		require.Equal(t, wait, next())
 	}
 	for range 20 {
-		b.failed(p, at, false, now)
+		r.failed(p, at, at, false, now)
 	}
-	b.answered(p, netip.AddrPort{}, now.Add(maxFailWait))
+	r.noteAnswer(p, now.Add(maxFailWait))
 	require.Equal(t, maxFailWait, next())
 
-	b.failed(p, netip.MustParseAddrPort("1.2.3.4:6"), true, now)
-	require.True(t, b.isAlive(p, now), "it was dialed where others say")
-	b.failed(p, at, true, now)
-	require.False(t, b.isAlive(p, now), "it has to answer again")
-	b.connected(p, now)
-	b.answered(p, netip.AddrPort{}, now)
+	r.failed(p, netip.MustParseAddrPort("1.2.3.4:6"), at, true, now)
+	require.True(t, r.isAlive(p, now), "it was dialed where others say")
+	r.failed(p, at, netip.AddrPort{}, true, now)
+	require.False(t, r.isAlive(p, now), "it has to answer again")
+	r.connected(p, now)
+	r.noteAnswer(p, now)
 	require.Zero(t, next())
-	b.refuse(p, refusedTTL, now)
+	r.refuse(p, refusedTTL, now)
 	require.EqualValues(t, -1, next())
 }
 
@@ -230,7 +227,7 @@ func TestFailedDialsOfKnownPeers(t *testing.T) {
 	defer lt.Close()
 	p := somePeer(t, 1)
 	inner := access.Of(lt)
-	id, err := inner.Learn(p)
+	id, err := p2paddr.Learn(inner.AddrBook(), p)
 	require.NoError(t, err)
 	addr := types.NetAddress{ID: id, IP: net.IPv4(1, 2, 3, 4), Port: 5}
 	at := netip.MustParseAddrPort("1.2.3.4:5")
@@ -252,12 +249,15 @@ func TestFailedDialsOfKnownPeers(t *testing.T) {
 		{syscall.EMFILE, true, false},
 		{compat.ErrTransportClosed, true, false},
 	} {
-		d := &Discovery{t: inner, book: newBook(addrFilter{}), wanted: newWanted()}
+		d := hearsay(t)
+		d.t, d.wanted = inner, newWanted()
 		d.wanted.add(id, false)
-		d.book.answered(p, at, time.Now())
-		d.book.hinted(p, at, time.Now())
+		d.book.MarkAnswered(&addr, addrbook.Libp2p)
+		d.records.noteAnswer(p, time.Now())
+		d.records.hinted(p, at, time.Now())
 		d.dialFailed(addr, fmt.Errorf("unable to dial: %w", c.reason))
-		require.Equal(t, c.hintedLater, d.book.isAlive(p, time.Now()), "%v", c.reason)
+		require.Equal(t, c.hintedLater, d.records.isAlive(p, time.Now()), "%v", c.reason)
+		require.Equal(t, c.hintedLater, d.answeredAt(p) == at, "%v", c.reason)
 		require.Equal(t, c.lost, d.wanted.peers[id].missed, "%v", c.reason)
 	}
 }
@@ -350,16 +350,16 @@ func TestWantedPeersTakeTurns(t *testing.T) {
 
 // Refusals, which cost a stranger a handshake, displace nobody who has answered.
 func TestRefusalsDisplaceNobodyAlive(t *testing.T) {
-	b := newBook(addrFilter{})
+	r := newRecords()
 	now := time.Now()
 	for i := range 100 {
-		b.answered(somePeer(t, i), netip.AddrPort{}, now)
+		r.noteAnswer(somePeer(t, i), now)
 	}
 	for i := 1000; i < 1000+2*maxKnown; i++ {
-		b.refuse(somePeer(t, i), refusedTTL, now.Add(time.Duration(i)))
+		r.refuse(somePeer(t, i), refusedTTL, now.Add(time.Duration(i)))
 	}
-	require.Len(t, b.alive(now), 100)
-	_, refused := b.size(now)
+	require.Len(t, r.alive(now), 100)
+	_, refused := r.size(now)
 	require.Equal(t, maxRefused, refused)
-	require.True(t, b.isRefused(somePeer(t, 999+2*maxKnown), now), "the newest are kept")
+	require.True(t, r.isRefused(somePeer(t, 999+2*maxKnown), now), "the newest are kept")
 }

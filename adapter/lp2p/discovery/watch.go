@@ -1,15 +1,14 @@
 package discovery
 
 import (
-	"net/netip"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/p2paddr"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
-	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 )
 
 // watch learns from what comes of dials, and gives idle connections back. It never
@@ -41,11 +40,11 @@ func (d *Discovery) watch(happened <-chan events.Event) {
 // dialFailed judges what a failed dial says about a peer.
 func (d *Discovery) dialFailed(addr types.NetAddress, reason error) {
 	id := addr.ID
-	pid, known := d.t.PeerID(id)
+	pid, known := p2paddr.Known(d.t.AddrBook(), id)
 	if !known {
 		return // it was never reached over libp2p
 	}
-	at := netip.AddrPortFrom(netgroup.FromIP(addr.IP), addr.Port)
+	at := addrPort(&addr)
 	switch failure := compat.ClassifyDial(reason); failure {
 	case compat.DialLocal, compat.DialDuplicate: // nothing of the peer; it has dialed us at the same moment
 	case compat.DialOtherNetwork:
@@ -53,17 +52,20 @@ func (d *Discovery) dialFailed(addr types.NetAddress, reason error) {
 	case compat.DialNotTM2:
 		d.refuse(id, strangeTTL)
 	case compat.DialBusy, compat.DialClosing, compat.DialRefused:
-		d.book.failed(pid, at, false, time.Now()) // it is there, and does not want us now
+		d.records.failed(pid, at, d.answeredAt(pid), false, time.Now()) // it is there, and does not want us now
 	default:
 		gone := failure != compat.DialTimedOut && failure != compat.DialUnclear
-		d.book.failed(pid, at, gone, time.Now())
+		d.records.failed(pid, at, d.answeredAt(pid), gone, time.Now())
+		if gone {
+			d.book.MarkFailed(&addr)
+		}
 		d.wanted.lost(id)
 	}
 }
 
 // refuse is refusePeer for a peer that was dialed.
 func (d *Discovery) refuse(id types.ID, ttl time.Duration) {
-	if pid, known := d.t.PeerID(id); known {
+	if pid, known := p2paddr.Known(d.t.AddrBook(), id); known {
 		d.refusePeer(pid, ttl)
 	}
 }
@@ -73,7 +75,7 @@ func (d *Discovery) refuse(id types.ID, ttl time.Duration) {
 func (d *Discovery) refusePeer(p peer.ID, ttl time.Duration) {
 	d.counters.peersRefused.Add(1)
 	d.Logger.Info("peer of another network is left out of the DHT", "peer", p, "for", ttl)
-	d.book.refuse(p, ttl, time.Now())
+	d.records.refuse(p, ttl, time.Now())
 	d.evict(p)
 }
 

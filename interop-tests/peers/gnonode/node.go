@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 
 	"github.com/gnolang/gno/tm2/pkg/crypto/ed25519"
 	"github.com/gnolang/gno/tm2/pkg/p2p"
 	p2pcfg "github.com/gnolang/gno/tm2/pkg/p2p/config"
 	"github.com/gnolang/gno/tm2/pkg/p2p/conn"
+	"github.com/gnolang/gno/tm2/pkg/p2p/discovery"
 	"github.com/gnolang/gno/tm2/pkg/p2p/types"
 
 	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/peers/common/program"
@@ -106,7 +108,7 @@ func (n *node) newDiscovery(c program.Config, logger *slog.Logger) (*discoveryTa
 	if err != nil {
 		return nil, err
 	}
-	r, err := n.release.NewDiscovery(Discovery{Dir: dir, Self: n.addr, Period: c.DiscoveryPeriod, Logger: logger})
+	r, err := n.discoveryIn(dir, c, logger)
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
@@ -115,6 +117,21 @@ func (n *node) newDiscovery(c program.Config, logger *slog.Logger) (*discoveryTa
 	tap.SetLogger(logger)
 
 	return tap, nil
+}
+
+// discoveryIn returns gno's reactor with its files in the folder.
+func (n *node) discoveryIn(dir string, c program.Config, logger *slog.Logger) (*discovery.Reactor, error) {
+	if c.AddressBook != "" {
+		book, err := os.ReadFile(c.AddressBook)
+		if err != nil {
+			return nil, err
+		}
+		if err := os.WriteFile(filepath.Join(dir, "addrbook.json"), book, 0o600); err != nil {
+			return nil, err
+		}
+	}
+
+	return n.release.NewDiscovery(Discovery{Dir: dir, Self: n.addr, Period: c.DiscoveryPeriod, Logger: logger})
 }
 
 // Start implements program.Node.

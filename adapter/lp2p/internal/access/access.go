@@ -10,6 +10,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/addrbook"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
@@ -39,16 +40,10 @@ type Transport interface {
 	// false when the connection is being closed.
 	Hold(c network.Conn) (release func(), ok bool)
 
-	// PeerID returns the peer ID behind a TM2 ID if the transport has learned it.
-	PeerID(id types.ID) (peer.ID, bool)
-	// Learn remembers the peer ID behind a TM2 ID, which it returns, so that a dial
-	// needs no probe. It fails for a peer without a TM2 ID.
-	Learn(p peer.ID) (types.ID, error)
+	// AddrBook is what the transport keeps of peers: their keys, and where they are.
+	AddrBook() *addrbook.Book
 	// Resolve returns the peer ID behind a TM2 address, known or of the node that
 	// answers there, and where libp2p dials it. Its errors are those of Dial before
 	// there is a connection.
 	Resolve(ctx context.Context, addr types.NetAddress) (peer.AddrInfo, error)
-	// Suggest replaces the further addresses of a peer, which Dial tries when it does
-	// not find the peer at the address it is given: 4, for 1024 peers.
-	Suggest(id types.ID, addrs ...types.NetAddress)
 }

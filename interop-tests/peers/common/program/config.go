@@ -20,6 +20,7 @@ type Config struct {
 	AllowDuplicateIP bool // no effect in releases that always allow it
 	Discovery        bool // run gno's reactor on channel 0x50
 	DiscoveryPeriod  time.Duration
+	AddressBook      string        // a file from which gno's reactor starts; empty for none
 	PingInterval     time.Duration // must be above PongTimeout
 	PongTimeout      time.Duration
 	LogLevel         slog.Level
@@ -51,6 +52,7 @@ func parseFlags(args []string) (Config, error) {
 	fs.BoolVar(&c.AllowDuplicateIP, "allow-duplicate-ip", false, "accept several peers from one IP")
 	fs.BoolVar(&c.Discovery, "discovery", false, "run the discovery reactor (channel 0x50)")
 	fs.DurationVar(&c.DiscoveryPeriod, "discovery-period", 3*time.Second, "how often discovery asks a random peer")
+	fs.StringVar(&c.AddressBook, "address-book", "", "`file` that discovery takes for its address book; it is not changed")
 	fs.DurationVar(&c.PingInterval, "ping-interval", 60*time.Second, "time between pings")
 	fs.DurationVar(&c.PongTimeout, "pong-timeout", 45*time.Second, "how long a pong may take, below the ping interval")
 	fs.TextVar(&c.LogLevel, "log-level", slog.LevelInfo, "level of the log on stderr")

@@ -1,0 +1,169 @@
+package addrbook
+
+import (
+	"net"
+	"time"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
+)
+
+const (
+	// maxPlaceFailures and maxHostFailures are how many dials may fail at one IP and
+	// port, and at one host, within placeMemory. After that nobody is looked for there:
+	// peers can make up IDs, and ports, without end.
+	maxPlaceFailures = 3
+	maxHostFailures  = 16
+	placeMemory      = 10 * time.Minute
+
+	// maxPlaces bounds the memory. Beyond it a random place is forgotten, so that
+	// nobody can tell which.
+	maxPlaces = 8192
+)
+
+// place is what came of this node's dials at one IP and port, or one host.
+type place struct {
+	since  time.Time // when the owner answered, else of the first failure
+	owner  types.ID  // who answered there last; empty if nobody has, and for a host
+	failed int       // dials since then that failed, or may still
+	tried  int       // those among them of which no end was noted yet
+}
+
+// fail counts a failed dial, unless Try has counted it.
+func (p *place) fail() {
+	if p.tried > 0 {
+		p.tried--
+	} else {
+		p.failed++
+	}
+}
+
+// places remembers failed dials by where they went, whatever ID they asked for. What
+// others claim costs them nothing and does not count.
+type places struct {
+	known      map[string]*place
+	anyPerHost bool // hosts do not count
+}
+
+func newPlaces() *places { return &places{known: make(map[string]*place)} }
+
+// at returns what is remembered of the place, something new if nothing is.
+func (s *places) at(key string, now time.Time) *place {
+	p := s.known[key]
+	if p != nil && now.Sub(p.since) < placeMemory {
+		return p
+	}
+	for other := range s.known {
+		if p != nil || len(s.known) < maxPlaces {
+			break
+		}
+		delete(s.known, other)
+	}
+	p = &place{since: now}
+	s.known[key] = p
+
+	return p
+}
+
+// fresh returns what is remembered of the place, nothing known if nothing is.
+func (s *places) fresh(key string, now time.Time) place {
+	if p := s.known[key]; p != nil && now.Sub(p.since) < placeMemory {
+		return *p
+	}
+
+	return place{}
+}
+
+// isTaken reports whether another peer has answered at the address.
+func (s *places) isTaken(addr *types.NetAddress, now time.Time) bool {
+	owner := s.fresh(addr.DialString(), now).owner
+
+	return owner != "" && owner != addr.ID
+}
+
+// may reports whether the peer may be looked for at the address.
+func (s *places) may(addr *types.NetAddress, now time.Time) bool {
+	p := s.fresh(addr.DialString(), now)
+	if p.owner != "" {
+		return p.owner == addr.ID
+	}
+
+	return p.failed < maxPlaceFailures && s.fresh(s.hostOf(addr.IP), now).failed < maxHostFailures
+}
+
+// try is may, and counts a dial whose end is not known yet.
+func (s *places) try(addr *types.NetAddress, now time.Time) bool {
+	if !s.may(addr, now) {
+		return false
+	}
+	for _, p := range s.of(addr, now) {
+		if p.owner == "" {
+			p.failed++
+			p.tried++
+		}
+	}
+
+	return true
+}
+
+// failed counts a failed dial. A peer that was at the address is not any more.
+func (s *places) failed(addr *types.NetAddress, now time.Time) {
+	for _, p := range s.of(addr, now) {
+		switch p.owner {
+		case "":
+			p.fail()
+		case addr.ID:
+			*p = place{since: now, failed: 1}
+		}
+	}
+}
+
+// answered notes who is at the address.
+func (s *places) answered(addr *types.NetAddress, now time.Time) {
+	at := s.of(addr, now)
+	*at[0] = place{since: now, owner: addr.ID}
+	if len(at) == 2 && at[1].tried > 0 {
+		at[1].tried--
+		at[1].failed--
+	}
+}
+
+// of returns what is remembered of the address, and of its host if it is not local.
+func (s *places) of(addr *types.NetAddress, now time.Time) []*place {
+	at := []*place{s.at(addr.DialString(), now)}
+	if host := s.hostOf(addr.IP); host != "" {
+		at = append(at, s.at(host, now))
+	}
+
+	return at
+}
+
+// hostOf is hostOf of the package, empty for all if hosts do not count.
+func (s *places) hostOf(ip net.IP) string {
+	if s.anyPerHost {
+		return ""
+	}
+
+	return hostOf(ip)
+}
+
+// hostOf names the host at an IP. It is empty for local addresses, where many nodes may
+// share an IP.
+func hostOf(ip net.IP) string {
+	addr := netgroup.FromIP(ip)
+	if !addr.IsValid() || netgroup.IsLocal(addr) {
+		return ""
+	}
+
+	return netgroup.Name(netgroup.Host(addr))
+}
+
+// networkOf names the network that an IP belongs to. It is empty for local addresses.
+func networkOf(ip net.IP) string {
+	network := netgroup.Network(netgroup.FromIP(ip))
+	if !network.IsValid() {
+		return ""
+	}
+
+	return network.String()
+}

@@ -1,0 +1,60 @@
+package discovery
+
+import (
+	"context"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/peerstore"
+	"github.com/multiformats/go-multiaddr"
+	"github.com/stretchr/testify/require"
+
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/addrbook"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/access"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+)
+
+// An address counts as answered only where this node has dialed the peer. What the peer
+// announces is kept as that, where it means the same at the peer's IP.
+func TestFoundPeerIsKeptAsItWasFound(t *testing.T) {
+	listen := func() *lp2p.Transport {
+		key := types.GenerateNodeKey()
+		lt, err := lp2p.NewTransport(types.NodeInfo{
+			NetAddress: &types.NetAddress{ID: key.ID(), IP: net.IPv4(127, 0, 0, 1)}, Network: "test",
+			Channels: []byte{1}, Moniker: "node",
+		}, *key, nil)
+		require.NoError(t, err)
+		t.Cleanup(func() { require.NoError(t, lt.Close()) })
+		require.NoError(t, lt.Listen(types.NetAddress{ID: key.ID(), IP: net.IPv4(127, 0, 0, 1)}))
+
+		return lt
+	}
+	dialer, dialed := listen(), listen()
+	hosts := peer.AddrInfo{ID: dialed.Host().ID(), Addrs: dialed.Host().Addrs()}
+	require.NoError(t, dialer.Host().Connect(context.Background(), hosts))
+
+	elsewhere, err := multiaddr.NewMultiaddr("/ip4/10.0.0.1/tcp/1")
+	require.NoError(t, err)
+	for side, other := range map[*lp2p.Transport]*lp2p.Transport{dialer: dialed, dialed: dialer} {
+		d := hearsay(t)
+		d.t, d.filter = access.Of(side), addrFilter{private: true}
+		p, at := other.Host().ID(), other.NetAddress()
+		side.Host().Peerstore().AddAddrs(p, append(other.Host().Addrs(), elsewhere), peerstore.PermanentAddrTTL)
+		require.Eventually(t, func() bool { return d.connected(p) }, 10*time.Second, 10*time.Millisecond)
+
+		found := d.foundAt(at.ID, p)
+		require.Len(t, found, 1, "a private address says nothing to a node on loopback")
+		require.Equal(t, at.String(), found[0].String())
+		d.noteFound(at.ID, p, found)
+		entries := side.AddrBook().Of(at.ID)
+		require.Len(t, entries, 1)
+		require.Equal(t, side == dialer, entries[0].HasAnswered())
+		require.True(t, entries[0].Announced())
+		if side == dialer {
+			require.Equal(t, addrbook.Libp2p, side.AddrBook().LastStack(at.ID))
+		}
+	}
+}

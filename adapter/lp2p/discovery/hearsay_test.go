@@ -1,0 +1,220 @@
+package discovery
+
+import (
+	"errors"
+	"net/netip"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/sec"
+	"github.com/libp2p/go-libp2p/p2p/net/swarm"
+	"github.com/multiformats/go-multiaddr"
+	"github.com/stretchr/testify/require"
+
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/addrbook"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+)
+
+// placeMemory is how long the book remembers what came of dials at an IP and port.
+const placeMemory = 10 * time.Minute
+
+var errSilent = errors.New("nobody answers")
+
+// hearsay is what a Discovery remembers, without the rest of it.
+func hearsay(t *testing.T) *Discovery {
+	t.Helper()
+	book, err := newBook(types.GenerateNodeKey().ID(), false)
+	require.NoError(t, err)
+
+	return &Discovery{book: book, records: newRecords(), ids: newTM2IDs()}
+}
+
+// place is the i-th of many addresses.
+func place(i int) netip.AddrPort {
+	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{5, byte(i >> 8), byte(i), 1}), 26656)
+}
+
+func (d *Discovery) addrOf(t *testing.T, p peer.ID, at netip.AddrPort) types.NetAddress {
+	t.Helper()
+	id, err := d.ids.of(p)
+	require.NoError(t, err)
+
+	return netAddress(id, at)
+}
+
+// tell has the source with the number tell that the peer is at the places.
+func (d *Discovery) tell(t *testing.T, source int, p peer.ID, at ...netip.AddrPort) {
+	t.Helper()
+	var addrs []*types.NetAddress
+	for _, a := range at {
+		addr := d.addrOf(t, p, a)
+		addrs = append(addrs, &addr)
+	}
+	id, err := d.ids.of(somePeer(t, 1<<20+source))
+	require.NoError(t, err)
+	d.book.Add(addrbook.Source{ID: id, IP: netip.AddrFrom4([4]byte{9, byte(source), 0, 1}).AsSlice()}, addrs...)
+}
+
+func placesAt(addrs []types.NetAddress) (at []netip.AddrPort) {
+	for _, addr := range addrs {
+		at = append(at, addrPort(&addr))
+	}
+
+	return at
+}
+
+// pass lets time go by in a synctest bubble.
+func pass(d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	<-timer.C
+}
+
+// At one address so many peers are looked for and no more, as long as none of them
+// is found there.
+func TestOneAddressIsTriedForFewPeers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const maxTries = 3
+		d, shared := hearsay(t), place(1)
+		for i := range 10 {
+			p := somePeer(t, i)
+			d.tell(t, i, p, shared)
+			tried := d.tryHints(p)
+			require.Equal(t, i < maxTries, len(tried) == 1, i)
+			d.noteAbsent(p, tried, errSilent)
+			require.Empty(t, d.tryHints(p))
+		}
+		addr := d.addrOf(t, somePeer(t, 60), shared)
+		require.False(t, d.book.Try(&addr), "nor is the switch told that another is there")
+		pass(placeMemory)
+		d.tell(t, 0, somePeer(t, 0), shared)
+		require.Len(t, d.tryHints(somePeer(t, 0)), 1)
+	})
+}
+
+// However many made-up peers are said to be at the address of an honest one, and how
+// often, it is found there: the first attempt shows who is.
+func TestMadeUpPeersKeepNobodyOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, at, honest := hearsay(t), place(1), somePeer(t, 99)
+		tcp, err := multiaddr.NewMultiaddr("/ip4/5.0.1.1/tcp/26656")
+		require.NoError(t, err)
+		other := &swarm.DialError{DialErrors: []swarm.TransportError{{Address: tcp, Cause: sec.ErrPeerIDMismatch{Actual: honest}}}}
+		for round := range 12 {
+			for i := range 5 {
+				pass(time.Second)
+				fake := somePeer(t, 10*round+i)
+				d.tell(t, i, fake, at, at, at)
+				if tried := d.tryHints(fake); len(tried) > 0 { // somebody else answers
+					d.noteAbsent(fake, tried, other)
+				}
+			}
+			if round == 0 {
+				pass(time.Second)
+			}
+			d.tell(t, 9, honest, at)
+			require.NotEmpty(t, d.tryHints(honest), round)
+			addr := d.addrOf(t, somePeer(t, 10*round+1), at)
+			require.False(t, d.book.Try(&addr), "it is known who is there")
+			pass(4 * time.Minute)
+		}
+
+		// When the owner leaves, others may come there.
+		addr := d.addrOf(t, honest, at)
+		d.book.MarkAnswered(&addr, addrbook.Libp2p)
+		d.noteAbsent(honest, []types.NetAddress{addr}, errSilent)
+		heir := somePeer(t, 200)
+		d.tell(t, 1, heir, at)
+		require.NotEmpty(t, d.tryHints(heir))
+	})
+}
+
+// A new address of a peer counts at once, whatever became of the old one.
+func TestMovedPeerIsBelieved(t *testing.T) {
+	d, p := hearsay(t), somePeer(t, 1)
+	old, moved := place(1), place(2)
+	d.tell(t, 1, p, old)
+	d.noteAbsent(p, d.hints(p), errSilent)
+	require.Empty(t, d.hints(p))
+	d.tell(t, 1, p, old, moved)
+	require.Equal(t, []netip.AddrPort{moved}, placesAt(d.hints(p)))
+}
+
+// What others have told of a peer is not displaced by one who tells many addresses,
+// even less by those where the peer was not found.
+func TestLiesDoNotDisplaceTheTruth(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, p, truth := hearsay(t), somePeer(t, 1), place(1)
+		var lies []netip.AddrPort
+		for i := range 2 * maxAddrs {
+			lies = append(lies, place(100+i))
+		}
+		d.tell(t, 1, p, truth)
+		pass(time.Second)
+		d.tell(t, 2, p, lies...)
+		require.Contains(t, placesAt(d.hints(p)), truth)
+		absent := func(p peer.ID) {
+			for _, at := range lies {
+				d.noteAbsent(p, []types.NetAddress{d.addrOf(t, p, at)}, errSilent)
+			}
+		}
+		absent(p)
+		require.Equal(t, []netip.AddrPort{truth}, placesAt(d.hints(p)))
+		for range 3 {
+			d.tell(t, 2, p, lies...)
+			require.Contains(t, placesAt(d.hints(p)), truth)
+			absent(p)
+			require.Equal(t, []netip.AddrPort{truth}, placesAt(d.hints(p)))
+		}
+
+		// Also when the lies came first.
+		q := somePeer(t, 2)
+		d.tell(t, 2, q, lies...)
+		pass(time.Second)
+		d.tell(t, 2, q, lies[4:]...)
+		absent(q)
+		d.tell(t, 1, q, truth)
+		pass(time.Second)
+		d.tell(t, 2, q, lies...)
+		require.Contains(t, placesAt(d.hints(q)), truth)
+	})
+}
+
+// What is told is believed for 10 minutes, and answers for as long as the peer is found.
+func TestHintsAreForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, p, at := hearsay(t), somePeer(t, 1), place(1)
+		d.tell(t, 1, p, at)
+		pass(hintTTL - 1)
+		require.Len(t, d.hints(p), 1)
+		pass(1)
+		require.Empty(t, d.hints(p))
+		require.False(t, d.answeredAt(p).IsValid(), "nobody has found it there")
+
+		addr := d.addrOf(t, p, at)
+		d.book.MarkAnswered(&addr, addrbook.Libp2p)
+		pass(hintTTL)
+		require.Equal(t, at, d.answeredAt(p))
+		d.book.MarkFailed(&addr)
+		require.False(t, d.answeredAt(p).IsValid())
+	})
+}
+
+// However much lookups are told, where peers have answered is known.
+func TestToldAddressesAreBounded(t *testing.T) {
+	d, p := hearsay(t), somePeer(t, 1)
+	addr := d.addrOf(t, p, place(1))
+	d.book.MarkAnswered(&addr, addrbook.Libp2p)
+	for i := range 3 * maxKnown / 32 {
+		var told []*types.NetAddress
+		for j := range 32 {
+			addr := d.addrOf(t, somePeer(t, 10+32*i+j), place(10+32*i+j))
+			told = append(told, &addr)
+		}
+		d.book.Add(addrbook.Source{ID: types.GenerateNodeKey().ID()}, told...)
+	}
+	require.LessOrEqual(t, d.book.Size(), maxKnown)
+	require.Equal(t, place(1), d.answeredAt(p))
+}

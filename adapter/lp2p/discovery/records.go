@@ -1,0 +1,250 @@
+package discovery
+
+import (
+	"math"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/peer"
+)
+
+const (
+	// maxKnown bounds the peers that are remembered, and their addresses in the DHT's
+	// book. A round of lookups in a network of thousands names some hundred.
+	maxKnown = 2048
+	// maxRefused bounds those of them that are refused: they must not displace those
+	// that have answered.
+	maxRefused = maxKnown / 4
+
+	aliveTTL     = 30 * time.Minute // how long a peer that has answered counts as alive
+	refusedTTL   = time.Hour        // how long a peer of another network is left alone
+	strangeTTL   = 2 * time.Minute  // how long one of no network is, which may just be closing
+	confirmedTTL = time.Hour        // how long a peer of this network is not asked for its network again
+
+	// Before a peer is hinted again: the switch may have dropped the hint, without a
+	// word, for want of a slot that is open now. With each failure the wait doubles.
+	hintWait    = 5 * time.Second
+	failWait    = 10 * time.Second
+	maxFailWait = 30 * time.Minute
+)
+
+// record is what decides whether a peer is asked, told and hinted. Where it is the
+// address book knows.
+type record struct {
+	touched  time.Time
+	answered time.Time // when it last answered a query
+
+	hintedAt netip.AddrPort // where the switch was told that it is
+	hintable time.Time      // the switch gets no hint before
+	failures int            // of such hints in a row
+
+	ours    time.Time // when it was found to be of this network
+	asked   time.Time // when it was last asked for that
+	refused time.Time // not wanted until
+}
+
+// records remembers what came of the peers of the DHT. Nobody can fill it with more
+// than maxKnown peers, nor displace those that have answered, or were refused, by others
+// that did neither.
+type records struct {
+	mtx   sync.Mutex
+	peers map[peer.ID]*record
+}
+
+func newRecords() *records { return &records{peers: make(map[peer.ID]*record)} }
+
+// at returns the record of the peer, a new one if there is none. The caller holds
+// the lock.
+func (r *records) at(p peer.ID, now time.Time) *record {
+	k := r.peers[p]
+	if k == nil {
+		if len(r.peers) >= maxKnown {
+			r.evict(now)
+		}
+		k = &record{}
+		r.peers[p] = k
+	}
+	k.touched = now
+
+	return k
+}
+
+// worth orders what is kept: first peers that have not answered for long, then those that
+// have, then refusals.
+func (k *record) worth(now time.Time) int {
+	switch {
+	case k.refused.After(now):
+		return 2
+	case k.alive(now):
+		return 1
+	default:
+		return 0
+	}
+}
+
+func (k *record) alive(now time.Time) bool { return now.Sub(k.answered) < aliveTTL }
+
+// evict makes room: of those that are least worth, the oldest go, an eighth
+// of all at a time, since finding them takes a look at all. The caller holds the lock.
+func (r *records) evict(now time.Time) {
+	var least []peer.ID
+	worth := math.MaxInt
+	for p, k := range r.peers {
+		switch w := k.worth(now); {
+		case w < worth:
+			worth, least = w, append(least[:0], p)
+		case w == worth:
+			least = append(least, p)
+		}
+	}
+	slices.SortFunc(least, func(a, c peer.ID) int { return r.peers[a].touched.Compare(r.peers[c].touched) })
+	for _, p := range least[:min(len(least), maxKnown/8)] {
+		delete(r.peers, p)
+	}
+}
+
+// noteAnswer notes that the peer has answered a query.
+func (r *records) noteAnswer(p peer.ID, now time.Time) {
+	r.mtx.Lock()
+	defer r.mtx.Unlock()
+	r.at(p, now).answered = now
+}
+
+// alive returns the peers that have answered within aliveTTL and may be hinted now.
+func (r *records) alive(now time.Time) (peers []peer.ID) {
+	r.mtx.Lock()
+	defer r.mtx.Unlock()
+	for p, k := range r.peers {
+		if k.alive(now) && !k.refused.After(now) && !k.hintable.After(now) {
+			peers = append(peers, p)
+		}
+	}
+
+	return peers
+}
+
+// isAlive reports whether the peer has answered within aliveTTL.
+func (r *records) isAlive(p peer.ID, now time.Time) bool {
+	r.mtx.Lock()
+	defer r.mtx.Unlock()
+	k := r.peers[p]
+
+	return k != nil && k.alive(now)
+}
+
+// hinted notes that the switch was told where the peer is.
+func (r *records) hinted(p peer.ID, at netip.AddrPort, now time.Time) {
+	r.mtx.Lock()
+	defer r.mtx.Unlock()
+	k := r.at(p, now)
+	k.hintedAt, k.hintable = at, now.Add(hintWait)
+}
+
+// failed notes that the switch has not connected to the peer at the address. A peer that
+// was not found (gone) has to answer again before it is hinted. A dial at another address
+// than the hinted one, and than that at which it has answered, says nothing: others may
+// have told the switch of it.
+func (r *records) failed(p peer.ID, at, answeredAt netip.AddrPort, gone bool, now time.Time) {
+	r.mtx.Lock()
+	defer r.mtx.Unlock()
+	k := r.at(p, now)
+	if at != k.hintedAt && at != answeredAt {
+		return
+	}
+	k.failures++
+	k.hintable = now.Add(min(maxFailWait, failWait<<min(k.failures-1, 10)))
+	if gone {
+		k.answered = time.Time{}
+	}
+}
+
+// connected notes that the peer has become one of the switch.
+func (r *records) connected(p peer.ID, now time.Time) {
+	r.mtx.Lock()
+	defer r.mtx.Unlock()
+	k := r.at(p, now)
+	k.failures, k.hintable, k.refused = 0, time.Time{}, time.Time{}
+	k.ours = now
+}
+
+// beginCheck reports whether the peer may be asked for its network now, and notes
+// that it is.
+func (r *records) beginCheck(p peer.ID, now time.Time) bool {
+	r.mtx.Lock()
+	defer r.mtx.Unlock()
+	k := r.at(p, now)
+	if now.Sub(k.asked) < walkTimeout {
+		return false
+	}
+	k.asked = now
+
+	return true
+}
+
+// confirm notes that the peer says that it is of this network.
+func (r *records) confirm(p peer.ID, now time.Time) {
+	r.mtx.Lock()
+	defer r.mtx.Unlock()
+	r.at(p, now).ours = now
+}
+
+// isOurs reports whether the peer was found to be of this network within confirmedTTL.
+func (r *records) isOurs(p peer.ID, now time.Time) bool {
+	r.mtx.Lock()
+	defer r.mtx.Unlock()
+	k := r.peers[p]
+
+	return k != nil && now.Sub(k.ours) < confirmedTTL
+}
+
+// refuse notes that the peer is not of this network, and not wanted for a time.
+func (r *records) refuse(p peer.ID, ttl time.Duration, now time.Time) {
+	r.mtx.Lock()
+	defer r.mtx.Unlock()
+	r.limitRefused(now)
+	k := r.at(p, now)
+	k.refused, k.ours, k.asked, k.answered = now.Add(ttl), time.Time{}, time.Time{}, time.Time{}
+}
+
+// limitRefused forgets the oldest refusal if there are maxRefused. The caller holds
+// the lock.
+func (r *records) limitRefused(now time.Time) {
+	var oldest *record
+	count := 0
+	for _, k := range r.peers {
+		if !k.refused.After(now) {
+			continue
+		}
+		count++
+		if oldest == nil || k.refused.Before(oldest.refused) {
+			oldest = k
+		}
+	}
+	if count >= maxRefused {
+		oldest.refused = time.Time{}
+	}
+}
+
+// isRefused reports whether the peer was found not to be of this network.
+func (r *records) isRefused(p peer.ID, now time.Time) bool {
+	r.mtx.Lock()
+	defer r.mtx.Unlock()
+	k := r.peers[p]
+
+	return k != nil && k.refused.After(now)
+}
+
+// size is the number of peers, and of those that are refused.
+func (r *records) size(now time.Time) (all, refused int) {
+	r.mtx.Lock()
+	defer r.mtx.Unlock()
+	for _, k := range r.peers {
+		if k.refused.After(now) {
+			refused++
+		}
+	}
+
+	return len(r.peers), refused
+}
