@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/addrbook"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
@@ -113,10 +114,17 @@ func (t *target) worth() []int64 {
 	return []int64{-int64(t.origin), -int64(t.failures), bit(t.proven), t.seen.UnixNano()}
 }
 
-// learnDialer makes a target of a libp2p node that has dialed the bridge.
+// learnDialer makes a target of a libp2p node that has dialed the bridge. A configured
+// target keeps its address, and the transport finds it at the announced one, which the
+// address book has, when it is no longer there.
 func (b *Bridge) learnDialer(node types.NodeInfo, remote net.Addr) {
 	from := netgroup.FromAddr(remote)
-	if addr := b.dialerAddress(node, from); !b.config.OnlyConfigured && b.mayLearn(&addr, from) {
+	addr := b.dialerAddress(node, from)
+	if !b.mayLearn(&addr, from) {
+		return
+	}
+	b.libp2pSide().AddrBook().Add(addrbook.Source{ID: addr.ID, IP: from.AsSlice()}, &addr)
+	if !b.config.OnlyConfigured {
 		b.libp2pTargets.learn(addr, announced, sourceOf(from))
 	}
 }

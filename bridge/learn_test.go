@@ -69,6 +69,22 @@ func TestNodeThatAnotherTellsOfTakesOver(t *testing.T) {
 	exchange(t, native, told)
 }
 
+// A configured libp2p node that has moved, and dials the bridge, is paired where it is now,
+// also by a bridge that pairs with no others.
+func TestConfiguredTargetIsFoundWhereItDialsFrom(t *testing.T) {
+	for _, only := range []bool{false, true} {
+		native, moved := newNode(t, InitiatorNative), newNode(t, InitiatorLibp2p)
+		former := moved.address
+		former.Port = 1
+		b := newBridge(t, Config{Libp2pPeers: []*types.NetAddress{&former}, OnlyConfigured: only})
+		moved.refused(t, b)
+		native.dial(b.NativeAddress())
+		next(t, native.added)
+		next(t, moved.added)
+		exchange(t, native, moved)
+	}
+}
+
 func TestOnlyConfigured(t *testing.T) {
 	native, dialer := newNode(t, InitiatorNative), newNode(t, InitiatorLibp2p)
 	b := newBridge(t, Config{OnlyConfigured: true})
