@@ -42,8 +42,9 @@ func (ts *targets) learnFound(addr types.NetAddress, from source) {
 	ts.add(&target{addr: &addr, origin: announced, source: from, seen: time.Now(), found: true})
 }
 
-// add is learn. A known target keeps its pairs and its record, and what others tell of it
-// changes nothing.
+// add is learn. A known target keeps its pairs and its record, except that failures count
+// against an address: at another one it gets a new try. What others tell of it changes
+// nothing.
 func (ts *targets) add(learned *target) {
 	ts.links.mtx.Lock()
 	defer ts.links.mtx.Unlock()
@@ -59,6 +60,9 @@ func (ts *targets) add(learned *target) {
 	case known == nil:
 		ts.list = append(ts.list, learned)
 	default:
+		if !known.addr.Equals(*learned.addr) {
+			known.failures = 0
+		}
 		known.addr, known.origin, known.source = learned.addr, learned.origin, learned.source
 		known.seen, known.found = learned.seen, known.found || learned.found
 	}

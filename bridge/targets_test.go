@@ -188,7 +188,10 @@ func TestWhatIsLearnedOfKnownTargets(t *testing.T) {
 	ts.learn(moved(stranger), announced, source{})
 	require.Len(t, ts.list, 2)
 	require.Equal(t, stranger.Port+1, ts.list[1].addr.Port, "itself it may")
-	require.Equal(t, 1, ts.list[1].failures, "which is no way out of a penalty")
+	require.Zero(t, ts.list[1].failures, "the failure was that of the former address")
+	ts.release("node", ts.pick("node", []*target{ts.list[0]}), unreachable)
+	ts.learn(moved(stranger), announced, source{})
+	require.Equal(t, 1, ts.list[1].failures, "to announce the same one is no way out of a penalty")
 
 	hint := dialable(3)
 	ts.learn(*hint, told, source{})
