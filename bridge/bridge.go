@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -57,7 +56,6 @@ type Bridge struct {
 	mtx    sync.Mutex
 	libp2p *lp2p.Transport // nil before Start
 	dht    dht             // nil without one
-	pairs  map[*pair]struct{}
 	claims map[claim]*pair // by the node that dialed the bridge
 }
 
@@ -89,12 +87,11 @@ func New(nodeKey types.NodeKey, config Config, logger *slog.Logger) (*Bridge, er
 		cancel:        cancel,
 		slots:         newSlots(config.MaxPairs, config.MaxPairsPerIP, config.UnconditionalPeers),
 		missed:        events.New(),
-		pairs:         make(map[*pair]struct{}),
 		claims:        make(map[claim]*pair),
 	}
 	b.libp2pTargets.lost = b.findMore
-	if !config.pairsBoth() {
-		b.slots.perSide = config.MaxPairs
+	if len(config.NativePeers) == 0 || len(config.Libp2pPeers) == 0 && config.OnlyConfigured {
+		b.slots.perSide = config.MaxPairs // only the nodes of one side get pairs
 	}
 	b.BaseService = *service.NewBaseService(logger, "Bridge", b)
 
@@ -164,9 +161,11 @@ func (b *Bridge) OnStop() {
 
 func (b *Bridge) close() error {
 	b.cancel()
-	for _, p := range b.livePairs() {
+	b.mtx.Lock()
+	for _, p := range b.claims {
 		p.end(nil, compat.Reject(compat.RejectClosing, "%v", errBridgeStopped))
 	}
+	b.mtx.Unlock()
 	b.wg.Wait()
 
 	err := errors.Join(b.stopDHT(), b.native.Close())
@@ -198,26 +197,24 @@ func (b *Bridge) Multiaddrs() []multiaddr.Multiaddr {
 	return nil
 }
 
-// couple runs a pair that has both connections, until it has ended.
-func (b *Bridge) couple(p *pair) {
+// livePairs returns the pairs that are up.
+func (b *Bridge) livePairs() (pairs []*pair) {
 	b.mtx.Lock()
-	b.pairs[p] = struct{}{}
-	b.mtx.Unlock()
-	// close ends the pairs that it finds in the list.
-	if b.ctx.Err() != nil {
-		p.end(nil, errBridgeStopped)
+	defer b.mtx.Unlock()
+	for _, p := range b.claims {
+		if isClosed(p.ready) && !isClosed(p.done) {
+			pairs = append(pairs, p)
+		}
 	}
 
-	p.run()
-
-	b.mtx.Lock()
-	defer b.mtx.Unlock()
-	delete(b.pairs, p)
+	return pairs
 }
 
-func (b *Bridge) livePairs() []*pair {
-	b.mtx.Lock()
-	defer b.mtx.Unlock()
-
-	return slices.Collect(maps.Keys(b.pairs))
+func isClosed(ch <-chan struct{}) bool {
+	select {
+	case <-ch:
+		return true
+	default:
+		return false
+	}
 }

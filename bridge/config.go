@@ -107,11 +107,6 @@ func invalid(field string, err error) error {
 	return fmt.Errorf("%w: %s: %w", ErrInvalidConfig, field, err)
 }
 
-// pairsBoth reports whether nodes of both sides may be paired when they dial the bridge.
-func (c *Config) pairsBoth() bool {
-	return len(c.NativePeers) > 0 && (len(c.Libp2pPeers) > 0 || !c.OnlyConfigured)
-}
-
 // checkPeers checks that each address can be dialed, or has a host name to look up then.
 func checkPeers(peers []*types.NetAddress) error {
 	seen := make(map[types.ID]bool, len(peers))

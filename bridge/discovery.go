@@ -1,7 +1,6 @@
 package bridge
 
 import (
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -27,13 +26,11 @@ const (
 	responseTimeout = 30 * time.Second
 )
 
-var errDiscoverySize = errors.New("discovery message too large")
-
 // receiveDiscovery answers a request with peers of the side that asks, and learns
 // from an answer. Invalid messages are dropped, as TM2 does.
 func (s *side) receiveDiscovery(msg []byte) {
 	if len(msg) > maxDiscoverySize {
-		s.complain(fmt.Errorf("%w: %d bytes", errDiscoverySize, len(msg)))
+		s.complain(fmt.Errorf("%d bytes, at most %d are allowed", len(msg), maxDiscoverySize))
 
 		return
 	}

@@ -137,7 +137,7 @@ func (b *Bridge) join(in incoming) {
 
 		return
 	}
-	b.couple(p)
+	p.run()
 }
 
 // newSearch returns a search for a counterpart, which sees the node under its derived

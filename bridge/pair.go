@@ -147,7 +147,7 @@ func (s *side) Receive(chID byte, _ compat.PeerConn, msg []byte) {
 	}
 	// Both channels may be closed. A message after the end must not pass when one before
 	// it did not.
-	if s.pair.isDone() {
+	if isClosed(s.pair.done) {
 		return
 	}
 	to := s.other()
@@ -173,7 +173,7 @@ func (s *side) send(chID byte, msg []byte) error {
 			return nil
 		}
 		left := time.Until(begin.Add(compat.SendTimeout))
-		if left > 0 && !task.WaitFor(s.pair.done, left) || s.pair.isDone() {
+		if left > 0 && !task.WaitFor(s.pair.done, left) || isClosed(s.pair.done) {
 			return errNotTaken
 		}
 		if waited == 0 {
@@ -187,15 +187,6 @@ func (s *side) count(messages, bytes int) {
 	for _, m := range []*meter{&s.sent, s.total} {
 		m.messages.Add(uint64(messages))
 		m.bytes.Add(uint64(bytes))
-	}
-}
-
-func (p *pair) isDone() bool {
-	select {
-	case <-p.done:
-		return true
-	default:
-		return false
 	}
 }
 
@@ -227,7 +218,11 @@ func (p *pair) outcome() outcome {
 
 // run starts both connections and ends both when one has ended.
 func (p *pair) run() {
-	if !p.isDone() {
+	// The bridge ends the pairs that it knows when it stops.
+	if p.bridge.ctx.Err() != nil {
+		p.end(nil, errBridgeStopped)
+	}
+	if !isClosed(p.done) {
 		p.begin()
 	}
 	<-p.done

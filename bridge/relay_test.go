@@ -91,7 +91,7 @@ func TestBusyTargetHoldsItsNodeBack(t *testing.T) {
 		}})
 		p.native.reactors[chVotes].Receive(chVotes, nil, []byte("message"))
 		require.Equal(t, busy, time.Since(begun))
-		require.False(t, p.isDone())
+		require.False(t, isClosed(p.done))
 		require.Equal(t, Traffic{Messages: 1, Bytes: 7}, p.libp2p.sent.traffic())
 		p.end(p.libp2p, errors.New("gone"))
 		require.Equal(t, kept, p.outcome())

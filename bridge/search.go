@@ -134,7 +134,7 @@ func (s *search) leave(ctx context.Context, winner attempt) {
 			case a.err == nil:
 				s.discard(a.made)
 			case a.took >= patience && !canceled && !(a.own && lostToLearned):
-				o = lateOutcome(a.err)
+				o = judge(context.WithoutCancel(ctx), a.err, a.took)
 			}
 			s.giveUp(a, o)
 		}
@@ -162,31 +162,15 @@ func (s *search) failure(ctx context.Context) error {
 // that took long has kept out others, whatever it answered. A failure shows nothing when
 // the pair is no longer wanted, or when the target had no time to answer.
 func judge(ctx context.Context, err error, took time.Duration) outcome {
+	late, failure := took >= patience, compat.ClassifyDial(err)
 	switch {
-	case errors.Is(ctx.Err(), context.Canceled):
-		return unknown
-	case took >= patience:
-		return lateOutcome(err)
-	case ctx.Err() != nil:
-		return unknown
-	}
-	switch failure := compat.ClassifyDial(err); {
-	case failure == compat.DialLocal:
+	case errors.Is(ctx.Err(), context.Canceled), !late && (ctx.Err() != nil || failure == compat.DialLocal):
 		return unknown
 	case !failure.Answered():
 		return unreachable
-	case failure == compat.DialBusy, failure == compat.DialClosing:
+	case late, failure == compat.DialBusy, failure == compat.DialClosing:
 		return faulty // it would refuse any node
 	default:
 		return declined
 	}
-}
-
-// lateOutcome is judge for a target that had patience to answer.
-func lateOutcome(err error) outcome {
-	if compat.ClassifyDial(err).Answered() {
-		return faulty
-	}
-
-	return unreachable
 }

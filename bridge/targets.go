@@ -156,13 +156,12 @@ func (t *target) note(o outcome) {
 	}
 }
 
-// addresses returns those of the configured targets.
-func (ts *targets) addresses() []*types.NetAddress {
+// where returns the addresses of the targets for which the condition holds.
+func (ts *targets) where(holds func(*target) bool) (addrs []*types.NetAddress) {
 	ts.links.mtx.Lock()
 	defer ts.links.mtx.Unlock()
-	var addrs []*types.NetAddress
 	for _, t := range ts.list {
-		if t.origin == configured {
+		if holds(t) {
 			addrs = append(addrs, t.addr)
 		}
 	}
@@ -170,25 +169,17 @@ func (ts *targets) addresses() []*types.NetAddress {
 	return addrs
 }
 
-// countUseful counts the targets that were found in the DHT and serve the bridge.
-func (ts *targets) countUseful() (n uint64) {
-	ts.links.mtx.Lock()
-	defer ts.links.mtx.Unlock()
-	for _, t := range ts.list {
-		if t.isUseful() {
-			n++
-		}
-	}
-
-	return n
+// addresses returns those of the configured targets.
+func (ts *targets) addresses() []*types.NetAddress {
+	return ts.where(func(t *target) bool { return t.origin == configured })
 }
+
+// countUseful counts the targets that were found in the DHT and serve the bridge.
+func (ts *targets) countUseful() uint64 { return uint64(len(ts.where((*target).isUseful))) }
 
 // isServing reports whether the node is a configured target that has not failed.
 func (ts *targets) isServing(id types.ID) bool {
-	ts.links.mtx.Lock()
-	defer ts.links.mtx.Unlock()
-
-	return slices.ContainsFunc(ts.list, func(t *target) bool {
+	return len(ts.where(func(t *target) bool {
 		return t.origin == configured && t.failures == 0 && t.addr.ID == id
-	})
+	})) > 0
 }
