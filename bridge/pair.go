@@ -163,12 +163,10 @@ func (s *side) Receive(chID byte, _ compat.PeerConn, msg []byte) {
 // ended or has to end. A peer that refuses at once is ending: it gets compat.SendTimeout to
 // say why, and to deliver what it has taken before.
 func (s *side) send(chID byte, msg []byte) error {
-	for waited := time.Duration(0); ; waited = compat.SendTimeout {
+	for stuck := int32(0); ; stuck = 1 {
 		begin := time.Now()
 		if s.peer.Send(chID, msg) {
-			if waited > 0 {
-				s.stuck.Add(-1)
-			}
+			s.stuck.Add(-stuck)
 
 			return nil
 		}
@@ -176,9 +174,7 @@ func (s *side) send(chID byte, msg []byte) error {
 		if left > 0 && !task.WaitFor(s.pair.done, left) || isClosed(s.pair.done) {
 			return errNotTaken
 		}
-		if waited == 0 {
-			s.stuck.Add(1)
-		}
+		s.stuck.Add(1 - stuck)
 	}
 }
 

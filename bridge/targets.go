@@ -95,15 +95,9 @@ func (ts *targets) at(t *target) (addr types.NetAddress, own bool) {
 
 // isDown reports whether the penalty for failed dials still runs.
 func (t *target) isDown(now time.Time) bool {
-	if t.failures == 0 {
-		return false
-	}
-	penalty := failurePenalty
-	for range t.failures - 1 {
-		penalty = min(2*penalty, maxPenalty)
-	}
+	penalty := min(failurePenalty<<max(t.failures-1, 0), maxPenalty)
 
-	return now.Sub(t.failed) < penalty
+	return t.failures > 0 && now.Sub(t.failed) < penalty
 }
 
 // hasDeclined reports whether the target declined a node within failurePenalty.
