@@ -25,6 +25,7 @@ func (sw *MultiplexSwitch) AddPersistentPeer(addr types.NetAddress) error {
 	if err := addr.ID.Validate(); err != nil {
 		return fmt.Errorf("persistent peer %q: %w", addr.ID, err)
 	}
+	addr.ID = addr.ID.Canonical()
 	if addr.Hostname == "" && !addr.Dialable() {
 		return fmt.Errorf("persistent peer %s: nobody can be dialed at %s", addr.ID, addr.DialString())
 	}
@@ -39,6 +40,7 @@ func (sw *MultiplexSwitch) AddPersistentPeer(addr types.NetAddress) error {
 
 // RemovePersistentPeer implements compat.PeerController.
 func (sw *MultiplexSwitch) RemovePersistentPeer(id types.ID) bool {
+	id = id.Canonical()
 	removed := sw.lists.removePersistent(id)
 	sw.dials.cancelRedial(id)
 
@@ -47,6 +49,7 @@ func (sw *MultiplexSwitch) RemovePersistentPeer(id types.ID) bool {
 
 // Redial implements compat.PeerController.
 func (sw *MultiplexSwitch) Redial(id types.ID) bool {
+	id = id.Canonical()
 	if _, persistent := sw.lists.persistentAddr(id); !persistent || sw.registry.has(id) {
 		return false
 	}
@@ -61,6 +64,7 @@ func (sw *MultiplexSwitch) BlockPeer(id types.ID) error {
 	if err := id.Validate(); err != nil {
 		return fmt.Errorf("peer to block %q: %w", id, err)
 	}
+	id = id.Canonical()
 	if !sw.lists.setBlocked(id, true) {
 		return nil
 	}
@@ -76,7 +80,7 @@ func (sw *MultiplexSwitch) BlockPeer(id types.ID) error {
 
 // UnblockPeer implements compat.PeerController.
 func (sw *MultiplexSwitch) UnblockPeer(id types.ID) bool {
-	changed := sw.lists.setBlocked(id, false)
+	changed := sw.lists.setBlocked(id.Canonical(), false)
 	if changed {
 		sw.Redial(id)
 	}

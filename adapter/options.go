@@ -116,14 +116,16 @@ func WithMaxOutboundPeers(maxOutbound uint64) SwitchOption {
 func keepAddrs(kept map[types.ID]types.NetAddress, addrs []*types.NetAddress) {
 	for _, addr := range addrs {
 		if addr != nil && addr.ID != "" {
-			kept[addr.ID] = *addr
+			own := *addr
+			own.ID = own.ID.Canonical()
+			kept[own.ID] = own
 		}
 	}
 }
 
 func keepIDs(kept map[types.ID]struct{}, ids []types.ID) {
 	for _, id := range ids {
-		kept[id] = struct{}{}
+		kept[id.Canonical()] = struct{}{}
 	}
 }
 

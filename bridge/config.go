@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/discovery"
@@ -139,7 +140,19 @@ func (c Config) libp2pLimits() lp2p.Limits {
 	return lp2p.PeerLimits(uint64(pairs), uint64(targets), true)
 }
 
+// canonicalIDs returns a copy of the list with each ID as a key's ID is written.
+func canonicalIDs(ids []types.ID) []types.ID {
+	ids = slices.Clone(ids)
+	for i, id := range ids {
+		ids[i] = id.Canonical()
+	}
+
+	return ids
+}
+
+// withDefaults also writes each ID as a key's ID is written, so that it can be compared.
 func (c Config) withDefaults() Config {
+	c.PrivatePeers, c.UnconditionalPeers = canonicalIDs(c.PrivatePeers), canonicalIDs(c.UnconditionalPeers)
 	if c.Channels == nil {
 		c.Channels = TM2Channels()
 	}

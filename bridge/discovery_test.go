@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -136,7 +137,7 @@ func TestWhatIsNotBelieved(t *testing.T) {
 	receive([]byte("nonsense"))
 	receive(make([]byte, maxDiscoverySize+1))
 	receive(wire.AppendResponse(nil, []string{
-		"nonsense", self.String(), near.String(), none.String(), multicast.String(), portless.String(),
+		"nonsense", self.String(), strings.ToUpper(string(self.ID)) + "@" + self.DialString(), near.String(), none.String(), multicast.String(), portless.String(),
 		first.String(), second.String(),
 	}))
 	require.Len(t, targets.list, 1)

@@ -154,7 +154,10 @@ func (b *Bridge) learnHints(teller compat.PeerConn, texts []string) {
 	from := remoteIP(teller)
 	for _, text := range texts {
 		addr, err := types.ParseNetAddress(text)
-		if err == nil && addr.ID != b.key.ID() && b.mayLearn(addr, from) {
+		if err != nil {
+			continue
+		}
+		if addr.ID = addr.ID.Canonical(); addr.ID != b.key.ID() && b.mayLearn(addr, from) {
 			b.libp2pTargets.learn(*addr, told, sourceOf(from))
 		}
 	}

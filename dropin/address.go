@@ -45,8 +45,11 @@ func FromNetAddresses(addrs []*gnotypes.NetAddress) []*types.NetAddress {
 	return convert(addrs, FromNetAddress)
 }
 
-// convert returns the result of f for each element, in a new slice.
+// convert returns the result of f for each element, in a new slice, and nil for nil.
 func convert[A, B any](all []A, f func(A) B) []B {
+	if all == nil {
+		return nil
+	}
 	converted := make([]B, len(all))
 	for i, one := range all {
 		converted[i] = f(one)

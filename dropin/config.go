@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"maps"
 	"math"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -18,6 +19,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/tomlvalue"
 )
 
 // channelDiscovery is the channel of TM2's discovery reactor (docs/wire.md §6).
@@ -82,6 +84,9 @@ func newPlan(cfg *gnoconfig.P2PConfig, reactors map[string]p2p.Reactor, logger *
 	if err := p.cfg.ValidateBasic(); err != nil {
 		return nil, err
 	}
+	for _, warning := range p.cfg.Warnings() {
+		logger.Warn(warning)
+	}
 	options, err := p.cfg.SwitchOptions()
 	if err != nil {
 		// As in gno, the node works without the invalid entries.
@@ -113,6 +118,36 @@ func newNodePlan(
 func (p *plan) warnOfDiscovery() {
 	if p.cfg.PeerExchange && !p.discovers {
 		p.logger.Warn("[p2p].pex is true, but no reactor has the discovery channel", "channel", channelDiscovery)
+	}
+}
+
+// warnOfPlace warns when peers cannot tell others the address in the NodeInfo.
+func (p *plan) warnOfPlace() {
+	if warning := p.cfg.UnknownPlace(*p.info.NetAddress); warning != "" {
+		p.logger.Warn(warning, "advertised", p.info.NetAddress.DialString())
+	}
+}
+
+// idleOverLibp2p lists the keys that mean nothing over libp2p, and why (docs/dropin.md).
+var idleOverLibp2p = []struct{ key, reason string }{
+	{"flush_throttle_timeout", "nothing is held back"},
+	{"max_packet_msg_payload_size", "messages are not cut into packets"},
+	{"send_rate", "libp2p's flow control applies"},
+	{"recv_rate", "libp2p's flow control applies"},
+	{"max_recv_buffer_bytes", "20 MiB each, gno's default"},
+	{"max_send_buffer_bytes", "20 MiB each, gno's default"},
+}
+
+// warnOfIdleKeys warns of each key that was changed and means nothing over libp2p.
+func (p *plan) warnOfIdleKeys() {
+	values, defaults := tomlvalue.Fields(&p.cfg), tomlvalue.Fields(config.DefaultP2PConfig())
+	for _, idle := range idleOverLibp2p {
+		if !reflect.DeepEqual(values[idle.key], defaults[idle.key]) {
+			p.logger.Warn("[p2p]."+idle.key+" has no effect over libp2p", "why", idle.reason)
+		}
+	}
+	if p.cfg.RecvAssemblyTimeout == 0 {
+		p.logger.Warn("[p2p].recv_assembly_timeout = 0 means a default over libp2p", "timeout", libp2pTimeouts(p.cfg).Assembly)
 	}
 }
 
@@ -174,15 +209,20 @@ func isDiscovery(d *compat.ChannelDescriptor) bool { return d.ID == channelDisco
 // limits include the persistent peers, which do not use up slots and may connect in either
 // direction.
 func libp2pOptions(cfg config.P2PConfig) []lp2p.Option {
-	timeouts := lp2p.DefaultTimeouts()
-	if cfg.RecvAssemblyTimeout > 0 {
-		timeouts.Assembly = cfg.RecvAssemblyTimeout
-	}
 	persistent := uint64(strings.Count(cfg.PersistentPeers, "@"))
 	in := addUpTo(cfg.MaxNumInboundPeers, persistent)
 	out := addUpTo(cfg.MaxNumOutboundPeers, persistent)
 
-	return []lp2p.Option{lp2p.WithTimeouts(timeouts), lp2p.WithPeerLimits(in, out, cfg.AllowDuplicateIP)}
+	return []lp2p.Option{lp2p.WithTimeouts(libp2pTimeouts(cfg)), lp2p.WithPeerLimits(in, out, cfg.AllowDuplicateIP)}
+}
+
+func libp2pTimeouts(cfg config.P2PConfig) lp2p.Timeouts {
+	timeouts := lp2p.DefaultTimeouts()
+	if cfg.RecvAssemblyTimeout > 0 {
+		timeouts.Assembly = cfg.RecvAssemblyTimeout
+	}
+
+	return timeouts
 }
 
 // addUpTo returns n + more, or the largest uint64 when that overflows.

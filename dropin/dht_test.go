@@ -12,6 +12,7 @@ import (
 	gnotypes "github.com/gnolang/gno/tm2/pkg/p2p/types"
 	"github.com/stretchr/testify/require"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/config"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/discovery"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
@@ -99,7 +100,11 @@ func TestDHTErrors(t *testing.T) {
 
 func TestBootstrapAddresses(t *testing.T) {
 	id := types.GenerateNodeKey().ID()
-	addrs := addresses([]string{"nonsense", string(id) + "@192.0.2.1:1", string(id) + "@no.such.host.invalid:2"})
+	cfg := config.DefaultP2PConfig()
+	cfg.Seeds = "nonsense," + string(id) + "@192.0.2.1:1," + string(id) + "@no.such.host.invalid:2"
+	lists, err := cfg.PeerLists()
+	require.ErrorContains(t, err, "nonsense")
+	addrs := lists.Seeds
 	require.Len(t, addrs, 2)
 	require.True(t, addrs[0].IP.Equal(net.IPv4(192, 0, 2, 1)))
 	require.Equal(t, "no.such.host.invalid", addrs[1].Hostname)

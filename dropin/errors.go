@@ -13,8 +13,11 @@ import (
 // the error.
 const gnoTransportClosed = "transport is closed"
 
+// The sides of serviceErrors.
+const sideOurs, sideGno = 0, 1
+
 // serviceErrors pairs the sentinels of both service packages.
-var serviceErrors = [...]struct{ ours, gno error }{
+var serviceErrors = [...][2]error{
 	{service.ErrAlreadyStarted, gnoservice.ErrAlreadyStarted},
 	{service.ErrAlreadyStopped, gnoservice.ErrAlreadyStopped},
 	{service.ErrNotStarted, gnoservice.ErrNotStarted},
@@ -36,29 +39,21 @@ func translate(err, sentinel error) error {
 	return translated{error: err, sentinel: sentinel}
 }
 
-// serviceError converts an error of a service to gno's. A sentinel becomes gno's own, so
-// that callers can compare it by ==.
-func serviceError(err error) error {
+// serviceError converts an error of a service to gno's.
+func serviceError(err error) error { return convertServiceError(err, sideOurs, sideGno) }
+
+// fromServiceError converts an error of a service from gno's.
+func fromServiceError(err error) error { return convertServiceError(err, sideGno, sideOurs) }
+
+// convertServiceError returns the other side's own sentinel for a sentinel, so that callers
+// can compare it by ==.
+func convertServiceError(err error, from, to int) error {
 	for _, pair := range serviceErrors {
 		switch {
-		case err == pair.ours:
-			return pair.gno
-		case errors.Is(err, pair.ours):
-			return translate(err, pair.gno)
-		}
-	}
-
-	return err
-}
-
-// fromServiceError converts an error of a service from gno's, likewise.
-func fromServiceError(err error) error {
-	for _, pair := range serviceErrors {
-		switch {
-		case err == pair.gno:
-			return pair.ours
-		case errors.Is(err, pair.gno):
-			return translate(err, pair.ours)
+		case err == pair[from]:
+			return pair[to]
+		case errors.Is(err, pair[from]):
+			return translate(err, pair[to])
 		}
 	}
 

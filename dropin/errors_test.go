@@ -15,18 +15,18 @@ import (
 
 func TestServiceErrors(t *testing.T) {
 	for _, pair := range serviceErrors {
-		t.Run(pair.ours.Error(), func(t *testing.T) {
-			require.True(t, fromServiceError(pair.gno) == pair.ours, "callers may compare by ==")
-			require.True(t, serviceError(pair.ours) == pair.gno)
-			err := fmt.Errorf("peer: %w", pair.gno)
+		t.Run(pair[sideOurs].Error(), func(t *testing.T) {
+			require.True(t, fromServiceError(pair[sideGno]) == pair[sideOurs], "callers may compare by ==")
+			require.True(t, serviceError(pair[sideOurs]) == pair[sideGno])
+			err := fmt.Errorf("peer: %w", pair[sideGno])
 			ours := fromServiceError(err)
-			require.ErrorIs(t, ours, pair.ours)
-			require.ErrorIs(t, ours, pair.gno)
+			require.ErrorIs(t, ours, pair[sideOurs])
+			require.ErrorIs(t, ours, pair[sideGno])
 			require.EqualError(t, ours, err.Error())
 			require.Equal(t, ours, serviceError(ours), "it is both already")
-			gno := serviceError(fmt.Errorf("peer: %w", pair.ours))
-			require.ErrorIs(t, gno, pair.gno)
-			require.EqualError(t, gno, "peer: "+pair.ours.Error())
+			gno := serviceError(fmt.Errorf("peer: %w", pair[sideOurs]))
+			require.ErrorIs(t, gno, pair[sideGno])
+			require.EqualError(t, gno, "peer: "+pair[sideOurs].Error())
 		})
 	}
 

@@ -30,8 +30,3 @@ func FromNodeKey(key gnotypes.NodeKey) types.NodeKey {
 func IDs(ids []types.ID) []gnotypes.ID {
 	return convert(ids, func(id types.ID) gnotypes.ID { return gnotypes.ID(id) })
 }
-
-// FromIDs converts IDs from gno's type.
-func FromIDs(ids []gnotypes.ID) []types.ID {
-	return convert(ids, func(id gnotypes.ID) types.ID { return types.ID(id) })
-}

@@ -74,9 +74,10 @@ func NewNativeSwitch(
 	if len(opts) == 0 { // options may add reactors, whose channels are unknown here
 		p.warnOfDiscovery()
 	}
+	p.warnOfPlace()
 	tr := native.NewMultiplexTransport(p.info, p.key, p.cfg.MConnConfig(), p.logger.With("transport", "native"))
 
-	return newSwitch("native", tr, p, opts), nil
+	return newSwitch("native", tr, tr, p, opts), nil
 }
 
 // NewLibp2pSwitch is NewNativeSwitch over libp2p. Its peers are other nodes with this
@@ -99,6 +100,10 @@ func NewLibp2pSwitch(
 	for _, opt := range opts {
 		opt(&o)
 	}
+	p.warnOfIdleKeys()
+	if !o.withDHT { // the host finds out its addresses, and the DHT tells them
+		p.warnOfPlace()
+	}
 	fromConfig := libp2pOptions(p.cfg)
 	if len(o.sw) == 0 { // options may add reactors, whose channels are unknown here
 		if !o.withDHT {
@@ -118,7 +123,7 @@ func NewLibp2pSwitch(
 		p.options = append(p.options, adapter.WithReactor("DHT", found))
 	}
 
-	return newSwitch("libp2p", tr, p, o.sw), nil
+	return newSwitch("libp2p", tr, tr, p, o.sw), nil
 }
 
 // NewSwitch is NewNativeSwitch on a transport of any stack that the caller owns. The caller
@@ -139,20 +144,13 @@ func NewSwitch(
 		return nil, err
 	}
 
-	return assemble("of the caller", transport, p, opts), nil
+	return newSwitch("of the caller", transport, nil, p, opts), nil
 }
 
-// newSwitch returns a switch that owns the transport.
-func newSwitch(stack string, tr compat.ListeningTransport, p *plan, opts []adapter.SwitchOption) *Switch {
-	s := assemble(stack, tr, p, opts)
-	s.own, s.listen = tr, p.listen
-
-	return s
-}
-
-func assemble(stack string, tr compat.Transport, p *plan, opts []adapter.SwitchOption) *Switch {
+// newSwitch returns a switch on the transport tr. It owns own, which is tr or nil.
+func newSwitch(stack string, tr compat.Transport, own compat.ListeningTransport, p *plan, opts []adapter.SwitchOption) *Switch {
 	mux := adapter.NewMultiplexSwitch(tr, append(p.options, opts...)...)
-	s := &Switch{toSwitch: newToSwitch(mux), mux: mux, transport: tr}
+	s := &Switch{toSwitch: newToSwitch(mux), mux: mux, transport: tr, own: own, listen: p.listen}
 	s.BaseService = *service.NewBaseService(nil, "P2P Switch ("+stack+")", s)
 	s.SetLogger(p.logger)
 
@@ -181,19 +179,14 @@ func (s *Switch) Listen() error {
 // the actual port. The IP is unspecified if that of laddr is. Before Listen or Start, it
 // returns the laddr, whose port may be 0.
 func (s *Switch) NetAddress() gnotypes.NetAddress {
-	addr := s.transport.NetAddress()
-	if s.own != nil && !s.isListening() {
-		addr = s.listen
+	s.listening.Lock()
+	defer s.listening.Unlock()
+	addr := s.listen
+	if s.own == nil || s.listens {
+		addr = s.transport.NetAddress()
 	}
 
 	return *NetAddress(&addr)
-}
-
-func (s *Switch) isListening() bool {
-	s.listening.Lock()
-	defer s.listening.Unlock()
-
-	return s.listens
 }
 
 // MultiplexSwitch returns the underlying switch, whose Subscribe also reports rejected peers

@@ -8,6 +8,7 @@ import (
 	gnoservice "github.com/gnolang/gno/tm2/pkg/service"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat/service"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/task"
 )
 
 // closeTimeout is how long Stop waits for the transport. The Close of a transport waits for
@@ -108,16 +109,17 @@ func (s *Switch) closeTransport() error {
 	if s.own == nil {
 		return nil
 	}
-	closed := make(chan error, 1)
-	go func() { closed <- s.own.Close() }()
-	timer := time.NewTimer(closeTimeout)
-	defer timer.Stop()
-	select {
-	case err := <-closed:
-		return err
-	case <-timer.C:
+	var err error
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		err = s.own.Close()
+	}()
+	if !task.WaitFor(closed, closeTimeout) {
 		return errCloseTimeout
 	}
+
+	return err
 }
 
 // Reset implements gno's service.Service. It returns an error, since a switch can be started

@@ -109,7 +109,7 @@ func newMemorySwitch(t *testing.T, network *memory.Network, cfg *gnoconfig.P2PCo
 	require.NoError(t, err)
 	tr := &inMemory{Transport: network.NewTransport(testChannel)}
 
-	return newSwitch("memory", tr, p, nil), tr
+	return newSwitch("memory", tr, tr, p, nil), tr
 }
 
 // TestStopFromWithin checks that a Stop from within a callback returns in time, and that

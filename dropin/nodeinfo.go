@@ -37,18 +37,10 @@ func FromNodeInfo(info gnotypes.NodeInfo) types.NodeInfo {
 
 // VersionSet converts a version set to gno's type, and nil to nil.
 func VersionSet(set types.VersionSet) versionset.VersionSet {
-	if set == nil {
-		return nil
-	}
-
 	return convert(set, func(v types.VersionInfo) versionset.VersionInfo { return versionset.VersionInfo(v) })
 }
 
 // FromVersionSet converts a version set from gno's type, and nil to nil.
 func FromVersionSet(set versionset.VersionSet) types.VersionSet {
-	if set == nil {
-		return nil
-	}
-
 	return convert(set, func(v versionset.VersionInfo) types.VersionInfo { return types.VersionInfo(v) })
 }

@@ -1,7 +1,6 @@
 package dropin
 
 import (
-	"slices"
 	"sync"
 
 	"github.com/gnolang/gno/tm2/pkg/p2p"
@@ -14,9 +13,6 @@ import (
 // keyFrom is the key under which a gno peer keeps its counterparts, a []*fromPeer. The slice
 // is replaced, never changed.
 const keyFrom = "tm2-libp2p/dropin/from"
-
-// making is held while a counterpart is made, so that no PeerConn gets two.
-var making sync.Mutex
 
 // fromPeer implements our PeerConn with gno's. Methods with the same signature are promoted.
 type fromPeer struct {
@@ -40,38 +36,17 @@ func FromPeerConn(peer p2p.PeerConn) compat.PeerConn {
 	if to, ok := peer.(*toPeer); ok {
 		return to.PeerConn
 	}
-	if known := knownFrom(peer); known != nil {
-		return known
-	}
 
-	making.Lock()
-	defer making.Unlock()
-	if known := knownFrom(peer); known != nil {
-		return known
-	}
-	made := &fromPeer{
-		PeerConn:   peer,
-		nodeInfo:   sync.OnceValue(func() types.NodeInfo { return FromNodeInfo(peer.NodeInfo()) }),
-		socketAddr: sync.OnceValue(func() *types.NetAddress { return FromNetAddress(peer.SocketAddr()) }),
-	}
-	others, _ := peer.Get(keyFrom).([]*fromPeer)
-	peer.Set(keyFrom, append(slices.Clip(others), made))
-
-	return made
-}
-
-// knownFrom returns the counterpart of exactly this PeerConn, if any. A peer and its
-// wrappers share one list of counterparts, since they share the values.
-func knownFrom(peer p2p.PeerConn) *fromPeer {
-	known, _ := peer.Get(keyFrom).([]*fromPeer)
-	for _, f := range known {
-		if f.PeerConn == peer {
-			return f
+	return counterpart(peer, keyFrom, (*fromPeer).original, func() *fromPeer {
+		return &fromPeer{
+			PeerConn:   peer,
+			nodeInfo:   sync.OnceValue(func() types.NodeInfo { return FromNodeInfo(peer.NodeInfo()) }),
+			socketAddr: sync.OnceValue(func() *types.NetAddress { return FromNetAddress(peer.SocketAddr()) }),
 		}
-	}
-
-	return nil
+	})
 }
+
+func (f *fromPeer) original() p2p.PeerConn { return f.PeerConn }
 
 func (f *fromPeer) Start() error { return fromServiceError(f.PeerConn.Start()) }
 

@@ -2,7 +2,6 @@ package dropin
 
 import (
 	"errors"
-	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -39,38 +38,17 @@ func PeerConn(peer compat.PeerConn) p2p.PeerConn {
 	if from, ok := peer.(*fromPeer); ok {
 		return from.PeerConn
 	}
-	if known := knownTo(peer); known != nil {
-		return known
-	}
 
-	making.Lock()
-	defer making.Unlock()
-	if known := knownTo(peer); known != nil {
-		return known
-	}
-	made := &toPeer{
-		PeerConn:   peer,
-		nodeInfo:   sync.OnceValue(func() gnotypes.NodeInfo { return NodeInfo(peer.NodeInfo()) }),
-		socketAddr: sync.OnceValue(func() *gnotypes.NetAddress { return NetAddress(peer.SocketAddr()) }),
-	}
-	others, _ := peer.Get(keyTo).([]*toPeer)
-	peer.Set(keyTo, append(slices.Clip(others), made))
-
-	return made
-}
-
-// knownTo returns the counterpart of exactly this PeerConn, if any. A peer and its wrappers
-// share one list of counterparts, since they share the values.
-func knownTo(peer compat.PeerConn) *toPeer {
-	known, _ := peer.Get(keyTo).([]*toPeer)
-	for _, t := range known {
-		if t.PeerConn == peer {
-			return t
+	return counterpart(peer, keyTo, (*toPeer).original, func() *toPeer {
+		return &toPeer{
+			PeerConn:   peer,
+			nodeInfo:   sync.OnceValue(func() gnotypes.NodeInfo { return NodeInfo(peer.NodeInfo()) }),
+			socketAddr: sync.OnceValue(func() *gnotypes.NetAddress { return NetAddress(peer.SocketAddr()) }),
 		}
-	}
-
-	return nil
+	})
 }
+
+func (t *toPeer) original() compat.PeerConn { return t.PeerConn }
 
 func (t *toPeer) Start() error { return serviceError(t.PeerConn.Start()) }
 

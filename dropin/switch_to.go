@@ -66,7 +66,7 @@ func unwrap(peer p2p.PeerConn) compat.PeerConn {
 	if to, ok := peer.(*toPeer); ok {
 		return to.PeerConn
 	}
-	if from := knownFrom(peer); from != nil {
+	if from, ok := known(peer, keyFrom, (*fromPeer).original); ok {
 		return from
 	}
 	if known, ok := peer.Get(keyTo).([]*toPeer); ok {

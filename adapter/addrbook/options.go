@@ -45,7 +45,7 @@ func WithAllowDuplicateIP(allow bool) Option {
 func WithPrivatePeers(peerIDs []types.ID) Option {
 	return func(b *Book) {
 		for _, id := range peerIDs {
-			b.private[id] = struct{}{}
+			b.private[id.Canonical()] = struct{}{}
 		}
 	}
 }

@@ -143,6 +143,11 @@ func TestKeysWithoutEffectAreReported(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, warnings, 1)
 	require.Regexp(t, `^\[p2p\]\.seeds has no effect: \S`, warnings[0])
+
+	_, warnings, err = config.Parse([]byte("[p2p]\npersistent_peers = \"" + peerA + "," + peerB + "," + strings.ToUpper(idA) + "@127.0.0.1:2\""))
+	require.NoError(t, err)
+	require.Len(t, warnings, 1)
+	require.Regexp(t, `^\[p2p\]\.persistent_peers: "`+strings.ToUpper(idA)+`@127.0.0.1:2" replaces an earlier entry`, warnings[0])
 }
 
 func TestBadValueNamesItsKey(t *testing.T) {

@@ -8,6 +8,7 @@
 //	cfg, warnings, err := config.LoadFile(path)        // or DefaultP2PConfig()
 //	transport := native.NewMultiplexTransport(nodeInfo, nodeKey, cfg.MConnConfig(), logger)
 //	addr, err := cfg.ListenNetAddress(nodeKey.ID())    // for transport.Listen
+//	warning := cfg.UnknownPlace(advertised)            // for the log, if it is not empty
 //	options, err := cfg.SwitchOptions()
 //	sw := adapter.NewMultiplexSwitch(transport, append(options, reactors...)...)
 //

@@ -1,10 +1,6 @@
 package config
 
-import (
-	"reflect"
-
-	"github.com/tm2-libp2p/tm2-libp2p/internal/tomlvalue"
-)
+import "github.com/tm2-libp2p/tm2-libp2p/internal/tomlvalue"
 
 // LoadFile reads and checks the section [p2p] of a config.toml of up to 1 MiB, on
 // top of the defaults; other sections are ignored. Warnings are sentences for the
@@ -20,17 +16,12 @@ func Parse(data []byte) (cfg *P2PConfig, warnings []string, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	values, err := tomlvalue.Keys(doc, "p2p")
+	if err != nil {
+		return nil, nil, err
+	}
 	cfg = DefaultP2PConfig()
-	section, present := doc["p2p"]
-	if !present {
-		return cfg, nil, nil
-	}
-	values, ok := section.(map[string]any)
-	if !ok {
-		return nil, nil, &FieldError{"p2p", section, "it must be a section, [p2p]"}
-	}
-
-	fields := cfg.fields()
+	fields := tomlvalue.Fields(cfg)
 	for key, value := range tomlvalue.Entries(values) {
 		field, known := fields[key]
 		if !known {
@@ -38,27 +29,13 @@ func Parse(data []byte) (cfg *P2PConfig, warnings []string, err error) {
 
 			continue
 		}
-		if err := tomlvalue.Assign(field, value); err != nil {
-			return nil, nil, &FieldError{fullName(key), value, err.Error()}
+		if err := tomlvalue.Assign(fullName(key), field, value); err != nil {
+			return nil, nil, err
 		}
 	}
 	if err := cfg.ValidateBasic(); err != nil {
 		return nil, nil, err
 	}
-	if cfg.Seeds != "" && !cfg.PeerExchange {
-		warnings = append(warnings, fullName("seeds")+" has no effect: seeds are asked for peers only if pex is true")
-	}
 
-	return cfg, warnings, nil
-}
-
-// fields are pointers to the fields, by key.
-func (c *P2PConfig) fields() map[string]any {
-	v := reflect.ValueOf(c).Elem()
-	fields := make(map[string]any, v.NumField())
-	for i := range v.NumField() {
-		fields[v.Type().Field(i).Tag.Get("toml")] = v.Field(i).Addr().Interface()
-	}
-
-	return fields
+	return cfg, append(warnings, cfg.Warnings()...), nil
 }

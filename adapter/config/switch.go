@@ -1,114 +1,60 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"net"
 	"strconv"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/tomlvalue"
 )
 
-// maxLookups is how many host names are looked up at a time.
-const maxLookups = 16
+// PeerLists holds the entries of the section's lists that can be used.
+type PeerLists struct {
+	Persistent    []*types.NetAddress // persistent_peers
+	Seeds         []*types.NetAddress // seeds; none without PeerExchange, since nobody would ask them
+	Private       []types.ID          // private_peer_ids
+	Unconditional []types.ID          // unconditional_peer_ids
+}
 
-// SwitchOptions returns what the section says to a switch: peers, seeds, limits,
-// the guard against several peers of one IP and the dial timeout. Reactors are the
-// program's to add, the discovery reactor if PeerExchange is true among them.
-//
-// A host name stays the peer's address: it is resolved at each dial. It is also
-// looked up here, 16 at a time, each within 3 s, so that the IP can be compared;
-// failing is no error.
-//
-// An entry of a list that cannot be used is left out, as TM2 does. The error
-// joins one *FieldError for each; the options are complete without them, so the
-// caller may either give up or report the error and go on.
-func (c *P2PConfig) SwitchOptions() ([]adapter.SwitchOption, error) {
-	persistent, persistentErr := peerAddresses("persistent_peers", c.PersistentPeers)
-	seeds, seedsErr := peerAddresses("seeds", c.Seeds)
-	private, privateErr := peerIDs("private_peer_ids", c.PrivatePeerIDs)
-	unconditional, unconditionalErr := peerIDs("unconditional_peer_ids", c.UnconditionalPeerIDs)
+// PeerLists reads the lists of peers. The error joins one *FieldError for each entry that
+// cannot be used; the lists are complete without them. A host name is looked up, 16 at a
+// time and each within 3 s, so that the IP can be compared; failing is no error, since the
+// name is resolved at each dial.
+func (c *P2PConfig) PeerLists() (lists PeerLists, err error) {
+	var errs [4]error
+	lists.Persistent, errs[0] = tomlvalue.Peers(fullName("persistent_peers"), c.PersistentPeers)
+	lists.Seeds, errs[1] = tomlvalue.Peers(fullName("seeds"), c.Seeds)
+	lists.Private, errs[2] = tomlvalue.IDs(fullName("private_peer_ids"), c.PrivatePeerIDs)
+	lists.Unconditional, errs[3] = tomlvalue.IDs(fullName("unconditional_peer_ids"), c.UnconditionalPeerIDs)
 	if !c.PeerExchange {
-		seeds = nil // as TM2 does: nobody would ask them
+		lists.Seeds = nil
 	}
 
+	return lists, errors.Join(errs[:]...)
+}
+
+// SwitchOptions returns what the section says to a switch: peers, seeds, limits, the guard
+// against several peers of one IP and the dial timeout. The program adds the reactors, with
+// the discovery reactor if PeerExchange is true.
+//
+// Lists and error are those of PeerLists: as in TM2, an entry that cannot be used is left
+// out, and the caller may either give up or report the error and go on.
+func (c *P2PConfig) SwitchOptions() ([]adapter.SwitchOption, error) {
+	lists, err := c.PeerLists()
+
 	return []adapter.SwitchOption{
-		adapter.WithPersistentPeers(persistent),
-		adapter.WithSeeds(seeds),
-		adapter.WithPrivatePeers(private),
-		adapter.WithUnconditionalPeers(unconditional),
+		adapter.WithPersistentPeers(lists.Persistent),
+		adapter.WithSeeds(lists.Seeds),
+		adapter.WithPrivatePeers(lists.Private),
+		adapter.WithUnconditionalPeers(lists.Unconditional),
 		adapter.WithMaxInboundPeers(c.MaxNumInboundPeers),
 		adapter.WithMaxOutboundPeers(c.MaxNumOutboundPeers),
 		adapter.WithAllowDuplicateIP(c.AllowDuplicateIP),
 		adapter.WithDialTimeout(c.DialTimeout),
-	}, errors.Join(persistentErr, seedsErr, privateErr, unconditionalErr)
-}
-
-// peerAddresses returns the usable peers of a list, in order, and what is wrong
-// with the others.
-func peerAddresses(key, list string) ([]*types.NetAddress, error) {
-	entries := tomlvalue.SplitList(list)
-	addrs := make([]*types.NetAddress, len(entries))
-	failures := make([]error, len(entries))
-	var group errgroup.Group
-	group.SetLimit(maxLookups)
-	for i, entry := range entries {
-		group.Go(func() error {
-			addr, err := peerAddress(entry)
-			if err != nil {
-				failures[i] = &FieldError{fullName(key), entry, err.Error()}
-
-				return nil
-			}
-			addrs[i] = addr
-
-			return nil
-		})
-	}
-	_ = group.Wait() // the functions report through failures
-
-	usable := addrs[:0]
-	for _, addr := range addrs {
-		if addr != nil {
-			usable = append(usable, addr)
-		}
-	}
-
-	return usable, errors.Join(failures...)
-}
-
-func peerAddress(entry string) (*types.NetAddress, error) {
-	if err := tomlvalue.CheckPeer(entry); err != nil {
-		return nil, err
-	}
-	addr, err := types.NewConfiguredNetAddress(entry)
-	if err != nil {
-		return nil, err
-	}
-	if addr.Hostname != "" {
-		return addr, nil // what it resolves to may change
-	}
-
-	return addr, addr.Validate()
-}
-
-func peerIDs(key, list string) ([]types.ID, error) {
-	var ids []types.ID
-	var failures []error
-	for _, entry := range tomlvalue.SplitList(list) {
-		id, err := tomlvalue.ParseID(entry)
-		if err != nil {
-			failures = append(failures, &FieldError{fullName(key), entry, err.Error()})
-
-			continue
-		}
-		ids = append(ids, id)
-	}
-
-	return ids, errors.Join(failures...)
+	}, err
 }
 
 // ListenNetAddress returns where the transport of the node with the ID listens:
@@ -131,21 +77,14 @@ func (c *P2PConfig) AdvertisedNetAddress(id types.ID) (types.NetAddress, error) 
 }
 
 func netAddress(key, address string, id types.ID) (types.NetAddress, error) {
-	wrong := func(err error) (types.NetAddress, error) {
-		return types.NetAddress{}, &FieldError{fullName(key), address, err.Error()}
-	}
-
 	host, port, err := tomlvalue.SplitAddress(address)
-	if err != nil {
-		return wrong(err)
+	var addr *types.NetAddress
+	if err == nil {
+		hostPort := net.JoinHostPort(cmp.Or(host, "0.0.0.0"), strconv.FormatUint(uint64(port), 10))
+		addr, err = types.NewNetAddressFromString(types.NetAddressString(id, hostPort))
 	}
-	if host == "" {
-		host = net.IPv4zero.String()
-	}
-	hostPort := net.JoinHostPort(host, strconv.FormatUint(uint64(port), 10))
-	addr, err := types.NewNetAddressFromString(types.NetAddressString(id, hostPort))
 	if err != nil {
-		return wrong(err)
+		return types.NetAddress{}, tomlvalue.Wrong(fullName(key), address, err.Error())
 	}
 	addr.Hostname = "" // a node does not look for itself anew
 

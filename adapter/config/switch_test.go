@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -130,6 +131,40 @@ func TestSwitchKeepsPeersPrivate(t *testing.T) {
 	require.True(t, behavior.IsPrivatePeer(idA))
 	require.True(t, behavior.IsPrivatePeer(idB))
 	require.False(t, behavior.IsPrivatePeer(types.GenerateNodeKey().ID()))
+}
+
+// TestSwitchKnowsAPeerByAnyFormOfItsID checks that a list means the same peer whether its ID
+// is in lower case, in upper case or in bech32m, and that anything else is refused.
+func TestSwitchKnowsAPeerByAnyFormOfItsID(t *testing.T) {
+	const idAm = "g12er44f65vdr5cq59mawm7272ku76v5f4g4wu2e" // idA with a bech32m checksum
+	for _, form := range []string{idA, strings.ToUpper(idA), idAm, strings.ToUpper(idAm)} {
+		cfg := config.TestP2PConfig()
+		cfg.PersistentPeers, cfg.Seeds = "tcp://"+form+"@127.0.0.1:26656", form+"@127.0.0.1:26656"
+		cfg.PrivatePeerIDs, cfg.UnconditionalPeerIDs = form, form
+		cfg.MaxNumInboundPeers = 0
+		s, behavior := startSwitch(t, memory.NewNetwork(), cfg)
+		d := next(t, s.dials)
+		require.Equal(t, peerA, d.addr.String())
+		require.True(t, behavior.IsPersistentPeer(idA), form)
+		require.True(t, behavior.IsPrivatePeer(idA), form)
+		require.NoError(t, admit(behavior, idA, net.IPv4(192, 0, 2, 1), false), form)
+
+		require.NoError(t, s.sw.BlockPeer(types.ID(form)))
+		require.Error(t, admit(behavior, idA, net.IPv4(192, 0, 2, 1), false), form)
+		require.True(t, s.sw.UnblockPeer(types.ID(form)))
+		require.True(t, s.sw.RemovePersistentPeer(types.ID(form)))
+		require.False(t, behavior.IsPersistentPeer(idA), form)
+	}
+
+	for _, wrong := range []string{"G" + idA[1:], "tcp://" + idA, idA[:20] + " " + idA[20:], idA + "@127.0.0.1:1"} {
+		cfg := config.TestP2PConfig()
+		cfg.PrivatePeerIDs = wrong
+		_, err := cfg.SwitchOptions()
+		require.ErrorContains(t, err, "[p2p].private_peer_ids", wrong)
+		cfg.PrivatePeerIDs, cfg.PersistentPeers = "", "http://"+idA+"@127.0.0.1:1"
+		_, err = cfg.SwitchOptions()
+		require.ErrorContains(t, err, "only tcp:// is supported")
+	}
 }
 
 func TestSwitchKeepsTheLimits(t *testing.T) {
@@ -260,9 +295,15 @@ func TestAdvertisedNetAddress(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, id.String()+"@0.0.0.0:26656", addr.String())
 
+	require.Contains(t, cfg.UnknownPlace(addr), "no peer can be told where this node is: set [p2p].external_address")
+	cfg.PeerExchange = false
+	require.Empty(t, cfg.UnknownPlace(addr), "the node does not ask to be found")
+	cfg.PeerExchange = true
+
 	cfg.ExternalAddress = "192.0.2.1:7"
 	addr, err = cfg.AdvertisedNetAddress(id)
 	require.NoError(t, err)
+	require.Empty(t, cfg.UnknownPlace(addr))
 	require.Equal(t, id.String()+"@192.0.2.1:7", addr.String())
 
 	cfg.ExternalAddress = "nowhere.invalid:7"

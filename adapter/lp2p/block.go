@@ -23,6 +23,7 @@ func (t *Transport) Block(id types.ID) error {
 	if err := id.Validate(); err != nil {
 		return fmt.Errorf("unable to block: %w", err)
 	}
+	id = id.Canonical()
 	if err := t.gater.blockID(id); err != nil {
 		return fmt.Errorf("unable to block %s: %w", id, err)
 	}
@@ -32,7 +33,7 @@ func (t *Transport) Block(id types.ID) error {
 }
 
 // Unblock undoes Block.
-func (t *Transport) Unblock(id types.ID) { t.gater.unblockID(id) }
+func (t *Transport) Unblock(id types.ID) { t.gater.unblockID(id.Canonical()) }
 
 // BlockIP is BlockSubnet for one IP address. A host with IPv6 has all addresses of a
 // /64: BlockSubnet of that keeps it out.

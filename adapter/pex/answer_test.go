@@ -2,6 +2,7 @@ package pex_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -55,8 +56,10 @@ func TestPrivatePeersAppearInNoAnswer(t *testing.T) {
 		disconnect(t, n, private)
 		require.Equal(t, onlyPublic, asker.ask(t, n), "remembered")
 		// Public has been asked when it was dialed.
-		public.send(t, n, response(private.addr()))
-		require.EqualValues(t, 1, n.pex.Stats().AddressesSkipped)
+		upper := private.addr()
+		upper.ID = types.ID(strings.ToUpper(upper.ID.String()))
+		public.send(t, n, response(private.addr(), upper))
+		require.EqualValues(t, 2, n.pex.Stats().AddressesSkipped)
 		require.Equal(t, onlyPublic, asker.ask(t, n), "told by others")
 		require.Equal(t, onlyPublic, texts(n.book.Addresses()))
 		require.NoError(t, n.book.Flush())
@@ -78,7 +81,8 @@ func TestBookOpenedWithPrivatePeers(t *testing.T) {
 	book.MarkConnected(other, true)
 	require.NoError(t, book.Save())
 
-	book, err = addrbook.Open(path, types.NetAddress{}, addrbook.WithPrivatePeers([]types.ID{addr.ID}))
+	upper := types.ID(strings.ToUpper(addr.ID.String()))
+	book, err = addrbook.Open(path, types.NetAddress{}, addrbook.WithPrivatePeers([]types.ID{upper}))
 	require.NoError(t, err)
 	require.Equal(t, []string{other.String()}, texts(book.Addresses()))
 	book.MarkConnected(addr, true)

@@ -81,6 +81,7 @@ func (r *Reactor) receiveResponse(peer compat.PeerConn, st *peerState, texts []s
 
 			return
 		}
+		addr.ID = addr.ID.Canonical() // one peer is one entry, and private under every form of its ID
 		addrs = append(addrs, addr)
 	}
 	r.counters.responsesReceived.Add(1)

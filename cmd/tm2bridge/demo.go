@@ -31,11 +31,8 @@ On a terminal a table is redrawn in place, otherwise each second is one line.`,
 			if err != nil {
 				return err
 			}
-			if opts.Nodes < 1 || opts.Nodes > demo.MaxNodes {
-				return &usageError{cmd, fmt.Errorf("--nodes %d: it must be between 1 and %d", opts.Nodes, demo.MaxNodes)}
-			}
-			if opts.Duration <= 0 {
-				return &usageError{cmd, fmt.Errorf("--duration %s: it must be positive", opts.Duration)}
+			if err := opts.Validate(); err != nil {
+				return &usageError{cmd, err}
 			}
 			view := newView(cmd.OutOrStdout(), asJSON)
 			opts.Logger, opts.Progress = logger, view.Progress
@@ -61,7 +58,7 @@ On a terminal a table is redrawn in place, otherwise each second is one line.`,
 	return cmd
 }
 
-func newView(out io.Writer, asJSON bool) demo.View {
+func newView(out io.Writer, asJSON bool) *demo.View {
 	switch {
 	case asJSON:
 		return demo.NewJSONView(out)

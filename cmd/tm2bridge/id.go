@@ -4,16 +4,14 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
+	"strings"
 
-	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
-
-	"github.com/libp2p/go-libp2p/core/peer"
-	"github.com/multiformats/go-multiaddr"
-	manet "github.com/multiformats/go-multiaddr/net"
 	"github.com/spf13/cobra"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
 	"github.com/tm2-libp2p/tm2-libp2p/cmd/tm2bridge/internal/config"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
@@ -54,69 +52,44 @@ of all TM2 versions are read.`,
 }
 
 func printID(cmd *cobra.Command, key *types.NodeKey, cfg *config.Config) error {
-	peerID, err := peerIDOf(key)
+	peerID, err := lp2p.PeerIDFromPublicKey(ed25519.PublicKey(key.PrivKey[ed25519.SeedSize:]))
 	if err != nil {
 		return err
 	}
-	addrs, err := cfg.Addresses(key.ID())
+	forBridge, err := cfg.ForBridge(key.ID())
 	if err != nil {
 		return err
 	}
-	out := cmd.OutOrStdout()
-	if _, err := fmt.Fprintf(out, "TM2 ID     %s\npeer ID    %s\n", key.ID(), peerID); err != nil {
-		return err
-	}
-	for _, at := range reachable(addrs.Libp2pListen) {
-		multi, err := toMultiaddr(at, peerID)
-		if err != nil {
-			return err
+	var text strings.Builder
+	fmt.Fprintf(&text, "TM2 ID     %s\npeer ID    %s\n", key.ID(), peerID)
+	for _, at := range reachable(forBridge.Libp2pListen) {
+		family := "ip6"
+		if at.IP.To4() != nil {
+			family = "ip4"
 		}
-		if _, err := fmt.Fprintf(out, "multiaddr  %s\n", multi); err != nil {
-			return err
-		}
+		fmt.Fprintf(&text, "multiaddr  /%s/%s/tcp/%d/p2p/%s\n", family, at.IP, at.Port, peerID)
 	}
+	_, err = io.WriteString(cmd.OutOrStdout(), text.String())
 
-	return nil
-}
-
-func peerIDOf(key *types.NodeKey) (peer.ID, error) {
-	return lp2p.PeerIDFromPublicKey(ed25519.PublicKey(key.PrivKey[ed25519.SeedSize:]))
-}
-
-func toMultiaddr(addr types.NetAddress, id peer.ID) (multiaddr.Multiaddr, error) {
-	tcp, err := manet.FromNetAddr(&net.TCPAddr{IP: addr.IP, Port: int(addr.Port)})
-	if err != nil {
-		return nil, fmt.Errorf("%s has no multiaddr: %w", addr.DialString(), err)
-	}
-	p2p, err := multiaddr.NewComponent("p2p", id.String())
-	if err != nil {
-		return nil, fmt.Errorf("peer %s has no multiaddr: %w", id, err)
-	}
-
-	return tcp.Encapsulate(p2p), nil
+	return err
 }
 
 // reachable returns the addresses at which a listener can be dialed: the listen address,
-// or for an unspecified IP the addresses of this machine's interfaces. It omits
-// link-local addresses, which are valid on one link only.
-func reachable(listen types.NetAddress) []types.NetAddress {
-	if !listen.IP.IsUnspecified() {
-		return []types.NetAddress{listen}
-	}
+// or for an unspecified IP the addresses of this machine's interfaces, if there are any. It
+// omits link-local addresses, which are valid on one link only.
+func reachable(listen types.NetAddress) (addrs []types.NetAddress) {
 	interfaces, err := net.InterfaceAddrs()
-	if err != nil {
+	if err != nil || !listen.IP.IsUnspecified() {
 		return []types.NetAddress{listen}
 	}
 	v4 := listen.IP.To4() != nil
-	var addrs []types.NetAddress
 	for _, i := range interfaces {
 		prefix, err := netip.ParsePrefix(i.String())
-		if err != nil || prefix.Addr().IsLinkLocalUnicast() || (v4 && !prefix.Addr().Is4()) {
-			continue
+		if err == nil && !prefix.Addr().IsLinkLocalUnicast() && (!v4 || prefix.Addr().Is4()) {
+			at := listen
+			at.IP = prefix.Addr().AsSlice()
+			addrs = append(addrs, at)
 		}
-		at := listen
-		at.IP = prefix.Addr().AsSlice()
-		addrs = append(addrs, at)
 	}
 	if len(addrs) == 0 {
 		return []types.NetAddress{listen}

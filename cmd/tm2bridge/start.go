@@ -85,10 +85,10 @@ func makeTemporaryHome() (home string, err error) {
 func onLoopback(address string) string {
 	address = strings.Replace(address, "0.0.0.0", "127.0.0.1", 1)
 	listener, err := net.Listen("tcp", strings.TrimPrefix(address, "tcp://"))
-	if err != nil {
-		return "tcp://127.0.0.1:0"
+	if err == nil {
+		err = listener.Close()
 	}
-	if err := listener.Close(); err != nil {
+	if err != nil {
 		return "tcp://127.0.0.1:0"
 	}
 
@@ -129,57 +129,32 @@ func loadBridge(home string, logger *slog.Logger) (*bridge.Bridge, error) {
 	if err != nil {
 		return nil, err
 	}
-	addrs, err := cfg.Addresses(key.ID())
+	forBridge, err := cfg.ForBridge(key.ID())
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", config.Path(home), err)
 	}
-	if len(addrs.Libp2pPeers) == 0 {
-		logger.Warn("[bridge].libp2p_peers is empty: " + withoutLibp2pPeers(cfg))
+	if len(forBridge.Libp2pPeers) == 0 {
+		until := ""
+		if !forBridge.OnlyConfigured {
+			until = " until a libp2p peer has dialed it"
+		}
+		logger.Warn("[bridge].libp2p_peers is empty: native peers that dial the bridge will be refused" + until)
 	}
-	if len(addrs.NativePeers) == 0 {
+	if len(forBridge.NativePeers) == 0 {
 		logger.Info("[p2p].persistent_peers is empty: libp2p peers that dial the bridge will be refused")
 	}
 
-	return bridge.New(*key, bridgeConfig(cfg, addrs), logger)
-}
-
-// withoutLibp2pPeers explains what happens to native peers while no libp2p peer is
-// configured.
-func withoutLibp2pPeers(cfg *config.Config) string {
-	if cfg.Bridge.OnlyConfigured {
-		return "native peers that dial the bridge will be refused"
-	}
-
-	return "native peers that dial the bridge will be refused until a libp2p peer has dialed it"
-}
-
-func bridgeConfig(cfg *config.Config, addrs *config.Addresses) bridge.Config {
-	return bridge.Config{
-		NativeListen:       addrs.NativeListen,
-		Libp2pListen:       addrs.Libp2pListen,
-		NativePeers:        addrs.NativePeers,
-		Libp2pPeers:        addrs.Libp2pPeers,
-		OnlyConfigured:     cfg.Bridge.OnlyConfigured,
-		Libp2pNetwork:      cfg.Bridge.Libp2pNetwork,
-		Libp2pQUIC:         cfg.Bridge.Libp2pQUIC,
-		PrivatePeers:       addrs.PrivatePeers,
-		UnconditionalPeers: addrs.UnconditionalPeers,
-		MConfig:            cfg.P2P.MConnConfig(),
-		MaxPairs:           cfg.Bridge.MaxPairs,
-		MaxPairsPerIP:      cfg.Bridge.MaxPairsPerIP,
-	}
+	return bridge.New(*key, forBridge, logger)
 }
 
 // printBridge prints the addresses that nodes put into their configuration.
 func printBridge(out io.Writer, b *bridge.Bridge) error {
 	var text strings.Builder
-	for _, side := range []struct {
-		name string
-		addr types.NetAddress
-	}{{"native nodes dial", b.NativeAddress()}, {"libp2p nodes dial", b.Libp2pAddress()}} {
-		for _, at := range reachable(side.addr) {
-			fmt.Fprintf(&text, "%s  %s\n", side.name, at.String())
-		}
+	for _, at := range reachable(b.NativeAddress()) {
+		fmt.Fprintf(&text, "native nodes dial  %s\n", at.String())
+	}
+	for _, at := range reachable(b.Libp2pAddress()) {
+		fmt.Fprintf(&text, "libp2p nodes dial  %s\n", at.String())
 	}
 	for _, m := range b.Multiaddrs() {
 		fmt.Fprintf(&text, "multiaddr          %s\n", m)

@@ -89,7 +89,7 @@ func TestStartFromHome(t *testing.T) {
 
 	cancel()
 	require.Zero(t, c.wait(t), c.stderr.String())
-	require.Contains(t, c.stderr.String(), "libp2p_peers is empty: "+withoutLibp2pPeers(cfg))
+	require.Contains(t, c.stderr.String(), "libp2p_peers is empty: native peers that dial the bridge will be refused until a libp2p peer has dialed it")
 }
 
 func TestStartWithQUIC(t *testing.T) {
@@ -111,7 +111,7 @@ func TestStartWithQUIC(t *testing.T) {
 	require.Contains(t, c.line(t, "multiaddr")+c.line(t, "multiaddr"), "/ip4/127.0.0.1/udp/"+port+"/quic-v1")
 	cancel()
 	require.Zero(t, c.wait(t), c.stderr.String())
-	require.Contains(t, c.stderr.String(), withoutLibp2pPeers(cfg))
+	require.Contains(t, c.stderr.String(), "native peers that dial the bridge will be refused\"")
 }
 
 // TestStartTemporary starts a bridge without a home while the default ports are taken,
@@ -146,10 +146,8 @@ func TestBridgeConfigTakesEveryKey(t *testing.T) {
 	cfg.Bridge.Libp2pNetwork, cfg.Bridge.Libp2pQUIC = "chain", true
 	cfg.P2P.SendRate, cfg.Bridge.MaxPairs, cfg.Bridge.MaxPairsPerIP = 5, 6, 7
 	id := types.GenerateNodeKey().ID()
-	addrs, err := cfg.Addresses(id)
+	got, err := cfg.ForBridge(id)
 	require.NoError(t, err)
-
-	got := bridgeConfig(cfg, addrs)
 	require.NoError(t, got.Validate())
 	require.Equal(t, id.String()+"@127.0.0.1:1", got.NativeListen.String())
 	require.Equal(t, id.String()+"@127.0.0.1:2", got.Libp2pListen.String())
@@ -161,7 +159,9 @@ func TestBridgeConfigTakesEveryKey(t *testing.T) {
 	require.True(t, got.Libp2pQUIC)
 	require.False(t, got.OnlyConfigured)
 	cfg.Bridge.OnlyConfigured = true
-	require.True(t, bridgeConfig(cfg, addrs).OnlyConfigured)
+	only, err := cfg.ForBridge(id)
+	require.NoError(t, err)
+	require.True(t, only.OnlyConfigured)
 	require.Equal(t, []types.ID{a}, got.PrivatePeers)
 	require.Equal(t, []types.ID{b}, got.UnconditionalPeers)
 	require.Equal(t, cfg.P2P.MConnConfig(), got.MConfig)

@@ -22,7 +22,8 @@ var ErrInvalidID = errors.New("invalid node id")
 
 // ID names a peer: bech32 with human-readable part "g" over the first 20 bytes
 // of the SHA-256 of its Ed25519 public key (docs/wire.md §4.1). IDs are compared
-// as strings; only the lower-case bech32 form ever equals the id of a key.
+// as strings; only the lower-case bech32 form ever equals the id of a key, so a
+// text becomes an ID by [ParseID].
 type ID string
 
 // IDFromPublicKey returns the id of the peer with the given key. For a key that
@@ -34,7 +35,11 @@ func IDFromPublicKey(pub ed25519.PublicKey) ID {
 
 	sum := sha256.Sum256(pub)
 
-	encoded, err := bech32.EncodeFromBase256(idPrefix, sum[:idBytes])
+	return encodeID(sum[:idBytes])
+}
+
+func encodeID(data []byte) ID {
+	encoded, err := bech32.EncodeFromBase256(idPrefix, data)
 	if err != nil {
 		return "" // only for an invalid human-readable part
 	}
@@ -42,8 +47,30 @@ func IDFromPublicKey(pub ed25519.PublicKey) ID {
 	return ID(encoded)
 }
 
-// NewIDFromStrings returns the valid ids among the given strings, in order, and
-// one error for each of the others.
+// ParseID returns the ID in lower-case bech32 of a text that is valid as
+// [ID.Validate] says: a text in upper case or in bech32m names the same peer. An
+// error wraps [ErrInvalidID].
+func ParseID(text string) (ID, error) {
+	data, err := decodeID(text)
+	if err != nil {
+		return "", err
+	}
+
+	return encodeID(data), nil
+}
+
+// Canonical returns the form in which the ID of a key is written, or an invalid id
+// as it is.
+func (id ID) Canonical() ID {
+	if canonical, err := ParseID(string(id)); err == nil {
+		return canonical
+	}
+
+	return id
+}
+
+// NewIDFromStrings returns the valid ids among the given strings as [ParseID]
+// does, in order, and one error for each of the others.
 func NewIDFromStrings(idStrs []string) ([]ID, []error) {
 	var (
 		ids  = make([]ID, 0, len(idStrs))
@@ -51,8 +78,8 @@ func NewIDFromStrings(idStrs []string) ([]ID, []error) {
 	)
 
 	for _, s := range idStrs {
-		id := ID(s)
-		if err := id.Validate(); err != nil {
+		id, err := ParseID(s)
+		if err != nil {
 			errs = append(errs, err)
 
 			continue
@@ -75,27 +102,33 @@ func (id ID) String() string { return string(id) }
 // bytes of data. It accepts what real nodes accept (docs/wire.md §4.1), so a
 // valid id need not be the canonical id of a key.
 func (id ID) Validate() error {
-	if id == "" {
-		return fmt.Errorf("%w: empty", ErrInvalidID)
+	_, err := decodeID(string(id))
+
+	return err
+}
+
+func decodeID(text string) ([]byte, error) {
+	if text == "" {
+		return nil, fmt.Errorf("%w: empty", ErrInvalidID)
 	}
 
-	prefix, groups, _, err := bech32.DecodeGeneric(string(id))
+	prefix, groups, _, err := bech32.DecodeGeneric(text)
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrInvalidID, err)
+		return nil, fmt.Errorf("%w: %w", ErrInvalidID, err)
 	}
 
 	if prefix != idPrefix {
-		return fmt.Errorf("%w: human-readable part %q instead of %q", ErrInvalidID, prefix, idPrefix)
+		return nil, fmt.Errorf("%w: human-readable part %q instead of %q", ErrInvalidID, prefix, idPrefix)
 	}
 
 	data, err := bech32.ConvertBits(groups, 5, 8, false)
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrInvalidID, err)
+		return nil, fmt.Errorf("%w: %w", ErrInvalidID, err)
 	}
 
 	if len(data) != idBytes {
-		return fmt.Errorf("%w: %d bytes instead of %d", ErrInvalidID, len(data), idBytes)
+		return nil, fmt.Errorf("%w: %d bytes instead of %d", ErrInvalidID, len(data), idBytes)
 	}
 
-	return nil
+	return data, nil
 }

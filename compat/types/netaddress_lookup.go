@@ -24,7 +24,7 @@ type resolver interface {
 }
 
 // NewNetAddressFromString parses id@host:port. A host name is resolved, which
-// takes up to 3 s, and remembered in Hostname. Never use it for an address that
+// takes up to 3 s, and remembered in Hostname. The ID is read as by [ParseID]. Never use it for an address that
 // a remote sent; see [ParseNetAddress].
 //
 // Errors: those of ParseNetAddress except [ErrHostnameNotIP];
@@ -47,8 +47,21 @@ func NewNetAddressFromStrings(idaddrs []string) ([]*NetAddress, []error) {
 	return resolveAddresses(net.DefaultResolver, idaddrs)
 }
 
-func resolveAddress(r resolver, idaddr string) (*NetAddress, error) {
+// parseConfigured parses an address that a person has written: its ID may have any
+// form that [ParseID] reads. What a remote sends keeps its form, since peers compare it.
+func parseConfigured(idaddr string) (*NetAddress, error) {
 	na, err := parseAddress(idaddr)
+	if err != nil {
+		return nil, err
+	}
+
+	na.ID = na.ID.Canonical()
+
+	return na, nil
+}
+
+func resolveAddress(r resolver, idaddr string) (*NetAddress, error) {
+	na, err := parseConfigured(idaddr)
 	if err != nil || na.Hostname == "" {
 		return na, err
 	}
@@ -63,7 +76,7 @@ func resolveAddress(r resolver, idaddr string) (*NetAddress, error) {
 func configuredAddress(r resolver, idaddr string) (*NetAddress, error) {
 	na, err := resolveAddress(r, idaddr)
 	if _, unresolved := errors.AsType[*lookupError](err); unresolved {
-		return parseAddress(idaddr)
+		return parseConfigured(idaddr)
 	}
 
 	return na, err

@@ -6,17 +6,13 @@ package dnstest
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"io"
 	"net"
 	"strings"
 	"sync"
 	"testing"
-)
 
-const (
-	typeA     = 1
-	headerLen = 12
+	"golang.org/x/net/dns/dnsmessage"
 )
 
 // Names are the host names that resolve. All methods may be called concurrently.
@@ -91,72 +87,45 @@ func (n *Names) serve(conn net.Conn) {
 	}
 }
 
-// answer is the reply to a query of one question (RFC 1035 §4.1).
+// answer is the reply to a query of one question.
 func (n *Names) answer(query []byte) ([]byte, error) {
-	name, question, err := parseQuestion(query)
+	var parser dnsmessage.Parser
+	header, err := parser.Start(query)
 	if err != nil {
 		return nil, err
 	}
-	ip, known := n.lookup(name, binary.BigEndian.Uint16(question[len(question)-4:]))
-
-	const response, noSuchName = 0x8180, 3
-	flags, answers := uint16(response), uint16(0)
+	question, err := parser.Question()
+	if err != nil {
+		return nil, err
+	}
+	ip, known := n.lookup(strings.TrimSuffix(question.Name.String(), "."), question.Type)
+	reply := dnsmessage.Message{
+		Header:    dnsmessage.Header{ID: header.ID, Response: true, RecursionDesired: true, RecursionAvailable: true},
+		Questions: []dnsmessage.Question{question},
+	}
 	if !known {
-		flags |= noSuchName
+		reply.RCode = dnsmessage.RCodeNameError
 	}
 	if ip != nil {
-		answers = 1
-	}
-	reply := append([]byte(nil), query[:2]...)
-	for _, word := range []uint16{flags, 1, answers, 0, 0} {
-		reply = binary.BigEndian.AppendUint16(reply, word)
-	}
-	reply = append(reply, question...)
-	if ip != nil {
-		// The name by reference to the question, type A, class IN, no lifetime.
-		reply = append(reply, 0xc0, headerLen, 0, typeA, 0, 1, 0, 0, 0, 0, 0, net.IPv4len)
-		reply = append(reply, ip...)
+		reply.Answers = []dnsmessage.Resource{{
+			Header: dnsmessage.ResourceHeader{Name: question.Name, Class: dnsmessage.ClassINET},
+			Body:   &dnsmessage.AResource{A: [net.IPv4len]byte(ip)},
+		}}
 	}
 
-	return reply, nil
+	return reply.Pack()
 }
 
 // lookup returns the IP if the question is for one.
-func (n *Names) lookup(name string, kind uint16) (ip net.IP, known bool) {
+func (n *Names) lookup(name string, kind dnsmessage.Type) (ip net.IP, known bool) {
 	n.mtx.Lock()
 	defer n.mtx.Unlock()
 	ip = n.ips[name]
-	if kind == typeA {
+	if kind == dnsmessage.TypeA {
 		n.queries[name]++
 
 		return ip, ip != nil
 	}
 
 	return nil, ip != nil
-}
-
-// parseQuestion returns the name without its last dot, and the question as it is.
-func parseQuestion(query []byte) (name string, question []byte, err error) {
-	errShort := errors.New("message is too short")
-	if len(query) < headerLen {
-		return "", nil, errShort
-	}
-	var labels []string
-	rest := query[headerLen:]
-	for {
-		if len(rest) == 0 || len(rest) <= int(rest[0]) {
-			return "", nil, errShort
-		}
-		label := rest[1 : 1+int(rest[0])]
-		rest = rest[1+len(label):]
-		if len(label) == 0 {
-			break
-		}
-		labels = append(labels, string(label))
-	}
-	if len(rest) < 4 { // type and class
-		return "", nil, errShort
-	}
-
-	return strings.Join(labels, "."), query[headerLen : len(query)-len(rest)+4], nil
 }

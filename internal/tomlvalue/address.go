@@ -6,22 +6,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
-
-	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
-
-// SplitList splits a comma separated list as TM2 does: spaces and empty entries
-// do not matter.
-func SplitList(list string) []string {
-	var entries []string
-	for entry := range strings.SplitSeq(list, ",") {
-		if entry = strings.TrimSpace(entry); entry != "" {
-			entries = append(entries, entry)
-		}
-	}
-
-	return entries
-}
 
 // SplitAddress reads "tcp://host:port" or "host:port". The host may be empty; an
 // IPv6 address comes without its brackets.
@@ -43,28 +28,4 @@ func SplitAddress(address string) (host string, port uint16, err error) {
 	}
 
 	return host, uint16(n), nil
-}
-
-// CheckPeer checks the form ID@host:port without resolving the host.
-func CheckPeer(peer string) error {
-	_, err := types.ParseNetAddress(peer)
-	if err != nil && !errors.Is(err, types.ErrHostnameNotIP) {
-		return fmt.Errorf("it must be ID@host:port: %w", err)
-	}
-	_, hostPort, _ := strings.Cut(peer, "@")
-	if _, port, err := SplitAddress(hostPort); err == nil && port == 0 {
-		return errors.New("port 0 cannot be dialed")
-	}
-
-	return nil
-}
-
-// ParseID reads a TM2 ID.
-func ParseID(text string) (types.ID, error) {
-	id := types.ID(text)
-	if err := id.Validate(); err != nil {
-		return "", fmt.Errorf("it is not a TM2 ID: %w", err)
-	}
-
-	return id, nil
 }

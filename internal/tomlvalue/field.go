@@ -4,19 +4,59 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"reflect"
 	"strings"
 	"time"
 
 	"github.com/pelletier/go-toml/v2"
 )
 
+// FieldError is the error of a configuration's value that cannot be used.
+type FieldError struct {
+	Key    string // section and name, as "[p2p].laddr"
+	Value  any    // of a list the entry at fault
+	Reason string
+}
+
+// Error names the key, its value and what is wrong with it.
+func (e *FieldError) Error() string {
+	if s, ok := e.Value.(string); ok {
+		return fmt.Sprintf("%s = %q: %s", e.Key, s, e.Reason)
+	}
+
+	return fmt.Sprintf("%s = %v: %s", e.Key, e.Value, e.Reason)
+}
+
+// Wrong returns a *FieldError.
+func Wrong(key string, value any, reason string) error { return &FieldError{key, value, reason} }
+
+// Fields returns pointers to the fields of the struct that the pointer names, by the names
+// in their toml tags.
+func Fields(structure any) map[string]any {
+	v := reflect.ValueOf(structure).Elem()
+	fields := make(map[string]any, v.NumField())
+	for i := range v.NumField() {
+		fields[v.Type().Field(i).Tag.Get("toml")] = v.Field(i).Addr().Interface()
+	}
+
+	return fields
+}
+
 // Section is the type of a sub-section, whatever it holds.
 type Section map[string]any
 
-// Assign stores a decoded TOML value in the field that the pointer names: a
-// string, bool, int, int64, uint64, time.Duration or Section. An error says what
-// the value must be.
-func Assign(field, value any) error {
+// Assign stores a decoded TOML value in the field that the pointer names: a string, bool,
+// int, int64, uint64, time.Duration or Section. A *FieldError with the key says what the
+// value must be.
+func Assign(key string, field, value any) error {
+	if err := assignAny(field, value); err != nil {
+		return Wrong(key, value, err.Error())
+	}
+
+	return nil
+}
+
+func assignAny(field, value any) error {
 	switch f := field.(type) {
 	case *string:
 		return assign(f, value, "a string")
@@ -79,14 +119,8 @@ func Literal(field any) (string, error) {
 		return quote(f.String())
 	case *string:
 		return quote(*f)
-	case *bool:
-		return fmt.Sprint(*f), nil
-	case *int64:
-		return fmt.Sprint(*f), nil
-	case *int:
-		return fmt.Sprint(*f), nil
-	case *uint64:
-		return fmt.Sprint(*f), nil
+	case *bool, *int64, *int, *uint64:
+		return fmt.Sprint(reflect.ValueOf(f).Elem()), nil
 	default:
 		return "", fmt.Errorf("values of the type %T are not supported", f)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/tomlvalue"
 )
 
@@ -21,7 +22,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func stored[T any](t *testing.T, from any) T {
 	t.Helper()
 	var field T
-	require.NoError(t, tomlvalue.Assign(&field, from))
+	require.NoError(t, tomlvalue.Assign("key", &field, from))
 
 	return field
 }
@@ -52,7 +53,7 @@ func TestAssignRefuses(t *testing.T) {
 		{new(1.5), 1.5, "not supported"},
 	} {
 		before, err := tomlvalue.Literal(tc.field)
-		require.ErrorContains(t, tomlvalue.Assign(tc.field, tc.from), tc.reason)
+		require.ErrorContains(t, tomlvalue.Assign("key", tc.field, tc.from), tc.reason)
 		if err == nil {
 			after, err := tomlvalue.Literal(tc.field)
 			require.NoError(t, err)
@@ -148,18 +149,36 @@ func TestSplitAddress(t *testing.T) {
 
 func TestCheckPeer(t *testing.T) {
 	const id = "g12er44f65vdr5cq59mawm7272ku76v5f4af7s0m"
-	for _, peer := range []string{id + "@127.0.0.1:1", id + "@[::1]:1", id + "@node.example:26656", "tcp://" + id + "@127.0.0.1:1"} {
-		require.NoError(t, tomlvalue.CheckPeer(peer))
+	for _, peer := range []string{id + "@127.0.0.1:1", id + "@[::1]:1", id + "@node.example:26656", strings.ToUpper(id) + "@127.0.0.1:1", "tcp://" + id + "@127.0.0.1:1"} {
+		got, err := tomlvalue.CheckPeer(peer)
+		require.NoError(t, err)
+		require.EqualValues(t, id, got)
 	}
-	for _, peer := range []string{"", id, "127.0.0.1:1", "g1nobody@127.0.0.1:1", id + "@:1", id + "@127.0.0.1", id + "@h:0", id + "@h:00"} {
-		require.Error(t, tomlvalue.CheckPeer(peer), peer)
+	for _, peer := range []string{"", id, "127.0.0.1:1", "g1nobody@127.0.0.1:1", id + "@:1", id + "@127.0.0.1", id + "@h:0", id + "@h:00",
+		id + "@0.0.0.0:1", id + "@[::]:1", id + "@255.255.255.255:1",
+		"http://" + id + "@127.0.0.1:1", id + " @127.0.0.1:1", "G" + id[1:] + "@127.0.0.1:1"} {
+		_, err := tomlvalue.CheckPeer(peer)
+		require.Error(t, err, peer)
 	}
 }
 
-func TestParseID(t *testing.T) {
-	id, err := tomlvalue.ParseID("g12er44f65vdr5cq59mawm7272ku76v5f4af7s0m")
-	require.NoError(t, err)
-	require.EqualValues(t, "g12er44f65vdr5cq59mawm7272ku76v5f4af7s0m", id)
-	_, err = tomlvalue.ParseID("g1nobody")
+func TestIDs(t *testing.T) {
+	const id = "g12er44f65vdr5cq59mawm7272ku76v5f4af7s0m"
+	const idm = "g12er44f65vdr5cq59mawm7272ku76v5f4g4wu2e" // the same with a bech32m checksum
+	ids, err := tomlvalue.IDs("key", " g1nobody,, "+id+", "+strings.ToUpper(id)+","+idm)
+	require.Equal(t, []types.ID{id, id, id}, ids)
+	var bad *tomlvalue.FieldError
+	require.ErrorAs(t, err, &bad)
+	require.Equal(t, "key", bad.Key)
+	require.Equal(t, "g1nobody", bad.Value)
 	require.ErrorContains(t, err, "it is not a TM2 ID")
+}
+
+func TestPeers(t *testing.T) {
+	const id = "g12er44f65vdr5cq59mawm7272ku76v5f4af7s0m"
+	peers, err := tomlvalue.Peers("key", id+"@127.0.0.1:1,"+id+"@0.0.0.0:1,"+id+"@nowhere.invalid:2")
+	require.ErrorContains(t, err, `key = "`+id+`@0.0.0.0:1": `)
+	require.Len(t, peers, 2)
+	require.Equal(t, id+"@127.0.0.1:1", peers[0].String())
+	require.Equal(t, "nowhere.invalid", peers[1].Hostname, "a name may resolve later")
 }

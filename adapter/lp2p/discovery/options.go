@@ -82,7 +82,11 @@ func WithBootstrapPeers(addrs []*types.NetAddress) Option {
 // Those that the switch of the transport calls private are so without it; it is
 // for a switch that accepts from several transports.
 func WithPrivatePeers(ids []types.ID) Option {
-	return func(o *options) { o.private = append(o.private, ids...) }
+	return func(o *options) {
+		for _, id := range ids {
+			o.private = append(o.private, id.Canonical())
+		}
+	}
 }
 
 // WithPrivateAddresses says whether loopback addresses and those of private

@@ -15,16 +15,6 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/internal/sniff"
 )
 
-// answer classifies the first bytes of the remote.
-type answer int
-
-const (
-	answerNative     answer = iota // an ephemeral key, sent first
-	answerNativeLate               // an ephemeral key, in reply to a multistream header
-	answerLibp2p                   // a multistream header, sent first
-	answerLibp2pLate               // a multistream header, in reply to ours
-)
-
 const (
 	// minWait is the least time that a probe waits for data which the remote may
 	// never send. waitTrips is the same in round trips; the longer one applies.
@@ -38,46 +28,46 @@ const (
 // sends nothing.
 var ErrUnknownPeer = errors.New("neither a TM2 nor a libp2p node answers")
 
-// identify classifies the first bytes of the remote without consuming them. If the
-// remote does not speak first, identify sends a multistream header.
-func identify(ctx context.Context, conn *sniff.PeekedConn, roundTrip time.Duration) (answer, error) {
+// identify returns the stack that the first bytes of the remote belong to, without consuming
+// them. If the remote does not speak first, identify sends a multistream header, and late
+// is true: such a remote may speak both stacks.
+func identify(ctx context.Context, conn *sniff.PeekedConn, roundTrip time.Duration) (stack string, late bool, err error) {
 	defer interruptAt(ctx, conn)()
 
 	first, err := conn.PeekWithin(ctx, max(minWait, waitTrips*roundTrip))
-	if err == nil {
-		return classify(conn, first, answerNative, answerLibp2p)
+	late = ctx.Err() == nil && errors.Is(err, os.ErrDeadlineExceeded)
+	if late {
+		first, err = greet(conn)
 	}
-	if ctx.Err() != nil || !errors.Is(err, os.ErrDeadlineExceeded) {
-		return 0, describe(ctx, conn, err)
+	if err != nil {
+		return "", false, describe(ctx, conn, err)
 	}
-	if err := conn.SetReadDeadline(time.Time{}); err != nil {
-		return 0, err
-	}
-	if _, err := conn.Write(sniff.MultistreamHeader); err != nil {
-		return 0, describe(ctx, conn, err)
-	}
-	if first, err = conn.Buf.Peek(len(sniff.NativeStart)); err != nil {
-		return 0, describe(ctx, conn, err)
-	}
-
-	return classify(conn, first, answerNativeLate, answerLibp2pLate)
-}
-
-func classify(conn *sniff.PeekedConn, first []byte, native, libp2p answer) (answer, error) {
 	switch {
 	case bytes.Equal(first, sniff.NativeStart):
-		return native, nil
+		return StackNative, late, nil
 	case bytes.Equal(first, sniff.Libp2pStart):
-		return libp2p, nil
+		return StackLibp2p, late, nil
 	}
 	text, err := conn.Buf.Peek(min(conn.Buf.Buffered(), shown))
 	if err != nil {
-		return 0, err
+		return "", false, err
 	}
 
-	return 0, &compat.ForeignError{
+	return "", false, &compat.ForeignError{
 		Answered: sniff.Protocol(text), Err: fmt.Errorf("%w: the answer begins with %q", ErrUnknownPeer, text),
 	}
+}
+
+// greet sends a multistream header and returns the first bytes of the answer.
+func greet(conn *sniff.PeekedConn) ([]byte, error) {
+	if err := conn.SetReadDeadline(time.Time{}); err != nil {
+		return nil, err
+	}
+	if _, err := conn.Write(sniff.MultistreamHeader); err != nil {
+		return nil, err
+	}
+
+	return conn.Buf.Peek(len(sniff.NativeStart))
 }
 
 // describe explains to a user why the first bytes did not arrive.

@@ -61,27 +61,15 @@ func Probe(ctx context.Context, address string) (*Result, error) {
 		return nil, fmt.Errorf("%s: unable to connect: %w", hostPort, err)
 	}
 	p := &prober{hostPort: conn.RemoteAddr().String(), asked: asked, connectTime: took}
-	answer, err := identify(ctx, conn, took)
+	stack, late, err := identify(ctx, conn, took)
 	if err != nil {
 		_ = conn.Close() // the conn has failed already
 		return nil, fmt.Errorf("%s: %w", p.hostPort, err)
 	}
 
-	return p.ask(ctx, conn, answer)
-}
-
-// prober is a probe whose first TCP connection is open.
-type prober struct {
-	hostPort    string
-	asked       types.ID // empty: any
-	connectTime time.Duration
-}
-
-// ask probes the stacks of the remote and closes conn.
-func (p *prober) ask(ctx context.Context, conn *sniff.PeekedConn, answer answer) (*Result, error) {
-	r := &Result{Address: p.hostPort, ConnectTime: p.connectTime}
-	err := p.askStack(ctx, conn, answer, r)
-	if err == nil && answer == answerLibp2pLate {
+	r := &Result{Address: p.hostPort, ConnectTime: took}
+	err = p.ask(ctx, conn, stack, late, r)
+	if err == nil && late && stack == StackLibp2p {
 		p.askForNative(ctx, r)
 	}
 	if len(r.Stacks) == 0 {
@@ -91,14 +79,23 @@ func (p *prober) ask(ctx context.Context, conn *sniff.PeekedConn, answer answer)
 	return r, err
 }
 
-func (p *prober) askStack(ctx context.Context, conn *sniff.PeekedConn, answer answer, r *Result) error {
-	if answer == answerNative {
+// prober is a probe whose first TCP connection is open.
+type prober struct {
+	hostPort    string
+	asked       types.ID // empty: any
+	connectTime time.Duration
+}
+
+// ask authenticates the remote over the stack and closes conn. A remote that was greeted
+// late gets a new connection, since conn has begun the libp2p protocol.
+func (p *prober) ask(ctx context.Context, conn *sniff.PeekedConn, stack string, late bool, r *Result) error {
+	if stack == StackNative && !late {
 		return p.askNative(ctx, conn, r)
 	}
 	if err := conn.Close(); err != nil {
 		return fmt.Errorf("%s: unable to close the first connection: %w", p.hostPort, err)
 	}
-	if answer != answerNativeLate {
+	if stack == StackLibp2p {
 		return p.askLibp2p(ctx, r)
 	}
 	conn, _, err := dial(ctx, p.hostPort)
@@ -127,10 +124,11 @@ func parse(address string) (types.ID, string, error) {
 	}
 	var id types.ID
 	if before, after, found := strings.Cut(rest, "@"); found {
-		id, rest = types.ID(before), after
-		if err := id.Validate(); err != nil {
+		var err error
+		if id, err = types.ParseID(before); err != nil {
 			return "", "", fmt.Errorf("address %q: %q is not a TM2 ID: %w", address, before, err)
 		}
+		rest = after
 	}
 	host, portText, err := net.SplitHostPort(rest)
 	if err != nil || host == "" {

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -75,7 +76,7 @@ func TestProbeNative(t *testing.T) {
 func TestProbeLibp2p(t *testing.T) {
 	key := types.GenerateNodeKey()
 	_, at := startLibp2p(t, key)
-	for _, address := range []string{at, key.ID().String() + "@" + at} {
+	for _, address := range []string{at, key.ID().String() + "@" + at, strings.ToUpper(key.ID().String()) + "@" + at} {
 		r, err := probe.Probe(bounded(t), address)
 		require.NoError(t, err, address)
 		require.Equal(t, []string{probe.StackLibp2p}, r.Stacks)

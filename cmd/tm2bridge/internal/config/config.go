@@ -1,9 +1,12 @@
 package config
 
 import (
+	"errors"
+
 	nodeconfig "github.com/tm2-libp2p/tm2-libp2p/adapter/config"
 	"github.com/tm2-libp2p/tm2-libp2p/bridge"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/tomlvalue"
 )
 
 // Default values of the configuration.
@@ -26,13 +29,13 @@ type Config struct {
 
 // Bridge is the section [bridge].
 type Bridge struct {
-	Libp2pListenAddress string // libp2p_laddr: where libp2p peers dial the bridge
-	Libp2pPeers         string // libp2p_peers: libp2p peers that native peers are paired with
-	Libp2pNetwork       string // libp2p_network: the network whose DHT finds more libp2p peers
-	OnlyConfigured      bool   // only_configured: native peers are paired with Libp2pPeers only
-	Libp2pQUIC          bool   // libp2p_quic: QUIC beside TCP
-	MaxPairs            int    // max_pairs
-	MaxPairsPerIP       int    // max_pairs_per_ip
+	Libp2pListenAddress string `toml:"libp2p_laddr"`    // where libp2p peers dial the bridge
+	Libp2pPeers         string `toml:"libp2p_peers"`    // libp2p peers that native peers are paired with
+	Libp2pNetwork       string `toml:"libp2p_network"`  // the network whose DHT finds more libp2p peers
+	OnlyConfigured      bool   `toml:"only_configured"` // native peers are paired with Libp2pPeers only
+	Libp2pQUIC          bool   `toml:"libp2p_quic"`     // QUIC beside TCP
+	MaxPairs            int    `toml:"max_pairs"`
+	MaxPairsPerIP       int    `toml:"max_pairs_per_ip"`
 }
 
 // Default returns the default configuration. Its [p2p] section has the defaults of a TM2
@@ -50,40 +53,25 @@ func Default() *Config {
 	return c
 }
 
-// Addresses holds the parsed addresses and IDs of a Config.
-type Addresses struct {
-	NativeListen       types.NetAddress
-	Libp2pListen       types.NetAddress
-	NativePeers        []*types.NetAddress
-	Libp2pPeers        []*types.NetAddress
-	PrivatePeers       []types.ID
-	UnconditionalPeers []types.ID // native peers
-}
+// ForBridge returns the configuration of the bridge with the ID. It resolves the host names
+// of peers, 16 at a time and each within 3 seconds. A name that does not resolve is no
+// error, since the bridge resolves names again at each dial. An error joins *FieldErrors.
+func (c *Config) ForBridge(id types.ID) (bridge.Config, error) {
+	cfg := bridge.Config{
+		OnlyConfigured: c.Bridge.OnlyConfigured,
+		Libp2pNetwork:  c.Bridge.Libp2pNetwork,
+		Libp2pQUIC:     c.Bridge.Libp2pQUIC,
+		MConfig:        c.P2P.MConnConfig(),
+		MaxPairs:       c.Bridge.MaxPairs,
+		MaxPairsPerIP:  c.Bridge.MaxPairsPerIP,
+	}
+	var errs [6]error
+	cfg.NativeListen, errs[0] = listenAddress(keyNativeListen, c.P2P.ListenAddress, id)
+	cfg.Libp2pListen, errs[1] = listenAddress(keyLibp2pListen, c.Bridge.Libp2pListenAddress, id)
+	cfg.NativePeers, errs[2] = tomlvalue.Peers(keyNativePeers, c.P2P.PersistentPeers)
+	cfg.Libp2pPeers, errs[3] = tomlvalue.Peers(keyLibp2pPeers, c.Bridge.Libp2pPeers)
+	cfg.PrivatePeers, errs[4] = tomlvalue.IDs(keyPrivatePeers, c.P2P.PrivatePeerIDs)
+	cfg.UnconditionalPeers, errs[5] = tomlvalue.IDs(keyUnconditionalPeers, c.P2P.UnconditionalPeerIDs)
 
-// Addresses parses the addresses and IDs; id is the bridge's own. It resolves the host
-// names of peers, for at most 3 seconds each. A name that does not resolve is no error,
-// since the bridge resolves names again at each dial. An error is a *FieldError.
-func (c *Config) Addresses(id types.ID) (*Addresses, error) {
-	var a Addresses
-	var err error
-	if a.NativeListen, err = listenAddress(keyNativeListen, c.P2P.ListenAddress, id); err != nil {
-		return nil, err
-	}
-	if a.Libp2pListen, err = listenAddress(keyLibp2pListen, c.Bridge.Libp2pListenAddress, id); err != nil {
-		return nil, err
-	}
-	if a.NativePeers, err = peerAddresses(keyNativePeers, c.P2P.PersistentPeers); err != nil {
-		return nil, err
-	}
-	if a.Libp2pPeers, err = peerAddresses(keyLibp2pPeers, c.Bridge.Libp2pPeers); err != nil {
-		return nil, err
-	}
-	if a.PrivatePeers, err = peerIDs(keyPrivatePeers, c.P2P.PrivatePeerIDs); err != nil {
-		return nil, err
-	}
-	if a.UnconditionalPeers, err = peerIDs(keyUnconditionalPeers, c.P2P.UnconditionalPeerIDs); err != nil {
-		return nil, err
-	}
-
-	return &a, nil
+	return cfg, errors.Join(errs[:]...)
 }

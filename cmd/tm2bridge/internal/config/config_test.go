@@ -201,7 +201,7 @@ func TestLoadRefuses(t *testing.T) {
 	require.ErrorContains(t, err, "longer than")
 }
 
-func TestAddresses(t *testing.T) {
+func TestForBridge(t *testing.T) {
 	cfg := config.Default()
 	cfg.P2P.ListenAddress = "tcp://:7"
 	cfg.P2P.PersistentPeers = " " + peerA + ", ," + peerB
@@ -211,7 +211,7 @@ func TestAddresses(t *testing.T) {
 	require.NoError(t, cfg.Validate())
 
 	id := types.GenerateNodeKey().ID()
-	got, err := cfg.Addresses(id)
+	got, err := cfg.ForBridge(id)
 	require.NoError(t, err)
 	require.Equal(t, string(id)+"@0.0.0.0:7", got.NativeListen.String())
 	require.Equal(t, string(id)+"@0.0.0.0:36656", got.Libp2pListen.String())
@@ -221,6 +221,25 @@ func TestAddresses(t *testing.T) {
 	require.Len(t, got.Libp2pPeers, 1)
 	require.Equal(t, []types.ID{"g1zw0rjs8xfd2fzu3q3rv6p46pv28usfhqc8742q"}, got.PrivatePeers)
 	require.Equal(t, []types.ID{"g12er44f65vdr5cq59mawm7272ku76v5f4af7s0m"}, got.UnconditionalPeers)
+}
+
+// TestIDsMayHaveAnyForm checks that the bridge knows a peer whatever the case of its ID.
+func TestIDsMayHaveAnyForm(t *testing.T) {
+	const id = "g12er44f65vdr5cq59mawm7272ku76v5f4af7s0m"
+	upper := strings.ToUpper(id)
+	cfg := config.Default()
+	cfg.P2P.PersistentPeers, cfg.Bridge.Libp2pPeers = upper+"@127.0.0.1:26656", upper+"@127.0.0.1:36656"
+	cfg.P2P.PrivatePeerIDs, cfg.P2P.UnconditionalPeerIDs = upper, upper
+	require.NoError(t, cfg.Validate())
+	got, err := cfg.ForBridge(types.GenerateNodeKey().ID())
+	require.NoError(t, err)
+	require.EqualValues(t, id, got.NativePeers[0].ID)
+	require.EqualValues(t, id, got.Libp2pPeers[0].ID)
+	require.Equal(t, []types.ID{id}, got.PrivatePeers)
+	require.Equal(t, []types.ID{id}, got.UnconditionalPeers)
+
+	cfg.P2P.PersistentPeers += "," + peerA
+	require.ErrorContains(t, cfg.Validate(), "another entry has the same ID")
 }
 
 func TestMConnConfigTakesEveryKey(t *testing.T) {
@@ -255,12 +274,12 @@ func TestMarshalQuotesAnyString(t *testing.T) {
 	}
 }
 
-func TestAddressesKeepsAHostThatDoesNotResolve(t *testing.T) {
+func TestForBridgeKeepsAHostThatDoesNotResolve(t *testing.T) {
 	cfg := config.Default()
 	cfg.P2P.PersistentPeers = "g12er44f65vdr5cq59mawm7272ku76v5f4af7s0m@localhost:26656"
 	cfg.Bridge.Libp2pPeers = "g12er44f65vdr5cq59mawm7272ku76v5f4af7s0m@nowhere.invalid:26656," + peerB
 	require.NoError(t, cfg.Validate())
-	got, err := cfg.Addresses(types.GenerateNodeKey().ID())
+	got, err := cfg.ForBridge(types.GenerateNodeKey().ID())
 	require.NoError(t, err)
 	require.Len(t, got.NativePeers, 1)
 	require.True(t, got.NativePeers[0].IP.IsLoopback())

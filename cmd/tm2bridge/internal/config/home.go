@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -41,20 +42,12 @@ func Init(home string, cfg *Config) (key *types.NodeKey, err error) {
 		return nil, fmt.Errorf("unable to make the home directory: %w", err)
 	}
 	for _, path := range []string{Path(home), NodeKeyPath(home)} {
-		_, err := os.Lstat(path)
-		if err == nil {
-			return nil, fmt.Errorf("%s: %w", path, ErrExists)
-		}
-		if !errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("unable to look for %s: %w", path, err)
+		if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("%s: %w", path, cmp.Or(err, ErrExists))
 		}
 	}
 
-	err = atomicfile.Create(Path(home), data, 0o644)
-	if errors.Is(err, fs.ErrExist) {
-		return nil, fmt.Errorf("%s: %w", Path(home), ErrExists)
-	}
-	if err != nil {
+	if err := atomicfile.Create(Path(home), data, 0o644); err != nil {
 		return nil, fmt.Errorf("unable to write: %w", err)
 	}
 	key, err = types.LoadOrMakeNodeKey(NodeKeyPath(home))

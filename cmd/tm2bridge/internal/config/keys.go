@@ -22,61 +22,50 @@ type key struct {
 	section string
 	name    string
 	comment string // Marshal writes it above the key
-	// field returns a pointer of a type that tomlvalue.Assign and tomlvalue.Literal take.
-	field func(*Config) any
 }
 
 func (k key) String() string { return "[" + k.section + "]." + k.name }
 
+// field returns a pointer to the field that the key sets.
+func (k key) field(c *Config) any {
+	if k.section == "p2p" {
+		return tomlvalue.Fields(&c.P2P)[k.name]
+	}
+
+	return tomlvalue.Fields(&c.Bridge)[k.name]
+}
+
 // keys lists the keys that have an effect, in the order in which Marshal writes them.
 var keys = []key{
-	{"p2p", "laddr", "Where native peers dial the bridge: IP and TCP port.",
-		func(c *Config) any { return &c.P2P.ListenAddress }},
+	{"p2p", "laddr", "Where native peers dial the bridge: IP and TCP port."},
 	{"p2p", "persistent_peers", "Native peers that the bridge may dial on behalf of libp2p peers,\n" +
-		"comma separated: ID@host:port",
-		func(c *Config) any { return &c.P2P.PersistentPeers }},
-	{"p2p", "private_peer_ids", "IDs of peers that the bridge never tells others about, comma separated.",
-		func(c *Config) any { return &c.P2P.PrivatePeerIDs }},
+		"comma separated: ID@host:port"},
+	{"p2p", "private_peer_ids", "IDs of peers that the bridge never tells others about, comma separated."},
 	{"p2p", "unconditional_peer_ids", "IDs of native peers that may always dial the bridge, comma separated: they count\n" +
-		"neither in max_pairs nor in max_pairs_per_ip.",
-		func(c *Config) any { return &c.P2P.UnconditionalPeerIDs }},
-	{"p2p", "flush_throttle_timeout", "Longest time that packets for a native peer wait to be written together.",
-		func(c *Config) any { return &c.P2P.FlushThrottleTimeout }},
+		"neither in max_pairs nor in max_pairs_per_ip."},
+	{"p2p", "flush_throttle_timeout", "Longest time that packets for a native peer wait to be written together."},
 	{"p2p", "max_packet_msg_payload_size", "Largest piece of a message in one packet to a native peer, in bytes.\n" +
-		"Peers with the default setting cut off a sender that uses more than 1024.",
-		func(c *Config) any { return &c.P2P.MaxPacketMsgPayloadSize }},
-	{"p2p", "send_rate", "Limit on what is sent to one native peer, in bytes per second.",
-		func(c *Config) any { return &c.P2P.SendRate }},
-	{"p2p", "recv_rate", "Limit on what is received from one native peer, in bytes per second.",
-		func(c *Config) any { return &c.P2P.RecvRate }},
+		"Peers with the default setting cut off a sender that uses more than 1024."},
+	{"p2p", "send_rate", "Limit on what is sent to one native peer, in bytes per second."},
+	{"p2p", "recv_rate", "Limit on what is received from one native peer, in bytes per second."},
 	{"p2p", "recv_assembly_timeout", "Longest time a native peer may take from the first to the last packet of one\n" +
-		"message. 0 disables the limit.",
-		func(c *Config) any { return &c.P2P.RecvAssemblyTimeout }},
+		"message. 0 disables the limit."},
 	{"p2p", "max_recv_buffer_bytes", "Limit on the bytes held for unfinished messages of one native peer.\n" +
-		"0 disables it; otherwise at least 8454144, so that the largest block passes.",
-		func(c *Config) any { return &c.P2P.MaxRecvBufferBytes }},
+		"0 disables it; otherwise at least 8454144, so that the largest block passes."},
 	{"p2p", "max_send_buffer_bytes", "Limit on the bytes that wait to be sent to one native peer.\n" +
-		"0 disables it; otherwise at least 8454144, so that the largest block passes.",
-		func(c *Config) any { return &c.P2P.MaxSendBufferBytes }},
-	{"bridge", "libp2p_laddr", "Where libp2p peers dial the bridge: IP and TCP port.",
-		func(c *Config) any { return &c.Bridge.Libp2pListenAddress }},
+		"0 disables it; otherwise at least 8454144, so that the largest block passes."},
+	{"bridge", "libp2p_laddr", "Where libp2p peers dial the bridge: IP and TCP port."},
 	{"bridge", "libp2p_peers", "libp2p peers that native peers are paired with, comma separated: ID@host:port\n" +
-		"(the TM2 ID; the libp2p peer ID is found out by dialing).",
-		func(c *Config) any { return &c.Bridge.Libp2pPeers }},
+		"(the TM2 ID; the libp2p peer ID is found out by dialing)."},
 	{"bridge", "only_configured", "Pair native peers with libp2p_peers only. Otherwise the bridge takes libp2p peers that\n" +
-		"have dialed it, or that others tell of, when none of the list can be reached or wants the peer.",
-		func(c *Config) any { return &c.Bridge.OnlyConfigured }},
+		"have dialed it, or that others tell of, when none of the list can be reached or wants the peer."},
 	{"bridge", "libp2p_network", "Network (chain ID) in whose DHT the bridge looks for further libp2p peers, through\n" +
-		"libp2p_peers. Empty: it uses no DHT.",
-		func(c *Config) any { return &c.Bridge.Libp2pNetwork }},
-	{"bridge", "libp2p_quic", "Use QUIC, too: listen at the UDP port with the number of libp2p_laddr, and dial both.",
-		func(c *Config) any { return &c.Bridge.Libp2pQUIC }},
+		"libp2p_peers. Empty: it uses no DHT."},
+	{"bridge", "libp2p_quic", "Use QUIC, too: listen at the UDP port with the number of libp2p_laddr, and dial both."},
 	{"bridge", "max_pairs", "How many pairs of a native and a libp2p peer the bridge keeps at a time.\n" +
-		"Where peers of both sides may be paired, those of one open three quarters at most.",
-		func(c *Config) any { return &c.Bridge.MaxPairs }},
+		"Where peers of both sides may be paired, those of one open three quarters at most."},
 	{"bridge", "max_pairs_per_ip", "How many of them the peers at one IP address (IPv6: one /64) may have opened.\n" +
-		"0 means a quarter of max_pairs, 1 is what a node's allow_duplicate_ip = false asks for.",
-		func(c *Config) any { return &c.Bridge.MaxPairsPerIP }},
+		"0 means a quarter of max_pairs, 1 is what a node's allow_duplicate_ip = false asks for."},
 }
 
 // idleKey is a [p2p] key of some TM2 version that has no effect on a bridge. It is

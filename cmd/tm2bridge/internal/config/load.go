@@ -21,17 +21,25 @@ func Parse(data []byte) (cfg *Config, warnings []string, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	for name := range tomlvalue.Entries(doc) {
+		if _, ours := sectionComments[name]; !ours && !foreignKeys[name] {
+			warnings = append(warnings, fmt.Sprintf("%q is ignored: it is neither [p2p] nor [bridge], nor known from TM2 nodes", name))
+		}
+	}
 	cfg = Default()
-	for name, content := range tomlvalue.Entries(doc) {
-		switch {
-		case name == "p2p" || name == "bridge":
-			more, err := cfg.setSection(name, content)
+	for section := range tomlvalue.Entries(sectionComments) {
+		values, err := tomlvalue.Keys(doc, section)
+		if err != nil {
+			return nil, nil, err
+		}
+		for name, value := range tomlvalue.Entries(values) {
+			warning, err := cfg.setKey(key{section: section, name: name}, value)
 			if err != nil {
 				return nil, nil, err
 			}
-			warnings = append(warnings, more...)
-		case !foreignKeys[name]:
-			warnings = append(warnings, fmt.Sprintf("%q is ignored: it is neither [p2p] nor [bridge], nor known from TM2 nodes", name))
+			if warning != "" {
+				warnings = append(warnings, warning)
+			}
 		}
 	}
 	if err := cfg.Validate(); err != nil {
@@ -41,50 +49,22 @@ func Parse(data []byte) (cfg *Config, warnings []string, err error) {
 	return cfg, warnings, nil
 }
 
-func (c *Config) setSection(section string, content any) (warnings []string, err error) {
-	values, ok := content.(map[string]any)
-	if !ok {
-		return nil, wrong(section, content, "it must be a section, ["+section+"]")
+func (c *Config) setKey(k key, value any) (warning string, err error) {
+	if slices.ContainsFunc(keys, func(known key) bool { return known.section == k.section && known.name == k.name }) {
+		return "", tomlvalue.Assign(k.String(), k.field(c), value)
 	}
-	for name, value := range tomlvalue.Entries(values) {
-		warning, err := c.setKey(section, name, value)
-		if err != nil {
-			return nil, err
-		}
-		if warning != "" {
-			warnings = append(warnings, warning)
-		}
-	}
-
-	return warnings, nil
-}
-
-func (c *Config) setKey(section, name string, content any) (warning string, err error) {
-	full := "[" + section + "]." + name
-	if i := slices.IndexFunc(keys, func(k key) bool { return k.section == section && k.name == name }); i >= 0 {
-		return "", assign(full, keys[i].field(c), content)
-	}
-	i := slices.IndexFunc(idleKeys, func(k idleKey) bool { return section == "p2p" && k.name == name })
+	i := slices.IndexFunc(idleKeys, func(idle idleKey) bool { return k.section == "p2p" && idle.name == k.name })
 	if i < 0 {
-		return "", wrong(full, content, "there is no such key")
+		return "", tomlvalue.Wrong(k.String(), value, "there is no such key")
 	}
 	idle := idleKeys[i]
 	target := reflect.New(reflect.TypeOf(idle.sample))
-	if err := assign(full, target.Interface(), content); err != nil {
+	if err := tomlvalue.Assign(k.String(), target.Interface(), value); err != nil {
 		return "", err
 	}
 	if idle.quiet != nil && target.Elem().Interface() == idle.quiet {
 		return "", nil
 	}
 
-	return fmt.Sprintf("%s has no effect: %s", full, idle.reason), nil
-}
-
-// assign stores a TOML value in the variable that field points to.
-func assign(full string, field, content any) error {
-	if err := tomlvalue.Assign(field, content); err != nil {
-		return wrong(full, content, err.Error())
-	}
-
-	return nil
+	return fmt.Sprintf("%s has no effect: %s", k, idle.reason), nil
 }

@@ -43,15 +43,20 @@ type Faults struct {
 	LinksEnded uint64 `json:"links_ended"`
 }
 
-// Snapshot is the state of the demo, taken once a second.
-type Snapshot struct {
-	Kind    string  `json:"kind"`    // "second"
-	Elapsed float64 `json:"elapsed"` // seconds since the clock started
+// Totals are the counts of a run.
+type Totals struct {
 	Native  Side    `json:"native"`
 	Libp2p  Side    `json:"libp2p"`
 	Pairs   int     `json:"pairs"` // on the bridge
 	Crossed Crossed `json:"crossed"`
 	Faults
+}
+
+// Snapshot is the state of the demo, taken once a second.
+type Snapshot struct {
+	Kind    string  `json:"kind"`    // "second"
+	Elapsed float64 `json:"elapsed"` // seconds since the clock started
+	Totals
 }
 
 // Summary is the result of a run.
@@ -64,11 +69,7 @@ type Summary struct {
 	Sent         uint64  `json:"sent"`      // messages originated
 	Expected     uint64  `json:"expected"`  // Sent times the other nodes
 	Delivered    uint64  `json:"delivered"` // messages received, each once per node
-	Native       Side    `json:"native"`
-	Libp2p       Side    `json:"libp2p"`
-	Pairs        int     `json:"pairs"`
-	Crossed      Crossed `json:"crossed"`
-	Faults
+	Totals
 }
 
 // ErrFaulty is wrapped by the error of Summary.Err.
@@ -77,80 +78,50 @@ var ErrFaulty = errors.New("the run was not free of faults")
 // Err returns nil if every message reached every node, in order and once, and messages
 // crossed the bridge in both directions. Otherwise it lists the faults.
 func (s *Summary) Err() error {
-	var wrong []string
-	fault := func(n uint64, what string) {
-		if n != 0 {
-			wrong = append(wrong, fmt.Sprintf("%d %s", n, what))
+	var faults []string
+	list := func(isFault bool, format string, args ...any) {
+		if isFault {
+			faults = append(faults, fmt.Sprintf(format, args...))
 		}
 	}
-	if s.Lost != 0 {
-		wrong = append(wrong, fmt.Sprintf("%d lost", s.Lost))
-	}
-	fault(s.Duplicated, "duplicated")
-	fault(s.Reordered, "reordered")
-	fault(s.Corrupted, "corrupted")
-	fault(s.LinksEnded, "links ended early")
-	if s.Crossed.ToLibp2p == 0 {
-		wrong = append(wrong, "nothing crossed the bridge to the libp2p side")
-	}
-	if s.Crossed.ToNative == 0 {
-		wrong = append(wrong, "nothing crossed the bridge to the native side")
-	}
-	if len(wrong) == 0 {
+	list(s.Lost != 0, "%d lost", s.Lost)
+	list(s.Duplicated != 0, "%d duplicated", s.Duplicated)
+	list(s.Reordered != 0, "%d reordered", s.Reordered)
+	list(s.Corrupted != 0, "%d corrupted", s.Corrupted)
+	list(s.LinksEnded != 0, "%d links ended early", s.LinksEnded)
+	list(s.Crossed.ToLibp2p == 0, "nothing crossed the bridge to the libp2p side")
+	list(s.Crossed.ToNative == 0, "nothing crossed the bridge to the native side")
+	if len(faults) == 0 {
 		return nil
 	}
 
-	return fmt.Errorf("%w: %s", ErrFaulty, strings.Join(wrong, ", "))
-}
-
-// sum adds up one side.
-func sum(nodes []*node) (side Side, crossed uint64) {
-	for _, n := range nodes {
-		_, peers := n.reactor.remotes()
-		side.Peers = append(side.Peers, peers)
-		side.Sent += n.reactor.sent.Load()
-		side.Delivered += n.reactor.delivered.Load()
-		crossed += n.reactor.crossed.Load()
-	}
-
-	return side, crossed
+	return fmt.Errorf("%w: %s", ErrFaulty, strings.Join(faults, ", "))
 }
 
 // account adds up the whole cluster. It counts no message under way as lost.
 func (c *cluster) account() Snapshot {
-	s := Snapshot{Kind: "second", Pairs: c.pairs()}
-	s.Native, s.Crossed.ToNative = sum(c.natives())
-	s.Libp2p, s.Crossed.ToLibp2p = sum(c.libp2ps())
-	for _, n := range c.nodes {
-		s.LostOnLinks += n.reactor.lost.Load()
-		s.Duplicated += n.reactor.duplicated.Load()
-		s.Reordered += n.reactor.reordered.Load()
-		s.Corrupted += n.reactor.corrupted.Load()
-		s.LinksEnded += n.reactor.broken.Load()
+	s := Snapshot{Kind: "second"}
+	s.Pairs = c.pairs()
+	for _, n := range c.natives() {
+		n.reactor.addTo(&s.Native, &s.Crossed.ToNative, &s.Faults)
+	}
+	for _, n := range c.libp2ps() {
+		n.reactor.addTo(&s.Libp2p, &s.Crossed.ToLibp2p, &s.Faults)
 	}
 	s.Lost = s.LostOnLinks
 
 	return s
 }
 
-// summarize turns the last snapshot into the summary. It counts every missing frame and
+// summarize returns the summary of a run that has ended. It counts every missing frame and
 // message as lost.
-func (c *cluster) summarize(last Snapshot) *Summary {
+func (c *cluster) summarize() *Summary {
+	s := &Summary{Kind: "summary", Nodes: len(c.nodes), NodesPerSide: c.perSide, Totals: c.account().Totals}
 	for _, n := range c.nodes {
-		last.LostOnLinks += int64(n.reactor.unfinished()) // at least the closing frame
+		s.LostOnLinks += int64(n.reactor.unfinished()) // at least the closing frame
 	}
-	s := &Summary{
-		Kind:         "summary",
-		Nodes:        len(c.nodes),
-		NodesPerSide: c.perSide,
-		Sent:         last.Native.Sent + last.Libp2p.Sent,
-		Delivered:    last.Native.Delivered + last.Libp2p.Delivered,
-		Native:       last.Native,
-		Libp2p:       last.Libp2p,
-		Pairs:        last.Pairs,
-		Crossed:      last.Crossed,
-		Faults:       last.Faults,
-	}
+	s.Sent = s.Native.Sent + s.Libp2p.Sent
+	s.Delivered = s.Native.Delivered + s.Libp2p.Delivered
 	s.Expected = s.Sent * uint64(len(c.nodes)-1)
 	s.LostEndToEnd = int64(s.Expected) - int64(s.Delivered)
 	s.Lost = s.LostOnLinks + s.LostEndToEnd

@@ -7,7 +7,7 @@ import (
 )
 
 func TestSummaryErr(t *testing.T) {
-	good := func() *Summary { return &Summary{Crossed: Crossed{ToLibp2p: 1, ToNative: 1}} }
+	good := func() *Summary { return &Summary{Totals: Totals{Crossed: Crossed{ToLibp2p: 1, ToNative: 1}}} }
 	require.NoError(t, good().Err())
 
 	for want, spoil := range map[string]func(*Summary){

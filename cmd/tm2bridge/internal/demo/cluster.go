@@ -52,26 +52,20 @@ func (c *cluster) natives() []*node { return c.nodes[:min(c.perSide, len(c.nodes
 func (c *cluster) libp2ps() []*node { return c.nodes[min(c.perSide, len(c.nodes)):] }
 
 func (c *cluster) build() error {
+	natives, libp2ps := make(map[types.ID]bool), make(map[types.ID]bool)
 	for i := range 2 * c.perSide {
-		name, build := fmt.Sprintf("native-%d", i), newNative
-		if i >= c.perSide {
-			name, build = fmt.Sprintf("libp2p-%d", i-c.perSide), newLibp2p
+		name, side := fmt.Sprintf("native-%d", i), natives
+		if !c.isNative(i) {
+			name, side = fmt.Sprintf("libp2p-%d", i-c.perSide), libp2ps
 		}
 		logger := c.logger.With("node", name)
-		n, err := build(name, newGossip(i, c.windows, c.changed.Set, logger), logger)
+		n, err := newNode(name, c.isNative(i), newGossip(i, c.windows, c.changed.Set, logger), logger)
 		if err != nil {
-			return err
+			return fmt.Errorf("unable to make node %s: %w", name, err)
 		}
+		n.reactor.side = side
+		side[n.key.ID()] = true
 		c.nodes = append(c.nodes, n)
-	}
-	for _, side := range [][]*node{c.natives(), c.libp2ps()} {
-		ids := make(map[types.ID]bool)
-		for _, n := range side {
-			ids[n.key.ID()] = true
-		}
-		for _, n := range side {
-			n.reactor.side = ids
-		}
 	}
 
 	return c.startAll()
@@ -80,7 +74,7 @@ func (c *cluster) build() error {
 // startAll starts the libp2p nodes, then the bridge, which dials them, then the native
 // nodes, which dial the bridge. Each node dials the earlier nodes of its side.
 func (c *cluster) startAll() error {
-	if err := c.startMesh(c.libp2ps(), nil); err != nil {
+	if err := c.startMesh(c.libp2ps()); err != nil {
 		return err
 	}
 	key := types.GenerateNodeKey()
@@ -109,11 +103,7 @@ func (c *cluster) startAll() error {
 	return c.startMesh(c.natives(), &native)
 }
 
-func (c *cluster) startMesh(side []*node, also *types.NetAddress) error {
-	var dial []*types.NetAddress
-	if also != nil {
-		dial = append(dial, also)
-	}
+func (c *cluster) startMesh(side []*node, dial ...*types.NetAddress) error {
 	for _, n := range side {
 		if err := n.start(slices.Clone(dial), 4*c.perSide); err != nil {
 			return fmt.Errorf("unable to start a node: %w", err)
@@ -144,8 +134,7 @@ func (c *cluster) meshed() bool {
 	pairs := 0
 	for i, n := range c.nodes {
 		remotes, _ := n.reactor.remotes()
-		across := 0
-		sameSide := make(map[int]bool)
+		sameSide, across := make(map[int]bool), 0
 		for _, j := range remotes {
 			if c.isNative(i) == c.isNative(j) {
 				sameSide[j] = true
@@ -156,12 +145,10 @@ func (c *cluster) meshed() bool {
 		if len(sameSide) != c.perSide-1 || (c.isNative(i) && across != 1) {
 			return false
 		}
-		if !c.isNative(i) {
-			pairs += across
-		}
+		pairs += across
 	}
 
-	return pairs == c.perSide && c.pairs() == c.perSide
+	return pairs == 2*c.perSide && c.pairs() == c.perSide
 }
 
 // pairs returns the number of pairs of the bridge, 0 before it exists.
@@ -195,7 +182,7 @@ func (c *cluster) stop() error {
 		errs = append(errs, n.stop())
 	}
 	if c.bridge != nil {
-		errs = append(errs, ignoreNotRunning(c.bridge.Stop()))
+		errs = append(errs, c.bridge.Stop())
 	}
 	for _, n := range c.libp2ps() {
 		errs = append(errs, n.stop())

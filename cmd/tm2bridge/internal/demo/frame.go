@@ -33,10 +33,13 @@ type frame struct {
 	kind    kind
 	channel byte
 	origin  uint16 // index of the node that originated it
-	link    uint64 // number on this link, from 1
+	link    uint64 // number on this link, from 1; 0 until it is sent
 	seq     uint64 // number within its origin and channel, from 1
 	body    []byte
 }
+
+// key identifies the message of a data frame.
+func (f frame) key() messageKey { return messageKey{channel: f.channel, seq: f.seq} }
 
 // encode returns the encoded frame in a new slice.
 func (f frame) encode() []byte {

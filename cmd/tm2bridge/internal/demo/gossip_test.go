@@ -123,7 +123,7 @@ func (c *cluster) runMessages(t *testing.T, count int) *Summary {
 	}
 	c.drain(t.Context())
 
-	return c.summarize(c.account())
+	return c.summarize()
 }
 
 func TestGossipReachesEveryNode(t *testing.T) {

@@ -2,7 +2,6 @@ package demo
 
 import (
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 
@@ -10,7 +9,6 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/native"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
-	"github.com/tm2-libp2p/tm2-libp2p/compat/service"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/mconn"
 )
@@ -24,7 +22,7 @@ type node struct {
 	transport compat.ListeningTransport
 	reactor   *gossip
 	logger    *slog.Logger
-	sw        *adapter.MultiplexSwitch // nil before start
+	sw        *adapter.MultiplexSwitch // nil until it has started
 }
 
 // loopback returns a listen address at any free loopback port.
@@ -52,28 +50,21 @@ func nodeInfo(key *types.NodeKey, moniker string) types.NodeInfo {
 	return info
 }
 
-// newNative returns a node that listens for the native protocol.
-func newNative(name string, reactor *gossip, logger *slog.Logger) (*node, error) {
-	key := types.GenerateNodeKey()
-	t := native.NewMultiplexTransport(nodeInfo(key, name), *key, unlimited(), logger)
-
-	return listen(&node{key: key, transport: t, reactor: reactor, logger: logger}, name)
-}
-
-// newLibp2p returns a node that listens for libp2p.
-func newLibp2p(name string, reactor *gossip, logger *slog.Logger) (*node, error) {
-	key := types.GenerateNodeKey()
-	t, err := lp2p.NewTransport(nodeInfo(key, name), *key, logger)
-	if err != nil {
-		return nil, fmt.Errorf("unable to make node %s: %w", name, err)
+// newNode returns a node that listens, for the native protocol or for libp2p.
+func newNode(name string, isNative bool, reactor *gossip, logger *slog.Logger) (*node, error) {
+	n := &node{key: types.GenerateNodeKey(), reactor: reactor, logger: logger}
+	info := nodeInfo(n.key, name)
+	if isNative {
+		n.transport = native.NewMultiplexTransport(info, *n.key, unlimited(), logger)
+	} else {
+		t, err := lp2p.NewTransport(info, *n.key, logger)
+		if err != nil {
+			return nil, err
+		}
+		n.transport = t
 	}
-
-	return listen(&node{key: key, transport: t, reactor: reactor, logger: logger}, name)
-}
-
-func listen(n *node, name string) (*node, error) {
 	if err := n.transport.Listen(loopback(n.key.ID())); err != nil {
-		return nil, errors.Join(fmt.Errorf("unable to start node %s: %w", name, err), n.transport.Close())
+		return nil, errors.Join(err, n.transport.Close())
 	}
 
 	return n, nil
@@ -82,34 +73,30 @@ func listen(n *node, name string) (*node, error) {
 // start starts the switch. It dials the given addresses and admits up to maxPeers peers in
 // each direction.
 func (n *node) start(dial []*types.NetAddress, maxPeers int) error {
-	n.sw = adapter.NewMultiplexSwitch(n.transport,
+	sw := adapter.NewMultiplexSwitch(n.transport,
 		adapter.WithReactor("GOSSIP", n.reactor),
 		adapter.WithPersistentPeers(dial),
 		adapter.WithMaxInboundPeers(uint64(maxPeers)),
 		adapter.WithMaxOutboundPeers(uint64(maxPeers)),
 		adapter.WithAllowDuplicateIP(true), // all nodes run on one machine
 	)
-	n.sw.SetLogger(n.logger)
+	sw.SetLogger(n.logger)
+	if err := sw.Start(); err != nil {
+		return err
+	}
+	n.sw = sw
 
-	return n.sw.Start()
+	return nil
 }
 
 // stop stops the node and waits for its goroutines.
 func (n *node) stop() error {
 	var err error
 	if n.sw != nil {
-		err = ignoreNotRunning(n.sw.Stop())
+		err = n.sw.Stop()
 	}
 
 	return errors.Join(err, n.transport.Close())
-}
-
-func ignoreNotRunning(err error) error {
-	if errors.Is(err, service.ErrNotStarted) || errors.Is(err, service.ErrAlreadyStopped) {
-		return nil
-	}
-
-	return err
 }
 
 // unlimited returns TM2's default configuration without the rate limits, which are far

@@ -22,22 +22,9 @@ var channels = []*compat.ChannelDescriptor{
 	{ID: 0x40, Priority: 10, SendQueueCapacity: 1000, RecvMessageCapacity: 1 << 20},
 }
 
-// counters are the counts of one node.
-type counters struct {
-	sent       atomic.Uint64 // messages originated
-	delivered  atomic.Uint64 // distinct messages of others received
-	crossed    atomic.Uint64 // frames received over the bridge
-	lost       atomic.Int64  // numbers missing on links
-	duplicated atomic.Uint64
-	reordered  atomic.Uint64
-	corrupted  atomic.Uint64
-	broken     atomic.Uint64 // links that ended during the run
-}
-
 // gossip is the reactor of one node.
 type gossip struct {
 	*compat.BaseReactor
-	counters
 
 	index   uint16
 	side    map[types.ID]bool // the nodes of this side
@@ -48,15 +35,13 @@ type gossip struct {
 	running sync.WaitGroup // the sending goroutines
 	ending  atomic.Bool    // the run is over: peers may disconnect
 
-	mtx   sync.Mutex
-	links map[compat.PeerConn]*link
-	known map[sourceKey]*seqSet
-}
-
-// sourceKey identifies the messages of one origin on one channel.
-type sourceKey struct {
-	origin  uint16
-	channel byte
+	mtx       sync.Mutex
+	links     map[compat.PeerConn]*link
+	known     []map[byte]*numberCheck // the messages that have arrived, by origin and channel
+	sent      uint64                  // messages originated
+	delivered uint64                  // distinct messages of others received
+	crossed   uint64                  // frames received over the bridge
+	faults    Faults
 }
 
 func newGossip(index int, windows []*window, changed func(), logger *slog.Logger) *gossip {
@@ -66,12 +51,12 @@ func newGossip(index int, windows []*window, changed func(), logger *slog.Logger
 		changed: changed,
 		logger:  logger,
 		links:   make(map[compat.PeerConn]*link),
-		known:   make(map[sourceKey]*seqSet),
 	}
 	// A peer's queue holds at most one copy of each open message, and per channel one
 	// frame of each other kind.
 	for _, w := range windows {
 		g.queue += cap(w.slots)
+		g.known = append(g.known, newNumberChecks())
 	}
 	g.queue += 2 * len(channels)
 	g.BaseReactor = compat.NewBaseReactor("GOSSIP", g)
@@ -94,14 +79,10 @@ func (g *gossip) InitPeer(peer compat.PeerConn) compat.PeerConn {
 
 // AddPeer implements compat.Reactor.
 func (g *gossip) AddPeer(peer compat.PeerConn) {
-	l, ok := peer.Get(linkKey).(*link)
-	if !ok {
-		g.logger.Error("peer without a link", "peer", peer.ID())
-		return
-	}
+	l := peer.Get(linkKey).(*link) // InitPeer has set it
 	g.mtx.Lock()
 	g.links[peer] = l
-	l.queue <- outgoing{kind: kindHello, origin: g.index, key: messageKey{channel: channels[0].ID}}
+	l.queue <- frame{kind: kindHello, origin: g.index, channel: channels[0].ID}
 	g.mtx.Unlock()
 	g.running.Go(func() { l.run(g.left) })
 }
@@ -109,127 +90,102 @@ func (g *gossip) AddPeer(peer compat.PeerConn) {
 // RemovePeer implements compat.Reactor.
 func (g *gossip) RemovePeer(peer compat.PeerConn, reason any) {
 	g.mtx.Lock()
+	defer g.mtx.Unlock()
 	l := g.links[peer]
-	delete(g.links, peer)
-	g.mtx.Unlock()
 	if l == nil {
 		return
 	}
-	l.close()
+	delete(g.links, peer)
+	close(l.queue)
 	if !g.ending.Load() {
-		g.broken.Add(1)
+		g.faults.LinksEnded++
 		g.logger.Warn("a link ended", "node", g.index, "peer", peer.ID(), "reason", reason)
 	}
 	g.changed()
 }
 
 // left notes in the window of a message's origin that a copy has left a queue.
-func (g *gossip) left(out outgoing) {
-	if out.kind == kindData {
-		g.windows[out.origin].left(out.key, 1)
+func (g *gossip) left(f frame) {
+	if f.kind == kindData {
+		g.windows[f.origin].queued(f.key(), -1)
 	}
 }
 
 // Receive implements compat.Reactor. It never blocks on another peer.
 func (g *gossip) Receive(chID byte, peer compat.PeerConn, msg []byte) {
-	l, ok := peer.Get(linkKey).(*link)
-	if !ok {
-		g.corrupted.Add(1)
-		return
-	}
+	l := peer.Get(linkKey).(*link) // InitPeer has set it
 	f, err := decodeFrame(chID, msg)
+
+	g.mtx.Lock()
+	defer g.mtx.Unlock()
 	if err != nil || int(f.origin) >= len(g.windows) {
-		g.corrupted.Add(1)
+		g.faults.Corrupted++
 		g.logger.Warn("bad frame", "node", g.index, "peer", peer.ID(), "channel", chID, "err", err)
 
 		return
 	}
 	if l.bridge {
-		g.crossed.Add(1)
+		g.crossed++
 	}
-
-	g.mtx.Lock()
-	g.count(l.received[chID].add(f.link))
-	if f.kind == kindData {
+	v := l.received[chID].add(f.link)
+	g.faults.LostOnLinks += int64(v.lost)
+	g.faults.Duplicated += uint64(v.duplicated)
+	g.faults.Reordered += uint64(v.reordered)
+	switch f.kind {
+	case kindData:
 		g.deliver(f, peer)
-		g.mtx.Unlock()
-
-		return
-	}
-	if f.kind == kindHello {
+	case kindHello:
 		l.remote = int(f.origin)
-	} else {
-		l.received[chID].finished = true
+		g.changed()
+	case kindFin:
+		l.finished[chID] = true
+		g.changed()
 	}
-	g.mtx.Unlock()
-	g.changed()
-}
-
-func (g *gossip) count(v verdict) {
-	g.lost.Add(int64(v.lost))
-	g.duplicated.Add(uint64(v.duplicated))
-	g.reordered.Add(uint64(v.reordered))
 }
 
 // deliver counts and forwards a message that is new to this node. The caller holds mtx.
 func (g *gossip) deliver(f frame, from compat.PeerConn) {
-	source := sourceKey{origin: f.origin, channel: f.channel}
-	known := g.known[source]
-	if known == nil {
-		known = &seqSet{}
-		g.known[source] = known
-	}
-	if f.origin == g.index || !known.add(f.seq) {
+	if f.origin == g.index || g.known[f.origin][f.channel].add(f.seq).duplicated > 0 {
 		return
 	}
-	out := outgoing{
-		kind:   kindData,
-		origin: f.origin,
-		key:    messageKey{channel: f.channel, seq: f.seq},
-		body:   slices.Clone(f.body),
-	}
-	g.forward(out, from)
-	if !g.windows[f.origin].seen(out.key) {
-		g.corrupted.Add(1)
-		g.logger.Warn("received a message that was never sent", "node", g.index, "origin", f.origin, "key", out.key)
+	f.body = slices.Clone(f.body) // it aliases the received message
+	g.forward(f, from)
+	if !g.windows[f.origin].seen(f.key()) {
+		g.faults.Corrupted++
+		g.logger.Warn("received a message that was never sent", "node", g.index, "origin", f.origin, "key", f.key())
 
 		return
 	}
-	g.delivered.Add(1)
+	g.delivered++
 }
 
-// originate sends a new message to all peers.
+// originate sends a new message to all peers. The body must not change afterwards.
 func (g *gossip) originate(key messageKey, body []byte) {
 	g.mtx.Lock()
 	defer g.mtx.Unlock()
-	g.sent.Add(1)
-	g.forward(outgoing{kind: kindData, origin: g.index, key: key, body: body}, nil)
+	g.sent++
+	g.forward(frame{kind: kindData, origin: g.index, channel: key.channel, seq: key.seq, body: body}, nil)
 }
 
 // forward queues a message for all peers but one. The caller holds mtx.
-func (g *gossip) forward(out outgoing, except compat.PeerConn) {
+func (g *gossip) forward(f frame, except compat.PeerConn) {
 	for peer, l := range g.links {
-		if peer == except {
-			continue
-		}
-		g.windows[out.origin].queued(out.key, 1)
-		if !g.push(l, out) {
-			g.windows[out.origin].left(out.key, 1)
+		if peer != except {
+			g.windows[f.origin].queued(f.key(), 1)
+			g.push(l, f)
 		}
 	}
 }
 
 // push adds a frame to the queue of a link. The windows keep queues from becoming full; a
-// full one counts as a loss.
-func (g *gossip) push(l *link, out outgoing) bool {
+// full one counts as a loss. The caller holds mtx.
+func (g *gossip) push(l *link, f frame) {
 	select {
-	case l.queue <- out:
-		return true
+	case l.queue <- f:
 	default:
-		g.lost.Add(1)
+		g.faults.LostOnLinks++
 		g.logger.Error("a peer's queue is full", "node", g.index, "peer", l.peer.ID())
-
-		return false
+		g.left(f)
 	}
 }
 
@@ -239,7 +195,7 @@ func (g *gossip) finish() {
 	defer g.mtx.Unlock()
 	for _, l := range g.links {
 		for _, d := range channels {
-			g.push(l, outgoing{kind: kindFin, origin: g.index, key: messageKey{channel: d.ID}})
+			g.push(l, frame{kind: kindFin, origin: g.index, channel: d.ID})
 		}
 	}
 }
@@ -249,11 +205,7 @@ func (g *gossip) unfinished() (n int) {
 	g.mtx.Lock()
 	defer g.mtx.Unlock()
 	for _, l := range g.links {
-		for _, c := range l.received {
-			if !c.finished {
-				n++
-			}
-		}
+		n += len(channels) - len(l.finished)
 	}
 
 	return n
@@ -270,4 +222,19 @@ func (g *gossip) remotes() (indices []int, peers int) {
 	}
 
 	return indices, len(g.links)
+}
+
+// addTo adds the counts of this node.
+func (g *gossip) addTo(side *Side, crossed *uint64, faults *Faults) {
+	g.mtx.Lock()
+	defer g.mtx.Unlock()
+	side.Peers = append(side.Peers, len(g.links))
+	side.Sent += g.sent
+	side.Delivered += g.delivered
+	*crossed += g.crossed
+	faults.LostOnLinks += g.faults.LostOnLinks
+	faults.Duplicated += g.faults.Duplicated
+	faults.Reordered += g.faults.Reordered
+	faults.Corrupted += g.faults.Corrupted
+	faults.LinksEnded += g.faults.LinksEnded
 }

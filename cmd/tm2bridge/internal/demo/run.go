@@ -30,12 +30,13 @@ type Options struct {
 	Progress func(Snapshot)
 }
 
-func (o Options) validate() error {
+// Validate returns an error that names the flag of the demo command at fault.
+func (o Options) Validate() error {
 	if o.Nodes < 1 || o.Nodes > MaxNodes {
-		return fmt.Errorf("the number of nodes per side is %d, it must be between 1 and %d", o.Nodes, MaxNodes)
+		return fmt.Errorf("--nodes %d: it must be between 1 and %d", o.Nodes, MaxNodes)
 	}
 	if o.Duration <= 0 {
-		return fmt.Errorf("the duration is %s, it must be positive", o.Duration)
+		return fmt.Errorf("--duration %s: it must be positive", o.Duration)
 	}
 
 	return nil
@@ -45,7 +46,7 @@ func (o Options) validate() error {
 // and still returns a summary. Faults of the run are not an error of Run: see Summary.Err.
 // All nodes have stopped when Run returns.
 func Run(ctx context.Context, opts Options) (summary *Summary, err error) {
-	if err := opts.validate(); err != nil {
+	if err := opts.Validate(); err != nil {
 		return nil, err
 	}
 	if opts.Logger == nil {
@@ -78,22 +79,55 @@ func (c *cluster) awaitPeers(ctx context.Context) error {
 
 // measure runs the traffic and the drain and returns the summary.
 func (c *cluster) measure(ctx context.Context, opts Options) *Summary {
-	report := newReporter(c, opts.Progress)
-	stopReport := report.start()
+	// The drain runs after an interruption too, so that messages under way do not count
+	// as lost.
+	uninterrupted, done := context.WithCancel(context.WithoutCancel(ctx))
+	defer done()
+	var reporting sync.WaitGroup
+	if opts.Progress != nil {
+		reporting.Go(func() { c.report(uninterrupted, opts.Progress) })
+	}
 
 	begin := time.Now()
 	c.originate(ctx, opts)
 	took := time.Since(begin)
+	c.drain(uninterrupted)
+	done()
+	reporting.Wait()
 
-	// The drain runs after an interruption too, so that messages under way do not count
-	// as lost.
-	c.drain(context.WithoutCancel(ctx))
-	stopReport()
-
-	summary := c.summarize(c.account())
+	summary := c.summarize()
 	summary.Duration, summary.Seed = took.Seconds(), opts.Seed
 
 	return summary
+}
+
+// report passes a snapshot to progress every second, and one more when the context ends.
+func (c *cluster) report(ctx context.Context, progress func(Snapshot)) {
+	begin := time.Now()
+	ticker := time.NewTicker(time.Second)
+	defer ticker.Stop()
+	var last Snapshot
+	for ended := false; !ended; {
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			ended = true
+		}
+		s := c.account()
+		s.Elapsed = time.Since(begin).Seconds()
+		s.Native.rate(last.Native, s.Elapsed-last.Elapsed)
+		s.Libp2p.rate(last.Libp2p, s.Elapsed-last.Elapsed)
+		progress(s)
+		last = s
+	}
+}
+
+// rate sets the rates since an earlier state.
+func (s *Side) rate(before Side, seconds float64) {
+	if seconds > 0 {
+		s.SentRate = float64(s.Sent-before.Sent) / seconds
+		s.DeliveredRate = float64(s.Delivered-before.Delivered) / seconds
+	}
 }
 
 // originate makes all nodes send until the duration has passed or the context ends.
@@ -111,25 +145,17 @@ func (c *cluster) originate(ctx context.Context, opts Options) {
 // drain waits for the last messages, then exchanges closing frames. The summary counts
 // what does not arrive in time.
 func (c *cluster) drain(ctx context.Context) {
-	for _, step := range []struct {
-		name   string
-		begin  func()
-		wanted func() bool
-	}{
-		{"messages", func() {}, c.drained},
-		{"closing frames", c.finish, c.finished},
-	} {
-		step.begin()
-		ctx, cancel := context.WithTimeout(ctx, drainTimeout)
-		if err := c.wait(ctx, step.wanted); err != nil {
-			c.logger.Warn("not everything arrived in time", "missing", step.name, "err", err)
-		}
-		cancel()
-	}
-}
-
-func (c *cluster) finish() {
+	c.await(ctx, "messages", c.drained)
 	for _, n := range c.nodes {
 		n.reactor.finish()
+	}
+	c.await(ctx, "closing frames", c.finished)
+}
+
+func (c *cluster) await(ctx context.Context, what string, arrived func() bool) {
+	ctx, cancel := context.WithTimeout(ctx, drainTimeout)
+	defer cancel()
+	if err := c.wait(ctx, arrived); err != nil {
+		c.logger.Warn("not everything arrived in time", "missing", what, "err", err)
 	}
 }

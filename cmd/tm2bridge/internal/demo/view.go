@@ -1,7 +1,6 @@
 package demo
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -9,76 +8,66 @@ import (
 	"time"
 )
 
-// View shows the progress and the summary of a run. It is not safe for
-// concurrent use.
-type View interface {
-	// Progress shows a snapshot.
-	Progress(s Snapshot)
-	// Done shows the summary. It returns the first error of writing.
-	Done(s *Summary) error
+// View shows the progress and the summary of a run. It is not safe for concurrent use.
+type View struct {
+	progress func(Snapshot) error
+	done     func(*Summary) error
+	err      error // the first error of writing
 }
 
 // NewJSONView writes one JSON object a line: each snapshot, then the summary.
-func NewJSONView(w io.Writer) View { return &jsonView{enc: json.NewEncoder(w)} }
+func NewJSONView(w io.Writer) *View {
+	enc := json.NewEncoder(w)
+
+	return &View{
+		progress: func(s Snapshot) error { return enc.Encode(s) },
+		done:     func(s *Summary) error { return enc.Encode(s) },
+	}
+}
 
 // NewLineView writes one line for each snapshot, then the summary.
-func NewLineView(w io.Writer) View { return &textView{out: w} }
+func NewLineView(w io.Writer) *View { return newTextView(w, line) }
 
 // NewTableView writes a table that it redraws in place with ANSI escape codes, then the
 // summary. Its lines are shorter than 80 columns for up to 8 nodes per side.
-func NewTableView(w io.Writer) View { return &textView{out: w, redraw: true} }
+func NewTableView(w io.Writer) *View {
+	up := ""
 
-type jsonView struct {
-	enc *json.Encoder
-	err error
+	return newTextView(w, func(s Snapshot) string {
+		lines := table(s)
+		text := up + strings.Join(lines, "\x1b[K\n") + "\x1b[K\n"
+		up = fmt.Sprintf("\x1b[%dA", len(lines))
+
+		return text
+	})
 }
 
-func (v *jsonView) Progress(s Snapshot) { v.write(s) }
+func newTextView(w io.Writer, progress func(Snapshot) string) *View {
+	write := func(text string) error {
+		_, err := io.WriteString(w, text)
+		return err
+	}
 
-func (v *jsonView) Done(s *Summary) error {
-	v.write(s)
-	return v.err
+	return &View{
+		progress: func(s Snapshot) error { return write(progress(s)) },
+		done:     func(s *Summary) error { return write(renderSummary(s)) },
+	}
 }
 
-func (v *jsonView) write(value any) {
+// Progress shows a snapshot.
+func (v *View) Progress(s Snapshot) {
 	if v.err == nil {
-		v.err = v.enc.Encode(value)
+		v.err = v.progress(s)
 	}
 }
 
-type textView struct {
-	out    io.Writer
-	redraw bool
-	lines  int // of the table on the screen
-	err    error
-}
-
-func (v *textView) Progress(s Snapshot) {
-	if !v.redraw {
-		v.write([]byte(line(s)))
-		return
-	}
-	table := renderTable(s)
-	var buf bytes.Buffer
-	if v.lines > 0 {
-		fmt.Fprintf(&buf, "\x1b[%dA", v.lines)
-	}
-	for _, l := range table {
-		fmt.Fprintf(&buf, "%s\x1b[K\n", l)
-	}
-	v.lines = len(table)
-	v.write(buf.Bytes())
-}
-
-func (v *textView) Done(s *Summary) error {
-	v.write([]byte(renderSummary(s)))
-	return v.err
-}
-
-func (v *textView) write(text []byte) {
+// Done shows the summary. It returns the first error of writing.
+func (v *View) Done(s *Summary) error {
 	if v.err == nil {
-		_, v.err = v.out.Write(text)
+		v.err = v.done(s)
 	}
+
+	return v.err
 }
 
 func line(s Snapshot) string {
@@ -89,7 +78,7 @@ func line(s Snapshot) string {
 		s.Pairs, s.Crossed.ToLibp2p, s.Crossed.ToNative, s.Faults)
 }
 
-func renderTable(s Snapshot) []string {
+func table(s Snapshot) []string {
 	row := func(name string, side Side) string {
 		return fmt.Sprintf("%-8s %12d %10.0f %12d %10.0f   %s", name,
 			side.Sent, side.SentRate, side.Delivered, side.DeliveredRate, strings.Trim(fmt.Sprint(side.Peers), "[]"))

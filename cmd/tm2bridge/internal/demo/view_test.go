@@ -14,16 +14,20 @@ func sample() (Snapshot, *Summary) {
 	s := Snapshot{
 		Kind:    "second",
 		Elapsed: 3,
-		Native:  Side{Peers: []int{3, 3, 3}, Sent: 1_000_000, Delivered: 5_000_000, SentRate: 333333, DeliveredRate: 1666666},
-		Libp2p:  Side{Peers: []int{3, 3, 3}, Sent: 1_000_001, Delivered: 5_000_002, SentRate: 333333, DeliveredRate: 1666666},
-		Pairs:   3,
-		Crossed: Crossed{ToLibp2p: 3_000_000, ToNative: 3_000_001},
+		Totals: Totals{
+			Native:  Side{Peers: []int{3, 3, 3}, Sent: 1_000_000, Delivered: 5_000_000, SentRate: 333333, DeliveredRate: 1666666},
+			Libp2p:  Side{Peers: []int{3, 3, 3}, Sent: 1_000_001, Delivered: 5_000_002, SentRate: 333333, DeliveredRate: 1666666},
+			Pairs:   3,
+			Crossed: Crossed{ToLibp2p: 3_000_000, ToNative: 3_000_001},
+		},
 	}
 
 	return s, &Summary{
 		Kind: "summary", Duration: 3.5, Nodes: 6, NodesPerSide: 3, Seed: 9, Sent: 2_000_001,
-		Expected: 10_000_005, Delivered: 10_000_002, Native: s.Native, Libp2p: s.Libp2p, Pairs: 3, Crossed: s.Crossed,
-		Faults: Faults{Lost: 3, LostEndToEnd: 3},
+		Expected: 10_000_005, Delivered: 10_000_002, Totals: Totals{
+			Native: s.Native, Libp2p: s.Libp2p, Pairs: 3, Crossed: s.Crossed,
+			Faults: Faults{Lost: 3, LostEndToEnd: 3},
+		},
 	}
 }
 
@@ -83,7 +87,7 @@ func (brokenWriter) Write([]byte) (int, error) { return 0, errors.New("broken pi
 
 func TestViewsReportWriteErrors(t *testing.T) {
 	snapshot, summary := sample()
-	for _, v := range []View{NewJSONView(brokenWriter{}), NewLineView(brokenWriter{}), NewTableView(brokenWriter{})} {
+	for _, v := range []*View{NewJSONView(brokenWriter{}), NewLineView(brokenWriter{}), NewTableView(brokenWriter{})} {
 		v.Progress(snapshot)
 		require.ErrorContains(t, v.Done(summary), "broken pipe")
 	}

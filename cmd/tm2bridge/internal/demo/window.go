@@ -55,15 +55,10 @@ func (w *window) begin(ctx context.Context, channel byte) (messageKey, error) {
 	return key, nil
 }
 
-// queued counts copies that enter queues. A node that forwards a message calls queued
-// before seen, so that the message stays open.
-func (w *window) queued(key messageKey, copies int) {
-	w.update(key, func(m *underway) { m.copies += copies })
-}
-
-// left counts copies that have left queues.
-func (w *window) left(key messageKey, copies int) {
-	w.update(key, func(m *underway) { m.copies -= copies })
+// queued counts copies that enter queues, or leave them if change is negative. A node that
+// forwards a message calls queued before seen, so that the message stays open.
+func (w *window) queued(key messageKey, change int) {
+	w.update(key, func(m *underway) { m.copies += change })
 }
 
 // seen counts a node that has received the message. It returns false when no node is to

@@ -55,9 +55,9 @@ func TestWindowWaitsForCopies(t *testing.T) {
 	require.True(t, w.seen(key))
 	require.False(t, w.empty(), "copies still wait in queues")
 	require.False(t, w.seen(key), "a third node of two")
-	w.left(key, 2)
+	w.queued(key, -2)
 	require.False(t, w.empty())
-	w.left(key, 1)
+	w.queued(key, -1)
 	require.True(t, w.empty())
 	require.False(t, w.seen(key), "the message is closed")
 }

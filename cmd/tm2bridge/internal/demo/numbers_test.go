@@ -8,7 +8,7 @@ import (
 )
 
 func account(numbers ...uint64) (v verdict) {
-	var c linkCheck
+	var c numberCheck
 	for _, n := range numbers {
 		got := c.add(n)
 		v.lost += got.lost
@@ -19,7 +19,7 @@ func account(numbers ...uint64) (v verdict) {
 	return v
 }
 
-func TestLinkCheck(t *testing.T) {
+func TestNumberCheck(t *testing.T) {
 	for name, tc := range map[string]struct {
 		numbers []uint64
 		want    verdict
@@ -40,37 +40,40 @@ func TestLinkCheck(t *testing.T) {
 	}
 }
 
-func TestLinkCheckBoundsItsMemory(t *testing.T) {
-	var c linkCheck
+func TestNumberCheckBoundsItsMemory(t *testing.T) {
+	var c numberCheck
 	require.Equal(t, verdict{lost: 1<<40 - 1}, c.add(1<<40))
 	require.Len(t, c.missing, maxMissing)
 	require.Equal(t, verdict{duplicated: 1}, c.add(1<<39), "too old to be remembered")
 }
 
-func TestSeqSet(t *testing.T) {
-	var s seqSet
+func TestNumberCheckKeepsOnlyHoles(t *testing.T) {
+	var c numberCheck
 	for _, n := range []uint64{3, 1, 5, 2} {
-		require.True(t, s.add(n), n)
-		require.False(t, s.add(n), n)
+		require.Zero(t, c.add(n).duplicated, n)
+		require.Equal(t, verdict{duplicated: 1}, c.add(n), n)
 	}
-	require.EqualValues(t, 3, s.upTo)
-	require.True(t, s.add(4))
-	require.EqualValues(t, 5, s.upTo)
-	require.Empty(t, s.above, "a set without holes keeps no numbers")
-	require.False(t, s.add(1))
+	require.Zero(t, c.add(4).duplicated)
+	require.EqualValues(t, 5, c.last)
+	require.Empty(t, c.missing, "without holes it keeps no numbers")
+	require.Equal(t, verdict{duplicated: 1}, c.add(1))
 }
 
-func TestSeqSetLikeAMap(t *testing.T) {
+func TestNumberCheckLikeAMap(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
-	var s seqSet
+	var c numberCheck
 	known := make(map[uint64]bool)
+	all := uint64(0) // the numbers up to this one have arrived
 	for range 20000 {
-		n := uint64(rng.IntN(64)) + s.upTo
+		n := uint64(rng.IntN(64)) + all
 		if n == 0 {
 			continue
 		}
-		require.Equal(t, !known[n], s.add(n), n)
+		require.Equal(t, known[n], c.add(n).duplicated == 1, n)
 		known[n] = true
-		require.Less(t, len(s.above), 64)
+		for known[all+1] {
+			all++
+		}
+		require.Less(t, len(c.missing), 64)
 	}
 }

@@ -1,0 +1,37 @@
+package config
+
+import (
+	"fmt"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/tomlvalue"
+)
+
+// Warnings returns a sentence for the operator about each value that is valid and has no
+// effect because of another value. Parse and LoadFile return them too.
+func (c *P2PConfig) Warnings() (warnings []string) {
+	if c.Seeds != "" && !c.PeerExchange {
+		warnings = append(warnings, fullName("seeds")+" has no effect: seeds are asked for peers only if pex is true")
+	}
+
+	for _, list := range [][2]string{{"persistent_peers", c.PersistentPeers}, {"seeds", c.Seeds}} {
+		if peer := tomlvalue.Repeated(list[1]); peer != "" {
+			warnings = append(warnings, fmt.Sprintf("%s: %q replaces an earlier entry with the same ID, which has no effect", fullName(list[0]), peer))
+		}
+	}
+
+	return warnings
+}
+
+// UnknownPlace returns a sentence for the operator if the node takes part in peer exchange
+// but its NodeInfo shows an address without an IP, which no peer can pass on. Otherwise it
+// returns the empty string. The address is that of AdvertisedNetAddress, or the one that
+// the program shows instead; the program logs the sentence at start.
+func (c *P2PConfig) UnknownPlace(advertised types.NetAddress) string {
+	if !c.PeerExchange || (len(advertised.IP) > 0 && !advertised.IP.IsUnspecified()) {
+		return ""
+	}
+
+	return "no peer can be told where this node is: set " + fullName("external_address") + " to the address at which peers can dial it, or " +
+		fullName("pex") + " to false"
+}
