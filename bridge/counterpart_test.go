@@ -171,7 +171,7 @@ func TestAttemptThatDoesNotEnd(t *testing.T) {
 	})
 }
 
-// A pair that is not wanted any more blames nobody and leaves nothing.
+// When its pair is no longer wanted a search ends, and counts against no target.
 func TestSearchEndsWithItsPair(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSearch(t, behaviors{"a": silentTarget, "b": silentTarget}, "a", "b")
@@ -236,7 +236,7 @@ func TestStrangerStandsInForASilentTarget(t *testing.T) {
 	})
 }
 
-// A configured target that refuses, or a dial of which fails, does not hold up strangers.
+// A configured target that refuses, or whose dial fails, does not delay the learned ones.
 func TestStrangerFollowsAConfiguredTargetAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		no := &compat.RejectError{Code: compat.RejectIncompatible, Remote: true}
@@ -250,7 +250,7 @@ func TestStrangerFollowsAConfiguredTargetAtOnce(t *testing.T) {
 	})
 }
 
-// A configured target that was down, and loses to a stranger, is not blamed anew.
+// A configured target that was down, and loses to a learned one, has not failed again.
 func TestConfiguredTargetThatLosesToAStrangerIsNotBlamed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, first := searchWithStranger(t, behaviors{"own": after(1400*time.Millisecond, nil)}, "own")

@@ -121,7 +121,7 @@ func TestNobodyIsAskedIfNobodyIsLearned(t *testing.T) {
 	require.Empty(t, a.sent)
 }
 
-func TestWhatIsNotBelieved(t *testing.T) {
+func TestInvalidAddressesAreNotLearned(t *testing.T) {
 	a := newAsker("9.9.0.1")
 	s, receive := talk(t, Config{}, a)
 	targets := s.pair.bridge.libp2pTargets

@@ -109,20 +109,13 @@ func (b *Bridge) join(in incoming) {
 		return
 	}
 	defer b.disclaim(p, in.id)
-	s, err := b.newSearch(p, in)
+	t, m, err := b.find(p, in)
 	if err != nil {
 		in.reject(err)
 
 		return
 	}
-	t, m, err := s.find(p.making)
-	p.left = s.left
-	if err != nil {
-		in.reject(err)
-
-		return
-	}
-	defer func() { s.targets.release(in.id, t, p.outcome()) }()
+	defer func() { b.targetsOf(p.dialed.name).release(in.id, t, p.outcome()) }()
 	defer m.close()
 
 	near, far := p.dialed.other(), p.dialed
@@ -140,18 +133,17 @@ func (b *Bridge) join(in incoming) {
 	p.run()
 }
 
-// newSearch returns a search for a counterpart, which sees the node under its derived
-// identity.
-func (b *Bridge) newSearch(p *pair, in incoming) (*search, error) {
+// find searches for a counterpart, to which the node has its derived identity.
+func (b *Bridge) find(p *pair, in incoming) (*target, made, error) {
 	key, err := deriveIdentity(b.key.PrivKey, in.id)
 	if err != nil {
-		return nil, err
+		return nil, made{}, err
 	}
 	far := p.dialed
 	far.self = key.ID()
 	far.listen(b.config.describe(in.node.Channels))
 	as := lp2p.Identity{Key: key.PrivKey, NodeInfo: present(in.node, far.self)}
-	s := &search{bridge: b, node: in.id, targets: b.targetsOf(far.name), discard: far.discard}
+	s := search{bridge: b, node: in.id, targets: b.targetsOf(far.name), discard: far.discard}
 	s.try = func(ctx context.Context, addr types.NetAddress) (made, error) {
 		if far == p.native {
 			return b.dialNative(ctx, addr, as, far)
@@ -159,8 +151,10 @@ func (b *Bridge) newSearch(p *pair, in incoming) (*search, error) {
 
 		return b.dialLibp2p(ctx, addr, as, far)
 	}
+	t, m, err := s.find(p.making)
+	p.left = s.left
 
-	return s, nil
+	return t, m, err
 }
 
 // targetsOf returns the targets of one side.

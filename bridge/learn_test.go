@@ -93,7 +93,7 @@ func TestOnlyConfigured(t *testing.T) {
 	require.Empty(t, b.libp2pTargets.list)
 }
 
-// Whom another bridge presents is no target.
+// A peer that another bridge presents does not become a target.
 func TestDelegatedPeerIsNotLearned(t *testing.T) {
 	second := newBridge(t, Config{})
 	addr := second.Libp2pAddress()

@@ -42,9 +42,9 @@ func (ts *targets) searchPast(node types.ID, want *target) bool {
 	return false
 }
 
-// A host that dials under fresh IDs, and refuses what it is asked, does not keep out the
-// learned target that is there: neither one that has worked, nor one that nobody has
-// tried, nor one that has refused another node.
+// A host that dials the bridge under ever new IDs, and declines all nodes, does not keep a
+// learned target of another source from being tried, whether that one has kept a pair, has
+// one, has declined another node, or was not tried yet.
 func TestFreshStrangersOfOneSourceDoNotKeepOutOthers(t *testing.T) {
 	for name, before := range map[string]func(*targets, *target){
 		"worked":    func(ts *targets, _ *target) { ts.release("x", ts.pick("x", nil), kept) },
@@ -68,7 +68,7 @@ func TestFreshStrangersOfOneSourceDoNotKeepOutOthers(t *testing.T) {
 	}
 }
 
-// Of learned ones that came from private networks, one that has worked is the first.
+// Of learned targets on private networks, one that has kept a pair is tried first.
 func TestProvenTargetGoesFirst(t *testing.T) {
 	ts, fresh := one(t, announced, source{})
 	ts.learn(*dialable(1), announced, source{})
@@ -85,7 +85,7 @@ func TestProvenTargetGoesFirst(t *testing.T) {
 	require.Same(t, fresh, ts.pick("node", nil))
 }
 
-// Of those that have failed of late, configured ones go first, too.
+// Of the targets that are down, configured ones are tried first, too.
 func TestConfiguredTargetsThatAreDownGoBeforeStrangersThatAre(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ts := newTargets(idsOf("own"), newLinks())
@@ -100,7 +100,7 @@ func TestConfiguredTargetsThatAreDownGoBeforeStrangersThatAre(t *testing.T) {
 	})
 }
 
-// A known target that is learned anew keeps what speaks against it.
+// A known target that is learned again keeps its record.
 func TestWhoDialsAnewKeepsItsRecord(t *testing.T) {
 	ts, known := one(t, announced, here)
 	require.Same(t, known, ts.pick("node", nil))
@@ -122,7 +122,7 @@ func TestWhoDialsAnewKeepsItsRecord(t *testing.T) {
 	require.Equal(t, there, known.source)
 }
 
-// A node that has no room at its new source stays what it was.
+// A target that moves to a source without room keeps its former address.
 func TestWhoFindsNoRoomStaysWhereItWas(t *testing.T) {
 	ts, known := one(t, announced, there)
 	for i := range maxPerSource {
@@ -137,7 +137,7 @@ func TestWhoFindsNoRoomStaysWhereItWas(t *testing.T) {
 	require.NotEqual(t, moved.Port, known.addr.Port)
 }
 
-// A target that was forgotten in a search, and is told anew, is not tried twice in it.
+// A target that is forgotten during a search, and learned again, is not tried twice in it.
 func TestForgottenTargetIsNotTriedAgain(t *testing.T) {
 	ts, hint := one(t, told, source{})
 	picked := ts.pick("node", nil)
@@ -183,7 +183,7 @@ func TestOneTargetForEachAddress(t *testing.T) {
 	require.Equal(t, next.ID, ts.list[1].addr.ID, "one that has worked stays")
 }
 
-// Strangers of many sources do not push out a target that has worked.
+// Learned targets of many sources do not displace one that has kept a pair.
 func TestProvenTargetIsNotPushedOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ts, honest := one(t, announced, there)
@@ -197,8 +197,8 @@ func TestProvenTargetIsNotPushedOut(t *testing.T) {
 	})
 }
 
-// Neither who dials the bridge nor who refuses everybody ends the search in the DHT, and
-// one that turns out to be of no use sets it going again.
+// Nodes that dial the bridge do not end the search in the DHT, nor do found ones that decline
+// all nodes, and a found one that becomes useless starts it again.
 func TestStrangersDoNotEndTheSearchInTheDHT(t *testing.T) {
 	ts := newTargets(nil, newLinks())
 	lost := 0

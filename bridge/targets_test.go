@@ -89,8 +89,8 @@ func TestPenaltyGrowsAndEnds(t *testing.T) {
 	})
 }
 
-// Strangers come after those who are configured, and cannot keep them out by being
-// many: also those that are down are tried after one of them.
+// Learned targets come after configured ones, however many there are: even a configured one
+// that is down is tried after the first learned one.
 func TestStrangersDoNotKeepOutConfiguredTargets(t *testing.T) {
 	ts := newTargets(idsOf("own"), newLinks())
 	for i := range maxLearned {
@@ -217,7 +217,7 @@ func TestWhoIsToBlameForAFailedAttempt(t *testing.T) {
 	require.Equal(t, unknown, judge(replaced, dead, patience))
 }
 
-// A target that is there and wants nobody is not the first for everybody.
+// Targets that decline nodes take turns.
 func TestTargetsThatRefuseTakeTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ts := newTargets(idsOf("a", "b"), newLinks())

@@ -31,7 +31,7 @@ func dialFrom(t *testing.T, b *Bridge, network string) error {
 	return err
 }
 
-// A native node that a configured target refuses does not hand the others to strangers.
+// A configured target that refuses one native node is still the first for others.
 func TestRefusedNodeDoesNotDemoteAConfiguredTarget(t *testing.T) {
 	own, stranger, honest := newNode(t, InitiatorLibp2p), newNode(t, InitiatorLibp2p), newNode(t, InitiatorNative)
 	b := newBridge(t, Config{Libp2pPeers: addresses(own)})
@@ -43,7 +43,7 @@ func TestRefusedNodeDoesNotDemoteAConfiguredTarget(t *testing.T) {
 	require.Zero(t, stranger.sw.Peers().NumInbound())
 }
 
-// Nor does one whose messages make a configured target end the pair, however often.
+// So is one that ended pairs because a node sent invalid messages, however often.
 func TestBadMessagesDoNotDemoteAConfiguredTarget(t *testing.T) {
 	own, stranger, honest := newNode(t, InitiatorLibp2p), newNode(t, InitiatorLibp2p), newNode(t, InitiatorNative)
 	b := newBridge(t, Config{Libp2pPeers: addresses(own)})
@@ -63,7 +63,8 @@ func TestBadMessagesDoNotDemoteAConfiguredTarget(t *testing.T) {
 	require.Zero(t, stranger.sw.Peers().NumInbound())
 }
 
-// A node whose libp2p node sends what it cannot bear gets another one next.
+// A node that ends the pair, because its target sent an invalid message, gets another
+// target next.
 func TestStrangersTakeTurns(t *testing.T) {
 	evil, good, native := newNode(t, InitiatorLibp2p), newNode(t, InitiatorLibp2p), newNode(t, InitiatorNative)
 	b := newBridge(t, Config{})
@@ -82,8 +83,8 @@ func TestStrangersTakeTurns(t *testing.T) {
 	next(t, good.added)
 }
 
-// What an outcome does to its target: it does not help a stranger to wait before it sends
-// what nobody can bear.
+// What each outcome does to its target. A learned target takes turns with others when a node
+// ends the pair, even late, so it gains nothing by sending invalid messages late.
 func TestWhatOutcomesComeDownTo(t *testing.T) {
 	const down, last, proven = "tried after all others", "tried after its kind", "proven"
 	for o, want := range map[outcome][2][]string{
