@@ -86,7 +86,7 @@ func (b *Bridge) askLoop() {
 // answer sends a random selection of the addresses that are known on this side, without
 // those of the requester and of private peers, and those it could not dial.
 func (s *side) answer() {
-	from := remoteIP(s.peer)
+	from := netgroup.FromIP(s.peer.RemoteIP())
 	seen := map[types.ID]bool{s.peer.ID(): true, s.self: true}
 	var addrs []string
 	for _, addr := range s.known() {

@@ -151,7 +151,7 @@ func (b *Bridge) mayLearn(addr *types.NetAddress, from netip.Addr) bool {
 
 // learnHints makes targets of the addresses that a libp2p node has told.
 func (b *Bridge) learnHints(teller compat.PeerConn, texts []string) {
-	from := remoteIP(teller)
+	from := netgroup.FromIP(teller.RemoteIP())
 	for _, text := range texts {
 		addr, err := types.ParseNetAddress(text)
 		if err != nil {
@@ -161,13 +161,4 @@ func (b *Bridge) learnHints(teller compat.PeerConn, texts []string) {
 			b.libp2pTargets.learn(*addr, told, sourceOf(from))
 		}
 	}
-}
-
-// remoteIP returns where the peer is connected from, not valid if that is not known.
-func remoteIP(peer compat.PeerConn) netip.Addr {
-	if ip := peer.RemoteIP(); ip != nil {
-		return netgroup.FromIP(ip)
-	}
-
-	return netgroup.FromIP(peer.SocketAddr().IP)
 }
