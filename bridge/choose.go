@@ -70,7 +70,8 @@ func newChoice(links *links, node types.ID, tried, running []*target) *choice {
 // is paired with itself. Targets that were not configured wait as long as a configured one
 // may answer, however distant it is: a nearer one would always be faster.
 func (c *choice) allows(t *target) bool {
-	if t.addr.ID == c.node || slices.ContainsFunc(c.tried, func(other *target) bool { return other.addr.ID == t.addr.ID }) {
+	same := func(other *target) bool { return other.addr.ID == t.addr.ID }
+	if t.addr.ID == c.node || slices.ContainsFunc(c.tried, same) {
 		return false
 	}
 

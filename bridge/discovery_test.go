@@ -137,7 +137,8 @@ func TestInvalidAddressesAreNotLearned(t *testing.T) {
 	receive([]byte("nonsense"))
 	receive(make([]byte, maxDiscoverySize+1))
 	receive(wire.AppendResponse(nil, []string{
-		"nonsense", self.String(), strings.ToUpper(string(self.ID)) + "@" + self.DialString(), near.String(), none.String(), multicast.String(), portless.String(),
+		"nonsense", self.String(), strings.ToUpper(string(self.ID)) + "@" + self.DialString(), near.String(),
+		none.String(), multicast.String(), portless.String(),
 		first.String(), second.String(),
 	}))
 	require.Len(t, targets.list, 1)
