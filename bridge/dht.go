@@ -78,7 +78,7 @@ var _ discovery.Client = dhtClient{}
 func (c dhtClient) DialPeers(addrs ...*types.NetAddress) {
 	for _, addr := range addrs {
 		if addr.Dialable() {
-			c.libp2pTargets.learnFound(*addr, sourceOf(netgroup.FromIP(addr.IP)))
+			c.libp2pTargets.learnFound(*addr, netgroup.PublicHost(netgroup.FromIP(addr.IP)))
 		}
 	}
 }

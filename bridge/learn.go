@@ -23,14 +23,6 @@ const (
 // private network, which is the operator's own.
 type source = netip.Prefix
 
-func sourceOf(ip netip.Addr) source {
-	if netgroup.IsLocal(ip) {
-		return source{}
-	}
-
-	return netgroup.Host(ip)
-}
-
 // learn adds a target that was not configured, or changes a known one, if the limits
 // allow it.
 func (ts *targets) learn(addr types.NetAddress, o origin, from source) {
@@ -111,7 +103,7 @@ func (t *target) displaces(holder *target) bool {
 }
 
 // isAtHome reports whether the target was announced from the host that it names.
-func (t *target) isAtHome() bool { return t.source == sourceOf(netgroup.FromIP(t.addr.IP)) }
+func (t *target) isAtHome() bool { return t.source == netgroup.PublicHost(netgroup.FromIP(t.addr.IP)) }
 
 // worth orders the learned targets: where one has to go, it is the one of least worth.
 func (t *target) worth() []int64 {
@@ -129,7 +121,7 @@ func (b *Bridge) learnDialer(node types.NodeInfo, remote net.Addr) {
 	}
 	b.libp2pSide().AddrBook().Add(addrbook.Source{ID: addr.ID, IP: from.AsSlice()}, &addr)
 	if !b.config.OnlyConfigured {
-		b.libp2pTargets.learn(addr, announced, sourceOf(from))
+		b.libp2pTargets.learn(addr, announced, netgroup.PublicHost(from))
 	}
 }
 
@@ -158,7 +150,7 @@ func (b *Bridge) learnHints(teller compat.PeerConn, texts []string) {
 			continue
 		}
 		if addr.ID = addr.ID.Canonical(); addr.ID != b.key.ID() && b.mayLearn(addr, from) {
-			b.libp2pTargets.learn(*addr, told, sourceOf(from))
+			b.libp2pTargets.learn(*addr, told, netgroup.PublicHost(from))
 		}
 	}
 }

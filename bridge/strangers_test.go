@@ -169,7 +169,7 @@ func TestOneTargetForEachAddress(t *testing.T) {
 	require.Equal(t, configured, ts.list[0].origin)
 	require.Equal(t, announced, ts.list[1].origin)
 
-	home := sourceOf(netgroup.FromIP(victim.IP))
+	home := netgroup.PublicHost(netgroup.FromIP(victim.IP))
 	ts.learn(*victim, announced, home)
 	require.Len(t, ts.list, 2)
 	require.Equal(t, victim.ID, ts.list[1].addr.ID, "who is there displaces who is not")
