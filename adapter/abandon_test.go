@@ -135,8 +135,8 @@ func requireForgotten(t *testing.T, n *node) {
 	t.Helper()
 	require.Empty(t, n.registry.byID)
 	require.Empty(t, n.registry.hosts)
-	require.Zero(t, n.registry.inbound)
-	require.Zero(t, n.registry.outbound)
+	require.Zero(t, n.registry.taken[slotInbound])
+	require.Zero(t, n.registry.taken[slotOutbound])
 	n.conns.Range(func(any, any) bool { require.Fail(t, "a peer is still known"); return false })
 }
 

@@ -22,25 +22,34 @@ const (
 
 var errNoPeer = errors.New("transport returned no peer")
 
-// acceptLoop takes inbound peers until the context ends or the transport is
-// closed.
+// acceptLoop takes inbound peers until the context ends or the transport is closed. Each
+// is admitted on a goroutine of its own.
 func (sw *MultiplexSwitch) acceptLoop(ctx context.Context) {
-	slots := make(chan struct{}, maxAdmissions)
-	backoff := minAcceptBackoff
-	for {
+	places := make(chan struct{}, maxAdmissions)
+	for backoff := minAcceptBackoff; ; {
 		select {
-		case slots <- struct{}{}:
+		case places <- struct{}{}:
 		case <-ctx.Done():
 			return
 		}
-		conn, err := sw.accept(ctx)
+		conn, err := sw.transport.Accept(ctx, sw.behavior)
+		if err == nil && conn == nil {
+			err = errNoPeer
+		}
 		if err == nil {
 			backoff = minAcceptBackoff
-			sw.admitInbound(ctx, conn, slots)
+			admitted := sw.tasks.Go(func() {
+				defer func() { <-places }()
+				sw.admit(ctx, conn)
+			})
+			if !admitted {
+				<-places
+				sw.refuse(conn, errStopping)
+			}
 
 			continue
 		}
-		<-slots
+		<-places
 		if ctx.Err() != nil {
 			return
 		}
@@ -54,26 +63,5 @@ func (sw *MultiplexSwitch) acceptLoop(ctx context.Context) {
 			return
 		}
 		backoff = min(2*backoff, maxAcceptBackoff)
-	}
-}
-
-func (sw *MultiplexSwitch) accept(ctx context.Context) (compat.PeerConn, error) {
-	conn, err := sw.transport.Accept(ctx, sw.behavior)
-	if err == nil && conn == nil {
-		err = errNoPeer
-	}
-
-	return conn, err
-}
-
-// admitInbound admits on a goroutine of its own and then frees the slot.
-func (sw *MultiplexSwitch) admitInbound(ctx context.Context, conn compat.PeerConn, slots <-chan struct{}) {
-	admitted := sw.tasks.Go(func() {
-		defer func() { <-slots }()
-		sw.admit(ctx, conn)
-	})
-	if !admitted {
-		<-slots
-		sw.refuse(conn, errStopping)
 	}
 }

@@ -57,7 +57,9 @@ func TestInboundLimit(t *testing.T) {
 		require.Equal(t, []events.EventType{events.PeerRejected}, eventTypes(refusals))
 		require.Equal(t, c.id(), refusals[0].(events.PeerRejectedEvent).PeerID)
 		requireCode(t, compat.RejectFull, refusals[0].(events.PeerRejectedEvent).Reason)
-		require.ErrorContains(t, refusals[0].(events.PeerRejectedEvent).Reason, "all 2 inbound slots are taken")
+		for _, part := range []string{"all 2 inbound slots are taken", "max_num_inbound_peers", "unconditional_peer_ids"} {
+			require.ErrorContains(t, refusals[0].(events.PeerRejectedEvent).Reason, part)
+		}
 
 		tr, err := network.NewTransportFor(info)
 		require.NoError(t, err)
@@ -379,15 +381,15 @@ func TestReplacementTakesTheSlotOver(t *testing.T) {
 		requireOneConnection(t, low, high, "replaced")
 		require.False(t, high.Peers().Get(low.id()).IsOutbound())
 		require.True(t, high.registry.outboundFull(), "outbound peers do not turn into inbound ones without limit")
-		require.Zero(t, high.registry.inbound)
+		require.Zero(t, high.registry.taken[slotInbound])
 
 		other.DialPeers(high.addr())
 		synctest.Wait()
 		require.False(t, high.Peers().Has(other.id()), "there is no inbound slot")
 		high.StopPeerForError(high.Peers().Get(low.id()), errTest)
 		synctest.Wait()
-		require.Zero(t, high.registry.outbound, "the slot is free again")
-		require.Zero(t, high.registry.inbound)
+		require.Zero(t, high.registry.taken[slotOutbound], "the slot is free again")
+		require.Zero(t, high.registry.taken[slotInbound])
 	})
 }
 
@@ -409,12 +411,12 @@ func TestSlotTakenOverIsGivenBack(t *testing.T) {
 		_, err := low.tr.Dial(t.Context(), *high.addr(), low.behavior)
 		require.NoError(t, err)
 		pass(2 * formerTimeout)
-		require.Zero(t, high.registry.outbound)
+		require.Zero(t, high.registry.taken[slotOutbound])
 		require.False(t, high.Peers().Get(low.id()).IsRunning())
 		close(release)
 		synctest.Wait()
-		require.Zero(t, high.registry.outbound)
-		require.Zero(t, high.registry.inbound)
+		require.Zero(t, high.registry.taken[slotOutbound])
+		require.Zero(t, high.registry.taken[slotInbound])
 		require.Empty(t, high.Peers().List())
 	})
 }

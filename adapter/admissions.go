@@ -1,8 +1,10 @@
 package adapter
 
 import (
+	"maps"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
@@ -10,9 +12,10 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 )
 
-// These refusals carry no details, so that judging a candidate does not allocate.
+// These refusals have no details, so that judging a candidate does not allocate.
 var (
-	errSelf      = compat.Reject(compat.RejectSelf, "")
+	errSelf = compat.Reject(compat.RejectSelf,
+		"it has this node's ID: the node has dialed itself, or another node uses a copy of its node key")
 	errConnected = compat.Reject(compat.RejectDuplicate, "connected already")
 )
 
@@ -20,17 +23,16 @@ var (
 // after their removal. Its lock makes each decision about a candidate atomic.
 type registry struct {
 	// Not changed once the switch is built.
-	maxInbound, maxOutbound uint64
-	allowDuplicateIP        bool
-	lists                   *peerLists
+	limits           [3]uint64 // of the slots, by kind
+	allowDuplicateIP bool
+	lists            *peerLists
 
-	mtx      sync.Mutex
-	closed   bool
-	byID     map[types.ID]*connection
-	hosts    map[netip.Prefix]uint64 // connections in byID that hold a place at their host
-	inbound  uint64                  // slots taken
-	outbound uint64
-	awaited  map[types.ID]bool // whose former connection a newcomer waits for; see ghost.go
+	mtx     sync.Mutex
+	closed  bool
+	byID    map[types.ID]*connection
+	hosts   map[netip.Prefix]uint64 // connections in byID that hold a place at their host
+	taken   [3]uint64               // slots, by kind; that of slotNone is not used
+	awaited map[types.ID]bool       // whose former connection a newcomer waits for; see ghost.go
 }
 
 // slot is what a connection takes up of the limits.
@@ -85,23 +87,20 @@ func (r *registry) judge(c candidate) (taken slot, former *connection, err error
 	return taken, former, err
 }
 
-// place returns the slot that the candidate may take in place of its former connection, if
-// any. The caller holds the lock.
+// place returns the slot that the candidate may take, also that of its former connection.
+// The caller holds the lock.
 func (r *registry) place(c candidate, former *connection) (slot, error) {
 	taken, err := r.findSlot(c, former)
 	if err == nil {
 		err = r.checkHost(c, former)
 	}
-	if err != nil {
-		return slotNone, err
-	}
 
-	return taken, nil
+	return taken, err
 }
 
-// wouldAdmit returns why the candidate would be refused now, or nil. A candidate whose
-// former connection may be a ghost would be let in if that proves true. The caller holds
-// the lock.
+// wouldAdmit returns why the candidate would be refused now, or nil. It passes a candidate
+// whose former connection may be a ghost, since that is only known after a probe. The caller
+// holds the lock.
 func (r *registry) wouldAdmit(c candidate) error {
 	_, _, err := r.judge(c)
 	if former := r.suspect(c.id); former != nil && err == errConnected {
@@ -123,11 +122,9 @@ func (c candidate) replaces(former *connection) bool {
 // the same reason an inbound peer that this node is dialing may use the outbound slot
 // that its dial would have taken.
 func (r *registry) findSlot(c candidate, former *connection) (slot, error) {
-	used, limit, direction := r.inbound, r.maxInbound, "inbound"
-	if c.outbound {
-		used, limit, direction = r.outbound, r.maxOutbound, "outbound"
-	}
-	if former != nil && former.slot == c.own() {
+	own := c.own()
+	used, limit := r.taken[own], r.limits[own]
+	if former != nil && former.slot == own {
 		used--
 	}
 	switch {
@@ -136,13 +133,17 @@ func (r *registry) findSlot(c candidate, former *connection) (slot, error) {
 	case c.held != slotNone:
 		return c.held, nil
 	case c.exempt, used < limit:
-		return c.own(), nil
+		return own, nil
 	case former != nil && former.slot != slotNone:
 		return former.slot, nil
-	case c.dialed && r.outbound < r.maxOutbound:
+	case c.dialed && r.taken[slotOutbound] < r.limits[slotOutbound]:
 		return slotOutbound, nil
 	default:
-		return slotNone, compat.Reject(compat.RejectFull, "all %d %s slots are taken", limit, direction)
+		direction := [...]string{slotInbound: "inbound", slotOutbound: "outbound"}[own]
+
+		return slotNone, compat.Reject(compat.RejectFull,
+			"all %d %s slots are taken, and neither max_num_%s_peers nor unconditional_peer_ids leaves one",
+			limit, direction, direction)
 	}
 }
 
@@ -195,7 +196,7 @@ func (r *registry) anyAdmissible(stranger candidate, exempt []candidate) error {
 		if _, _, err := r.judge(again); err == nil {
 			return nil
 		}
-		// Only from its own host: a full node must not open its door to everybody.
+		// Only from its own host: a full node must not admit connections from everywhere.
 		if c.host == stranger.host && r.wouldAdmit(again) == nil {
 			return nil
 		}
@@ -223,7 +224,7 @@ func (r *registry) reserve(conn *connection, c *candidate) (former *connection, 
 		return former, nil
 	}
 	if c.held == slotNone {
-		r.count(taken, 1)
+		r.taken[taken]++
 	}
 	conn.host, conn.slot, c.held = c.host, taken, slotNone
 	r.byID[conn.id] = conn
@@ -236,7 +237,7 @@ func (r *registry) reserve(conn *connection, c *candidate) (former *connection, 
 func (r *registry) giveBack(c candidate) {
 	r.mtx.Lock()
 	defer r.mtx.Unlock()
-	r.count(c.held, -1)
+	r.taken[c.held]--
 }
 
 // of returns the connections of the peer and of those that it presents.
@@ -261,7 +262,7 @@ func (r *registry) vacate(conn *connection) {
 		delete(r.hosts, conn.host)
 	}
 	conn.host = netip.Prefix{}
-	r.count(conn.slot, -1)
+	r.taken[conn.slot]--
 	conn.slot = slotNone
 }
 
@@ -270,17 +271,6 @@ func (r *registry) release(conn *connection) {
 	r.mtx.Lock()
 	defer r.mtx.Unlock()
 	delete(r.byID, conn.id)
-}
-
-// count adds to the slots taken. The caller holds the lock.
-func (r *registry) count(s slot, delta int) {
-	switch s {
-	case slotInbound:
-		r.inbound += uint64(delta)
-	case slotOutbound:
-		r.outbound += uint64(delta)
-	case slotNone:
-	}
 }
 
 // has reports whether the ID is reserved by an open connection. A closed one that is
@@ -306,7 +296,7 @@ func (r *registry) outboundSlots() (taken, limit uint64) {
 	r.mtx.Lock()
 	defer r.mtx.Unlock()
 
-	return r.outbound, r.maxOutbound
+	return r.taken[slotOutbound], r.limits[slotOutbound]
 }
 
 // close makes the registry refuse every further candidate and returns all connections.
@@ -314,12 +304,8 @@ func (r *registry) close() []*connection {
 	r.mtx.Lock()
 	defer r.mtx.Unlock()
 	r.closed = true
-	conns := make([]*connection, 0, len(r.byID))
-	for _, c := range r.byID {
-		conns = append(conns, c)
-	}
 
-	return conns
+	return slices.Collect(maps.Values(r.byID))
 }
 
 // candidate describes a peer that asks for admission. The delegate is the node that
@@ -335,7 +321,7 @@ func (sw *MultiplexSwitch) candidate(id types.ID, outbound bool, remoteIP net.IP
 		host:      netgroup.Host(netgroup.FromIP(remoteIP)),
 		exempt:    exempt,
 		delegate:  delegate,
-		uncounted: sw.lists.isUnconditional(id),
+		uncounted: sw.lists.unconditional[id],
 		guarded:   !outbound && !exempt && !sw.lists.isExempt(delegate),
 		dialed:    !outbound && sw.dials.recentlyDialed(id),
 	}
@@ -346,9 +332,8 @@ func (sw *MultiplexSwitch) candidate(id types.ID, outbound bool, remoteIP net.IP
 // come from any IP and, as delegates, present others. A peer that this node is dialing
 // does not count: its own dial fails then, and the one of this node stays.
 func (sw *MultiplexSwitch) admissibleFrom(ip net.IP) error {
-	ids := sw.lists.exempt()
-	exempt := make([]candidate, 0, len(ids))
-	for _, id := range ids {
+	var exempt []candidate
+	for _, id := range sw.lists.exempt() {
 		exempt = append(exempt, sw.candidate(id, false, ip, ""))
 	}
 	stranger := sw.candidate("", false, ip, "")
@@ -359,11 +344,11 @@ func (sw *MultiplexSwitch) admissibleFrom(ip net.IP) error {
 
 // delegateOf returns the ID of the node that presents the peer, or the empty ID.
 func delegateOf(conn compat.PeerConn) types.ID {
-	if d, ok := conn.(compat.DelegatedPeer); ok {
-		if delegate, delegated := d.DelegatedBy(); delegated {
-			return delegate
-		}
+	d, ok := conn.(compat.DelegatedPeer)
+	if !ok {
+		return ""
 	}
+	delegate, _ := d.DelegatedBy()
 
-	return ""
+	return delegate
 }

@@ -42,7 +42,7 @@ func (b *behavior) HandlePeerError(peer compat.PeerConn, err error) {
 func (b *behavior) IsPersistentPeer(id types.ID) bool { return b.sw.lists.isPersistent(id) }
 
 // IsPrivatePeer implements compat.PeerBehavior.
-func (b *behavior) IsPrivatePeer(id types.ID) bool { return b.sw.lists.isPrivate(id) }
+func (b *behavior) IsPrivatePeer(id types.ID) bool { return b.sw.lists.private[id] }
 
 // AdmitPeer implements compat.PeerAdmission. It reports a refused inbound peer to
 // subscribers; a failed dial has an event of its own.
@@ -67,7 +67,8 @@ func remoteAddr(conn compat.ConnInfo) net.Addr {
 // AdmitConn implements compat.ConnAdmission.
 func (b *behavior) AdmitConn(remoteIP net.IP) error { return b.sw.admissibleFrom(remoteIP) }
 
-// announceChannels makes the transport announce exactly the channels of the reactors. A switch without reactors changes nothing.
+// announceChannels makes the transport announce exactly the channels of the reactors. A
+// switch without reactors changes nothing.
 func (sw *MultiplexSwitch) announceChannels() error {
 	announcer, ok := sw.transport.(compat.ChannelAnnouncer)
 	if !ok || len(sw.behavior.channels) == 0 {

@@ -26,7 +26,7 @@ func TestAdmitConn(t *testing.T) {
 		ask := func() error { return hub.behavior.AdmitConn(sharedIP) }
 		require.NoError(t, ask())
 		connect(t, a, hub)
-		require.NoError(t, ask(), "two who are exempt may come")
+		require.NoError(t, ask(), "two exempt peers may come")
 		connect(t, friend, hub)
 		require.NoError(t, ask(), "one may")
 		connect(t, u, hub)
@@ -66,7 +66,8 @@ func TestAdmitConnOfAPeerThatComesBack(t *testing.T) {
 	})
 }
 
-// The guard shuts the door as well, unless somebody is exempt from it.
+// The rule of one peer per IP closes connections before the handshake too, unless an exempt
+// peer may come from the IP.
 func TestAdmitConnGuardsIPs(t *testing.T) {
 	for name, opts := range map[string][]SwitchOption{
 		"guarded":    nil,
@@ -147,7 +148,7 @@ func randomRegistry(rng *rand.Rand) (*MultiplexSwitch, []types.ID) {
 			continue
 		}
 		conn := &connection{id: id, outbound: rng.IntN(2) == 0, closed: rng.IntN(3) == 0}
-		// Those who were refused are not in; that is a state, too.
+		// Some peers were refused, so their IDs are not reserved.
 		who := sw.candidate(id, conn.outbound, testIP(rng.IntN(3)), "")
 		_, _ = sw.registry.reserve(conn, &who)
 	}
@@ -178,7 +179,7 @@ func BenchmarkAdmitConnWhenFull(b *testing.B) {
 	}
 	for b.Loop() {
 		if sw.admissibleFrom(sharedIP) == nil {
-			b.Fatal("let in")
+			b.Fatal("admitted")
 		}
 	}
 }

@@ -72,8 +72,8 @@ func (c *connection) enter() bool {
 	return true
 }
 
-// leave drops a reference and reports whether it was the last. No reference is taken
-// after the connection is closed, so this is true once.
+// leave drops a reference and reports whether it was the last, which is true once: no
+// reference is taken after the connection is closed.
 func (c *connection) leave() bool {
 	c.mtx.Lock()
 	defer c.mtx.Unlock()

@@ -3,8 +3,6 @@ package adapter
 import (
 	"errors"
 	"fmt"
-	"slices"
-	"time"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
@@ -17,7 +15,7 @@ var (
 	// address, or is no longer persistent.
 	errReconfigured = errors.New("the configuration of the peer has changed")
 	// errBlocked is the reason for refusing and ending connections of a blocked peer.
-	errBlocked = compat.Reject(compat.RejectBanned, "the peer is blocked by its ID")
+	errBlocked = compat.Reject(compat.RejectBanned, "an operator has blocked the peer, or the node that presents it")
 )
 
 // AddPersistentPeer implements compat.PeerController.
@@ -89,17 +87,7 @@ func (sw *MultiplexSwitch) UnblockPeer(id types.ID) bool {
 }
 
 // BlockedPeers implements compat.PeerController.
-func (sw *MultiplexSwitch) BlockedPeers() []types.ID {
-	sw.lists.mtx.RLock()
-	defer sw.lists.mtx.RUnlock()
-	ids := make([]types.ID, 0, len(sw.lists.blocked))
-	for id := range sw.lists.blocked {
-		ids = append(ids, id)
-	}
-	slices.Sort(ids)
-
-	return ids
-}
+func (sw *MultiplexSwitch) BlockedPeers() []types.ID { return sw.lists.blockedIDs() }
 
 // cancelRedial forgets the schedule of a persistent peer and ends the dial that runs. The
 // end of that dial queues the peer again, at once and at its present address, if it is
@@ -112,14 +100,4 @@ func (d *dialer) cancelRedial(id types.ID) {
 	if t := d.dialing[id]; t != nil && t.persistent {
 		t.cancel(errReconfigured)
 	}
-}
-
-// uptimeAfter is the uptime that a failed dial counts as: one that was cancelled for a new
-// address is followed by the next without a wait.
-func uptimeAfter(cause error) time.Duration {
-	if errors.Is(cause, errReconfigured) {
-		return stableUptime
-	}
-
-	return 0
 }

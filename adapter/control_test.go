@@ -54,7 +54,7 @@ func TestAddPersistentPeerRefusesWhatCannotBeDialed(t *testing.T) {
 	require.NoError(t, a.AddPersistentPeer(types.NetAddress{ID: id, Hostname: "node.example", Port: 1}))
 }
 
-// A persistent peer that waits for its next dial, or is being dialed in vain, is dialed
+// A persistent peer that waits for its next dial, or is being dialed without success, is dialed
 // at its new address without a wait.
 func TestNewAddressOfAPersistentPeer(t *testing.T) {
 	for name, dead := range map[string]bool{"waiting": false, "being dialed": true} {

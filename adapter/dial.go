@@ -30,14 +30,13 @@ func (sw *MultiplexSwitch) DialPeers(peerAddrs ...*types.NetAddress) {
 	if sw.ctx.Err() != nil {
 		return
 	}
-	self, full := sw.self(), sw.registry.outboundFull()
+	full := sw.registry.outboundFull()
 	var noSlot, noPlace int
 	for _, addr := range peerAddrs {
-		if addr == nil || addr.ID == "" || addr.ID == self || sw.lists.isPersistent(addr.ID) ||
-			sw.lists.isBlocked(addr.ID) || sw.registry.has(addr.ID) {
+		if addr == nil || addr.ID == "" || !sw.hintable(addr.ID) {
 			continue
 		}
-		exempt := sw.lists.isUnconditional(addr.ID)
+		exempt := sw.lists.unconditional[addr.ID]
 		switch {
 		case full && !exempt:
 			noSlot++
@@ -53,16 +52,24 @@ func (sw *MultiplexSwitch) DialPeers(peerAddrs ...*types.NetAddress) {
 	}
 }
 
+// hintable reports whether the peer may be dialed at an address that a hint or a seed
+// gives: it is neither this node, connected, blocked, nor just hung up, and has no schedule of
+// its own.
+func (sw *MultiplexSwitch) hintable(id types.ID) bool {
+	return id != sw.self() && !sw.lists.isPersistent(id) && !sw.lists.isBlocked(id) &&
+		!sw.registry.has(id) && !sw.dials.rests(id)
+}
+
 // dialLoop begins dials when they are due, each on a goroutine of its own, and dials a
 // seed when there is nothing else to dial.
 func (sw *MultiplexSwitch) dialLoop(ctx context.Context) {
-	seeds := newSeeder()
+	var seeds seeder
 	timer := time.NewTimer(maxRedial)
 	defer timer.Stop()
 	for {
 		sw.beginDials(ctx)
 		due, ok := sw.dials.next()
-		if seedDue, wanted := sw.askSeed(seeds); wanted {
+		if seedDue, wanted := sw.askSeed(&seeds); wanted {
 			due, ok = earlier(due, ok, seedDue)
 		}
 		timer.Stop()
@@ -90,7 +97,7 @@ func (sw *MultiplexSwitch) beginDials(ctx context.Context) {
 				sw.Logger.Debug("no outbound slot is free, addresses dropped", "dropped", dropped)
 			}
 		}
-		t := sw.dials.take(ctx, time.Now())
+		t := sw.dials.take(ctx)
 		if t == nil {
 			return
 		}
@@ -118,7 +125,11 @@ func (sw *MultiplexSwitch) dial(parent context.Context, t *dial) {
 	// While the dial ran nothing else could queue a redial, neither the loss of a
 	// connection nor an operator who made the peer persistent.
 	if !sw.registry.has(t.addr.ID) {
-		sw.redial(t.addr.ID, uptimeAfter(cause))
+		uptime := time.Duration(0)
+		if errors.Is(cause, errReconfigured) {
+			uptime = stableUptime // the new address is dialed without a wait
+		}
+		sw.redial(t.addr.ID, uptime)
 	}
 }
 

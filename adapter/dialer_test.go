@@ -184,7 +184,7 @@ func TestDeadAddressesDelayNoLivePeer(t *testing.T) {
 }
 
 // When the slots are filled, what waits is dropped and what is being dialed is
-// given up, but not who needs no slot.
+// given up, except those that need no slot.
 func TestFullSlotsEndDials(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		network := memory.NewNetwork()

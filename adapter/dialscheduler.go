@@ -17,10 +17,10 @@ const (
 	// connection attempts. 16 still fill the outbound slots in one round.
 	maxDials = 16
 
-	// A dial counts as young for 1/youngShare of the dial timeout, and only young dials
-	// hold one of the maxDials places. An older dial runs on while others begin, as in
-	// RFC 8305, so that addresses which do not answer cannot hold all places. At most
-	// youngShare times maxDials hints wait, so each begins within one dial timeout.
+	// A dial is young for 1/youngShare of the dial timeout, and only young dials hold one
+	// of the maxDials places. Older dials run on while others begin, as in RFC 8305, so
+	// that addresses which do not answer cannot hold all places. At most youngShare times
+	// maxDials hints wait, so each begins within one dial timeout.
 	youngShare = 64
 
 	// maxQueuedDials bounds the hints that wait, and separately those being dialed, each of
@@ -32,11 +32,12 @@ const (
 	maxOtherAddrs = 2
 )
 
-// dial is an address to dial, or that is being dialed.
+// dial is an address that waits to be dialed or is being dialed.
 type dial struct {
 	addr       types.NetAddress
-	persistent bool // not a hint: takes no place and is never given up
-	exempt     bool // from the outbound limit
+	persistent bool      // not a hint: takes no place and is never given up
+	exempt     bool      // from the outbound limit
+	due        time.Time // while it is queued
 
 	// Set when it begins.
 	begun  time.Time
@@ -61,6 +62,7 @@ type dialer struct {
 	progress time.Time              // when a hint last brought a peer, or the first was queued
 	failures map[types.ID]uint      // redials since a persistent peer was last stable
 	ended    map[types.ID]time.Time // dials and outbound connections, for formerTimeout
+	hungUp   map[types.ID]time.Time // peers, in seed mode
 }
 
 func newDialer() *dialer {
@@ -73,6 +75,7 @@ func newDialer() *dialer {
 		dialing:  make(map[types.ID]*dial),
 		failures: make(map[types.ID]uint),
 		ended:    make(map[types.ID]time.Time),
+		hungUp:   make(map[types.ID]time.Time),
 	}
 }
 
@@ -122,7 +125,7 @@ func (d *dialer) current(id types.ID) *dial {
 		return t
 	}
 
-	return d.hints.get(id)
+	return d.hints.byID[id]
 }
 
 // addOther keeps a further address of a peer, up to maxOtherAddrs. The caller holds the
@@ -150,9 +153,10 @@ func (d *dialer) nextOther(id types.ID) {
 	}
 }
 
-// take returns a dial that is due, or nil, and counts it as begun. The context of the
-// dial is a child of ctx; done releases it.
-func (d *dialer) take(ctx context.Context, now time.Time) *dial {
+// take begins a dial that is due and returns it, or nil. The context of the dial is a
+// child of ctx; done releases it.
+func (d *dialer) take(ctx context.Context) *dial {
+	now := time.Now()
 	d.mtx.Lock()
 	defer d.mtx.Unlock()
 	t := d.redials.popDue(now)

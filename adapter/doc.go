@@ -14,43 +14,38 @@
 //
 // # Life of a connection
 //
-// Package compat describes what reactors see. The switch keeps these promises
-// by counting: whatever runs on behalf of a connection (its admission, a
-// Receive) holds a reference, and stopping the connection shuts the gate before
-// it. The removal (RemovePeer, out of the set, Transport.Remove,
-// PeerDisconnected) runs once, on the goroutine that drops the last reference.
-// So no Receive overlaps or follows RemovePeer, RemovePeer never precedes
-// AddPeer, and a reactor may stop a peer from within that peer's Receive. A peer
-// that is refused after some reactor has initialised it goes the same way, to
-// PeerRejected.
+// Package compat describes what reactors see. The switch keeps these promises by counting
+// references. The admission of a connection and each Receive hold one, and none is taken once
+// the connection is stopped. The removal (RemovePeer, out of the set, Transport.Remove,
+// PeerDisconnected) runs once, on the goroutine that drops the last reference. So no Receive
+// overlaps or follows RemovePeer, RemovePeer never precedes AddPeer, and a reactor may stop a
+// peer from within that peer's Receive. A peer that is refused after a reactor has initialised
+// it is removed in the same way, with PeerRejected in place of PeerDisconnected.
 //
 // A peer ID is reserved, with its slot, from before InitPeer until after the
 // removal; limits and duplicates are decided under one lock.
 //
-// # Who may come in
+// # Which peers are admitted
 //
-// Each direction has a limit, from which persistent and unconditional peers are
-// exempt; the former take slots, the latter do not. Of those who dial us, one peer
-// of each IPv4 address or IPv6 /64 network comes in unless WithAllowDuplicateIP
-// says otherwise; exempt peers, and peers that an exempt one speaks for, come
-// beside others.
+// Each direction has a limit. Persistent and unconditional peers are exempt; the former take
+// slots, the latter do not. Of the peers that dial this node, one is admitted for each IPv4
+// address or IPv6 /64 network unless WithAllowDuplicateIP says otherwise. Exempt peers, and
+// peers that an exempt peer presents, are admitted beside others.
 //
-// # Whom the switch dials
+// # Which peers are dialed
 //
-// Persistent peers, each on a schedule of its own; the hints of DialPeers, of
-// which slow ones delay no other by more than one dial timeout; and, when there is
-// nothing left to dial, a seed. One goroutine begins what is due and otherwise
-// sleeps.
+// The switch dials persistent peers, each on a schedule of its own, and the hints of
+// DialPeers. A slow dial delays no other by more than one dial timeout. When there is nothing
+// left to dial it dials a seed.
 //
 // # Two connections to one peer
 //
-// A second connection in the same direction is refused. Of two in opposite
-// directions the one that was dialed by the node with the lower ID stays, which
-// both ends decide alike. A peer whose former connection is still being removed
-// waits for that.
+// A second connection in the same direction is refused. Of two in opposite directions the one
+// that the node with the lower ID has dialed stays, which both ends decide alike. A new
+// connection waits until the former one is removed.
 //
 // # What the switch leaves to others
 //
-// The switch neither listens nor closes the transport: whoever built the
-// transport does, after Stop.
+// The switch neither listens nor closes the transport. The program that built the transport
+// closes it, after Stop.
 package adapter

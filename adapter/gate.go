@@ -28,8 +28,8 @@ func (e *PanicError) Unwrap() error {
 	return err
 }
 
-// gate stands between a transport and a reactor. A message passes only while its
-// connection is open, and the connection is not removed before the message is handled.
+// gate passes messages from a transport to a reactor while their connection is open. The
+// connection is not removed before the message is handled.
 type gate struct {
 	compat.Reactor
 	sw   *MultiplexSwitch
@@ -51,27 +51,27 @@ func (g *gate) Receive(chID byte, conn compat.PeerConn, msg []byte) {
 
 // recoverReceive stops the peer whose message made the reactor panic.
 func (g *gate) recoverReceive(c *connection, chID byte) {
-	v := recover()
-	if v == nil {
-		return
+	if v := recover(); v != nil {
+		g.sw.stop(c, g.sw.panicked(c, g.name, "Receive", v, "channel", chID))
 	}
-	err := &PanicError{Reactor: g.name, Callback: "Receive", Value: v, Stack: debug.Stack()}
-	g.sw.Logger.Error("reactor panicked", "peer", c.id, "channel", chID, "err", err, "stack", string(err.Stack))
-	g.sw.stop(c, err)
 }
 
-// guard calls a reactor and returns its panic, which it has logged, or nil.
-func (sw *MultiplexSwitch) guard(c *connection, reactor, callback string, f func()) (err error) {
+// call runs a callback of a reactor and returns its panic, or nil.
+func (sw *MultiplexSwitch) call(c *connection, reactor, callback string, f func()) (err error) {
 	defer func() {
-		v := recover()
-		if v == nil {
-			return
+		if v := recover(); v != nil {
+			err = sw.panicked(c, reactor, callback, v)
 		}
-		p := &PanicError{Reactor: reactor, Callback: callback, Value: v, Stack: debug.Stack()}
-		sw.Logger.Error("reactor panicked", "peer", c.id, "err", p, "stack", string(p.Stack))
-		err = p
 	}()
 	f()
 
 	return nil
+}
+
+// panicked logs a panic of a reactor with the attributes and returns it as an error.
+func (sw *MultiplexSwitch) panicked(c *connection, reactor, callback string, v any, attrs ...any) *PanicError {
+	err := &PanicError{Reactor: reactor, Callback: callback, Value: v, Stack: debug.Stack()}
+	sw.Logger.With(attrs...).Error("reactor panicked", "peer", c.id, "err", err, "stack", string(err.Stack))
+
+	return err
 }

@@ -23,23 +23,17 @@ const (
 	ghostWait = ghostTimeout + time.Second
 )
 
-// suspect reports whether the connection may be a ghost that can be exposed.
-func (c *connection) suspect() bool {
-	_, probes := c.conn.(compat.LivenessProber)
-	if !probes {
-		return false
+// suspect returns the connection that has the ID if it may be a ghost, can be probed, and no
+// other newcomer waits for its end. The caller holds the lock.
+func (r *registry) suspect(id types.ID) *connection {
+	c := r.byID[id]
+	if c == nil || r.awaited[id] {
+		return nil
 	}
 	c.mtx.Lock()
 	defer c.mtx.Unlock()
-
-	return c.started && !c.closed && time.Since(c.since) >= ghostAge
-}
-
-// suspect returns the connection that has the ID if it may be a ghost and no other
-// newcomer waits for its end. The caller holds the lock.
-func (r *registry) suspect(id types.ID) *connection {
-	c := r.byID[id]
-	if c == nil || r.awaited[id] || !c.suspect() {
+	_, probes := c.conn.(compat.LivenessProber)
+	if !probes || !c.started || c.closed || time.Since(c.since) < ghostAge {
 		return nil
 	}
 
@@ -68,8 +62,8 @@ func (sw *MultiplexSwitch) awaitGhost(ctx context.Context, id types.ID) (ended b
 	}
 }
 
-// await returns the suspected connection of the ID, for which the caller is the one to
-// wait from now on, or nil.
+// await returns the suspected connection of the ID, or nil. Until endWait no other newcomer
+// waits for its end.
 func (r *registry) await(id types.ID) *connection {
 	r.mtx.Lock()
 	defer r.mtx.Unlock()

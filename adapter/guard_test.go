@@ -85,7 +85,7 @@ func TestDuplicateIPAllowed(t *testing.T) {
 	})
 }
 
-// Whoever we dial is let in, and counts against those who dial us.
+// Peers that we dial are admitted, and count against those that dial us.
 func TestGuardOfInboundPeersOnly(t *testing.T) {
 	bothWays(t, func(t *testing.T, prepare func(...*node)) {
 		network := memory.NewNetwork()
@@ -171,7 +171,7 @@ func TestGuardCountsEmbeddedAddresses(t *testing.T) {
 func TestAddressOfAnInboundPeerIsNotDialed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		network := memory.NewNetwork()
-		hub := newSeeker(t, network)
+		hub := newDialingNode(t, network)
 		defer start(t, hub.node)()
 		for _, ip := range []string{
 			"127.0.0.1", "169.254.169.254", "100.100.100.200", "198.18.0.1", "240.0.0.1", "64:ff9b::a00:1", "2002:a00:1::", "fec0::1",
@@ -268,8 +268,8 @@ type delegated struct {
 
 func (d *delegated) DelegatedBy() (types.ID, bool) { return d.by, d.by != "" }
 
-// A bridge brings many peers from its own IP. They come in beside each other if
-// the bridge itself is one to let in, but need a slot as any peer.
+// A bridge presents many peers from its own IP. They are admitted beside each other if
+// the bridge itself is exempt, but each needs a slot.
 func TestDelegatedPeersShareTheIPOfAnExemptDelegate(t *testing.T) {
 	for name, c := range map[string]struct {
 		opt  func(bridge *types.NetAddress) SwitchOption

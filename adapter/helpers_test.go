@@ -22,7 +22,7 @@ const (
 	chB = byte(0x21)
 )
 
-// testReactor writes down what it is told, and lets a test step in.
+// testReactor notes its callbacks, and calls the hooks of a test.
 type testReactor struct {
 	compat.BaseReactor
 	channels []*compat.ChannelDescriptor

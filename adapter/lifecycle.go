@@ -98,7 +98,7 @@ func (sw *MultiplexSwitch) initPeer(c *connection) error {
 	sw.track(c, c.conn)
 	for _, r := range sw.reactors {
 		var initErr error
-		if err := sw.guard(c, r.name, "InitPeer", func() { initErr = sw.initWith(c, r) }); err != nil {
+		if err := sw.call(c, r.name, "InitPeer", func() { initErr = sw.initWith(c, r) }); err != nil {
 			return err
 		}
 		if initErr != nil {
@@ -130,33 +130,18 @@ func (sw *MultiplexSwitch) initWith(c *connection, r namedReactor) error {
 // meanwhile, so that each RemovePeer has its AddPeer.
 func (sw *MultiplexSwitch) introduce(c *connection) {
 	defer sw.release(c)
-	sw.watch(c)
+	sw.tasks.Go(func() { sw.watch(c) })
 	sw.dials.forget(c.id) // before a reactor can ask for another dial
 	if err := sw.peers.addConnection(c); err != nil {
 		sw.stop(c, err)
 	}
 	for _, r := range sw.reactors {
-		if err := sw.guard(c, r.name, "AddPeer", func() { r.AddPeer(c.peer) }); err != nil {
+		if err := sw.call(c, r.name, "AddPeer", func() { r.AddPeer(c.peer) }); err != nil {
 			sw.stop(c, err)
 		}
 	}
 	sw.Logger.Info("peer connected", "peer", c.id, "address", c.conn.RemoteAddr(), "outbound", c.outbound)
-	sw.events.Notify(events.PeerConnectedEvent{
-		PeerID:   c.id,
-		Address:  c.conn.RemoteAddr(),
-		Outbound: c.outbound,
-	})
-}
-
-// watch removes the peer when its Stop is called directly, not through the switch.
-func (sw *MultiplexSwitch) watch(c *connection) {
-	sw.tasks.Go(func() {
-		select {
-		case <-c.peer.Quit():
-			sw.stop(c, errPeerStopped)
-		case <-c.gone:
-		}
-	})
+	sw.events.Notify(events.PeerConnectedEvent{PeerID: c.id, Address: c.conn.RemoteAddr(), Outbound: c.outbound})
 }
 
 // abandon ends the admission of a peer that does not run. The reactors whose InitPeer
@@ -207,12 +192,10 @@ func (sw *MultiplexSwitch) reportRefusal(id types.ID, addr net.Addr, outbound bo
 
 // lookup returns the connection of a peer, or nil.
 func (sw *MultiplexSwitch) lookup(peer compat.PeerConn) *connection {
-	c, ok := sw.conns.Load(peer)
-	if !ok {
-		return nil
-	}
+	c, _ := sw.conns.Load(peer)
+	found, _ := c.(*connection)
 
-	return c.(*connection)
+	return found
 }
 
 // stop closes the gate, stops the peer and drops the reference for being open. Only the
@@ -271,42 +254,34 @@ func (sw *MultiplexSwitch) release(c *connection) {
 }
 
 // remove undoes the admission. It runs once, when no callback of the connection runs any
-// more.
+// more. The slot is free before the event, since a subscriber may dial another peer at
+// once. The ID is free only after it, so that the events of a reconnect follow.
 func (sw *MultiplexSwitch) remove(c *connection) {
 	reason := c.stopReason()
 	if c.refusal != nil {
 		reason = c.refusal
 	}
 	for _, r := range sw.reactors[:c.inits] {
-		sw.guard(c, r.name, "RemovePeer", func() { r.RemovePeer(c.peer, reason) })
+		sw.call(c, r.name, "RemovePeer", func() { r.RemovePeer(c.peer, reason) })
 	}
 	sw.peers.removeConnection(c)
-	sw.untrack(c)
+	for _, h := range c.handles {
+		sw.conns.Delete(h)
+	}
 	sw.transport.Remove(c.conn)
-	// The slot is free before the event, since a subscriber may dial another peer at once.
-	// The ID is free only after it, so that the events of a reconnect follow.
 	if c.outbound {
 		sw.dials.lose(c.id)
 	}
 	sw.registry.vacate(c)
+	var uptime time.Duration
 	if c.refusal != nil {
 		sw.reportRefusal(c.id, c.conn.RemoteAddr(), c.outbound, reason)
-		sw.free(c, 0)
-
-		return
+	} else {
+		uptime = time.Since(c.since)
+		sw.events.Notify(events.PeerDisconnectedEvent{
+			PeerID: c.id, Address: c.conn.RemoteAddr(), Reason: reason, Outbound: c.outbound,
+		})
 	}
-	sw.events.Notify(events.PeerDisconnectedEvent{
-		PeerID:   c.id,
-		Address:  c.conn.RemoteAddr(),
-		Reason:   reason,
-		Outbound: c.outbound,
-	})
-	sw.free(c, time.Since(c.since))
-}
-
-// free gives the ID back, wakes whoever waits for that, and has the peer
-// redialed if it is persistent.
-func (sw *MultiplexSwitch) free(c *connection, uptime time.Duration) {
 	sw.registry.release(c)
 	close(c.gone)
 	sw.redial(c.id, uptime)
@@ -316,12 +291,6 @@ func (sw *MultiplexSwitch) free(c *connection, uptime time.Duration) {
 func (sw *MultiplexSwitch) track(c *connection, handle compat.PeerConn) {
 	c.handles = append(c.handles, handle)
 	sw.conns.Store(handle, c)
-}
-
-func (sw *MultiplexSwitch) untrack(c *connection) {
-	for _, h := range c.handles {
-		sw.conns.Delete(h)
-	}
 }
 
 // The time that a probed connection has to show that the remote uses it. It is twice
@@ -347,15 +316,10 @@ func (sw *MultiplexSwitch) probeDuplicate(id types.ID, refusal error) {
 	if compat.ClassifyDial(refusal) != compat.DialDuplicate {
 		return
 	}
-	if c := sw.registry.find(id); c != nil {
+	sw.registry.mtx.Lock()
+	c := sw.registry.byID[id]
+	sw.registry.mtx.Unlock()
+	if c != nil {
 		c.probeAlive()
 	}
-}
-
-// find returns the connection that has the ID, or nil.
-func (r *registry) find(id types.ID) *connection {
-	r.mtx.Lock()
-	defer r.mtx.Unlock()
-
-	return r.byID[id]
 }

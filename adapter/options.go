@@ -10,15 +10,14 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
-// The limits of a switch that was given none, as in TM2.
+// The default limits of a switch, as in TM2.
 const (
 	DefaultMaxInboundPeers  = 40
 	DefaultMaxOutboundPeers = 10
 )
 
-// DefaultDialTimeout bounds one dial of a switch that was given no other bound:
-// 3 s, as in TM2, to reach the address, and as much again for each of the two
-// handshakes on a slow path, with a margin.
+// DefaultDialTimeout bounds a dial: as in TM2, 3 s to reach the address and 3 s for each of
+// the two handshakes, and a margin.
 const DefaultDialTimeout = 10 * time.Second
 
 // ErrInvalidReactor is wrapped by the error of Start when a reactor given by
@@ -29,9 +28,9 @@ var ErrInvalidReactor = errors.New("invalid reactor")
 // cannot be used by an error that wraps compat.ErrInvalidOption.
 type SwitchOption func(*MultiplexSwitch)
 
-// WithReactor adds a reactor under a unique name and sets its switch. Reactors
-// are started, and hear of peers, in the order of the options. A reactor whose
-// channels are invalid or already taken makes Start fail.
+// WithReactor adds a reactor under a unique name and sets its switch. Reactors are started,
+// and called for each peer, in the order of the options. Start fails if channels of the
+// reactor are invalid or taken.
 func WithReactor(name string, reactor compat.Reactor) SwitchOption {
 	return func(sw *MultiplexSwitch) {
 		if err := sw.addReactor(name, reactor); err != nil {
@@ -50,10 +49,9 @@ func WithLogger(logger *slog.Logger) SwitchOption {
 	}
 }
 
-// WithPersistentPeers sets the peers that the switch dials at start and redials
-// whenever they are lost, always at these addresses. They are exempt from the
-// limits. Nil addresses and addresses without ID are ignored; of several
-// addresses with one ID the last counts.
+// WithPersistentPeers sets the peers that the switch dials at start and whenever they are not
+// connected, always at these addresses. They are exempt from the limits. Nil addresses and
+// addresses without ID are ignored. Of several addresses with one ID the last counts.
 func WithPersistentPeers(peerAddrs []*types.NetAddress) SwitchOption {
 	return func(sw *MultiplexSwitch) { keepAddrs(sw.lists.persistent, peerAddrs) }
 }
@@ -63,28 +61,26 @@ func WithPrivatePeers(peerIDs []types.ID) SwitchOption {
 	return func(sw *MultiplexSwitch) { keepIDs(sw.lists.private, peerIDs) }
 }
 
-// WithUnconditionalPeers sets the peers that are always let in: they are exempt
-// from the limits and from the guard against several peers of one IP, take no
-// slot from others, and, unlike persistent peers, are not dialed by themselves.
-// What such a peer says it relays (see [compat.ConnInfo].DelegatedBy) is exempt
-// from the guard too.
+// WithUnconditionalPeers sets the peers that are always admitted. They are exempt from the
+// limits and from the rule of one peer per IP, and take no slot. Unlike persistent peers they
+// are not dialed. Peers that they present (see [compat.ConnInfo].DelegatedBy) are exempt from
+// the rule of one peer per IP too.
 func WithUnconditionalPeers(peerIDs []types.ID) SwitchOption {
 	return func(sw *MultiplexSwitch) { keepIDs(sw.lists.unconditional, peerIDs) }
 }
 
-// WithSeeds sets the peers that the switch asks when it knows nobody else to
-// dial and has outbound slots open: one of them at random, first at the start,
-// then at most every 30 s, or every 5 s while no peer is connected. They are not
-// redialed, and count like any other peer; a seed that is a persistent peer too
-// is only that. Nil addresses and addresses without ID are ignored; of several
-// addresses with one ID the last counts.
+// WithSeeds sets the peers that the switch dials when it has outbound slots free and no other
+// address to dial: one at random, first at the start, then at most every 30 s, or every 5 s
+// while no peer is connected. A seed counts like any other peer and is not redialed; one that
+// is a persistent peer too is only that. Nil addresses and addresses without ID are ignored.
+// Of several addresses with one ID the last counts.
 func WithSeeds(peerAddrs []*types.NetAddress) SwitchOption {
 	return func(sw *MultiplexSwitch) { keepAddrs(sw.lists.seeds, peerAddrs) }
 }
 
-// WithAllowDuplicateIP lets several peers of one IP in, as TM2's
-// allow_duplicate_ip; without it an inbound peer is refused while another peer
-// of its IP is connected. Networks on one machine need it.
+// WithAllowDuplicateIP admits several peers of one IP, as TM2's allow_duplicate_ip does.
+// Without it an inbound peer is refused while another peer of its IP is connected. Networks
+// on one machine need it.
 func WithAllowDuplicateIP(allow bool) SwitchOption {
 	return func(sw *MultiplexSwitch) { sw.registry.allowDuplicateIP = allow }
 }
@@ -105,12 +101,12 @@ func WithDialTimeout(timeout time.Duration) SwitchOption {
 
 // WithMaxInboundPeers sets how many peers may be connected that dialed us.
 func WithMaxInboundPeers(maxInbound uint64) SwitchOption {
-	return func(sw *MultiplexSwitch) { sw.registry.maxInbound = maxInbound }
+	return func(sw *MultiplexSwitch) { sw.registry.limits[slotInbound] = maxInbound }
 }
 
 // WithMaxOutboundPeers sets how many peers may be connected that we dialed.
 func WithMaxOutboundPeers(maxOutbound uint64) SwitchOption {
-	return func(sw *MultiplexSwitch) { sw.registry.maxOutbound = maxOutbound }
+	return func(sw *MultiplexSwitch) { sw.registry.limits[slotOutbound] = maxOutbound }
 }
 
 func keepAddrs(kept map[types.ID]types.NetAddress, addrs []*types.NetAddress) {
@@ -123,12 +119,15 @@ func keepAddrs(kept map[types.ID]types.NetAddress, addrs []*types.NetAddress) {
 	}
 }
 
-func keepIDs(kept map[types.ID]struct{}, ids []types.ID) {
+func keepIDs(kept map[types.ID]bool, ids []types.ID) {
 	for _, id := range ids {
-		kept[id.Canonical()] = struct{}{}
+		if id != "" {
+			kept[id.Canonical()] = true
+		}
 	}
 }
 
+// addReactor registers a reactor and its channels. After an error the switch does not start.
 func (sw *MultiplexSwitch) addReactor(name string, reactor compat.Reactor) error {
 	if reactor == nil {
 		return errors.New("reactor is nil")
@@ -139,29 +138,23 @@ func (sw *MultiplexSwitch) addReactor(name string, reactor compat.Reactor) error
 		}
 	}
 
-	descs := reactor.GetChannels()
-	seen := make(map[byte]bool, len(descs))
-	for _, d := range descs {
+	gated := &gate{Reactor: reactor, sw: sw, name: name}
+	for _, d := range reactor.GetChannels() {
 		if d == nil {
 			return fmt.Errorf("%w: descriptor is nil", compat.ErrInvalidChannel)
 		}
 		if err := d.Validate(); err != nil {
 			return err
 		}
-		if _, taken := sw.behavior.reactors[d.ID]; taken || seen[d.ID] {
+		if sw.behavior.reactors[d.ID] != nil {
 			return fmt.Errorf("%w: channel %#02x is taken", compat.ErrInvalidChannel, d.ID)
 		}
-		seen[d.ID] = true
-	}
-	if n := len(sw.behavior.channels) + len(descs); n > compat.MaxChannels {
-		return fmt.Errorf("%w: %d channels, more than %d", compat.ErrInvalidChannel, n, compat.MaxChannels)
-	}
-
-	gated := &gate{Reactor: reactor, sw: sw, name: name}
-	for _, d := range descs {
 		filled := d.FillDefaults()
 		sw.behavior.channels = append(sw.behavior.channels, &filled)
 		sw.behavior.reactors[d.ID] = gated
+	}
+	if n := len(sw.behavior.channels); n > compat.MaxChannels {
+		return fmt.Errorf("%w: %d channels, more than %d", compat.ErrInvalidChannel, n, compat.MaxChannels)
 	}
 	sw.reactors = append(sw.reactors, namedReactor{Reactor: reactor, name: name})
 	reactor.SetSwitch(sw)

@@ -59,8 +59,8 @@ func TestOptions(t *testing.T) {
 	require.False(t, n.behavior.IsPersistentPeer(secret.ID))
 	require.True(t, n.behavior.IsPrivatePeer(secret.ID))
 	require.False(t, n.behavior.IsPrivatePeer(friend.ID))
-	require.EqualValues(t, 40, n.registry.maxInbound)
-	require.EqualValues(t, 10, n.registry.maxOutbound)
+	require.EqualValues(t, 40, n.registry.limits[slotInbound])
+	require.EqualValues(t, 10, n.registry.limits[slotOutbound])
 
 	descs := n.behavior.ReactorChDescriptors()
 	require.Len(t, descs, 2)

@@ -15,9 +15,9 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
-// seeker is a node that dials through a transport where every address but those of
+// dialingNode is a node that dials through a transport where every address but those of
 // listening nodes stays silent.
-type seeker struct {
+type dialingNode struct {
 	*node
 	network *memory.Network
 
@@ -26,16 +26,16 @@ type seeker struct {
 }
 
 // addresses are those that were dialed, in order.
-func (s *seeker) addresses() []string {
+func (s *dialingNode) addresses() []string {
 	s.mtx.Lock()
 	defer s.mtx.Unlock()
 
 	return slices.Clone(s.tried)
 }
 
-func newSeeker(t *testing.T, network *memory.Network, opts ...SwitchOption) *seeker {
+func newDialingNode(t *testing.T, network *memory.Network, opts ...SwitchOption) *dialingNode {
 	t.Helper()
-	s := &seeker{network: network}
+	s := &dialingNode{network: network}
 	s.node = newNodeOn(t, network.NewTransport(chA, chB), func(tr *memory.Transport) compat.Transport {
 		return &dialHook{Transport: tr, dial: func(
 			ctx context.Context, addr types.NetAddress, b compat.PeerBehavior,
@@ -68,7 +68,7 @@ func TestOtherAddressesAreTriedInTurn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		network := memory.NewNetwork()
 		honest := newNode(t, network)
-		a := newSeeker(t, network)
+		a := newDialingNode(t, network)
 		defer start(t, a.node, honest)()
 		a.DialPeers(silent(honest, 1))
 		synctest.Wait()
@@ -90,7 +90,7 @@ func TestWrongAddressesDoNotKeepAPeerAway(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		network := memory.NewNetwork()
 		honest := newNode(t, network)
-		a := newSeeker(t, network)
+		a := newDialingNode(t, network)
 		defer start(t, a.node, honest)()
 		for port := range uint16(20) {
 			a.DialPeers(silent(honest, port+1), honest.addr())
@@ -110,7 +110,7 @@ func TestOtherAddressesAreDropped(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				network := memory.NewNetwork()
 				honest, rival := newNode(t, network), newNode(t, network)
-				a := newSeeker(t, network, WithMaxOutboundPeers(1))
+				a := newDialingNode(t, network, WithMaxOutboundPeers(1))
 				defer start(t, a.node, honest, rival)()
 				a.DialPeers(silent(honest, 1), silent(honest, 2))
 				synctest.Wait()

@@ -1,31 +1,33 @@
 package adapter
 
 import (
+	"maps"
+	"slices"
 	"sync"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
-// peerLists are the peers that the configuration of a node names. They may change while
-// the switch runs; see control.go. All methods may be called concurrently.
+// peerLists are the peers that the configuration of a node names. Those under the lock
+// change while the switch runs; see control.go. All methods may be called concurrently.
 type peerLists struct {
 	// Not changed once the switch is built.
-	seeds   map[types.ID]types.NetAddress
-	private map[types.ID]struct{}
+	seeds         map[types.ID]types.NetAddress
+	private       map[types.ID]bool
+	unconditional map[types.ID]bool
 
-	mtx           sync.RWMutex
-	persistent    map[types.ID]types.NetAddress
-	unconditional map[types.ID]struct{}
-	blocked       map[types.ID]struct{}
+	mtx        sync.RWMutex
+	persistent map[types.ID]types.NetAddress
+	blocked    map[types.ID]bool
 }
 
 func newPeerLists() *peerLists {
 	return &peerLists{
 		seeds:         make(map[types.ID]types.NetAddress),
-		private:       make(map[types.ID]struct{}),
+		private:       make(map[types.ID]bool),
+		unconditional: make(map[types.ID]bool),
 		persistent:    make(map[types.ID]types.NetAddress),
-		unconditional: make(map[types.ID]struct{}),
-		blocked:       make(map[types.ID]struct{}),
+		blocked:       make(map[types.ID]bool),
 	}
 }
 
@@ -44,6 +46,14 @@ func (l *peerLists) isPersistent(id types.ID) bool {
 	return ok
 }
 
+// persistentIDs returns all persistent peers.
+func (l *peerLists) persistentIDs() []types.ID {
+	l.mtx.RLock()
+	defer l.mtx.RUnlock()
+
+	return slices.Collect(maps.Keys(l.persistent))
+}
+
 // setPersistent adds a persistent peer or changes its address.
 func (l *peerLists) setPersistent(addr types.NetAddress) {
 	l.mtx.Lock()
@@ -60,60 +70,40 @@ func (l *peerLists) removePersistent(id types.ID) (removed bool) {
 	return removed
 }
 
-func (l *peerLists) isUnconditional(id types.ID) bool {
-	l.mtx.RLock()
-	defer l.mtx.RUnlock()
-	_, ok := l.unconditional[id]
+// isExempt reports whether neither the limits nor the rule of one peer per IP apply.
+func (l *peerLists) isExempt(id types.ID) bool { return l.unconditional[id] || l.isPersistent(id) }
 
-	return ok
-}
-
-// isExempt reports whether the limits and the guard do not apply to the peer.
-func (l *peerLists) isExempt(id types.ID) bool {
-	return id != "" && (l.isPersistent(id) || l.isUnconditional(id))
-}
-
-// exempt returns all persistent and unconditional peers.
+// exempt returns all persistent and unconditional peers. A peer that is both is listed
+// twice.
 func (l *peerLists) exempt() []types.ID {
-	l.mtx.RLock()
-	defer l.mtx.RUnlock()
-	ids := make([]types.ID, 0, len(l.persistent)+len(l.unconditional))
-	for id := range l.persistent {
-		ids = append(ids, id)
-	}
-	for id := range l.unconditional {
-		if _, twice := l.persistent[id]; !twice {
-			ids = append(ids, id)
-		}
-	}
-
-	return ids
+	return slices.AppendSeq(l.persistentIDs(), maps.Keys(l.unconditional))
 }
 
 func (l *peerLists) isBlocked(id types.ID) bool {
 	l.mtx.RLock()
 	defer l.mtx.RUnlock()
-	_, ok := l.blocked[id]
 
-	return ok
+	return l.blocked[id]
 }
 
 // setBlocked blocks or unblocks a peer and reports whether that changed anything.
 func (l *peerLists) setBlocked(id types.ID, blocked bool) (changed bool) {
 	l.mtx.Lock()
 	defer l.mtx.Unlock()
-	_, was := l.blocked[id]
+	changed = l.blocked[id] != blocked
 	if blocked {
-		l.blocked[id] = struct{}{}
+		l.blocked[id] = true
 	} else {
 		delete(l.blocked, id)
 	}
 
-	return was != blocked
+	return changed
 }
 
-func (l *peerLists) isPrivate(id types.ID) bool {
-	_, ok := l.private[id]
+// blockedIDs returns the blocked peers in order.
+func (l *peerLists) blockedIDs() []types.ID {
+	l.mtx.RLock()
+	defer l.mtx.RUnlock()
 
-	return ok
+	return slices.Sorted(maps.Keys(l.blocked))
 }

@@ -65,13 +65,21 @@ func (s *peerSet) addConnection(c *connection) error {
 
 // removeConnection takes the connection out; another one with its ID stays.
 func (s *peerSet) removeConnection(c *connection) {
+	s.take(c.id, func(m member) bool { return m.conn == c })
+}
+
+// take removes the peer with the ID if it matches, and reports whether it did.
+func (s *peerSet) take(id types.ID, matches func(member) bool) bool {
 	s.mtx.Lock()
 	defer s.mtx.Unlock()
-	if s.byID[c.id].conn != c {
-		return
+	m, ok := s.byID[id]
+	if !ok || !matches(m) {
+		return false
 	}
-	delete(s.byID, c.id)
+	delete(s.byID, id)
 	s.publish()
+
+	return true
 }
 
 // connections returns the connections in the set; nobody changes the slice.
@@ -79,31 +87,16 @@ func (s *peerSet) connections() []*connection { return *s.conns.Load() }
 
 // Add implements compat.PeerSet.
 func (s *peerSet) Add(peer compat.PeerConn) {
-	// The interface documents that a second peer with the ID is ignored.
-	_ = s.insert(peer.ID(), member{peer: peer})
+	_ = s.insert(peer.ID(), member{peer: peer}) // a peer whose ID is in the set is ignored
 }
 
 // Remove implements compat.PeerSet.
 func (s *peerSet) Remove(key types.ID) bool {
-	s.mtx.Lock()
-	defer s.mtx.Unlock()
-	if _, ok := s.byID[key]; !ok {
-		return false
-	}
-	delete(s.byID, key)
-	s.publish()
-
-	return true
+	return s.take(key, func(member) bool { return true })
 }
 
 // Has implements compat.PeerSet.
-func (s *peerSet) Has(key types.ID) bool {
-	s.mtx.RLock()
-	defer s.mtx.RUnlock()
-	_, ok := s.byID[key]
-
-	return ok
-}
+func (s *peerSet) Has(key types.ID) bool { return s.Get(key) != nil }
 
 // Get implements compat.PeerSet.
 func (s *peerSet) Get(key types.ID) compat.PeerConn {
@@ -131,12 +124,9 @@ func (s *peerSet) NumInbound() uint64 { return s.count(false) }
 // NumOutbound implements compat.PeerSet.
 func (s *peerSet) NumOutbound() uint64 { return s.count(true) }
 
-func (s *peerSet) count(outbound bool) uint64 {
-	s.mtx.RLock()
-	defer s.mtx.RUnlock()
-	var n uint64
-	for _, m := range s.byID {
-		if m.peer.IsOutbound() == outbound {
+func (s *peerSet) count(outbound bool) (n uint64) {
+	for _, peer := range s.List() {
+		if peer.IsOutbound() == outbound {
 			n++
 		}
 	}

@@ -20,15 +20,6 @@ const (
 	stableUptime = maxRedial
 )
 
-// dialPersistent queues all persistent peers; the switch has just started.
-func (sw *MultiplexSwitch) dialPersistent() {
-	for _, id := range sw.lists.exempt() {
-		if sw.lists.isPersistent(id) {
-			sw.redial(id, stableUptime)
-		}
-	}
-}
-
 // redial queues a persistent peer that is not connected, unless it is queued or being
 // dialed. Uptime is how long its connection lasted, or zero if there was none. For any
 // other peer it only wakes the dial loop, which may dial a seed.

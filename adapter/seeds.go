@@ -26,68 +26,43 @@ type seeder struct {
 	stretch float64   // the jitter of the wait that follows
 }
 
-func newSeeder() *seeder { return &seeder{} }
-
-// due returns when the next seed may be dialed.
-func (s *seeder) due(alone bool) time.Time {
-	wait := seedWait
-	if alone {
-		wait = seedWaitAlone
-	}
-
-	return s.last.Add(time.Duration(s.stretch * float64(wait)))
-}
-
-func (s *seeder) note(now time.Time) {
-	s.last, s.stretch = now, 1+rand.Float64()*seedJitter
-}
-
-// askSeed queues one seed if an outbound slot is free, the wait is over, and there are no
-// hints to dial or they have brought no peer for seedWaitStalled. If only the wait is
-// missing it returns its end. The other conditions change with the end of a dial or the
-// removal of a peer, both of which wake the dial loop.
+// askSeed queues one seed if an outbound slot is free, the wait is over, and no hint waits
+// or is dialed, or none has brought a peer for seedWaitStalled. If only the wait is missing
+// it returns its end. The other conditions change with the end of a dial or the removal of
+// a peer, both of which wake the dial loop.
 func (sw *MultiplexSwitch) askSeed(s *seeder) (due time.Time, wanted bool) {
 	if len(sw.lists.seeds) == 0 || sw.registry.outboundFull() {
 		return time.Time{}, false
 	}
-	candidates := sw.seedCandidates()
+	var candidates []types.NetAddress
+	for id, addr := range sw.lists.seeds {
+		if sw.hintable(id) {
+			candidates = append(candidates, addr)
+		}
+	}
 	if len(candidates) == 0 {
 		return time.Time{}, false
 	}
-	now := time.Now()
-	alone := len(sw.peers.connections()) == 0
-	due = s.due(alone)
-	if progress, busy := sw.dials.lastProgress(); busy {
-		due = later(due, later(progress, s.last).Add(seedWaitStalled))
+	wait := seedWait
+	if len(sw.peers.connections()) == 0 {
+		wait = seedWaitAlone
 	}
+	due = s.last.Add(time.Duration(s.stretch * float64(wait)))
+	if progress, busy := sw.dials.lastProgress(); busy {
+		for _, since := range []time.Time{progress, s.last} {
+			if stalled := since.Add(seedWaitStalled); stalled.After(due) {
+				due = stalled
+			}
+		}
+	}
+	now := time.Now()
 	if due.After(now) {
 		return due, true
 	}
-	s.note(now)
+	s.last, s.stretch = now, 1+rand.Float64()*seedJitter
 	seed := candidates[rand.IntN(len(candidates))]
 	sw.Logger.Debug("asking a seed", "peer", seed.ID, "address", seed.DialString())
-	sw.dials.hintFirst(seed, sw.lists.isUnconditional(seed.ID))
+	sw.dials.hintFirst(seed, sw.lists.unconditional[seed.ID])
 
 	return time.Time{}, false
-}
-
-func later(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-
-	return b
-}
-
-// seedCandidates returns the seeds that may be dialed. Persistent peers have a schedule
-// of their own.
-func (sw *MultiplexSwitch) seedCandidates() (addrs []types.NetAddress) {
-	self := sw.self()
-	for id, addr := range sw.lists.seeds {
-		if id != self && !sw.lists.isPersistent(id) && !sw.registry.has(id) && !sw.lists.isBlocked(id) {
-			addrs = append(addrs, addr)
-		}
-	}
-
-	return addrs
 }

@@ -46,6 +46,7 @@ type MultiplexSwitch struct {
 	optionErr error // what was wrong with the options; Start reports it
 
 	dialTimeout time.Duration // not changed once built
+	seedUptime  time.Duration // likewise; zero without WithSeedMode
 	lists       *peerLists
 
 	registry registry
@@ -74,11 +75,10 @@ func NewMultiplexSwitch(transport compat.Transport, opts ...SwitchOption) *Multi
 		dialTimeout: DefaultDialTimeout,
 		lists:       newPeerLists(),
 		registry: registry{
-			byID:        make(map[types.ID]*connection),
-			hosts:       make(map[netip.Prefix]uint64),
-			awaited:     make(map[types.ID]bool),
-			maxInbound:  DefaultMaxInboundPeers,
-			maxOutbound: DefaultMaxOutboundPeers,
+			byID:    make(map[types.ID]*connection),
+			hosts:   make(map[netip.Prefix]uint64),
+			awaited: make(map[types.ID]bool),
+			limits:  [...]uint64{slotInbound: DefaultMaxInboundPeers, slotOutbound: DefaultMaxOutboundPeers},
 		},
 		peers:  newPeerSet(),
 		dials:  newDialer(),
@@ -112,7 +112,9 @@ func (sw *MultiplexSwitch) OnStart() error {
 	}
 	sw.tasks.Go(func() { sw.acceptLoop(sw.ctx) })
 	sw.tasks.Go(func() { sw.dialLoop(sw.ctx) })
-	sw.dialPersistent()
+	for _, id := range sw.lists.persistentIDs() {
+		sw.redial(id, stableUptime)
+	}
 
 	return nil
 }

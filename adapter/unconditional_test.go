@@ -26,7 +26,7 @@ func TestUnconditionalPeersInbound(t *testing.T) {
 		synctest.Wait()
 		require.False(t, hub.Peers().Has(b.id()))
 		require.EqualValues(t, 3, hub.Peers().NumInbound())
-		require.EqualValues(t, 1, hub.registry.inbound)
+		require.EqualValues(t, 1, hub.registry.taken[slotInbound])
 
 		// Its end frees no slot either.
 		hub.StopPeerForError(hub.Peers().Get(u.id()), nil)
@@ -71,7 +71,7 @@ func TestPersistentPeersAreCounted(t *testing.T) {
 		prepare(friend, both, a, hub)
 		defer start(t, friend, both, a, hub)()
 		connect(t, both, hub)
-		require.Zero(t, hub.registry.inbound, "one that is both is not counted")
+		require.Zero(t, hub.registry.taken[slotInbound], "one that is both is not counted")
 		connect(t, friend, hub)
 		a.DialPeers(hub.addr())
 		synctest.Wait()
@@ -80,7 +80,7 @@ func TestPersistentPeersAreCounted(t *testing.T) {
 		synctest.Wait()
 		connect(t, a, hub)
 		connect(t, friend, hub)
-		require.EqualValues(t, 2, hub.registry.inbound)
+		require.EqualValues(t, 2, hub.registry.taken[slotInbound])
 	})
 }
 

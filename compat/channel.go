@@ -1,6 +1,7 @@
 package compat
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 )
@@ -17,8 +18,8 @@ const (
 // ErrInvalidChannel is wrapped by the errors of ChannelDescriptor.Validate.
 var ErrInvalidChannel = errors.New("invalid channel descriptor")
 
-// ChannelDescriptor tells a stack how to treat one channel. A reactor returns
-// its descriptors from GetChannels; channel IDs are unique within a switch.
+// ChannelDescriptor tells a stack how to treat one channel. Channel IDs are unique within a
+// switch.
 type ChannelDescriptor struct {
 	// ID is the byte that names the channel on the wire.
 	ID byte
@@ -28,44 +29,37 @@ type ChannelDescriptor struct {
 	// SendQueueCapacity is how many messages may wait to be sent; 0 means
 	// DefaultSendQueueCapacity.
 	SendQueueCapacity int
-	// RecvBufferCapacity is a hint in bytes for the first receive buffer; 0
-	// means DefaultRecvBufferCapacity. Buffers still grow only as bytes arrive.
+	// RecvBufferCapacity is the suggested size of the first receive buffer in bytes; 0
+	// means DefaultRecvBufferCapacity. Buffers grow only as bytes arrive.
 	RecvBufferCapacity int
-	// RecvMessageCapacity is the largest message in bytes that is accepted; a
-	// peer that sends a larger one is disconnected. 0 means
-	// DefaultRecvMessageCapacity.
+	// RecvMessageCapacity is the size of the largest message in bytes. A peer that sends
+	// a larger one is disconnected. 0 means DefaultRecvMessageCapacity.
 	RecvMessageCapacity int
 }
 
-// FillDefaults returns the descriptor with its zero capacities replaced by the
-// defaults.
+// FillDefaults returns the descriptor with the defaults in place of zero capacities.
 func (d ChannelDescriptor) FillDefaults() ChannelDescriptor {
-	if d.SendQueueCapacity == 0 {
-		d.SendQueueCapacity = DefaultSendQueueCapacity
-	}
-	if d.RecvBufferCapacity == 0 {
-		d.RecvBufferCapacity = DefaultRecvBufferCapacity
-	}
-	if d.RecvMessageCapacity == 0 {
-		d.RecvMessageCapacity = DefaultRecvMessageCapacity
-	}
+	d.SendQueueCapacity = cmp.Or(d.SendQueueCapacity, DefaultSendQueueCapacity)
+	d.RecvBufferCapacity = cmp.Or(d.RecvBufferCapacity, DefaultRecvBufferCapacity)
+	d.RecvMessageCapacity = cmp.Or(d.RecvMessageCapacity, DefaultRecvMessageCapacity)
 
 	return d
 }
 
-// Validate reports the first field that no stack can work with. The error wraps
-// ErrInvalidChannel.
+// Validate reports the first field that no stack can use. The error wraps ErrInvalidChannel.
 func (d ChannelDescriptor) Validate() error {
+	invalid := func(format string, args ...any) error {
+		return fmt.Errorf("%w: channel %#02x: %s", ErrInvalidChannel, d.ID, fmt.Sprintf(format, args...))
+	}
 	switch {
 	case d.Priority <= 0:
-		return fmt.Errorf("%w: channel %#02x: Priority %d is not positive", ErrInvalidChannel, d.ID, d.Priority)
+		return invalid("Priority %d is not positive", d.Priority)
 	case d.SendQueueCapacity < 0:
-		return fmt.Errorf("%w: channel %#02x: SendQueueCapacity %d is negative", ErrInvalidChannel, d.ID, d.SendQueueCapacity)
+		return invalid("SendQueueCapacity %d is negative", d.SendQueueCapacity)
 	case d.RecvBufferCapacity < 0:
-		return fmt.Errorf("%w: channel %#02x: RecvBufferCapacity %d is negative", ErrInvalidChannel, d.ID, d.RecvBufferCapacity)
+		return invalid("RecvBufferCapacity %d is negative", d.RecvBufferCapacity)
 	case d.RecvMessageCapacity < 0 || d.RecvMessageCapacity > maxRecvMessageCapacity:
-		return fmt.Errorf("%w: channel %#02x: RecvMessageCapacity %d is outside 0..%d",
-			ErrInvalidChannel, d.ID, d.RecvMessageCapacity, maxRecvMessageCapacity)
+		return invalid("RecvMessageCapacity %d is outside 0..%d", d.RecvMessageCapacity, maxRecvMessageCapacity)
 	default:
 		return nil
 	}

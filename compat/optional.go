@@ -7,57 +7,52 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
-// DelegatedPeer is an optional power of a PeerConn that another node may speak
-// for.
+// DelegatedPeer is an optional interface of a PeerConn that another node may present.
 type DelegatedPeer interface {
-	// DelegatedBy returns the node that speaks for the peer, and false when the
-	// peer speaks for itself.
+	// DelegatedBy returns the node that presents the peer, as a bridge does, or false.
 	DelegatedBy() (types.ID, bool)
 }
 
-// ListeningTransport is a Transport that accepts at an address of the node and is
-// closed by its owner; both stacks are one. A program that is written against it runs
-// on either.
+// ListeningTransport is a Transport that listens at an address. The transports of both stacks
+// implement it.
 type ListeningTransport interface {
 	Transport
 
-	// Listen begins to accept at the address's IP and port and returns; port 0 takes
-	// a free one, which NetAddress tells. The ID of the address is ignored. It
-	// returns ErrAlreadyListening on a second call and ErrTransportClosed after
-	// Close.
+	// Listen begins to accept at the IP and port and returns. Port 0 takes a free port,
+	// which NetAddress tells. The ID of the address is ignored. It returns
+	// ErrAlreadyListening on a second call and ErrTransportClosed after Close.
 	Listen(addr types.NetAddress) error
-	// Close stops listening, ends every connection of the transport, and waits until
-	// nothing of it runs any more. It must not be called from a reactor's Receive.
+	// Close stops listening, ends every connection, and waits for all goroutines of the
+	// transport. It must not be called from a reactor's Receive.
 	Close() error
 }
 
-// PeerAdmission is an optional power of a PeerBehavior. A transport asks once for
-// each connection whose remote has proved its ID; one whose handshake can carry a
-// refusal does so before it answers, so that the remote learns the reason.
+// PeerAdmission is an optional interface of a PeerBehavior. A transport asks it once for each
+// connection whose remote has proved its ID and has a compatible NodeInfo. If the handshake
+// can carry a refusal, the transport asks before it answers, so that the remote learns the
+// reason.
 type PeerAdmission interface {
-	// AdmitPeer returns nil when the peer may come in now, else a *RejectError:
-	// then the transport closes the connection, whose refusal the switch has
-	// told to its subscribers if it is inbound. conn says all that the stack
-	// knows: RemoteIP and DelegatedBy count. It must not block. A nil is no
-	// promise: the switch checks again.
+	// AdmitPeer returns nil if the peer may come in now, and else a *RejectError; then the
+	// transport closes the connection. The switch logs the refusal of an inbound peer and
+	// tells its subscribers. It uses RemoteIP and DelegatedBy of conn. AdmitPeer does not
+	// block. A nil is no promise: the switch checks again.
 	AdmitPeer(conn ConnInfo, node types.NodeInfo) error
 }
 
-// ConnAdmission is an optional power of a PeerBehavior. A transport that accepts
-// connections of its own asks before it spends a handshake on one.
+// ConnAdmission is an optional interface of a PeerBehavior. A transport that accepts
+// connections of its own asks it before it spends a handshake on one.
 type ConnAdmission interface {
-	// AdmitConn returns nil when some peer from the IP may come in now, be it
-	// one that the switch always lets in, else a *RejectError: then the
-	// transport closes the connection. A nil IP is one that is not known. It
-	// must not block, as it is asked for every connection that anybody opens.
-	// A nil is no promise.
+	// AdmitConn returns nil if any peer from the IP may come in now, and else a
+	// *RejectError; then the transport closes the connection. The IP is nil if it is not
+	// known. AdmitConn does not block, as it is called for every connection. A nil is no
+	// promise.
 	AdmitConn(remoteIP net.IP) error
 }
 
-// ReasonStopper is an optional power of a PeerConn whose stack can tell the
-// remote why the connection ends.
+// ReasonStopper is an optional interface of a PeerConn whose stack can tell the remote why
+// the connection ends.
 type ReasonStopper interface {
-	// StopForReason is Stop, and sends the reason if that needs no waiting.
+	// StopForReason is Stop, and sends the reason if that takes no waiting.
 	StopForReason(reason error) error
 }
 
@@ -72,33 +67,32 @@ const (
 	DialectC Dialect = "C" // since then, all v1.x releases: plain key, ID@IP:port
 )
 
-// DialectReporter is an optional power of a PeerConn whose stack has dialects.
+// DialectReporter is an optional interface of a PeerConn whose stack has dialects.
 type DialectReporter interface {
-	// Dialect is the one that the remote speaks, and in which it was answered.
+	// Dialect returns the dialect of the handshake.
 	Dialect() Dialect
 }
 
-// LivenessProber is an optional power of a PeerConn that can make the remote show
-// that it still uses the connection.
+// LivenessProber is an optional interface of a PeerConn that can check whether the remote
+// still uses the connection.
 type LivenessProber interface {
-	// ProbeAlive asks the remote for a sign of life at once and returns without
-	// waiting. When none comes within the timeout, which must be positive, the
-	// connection fails. It may be called before Start: then the timeout begins
-	// with the connection. While the remote still owes an answer to an earlier call,
-	// the timeout that ends first counts. After Stop it does nothing.
+	// ProbeAlive asks the remote for an answer and returns without waiting. If none comes
+	// within the timeout, which must be positive, the connection fails. Before Start it
+	// may be called too; then the timeout begins at Start. While an earlier probe waits for
+	// its answer, the timeout that ends first counts. After Stop it does nothing.
 	ProbeAlive(timeout time.Duration)
 }
 
-// ChannelAnnouncer is an optional power of a Transport that sends a NodeInfo of its own.
+// ChannelAnnouncer is an optional interface of a Transport that sends a NodeInfo of its own.
 type ChannelAnnouncer interface {
-	// AnnounceChannels makes later handshakes announce exactly these channels. A switch
-	// calls it when it starts: peers send nothing on a channel that is not announced, and
-	// take it for an offence when an announced one is not served. It returns the
-	// channels announced before, or the error of the NodeInfo with the new ones.
+	// AnnounceChannels makes later handshakes announce exactly these channels and returns
+	// those announced before, or the error of a NodeInfo with the new ones. A switch calls
+	// it when it starts: peers send nothing on a channel that is not announced, and may
+	// drop a node that does not serve an announced one.
 	AnnounceChannels(channels []byte) (former []byte, err error)
 }
 
-// PeerController is an optional power of a Switch whose peers an operator can configure
+// PeerController is an optional interface of a Switch whose peers an operator can configure
 // while it runs. All methods may be called concurrently, and before Start.
 type PeerController interface {
 	// AddPersistentPeer makes the peer persistent, or changes its address. A peer that

@@ -12,14 +12,14 @@ import (
 // queue before it gives up.
 const SendTimeout = 10 * time.Second
 
-// PeerConn is one verified peer on one connection. A Transport returns it not
-// yet started; the switch starts it. A connection has exactly one PeerConn, so
-// the pointer identifies the connection. All methods may be called concurrently.
+// PeerConn is one verified peer on one connection. A Transport returns it, and the switch
+// starts it. A connection has exactly one PeerConn, so the pointer identifies the connection.
+// All methods may be called concurrently.
 type PeerConn interface {
 	service.Service
 
-	// FlushStop stops the peer after what Send and TrySend have accepted was
-	// handed to the network, or after a deadline of the stack has passed.
+	// FlushStop stops the peer once every message that Send and TrySend have accepted is
+	// handed to the network, or at the stack's deadline.
 	FlushStop()
 
 	// ID is the TM2 ID that the remote proved to own.
@@ -36,36 +36,34 @@ type PeerConn interface {
 	// IsPrivate reports whether this peer must not be told to others.
 	IsPrivate() bool
 
-	// CloseConn closes the underlying connection at once, without flushing. It
-	// is safe on a peer that was never started.
+	// CloseConn closes the underlying connection at once, without flushing, also of a
+	// peer that was never started.
 	CloseConn() error
 
-	// NodeInfo is what the remote told of itself in the handshake; its
-	// NetAddress is never nil. The caller must not change what it points to.
+	// NodeInfo is what the remote told about itself in the handshake. Its NetAddress is
+	// never nil. The caller must not change what it points to.
 	NodeInfo() types.NodeInfo
 	// Status is a snapshot of the traffic.
 	Status() ConnectionStatus
-	// SocketAddr is the remote's ID with the IP and port of the connection; it
-	// is never nil.
+	// SocketAddr is the remote's ID with the IP and port of the connection, never nil.
 	SocketAddr() *types.NetAddress
 
-	// Send queues a message on a channel and waits at most SendTimeout for a
-	// place in the queue. True means that the message will be delivered unless
-	// the connection ends. False comes at once when the peer is not running,
-	// the message is empty, or the remote's NodeInfo does not list the channel.
-	// The slice is kept until it is sent and must not be changed afterwards; it
-	// may be shared with other peers.
+	// Send queues a message on a channel and waits at most SendTimeout for a place in the
+	// queue. If it returns true, the message is delivered unless the connection ends. It
+	// returns false at once if the peer is not running, the message is empty, or the
+	// remote's NodeInfo does not list the channel. The caller must not change the slice
+	// afterwards; it may be shared with other peers.
 	Send(chID byte, msg []byte) bool
 	// TrySend is Send without waiting: false when the queue is full.
 	TrySend(chID byte, msg []byte) bool
 
-	// Set and Get keep values of the reactors with the peer. A new connection
-	// starts empty; Get returns nil for an unknown key.
+	// Set and Get keep values of the reactors with the connection. Get returns nil for an
+	// unknown key.
 	Set(key string, value any)
 	Get(key string) any
 }
 
-// PeerSet is the peers a switch has now. All methods may be called concurrently.
+// PeerSet holds the peers of a switch. All methods may be called concurrently.
 type PeerSet interface {
 	// Add puts a peer into the set; a peer whose ID is already there is ignored.
 	Add(peer PeerConn)
@@ -93,14 +91,13 @@ type ConnInfo struct {
 	RemoteIP   net.IP            // of the connection, also of a delegated peer; nil when unknown
 	SocketAddr *types.NetAddress // the remote's ID with the address of the connection
 
-	// DelegatedBy is the node whose connection it is, when that node speaks for
-	// the peer, as a bridge does; else it is empty. The node has proved it, so a
-	// switch may treat the peer as that node's.
+	// DelegatedBy is the node whose connection it is if that node presents the peer, as a
+	// bridge does, and else empty. The node has proved that it may, so a switch may apply
+	// to the peer what is configured for the node.
 	DelegatedBy types.ID
 }
 
-// ConnectionStatus is a snapshot of one connection, as PeerConn.Status returns
-// it. It is a copy: the caller owns it.
+// ConnectionStatus is a snapshot of one connection. The caller owns it.
 type ConnectionStatus struct {
 	// Duration is the time since the connection was started.
 	Duration time.Duration
@@ -117,8 +114,7 @@ type FlowStatus struct {
 	Start time.Time
 	// Bytes is the number of bytes so far.
 	Bytes int64
-	// CurRate is the recent rate and AvgRate the rate since Start, in bytes a
-	// second.
+	// CurRate is the recent rate, and AvgRate the rate since Start, in bytes a second.
 	CurRate int64
 	AvgRate int64
 }

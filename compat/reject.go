@@ -15,7 +15,7 @@ const (
 	RejectBanned       RejectCode = 4 // the peer is not wanted here
 	RejectSelf         RejectCode = 5 // the peer is this node
 	RejectInvalid      RejectCode = 6 // the peer's handshake or NodeInfo is not valid
-	RejectIdentity     RejectCode = 7 // the peer is not who was dialed, or may not speak for whom it names
+	RejectIdentity     RejectCode = 7 // the peer has another ID than the dialed one, or may not present the node that it names
 	RejectUnavailable  RejectCode = 8 // nobody to serve the peer now, as a bridge without a counterpart
 	RejectClosing      RejectCode = 9 // the node is shutting down
 )

@@ -11,14 +11,11 @@ import (
 // defaultAddrBook is relative to RootDir.
 const defaultAddrBook = "config/addrbook.json"
 
-// P2PConfig is the section [p2p]. A program that has read it does not change it
-// while a node uses it; the methods only read.
-//
-// Durations are strings in the file, as "100ms", which TOML libraries do not know
-// of by themselves: read it with LoadFile or Parse.
+// P2PConfig is the section [p2p]. Its methods may be called concurrently while nobody
+// changes it. Read it with LoadFile or Parse, which know durations such as "100ms".
 type P2PConfig struct {
-	// RootDir is the node's home directory; relative paths begin there. TM2
-	// leaves it empty in the file, and the program sets it.
+	// RootDir is the node's home directory, where relative paths begin. TM2 leaves it
+	// empty in the file, and the program sets it.
 	RootDir string `json:"home" toml:"home"`
 
 	// ListenAddress is where peers dial the node, as "tcp://0.0.0.0:26656".
@@ -32,16 +29,16 @@ type P2PConfig struct {
 	// ID@host:port, comma separated.
 	PersistentPeers string `json:"persistent_peers" toml:"persistent_peers"`
 
-	// MaxNumInboundPeers and MaxNumOutboundPeers bound the peers that dialed the
-	// node and those that it dialed. Persistent peers count and are exempt,
-	// unconditional ones do not even count.
+	// MaxNumInboundPeers and MaxNumOutboundPeers bound the peers that dialed the node and
+	// those that it dialed. Persistent peers are exempt and count; unconditional peers are
+	// exempt and do not count.
 	MaxNumInboundPeers  uint64 `json:"max_num_inbound_peers" toml:"max_num_inbound_peers"`
 	MaxNumOutboundPeers uint64 `json:"max_num_outbound_peers" toml:"max_num_outbound_peers"`
 
-	// FlushThrottleTimeout is the longest time that packets wait to be written
-	// together, up to a minute.
+	// FlushThrottleTimeout is how long packets may wait to be written together, up to a
+	// minute.
 	FlushThrottleTimeout time.Duration `json:"flush_throttle_timeout" toml:"flush_throttle_timeout"`
-	// MaxPacketMsgPayloadSize is the most bytes of a message in one packet, 1 to
+	// MaxPacketMsgPayloadSize is how many bytes of a message a packet holds at most, 1 to
 	// 1 MiB. Peers with the default drop a node that sends more than 1024.
 	MaxPacketMsgPayloadSize int `json:"max_packet_msg_payload_size" toml:"max_packet_msg_payload_size"`
 	// SendRate and RecvRate bound the traffic with each peer, in bytes a second;
@@ -51,15 +48,19 @@ type P2PConfig struct {
 	// RecvAssemblyTimeout is how long a peer may take from the first to the last
 	// packet of a message; 0 means no limit.
 	RecvAssemblyTimeout time.Duration `json:"recv_assembly_timeout" toml:"recv_assembly_timeout"`
-	// MaxRecvBufferBytes bounds the unfinished messages of a peer and
-	// MaxSendBufferBytes those that wait to be sent to it, in bytes: 0 means no
-	// limit, less than MinBufferBytes is refused.
+	// MaxRecvBufferBytes bounds the unfinished messages of a peer, and MaxSendBufferBytes
+	// the messages that wait for it, in bytes. 0 means no limit; other values below
+	// MinBufferBytes are refused.
 	MaxRecvBufferBytes int `json:"max_recv_buffer_bytes" toml:"max_recv_buffer_bytes"`
 	MaxSendBufferBytes int `json:"max_send_buffer_bytes" toml:"max_send_buffer_bytes"`
 
 	// PeerExchange says whether the node runs the discovery reactor (channel
 	// 0x50), which the program adds.
 	PeerExchange bool `json:"pex" toml:"pex"`
+	// SeedMode makes the node a seed, which hangs up each peer after
+	// adapter.DefaultSeedUptime unless it is persistent or unconditional. Like Seeds, it
+	// counts only if PeerExchange is true.
+	SeedMode bool `json:"seed_mode" toml:"seed_mode"`
 	// PrivatePeerIDs are told to nobody: IDs, comma separated.
 	PrivatePeerIDs string `json:"private_peer_ids" toml:"private_peer_ids"`
 	// AllowDuplicateIP lets several peers of one IP dial the node.
@@ -67,11 +68,11 @@ type P2PConfig struct {
 	// AddrBook is the file of the address book; see AddrBookFile.
 	AddrBook string `json:"addr_book_file" toml:"addr_book_file"`
 
-	// UnconditionalPeerIDs are let in whatever the limits say: IDs, comma
-	// separated. TM2 does not have it.
+	// UnconditionalPeerIDs are admitted whatever the limits say: IDs, comma separated.
+	// TM2 does not have this key.
 	UnconditionalPeerIDs string `json:"unconditional_peer_ids" toml:"unconditional_peer_ids"`
-	// DialTimeout bounds each dial, from the name look-up to the end of the
-	// handshakes. In former versions of TM2 it bounded the TCP connect only.
+	// DialTimeout bounds each dial, from the name look-up to the end of the handshakes.
+	// Former versions of TM2 had the key for the TCP connect only.
 	DialTimeout time.Duration `json:"dial_timeout" toml:"dial_timeout"`
 }
 
@@ -96,8 +97,8 @@ func DefaultP2PConfig() *P2PConfig {
 	}
 }
 
-// TestP2PConfig returns the defaults for networks on one machine, as TM2 has them
-// for its tests: several peers may share the IP, and packets wait 10 ms at most.
+// TestP2PConfig returns TM2's defaults for networks on one machine: several peers may
+// share an IP, and packets wait 10 ms at most.
 func TestP2PConfig() *P2PConfig {
 	c := DefaultP2PConfig()
 	c.FlushThrottleTimeout = 10 * time.Millisecond
@@ -106,8 +107,8 @@ func TestP2PConfig() *P2PConfig {
 	return c
 }
 
-// AddrBookFile is the path of the address book: AddrBook, or TM2's default if
-// that is empty, and below RootDir if it is relative.
+// AddrBookFile returns the path of the address book: AddrBook, or TM2's default if that
+// is empty. A relative path begins at RootDir.
 func (c *P2PConfig) AddrBookFile() string {
 	path := c.AddrBook
 	if path == "" {

@@ -19,8 +19,8 @@ import (
 // fileOfTM2 is what a node of gno v1.7.1 writes for its defaults.
 const fileOfTM2 = "testdata/gno-v1.7.1.toml"
 
-// ours are the keys that TM2 does not have.
-var ours = []string{"unconditional_peer_ids", "dial_timeout"}
+// ours are the keys that TM2 v1.7.1 does not have.
+var ours = []string{"seed_mode", "unconditional_peer_ids", "dial_timeout"}
 
 // keys are the keys of the struct, in order.
 func keys() []string {
@@ -76,6 +76,7 @@ recv_assembly_timeout = "9s"
 max_recv_buffer_bytes = 10000000
 max_send_buffer_bytes = 11000000
 pex = true
+seed_mode = true
 private_peer_ids = "q"
 allow_duplicate_ip = true
 addr_book_file = "book.json"
@@ -92,7 +93,7 @@ func TestEveryKeyIsRead(t *testing.T) {
 		Seeds: "s", PersistentPeers: "p", MaxNumInboundPeers: 3, MaxNumOutboundPeers: 4,
 		FlushThrottleTimeout: 5 * time.Millisecond, MaxPacketMsgPayloadSize: 6, SendRate: 7, RecvRate: 8,
 		RecvAssemblyTimeout: 9 * time.Second, MaxRecvBufferBytes: 10_000_000, MaxSendBufferBytes: 11_000_000,
-		PeerExchange: true, PrivatePeerIDs: "q", AllowDuplicateIP: true, AddrBook: "book.json",
+		PeerExchange: true, SeedMode: true, PrivatePeerIDs: "q", AllowDuplicateIP: true, AddrBook: "book.json",
 		UnconditionalPeerIDs: "u", DialTimeout: 12 * time.Second,
 	}, got)
 	for _, name := range keys() {
@@ -139,10 +140,11 @@ func TestKeysWithoutEffectAreReported(t *testing.T) {
 		require.Regexp(t, `^\[p2p\]\.`+name+` has no effect: \S`, warnings[i])
 	}
 
-	_, warnings, err = config.Parse([]byte("[p2p]\nseeds = \"" + peerA + "\"\npex = false"))
+	_, warnings, err = config.Parse([]byte("[p2p]\nseeds = \"" + peerA + "\"\npex = false\nseed_mode = true"))
 	require.NoError(t, err)
-	require.Len(t, warnings, 1)
+	require.Len(t, warnings, 2)
 	require.Regexp(t, `^\[p2p\]\.seeds has no effect: \S`, warnings[0])
+	require.Regexp(t, `^\[p2p\]\.seed_mode has no effect: \S`, warnings[1])
 
 	_, warnings, err = config.Parse([]byte("[p2p]\npersistent_peers = \"" + peerA + "," + peerB + "," + strings.ToUpper(idA) + "@127.0.0.1:2\""))
 	require.NoError(t, err)
@@ -174,6 +176,7 @@ func TestBadValueNamesItsKey(t *testing.T) {
 		{`max_recv_buffer_bytes = -1`, "max_recv_buffer_bytes", "-1"},
 		{`max_send_buffer_bytes = 1`, "max_send_buffer_bytes", "1"},
 		{`pex = "yes"`, "pex", `"yes"`},
+		{`seed_mode = 1`, "seed_mode", "1"},
 		{`allow_duplicate_ip = 1`, "allow_duplicate_ip", "1"},
 		{`private_peer_ids = ["a"]`, "private_peer_ids", "[a]"},
 		{`unconditional_peer_ids = 5`, "unconditional_peer_ids", "5"},

@@ -2,10 +2,10 @@ package config
 
 import "github.com/tm2-libp2p/tm2-libp2p/internal/tomlvalue"
 
-// LoadFile reads and checks the section [p2p] of a config.toml of up to 1 MiB, on
-// top of the defaults; other sections are ignored. Warnings are sentences for the
-// operator: one for each key of the section that has no effect. Errors name the
-// file and, where one key is at fault, wrap a *FieldError.
+// LoadFile reads the section [p2p] of a config.toml of up to 1 MiB and checks it. Missing
+// keys have their defaults, and other sections are ignored. There is a warning, a sentence
+// for the operator, for each key of the section that has no effect. Errors name the file
+// and wrap a *FieldError if a key is at fault.
 func LoadFile(path string) (cfg *P2PConfig, warnings []string, err error) {
 	return tomlvalue.Load(path, Parse)
 }

@@ -37,7 +37,7 @@ func (c *P2PConfig) PeerLists() (lists PeerLists, err error) {
 }
 
 // SwitchOptions returns what the section says to a switch: peers, seeds, limits, the guard
-// against several peers of one IP and the dial timeout. The program adds the reactors, with
+// against several peers of one IP, the dial timeout and seed mode. The program adds the reactors, with
 // the discovery reactor if PeerExchange is true.
 //
 // Lists and error are those of PeerLists: as in TM2, an entry that cannot be used is left
@@ -45,7 +45,7 @@ func (c *P2PConfig) PeerLists() (lists PeerLists, err error) {
 func (c *P2PConfig) SwitchOptions() ([]adapter.SwitchOption, error) {
 	lists, err := c.PeerLists()
 
-	return []adapter.SwitchOption{
+	options := []adapter.SwitchOption{
 		adapter.WithPersistentPeers(lists.Persistent),
 		adapter.WithSeeds(lists.Seeds),
 		adapter.WithPrivatePeers(lists.Private),
@@ -54,20 +54,24 @@ func (c *P2PConfig) SwitchOptions() ([]adapter.SwitchOption, error) {
 		adapter.WithMaxOutboundPeers(c.MaxNumOutboundPeers),
 		adapter.WithAllowDuplicateIP(c.AllowDuplicateIP),
 		adapter.WithDialTimeout(c.DialTimeout),
-	}, err
+	}
+	if c.SeedMode && c.PeerExchange {
+		options = append(options, adapter.WithSeedMode(adapter.DefaultSeedUptime))
+	}
+
+	return options, err
 }
 
-// ListenNetAddress returns where the transport of the node with the ID listens:
-// ListenAddress, at all addresses of the machine if that names no host. A host
-// name is resolved, within 3 s. An error is a *FieldError.
+// ListenNetAddress returns the address at which the node with the ID listens:
+// ListenAddress, or every address of the machine if that has no host. A host name is
+// resolved within 3 s. An error is a *FieldError.
 func (c *P2PConfig) ListenNetAddress(id types.ID) (types.NetAddress, error) {
 	return netAddress("laddr", c.ListenAddress, id)
 }
 
-// AdvertisedNetAddress returns the address that the NodeInfo of the node with the
-// ID shows its peers: ExternalAddress, or else ListenAddress as
-// ListenNetAddress returns it. A host name is resolved, within 3 s. An error is a
-// *FieldError.
+// AdvertisedNetAddress returns the address in the NodeInfo of the node with the ID:
+// ExternalAddress, or else what ListenNetAddress returns. A host name is resolved within
+// 3 s. An error is a *FieldError.
 func (c *P2PConfig) AdvertisedNetAddress(id types.ID) (types.NetAddress, error) {
 	if c.ExternalAddress == "" {
 		return c.ListenNetAddress(id)
@@ -86,7 +90,7 @@ func netAddress(key, address string, id types.ID) (types.NetAddress, error) {
 	if err != nil {
 		return types.NetAddress{}, tomlvalue.Wrong(fullName(key), address, err.Error())
 	}
-	addr.Hostname = "" // a node does not look for itself anew
+	addr.Hostname = "" // a node does not resolve its own address again
 
 	return *addr, nil
 }

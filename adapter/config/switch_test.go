@@ -312,3 +312,33 @@ func TestAdvertisedNetAddress(t *testing.T) {
 	require.ErrorAs(t, err, &bad)
 	require.Equal(t, "[p2p].external_address", bad.Key)
 }
+
+func TestSeedModeHangsUp(t *testing.T) {
+	for pex, left := range map[bool]int{true: 0, false: 1} {
+		synctest.Test(t, func(t *testing.T) {
+			network := memory.NewNetwork()
+			cfg := config.TestP2PConfig()
+			cfg.SeedMode, cfg.PeerExchange = true, pex
+			options, err := cfg.SwitchOptions()
+			require.NoError(t, err)
+			var switches []*adapter.MultiplexSwitch
+			var transports []*memory.Transport
+			for range 2 {
+				transports = append(transports, network.NewTransport(channel))
+				switches = append(switches, adapter.NewMultiplexSwitch(transports[len(transports)-1], options...))
+				require.NoError(t, switches[len(switches)-1].Start())
+			}
+			addr := transports[0].NetAddress()
+			switches[1].DialPeers(&addr)
+			synctest.Wait()
+			require.Len(t, switches[1].Peers().List(), 1)
+			time.Sleep(adapter.DefaultSeedUptime)
+			synctest.Wait()
+			require.Len(t, switches[1].Peers().List(), left)
+			for i, sw := range switches {
+				require.NoError(t, sw.Stop())
+				require.NoError(t, transports[i].Close())
+			}
+		})
+	}
+}

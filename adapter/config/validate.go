@@ -9,13 +9,11 @@ import (
 )
 
 const (
-	// MinBufferBytes is the smallest budget that TM2 accepts: one block of the
-	// largest size with its framing (docs/wire.md §5.4).
-	MinBufferBytes = 8<<20 + 64<<10
-	// maxPayloadSize is far above what any node accepts.
-	maxPayloadSize = 1 << 20
-	// maxFlushThrottle is far above what makes sense.
-	maxFlushThrottle = time.Minute
+	// MinBufferBytes is the smallest buffer that TM2 accepts: one block of the largest
+	// size with its framing (docs/wire.md §5.4).
+	MinBufferBytes   = 8<<20 + 64<<10
+	maxPayloadSize   = 1 << 20     // bytes; far above what any node accepts
+	maxFlushThrottle = time.Minute // far above what makes sense
 )
 
 // FieldError is the error of a value that cannot be used. It names the key, the value and
@@ -25,9 +23,9 @@ type FieldError = tomlvalue.FieldError
 // fullName is how errors name a key of the section.
 func fullName(key string) string { return "[p2p]." + key }
 
-// ValidateBasic returns a *FieldError for the first value that a node cannot work
-// with. It resolves no names, and like TM2 it leaves the lists of peers to
-// SwitchOptions: a node can work without an entry.
+// ValidateBasic returns a *FieldError for the first value that a node cannot use. It
+// resolves no names. Like TM2 it leaves the lists of peers to SwitchOptions, since a node
+// can do without an entry.
 func (c *P2PConfig) ValidateBasic() error {
 	if _, _, err := tomlvalue.SplitAddress(c.ListenAddress); err != nil {
 		return tomlvalue.Wrong(fullName("laddr"), c.ListenAddress, err.Error())
@@ -58,7 +56,7 @@ func (c *P2PConfig) ValidateBasic() error {
 			return tomlvalue.Wrong(fullName(rule.key), rule.value, rule.reason)
 		}
 	}
-	// What is valid here is valid for connections; this holds the two together.
+	// Connections accept what is valid here; this call keeps the two in step.
 	if err := c.MConnConfig().Validate(); err != nil {
 		return fmt.Errorf("[p2p]: %w", err)
 	}

@@ -23,14 +23,16 @@ func makeSwitch(opts ...lp2p.Option) compattest.MakeSwitch {
 	}
 }
 
-func TestSwitchAnnouncesItsChannels(t *testing.T) { switchtest.TestChannels(t, listenSpec) }
+func TestSwitchAnnouncesItsChannels(t *testing.T) { switchtest.TestChannels(t, listenForSwitch) }
+
+func TestSeedHangsUp(t *testing.T) { switchtest.TestSeedMode(t, listenForSwitch) }
 
 func TestGhostGivesWay(t *testing.T) {
 	t.Parallel()
-	switchtest.TestGhost(t, listenSpec)
+	switchtest.TestGhost(t, listenForSwitch)
 }
 
-func listenSpec(t *testing.T, spec compattest.Spec) switchtest.Transport {
+func listenForSwitch(t *testing.T, spec compattest.Spec) switchtest.Transport {
 	t.Helper()
 
 	return listenAs(t, spec)

@@ -1,10 +1,13 @@
 package lp2p
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -236,6 +239,27 @@ func TestAdmission(t *testing.T) {
 	b.admit = func(compat.ConnInfo, types.NodeInfo) error { return errors.New("secret") }
 	_, err = a.dial(t, b)
 	require.Equal(t, compat.RejectError{Remote: true}, rejectOf(t, err))
+}
+
+// A node of another network is told so whatever the switch would say, and the refusal is
+// logged once.
+func TestOtherNetworkIsToldBeforeFull(t *testing.T) {
+	var log bytes.Buffer
+	key := types.GenerateNodeKey()
+	tr, err := NewTransport(nodeInfo(key.ID()), *key, slog.New(slog.NewTextHandler(&log, nil)))
+	require.NoError(t, err)
+	require.NoError(t, tr.Listen(types.NetAddress{IP: net.IPv4(127, 0, 0, 1)}))
+	b := &node{Transport: tr, behavior: newBehavior(), key: key}
+	b.admit = func(compat.ConnInfo, types.NodeInfo) error { return compat.Reject(compat.RejectFull, "") }
+	b.acceptLoop(t)
+	a := newNode(t, func(info *types.NodeInfo) { info.Network = "another" })
+	_, err = a.dial(t, b)
+	require.Equal(t, compat.RejectIncompatible, rejectOf(t, err).Code)
+	require.NoError(t, tr.Close())
+	require.Equal(t, 1, strings.Count(log.String(), "peer refused"), log.String())
+	for _, part := range []string{"peer=" + a.key.ID().String(), "address=127.0.0.1:", "incompatible networks", "another"} {
+		require.Contains(t, log.String(), part)
+	}
 }
 
 func a2s(n *node) string {

@@ -121,9 +121,15 @@ func (p *Pending) Reject(reason *compat.RejectError) error {
 	return nil
 }
 
-// admit decides whether the peer may come in; its errors are refusals.
+// admit decides whether the peer may come in; its errors are refusals. It asks the switch
+// last, so that a node of another network learns that and not that there is no slot.
 func (p *Pending) admit(local types.NodeInfo, behavior compat.PeerBehavior) error {
 	if err := p.t.gater.admits(p.stream.Conn(), p.id); err != nil {
+		return err
+	}
+	if err := compatible(local, p.node); err != nil {
+		p.t.logger.Info("peer refused", "peer", p.id, "address", p.RemoteAddr(), "outbound", false, "err", err)
+
 		return err
 	}
 	if a, ok := behavior.(compat.PeerAdmission); ok {
@@ -139,7 +145,7 @@ func (p *Pending) admit(local types.NodeInfo, behavior compat.PeerBehavior) erro
 		}
 	}
 
-	return compatible(local, p.node)
+	return nil
 }
 
 // answer sends the Accept and makes the peer. The data streams of the remote may

@@ -177,3 +177,32 @@ func TestDescriptorIsTM2s(t *testing.T) {
 		{ID: 0x50, Priority: 1, SendQueueCapacity: 20, RecvMessageCapacity: 5242880},
 	}, pex.NewReactor(book).GetChannels())
 }
+
+// A seed tells nodes of each other before it hangs up, and they stay together.
+func TestSeedBringsNodesTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := memory.NewNetwork()
+		seed := newNode(t, network, nodeOptions{sw: []adapter.SwitchOption{adapter.WithSeedMode(adapter.DefaultSeedUptime)}})
+		defer seed.stop(t)
+		ended, cancel := seed.Subscribe(func(e events.Event) bool { return e.Type() == events.PeerDisconnected })
+		defer cancel()
+		var nodes []*node
+		for range 3 {
+			n := newNode(t, network, nodeOptions{})
+			defer n.stop(t)
+			n.DialPeers(seed.addr())
+			nodes = append(nodes, n)
+		}
+		pass(adapter.DefaultSeedUptime + time.Second)
+		hungUp := make(map[types.ID]bool)
+		for len(ended) > 0 {
+			hungUp[(<-ended).(events.PeerDisconnectedEvent).PeerID] = true
+		}
+		for _, n := range nodes {
+			require.True(t, hungUp[n.id()])
+			for _, other := range nodes {
+				require.Equal(t, n != other, n.Peers().Has(other.id()))
+			}
+		}
+	})
+}

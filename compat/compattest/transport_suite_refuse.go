@@ -85,16 +85,21 @@ func (s transportSuite) noCommonChannel(t *testing.T) {
 	refused(t, a, b)
 }
 
-// refused requires that neither node gets a peer, in either direction.
+// refused requires that neither node gets a peer, in either direction. Their switches have
+// no room either, and are not asked, since that is not the reason.
 func refused(t *testing.T, a, b *endpoint) {
 	t.Helper()
 	var stops []func()
 	for _, e := range []*endpoint{a, b} {
+		refusing := &refuser{endpoint: e}
+		e.behavior = refusing
+		defer func() { require.Zero(t, refusing.asked.Load(), "the switch was asked") }()
 		stops = append(stops, e.serve(t, e.run))
 	}
 	for _, ends := range [][2]*endpoint{{a, b}, {b, a}} {
 		peer, err := ends[0].dial(t.Context(), ends[1].tr.NetAddress())
 		requireNoPeer(t, peer, err)
+		require.NotEqual(t, compat.DialBusy, compat.ClassifyDial(err), err)
 	}
 	for i, e := range []*endpoint{a, b} {
 		require.NoError(t, e.shut()) // waits for pending handshakes

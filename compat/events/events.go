@@ -10,8 +10,8 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
-// subscriptionBuffer is how many events wait for one subscriber before further
-// ones are dropped for it; TM2's reactors expect that size.
+// subscriptionBuffer is how many events wait for one subscriber before further ones are
+// dropped. TM2's reactors expect that size.
 const subscriptionBuffer = 100
 
 // EventType names a kind of event.
@@ -82,160 +82,90 @@ type DialFailedEvent struct {
 // Type implements Event.
 func (DialFailedEvent) Type() EventType { return DialFailed }
 
-// maxPending bounds the events that wait for a filter that does not return.
+// maxPending bounds the events that wait while a filter runs; further ones are dropped.
 const maxPending = 1024
 
-// Events hands events to subscribers. The zero value is not usable; all methods
-// may be called concurrently.
+// Events hands events to subscribers. All methods may be called concurrently.
 type Events struct {
-	mtx        sync.Mutex // held neither while a filter runs nor while an event is handed out
-	next       uint64
-	subs       map[uint64]*subscription
+	mtx        sync.Mutex // not held while a filter runs
+	subs       map[*subscription]struct{}
 	pending    []Event
-	delivering bool   // a Notify is handing out what is pending
-	lost       uint64 // events that were too many to wait
+	delivering bool // a Notify hands out the pending events
 }
 
 type subscription struct {
 	filter EventFilter
-
-	mtx     sync.Mutex
-	ch      chan Event
-	ended   bool
-	dropped uint64
+	ch     chan Event
 }
 
 // New returns Events without subscribers.
-func New() *Events { return &Events{subs: make(map[uint64]*subscription)} }
+func New() *Events { return &Events{subs: make(map[*subscription]struct{})} }
 
-// Subscribe registers for the events that pass the filter; nil passes all. The
-// channel holds 100 events; further ones are dropped until it is read. The
-// returned function ends the subscription and closes the channel.
+// Subscribe registers for the events that pass the filter; nil passes all. The channel
+// holds 100 events; further ones are dropped until it is read. The returned function ends
+// the subscription and closes the channel.
 //
-// A filter runs within Notify, on one goroutine at a time. It may call whatever it
-// likes, also what leads to further events; these come after the one that it has
-// been asked about. All events wait for it to return.
+// A filter runs within Notify, on one goroutine at a time, and all events wait for it. It
+// may cause further events; they follow the one that it was asked about.
 func (es *Events) Subscribe(filter EventFilter) (<-chan Event, func()) {
+	s := &subscription{filter: filter, ch: make(chan Event, subscriptionBuffer)}
 	es.mtx.Lock()
 	defer es.mtx.Unlock()
-
-	id := es.next
-	es.next++
-	s := &subscription{filter: filter, ch: make(chan Event, subscriptionBuffer)}
-	es.subs[id] = s
+	es.subs[s] = struct{}{}
 
 	return s.ch, func() {
 		es.mtx.Lock()
-		delete(es.subs, id)
-		es.mtx.Unlock()
-		s.end()
+		defer es.mtx.Unlock()
+		if _, subscribed := es.subs[s]; subscribed {
+			delete(es.subs, s)
+			close(s.ch)
+		}
 	}
 }
 
-// Notify hands the event to every subscriber that wants it and has room. All
-// subscribers see events in the order of the calls. While another call hands out an
-// event, it leaves this one to that call and returns at once.
+// Notify hands the event to every subscriber that wants it and has room. All subscribers
+// see events in the order of the calls. While another call hands out events, it leaves
+// this one to that call and returns at once.
 func (es *Events) Notify(event Event) {
-	if !es.enqueue(event) {
-		return
-	}
-	// A filter that panics must not end all events for ever.
-	defer es.endDelivery()
-	for {
-		event, subs, ok := es.dequeue()
-		if !ok {
-			return
-		}
-		for _, s := range subs {
-			s.offer(event)
-		}
-	}
-}
-
-// enqueue reports whether the caller has to hand out what is pending.
-func (es *Events) enqueue(event Event) bool {
 	es.mtx.Lock()
 	defer es.mtx.Unlock()
-	if len(es.pending) >= maxPending {
-		es.lost++
-
-		return false
+	if len(es.pending) < maxPending {
+		es.pending = append(es.pending, event)
 	}
-	es.pending = append(es.pending, event)
 	if es.delivering {
-		return false
+		return
 	}
 	es.delivering = true
-
-	return true
-}
-
-// dequeue returns the next event and who is subscribed; without an event it ends
-// the delivery, so that the next Notify begins one.
-func (es *Events) dequeue() (Event, []*subscription, bool) {
-	es.mtx.Lock()
-	defer es.mtx.Unlock()
-	if len(es.pending) == 0 {
-		es.pending, es.delivering = nil, false
-
-		return nil, nil, false
+	defer func() { es.delivering = false }() // also when a filter panics
+	for len(es.pending) > 0 {
+		event := es.pending[0]
+		es.pending = es.pending[1:]
+		for _, s := range slices.Collect(maps.Keys(es.subs)) {
+			es.offer(s, event)
+		}
 	}
-	event := es.pending[0]
-	es.pending = es.pending[1:]
-
-	return event, slices.Collect(maps.Values(es.subs)), true
+	es.pending = nil
 }
 
-func (es *Events) endDelivery() {
-	if p := recover(); p != nil {
-		es.mtx.Lock()
-		es.delivering = false
-		es.mtx.Unlock()
-		panic(p)
-	}
-}
-
-// Dropped returns how many events current subscribers have missed.
-func (es *Events) Dropped() uint64 {
-	es.mtx.Lock()
-	n, subs := es.lost, slices.Collect(maps.Values(es.subs))
-	es.mtx.Unlock()
-	for _, s := range subs {
-		n += s.missed()
-	}
-
-	return n
-}
-
-// offer hands over an event that the subscriber wants, if it has room.
-func (s *subscription) offer(event Event) {
-	if s.filter != nil && !s.filter(event) {
+// offer hands the event to a subscriber that wants it and has room. The caller holds the
+// lock.
+func (es *Events) offer(s *subscription, event Event) {
+	if s.filter != nil && !es.passes(s.filter, event) {
 		return
 	}
-	s.mtx.Lock()
-	defer s.mtx.Unlock()
-	if s.ended {
-		return
+	if _, subscribed := es.subs[s]; !subscribed {
+		return // the filter may have ended the subscription
 	}
 	select {
 	case s.ch <- event:
 	default:
-		s.dropped++
 	}
 }
 
-func (s *subscription) end() {
-	s.mtx.Lock()
-	defer s.mtx.Unlock()
-	if !s.ended {
-		s.ended = true
-		close(s.ch)
-	}
-}
+// passes asks the filter without the lock, which the caller holds.
+func (es *Events) passes(filter EventFilter, event Event) bool {
+	es.mtx.Unlock()
+	defer es.mtx.Lock()
 
-func (s *subscription) missed() uint64 {
-	s.mtx.Lock()
-	defer s.mtx.Unlock()
-
-	return s.dropped
+	return filter(event)
 }

@@ -55,13 +55,11 @@ func TestSlowSubscriberMissesEvents(t *testing.T) {
 		es.Notify(connected(i))
 		got = append(got, <-quick)
 	}
-	require.EqualValues(t, 10, es.Dropped())
 	kept := collect(slow)
 	require.Equal(t, got[:subscriptionBuffer], kept, "the oldest are kept, in order")
 	es.Notify(connected(1000))
 	require.Equal(t, []Event{connected(1000)}, collect(slow))
 	endSlow()
-	require.Zero(t, es.Dropped())
 }
 
 func TestUnsubscribe(t *testing.T) {
@@ -156,8 +154,9 @@ func TestFilterBlocks(t *testing.T) {
 	for i := range maxPending + 5 {
 		es.Notify(connected(1 + i))
 	}
-	require.EqualValues(t, 5, es.Dropped())
-	ch, end := es.Subscribe(func(e Event) bool { return e == connected(1) || e == connected(maxPending) })
+	ch, end := es.Subscribe(func(e Event) bool {
+		return e == connected(1) || e == connected(maxPending) || e == connected(maxPending+1)
+	})
 	defer end()
 	close(leave)
 	wg.Wait()

@@ -1,5 +1,5 @@
-// Package service gives long-living parts one way to start and stop, under the
-// names TM2 uses: Service and BaseService.
+// Package service defines how the long-running parts of a node start and stop, under TM2's
+// names: Service and BaseService.
 package service
 
 import (
@@ -8,38 +8,35 @@ import (
 	"sync"
 )
 
-// The outcomes of Start, Stop and Reset that a caller may want to tell apart.
+// Errors of Start, Stop and Reset.
 var (
-	// ErrAlreadyStarted is returned by Start on a running service, and by Reset
-	// on one that runs or has not finished stopping.
+	// ErrAlreadyStarted: Start of a running service, or Reset of one that has not stopped.
 	ErrAlreadyStarted = errors.New("already started")
-	// ErrAlreadyStopped is returned by Start and Stop on a stopped service.
+	// ErrAlreadyStopped: Start or Stop of a stopped service.
 	ErrAlreadyStopped = errors.New("already stopped")
-	// ErrNotStarted is returned by Stop and Reset on a service that was never
-	// started.
+	// ErrNotStarted: Stop or Reset of a service that was never started.
 	ErrNotStarted = errors.New("not started")
-	// ErrNoReset is returned by Reset where the service cannot be reset.
+	// ErrNoReset: Reset of a service that cannot be reset.
 	ErrNoReset = errors.New("service cannot be reset")
 )
 
 // Service is started once and stopped once. All methods may be called
 // concurrently.
 type Service interface {
-	// Start runs OnStart. When that fails the service is as before and Start
-	// may be called again. It returns ErrAlreadyStarted or ErrAlreadyStopped
-	// where the service is past starting.
+	// Start runs OnStart. If that fails, Start may be called again. It returns
+	// ErrAlreadyStarted or ErrAlreadyStopped if the service was started before.
 	Start() error
 	// OnStart is the service's own part of Start.
 	OnStart() error
 
-	// Stop ends the service: IsRunning turns false, OnStop runs, Quit closes.
-	// Only the first call does it; later ones return ErrAlreadyStopped at once,
-	// and a call before Start returns ErrNotStarted.
+	// Stop ends the service: IsRunning turns false, OnStop runs, Quit is closed. Later
+	// calls return ErrAlreadyStopped at once, also while OnStop runs. A call before Start
+	// returns ErrNotStarted.
 	Stop() error
 	// OnStop is the service's own part of Stop.
 	OnStop()
 
-	// Reset makes a stopped service startable again, where OnReset allows it.
+	// Reset lets a stopped service be started again if OnReset returns nil.
 	Reset() error
 	// OnReset is the service's own part of Reset.
 	OnReset() error
@@ -62,8 +59,8 @@ const (
 	stopped
 )
 
-// state is shared by all copies of a BaseService, so that it may be embedded by
-// value as TM2 code does: x.BaseService = *NewBaseService(...).
+// state is shared by all copies of a BaseService, because TM2 code embeds one by value:
+// x.BaseService = *NewBaseService(...).
 type state struct {
 	resetting sync.Mutex // held by Reset; taken before mtx
 
@@ -96,35 +93,28 @@ func NewBaseService(logger *slog.Logger, name string, impl Service) *BaseService
 // SetLogger implements Service.
 func (bs *BaseService) SetLogger(logger *slog.Logger) { bs.Logger = logger }
 
-// Start implements Service. IsRunning is true before OnStart begins, as in TM2:
-// what OnStart starts may ask for it.
+// Start implements Service. IsRunning is true before OnStart begins, as in TM2, because what
+// OnStart starts may ask for it.
 func (bs *BaseService) Start() error {
-	if err := bs.begin(); err != nil {
+	if err := bs.state.advance(idle, running); err != nil {
 		return err
 	}
-	if err := bs.impl.OnStart(); err != nil {
-		bs.state.mtx.Lock()
-		defer bs.state.mtx.Unlock()
-		if bs.state.phase == running {
-			bs.state.phase = idle
-		}
-
-		return err
+	err := bs.impl.OnStart()
+	if err != nil {
+		_ = bs.state.advance(running, idle) // unless it was stopped meanwhile
 	}
 
-	return nil
+	return err
 }
 
-func (bs *BaseService) begin() error {
-	bs.state.mtx.Lock()
-	defer bs.state.mtx.Unlock()
-	switch bs.state.phase {
-	case running:
-		return ErrAlreadyStarted
-	case stopped:
-		return ErrAlreadyStopped
+// advance changes the phase if it is from, and otherwise says which phase it is.
+func (st *state) advance(from, to phase) error {
+	st.mtx.Lock()
+	defer st.mtx.Unlock()
+	if st.phase != from {
+		return [...]error{idle: ErrNotStarted, running: ErrAlreadyStarted, stopped: ErrAlreadyStopped}[st.phase]
 	}
-	bs.state.phase = running
+	st.phase = to
 
 	return nil
 }
@@ -134,19 +124,10 @@ func (*BaseService) OnStart() error { return nil }
 
 // Stop implements Service.
 func (bs *BaseService) Stop() error {
-	bs.state.mtx.Lock()
-	switch bs.state.phase {
-	case stopped:
-		bs.state.mtx.Unlock()
-		return ErrAlreadyStopped
-	case idle:
-		bs.state.mtx.Unlock()
-		return ErrNotStarted
+	if err := bs.state.advance(running, stopped); err != nil {
+		return err
 	}
-	bs.state.phase = stopped
-	quit := bs.state.quit
-	bs.state.mtx.Unlock()
-
+	quit := bs.state.quit // Reset replaces it only once it is closed
 	bs.impl.OnStop()
 	close(quit)
 
@@ -156,37 +137,30 @@ func (bs *BaseService) Stop() error {
 // OnStop implements Service by doing nothing.
 func (*BaseService) OnStop() {}
 
-// Reset implements Service. OnReset runs before the service can be started
-// again; concurrent calls run it once.
+// Reset implements Service. OnReset runs before the service can be started again, and once
+// for concurrent calls.
 func (bs *BaseService) Reset() error {
 	bs.state.resetting.Lock()
 	defer bs.state.resetting.Unlock()
-	if err := bs.resettable(); err != nil {
-		return err
+	bs.state.mtx.Lock()
+	unused := bs.state.phase == idle
+	bs.state.mtx.Unlock()
+	if unused {
+		return ErrNotStarted
+	}
+	select {
+	case <-bs.Quit():
+	default:
+		return ErrAlreadyStarted
 	}
 	if err := bs.impl.OnReset(); err != nil {
 		return err
 	}
-
 	bs.state.mtx.Lock()
 	defer bs.state.mtx.Unlock()
 	bs.state.phase, bs.state.quit = idle, make(chan struct{})
 
 	return nil
-}
-
-func (bs *BaseService) resettable() error {
-	bs.state.mtx.Lock()
-	defer bs.state.mtx.Unlock()
-	if bs.state.phase == idle {
-		return ErrNotStarted
-	}
-	select {
-	case <-bs.state.quit:
-		return nil
-	default:
-		return ErrAlreadyStarted
-	}
 }
 
 // OnReset implements Service by refusing.

@@ -11,10 +11,7 @@ import (
 )
 
 const (
-	// maxAddressLen bounds an address string in bytes. The longest host name
-	// has 253, an id 40.
-	maxAddressLen = 1024
-
+	maxAddressLen = 1024 // bytes; the longest host name has 253, an ID 40
 	nilNetAddress = "<nil-NetAddress>"
 )
 
@@ -37,8 +34,8 @@ type NetAddress struct {
 	IP   net.IP `json:"ip"`   // where; nil only while Hostname is unresolved
 	Port uint16 `json:"port"` // TCP port
 
-	// Hostname is the configured name behind IP; DialContext resolves it anew.
-	// It never leaves the node.
+	// Hostname is the configured name that IP was resolved from. DialContext resolves it
+	// again. It is not told to peers.
 	Hostname string `json:"-"`
 }
 
@@ -75,8 +72,8 @@ func NewNetAddressFromIPPort(ip net.IP, port uint16) *NetAddress {
 	return &NetAddress{IP: ip, Port: port}
 }
 
-// ParseNetAddress parses id@ip:port without asking anybody: the host must be an
-// IP literal, IPv6 in brackets. It is meant for everything a remote sends.
+// ParseNetAddress parses id@ip:port, IPv6 in brackets. It resolves no names, so it is
+// safe for what a remote sends.
 //
 // Errors: [ErrInvalidNetAddress], [ErrInvalidID], [ErrEmptyHost], or
 // [ErrHostnameNotIP] for a host name.
@@ -183,31 +180,24 @@ func (na *NetAddress) Equals(other NetAddress) bool {
 // Same reports whether both addresses have the same non-empty ID, or the same
 // IP and port.
 func (na *NetAddress) Same(other NetAddress) bool {
-	if na == nil {
-		return false
-	}
-
-	return (na.ID != "" && na.ID == other.ID) || na.DialString() == other.DialString()
+	return na != nil && ((na.ID != "" && na.ID == other.ID) || na.DialString() == other.DialString())
 }
 
-// Validate checks that the address can be dialed: a valid ID and an IP that is
-// set, not unspecified, not the IPv4 broadcast address and not in the IPv6
-// documentation range. An address whose host name is not resolved yet gives
-// [ErrUnsetIPAddress]; DialContext can still dial it.
+// Validate checks that the address can be dialed: its ID is valid, and its IP is set, not
+// unspecified, not the IPv4 broadcast address and not in the IPv6 documentation range. It
+// returns [ErrUnsetIPAddress] for a host name that is not resolved, although DialContext can
+// dial that address.
 func (na *NetAddress) Validate() error {
-	if err := na.validateFormat(); err != nil {
+	switch err := na.validateFormat(); {
+	case err != nil:
 		return err
-	}
-
-	if na.IP.IsUnspecified() {
+	case na.IP.IsUnspecified():
 		return fmt.Errorf("%w: %s", ErrUnspecifiedIP, na.IP)
-	}
-
-	if na.RFC3849() || na.IP.Equal(net.IPv4bcast) {
+	case na.RFC3849(), na.IP.Equal(net.IPv4bcast):
 		return fmt.Errorf("%w: %s cannot be dialed", ErrInvalidIP, na.IP)
+	default:
+		return nil
 	}
-
-	return nil
 }
 
 // validateFormat checks that the address has a text form that peers accept.
@@ -215,42 +205,32 @@ func (na *NetAddress) validateFormat() error {
 	if na == nil {
 		return fmt.Errorf("%w: missing", ErrInvalidNetAddress)
 	}
-
-	if err := na.ID.Validate(); err != nil {
+	switch err := na.ID.Validate(); {
+	case err != nil:
 		return err
-	}
-
-	if na.IP == nil {
+	case na.IP == nil:
 		return ErrUnsetIPAddress
-	}
-
-	if len(na.IP) != net.IPv4len && len(na.IP) != net.IPv6len {
+	case len(na.IP) != net.IPv4len && len(na.IP) != net.IPv6len:
 		return fmt.Errorf("%w: %d bytes", ErrInvalidIP, len(na.IP))
+	default:
+		return nil
 	}
-
-	return nil
 }
 
-// DialContext opens a TCP connection to the address. A configured host name is
-// resolved anew, and all its addresses are tried. ctx bounds look-up and dial;
-// there is no other limit on their time.
+// DialContext opens a TCP connection to the address. It resolves a configured host name
+// again and tries all its addresses. Only ctx bounds the time of look-up and dial.
 func (na *NetAddress) DialContext(ctx context.Context) (net.Conn, error) {
-	if na == nil {
+	switch {
+	case na == nil:
 		return nil, fmt.Errorf("%w: missing", ErrInvalidNetAddress)
+	case na.Hostname == "" && na.IP == nil:
+		return nil, ErrUnsetIPAddress
 	}
-
-	host := na.Hostname
-	if host == "" {
-		if na.IP == nil {
-			return nil, ErrUnsetIPAddress
-		}
-
-		host = na.IP.String()
+	target := na.DialString()
+	if na.Hostname != "" {
+		target = joinHostPort(na.Hostname, na.Port)
 	}
-
-	var d net.Dialer
-
-	conn, err := d.DialContext(ctx, "tcp", joinHostPort(host, na.Port))
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", target)
 	if err != nil {
 		return nil, fmt.Errorf("unable to dial address: %w", err)
 	}

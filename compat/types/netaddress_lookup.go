@@ -2,7 +2,6 @@ package types
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"time"
@@ -23,9 +22,9 @@ type resolver interface {
 	LookupIPAddr(ctx context.Context, host string) ([]net.IPAddr, error)
 }
 
-// NewNetAddressFromString parses id@host:port. A host name is resolved, which
-// takes up to 3 s, and remembered in Hostname. The ID is read as by [ParseID]. Never use it for an address that
-// a remote sent; see [ParseNetAddress].
+// NewNetAddressFromString parses id@host:port and reads the ID as [ParseID] does. It
+// resolves a host name within 3 s and keeps it in Hostname. Use [ParseNetAddress] for an
+// address that a remote sent.
 //
 // Errors: those of ParseNetAddress except [ErrHostnameNotIP];
 // [ErrEmptyLookupResult]; the error of the look-up.
@@ -34,8 +33,8 @@ func NewNetAddressFromString(idaddr string) (*NetAddress, error) {
 }
 
 // NewConfiguredNetAddress is NewNetAddressFromString for a peer in the node's
-// configuration: a name that does not resolve is no error. The address then has
-// no IP, and DialContext resolves the name at every dial.
+// configuration: if the name does not resolve, the address has no IP and there is no error.
+// DialContext resolves the name at every dial.
 func NewConfiguredNetAddress(idaddr string) (*NetAddress, error) {
 	return configuredAddress(net.DefaultResolver, idaddr)
 }
@@ -65,7 +64,6 @@ func resolveAddress(r resolver, idaddr string) (*NetAddress, error) {
 	if err != nil || na.Hostname == "" {
 		return na, err
 	}
-
 	if na.IP, err = lookup(r, na.Hostname); err != nil {
 		return nil, err
 	}
@@ -74,23 +72,19 @@ func resolveAddress(r resolver, idaddr string) (*NetAddress, error) {
 }
 
 func configuredAddress(r resolver, idaddr string) (*NetAddress, error) {
-	na, err := resolveAddress(r, idaddr)
-	if _, unresolved := errors.AsType[*lookupError](err); unresolved {
-		return parseConfigured(idaddr)
+	na, err := parseConfigured(idaddr)
+	if err == nil && na.Hostname != "" {
+		na.IP, _ = lookup(r, na.Hostname) // each dial resolves the name again
 	}
 
 	return na, err
 }
 
-func resolveAddresses(r resolver, idaddrs []string) ([]*NetAddress, []error) {
-	var (
-		results  = make([]*NetAddress, len(idaddrs))
-		failures = make([]error, len(idaddrs))
-		group    errgroup.Group
-	)
-
+func resolveAddresses(r resolver, idaddrs []string) (addrs []*NetAddress, errs []error) {
+	results := make([]*NetAddress, len(idaddrs))
+	failures := make([]error, len(idaddrs))
+	var group errgroup.Group
 	group.SetLimit(maxLookups)
-
 	for i, idaddr := range idaddrs {
 		group.Go(func() error {
 			results[i], failures[i] = resolveAddress(r, idaddr)
@@ -98,43 +92,29 @@ func resolveAddresses(r resolver, idaddrs []string) ([]*NetAddress, []error) {
 			return nil
 		})
 	}
-
 	_ = group.Wait() // the functions report through failures
-
-	addrs := make([]*NetAddress, 0, len(idaddrs))
-	errs := make([]error, 0, len(idaddrs))
-
 	for i, err := range failures {
 		if err != nil {
 			errs = append(errs, fmt.Errorf("%q: %w", idaddrs[i], err))
 
 			continue
 		}
-
 		addrs = append(addrs, results[i])
 	}
 
 	return addrs, errs
 }
 
-// lookupError marks a failed look-up, as opposed to a malformed address.
-type lookupError struct{ err error }
-
-func (e *lookupError) Error() string { return "unable to look up IP: " + e.err.Error() }
-func (e *lookupError) Unwrap() error { return e.err }
-
 // lookup returns the first IP of a host name.
 func lookup(r resolver, host string) (net.IP, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), lookupTimeout)
 	defer cancel()
-
 	addrs, err := r.LookupIPAddr(ctx, host)
-	if err != nil {
-		return nil, &lookupError{err}
+	if err == nil && len(addrs) == 0 {
+		err = fmt.Errorf("%w: %q", ErrEmptyLookupResult, host)
 	}
-
-	if len(addrs) == 0 {
-		return nil, &lookupError{fmt.Errorf("%w: %q", ErrEmptyLookupResult, host)}
+	if err != nil {
+		return nil, fmt.Errorf("unable to look up IP: %w", err)
 	}
 
 	return addrs[0].IP, nil

@@ -2,6 +2,7 @@ package types
 
 import (
 	"net/netip"
+	"slices"
 
 	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 )
@@ -33,16 +34,13 @@ func (na *NetAddress) in(prefix netip.Prefix) bool {
 // Routable reports whether the address is valid and may be reachable from
 // anywhere: not private, link local, unique local, ORCHID or loopback.
 func (na *NetAddress) Routable() bool {
-	if na.Validate() != nil {
-		return false
-	}
-
-	return !(na.RFC1918() || na.RFC3927() || na.RFC4862() || na.RFC4193() || na.RFC4843() || na.Local())
+	return na.Validate() == nil &&
+		!(na.RFC1918() || na.RFC3927() || na.RFC4862() || na.RFC4193() || na.RFC4843() || na.Local())
 }
 
-// Dialable reports whether somebody may be able to dial the address: it is valid, has a
+// Dialable reports whether the address can be dialed from some place: it is valid, has a
 // port, and its IP is neither reserved, multicast nor link-local. Private and loopback
-// addresses are dialable from where they mean something.
+// addresses count, since they can be dialed from the same network or machine.
 func (na *NetAddress) Dialable() bool {
 	return na.Validate() == nil && na.Port != 0 && netgroup.IsDialable(netgroup.FromIP(na.IP))
 }
@@ -54,13 +52,7 @@ func (na *NetAddress) Local() bool {
 
 // RFC1918 reports whether the IP is in an IPv4 private network.
 func (na *NetAddress) RFC1918() bool {
-	for _, prefix := range rfc1918 {
-		if na.in(prefix) {
-			return true
-		}
-	}
-
-	return false
+	return slices.ContainsFunc(rfc1918, na.in)
 }
 
 // RFC3849 reports whether the IP is in the IPv6 documentation range, 2001:db8::/32.

@@ -1,20 +1,17 @@
 package types
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
-const (
-	// MaxNodeInfoSize is the limit in bytes of an encoded NodeInfo, size prefix
-	// included (docs/wire.md §4).
-	MaxNodeInfoSize = 10240
+// MaxNodeInfoSize is the limit of an encoded NodeInfo in bytes, with its size prefix
+// (docs/wire.md §4).
+const MaxNodeInfoSize = 10240
 
-	// maxNumChannels is how many channels a NodeInfo may list.
-	maxNumChannels = 16
-)
+const maxNumChannels = 16 // that a NodeInfo may list
 
 // Errors of NodeInfo. All are returned wrapped.
 var (
@@ -52,36 +49,34 @@ type NodeInfoOther struct {
 	RPCAddress string `json:"rpc_address"` // listen address of the RPC server
 }
 
-// Validate checks what strict peers check (docs/wire.md §4.3, step 2): the
-// address present and well formed (not whether it can be dialed), version and
-// RPC address empty or printable ASCII with a non-space, moniker likewise but
-// not empty, at most 16 channels, none twice. The error wraps one of this
-// package's errors.
+// Validate checks what strict peers check (docs/wire.md §4.3, step 2). The address is
+// present and well formed, whether or not it can be dialed. There are at most 16 channels,
+// none twice. Moniker, version and RPC address are printable ASCII with a non-space; the
+// last two may be empty. The error wraps one of this package's errors.
 func (info NodeInfo) Validate() error {
 	if err := info.NetAddress.validateFormat(); err != nil {
 		return fmt.Errorf("invalid net address in node info: %w", err)
 	}
-
-	if info.Version != "" && !isText(info.Version) {
-		return fmt.Errorf("%w: %s", ErrInvalidVersion, quote(info.Version))
+	if n := len(info.Channels); n > maxNumChannels {
+		return fmt.Errorf("%w: %d, limit %d", ErrExcessiveChannels, n, maxNumChannels)
 	}
-
-	if len(info.Channels) > maxNumChannels {
-		return fmt.Errorf("%w: %d, limit %d", ErrExcessiveChannels, len(info.Channels), maxNumChannels)
-	}
-
 	for i, ch := range info.Channels {
-		if bytes.IndexByte(info.Channels[:i], ch) >= 0 {
+		if slices.Contains(info.Channels[:i], ch) {
 			return fmt.Errorf("%w: %#02x", ErrDuplicateChannels, ch)
 		}
 	}
-
-	if !isText(info.Moniker) {
-		return fmt.Errorf("%w: %s", ErrInvalidMoniker, quote(info.Moniker))
-	}
-
-	if rpc := info.Other.RPCAddress; rpc != "" && !isText(rpc) {
-		return fmt.Errorf("%w: %s", ErrInvalidRPCAddress, quote(rpc))
+	for _, text := range []struct {
+		value    string
+		required bool
+		err      error
+	}{
+		{info.Version, false, ErrInvalidVersion},
+		{info.Moniker, true, ErrInvalidMoniker},
+		{info.Other.RPCAddress, false, ErrInvalidRPCAddress},
+	} {
+		if (text.required || text.value != "") && !isText(text.value) {
+			return fmt.Errorf("%w: %s", text.err, quote(text.value))
+		}
 	}
 
 	return nil
@@ -111,11 +106,10 @@ func (info NodeInfo) ID() ID {
 // copy, and nil only in an invalid NodeInfo.
 func (info NodeInfo) DialAddress() *NetAddress { return info.NetAddress }
 
-// CompatibleWith decides whether this node can talk to the other one
-// (docs/wire.md §4.3, steps 4 to 6): fitting version sets, the same network and
-// at least one channel in common. The error wraps [ErrIncompatibleVersions],
-// [ErrIncompatibleNetworks] or [ErrNoCommonChannels] and names the values of
-// both sides.
+// CompatibleWith checks whether this node can talk to the other one (docs/wire.md §4.3,
+// steps 4 to 6): their version sets fit, their network is the same, and they have a channel
+// in common. The error wraps [ErrIncompatibleVersions], [ErrIncompatibleNetworks] or
+// [ErrNoCommonChannels] and names the values of both sides.
 func (info NodeInfo) CompatibleWith(other NodeInfo) error {
 	if _, err := info.VersionSet.CompatibleWith(other.VersionSet); err != nil {
 		return err
@@ -126,10 +120,9 @@ func (info NodeInfo) CompatibleWith(other NodeInfo) error {
 			ErrIncompatibleNetworks, quote(info.Network), quote(other.Network))
 	}
 
-	for _, ch := range info.Channels {
-		if bytes.IndexByte(other.Channels, ch) >= 0 {
-			return nil
-		}
+	common := func(ch byte) bool { return slices.Contains(other.Channels, ch) }
+	if slices.ContainsFunc(info.Channels, common) {
+		return nil
 	}
 
 	return fmt.Errorf("%w: ours [%s], theirs [%s]",

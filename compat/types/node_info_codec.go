@@ -8,15 +8,13 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/internal/wire"
 )
 
-// maxNodeInfoBody is MaxNodeInfoSize without the two bytes that the prefix of
-// the largest NodeInfo takes.
+// maxNodeInfoBody is MaxNodeInfoSize less the size prefix of the largest NodeInfo, 2 bytes.
 const maxNodeInfoBody = MaxNodeInfoSize - 2
 
-// AppendBinary appends the body of the NodeInfo message, without size prefix, in
-// the form of dialects B and C. The address is written with its IP, never with a
-// host name. It returns an error that wraps the fault of the address, since
-// peers may crash over a NodeInfo without one (docs/wire.md §4.4), or
-// [ErrNodeInfoTooLarge].
+// AppendBinary appends the body of the NodeInfo message, without size prefix, in the form of
+// dialects B and C. The address has the IP, never the host name. The error is
+// [ErrNodeInfoTooLarge] or wraps what is wrong with the address: a NodeInfo without an
+// address may crash peers (docs/wire.md §4.4).
 func (info NodeInfo) AppendBinary(b []byte) ([]byte, error) {
 	if err := info.NetAddress.validateFormat(); err != nil {
 		return nil, fmt.Errorf("unable to encode node info: %w", err)
@@ -41,7 +39,6 @@ func (info NodeInfo) MarshalBinary() ([]byte, error) { return info.AppendBinary(
 
 func (info NodeInfo) appendBody(b []byte, netAddress string) ([]byte, error) {
 	msg := wire.NodeInfo{
-		VersionSet: make([]wire.VersionInfo, 0, len(info.VersionSet)),
 		NetAddress: netAddress,
 		Network:    info.Network,
 		Software:   info.Software,
@@ -64,12 +61,10 @@ func (info NodeInfo) appendBody(b []byte, netAddress string) ([]byte, error) {
 	return encoded, nil
 }
 
-// UnmarshalBinary decodes the body of a NodeInfo message of dialect B or C. The
-// result does not alias body; on error the receiver is unchanged. The address is
-// parsed as [ParseNetAddress] does; everything else is left to Validate.
-//
-// Errors: [ErrNodeInfoTooLarge]; [ErrBareNodeID] for the form of dialect A; else
-// the fault of the encoding or of the address.
+// UnmarshalBinary decodes the body of a NodeInfo message of dialect B or C. The result does
+// not alias body, and the receiver is unchanged after an error. It checks the encoding and,
+// as [ParseNetAddress] does, the address; Validate checks the rest. The error is
+// [ErrNodeInfoTooLarge], [ErrBareNodeID] for the form of dialect A, or wraps what is wrong.
 func (info *NodeInfo) UnmarshalBinary(body []byte) error {
 	decoded, address, err := decodeBody(body)
 	if err != nil {
@@ -90,9 +85,9 @@ func (info *NodeInfo) UnmarshalBinary(body []byte) error {
 	return nil
 }
 
-// UnmarshalDialectA is UnmarshalBinary for peers of dialect A, whose NodeInfo
-// has no IP and port: both are taken from socket, the TCP address of the
-// connection. It returns [ErrInvalidID] when field 2 is not a bare node id.
+// UnmarshalDialectA is UnmarshalBinary for peers of dialect A, whose NodeInfo has no IP and
+// port. It takes both from socket, a TCP address. It returns [ErrInvalidID] if field 2 is not
+// a bare node ID.
 func (info *NodeInfo) UnmarshalDialectA(body []byte, socket net.Addr) error {
 	decoded, id, err := decodeBody(body)
 	if err != nil {

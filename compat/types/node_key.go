@@ -16,18 +16,14 @@ import (
 )
 
 const (
-	// maxNodeKeySize bounds a key file in bytes; the longest known form has 160.
-	maxNodeKeySize = 4096
-
-	// typedPrivKey is the type that the files of dialects A and B name.
-	typedPrivKey = "/tm.PrivKeyEd25519"
+	maxNodeKeySize = 4096                 // bytes of a key file; the longest known form has 160
+	typedPrivKey   = "/tm.PrivKeyEd25519" // the type in the files of dialects A and B
 )
 
 // ErrInvalidNodeKey is returned, wrapped, for a node key that cannot be used.
 var ErrInvalidNodeKey = errors.New("invalid node key")
 
-// NodeKey is the lasting identity of a node. It prints as its id, never as the
-// key; only its JSON form holds the key.
+// NodeKey is the identity of a node. It prints as its ID; only its JSON form holds the key.
 type NodeKey struct {
 	PrivKey ed25519.PrivateKey `json:"priv_key"` // seed and public key, 64 bytes
 }
@@ -40,8 +36,8 @@ func GenerateNodeKey() *NodeKey {
 	return &NodeKey{PrivKey: ed25519.NewKeyFromSeed(seed)}
 }
 
-// GeneratePersistedNodeKey writes a new random key to a file. An existing file
-// is replaced at once and for good: its identity is lost.
+// GeneratePersistedNodeKey writes a new random key to a file. It replaces an existing file,
+// whose identity is lost.
 func GeneratePersistedNodeKey(filePath string) (*NodeKey, error) {
 	key := GenerateNodeKey()
 	if err := key.save(filePath); err != nil {
@@ -51,29 +47,24 @@ func GeneratePersistedNodeKey(filePath string) (*NodeKey, error) {
 	return key, nil
 }
 
-// LoadNodeKey reads a node_key.json of any dialect (docs/wire.md §4.1). A file
-// above 4096 bytes, with an unknown member, or whose public half does not belong
-// to its seed is refused with an error that wraps [ErrInvalidNodeKey].
+// LoadNodeKey reads a node_key.json of any dialect (docs/wire.md §4.1). The error wraps
+// [ErrInvalidNodeKey] if the file has more than 4096 bytes or an unknown member, or if its
+// public key does not belong to its seed.
 func LoadNodeKey(filePath string) (*NodeKey, error) {
 	file, err := os.Open(filePath)
 	if err != nil {
 		return nil, fmt.Errorf("unable to open node key: %w", err)
 	}
 	defer file.Close()
-
 	raw, err := io.ReadAll(io.LimitReader(file, maxNodeKeySize+1))
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, fmt.Errorf("unable to read node key: %w", err)
-	}
-
-	if len(raw) > maxNodeKeySize {
+	case len(raw) > maxNodeKeySize:
 		return nil, fmt.Errorf("%w: %s is larger than %d bytes", ErrInvalidNodeKey, filePath, maxNodeKeySize)
-	}
-
-	if !json.Valid(raw) {
+	case !json.Valid(raw):
 		return nil, fmt.Errorf("%w: %s is not a JSON file", ErrInvalidNodeKey, filePath)
 	}
-
 	key := new(NodeKey)
 	if err := key.UnmarshalJSON(raw); err != nil {
 		return nil, fmt.Errorf("unable to load node key from %s: %w", filePath, err)
@@ -111,52 +102,40 @@ func (nk NodeKey) GoString() string { return nk.String() }
 // LogValue keeps the key out of logs.
 func (nk NodeKey) LogValue() slog.Value { return slog.StringValue(nk.String()) }
 
-// UnmarshalJSON reads the forms of all dialects: a base64 string of seed and
-// public key, or an object with a type and that string. On error the receiver is
-// unchanged.
+// UnmarshalJSON reads the forms of all dialects: a base64 string of seed and public key, or an
+// object with a type and that string. The receiver is unchanged after an error.
 func (nk *NodeKey) UnmarshalJSON(data []byte) error {
 	var file struct {
 		PrivKey json.RawMessage `json:"priv_key"`
 	}
-
 	if err := unmarshalStrict(data, &file); err != nil {
 		return err
 	}
-
-	encoded := []byte(file.PrivKey)
-
+	encoded := file.PrivKey
 	if bytes.HasPrefix(encoded, []byte("{")) {
 		var typed struct {
 			Type  string          `json:"@type"`
 			Value json.RawMessage `json:"value"`
 		}
-
 		if err := unmarshalStrict(encoded, &typed); err != nil {
 			return err
 		}
-
 		if typed.Type != typedPrivKey {
 			return fmt.Errorf("%w: type %q instead of %q", ErrInvalidNodeKey, typed.Type, typedPrivKey)
 		}
-
 		encoded = typed.Value
 	}
-
-	// A string only: encoding/json would also take an array of numbers.
+	// encoding/json would also take an array of numbers.
 	if !bytes.HasPrefix(encoded, []byte(`"`)) {
 		return fmt.Errorf("%w: no base64 string in priv_key", ErrInvalidNodeKey)
 	}
-
-	var key ed25519.PrivateKey
-	if err := unmarshalStrict(encoded, &key); err != nil {
+	var read NodeKey
+	if err := unmarshalStrict(encoded, &read.PrivKey); err != nil {
 		return err
 	}
-
-	read := NodeKey{PrivKey: key}
 	if err := read.validate(); err != nil {
 		return err
 	}
-
 	*nk = read
 
 	return nil

@@ -23,8 +23,8 @@ type VersionInfo struct {
 	Optional bool   // peers need not have it
 }
 
-// VersionSet lists the protocols that a node speaks. Of several entries with one
-// name the last counts.
+// VersionSet lists the protocols that a node speaks. If several entries have one name, the
+// last counts.
 type VersionSet []VersionInfo
 
 // Get returns the entry with the given name.
@@ -57,58 +57,40 @@ func (vs VersionSet) Sort() {
 	slices.SortStableFunc(vs, func(a, b VersionInfo) int { return strings.Compare(a.Name, b.Name) })
 }
 
-// CompatibleWith compares with the set of a peer (docs/wire.md §4.3): each side
-// must have what the other does not call optional, and majors must be equal.
-// Versions that are not semantic versions have the empty major, so they equal
-// each other. It returns the protocols that both have, sorted by name, with the
-// lower major.minor of both, or an error that wraps [ErrIncompatibleVersions]
-// and names the differences.
-func (vs VersionSet) CompatibleWith(other VersionSet) (VersionSet, error) {
-	var (
-		ours    = vs.byName()
-		theirs  = other.byName()
-		common  VersionSet
-		differ  []string
-		differs = func(format string, args ...any) {
-			if len(differ) < maxListed {
-				differ = append(differ, fmt.Sprintf(format, args...))
-			}
-		}
-	)
-
+// CompatibleWith compares with the set of a peer (docs/wire.md §4.3). Each side must have
+// what the other does not call optional, and major versions must be equal. Versions that are
+// not semantic versions have the empty major, so they equal each other. It returns the
+// protocols that both have, sorted by name, with the lower major.minor version of both. The
+// error wraps [ErrIncompatibleVersions] and names the differences.
+func (vs VersionSet) CompatibleWith(other VersionSet) (common VersionSet, err error) {
+	ours, theirs := vs.byName(), other.byName()
+	var differ []string
 	for _, name := range slices.Sorted(maps.Keys(ours)) {
 		our := ours[name]
-
 		their, ok := theirs[name]
-		if !ok {
-			if !our.Optional {
-				differs("%s: ours %s, theirs missing", quote(name), quote(our.Version))
-			}
-
-			continue
+		switch {
+		case !ok && our.Optional:
+		case !ok:
+			differ = append(differ, fmt.Sprintf("%s: ours %s, theirs missing", quote(name), quote(our.Version)))
+		case semver.Major(our.Version) != semver.Major(their.Version):
+			differ = append(differ, fmt.Sprintf("%s: ours %s, theirs %s", quote(name), quote(our.Version), quote(their.Version)))
+		default:
+			common = append(common, VersionInfo{
+				Name:     name,
+				Version:  lowerMinor(our.Version, their.Version),
+				Optional: our.Optional && their.Optional,
+			})
 		}
-
-		if semver.Major(our.Version) != semver.Major(their.Version) {
-			differs("%s: ours %s, theirs %s", quote(name), quote(our.Version), quote(their.Version))
-
-			continue
-		}
-
-		common = append(common, VersionInfo{
-			Name:     name,
-			Version:  lowerMinor(our.Version, their.Version),
-			Optional: our.Optional && their.Optional,
-		})
 	}
-
 	for _, name := range slices.Sorted(maps.Keys(theirs)) {
 		if _, ok := ours[name]; !ok && !theirs[name].Optional {
-			differs("%s: ours missing, theirs %s", quote(name), quote(theirs[name].Version))
+			differ = append(differ, fmt.Sprintf("%s: ours missing, theirs %s", quote(name), quote(theirs[name].Version)))
 		}
 	}
-
 	if len(differ) > 0 {
-		return nil, fmt.Errorf("%w: %s", ErrIncompatibleVersions, strings.Join(differ, "; "))
+		listed := differ[:min(len(differ), maxListed)]
+
+		return nil, fmt.Errorf("%w: %s", ErrIncompatibleVersions, strings.Join(listed, "; "))
 	}
 
 	return common, nil

@@ -1,5 +1,4 @@
-// Package crosstest has two nodes dial each other at the same instant, again and
-// again, and checks what the switch promises for that: whatever the interleaving,
-// one connection is left, the same on both ends, dialed by the node with the lower
-// ID. It is for the tests of every stack, and of mixed ones.
+// Package crosstest lets two nodes dial each other at the same instant, many times, and
+// checks what the switch promises for that: one connection is left, the same on both ends,
+// dialed by the node with the lower ID. The tests of every stack use it.
 package crosstest

@@ -18,8 +18,8 @@ import (
 // Channel is the channel that the transports of Options list.
 const Channel byte = 0x20
 
-// side is one node of a pair: its switch, the only reactor, and a transport that
-// holds dials back. The pair's lock guards what is known.
+// side is one node of a pair, and the only reactor of its switch. The pair's lock guards
+// dialing and what follows.
 type side struct {
 	compat.BaseReactor
 	pair   *pair
@@ -35,7 +35,8 @@ type side struct {
 	live   *link                     // added and not removed
 	serial int
 	faults []string
-	tally
+
+	added, connected, disconnected int // so many AddPeers and events
 }
 
 // link is a connection as one end knows it.
@@ -48,26 +49,10 @@ type link struct {
 
 func (l *link) received(msg string) bool { return l != nil && slices.Contains(l.msgs, msg) }
 
-// tally counts the events of a switch.
-type tally struct{ added, connected, disconnected, refused, failed int }
-
-func (t *tally) add(o tally) {
-	t.added += o.added
-	t.connected += o.connected
-	t.disconnected += o.disconnected
-	t.refused += o.refused
-	t.failed += o.failed
-}
-
-// String names the counts.
-func (t tally) String() string {
-	return fmt.Sprintf("%d ends connected, %d connections refused, %d dials failed", t.connected, t.refused, t.failed)
-}
-
 func newSide(p *pair, tr compat.Transport) *side {
 	s := &side{pair: p, addr: tr.NetAddress(), links: make(map[compat.PeerConn]*link)}
 	s.BaseReactor = *compat.NewBaseReactor("crosstest", s)
-	s.sw = adapter.NewMultiplexSwitch(&line{Transport: tr, side: s},
+	s.sw = adapter.NewMultiplexSwitch(&heldDials{Transport: tr, side: s},
 		adapter.WithReactor("crosstest", s), adapter.WithAllowDuplicateIP(true), adapter.WithDialTimeout(2*patience))
 
 	return s
@@ -105,14 +90,11 @@ func (s *side) count(e events.Event) {
 	case events.PeerDisconnectedEvent:
 		s.disconnected++
 		s.expect(s.connected == s.disconnected, "disconnected while not connected")
-	case events.PeerRejectedEvent:
-		s.refused++
 	case events.DialFailedEvent:
-		s.failed++
-		// A stack whose handshake can tell says that the other connection is there. The
+		// A stack whose handshake can refuse says that the other connection is there. The
 		// dial of the lower ID never fails so.
 		duplicate := compat.ClassifyDial(e.Reason) == compat.DialDuplicate
-		s.expect(s == s.pair.upper && duplicate, "dial failed: "+e.Reason.Error())
+		s.expect(s == s.pair.upper() && duplicate, "dial failed: "+e.Reason.Error())
 	}
 }
 
@@ -122,8 +104,8 @@ func (s *side) expect(ok bool, fault string) {
 	}
 }
 
-// dial makes the node dial in this round if it does not yet. What is left of a
-// former round is ended: the switch does not dial a peer that it has.
+// dial makes the node dial if it has not begun to in this round. It first ends what is left
+// of the former round, since a switch does not dial a peer that it has.
 func (s *side) dial() {
 	s.pair.mtx.Lock()
 	dialing := s.dialing
@@ -141,21 +123,16 @@ func (s *side) stopPeer() {
 	}
 }
 
-// alone reports whether the node has no peer and its events say so. The caller
-// holds the pair's lock.
+// alone reports whether the node has no peer and its events say so. The caller holds the
+// pair's lock.
 func (s *side) alone() bool {
 	return s.live == nil && s.added == s.connected && s.connected == s.disconnected
 }
 
-// describe is for failures. The caller holds the pair's lock.
-func (s *side) describe() string {
-	text := fmt.Sprintf("dialing %t, dialed %t, %d links, faults %q, %s",
-		s.dialing, s.dialed, len(s.links), s.faults, s.tally)
-	if s.live != nil {
-		text += fmt.Sprintf(", live: outbound %t token %s greeting %s", s.live.outbound, s.live.token, s.live.greeting)
-	}
-
-	return text
+// String describes the node for a failure. The caller holds the pair's lock.
+func (s *side) String() string {
+	return fmt.Sprintf("dialing %t, dialed %t, %d links, faults %q, %d added, %d connected, %d disconnected, live: %+v",
+		s.dialing, s.dialed, len(s.links), s.faults, s.added, s.connected, s.disconnected, s.live)
 }
 
 // GetChannels implements compat.Reactor.
@@ -215,15 +192,15 @@ func (s *side) Receive(_ byte, peer compat.PeerConn, msg []byte) {
 	})
 }
 
-// line is a transport whose dials wait for the start of the round.
-type line struct {
+// heldDials is a transport whose dials wait until both nodes dial.
+type heldDials struct {
 	compat.Transport
 	side *side
 }
 
 // Dial implements compat.Transport.
-func (l *line) Dial(ctx context.Context, addr types.NetAddress, b compat.PeerBehavior) (compat.PeerConn, error) {
-	s := l.side
+func (h *heldDials) Dial(ctx context.Context, addr types.NetAddress, b compat.PeerBehavior) (compat.PeerConn, error) {
+	s := h.side
 	var release chan struct{}
 	s.pair.change(func() { s.dialing, release = true, s.pair.release })
 	select {
@@ -231,7 +208,7 @@ func (l *line) Dial(ctx context.Context, addr types.NetAddress, b compat.PeerBeh
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	conn, err := l.Transport.Dial(ctx, addr, b)
+	conn, err := h.Transport.Dial(ctx, addr, b)
 	s.pair.change(func() { s.dialed = true })
 
 	return conn, err

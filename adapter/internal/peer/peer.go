@@ -1,5 +1,5 @@
-// Package peer holds what the PeerConns of all stacks share: who the peer is
-// and the values that reactors keep with it.
+// Package peer holds what the PeerConns of all stacks share: what is known of the peer, and
+// the values that reactors keep with it.
 package peer
 
 import (
@@ -19,15 +19,13 @@ type Base struct {
 	conn   compat.ConnInfo
 	node   types.NodeInfo
 	remote net.Addr
-
-	mtx    sync.RWMutex
-	values map[string]any
+	values sync.Map // of Set and Get
 }
 
-// NewBase returns the Base of one connection. The remote's verified ID is that
-// of conn.SocketAddr, which must not be nil, as node.NetAddress must not be.
+// NewBase returns the Base of one connection. The ID of conn.SocketAddr is the one that the
+// remote has proved. Neither conn.SocketAddr nor node.NetAddress may be nil.
 func NewBase(conn compat.ConnInfo, node types.NodeInfo, remote net.Addr) *Base {
-	return &Base{conn: conn, node: node, remote: remote, values: make(map[string]any)}
+	return &Base{conn: conn, node: node, remote: remote}
 }
 
 // ID implements compat.PeerConn.
@@ -58,18 +56,13 @@ func (b *Base) SocketAddr() *types.NetAddress { return b.conn.SocketAddr }
 func (b *Base) HasChannel(chID byte) bool { return slices.Contains(b.node.Channels, chID) }
 
 // Set implements compat.PeerConn.
-func (b *Base) Set(key string, value any) {
-	b.mtx.Lock()
-	defer b.mtx.Unlock()
-	b.values[key] = value
-}
+func (b *Base) Set(key string, value any) { b.values.Store(key, value) }
 
 // Get implements compat.PeerConn.
 func (b *Base) Get(key string) any {
-	b.mtx.RLock()
-	defer b.mtx.RUnlock()
+	value, _ := b.values.Load(key)
 
-	return b.values[key]
+	return value
 }
 
 // Describe names the peer for logs: direction, ID and remote address.

@@ -6,39 +6,31 @@ import (
 	"net"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter"
-	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
 // TestGhost checks that a node whose connection has gone silent, as after a power cut, is
 // connected again under its ID without waiting for a ping timeout. The connection runs
-// through a relay that stops passing bytes and keeps the sockets open. Listen returns a
-// transport that the test's cleanup closes.
-func TestGhost(t *testing.T, listen func(*testing.T, compattest.Spec) Transport) {
+// through a relay that stops passing bytes and keeps the sockets open.
+func TestGhost(t *testing.T, listen Listen) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
-	defer cancel()
-	hub := ghostNode(t, listen, types.GenerateNodeKey(), nil)
-	happened, unsubscribe := hub.Subscribe(nil)
-	defer unsubscribe()
-
-	addr := hub.address
+	hub := newNode(t, listen)
+	addr := hub.addr
 	relay := newRelay(t, addr.DialString())
 	addr.Port = uint16(relay.listener.Addr().(*net.TCPAddr).Port)
 	key := types.GenerateNodeKey()
-	ghostNode(t, listen, key, &addr)
-	awaitConnected(ctx, t, happened)
+	newNodeOf(t, listen, key, adapter.WithPersistentPeers([]*types.NetAddress{&addr}))
+	awaitConnected(t, hub)
 	former := hub.Peers().Get(key.ID())
 
 	relay.freeze()
-	ghostNode(t, listen, key, &hub.address)
-	awaitConnected(ctx, t, happened)
+	newNodeOf(t, listen, key, adapter.WithPersistentPeers([]*types.NetAddress{&hub.addr}))
+	awaitConnected(t, hub)
 	now := hub.Peers().Get(key.ID())
 	require.NotNil(t, now)
 	require.NotSame(t, former, now)
@@ -46,34 +38,10 @@ func TestGhost(t *testing.T, listen func(*testing.T, compattest.Spec) Transport)
 	require.False(t, former.IsRunning())
 }
 
-func awaitConnected(ctx context.Context, t *testing.T, happened <-chan events.Event) {
+func awaitConnected(t *testing.T, n *node) {
 	t.Helper()
-	for {
-		select {
-		case e := <-happened:
-			if e.Type() == events.PeerConnected {
-				return
-			}
-		case <-ctx.Done():
-			t.Fatal("not connected in time")
-		}
+	for next(t, n.events).Type() != events.PeerConnected {
 	}
-}
-
-// ghostNode starts a node that has the persistent peer, if it is not nil.
-func ghostNode(
-	t *testing.T, listen func(*testing.T, compattest.Spec) Transport, key *types.NodeKey, persistent *types.NetAddress,
-) switchAt {
-	t.Helper()
-	transport := listen(t, compattest.Spec{Key: *key, Info: nodeInfo(key.ID(), commonChannel)})
-	sw := adapter.NewMultiplexSwitch(transport,
-		adapter.WithReactor("channels", newChannelReactor(make(chan string))),
-		adapter.WithPersistentPeers([]*types.NetAddress{persistent}),
-	)
-	require.NoError(t, sw.Start())
-	t.Cleanup(func() { require.NoError(t, sw.Stop()) })
-
-	return switchAt{sw, transport.NetAddress()}
 }
 
 // relay passes bytes between its clients and one target until it is frozen.

@@ -26,7 +26,17 @@ func New(
 	t *testing.T, spec compattest.SwitchSpec, transport Transport,
 ) (compattest.SwitchNode, types.NetAddress, func()) {
 	t.Helper()
-	sw := adapter.NewMultiplexSwitch(transport, options(spec)...)
+	opts := []adapter.SwitchOption{
+		adapter.WithPersistentPeers(spec.PersistentPeers),
+		adapter.WithPrivatePeers(spec.PrivatePeers),
+		adapter.WithMaxInboundPeers(spec.MaxInboundPeers),
+		adapter.WithMaxOutboundPeers(spec.MaxOutboundPeers),
+		adapter.WithAllowDuplicateIP(spec.AllowDuplicateIP),
+	}
+	for _, r := range spec.Reactors {
+		opts = append(opts, adapter.WithReactor(r.Name, r.Reactor))
+	}
+	sw := adapter.NewMultiplexSwitch(transport, opts...)
 	release := sync.OnceFunc(func() {
 		if err := sw.Stop(); err != nil &&
 			!errors.Is(err, service.ErrNotStarted) && !errors.Is(err, service.ErrAlreadyStopped) {
@@ -39,19 +49,4 @@ func New(
 	t.Cleanup(release)
 
 	return sw, transport.NetAddress(), release
-}
-
-func options(spec compattest.SwitchSpec) []adapter.SwitchOption {
-	opts := []adapter.SwitchOption{
-		adapter.WithPersistentPeers(spec.PersistentPeers),
-		adapter.WithPrivatePeers(spec.PrivatePeers),
-		adapter.WithMaxInboundPeers(spec.MaxInboundPeers),
-		adapter.WithMaxOutboundPeers(spec.MaxOutboundPeers),
-		adapter.WithAllowDuplicateIP(spec.AllowDuplicateIP),
-	}
-	for _, r := range spec.Reactors {
-		opts = append(opts, adapter.WithReactor(r.Name, r.Reactor))
-	}
-
-	return opts
 }

@@ -150,8 +150,10 @@ func (t *Transport) Dial(ctx context.Context, addr types.NetAddress, behavior co
 	if id := target.Node.ID(); id != addr.ID {
 		return nil, compat.Reject(compat.RejectIdentity, "dialed %s, found %s", addr.ID, id)
 	}
-	if err := t.mayAdmit(connInfo(&addr, true, behavior), target.Node, behavior); err != nil {
-		return nil, err
+	if t.Node.CompatibleWith(target.Node) == nil { // else the target refuses
+		if err := t.mayAdmit(connInfo(&addr, true, behavior), target.Node, behavior); err != nil {
+			return nil, err
+		}
 	}
 	h := &hello{from: t, behavior: behavior, reply: make(chan reply, 1)}
 	select {

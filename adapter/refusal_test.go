@@ -1,0 +1,79 @@
+package adapter
+
+import (
+	"bytes"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest/memory"
+)
+
+// Each end logs a refusal once, with the peer, its address, the reason and the keys that
+// would change it.
+func TestRefusalIsLoggedOnceOnBothEnds(t *testing.T) {
+	for name, c := range map[string]struct {
+		options []SwitchOption
+		keys    []string
+	}{
+		"no slot": {[]SwitchOption{WithMaxInboundPeers(1), WithAllowDuplicateIP(true)}, []string{"max_num_inbound_peers", "unconditional_peer_ids"}},
+		"same IP": {nil, []string{"allow_duplicate_ip", "unconditional_peer_ids"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				network := memory.NewNetwork()
+				var hubLog, nodeLog bytes.Buffer
+				hub := newNode(t, network, append(c.options, WithLogger(logTo(&hubLog)))...)
+				first := newNodeAt(t, network, sharedIP, 1)
+				second := newNodeAt(t, network, sharedIP, 2, WithLogger(logTo(&nodeLog)))
+				defer start(t, hub, first, second)()
+				connect(t, first, hub)
+				second.DialPeers(hub.addr())
+				synctest.Wait()
+				require.False(t, hub.Peers().Has(second.id()))
+				requireLine(t, hubLog.String(), append(c.keys, "peer refused", "peer="+second.id().String(), "address="+sharedIP.String())...)
+				requireLine(t, nodeLog.String(), append(c.keys, "cannot dial peer", "peer="+hub.id().String(),
+					"address="+hub.addr().DialString(), "failure=busy", "rejected by the peer")...)
+			})
+		})
+	}
+}
+
+// A node of another network learns that it is one, although there is no slot either.
+func TestOtherNetworkIsToldBeforeFull(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := memory.NewNetwork()
+		info := network.NewNodeInfo(chA, chB)
+		info.Network = "another"
+		tr, err := network.NewTransportFor(info)
+		require.NoError(t, err)
+		var log bytes.Buffer
+		hub, foreign := newNode(t, network, WithMaxInboundPeers(0)), newNodeOn(t, tr, nil, WithLogger(logTo(&log)))
+		defer start(t, hub, foreign)()
+		foreign.DialPeers(hub.addr())
+		synctest.Wait()
+		requireLine(t, log.String(), "cannot dial peer", `failure="`+compat.DialOtherNetwork.String()+`"`, "incompatible")
+	})
+}
+
+func logTo(w *bytes.Buffer) *slog.Logger { return slog.New(slog.NewTextHandler(w, nil)) }
+
+// requireLine requires that exactly one line of the log has the first part, and that this
+// line has the others, too. No other line is about a refusal.
+func requireLine(t *testing.T, log string, parts ...string) {
+	t.Helper()
+	var about []string
+	for line := range strings.Lines(log) {
+		if strings.Contains(line, "reject") || strings.Contains(line, "refused") {
+			about = append(about, line)
+		}
+	}
+	require.Len(t, about, 1, log)
+	for _, part := range parts {
+		require.Contains(t, about[0], part)
+	}
+}
