@@ -22,16 +22,11 @@ import (
 )
 
 const (
-	// duplicateRetry is the wait before a target is asked again that has not taken
-	// down the node's former session yet.
-	duplicateRetry = 50 * time.Millisecond
-	// minUptime is how long a pair must last for its target to count as healthy: a
-	// target that accepts and dies has the fewest pairs, and would attract all.
+	// minUptime is how long a pair must last for its target to count as healthy: a target
+	// that ends its pairs at once has the fewest, and would otherwise get all nodes.
 	minUptime = 10 * time.Second
-	// moniker and network of the bridge itself, seen only by who asks it for
-	// its own NodeInfo.
-	ownMoniker = "tm2bridge"
-	ownNetwork = "tm2bridge"
+	// Moniker and network, and version, of the bridge's own NodeInfo.
+	ownName    = "tm2bridge"
 	ownVersion = "v0.1.0"
 )
 
@@ -40,30 +35,28 @@ const (
 type Bridge struct {
 	service.BaseService
 
-	key     types.NodeKey
-	config  Config
-	logger  *slog.Logger
-	private map[types.ID]bool
+	key    types.NodeKey
+	config Config
+	logger *slog.Logger
 
 	native        *native.RelayTransport
-	nativeTargets *targets // native nodes, for libp2p nodes that dial us
-	libp2pTargets *targets // libp2p nodes, for native nodes that dial us
+	nativeTargets *targets // for libp2p nodes that dial the bridge
+	libp2pTargets *targets // for native nodes that dial the bridge
 
 	ctx    context.Context
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
-	slots  *slots // one for each pair that is up or being made
+	slots  *slots
 
 	toLibp2p, toNative meter
 
-	missed     *events.Events     // targets that were not reached
+	missed     *events.Events     // targets that could not be reached
 	dhtOptions []discovery.Option // set by tests
 
 	mtx    sync.Mutex
-	libp2p *lp2p.Transport // made by Start
+	libp2p *lp2p.Transport // nil before Start
 	dht    dht             // nil without one
-	pairs  map[*pair]struct{}
-	claims map[claim]*pair // by the node that has opened the pair
+	claims map[claim]*pair // by the node that dialed the bridge
 }
 
 // New returns a bridge with the node key's identity. A nil logger discards.
@@ -87,7 +80,6 @@ func New(nodeKey types.NodeKey, config Config, logger *slog.Logger) (*Bridge, er
 		key:           nodeKey,
 		config:        config,
 		logger:        logger,
-		private:       make(map[types.ID]bool),
 		native:        native.NewRelayTransport(nodeKey, config.MConfig, logger),
 		nativeTargets: newTargets(config.NativePeers, links),
 		libp2pTargets: newTargets(config.Libp2pPeers, links),
@@ -95,15 +87,11 @@ func New(nodeKey types.NodeKey, config Config, logger *slog.Logger) (*Bridge, er
 		cancel:        cancel,
 		slots:         newSlots(config.MaxPairs, config.MaxPairsPerIP, config.UnconditionalPeers),
 		missed:        events.New(),
-		pairs:         make(map[*pair]struct{}),
 		claims:        make(map[claim]*pair),
 	}
-	for _, id := range config.PrivatePeers {
-		b.private[id.Canonical()] = true
-	}
 	b.libp2pTargets.lost = b.findMore
-	if !config.pairsBoth() {
-		b.slots.perSide = config.MaxPairs
+	if len(config.NativePeers) == 0 || len(config.Libp2pPeers) == 0 && config.OnlyConfigured {
+		b.slots.perSide = config.MaxPairs // only the nodes of one side get pairs
 	}
 	b.BaseService = *service.NewBaseService(logger, "Bridge", b)
 
@@ -113,13 +101,13 @@ func New(nodeKey types.NodeKey, config Config, logger *slog.Logger) (*Bridge, er
 func (b *Bridge) ownNodeInfo() types.NodeInfo {
 	listen := b.config.Libp2pListen
 	listen.ID = b.key.ID()
-	network := cmp.Or(b.config.Libp2pNetwork, ownNetwork)
+	network := cmp.Or(b.config.Libp2pNetwork, ownName)
 
-	return types.NodeInfo{NetAddress: &listen, Network: network, Version: ownVersion, Moniker: ownMoniker}
+	return types.NodeInfo{NetAddress: &listen, Network: network, Version: ownVersion, Moniker: ownName}
 }
 
-// OnStart implements service.Service: it listens on both sides. When it fails,
-// the bridge cannot be started again.
+// OnStart implements service.Service. It listens on both sides. When that fails, the
+// bridge cannot be started again.
 func (b *Bridge) OnStart() error {
 	if err := b.listen(); err != nil {
 		return errors.Join(err, b.close())
@@ -135,7 +123,11 @@ func (b *Bridge) listen() error {
 	if err := b.native.Listen(b.config.NativeListen); err != nil {
 		return fmt.Errorf("native side: %w", err)
 	}
-	side, err := lp2p.NewTransport(b.ownNodeInfo(), b.key, b.logger, b.config.libp2pOptions()...)
+	opts := []lp2p.Option{lp2p.WithLimits(b.config.libp2pLimits())}
+	if b.config.Libp2pQUIC {
+		opts = append(opts, lp2p.WithQUIC())
+	}
+	side, err := lp2p.NewTransport(b.ownNodeInfo(), b.key, b.logger, opts...)
 	if err != nil {
 		return fmt.Errorf("libp2p side: %w", err)
 	}
@@ -152,7 +144,7 @@ func (b *Bridge) listen() error {
 	return nil
 }
 
-// libp2pSide is nil before Start.
+// libp2pSide returns nil before Start.
 func (b *Bridge) libp2pSide() *lp2p.Transport {
 	b.mtx.Lock()
 	defer b.mtx.Unlock()
@@ -160,7 +152,7 @@ func (b *Bridge) libp2pSide() *lp2p.Transport {
 	return b.libp2p
 }
 
-// OnStop implements service.Service: it ends all pairs and waits for them.
+// OnStop implements service.Service. It ends all pairs and waits for them.
 func (b *Bridge) OnStop() {
 	if err := b.close(); err != nil {
 		b.logger.Warn("bridge did not stop cleanly", "err", err)
@@ -169,9 +161,11 @@ func (b *Bridge) OnStop() {
 
 func (b *Bridge) close() error {
 	b.cancel()
-	for _, p := range b.livePairs() {
+	b.mtx.Lock()
+	for _, p := range b.claims {
 		p.end(nil, compat.Reject(compat.RejectClosing, "%v", errBridgeStopped))
 	}
+	b.mtx.Unlock()
 	b.wg.Wait()
 
 	err := errors.Join(b.stopDHT(), b.native.Close())
@@ -182,11 +176,10 @@ func (b *Bridge) close() error {
 	return err
 }
 
-// NativeAddress is where native nodes dial the bridge, once it was started.
+// NativeAddress returns where native nodes dial the bridge, after Start.
 func (b *Bridge) NativeAddress() types.NetAddress { return b.native.NetAddress() }
 
-// Libp2pAddress is where libp2p nodes dial the bridge, as a TM2 address, once it
-// was started.
+// Libp2pAddress returns where libp2p nodes dial the bridge, as a TM2 address, after Start.
 func (b *Bridge) Libp2pAddress() types.NetAddress {
 	if side := b.libp2pSide(); side != nil {
 		return side.NetAddress()
@@ -195,8 +188,7 @@ func (b *Bridge) Libp2pAddress() types.NetAddress {
 	return types.NetAddress{ID: b.key.ID()}
 }
 
-// Multiaddrs are the libp2p addresses of the bridge, with its peer ID, once it was
-// started.
+// Multiaddrs returns the libp2p addresses of the bridge, with its peer ID, after Start.
 func (b *Bridge) Multiaddrs() []multiaddr.Multiaddr {
 	if side := b.libp2pSide(); side != nil {
 		return side.Multiaddrs()
@@ -205,30 +197,24 @@ func (b *Bridge) Multiaddrs() []multiaddr.Multiaddr {
 	return nil
 }
 
-// couple runs a pair whose connections are made, until it has ended.
-func (b *Bridge) couple(p *pair) {
-	b.mtx.Lock()
-	b.pairs[p] = struct{}{}
-	b.mtx.Unlock()
-	// A bridge that stopped before the pair was in the list did not end it.
-	if b.ctx.Err() != nil {
-		p.end(nil, errBridgeStopped)
-	}
-
-	p.run()
-
+// livePairs returns the pairs that are up.
+func (b *Bridge) livePairs() (pairs []*pair) {
 	b.mtx.Lock()
 	defer b.mtx.Unlock()
-	delete(b.pairs, p)
-}
-
-func (b *Bridge) livePairs() []*pair {
-	b.mtx.Lock()
-	defer b.mtx.Unlock()
-	pairs := make([]*pair, 0, len(b.pairs))
-	for p := range b.pairs {
-		pairs = append(pairs, p)
+	for _, p := range b.claims {
+		if isClosed(p.ready) && !isClosed(p.done) {
+			pairs = append(pairs, p)
+		}
 	}
 
 	return pairs
+}
+
+func isClosed(ch <-chan struct{}) bool {
+	select {
+	case <-ch:
+		return true
+	default:
+		return false
+	}
 }

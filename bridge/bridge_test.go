@@ -46,7 +46,7 @@ func TestNativeNodeDialsTheBridge(t *testing.T) {
 	require.True(t, seenByNative.NodeInfo().NetAddress.IP.IsUnspecified())
 	key, err := deriveIdentity(b.key.PrivKey, native.address.ID)
 	require.NoError(t, err)
-	require.Equal(t, keyID(key), seenByModern.ID())
+	require.Equal(t, key.ID(), seenByModern.ID())
 	require.Equal(t, InitiatorNative, seenByModern.NodeInfo().Moniker)
 
 	exchange(t, native, modern)

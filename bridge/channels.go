@@ -10,19 +10,18 @@ import (
 const discoveryChannel = 0x50
 
 const (
-	// relayQueue is the least number of messages that may wait on a channel of
-	// a relay: some nodes use a queue of one, which would stall the other
-	// channels of the connection behind each message. MaxSendBufferBytes bounds
-	// what they hold together.
+	// relayQueue is the smallest send queue of a relayed channel, in messages. Some nodes
+	// use a queue of one, which would stall all channels of a connection behind each
+	// message. MaxSendBufferBytes bounds the memory of all queues.
 	relayQueue = 128
-	// unknownPriority is the priority of a channel nobody described: in the
-	// middle of those of TM2's channels.
+	// unknownPriority is the priority of a channel that is not described: in the middle
+	// of those of TM2's channels.
 	unknownPriority = 5
 )
 
-// TM2Channels returns descriptors of the channels of real TM2 nodes, with the
-// capacities of their newest version where versions differ (docs/wire.md §7).
-// 0x40 keeps the capacity of the oldest version, so that any block passes.
+// TM2Channels returns descriptors of the channels of TM2 nodes (docs/wire.md §7). Where
+// versions differ they have the capacities of the newest version, except 0x40, which has
+// that of the oldest so that any block passes.
 func TM2Channels() []*compat.ChannelDescriptor {
 	const mib = 1 << 20
 
@@ -37,7 +36,7 @@ func TM2Channels() []*compat.ChannelDescriptor {
 	}
 }
 
-// describe returns descriptors for the channels that a node lists.
+// describe returns descriptors of the channels in a NodeInfo.
 func (c Config) describe(channels []byte) []*compat.ChannelDescriptor {
 	descs := make([]*compat.ChannelDescriptor, 0, len(channels))
 	for _, id := range channels {

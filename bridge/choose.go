@@ -7,120 +7,113 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
-// chooser compares targets for a node. Its user holds the lock of the links.
-type chooser struct {
-	links          *links
-	node           types.ID
-	now            time.Time
-	tried          []*target
-	learned, hints int             // of those that were tried
-	sources        map[source]bool // of learned ones that were tried
-	held           bool            // a configured one may still answer
+const (
+	// maxLearnedTries bounds the targets that were not configured and are tried for one
+	// pair, maxToldTries those of them that were only told.
+	maxLearnedTries = 4
+	maxToldTries    = 1
+)
+
+// choice is what the choice of the next target for a node depends on. Whoever uses it
+// holds the lock of the links.
+type choice struct {
+	links         *links
+	node          types.ID
+	now           time.Time
+	tried         []*target
+	learned, told int             // how many of the tried ones were not configured, or only told
+	sources       map[source]bool // of the tried ones that were not configured
+	waiting       bool            // a configured target may still answer
 }
 
-// newChooser returns a chooser for a node for which some were tried, of which some may
-// still answer.
-func newChooser(links *links, node types.ID, tried, running []*target) *chooser {
-	c := &chooser{links: links, node: node, now: time.Now(), tried: tried, sources: make(map[source]bool)}
-	for _, t := range tried {
-		switch {
-		case t.origin != configured:
-			c.learned++
-			c.sources[t.source] = true
-		case slices.Contains(running, t) && !t.isDown(c.now):
-			c.held = true
+// pick returns the best target for the node and counts a pair for both, or returns nil
+// when there is none. Some targets were tried already; those that are running may still
+// answer.
+func (ts *targets) pick(node types.ID, tried []*target, running ...*target) (best *target) {
+	ts.links.mtx.Lock()
+	defer ts.links.mtx.Unlock()
+	c := newChoice(ts.links, node, tried, running)
+	var lowest []int64
+	for _, t := range ts.list {
+		if !c.allows(t) {
+			continue
 		}
-		if t.origin == hinted {
-			c.hints++
+		if rank := c.rank(t); best == nil || slices.Compare(rank, lowest) < 0 {
+			best, lowest = t, rank
 		}
 	}
-	delete(c.sources, source{}) // private networks are no source
-
-	return c
-}
-
-// best returns the best target that may be tried, or nil.
-func (c *chooser) best(list []*target) *target {
-	var best *target
-	for _, t := range list {
-		if c.mayTry(t) && (best == nil || c.better(t, best)) {
-			best = t
-		}
+	if best != nil {
+		best.pairs++
+		ts.links.pairs[linkOf(node, best.addr.ID)]++
 	}
 
 	return best
 }
 
-// mayTry reports whether the target was not tried yet, and the limits allow it. Learned
-// ones wait for the answer of a configured one, however far away that is, unless it has
-// failed of late: a stranger nearby would always be faster.
-func (c *chooser) mayTry(t *target) bool {
-	known := func(other *target) bool { return other.addr.ID == t.addr.ID }
-	if t.addr.ID == c.node || slices.ContainsFunc(c.tried, known) {
+func newChoice(links *links, node types.ID, tried, running []*target) *choice {
+	c := &choice{links: links, node: node, now: time.Now(), tried: tried, sources: make(map[source]bool)}
+	for _, t := range tried {
+		switch {
+		case t.origin != configured:
+			c.learned++
+			c.told += int(bit(t.origin == told))
+			c.sources[t.source] = t.source.IsValid()
+		case slices.Contains(running, t) && !t.isDown(c.now):
+			c.waiting = true
+		}
+	}
+
+	return c
+}
+
+// allows reports whether the target was not tried yet and the limits allow it. No node
+// is paired with itself. Targets that were not configured wait as long as a configured one
+// may answer, however distant it is: a nearer one would always be faster.
+func (c *choice) allows(t *target) bool {
+	same := func(other *target) bool { return other.addr.ID == t.addr.ID }
+	if t.addr.ID == c.node || slices.ContainsFunc(c.tried, same) {
 		return false
 	}
-	switch t.origin {
-	case configured:
-		return true
-	case proved:
-		return !c.held && c.learned < maxLearnedTries
-	default:
-		return !c.held && c.learned < maxLearnedTries && c.hints < maxHintTries
+
+	return t.origin == configured ||
+		!c.waiting && c.learned < maxLearnedTries && (t.origin != told || c.told < maxToldTries)
+}
+
+// rank orders the targets: the one with the lowest rank is tried first. Only failed dials,
+// and a pair that joins the two nodes already, put other targets before a configured one.
+// A second pair of the same two nodes joins nobody, and networks that only the bridge
+// links would fall apart into islands.
+func (c *choice) rank(t *target) []int64 {
+	learned, down := t.origin != configured, t.isDown(c.now)
+	var failed, declined int64
+	if down {
+		failed = t.failed.UnixNano()
+	}
+	if t.hasDeclined(c.now) {
+		declined = t.declined.UnixNano()
+	}
+
+	return []int64{
+		bit(learned && c.learned > 0), // after one learned target, all configured ones
+		bit(down),
+		bit(learned && down),
+		failed, // of those that are down, the one that failed first
+		bit(t.origin == told),
+		bit(c.links.pairs[linkOf(c.node, t.addr.ID)] > 0),
+		bit(learned),
+		bit(t.failures > 0 && len(c.tried) > 0), // one target for each pair gets another chance
+		bit(c.sources[t.source]),                // a host with many IDs does not use up the time
+		declined,                                // a target that declines everybody takes its turn
+		bit(learned && !t.proven),
+		int64(t.pairs),
 	}
 }
 
-// better reports whether the target is to be tried before the other: a configured one
-// before learned ones, unless a dial of it has failed of late or a pair joins it to the
-// node already. A second pair of the same two nodes joins nobody, and may be what
-// another node lacks: nodes that have no links but those of the bridge would fall apart
-// into islands. What a node can bring about orders targets of one origin only.
-func (c *chooser) better(t, other *target) bool {
-	own, otherOwn := t.origin == configured, other.origin == configured
-	// Strangers who say they are targets must not use up the time of configured ones.
-	if c.learned > 0 && own != otherOwn {
-		return own
-	}
-	if down, otherDown := t.isDown(c.now), other.isDown(c.now); down != otherDown {
-		return otherDown
-	} else if down && own != otherOwn {
-		return own
-	} else if down {
-		return t.failed.Before(other.failed)
-	}
-	if hint, otherHint := t.origin == hinted, other.origin == hinted; hint != otherHint {
-		return otherHint
-	}
-	if linked, otherLinked := c.linked(t), c.linked(other); linked != otherLinked {
-		return otherLinked
-	}
-	if own != otherOwn {
-		return own
+// bit returns 1 if the condition holds, else 0.
+func bit(condition bool) int64 {
+	if condition {
+		return 1
 	}
 
-	return c.betterOfItsKind(t, other)
+	return 0
 }
-
-// betterOfItsKind compares two that are configured, or two that are not.
-func (c *chooser) betterOfItsKind(t, other *target) bool {
-	// One that may have come back is given its chance, but not the next one too.
-	if doubtful, otherDoubtful := t.failures > 0, other.failures > 0; len(c.tried) > 0 && doubtful != otherDoubtful {
-		return otherDoubtful
-	}
-	// Who has many IDs at one address must not use up the time of the others.
-	if known, otherKnown := c.sources[t.source], c.sources[other.source]; known != otherKnown {
-		return otherKnown
-	}
-	// One that always says no must not be the first for everybody.
-	if no, otherNo := t.hasRefused(c.now), other.hasRefused(c.now); no != otherNo {
-		return otherNo
-	} else if no {
-		return t.refused.Before(other.refused)
-	}
-	if t.origin != configured && t.proven != other.proven {
-		return t.proven
-	}
-
-	return t.pairs < other.pairs
-}
-
-func (c *chooser) linked(t *target) bool { return c.links.pairs[linkOf(c.node, t.addr.ID)] > 0 }

@@ -97,7 +97,6 @@ func TestNothingIsLeftAfterChurn(t *testing.T) {
 	wg.Wait()
 	require.NoError(t, b.Stop())
 
-	require.Empty(t, b.pairs)
 	require.Empty(t, b.claims)
 	require.Empty(t, b.slots.held)
 	require.Empty(t, b.slots.ips)

@@ -59,7 +59,7 @@ func TestNewerPairStays(t *testing.T) {
 
 	require.NoError(t, b.claim(t.Context(), newer, id))
 	require.ErrorIs(t, b.claim(t.Context(), older, id), errReplaced)
-	require.False(t, newer.isDone())
+	require.False(t, isClosed(newer.done))
 	otherSide := b.newPair(InitiatorLibp2p)
 	require.NoError(t, b.claim(t.Context(), otherSide, id), "a node may open one on each side")
 }

@@ -68,7 +68,7 @@ func (s *searching) run(t *testing.T) (found string, took time.Duration, err err
 
 		return "", took, err
 	}
-	s.targets.release(s.node, target, neutral)
+	s.targets.release(s.node, target, unknown)
 	require.Empty(t, s.targets.links.pairs)
 	for _, target := range s.targets.list {
 		require.Zero(t, target.pairs, target.addr.ID)
@@ -171,7 +171,7 @@ func TestAttemptThatDoesNotEnd(t *testing.T) {
 	})
 }
 
-// A pair that is not wanted any more blames nobody and leaves nothing.
+// When its pair is no longer wanted a search ends, and counts against no target.
 func TestSearchEndsWithItsPair(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSearch(t, behaviors{"a": silentTarget, "b": silentTarget}, "a", "b")
@@ -196,7 +196,7 @@ func searchWithStranger(t *testing.T, behave behaviors, names ...string) (s *sea
 	addr := dialable(1)
 	behave[addr.ID.String()] = after(50*time.Millisecond, nil)
 	s = newSearch(t, behave, names...)
-	s.targets.learn(*addr, proved, source{})
+	s.targets.learn(*addr, announced, source{})
 
 	return s, addr.ID.String()
 }
@@ -236,7 +236,7 @@ func TestStrangerStandsInForASilentTarget(t *testing.T) {
 	})
 }
 
-// A configured target that refuses, or a dial of which fails, does not hold up strangers.
+// A configured target that refuses, or whose dial fails, does not delay the learned ones.
 func TestStrangerFollowsAConfiguredTargetAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		no := &compat.RejectError{Code: compat.RejectIncompatible, Remote: true}
@@ -250,7 +250,7 @@ func TestStrangerFollowsAConfiguredTargetAtOnce(t *testing.T) {
 	})
 }
 
-// A configured target that was down, and loses to a stranger, is not blamed anew.
+// A configured target that was down, and loses to a learned one, has not failed again.
 func TestConfiguredTargetThatLosesToAStrangerIsNotBlamed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, first := searchWithStranger(t, behaviors{"own": after(1400*time.Millisecond, nil)}, "own")
@@ -265,9 +265,9 @@ func TestConfiguredTargetThatLosesToAStrangerIsNotBlamed(t *testing.T) {
 			}
 		}
 		second := dialable(2)
-		s.targets.learn(*second, proved, source{})
+		s.targets.learn(*second, announced, source{})
 		own := s.targets.pick(s.node, nil)
-		s.targets.release(s.node, own, failed)
+		s.targets.release(s.node, own, unreachable)
 		found, took, err := s.run(t)
 		require.NoError(t, err)
 		require.Equal(t, second.ID.String(), found)

@@ -8,12 +8,12 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 )
 
-// maxFound is how many targets of use the bridge wants to have found in the DHT, which
-// is searched while there are fewer.
+// maxFound is how many useful targets of the DHT are enough: it is searched while there
+// are fewer.
 const maxFound = 16
 
-// startDHT begins to look for libp2p nodes of the configured network, if there is
-// one. The bridge asks the DHT and takes no part in it: it is no node of the network.
+// startDHT looks for libp2p nodes in the DHT of the configured network, if there is one.
+// The bridge is a client of the DHT, because it is no node of the network.
 func (b *Bridge) startDHT(side *lp2p.Transport) error {
 	if b.config.Libp2pNetwork == "" {
 		return nil
@@ -39,31 +39,31 @@ func (b *Bridge) startDHT(side *lp2p.Transport) error {
 	return nil
 }
 
-// stopDHT waits for everything that startDHT has begun.
+// stopDHT waits for everything that startDHT has started.
 func (b *Bridge) stopDHT() error {
-	b.mtx.Lock()
-	d := b.dht
-	b.mtx.Unlock()
-	if d == nil {
-		return nil
+	if d := b.runningDHT(); d != nil {
+		return d.Stop()
 	}
 
-	return d.Stop()
+	return nil
 }
 
-// dht is what the bridge asks of discovery once it runs.
+// dht is the part of discovery that the bridge uses once it runs.
 type dht interface {
 	Stop() error
-	// Wake tells it that one of the nodes which it has found is of no use.
-	Wake()
+	Wake() // a node that was found has become useless: search for more
 }
 
-// findMore tells discovery that a target which it has found is of no use.
-func (b *Bridge) findMore() {
+// runningDHT returns nil before the DHT has started, or without one.
+func (b *Bridge) runningDHT() dht {
 	b.mtx.Lock()
-	d := b.dht
-	b.mtx.Unlock()
-	if d != nil {
+	defer b.mtx.Unlock()
+
+	return b.dht
+}
+
+func (b *Bridge) findMore() {
+	if d := b.runningDHT(); d != nil {
 		d.Wake()
 	}
 }
@@ -73,26 +73,26 @@ type dhtClient struct{ *Bridge }
 
 var _ discovery.Client = dhtClient{}
 
-// DialPeers implements discovery.Client: the nodes, which have proved to be at these
-// addresses, are targets.
+// DialPeers implements discovery.Client. The nodes have proved their addresses, and
+// become targets.
 func (c dhtClient) DialPeers(addrs ...*types.NetAddress) {
 	for _, addr := range addrs {
 		if addr.Dialable() {
-			c.libp2pTargets.learnFound(*addr, sourceOf(netgroup.FromIP(addr.IP)))
+			c.libp2pTargets.learnFound(*addr, netgroup.PublicHost(netgroup.FromIP(addr.IP)))
 		}
 	}
 }
 
-// HasPeer implements discovery.Client: a node that is configured, and has not failed,
-// needs no search.
+// HasPeer implements discovery.Client. A configured target that has not failed needs no
+// search.
 func (c dhtClient) HasPeer(id types.ID) bool { return c.libp2pTargets.isServing(id) }
 
 // OutboundSlots implements discovery.Client.
 func (c dhtClient) OutboundSlots() (taken, limit uint64) {
-	return c.libp2pTargets.countFound(), maxFound
+	return c.libp2pTargets.countUseful(), maxFound
 }
 
-// Subscribe implements discovery.Client. The events tell which targets were not
+// Subscribe implements discovery.Client. The events name targets that could not be
 // reached.
 func (c dhtClient) Subscribe(filter events.EventFilter) (<-chan events.Event, func()) {
 	return c.missed.Subscribe(filter)

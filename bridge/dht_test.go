@@ -37,7 +37,7 @@ func TestNodeOfTheDHTTakesOver(t *testing.T) {
 	b := newBridgeWith(t, config, func(b *Bridge) {
 		b.dhtOptions = []discovery.Option{discovery.WithWalkInterval(100 * time.Millisecond)}
 	})
-	require.Eventually(t, func() bool { return b.libp2pTargets.countFound() == 1 }, testTimeout, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return b.libp2pTargets.countUseful() == 1 }, testTimeout, 10*time.Millisecond)
 	require.True(t, dhtClient{b}.HasPeer(own.address.ID), "a configured node needs no search")
 	require.False(t, dhtClient{b}.HasPeer(found.address.ID))
 
@@ -105,12 +105,12 @@ func TestTargetOfNoUseSetsTheSearchGoing(t *testing.T) {
 	require.NoError(t, err)
 	ts, w := b.libp2pTargets, &wakened{}
 	dhtClient{b}.DialPeers(dialable(1), dialable(2))
-	require.EqualValues(t, 2, ts.countFound())
-	ts.release("node", ts.pick("node", nil), failed) // there is no DHT
+	require.EqualValues(t, 2, ts.countUseful())
+	ts.release("node", ts.pick("node", nil), unreachable) // there is no DHT
 	b.dht = w
-	ts.release("node", ts.pick("node", nil), worked)
+	ts.release("node", ts.pick("node", nil), kept)
 	require.Zero(t, w.count)
-	ts.release("node", ts.pick("node", nil), failed)
+	ts.release("node", ts.pick("node", nil), unreachable)
 	require.Equal(t, 1, w.count)
 }
 

@@ -1,13 +1,9 @@
 package bridge
 
 import (
-	"errors"
 	"fmt"
 	"math/rand/v2"
-	"sync/atomic"
 	"time"
-
-	"golang.org/x/time/rate"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
@@ -24,27 +20,17 @@ const (
 	// in docs/discovery.md.
 	requestInterval = time.Second
 	requestBurst    = 3
-	// askInterval is how often one of the libp2p nodes is asked for others, beside the
-	// question to each when its pair begins; responseTimeout is how long it may take to
-	// answer.
+	// askInterval is how often one of the libp2p nodes is asked for addresses; each is
+	// also asked when its pair begins. An answer counts within responseTimeout.
 	askInterval     = 30 * time.Second
 	responseTimeout = 30 * time.Second
 )
 
-var errDiscoverySize = errors.New("discovery message too large")
-
-// discoveryState is what the bridge knows of the discovery on one connection.
-type discoveryState struct {
-	requests   *rate.Limiter
-	complained bool         // an offence was logged; only Receive uses it
-	asked      atomic.Int64 // when the bridge has asked, in Unix nanoseconds; 0 without a question
-}
-
 // receiveDiscovery answers a request with peers of the side that asks, and learns
-// from an answer. What cannot be decoded is dropped, as TM2 does.
+// from an answer. Invalid messages are dropped, as TM2 does.
 func (s *side) receiveDiscovery(msg []byte) {
 	if len(msg) > maxDiscoverySize {
-		s.complain(fmt.Errorf("%w: %d bytes", errDiscoverySize, len(msg)))
+		s.complain(fmt.Errorf("%d bytes, at most %d are allowed", len(msg), maxDiscoverySize))
 
 		return
 	}
@@ -52,52 +38,43 @@ func (s *side) receiveDiscovery(msg []byte) {
 	switch {
 	case err != nil:
 		s.complain(err)
-	case request && s.discovery.requests.Allow():
+	case request && s.requests.Allow():
 		s.answer()
 	case !request && s.wasAsked():
 		s.pair.bridge.learnHints(s.peer, addrs)
 	}
 }
 
-// complain logs the first offence of a connection.
+// complain logs the first invalid message of a connection.
 func (s *side) complain(err error) {
-	if s.discovery.complained {
+	if s.complained {
 		return
 	}
-	s.discovery.complained = true
+	s.complained = true
 	s.pair.bridge.logger.Warn("discovery message dropped, further ones of the peer are not logged",
 		"peer", s.peer.ID(), "channel", discoveryChannel, "err", err)
 }
 
-func (s *side) answer() {
-	addrs := s.shareable()
-	if len(addrs) == 0 {
-		return
-	}
-	// The requester asks again, so an answer that finds no place in the queue is lost.
-	s.peer.TrySend(discoveryChannel, wire.AppendResponse(nil, addrs))
-}
-
-// ask asks the node for others of its side, for the bridge itself: the answer goes to
-// nobody. A node without discovery is not asked, nor is any if nobody is to be learned.
+// ask asks the node for addresses of its side, for the bridge's own use. TrySend fails
+// for a node without discovery.
 func (s *side) ask() {
 	if s.pair.bridge.config.OnlyConfigured {
 		return
 	}
-	s.discovery.asked.Store(time.Now().UnixNano())
+	s.asked.Store(time.Now().UnixNano())
 	if !s.peer.TrySend(discoveryChannel, wire.AppendRequest(nil)) {
-		s.discovery.asked.Store(0)
+		s.asked.Store(0)
 	}
 }
 
-// wasAsked reports whether an answer is due. Each question has one.
+// wasAsked reports whether an answer is due. Each question gets one.
 func (s *side) wasAsked() bool {
-	asked := s.discovery.asked.Swap(0)
+	asked := s.asked.Swap(0)
 
 	return asked != 0 && time.Since(time.Unix(0, asked)) <= responseTimeout
 }
 
-// askLoop asks one libp2p node after the other until the bridge stops.
+// askLoop asks a random libp2p node every askInterval until the bridge stops.
 func (b *Bridge) askLoop() {
 	for task.Sleep(b.ctx, askInterval) {
 		if pairs := b.livePairs(); len(pairs) > 0 {
@@ -106,10 +83,10 @@ func (b *Bridge) askLoop() {
 	}
 }
 
-// shareable is a random selection of the addresses known on this side, without
-// the requester and without what nobody could dial or should know.
-func (s *side) shareable() []string {
-	from := remoteIP(s.peer)
+// answer sends a random selection of the addresses that are known on this side, without
+// those of the requester and of private peers, and those it could not dial.
+func (s *side) answer() {
+	from := netgroup.FromIP(s.peer.RemoteIP())
 	seen := map[types.ID]bool{s.peer.ID(): true, s.self: true}
 	var addrs []string
 	for _, addr := range s.known() {
@@ -120,27 +97,26 @@ func (s *side) shareable() []string {
 		seen[addr.ID] = true
 		addrs = append(addrs, addr.String())
 	}
+	if len(addrs) == 0 {
+		return
+	}
 	rand.Shuffle(len(addrs), func(i, j int) { addrs[i], addrs[j] = addrs[j], addrs[i] })
-
-	return addrs[:min(len(addrs), maxDiscoveryPeers)]
+	addrs = addrs[:min(len(addrs), maxDiscoveryPeers)]
+	// The requester asks again, so an answer may be lost when the queue is full.
+	s.peer.TrySend(discoveryChannel, wire.AppendResponse(nil, addrs))
 }
 
-// knownNative are the native nodes the bridge knows: its configured ones and
-// those that are connected.
-func (b *Bridge) knownNative() []*types.NetAddress {
-	return b.known(b.nativeTargets, func(p *pair) *side { return p.native })
-}
-
-// knownLibp2p are the libp2p nodes of which others are told: what nobody has proved
-// is not passed on.
-func (b *Bridge) knownLibp2p() []*types.NetAddress {
-	return b.known(b.libp2pTargets, func(p *pair) *side { return p.libp2p })
-}
-
-func (b *Bridge) known(configured *targets, of func(*pair) *side) []*types.NetAddress {
-	addrs := configured.addresses()
+// known returns the configured nodes of this side and those that have a pair. Hints are
+// not passed on.
+func (s *side) known() []*types.NetAddress {
+	b := s.pair.bridge
+	addrs := b.targetsOf(s.name).addresses()
 	for _, p := range b.livePairs() {
-		addrs = append(addrs, of(p).peer.NodeInfo().NetAddress)
+		connected := p.native
+		if s.name == InitiatorLibp2p {
+			connected = p.libp2p
+		}
+		addrs = append(addrs, connected.peer.NodeInfo().NetAddress)
 	}
 
 	return addrs

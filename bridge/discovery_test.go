@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -99,7 +100,7 @@ func TestAnswersAreTakenWhenTheyWereAskedFor(t *testing.T) {
 		receive(wire.AppendResponse(nil, []string{dialable(2).String()}))
 		receive(wire.AppendResponse(nil, []string{dialable(3).String()}))
 		require.Equal(t, 1, learned(), "one answer for each question")
-		require.Equal(t, hinted, s.pair.bridge.libp2pTargets.list[0].origin)
+		require.Equal(t, told, s.pair.bridge.libp2pTargets.list[0].origin)
 
 		s.ask()
 		task.Sleep(t.Context(), responseTimeout+1)
@@ -120,7 +121,7 @@ func TestNobodyIsAskedIfNobodyIsLearned(t *testing.T) {
 	require.Empty(t, a.sent)
 }
 
-func TestWhatIsNotBelieved(t *testing.T) {
+func TestInvalidAddressesAreNotLearned(t *testing.T) {
 	a := newAsker("9.9.0.1")
 	s, receive := talk(t, Config{}, a)
 	targets := s.pair.bridge.libp2pTargets
@@ -136,7 +137,8 @@ func TestWhatIsNotBelieved(t *testing.T) {
 	receive([]byte("nonsense"))
 	receive(make([]byte, maxDiscoverySize+1))
 	receive(wire.AppendResponse(nil, []string{
-		"nonsense", self.String(), near.String(), none.String(), multicast.String(), portless.String(),
+		"nonsense", self.String(), strings.ToUpper(string(self.ID)) + "@" + self.DialString(), near.String(),
+		none.String(), multicast.String(), portless.String(),
 		first.String(), second.String(),
 	}))
 	require.Len(t, targets.list, 1)
@@ -211,7 +213,7 @@ func TestTheBridgeKeepsAsking(t *testing.T) {
 		a := newAsker("9.9.0.1")
 		s, _ := talk(t, Config{}, a)
 		b := s.pair.bridge
-		b.pairs[s.pair] = struct{}{}
+		b.claims[claim{InitiatorNative, "node"}] = s.pair
 		b.wg.Go(b.askLoop)
 		task.Sleep(t.Context(), 3*askInterval+time.Second)
 		b.cancel()

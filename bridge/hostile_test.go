@@ -97,36 +97,35 @@ func TestWhatAPairTellsOfItsTarget(t *testing.T) {
 	b, err := New(*types.GenerateNodeKey(), Config{}, quiet())
 	require.NoError(t, err)
 	gone := errors.New("gone")
+	far := func(p *pair) *side { return p.dialed }
+	near := func(p *pair) *side { return p.dialed.other() }
 	for _, initiator := range []string{InitiatorNative, InitiatorLibp2p} {
-		sides := func(p *pair) (dialed, dialer *side) {
-			if initiator == InitiatorNative {
-				return p.libp2p, p.native
-			}
-
-			return p.native, p.libp2p
-		}
 		for _, c := range []struct {
 			old, byDialed bool
-			err           error
-			want          verdict
+			stuck         func(*pair) *side
+			want          outcome
 		}{
-			{byDialed: true, err: gone, want: atFault},
-			{byDialed: false, err: gone, want: brief},
-			{old: true, byDialed: true, err: gone, want: worked},
-			{old: true, byDialed: false, err: gone, want: parted},
-			{old: true, byDialed: true, err: fmt.Errorf("stuck: %w", errNotTaken), want: atFault},
-			{old: true, byDialed: false, err: fmt.Errorf("stuck: %w", errNotTaken), want: parted},
+			{byDialed: true, want: faulty},
+			{byDialed: false, want: nodeLeftEarly},
+			{old: true, byDialed: true, want: kept},
+			{old: true, byDialed: false, want: nodeLeft},
+			{old: true, byDialed: true, stuck: far, want: faulty},
+			{old: true, byDialed: false, stuck: far, want: faulty},
+			{old: true, byDialed: false, stuck: near, want: nodeLeft},
 		} {
 			p := b.newPair(initiator)
 			if c.old {
 				p.since = p.since.Add(-minUptime)
 			}
-			by, dialer := sides(p)
+			by := p.dialed
 			if !c.byDialed {
-				by = dialer
+				by = near(p)
 			}
-			p.end(by, c.err)
-			require.Equal(t, c.want, p.verdict(), "%s: %+v", initiator, c)
+			if c.stuck != nil {
+				c.stuck(p).stuck.Add(1)
+			}
+			p.end(by, gone)
+			require.Equal(t, c.want, p.outcome(), "%s: %+v", initiator, c.want)
 		}
 	}
 }
@@ -137,17 +136,17 @@ func TestOnlyTheTargetsOwnFaultsCount(t *testing.T) {
 	}
 	for _, c := range []struct {
 		err         error
-		early, late verdict
+		early, late outcome
 	}{
-		{errors.New("connection refused"), failed, failed},
-		{&native.HandshakeError{Step: "dial", Err: errors.New("no route")}, failed, failed},
-		{syscall.EMFILE, neutral, failed},
-		{fmt.Errorf("dial: %w", compat.ErrBusy), atFault, atFault},
-		{remote(compat.RejectFull), atFault, atFault},
-		{remote(compat.RejectClosing), atFault, atFault},
-		{remote(compat.RejectIncompatible), refused, atFault},
-		{remote(compat.RejectInvalid), refused, atFault},
-		{&native.HandshakeError{Step: "node info", Err: errors.New("other network")}, refused, atFault},
+		{errors.New("connection refused"), unreachable, unreachable},
+		{&native.HandshakeError{Step: "dial", Err: errors.New("no route")}, unreachable, unreachable},
+		{syscall.EMFILE, unknown, unreachable},
+		{fmt.Errorf("dial: %w", compat.ErrBusy), faulty, faulty},
+		{remote(compat.RejectFull), faulty, faulty},
+		{remote(compat.RejectClosing), faulty, faulty},
+		{remote(compat.RejectIncompatible), declined, faulty},
+		{remote(compat.RejectInvalid), declined, faulty},
+		{&native.HandshakeError{Step: "node info", Err: errors.New("other network")}, declined, faulty},
 	} {
 		require.Equal(t, c.early, judge(t.Context(), c.err, patience-1), "%v", c.err)
 		require.Equal(t, c.late, judge(t.Context(), c.err, patience), "%v", c.err)

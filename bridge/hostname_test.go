@@ -71,7 +71,7 @@ func TestTargetsByHostName(t *testing.T) {
 	exchange(t, dialer, native)
 }
 
-// Nobody else could dial what has no IP, and a name never leaves the node.
+// A configured node without an IP is not named to others, and neither is its host name.
 func TestHostNamesAreNotTold(t *testing.T) {
 	names := dnstest.Install(t)
 	channels := []byte{chVotes, discoveryChannel}

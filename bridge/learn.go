@@ -1,11 +1,12 @@
 package bridge
 
 import (
+	"net"
 	"net/netip"
 	"slices"
 	"time"
 
-	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/addrbook"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
@@ -13,191 +14,119 @@ import (
 
 const (
 	// maxLearned bounds the targets that were not configured, maxPerSource those of
-	// one source. Sources on private networks are their own, and small.
+	// one source. Sources on private networks have no limit of their own.
 	maxLearned   = 64
 	maxPerSource = 8
-	// A learned target is forgotten when it could not be reached that often in a row,
-	// a hint after the first time.
-	maxFailures = 8
 )
 
-// source is the host that told of a learned target. It is not valid for one on a
-// private network, whose hosts are the operator's own.
+// source is the host that announced or told a target. It is not valid for a host on a
+// private network, which is the operator's own.
 type source = netip.Prefix
 
-func sourceOf(ip netip.Addr) source {
-	if netgroup.IsLocal(ip) {
-		return source{}
-	}
-
-	return netgroup.Host(ip)
-}
-
-// learn adds a target that was not configured, if there is room for it. What a node
-// has proved about itself is not changed by what others say.
+// learn adds a target that was not configured, or changes a known one, if the limits
+// allow it.
 func (ts *targets) learn(addr types.NetAddress, o origin, from source) {
 	ts.add(&target{addr: &addr, origin: o, source: from, seen: time.Now()})
 }
 
-// learnFound is learn for a node that has proved to be at the address, in the DHT.
+// learnFound is learn for a node that was found in the DHT, where it proved its address.
 func (ts *targets) learnFound(addr types.NetAddress, from source) {
-	ts.add(&target{addr: &addr, origin: proved, source: from, found: true, seen: time.Now()})
+	ts.add(&target{addr: &addr, origin: announced, source: from, seen: time.Now(), found: true})
 }
 
+// add is learn. A known target keeps its pairs and its record, except that failures count
+// against an address: at another one it gets a new try. What others tell of it changes
+// nothing.
 func (ts *targets) add(learned *target) {
 	ts.links.mtx.Lock()
 	defer ts.links.mtx.Unlock()
-
-	sameID := func(t *target) bool { return t.addr.ID == learned.addr.ID }
-	if i := slices.IndexFunc(ts.list, sameID); i >= 0 {
-		ts.relearn(ts.list[i], learned)
-
-		return
+	var known *target
+	if i := slices.IndexFunc(ts.list, func(t *target) bool { return t.addr.ID == learned.addr.ID }); i >= 0 {
+		known = ts.list[i]
 	}
-	if ts.clearAddress(learned) && ts.makeRoom(learned, nil) {
-		ts.list = append(ts.list, learned)
-	}
-}
-
-// relearn notes what was learned of a known target, which keeps its pairs and what they
-// have told. The caller holds the lock.
-func (ts *targets) relearn(known, learned *target) {
 	switch {
-	case learned.origin != proved:
-	case known.origin == configured:
+	case known != nil && learned.origin == told:
+	case known != nil && known.origin == configured:
 		known.failures = 0 // it is up
-	case known.addr.Equals(*learned.addr) && known.origin == proved && known.source == learned.source:
-		known.seen, known.found = learned.seen, known.found || learned.found
-	case ts.clearAddress(learned) && ts.makeRoom(learned, known):
-		known.addr, known.origin, known.source = learned.addr, proved, learned.source
-		known.seen, known.found = learned.seen, known.found || learned.found
-	}
-}
-
-// clearAddress reports whether no other target has more right to the IP and port, so
-// that nobody is flooded with dials for made-up IDs. It drops one that has less. The
-// caller holds the lock.
-func (ts *targets) clearAddress(learned *target) bool {
-	at := learned.addr.DialString()
-	i := slices.IndexFunc(ts.list, func(t *target) bool {
-		return t.addr.ID != learned.addr.ID && t.addr.DialString() == at
-	})
-	if i < 0 {
-		return true
-	}
-	holder := ts.list[i]
-	switch {
-	case holder.origin == configured || holder.proven || holder.pairs > 0 || learned.origin == hinted:
-		return false
-	case holder.origin == proved && holder.isAtHome() && !learned.isAtHome():
-		return false
-	}
-	ts.list = slices.Delete(ts.list, i, i+1)
-
-	return true
-}
-
-// isAtHome reports whether a proved target has come from the IP that it names.
-func (t *target) isAtHome() bool { return t.source == sourceOf(netgroup.FromIP(t.addr.IP)) }
-
-// makeRoom reports whether the limits let the target in, if need be in the place of
-// one that is worth less. A known target that it is to change does not count. The caller
-// holds the lock.
-func (ts *targets) makeRoom(learned, known *target) bool {
-	total, fromThere := 0, 0
-	for _, t := range ts.list {
-		if t.origin == configured || t == known {
-			continue
-		}
-		total++
-		if t.source == learned.source {
-			fromThere++
-		}
-	}
-	crowded := learned.source.IsValid() && fromThere >= maxPerSource
-	if !crowded && total < maxLearned {
-		return true
-	}
-	worst := -1
-	for i, t := range ts.list {
-		if t.origin < max(learned.origin, proved) || t == known || t.pairs > 0 || (crowded && t.source != learned.source) {
-			continue
-		}
-		if worst < 0 || t.worseThan(ts.list[worst]) {
-			worst = i
-		}
-	}
-	if worst < 0 {
-		return false
-	}
-	ts.list = slices.Delete(ts.list, worst, worst+1)
-
-	return true
-}
-
-// worseThan compares two learned targets of which one has to go.
-func (t *target) worseThan(other *target) bool {
-	switch {
-	case t.origin != other.origin:
-		return t.origin > other.origin
-	case t.failures != other.failures:
-		return t.failures > other.failures
-	case t.proven != other.proven:
-		return other.proven
+	case !ts.makeRoom(learned, known):
+	case known == nil:
+		ts.list = append(ts.list, learned)
 	default:
-		return t.seen.Before(other.seen)
+		if !known.addr.Equals(*learned.addr) {
+			known.failures = 0
+		}
+		known.addr, known.origin, known.source = learned.addr, learned.origin, learned.source
+		known.seen, known.found = learned.seen, known.found || learned.found
 	}
 }
 
-// forgetFailing drops a learned target that is not there. The caller holds the lock.
-func (ts *targets) forgetFailing(t *target) {
-	if t.origin == hinted || (t.origin == proved && t.failures >= maxFailures) {
-		ts.list = slices.DeleteFunc(ts.list, func(other *target) bool { return other == t })
-	}
-}
-
-// countFound counts the targets of the DHT that are of use.
-func (ts *targets) countFound() (n uint64) {
-	ts.links.mtx.Lock()
-	defer ts.links.mtx.Unlock()
+// makeRoom reports whether the limits allow the learned target, and drops those that it
+// displaces. A known target that it changes does not count. The caller holds the lock.
+func (ts *targets) makeRoom(learned, known *target) bool {
+	var holder, worst *target
+	var all, near []*target // learned ones, and those of the same source
 	for _, t := range ts.list {
-		if t.counts() {
-			n++
+		switch {
+		case t == known:
+		case t.addr.DialString() == learned.addr.DialString():
+			holder = t
+		case t.origin != configured:
+			all = append(all, t)
+			if t.source == learned.source && t.source.IsValid() {
+				near = append(near, t)
+			}
 		}
 	}
+	if holder != nil && !learned.displaces(holder) {
+		return false
+	}
+	if len(near) >= maxPerSource || len(all) >= maxLearned {
+		if len(near) >= maxPerSource {
+			all = near
+		}
+		all = slices.DeleteFunc(all, func(t *target) bool { return t.pairs > 0 || t.origin < learned.origin })
+		if len(all) == 0 {
+			return false
+		}
+		worst = slices.MinFunc(all, func(a, b *target) int { return slices.Compare(a.worth(), b.worth()) })
+	}
+	ts.list = slices.DeleteFunc(ts.list, func(t *target) bool { return t == holder || t == worst })
 
-	return n
+	return true
 }
 
-// counts reports whether the target was found in the DHT, and nothing speaks against
-// it. Refusals do unless it has kept a pair: one that refuses everybody is of no use.
-func (t *target) counts() bool {
-	return t.origin == proved && t.found && t.failures == 0 && (t.proven || t.refused.IsZero())
+// displaces reports whether the learned target takes the IP and port from the one that
+// has it: one IP and port is one target, so that made-up IDs do not multiply dials.
+func (t *target) displaces(holder *target) bool {
+	return t.origin != told && holder.origin != configured && !holder.proven && holder.pairs == 0 &&
+		(holder.origin == told || !holder.isAtHome() || t.isAtHome())
 }
 
-// isServing reports whether the node is a configured target that has not failed.
-func (ts *targets) isServing(id types.ID) bool {
-	ts.links.mtx.Lock()
-	defer ts.links.mtx.Unlock()
+// isAtHome reports whether the target was announced from the host that it names.
+func (t *target) isAtHome() bool { return t.source == netgroup.PublicHost(netgroup.FromIP(t.addr.IP)) }
 
-	return slices.ContainsFunc(ts.list, func(t *target) bool {
-		return t.origin == configured && t.failures == 0 && t.addr.ID == id
-	})
+// worth orders the learned targets: where one has to go, it is the one of least worth.
+func (t *target) worth() []int64 {
+	return []int64{-int64(t.origin), -int64(t.failures), bit(t.proven), t.seen.UnixNano()}
 }
 
-// learnDialer makes a target of a libp2p node that has dialed the bridge.
-func (b *Bridge) learnDialer(pending *lp2p.Pending) {
-	if b.config.OnlyConfigured {
+// learnDialer makes a target of a libp2p node that has dialed the bridge. A configured
+// target keeps its address, and the transport finds it at the announced one, which the
+// address book has, when it is no longer there.
+func (b *Bridge) learnDialer(node types.NodeInfo, remote net.Addr) {
+	from := netgroup.FromAddr(remote)
+	addr := b.dialerAddress(node, from)
+	if !b.mayLearn(&addr, from) {
 		return
 	}
-	from := netgroup.FromAddr(pending.RemoteAddr())
-	if addr := b.dialerAddress(pending.NodeInfo(), from); b.mayLearn(&addr, from) {
-		b.libp2pTargets.learn(addr, proved, sourceOf(from))
+	b.libp2pSide().AddrBook().Add(addrbook.Source{ID: addr.ID, IP: from.AsSlice()}, &addr)
+	if !b.config.OnlyConfigured {
+		b.libp2pTargets.learn(addr, announced, netgroup.PublicHost(from))
 	}
 }
 
-// dialerAddress returns where a node that came from the IP may be dialed: where it says,
-// or at that IP where the address that it names may not be dialed.
+// dialerAddress returns where a node that is connected from the IP may be dialed: the
+// address that it announces, with that IP if the announced one may not be dialed.
 func (b *Bridge) dialerAddress(info types.NodeInfo, from netip.Addr) types.NetAddress {
 	addr := types.NetAddress{ID: info.ID(), IP: info.NetAddress.IP, Port: info.NetAddress.Port}
 	if !b.mayLearn(&addr, from) {
@@ -207,34 +136,21 @@ func (b *Bridge) dialerAddress(info types.NodeInfo, from netip.Addr) types.NetAd
 	return addr
 }
 
-// mayLearn reports whether the bridge may dial an address of which a remote at this IP
-// has told.
+// mayLearn reports whether the bridge may dial an address that a remote at this IP names.
 func (b *Bridge) mayLearn(addr *types.NetAddress, from netip.Addr) bool {
 	return addr.Dialable() && netgroup.MayDial(netgroup.FromIP(addr.IP), from, netgroup.FromIP(b.config.Libp2pListen.IP))
 }
 
-// learnHints makes targets of what a libp2p node has told: they are tried when there
-// are no better ones, and forgotten if nobody is there. Of several with one IP and
-// port the first counts, so that nobody is flooded with dials for made-up IDs.
+// learnHints makes targets of the addresses that a libp2p node has told.
 func (b *Bridge) learnHints(teller compat.PeerConn, texts []string) {
-	from := remoteIP(teller)
-	seen := make(map[string]bool, len(texts))
+	from := netgroup.FromIP(teller.RemoteIP())
 	for _, text := range texts {
 		addr, err := types.ParseNetAddress(text)
-		if err != nil || addr.ID == b.key.ID() || !b.mayLearn(addr, from) || seen[addr.DialString()] {
+		if err != nil {
 			continue
 		}
-		seen[addr.DialString()] = true
-		b.libp2pTargets.learn(*addr, hinted, sourceOf(from))
+		if addr.ID = addr.ID.Canonical(); addr.ID != b.key.ID() && b.mayLearn(addr, from) {
+			b.libp2pTargets.learn(*addr, told, netgroup.PublicHost(from))
+		}
 	}
-}
-
-// remoteIP returns where the peer is connected from. It is not valid if that is not
-// known.
-func remoteIP(peer compat.PeerConn) netip.Addr {
-	if ip := peer.RemoteIP(); ip != nil {
-		return netgroup.FromIP(ip)
-	}
-
-	return netgroup.FromIP(peer.SocketAddr().IP)
 }

@@ -69,6 +69,22 @@ func TestNodeThatAnotherTellsOfTakesOver(t *testing.T) {
 	exchange(t, native, told)
 }
 
+// A configured libp2p node that has moved, and dials the bridge, is paired where it is now,
+// also by a bridge that pairs with no others.
+func TestConfiguredTargetIsFoundWhereItDialsFrom(t *testing.T) {
+	for _, only := range []bool{false, true} {
+		native, moved := newNode(t, InitiatorNative), newNode(t, InitiatorLibp2p)
+		former := moved.address
+		former.Port = 1
+		b := newBridge(t, Config{Libp2pPeers: []*types.NetAddress{&former}, OnlyConfigured: only})
+		moved.refused(t, b)
+		native.dial(b.NativeAddress())
+		next(t, native.added)
+		next(t, moved.added)
+		exchange(t, native, moved)
+	}
+}
+
 func TestOnlyConfigured(t *testing.T) {
 	native, dialer := newNode(t, InitiatorNative), newNode(t, InitiatorLibp2p)
 	b := newBridge(t, Config{OnlyConfigured: true})
@@ -77,7 +93,7 @@ func TestOnlyConfigured(t *testing.T) {
 	require.Empty(t, b.libp2pTargets.list)
 }
 
-// Whom another bridge presents is no target.
+// A peer that another bridge presents does not become a target.
 func TestDelegatedPeerIsNotLearned(t *testing.T) {
 	second := newBridge(t, Config{})
 	addr := second.Libp2pAddress()

@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -29,36 +31,40 @@ type pair struct {
 	since     time.Time
 	native    *side
 	libp2p    *side
+	dialed    *side // that of the target: libp2p if the initiator is native
 
-	making     context.Context // bounds the making of the pair; ends with it
+	making     context.Context // ends with the pair, or pairTimeout after it began
 	stopMaking context.CancelFunc
 
 	ready chan struct{} // closed when both connections are started
 	done  chan struct{} // closed by the first end
 	gone  chan struct{} // closed when nothing of the pair is left
-	left  chan struct{} // closed when the attempts that were not needed have ended; nil without them
+	left  chan struct{} // that of its search; may be nil
 
-	mtx    sync.Mutex
-	ended  bool
-	endErr error
-	endBy  *side // the side that failed, nil when the bridge ended the pair
+	endOnce sync.Once
+	endErr  error // valid once done is closed, like endBy
+	endBy   *side // the side that failed; nil if the bridge ended the pair
 }
 
-// side is one of the two connections of a pair and what the stack asks about it:
-// it implements compat.PeerBehavior.
+// side is one of the two connections of a pair. It implements compat.PeerBehavior, and is
+// the reactor of its channels.
 type side struct {
+	compat.BaseReactor
+
 	pair     *pair
 	name     string
 	self     types.ID // the ID that the node of this side sees
 	channels []*compat.ChannelDescriptor
 	reactors map[byte]compat.Reactor
 	peer     compat.PeerConn
-	remove   func(compat.PeerConn)
-	sent     meter  // relayed to this side
-	total    *meter // the same over all pairs
-	known    func() []*types.NetAddress
+	sent     meter        // relayed to this side
+	total    *meter       // the same over all pairs
+	stuck    atomic.Int32 // messages that wait longer than compat.SendTimeout
 
-	discovery discoveryState
+	// Of discovery:
+	requests   *rate.Limiter
+	complained bool         // an invalid message was logged; only Receive uses it
+	asked      atomic.Int64 // when the bridge asked, in Unix nanoseconds; 0 if no answer is due
 }
 
 func (b *Bridge) newPair(initiator string) *pair {
@@ -71,30 +77,33 @@ func (b *Bridge) newPair(initiator string) *pair {
 		gone:      make(chan struct{}),
 	}
 	p.making, p.stopMaking = context.WithTimeout(b.ctx, pairTimeout)
-	p.native = p.newSide(InitiatorNative, &b.toNative, b.knownNative)
-	p.libp2p = p.newSide(InitiatorLibp2p, &b.toLibp2p, b.knownLibp2p)
+	p.native = p.newSide(InitiatorNative, &b.toNative)
+	p.libp2p = p.newSide(InitiatorLibp2p, &b.toLibp2p)
+	p.dialed = p.libp2p
+	if initiator == InitiatorLibp2p {
+		p.dialed = p.native
+	}
 
 	return p
 }
 
-func (p *pair) newSide(name string, total *meter, known func() []*types.NetAddress) *side {
-	requests := rate.NewLimiter(rate.Every(requestInterval), requestBurst)
+func (p *pair) newSide(name string, total *meter) *side {
+	s := &side{pair: p, name: name, total: total, requests: rate.NewLimiter(rate.Every(requestInterval), requestBurst)}
+	s.BaseReactor = *compat.NewBaseReactor("bridge", s)
 
-	return &side{pair: p, name: name, total: total, known: known, discovery: discoveryState{requests: requests}}
+	return s
 }
 
-// listen registers the channels on which the connection of this side may receive.
+// listen registers the channels on which this side may receive.
 func (s *side) listen(descs []*compat.ChannelDescriptor) {
 	s.channels = descs
 	s.reactors = make(map[byte]compat.Reactor, len(descs))
-	r := &relay{side: s}
-	r.BaseReactor = *compat.NewBaseReactor("bridge", r)
 	for _, d := range descs {
-		s.reactors[d.ID] = r
+		s.reactors[d.ID] = s
 	}
 }
 
-// other is the side to which messages of this side go.
+// other returns the side to which messages of this side go.
 func (s *side) other() *side {
 	if s == s.pair.native {
 		return s.pair.libp2p
@@ -109,192 +118,131 @@ func (s *side) ReactorChDescriptors() []*compat.ChannelDescriptor { return s.cha
 // Reactors implements compat.PeerBehavior.
 func (s *side) Reactors() map[byte]compat.Reactor { return s.reactors }
 
-// HandlePeerError implements compat.PeerBehavior: the pair ends.
+// HandlePeerError implements compat.PeerBehavior by ending the pair.
 func (s *side) HandlePeerError(_ compat.PeerConn, err error) {
 	s.pair.end(s, fmt.Errorf("%s side: %w", s.name, err))
 }
 
-// IsPersistentPeer implements compat.PeerBehavior: who dialed keeps redialing.
+// IsPersistentPeer implements compat.PeerBehavior. The node that dialed redials.
 func (*side) IsPersistentPeer(types.ID) bool { return false }
 
 // IsPrivatePeer implements compat.PeerBehavior.
-func (s *side) IsPrivatePeer(id types.ID) bool { return s.pair.bridge.private[id] }
-
-// relay hands the messages of one side to the other.
-type relay struct {
-	compat.BaseReactor
-
-	side *side
+func (s *side) IsPrivatePeer(id types.ID) bool {
+	return slices.Contains(s.pair.bridge.config.PrivatePeers, id)
 }
 
-// Receive implements compat.Reactor. It returns when the far side's queue has
-// taken the message, which holds back this side; if it does not within
-// compat.SendTimeout, the pair ends, for nothing may be left out.
-func (r *relay) Receive(chID byte, _ compat.PeerConn, msg []byte) {
-	from := r.side
+// Receive implements compat.Reactor: it hands the message to the other side. It returns
+// when that side's queue has taken it, which holds back this side, or when the pair ends:
+// no message may be left out, and a reactor may be busy as long as both connections live.
+func (s *side) Receive(chID byte, _ compat.PeerConn, msg []byte) {
 	select {
-	case <-from.pair.ready:
-	case <-from.pair.done:
+	case <-s.pair.ready:
+	case <-s.pair.done:
 		return
 	}
 	if chID == discoveryChannel {
-		from.receiveDiscovery(msg)
+		s.receiveDiscovery(msg)
 
 		return
 	}
-
-	// Both channels may be closed, and select picks any: what comes after the end
-	// must not leave a gap before itself.
-	if from.pair.isDone() {
+	// Both channels may be closed. A message after the end must not pass when one before
+	// it did not.
+	if isClosed(s.pair.done) {
 		return
 	}
-	to := from.other()
-	begin := time.Now()
-	// Who has received a message must find it counted.
-	to.count(len(msg))
-	if !to.peer.Send(chID, bytes.Clone(msg)) {
-		to.uncount(len(msg))
-		from.pair.refused(to, begin, fmt.Errorf("%w: %d bytes on channel %#02x from the %s side to %s",
-			errNotTaken, len(msg), chID, from.name, to.peer.ID()))
+	to := s.other()
+	to.count(1, len(msg)) // before the far node has it, which may then ask for the status
+	if err := to.send(chID, bytes.Clone(msg)); err != nil {
+		to.count(-1, -len(msg))
+		s.pair.end(nil, fmt.Errorf("%w: %d bytes on channel %#02x from the %s side to %s",
+			err, len(msg), chID, s.name, to.peer.ID()))
 	}
 }
 
-func (s *side) count(size int) {
-	s.sent.add(size)
-	s.total.add(size)
-}
+// send returns when the peer has taken the message, or with an error when the pair has
+// ended or has to end. A peer that refuses at once is ending: it gets compat.SendTimeout to
+// say why, and to deliver what it has taken before.
+func (s *side) send(chID byte, msg []byte) error {
+	for stuck := int32(0); ; stuck = 1 {
+		begin := time.Now()
+		if s.peer.Send(chID, msg) {
+			s.stuck.Add(-stuck)
 
-func (s *side) uncount(size int) {
-	s.sent.takeBack(size)
-	s.total.takeBack(size)
-}
-
-// refused ends the pair for a message that a side has not taken. One that has had all
-// its time has failed. A refusal at once means that it is on its way out: it is left to
-// say why, and to deliver what was taken before.
-func (p *pair) refused(by *side, begin time.Time, err error) {
-	left := time.Until(begin.Add(compat.SendTimeout))
-	if left <= 0 {
-		p.end(by, err)
-
-		return
-	}
-	if !task.WaitFor(p.done, left) {
-		p.end(nil, err)
+			return nil
+		}
+		left := time.Until(begin.Add(compat.SendTimeout))
+		if left > 0 && !task.WaitFor(s.pair.done, left) || isClosed(s.pair.done) {
+			return errNotTaken
+		}
+		s.stuck.Add(1 - stuck)
 	}
 }
 
-func (p *pair) isDone() bool {
-	select {
-	case <-p.done:
-		return true
-	default:
-		return false
+// count adds to what is relayed to this side, or takes back what was not taken.
+func (s *side) count(messages, bytes int) {
+	for _, m := range []*meter{&s.sent, s.total} {
+		m.messages.Add(uint64(messages))
+		m.bytes.Add(uint64(bytes))
 	}
 }
 
 // end records why the pair ends; only the first call counts. It does not block.
 func (p *pair) end(by *side, err error) {
-	p.mtx.Lock()
-	defer p.mtx.Unlock()
-	if p.ended {
-		return
-	}
-	p.ended, p.endBy, p.endErr = true, by, err
-	p.stopMaking()
-	close(p.done)
+	p.endOnce.Do(func() {
+		p.endBy, p.endErr = by, err
+		p.stopMaking()
+		close(p.done)
+	})
 }
 
-func (p *pair) reason() (*side, error) {
-	p.mtx.Lock()
-	defer p.mtx.Unlock()
-
-	return p.endBy, p.endErr
-}
-
-// verdict is what the pair, which has ended, tells about the side that the bridge has
-// dialed.
-func (p *pair) verdict() verdict {
-	dialed := p.libp2p
-	if p.initiator == InitiatorLibp2p {
-		dialed = p.native
-	}
-	by, err := p.reason()
-	young := time.Since(p.since) < minUptime
-	switch {
-	case by == dialed && (young || errors.Is(err, errNotTaken)):
-		return atFault
-	case by == dialed:
-		return worked
-	case by != nil && young:
-		return brief
-	case by != nil:
-		return parted
-	case young:
-		return neutral
+// outcome returns what the pair, which has ended, shows about its target.
+func (p *pair) outcome() outcome {
+	early := time.Since(p.since) < minUptime
+	switch byNode := p.endBy == p.dialed.other(); {
+	case p.dialed.stuck.Load() > 0, p.endBy == p.dialed && early:
+		return faulty
+	case byNode && early:
+		return nodeLeftEarly
+	case byNode:
+		return nodeLeft
+	case early:
+		return unknown
 	default:
-		return worked
+		return kept
 	}
 }
 
 // run starts both connections and ends both when one has ended.
 func (p *pair) run() {
-	if !p.isDone() {
+	// The bridge ends the pairs that it knows when it stops.
+	if p.bridge.ctx.Err() != nil {
+		p.end(nil, errBridgeStopped)
+	}
+	if !isClosed(p.done) {
 		p.begin()
 	}
 	<-p.done
 
-	by, err := p.reason()
 	for _, s := range []*side{p.native, p.libp2p} {
-		p.stop(s, by, err)
+		if p.endBy == s.other() {
+			s.peer.FlushStop() // sends what it has taken
+		}
+		s.drop(s.peer, p.endErr)
 	}
-	p.bridge.logger.Info("pair has ended", "native", p.native.peer.ID(), "libp2p", p.libp2p.peer.ID(), "err", err)
+	p.bridge.logger.Info("pair has ended", "native", p.native.peer.ID(), "libp2p", p.libp2p.peer.ID(), "err", p.endErr)
 }
 
 func (p *pair) begin() {
-	if by, err := p.start(); err != nil {
-		p.end(by, err)
+	for _, s := range []*side{p.libp2p, p.native} {
+		if err := s.peer.Start(); err != nil {
+			p.end(s, fmt.Errorf("unable to start the %s side: %w", s.name, err))
 
-		return
+			return
+		}
 	}
 	close(p.ready)
 	p.bridge.logger.Info("pair is up", "native", p.native.peer.ID(), "libp2p", p.libp2p.peer.ID(), "initiator", p.initiator)
 	p.libp2p.ask()
-}
-
-// start starts both connections, or tells which side has failed.
-func (p *pair) start() (by *side, err error) {
-	for _, s := range []*side{p.libp2p, p.native} {
-		if err := s.peer.Start(); err != nil {
-			return s, fmt.Errorf("unable to start the %s side: %w", s.name, err)
-		}
-	}
-
-	return nil, nil
-}
-
-// stop ends one connection. The one that did not fail first sends what it has
-// accepted.
-func (p *pair) stop(s, failed *side, reason error) {
-	if failed != nil && s != failed {
-		s.peer.FlushStop()
-	}
-	if err := stopPeer(s.peer, reason); err != nil && !isStopped(err) {
-		p.bridge.logger.Warn("connection did not stop cleanly", "side", s.name, "peer", s.peer.ID(), "err", err)
-	}
-	s.remove(s.peer)
-}
-
-func stopPeer(peer compat.PeerConn, reason error) error {
-	if rs, ok := peer.(compat.ReasonStopper); ok {
-		return rs.StopForReason(reason)
-	}
-
-	return peer.Stop()
-}
-
-func isStopped(err error) bool {
-	return errors.Is(err, service.ErrAlreadyStopped) || errors.Is(err, service.ErrNotStarted)
 }
 
 func (p *pair) status() PairStatus {
@@ -308,16 +256,29 @@ func (p *pair) status() PairStatus {
 	}
 }
 
-// drop ends a connection that is not part of a running pair.
+// drop stops and closes a connection.
 func (s *side) drop(conn compat.PeerConn, reason error) {
-	if err := stopPeer(conn, reason); err != nil && !isStopped(err) {
-		s.pair.bridge.logger.Warn("connection did not stop cleanly", "side", s.name, "peer", conn.ID(), "err", err)
+	stop := conn.Stop
+	if rs, ok := conn.(compat.ReasonStopper); ok {
+		stop = func() error { return rs.StopForReason(reason) }
 	}
-	s.remove(conn)
+	logger := s.pair.bridge.logger.With("side", s.name, "peer", conn.ID())
+	if err := stop(); err != nil && !errors.Is(err, service.ErrAlreadyStopped) && !errors.Is(err, service.ErrNotStarted) {
+		logger.Warn("connection did not stop cleanly", "err", err)
+	}
+	if err := conn.CloseConn(); err != nil {
+		logger.Debug("connection closed with an error", "err", err)
+	}
 }
 
-// abandon closes a connection whose counterpart, the node that has dialed the bridge,
-// could not be made.
+// discard ends a connection to a target that lost to another one.
+func (s *side) discard(m made) {
+	s.drop(m.peer, errNotNeeded)
+	m.close()
+}
+
+// abandon ends the connection to a target whose counterpart, the node that has dialed the
+// bridge, could not be paired with it.
 func (s *side) abandon(reason error) {
 	s.drop(s.peer, reason)
 	s.pair.end(s.other(), errors.Join(errNoCounterpart, reason))

@@ -25,7 +25,7 @@ func TestDerivedIdentityIsStableAndDistinct(t *testing.T) {
 	otherBridge, err := deriveIdentity(types.GenerateNodeKey().PrivKey, node)
 	require.NoError(t, err)
 	require.NotEqual(t, first, otherBridge)
-	require.NotEqual(t, bridge.ID(), keyID(first))
+	require.NotEqual(t, bridge.ID(), first.ID())
 }
 
 func TestTargetsAreReachableFirstThenLeastLoaded(t *testing.T) {
@@ -38,7 +38,7 @@ func TestTargetsAreReachableFirstThenLeastLoaded(t *testing.T) {
 	require.Same(t, b, second.addr, "the first has a pair already")
 	require.Nil(t, ts.pick("node", []*target{first, second}))
 
-	ts.release("node", first, failed)
+	ts.release("node", first, unreachable)
 	third := ts.pick("node", nil)
 	require.Same(t, b, third.addr, "the first is not reachable")
 	require.Same(t, a, ts.pick("node", []*target{third}).addr, "but tried when nothing else is left")
@@ -59,8 +59,8 @@ func TestTargetsThatAreJoinedAlreadyComeLast(t *testing.T) {
 
 	third := libp2p.pick("l1", nil)
 	require.NotNil(t, third, "joined twice rather than not at all")
-	libp2p.release("l1", third, neutral)
-	native.release("p2", last, neutral)
+	libp2p.release("l1", third, unknown)
+	native.release("p2", last, unknown)
 	require.EqualValues(t, "p2", libp2p.pick("l1", nil).addr.ID, "the pair has ended")
 }
 

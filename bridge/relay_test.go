@@ -27,6 +27,7 @@ func (p *farSide) TrySend(byte, []byte) bool  { return false }
 func (p *farSide) Start() error               { return p.start }
 func (p *farSide) FlushStop()                 { p.ends = append(p.ends, "flush") }
 func (p *farSide) Stop() error                { p.ends = append(p.ends, "stop"); return nil }
+func (p *farSide) CloseConn() error           { p.ends = append(p.ends, "close"); return nil }
 
 // relayTo returns a pair that is up, with far on its libp2p side.
 func relayTo(t *testing.T, far *farSide) *pair {
@@ -77,16 +78,44 @@ func TestMessagesAreCountedBeforeTheyArrive(t *testing.T) {
 	require.Zero(t, p.bridge.Status().ToLibp2p)
 }
 
-// A target that takes nothing is not healthy, however long its pair was up.
+// A reactor may be busy for longer than a Send waits: nothing is lost, and the node is held
+// back meanwhile.
+func TestBusyTargetHoldsItsNodeBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		begun, busy := time.Now(), 25*time.Second
+		p := relayTo(t, &farSide{send: func(string) bool {
+			left := time.Until(begun.Add(busy))
+			task.Sleep(t.Context(), min(left, compat.SendTimeout))
+
+			return left <= compat.SendTimeout
+		}})
+		p.native.reactors[chVotes].Receive(chVotes, nil, []byte("message"))
+		require.Equal(t, busy, time.Since(begun))
+		require.False(t, isClosed(p.done))
+		require.Equal(t, Traffic{Messages: 1, Bytes: 7}, p.libp2p.sent.traffic())
+		p.end(p.libp2p, errors.New("gone"))
+		require.Equal(t, kept, p.outcome())
+	})
+}
+
+// A target that takes nothing until the pair ends is not healthy, however long its pair was
+// up and whoever ends it.
 func TestStuckTargetIsToBlame(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := relayTo(t, &farSide{send: func(string) bool { return !task.Sleep(t.Context(), compat.SendTimeout) }})
-		task.Sleep(t.Context(), time.Hour)
-		p.native.reactors[chVotes].Receive(chVotes, nil, []byte("message"))
-		by, err := p.reason()
-		require.Same(t, p.libp2p, by)
-		require.ErrorIs(t, err, errNotTaken)
-		require.Equal(t, atFault, p.verdict())
+		for _, end := range []func(*pair){
+			func(p *pair) { p.libp2p.HandlePeerError(nil, errors.New("no pong")) },
+			func(p *pair) { p.native.HandlePeerError(nil, errors.New("gone")) },
+			func(p *pair) { p.end(nil, errReplaced) },
+		} {
+			p := relayTo(t, &farSide{send: func(string) bool { return !task.Sleep(t.Context(), compat.SendTimeout) }})
+			task.Sleep(t.Context(), time.Hour)
+			time.AfterFunc(time.Minute-1, func() { end(p) })
+			begun := time.Now()
+			p.native.reactors[chVotes].Receive(chVotes, nil, []byte("message"))
+			require.Equal(t, time.Minute, time.Since(begun))
+			require.Equal(t, faulty, p.outcome())
+			require.Zero(t, p.libp2p.sent.traffic())
+		}
 	})
 }
 
@@ -100,7 +129,7 @@ func TestRefusalAtOnceWaitsForTheReason(t *testing.T) {
 			p.libp2p.HandlePeerError(nil, reason)
 		}()
 		p.native.reactors[chVotes].Receive(chVotes, nil, []byte("message"))
-		_, err := p.reason()
+		err := p.endErr
 		require.ErrorIs(t, err, reason)
 		synctest.Wait()
 	})
@@ -113,10 +142,10 @@ func TestRefusalAtOnceBlamesNobody(t *testing.T) {
 		begun := time.Now()
 		p.native.reactors[chVotes].Receive(chVotes, nil, []byte("message"))
 		require.Equal(t, compat.SendTimeout, time.Since(begun))
-		by, err := p.reason()
+		by, err := p.endBy, p.endErr
 		require.Nil(t, by)
 		require.ErrorIs(t, err, errNotTaken)
-		require.NotEqual(t, atFault, p.verdict())
+		require.NotEqual(t, faulty, p.outcome())
 	})
 }
 
@@ -127,15 +156,11 @@ func TestTargetThatDiesBeforeTheStartIsToBlame(t *testing.T) {
 	p := b.newPair(InitiatorNative)
 	near, dead := &farSide{}, &farSide{start: errors.New("session ended before its start")}
 	p.native.peer, p.libp2p.peer = near, dead
-	var removed []compat.PeerConn
-	for _, s := range []*side{p.native, p.libp2p} {
-		s.remove = func(conn compat.PeerConn) { removed = append(removed, conn) }
-	}
 	p.run()
-	require.Equal(t, atFault, p.verdict())
+	require.Equal(t, faulty, p.outcome())
 	require.ErrorIs(t, p.endErr, dead.start)
-	require.Equal(t, []compat.PeerConn{near, dead}, removed)
-	require.Equal(t, []string{"stop"}, dead.ends)
+	require.Equal(t, []string{"flush", "stop", "close"}, near.ends)
+	require.Equal(t, []string{"stop", "close"}, dead.ends)
 }
 
 // A pair that was ended in the making is not started.
@@ -145,11 +170,10 @@ func TestEndedPairIsNotStarted(t *testing.T) {
 	p := b.newPair(InitiatorNative)
 	started := &farSide{start: errors.New("started")}
 	p.native.peer, p.libp2p.peer = started, started
-	p.native.remove, p.libp2p.remove = func(compat.PeerConn) {}, func(compat.PeerConn) {}
 	replaced := compat.Reject(compat.RejectDuplicate, "%v", errReplaced)
 	p.end(nil, replaced)
 	p.run()
-	_, err = p.reason()
+	err = p.endErr
 	require.ErrorIs(t, err, replaced)
-	require.Equal(t, neutral, p.verdict())
+	require.Equal(t, unknown, p.outcome())
 }

@@ -14,13 +14,13 @@ import (
 
 var errFull = errors.New("the bridge has no free pair")
 
-// maxSharers is how many pairs of a node share its slot: the one that it has, and
-// the one that replaces it.
+// maxSharers is how many pairs of a node may share its slot: the one that it has, and the
+// one that replaces it.
 const maxSharers = 2
 
-// slots bounds the nodes that have a pair, or one in the making, in total, of one side
-// and per host. Unconditional peers count in neither. A node that comes back shares the
-// slot that it has, however full the bridge is.
+// slots bounds the nodes that have a pair, or one being made: in total, of one side and
+// per host. Unconditional peers do not count. A node that comes back shares the slot that
+// it has, however full the bridge is.
 type slots struct {
 	total, perIP  int
 	perSide       int        // less than total, so that neither side locks out the other
@@ -35,28 +35,22 @@ type slots struct {
 
 type slot struct {
 	sharers int
-	counted bool         // in taken and ips
+	counted bool         // false for unconditional peers
 	ip      netip.Prefix // of the first sharer
 }
 
 func newSlots(total, perIP int, unconditional []types.ID) *slots {
-	s := &slots{
-		total: total, perIP: perIP, perSide: total - total/4,
+	return &slots{
+		total: total, perIP: perIP, perSide: total - total/4, unconditional: unconditional,
 		sides: make(map[string]int), ips: make(map[netip.Prefix]int), held: make(map[claim]*slot),
 	}
-	for _, id := range unconditional {
-		s.unconditional = append(s.unconditional, id.Canonical())
-	}
-
-	return s
 }
 
-// take returns what gives the node's slot back, or why there is none. The node has
-// proved its ID.
+// take gives the node, which has proved its ID, a slot until release is called. The error
+// wraps errFull.
 func (s *slots) take(node claim, remote net.Addr) (release func(), err error) {
 	s.mtx.Lock()
 	defer s.mtx.Unlock()
-
 	held := s.held[node]
 	if held == nil {
 		if held, err = s.open(node, netgroup.Host(netgroup.FromAddr(remote))); err != nil {
@@ -77,18 +71,19 @@ func (s *slots) open(node claim, ip netip.Prefix) (*slot, error) {
 	if node.initiator == InitiatorNative && slices.Contains(s.unconditional, node.id) {
 		return &slot{}, nil
 	}
-	if s.taken >= s.total {
-		return nil, fmt.Errorf("%w: %d in total", errFull, s.taken)
+	for _, limit := range []struct {
+		taken, most int
+		of          string
+	}{
+		{s.taken, s.total, "in total"},
+		{s.sides[node.initiator], s.perSide, "for the nodes of one side"},
+		{s.ips[ip], s.perIP, "for " + netgroup.Name(ip)},
+	} {
+		if limit.taken >= limit.most {
+			return nil, fmt.Errorf("%w: %d %s", errFull, limit.taken, limit.of)
+		}
 	}
-	if s.sides[node.initiator] >= s.perSide {
-		return nil, fmt.Errorf("%w: %d for the nodes of one side", errFull, s.sides[node.initiator])
-	}
-	if s.ips[ip] >= s.perIP {
-		return nil, fmt.Errorf("%w: %d for %s", errFull, s.ips[ip], netgroup.Name(ip))
-	}
-	s.taken++
-	s.sides[node.initiator]++
-	s.ips[ip]++
+	s.count(node, ip, 1)
 
 	return &slot{counted: true, ip: ip}, nil
 }
@@ -100,14 +95,15 @@ func (s *slots) giveBack(node claim, held *slot) {
 		return
 	}
 	delete(s.held, node)
-	if !held.counted {
-		return
+	if held.counted {
+		s.count(node, held.ip, -1)
 	}
-	s.taken--
-	if s.sides[node.initiator]--; s.sides[node.initiator] == 0 {
-		delete(s.sides, node.initiator)
-	}
-	if s.ips[held.ip]--; s.ips[held.ip] == 0 {
-		delete(s.ips, held.ip)
+}
+
+func (s *slots) count(node claim, ip netip.Prefix, by int) {
+	s.taken += by
+	s.sides[node.initiator] += by
+	if s.ips[ip] += by; s.ips[ip] == 0 {
+		delete(s.ips, ip)
 	}
 }

@@ -3,6 +3,7 @@ package bridge
 import (
 	"net"
 	"net/netip"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -104,6 +105,16 @@ func TestOneSideDoesNotTakeAllSlots(t *testing.T) {
 		_, err = s.take(claim{sides[0], types.GenerateNodeKey().ID()}, at(0))
 		require.NoError(t, err)
 	}
+}
+
+// An ID in upper case names the same peer.
+func TestConfiguredIDsAreCompared(t *testing.T) {
+	id := types.GenerateNodeKey().ID()
+	upper := []types.ID{types.ID(strings.ToUpper(string(id)))}
+	b, err := New(*types.GenerateNodeKey(), Config{PrivatePeers: upper, UnconditionalPeers: upper}, nil)
+	require.NoError(t, err)
+	require.True(t, b.newPair(InitiatorNative).native.IsPrivatePeer(id))
+	require.Contains(t, b.slots.unconditional, id)
 }
 
 // A bridge that pairs the nodes of one side has all its pairs for these.

@@ -9,14 +9,14 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
-// Traffic counts relayed messages and their payload bytes. One that waits for a place
-// in the queue of the far side is counted already, and taken back if it gets none.
+// Traffic counts relayed messages and their payload bytes. A message counts while it waits
+// for a place in the queue of the far side, and no longer if it gets none.
 type Traffic struct {
 	Messages uint64
 	Bytes    uint64
 }
 
-// The sides that can have opened a pair.
+// The sides from which a node can dial the bridge.
 const (
 	InitiatorNative = "native"
 	InitiatorLibp2p = "libp2p"
@@ -43,16 +43,6 @@ type Status struct {
 
 // meter counts one direction.
 type meter struct{ messages, bytes atomic.Uint64 }
-
-func (m *meter) add(size int) {
-	m.messages.Add(1)
-	m.bytes.Add(uint64(size))
-}
-
-func (m *meter) takeBack(size int) {
-	m.messages.Add(^uint64(0))
-	m.bytes.Add(-uint64(size))
-}
 
 func (m *meter) traffic() Traffic {
 	return Traffic{Messages: m.messages.Load(), Bytes: m.bytes.Load()}

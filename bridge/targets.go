@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -9,21 +10,20 @@ import (
 
 const (
 	// failurePenalty is how long a target that could not be reached is tried after
-	// all others. It doubles with each failure in a row: of many dead targets few are
-	// tried anew at a time, so that they do not keep the live ones out.
+	// all others. It doubles with each failure in a row up to maxPenalty, so that few of
+	// many dead targets are tried again at a time.
 	failurePenalty = 30 * time.Second
 	maxPenalty     = 16 * time.Minute
-	// maxLearnedTries bounds the learned targets that are tried for one node, and
-	// maxHintTries those that nobody has proved to be there.
-	maxLearnedTries = 4
-	maxHintTries    = 1
+	// maxFailures is after how many failed dials in a row a target is forgotten that was
+	// not configured. A target that was only told is forgotten after the first.
+	maxFailures = 8
 )
 
-// targets are the nodes of one side that the bridge may pair others with.
+// targets are the nodes of one side that the bridge may dial to complete pairs.
 type targets struct {
-	links *links // of both sides, with the lock of their targets
+	links *links // of both sides; its lock guards the targets as well
 	list  []*target
-	lost  func() // called when one that was found in the DHT turns out to be of no use
+	lost  func() // called when a target that was found in the DHT becomes useless
 }
 
 // origin says how the bridge knows a target, the most trustworthy first.
@@ -31,61 +31,39 @@ type origin uint8
 
 const (
 	configured origin = iota
-	proved            // it has connected to the bridge and proved its ID
-	hinted            // a peer has told it
+	announced         // it proved its ID: it dialed the bridge, or was found in the DHT
+	told              // another node named it
 )
 
 // target is guarded by the lock of the links.
 type target struct {
-	addr   *types.NetAddress // replaced when the node has moved, never written to
+	addr   *types.NetAddress // replaced when the node moves, never written to
 	origin origin
-	source source // who told it
-	found  bool   // in the DHT
+	source source    // the host that announced or told it
+	found  bool      // in the DHT
+	seen   time.Time // when it was last announced or told
 
-	pairs    int
-	failures int // in a row
-	failed   time.Time
-	refused  time.Time // when it did not want a node
+	pairs    int       // that are up or being made
+	failures int       // failed dials in a row
+	failed   time.Time // the last of these
+	declined time.Time // when it last declined a node, or a node left it
 	proven   bool      // it has kept a pair, and not failed since
-	seen     time.Time // when a learned one was last told
 }
 
-// verdict is what an attempt, or a pair, tells about its target.
-type verdict uint8
+// outcome is what an attempt, or a pair that has ended, shows about its target.
+type outcome uint8
 
 const (
-	neutral verdict = iota
-	refused         // it was there, and did not want the node
-	failed          // it could not be reached
-	worked
-	atFault // it was there, and kept no pair
-	brief   // the node has ended their pair at once
-	parted  // the node has ended their pair later
+	unknown       outcome = iota
+	declined              // it answered, and did not want the node
+	unreachable           // it could not be reached
+	kept                  // it kept a pair
+	faulty                // it answered, and kept no pair or would have refused any node
+	nodeLeftEarly         // the node ended the pair before minUptime
+	nodeLeft              // the node ended the pair later
 )
 
-// about is what a verdict comes down to for the target. A node can make a configured
-// one refuse it, take long over that, or end their pair, so nothing but a dial that fails
-// speaks against that. Of a stranger and a node nobody knows which one is at fault:
-// strangers take turns then, so that a bad one is not the first again for who comes back.
-func (v verdict) about(t *target) verdict {
-	own := t.origin == configured
-	switch {
-	case v == atFault && own:
-		return refused
-	case v == atFault:
-		return failed
-	case v == brief && own:
-		return neutral
-	case v == brief:
-		return refused
-	case v == parted && own:
-		return worked
-	default:
-		return v
-	}
-}
-
-// links counts the pairs that join two nodes, whichever of them opened the pair.
+// links counts the pairs that join two nodes, whichever of them dialed the bridge.
 type links struct {
 	mtx   sync.Mutex
 	pairs map[link]int
@@ -107,28 +85,7 @@ func newTargets(addrs []*types.NetAddress, links *links) *targets {
 	return ts
 }
 
-// pick returns the best target for the node that was not tried yet and counts a
-// pair for both, or nil when there is none. Nobody is paired with itself, as a node that
-// speaks both protocols could.
-func (ts *targets) pick(node types.ID, tried []*target) *target {
-	return ts.pickBeside(node, tried, nil)
-}
-
-// pickBeside is pick while attempts at some of those that were tried still run.
-func (ts *targets) pickBeside(node types.ID, tried, running []*target) *target {
-	ts.links.mtx.Lock()
-	defer ts.links.mtx.Unlock()
-
-	best := newChooser(ts.links, node, tried, running).best(ts.list)
-	if best != nil {
-		best.pairs++
-		ts.links.pairs[linkOf(node, best.addr.ID)]++
-	}
-
-	return best
-}
-
-// at is where the target is dialed, and whether it is a configured one.
+// at returns where the target is dialed, and whether it is a configured one.
 func (ts *targets) at(t *target) (addr types.NetAddress, own bool) {
 	ts.links.mtx.Lock()
 	defer ts.links.mtx.Unlock()
@@ -136,69 +93,87 @@ func (ts *targets) at(t *target) (addr types.NetAddress, own bool) {
 	return *t.addr, t.origin == configured
 }
 
-// isDown reports whether the target has failed not long ago.
+// isDown reports whether the penalty for failed dials still runs.
 func (t *target) isDown(now time.Time) bool {
-	if t.failures == 0 {
-		return false
-	}
-	penalty := failurePenalty
-	for range t.failures - 1 {
-		penalty = min(2*penalty, maxPenalty)
-	}
+	penalty := min(failurePenalty<<max(t.failures-1, 0), maxPenalty)
 
-	return now.Sub(t.failed) < penalty
+	return t.failures > 0 && now.Sub(t.failed) < penalty
 }
 
-// hasRefused reports whether the target did not want a node not long ago.
-func (t *target) hasRefused(now time.Time) bool {
-	return !t.refused.IsZero() && now.Sub(t.refused) < failurePenalty
+// hasDeclined reports whether the target declined a node within failurePenalty.
+func (t *target) hasDeclined(now time.Time) bool {
+	return now.Sub(t.declined) < failurePenalty
 }
 
-// release takes the node's pair off, and notes what it told about the target.
-func (ts *targets) release(node types.ID, t *target, v verdict) {
-	if ts.note(node, t, v) {
-		ts.lost()
-	}
+// isUseful reports whether the target was found in the DHT and serves the bridge. One
+// that declines nodes, and has never kept a pair, does not.
+func (t *target) isUseful() bool {
+	return t.origin == announced && t.found && t.failures == 0 && (t.proven || t.declined.IsZero())
 }
 
-// note reports whether the target was of use before, and is not any more.
-func (ts *targets) note(node types.ID, t *target, v verdict) (lost bool) {
+// release takes back the pair that pick counted, and notes what became of it.
+func (ts *targets) release(node types.ID, t *target, o outcome) {
 	ts.links.mtx.Lock()
-	defer ts.links.mtx.Unlock()
+	wasUseful := t.isUseful()
 	t.pairs--
 	l := linkOf(node, t.addr.ID)
 	if ts.links.pairs[l]--; ts.links.pairs[l] == 0 {
 		delete(ts.links.pairs, l)
 	}
-	counted := t.counts()
-	if t.origin == configured && v != neutral && v != failed {
-		t.failures = 0 // it can be reached
+	t.note(o)
+	if t.failures > 0 && t.origin == told || t.failures == maxFailures && t.origin == announced {
+		ts.list = slices.DeleteFunc(ts.list, func(other *target) bool { return other == t })
 	}
-	switch v.about(t) {
-	case worked:
-		t.failures, t.refused, t.proven = 0, time.Time{}, true
-	case parted:
-		t.failures, t.refused, t.proven = 0, time.Now(), true
-	case refused:
-		t.refused = time.Now()
-	case failed:
-		t.failures, t.failed, t.proven = min(t.failures+1, maxFailures), time.Now(), false
-		ts.forgetFailing(t)
+	lost := wasUseful && !t.isUseful()
+	ts.links.mtx.Unlock()
+	if lost {
+		ts.lost()
 	}
-
-	return counted && !t.counts()
 }
 
-// addresses are those of the configured targets.
-func (ts *targets) addresses() []*types.NetAddress {
+// note changes what is known of the target. Any node can make a configured target
+// decline it, answer late, or end the pair, so only failed dials count against one. With
+// another target nobody can tell which end was at fault, so these take turns.
+func (t *target) note(o outcome) {
+	own := t.origin == configured
+	if own && o != unknown && o != unreachable {
+		t.failures = 0 // it answered
+	}
+	switch {
+	case o == unreachable, o == faulty && !own:
+		t.failures, t.failed, t.proven = min(t.failures+1, maxFailures), time.Now(), false
+	case o == kept, o == nodeLeft:
+		t.failures, t.declined, t.proven = 0, time.Time{}, true
+	}
+	if o == declined || own && o == faulty || !own && (o == nodeLeftEarly || o == nodeLeft) {
+		t.declined = time.Now()
+	}
+}
+
+// where returns the addresses of the targets for which the condition holds.
+func (ts *targets) where(holds func(*target) bool) (addrs []*types.NetAddress) {
 	ts.links.mtx.Lock()
 	defer ts.links.mtx.Unlock()
-	var addrs []*types.NetAddress
 	for _, t := range ts.list {
-		if t.origin == configured {
+		if holds(t) {
 			addrs = append(addrs, t.addr)
 		}
 	}
 
 	return addrs
+}
+
+// addresses returns those of the configured targets.
+func (ts *targets) addresses() []*types.NetAddress {
+	return ts.where(func(t *target) bool { return t.origin == configured })
+}
+
+// countUseful counts the targets that were found in the DHT and serve the bridge.
+func (ts *targets) countUseful() uint64 { return uint64(len(ts.where((*target).isUseful))) }
+
+// isServing reports whether the node is a configured target that has not failed.
+func (ts *targets) isServing(id types.ID) bool {
+	return len(ts.where(func(t *target) bool {
+		return t.origin == configured && t.failures == 0 && t.addr.ID == id
+	})) > 0
 }

@@ -58,7 +58,7 @@ func TestManyDeadTargetsDoNotStarveTheLiveOne(t *testing.T) {
 
 					return
 				}
-				ts.release("node", picked, failed)
+				ts.release("node", picked, unreachable)
 				tried = append(tried, picked)
 			}
 			task.Sleep(t.Context(), 10*time.Second)
@@ -73,42 +73,42 @@ func TestPenaltyGrowsAndEnds(t *testing.T) {
 		a := ts.list[0]
 		for _, penalty := range []time.Duration{failurePenalty, 2 * failurePenalty, 4 * failurePenalty} {
 			require.Same(t, a, ts.pick("node", nil))
-			ts.release("node", a, failed)
+			ts.release("node", a, unreachable)
 			require.True(t, a.isDown(time.Now().Add(penalty-1)))
 			require.False(t, a.isDown(time.Now().Add(penalty)))
 		}
 		for range 100 {
 			ts.pick("node", nil)
-			ts.release("node", a, failed)
+			ts.release("node", a, unreachable)
 		}
 		require.False(t, a.isDown(time.Now().Add(maxPenalty)))
 		ts.pick("node", nil)
-		ts.release("node", a, worked)
+		ts.release("node", a, kept)
 		require.False(t, a.isDown(time.Now()))
 		require.Zero(t, a.pairs)
 	})
 }
 
-// Strangers come after those who are configured, and cannot keep them out by being
-// many: also those that are down are tried after one of them.
+// Learned targets come after configured ones, however many there are: even a configured one
+// that is down is tried after the first learned one.
 func TestStrangersDoNotKeepOutConfiguredTargets(t *testing.T) {
 	ts := newTargets(idsOf("own"), newLinks())
 	for i := range maxLearned {
-		ts.learn(*dialable(i), proved, source{})
+		ts.learn(*dialable(i), announced, source{})
 	}
 	own := ts.pick("node", nil)
 	require.EqualValues(t, "own", own.addr.ID)
-	ts.release("node", own, failed)
+	ts.release("node", own, unreachable)
 
 	stranger := ts.pick("node", nil)
 	require.NotNil(t, stranger)
-	require.Equal(t, proved, stranger.origin, "a stranger who is there is better than nobody")
-	ts.release("node", stranger, failed)
+	require.Equal(t, announced, stranger.origin, "a stranger who is there is better than nobody")
+	ts.release("node", stranger, unreachable)
 	require.Same(t, own, ts.pick("node", []*target{stranger}))
 
 	tried := []*target{own, stranger}
 	for next := ts.pick("node", tried); next != nil; next = ts.pick("node", tried) {
-		ts.release("node", next, failed)
+		ts.release("node", next, unreachable)
 		tried = append(tried, next)
 	}
 	require.Len(t, tried, 1+maxLearnedTries)
@@ -123,15 +123,15 @@ func TestHintsComeLastAndAreForgotten(t *testing.T) {
 	ts := newTargets(nil, newLinks())
 	first, second, stranger := dialable(1), dialable(2), dialable(3)
 	for _, hint := range []*types.NetAddress{first, second} {
-		ts.learn(*hint, hinted, source{})
+		ts.learn(*hint, told, source{})
 	}
-	ts.learn(*stranger, proved, source{})
+	ts.learn(*stranger, announced, source{})
 
 	picked := ts.pick("node", nil)
 	require.Equal(t, stranger.ID, picked.addr.ID)
 	hint := ts.pick("node", []*target{picked})
 	require.Equal(t, first.ID, hint.addr.ID)
-	ts.release("node", hint, failed)
+	ts.release("node", hint, unreachable)
 	require.Nil(t, ts.pick("node", []*target{picked, hint}), "one hint for each pair")
 	require.Equal(t, second.ID, ts.pick("node", []*target{picked}).addr.ID, "the failed one is forgotten")
 }
@@ -141,30 +141,30 @@ func TestLearnedTargetsAreBounded(t *testing.T) {
 		ts := newTargets(idsOf("own"), newLinks())
 		at := func(i int) source { return netip.PrefixFrom(netip.AddrFrom4([4]byte{9, 9, byte(i), 1}), 32) }
 		for i := range 3 * maxPerSource {
-			ts.learn(*dialable(i), proved, at(0))
+			ts.learn(*dialable(i), announced, at(0))
 			task.Sleep(t.Context(), time.Second)
 		}
 		require.Len(t, ts.list, 1+maxPerSource)
 		newest := ts.list[len(ts.list)-1]
 		for i := range 2 * maxLearned {
-			ts.learn(*dialable(i), hinted, at(i))
+			ts.learn(*dialable(i), told, at(i))
 			task.Sleep(t.Context(), time.Second)
 		}
 		require.Len(t, ts.list, 1+maxLearned)
 		require.Contains(t, ts.list, newest, "hints displace hints only")
 		for i := range 2 * maxLearned {
-			ts.learn(*dialable(i), proved, at(i))
+			ts.learn(*dialable(i), announced, at(i))
 			task.Sleep(t.Context(), time.Second)
 		}
 		require.Len(t, ts.list, 1+maxLearned)
 		for _, known := range ts.list {
-			require.NotEqual(t, hinted, known.origin, "hints go first")
+			require.NotEqual(t, told, known.origin, "hints go first")
 		}
 		require.Equal(t, configured, ts.list[0].origin)
 
 		busy := ts.pick("node", []*target{ts.list[0]})
 		for i := range 2 * maxLearned {
-			ts.learn(*dialable(i), proved, at(i))
+			ts.learn(*dialable(i), announced, at(i))
 		}
 		require.Contains(t, ts.list, busy, "one with a pair stays")
 	})
@@ -176,24 +176,27 @@ func TestWhatIsLearnedOfKnownTargets(t *testing.T) {
 	moved := func(addr *types.NetAddress) types.NetAddress {
 		return types.NetAddress{ID: addr.ID, IP: addr.IP, Port: addr.Port + 1}
 	}
-	ts.learn(moved(own), proved, source{})
+	ts.learn(moved(own), announced, source{})
 	require.Len(t, ts.list, 1)
 	require.Same(t, own, ts.list[0].addr, "what is configured stays")
 
-	ts.learn(*stranger, proved, source{})
-	ts.learn(moved(stranger), hinted, source{})
+	ts.learn(*stranger, announced, source{})
+	ts.learn(moved(stranger), told, source{})
 	require.Equal(t, stranger.Port, ts.list[1].addr.Port, "others do not move a node")
 	first := ts.pick("node", []*target{ts.list[0]})
-	ts.release("node", first, failed)
-	ts.learn(moved(stranger), proved, source{})
+	ts.release("node", first, unreachable)
+	ts.learn(moved(stranger), announced, source{})
 	require.Len(t, ts.list, 2)
 	require.Equal(t, stranger.Port+1, ts.list[1].addr.Port, "itself it may")
-	require.Equal(t, 1, ts.list[1].failures, "which is no way out of a penalty")
+	require.Zero(t, ts.list[1].failures, "the failure was that of the former address")
+	ts.release("node", ts.pick("node", []*target{ts.list[0]}), unreachable)
+	ts.learn(moved(stranger), announced, source{})
+	require.Equal(t, 1, ts.list[1].failures, "to announce the same one is no way out of a penalty")
 
 	hint := dialable(3)
-	ts.learn(*hint, hinted, source{})
-	ts.learn(*hint, proved, source{})
-	require.Equal(t, proved, ts.list[2].origin)
+	ts.learn(*hint, told, source{})
+	ts.learn(*hint, announced, source{})
+	require.Equal(t, announced, ts.list[2].origin)
 	require.Equal(t, []*types.NetAddress{own}, ts.addresses(), "others are told of configured ones only")
 }
 
@@ -206,35 +209,35 @@ func TestWhoIsToBlameForAFailedAttempt(t *testing.T) {
 	dead := errors.New("connection refused")
 	incompatible := &compat.RejectError{Code: compat.RejectIncompatible, Remote: true}
 
-	require.Equal(t, failed, judge(running, dead, 0))
-	require.Equal(t, refused, judge(running, incompatible, 0))
-	require.Equal(t, atFault, judge(running, incompatible, patience), "who says so late has kept out another")
-	require.Equal(t, failed, judge(over, context.DeadlineExceeded, patience))
-	require.Equal(t, neutral, judge(over, context.DeadlineExceeded, time.Millisecond), "there was no time to answer")
-	require.Equal(t, neutral, judge(replaced, dead, patience))
+	require.Equal(t, unreachable, judge(running, dead, 0))
+	require.Equal(t, declined, judge(running, incompatible, 0))
+	require.Equal(t, faulty, judge(running, incompatible, patience), "who says so late has kept out another")
+	require.Equal(t, unreachable, judge(over, context.DeadlineExceeded, patience))
+	require.Equal(t, unknown, judge(over, context.DeadlineExceeded, time.Millisecond), "there was no time to answer")
+	require.Equal(t, unknown, judge(replaced, dead, patience))
 }
 
-// A target that is there and wants nobody is not the first for everybody.
+// Targets that decline nodes take turns.
 func TestTargetsThatRefuseTakeTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ts := newTargets(idsOf("a", "b"), newLinks())
 		for _, want := range []string{"a", "b", "a", "b"} {
 			picked := ts.pick("node", nil)
 			require.EqualValues(t, want, picked.addr.ID)
-			ts.release("node", picked, refused)
+			ts.release("node", picked, declined)
 			task.Sleep(t.Context(), time.Second)
 		}
 		task.Sleep(t.Context(), failurePenalty)
-		require.False(t, ts.list[0].hasRefused(time.Now()))
+		require.False(t, ts.list[0].hasDeclined(time.Now()))
 
 		hints := newTargets(nil, newLinks())
 		for i := range 3 {
-			hints.learn(*dialable(i), hinted, source{})
+			hints.learn(*dialable(i), told, source{})
 		}
 		seen := make(map[types.ID]bool)
 		for range 3 {
 			picked := hints.pick("node", nil)
-			hints.release("node", picked, refused)
+			hints.release("node", picked, declined)
 			seen[picked.addr.ID] = true
 			task.Sleep(t.Context(), time.Second)
 		}

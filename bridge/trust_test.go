@@ -8,7 +8,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/native"
-	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/mconn"
 )
@@ -32,7 +31,7 @@ func dialFrom(t *testing.T, b *Bridge, network string) error {
 	return err
 }
 
-// A native node that a configured target refuses does not hand the others to strangers.
+// A configured target that refuses one native node is still the first for others.
 func TestRefusedNodeDoesNotDemoteAConfiguredTarget(t *testing.T) {
 	own, stranger, honest := newNode(t, InitiatorLibp2p), newNode(t, InitiatorLibp2p), newNode(t, InitiatorNative)
 	b := newBridge(t, Config{Libp2pPeers: addresses(own)})
@@ -44,7 +43,7 @@ func TestRefusedNodeDoesNotDemoteAConfiguredTarget(t *testing.T) {
 	require.Zero(t, stranger.sw.Peers().NumInbound())
 }
 
-// Nor does one whose messages make a configured target end the pair, however often.
+// So is one that ended pairs because a node sent invalid messages, however often.
 func TestBadMessagesDoNotDemoteAConfiguredTarget(t *testing.T) {
 	own, stranger, honest := newNode(t, InitiatorLibp2p), newNode(t, InitiatorLibp2p), newNode(t, InitiatorNative)
 	b := newBridge(t, Config{Libp2pPeers: addresses(own)})
@@ -64,7 +63,8 @@ func TestBadMessagesDoNotDemoteAConfiguredTarget(t *testing.T) {
 	require.Zero(t, stranger.sw.Peers().NumInbound())
 }
 
-// A node whose libp2p node sends what it cannot bear gets another one next.
+// A node that ends the pair, because its target sent an invalid message, gets another
+// target next.
 func TestStrangersTakeTurns(t *testing.T) {
 	evil, good, native := newNode(t, InitiatorLibp2p), newNode(t, InitiatorLibp2p), newNode(t, InitiatorNative)
 	b := newBridge(t, Config{})
@@ -83,34 +83,45 @@ func TestStrangersTakeTurns(t *testing.T) {
 	next(t, good.added)
 }
 
-// What a pair of some age tells: it does not help a stranger to wait before it sends what
-// nobody can bear.
-func TestWhatVerdictsComeDownTo(t *testing.T) {
-	own, stranger := &target{origin: configured}, &target{origin: proved}
-	for v, want := range map[verdict][2]verdict{
-		neutral: {neutral, neutral},
-		refused: {refused, refused},
-		failed:  {failed, failed},
-		worked:  {worked, worked},
-		atFault: {refused, failed},
-		brief:   {neutral, refused},
-		parted:  {worked, parted},
+// What each outcome does to its target. A learned target takes turns with others when a node
+// ends the pair, even late, so it gains nothing by sending invalid messages late.
+func TestWhatOutcomesComeDownTo(t *testing.T) {
+	const down, last, proven = "tried after all others", "tried after its kind", "proven"
+	for o, want := range map[outcome][2][]string{
+		unknown:       {nil, nil},
+		declined:      {{last}, {last}},
+		unreachable:   {{down}, {down}},
+		kept:          {{proven}, {proven}},
+		faulty:        {{last}, {down}},
+		nodeLeftEarly: {nil, {last}},
+		nodeLeft:      {{proven}, {last, proven}},
 	} {
-		require.Equal(t, want, [2]verdict{v.about(own), v.about(stranger)}, v)
+		for i, known := range []*target{{origin: configured}, {origin: announced}} {
+			known.note(o)
+			var got []string
+			for effect, has := range map[string]bool{
+				down: known.isDown(time.Now()), last: known.hasDeclined(time.Now()), proven: known.proven,
+			} {
+				if has {
+					got = append(got, effect)
+				}
+			}
+			require.ElementsMatch(t, want[i], got, "outcome %d of origin %d", o, known.origin)
+		}
 	}
 
-	for v := refused; v <= parted; v++ {
+	for o := declined; o <= nodeLeft; o++ {
 		ts := newTargets(idsOf("own"), newLinks())
-		ts.release("node", ts.pick("node", nil), failed)
-		ts.release("node", ts.pick("node", nil), v)
-		require.Equal(t, v == failed, ts.list[0].isDown(time.Now()), "one that was reached is not down: %d", v)
+		ts.release("node", ts.pick("node", nil), unreachable)
+		ts.release("node", ts.pick("node", nil), o)
+		require.Equal(t, o == unreachable, ts.list[0].isDown(time.Now()), "one that was reached is not down: %d", o)
 	}
 
 	ts := newTargets(nil, newLinks())
-	ts.learn(*dialable(1), proved, source{})
-	ts.learn(*dialable(2), proved, source{})
+	ts.learn(*dialable(1), announced, source{})
+	ts.learn(*dialable(2), announced, source{})
 	first := ts.pick("node", nil)
-	ts.release("node", first, parted)
+	ts.release("node", first, nodeLeft)
 	require.True(t, first.proven)
 	require.NotSame(t, first, ts.pick("node", nil))
 }
@@ -127,16 +138,16 @@ func TestAbandonedPairTellsOfItsTarget(t *testing.T) {
 		p := b.newPair(initiator)
 		s := dialed(p)
 		far := &farSide{}
-		s.peer, s.remove = far, func(compat.PeerConn) {}
+		s.peer = far
 		s.abandon(errBadMessage)
-		require.Equal(t, brief, p.verdict())
-		require.Equal(t, []string{"stop"}, far.ends)
+		require.Equal(t, nodeLeftEarly, p.outcome())
+		require.Equal(t, []string{"stop", "close"}, far.ends)
 
 		p = b.newPair(initiator)
 		p.end(nil, errReplaced)
 		s = dialed(p)
-		s.peer, s.remove = far, func(compat.PeerConn) {}
+		s.peer = far
 		s.abandon(errBadMessage)
-		require.Equal(t, neutral, p.verdict(), "the node has another")
+		require.Equal(t, unknown, p.outcome(), "the node has another")
 	}
 }

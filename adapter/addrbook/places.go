@@ -150,12 +150,12 @@ func (s *places) hostOf(ip net.IP) string {
 // hostOf names the host at an IP. It is empty for local addresses, where many nodes may
 // share an IP.
 func hostOf(ip net.IP) string {
-	addr := netgroup.FromIP(ip)
-	if !addr.IsValid() || netgroup.IsLocal(addr) {
+	host := netgroup.PublicHost(netgroup.FromIP(ip))
+	if !host.IsValid() {
 		return ""
 	}
 
-	return netgroup.Name(netgroup.Host(addr))
+	return netgroup.Name(host)
 }
 
 // networkOf names the network that an IP belongs to. It is empty for local addresses.

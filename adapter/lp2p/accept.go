@@ -2,6 +2,8 @@ package lp2p
 
 import (
 	"context"
+	"errors"
+	"log/slog"
 
 	"github.com/libp2p/go-libp2p/core/network"
 
@@ -82,7 +84,12 @@ func (t *Transport) handleSession(ns network.Stream) {
 	err := p.run()
 	t.metrics.handshakes[dirIn].count(outcomeOf(err))
 	if err != nil {
-		t.logger.Debug("inbound handshake failed", "peer", ns.Conn().RemotePeer(), "err", err)
+		level := slog.LevelDebug
+		var refusal *compat.RejectError
+		if errors.As(err, &refusal) && refusal.Code == compat.RejectIdentity {
+			level = slog.LevelInfo // such as a clock that is wrong: the operators have to act
+		}
+		t.logger.Log(t.ctx, level, "inbound handshake failed", "peer", ns.Conn().RemotePeer(), "err", err)
 		p.refuse(err)
 	}
 }

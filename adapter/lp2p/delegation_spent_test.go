@@ -53,7 +53,9 @@ func TestDelegationIsGoodForOneSession(t *testing.T) {
 		require.Equal(t, &control.Reject{Code: compat.RejectInvalid, Text: "delegated session has been before"}, say())
 
 		<-time.After(control.DelegationLife + time.Second)
-		require.Equal(t, &control.Reject{Code: compat.RejectIdentity, Text: control.ErrDelegationExpired.Error()}, say())
+		refusal := say().(*control.Reject)
+		require.Equal(t, compat.RejectIdentity, refusal.Code)
+		require.Contains(t, refusal.Text, control.ErrDelegationExpired.Error())
 	})
 }
 

@@ -265,6 +265,7 @@ func (p *Pending) readHello() error {
 	if err := p.identify(h, connKey); err != nil {
 		return err
 	}
+	p.t.book.LearnKey(connKey)
 	if p.node, err = decodeNodeInfo(h.NodeInfo, p.id); err != nil {
 		return err
 	}

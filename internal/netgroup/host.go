@@ -19,6 +19,16 @@ const (
 // result for an invalid address is not valid.
 func Host(ip netip.Addr) netip.Prefix { return prefix(ip, hostBits4, hostBits6) }
 
+// PublicHost is Host, but not valid for an address that IsLocal: many nodes may share one
+// of these.
+func PublicHost(ip netip.Addr) netip.Prefix {
+	if IsLocal(ip) {
+		return netip.Prefix{}
+	}
+
+	return Host(ip)
+}
+
 // Network returns the network that an address belongs to: the /16 of an IPv4 address,
 // the /32 of an IPv6 address. Loopback, private and shared addresses have none, since
 // all peers of a local network would be in one; nor has an invalid address.

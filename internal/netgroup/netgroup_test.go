@@ -104,6 +104,11 @@ func TestHost(t *testing.T) {
 		require.Equal(t, want, Name(Host(netip.MustParseAddr(ip))), ip)
 	}
 	require.False(t, Host(netip.Addr{}).IsValid())
+	for _, local := range []string{"127.0.0.1", "10.0.0.1", "100.64.0.1", "fe80::1", "fd00::1"} {
+		require.False(t, PublicHost(netip.MustParseAddr(local)).IsValid(), local)
+	}
+	require.False(t, PublicHost(netip.Addr{}).IsValid())
+	require.Equal(t, "2.3.4.5/32", PublicHost(netip.MustParseAddr("2.3.4.5")).String())
 	require.Equal(t, "invalid Prefix", Name(Host(netip.Addr{})))
 }
 

@@ -6,6 +6,8 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
+	"fmt"
+	"math"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -106,10 +108,21 @@ func (d *Delegation) Verify(e Epoch, dialer, listener peer.ID, now time.Time) (e
 	}
 	switch {
 	case d.Expires < uint64(now.Unix()):
-		return nil, ErrDelegationExpired
+		return nil, d.skewed(ErrDelegationExpired, now)
 	case d.Expires > uint64(now.Add(MaxDelegationLife).Unix()):
-		return nil, errDelegationLong
+		return nil, d.skewed(errDelegationLong, now)
 	default:
 		return key, nil
 	}
+}
+
+// skewed adds to the error how far the clocks of the two nodes differ, if the dialer has
+// just made the delegation.
+func (d *Delegation) skewed(err error, now time.Time) error {
+	ahead, direction := time.Unix(int64(min(d.Expires, math.MaxInt64)), 0).Add(-DelegationLife).Sub(now), "ahead of"
+	if ahead < 0 {
+		ahead, direction = -ahead, "behind"
+	}
+
+	return fmt.Errorf("%w: the clock of its dialer is %s %s the listener's", err, ahead.Round(time.Second), direction)
 }

@@ -86,7 +86,7 @@ var idleKeys = []idleKey{
 	{"pex", false, nil, "the bridge always answers discovery, for each side by itself"},
 	// TM2's default, false, would refuse nodes that share an address.
 	{"allow_duplicate_ip", false, true, "[bridge].max_pairs_per_ip limits the peers of one IP address, and 1 forbids several"},
-	{"addr_book_file", "", "", "the bridge keeps no address book"},
+	{"addr_book_file", "", "", "the bridge keeps its address book in memory"},
 	{"upnp", false, false, "the bridge opens no ports on routers"},
 	{"seed_mode", false, false, "the bridge is no seed node"},
 	{"handshake_timeout", time.Duration(0), nil, "handshakes are limited to 3 seconds"},

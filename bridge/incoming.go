@@ -1,0 +1,197 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/native"
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/task"
+)
+
+var errPresented = errors.New("a bridged peer is not bridged again")
+
+// incoming is a node that has dialed the bridge, and waits for the NodeInfo of its
+// counterpart.
+type incoming struct {
+	claim
+	node     types.NodeInfo
+	reject   func(error)
+	complete func(context.Context, types.NodeInfo, compat.PeerBehavior) (compat.PeerConn, error)
+}
+
+// acceptNative pairs each native node that dials the bridge with a libp2p node.
+func (b *Bridge) acceptNative() {
+	for {
+		pending, err := b.native.AcceptPending(b.ctx)
+		if err != nil {
+			return // only the end of the bridge ends AcceptPending
+		}
+		in := incoming{claim{InitiatorNative, pending.ID()}, pending.NodeInfo(), pending.Reject, nil}
+		in.complete = func(_ context.Context, far types.NodeInfo, near compat.PeerBehavior) (compat.PeerConn, error) {
+			return pending.Complete(far, near)
+		}
+		b.admit(in, pending.RemoteAddr())
+	}
+}
+
+// acceptLibp2p pairs each libp2p node that dials the bridge with a native node.
+func (b *Bridge) acceptLibp2p(side *lp2p.Transport) {
+	for {
+		pending, err := side.AcceptPending(b.ctx)
+		if err != nil {
+			return // only the end of the bridge ends AcceptPending
+		}
+		in := incoming{claim{InitiatorLibp2p, pending.ID()}, pending.NodeInfo(), nil, pending.Complete}
+		in.reject = func(err error) {
+			b.logger.Info("libp2p peer refused", "peer", pending.ID(), "address", pending.RemoteAddr(), "err", err)
+			if err := pending.Reject(b.refusal(err)); err != nil {
+				b.logger.Debug("refusal could not be sent", "peer", pending.ID(), "err", err)
+			}
+		}
+		if pending.Delegated() {
+			in.reject(fmt.Errorf("%s is presented by %s: %w", pending.ID(), pending.DelegatedBy(), errPresented))
+
+			continue
+		}
+		b.learnDialer(pending.NodeInfo(), pending.RemoteAddr())
+		b.admit(in, pending.RemoteAddr())
+	}
+}
+
+// admit pairs the node, on a goroutine, if it gets a slot.
+func (b *Bridge) admit(in incoming, remote net.Addr) {
+	release, err := b.slots.take(in.claim, remote)
+	if err != nil {
+		in.reject(err)
+
+		return
+	}
+	b.wg.Go(func() {
+		defer release()
+		b.join(in)
+	})
+}
+
+// refusal is what a libp2p node is told when it gets no pair. An error of a search names
+// addresses of other nodes, so the node learns only its kind.
+func (b *Bridge) refusal(err error) *compat.RejectError {
+	switch {
+	case errors.Is(err, errPresented):
+		return compat.Reject(compat.RejectIdentity, "%v", err)
+	case errors.Is(err, errFull):
+		return compat.Reject(compat.RejectFull, "%v", err)
+	case b.ctx.Err() != nil:
+		return compat.Reject(compat.RejectClosing, "%v", errBridgeStopped)
+	case errors.Is(err, errReplaced):
+		return compat.Reject(compat.RejectDuplicate, "%v", errReplaced)
+	case errors.Is(err, errFormer):
+		return compat.Reject(compat.RejectDuplicate, "%v", errFormer)
+	case errors.Is(err, errNoTargets):
+		return compat.Reject(compat.RejectUnavailable, "%v", errNoTargets)
+	default:
+		return compat.Reject(compat.RejectUnavailable, "%v", errNoCounterpart)
+	}
+}
+
+// join finds a counterpart for the node on the other side, shows the node the
+// counterpart's NodeInfo, and relays until either connection ends.
+func (b *Bridge) join(in incoming) {
+	p := b.newPair(in.initiator)
+	defer p.stopMaking()
+	if err := b.claim(p.making, p, in.id); err != nil {
+		in.reject(err)
+
+		return
+	}
+	defer b.disclaim(p, in.id)
+	t, m, err := b.find(p, in)
+	if err != nil {
+		in.reject(err)
+
+		return
+	}
+	defer func() { b.targetsOf(p.dialed.name).release(in.id, t, p.outcome()) }()
+	defer m.close()
+
+	near, far := p.dialed.other(), p.dialed
+	far.peer = m.peer
+	info := present(far.peer.NodeInfo(), b.key.ID())
+	near.self = info.ID()
+	near.listen(b.config.describe(info.Channels))
+	near.peer, err = in.complete(p.making, info, near)
+	if err != nil {
+		b.logger.Info("peer could not be paired", "side", near.name, "peer", in.id, "target", far.peer.ID(), "err", err)
+		far.abandon(err)
+
+		return
+	}
+	p.run()
+}
+
+// find searches for a counterpart, to which the node has its derived identity.
+func (b *Bridge) find(p *pair, in incoming) (*target, made, error) {
+	key, err := deriveIdentity(b.key.PrivKey, in.id)
+	if err != nil {
+		return nil, made{}, err
+	}
+	far := p.dialed
+	far.self = key.ID()
+	far.listen(b.config.describe(in.node.Channels))
+	as := lp2p.Identity{Key: key.PrivKey, NodeInfo: present(in.node, far.self)}
+	s := search{bridge: b, node: in.id, targets: b.targetsOf(far.name), discard: far.discard}
+	s.try = func(ctx context.Context, addr types.NetAddress) (made, error) {
+		if far == p.native {
+			return b.dialNative(ctx, addr, as, far)
+		}
+
+		return b.dialLibp2p(ctx, addr, as, far)
+	}
+	t, m, err := s.find(p.making)
+	p.left = s.left
+
+	return t, m, err
+}
+
+// targetsOf returns the targets of one side.
+func (b *Bridge) targetsOf(side string) *targets {
+	if side == InitiatorNative {
+		return b.nativeTargets
+	}
+
+	return b.libp2pTargets
+}
+
+// dialNative makes a connection to one native node, with a transport of its own.
+func (b *Bridge) dialNative(
+	ctx context.Context, addr types.NetAddress, as lp2p.Identity, behavior compat.PeerBehavior,
+) (made, error) {
+	dialer := native.NewMultiplexTransport(as.NodeInfo, types.NodeKey{PrivKey: as.Key}, b.config.MConfig, b.logger)
+	peer, err := dialer.Dial(ctx, addr, behavior)
+	if err != nil {
+		return made{}, errors.Join(err, dialer.Close())
+	}
+
+	return made{peer: peer, close: func() {
+		if err := dialer.Close(); err != nil {
+			b.logger.Warn("native transport did not close cleanly", "peer", addr, "err", err)
+		}
+	}}, nil
+}
+
+// dialLibp2p opens a session with one libp2p node. It tries again while the node still
+// has the former session of the identity.
+func (b *Bridge) dialLibp2p(
+	ctx context.Context, addr types.NetAddress, as lp2p.Identity, behavior compat.PeerBehavior,
+) (made, error) {
+	for {
+		peer, err := b.libp2pSide().DialAs(ctx, addr, as, behavior)
+		if compat.ClassifyDial(err) != compat.DialDuplicate || !task.Sleep(ctx, duplicateRetry) {
+			return made{peer: peer, close: func() {}}, err
+		}
+	}
+}
