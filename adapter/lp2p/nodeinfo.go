@@ -25,7 +25,7 @@ const NodeInfoProtocol protocol.ID = "/tm2/nodeinfo/1"
 // handleNodeInfo sends this node's NodeInfo and closes.
 func (t *Transport) handleNodeInfo(s network.Stream) {
 	if err := t.enter(); err != nil {
-		_ = s.Reset() // the transport closes, and the stream with it
+		_ = s.ResetWithError(network.StreamShutdown)
 
 		return
 	}

@@ -64,7 +64,7 @@ func (d *Discovery) checkMember(p peer.ID) {
 	case err == nil:
 		d.refusePeer(p, refusedTTL)
 	case errors.Is(err, stream.ErrUnsupported):
-		d.refusePeer(p, strangeTTL)
+		d.refuseUnsupported(p)
 	case ctx.Err() == nil:
 		d.Logger.Debug("member of the routing table has not told its network", "peer", p, "err", err)
 	}

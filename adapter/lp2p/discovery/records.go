@@ -18,10 +18,13 @@ const (
 	// that have answered.
 	maxRefused = maxKnown / 4
 
-	aliveTTL     = 30 * time.Minute // how long a peer that has answered counts as alive
-	refusedTTL   = time.Hour        // how long a peer of another network is left alone
-	strangeTTL   = 2 * time.Minute  // how long one of no network is, which may just be closing
-	confirmedTTL = time.Hour        // how long a peer of this network is not asked for its network again
+	aliveTTL   = 30 * time.Minute // how long a peer that has answered counts as alive
+	refusedTTL = time.Hour        // how long a peer of another network is left alone
+	// shortRefusedTTL is how long a peer without TM2 protocols is left alone, since it may be
+	// shutting down, and a known node that names another network, since its operator may
+	// correct that.
+	shortRefusedTTL = 2 * time.Minute
+	confirmedTTL    = time.Hour // how long a peer of this network is not asked for its network again
 
 	// Before a peer is hinted again: the switch may have dropped the hint, without a
 	// word, for want of a slot that is open now. With each failure the wait doubles.
@@ -197,6 +200,15 @@ func (r *records) isOurs(p peer.ID, now time.Time) bool {
 	k := r.peers[p]
 
 	return k != nil && now.Sub(k.ours) < confirmedTTL
+}
+
+// wasOurs reports whether the peer was ever found to be of this network.
+func (r *records) wasOurs(p peer.ID) bool {
+	r.mtx.Lock()
+	defer r.mtx.Unlock()
+	k := r.peers[p]
+
+	return k != nil && !k.ours.IsZero()
 }
 
 // refuse notes that the peer is not of this network, and not wanted for a time.

@@ -65,6 +65,14 @@ func (w *wanted) isConfigured(id types.ID) bool {
 	return known != nil && known.configured
 }
 
+// has reports whether the peer is configured, or was connected not long ago.
+func (w *wanted) has(id types.ID) bool {
+	w.mtx.Lock()
+	defer w.mtx.Unlock()
+
+	return w.peers[id] != nil
+}
+
 // makeRoom forgets whom it is least worth looking for if there are too many: of
 // those that were not configured the one noted longest ago. The caller holds the
 // lock.

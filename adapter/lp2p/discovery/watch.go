@@ -50,7 +50,10 @@ func (d *Discovery) dialFailed(addr types.NetAddress, reason error) {
 	case compat.DialOtherNetwork:
 		d.refuse(id, refusedTTL)
 	case compat.DialNotTM2:
-		d.refuse(id, strangeTTL)
+		if !d.refuseUnsupported(pid) {
+			d.records.failed(pid, at, d.answeredAt(pid), false, time.Now())
+			d.wanted.lost(id) // it may be about to start elsewhere
+		}
 	case compat.DialBusy, compat.DialClosing, compat.DialRefused:
 		d.records.failed(pid, at, d.answeredAt(pid), false, time.Now()) // it is there, and does not want us now
 	default:
@@ -70,9 +73,34 @@ func (d *Discovery) refuse(id types.ID, ttl time.Duration) {
 	}
 }
 
+// refuseUnsupported refuses a peer that does not speak TM2's protocols, unless it is a
+// known node: such a node is shutting down. It reports whether it has refused the peer.
+func (d *Discovery) refuseUnsupported(p peer.ID) bool {
+	if d.isKnownNode(p) {
+		return false
+	}
+	d.refusePeer(p, shortRefusedTTL)
+
+	return true
+}
+
+// isKnownNode reports whether the peer is configured, was found to be of this network, or
+// has had a session with this node.
+func (d *Discovery) isKnownNode(p peer.ID) bool {
+	id, err := d.ids.of(p)
+	if err != nil {
+		return false
+	}
+
+	return d.records.wasOurs(p) || d.wanted.has(id)
+}
+
 // refusePeer has nothing to do for a time with a peer that is of another network,
 // whatever it says in the DHT.
 func (d *Discovery) refusePeer(p peer.ID, ttl time.Duration) {
+	if d.isKnownNode(p) {
+		ttl = min(ttl, shortRefusedTTL)
+	}
 	d.counters.peersRefused.Add(1)
 	d.Logger.Info("peer of another network is left out of the DHT", "peer", p, "for", ttl)
 	d.records.refuse(p, ttl, time.Now())
