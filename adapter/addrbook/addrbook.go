@@ -228,7 +228,7 @@ func (b *Book) MarkAnswered(addr *types.NetAddress, stack Stack) {
 // does not take the address. The caller holds the lock.
 func (b *Book) answered(addr *types.NetAddress) *Entry {
 	now := time.Now()
-	e, _ := b.take(addr, now)
+	e, isNew := b.take(addr, now)
 	if e == nil {
 		return nil
 	}
@@ -239,7 +239,9 @@ func (b *Book) answered(addr *types.NetAddress) *Entry {
 	e.Seen, e.Answered = now, now
 	e.Failures, e.Failed = 0, time.Time{}
 	b.places.answered(addr, now)
-	b.trim()
+	if isNew {
+		b.trim()
+	}
 
 	return e
 }
@@ -294,17 +296,30 @@ func (b *Book) MarkPrivate(id types.ID) {
 
 // Of returns what the book knows of the peer's addresses, the most promising first, in
 // the order of Addresses. The slice and what it points to are the caller's.
-func (b *Book) Of(id types.ID) (entries []Entry) {
+func (b *Book) Of(id types.ID) []Entry {
 	b.mtx.Lock()
 	defer b.mtx.Unlock()
-	for _, e := range b.entries[id] {
-		known := *e
-		known.Addr = copyAddr(&e.Addr)
-		entries = append(entries, known)
-	}
-	slices.SortFunc(entries, func(a, c Entry) int { return better(&a, &c) })
+	slices.SortFunc(b.entries[id], better)
 
-	return entries
+	return copies(b.entries[id])
+}
+
+// Entries is Of for all peers.
+func (b *Book) Entries() []Entry {
+	b.mtx.Lock()
+	defer b.mtx.Unlock()
+
+	return copies(b.sorted())
+}
+
+func copies(entries []*Entry) []Entry {
+	var known []Entry
+	for _, e := range entries {
+		known = append(known, *e)
+		known[len(known)-1].Addr = copyAddr(&e.Addr)
+	}
+
+	return known
 }
 
 // Addresses returns all addresses, the most promising first: configured ones, those
@@ -315,14 +330,6 @@ func (b *Book) Addresses() []*types.NetAddress {
 	defer b.mtx.Unlock()
 
 	return addresses(b.sorted())
-}
-
-// Answered is Addresses without those at which nobody has answered.
-func (b *Book) Answered() []*types.NetAddress {
-	b.mtx.Lock()
-	defer b.mtx.Unlock()
-
-	return addresses(slices.DeleteFunc(b.sorted(), func(e *Entry) bool { return !e.HasAnswered() }))
 }
 
 // Self returns the address of this node that the book was opened with.

@@ -61,6 +61,7 @@ func (d *Discovery) checkMember(p peer.ID) {
 	switch {
 	case err == nil && info.Network == d.t.NodeInfo().Network && d.isIDOf(info.ID(), p):
 		d.records.confirm(p, time.Now())
+		d.remember(p)
 	case err == nil:
 		d.refusePeer(p, refusedTTL)
 	case errors.Is(err, stream.ErrUnsupported):

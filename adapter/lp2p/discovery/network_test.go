@@ -3,6 +3,7 @@ package discovery_test
 import (
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -138,6 +139,39 @@ func TestRestartedNodeNeedsNoSeed(t *testing.T) {
 
 	n = start()
 	await(t, "friend is connected again", func() bool { return n.Peers().Has(friend.id()) }, n)
+}
+
+// The only seed dies in an outage of the whole network. A node that goes on running finds
+// the others at their old addresses, whether it had sessions with them or only asked them.
+func TestNodeComesBackAfterAnOutageWithoutSeed(t *testing.T) {
+	for name, slots := range map[string]uint64{"sessions": 5, "queries": 0} {
+		t.Run(name, func(t *testing.T) {
+			hub := newNode(t, spec{})
+			n := newNode(t, limited(spec{
+				seeds: []*node{hub}, dht: []discovery.Option{discovery.WithRefreshInterval(time.Second)},
+			}, slots))
+			var others []*node
+			for range 5 {
+				others = append(others, newNode(t, limited(spec{seeds: []*node{hub}}, 0)))
+			}
+			await(t, "everybody is known", func() bool {
+				return n.d.Stats().Table == 6 && len(n.Peers().List()) >= int(slots)
+			}, n)
+			addrs := make([]*types.NetAddress, len(others))
+			hub.stop()
+			for i, other := range others {
+				addrs[i] = other.addr()
+				other.stop()
+			}
+			await(t, "nobody is left", func() bool { return n.d.Stats().Table == 0 && len(n.Peers().List()) == 0 }, n)
+			for i, other := range others {
+				newNode(t, limited(spec{key: other.key, port: addrs[i].Port}, 0))
+			}
+			await(t, "the others are found", func() bool {
+				return n.d.Stats().Table == 5 && len(n.Peers().List()) == int(slots)
+			}, n)
+		})
+	}
 }
 
 // Queries go over connections without sessions: they take no slots, and end.

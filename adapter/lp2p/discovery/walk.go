@@ -9,6 +9,7 @@ import (
 
 	kb "github.com/libp2p/go-libp2p-kbucket"
 
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/task"
 )
 
@@ -183,8 +184,10 @@ func (d *Discovery) lookUp(key string) error {
 // again.
 func (d *Discovery) refresh() {
 	d.counters.refreshes.Add(1)
-	if addrs := d.opts.bootstrap; len(addrs) > 0 {
-		d.enterAt(addrs[mathrand.IntN(len(addrs))])
+	for _, addrs := range [][]types.NetAddress{d.someBootstrapPeers(), d.remembered()} {
+		if len(addrs) > 0 {
+			d.enterAt(addrs[0])
+		}
 	}
 	select {
 	case err := <-d.dht.RefreshRoutingTable():
