@@ -1,12 +1,15 @@
 package addrbook
 
 import (
+	"cmp"
+	"errors"
 	"log/slog"
 	"net"
 	"slices"
 	"sync"
 	"time"
 
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
@@ -264,6 +267,17 @@ func (b *Book) MarkWrongID(addr *types.NetAddress, found types.ID) {
 	now := time.Now()
 	b.places.answered(&types.NetAddress{ID: found, IP: addr.IP, Port: addr.Port}, now)
 	b.markFailed(addr, now)
+}
+
+// MarkDialFailed is MarkFailed, or MarkWrongID if the dial found another node there, as a
+// *compat.WrongIDError in its error says.
+func (b *Book) MarkDialFailed(addr *types.NetAddress, err error) {
+	var wrong *compat.WrongIDError
+	if errors.As(err, &wrong) {
+		b.MarkWrongID(addr, cmp.Or(wrong.Found, types.ID(wrong.FoundPeer)))
+	} else {
+		b.MarkFailed(addr)
+	}
 }
 
 func (b *Book) markFailed(addr *types.NetAddress, now time.Time) {

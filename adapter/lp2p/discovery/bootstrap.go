@@ -94,7 +94,7 @@ func (d *Discovery) enterAt(addr types.NetAddress) {
 	}
 	if err != nil && d.ctx.Err() == nil {
 		if compat.ClassifyDial(err) != compat.DialLocal {
-			d.t.AddrBook().MarkFailed(&addr)
+			d.t.AddrBook().MarkDialFailed(&addr, err)
 		}
 		d.Logger.Debug("bootstrap peer has not answered", "peer", addr.ID, "addr", addr.DialString(), "err", err)
 	}

@@ -60,7 +60,7 @@ func (d *Discovery) dialFailed(addr types.NetAddress, reason error) {
 		gone := failure != compat.DialTimedOut && failure != compat.DialUnclear
 		d.records.failed(pid, at, d.answeredAt(pid), gone, time.Now())
 		if gone {
-			d.book.MarkFailed(&addr)
+			d.book.MarkDialFailed(&addr, reason)
 		}
 		d.wanted.lost(id)
 	}
