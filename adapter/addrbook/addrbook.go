@@ -36,12 +36,12 @@ type Book struct {
 
 	saving sync.Mutex // one save at a time; taken before mtx
 
-	mtx     sync.Mutex
-	entries map[types.ID][]*Entry
-	peers   map[types.ID]*peer
-	private map[types.ID]struct{}
-	places  *places // not saved
-	unsaved unsaved
+	mtx       sync.Mutex
+	entries   map[types.ID][]*Entry
+	peers     map[types.ID]*peer
+	private   map[types.ID]struct{}
+	endpoints *endpoints // not saved
+	unsaved   unsaved
 }
 
 // Entry is what the book knows of one address of a peer.
@@ -58,10 +58,10 @@ type Entry struct {
 	group string // the network of the source, see networkOf
 
 	// Of Addr, since they are compared often.
-	key     string // text form
-	place   string // IP and port
-	host    string // see hostOf
-	network string // see networkOf
+	key      string // text form
+	endpoint string // IP and port
+	host     string // see hostOf
+	network  string // see networkOf
 }
 
 // HasAnswered reports whether the peer has ever answered there.
@@ -138,7 +138,7 @@ func (b *Book) take(addr *types.NetAddress, now time.Time) (e *Entry, isNew bool
 // own configuration.
 func newEntry(addr *types.NetAddress, now time.Time) *Entry {
 	e := &Entry{Addr: copyAddr(addr), Seen: now, host: hostOf(addr.IP), network: networkOf(addr.IP)}
-	e.key, e.place = e.Addr.String(), e.Addr.DialString()
+	e.key, e.endpoint = e.Addr.String(), e.Addr.DialString()
 
 	return e
 }
@@ -179,7 +179,7 @@ func (b *Book) Add(source Source, addrs ...*types.NetAddress) int {
 	group := networkOf(source.IP)
 	var fresh []*types.NetAddress
 	for _, addr := range addrs {
-		if b.places.isTaken(addr, now) {
+		if b.endpoints.isTaken(addr, now) {
 			continue
 		}
 		e, isNew := b.take(addr, now)
@@ -241,7 +241,7 @@ func (b *Book) answered(addr *types.NetAddress) *Entry {
 	b.unsaved.renewed = true
 	e.Seen, e.Answered = now, now
 	e.Failures, e.Failed = 0, time.Time{}
-	b.places.answered(addr, now)
+	b.endpoints.answered(addr, now)
 	if isNew {
 		b.trim()
 	}
@@ -255,7 +255,7 @@ func (b *Book) MarkFailed(addr *types.NetAddress) {
 	b.mtx.Lock()
 	defer b.mtx.Unlock()
 	now := time.Now()
-	b.places.failed(addr, now)
+	b.endpoints.failed(addr, now)
 	b.markFailed(addr, now)
 }
 
@@ -265,7 +265,7 @@ func (b *Book) MarkWrongID(addr *types.NetAddress, found types.ID) {
 	b.mtx.Lock()
 	defer b.mtx.Unlock()
 	now := time.Now()
-	b.places.answered(&types.NetAddress{ID: found, IP: addr.IP, Port: addr.Port}, now)
+	b.endpoints.answered(&types.NetAddress{ID: found, IP: addr.IP, Port: addr.Port}, now)
 	b.markFailed(addr, now)
 }
 
@@ -378,7 +378,7 @@ func (b *Book) Shareable() []*types.NetAddress {
 }
 
 // Dialable drops, in place, the addresses that the book has not kept, those that
-// have failed too recently, and those that never answered, at a place where too many
+// have failed too recently, and those that never answered, at an endpoint where too many
 // dials have failed (see Try).
 func (b *Book) Dialable(addrs []*types.NetAddress) []*types.NetAddress {
 	b.mtx.Lock()
@@ -388,7 +388,7 @@ func (b *Book) Dialable(addrs []*types.NetAddress) []*types.NetAddress {
 	return slices.DeleteFunc(addrs, func(addr *types.NetAddress) bool {
 		e := b.entry(addr)
 
-		return e == nil || !e.Due(now) || !e.HasAnswered() && !b.places.may(addr, now)
+		return e == nil || !e.Due(now) || !e.HasAnswered() && !b.endpoints.may(addr, now)
 	})
 }
 
@@ -401,7 +401,7 @@ func (b *Book) Try(addr *types.NetAddress) bool {
 	b.mtx.Lock()
 	defer b.mtx.Unlock()
 
-	return b.places.try(addr, time.Now())
+	return b.endpoints.try(addr, time.Now())
 }
 
 func addresses(entries []*Entry) []*types.NetAddress {

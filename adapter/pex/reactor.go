@@ -35,9 +35,11 @@ type Reactor struct {
 	privateNetworks bool
 	optionErr       error // what was wrong with the options; Start reports it
 
-	counters counters
-	cancel   context.CancelFunc // ends the goroutines
-	wg       sync.WaitGroup
+	statsMtx sync.Mutex
+	stats    Stats // without AddressesKnown
+
+	cancel context.CancelFunc // ends the goroutines
+	wg     sync.WaitGroup
 }
 
 // NewReactor returns a discovery reactor that keeps its addresses in the book,
@@ -190,7 +192,7 @@ func (r *Reactor) ask(peer compat.PeerConn) {
 
 		return
 	}
-	r.counters.requestsSent.Add(1)
+	r.count(&r.stats.RequestsSent, 1)
 }
 
 // dialBook has the peers of the book dialed, except those that have just failed.

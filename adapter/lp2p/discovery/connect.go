@@ -12,14 +12,14 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 )
 
-// hearsayTTL is for how long the host may keep what others say of a peer that is
+// toldAddrTTL is for how long the host may keep what others say of a peer that is
 // being dialed.
-const hearsayTTL = time.Minute
+const toldAddrTTL = time.Minute
 
-// hearsayTimeout bounds the dial of a peer that has not answered within aliveTTL, and is no
+// unverifiedTimeout bounds the dial of a peer that has not answered within aliveTTL, and is no
 // bootstrap peer. A lookup asks three at a time: one who names silent addresses must
 // not use it up.
-const hearsayTimeout = 2 * time.Second
+const unverifiedTimeout = 2 * time.Second
 
 // connect returns a connection to the peer, dialed where it says that it is, or
 // others say.
@@ -40,13 +40,13 @@ func (l *pool) connect(ctx context.Context, p peer.ID) (network.Conn, func(), er
 	dialing := ctx
 	if !l.d.records.isAlive(p, time.Now()) && !l.d.isBootstrap(p) {
 		var cancel context.CancelFunc
-		dialing, cancel = context.WithTimeout(ctx, hearsayTimeout)
+		dialing, cancel = context.WithTimeout(ctx, unverifiedTimeout)
 		defer cancel()
 	}
 	hints := l.d.tryHints(p)
-	hearsay := l.aim(p, l.d.multiaddrs(ctx, p, hints))
+	told := l.aim(p, l.d.multiaddrs(ctx, p, hints))
 	conn, release, err := l.d.t.Connect(dialing, p)
-	l.forget(p, hearsay, conn)
+	l.forget(p, told, conn)
 	switch {
 	case err == nil:
 		l.d.noteConn(conn)
@@ -61,7 +61,7 @@ func (l *pool) connect(ctx context.Context, p peer.ID) (network.Conn, func(), er
 // the hints; it returns those that the host did not have. A peer can announce what
 // it likes: a node that is reached from everywhere must not be made to connect to its
 // own network.
-func (l *pool) aim(p peer.ID, hints []multiaddr.Multiaddr) (hearsay []multiaddr.Multiaddr) {
+func (l *pool) aim(p peer.ID, hints []multiaddr.Multiaddr) (told []multiaddr.Multiaddr) {
 	l.mtx.Lock()
 	defer l.mtx.Unlock()
 	l.connecting[p]++
@@ -75,20 +75,20 @@ func (l *pool) aim(p peer.ID, hints []multiaddr.Multiaddr) (hearsay []multiaddr.
 	}
 	for _, a := range hints {
 		if !slices.ContainsFunc(announced, a.Equal) {
-			hearsay = append(hearsay, a)
+			told = append(told, a)
 		}
 	}
-	store.AddAddrs(p, hearsay, hearsayTTL)
+	store.AddAddrs(p, told, toldAddrTTL)
 
-	return hearsay
+	return told
 }
 
 // forget takes what others say of the peer out of the host again, except where the
 // peer was found. On a new connection identify has not told anything yet.
-func (l *pool) forget(p peer.ID, hearsay []multiaddr.Multiaddr, found network.Conn) {
+func (l *pool) forget(p peer.ID, told []multiaddr.Multiaddr, found network.Conn) {
 	l.mtx.Lock()
 	defer l.mtx.Unlock()
-	for _, a := range hearsay {
+	for _, a := range told {
 		if found == nil || !a.Equal(found.RemoteMultiaddr()) {
 			l.d.t.Host().Peerstore().SetAddr(p, a, 0)
 		}

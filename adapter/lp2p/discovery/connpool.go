@@ -206,15 +206,3 @@ func (l *pool) size() int {
 
 	return len(l.conns)
 }
-
-// outbound returns where the peer is connected at an address that this node has
-// dialed.
-func (d *Discovery) outbound(p peer.ID) (network.Conn, bool) {
-	for _, c := range d.t.Host().Network().ConnsToPeer(p) {
-		if c.Stat().Direction == network.DirOutbound && !c.IsClosed() {
-			return c, true
-		}
-	}
-
-	return nil, false
-}

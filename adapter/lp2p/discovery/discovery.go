@@ -122,7 +122,7 @@ func (d *Discovery) OnStart() error {
 		return errors.New("discovery has no switch and no client")
 	}
 	d.filter = addrFilter{private: d.privateAddresses()}
-	d.sender = &sender{d: d, proto: d.proto}
+	d.sender = &sender{d}
 	d.pool, d.server = newPool(d), newServer(d)
 	for _, addr := range d.opts.bootstrap {
 		d.wanted.add(addr.ID, true)
@@ -170,7 +170,7 @@ func (d *Discovery) dhtOptions() []dht.Option {
 		dht.RoutingTableRefreshPeriod(d.opts.refreshInterval),
 		dht.RoutingTableRefreshQueryTimeout(walkTimeout),
 		dht.LookupCheckConcurrency(maxConnecting),
-		dht.RoutingTablePeerDiversityFilter(newIPGroups(d.placesOf, d.hostOf, d.isFreeOfGroups)),
+		dht.RoutingTablePeerDiversityFilter(newIPGroups(d.ipsOf, d.hostOf, d.isFreeOfGroups)),
 		dht.RoutingTableFilter(func(_ any, p peer.ID) bool { return p != d.self && !d.unwanted(p) }),
 		dht.QueryFilter(func(_ any, info peer.AddrInfo) bool { return !d.unwanted(info.ID) }),
 		dht.WithCustomMessageSender(func(host.Host, []protocol.ID) dhtpb.MessageSenderWithDisconnect { return d.sender }),
@@ -258,7 +258,7 @@ func (d *Discovery) AddPeer(p compat.PeerConn) {
 		return
 	}
 	d.records.connected(pid, time.Now())
-	if conn, ok := d.outbound(pid); ok {
+	for _, conn := range d.t.Host().Network().ConnsToPeer(pid) {
 		d.noteConn(conn)
 	}
 	if !d.isPrivate(id) {

@@ -28,7 +28,7 @@ const maxPerHost = 3
 // are peers nearby, if this node believes such addresses, and those that are
 // configured.
 type ipGroups struct {
-	places func(peer.ID) []netip.Addr // where a peer is, as far as this node has seen
+	ips    func(peer.ID) []netip.Addr // where a peer is, as far as this node has seen
 	hostOf func(netip.Addr) netip.Prefix
 	exempt func(peer.ID, netip.Addr) bool
 
@@ -46,17 +46,17 @@ type ipGroup struct {
 var _ peerdiversity.PeerIPGroupFilter = (*ipGroups)(nil)
 
 func newIPGroups(
-	places func(peer.ID) []netip.Addr, hostOf func(netip.Addr) netip.Prefix, exempt func(peer.ID, netip.Addr) bool,
+	ips func(peer.ID) []netip.Addr, hostOf func(netip.Addr) netip.Prefix, exempt func(peer.ID, netip.Addr) bool,
 ) *ipGroups {
 	return &ipGroups{
-		places: places, hostOf: hostOf, exempt: exempt,
+		ips: ips, hostOf: hostOf, exempt: exempt,
 		members: make(map[ipGroup]int), hosts: make(map[netip.Prefix]int), at: make(map[peer.ID][]netip.Prefix),
 	}
 }
 
 // hostsOf returns the hosts of the peer, each once.
-func (g *ipGroups) hostsOf(places []netip.Addr) (hosts []netip.Prefix) {
-	for _, ip := range places {
+func (g *ipGroups) hostsOf(ips []netip.Addr) (hosts []netip.Prefix) {
+	for _, ip := range ips {
 		if h := g.hostOf(ip); h.IsValid() && !slices.Contains(hosts, h) {
 			hosts = append(hosts, h)
 		}
@@ -67,15 +67,15 @@ func (g *ipGroups) hostsOf(places []netip.Addr) (hosts []netip.Prefix) {
 
 // Allow implements peerdiversity.PeerIPGroupFilter.
 func (g *ipGroups) Allow(info peerdiversity.PeerGroupInfo) bool {
-	places := g.places(info.Id)
-	for _, ip := range places {
+	ips := g.ips(info.Id)
+	for _, ip := range ips {
 		if g.exempt(info.Id, ip) {
 			return true
 		}
 	}
 	g.mtx.Lock()
 	defer g.mtx.Unlock()
-	for _, h := range g.hostsOf(places) {
+	for _, h := range g.hostsOf(ips) {
 		if g.hosts[h] >= maxPerHost {
 			return false
 		}
@@ -87,14 +87,14 @@ func (g *ipGroups) Allow(info peerdiversity.PeerGroupInfo) bool {
 // Increment implements peerdiversity.PeerIPGroupFilter. It is called for each group
 // of a peer.
 func (g *ipGroups) Increment(info peerdiversity.PeerGroupInfo) {
-	places := g.places(info.Id)
+	ips := g.ips(info.Id)
 	g.mtx.Lock()
 	defer g.mtx.Unlock()
 	g.members[ipGroup{info.Cpl, info.IPGroupKey}]++
 	if _, counted := g.at[info.Id]; counted {
 		return
 	}
-	hosts := g.hostsOf(places)
+	hosts := g.hostsOf(ips)
 	g.at[info.Id] = hosts
 	for _, h := range hosts {
 		g.hosts[h]++
@@ -120,7 +120,7 @@ func (g *ipGroups) Decrement(info peerdiversity.PeerGroupInfo) {
 // PeerAddresses implements peerdiversity.PeerIPGroupFilter. Those whose IP is not
 // known, as behind a relay, are a group of their own.
 func (g *ipGroups) PeerAddresses(p peer.ID) (addrs []multiaddr.Multiaddr) {
-	for _, ip := range g.places(p) {
+	for _, ip := range g.ips(p) {
 		a, err := manet.FromIP(ip.AsSlice())
 		if err == nil {
 			addrs = append(addrs, a)
@@ -133,19 +133,19 @@ func (g *ipGroups) PeerAddresses(p peer.ID) (addrs []multiaddr.Multiaddr) {
 	return addrs
 }
 
-// placesOf returns the IPs at which the peer is connected, else where it has
+// ipsOf returns the IPs at which the peer is connected, else where it has
 // answered.
-func (d *Discovery) placesOf(p peer.ID) (places []netip.Addr) {
+func (d *Discovery) ipsOf(p peer.ID) (ips []netip.Addr) {
 	for _, c := range d.t.Host().Network().ConnsToPeer(p) {
 		if at, ok := endpointOf(c.RemoteMultiaddr()); ok {
-			places = append(places, at.Addr())
+			ips = append(ips, at.Addr())
 		}
 	}
-	if at := d.answeredAt(p); len(places) == 0 && at.IsValid() {
-		places = append(places, at.Addr())
+	if at := d.answeredAt(p); len(ips) == 0 && at.IsValid() {
+		ips = append(ips, at.Addr())
 	}
 
-	return places
+	return ips
 }
 
 // hostOf returns the host at the IP. It is not valid if any number of peers may be
@@ -162,10 +162,5 @@ func (d *Discovery) hostOf(ip netip.Addr) netip.Prefix {
 // isFreeOfGroups reports whether a peer at the IP may be in the routing table
 // however many others of its group are.
 func (d *Discovery) isFreeOfGroups(p peer.ID, ip netip.Addr) bool {
-	if d.filter.private && netgroup.IsLocal(ip) {
-		return true
-	}
-	id, err := d.ids.of(p)
-
-	return err == nil && d.wanted.isConfigured(id)
+	return d.filter.private && netgroup.IsLocal(ip) || d.isBootstrap(p)
 }

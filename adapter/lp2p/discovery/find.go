@@ -14,9 +14,9 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 )
 
-// strangerTimeout bounds the search for a peer that is not configured, as
+// unconfiguredTimeout bounds the search for a peer that is not configured, as
 // walkTimeout does for others.
-const strangerTimeout = 10 * time.Second
+const unconfiguredTimeout = 10 * time.Second
 
 // errNotFound is returned for a peer of which nobody has told where it is.
 var errNotFound = errors.New("nobody has told another address")
@@ -59,11 +59,11 @@ func (d *Discovery) find(id types.ID) {
 	}
 	timeout := walkTimeout
 	if !d.wanted.isConfigured(id) {
-		timeout = strangerTimeout // others wait
+		timeout = unconfiguredTimeout // others wait
 	}
 	ctx, cancel := context.WithTimeout(d.ctx, timeout)
 	defer cancel()
-	d.counters.searches.Add(1)
+	d.counters.add(&d.counters.Searches, 1)
 	// What it returns may be what this node knew before; what counts is where the
 	// lookup has reached the peer, else where it was told to look.
 	_, err := d.dht.FindPeer(ctx, p)
@@ -78,7 +78,7 @@ func (d *Discovery) find(id types.ID) {
 		return
 	}
 	d.wanted.found(id)
-	d.counters.found.Add(1)
+	d.counters.add(&d.counters.Found, 1)
 	d.Logger.Info("peer was found in the DHT", "peer", id, "addr", addrs[0].DialString())
 	d.noteFound(id, p, addrs)
 	d.client.DialPeers(addrs[0])

@@ -39,7 +39,7 @@ func TestFoundPeerIsKeptAsItWasFound(t *testing.T) {
 	elsewhere, err := multiaddr.NewMultiaddr("/ip4/10.0.0.1/tcp/1")
 	require.NoError(t, err)
 	for side, other := range map[*lp2p.Transport]*lp2p.Transport{dialer: dialed, dialed: dialer} {
-		d := hearsay(t)
+		d := newRemembering(t)
 		d.t, d.filter = access.Of(side), addrFilter{private: true}
 		p, at := other.Host().ID(), other.NetAddress()
 		side.Host().Peerstore().AddAddrs(p, append(other.Host().Addrs(), elsewhere), peerstore.PermanentAddrTTL)

@@ -2,7 +2,7 @@ package discovery
 
 import (
 	"fmt"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -95,12 +95,6 @@ func (d *Discovery) unregister() {
 	}
 }
 
-type counters struct {
-	walks, refreshes, searches, found         atomic.Uint64
-	hints, peersDropped, peersRefused         atomic.Uint64
-	queriesSent, queriesFailed, queriesServed atomic.Uint64
-}
-
 // Stats says what discovery has done since its start, and has now.
 type Stats struct {
 	Table   int // members of the routing table
@@ -128,14 +122,29 @@ func (d *Discovery) Stats() Stats {
 	if table == nil {
 		return Stats{}
 	}
-	c := &d.counters
-	s := Stats{
-		Table: table.Size(), Conns: d.pool.size(),
-		Walks: c.walks.Load(), Refreshes: c.refreshes.Load(), Searches: c.searches.Load(), Found: c.found.Load(),
-		Hints: c.hints.Load(), QueriesSent: c.queriesSent.Load(), QueriesFailed: c.queriesFailed.Load(),
-		QueriesServed: c.queriesServed.Load(), PeersDropped: c.peersDropped.Load(), PeersRefused: c.peersRefused.Load(),
-	}
+	s := d.counters.snapshot()
+	s.Table, s.Conns = table.Size(), d.pool.size()
 	s.Known, s.Refused = d.records.size(time.Now())
 
 	return s
+}
+
+// counters guards the counts of a Stats.
+type counters struct {
+	mtx sync.Mutex
+	Stats
+}
+
+// add adds n to a field of the Stats.
+func (c *counters) add(field *uint64, n int) {
+	c.mtx.Lock()
+	defer c.mtx.Unlock()
+	*field += uint64(n)
+}
+
+func (c *counters) snapshot() Stats {
+	c.mtx.Lock()
+	defer c.mtx.Unlock()
+
+	return c.Stats
 }

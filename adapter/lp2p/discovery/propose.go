@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/p2paddr"
@@ -57,7 +58,7 @@ func (d *Discovery) hint(n int) int {
 		hints = append(hints, &addr)
 	}
 	if len(hints) > 0 {
-		d.counters.hints.Add(uint64(len(hints)))
+		d.counters.add(&d.counters.Hints, len(hints))
 		d.client.DialPeers(hints...)
 	}
 
@@ -128,17 +129,14 @@ func (d *Discovery) whereIs(p peer.ID) (at netip.AddrPort, found, ok bool) {
 	return netip.AddrPort{}, false, false
 }
 
-// whereNow returns where this node has dialed the peer to which it is connected,
-// not valid if it has not.
+// whereNow returns where this node has dialed the peer to which it is connected. It is not
+// valid if the peer opened all connections.
 func (d *Discovery) whereNow(p peer.ID) netip.AddrPort {
-	conn, ok := d.outbound(p)
-	if !ok {
-		return netip.AddrPort{}
-	}
-	at, ok := d.filter.parse(conn.RemoteMultiaddr())
-	if !ok {
-		return netip.AddrPort{}
+	for _, c := range d.t.Host().Network().ConnsToPeer(p) {
+		if at, ok := d.filter.parse(c.RemoteMultiaddr()); ok && c.Stat().Direction == network.DirOutbound && !c.IsClosed() {
+			return at
+		}
 	}
 
-	return at
+	return netip.AddrPort{}
 }

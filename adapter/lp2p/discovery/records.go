@@ -108,11 +108,27 @@ func (r *records) evict(now time.Time) {
 	}
 }
 
-// noteAnswer notes that the peer has answered a query.
-func (r *records) noteAnswer(p peer.ID, now time.Time) {
+// update changes the record of the peer, a new one if there is none.
+func (r *records) update(p peer.ID, now time.Time, change func(*record)) {
 	r.mtx.Lock()
 	defer r.mtx.Unlock()
-	r.at(p, now).answered = now
+	change(r.at(p, now))
+}
+
+// of returns a copy of what is known of the peer, which may be nothing.
+func (r *records) of(p peer.ID) record {
+	r.mtx.Lock()
+	defer r.mtx.Unlock()
+	if k := r.peers[p]; k != nil {
+		return *k
+	}
+
+	return record{}
+}
+
+// noteAnswer notes that the peer has answered a query.
+func (r *records) noteAnswer(p peer.ID, now time.Time) {
+	r.update(p, now, func(k *record) { k.answered = now })
 }
 
 // alive returns the peers that have answered within aliveTTL and may be hinted now.
@@ -130,46 +146,38 @@ func (r *records) alive(now time.Time) (peers []peer.ID) {
 
 // isAlive reports whether the peer has answered within aliveTTL.
 func (r *records) isAlive(p peer.ID, now time.Time) bool {
-	r.mtx.Lock()
-	defer r.mtx.Unlock()
-	k := r.peers[p]
+	k := r.of(p)
 
-	return k != nil && k.alive(now)
+	return k.alive(now)
 }
 
 // hinted notes that the switch was told where the peer is.
 func (r *records) hinted(p peer.ID, at netip.AddrPort, now time.Time) {
-	r.mtx.Lock()
-	defer r.mtx.Unlock()
-	k := r.at(p, now)
-	k.hintedAt, k.hintable = at, now.Add(hintWait)
+	r.update(p, now, func(k *record) { k.hintedAt, k.hintable = at, now.Add(hintWait) })
 }
 
-// failed notes that the switch has not connected to the peer at the address. A peer that
-// was not found (gone) has to answer again before it is hinted. A dial at another address
-// than the hinted one, and than that at which it has answered, says nothing: others may
-// have told the switch of it.
+// failed notes that the switch has not connected to the peer at the address. After gone,
+// which says that the peer is not there, it must answer a query before the next hint. Only
+// the hinted address and the one at which the peer has answered count: the switch may have
+// learned any other from a third party.
 func (r *records) failed(p peer.ID, at, answeredAt netip.AddrPort, gone bool, now time.Time) {
-	r.mtx.Lock()
-	defer r.mtx.Unlock()
-	k := r.at(p, now)
-	if at != k.hintedAt && at != answeredAt {
-		return
-	}
-	k.failures++
-	k.hintable = now.Add(min(maxFailWait, failWait<<min(k.failures-1, 10)))
-	if gone {
-		k.answered = time.Time{}
-	}
+	r.update(p, now, func(k *record) {
+		if at != k.hintedAt && at != answeredAt {
+			return
+		}
+		k.failures++
+		k.hintable = now.Add(min(maxFailWait, failWait<<min(k.failures-1, 10)))
+		if gone {
+			k.answered = time.Time{}
+		}
+	})
 }
 
-// connected notes that the peer has become one of the switch.
+// connected notes that the switch is connected to the peer.
 func (r *records) connected(p peer.ID, now time.Time) {
-	r.mtx.Lock()
-	defer r.mtx.Unlock()
-	k := r.at(p, now)
-	k.failures, k.hintable, k.refused = 0, time.Time{}, time.Time{}
-	k.ours = now
+	r.update(p, now, func(k *record) {
+		k.failures, k.hintable, k.refused, k.ours = 0, time.Time{}, time.Time{}, now
+	})
 }
 
 // beginCheck reports whether the peer may be asked for its network now, and notes
@@ -188,28 +196,14 @@ func (r *records) beginCheck(p peer.ID, now time.Time) bool {
 
 // confirm notes that the peer says that it is of this network.
 func (r *records) confirm(p peer.ID, now time.Time) {
-	r.mtx.Lock()
-	defer r.mtx.Unlock()
-	r.at(p, now).ours = now
+	r.update(p, now, func(k *record) { k.ours = now })
 }
 
 // isOurs reports whether the peer was found to be of this network within confirmedTTL.
-func (r *records) isOurs(p peer.ID, now time.Time) bool {
-	r.mtx.Lock()
-	defer r.mtx.Unlock()
-	k := r.peers[p]
-
-	return k != nil && now.Sub(k.ours) < confirmedTTL
-}
+func (r *records) isOurs(p peer.ID, now time.Time) bool { return now.Sub(r.of(p).ours) < confirmedTTL }
 
 // wasOurs reports whether the peer was ever found to be of this network.
-func (r *records) wasOurs(p peer.ID) bool {
-	r.mtx.Lock()
-	defer r.mtx.Unlock()
-	k := r.peers[p]
-
-	return k != nil && !k.ours.IsZero()
-}
+func (r *records) wasOurs(p peer.ID) bool { return !r.of(p).ours.IsZero() }
 
 // refuse notes that the peer is not of this network, and not wanted for a time.
 func (r *records) refuse(p peer.ID, ttl time.Duration, now time.Time) {
@@ -240,13 +234,7 @@ func (r *records) limitRefused(now time.Time) {
 }
 
 // isRefused reports whether the peer was found not to be of this network.
-func (r *records) isRefused(p peer.ID, now time.Time) bool {
-	r.mtx.Lock()
-	defer r.mtx.Unlock()
-	k := r.peers[p]
-
-	return k != nil && k.refused.After(now)
-}
+func (r *records) isRefused(p peer.ID, now time.Time) bool { return r.of(p).refused.After(now) }
 
 // size is the number of peers, and of those that are refused.
 func (r *records) size(now time.Time) (all, refused int) {

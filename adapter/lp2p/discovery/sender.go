@@ -11,7 +11,6 @@ import (
 	dhtpb "github.com/libp2p/go-libp2p-kad-dht/pb"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
-	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/multiformats/go-multiaddr"
 	"google.golang.org/protobuf/proto"
 
@@ -40,10 +39,7 @@ var (
 // sender sends kad-dht's queries, each on a stream of its own. Unlike kad-dht's
 // own it reads no more than maxResponse, holds the connection as long as it needs
 // it and no longer, and leaves no goroutine behind.
-type sender struct {
-	d     *Discovery
-	proto protocol.ID
-}
+type sender struct{ d *Discovery }
 
 var _ dhtpb.MessageSenderWithDisconnect = (*sender)(nil)
 
@@ -73,11 +69,11 @@ func (s *sender) SendRequest(ctx context.Context, p peer.ID, req *dhtpb.Message)
 		resp, conn, err = s.ask(ctx, p, req)
 	}
 	if err != nil {
-		s.d.counters.queriesFailed.Add(1)
+		s.d.counters.add(&s.d.counters.QueriesFailed, 1)
 
 		return nil, fmt.Errorf("query to %s: %w", p, err)
 	}
-	s.d.counters.queriesSent.Add(1)
+	s.d.counters.add(&s.d.counters.QueriesSent, 1)
 	s.d.records.noteAnswer(p, time.Now())
 	s.d.noteConn(conn)
 	s.d.remember(p)
@@ -95,7 +91,7 @@ func (s *sender) ask(ctx context.Context, p peer.ID, req *dhtpb.Message) (*dhtpb
 		return nil, nil, err
 	}
 	defer done()
-	st, err := stream.OpenTo(ctx, s.d.t.Host(), p, s.proto)
+	st, err := stream.OpenTo(ctx, s.d.t.Host(), p, s.d.proto)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -157,26 +153,26 @@ func (d *Discovery) sanitize(resp *dhtpb.Message, from netip.Addr) (told []*type
 		if err != nil {
 			continue
 		}
-		var places []netip.AddrPort
-		if entry.Addrs, places = d.believable(entry.GetAddrs(), from); len(entry.Addrs) == 0 {
+		var endpoints []netip.AddrPort
+		if entry.Addrs, endpoints = d.believable(entry.GetAddrs(), from); len(entry.Addrs) == 0 {
 			continue
 		}
-		for _, at := range places {
+		for _, at := range endpoints {
 			addr := netAddress(id, at)
 			told = append(told, &addr)
 		}
 		kept = append(kept, entry)
 	}
-	d.counters.peersDropped.Add(uint64(count - len(kept)))
+	d.counters.add(&d.counters.PeersDropped, count-len(kept))
 	resp.CloserPeers = kept
 
 	return told
 }
 
 // believable returns those addresses that may be dialed when a remote at this IP tells
-// them, at most maxAddrs of the first few that are given, and the places to which they
+// them, at most maxAddrs of the first few that are given, and the endpoints to which they
 // lead.
-func (d *Discovery) believable(raw [][]byte, from netip.Addr) (kept [][]byte, places []netip.AddrPort) {
+func (d *Discovery) believable(raw [][]byte, from netip.Addr) (kept [][]byte, endpoints []netip.AddrPort) {
 	raw = raw[:min(len(raw), 4*maxAddrs)]
 	for _, b := range raw {
 		a, err := multiaddr.NewMultiaddrBytes(b)
@@ -184,11 +180,11 @@ func (d *Discovery) believable(raw [][]byte, from netip.Addr) (kept [][]byte, pl
 			continue
 		}
 		if at, ok := d.filter.parse(a); ok && netgroup.MayTell(at.Addr(), from) && len(kept) < maxAddrs {
-			kept, places = append(kept, b), append(places, at)
+			kept, endpoints = append(kept, b), append(endpoints, at)
 		}
 	}
 
-	return kept, places
+	return kept, endpoints
 }
 
 // unwanted reports whether the DHT must have nothing to do with the peer: it is

@@ -231,7 +231,7 @@ func (g *guardedStream) next() error {
 	}
 	g.s.await(g, time.Time{})
 	g.n++
-	g.s.d.counters.queriesServed.Add(1)
+	g.s.d.counters.add(&g.s.d.counters.QueriesServed, 1)
 	g.rest = wire.AppendSized(nil, body)
 
 	return nil

@@ -109,7 +109,7 @@ func TestTellerDecidesWhatIsBelieved(t *testing.T) {
 		"/ip6/64:ff9b::a00:1", "/ip6/2002:a00:1::", "/ip6/fec0::1", "/ip6/::1", "/ip6/fd00::1",
 	}
 	told := func(private bool, from string) (kept int) {
-		d := hearsay(t)
+		d := newRemembering(t)
 		d.t, d.filter = access.Of(new(lp2p.Transport)), addrFilter{private: private}
 		teller, at := somePeer(t, 100), netip.MustParseAddr(from)
 		for i, host := range bad {
@@ -250,7 +250,7 @@ func TestFailedDialsOfKnownPeers(t *testing.T) {
 		{syscall.EMFILE, true, false},
 		{compat.ErrTransportClosed, true, false},
 	} {
-		d := hearsay(t)
+		d := newRemembering(t)
 		d.t, d.wanted = inner, newWanted()
 		d.wanted.add(id, false)
 		d.book.MarkAnswered(&addr, addrbook.Libp2p)
@@ -388,7 +388,7 @@ func TestKnownNodeThatClosesIsNotRefused(t *testing.T) {
 		"connected":  func(d *Discovery) { d.wanted.add(id, false) },
 		"unknown":    func(*Discovery) {},
 	} {
-		d := hearsay(t)
+		d := newRemembering(t)
 		d.BaseReactor = compat.NewBaseReactor("dht", d)
 		d.t, d.wanted, d.pool = inner, newWanted(), newPool(d)
 		known(d)

@@ -22,9 +22,9 @@ const (
 	// maxEntryWait is how far it grows while the node is not in the network yet: a
 	// bootstrap peer that is refused by its connection limit may find room soon.
 	maxEntryWait = 10 * time.Second
-	// maxBarrenWait is how far walks are apart of which none brings anybody to hint:
+	// maxEmptyWait is how far walks are apart of which none brings anybody to hint:
 	// whoever is new and can be asked makes the routing table grow, which ends it.
-	maxBarrenWait = 5 * time.Minute
+	maxEmptyWait = 5 * time.Minute
 	// jitter is by how much every wait may be longer, so that nodes that began
 	// together do not ask in step.
 	jitter = 0.2
@@ -50,7 +50,7 @@ func (p *pace) walked(hints int, now time.Time) {
 
 		return
 	}
-	p.gap = min(4*max(p.gap, p.interval), maxBarrenWait)
+	p.gap = min(4*max(p.gap, p.interval), maxEmptyWait)
 	p.walkAt = now.Add(stretch(p.gap))
 }
 
@@ -169,7 +169,7 @@ func (d *Discovery) walk() error {
 func (d *Discovery) lookUp(key string) error {
 	ctx, cancel := context.WithTimeout(d.ctx, walkTimeout)
 	defer cancel()
-	d.counters.walks.Add(1)
+	d.counters.add(&d.counters.Walks, 1)
 	_, err := d.dht.GetClosestPeers(ctx, key)
 	if errors.Is(err, kb.ErrLookupFailure) {
 		return nil // the routing table has just become empty
@@ -183,7 +183,7 @@ func (d *Discovery) lookUp(key string) error {
 // bootstrap peers, so that two parts of a network that lost each other come together
 // again.
 func (d *Discovery) refresh() {
-	d.counters.refreshes.Add(1)
+	d.counters.add(&d.counters.Refreshes, 1)
 	for _, addrs := range [][]types.NetAddress{d.someBootstrapPeers(), d.remembered()} {
 		if len(addrs) > 0 {
 			d.enterAt(addrs[0])

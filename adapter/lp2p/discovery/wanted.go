@@ -56,21 +56,20 @@ func (w *wanted) add(id types.ID, configured bool) {
 	w.peers[id] = &want{configured: configured, since: time.Now()}
 }
 
-// isConfigured reports whether the peer is one of those that were configured.
+// isConfigured reports whether the peer is configured.
 func (w *wanted) isConfigured(id types.ID) bool {
-	w.mtx.Lock()
-	defer w.mtx.Unlock()
-	known := w.peers[id]
+	_, configured := w.has(id)
 
-	return known != nil && known.configured
+	return configured
 }
 
-// has reports whether the peer is configured, or was connected not long ago.
-func (w *wanted) has(id types.ID) bool {
+// has reports whether the peer is configured or was connected not long ago, and which.
+func (w *wanted) has(id types.ID) (known, configured bool) {
 	w.mtx.Lock()
 	defer w.mtx.Unlock()
+	k := w.peers[id]
 
-	return w.peers[id] != nil
+	return k != nil, k != nil && k.configured
 }
 
 // makeRoom forgets whom it is least worth looking for if there are too many: of

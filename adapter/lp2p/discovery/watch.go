@@ -29,8 +29,9 @@ func (d *Discovery) watch(happened <-chan events.Event) {
 			case events.DialFailedEvent:
 				d.dialFailed(e.Address, e.Reason)
 			case events.PeerRejectedEvent:
-				if compat.ClassifyDial(e.Reason) == compat.DialOtherNetwork {
-					d.refuse(e.PeerID, refusedTTL)
+				p, known := p2paddr.Known(d.t.AddrBook(), e.PeerID)
+				if known && compat.ClassifyDial(e.Reason) == compat.DialOtherNetwork {
+					d.refusePeer(p, refusedTTL)
 				}
 			}
 		}
@@ -48,7 +49,7 @@ func (d *Discovery) dialFailed(addr types.NetAddress, reason error) {
 	switch failure := compat.ClassifyDial(reason); failure {
 	case compat.DialLocal, compat.DialDuplicate: // nothing of the peer; it has dialed us at the same moment
 	case compat.DialOtherNetwork:
-		d.refuse(id, refusedTTL)
+		d.refusePeer(pid, refusedTTL)
 	case compat.DialNotTM2:
 		if !d.refuseUnsupported(pid) {
 			d.records.failed(pid, at, d.answeredAt(pid), false, time.Now())
@@ -63,13 +64,6 @@ func (d *Discovery) dialFailed(addr types.NetAddress, reason error) {
 			d.book.MarkDialFailed(&addr, reason)
 		}
 		d.wanted.lost(id)
-	}
-}
-
-// refuse is refusePeer for a peer that was dialed.
-func (d *Discovery) refuse(id types.ID, ttl time.Duration) {
-	if pid, known := p2paddr.Known(d.t.AddrBook(), id); known {
-		d.refusePeer(pid, ttl)
 	}
 }
 
@@ -91,8 +85,9 @@ func (d *Discovery) isKnownNode(p peer.ID) bool {
 	if err != nil {
 		return false
 	}
+	known, _ := d.wanted.has(id)
 
-	return d.records.wasOurs(p) || d.wanted.has(id)
+	return known || d.records.wasOurs(p)
 }
 
 // refusePeer has nothing to do for a time with a peer that is of another network,
@@ -101,7 +96,7 @@ func (d *Discovery) refusePeer(p peer.ID, ttl time.Duration) {
 	if d.isKnownNode(p) {
 		ttl = min(ttl, shortRefusedTTL)
 	}
-	d.counters.peersRefused.Add(1)
+	d.counters.add(&d.counters.PeersRefused, 1)
 	d.Logger.Info("peer of another network is left out of the DHT", "peer", p, "for", ttl)
 	d.records.refuse(p, ttl, time.Now())
 	d.evict(p)

@@ -9,20 +9,20 @@ import (
 )
 
 const (
-	// maxPlaceFailures and maxHostFailures are how many dials may fail at one IP and
-	// port, and at one host, within placeMemory. After that nobody is looked for there:
+	// maxEndpointFailures and maxHostFailures are how many dials may fail at one IP and
+	// port, and at one host, within endpointMemory. After that nobody is looked for there:
 	// peers can make up IDs, and ports, without end.
-	maxPlaceFailures = 3
-	maxHostFailures  = 16
-	placeMemory      = 10 * time.Minute
+	maxEndpointFailures = 3
+	maxHostFailures     = 16
+	endpointMemory      = 10 * time.Minute
 
-	// maxPlaces bounds the memory. Beyond it a random place is forgotten, so that
+	// maxEndpoints bounds the memory. Beyond it a random endpoint is forgotten, so that
 	// nobody can tell which.
-	maxPlaces = 8192
+	maxEndpoints = 8192
 )
 
-// place is what came of this node's dials at one IP and port, or one host.
-type place struct {
+// endpoint is what came of this node's dials at one IP and port, or one host.
+type endpoint struct {
 	since  time.Time // when the owner answered, else of the first failure
 	owner  types.ID  // who answered there last; empty if nobody has, and for a host
 	failed int       // dials since then that failed, or may still
@@ -30,7 +30,7 @@ type place struct {
 }
 
 // fail counts a failed dial, unless Try has counted it.
-func (p *place) fail() {
+func (p *endpoint) fail() {
 	if p.tried > 0 {
 		p.tried--
 	} else {
@@ -38,61 +38,61 @@ func (p *place) fail() {
 	}
 }
 
-// places remembers failed dials by where they went, whatever ID they asked for. What
+// endpoints remembers failed dials by where they went, whatever ID they asked for. What
 // others claim costs them nothing and does not count.
-type places struct {
-	known      map[string]*place
+type endpoints struct {
+	known      map[string]*endpoint
 	anyPerHost bool // hosts do not count
 }
 
-func newPlaces() *places { return &places{known: make(map[string]*place)} }
+func newEndpoints() *endpoints { return &endpoints{known: make(map[string]*endpoint)} }
 
-// at returns what is remembered of the place, something new if nothing is.
-func (s *places) at(key string, now time.Time) *place {
+// at returns what is remembered of the endpoint, something new if nothing is.
+func (s *endpoints) at(key string, now time.Time) *endpoint {
 	p := s.known[key]
-	if p != nil && now.Sub(p.since) < placeMemory {
+	if p != nil && now.Sub(p.since) < endpointMemory {
 		return p
 	}
 	for other := range s.known {
-		if p != nil || len(s.known) < maxPlaces {
+		if p != nil || len(s.known) < maxEndpoints {
 			break
 		}
 		delete(s.known, other)
 	}
-	p = &place{since: now}
+	p = &endpoint{since: now}
 	s.known[key] = p
 
 	return p
 }
 
-// fresh returns what is remembered of the place, nothing known if nothing is.
-func (s *places) fresh(key string, now time.Time) place {
-	if p := s.known[key]; p != nil && now.Sub(p.since) < placeMemory {
+// fresh returns what is remembered of the endpoint, nothing known if nothing is.
+func (s *endpoints) fresh(key string, now time.Time) endpoint {
+	if p := s.known[key]; p != nil && now.Sub(p.since) < endpointMemory {
 		return *p
 	}
 
-	return place{}
+	return endpoint{}
 }
 
 // isTaken reports whether another peer has answered at the address.
-func (s *places) isTaken(addr *types.NetAddress, now time.Time) bool {
+func (s *endpoints) isTaken(addr *types.NetAddress, now time.Time) bool {
 	owner := s.fresh(addr.DialString(), now).owner
 
 	return owner != "" && owner != addr.ID
 }
 
 // may reports whether the peer may be looked for at the address.
-func (s *places) may(addr *types.NetAddress, now time.Time) bool {
+func (s *endpoints) may(addr *types.NetAddress, now time.Time) bool {
 	p := s.fresh(addr.DialString(), now)
 	if p.owner != "" {
 		return p.owner == addr.ID
 	}
 
-	return p.failed < maxPlaceFailures && s.fresh(s.hostOf(addr.IP), now).failed < maxHostFailures
+	return p.failed < maxEndpointFailures && s.fresh(s.countedHost(hostOf(addr.IP)), now).failed < maxHostFailures
 }
 
 // try is may, and counts a dial whose end is not known yet.
-func (s *places) try(addr *types.NetAddress, now time.Time) bool {
+func (s *endpoints) try(addr *types.NetAddress, now time.Time) bool {
 	if !s.may(addr, now) {
 		return false
 	}
@@ -107,21 +107,21 @@ func (s *places) try(addr *types.NetAddress, now time.Time) bool {
 }
 
 // failed counts a failed dial. A peer that was at the address is not any more.
-func (s *places) failed(addr *types.NetAddress, now time.Time) {
+func (s *endpoints) failed(addr *types.NetAddress, now time.Time) {
 	for _, p := range s.of(addr, now) {
 		switch p.owner {
 		case "":
 			p.fail()
 		case addr.ID:
-			*p = place{since: now, failed: 1}
+			*p = endpoint{since: now, failed: 1}
 		}
 	}
 }
 
 // answered notes who is at the address.
-func (s *places) answered(addr *types.NetAddress, now time.Time) {
+func (s *endpoints) answered(addr *types.NetAddress, now time.Time) {
 	at := s.of(addr, now)
-	*at[0] = place{since: now, owner: addr.ID}
+	*at[0] = endpoint{since: now, owner: addr.ID}
 	if len(at) == 2 && at[1].tried > 0 {
 		at[1].tried--
 		at[1].failed--
@@ -129,22 +129,22 @@ func (s *places) answered(addr *types.NetAddress, now time.Time) {
 }
 
 // of returns what is remembered of the address, and of its host if it is not local.
-func (s *places) of(addr *types.NetAddress, now time.Time) []*place {
-	at := []*place{s.at(addr.DialString(), now)}
-	if host := s.hostOf(addr.IP); host != "" {
+func (s *endpoints) of(addr *types.NetAddress, now time.Time) []*endpoint {
+	at := []*endpoint{s.at(addr.DialString(), now)}
+	if host := s.countedHost(hostOf(addr.IP)); host != "" {
 		at = append(at, s.at(host, now))
 	}
 
 	return at
 }
 
-// hostOf is hostOf of the package, empty for all if hosts do not count.
-func (s *places) hostOf(ip net.IP) string {
+// countedHost returns the host, or nothing if hosts do not count.
+func (s *endpoints) countedHost(host string) string {
 	if s.anyPerHost {
 		return ""
 	}
 
-	return hostOf(ip)
+	return host
 }
 
 // hostOf names the host at an IP. It is empty for local addresses, where many nodes may
