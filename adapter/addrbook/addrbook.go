@@ -84,7 +84,7 @@ func (e *Entry) Due(now time.Time) bool {
 	return !now.Before(e.Failed.Add(wait))
 }
 
-// Source is who told an address.
+// Source is the peer that told an address.
 type Source struct {
 	ID types.ID
 	IP net.IP // where it is connected from; nil when unknown
@@ -204,11 +204,10 @@ func (b *Book) Add(source Source, addrs ...*types.NetAddress) int {
 	return len(fresh)
 }
 
-// MarkConnected notes that this node has, or had until now, a connection that it
-// dialed to the address. Advertised says whether the peer tells others of an
-// address too: if not, the book's is not told to anybody. An address that is not
-// known is added; one that the book does not want, or that cannot be dialed, is
-// ignored.
+// MarkConnected notes that this node has, or had until now, a connection that it dialed
+// to the address. Advertised says whether the peer announces an address to others; if
+// not, the address in the book is not shared. An unknown address is added. One that the
+// book does not want, or that cannot be dialed, is ignored.
 func (b *Book) MarkConnected(addr *types.NetAddress, advertised bool) {
 	b.mtx.Lock()
 	defer b.mtx.Unlock()
@@ -259,8 +258,8 @@ func (b *Book) MarkFailed(addr *types.NetAddress) {
 	b.markFailed(addr, now)
 }
 
-// MarkWrongID is MarkFailed for an address at which another peer has answered: nobody
-// else is to be looked for there for a time, see Try.
+// MarkWrongID is MarkFailed for an address at which another peer has answered. For a
+// time no other peer is looked for there, see Try.
 func (b *Book) MarkWrongID(addr *types.NetAddress, found types.ID) {
 	b.mtx.Lock()
 	defer b.mtx.Unlock()
@@ -377,9 +376,8 @@ func (b *Book) Shareable() []*types.NetAddress {
 	}))
 }
 
-// Dialable drops, in place, the addresses that the book has not kept, those that
-// have failed too recently, and those that never answered, at an endpoint where too many
-// dials have failed (see Try).
+// Dialable removes, in place, addresses that are not in the book, are not due, or have
+// never answered and are at an endpoint with too many failed dials (see Try).
 func (b *Book) Dialable(addrs []*types.NetAddress) []*types.NetAddress {
 	b.mtx.Lock()
 	defer b.mtx.Unlock()
@@ -392,11 +390,10 @@ func (b *Book) Dialable(addrs []*types.NetAddress) []*types.NetAddress {
 	})
 }
 
-// Try reports whether the peer may be looked for at an IP and port where it has not
-// answered, and counts the dial as one that fails, until MarkConnected or MarkAnswered
-// says otherwise. It may not when three dials of this node have failed there within 10
-// minutes, or 16 at its host, whatever ID they asked for; nor for 10 minutes after
-// another peer has answered there.
+// Try reports whether a dial may look for the peer at an IP and port where it has not
+// answered. It counts the dial as failed until MarkConnected or MarkAnswered. The
+// answer is no after three failed dials there, or 16 at the host, within 10 minutes,
+// for any IDs. It is also no for 10 minutes after another peer has answered there.
 func (b *Book) Try(addr *types.NetAddress) bool {
 	b.mtx.Lock()
 	defer b.mtx.Unlock()

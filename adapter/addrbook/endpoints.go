@@ -10,14 +10,14 @@ import (
 
 const (
 	// maxEndpointFailures and maxHostFailures are how many dials may fail at one IP and
-	// port, and at one host, within endpointMemory. After that nobody is looked for there:
-	// peers can make up IDs, and ports, without end.
+	// port, and at one host, within endpointMemory. After that no hint there is tried,
+	// because IDs and ports can be made up without end.
 	maxEndpointFailures = 3
 	maxHostFailures     = 16
 	endpointMemory      = 10 * time.Minute
 
 	// maxEndpoints bounds the memory. Beyond it a random endpoint is forgotten, so that
-	// nobody can tell which.
+	// nobody can predict which.
 	maxEndpoints = 8192
 )
 
@@ -38,8 +38,8 @@ func (p *endpoint) fail() {
 	}
 }
 
-// endpoints remembers failed dials by where they went, whatever ID they asked for. What
-// others claim costs them nothing and does not count.
+// endpoints remembers failed dials by endpoint and by host, for any ID. Only dials
+// count, not what peers claim.
 type endpoints struct {
 	known      map[string]*endpoint
 	anyPerHost bool // hosts do not count
@@ -91,7 +91,7 @@ func (s *endpoints) may(addr *types.NetAddress, now time.Time) bool {
 	return p.failed < maxEndpointFailures && s.fresh(s.countedHost(hostOf(addr.IP)), now).failed < maxHostFailures
 }
 
-// try is may, and counts a dial whose end is not known yet.
+// try is may, and counts a dial whose result is not known yet.
 func (s *endpoints) try(addr *types.NetAddress, now time.Time) bool {
 	if !s.may(addr, now) {
 		return false
@@ -106,7 +106,7 @@ func (s *endpoints) try(addr *types.NetAddress, now time.Time) bool {
 	return true
 }
 
-// failed counts a failed dial. A peer that was at the address is not any more.
+// failed counts a failed dial. The peer does not own the endpoint any more.
 func (s *endpoints) failed(addr *types.NetAddress, now time.Time) {
 	for _, p := range s.of(addr, now) {
 		switch p.owner {
@@ -118,7 +118,7 @@ func (s *endpoints) failed(addr *types.NetAddress, now time.Time) {
 	}
 }
 
-// answered notes who is at the address.
+// answered notes which peer is at the address.
 func (s *endpoints) answered(addr *types.NetAddress, now time.Time) {
 	at := s.of(addr, now)
 	*at[0] = endpoint{since: now, owner: addr.ID}

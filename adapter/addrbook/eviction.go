@@ -17,12 +17,12 @@ const (
 	maxFailures = 10
 
 	// maxPerPeer is how many addresses one peer may have, and how many peers one
-	// address: a peer moves or is reached over IPv4 and IPv6, but more is
-	// somebody's attempt to have a peer missed, or an address flooded.
+	// endpoint. A peer moves, or has IPv4 and IPv6; more addresses are an attempt to
+	// hide the peer or to flood an endpoint.
 	maxPerPeer = 3
 
-	// maxToldPerPeer is how many of these one source, or network of sources, may fill
-	// by hints about others: what another source says has a place.
+	// maxToldPerPeer is how many of these one source, or one network of sources, may
+	// fill with hints about others, so that hints from another source fit in.
 	maxToldPerPeer = 2
 
 	// maxPerHost and maxPerNetwork are how many addresses the book may have at one

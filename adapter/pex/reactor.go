@@ -18,7 +18,7 @@ import (
 // Channel is the channel of discovery messages (docs/wire.md §7).
 const Channel byte = 0x50
 
-// request is what every peer is asked with; nobody changes it.
+// request is what every peer is asked with. It is never changed.
 var request = wire.AppendRequest(nil)
 
 var _ compat.Reactor = (*Reactor)(nil)
@@ -119,9 +119,8 @@ func (r *Reactor) AddPeer(peer compat.PeerConn) {
 // one that AddPeer has not seen.
 func (r *Reactor) RemovePeer(peer compat.PeerConn, _ any) { r.remember(peer) }
 
-// remember notes that an address works: this node dialed it, and the peer proved
-// its ID there. Where a peer that dialed us can be dialed, we do not know. A
-// private peer is forgotten.
+// remember notes that the address of an outbound peer works. The address of an inbound
+// peer is unknown. A private peer is removed from the book.
 func (r *Reactor) remember(peer compat.PeerConn) {
 	if peer.IsPrivate() {
 		r.book.MarkPrivate(peer.ID())
@@ -150,8 +149,8 @@ func advertised(peer compat.PeerConn) *types.NetAddress {
 	return addr
 }
 
-// askLoop asks one random peer in each interval. Without any peer there is
-// nobody to ask, and the book is tried again.
+// askLoop asks one random peer in each interval. Without any peer the addresses of the
+// book are dialed again.
 func (r *Reactor) askLoop(ctx context.Context) {
 	ticker := time.NewTicker(r.interval)
 	defer ticker.Stop()

@@ -101,8 +101,8 @@ func (r *Reactor) drop(peer compat.PeerConn, st *peerState, late bool) {
 }
 
 // learn keeps the addresses as hints of the peer and has them dialed. Of several
-// with one IP and port the first counts: nobody is to be flooded with dials that
-// ask for made-up IDs.
+// addresses with the same endpoint the first counts, so that no host is flooded with
+// dials for made-up IDs.
 func (r *Reactor) learn(peer compat.PeerConn, addrs []*types.NetAddress) {
 	hints := make([]*types.NetAddress, 0, len(addrs))
 	seen := make(map[string]bool, len(addrs))
@@ -128,7 +128,8 @@ func (r *Reactor) invalid(peer compat.PeerConn, st *peerState, reason error) {
 	r.offence(peer, st, reason)
 }
 
-// offence notes what no honest peer sends, and stops the peer that goes on.
+// offence counts a message that no honest peer sends, and stops a peer that sends too
+// many.
 func (r *Reactor) offence(peer compat.PeerConn, st *peerState, reason error) {
 	count, first := st.offend(time.Now())
 	if first {

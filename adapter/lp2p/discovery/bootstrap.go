@@ -22,8 +22,8 @@ import (
 // entered at once.
 const maxEntries = 8
 
-// bootstrap enters the DHT, and makes this node known to those whose IDs are closest to
-// its own: who looks for it asks them.
+// bootstrap enters the DHT and looks up this node's own ID. The lookup makes the node
+// known to the peers with the closest IDs, which others ask for it.
 func (d *Discovery) bootstrap(interval time.Duration) {
 	var entering sync.WaitGroup
 	for _, addr := range append(d.someBootstrapPeers(), d.remembered()...) {
@@ -79,8 +79,8 @@ func (d *Discovery) remember(p peer.ID) {
 	}
 }
 
-// enterAt asks the node at the address a first question. If it answers, it is in
-// the DHT.
+// enterAt sends a first query to the node at the address. If the node answers, it
+// becomes a member of the routing table.
 func (d *Discovery) enterAt(addr types.NetAddress) {
 	ctx, cancel := context.WithTimeout(d.ctx, walkTimeout)
 	defer cancel()
@@ -100,8 +100,8 @@ func (d *Discovery) enterAt(addr types.NetAddress) {
 	}
 }
 
-// configure notes where the operator says that a bootstrap peer is: there it is dialed,
-// whatever that address is.
+// configure notes the addresses of a bootstrap peer. There it is dialed even if the
+// address filter would drop them.
 func (d *Discovery) configure(id types.ID, info peer.AddrInfo) {
 	if !d.wanted.isConfigured(id) {
 		return
@@ -114,8 +114,8 @@ func (d *Discovery) configure(id types.ID, info peer.AddrInfo) {
 	d.book.Configure(id, addrs...)
 }
 
-// ask asks the peer for those closest to this node and makes it a member of the
-// routing table if it answers.
+// ask queries the peer for the peers closest to this node. If the peer answers, it
+// becomes a member of the routing table.
 func (d *Discovery) ask(ctx context.Context, info peer.AddrInfo) error {
 	d.t.Host().Peerstore().AddAddrs(info.ID, info.Addrs, peerstore.TempAddrTTL)
 	if s, ok := d.t.Host().Network().(*swarm.Swarm); ok {

@@ -12,17 +12,17 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 )
 
-// toldAddrTTL is for how long the host may keep what others say of a peer that is
-// being dialed.
+// toldAddrTTL is how long the host may keep hints about a peer while the peer is
+// dialed.
 const toldAddrTTL = time.Minute
 
-// unverifiedTimeout bounds the dial of a peer that has not answered within aliveTTL, and is no
-// bootstrap peer. A lookup asks three at a time: one who names silent addresses must
-// not use it up.
+// unverifiedTimeout bounds the dial of a peer that has not answered within aliveTTL and
+// is no bootstrap peer. A lookup asks three peers at a time, so addresses where nothing
+// answers must not use up its time.
 const unverifiedTimeout = 2 * time.Second
 
-// connect returns a connection to the peer, dialed where it says that it is, or
-// others say.
+// connect dials the peer at the addresses that it announces and at its hints, and
+// returns the connection.
 func (l *pool) connect(ctx context.Context, p peer.ID) (network.Conn, func(), error) {
 	h := l.d.t.Host()
 	if h.Network().Connectedness(p) == network.Connected {
@@ -57,10 +57,9 @@ func (l *pool) connect(ctx context.Context, p peer.ID) (network.Conn, func(), er
 	return conn, release, err
 }
 
-// aim reduces what the host would dial to addresses that may be dialed, and adds
-// the hints; it returns those that the host did not have. A peer can announce what
-// it likes: a node that is reached from everywhere must not be made to connect to its
-// own network.
+// aim removes from the host the addresses that may not be dialed, and adds the hints.
+// It returns the hints that the host did not have. A peer can announce any address, and
+// must not make this node connect to its own private network.
 func (l *pool) aim(p peer.ID, hints []multiaddr.Multiaddr) (told []multiaddr.Multiaddr) {
 	l.mtx.Lock()
 	defer l.mtx.Unlock()
@@ -83,8 +82,8 @@ func (l *pool) aim(p peer.ID, hints []multiaddr.Multiaddr) (told []multiaddr.Mul
 	return told
 }
 
-// forget takes what others say of the peer out of the host again, except where the
-// peer was found. On a new connection identify has not told anything yet.
+// forget removes the hints from the host again, except the address where the peer was
+// found: identify has not announced anything yet on a new connection.
 func (l *pool) forget(p peer.ID, told []multiaddr.Multiaddr, found network.Conn) {
 	l.mtx.Lock()
 	defer l.mtx.Unlock()
@@ -104,8 +103,8 @@ func isCircuit(a multiaddr.Multiaddr) bool {
 	return slices.ContainsFunc(a, func(c multiaddr.Component) bool { return c.Code() == multiaddr.P_CIRCUIT })
 }
 
-// addrsOf returns the addresses that the host has of the peer, none while some of
-// them may be what others have told.
+// addrsOf returns the addresses that the host has of the peer. It returns none while
+// hints may be among them.
 func (l *pool) addrsOf(p peer.ID) []multiaddr.Multiaddr {
 	l.mtx.Lock()
 	defer l.mtx.Unlock()

@@ -13,20 +13,20 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 )
 
-// maxGroupMembers is how many peers of one group of IPs may be at one distance in
-// the routing table: half a bucket. Whoever has many keys and one network cannot
-// fill a bucket, and a network that is all in one place still finds itself.
+// maxGroupMembers is how many peers of one IP group may be in one bucket of the routing
+// table. It is half a bucket: a host with many keys in one network cannot fill a
+// bucket, and a DHT within one network still works.
 const maxGroupMembers = bucketSize / 2
 
-// maxPerHost is how many members of the routing table one host may have, and how
-// many outbound peers of the switch: an IPv4 address, or a /64 of IPv6. The guard of
-// the switch is for inbound peers only.
+// maxPerHost is how many members of the routing table, and how many outbound peers of
+// the switch, one host may have. A host is an IPv4 address or a /64 of IPv6. The guard
+// of the switch covers inbound peers only.
 const maxPerHost = 3
 
-// ipGroups keeps the routing table from being filled by one host, or one group of
-// IPs: a /16 of IPv4, an autonomous system of IPv6, as kad-dht groups them. Not bounded
-// are peers nearby, if this node believes such addresses, and those that are
-// configured.
+// ipGroups bounds the members of the routing table from one host, and from one IP group
+// in each bucket. A group is an IPv4 /16 or an IPv6 autonomous system, as in kad-dht.
+// Configured peers have no bound, nor have private networks if this node believes their
+// addresses.
 type ipGroups struct {
 	ips    func(peer.ID) []netip.Addr // where a peer is, as far as this node has seen
 	hostOf func(netip.Addr) netip.Prefix
@@ -117,8 +117,8 @@ func (g *ipGroups) Decrement(info peerdiversity.PeerGroupInfo) {
 	delete(g.at, info.Id)
 }
 
-// PeerAddresses implements peerdiversity.PeerIPGroupFilter. Those whose IP is not
-// known, as behind a relay, are a group of their own.
+// PeerAddresses implements peerdiversity.PeerIPGroupFilter. Peers without a known IP,
+// as behind a relay, form a group of their own.
 func (g *ipGroups) PeerAddresses(p peer.ID) (addrs []multiaddr.Multiaddr) {
 	for _, ip := range g.ips(p) {
 		a, err := manet.FromIP(ip.AsSlice())
@@ -133,7 +133,7 @@ func (g *ipGroups) PeerAddresses(p peer.ID) (addrs []multiaddr.Multiaddr) {
 	return addrs
 }
 
-// ipsOf returns the IPs at which the peer is connected, else where it has
+// ipsOf returns the IPs at which the peer is connected, or else the IP where it has
 // answered.
 func (d *Discovery) ipsOf(p peer.ID) (ips []netip.Addr) {
 	for _, c := range d.t.Host().Network().ConnsToPeer(p) {
@@ -148,9 +148,9 @@ func (d *Discovery) ipsOf(p peer.ID) (ips []netip.Addr) {
 	return ips
 }
 
-// hostOf returns the host at the IP. It is not valid if any number of peers may be
-// there: when that is what the switch allows, and nearby, if this node believes such
-// addresses.
+// hostOf returns the host at the IP. The host is not valid if any number of peers may
+// share the IP: if the switch allows it, or on a private network whose addresses this
+// node believes.
 func (d *Discovery) hostOf(ip netip.Addr) netip.Prefix {
 	if d.opts.allowDuplicateIP || d.filter.private && netgroup.IsLocal(ip) {
 		return netip.Prefix{}
@@ -159,8 +159,8 @@ func (d *Discovery) hostOf(ip netip.Addr) netip.Prefix {
 	return netgroup.Host(ip)
 }
 
-// isFreeOfGroups reports whether a peer at the IP may be in the routing table
-// however many others of its group are.
+// isFreeOfGroups reports whether the bounds of ipGroups do not hold for a peer at the
+// IP.
 func (d *Discovery) isFreeOfGroups(p peer.ID, ip netip.Addr) bool {
 	return d.filter.private && netgroup.IsLocal(ip) || d.isBootstrap(p)
 }

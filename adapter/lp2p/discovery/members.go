@@ -13,9 +13,9 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
-// checkSoon asks a peer that has answered of which network it is, unless a session
-// has shown it, or it was asked within the hour. One that comes to this node and is
-// never dialed would not be found out otherwise. It does not wait.
+// checkSoon asks a peer that has answered a query for its network, unless it was
+// confirmed within confirmedTTL. A peer of another network that this node never dials
+// would stay unnoticed otherwise. It does not wait.
 func (d *Discovery) checkSoon(p peer.ID) {
 	if d.records.isOurs(p, time.Now()) {
 		return
@@ -33,7 +33,8 @@ func (d *Discovery) checkSoon(p peer.ID) {
 	}
 }
 
-// checkMembers asks those members of the routing table that are not checked yet.
+// checkMembers asks the members of the routing table that are not confirmed for their
+// network.
 func (d *Discovery) checkMembers() {
 	var asking sync.WaitGroup
 	defer asking.Wait()

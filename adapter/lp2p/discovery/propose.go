@@ -16,7 +16,7 @@ import (
 // maxHints bounds the hints after one walk.
 const maxHints = 16
 
-// openSlots is how many outbound peers are missing, maxHints at most.
+// openSlots returns how many outbound peers are missing, at most maxHints.
 func (d *Discovery) openSlots() int {
 	taken, limit := d.client.OutboundSlots()
 	if d.opts.maxOutbound != nil {
@@ -87,9 +87,8 @@ func (d *Discovery) candidates() (list []candidate) {
 	return list
 }
 
-// pick returns up to n of the candidates, at hosts that are not taken as far as
-// there are such, and no more than maxPerHost at one: whoever has many keys and one
-// machine gets few of the slots.
+// pick returns up to n candidates. Hosts without an outbound peer come first, and no
+// host gets more than maxPerHost, so one host with many keys gets few slots.
 func pick(candidates []candidate, taken map[netip.Prefix]int, n int) (picked []candidate) {
 	for limit := 1; limit <= maxPerHost; limit++ {
 		var rest []candidate
@@ -111,8 +110,8 @@ func pick(candidates []candidate, taken map[netip.Prefix]int, n int) (picked []c
 	return picked
 }
 
-// whereIs returns where a peer can be dialed: where it was found, else where it says
-// it is. What others say is not enough.
+// whereIs returns the endpoint at which a peer can be dialed: the one where it has
+// answered, else one that it announces. Hints from others are not enough.
 func (d *Discovery) whereIs(p peer.ID) (at netip.AddrPort, found, ok bool) {
 	if at := d.whereNow(p); at.IsValid() {
 		return at, true, true

@@ -11,11 +11,11 @@ import (
 )
 
 const (
-	// maxKnown bounds the peers that are remembered, and their addresses in the DHT's
-	// book. A round of lookups in a network of thousands names some hundred.
+	// maxKnown bounds the records of peers, and the addresses in the book of the DHT.
+	// Lookups in a network of thousands name some hundred peers.
 	maxKnown = 2048
-	// maxRefused bounds those of them that are refused: they must not displace those
-	// that have answered.
+	// maxRefused bounds the refused peers among them, which must not displace peers that
+	// have answered.
 	maxRefused = maxKnown / 4
 
 	aliveTTL   = 30 * time.Minute // how long a peer that has answered counts as alive
@@ -26,8 +26,9 @@ const (
 	shortRefusedTTL = 2 * time.Minute
 	confirmedTTL    = time.Hour // how long a peer of this network is not asked for its network again
 
-	// Before a peer is hinted again: the switch may have dropped the hint, without a
-	// word, for want of a slot that is open now. With each failure the wait doubles.
+	// A hint of the same peer waits for hintWait, because the switch may have dropped
+	// the last one without notice for want of a slot. After a failure it waits for
+	// failWait, doubled with each further one up to maxFailWait.
 	hintWait    = 5 * time.Second
 	failWait    = 10 * time.Second
 	maxFailWait = 30 * time.Minute
@@ -48,9 +49,8 @@ type record struct {
 	refused time.Time // not wanted until
 }
 
-// records remembers what came of the peers of the DHT. Nobody can fill it with more
-// than maxKnown peers, nor displace those that have answered, or were refused, by others
-// that did neither.
+// records remembers the peers of the DHT. It holds at most maxKnown. Peers that have
+// answered or were refused stay when others are evicted.
 type records struct {
 	mtx   sync.Mutex
 	peers map[peer.ID]*record
@@ -74,8 +74,8 @@ func (r *records) at(p peer.ID, now time.Time) *record {
 	return k
 }
 
-// worth orders what is kept: first peers that have not answered for long, then those that
-// have, then refusals.
+// worth orders records for eviction: peers without a recent answer go first, then peers
+// that have answered, then refused ones.
 func (k *record) worth(now time.Time) int {
 	switch {
 	case k.refused.After(now):
@@ -89,8 +89,9 @@ func (k *record) worth(now time.Time) int {
 
 func (k *record) alive(now time.Time) bool { return now.Sub(k.answered) < aliveTTL }
 
-// evict makes room: of those that are least worth, the oldest go, an eighth
-// of all at a time, since finding them takes a look at all. The caller holds the lock.
+// evict removes the oldest of the records with the lowest worth. It removes an eighth
+// of all records at a time, because it has to look at all of them. The caller holds the
+// lock.
 func (r *records) evict(now time.Time) {
 	var least []peer.ID
 	worth := math.MaxInt
@@ -236,7 +237,7 @@ func (r *records) limitRefused(now time.Time) {
 // isRefused reports whether the peer was found not to be of this network.
 func (r *records) isRefused(p peer.ID, now time.Time) bool { return r.of(p).refused.After(now) }
 
-// size is the number of peers, and of those that are refused.
+// size returns the number of records, and how many of them are refused.
 func (r *records) size(now time.Time) (all, refused int) {
 	r.mtx.Lock()
 	defer r.mtx.Unlock()

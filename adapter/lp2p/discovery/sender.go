@@ -36,9 +36,9 @@ var (
 	errStopping  = errors.New("discovery has stopped")
 )
 
-// sender sends kad-dht's queries, each on a stream of its own. Unlike kad-dht's
-// own it reads no more than maxResponse, holds the connection as long as it needs
-// it and no longer, and leaves no goroutine behind.
+// sender sends the queries of kad-dht, each on its own stream. Unlike the sender of
+// kad-dht it reads at most maxResponse bytes, releases the connection after the query,
+// and leaves no goroutine behind.
 type sender struct{ d *Discovery }
 
 var _ dhtpb.MessageSenderWithDisconnect = (*sender)(nil)
@@ -131,9 +131,10 @@ func exchange(st io.ReadWriter, req *dhtpb.Message) (*dhtpb.Message, error) {
 	return resp, nil
 }
 
-// sanitize reduces a response to what is believed of it: so many peers, each with
-// a TM2 ID and addresses that may be dialed when a remote at this IP tells them, none of
-// them this node, private, or of another network. It returns these addresses.
+// sanitize removes from a response what is not believed, and returns the addresses that
+// remain. At most maxResponsePeers peers remain, each with a TM2 ID and at least one
+// address that a remote at this IP may tell. This node, private peers and refused peers
+// are removed.
 func (d *Discovery) sanitize(resp *dhtpb.Message, from netip.Addr) (told []*types.NetAddress) {
 	resp.ProviderPeers, resp.Record = nil, nil
 	count := len(resp.CloserPeers)
@@ -169,9 +170,8 @@ func (d *Discovery) sanitize(resp *dhtpb.Message, from netip.Addr) (told []*type
 	return told
 }
 
-// believable returns those addresses that may be dialed when a remote at this IP tells
-// them, at most maxAddrs of the first few that are given, and the endpoints to which they
-// lead.
+// believable returns the addresses that a remote at this IP may tell, and their
+// endpoints. It looks at the first 4*maxAddrs addresses and returns at most maxAddrs.
 func (d *Discovery) believable(raw [][]byte, from netip.Addr) (kept [][]byte, endpoints []netip.AddrPort) {
 	raw = raw[:min(len(raw), 4*maxAddrs)]
 	for _, b := range raw {
@@ -187,16 +187,16 @@ func (d *Discovery) believable(raw [][]byte, from netip.Addr) (kept [][]byte, en
 	return kept, endpoints
 }
 
-// unwanted reports whether the DHT must have nothing to do with the peer: it is
-// private, found to be of another network, or has no TM2 ID.
+// unwanted reports whether the peer must stay out of the DHT: it is private, refused,
+// or has no TM2 ID.
 func (d *Discovery) unwanted(p peer.ID) bool {
 	id, err := d.ids.of(p)
 
 	return err != nil || d.isPrivate(id) || d.records.isRefused(p, time.Now())
 }
 
-// mayTell reports whether others may be told of the peer: it offers to be found, by
-// speaking the DHT's protocol as a server, and nothing speaks against it.
+// mayTell reports whether others may be told of the peer. The peer must take part as a
+// server of the DHT, and must not be unwanted.
 func (d *Discovery) mayTell(p peer.ID) bool {
 	if d.unwanted(p) {
 		return false

@@ -11,8 +11,8 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
-// watch learns from what comes of dials, and gives idle connections back. It never
-// waits for the network, so that no event is missed.
+// watch follows the events of the switch, and gives back idle connections. It never
+// waits for the network, so it misses no event.
 func (d *Discovery) watch(happened <-chan events.Event) {
 	ticker := time.NewTicker(bootstrapTimeout / 2)
 	defer ticker.Stop()
@@ -90,8 +90,8 @@ func (d *Discovery) isKnownNode(p peer.ID) bool {
 	return known || d.records.wasOurs(p)
 }
 
-// refusePeer has nothing to do for a time with a peer that is of another network,
-// whatever it says in the DHT.
+// refusePeer ignores a peer of another network for the TTL, whatever it says in the
+// DHT. For a known node the TTL is at most shortRefusedTTL.
 func (d *Discovery) refusePeer(p peer.ID, ttl time.Duration) {
 	if d.isKnownNode(p) {
 		ttl = min(ttl, shortRefusedTTL)
@@ -102,8 +102,7 @@ func (d *Discovery) refusePeer(p peer.ID, ttl time.Duration) {
 	d.evict(p)
 }
 
-// purge takes those out of the routing table who have come to be unwanted while
-// they were being added.
+// purge removes members that became unwanted while kad-dht was adding them.
 func (d *Discovery) purge() {
 	for _, p := range d.dht.RoutingTable().ListPeers() {
 		if d.unwanted(p) {
