@@ -92,9 +92,7 @@ func (l *pool) forget(p peer.ID, told []multiaddr.Multiaddr, found network.Conn)
 			l.d.t.Host().Peerstore().SetAddr(p, a, 0)
 		}
 	}
-	if l.connecting[p]--; l.connecting[p] == 0 {
-		delete(l.connecting, p)
-	}
+	uncount(l.connecting, p)
 }
 
 // isCircuit reports whether the address leads over a relay, which the transport

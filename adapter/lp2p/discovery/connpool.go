@@ -121,48 +121,38 @@ func (l *pool) done(held *pooled) {
 	l.mtx.Lock()
 	held.users--
 	held.used = time.Now()
-	var gone []*pooled
-	switch {
-	case held.users > 0:
-	case l.closed || l.conns[held.conn.RemotePeer()] != held:
-		gone = []*pooled{held}
-	default:
-		gone = l.trim()
+	orphan := held.users == 0 && (l.closed || l.conns[held.conn.RemotePeer()] != held)
+	excess := l.excess()
+	if orphan && l.closed {
+		delete(l.conns, held.conn.RemotePeer())
 	}
 	l.mtx.Unlock()
-	giveBack(gone)
+	if orphan {
+		held.release()
+
+		return
+	}
+	if len(excess) > 0 {
+		l.dropIf(func(held *pooled) bool { return slices.Contains(excess, held) })
+	}
 }
 
-// trim removes the connections that were idle longest if there are more than maxIdle.
-// The caller holds the lock, and gives the result back after it has released the lock.
-func (l *pool) trim() (gone []*pooled) {
+// excess returns the connections that were idle longest if there are more than maxIdle.
+// The caller holds the lock.
+func (l *pool) excess() []*pooled {
 	var idle []*pooled
 	for _, held := range l.conns {
 		if held.users == 0 {
 			idle = append(idle, held)
 		}
 	}
-	if len(idle) <= maxIdle {
-		return nil
-	}
 	slices.SortFunc(idle, func(a, b *pooled) int { return a.used.Compare(b.used) })
-	gone = idle[:len(idle)-maxIdle]
-	for _, held := range gone {
-		delete(l.conns, held.conn.RemotePeer())
-	}
 
-	return gone
-}
-
-// giveBack releases connections. It may wait for a moment, so the caller must not hold
-// the lock.
-func giveBack(gone []*pooled) {
-	for _, held := range gone {
-		held.release()
-	}
+	return idle[:max(0, len(idle)-maxIdle)]
 }
 
 // dropIf gives back the idle connections that del selects. It calls del under the lock.
+// Releasing a connection may wait for a moment.
 func (l *pool) dropIf(del func(*pooled) bool) {
 	l.mtx.Lock()
 	var gone []*pooled
@@ -173,7 +163,9 @@ func (l *pool) dropIf(del func(*pooled) bool) {
 		}
 	}
 	l.mtx.Unlock()
-	giveBack(gone)
+	for _, held := range gone {
+		held.release()
+	}
 }
 
 // expire gives back the connections that were idle for too long.

@@ -262,6 +262,7 @@ func (d *Discovery) AddPeer(p compat.PeerConn) {
 	}
 	if !d.isPrivate(id) {
 		d.wanted.add(id, false)
+		d.remember(pid)
 	}
 }
 

@@ -105,14 +105,9 @@ func (g *ipGroups) Increment(info peerdiversity.PeerGroupInfo) {
 func (g *ipGroups) Decrement(info peerdiversity.PeerGroupInfo) {
 	g.mtx.Lock()
 	defer g.mtx.Unlock()
-	group := ipGroup{info.Cpl, info.IPGroupKey}
-	if g.members[group]--; g.members[group] <= 0 {
-		delete(g.members, group)
-	}
+	uncount(g.members, ipGroup{info.Cpl, info.IPGroupKey})
 	for _, h := range g.at[info.Id] {
-		if g.hosts[h]--; g.hosts[h] <= 0 {
-			delete(g.hosts, h)
-		}
+		uncount(g.hosts, h)
 	}
 	delete(g.at, info.Id)
 }

@@ -21,14 +21,8 @@ import (
 // announces is kept as that, where it means the same at the peer's IP.
 func TestFoundPeerIsKeptAsItWasFound(t *testing.T) {
 	listen := func() *lp2p.Transport {
-		key := types.GenerateNodeKey()
-		lt, err := lp2p.NewTransport(types.NodeInfo{
-			NetAddress: &types.NetAddress{ID: key.ID(), IP: net.IPv4(127, 0, 0, 1)}, Network: "test",
-			Channels: []byte{1}, Moniker: "node",
-		}, *key, nil)
-		require.NoError(t, err)
-		t.Cleanup(func() { require.NoError(t, lt.Close()) })
-		require.NoError(t, lt.Listen(types.NetAddress{ID: key.ID(), IP: net.IPv4(127, 0, 0, 1)}))
+		lt := newTransport(t)
+		require.NoError(t, lt.Listen(types.NetAddress{IP: net.IPv4(127, 0, 0, 1)}))
 
 		return lt
 	}

@@ -59,8 +59,9 @@ func (d *Discovery) checkMember(p peer.ID) {
 		// The connection may have been that of a session which was refused.
 		info, err = d.nodeInfo(ctx, p)
 	}
+	id, idErr := d.ids.of(p)
 	switch {
-	case err == nil && info.Network == d.t.NodeInfo().Network && d.isIDOf(info.ID(), p):
+	case err == nil && idErr == nil && info.Network == d.t.NodeInfo().Network && info.ID() == id:
 		d.records.confirm(p, time.Now())
 		d.remember(p)
 	case err == nil:
@@ -70,12 +71,6 @@ func (d *Discovery) checkMember(p peer.ID) {
 	case ctx.Err() == nil:
 		d.Logger.Debug("member of the routing table has not told its network", "peer", p, "err", err)
 	}
-}
-
-func (d *Discovery) isIDOf(id types.ID, p peer.ID) bool {
-	known, err := d.ids.of(p)
-
-	return err == nil && known == id
 }
 
 // nodeInfo asks the peer for its NodeInfo (docs/sessions.md §10).

@@ -2,6 +2,7 @@ package discovery_test
 
 import (
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -146,16 +147,21 @@ func TestRestartedNodeNeedsNoSeed(t *testing.T) {
 func TestNodeComesBackAfterAnOutageWithoutSeed(t *testing.T) {
 	for name, slots := range map[string]uint64{"sessions": 5, "queries": 0} {
 		t.Run(name, func(t *testing.T) {
-			hub := newNode(t, spec{})
+			hub, key := newNode(t, spec{}), types.GenerateNodeKey()
+			book, err := addrbook.Open("", types.NetAddress{ID: key.ID()})
+			require.NoError(t, err)
 			n := newNode(t, limited(spec{
-				seeds: []*node{hub}, dht: []discovery.Option{discovery.WithRefreshInterval(time.Second)},
+				key: key, seeds: []*node{hub}, transport: []lp2p.Option{lp2p.WithAddrBook(book)},
+				dht: []discovery.Option{discovery.WithRefreshInterval(time.Second)},
 			}, slots))
 			var others []*node
 			for range 5 {
 				others = append(others, newNode(t, limited(spec{seeds: []*node{hub}}, 0)))
 			}
 			await(t, "everybody is known", func() bool {
-				return n.d.Stats().Table == 6 && len(n.Peers().List()) >= int(slots)
+				unknown := slices.ContainsFunc(others, func(o *node) bool { return len(book.Of(o.id())) == 0 })
+
+				return !unknown && n.d.Stats().Table == 6 && len(n.Peers().List()) >= int(slots)
 			}, n)
 			addrs := make([]*types.NetAddress, len(others))
 			hub.stop()
@@ -170,6 +176,11 @@ func TestNodeComesBackAfterAnOutageWithoutSeed(t *testing.T) {
 			await(t, "the others are found", func() bool {
 				return n.d.Stats().Table == 5 && len(n.Peers().List()) == int(slots)
 			}, n)
+			for _, other := range others {
+				await(t, "its address is kept for the next start", func() bool {
+					return slices.ContainsFunc(book.Of(other.id()), func(e addrbook.Entry) bool { return e.HasAnswered() && e.Failures == 0 })
+				}, n)
+			}
 		})
 	}
 }

@@ -170,11 +170,14 @@ func (s *server) forget(g *guardedStream) {
 		return
 	}
 	delete(s.streams, g)
-	if s.perPeer[g.from]--; s.perPeer[g.from] == 0 {
-		delete(s.perPeer, g.from)
-	}
-	if s.perHost[g.host]--; s.perHost[g.host] == 0 {
-		delete(s.perHost, g.host)
+	uncount(s.perPeer, g.from)
+	uncount(s.perHost, g.host)
+}
+
+// uncount takes one from the count of the key.
+func uncount[K comparable](counts map[K]int, key K) {
+	if counts[key]--; counts[key] <= 0 {
+		delete(counts, key)
 	}
 }
 

@@ -216,18 +216,24 @@ func TestHintsAreSpaced(t *testing.T) {
 	require.EqualValues(t, -1, next())
 }
 
-// What a failed dial shows decides whether a peer has to answer again before it is
-// hinted, and whether it is looked for elsewhere.
-func TestFailedDialsOfKnownPeers(t *testing.T) {
+// newTransport returns a transport on loopback that does not listen.
+func newTransport(t *testing.T) *lp2p.Transport {
+	t.Helper()
 	key := types.GenerateNodeKey()
 	lt, err := lp2p.NewTransport(types.NodeInfo{
 		NetAddress: &types.NetAddress{ID: key.ID(), IP: net.IPv4(127, 0, 0, 1)}, Network: "test",
 		Channels: []byte{1}, Moniker: "node",
 	}, *key, nil)
 	require.NoError(t, err)
-	defer lt.Close()
-	p := somePeer(t, 1)
-	inner := access.Of(lt)
+	t.Cleanup(func() { require.NoError(t, lt.Close()) })
+
+	return lt
+}
+
+// What a failed dial shows decides whether a peer has to answer again before it is
+// hinted, and whether it is looked for elsewhere.
+func TestFailedDialsOfKnownPeers(t *testing.T) {
+	p, inner := somePeer(t, 1), access.Of(newTransport(t))
 	id, err := p2paddr.Learn(inner.AddrBook(), p)
 	require.NoError(t, err)
 	addr := types.NetAddress{ID: id, IP: net.IPv4(1, 2, 3, 4), Port: 5}
@@ -368,15 +374,7 @@ func TestRefusalsDisplaceNobodyAlive(t *testing.T) {
 // A node without the protocols of TM2 is of no TM2 network, unless it is known as a node
 // of this one: then it shuts down, and is looked for where it may be next.
 func TestKnownNodeThatClosesIsNotRefused(t *testing.T) {
-	key := types.GenerateNodeKey()
-	lt, err := lp2p.NewTransport(types.NodeInfo{
-		NetAddress: &types.NetAddress{ID: key.ID(), IP: net.IPv4(127, 0, 0, 1)}, Network: "test",
-		Channels: []byte{1}, Moniker: "node",
-	}, *key, nil)
-	require.NoError(t, err)
-	defer lt.Close()
-	p := somePeer(t, 1)
-	inner := access.Of(lt)
+	p, inner := somePeer(t, 1), access.Of(newTransport(t))
 	id, err := p2paddr.Learn(inner.AddrBook(), p)
 	require.NoError(t, err)
 	addr := types.NetAddress{ID: id, IP: net.IPv4(1, 2, 3, 4), Port: 5}
