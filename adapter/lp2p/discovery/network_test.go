@@ -100,7 +100,7 @@ func TestMovedPersistentPeerIsFound(t *testing.T) {
 	require.NotZero(t, n.d.Stats().Found)
 }
 
-// A peer that was connected, and is dialed in vain at its old address, is looked
+// A peer that was connected, and is not found at its old address, is looked
 // for.
 func TestMovedPeerIsFound(t *testing.T) {
 	hub := newNode(t, spec{})
