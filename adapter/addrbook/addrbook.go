@@ -1,12 +1,15 @@
 package addrbook
 
 import (
+	"cmp"
+	"errors"
 	"log/slog"
 	"net"
 	"slices"
 	"sync"
 	"time"
 
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
@@ -33,12 +36,12 @@ type Book struct {
 
 	saving sync.Mutex // one save at a time; taken before mtx
 
-	mtx     sync.Mutex
-	entries map[types.ID][]*Entry
-	peers   map[types.ID]*peer
-	private map[types.ID]struct{}
-	places  *places // not saved
-	unsaved unsaved
+	mtx       sync.Mutex
+	entries   map[types.ID][]*Entry
+	peers     map[types.ID]*peer
+	private   map[types.ID]struct{}
+	endpoints *endpoints // not saved
+	unsaved   unsaved
 }
 
 // Entry is what the book knows of one address of a peer.
@@ -55,10 +58,10 @@ type Entry struct {
 	group string // the network of the source, see networkOf
 
 	// Of Addr, since they are compared often.
-	key     string // text form
-	place   string // IP and port
-	host    string // see hostOf
-	network string // see networkOf
+	key      string // text form
+	endpoint string // IP and port
+	host     string // see hostOf
+	network  string // see networkOf
 }
 
 // HasAnswered reports whether the peer has ever answered there.
@@ -81,7 +84,7 @@ func (e *Entry) Due(now time.Time) bool {
 	return !now.Before(e.Failed.Add(wait))
 }
 
-// Source is who told an address.
+// Source is the peer that told an address.
 type Source struct {
 	ID types.ID
 	IP net.IP // where it is connected from; nil when unknown
@@ -135,7 +138,7 @@ func (b *Book) take(addr *types.NetAddress, now time.Time) (e *Entry, isNew bool
 // own configuration.
 func newEntry(addr *types.NetAddress, now time.Time) *Entry {
 	e := &Entry{Addr: copyAddr(addr), Seen: now, host: hostOf(addr.IP), network: networkOf(addr.IP)}
-	e.key, e.place = e.Addr.String(), e.Addr.DialString()
+	e.key, e.endpoint = e.Addr.String(), e.Addr.DialString()
 
 	return e
 }
@@ -176,7 +179,7 @@ func (b *Book) Add(source Source, addrs ...*types.NetAddress) int {
 	group := networkOf(source.IP)
 	var fresh []*types.NetAddress
 	for _, addr := range addrs {
-		if b.places.isTaken(addr, now) {
+		if b.endpoints.isTaken(addr, now) {
 			continue
 		}
 		e, isNew := b.take(addr, now)
@@ -201,11 +204,10 @@ func (b *Book) Add(source Source, addrs ...*types.NetAddress) int {
 	return len(fresh)
 }
 
-// MarkConnected notes that this node has, or had until now, a connection that it
-// dialed to the address. Advertised says whether the peer tells others of an
-// address too: if not, the book's is not told to anybody. An address that is not
-// known is added; one that the book does not want, or that cannot be dialed, is
-// ignored.
+// MarkConnected notes that this node has, or had until now, a connection that it dialed
+// to the address. Advertised says whether the peer announces an address to others; if
+// not, the address in the book is not shared. An unknown address is added. One that the
+// book does not want, or that cannot be dialed, is ignored.
 func (b *Book) MarkConnected(addr *types.NetAddress, advertised bool) {
 	b.mtx.Lock()
 	defer b.mtx.Unlock()
@@ -228,7 +230,7 @@ func (b *Book) MarkAnswered(addr *types.NetAddress, stack Stack) {
 // does not take the address. The caller holds the lock.
 func (b *Book) answered(addr *types.NetAddress) *Entry {
 	now := time.Now()
-	e, _ := b.take(addr, now)
+	e, isNew := b.take(addr, now)
 	if e == nil {
 		return nil
 	}
@@ -238,8 +240,10 @@ func (b *Book) answered(addr *types.NetAddress) *Entry {
 	b.unsaved.renewed = true
 	e.Seen, e.Answered = now, now
 	e.Failures, e.Failed = 0, time.Time{}
-	b.places.answered(addr, now)
-	b.trim()
+	b.endpoints.answered(addr, now)
+	if isNew {
+		b.trim()
+	}
 
 	return e
 }
@@ -250,18 +254,29 @@ func (b *Book) MarkFailed(addr *types.NetAddress) {
 	b.mtx.Lock()
 	defer b.mtx.Unlock()
 	now := time.Now()
-	b.places.failed(addr, now)
+	b.endpoints.failed(addr, now)
 	b.markFailed(addr, now)
 }
 
-// MarkWrongID is MarkFailed for an address at which another peer has answered: nobody
-// else is to be looked for there for a time, see Try.
+// MarkWrongID is MarkFailed for an address at which another peer has answered. For a
+// time no other peer is looked for there, see Try.
 func (b *Book) MarkWrongID(addr *types.NetAddress, found types.ID) {
 	b.mtx.Lock()
 	defer b.mtx.Unlock()
 	now := time.Now()
-	b.places.answered(&types.NetAddress{ID: found, IP: addr.IP, Port: addr.Port}, now)
+	b.endpoints.answered(&types.NetAddress{ID: found, IP: addr.IP, Port: addr.Port}, now)
 	b.markFailed(addr, now)
+}
+
+// MarkDialFailed is MarkFailed, or MarkWrongID if the dial found another node there, as a
+// *compat.WrongIDError in its error says.
+func (b *Book) MarkDialFailed(addr *types.NetAddress, err error) {
+	var wrong *compat.WrongIDError
+	if errors.As(err, &wrong) {
+		b.MarkWrongID(addr, cmp.Or(wrong.Found, types.ID(wrong.FoundPeer)))
+	} else {
+		b.MarkFailed(addr)
+	}
 }
 
 func (b *Book) markFailed(addr *types.NetAddress, now time.Time) {
@@ -294,17 +309,30 @@ func (b *Book) MarkPrivate(id types.ID) {
 
 // Of returns what the book knows of the peer's addresses, the most promising first, in
 // the order of Addresses. The slice and what it points to are the caller's.
-func (b *Book) Of(id types.ID) (entries []Entry) {
+func (b *Book) Of(id types.ID) []Entry {
 	b.mtx.Lock()
 	defer b.mtx.Unlock()
-	for _, e := range b.entries[id] {
-		known := *e
-		known.Addr = copyAddr(&e.Addr)
-		entries = append(entries, known)
-	}
-	slices.SortFunc(entries, func(a, c Entry) int { return better(&a, &c) })
+	slices.SortFunc(b.entries[id], better)
 
-	return entries
+	return copies(b.entries[id])
+}
+
+// Entries is Of for all peers.
+func (b *Book) Entries() []Entry {
+	b.mtx.Lock()
+	defer b.mtx.Unlock()
+
+	return copies(b.sorted())
+}
+
+func copies(entries []*Entry) []Entry {
+	var known []Entry
+	for _, e := range entries {
+		known = append(known, *e)
+		known[len(known)-1].Addr = copyAddr(&e.Addr)
+	}
+
+	return known
 }
 
 // Addresses returns all addresses, the most promising first: configured ones, those
@@ -315,14 +343,6 @@ func (b *Book) Addresses() []*types.NetAddress {
 	defer b.mtx.Unlock()
 
 	return addresses(b.sorted())
-}
-
-// Answered is Addresses without those at which nobody has answered.
-func (b *Book) Answered() []*types.NetAddress {
-	b.mtx.Lock()
-	defer b.mtx.Unlock()
-
-	return addresses(slices.DeleteFunc(b.sorted(), func(e *Entry) bool { return !e.HasAnswered() }))
 }
 
 // Self returns the address of this node that the book was opened with.
@@ -356,9 +376,8 @@ func (b *Book) Shareable() []*types.NetAddress {
 	}))
 }
 
-// Dialable drops, in place, the addresses that the book has not kept, those that
-// have failed too recently, and those that never answered, at a place where too many
-// dials have failed (see Try).
+// Dialable removes, in place, addresses that are not in the book, are not due, or have
+// never answered and are at an endpoint with too many failed dials (see Try).
 func (b *Book) Dialable(addrs []*types.NetAddress) []*types.NetAddress {
 	b.mtx.Lock()
 	defer b.mtx.Unlock()
@@ -367,20 +386,19 @@ func (b *Book) Dialable(addrs []*types.NetAddress) []*types.NetAddress {
 	return slices.DeleteFunc(addrs, func(addr *types.NetAddress) bool {
 		e := b.entry(addr)
 
-		return e == nil || !e.Due(now) || !e.HasAnswered() && !b.places.may(addr, now)
+		return e == nil || !e.Due(now) || !e.HasAnswered() && !b.endpoints.may(addr, now)
 	})
 }
 
-// Try reports whether the peer may be looked for at an IP and port where it has not
-// answered, and counts the dial as one that fails, until MarkConnected or MarkAnswered
-// says otherwise. It may not when three dials of this node have failed there within 10
-// minutes, or 16 at its host, whatever ID they asked for; nor for 10 minutes after
-// another peer has answered there.
+// Try reports whether a dial may look for the peer at an IP and port where it has not
+// answered. It counts the dial as failed until MarkConnected or MarkAnswered. The
+// answer is no after three failed dials there, or 16 at the host, within 10 minutes,
+// for any IDs. It is also no for 10 minutes after another peer has answered there.
 func (b *Book) Try(addr *types.NetAddress) bool {
 	b.mtx.Lock()
 	defer b.mtx.Unlock()
 
-	return b.places.try(addr, time.Now())
+	return b.endpoints.try(addr, time.Now())
 }
 
 func addresses(entries []*Entry) []*types.NetAddress {

@@ -30,7 +30,7 @@
 //
 // A failed dial counts against its address, not against the peer. It counts against
 // the IP and port as well, whatever ID was asked for, since IDs can be made up without
-// end (see places.go).
+// end (see endpoints.go).
 //
 // # The file
 //

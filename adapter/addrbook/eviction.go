@@ -2,6 +2,7 @@ package addrbook
 
 import (
 	"cmp"
+	"math"
 	"slices"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
@@ -16,12 +17,12 @@ const (
 	maxFailures = 10
 
 	// maxPerPeer is how many addresses one peer may have, and how many peers one
-	// address: a peer moves or is reached over IPv4 and IPv6, but more is
-	// somebody's attempt to have a peer missed, or an address flooded.
+	// endpoint. A peer moves, or has IPv4 and IPv6; more addresses are an attempt to
+	// hide the peer or to flood an endpoint.
 	maxPerPeer = 3
 
-	// maxToldPerPeer is how many of these one source, or network of sources, may fill
-	// by hints about others: what another source says has a place.
+	// maxToldPerPeer is how many of these one source, or one network of sources, may
+	// fill with hints about others, so that hints from another source fit in.
 	maxToldPerPeer = 2
 
 	// maxPerHost and maxPerNetwork are how many addresses the book may have at one
@@ -81,8 +82,7 @@ func (b *Book) sorted() []*Entry {
 // trim drops the entries that exceed a limit, the worst first. The caller holds
 // the lock.
 func (b *Book) trim() {
-	c := newCensus(b.maxPeers, b.maxHints)
-	c.anyPerHost = b.places.anyPerHost
+	c := census{book: b, counts: make(map[key]int)}
 	kept := make(map[types.ID][]*Entry, len(b.entries))
 	for _, e := range b.sorted() {
 		if c.admit(e) {
@@ -94,71 +94,61 @@ func (b *Book) trim() {
 
 // census counts the entries that are kept.
 type census struct {
-	anyPerHost bool // no limit at one host
-
-	room      int
-	hints     int // of one source, and of one network of sources
-	byID      map[types.ID]int
-	byPlace   map[string]int // IP:port
-	bySource  map[types.ID]int
-	byGroup   map[string]int
-	byHost    map[string]int // of the addresses
-	byNetwork map[string]int
-	told      map[string]int // by who told and of whom, or of where
+	book   *Book
+	counts map[key]int
 }
 
-func newCensus(room, hints int) *census {
-	return &census{
-		room:      room,
-		hints:     hints,
-		byID:      make(map[types.ID]int),
-		byPlace:   make(map[string]int),
-		bySource:  make(map[types.ID]int),
-		byGroup:   make(map[string]int),
-		byHost:    make(map[string]int),
-		byNetwork: make(map[string]int),
-		told:      make(map[string]int),
-	}
+// key names what is counted, as the host with a name.
+type key struct{ kind, name string }
+
+// limit is how many entries may share a key; one without a name does not hold.
+type limit struct {
+	key
+	most int
 }
 
 // admit counts the entry unless it exceeds a limit. A configured one, which comes
 // before all others, has none.
 func (c *census) admit(e *Entry) bool {
-	exceeds := c.room <= 0 || c.byID[e.Addr.ID] >= maxPerPeer || c.byPlace[e.place] >= maxPerPeer ||
-		e.host != "" && !c.anyPerHost && c.byHost[e.host] >= maxPerHost ||
-		e.network != "" && c.byNetwork[e.network] >= maxPerNetwork
-	if !e.Configured && (exceeds || !e.HasAnswered() && !c.admitHint(e)) {
-		return false
+	limits := append(make([]limit, 0, 9),
+		limit{key{"all", "addresses"}, c.book.maxPeers},
+		limit{key{"peer", string(e.Addr.ID)}, maxPerPeer},
+		limit{key{"endpoint", e.endpoint}, maxPerPeer},
+		limit{key{"host", c.book.endpoints.countedHost(e.host)}, maxPerHost},
+		limit{key{"network", e.network}, maxPerNetwork},
+	)
+	if !e.HasAnswered() && !e.Configured {
+		limits = append(limits, c.hintLimits(e)...)
 	}
-	c.room--
-	c.byID[e.Addr.ID]++
-	c.byPlace[e.place]++
-	c.byHost[e.host]++
-	c.byNetwork[e.network]++
+	for _, l := range limits {
+		if !e.Configured && l.name != "" && c.counts[l.key] >= l.most {
+			return false
+		}
+	}
+	for _, l := range limits {
+		c.counts[l.key]++
+	}
 
 	return true
 }
 
-// admitHint counts a hint unless its source has too many, or too many about this peer or
-// place: a peer may announce maxPerPeer addresses of its own. Entries that came without
-// a source, as from a file of TM2, have no such limits.
-func (c *census) admitHint(e *Entry) bool {
+// hintLimits bounds the hints of one source, and those about one peer or endpoint: a peer
+// may announce maxPerPeer addresses of its own. Entries without a source, as from a file of
+// TM2, have no such limits.
+func (c *census) hintLimits(e *Entry) []limit {
 	if e.Source == "" {
-		return true
+		return nil
 	}
-	source := e.group
-	if source == "" {
-		source = string(e.Source)
+	told := maxToldPerPeer
+	if e.Announced() {
+		told = math.MaxInt
 	}
-	ofPeer, ofPlace := source+" "+string(e.Addr.ID), source+" "+e.place
-	if c.bySource[e.Source] == c.hints || e.group != "" && c.byGroup[e.group] == c.hints ||
-		!e.Announced() && (c.told[ofPeer] >= maxToldPerPeer || c.told[ofPlace] >= maxToldPerPeer) {
-		return false
-	}
-	c.bySource[e.Source]++
-	c.byGroup[e.group]++
-	c.told[ofPeer]++
-	c.told[ofPlace]++
+	source := cmp.Or(e.group, string(e.Source))
 
-	return true
+	return []limit{
+		{key{"hints of", string(e.Source)}, c.book.maxHints},
+		{key{"hints from", e.group}, c.book.maxHints},
+		{key{"told by", source + " of " + string(e.Addr.ID)}, told},
+		{key{"told by", source + " at " + e.endpoint}, told},
+	}
 }

@@ -43,7 +43,9 @@ func TestFactsOfAPeer(t *testing.T) {
 		other := sourceAt("9.9.9.9")
 		require.Zero(t, b.Add(other, told), "there are three already")
 
-		require.Equal(t, texts([]*types.NetAddress{answered}), texts(b.Answered()))
+		for _, e := range b.Entries() {
+			require.Equal(t, e.Addr.Equals(*answered), e.HasAnswered())
+		}
 		entries := b.Of(configured.ID)
 		require.Equal(t, texts([]*types.NetAddress{configured, answered, announced}), addrsOf(b, configured.ID))
 		require.True(t, entries[0].Configured)

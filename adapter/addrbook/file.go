@@ -25,6 +25,13 @@ const (
 	// has not been connected to.
 	maxAge = 30 * 24 * time.Hour
 
+	// maxAside is how many corrupt files are kept.
+	maxAside = 10
+
+	// fileMode is for the owner only, unlike TM2's 0644: with which peers a node talks,
+	// and when, concerns nobody else. TM2 reads the file as the same user.
+	fileMode = 0o600
+
 	// renewInterval is after what time a save is worth it for newer times alone.
 	renewInterval = 10 * time.Minute
 )
@@ -82,15 +89,15 @@ type fileEntry struct {
 // renamed.
 func Open(path string, self types.NetAddress, opts ...Option) (*Book, error) {
 	b := &Book{
-		path:     path,
-		self:     copyAddr(&self),
-		maxPeers: DefaultMaxPeers,
-		maxHints: DefaultMaxHints,
-		logger:   slog.New(slog.DiscardHandler),
-		entries:  make(map[types.ID][]*Entry),
-		peers:    make(map[types.ID]*peer),
-		places:   newPlaces(),
-		private:  make(map[types.ID]struct{}),
+		path:      path,
+		self:      copyAddr(&self),
+		maxPeers:  DefaultMaxPeers,
+		maxHints:  DefaultMaxHints,
+		logger:    slog.New(slog.DiscardHandler),
+		entries:   make(map[types.ID][]*Entry),
+		peers:     make(map[types.ID]*peer),
+		endpoints: newEndpoints(),
+		private:   make(map[types.ID]struct{}),
 	}
 	for _, opt := range opts {
 		opt(b)
@@ -118,28 +125,25 @@ func (b *Book) load() error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	var file bookFile
-	if err == nil {
-		err = decodeBook(raw, &file)
-	}
-	var bad *corruptError
-	if errors.As(err, &bad) {
-		return b.setAside(bad)
+	if errors.Is(err, errCorrupt) {
+		return b.setAside(err)
 	}
 	if err != nil {
 		return err
+	}
+	var file bookFile
+	if err := json.Unmarshal(raw, &file); err != nil {
+		return b.setAside(err)
 	}
 	b.fill(file.Peers)
 
 	return nil
 }
 
-// corruptError is a file that is no book.
-type corruptError struct{ err error }
+// errCorrupt is wrapped for a file that is no book.
+var errCorrupt = errors.New("corrupt")
 
-func (e *corruptError) Error() string { return e.err.Error() }
-
-// readFile returns the file, or a *corruptError if it is too large.
+// readFile returns the file, or errCorrupt if it is too large.
 func readFile(path string) ([]byte, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -158,25 +162,25 @@ func readFile(path string) ([]byte, error) {
 		return nil, err
 	}
 	if len(raw) > maxFileSize {
-		return nil, &corruptError{fmt.Errorf("larger than %d bytes", maxFileSize)}
+		return nil, fmt.Errorf("%w: larger than %d bytes", errCorrupt, maxFileSize)
 	}
 
 	return raw, nil
 }
 
-func decodeBook(raw []byte, file *bookFile) error {
-	if err := json.Unmarshal(raw, file); err != nil {
-		return &corruptError{err}
-	}
-
-	return nil
-}
-
-// setAside keeps the bad file for people to look at.
-func (b *Book) setAside(bad *corruptError) error {
-	aside, err := asideName(b.path + ".corrupt")
-	if err != nil {
-		return err
+// setAside renames the bad file, so that people can look at it, to the first name that is
+// free, or to the last one.
+func (b *Book) setAside(bad error) error {
+	aside := b.path + ".corrupt"
+	for i := 1; i < maxAside; i++ {
+		_, err := os.Lstat(aside)
+		if errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		aside = fmt.Sprintf("%s.corrupt.%d", b.path, i)
 	}
 	if err := os.Rename(b.path, aside); err != nil {
 		return fmt.Errorf("cannot set the corrupt file aside: %w", err)

@@ -36,7 +36,7 @@ func WithMaxHints(maxHints int) Option {
 // is for a network where many nodes share a public IP; give it the value of the switch's
 // allow_duplicate_ip.
 func WithAllowDuplicateIP(allow bool) Option {
-	return func(b *Book) { b.places.anyPerHost = allow }
+	return func(b *Book) { b.endpoints.anyPerHost = allow }
 }
 
 // WithPrivatePeers names peers of which the book holds no address, also not one

@@ -62,24 +62,18 @@ func (b *Book) LearnKey(key ed25519.PublicKey) {
 
 // Key returns the public key behind a TM2 ID, or nil if the book has not learned it.
 // The caller must not change it.
-func (b *Book) Key(id types.ID) ed25519.PublicKey {
-	b.mtx.Lock()
-	defer b.mtx.Unlock()
-	if p := b.peers[id]; p != nil {
-		return p.key
-	}
-
-	return nil
-}
+func (b *Book) Key(id types.ID) ed25519.PublicKey { return b.known(id).key }
 
 // LastStack returns the stack on which the peer answered last, or none if the book
 // does not know.
-func (b *Book) LastStack(id types.ID) Stack {
+func (b *Book) LastStack(id types.ID) Stack { return b.known(id).stack }
+
+func (b *Book) known(id types.ID) peer {
 	b.mtx.Lock()
 	defer b.mtx.Unlock()
 	if p := b.peers[id]; p != nil {
-		return p.stack
+		return *p
 	}
 
-	return ""
+	return peer{}
 }

@@ -1,11 +1,15 @@
 package lp2p
 
 import (
+	"net"
 	"testing"
+	"testing/synctest"
 
 	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/stretchr/testify/require"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/stream"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/wire"
 )
@@ -43,4 +47,28 @@ func encoded(t *testing.T, change func(*types.NodeInfo)) []byte {
 	require.NoError(t, err)
 
 	return wire.AppendSized(nil, body)
+}
+
+// A transport that closes still answers its protocols, and says that it shuts down: a node
+// that does not speak them would be taken for one of another network.
+func TestClosingIsToldOnEveryProtocol(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		memnet := newMemNet()
+		server, client := memnet.newNode(t, net.IPv4(10, 0, 0, 1)), memnet.newNode(t, net.IPv4(10, 0, 0, 2))
+		require.True(t, client.open(t, server))
+		c := client.Host().Network().ConnsToPeer(server.Host().ID())[0]
+		server.sessions.alive.Add(1) // as a call of Receive that goes on
+		closed := make(chan error, 1)
+		go func() { closed <- server.Close() }()
+		synctest.Wait() // Close has told all sessions, and waits
+		for _, id := range []protocol.ID{SessionProtocol, ChannelProtocol, NodeInfoProtocol} {
+			s, err := stream.Open(timeout(t), c, id)
+			require.NoError(t, err)
+			_, err = s.Read(make([]byte, 1))
+			require.True(t, stream.IsResetWith(err, network.StreamShutdown), "%s: %v", id, err)
+			require.NotErrorIs(t, err, stream.ErrUnsupported)
+		}
+		server.sessions.alive.Done()
+		require.NoError(t, <-closed)
+	})
 }

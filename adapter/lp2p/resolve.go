@@ -1,9 +1,7 @@
 package lp2p
 
 import (
-	"cmp"
 	"context"
-	"errors"
 	"net"
 	"slices"
 	"time"
@@ -42,12 +40,8 @@ func (t *Transport) noteAnswer(id types.ID, c network.Conn) {
 // noteFailure records that the peer was not found at an address, and which node was. A dial
 // that this node has ended itself, or had no resources for, shows nothing.
 func (t *Transport) noteFailure(addr types.NetAddress, err error) {
-	var wrong *compat.WrongIDError
-	switch {
-	case errors.As(err, &wrong):
-		t.book.MarkWrongID(&addr, cmp.Or(wrong.Found, types.ID(wrong.FoundPeer)))
-	case compat.ClassifyDial(err) != compat.DialLocal:
-		t.book.MarkFailed(&addr)
+	if compat.ClassifyDial(err) != compat.DialLocal {
+		t.book.MarkDialFailed(&addr, err)
 	}
 }
 

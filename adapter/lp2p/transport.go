@@ -231,9 +231,8 @@ func (t *Transport) Close() error {
 	defer close(t.closed)
 	active := t.sessions.close()
 
-	t.host.RemoveStreamHandler(SessionProtocol)
-	t.host.RemoveStreamHandler(ChannelProtocol)
-	t.host.RemoveStreamHandler(NodeInfoProtocol)
+	// The stream handlers stay: they answer that this node shuts down, where a node
+	// without them would look like one that does not speak the protocols.
 	t.cancel()
 	for _, s := range active {
 		s.fail(compat.ErrTransportClosed)

@@ -7,8 +7,8 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
-// selection is what a peer that asks is told: a random choice of at most 30
-// addresses of connected peers, filled up with those of former ones.
+// selection returns what a peer that asks is told: at most 30 addresses at random, of
+// connected peers first, then of former peers.
 func (r *Reactor) selection(asker compat.PeerConn) []string {
 	peers := r.Switch.Peers().List()
 	told := map[types.ID]bool{asker.ID(): true}

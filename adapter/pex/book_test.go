@@ -161,3 +161,21 @@ func TestFailedDialsAreNoted(t *testing.T) {
 		})
 	}
 }
+
+// Where another node was found, the book takes no hint that somebody else is there.
+func TestWrongNodeIsNoted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := openBook(t, "")
+		asked, found, other := addrAt("1.2.3.4", 1), addrAt("1.2.3.4", 1), addrAt("1.2.3.4", 1)
+		b.Add(sourceAt("9.9.9.9"), asked)
+		sw := &fakeSwitch{}
+		r := pex.NewReactor(b)
+		r.SetSwitch(sw)
+		require.NoError(t, r.Start())
+		defer r.Stop()
+		sw.events.Notify(events.DialFailedEvent{Address: *asked, Reason: fmt.Errorf("unable to dial: %w", &compat.WrongIDError{Found: found.ID})})
+		synctest.Wait()
+		require.Zero(t, b.Add(sourceAt("9.8.9.9"), other))
+		require.Equal(t, 1, b.Add(sourceAt("9.8.9.9"), found))
+	})
+}

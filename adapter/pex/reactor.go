@@ -18,7 +18,7 @@ import (
 // Channel is the channel of discovery messages (docs/wire.md §7).
 const Channel byte = 0x50
 
-// request is what every peer is asked with; nobody changes it.
+// request is what every peer is asked with. It is never changed.
 var request = wire.AppendRequest(nil)
 
 var _ compat.Reactor = (*Reactor)(nil)
@@ -35,9 +35,11 @@ type Reactor struct {
 	privateNetworks bool
 	optionErr       error // what was wrong with the options; Start reports it
 
-	counters counters
-	cancel   context.CancelFunc // ends the goroutines
-	wg       sync.WaitGroup
+	statsMtx sync.Mutex
+	stats    Stats // without AddressesKnown
+
+	cancel context.CancelFunc // ends the goroutines
+	wg     sync.WaitGroup
 }
 
 // NewReactor returns a discovery reactor that keeps its addresses in the book,
@@ -117,9 +119,8 @@ func (r *Reactor) AddPeer(peer compat.PeerConn) {
 // one that AddPeer has not seen.
 func (r *Reactor) RemovePeer(peer compat.PeerConn, _ any) { r.remember(peer) }
 
-// remember notes that an address works: this node dialed it, and the peer proved
-// its ID there. Where a peer that dialed us can be dialed, we do not know. A
-// private peer is forgotten.
+// remember notes that the address of an outbound peer works. The address of an inbound
+// peer is unknown. A private peer is removed from the book.
 func (r *Reactor) remember(peer compat.PeerConn) {
 	if peer.IsPrivate() {
 		r.book.MarkPrivate(peer.ID())
@@ -148,8 +149,8 @@ func advertised(peer compat.PeerConn) *types.NetAddress {
 	return addr
 }
 
-// askLoop asks one random peer in each interval. Without any peer there is
-// nobody to ask, and the book is tried again.
+// askLoop asks one random peer in each interval. Without any peer the addresses of the
+// book are dialed again.
 func (r *Reactor) askLoop(ctx context.Context) {
 	ticker := time.NewTicker(r.interval)
 	defer ticker.Stop()
@@ -190,7 +191,7 @@ func (r *Reactor) ask(peer compat.PeerConn) {
 
 		return
 	}
-	r.counters.requestsSent.Add(1)
+	r.count(&r.stats.RequestsSent, 1)
 }
 
 // dialBook has the peers of the book dialed, except those that have just failed.
@@ -210,7 +211,7 @@ func (r *Reactor) bookLoop(ctx context.Context, failed <-chan events.Event) {
 			return
 		case e := <-failed: // closed only after this loop
 			if ev, ok := e.(events.DialFailedEvent); ok && blames(ev.Reason) {
-				r.book.MarkFailed(&ev.Address)
+				r.book.MarkDialFailed(&ev.Address, ev.Reason)
 			}
 		case <-ticker.C:
 			r.saveBook()

@@ -47,18 +47,18 @@ func (r *Reactor) Receive(_ byte, peer compat.PeerConn, msg []byte) {
 
 func (r *Reactor) receiveRequest(peer compat.PeerConn, st *peerState) {
 	if !st.mayAsk(time.Now()) {
-		r.counters.requestsLimited.Add(1)
+		r.count(&r.stats.RequestsLimited, 1)
 
 		return
 	}
-	r.counters.requestsReceived.Add(1)
+	r.count(&r.stats.RequestsReceived, 1)
 	addrs := r.selection(peer)
 	if len(addrs) == 0 {
 		return // a response without addresses is not valid
 	}
 	// An answer that finds no place in the queue is lost: the peer asks again.
 	if peer.TrySend(Channel, wire.AppendResponse(nil, addrs)) {
-		r.counters.responsesSent.Add(1)
+		r.count(&r.stats.ResponsesSent, 1)
 	}
 }
 
@@ -84,8 +84,8 @@ func (r *Reactor) receiveResponse(peer compat.PeerConn, st *peerState, texts []s
 		addr.ID = addr.ID.Canonical() // one peer is one entry, and private under every form of its ID
 		addrs = append(addrs, addr)
 	}
-	r.counters.responsesReceived.Add(1)
-	r.counters.addressesReceived.Add(uint64(len(addrs)))
+	r.count(&r.stats.ResponsesReceived, 1)
+	r.count(&r.stats.AddressesReceived, len(addrs))
 	r.learn(peer, addrs)
 }
 
@@ -93,17 +93,17 @@ func (r *Reactor) receiveResponse(peer compat.PeerConn, st *peerState, texts []s
 // network may have been slow.
 func (r *Reactor) drop(peer compat.PeerConn, st *peerState, late bool) {
 	if late {
-		r.counters.responsesLate.Add(1)
+		r.count(&r.stats.ResponsesLate, 1)
 
 		return
 	}
-	r.counters.responsesUnrequested.Add(1)
+	r.count(&r.stats.ResponsesUnrequested, 1)
 	r.offence(peer, st, ErrNotRequested)
 }
 
 // learn keeps the addresses as hints of the peer and has them dialed. Of several
-// with one IP and port the first counts: nobody is to be flooded with dials that
-// ask for made-up IDs.
+// addresses with the same endpoint the first counts, so that no host is flooded with
+// dials for made-up IDs.
 func (r *Reactor) learn(peer compat.PeerConn, addrs []*types.NetAddress) {
 	hints := make([]*types.NetAddress, 0, len(addrs))
 	seen := make(map[string]bool, len(addrs))
@@ -115,9 +115,9 @@ func (r *Reactor) learn(peer compat.PeerConn, addrs []*types.NetAddress) {
 		seen[where] = true
 		hints = append(hints, addr)
 	}
-	r.counters.addressesSkipped.Add(uint64(len(addrs) - len(hints)))
+	r.count(&r.stats.AddressesSkipped, len(addrs)-len(hints))
 	added := r.book.Add(addrbook.Source{ID: peer.ID(), IP: remoteIP(peer)}, hints...)
-	r.counters.addressesAdded.Add(uint64(added))
+	r.count(&r.stats.AddressesAdded, added)
 	if hints = r.book.Dialable(hints); len(hints) > 0 {
 		r.Switch.DialPeers(hints...)
 	}
@@ -125,11 +125,12 @@ func (r *Reactor) learn(peer compat.PeerConn, addrs []*types.NetAddress) {
 
 // invalid drops a message for its size or content.
 func (r *Reactor) invalid(peer compat.PeerConn, st *peerState, reason error) {
-	r.counters.invalid.Add(1)
+	r.count(&r.stats.Invalid, 1)
 	r.offence(peer, st, reason)
 }
 
-// offence notes what no honest peer sends, and stops the peer that goes on.
+// offence counts a message that no honest peer sends, and stops a peer that sends too
+// many.
 func (r *Reactor) offence(peer compat.PeerConn, st *peerState, reason error) {
 	count, first := st.offend(time.Now())
 	if first {
@@ -139,7 +140,7 @@ func (r *Reactor) offence(peer compat.PeerConn, st *peerState, reason error) {
 	if count < maxOffences {
 		return
 	}
-	r.counters.peersStopped.Add(1)
+	r.count(&r.stats.PeersStopped, 1)
 	r.Switch.StopPeerForError(peer, &AbuseError{Peer: peer.ID(), Count: count, Window: offenceWindow, Last: reason})
 }
 

@@ -1,7 +1,5 @@
 package pex
 
-import "sync/atomic"
-
 // Stats are the counts of a Reactor since it was built. It is a copy.
 type Stats struct {
 	RequestsSent     uint64 // requests that peers took
@@ -22,31 +20,18 @@ type Stats struct {
 	AddressesKnown int    // addresses in the book now
 }
 
-// counters are what Stats is made of.
-type counters struct {
-	requestsSent, requestsReceived, requestsLimited, responsesSent  atomic.Uint64
-	responsesReceived, responsesUnrequested, responsesLate, invalid atomic.Uint64
-	addressesReceived, addressesSkipped, addressesAdded             atomic.Uint64
-	peersStopped                                                    atomic.Uint64
+// count adds n to a field of the reactor's stats.
+func (r *Reactor) count(field *uint64, n int) {
+	r.statsMtx.Lock()
+	defer r.statsMtx.Unlock()
+	*field += uint64(n)
 }
 
 // Stats returns the counts so far. It may be called at any time.
 func (r *Reactor) Stats() Stats {
-	c := &r.counters
-	s := Stats{
-		RequestsSent:         c.requestsSent.Load(),
-		RequestsReceived:     c.requestsReceived.Load(),
-		RequestsLimited:      c.requestsLimited.Load(),
-		ResponsesSent:        c.responsesSent.Load(),
-		ResponsesReceived:    c.responsesReceived.Load(),
-		ResponsesUnrequested: c.responsesUnrequested.Load(),
-		ResponsesLate:        c.responsesLate.Load(),
-		Invalid:              c.invalid.Load(),
-		AddressesReceived:    c.addressesReceived.Load(),
-		AddressesSkipped:     c.addressesSkipped.Load(),
-		AddressesAdded:       c.addressesAdded.Load(),
-		PeersStopped:         c.peersStopped.Load(),
-	}
+	r.statsMtx.Lock()
+	defer r.statsMtx.Unlock()
+	s := r.stats
 	if r.book != nil {
 		s.AddressesKnown = r.book.Size()
 	}

@@ -21,7 +21,7 @@ var allowances = []allowance{
 
 	{of: "adapter", may: []string{"compat/...", "internal/netgroup", "internal/task"},
 		why: "the switch works over any Transport, so it knows no stack, and it keeps no address book"},
-	{of: "adapter/addrbook", may: []string{"compat/types", "internal/atomicfile", "internal/netgroup", "internal/task"},
+	{of: "adapter/addrbook", may: []string{"compat", "compat/types", "internal/atomicfile", "internal/netgroup", "internal/task"},
 		why: "the book keeps facts about addresses; those who use it decide"},
 	{of: "adapter/config", may: []string{"adapter", "compat/types", "internal/tomlvalue", "mconn"},
 		why: "a configuration becomes options of the switch and of connections"},

@@ -11,20 +11,19 @@ import (
 	kb "github.com/libp2p/go-libp2p-kbucket"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/peerstore"
+	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/p2paddr"
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
-const (
-	// maxEntries is through how many bootstrap peers, and how many remembered ones, the
-	// DHT is entered at once.
-	maxEntries = 8
-	// maxRemembered is from how many addresses the remembered ones are drawn.
-	maxRemembered = 8 * maxEntries
-)
+// maxEntries is through how many bootstrap peers, and how many remembered ones, the DHT is
+// entered at once.
+const maxEntries = 8
 
-// bootstrap enters the DHT, and makes this node known to those whose IDs are closest to
-// its own: who looks for it asks them.
+// bootstrap enters the DHT and looks up this node's own ID. The lookup makes the node
+// known to the peers with the closest IDs, which others ask for it.
 func (d *Discovery) bootstrap(interval time.Duration) {
 	var entering sync.WaitGroup
 	for _, addr := range append(d.someBootstrapPeers(), d.remembered()...) {
@@ -45,24 +44,43 @@ func (d *Discovery) someBootstrapPeers() (addrs []types.NetAddress) {
 	return addrs
 }
 
-// remembered returns some of the addresses at which peers of the switch have answered,
-// those of bootstrap peers apart: a node whose seeds are gone finds its network through
-// former peers.
-func (d *Discovery) remembered() (addrs []types.NetAddress) {
-	best := d.t.AddrBook().Answered()
-	best = best[:min(len(best), maxRemembered)]
-	for _, i := range rand.Perm(len(best)) {
-		addr := best[i]
-		if len(addrs) < maxEntries && d.filter.passes(addrPort(addr)) && !d.wanted.isConfigured(addr.ID) {
-			addrs = append(addrs, *addr)
+// remembered returns up to maxEntries addresses of former peers, in random order, through
+// which a node whose seeds are gone finds its network. These are addresses at which a peer
+// has answered, or which a peer confirmed to be of this network has announced. Bootstrap
+// peers and members of the routing table are left out. An address that failed is tried at
+// growing intervals (see addrbook.Entry.Due). One address that is not due is added, so that
+// a node notices soon when the network is back.
+func (d *Discovery) remembered() []types.NetAddress {
+	var due, waiting []types.NetAddress
+	now, book := time.Now(), d.t.AddrBook()
+	entries := book.Entries()
+	rand.Shuffle(len(entries), func(i, j int) { entries[i], entries[j] = entries[j], entries[i] })
+	for _, e := range entries {
+		p, known := p2paddr.Known(book, e.Addr.ID)
+		announced := known && e.Announced() && d.records.wasOurs(p)
+		member := known && d.dht.RoutingTable().Find(p) != ""
+		switch {
+		case !e.HasAnswered() && !announced, member, d.wanted.isConfigured(e.Addr.ID), !d.filter.passes(addrPort(&e.Addr)):
+		case e.Due(now):
+			due = append(due, e.Addr)
+		default:
+			waiting = append(waiting, e.Addr)
 		}
 	}
 
-	return addrs
+	return append(due[:min(len(due), maxEntries)], waiting[:min(len(waiting), 1)]...)
 }
 
-// enterAt asks the node at the address a first question. If it answers, it is in
-// the DHT.
+// remember keeps in the transport's book, and so in its file, where a peer of this network
+// is.
+func (d *Discovery) remember(p peer.ID) {
+	if id, err := d.ids.of(p); err == nil && d.records.wasOurs(p) {
+		d.noteFound(id, p, d.foundAt(id, p))
+	}
+}
+
+// enterAt sends a first query to the node at the address. If the node answers, it
+// becomes a member of the routing table.
 func (d *Discovery) enterAt(addr types.NetAddress) {
 	ctx, cancel := context.WithTimeout(d.ctx, walkTimeout)
 	defer cancel()
@@ -74,13 +92,16 @@ func (d *Discovery) enterAt(addr types.NetAddress) {
 		d.configure(addr.ID, info)
 		err = d.ask(ctx, info)
 	}
-	if err != nil && ctx.Err() == nil {
+	if err != nil && d.ctx.Err() == nil {
+		if compat.ClassifyDial(err) != compat.DialLocal {
+			d.t.AddrBook().MarkDialFailed(&addr, err)
+		}
 		d.Logger.Debug("bootstrap peer has not answered", "peer", addr.ID, "addr", addr.DialString(), "err", err)
 	}
 }
 
-// configure notes where the operator says that a bootstrap peer is: there it is dialed,
-// whatever that address is.
+// configure notes the addresses of a bootstrap peer. There it is dialed even if the
+// address filter would drop them.
 func (d *Discovery) configure(id types.ID, info peer.AddrInfo) {
 	if !d.wanted.isConfigured(id) {
 		return
@@ -93,10 +114,13 @@ func (d *Discovery) configure(id types.ID, info peer.AddrInfo) {
 	d.book.Configure(id, addrs...)
 }
 
-// ask asks the peer for those closest to this node and makes it a member of the
-// routing table if it answers.
+// ask queries the peer for the peers closest to this node. If the peer answers, it
+// becomes a member of the routing table.
 func (d *Discovery) ask(ctx context.Context, info peer.AddrInfo) error {
 	d.t.Host().Peerstore().AddAddrs(info.ID, info.Addrs, peerstore.TempAddrTTL)
+	if s, ok := d.t.Host().Network().(*swarm.Swarm); ok {
+		s.Backoff().Clear(info.ID) // the intervals are those of the address book
+	}
 	query := dhtpb.NewMessage(dhtpb.Message_FIND_NODE, []byte(d.self), 0)
 	if _, err := d.sender.SendRequest(ctx, info.ID, query); err != nil {
 		return err

@@ -12,17 +12,17 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 )
 
-// hearsayTTL is for how long the host may keep what others say of a peer that is
-// being dialed.
-const hearsayTTL = time.Minute
+// toldAddrTTL is how long the host may keep hints about a peer while the peer is
+// dialed.
+const toldAddrTTL = time.Minute
 
-// hearsayTimeout bounds the dial of a peer that has not answered within aliveTTL, and is no
-// bootstrap peer. A lookup asks three at a time: one who names silent addresses must
-// not use it up.
-const hearsayTimeout = 2 * time.Second
+// unverifiedTimeout bounds the dial of a peer that has not answered within aliveTTL and
+// is no bootstrap peer. A lookup asks three peers at a time, so addresses where nothing
+// answers must not use up its time.
+const unverifiedTimeout = 2 * time.Second
 
-// connect returns a connection to the peer, dialed where it says that it is, or
-// others say.
+// connect dials the peer at the addresses that it announces and at its hints, and
+// returns the connection.
 func (l *pool) connect(ctx context.Context, p peer.ID) (network.Conn, func(), error) {
 	h := l.d.t.Host()
 	if h.Network().Connectedness(p) == network.Connected {
@@ -40,13 +40,13 @@ func (l *pool) connect(ctx context.Context, p peer.ID) (network.Conn, func(), er
 	dialing := ctx
 	if !l.d.records.isAlive(p, time.Now()) && !l.d.isBootstrap(p) {
 		var cancel context.CancelFunc
-		dialing, cancel = context.WithTimeout(ctx, hearsayTimeout)
+		dialing, cancel = context.WithTimeout(ctx, unverifiedTimeout)
 		defer cancel()
 	}
 	hints := l.d.tryHints(p)
-	hearsay := l.aim(p, l.d.multiaddrs(ctx, p, hints))
+	told := l.aim(p, l.d.multiaddrs(ctx, p, hints))
 	conn, release, err := l.d.t.Connect(dialing, p)
-	l.forget(p, hearsay, conn)
+	l.forget(p, told, conn)
 	switch {
 	case err == nil:
 		l.d.noteConn(conn)
@@ -57,11 +57,10 @@ func (l *pool) connect(ctx context.Context, p peer.ID) (network.Conn, func(), er
 	return conn, release, err
 }
 
-// aim reduces what the host would dial to addresses that may be dialed, and adds
-// the hints; it returns those that the host did not have. A peer can announce what
-// it likes: a node that is reached from everywhere must not be made to connect to its
-// own network.
-func (l *pool) aim(p peer.ID, hints []multiaddr.Multiaddr) (hearsay []multiaddr.Multiaddr) {
+// aim removes from the host the addresses that may not be dialed, and adds the hints.
+// It returns the hints that the host did not have. A peer can announce any address, and
+// must not make this node connect to its own private network.
+func (l *pool) aim(p peer.ID, hints []multiaddr.Multiaddr) (told []multiaddr.Multiaddr) {
 	l.mtx.Lock()
 	defer l.mtx.Unlock()
 	l.connecting[p]++
@@ -75,27 +74,25 @@ func (l *pool) aim(p peer.ID, hints []multiaddr.Multiaddr) (hearsay []multiaddr.
 	}
 	for _, a := range hints {
 		if !slices.ContainsFunc(announced, a.Equal) {
-			hearsay = append(hearsay, a)
+			told = append(told, a)
 		}
 	}
-	store.AddAddrs(p, hearsay, hearsayTTL)
+	store.AddAddrs(p, told, toldAddrTTL)
 
-	return hearsay
+	return told
 }
 
-// forget takes what others say of the peer out of the host again, except where the
-// peer was found. On a new connection identify has not told anything yet.
-func (l *pool) forget(p peer.ID, hearsay []multiaddr.Multiaddr, found network.Conn) {
+// forget removes the hints from the host again, except the address where the peer was
+// found: identify has not announced anything yet on a new connection.
+func (l *pool) forget(p peer.ID, told []multiaddr.Multiaddr, found network.Conn) {
 	l.mtx.Lock()
 	defer l.mtx.Unlock()
-	for _, a := range hearsay {
+	for _, a := range told {
 		if found == nil || !a.Equal(found.RemoteMultiaddr()) {
 			l.d.t.Host().Peerstore().SetAddr(p, a, 0)
 		}
 	}
-	if l.connecting[p]--; l.connecting[p] == 0 {
-		delete(l.connecting, p)
-	}
+	uncount(l.connecting, p)
 }
 
 // isCircuit reports whether the address leads over a relay, which the transport
@@ -104,8 +101,8 @@ func isCircuit(a multiaddr.Multiaddr) bool {
 	return slices.ContainsFunc(a, func(c multiaddr.Component) bool { return c.Code() == multiaddr.P_CIRCUIT })
 }
 
-// addrsOf returns the addresses that the host has of the peer, none while some of
-// them may be what others have told.
+// addrsOf returns the addresses that the host has of the peer. It returns none while
+// hints may be among them.
 func (l *pool) addrsOf(p peer.ID) []multiaddr.Multiaddr {
 	l.mtx.Lock()
 	defer l.mtx.Unlock()

@@ -13,18 +13,19 @@ import (
 )
 
 const (
-	// maxIdle is how many connections are kept that no query uses now: those of one
-	// lookup, whose peers are likely to be asked again, or dialed by the switch.
+	// maxIdle is how many connections are kept without a query. It is enough for one
+	// lookup, whose peers are likely to be asked again or dialed by the switch.
 	maxIdle = 32
-	// idleTimeout is how long such a connection is kept, and bootstrapTimeout one to a
-	// bootstrap peer: all newcomers want one. It is long enough for that peer to make
-	// sure that this node answers, and take it into its routing table.
+	// idleTimeout is how long an idle connection is kept. For one to a bootstrap peer it
+	// is bootstrapTimeout, because every newcomer needs one. That is long enough for the
+	// bootstrap peer to verify that this node answers, and to add it to its routing
+	// table.
 	idleTimeout      = 20 * time.Second
 	bootstrapTimeout = 5 * time.Second
 
 	// maxConnecting bounds the connection attempts under way.
 	maxConnecting = 16
-	// connectRate and connectBurst bound them a second: addresses from the DHT
+	// connectRate and connectBurst bound the attempts per second: addresses from the DHT
 	// must not make a node flood others.
 	connectRate  = 16
 	connectBurst = 128
@@ -33,9 +34,9 @@ const (
 // errPoolClosed is returned while discovery stops.
 var errPoolClosed = errors.New("discovery is stopping")
 
-// pool holds the connections that queries use, so that they end soon when no
-// session needs them, and are not closed in the middle of a query by the end of a
-// session.
+// pool holds the connections that queries use. They end soon after the last query
+// unless a session uses them, and the end of a session does not close them under a
+// query.
 type pool struct {
 	d       *Discovery
 	dialing chan struct{}
@@ -62,8 +63,8 @@ func newPool(d *Discovery) *pool {
 	}
 }
 
-// acquire makes sure that there is a connection to the peer, which stays open until
-// the returned function is called, and a while after that.
+// acquire returns when there is a connection to the peer. The connection stays open
+// until the returned function is called, and is idle then.
 func (l *pool) acquire(ctx context.Context, p peer.ID) (func(), error) {
 	if l.d.unwanted(p) {
 		return nil, errUnwanted
@@ -79,7 +80,8 @@ func (l *pool) acquire(ctx context.Context, p peer.ID) (func(), error) {
 	return l.add(p, conn, release)
 }
 
-// reuse returns the end of another use of a connection that is held, or nil.
+// reuse adds a user to a connection that is held and returns what ends the use. It
+// returns nil if there is no such connection.
 func (l *pool) reuse(p peer.ID) func() {
 	l.mtx.Lock()
 	defer l.mtx.Unlock()
@@ -92,8 +94,8 @@ func (l *pool) reuse(p peer.ID) func() {
 	return func() { l.done(held) }
 }
 
-// add keeps a new connection in use, in place of another one to the same peer,
-// which its users still hold if there are any.
+// add holds a new connection with one user. It replaces another connection to the same
+// peer, which is given back when its last user is done.
 func (l *pool) add(p peer.ID, conn network.Conn, release func()) (func(), error) {
 	added := &pooled{conn: conn, release: release, users: 1}
 	l.mtx.Lock()
@@ -114,53 +116,43 @@ func (l *pool) add(p peer.ID, conn network.Conn, release func()) (func(), error)
 	return func() { l.done(added) }, nil
 }
 
-// done ends one use. What is not in the pool any more is given back.
+// done ends one use. A connection that was replaced is given back by its last user.
 func (l *pool) done(held *pooled) {
 	l.mtx.Lock()
 	held.users--
 	held.used = time.Now()
-	var gone []*pooled
-	switch {
-	case held.users > 0:
-	case l.closed || l.conns[held.conn.RemotePeer()] != held:
-		gone = []*pooled{held}
-	default:
-		gone = l.trim()
+	orphan := held.users == 0 && (l.closed || l.conns[held.conn.RemotePeer()] != held)
+	excess := l.excess()
+	if orphan && l.closed {
+		delete(l.conns, held.conn.RemotePeer())
 	}
 	l.mtx.Unlock()
-	giveBack(gone)
+	if orphan {
+		held.release()
+
+		return
+	}
+	if len(excess) > 0 {
+		l.dropIf(func(held *pooled) bool { return slices.Contains(excess, held) })
+	}
 }
 
-// trim takes out the connections that were idle longest when there are too many.
-// The caller holds the lock, and gives back what is returned without it.
-func (l *pool) trim() (gone []*pooled) {
+// excess returns the connections that were idle longest if there are more than maxIdle.
+// The caller holds the lock.
+func (l *pool) excess() []*pooled {
 	var idle []*pooled
 	for _, held := range l.conns {
 		if held.users == 0 {
 			idle = append(idle, held)
 		}
 	}
-	if len(idle) <= maxIdle {
-		return nil
-	}
 	slices.SortFunc(idle, func(a, b *pooled) int { return a.used.Compare(b.used) })
-	gone = idle[:len(idle)-maxIdle]
-	for _, held := range gone {
-		delete(l.conns, held.conn.RemotePeer())
-	}
 
-	return gone
+	return idle[:max(0, len(idle)-maxIdle)]
 }
 
-// giveBack closes connections that nobody else uses, which may wait for a moment.
-func giveBack(gone []*pooled) {
-	for _, held := range gone {
-		held.release()
-	}
-}
-
-// dropIf gives back the idle connections for which del, which is called under the
-// lock, is true.
+// dropIf gives back the idle connections that del selects. It calls del under the lock.
+// Releasing a connection may wait for a moment.
 func (l *pool) dropIf(del func(*pooled) bool) {
 	l.mtx.Lock()
 	var gone []*pooled
@@ -171,7 +163,9 @@ func (l *pool) dropIf(del func(*pooled) bool) {
 		}
 	}
 	l.mtx.Unlock()
-	giveBack(gone)
+	for _, held := range gone {
+		held.release()
+	}
 }
 
 // expire gives back the connections that were idle for too long.
@@ -191,7 +185,7 @@ func (l *pool) drop(p peer.ID) {
 	l.dropIf(func(held *pooled) bool { return held.conn.RemotePeer() == p })
 }
 
-// close gives back what is idle now; the rest follows when its users are done.
+// close gives back the idle connections. The others follow when their users are done.
 func (l *pool) close() {
 	l.mtx.Lock()
 	l.closed = true
@@ -205,16 +199,4 @@ func (l *pool) size() int {
 	defer l.mtx.Unlock()
 
 	return len(l.conns)
-}
-
-// outbound returns where the peer is connected at an address that this node has
-// dialed.
-func (d *Discovery) outbound(p peer.ID) (network.Conn, bool) {
-	for _, c := range d.t.Host().Network().ConnsToPeer(p) {
-		if c.Stat().Direction == network.DirOutbound && !c.IsClosed() {
-			return c, true
-		}
-	}
-
-	return nil, false
 }

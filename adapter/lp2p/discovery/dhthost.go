@@ -15,14 +15,14 @@ import (
 )
 
 var (
-	// errUnwanted is why nobody is asked who is private, refused, or has no TM2 ID.
+	// errUnwanted: the peer is private, refused, or has no TM2 ID.
 	errUnwanted = errors.New("peer is not for this DHT")
-	// errNotServed is what the DHT gets when it wants to open streams by itself.
+	// errNotServed: kad-dht has tried to open a stream by itself.
 	errNotServed = errors.New("queries go through the message sender")
 )
 
-// dhtHost is the host as kad-dht sees it: without the peers that nobody may hear
-// of, and with every connection and stream under this package's control.
+// dhtHost is the host as kad-dht sees it. It hides peers that must not be told to
+// others, and has every connection and stream under the control of this package.
 type dhtHost struct {
 	host.Host
 	d     *Discovery
@@ -74,8 +74,8 @@ func (h *dhtHost) SetStreamHandler(id protocol.ID, handler network.StreamHandler
 // RemoveStreamHandler implements host.Host: the DHT has become a client.
 func (h *dhtHost) RemoveStreamHandler(id protocol.ID) { h.d.server.shut(h.Host, id) }
 
-// dhtPeerstore is the peerstore as kad-dht sees it. What it tells of a peer may go
-// to anybody who asks; what the DHT hears goes into the book, not into the
+// dhtPeerstore is the peerstore as kad-dht sees it. kad-dht may tell its content to any
+// node that asks. What kad-dht learns goes into the address book, not into the
 // peerstore.
 type dhtPeerstore struct {
 	peerstore.Peerstore
@@ -102,12 +102,12 @@ func (s *dhtPeerstore) PeerInfo(p peer.ID) peer.AddrInfo {
 // AddAddr implements peerstore.AddrBook, as AddAddrs.
 func (*dhtPeerstore) AddAddr(peer.ID, multiaddr.Multiaddr, time.Duration) {}
 
-// AddAddrs implements peerstore.AddrBook. The sender has put them into the book: it knows
-// who told them.
+// AddAddrs implements peerstore.AddrBook. It does nothing: the sender has put the
+// addresses into the book, with their source.
 func (*dhtPeerstore) AddAddrs(peer.ID, []multiaddr.Multiaddr, time.Duration) {}
 
-// FirstSupportedProtocol implements peerstore.ProtoBook: whoever is not wanted
-// does not speak the DHT's protocol, and so enters no routing table.
+// FirstSupportedProtocol implements peerstore.ProtoBook. An unwanted peer appears not
+// to speak the protocol of the DHT, so it enters no routing table.
 func (s *dhtPeerstore) FirstSupportedProtocol(p peer.ID, ids ...protocol.ID) (protocol.ID, error) {
 	if s.d.unwanted(p) {
 		return "", nil
@@ -116,9 +116,9 @@ func (s *dhtPeerstore) FirstSupportedProtocol(p peer.ID, ids ...protocol.ID) (pr
 	return s.Peerstore.FirstSupportedProtocol(p, ids...)
 }
 
-// dhtConnManager keeps kad-dht from protecting connections: that is for peers with
-// a session. It also tells when the routing table has changed, for which the
-// table has no other signal.
+// dhtConnManager keeps kad-dht from protecting connections, because only peers with a
+// session are protected. Its tags also show when the routing table changes, for which
+// the table has no other signal.
 type dhtConnManager struct {
 	connmgr.ConnManager
 	d *Discovery

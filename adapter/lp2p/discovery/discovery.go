@@ -122,7 +122,7 @@ func (d *Discovery) OnStart() error {
 		return errors.New("discovery has no switch and no client")
 	}
 	d.filter = addrFilter{private: d.privateAddresses()}
-	d.sender = &sender{d: d, proto: d.proto}
+	d.sender = &sender{d}
 	d.pool, d.server = newPool(d), newServer(d)
 	for _, addr := range d.opts.bootstrap {
 		d.wanted.add(addr.ID, true)
@@ -170,17 +170,17 @@ func (d *Discovery) dhtOptions() []dht.Option {
 		dht.RoutingTableRefreshPeriod(d.opts.refreshInterval),
 		dht.RoutingTableRefreshQueryTimeout(walkTimeout),
 		dht.LookupCheckConcurrency(maxConnecting),
-		dht.RoutingTablePeerDiversityFilter(newIPGroups(d.placesOf, d.hostOf, d.isFreeOfGroups)),
+		dht.RoutingTablePeerDiversityFilter(newIPGroups(d.ipsOf, d.hostOf, d.isFreeOfGroups)),
 		dht.RoutingTableFilter(func(_ any, p peer.ID) bool { return p != d.self && !d.unwanted(p) }),
 		dht.QueryFilter(func(_ any, info peer.AddrInfo) bool { return !d.unwanted(info.ID) }),
 		dht.WithCustomMessageSender(func(host.Host, []protocol.ID) dhtpb.MessageSenderWithDisconnect { return d.sender }),
 	}
 }
 
-// privateAddresses reports whether addresses pass that mean something only nearby. By
-// default they do where the node announces such an address. What it listens at counts
-// for a node that announces none: behind the NAT of a container every node listens at a
-// private address.
+// privateAddresses reports whether private and loopback addresses pass the filter. By
+// default they do if the node announces such an address. For a node that announces no
+// address, its listen address decides. An announced address counts first, because
+// behind the NAT of a container every node listens at a private address.
 func (d *Discovery) privateAddresses() bool {
 	if d.opts.privateAddresses != nil {
 		return *d.opts.privateAddresses
@@ -196,10 +196,9 @@ func (d *Discovery) privateAddresses() bool {
 	})
 }
 
-// OnStop implements service.Service: it waits for everything that discovery has
-// started, gives all connections back, and saves the transport's address book. kad-dht's
-// checks of new members that are under way are ended and wind down without being waited
-// for.
+// OnStop implements service.Service. It waits for everything that discovery has
+// started, gives back all connections, and saves the address book of the transport. It
+// does not wait for checks of new members in kad-dht, which are ended.
 func (d *Discovery) OnStop() {
 	d.tasks.Close()
 	d.cancel()
@@ -219,8 +218,8 @@ func (d *Discovery) OnStop() {
 // saveInterval is how often the transport's address book is saved when it has changed.
 const saveInterval = 30 * time.Second
 
-// saveLoop saves the transport's address book, for a node without peer exchange, whose
-// reactor does it too. After an error the next save tries again.
+// saveLoop saves the address book of the transport. It is for nodes without peer
+// exchange, whose reactor does the same. After an error the next save tries again.
 func (d *Discovery) saveLoop() {
 	ticker := time.NewTicker(saveInterval)
 	defer ticker.Stop()
@@ -236,8 +235,8 @@ func (d *Discovery) saveLoop() {
 	}
 }
 
-// InitPeer implements compat.Reactor. It comes before anybody can be told of a
-// peer whom only its connection shows to be private.
+// InitPeer implements compat.Reactor. It runs before others can be told of a peer that
+// is private only by its connection.
 func (d *Discovery) InitPeer(p compat.PeerConn) compat.PeerConn {
 	if p.IsPrivate() {
 		d.markPrivate(p.ID())
@@ -246,8 +245,8 @@ func (d *Discovery) InitPeer(p compat.PeerConn) compat.PeerConn {
 	return p
 }
 
-// AddPeer implements compat.Reactor: a peer is remembered, so that it is looked for
-// when its address becomes stale.
+// AddPeer implements compat.Reactor. The peer is remembered, and is looked up when it
+// is no longer at its address.
 func (d *Discovery) AddPeer(p compat.PeerConn) {
 	pid, ok := peerIDOf(p)
 	if !ok {
@@ -258,15 +257,17 @@ func (d *Discovery) AddPeer(p compat.PeerConn) {
 		return
 	}
 	d.records.connected(pid, time.Now())
-	if conn, ok := d.outbound(pid); ok {
+	for _, conn := range d.t.Host().Network().ConnsToPeer(pid) {
 		d.noteConn(conn)
 	}
 	if !d.isPrivate(id) {
 		d.wanted.add(id, false)
+		d.remember(pid)
 	}
 }
 
-// RemovePeer implements compat.Reactor: there may be a slot open.
+// RemovePeer implements compat.Reactor. It starts a walk soon, since a slot may be
+// open.
 func (d *Discovery) RemovePeer(compat.PeerConn, any) { d.Wake() }
 
 // peerIDOf returns the libp2p identity of a peer that speaks for itself over
@@ -285,12 +286,12 @@ func peerIDOf(p compat.PeerConn) (peer.ID, bool) {
 	return l.PeerID(), true
 }
 
-// isPrivate reports whether nobody may be told of the peer.
+// isPrivate reports whether the peer may be told to nobody.
 func (d *Discovery) isPrivate(id types.ID) bool {
 	return d.book.IsPrivate(id) || d.t.IsPrivatePeer(id)
 }
 
-// markPrivate hides a peer of which the switch says that it is private.
+// markPrivate hides a peer that the switch calls private.
 func (d *Discovery) markPrivate(id types.ID) {
 	d.book.MarkPrivate(id)
 	d.t.AddrBook().MarkPrivate(id)
@@ -305,7 +306,7 @@ func (d *Discovery) markPrivate(id types.ID) {
 	}
 }
 
-// evict takes a peer out of the routing table and ends what the DHT has with it.
+// evict removes a peer from the routing table and gives back its query connection.
 func (d *Discovery) evict(p peer.ID) {
 	if table := d.table.Load(); table != nil {
 		table.RemovePeer(p)

@@ -13,22 +13,22 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 )
 
-// maxGroupMembers is how many peers of one group of IPs may be at one distance in
-// the routing table: half a bucket. Whoever has many keys and one network cannot
-// fill a bucket, and a network that is all in one place still finds itself.
+// maxGroupMembers is how many peers of one IP group may be in one bucket of the routing
+// table. It is half a bucket: a host with many keys in one network cannot fill a
+// bucket, and a DHT within one network still works.
 const maxGroupMembers = bucketSize / 2
 
-// maxPerHost is how many members of the routing table one host may have, and how
-// many outbound peers of the switch: an IPv4 address, or a /64 of IPv6. The guard of
-// the switch is for inbound peers only.
+// maxPerHost is how many members of the routing table, and how many outbound peers of
+// the switch, one host may have. A host is an IPv4 address or a /64 of IPv6. The guard
+// of the switch covers inbound peers only.
 const maxPerHost = 3
 
-// ipGroups keeps the routing table from being filled by one host, or one group of
-// IPs: a /16 of IPv4, an autonomous system of IPv6, as kad-dht groups them. Not bounded
-// are peers nearby, if this node believes such addresses, and those that are
-// configured.
+// ipGroups bounds the members of the routing table from one host, and from one IP group
+// in each bucket. A group is an IPv4 /16 or an IPv6 autonomous system, as in kad-dht.
+// Configured peers have no bound, nor have private networks if this node believes their
+// addresses.
 type ipGroups struct {
-	places func(peer.ID) []netip.Addr // where a peer is, as far as this node has seen
+	ips    func(peer.ID) []netip.Addr // where a peer is, as far as this node has seen
 	hostOf func(netip.Addr) netip.Prefix
 	exempt func(peer.ID, netip.Addr) bool
 
@@ -46,17 +46,17 @@ type ipGroup struct {
 var _ peerdiversity.PeerIPGroupFilter = (*ipGroups)(nil)
 
 func newIPGroups(
-	places func(peer.ID) []netip.Addr, hostOf func(netip.Addr) netip.Prefix, exempt func(peer.ID, netip.Addr) bool,
+	ips func(peer.ID) []netip.Addr, hostOf func(netip.Addr) netip.Prefix, exempt func(peer.ID, netip.Addr) bool,
 ) *ipGroups {
 	return &ipGroups{
-		places: places, hostOf: hostOf, exempt: exempt,
+		ips: ips, hostOf: hostOf, exempt: exempt,
 		members: make(map[ipGroup]int), hosts: make(map[netip.Prefix]int), at: make(map[peer.ID][]netip.Prefix),
 	}
 }
 
 // hostsOf returns the hosts of the peer, each once.
-func (g *ipGroups) hostsOf(places []netip.Addr) (hosts []netip.Prefix) {
-	for _, ip := range places {
+func (g *ipGroups) hostsOf(ips []netip.Addr) (hosts []netip.Prefix) {
+	for _, ip := range ips {
 		if h := g.hostOf(ip); h.IsValid() && !slices.Contains(hosts, h) {
 			hosts = append(hosts, h)
 		}
@@ -67,15 +67,15 @@ func (g *ipGroups) hostsOf(places []netip.Addr) (hosts []netip.Prefix) {
 
 // Allow implements peerdiversity.PeerIPGroupFilter.
 func (g *ipGroups) Allow(info peerdiversity.PeerGroupInfo) bool {
-	places := g.places(info.Id)
-	for _, ip := range places {
+	ips := g.ips(info.Id)
+	for _, ip := range ips {
 		if g.exempt(info.Id, ip) {
 			return true
 		}
 	}
 	g.mtx.Lock()
 	defer g.mtx.Unlock()
-	for _, h := range g.hostsOf(places) {
+	for _, h := range g.hostsOf(ips) {
 		if g.hosts[h] >= maxPerHost {
 			return false
 		}
@@ -87,14 +87,14 @@ func (g *ipGroups) Allow(info peerdiversity.PeerGroupInfo) bool {
 // Increment implements peerdiversity.PeerIPGroupFilter. It is called for each group
 // of a peer.
 func (g *ipGroups) Increment(info peerdiversity.PeerGroupInfo) {
-	places := g.places(info.Id)
+	ips := g.ips(info.Id)
 	g.mtx.Lock()
 	defer g.mtx.Unlock()
 	g.members[ipGroup{info.Cpl, info.IPGroupKey}]++
 	if _, counted := g.at[info.Id]; counted {
 		return
 	}
-	hosts := g.hostsOf(places)
+	hosts := g.hostsOf(ips)
 	g.at[info.Id] = hosts
 	for _, h := range hosts {
 		g.hosts[h]++
@@ -105,22 +105,17 @@ func (g *ipGroups) Increment(info peerdiversity.PeerGroupInfo) {
 func (g *ipGroups) Decrement(info peerdiversity.PeerGroupInfo) {
 	g.mtx.Lock()
 	defer g.mtx.Unlock()
-	group := ipGroup{info.Cpl, info.IPGroupKey}
-	if g.members[group]--; g.members[group] <= 0 {
-		delete(g.members, group)
-	}
+	uncount(g.members, ipGroup{info.Cpl, info.IPGroupKey})
 	for _, h := range g.at[info.Id] {
-		if g.hosts[h]--; g.hosts[h] <= 0 {
-			delete(g.hosts, h)
-		}
+		uncount(g.hosts, h)
 	}
 	delete(g.at, info.Id)
 }
 
-// PeerAddresses implements peerdiversity.PeerIPGroupFilter. Those whose IP is not
-// known, as behind a relay, are a group of their own.
+// PeerAddresses implements peerdiversity.PeerIPGroupFilter. Peers without a known IP,
+// as behind a relay, form a group of their own.
 func (g *ipGroups) PeerAddresses(p peer.ID) (addrs []multiaddr.Multiaddr) {
-	for _, ip := range g.places(p) {
+	for _, ip := range g.ips(p) {
 		a, err := manet.FromIP(ip.AsSlice())
 		if err == nil {
 			addrs = append(addrs, a)
@@ -133,24 +128,24 @@ func (g *ipGroups) PeerAddresses(p peer.ID) (addrs []multiaddr.Multiaddr) {
 	return addrs
 }
 
-// placesOf returns the IPs at which the peer is connected, else where it has
+// ipsOf returns the IPs at which the peer is connected, or else the IP where it has
 // answered.
-func (d *Discovery) placesOf(p peer.ID) (places []netip.Addr) {
+func (d *Discovery) ipsOf(p peer.ID) (ips []netip.Addr) {
 	for _, c := range d.t.Host().Network().ConnsToPeer(p) {
 		if at, ok := endpointOf(c.RemoteMultiaddr()); ok {
-			places = append(places, at.Addr())
+			ips = append(ips, at.Addr())
 		}
 	}
-	if at := d.answeredAt(p); len(places) == 0 && at.IsValid() {
-		places = append(places, at.Addr())
+	if at := d.answeredAt(p); len(ips) == 0 && at.IsValid() {
+		ips = append(ips, at.Addr())
 	}
 
-	return places
+	return ips
 }
 
-// hostOf returns the host at the IP. It is not valid if any number of peers may be
-// there: when that is what the switch allows, and nearby, if this node believes such
-// addresses.
+// hostOf returns the host at the IP. The host is not valid if any number of peers may
+// share the IP: if the switch allows it, or on a private network whose addresses this
+// node believes.
 func (d *Discovery) hostOf(ip netip.Addr) netip.Prefix {
 	if d.opts.allowDuplicateIP || d.filter.private && netgroup.IsLocal(ip) {
 		return netip.Prefix{}
@@ -159,13 +154,8 @@ func (d *Discovery) hostOf(ip netip.Addr) netip.Prefix {
 	return netgroup.Host(ip)
 }
 
-// isFreeOfGroups reports whether a peer at the IP may be in the routing table
-// however many others of its group are.
+// isFreeOfGroups reports whether the bounds of ipGroups do not hold for a peer at the
+// IP.
 func (d *Discovery) isFreeOfGroups(p peer.ID, ip netip.Addr) bool {
-	if d.filter.private && netgroup.IsLocal(ip) {
-		return true
-	}
-	id, err := d.ids.of(p)
-
-	return err == nil && d.wanted.isConfigured(id)
+	return d.filter.private && netgroup.IsLocal(ip) || d.isBootstrap(p)
 }

@@ -13,23 +13,23 @@ import (
 // the place that is given, it returns whom it has let in.
 type groupTable struct {
 	*peerdiversity.Filter
-	places map[peer.ID][]netip.Addr
+	ips map[peer.ID][]netip.Addr
 }
 
 func newGroupTable(t *testing.T, d *Discovery, distance func(peer.ID) int) *groupTable {
 	t.Helper()
-	g := &groupTable{places: make(map[peer.ID][]netip.Addr)}
-	places := func(p peer.ID) []netip.Addr { return g.places[p] }
+	g := &groupTable{ips: make(map[peer.ID][]netip.Addr)}
+	ips := func(p peer.ID) []netip.Addr { return g.ips[p] }
 	var err error
-	g.Filter, err = peerdiversity.NewFilter(newIPGroups(places, d.hostOf, d.isFreeOfGroups), "test", distance)
+	g.Filter, err = peerdiversity.NewFilter(newIPGroups(ips, d.hostOf, d.isFreeOfGroups), "test", distance)
 	require.NoError(t, err)
 
 	return g
 }
 
-func (g *groupTable) add(p peer.ID, places ...string) bool {
-	for _, place := range places {
-		g.places[p] = append(g.places[p], netip.MustParseAddr(place))
+func (g *groupTable) add(p peer.ID, ips ...string) bool {
+	for _, place := range ips {
+		g.ips[p] = append(g.ips[p], netip.MustParseAddr(place))
 	}
 
 	return g.TryAdd(p)
@@ -83,7 +83,7 @@ func TestHostsAreBounded(t *testing.T) {
 }
 
 // Private networks, and peers that are configured, are not bounded.
-func TestPlacesThatAreFree(t *testing.T) {
+func TestUnboundedIPs(t *testing.T) {
 	seed := somePeer(t, 99)
 	for believed, name := range map[bool]string{true: "believed", false: "not believed"} {
 		d := believing(believed, false)

@@ -14,15 +14,14 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 )
 
-// strangerTimeout bounds the search for a peer that is not configured, as
-// walkTimeout does for others.
-const strangerTimeout = 10 * time.Second
+// unconfiguredTimeout bounds the lookup of a peer that is not configured, since other
+// lookups wait for it. walkTimeout bounds the lookup of a configured peer.
+const unconfiguredTimeout = 10 * time.Second
 
-// errNotFound is returned for a peer of which nobody has told where it is.
+// errNotFound: the lookup has brought no address of the peer.
 var errNotFound = errors.New("nobody has told another address")
 
-// findLoop looks for the peers that are not found at their addresses, one after
-// the other.
+// findLoop looks up the peers that are not at their addresses, one after the other.
 func (d *Discovery) findLoop() {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
@@ -45,11 +44,11 @@ func (d *Discovery) findLoop() {
 	}
 }
 
-// find looks up where a peer is now. The transport tries that when it does not find
-// the peer where the switch wants it dialed: a persistent peer is dialed at its
-// configured address only. Others are dialed there at once.
+// find looks up the address of a peer. The transport tries that address when a dial by
+// the switch does not find the peer: a persistent peer is dialed only at its configured
+// address. Any other peer is dialed there at once.
 //
-// Nobody is asked for a private peer: the question would tell its ID.
+// A private peer is never looked up, because the query would tell its ID.
 func (d *Discovery) find(id types.ID) {
 	p, known := p2paddr.Known(d.t.AddrBook(), id)
 	if !known || d.isPrivate(id) || d.unwanted(p) || d.client.HasPeer(id) {
@@ -59,11 +58,11 @@ func (d *Discovery) find(id types.ID) {
 	}
 	timeout := walkTimeout
 	if !d.wanted.isConfigured(id) {
-		timeout = strangerTimeout // others wait
+		timeout = unconfiguredTimeout // others wait
 	}
 	ctx, cancel := context.WithTimeout(d.ctx, timeout)
 	defer cancel()
-	d.counters.searches.Add(1)
+	d.counters.add(&d.counters.Searches, 1)
 	// What it returns may be what this node knew before; what counts is where the
 	// lookup has reached the peer, else where it was told to look.
 	_, err := d.dht.FindPeer(ctx, p)
@@ -78,13 +77,13 @@ func (d *Discovery) find(id types.ID) {
 		return
 	}
 	d.wanted.found(id)
-	d.counters.found.Add(1)
+	d.counters.add(&d.counters.Found, 1)
 	d.Logger.Info("peer was found in the DHT", "peer", id, "addr", addrs[0].DialString())
 	d.noteFound(id, p, addrs)
 	d.client.DialPeers(addrs[0])
 }
 
-// tryAgain connects to the peer where the lookup was told to look and has not.
+// tryAgain dials the peer at hints that the lookup has not tried.
 func (d *Discovery) tryAgain(ctx context.Context, id types.ID, p peer.ID) ([]*types.NetAddress, error) {
 	if len(d.hints(p)) == 0 {
 		return nil, errNotFound
@@ -98,8 +97,9 @@ func (d *Discovery) tryAgain(ctx context.Context, id types.ID, p peer.ID) ([]*ty
 	return d.foundAt(id, p), nil
 }
 
-// foundAt returns where the peer was reached, and where it says that it is, or nothing.
-// Only addresses that mean the same where the peer is connected from are believed.
+// foundAt returns the address at which the peer was dialed and those that it announces.
+// It is empty if the peer is not connected. An announced address counts only if the IP
+// of the peer may tell it.
 func (d *Discovery) foundAt(id types.ID, p peer.ID) []*types.NetAddress {
 	var found []*types.NetAddress
 	seen := make(map[netip.AddrPort]bool)
@@ -126,8 +126,8 @@ func (d *Discovery) foundAt(id types.ID, p peer.ID) []*types.NetAddress {
 	return found
 }
 
-// noteFound keeps in the transport's book what foundAt returned: where this node has
-// dialed the peer as an answer, everything else as what the peer announces.
+// noteFound keeps the result of foundAt in the book of the transport: the dialed
+// address as answered, the others as announced by the peer.
 func (d *Discovery) noteFound(id types.ID, p peer.ID, addrs []*types.NetAddress) {
 	if at := d.whereNow(p); at.IsValid() {
 		addr := netAddress(id, at)
@@ -137,8 +137,8 @@ func (d *Discovery) noteFound(id types.ID, p peer.ID, addrs []*types.NetAddress)
 	d.t.AddrBook().Add(addrbook.Source{ID: id, IP: from.AsSlice()}, addrs...)
 }
 
-// remoteIP returns the IP that the peer is connected from, not valid if that is hidden
-// by a relay, and whether it is connected.
+// remoteIP returns the IP from which the peer is connected, and whether it is
+// connected. The IP is not valid if the only connection goes through a relay.
 func (d *Discovery) remoteIP(p peer.ID) (from netip.Addr, connected bool) {
 	for _, c := range d.t.Host().Network().ConnsToPeer(p) {
 		if at, ok := endpointOf(c.RemoteMultiaddr()); ok {

@@ -21,14 +21,8 @@ import (
 // announces is kept as that, where it means the same at the peer's IP.
 func TestFoundPeerIsKeptAsItWasFound(t *testing.T) {
 	listen := func() *lp2p.Transport {
-		key := types.GenerateNodeKey()
-		lt, err := lp2p.NewTransport(types.NodeInfo{
-			NetAddress: &types.NetAddress{ID: key.ID(), IP: net.IPv4(127, 0, 0, 1)}, Network: "test",
-			Channels: []byte{1}, Moniker: "node",
-		}, *key, nil)
-		require.NoError(t, err)
-		t.Cleanup(func() { require.NoError(t, lt.Close()) })
-		require.NoError(t, lt.Listen(types.NetAddress{ID: key.ID(), IP: net.IPv4(127, 0, 0, 1)}))
+		lt := newTransport(t)
+		require.NoError(t, lt.Listen(types.NetAddress{IP: net.IPv4(127, 0, 0, 1)}))
 
 		return lt
 	}
@@ -39,7 +33,7 @@ func TestFoundPeerIsKeptAsItWasFound(t *testing.T) {
 	elsewhere, err := multiaddr.NewMultiaddr("/ip4/10.0.0.1/tcp/1")
 	require.NoError(t, err)
 	for side, other := range map[*lp2p.Transport]*lp2p.Transport{dialer: dialed, dialed: dialer} {
-		d := hearsay(t)
+		d := newRemembering(t)
 		d.t, d.filter = access.Of(side), addrFilter{private: true}
 		p, at := other.Host().ID(), other.NetAddress()
 		side.Host().Peerstore().AddAddrs(p, append(other.Host().Addrs(), elsewhere), peerstore.PermanentAddrTTL)

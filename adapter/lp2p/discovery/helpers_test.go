@@ -54,6 +54,7 @@ type node struct {
 // spec describes a node; the zero value is one that knows nobody.
 type spec struct {
 	key       *types.NodeKey
+	port      uint16 // 0: any
 	network   string
 	seeds     []*node // the DHT is entered there
 	transport []lp2p.Option
@@ -81,7 +82,7 @@ func newNode(t testing.TB, s spec) *node {
 	var err error
 	n.t, err = lp2p.NewTransport(info, *n.key, nil, s.transport...)
 	require.NoError(t, err)
-	require.NoError(t, n.t.Listen(types.NetAddress{IP: loopback}))
+	require.NoError(t, n.t.Listen(types.NetAddress{IP: loopback, Port: s.port}))
 
 	sw := []adapter.SwitchOption{
 		adapter.WithReactor("silent", newSilent()), adapter.WithAllowDuplicateIP(true),

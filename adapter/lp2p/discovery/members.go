@@ -13,9 +13,9 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
-// checkSoon asks a peer that has answered of which network it is, unless a session
-// has shown it, or it was asked within the hour. One that comes to this node and is
-// never dialed would not be found out otherwise. It does not wait.
+// checkSoon asks a peer that has answered a query for its network, unless it was
+// confirmed within confirmedTTL. A peer of another network that this node never dials
+// would stay unnoticed otherwise. It does not wait.
 func (d *Discovery) checkSoon(p peer.ID) {
 	if d.records.isOurs(p, time.Now()) {
 		return
@@ -33,7 +33,8 @@ func (d *Discovery) checkSoon(p peer.ID) {
 	}
 }
 
-// checkMembers asks those members of the routing table that are not checked yet.
+// checkMembers asks the members of the routing table that are not confirmed for their
+// network.
 func (d *Discovery) checkMembers() {
 	var asking sync.WaitGroup
 	defer asking.Wait()
@@ -58,22 +59,18 @@ func (d *Discovery) checkMember(p peer.ID) {
 		// The connection may have been that of a session which was refused.
 		info, err = d.nodeInfo(ctx, p)
 	}
+	id, idErr := d.ids.of(p)
 	switch {
-	case err == nil && info.Network == d.t.NodeInfo().Network && d.isIDOf(info.ID(), p):
+	case err == nil && idErr == nil && info.Network == d.t.NodeInfo().Network && info.ID() == id:
 		d.records.confirm(p, time.Now())
+		d.remember(p)
 	case err == nil:
 		d.refusePeer(p, refusedTTL)
 	case errors.Is(err, stream.ErrUnsupported):
-		d.refusePeer(p, strangeTTL)
+		d.refuseUnsupported(p)
 	case ctx.Err() == nil:
 		d.Logger.Debug("member of the routing table has not told its network", "peer", p, "err", err)
 	}
-}
-
-func (d *Discovery) isIDOf(id types.ID, p peer.ID) bool {
-	known, err := d.ids.of(p)
-
-	return err == nil && known == id
 }
 
 // nodeInfo asks the peer for its NodeInfo (docs/sessions.md §10).

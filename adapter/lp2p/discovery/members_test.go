@@ -106,7 +106,7 @@ func TestAnnouncedAddressesAreNotDialedInside(t *testing.T) {
 }
 
 // What others say of a peer that is not there any more is told to nobody.
-func TestHearsayIsNotPassedOn(t *testing.T) {
+func TestHintsAreNotPassedOn(t *testing.T) {
 	v := newVictim(t)
 	lie := multiaddr.StringCast("/ip4/127.0.0.1/tcp/" + v.port())
 	friend := newNode(t, spec{dht: []discovery.Option{discovery.WithMaxOutboundPeers(0)}})

@@ -2,7 +2,7 @@ package discovery
 
 import (
 	"fmt"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -15,41 +15,33 @@ type metric struct {
 	of   func(*Stats) float64
 }
 
-func newMetric(name, help string, kind prometheus.ValueType, of func(*Stats) float64) metric {
-	return metric{
-		desc: prometheus.NewDesc(prometheus.BuildFQName("tm2", "dht", name), help, nil, nil), kind: kind, of: of,
-	}
+func gauge(name, help string, of func(*Stats) int) metric {
+	return metric{describe(name, help), prometheus.GaugeValue, func(s *Stats) float64 { return float64(of(s)) }}
+}
+
+func counter(name, help string, of func(*Stats) uint64) metric {
+	return metric{describe(name, help), prometheus.CounterValue, func(s *Stats) float64 { return float64(of(s)) }}
+}
+
+func describe(name, help string) *prometheus.Desc {
+	return prometheus.NewDesc(prometheus.BuildFQName("tm2", "dht", name), help, nil, nil)
 }
 
 var metrics = [...]metric{
-	newMetric("table_peers", "Members of the routing table.",
-		prometheus.GaugeValue, func(s *Stats) float64 { return float64(s.Table) }),
-	newMetric("known_peers", "Peers of which discovery remembers something.",
-		prometheus.GaugeValue, func(s *Stats) float64 { return float64(s.Known) }),
-	newMetric("refused_peers", "Peers that are left out as not of this network.",
-		prometheus.GaugeValue, func(s *Stats) float64 { return float64(s.Refused) }),
-	newMetric("query_connections", "Connections held for queries.",
-		prometheus.GaugeValue, func(s *Stats) float64 { return float64(s.Conns) }),
-	newMetric("walks_total", "Lookups of random keys, and of this node's own.",
-		prometheus.CounterValue, func(s *Stats) float64 { return float64(s.Walks) }),
-	newMetric("refreshes_total", "Refreshes of the routing table.",
-		prometheus.CounterValue, func(s *Stats) float64 { return float64(s.Refreshes) }),
-	newMetric("searches_total", "Lookups of peers that were not at their addresses.",
-		prometheus.CounterValue, func(s *Stats) float64 { return float64(s.Searches) }),
-	newMetric("searches_found_total", "Lookups that have found such a peer.",
-		prometheus.CounterValue, func(s *Stats) float64 { return float64(s.Found) }),
-	newMetric("hints_total", "Addresses given to the switch.",
-		prometheus.CounterValue, func(s *Stats) float64 { return float64(s.Hints) }),
-	newMetric("queries_sent_total", "Queries that were answered.",
-		prometheus.CounterValue, func(s *Stats) float64 { return float64(s.QueriesSent) }),
-	newMetric("queries_failed_total", "Queries that were not answered.",
-		prometheus.CounterValue, func(s *Stats) float64 { return float64(s.QueriesFailed) }),
-	newMetric("queries_served_total", "Queries of others.",
-		prometheus.CounterValue, func(s *Stats) float64 { return float64(s.QueriesServed) }),
-	newMetric("peers_dropped_total", "Peers in responses that were not believable or wanted.",
-		prometheus.CounterValue, func(s *Stats) float64 { return float64(s.PeersDropped) }),
-	newMetric("peers_refused_total", "Peers found not to be of this network.",
-		prometheus.CounterValue, func(s *Stats) float64 { return float64(s.PeersRefused) }),
+	gauge("table_peers", "Members of the routing table.", func(s *Stats) int { return s.Table }),
+	gauge("known_peers", "Peers of which discovery remembers something.", func(s *Stats) int { return s.Known }),
+	gauge("refused_peers", "Peers that are left out as not of this network.", func(s *Stats) int { return s.Refused }),
+	gauge("query_connections", "Connections held for queries.", func(s *Stats) int { return s.Conns }),
+	counter("walks_total", "Lookups of random keys, and of this node's own.", func(s *Stats) uint64 { return s.Walks }),
+	counter("refreshes_total", "Refreshes of the routing table.", func(s *Stats) uint64 { return s.Refreshes }),
+	counter("searches_total", "Lookups of peers that were not at their addresses.", func(s *Stats) uint64 { return s.Searches }),
+	counter("searches_found_total", "Lookups that have found such a peer.", func(s *Stats) uint64 { return s.Found }),
+	counter("hints_total", "Addresses given to the switch.", func(s *Stats) uint64 { return s.Hints }),
+	counter("queries_sent_total", "Queries that were answered.", func(s *Stats) uint64 { return s.QueriesSent }),
+	counter("queries_failed_total", "Queries that were not answered.", func(s *Stats) uint64 { return s.QueriesFailed }),
+	counter("queries_served_total", "Queries of others.", func(s *Stats) uint64 { return s.QueriesServed }),
+	counter("peers_dropped_total", "Peers in responses that were not believable or wanted.", func(s *Stats) uint64 { return s.PeersDropped }),
+	counter("peers_refused_total", "Peers found not to be of this network.", func(s *Stats) uint64 { return s.PeersRefused }),
 }
 
 // collector is the Prometheus collector of a Discovery: its Stats, read on a scrape.
@@ -95,12 +87,6 @@ func (d *Discovery) unregister() {
 	}
 }
 
-type counters struct {
-	walks, refreshes, searches, found         atomic.Uint64
-	hints, peersDropped, peersRefused         atomic.Uint64
-	queriesSent, queriesFailed, queriesServed atomic.Uint64
-}
-
 // Stats says what discovery has done since its start, and has now.
 type Stats struct {
 	Table   int // members of the routing table
@@ -128,14 +114,29 @@ func (d *Discovery) Stats() Stats {
 	if table == nil {
 		return Stats{}
 	}
-	c := &d.counters
-	s := Stats{
-		Table: table.Size(), Conns: d.pool.size(),
-		Walks: c.walks.Load(), Refreshes: c.refreshes.Load(), Searches: c.searches.Load(), Found: c.found.Load(),
-		Hints: c.hints.Load(), QueriesSent: c.queriesSent.Load(), QueriesFailed: c.queriesFailed.Load(),
-		QueriesServed: c.queriesServed.Load(), PeersDropped: c.peersDropped.Load(), PeersRefused: c.peersRefused.Load(),
-	}
+	s := d.counters.snapshot()
+	s.Table, s.Conns = table.Size(), d.pool.size()
 	s.Known, s.Refused = d.records.size(time.Now())
 
 	return s
+}
+
+// counters guards the counts of a Stats.
+type counters struct {
+	mtx sync.Mutex
+	Stats
+}
+
+// add adds n to a field of the Stats.
+func (c *counters) add(field *uint64, n int) {
+	c.mtx.Lock()
+	defer c.mtx.Unlock()
+	*field += uint64(n)
+}
+
+func (c *counters) snapshot() Stats {
+	c.mtx.Lock()
+	defer c.mtx.Unlock()
+
+	return c.Stats
 }

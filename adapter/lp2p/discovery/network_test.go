@@ -2,7 +2,9 @@ package discovery_test
 
 import (
 	"path/filepath"
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -98,7 +100,7 @@ func TestMovedPersistentPeerIsFound(t *testing.T) {
 	require.NotZero(t, n.d.Stats().Found)
 }
 
-// A peer that was connected, and is dialed in vain at its old address, is looked
+// A peer that was connected, and is not found at its old address, is looked
 // for.
 func TestMovedPeerIsFound(t *testing.T) {
 	hub := newNode(t, spec{})
@@ -138,6 +140,49 @@ func TestRestartedNodeNeedsNoSeed(t *testing.T) {
 
 	n = start()
 	await(t, "friend is connected again", func() bool { return n.Peers().Has(friend.id()) }, n)
+}
+
+// The only seed dies in an outage of the whole network. A node that goes on running finds
+// the others at their old addresses, whether it had sessions with them or only asked them.
+func TestNodeComesBackAfterAnOutageWithoutSeed(t *testing.T) {
+	for name, slots := range map[string]uint64{"sessions": 5, "queries": 0} {
+		t.Run(name, func(t *testing.T) {
+			hub, key := newNode(t, spec{}), types.GenerateNodeKey()
+			book, err := addrbook.Open("", types.NetAddress{ID: key.ID()})
+			require.NoError(t, err)
+			n := newNode(t, limited(spec{
+				key: key, seeds: []*node{hub}, transport: []lp2p.Option{lp2p.WithAddrBook(book)},
+				dht: []discovery.Option{discovery.WithRefreshInterval(time.Second)},
+			}, slots))
+			var others []*node
+			for range 5 {
+				others = append(others, newNode(t, limited(spec{seeds: []*node{hub}}, 0)))
+			}
+			await(t, "everybody is known", func() bool {
+				unknown := slices.ContainsFunc(others, func(o *node) bool { return len(book.Of(o.id())) == 0 })
+
+				return !unknown && n.d.Stats().Table == 6 && len(n.Peers().List()) >= int(slots)
+			}, n)
+			addrs := make([]*types.NetAddress, len(others))
+			hub.stop()
+			for i, other := range others {
+				addrs[i] = other.addr()
+				other.stop()
+			}
+			await(t, "nobody is left", func() bool { return n.d.Stats().Table == 0 && len(n.Peers().List()) == 0 }, n)
+			for i, other := range others {
+				newNode(t, limited(spec{key: other.key, port: addrs[i].Port}, 0))
+			}
+			await(t, "the others are found", func() bool {
+				return n.d.Stats().Table == 5 && len(n.Peers().List()) == int(slots)
+			}, n)
+			for _, other := range others {
+				await(t, "its address is kept for the next start", func() bool {
+					return slices.ContainsFunc(book.Of(other.id()), func(e addrbook.Entry) bool { return e.HasAnswered() && e.Failures == 0 })
+				}, n)
+			}
+		})
+	}
 }
 
 // Queries go over connections without sessions: they take no slots, and end.

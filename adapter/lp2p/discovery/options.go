@@ -33,8 +33,8 @@ const (
 	// else a client. If the host finds out whether it can be reached (AutoNAT), a
 	// server that cannot becomes a client, and one again when it can.
 	ModeAuto Mode = iota
-	// ModeClient asks and does not answer: nobody keeps the node in a routing table
-	// or tells others about it.
+	// ModeClient asks and does not answer: no other node keeps it in a routing table or
+	// tells others about it.
 	ModeClient
 	// ModeServer asks and answers.
 	ModeServer
@@ -78,9 +78,9 @@ func WithBootstrapPeers(addrs []*types.NetAddress) Option {
 	}
 }
 
-// WithPrivatePeers names peers of which nobody is told, connected or remembered.
-// Those that the switch of the transport calls private are so without it; it is
-// for a switch that accepts from several transports.
+// WithPrivatePeers names peers that are told to nobody, connected or remembered. Peers
+// that the switch of the transport calls private need not be named. It is for a switch
+// that accepts from several transports.
 func WithPrivatePeers(ids []types.ID) Option {
 	return func(o *options) {
 		for _, id := range ids {

@@ -32,7 +32,7 @@ func TestRoundsBecomeRarer(t *testing.T) {
 
 // A node that is connected to everybody walks less and less, until something
 // changes.
-func TestBarrenWalksBecomeRare(t *testing.T) {
+func TestWalksWithoutCandidatesBecomeRare(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &pace{interval: time.Second, wait: time.Second}
 		p.walked(3, time.Now())

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/p2paddr"
@@ -15,7 +16,7 @@ import (
 // maxHints bounds the hints after one walk.
 const maxHints = 16
 
-// openSlots is how many outbound peers are missing, maxHints at most.
+// openSlots returns how many outbound peers are missing, at most maxHints.
 func (d *Discovery) openSlots() int {
 	taken, limit := d.client.OutboundSlots()
 	if d.opts.maxOutbound != nil {
@@ -57,7 +58,7 @@ func (d *Discovery) hint(n int) int {
 		hints = append(hints, &addr)
 	}
 	if len(hints) > 0 {
-		d.counters.hints.Add(uint64(len(hints)))
+		d.counters.add(&d.counters.Hints, len(hints))
 		d.client.DialPeers(hints...)
 	}
 
@@ -86,9 +87,8 @@ func (d *Discovery) candidates() (list []candidate) {
 	return list
 }
 
-// pick returns up to n of the candidates, at hosts that are not taken as far as
-// there are such, and no more than maxPerHost at one: whoever has many keys and one
-// machine gets few of the slots.
+// pick returns up to n candidates. Hosts without an outbound peer come first, and no
+// host gets more than maxPerHost, so one host with many keys gets few slots.
 func pick(candidates []candidate, taken map[netip.Prefix]int, n int) (picked []candidate) {
 	for limit := 1; limit <= maxPerHost; limit++ {
 		var rest []candidate
@@ -110,8 +110,8 @@ func pick(candidates []candidate, taken map[netip.Prefix]int, n int) (picked []c
 	return picked
 }
 
-// whereIs returns where a peer can be dialed: where it was found, else where it says
-// it is. What others say is not enough.
+// whereIs returns the endpoint at which a peer can be dialed: the one where it has
+// answered, else one that it announces. Hints from others are not enough.
 func (d *Discovery) whereIs(p peer.ID) (at netip.AddrPort, found, ok bool) {
 	if at := d.whereNow(p); at.IsValid() {
 		return at, true, true
@@ -128,17 +128,14 @@ func (d *Discovery) whereIs(p peer.ID) (at netip.AddrPort, found, ok bool) {
 	return netip.AddrPort{}, false, false
 }
 
-// whereNow returns where this node has dialed the peer to which it is connected,
-// not valid if it has not.
+// whereNow returns where this node has dialed the peer to which it is connected. It is not
+// valid if the peer opened all connections.
 func (d *Discovery) whereNow(p peer.ID) netip.AddrPort {
-	conn, ok := d.outbound(p)
-	if !ok {
-		return netip.AddrPort{}
-	}
-	at, ok := d.filter.parse(conn.RemoteMultiaddr())
-	if !ok {
-		return netip.AddrPort{}
+	for _, c := range d.t.Host().Network().ConnsToPeer(p) {
+		if at, ok := d.filter.parse(c.RemoteMultiaddr()); ok && c.Stat().Direction == network.DirOutbound && !c.IsClosed() {
+			return at
+		}
 	}
 
-	return at
+	return netip.AddrPort{}
 }

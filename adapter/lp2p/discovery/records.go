@@ -11,20 +11,24 @@ import (
 )
 
 const (
-	// maxKnown bounds the peers that are remembered, and their addresses in the DHT's
-	// book. A round of lookups in a network of thousands names some hundred.
+	// maxKnown bounds the records of peers, and the addresses in the book of the DHT.
+	// Lookups in a network of thousands name some hundred peers.
 	maxKnown = 2048
-	// maxRefused bounds those of them that are refused: they must not displace those
-	// that have answered.
+	// maxRefused bounds the refused peers among them, which must not displace peers that
+	// have answered.
 	maxRefused = maxKnown / 4
 
-	aliveTTL     = 30 * time.Minute // how long a peer that has answered counts as alive
-	refusedTTL   = time.Hour        // how long a peer of another network is left alone
-	strangeTTL   = 2 * time.Minute  // how long one of no network is, which may just be closing
-	confirmedTTL = time.Hour        // how long a peer of this network is not asked for its network again
+	aliveTTL   = 30 * time.Minute // how long a peer that has answered counts as alive
+	refusedTTL = time.Hour        // how long a peer of another network is left alone
+	// shortRefusedTTL is how long a peer without TM2 protocols is left alone, since it may be
+	// shutting down, and a known node that names another network, since its operator may
+	// correct that.
+	shortRefusedTTL = 2 * time.Minute
+	confirmedTTL    = time.Hour // how long a peer of this network is not asked for its network again
 
-	// Before a peer is hinted again: the switch may have dropped the hint, without a
-	// word, for want of a slot that is open now. With each failure the wait doubles.
+	// A hint of the same peer waits for hintWait, because the switch may have dropped
+	// the last one without notice for want of a slot. After a failure it waits for
+	// failWait, doubled with each further one up to maxFailWait.
 	hintWait    = 5 * time.Second
 	failWait    = 10 * time.Second
 	maxFailWait = 30 * time.Minute
@@ -45,9 +49,8 @@ type record struct {
 	refused time.Time // not wanted until
 }
 
-// records remembers what came of the peers of the DHT. Nobody can fill it with more
-// than maxKnown peers, nor displace those that have answered, or were refused, by others
-// that did neither.
+// records remembers the peers of the DHT. It holds at most maxKnown. Peers that have
+// answered or were refused stay when others are evicted.
 type records struct {
 	mtx   sync.Mutex
 	peers map[peer.ID]*record
@@ -71,8 +74,8 @@ func (r *records) at(p peer.ID, now time.Time) *record {
 	return k
 }
 
-// worth orders what is kept: first peers that have not answered for long, then those that
-// have, then refusals.
+// worth orders records for eviction: peers without a recent answer go first, then peers
+// that have answered, then refused ones.
 func (k *record) worth(now time.Time) int {
 	switch {
 	case k.refused.After(now):
@@ -86,8 +89,9 @@ func (k *record) worth(now time.Time) int {
 
 func (k *record) alive(now time.Time) bool { return now.Sub(k.answered) < aliveTTL }
 
-// evict makes room: of those that are least worth, the oldest go, an eighth
-// of all at a time, since finding them takes a look at all. The caller holds the lock.
+// evict removes the oldest of the records with the lowest worth. It removes an eighth
+// of all records at a time, because it has to look at all of them. The caller holds the
+// lock.
 func (r *records) evict(now time.Time) {
 	var least []peer.ID
 	worth := math.MaxInt
@@ -105,11 +109,27 @@ func (r *records) evict(now time.Time) {
 	}
 }
 
-// noteAnswer notes that the peer has answered a query.
-func (r *records) noteAnswer(p peer.ID, now time.Time) {
+// update changes the record of the peer, a new one if there is none.
+func (r *records) update(p peer.ID, now time.Time, change func(*record)) {
 	r.mtx.Lock()
 	defer r.mtx.Unlock()
-	r.at(p, now).answered = now
+	change(r.at(p, now))
+}
+
+// of returns a copy of what is known of the peer, which may be nothing.
+func (r *records) of(p peer.ID) record {
+	r.mtx.Lock()
+	defer r.mtx.Unlock()
+	if k := r.peers[p]; k != nil {
+		return *k
+	}
+
+	return record{}
+}
+
+// noteAnswer notes that the peer has answered a query.
+func (r *records) noteAnswer(p peer.ID, now time.Time) {
+	r.update(p, now, func(k *record) { k.answered = now })
 }
 
 // alive returns the peers that have answered within aliveTTL and may be hinted now.
@@ -127,46 +147,38 @@ func (r *records) alive(now time.Time) (peers []peer.ID) {
 
 // isAlive reports whether the peer has answered within aliveTTL.
 func (r *records) isAlive(p peer.ID, now time.Time) bool {
-	r.mtx.Lock()
-	defer r.mtx.Unlock()
-	k := r.peers[p]
+	k := r.of(p)
 
-	return k != nil && k.alive(now)
+	return k.alive(now)
 }
 
 // hinted notes that the switch was told where the peer is.
 func (r *records) hinted(p peer.ID, at netip.AddrPort, now time.Time) {
-	r.mtx.Lock()
-	defer r.mtx.Unlock()
-	k := r.at(p, now)
-	k.hintedAt, k.hintable = at, now.Add(hintWait)
+	r.update(p, now, func(k *record) { k.hintedAt, k.hintable = at, now.Add(hintWait) })
 }
 
-// failed notes that the switch has not connected to the peer at the address. A peer that
-// was not found (gone) has to answer again before it is hinted. A dial at another address
-// than the hinted one, and than that at which it has answered, says nothing: others may
-// have told the switch of it.
+// failed notes that the switch has not connected to the peer at the address. After gone,
+// which says that the peer is not there, it must answer a query before the next hint. Only
+// the hinted address and the one at which the peer has answered count: the switch may have
+// learned any other from a third party.
 func (r *records) failed(p peer.ID, at, answeredAt netip.AddrPort, gone bool, now time.Time) {
-	r.mtx.Lock()
-	defer r.mtx.Unlock()
-	k := r.at(p, now)
-	if at != k.hintedAt && at != answeredAt {
-		return
-	}
-	k.failures++
-	k.hintable = now.Add(min(maxFailWait, failWait<<min(k.failures-1, 10)))
-	if gone {
-		k.answered = time.Time{}
-	}
+	r.update(p, now, func(k *record) {
+		if at != k.hintedAt && at != answeredAt {
+			return
+		}
+		k.failures++
+		k.hintable = now.Add(min(maxFailWait, failWait<<min(k.failures-1, 10)))
+		if gone {
+			k.answered = time.Time{}
+		}
+	})
 }
 
-// connected notes that the peer has become one of the switch.
+// connected notes that the switch is connected to the peer.
 func (r *records) connected(p peer.ID, now time.Time) {
-	r.mtx.Lock()
-	defer r.mtx.Unlock()
-	k := r.at(p, now)
-	k.failures, k.hintable, k.refused = 0, time.Time{}, time.Time{}
-	k.ours = now
+	r.update(p, now, func(k *record) {
+		k.failures, k.hintable, k.refused, k.ours = 0, time.Time{}, time.Time{}, now
+	})
 }
 
 // beginCheck reports whether the peer may be asked for its network now, and notes
@@ -185,19 +197,14 @@ func (r *records) beginCheck(p peer.ID, now time.Time) bool {
 
 // confirm notes that the peer says that it is of this network.
 func (r *records) confirm(p peer.ID, now time.Time) {
-	r.mtx.Lock()
-	defer r.mtx.Unlock()
-	r.at(p, now).ours = now
+	r.update(p, now, func(k *record) { k.ours = now })
 }
 
 // isOurs reports whether the peer was found to be of this network within confirmedTTL.
-func (r *records) isOurs(p peer.ID, now time.Time) bool {
-	r.mtx.Lock()
-	defer r.mtx.Unlock()
-	k := r.peers[p]
+func (r *records) isOurs(p peer.ID, now time.Time) bool { return now.Sub(r.of(p).ours) < confirmedTTL }
 
-	return k != nil && now.Sub(k.ours) < confirmedTTL
-}
+// wasOurs reports whether the peer was ever found to be of this network.
+func (r *records) wasOurs(p peer.ID) bool { return !r.of(p).ours.IsZero() }
 
 // refuse notes that the peer is not of this network, and not wanted for a time.
 func (r *records) refuse(p peer.ID, ttl time.Duration, now time.Time) {
@@ -228,15 +235,9 @@ func (r *records) limitRefused(now time.Time) {
 }
 
 // isRefused reports whether the peer was found not to be of this network.
-func (r *records) isRefused(p peer.ID, now time.Time) bool {
-	r.mtx.Lock()
-	defer r.mtx.Unlock()
-	k := r.peers[p]
+func (r *records) isRefused(p peer.ID, now time.Time) bool { return r.of(p).refused.After(now) }
 
-	return k != nil && k.refused.After(now)
-}
-
-// size is the number of peers, and of those that are refused.
+// size returns the number of records, and how many of them are refused.
 func (r *records) size(now time.Time) (all, refused int) {
 	r.mtx.Lock()
 	defer r.mtx.Unlock()

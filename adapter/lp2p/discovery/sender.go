@@ -11,7 +11,6 @@ import (
 	dhtpb "github.com/libp2p/go-libp2p-kad-dht/pb"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
-	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/multiformats/go-multiaddr"
 	"google.golang.org/protobuf/proto"
 
@@ -37,13 +36,10 @@ var (
 	errStopping  = errors.New("discovery has stopped")
 )
 
-// sender sends kad-dht's queries, each on a stream of its own. Unlike kad-dht's
-// own it reads no more than maxResponse, holds the connection as long as it needs
-// it and no longer, and leaves no goroutine behind.
-type sender struct {
-	d     *Discovery
-	proto protocol.ID
-}
+// sender sends the queries of kad-dht, each on its own stream. Unlike the sender of
+// kad-dht it reads at most maxResponse bytes, releases the connection after the query,
+// and leaves no goroutine behind.
+type sender struct{ d *Discovery }
 
 var _ dhtpb.MessageSenderWithDisconnect = (*sender)(nil)
 
@@ -73,13 +69,14 @@ func (s *sender) SendRequest(ctx context.Context, p peer.ID, req *dhtpb.Message)
 		resp, conn, err = s.ask(ctx, p, req)
 	}
 	if err != nil {
-		s.d.counters.queriesFailed.Add(1)
+		s.d.counters.add(&s.d.counters.QueriesFailed, 1)
 
 		return nil, fmt.Errorf("query to %s: %w", p, err)
 	}
-	s.d.counters.queriesSent.Add(1)
+	s.d.counters.add(&s.d.counters.QueriesSent, 1)
 	s.d.records.noteAnswer(p, time.Now())
 	s.d.noteConn(conn)
+	s.d.remember(p)
 	s.d.checkSoon(p)
 	from, _ := endpointOf(conn.RemoteMultiaddr())
 	s.d.noteTold(p, from.Addr(), s.d.sanitize(resp, from.Addr()))
@@ -94,7 +91,7 @@ func (s *sender) ask(ctx context.Context, p peer.ID, req *dhtpb.Message) (*dhtpb
 		return nil, nil, err
 	}
 	defer done()
-	st, err := stream.OpenTo(ctx, s.d.t.Host(), p, s.proto)
+	st, err := stream.OpenTo(ctx, s.d.t.Host(), p, s.d.proto)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -134,9 +131,10 @@ func exchange(st io.ReadWriter, req *dhtpb.Message) (*dhtpb.Message, error) {
 	return resp, nil
 }
 
-// sanitize reduces a response to what is believed of it: so many peers, each with
-// a TM2 ID and addresses that may be dialed when a remote at this IP tells them, none of
-// them this node, private, or of another network. It returns these addresses.
+// sanitize removes from a response what is not believed, and returns the addresses that
+// remain. At most maxResponsePeers peers remain, each with a TM2 ID and at least one
+// address that a remote at this IP may tell. This node, private peers and refused peers
+// are removed.
 func (d *Discovery) sanitize(resp *dhtpb.Message, from netip.Addr) (told []*types.NetAddress) {
 	resp.ProviderPeers, resp.Record = nil, nil
 	count := len(resp.CloserPeers)
@@ -156,26 +154,25 @@ func (d *Discovery) sanitize(resp *dhtpb.Message, from netip.Addr) (told []*type
 		if err != nil {
 			continue
 		}
-		var places []netip.AddrPort
-		if entry.Addrs, places = d.believable(entry.GetAddrs(), from); len(entry.Addrs) == 0 {
+		var endpoints []netip.AddrPort
+		if entry.Addrs, endpoints = d.believable(entry.GetAddrs(), from); len(entry.Addrs) == 0 {
 			continue
 		}
-		for _, at := range places {
+		for _, at := range endpoints {
 			addr := netAddress(id, at)
 			told = append(told, &addr)
 		}
 		kept = append(kept, entry)
 	}
-	d.counters.peersDropped.Add(uint64(count - len(kept)))
+	d.counters.add(&d.counters.PeersDropped, count-len(kept))
 	resp.CloserPeers = kept
 
 	return told
 }
 
-// believable returns those addresses that may be dialed when a remote at this IP tells
-// them, at most maxAddrs of the first few that are given, and the places to which they
-// lead.
-func (d *Discovery) believable(raw [][]byte, from netip.Addr) (kept [][]byte, places []netip.AddrPort) {
+// believable returns the addresses that a remote at this IP may tell, and their
+// endpoints. It looks at the first 4*maxAddrs addresses and returns at most maxAddrs.
+func (d *Discovery) believable(raw [][]byte, from netip.Addr) (kept [][]byte, endpoints []netip.AddrPort) {
 	raw = raw[:min(len(raw), 4*maxAddrs)]
 	for _, b := range raw {
 		a, err := multiaddr.NewMultiaddrBytes(b)
@@ -183,23 +180,23 @@ func (d *Discovery) believable(raw [][]byte, from netip.Addr) (kept [][]byte, pl
 			continue
 		}
 		if at, ok := d.filter.parse(a); ok && netgroup.MayTell(at.Addr(), from) && len(kept) < maxAddrs {
-			kept, places = append(kept, b), append(places, at)
+			kept, endpoints = append(kept, b), append(endpoints, at)
 		}
 	}
 
-	return kept, places
+	return kept, endpoints
 }
 
-// unwanted reports whether the DHT must have nothing to do with the peer: it is
-// private, found to be of another network, or has no TM2 ID.
+// unwanted reports whether the peer must stay out of the DHT: it is private, refused,
+// or has no TM2 ID.
 func (d *Discovery) unwanted(p peer.ID) bool {
 	id, err := d.ids.of(p)
 
 	return err != nil || d.isPrivate(id) || d.records.isRefused(p, time.Now())
 }
 
-// mayTell reports whether others may be told of the peer: it offers to be found, by
-// speaking the DHT's protocol as a server, and nothing speaks against it.
+// mayTell reports whether others may be told of the peer. The peer must take part as a
+// server of the DHT, and must not be unwanted.
 func (d *Discovery) mayTell(p peer.ID) bool {
 	if d.unwanted(p) {
 		return false

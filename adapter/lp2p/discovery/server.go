@@ -76,8 +76,8 @@ func (s *server) open(h p2phost.Host, id protocol.ID, handler network.StreamHand
 	h.SetStreamHandler(id, s.limiter.Limit(func(stream network.Stream) { s.serve(stream, handler) }))
 }
 
-// shut ends serving: the protocol is not announced any more, streams that are
-// served are reset, and their handlers have returned.
+// shut ends serving. When it returns, the protocol is not announced, all streams are
+// reset, and their handlers have returned.
 func (s *server) shut(h p2phost.Host, id protocol.ID) {
 	h.RemoveStreamHandler(id)
 	s.mtx.Lock()
@@ -111,8 +111,8 @@ func (s *server) serve(stream network.Stream, handler network.StreamHandler) {
 	handler(g)
 }
 
-// remoteHost returns the host of a remote. It is not valid for one on loopback, as
-// processes of this machine share it, and behind a relay.
+// remoteHost returns the host of a remote. It is not valid on loopback, which all
+// processes of this machine share, and behind a relay.
 func remoteHost(c network.Conn) netip.Prefix {
 	at, _ := endpointOf(c.RemoteMultiaddr())
 	if ip := at.Addr(); ip.IsValid() && !ip.IsLoopback() {
@@ -139,8 +139,8 @@ func (s *server) begin(g *guardedStream) bool {
 	return true
 }
 
-// makeRoom ends the stream that has waited longest for a query. Those who ask bring
-// one at once. The caller holds the lock.
+// makeRoom ends the stream that has waited longest for a query. An honest remote sends
+// its query at once. The caller holds the lock.
 func (s *server) makeRoom() bool {
 	var longest *guardedStream
 	for g := range s.streams {
@@ -170,11 +170,14 @@ func (s *server) forget(g *guardedStream) {
 		return
 	}
 	delete(s.streams, g)
-	if s.perPeer[g.from]--; s.perPeer[g.from] == 0 {
-		delete(s.perPeer, g.from)
-	}
-	if s.perHost[g.host]--; s.perHost[g.host] == 0 {
-		delete(s.perHost, g.host)
+	uncount(s.perPeer, g.from)
+	uncount(s.perHost, g.host)
+}
+
+// uncount takes one from the count of the key.
+func uncount[K comparable](counts map[K]int, key K) {
+	if counts[key]--; counts[key] <= 0 {
+		delete(counts, key)
 	}
 }
 
@@ -231,7 +234,7 @@ func (g *guardedStream) next() error {
 	}
 	g.s.await(g, time.Time{})
 	g.n++
-	g.s.d.counters.queriesServed.Add(1)
+	g.s.d.counters.add(&g.s.d.counters.QueriesServed, 1)
 	g.rest = wire.AppendSized(nil, body)
 
 	return nil

@@ -20,6 +20,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/access"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/p2paddr"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/stream"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
@@ -108,7 +109,7 @@ func TestTellerDecidesWhatIsBelieved(t *testing.T) {
 		"/ip6/64:ff9b::a00:1", "/ip6/2002:a00:1::", "/ip6/fec0::1", "/ip6/::1", "/ip6/fd00::1",
 	}
 	told := func(private bool, from string) (kept int) {
-		d := hearsay(t)
+		d := newRemembering(t)
 		d.t, d.filter = access.Of(new(lp2p.Transport)), addrFilter{private: private}
 		teller, at := somePeer(t, 100), netip.MustParseAddr(from)
 		for i, host := range bad {
@@ -215,18 +216,24 @@ func TestHintsAreSpaced(t *testing.T) {
 	require.EqualValues(t, -1, next())
 }
 
-// What a failed dial shows decides whether a peer has to answer again before it is
-// hinted, and whether it is looked for elsewhere.
-func TestFailedDialsOfKnownPeers(t *testing.T) {
+// newTransport returns a transport on loopback that does not listen.
+func newTransport(t *testing.T) *lp2p.Transport {
+	t.Helper()
 	key := types.GenerateNodeKey()
 	lt, err := lp2p.NewTransport(types.NodeInfo{
 		NetAddress: &types.NetAddress{ID: key.ID(), IP: net.IPv4(127, 0, 0, 1)}, Network: "test",
 		Channels: []byte{1}, Moniker: "node",
 	}, *key, nil)
 	require.NoError(t, err)
-	defer lt.Close()
-	p := somePeer(t, 1)
-	inner := access.Of(lt)
+	t.Cleanup(func() { require.NoError(t, lt.Close()) })
+
+	return lt
+}
+
+// What a failed dial shows decides whether a peer has to answer again before it is
+// hinted, and whether it is looked for elsewhere.
+func TestFailedDialsOfKnownPeers(t *testing.T) {
+	p, inner := somePeer(t, 1), access.Of(newTransport(t))
 	id, err := p2paddr.Learn(inner.AddrBook(), p)
 	require.NoError(t, err)
 	addr := types.NetAddress{ID: id, IP: net.IPv4(1, 2, 3, 4), Port: 5}
@@ -249,7 +256,7 @@ func TestFailedDialsOfKnownPeers(t *testing.T) {
 		{syscall.EMFILE, true, false},
 		{compat.ErrTransportClosed, true, false},
 	} {
-		d := hearsay(t)
+		d := newRemembering(t)
 		d.t, d.wanted = inner, newWanted()
 		d.wanted.add(id, false)
 		d.book.MarkAnswered(&addr, addrbook.Libp2p)
@@ -362,4 +369,38 @@ func TestRefusalsDisplaceNobodyAlive(t *testing.T) {
 	_, refused := r.size(now)
 	require.Equal(t, maxRefused, refused)
 	require.True(t, r.isRefused(somePeer(t, 999+2*maxKnown), now), "the newest are kept")
+}
+
+// A node without the protocols of TM2 is of no TM2 network, unless it is known as a node
+// of this one: then it shuts down, and is looked for where it may be next.
+func TestKnownNodeThatClosesIsNotRefused(t *testing.T) {
+	p, inner := somePeer(t, 1), access.Of(newTransport(t))
+	id, err := p2paddr.Learn(inner.AddrBook(), p)
+	require.NoError(t, err)
+	addr := types.NetAddress{ID: id, IP: net.IPv4(1, 2, 3, 4), Port: 5}
+	now := time.Now()
+
+	for name, known := range map[string]func(d *Discovery){
+		"confirmed":  func(d *Discovery) { d.records.confirm(p, now.Add(-2*confirmedTTL)) },
+		"configured": func(d *Discovery) { d.wanted.add(id, true) },
+		"connected":  func(d *Discovery) { d.wanted.add(id, false) },
+		"unknown":    func(*Discovery) {},
+	} {
+		d := newRemembering(t)
+		d.BaseReactor = compat.NewBaseReactor("dht", d)
+		d.t, d.wanted, d.pool = inner, newWanted(), newPool(d)
+		known(d)
+		d.records.noteAnswer(p, now)
+		for range 3 {
+			d.dialFailed(addr, fmt.Errorf("unable to dial: %w", &compat.ForeignError{Proved: true, Err: stream.ErrUnsupported}))
+		}
+		require.Equal(t, name == "unknown", d.unwanted(p), name)
+		require.Equal(t, name != "unknown", d.records.isAlive(p, now), name)
+		if want := d.wanted.peers[id]; want != nil {
+			require.True(t, want.missed, name)
+		}
+		d.dialFailed(addr, types.ErrIncompatibleNetworks)
+		require.True(t, d.unwanted(p), "it says so itself")
+		require.Equal(t, name == "unknown", d.records.isRefused(p, now.Add(2*shortRefusedTTL)), name)
+	}
 }

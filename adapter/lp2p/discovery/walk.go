@@ -9,23 +9,23 @@ import (
 
 	kb "github.com/libp2p/go-libp2p-kbucket"
 
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/task"
 )
 
 const (
 	// walkTimeout bounds one lookup.
 	walkTimeout = 30 * time.Second
-	// maxWalkWait is how far the interval between rounds grows that bring the switch
-	// no peer.
+	// maxWalkWait is the longest interval between rounds that bring no new peer.
 	maxWalkWait = time.Minute
-	// maxEntryWait is how far it grows while the node is not in the network yet: a
-	// bootstrap peer that is refused by its connection limit may find room soon.
+	// maxEntryWait is the same for a node with an empty routing table: a bootstrap peer
+	// at its connection limit may soon have room.
 	maxEntryWait = 10 * time.Second
-	// maxBarrenWait is how far walks are apart of which none brings anybody to hint:
-	// whoever is new and can be asked makes the routing table grow, which ends it.
-	maxBarrenWait = 5 * time.Minute
-	// jitter is by how much every wait may be longer, so that nodes that began
-	// together do not ask in step.
+	// maxEmptyWait is the longest interval between walks while they find no candidate to
+	// hint. A new member of the routing table resets it.
+	maxEmptyWait = 5 * time.Minute
+	// jitter is the largest random share added to a wait, so that nodes that start
+	// together do not query in step.
 	jitter = 0.2
 )
 
@@ -41,20 +41,19 @@ type pace struct {
 // soon makes the next round walk: something has changed.
 func (p *pace) soon() { p.wait, p.gap, p.walkAt = p.interval, 0, time.Time{} }
 
-// walked notes how many hints a walk has brought. Without any there is nobody to
-// connect to: another random key is likely to bring nobody either.
+// walked notes how many hints a walk has brought. After a walk without hints another
+// random key is likely to bring none either, so the next walk waits longer.
 func (p *pace) walked(hints int, now time.Time) {
 	if hints > 0 {
 		p.gap, p.walkAt = 0, time.Time{}
 
 		return
 	}
-	p.gap = min(4*max(p.gap, p.interval), maxBarrenWait)
+	p.gap = min(4*max(p.gap, p.interval), maxEmptyWait)
 	p.walkAt = now.Add(stretch(p.gap))
 }
 
-// next returns the wait until the next round, which grows until the switch has
-// another peer.
+// next returns the wait until the next round. It grows until the switch has a new peer.
 func (p *pace) next(peers int, entered bool) time.Duration {
 	limit := maxWalkWait
 	if !entered {
@@ -68,9 +67,9 @@ func (p *pace) next(peers int, entered bool) time.Duration {
 	return stretch(p.wait)
 }
 
-// walkLoop enters the DHT and, as long as the switch has outbound slots open, gives
-// it hints. It refreshes the routing table from time to time. Rounds that bring the
-// switch no peer become rarer, and walks that bring nobody even more so.
+// walkLoop enters the DHT, walks while the switch has open outbound slots, and
+// refreshes the routing table. Rounds without a new peer become rarer, and walks
+// without candidates still rarer.
 func (d *Discovery) walkLoop() {
 	p := &pace{interval: d.opts.walkInterval, wait: d.opts.walkInterval}
 	refresh := time.Now().Add(stretch(d.opts.refreshInterval))
@@ -105,7 +104,7 @@ func stretch(wait time.Duration) time.Duration {
 	return wait + time.Duration(mathrand.Float64()*jitter*float64(wait))
 }
 
-// entered reports whether the routing table has anybody in it.
+// entered reports whether the routing table has a member.
 func (d *Discovery) entered() bool { return d.dht.RoutingTable().Size() > 0 }
 
 // round does what is to be done now.
@@ -124,8 +123,8 @@ func (d *Discovery) round(p *pace) {
 	p.walked(d.hinting(p.interval, d.walk), time.Now())
 }
 
-// hinting runs a lookup, and hints those who answer meanwhile, so that one that is
-// held up keeps nobody waiting. It returns how many were hinted.
+// hinting runs a lookup and hints the peers that answer while it runs, so that a slow
+// lookup delays no hint. It returns the number of hints.
 func (d *Discovery) hinting(interval time.Duration, lookup func() error) (hinted int) {
 	done := make(chan error, 1)
 	d.loops.Go(func() { done <- lookup() }) // the caller is one of the loops: no Wait has returned
@@ -155,7 +154,7 @@ func (d *Discovery) hintOpen() int {
 	return d.hint(min(missing+missing/2+1, maxHints))
 }
 
-// walk looks up a random key: those who answer are a sample of the network.
+// walk looks up a random key. The peers that answer are a sample of the network.
 func (d *Discovery) walk() error {
 	key := make([]byte, 32)
 	if _, err := rand.Read(key); err != nil {
@@ -168,7 +167,7 @@ func (d *Discovery) walk() error {
 func (d *Discovery) lookUp(key string) error {
 	ctx, cancel := context.WithTimeout(d.ctx, walkTimeout)
 	defer cancel()
-	d.counters.walks.Add(1)
+	d.counters.add(&d.counters.Walks, 1)
 	_, err := d.dht.GetClosestPeers(ctx, key)
 	if errors.Is(err, kb.ErrLookupFailure) {
 		return nil // the routing table has just become empty
@@ -177,14 +176,15 @@ func (d *Discovery) lookUp(key string) error {
 	return err
 }
 
-// refresh finds out which members of the routing table are still there, and of this
-// network, looks up what has not been looked up for long, and asks one of the
-// bootstrap peers, so that two parts of a network that lost each other come together
-// again.
+// refresh checks the members of the routing table, and refreshes buckets without a
+// recent lookup. It also asks one bootstrap peer and one former peer, so that two parts
+// of a network that lost each other join again.
 func (d *Discovery) refresh() {
-	d.counters.refreshes.Add(1)
-	if addrs := d.opts.bootstrap; len(addrs) > 0 {
-		d.enterAt(addrs[mathrand.IntN(len(addrs))])
+	d.counters.add(&d.counters.Refreshes, 1)
+	for _, addrs := range [][]types.NetAddress{d.someBootstrapPeers(), d.remembered()} {
+		if len(addrs) > 0 {
+			d.enterAt(addrs[0])
+		}
 	}
 	select {
 	case err := <-d.dht.RefreshRoutingTable():

@@ -9,19 +9,20 @@ import (
 )
 
 const (
-	// maxWanted bounds the peers that are looked for when they are not found where
-	// they were, beside those that were configured.
+	// maxWanted bounds the peers that are looked up when they are not at their
+	// addresses. Configured peers do not count.
 	maxWanted = 256
 
 	// The wait before the same peer is looked for again, doubled each time.
 	firstFindWait = 2 * time.Second
 	maxFindWait   = 10 * time.Minute
-	// maxFindTries is how often a peer is looked for until a dial fails again, or it
-	// was connected.
+	// maxFindTries is how often a peer is looked up before another failed dial, or a
+	// connection, is needed.
 	maxFindTries = 6
 )
 
-// wanted are the peers that are worth a lookup, and those to look for.
+// wanted holds the peers that are worth a lookup, and which of them are to be looked up
+// now.
 type wanted struct {
 	queued task.Signal // there is one more to look for
 
@@ -39,8 +40,8 @@ type want struct {
 
 func newWanted() *wanted { return &wanted{queued: task.NewSignal(), peers: make(map[types.ID]*want)} }
 
-// add notes a peer that was connected, or is configured. Of those that are not, the
-// one noted longest ago goes when there are too many.
+// add notes a peer that is configured or was connected. If there are too many, the peer
+// noted longest ago goes, unless it is configured.
 func (w *wanted) add(id types.ID, configured bool) {
 	w.mtx.Lock()
 	defer w.mtx.Unlock()
@@ -56,18 +57,24 @@ func (w *wanted) add(id types.ID, configured bool) {
 	w.peers[id] = &want{configured: configured, since: time.Now()}
 }
 
-// isConfigured reports whether the peer is one of those that were configured.
+// isConfigured reports whether the peer is configured.
 func (w *wanted) isConfigured(id types.ID) bool {
-	w.mtx.Lock()
-	defer w.mtx.Unlock()
-	known := w.peers[id]
+	_, configured := w.has(id)
 
-	return known != nil && known.configured
+	return configured
 }
 
-// makeRoom forgets whom it is least worth looking for if there are too many: of
-// those that were not configured the one noted longest ago. The caller holds the
-// lock.
+// has reports whether the peer is configured or was connected not long ago, and which.
+func (w *wanted) has(id types.ID) (known, configured bool) {
+	w.mtx.Lock()
+	defer w.mtx.Unlock()
+	k := w.peers[id]
+
+	return k != nil, k != nil && k.configured
+}
+
+// makeRoom removes the peer that was noted longest ago if maxWanted is reached, leaving
+// configured peers aside. The caller holds the lock.
 func (w *wanted) makeRoom() {
 	var (
 		oldest types.ID
@@ -97,9 +104,9 @@ func (w *wanted) lost(id types.ID) {
 	}
 }
 
-// next returns a peer to look for now, and counts the try: those that are configured
-// first, then who has waited longest. Else it returns when to ask again, zero when
-// there is nobody.
+// next returns a peer to look up now and counts the try: configured peers first, then
+// the one that has waited longest. If no peer is due it returns when one will be, or
+// zero if none is to be looked up.
 func (w *wanted) next(now time.Time) (id types.ID, due time.Time) {
 	w.mtx.Lock()
 	defer w.mtx.Unlock()

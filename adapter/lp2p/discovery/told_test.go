@@ -17,13 +17,13 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
-// placeMemory is how long the book remembers what came of dials at an IP and port.
-const placeMemory = 10 * time.Minute
+// endpointMemory is how long the book remembers what came of dials at an IP and port.
+const endpointMemory = 10 * time.Minute
 
 var errSilent = errors.New("nobody answers")
 
-// hearsay is what a Discovery remembers, without the rest of it.
-func hearsay(t *testing.T) *Discovery {
+// newRemembering returns the part of a Discovery that remembers peers and their addresses.
+func newRemembering(t *testing.T) *Discovery {
 	t.Helper()
 	book, err := newBook(types.GenerateNodeKey().ID(), false)
 	require.NoError(t, err)
@@ -31,8 +31,8 @@ func hearsay(t *testing.T) *Discovery {
 	return &Discovery{book: book, records: newRecords(), ids: newTM2IDs()}
 }
 
-// place is the i-th of many addresses.
-func place(i int) netip.AddrPort {
+// endpoint is the i-th of many addresses.
+func endpoint(i int) netip.AddrPort {
 	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{5, byte(i >> 8), byte(i), 1}), 26656)
 }
 
@@ -57,7 +57,7 @@ func (d *Discovery) tell(t *testing.T, source int, p peer.ID, at ...netip.AddrPo
 	d.book.Add(addrbook.Source{ID: id, IP: netip.AddrFrom4([4]byte{9, byte(source), 0, 1}).AsSlice()}, addrs...)
 }
 
-func placesAt(addrs []types.NetAddress) (at []netip.AddrPort) {
+func endpointsAt(addrs []types.NetAddress) (at []netip.AddrPort) {
 	for _, addr := range addrs {
 		at = append(at, addrPort(&addr))
 	}
@@ -77,7 +77,7 @@ func pass(d time.Duration) {
 func TestOneAddressIsTriedForFewPeers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const maxTries = 3
-		d, shared := hearsay(t), place(1)
+		d, shared := newRemembering(t), endpoint(1)
 		for i := range 10 {
 			p := somePeer(t, i)
 			d.tell(t, i, p, shared)
@@ -88,7 +88,7 @@ func TestOneAddressIsTriedForFewPeers(t *testing.T) {
 		}
 		addr := d.addrOf(t, somePeer(t, 60), shared)
 		require.False(t, d.book.Try(&addr), "nor is the switch told that another is there")
-		pass(placeMemory)
+		pass(endpointMemory)
 		d.tell(t, 0, somePeer(t, 0), shared)
 		require.Len(t, d.tryHints(somePeer(t, 0)), 1)
 	})
@@ -98,7 +98,7 @@ func TestOneAddressIsTriedForFewPeers(t *testing.T) {
 // often, it is found there: the first attempt shows who is.
 func TestMadeUpPeersKeepNobodyOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d, at, honest := hearsay(t), place(1), somePeer(t, 99)
+		d, at, honest := newRemembering(t), endpoint(1), somePeer(t, 99)
 		tcp, err := multiaddr.NewMultiaddr("/ip4/5.0.1.1/tcp/26656")
 		require.NoError(t, err)
 		other := &swarm.DialError{DialErrors: []swarm.TransportError{{Address: tcp, Cause: sec.ErrPeerIDMismatch{Actual: honest}}}}
@@ -133,40 +133,40 @@ func TestMadeUpPeersKeepNobodyOut(t *testing.T) {
 
 // A new address of a peer counts at once, whatever became of the old one.
 func TestMovedPeerIsBelieved(t *testing.T) {
-	d, p := hearsay(t), somePeer(t, 1)
-	old, moved := place(1), place(2)
+	d, p := newRemembering(t), somePeer(t, 1)
+	old, moved := endpoint(1), endpoint(2)
 	d.tell(t, 1, p, old)
 	d.noteAbsent(p, d.hints(p), errSilent)
 	require.Empty(t, d.hints(p))
 	d.tell(t, 1, p, old, moved)
-	require.Equal(t, []netip.AddrPort{moved}, placesAt(d.hints(p)))
+	require.Equal(t, []netip.AddrPort{moved}, endpointsAt(d.hints(p)))
 }
 
 // What others have told of a peer is not displaced by one who tells many addresses,
 // even less by those where the peer was not found.
 func TestLiesDoNotDisplaceTheTruth(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d, p, truth := hearsay(t), somePeer(t, 1), place(1)
+		d, p, truth := newRemembering(t), somePeer(t, 1), endpoint(1)
 		var lies []netip.AddrPort
 		for i := range 2 * maxAddrs {
-			lies = append(lies, place(100+i))
+			lies = append(lies, endpoint(100+i))
 		}
 		d.tell(t, 1, p, truth)
 		pass(time.Second)
 		d.tell(t, 2, p, lies...)
-		require.Contains(t, placesAt(d.hints(p)), truth)
+		require.Contains(t, endpointsAt(d.hints(p)), truth)
 		absent := func(p peer.ID) {
 			for _, at := range lies {
 				d.noteAbsent(p, []types.NetAddress{d.addrOf(t, p, at)}, errSilent)
 			}
 		}
 		absent(p)
-		require.Equal(t, []netip.AddrPort{truth}, placesAt(d.hints(p)))
+		require.Equal(t, []netip.AddrPort{truth}, endpointsAt(d.hints(p)))
 		for range 3 {
 			d.tell(t, 2, p, lies...)
-			require.Contains(t, placesAt(d.hints(p)), truth)
+			require.Contains(t, endpointsAt(d.hints(p)), truth)
 			absent(p)
-			require.Equal(t, []netip.AddrPort{truth}, placesAt(d.hints(p)))
+			require.Equal(t, []netip.AddrPort{truth}, endpointsAt(d.hints(p)))
 		}
 
 		// Also when the lies came first.
@@ -178,14 +178,14 @@ func TestLiesDoNotDisplaceTheTruth(t *testing.T) {
 		d.tell(t, 1, q, truth)
 		pass(time.Second)
 		d.tell(t, 2, q, lies...)
-		require.Contains(t, placesAt(d.hints(q)), truth)
+		require.Contains(t, endpointsAt(d.hints(q)), truth)
 	})
 }
 
 // What is told is believed for 10 minutes, and answers for as long as the peer is found.
 func TestHintsAreForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d, p, at := hearsay(t), somePeer(t, 1), place(1)
+		d, p, at := newRemembering(t), somePeer(t, 1), endpoint(1)
 		d.tell(t, 1, p, at)
 		pass(hintTTL - 1)
 		require.Len(t, d.hints(p), 1)
@@ -204,17 +204,17 @@ func TestHintsAreForgotten(t *testing.T) {
 
 // However much lookups are told, where peers have answered is known.
 func TestToldAddressesAreBounded(t *testing.T) {
-	d, p := hearsay(t), somePeer(t, 1)
-	addr := d.addrOf(t, p, place(1))
+	d, p := newRemembering(t), somePeer(t, 1)
+	addr := d.addrOf(t, p, endpoint(1))
 	d.book.MarkAnswered(&addr, addrbook.Libp2p)
 	for i := range 3 * maxKnown / 32 {
 		var told []*types.NetAddress
 		for j := range 32 {
-			addr := d.addrOf(t, somePeer(t, 10+32*i+j), place(10+32*i+j))
+			addr := d.addrOf(t, somePeer(t, 10+32*i+j), endpoint(10+32*i+j))
 			told = append(told, &addr)
 		}
 		d.book.Add(addrbook.Source{ID: types.GenerateNodeKey().ID()}, told...)
 	}
 	require.LessOrEqual(t, d.book.Size(), maxKnown)
-	require.Equal(t, place(1), d.answeredAt(p))
+	require.Equal(t, endpoint(1), d.answeredAt(p))
 }

@@ -21,28 +21,30 @@ import (
 const (
 	// hintTTL is how long what others say is believed.
 	hintTTL = 10 * time.Minute
-	// maxHintsOfSource is how many addresses one peer, or the peers of one network, may
-	// have told: the answers of a lookup, many of whose peers one provider may host.
+	// maxHintsOfSource is how many hints one peer, or the peers of one network, may
+	// fill. It has room for the answers of a whole lookup, because one provider may host
+	// many peers.
 	maxHintsOfSource = maxKnown / 4
 )
 
-// newBook returns the book of what lookups are told, and of who answers queries. It is
-// apart from that of the transport, which is for peers of the switch: a lookup tells of
-// hundreds for the moment, whom nobody else should dial, and no file keep.
+// newBook returns the address book of the DHT: what lookups are told, and which peers
+// have answered queries. It is separate from the book of the transport, which holds
+// peers for the switch. A lookup tells hundreds of addresses that only the lookup needs
+// to dial, and that belong in no file.
 func newBook(self types.ID, allowDuplicateIP bool) (*addrbook.Book, error) {
 	return addrbook.Open("", types.NetAddress{ID: self}, addrbook.WithMaxPeers(maxKnown),
 		addrbook.WithMaxHints(maxHintsOfSource), addrbook.WithAllowDuplicateIP(allowDuplicateIP))
 }
 
-// noteTold keeps what a peer, which is connected from this IP, has told of others.
+// noteTold keeps as hints what a peer, connected from this IP, has told.
 func (d *Discovery) noteTold(by peer.ID, from netip.Addr, told []*types.NetAddress) {
 	if id, err := d.ids.of(by); err == nil {
 		d.book.Add(addrbook.Source{ID: id, IP: from.AsSlice()}, told...)
 	}
 }
 
-// hints returns where others say that the peer is, without the addresses at which it was
-// not found a moment ago.
+// hints returns the hints about the peer that are not older than hintTTL and are due
+// for a dial.
 func (d *Discovery) hints(p peer.ID) (addrs []types.NetAddress) {
 	now := time.Now()
 	for _, e := range d.knownOf(p) {
@@ -63,8 +65,8 @@ func (d *Discovery) knownOf(p peer.ID) []addrbook.Entry {
 	return d.book.Of(id)
 }
 
-// tryHints returns the hints of a peer that is dialed now, and counts the attempts: few
-// peers are tried at one address, and only its owner once that is known.
+// tryHints returns the hints at which a dial may start now, and counts the dials. The
+// book bounds how many peers are tried at one endpoint.
 func (d *Discovery) tryHints(p peer.ID) []types.NetAddress {
 	return slices.DeleteFunc(d.hints(p), func(addr types.NetAddress) bool { return !d.book.Try(&addr) })
 }
@@ -97,8 +99,8 @@ func (d *Discovery) noteConn(conn network.Conn) {
 	}
 }
 
-// noteAbsent notes that a peer was not found where others say, and who was found in its
-// place.
+// noteAbsent notes in the book of the DHT that the hints have failed, and which other
+// peers were found there.
 func (d *Discovery) noteAbsent(p peer.ID, hints []types.NetAddress, err error) {
 	id, idErr := d.ids.of(p)
 	found := make(map[netip.AddrPort]peer.ID)
@@ -125,8 +127,8 @@ func (d *Discovery) noteAbsent(p peer.ID, hints []types.NetAddress, err error) {
 	}
 }
 
-// answeredAt returns where the peer has answered, not valid if nowhere, or if it was not
-// found there since.
+// answeredAt returns the endpoint where the peer has answered. It is not valid if there
+// is none, or if a dial there has failed since.
 func (d *Discovery) answeredAt(p peer.ID) netip.AddrPort {
 	for _, e := range d.knownOf(p) {
 		if e.HasAnswered() && e.Failures == 0 {
@@ -144,8 +146,8 @@ func (d *Discovery) isBootstrap(p peer.ID) bool {
 	return err == nil && d.wanted.isConfigured(id)
 }
 
-// isConfigured reports whether the operator says that the peer is at the address: there
-// it is dialed, whatever that address is.
+// isConfigured reports whether the operator has configured the peer at this address.
+// There it is dialed even if the address filter would drop the address.
 func (d *Discovery) isConfigured(p peer.ID, a multiaddr.Multiaddr) bool {
 	at, _ := endpointOf(a)
 

@@ -19,23 +19,23 @@ func at(ip net.IP, port uint16, id types.ID) *types.NetAddress {
 // They are forgotten 10 minutes after the first of them.
 func TestFailuresAreForgotten(t *testing.T) {
 	now := time.Unix(1, 0)
-	s := newPlaces()
+	s := newEndpoints()
 	there := net.IPv4(9, 9, 9, 9)
-	for i := range maxPlaceFailures {
+	for i := range maxEndpointFailures {
 		require.True(t, s.may(at(there, 1, "a"), now), i)
 		s.failed(at(there, 1, types.ID(rune('a'+i))), now)
 	}
 	require.False(t, s.may(at(there, 1, "new"), now))
 	require.True(t, s.may(at(there, 2, "new"), now), "another port")
-	for i := range maxHostFailures - maxPlaceFailures {
+	for i := range maxHostFailures - maxEndpointFailures {
 		require.True(t, s.may(at(there, 999, "new"), now), i)
 		s.failed(at(there, uint16(100+i), "a"), now)
 	}
 	require.False(t, s.may(at(there, 999, "new"), now), "another port of the same host")
 	require.True(t, s.may(at(net.IPv4(9, 9, 9, 8), 1, "new"), now), "another host")
-	require.False(t, s.may(at(there, 1, "new"), now.Add(placeMemory-1)))
-	require.True(t, s.may(at(there, 1, "new"), now.Add(placeMemory)))
-	require.True(t, s.may(at(there, 999, "new"), now.Add(placeMemory)))
+	require.False(t, s.may(at(there, 1, "new"), now.Add(endpointMemory-1)))
+	require.True(t, s.may(at(there, 1, "new"), now.Add(endpointMemory)))
+	require.True(t, s.may(at(there, 999, "new"), now.Add(endpointMemory)))
 
 	nearby := net.IPv4(10, 0, 0, 1)
 	for i := range 2 * maxHostFailures {
@@ -47,23 +47,23 @@ func TestFailuresAreForgotten(t *testing.T) {
 // A dial counts from its start, and once.
 func TestTriesCountOnce(t *testing.T) {
 	now := time.Unix(1, 0)
-	s := newPlaces()
+	s := newEndpoints()
 	there := net.IPv4(9, 9, 9, 9)
-	for i := range maxPlaceFailures {
+	for i := range maxEndpointFailures {
 		require.True(t, s.try(at(there, 1, "a"), now), i)
 	}
 	require.False(t, s.try(at(there, 1, "a"), now), "the first ones are still under way")
 
-	s = newPlaces()
-	for i := range maxPlaceFailures {
+	s = newEndpoints()
+	for i := range maxEndpointFailures {
 		require.True(t, s.try(at(there, 1, "a"), now), i)
 		s.failed(at(there, 1, "a"), now)
 	}
 	require.False(t, s.try(at(there, 1, "a"), now))
-	require.Equal(t, maxPlaceFailures, s.known["9.9.9.9"].failed)
+	require.Equal(t, maxEndpointFailures, s.known["9.9.9.9"].failed)
 	require.Zero(t, s.known["9.9.9.9"].tried)
 
-	s = newPlaces()
+	s = newEndpoints()
 	for port := range uint16(3 * maxHostFailures) {
 		require.True(t, s.try(at(there, 1+port, "a"), now), port)
 		s.answered(at(there, 1+port, "a"), now)
@@ -71,20 +71,20 @@ func TestTriesCountOnce(t *testing.T) {
 	require.Zero(t, s.known["9.9.9.9"].failed, "nothing speaks against a host with many nodes")
 }
 
-// Who has answered at a place is the only one to be looked for there, until it is
+// Who has answered at an endpoint is the only one to be looked for there, until it is
 // not found there any more.
-func TestOwnerOfAPlace(t *testing.T) {
+func TestOwnerOfAnEndpoint(t *testing.T) {
 	now := time.Unix(1, 0)
-	s := newPlaces()
+	s := newEndpoints()
 	there := net.IPv4(9, 9, 9, 9)
 	s.failed(at(there, 1, "fake"), now)
 	s.answered(at(there, 1, "owner"), now)
 	require.False(t, s.try(at(there, 1, "fake"), now))
-	for range 2 * maxPlaceFailures {
+	for range 2 * maxEndpointFailures {
 		s.failed(at(there, 1, "fake"), now)
 		require.True(t, s.try(at(there, 1, "owner"), now))
 	}
-	require.True(t, s.may(at(there, 1, "fake"), now.Add(placeMemory)))
+	require.True(t, s.may(at(there, 1, "fake"), now.Add(endpointMemory)))
 
 	s.failed(at(there, 1, "owner"), now)
 	require.True(t, s.try(at(there, 1, "heir"), now))
@@ -92,12 +92,12 @@ func TestOwnerOfAPlace(t *testing.T) {
 	require.False(t, s.try(at(there, 1, "owner"), now))
 }
 
-func TestPlacesAreBounded(t *testing.T) {
+func TestEndpointsAreBounded(t *testing.T) {
 	now := time.Unix(1, 0)
-	s := newPlaces()
-	for i := range 2 * maxPlaces {
+	s := newEndpoints()
+	for i := range 2 * maxEndpoints {
 		s.failed(at(net.IPv4(9, byte(i>>16), byte(i>>8), byte(i)), 1, "a"), now)
-		require.LessOrEqual(t, len(s.known), maxPlaces)
+		require.LessOrEqual(t, len(s.known), maxEndpoints)
 	}
 }
 
