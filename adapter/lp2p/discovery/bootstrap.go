@@ -46,10 +46,10 @@ func (d *Discovery) someBootstrapPeers() (addrs []types.NetAddress) {
 
 // remembered returns up to maxEntries addresses of former peers, in random order, through
 // which a node whose seeds are gone finds its network. These are addresses at which a peer
-// has answered, or which a peer confirmed to be of this network has announced. Bootstrap
-// peers and members of the routing table are left out. An address that failed is tried at
-// growing intervals (see addrbook.Entry.Due). One address that is not due is added, so that
-// a node notices soon when the network is back.
+// has answered, or which a peer has announced on a connection of its own and which was not
+// refused. Bootstrap peers and members of the routing table are left out. An address that
+// failed is tried at growing intervals (see addrbook.Entry.Due). One address that is not
+// due is added, so that a node notices soon when the network is back.
 func (d *Discovery) remembered() []types.NetAddress {
 	var due, waiting []types.NetAddress
 	now, book := time.Now(), d.t.AddrBook()
@@ -57,7 +57,7 @@ func (d *Discovery) remembered() []types.NetAddress {
 	rand.Shuffle(len(entries), func(i, j int) { entries[i], entries[j] = entries[j], entries[i] })
 	for _, e := range entries {
 		p, known := p2paddr.Known(book, e.Addr.ID)
-		announced := known && e.Announced() && d.records.wasOurs(p)
+		announced := e.Announced() && !(known && d.unwanted(p))
 		member := known && d.dht.RoutingTable().Find(p) != ""
 		switch {
 		case !e.HasAnswered() && !announced, member, d.wanted.isConfigured(e.Addr.ID), !d.filter.passes(addrPort(&e.Addr)):
