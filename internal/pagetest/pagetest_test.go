@@ -80,3 +80,9 @@ func TestListsMetrics(t *testing.T) {
 	ListsMetrics(t, "docs/metrics.md", counter("x_total"))
 	require.True(t, fails(t, func(t testing.TB) { ListsMetrics(t, "docs/metrics.md", counter("y_total")) }))
 }
+
+func TestEachReportNamesItsTests(t *testing.T) {
+	for _, row := range Proofs(t, "docs/reports.md", "# Reports of operators, tried on this project") {
+		require.NotEmpty(t, row.Tests, row.Text)
+	}
+}
