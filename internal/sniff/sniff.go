@@ -9,18 +9,22 @@ import (
 )
 
 var (
-	NativeStart = []byte{0x22, 0x0a, 0x20} // docs/wire.md §3.1
+	// NativeStart begins what a native node sends first (docs/wire.md §3.1).
+	NativeStart = []byte{0x22, 0x0a, 0x20}
+	// Libp2pStart begins what a libp2p node sends first.
 	Libp2pStart = []byte("\x13/m")
-	// MultistreamHeader is what a libp2p dialer sends first.
+	// MultistreamHeader is the whole first message of a libp2p dialer.
 	MultistreamHeader = []byte("\x13/multistream/1.0.0\n")
 )
 
-// PeekedConn gives the bytes that identify looked at to the next reader.
+// PeekedConn is a connection whose first bytes can be looked at and are still read
+// afterwards. One goroutine at a time may peek or read.
 type PeekedConn struct {
 	net.Conn
 	Buf *bufio.Reader
 }
 
+// NewPeekedConn wraps a connection of which nothing was read yet.
 func NewPeekedConn(conn net.Conn) *PeekedConn {
 	return &PeekedConn{Conn: conn, Buf: bufio.NewReaderSize(conn, 64)}
 }
@@ -28,8 +32,9 @@ func NewPeekedConn(conn net.Conn) *PeekedConn {
 // Read implements net.Conn.
 func (c *PeekedConn) Read(p []byte) (int, error) { return c.Buf.Read(p) }
 
-// PeekWithin waits for the remote to speak first. A context without a deadline
-// may end earlier.
+// PeekWithin waits for the first three bytes of the remote, as long as wait says but at
+// most for half of the time that the context leaves. It returns what came, with the error
+// that ended the wait if it is less. The read deadline stays set.
 func (c *PeekedConn) PeekWithin(ctx context.Context, wait time.Duration) ([]byte, error) {
 	if deadline, ok := ctx.Deadline(); ok {
 		wait = min(wait, time.Until(deadline)/2)
@@ -41,7 +46,7 @@ func (c *PeekedConn) PeekWithin(ctx context.Context, wait time.Duration) ([]byte
 	return c.Buf.Peek(len(NativeStart))
 }
 
-// starts are the first bytes of protocols, of either side.
+// starts are the first bytes of protocols, from a client or a server.
 var starts = []struct {
 	protocol string
 	start    []byte
@@ -52,8 +57,8 @@ var starts = []struct {
 	{"TLS", []byte{0x16, 0x03}},
 }
 
-// Protocol names the protocol of which first are the first bytes: "native", "libp2p",
-// "HTTP", "TLS" or "SSH", else it returns the empty string.
+// Protocol returns the protocol that begins with the bytes: "native", "libp2p", "HTTP",
+// "TLS" or "SSH". It returns the empty string for any other.
 func Protocol(first []byte) string {
 	for _, s := range starts {
 		if bytes.HasPrefix(first, s.start) {

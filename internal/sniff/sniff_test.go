@@ -1,0 +1,52 @@
+package sniff
+
+import (
+	"context"
+	"io"
+	"net"
+	"os"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestProtocol(t *testing.T) {
+	for first, want := range map[string]string{
+		string(NativeStart) + "rest": "native", string(MultistreamHeader): "libp2p", "SSH-2.0-OpenSSH": "SSH",
+		"HTTP/1.1 400": "HTTP", "GET / HTTP/1.1": "HTTP", "\x16\x03\x01": "TLS", "\x15\x03\x01": "TLS",
+		"": "", "\x22\x0a": "", "hello": "",
+	} {
+		require.Equal(t, want, Protocol([]byte(first)), "%q", first)
+	}
+}
+
+// What was looked at is read again, and silence ends the wait early enough for the caller
+// to speak first.
+func TestPeekWithin(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		local, remote := net.Pipe()
+		defer local.Close()
+		defer remote.Close()
+		conn := NewPeekedConn(local)
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		defer cancel()
+		begun := time.Now()
+		_, err := conn.PeekWithin(ctx, time.Minute)
+		require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+		require.Equal(t, time.Second, time.Since(begun))
+
+		go func() { _, _ = remote.Write([]byte("abcdef")) }()
+		first, err := conn.PeekWithin(t.Context(), time.Second)
+		require.NoError(t, err)
+		require.Equal(t, "abc", string(first))
+		all := make([]byte, 6)
+		_, err = io.ReadFull(conn, all)
+		require.NoError(t, err)
+		require.Equal(t, "abcdef", string(all))
+	})
+}
