@@ -21,13 +21,16 @@ const (
 	ghostTimeout = 1500 * time.Millisecond
 	// ghostWait bounds the wait for the end of a ghost. It leaves time for the removal.
 	ghostWait = ghostTimeout + time.Second
+	// maxGhostWaits is how many newcomers may wait at once. Each holds one of maxAdmissions,
+	// most of which must stay free for other peers. Exempt peers always wait: they are few.
+	maxGhostWaits = maxAdmissions / 4
 )
 
-// suspect returns the connection that has the ID if it may be a ghost, can be probed, and no
-// other newcomer waits for its end. The caller holds the lock.
+// suspect returns the connection that has the ID if it may be a ghost, can be probed, and
+// another newcomer may wait for its end. The caller holds the lock.
 func (r *registry) suspect(id types.ID) *connection {
 	c := r.byID[id]
-	if c == nil || r.awaited[id] {
+	if c == nil || r.awaited[id] || len(r.awaited) >= maxGhostWaits && !r.lists.isExempt(id) {
 		return nil
 	}
 	c.mtx.Lock()
@@ -41,8 +44,8 @@ func (r *registry) suspect(id types.ID) *connection {
 }
 
 // awaitGhost probes the former connection of a newcomer that was refused as its duplicate,
-// and reports whether it has ended. One newcomer waits for each ID; others are refused at
-// once, so that a peer cannot hold several admissions.
+// and reports whether it has ended. One newcomer waits for each ID, and maxGhostWaits in
+// all. Others are refused at once, so that peers cannot hold the admissions.
 func (sw *MultiplexSwitch) awaitGhost(ctx context.Context, id types.ID) (ended bool) {
 	former := sw.registry.await(id)
 	if former == nil {

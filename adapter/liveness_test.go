@@ -2,6 +2,7 @@ package adapter
 
 import (
 	"context"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -213,4 +214,44 @@ func TestGhostGivesWay(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Peers that come back again and again while their connections live hold few admissions.
+// A configured peer may wait all the same.
+func TestGhostWaitsAreBounded(t *testing.T) {
+	bothWays(t, func(t *testing.T, prepare func(...*node)) {
+		network := memory.NewNetwork()
+		configured := newDeaf(t, network, func(types.ID) bool { return true })
+		a := newNodeOn(t, network.NewTransport(chA, chB), mortal(true),
+			WithUnconditionalPeers([]types.ID{configured.addr().ID}))
+		prepare(a)
+		defer start(t, a)()
+		peers := []deaf{configured}
+		for range maxAdmissions {
+			peers = append(peers, newDeaf(t, network, func(types.ID) bool { return true }))
+		}
+		for _, p := range peers {
+			defer func() { require.NoError(t, p.Close()) }()
+			p.dial(t, a)
+		}
+		pass(ghostAge)
+		for _, p := range peers[1:] {
+			p.dial(t, a)
+		}
+		require.Len(t, awaited(a), maxGhostWaits)
+		configured.dial(t, a)
+		require.Len(t, awaited(a), maxGhostWaits+1)
+		require.Contains(t, awaited(a), configured.addr().ID)
+		pass(ghostWait)
+		require.Empty(t, awaited(a))
+		require.Len(t, a.Peers().List(), len(peers), "those that live stay")
+	})
+}
+
+// awaited returns the IDs for which a newcomer waits.
+func awaited(n *node) map[types.ID]bool {
+	n.registry.mtx.Lock()
+	defer n.registry.mtx.Unlock()
+
+	return maps.Clone(n.registry.awaited)
 }
