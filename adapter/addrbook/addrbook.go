@@ -268,9 +268,15 @@ func (b *Book) MarkWrongID(addr *types.NetAddress, found types.ID) {
 	b.markFailed(addr, now)
 }
 
-// MarkDialFailed is MarkFailed, or MarkWrongID if the dial found another node there, as a
-// *compat.WrongIDError in its error says.
+// MarkDialFailed notes what the error of a dial says about the address (see
+// compat.ClassifyDial). It is MarkWrongID for a *compat.WrongIDError. It does nothing if
+// this node ended the dial, or if the peer was there and had no room, was shutting down or
+// was connected already. For any other error it is MarkFailed.
 func (b *Book) MarkDialFailed(addr *types.NetAddress, err error) {
+	switch compat.ClassifyDial(err) {
+	case compat.DialLocal, compat.DialBusy, compat.DialDuplicate, compat.DialClosing:
+		return
+	}
 	var wrong *compat.WrongIDError
 	if errors.As(err, &wrong) {
 		b.MarkWrongID(addr, cmp.Or(wrong.Found, types.ID(wrong.FoundPeer)))

@@ -1,8 +1,11 @@
 package addrbook_test
 
 import (
+	"context"
 	"crypto/ed25519"
+	"fmt"
 	"net"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -10,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/addrbook"
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
@@ -131,6 +135,37 @@ func TestWrongIDs(t *testing.T) {
 	require.True(t, b.Try(owner))
 	require.Empty(t, b.Of(owner.ID), "that it is another one says nothing about whether it is of use")
 	require.Empty(t, b.Dialable([]*types.NetAddress{wrong}))
+}
+
+// Only what says something about an address counts against it, and whoever answers there
+// instead is noted, also without a TM2 ID.
+func TestFailuresThatCount(t *testing.T) {
+	for name, c := range map[string]struct {
+		err      error
+		failures int
+		taken    bool
+	}{
+		"nobody answers":           {syscall.ECONNREFUSED, 1, false},
+		"nobody answers in time":   {context.DeadlineExceeded, 1, false},
+		"no file descriptors":      {syscall.EMFILE, 0, false},
+		"no resources":             {compat.ErrNoResources, 0, false},
+		"another node":             {&compat.WrongIDError{Found: types.GenerateNodeKey().ID()}, 1, true},
+		"a peer without a TM2 ID":  {&compat.WrongIDError{FoundPeer: "QmPeer"}, 1, true},
+		"another network":          {&compat.RejectError{Code: compat.RejectIncompatible, Remote: true}, 1, false},
+		"no room for handshakes":   {compat.ErrBusy, 0, false},
+		"full":                     {&compat.RejectError{Code: compat.RejectFull, Remote: true}, 0, false},
+		"shutting down":            {&compat.RejectError{Code: compat.RejectClosing, Remote: true}, 0, false},
+		"connected already":        {compat.Reject(compat.RejectDuplicate, ""), 0, false},
+		"the caller has cancelled": {context.Canceled, 0, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b, addr := openBook(t, ""), addrAt("1.2.3.4", 5)
+			require.Equal(t, 1, b.Add(addrbook.Source{ID: addr.ID}, addr))
+			b.MarkDialFailed(addr, fmt.Errorf("unable to dial: %w", c.err))
+			require.Equal(t, c.failures, b.Of(addr.ID)[0].Failures)
+			require.Equal(t, !c.taken, b.Try(addr))
+		})
+	}
 }
 
 // The stack and the key of a peer are known wherever it is, and after a restart as long

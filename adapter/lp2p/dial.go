@@ -208,12 +208,12 @@ func (t *Transport) connectSomewhere(
 		if otherErr == nil {
 			t.logger.Info("peer is not at its address, found elsewhere",
 				"id", addr.ID, "addr", addr.DialString(), "found", other.DialString(), "err", err)
-			t.noteFailure(addr, err) // the caller hears of no failure
+			t.book.MarkDialFailed(&addr, err) // the caller hears of no failure
 
 			return c, other, nil
 		}
 		if ctx.Err() == nil {
-			t.noteFailure(other, otherErr)
+			t.book.MarkDialFailed(&other, otherErr)
 		}
 	}
 	c, err = t.connectRelayed(ctx, id, addr, err)

@@ -1,10 +1,6 @@
 package lp2p
 
 import (
-	"context"
-	"fmt"
-	"net"
-	"syscall"
 	"testing"
 
 	"github.com/libp2p/go-libp2p/core/network"
@@ -55,31 +51,6 @@ func TestDialTriesOtherAddresses(t *testing.T) {
 
 	require.True(t, a.book.Of(b.key.ID())[0].HasAnswered())
 	require.Equal(t, addrbook.Libp2p, a.book.LastStack(b.key.ID()))
-}
-
-// Only what says something about an address counts against it, and whoever answers there
-// instead is noted, also without a TM2 ID.
-func TestFailuresThatCount(t *testing.T) {
-	for name, c := range map[string]struct {
-		err      error
-		failures int
-		taken    bool
-	}{
-		"nobody answers":           {syscall.ECONNREFUSED, 1, false},
-		"no file descriptors":      {syscall.EMFILE, 0, false},
-		"no resources":             {compat.ErrNoResources, 0, false},
-		"another node":             {&compat.WrongIDError{Found: types.GenerateNodeKey().ID()}, 1, true},
-		"a peer without a TM2 ID":  {&compat.WrongIDError{FoundPeer: "QmPeer"}, 1, true},
-		"the caller has cancelled": {context.Canceled, 0, false},
-	} {
-		t.Run(name, func(t *testing.T) {
-			a, addr := newNode(t, nil), types.NetAddress{ID: types.GenerateNodeKey().ID(), IP: net.IPv4(1, 2, 3, 4), Port: 5}
-			require.Equal(t, 1, a.book.Add(addrbook.Source{ID: addr.ID}, &addr))
-			a.noteFailure(addr, fmt.Errorf("unable to dial: %w", c.err))
-			require.Equal(t, c.failures, a.book.Of(addr.ID)[0].Failures)
-			require.Equal(t, !c.taken, a.book.Try(&addr))
-		})
-	}
 }
 
 // A holder keeps a connection open beyond its sessions. The last one to release it closes

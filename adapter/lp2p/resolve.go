@@ -37,14 +37,6 @@ func (t *Transport) noteAnswer(id types.ID, c network.Conn) {
 	}
 }
 
-// noteFailure records that the peer was not found at an address, and which node was. A dial
-// that this node has ended itself, or had no resources for, shows nothing.
-func (t *Transport) noteFailure(addr types.NetAddress, err error) {
-	if compat.ClassifyDial(err) != compat.DialLocal {
-		t.book.MarkDialFailed(&addr, err)
-	}
-}
-
 // alternatives returns the other addresses that a peer has announced, for one that was not
 // found at its address. Neither what other nodes tell nor a former address counts: when a
 // host name has got another IP, the operator wants the peer to be dialed there.

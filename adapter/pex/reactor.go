@@ -210,7 +210,7 @@ func (r *Reactor) bookLoop(ctx context.Context, failed <-chan events.Event) {
 		case <-ctx.Done():
 			return
 		case e := <-failed: // closed only after this loop
-			if ev, ok := e.(events.DialFailedEvent); ok && blames(ev.Reason) {
+			if ev, ok := e.(events.DialFailedEvent); ok {
 				r.book.MarkDialFailed(&ev.Address, ev.Reason)
 			}
 		case <-ticker.C:

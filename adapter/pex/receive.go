@@ -143,14 +143,3 @@ func (r *Reactor) offence(peer compat.PeerConn, st *peerState, reason error) {
 	r.count(&r.stats.PeersStopped, 1)
 	r.Switch.StopPeerForError(peer, &AbuseError{Peer: peer.ID(), Count: count, Window: offenceWindow, Last: reason})
 }
-
-// blames reports whether a failed dial speaks against the address. It does not when
-// this node ended the dial, or when the peer was there and had no room.
-func blames(reason error) bool {
-	switch compat.ClassifyDial(reason) {
-	case compat.DialLocal, compat.DialBusy, compat.DialDuplicate, compat.DialClosing:
-		return false
-	default:
-		return true
-	}
-}

@@ -14,7 +14,6 @@ import (
 	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/p2paddr"
-	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
@@ -93,9 +92,7 @@ func (d *Discovery) enterAt(addr types.NetAddress) {
 		err = d.ask(ctx, info)
 	}
 	if err != nil && d.ctx.Err() == nil {
-		if compat.ClassifyDial(err) != compat.DialLocal {
-			d.t.AddrBook().MarkDialFailed(&addr, err)
-		}
+		d.t.AddrBook().MarkDialFailed(&addr, err)
 		d.Logger.Debug("bootstrap peer has not answered", "peer", addr.ID, "addr", addr.DialString(), "err", err)
 	}
 }
