@@ -44,11 +44,16 @@ func (d *Discovery) someBootstrapPeers() (addrs []types.NetAddress) {
 }
 
 // remembered returns up to maxEntries addresses of former peers, in random order, through
-// which a node whose seeds are gone finds its network. These are addresses at which a peer
-// has answered, or which a peer has announced on a connection of its own and which was not
-// refused. Bootstrap peers and members of the routing table are left out. An address that
-// failed is tried at growing intervals (see addrbook.Entry.Due). One address that is not
-// due is added, so that a node notices soon when the network is back.
+// which a node whose seeds are gone finds its network. Bootstrap peers, members of the
+// routing table and unwanted peers are left out.
+//
+// These are addresses at which a peer has answered, or which a peer of this network has
+// announced. An address that failed is due at growing intervals (see addrbook.Entry.Due),
+// and a peer that left a query unanswered after unservedTTL. One address that is not due is
+// added, so that a node notices soon when the network is back.
+//
+// What any other peer has announced may lead anywhere. It is tried as a hint is, only where
+// few dials have failed for any peer (see addrbook.Book.Dialable).
 func (d *Discovery) remembered() []types.NetAddress {
 	var due, waiting []types.NetAddress
 	now, book := time.Now(), d.t.AddrBook()
@@ -56,11 +61,13 @@ func (d *Discovery) remembered() []types.NetAddress {
 	rand.Shuffle(len(entries), func(i, j int) { entries[i], entries[j] = entries[j], entries[i] })
 	for _, e := range entries {
 		p, known := p2paddr.Known(book, e.Addr.ID)
-		announced := e.Announced() && !(known && d.unwanted(p))
-		member := known && d.dht.RoutingTable().Find(p) != ""
+		trusted := e.HasAnswered() || known && e.Announced() && d.records.wasOurs(p)
 		switch {
-		case !e.HasAnswered() && !announced, member, d.wanted.isConfigured(e.Addr.ID), !d.filter.passes(addrPort(&e.Addr)):
-		case e.Due(now):
+		case known && (d.unwanted(p) || d.dht.RoutingTable().Find(p) != ""):
+		case d.wanted.isConfigured(e.Addr.ID), !d.filter.passes(addrPort(&e.Addr)):
+		case !trusted && !e.Announced():
+		case !trusted && len(book.Dialable([]*types.NetAddress{&e.Addr})) == 0:
+		case e.Due(now) && d.records.mayServe(p, now):
 			due = append(due, e.Addr)
 		default:
 			waiting = append(waiting, e.Addr)
@@ -79,22 +86,44 @@ func (d *Discovery) remember(p peer.ID) {
 }
 
 // enterAt sends a first query to the node at the address. If the node answers, it
-// becomes a member of the routing table.
+// becomes a member of the routing table. Only a failed dial counts against the address: a
+// node that was found there may still not serve the DHT.
 func (d *Discovery) enterAt(addr types.NetAddress) {
 	ctx, cancel := context.WithTimeout(d.ctx, walkTimeout)
 	defer cancel()
 	if addr.ID == d.t.NetAddress().ID || d.isPrivate(addr.ID) {
 		return // a private peer takes no part, even if it would
 	}
-	info, err := d.t.Resolve(ctx, addr)
-	if err == nil {
-		d.configure(addr.ID, info)
-		err = d.ask(ctx, info)
+	p, done, err := d.reach(ctx, addr)
+	switch {
+	case err == nil:
+		defer done()
+		if err = d.ask(ctx, p); err != nil && d.ctx.Err() == nil {
+			d.records.unserved(p, time.Now())
+		}
+	case !errors.Is(err, errUnwanted) && d.ctx.Err() == nil:
+		d.t.AddrBook().MarkDialFailed(&addr, err)
 	}
 	if err != nil && d.ctx.Err() == nil {
-		d.t.AddrBook().MarkDialFailed(&addr, err)
 		d.Logger.Debug("bootstrap peer has not answered", "peer", addr.ID, "addr", addr.DialString(), "err", err)
 	}
+}
+
+// reach connects to the node at the address. The connection stays open until the returned
+// function is called.
+func (d *Discovery) reach(ctx context.Context, addr types.NetAddress) (peer.ID, func(), error) {
+	info, err := d.t.Resolve(ctx, addr)
+	if err != nil {
+		return "", nil, err
+	}
+	d.configure(addr.ID, info)
+	d.t.Host().Peerstore().AddAddrs(info.ID, info.Addrs, peerstore.TempAddrTTL)
+	if s, ok := d.t.Host().Network().(*swarm.Swarm); ok {
+		s.Backoff().Clear(info.ID) // the intervals are those of the address book
+	}
+	done, err := d.pool.acquire(ctx, info.ID)
+
+	return info.ID, done, err
 }
 
 // configure notes the addresses of a bootstrap peer. There it is dialed even if the
@@ -113,19 +142,15 @@ func (d *Discovery) configure(id types.ID, info peer.AddrInfo) {
 
 // ask queries the peer for the peers closest to this node. If the peer answers, it
 // becomes a member of the routing table.
-func (d *Discovery) ask(ctx context.Context, info peer.AddrInfo) error {
-	d.t.Host().Peerstore().AddAddrs(info.ID, info.Addrs, peerstore.TempAddrTTL)
-	if s, ok := d.t.Host().Network().(*swarm.Swarm); ok {
-		s.Backoff().Clear(info.ID) // the intervals are those of the address book
-	}
+func (d *Discovery) ask(ctx context.Context, p peer.ID) error {
 	query := dhtpb.NewMessage(dhtpb.Message_FIND_NODE, []byte(d.self), 0)
-	if _, err := d.sender.SendRequest(ctx, info.ID, query); err != nil {
+	if _, err := d.sender.SendRequest(ctx, p, query); err != nil {
 		return err
 	}
 	// A full bucket is no error: somebody else is there.
-	_, err := d.dht.RoutingTable().TryAddPeer(info.ID, true, true)
+	_, err := d.dht.RoutingTable().TryAddPeer(p, true, true)
 	if err != nil && !errors.Is(err, kb.ErrPeerRejectedNoCapacity) {
-		d.Logger.Debug("bootstrap peer is no member of the routing table", "peer", info.ID, "err", err)
+		d.Logger.Debug("bootstrap peer is no member of the routing table", "peer", p, "err", err)
 	}
 
 	return nil

@@ -24,7 +24,10 @@ const (
 	// shutting down, and a known node that names another network, since its operator may
 	// correct that.
 	shortRefusedTTL = 2 * time.Minute
-	confirmedTTL    = time.Hour // how long a peer of this network is not asked for its network again
+	// unservedTTL is how long a former peer that was found and has not answered a query is
+	// not asked again to enter the DHT: most likely it does not serve the DHT.
+	unservedTTL  = 2 * time.Minute
+	confirmedTTL = time.Hour // how long a peer of this network is not asked for its network again
 
 	// A hint of the same peer waits for hintWait, because the switch may have dropped
 	// the last one without notice for want of a slot. After a failure it waits for
@@ -44,9 +47,10 @@ type record struct {
 	hintable time.Time      // the switch gets no hint before
 	failures int            // of such hints in a row
 
-	ours    time.Time // when it was found to be of this network
-	asked   time.Time // when it was last asked for that
-	refused time.Time // not wanted until
+	ours     time.Time // when it was found to be of this network
+	asked    time.Time // when it was last asked for that
+	refused  time.Time // not wanted until
+	unserved time.Time // when it last was connected and left a first query unanswered
 }
 
 // records remembers the peers of the DHT. It holds at most maxKnown. Peers that have
@@ -205,6 +209,18 @@ func (r *records) isOurs(p peer.ID, now time.Time) bool { return now.Sub(r.of(p)
 
 // wasOurs reports whether the peer was ever found to be of this network.
 func (r *records) wasOurs(p peer.ID) bool { return !r.of(p).ours.IsZero() }
+
+// unserved notes that the peer was found and has not answered the query by which this node
+// wanted to enter the DHT.
+func (r *records) unserved(p peer.ID, now time.Time) {
+	r.update(p, now, func(k *record) { k.unserved = now })
+}
+
+// mayServe reports whether it is worth asking the peer: unserved was not noted of it within
+// unservedTTL.
+func (r *records) mayServe(p peer.ID, now time.Time) bool {
+	return now.Sub(r.of(p).unserved) >= unservedTTL
+}
 
 // refuse notes that the peer is not of this network, and not wanted for a time.
 func (r *records) refuse(p peer.ID, ttl time.Duration, now time.Time) {
