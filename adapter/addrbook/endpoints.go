@@ -1,6 +1,7 @@
 package addrbook
 
 import (
+	"maps"
 	"net"
 	"time"
 
@@ -16,9 +17,12 @@ const (
 	maxHostFailures     = 16
 	endpointMemory      = 10 * time.Minute
 
-	// maxEndpoints bounds the memory. Beyond it a random endpoint is forgotten, so that
-	// nobody can predict which.
+	// maxEndpoints bounds the memory. Beyond it those that are older than endpointMemory
+	// are forgotten, and then a random one, so that nobody can predict which.
 	maxEndpoints = 8192
+	// sweepInterval is how often the memory is searched for old endpoints at most, since
+	// that takes a look at all of them.
+	sweepInterval = 10 * time.Second
 )
 
 // endpoint is what came of this node's dials at one IP and port, or one host.
@@ -42,7 +46,8 @@ func (p *endpoint) fail() {
 // count, not what peers claim.
 type endpoints struct {
 	known      map[string]*endpoint
-	anyPerHost bool // hosts do not count
+	swept      time.Time // when old ones were last forgotten
+	anyPerHost bool      // hosts do not count
 }
 
 func newEndpoints() *endpoints { return &endpoints{known: make(map[string]*endpoint)} }
@@ -53,16 +58,27 @@ func (s *endpoints) at(key string, now time.Time) *endpoint {
 	if p != nil && now.Sub(p.since) < endpointMemory {
 		return p
 	}
-	for other := range s.known {
-		if p != nil || len(s.known) < maxEndpoints {
-			break
-		}
-		delete(s.known, other)
+	if p == nil && len(s.known) >= maxEndpoints {
+		s.makeRoom(now)
 	}
 	p = &endpoint{since: now}
 	s.known[key] = p
 
 	return p
+}
+
+// makeRoom forgets the endpoints that do not count any more, or a random one.
+func (s *endpoints) makeRoom(now time.Time) {
+	if now.Sub(s.swept) >= sweepInterval {
+		s.swept = now
+		maps.DeleteFunc(s.known, func(_ string, p *endpoint) bool { return now.Sub(p.since) >= endpointMemory })
+	}
+	for other := range s.known {
+		if len(s.known) < maxEndpoints {
+			return
+		}
+		delete(s.known, other)
+	}
 }
 
 // fresh returns what is remembered of the endpoint, nothing known if nothing is.

@@ -92,12 +92,22 @@ func TestOwnerOfAnEndpoint(t *testing.T) {
 	require.False(t, s.try(at(there, 1, "owner"), now))
 }
 
+// The memory is bounded. What does not count any more takes no room from what does.
 func TestEndpointsAreBounded(t *testing.T) {
 	now := time.Unix(1, 0)
 	s := newEndpoints()
+	there := func(i int) *types.NetAddress { return at(net.IPv4(9, byte(i>>16), byte(i>>8), byte(i)), 1, "a") }
 	for i := range 2 * maxEndpoints {
-		s.failed(at(net.IPv4(9, byte(i>>16), byte(i>>8), byte(i)), 1, "a"), now)
+		require.True(t, s.try(there(i), now))
 		require.LessOrEqual(t, len(s.known), maxEndpoints)
+	}
+	now = now.Add(endpointMemory)
+	for i := range maxEndpoints / 2 { // each with its host
+		s.answered(there(i), now)
+	}
+	require.Len(t, s.known, maxEndpoints)
+	for i := range maxEndpoints / 2 {
+		require.Equal(t, types.ID("a"), s.fresh(there(i).DialString(), now).owner, i)
 	}
 }
 
