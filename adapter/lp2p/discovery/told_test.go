@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	dhtpb "github.com/libp2p/go-libp2p-kad-dht/pb"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/sec"
 	"github.com/libp2p/go-libp2p/p2p/net/swarm"
@@ -14,6 +15,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/addrbook"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/access"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
@@ -88,10 +91,42 @@ func TestOneAddressIsTriedForFewPeers(t *testing.T) {
 		}
 		addr := d.addrOf(t, somePeer(t, 60), shared)
 		require.False(t, d.book.Try(&addr), "nor is the switch told that another is there")
-		pass(endpointMemory)
+		pass(10 * time.Second)
 		d.tell(t, 0, somePeer(t, 0), shared)
-		require.Len(t, d.tryHints(somePeer(t, 0)), 1)
+		require.Len(t, d.hints(somePeer(t, 0)), 1, "it may have come back")
+		require.Empty(t, d.tryHints(somePeer(t, 0)), "and others may be there")
+		pass(endpointMemory - 10*time.Second)
+		for _, i := range []int{0, 50} {
+			d.tell(t, i, somePeer(t, i), shared)
+			require.Len(t, d.tryHints(somePeer(t, i)), 1, i)
+		}
 	})
+}
+
+// TCP and QUIC at one port are one address, which is dialed both ways, and repeating one
+// adds nothing.
+func TestTCPAndQUICCountOnce(t *testing.T) {
+	d, p, teller, from := newRemembering(t), somePeer(t, 1), somePeer(t, 2), netip.MustParseAddr("9.9.9.9")
+	d.t = access.Of(newTransport(t, lp2p.WithQUIC()))
+	tcp := multiaddr.StringCast("/ip4/5.0.1.1/tcp/26656")
+	quic := multiaddr.StringCast("/ip4/5.0.1.1/udp/26656/quic-v1")
+	for _, told := range [][]multiaddr.Multiaddr{{tcp, quic, tcp}, {quic}} {
+		entry := &dhtpb.Message_Peer{Id: []byte(p)}
+		for _, a := range told {
+			entry.Addrs = append(entry.Addrs, a.Bytes())
+		}
+		d.noteTold(teller, from, d.sanitize(&dhtpb.Message{CloserPeers: []*dhtpb.Message_Peer{entry}}, from))
+	}
+	require.Equal(t, 1, d.book.Size())
+	var dialed []string
+	for _, a := range d.multiaddrs(t.Context(), p, d.hints(p)) {
+		dialed = append(dialed, a.String())
+	}
+	require.ElementsMatch(t, []string{tcp.String(), quic.String()}, dialed)
+	for range 3 {
+		require.Len(t, d.tryHints(p), 1)
+	}
+	require.Empty(t, d.tryHints(p))
 }
 
 // However many made-up peers are said to be at the address of an honest one, and how

@@ -217,13 +217,13 @@ func TestHintsAreSpaced(t *testing.T) {
 }
 
 // newTransport returns a transport on loopback that does not listen.
-func newTransport(t *testing.T) *lp2p.Transport {
+func newTransport(t *testing.T, opts ...lp2p.Option) *lp2p.Transport {
 	t.Helper()
 	key := types.GenerateNodeKey()
 	lt, err := lp2p.NewTransport(types.NodeInfo{
 		NetAddress: &types.NetAddress{ID: key.ID(), IP: net.IPv4(127, 0, 0, 1)}, Network: "test",
 		Channels: []byte{1}, Moniker: "node",
-	}, *key, nil)
+	}, *key, nil, opts...)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, lt.Close()) })
 
