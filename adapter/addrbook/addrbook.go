@@ -264,8 +264,17 @@ func (b *Book) MarkWrongID(addr *types.NetAddress, found types.ID) {
 	b.mtx.Lock()
 	defer b.mtx.Unlock()
 	now := time.Now()
-	b.endpoints.answered(&types.NetAddress{ID: found, IP: addr.IP, Port: addr.Port}, now)
+	b.endpoints.foundOther(addr, found, now)
 	b.markFailed(addr, now)
+}
+
+// AllowRelayed is for a node that dials peers through relays. Such a peer has the IP and
+// port of its relay (docs/nat.md), so from now on a peer that answers at an endpoint keeps
+// no other out, and finding another one there counts as a failed dial.
+func (b *Book) AllowRelayed() {
+	b.mtx.Lock()
+	defer b.mtx.Unlock()
+	b.endpoints.allowRelayed()
 }
 
 // MarkDialFailed notes what the error of a dial says about the address (see

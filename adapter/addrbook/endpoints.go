@@ -33,6 +33,14 @@ type endpoint struct {
 	tried  int       // those among them of which no end was noted yet
 }
 
+// succeed takes back a dial that Try has counted.
+func (p *endpoint) succeed() {
+	if p.tried > 0 {
+		p.tried--
+		p.failed--
+	}
+}
+
 // fail counts a failed dial, unless Try has counted it.
 func (p *endpoint) fail() {
 	if p.tried > 0 {
@@ -48,6 +56,7 @@ type endpoints struct {
 	known      map[string]*endpoint
 	swept      time.Time // when old ones were last forgotten
 	anyPerHost bool      // hosts do not count
+	relayed    bool      // peers share the endpoint of their relay: nobody owns one
 }
 
 func newEndpoints() *endpoints { return &endpoints{known: make(map[string]*endpoint)} }
@@ -137,10 +146,29 @@ func (s *endpoints) failed(addr *types.NetAddress, now time.Time) {
 // answered notes which peer is at the address.
 func (s *endpoints) answered(addr *types.NetAddress, now time.Time) {
 	at := s.of(addr, now)
-	*at[0] = endpoint{since: now, owner: addr.ID}
-	if len(at) == 2 && at[1].tried > 0 {
-		at[1].tried--
-		at[1].failed--
+	if !s.relayed {
+		*at[0] = endpoint{since: now, owner: addr.ID}
+		at = at[1:]
+	}
+	for _, p := range at {
+		p.succeed()
+	}
+}
+
+// foundOther notes that another peer than that of the address is there.
+func (s *endpoints) foundOther(addr *types.NetAddress, found types.ID, now time.Time) {
+	if s.relayed {
+		s.failed(addr, now)
+	} else {
+		s.answered(&types.NetAddress{ID: found, IP: addr.IP, Port: addr.Port}, now)
+	}
+}
+
+// allowRelayed lets peers share endpoints from now on.
+func (s *endpoints) allowRelayed() {
+	s.relayed = true
+	for _, p := range s.known {
+		p.owner = ""
 	}
 }
 

@@ -92,6 +92,38 @@ func TestOwnerOfAnEndpoint(t *testing.T) {
 	require.False(t, s.try(at(there, 1, "owner"), now))
 }
 
+// A node that uses relays finds many peers at one endpoint. There, as anywhere, so many
+// dials may fail and no more, however often the relay answers.
+func TestRelayedPeersShareAnEndpoint(t *testing.T) {
+	b, err := Open("", types.NetAddress{})
+	require.NoError(t, err)
+	there := net.IPv4(9, 9, 9, 9)
+	relay := at(there, 1, types.GenerateNodeKey().ID())
+	first, second := at(there, 1, types.GenerateNodeKey().ID()), at(there, 1, types.GenerateNodeKey().ID())
+	source := Source{ID: types.GenerateNodeKey().ID(), IP: net.IPv4(8, 8, 8, 8)}
+	b.MarkConnected(relay, true)
+	require.Zero(t, b.Add(source, first), "this node would find the relay")
+
+	b.AllowRelayed()
+	for range 2 {
+		b.MarkConnected(relay, true)
+		require.Equal(t, 1, b.Add(source, first))
+		require.Len(t, b.Dialable([]*types.NetAddress{first}), 1)
+		require.True(t, b.Try(first))
+		b.MarkConnected(first, true)
+		first = second
+	}
+	made := func() *types.NetAddress { return at(there, 1, types.GenerateNodeKey().ID()) }
+	for i := range maxEndpointFailures {
+		addr := made()
+		require.True(t, b.Try(addr), i)
+		b.MarkWrongID(addr, relay.ID)
+		b.MarkConnected(relay, true)
+	}
+	require.False(t, b.Try(made()))
+	require.Len(t, b.Dialable([]*types.NetAddress{relay, second}), 2, "these have answered")
+}
+
 // The memory is bounded. What does not count any more takes no room from what does.
 func TestEndpointsAreBounded(t *testing.T) {
 	now := time.Unix(1, 0)

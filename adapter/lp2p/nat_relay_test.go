@@ -10,6 +10,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/stretchr/testify/require"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/addrbook"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/control"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/p2paddr"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/stream"
@@ -54,6 +55,21 @@ func at(n, where *node) types.NetAddress {
 	addr.ID = n.key.ID()
 
 	return addr
+}
+
+// A node that can dial through relays keeps what it is told of nodes behind a relay, also
+// while it is connected to the relay. For any other node nobody else is there.
+func TestRelayedAddressesAreKept(t *testing.T) {
+	for name, opts := range map[string][]Option{"with relays": {WithRelayClient()}, "without": nil} {
+		n, relay := newNode(t, nil, opts...), newNode(t, nil)
+		relay.acceptLoop(t)
+		p, err := n.Dial(timeout(t), relay.NetAddress(), n.behavior)
+		require.NoError(t, err)
+		told := relay.NetAddress()
+		told.ID = types.GenerateNodeKey().ID()
+		require.Equal(t, len(opts), n.book.Add(addrbook.Source{ID: types.GenerateNodeKey().ID()}, &told), name)
+		require.NoError(t, p.CloseConn())
+	}
 }
 
 func TestDialOnlyRelayed(t *testing.T) {

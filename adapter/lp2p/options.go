@@ -143,7 +143,8 @@ func WithPrivateNode() Option {
 
 // WithAddrBook gives the transport the node's address book. The transport looks up there
 // the key behind a TM2 ID and other addresses of a peer that is not at the dialed one, and
-// records what it learns. Without the option it has a book of its own, in memory.
+// records what it learns. With WithRelayClient it calls AllowRelayed of the book. Without
+// the option it has a book of its own, in memory.
 func WithAddrBook(book *addrbook.Book) Option {
 	return func(o *options) {
 		if o.book = book; book == nil {

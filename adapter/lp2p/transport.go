@@ -92,6 +92,9 @@ func NewTransport(
 			return nil, err
 		}
 	}
+	if o.nat.circuits {
+		o.book.AllowRelayed()
+	}
 	gater := newGater()
 	h, err := newHost(nodeKey.PrivKey, o, gater)
 	if err != nil {
