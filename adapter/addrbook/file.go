@@ -246,6 +246,7 @@ func (f *fileEntry) entry(now time.Time) (*Entry, error) {
 	if !addr.Dialable() {
 		return nil, fmt.Errorf("address cannot be dialed: %s", addr)
 	}
+	addr.ID = addr.ID.Canonical() // private peers are named so
 	e := newEntry(addr, now)
 	if f.LastSeen > 0 {
 		e.Seen = past(f.LastSeen, now)

@@ -331,3 +331,10 @@ func TestExtraFieldsAreJSON(t *testing.T) {
 	require.Contains(t, string(raw), `"source": "`+source.ID.String()+`"`)
 	require.Contains(t, string(raw), `"source_group": "9.9.0.0/16"`)
 }
+
+// An ID is one peer, and private, however the file writes it.
+func TestFileMayWriteIDsInUpperCase(t *testing.T) {
+	path := written(t, `{"peers":[{"addr":"`+strings.ToUpper(idA)+`@1.2.3.4:1"},{"addr":"`+idA+`@1.2.3.4:1"}]}`)
+	require.Equal(t, []string{idA + "@1.2.3.4:1"}, texts(openBook(t, path).Addresses()))
+	require.Zero(t, openBook(t, path, addrbook.WithPrivatePeers([]types.ID{idA})).Size())
+}
