@@ -22,6 +22,11 @@ const (
 	// further failure up to the maximum: peers name dead addresses over and over.
 	firstRetry = 10 * time.Second
 	maxRetry   = 10 * time.Minute
+
+	// sharedDial is how soon after a failure another one at the address is the same. Two
+	// parts of a node that dial it at the same time, as peer exchange and the DHT do when
+	// it is due, share one dial of libp2p, and each reports the end.
+	sharedDial = time.Second
 )
 
 // Book holds the addresses of peers. All methods may be called concurrently; those
@@ -249,7 +254,8 @@ func (b *Book) answered(addr *types.NetAddress) *Entry {
 }
 
 // MarkFailed notes that the address could not be dialed. Of one that is not known
-// it is only remembered that dials to there fail.
+// it is only remembered that dials to there fail. Failures within a second are one of the
+// Entry's Failures, since parts of a node that dial at the same time share the dial.
 func (b *Book) MarkFailed(addr *types.NetAddress) {
 	b.mtx.Lock()
 	defer b.mtx.Unlock()
@@ -296,7 +302,7 @@ func (b *Book) MarkDialFailed(addr *types.NetAddress, err error) {
 
 func (b *Book) markFailed(addr *types.NetAddress, now time.Time) {
 	e := b.entry(addr)
-	if e == nil {
+	if e == nil || now.Sub(e.Failed) < sharedDial {
 		return
 	}
 	e.Failures = min(e.Failures+1, maxFailures)

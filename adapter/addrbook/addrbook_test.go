@@ -57,6 +57,7 @@ func TestEvictionOrder(t *testing.T) {
 		failed := func(addr *types.NetAddress, times int) {
 			for range times {
 				b.MarkFailed(addr)
+				pass(time.Second)
 			}
 		}
 		var seenAgain, connectedAgain *types.NetAddress
@@ -95,17 +96,20 @@ func TestEvictionOrder(t *testing.T) {
 
 // A full book makes room for a hint only at the cost of what is worth less.
 func TestFullBook(t *testing.T) {
-	b := openBook(t, "", addrbook.WithMaxPeers(2))
-	verified, failing, hint := addrAt("1.2.3.4", 1), addrAt("1.2.3.4", 2), addrAt("1.2.3.4", 3)
-	b.MarkConnected(verified, true)
-	b.MarkConnected(failing, true)
-	require.Zero(t, b.Add(sourceAt("9.9.9.9"), hint))
-	for range 3 {
-		b.MarkFailed(failing)
-	}
-	require.Equal(t, 1, b.Add(sourceAt("9.9.9.9"), hint))
-	require.Equal(t, texts([]*types.NetAddress{verified, hint}), texts(b.Addresses()))
-	require.Equal(t, 2, b.Size())
+	synctest.Test(t, func(t *testing.T) {
+		b := openBook(t, "", addrbook.WithMaxPeers(2))
+		verified, failing, hint := addrAt("1.2.3.4", 1), addrAt("1.2.3.4", 2), addrAt("1.2.3.4", 3)
+		b.MarkConnected(verified, true)
+		b.MarkConnected(failing, true)
+		require.Zero(t, b.Add(sourceAt("9.9.9.9"), hint))
+		for range 3 {
+			b.MarkFailed(failing)
+			pass(time.Second)
+		}
+		require.Equal(t, 1, b.Add(sourceAt("9.9.9.9"), hint))
+		require.Equal(t, texts([]*types.NetAddress{verified, hint}), texts(b.Addresses()))
+		require.Equal(t, 2, b.Size())
+	})
 }
 
 // One source, and all sources of one network, have a limited number of hints.

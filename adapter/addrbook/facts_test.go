@@ -77,29 +77,49 @@ func TestFactsOfAPeer(t *testing.T) {
 // What the operator names stays however much is told and however often it fails, until
 // something else is named for the peer.
 func TestConfiguredAddressesStay(t *testing.T) {
-	b := openBook(t, "", addrbook.WithMaxPeers(10))
-	configured := addrsAt("9.9", 12)
-	for i, addr := range configured {
-		addr.IP, addr.Port = net.IPv4(9, 9, 9, 9), uint16(1000+i)
-		b.Configure(addr.ID, *addr)
-		for range 5 {
-			b.MarkFailed(addr)
+	synctest.Test(t, func(t *testing.T) {
+		b := openBook(t, "", addrbook.WithMaxPeers(10))
+		configured := addrsAt("9.9", 12)
+		for i, addr := range configured {
+			addr.IP, addr.Port = net.IPv4(9, 9, 9, 9), uint16(1000+i)
+			b.Configure(addr.ID, *addr)
+			for range 5 {
+				b.MarkFailed(addr)
+				pass(time.Second)
+			}
 		}
-	}
-	for _, addr := range addrsAt("20.1", 20) {
-		b.MarkConnected(addr, true)
-	}
-	require.ElementsMatch(t, texts(configured), texts(b.Addresses()))
+		for _, addr := range addrsAt("20.1", 20) {
+			b.MarkConnected(addr, true)
+		}
+		require.ElementsMatch(t, texts(configured), texts(b.Addresses()))
 
-	first := configured[0]
-	b.Configure(first.ID, *moved(first, 9999), *addrAt("1.2.3.4", 1), types.NetAddress{ID: first.ID, Hostname: "localhost", Port: 1})
-	require.Equal(t, []string{moved(first, 9999).String()}, addrsOf(b, first.ID), "the former one had no room any more")
-	require.Equal(t, 12, b.Size())
-	for _, addr := range configured {
-		b.Configure(addr.ID)
-	}
-	b.Add(sourceAt("9.9.9.9"), addrAt("1.2.3.4", 2))
-	require.Equal(t, 8+1, b.Size(), "8 at one host, as for others")
+		first := configured[0]
+		b.Configure(first.ID, *moved(first, 9999), *addrAt("1.2.3.4", 1), types.NetAddress{ID: first.ID, Hostname: "localhost", Port: 1})
+		require.Equal(t, []string{moved(first, 9999).String()}, addrsOf(b, first.ID), "the former one had no room any more")
+		require.Equal(t, 12, b.Size())
+		for _, addr := range configured {
+			b.Configure(addr.ID)
+		}
+		b.Add(sourceAt("9.9.9.9"), addrAt("1.2.3.4", 2))
+		require.Equal(t, 8+1, b.Size(), "8 at one host, as for others")
+	})
+}
+
+// Two parts of a node that dial an address at the same time have one dial, whose failure
+// counts once.
+func TestSharedDialsFailOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := openBook(t, "")
+		addr := addrAt("1.2.3.4", 1)
+		b.MarkAnswered(addr, addrbook.Libp2p)
+		for failures := 1; failures <= 3; failures++ {
+			b.MarkFailed(addr)
+			pass(time.Millisecond)
+			b.MarkDialFailed(addr, syscall.ECONNREFUSED)
+			require.Equal(t, failures, b.Of(addr.ID)[0].Failures)
+			pass(time.Second)
+		}
+	})
 }
 
 // An address that failed is due again after 10 s, doubled with each failure, and at

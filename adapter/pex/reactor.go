@@ -42,9 +42,9 @@ type Reactor struct {
 	wg     sync.WaitGroup
 }
 
-// NewReactor returns a discovery reactor that keeps its addresses in the book,
-// which no other reactor may use. What is wrong with the options is reported by
-// Start.
+// NewReactor returns a discovery reactor that keeps its addresses in the book. It may be
+// the one of a libp2p transport (lp2p.WithAddrBook), which the DHT uses too. What is wrong
+// with the options is reported by Start.
 func NewReactor(book *addrbook.Book, opts ...Option) *Reactor {
 	r := &Reactor{book: book, interval: DefaultDiscoveryInterval, saveInterval: DefaultSaveInterval}
 	if book == nil {
