@@ -138,6 +138,8 @@ func (t inner) Connect(ctx context.Context, p peer.ID) (network.Conn, func(), er
 	return c, func() { t.release(c) }, nil
 }
 
+func (t inner) Met(c network.Conn) bool { return t.met(c) }
+
 func (t inner) Hold(c network.Conn) (release func(), ok bool) {
 	if !t.hold(c) {
 		return nil, false

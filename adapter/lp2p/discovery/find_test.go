@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/peerstore"
 	"github.com/multiformats/go-multiaddr"
@@ -50,5 +51,30 @@ func TestFoundPeerIsKeptAsItWasFound(t *testing.T) {
 		if side == dialer {
 			require.Equal(t, addrbook.Libp2p, side.AddrBook().LastStack(at.ID))
 		}
+	}
+}
+
+// punched is a transport whose connections began at a relay.
+type punched struct{ access.Transport }
+
+func (punched) Met(network.Conn) bool { return true }
+
+// The address of a connection that began at a relay is of no use to anybody else, nor to
+// this node once the connection has ended. It is not kept.
+func TestPunchedAddressesAreNotKept(t *testing.T) {
+	for _, met := range []bool{false, true} {
+		d, other := newEntering(t), listening(t)
+		if met {
+			d.t = punched{d.t}
+		}
+		p, id := other.Host().ID(), other.NetAddress().ID
+		require.NoError(t, d.t.Host().Connect(t.Context(), peer.AddrInfo{ID: p, Addrs: other.Host().Addrs()}))
+		d.t.Host().Peerstore().ClearAddrs(p) // it announces none
+		for _, c := range d.t.Host().Network().ConnsToPeer(p) {
+			d.noteConn(c)
+		}
+		d.noteFound(id, p, d.foundAt(id, p))
+		require.Equal(t, met, len(d.t.AddrBook().Of(id)) == 0)
+		require.Equal(t, met, !d.answeredAt(p).IsValid())
 	}
 }

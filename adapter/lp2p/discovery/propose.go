@@ -129,13 +129,21 @@ func (d *Discovery) whereIs(p peer.ID) (at netip.AddrPort, found, ok bool) {
 }
 
 // whereNow returns where this node has dialed the peer to which it is connected. It is not
-// valid if the peer opened all connections.
+// valid if dialedAt shows it for no connection.
 func (d *Discovery) whereNow(p peer.ID) netip.AddrPort {
 	for _, c := range d.t.Host().Network().ConnsToPeer(p) {
-		if at, ok := d.filter.parse(c.RemoteMultiaddr()); ok && c.Stat().Direction == network.DirOutbound && !c.IsClosed() {
+		if at, ok := d.dialedAt(c); ok && !c.IsClosed() {
 			return at
 		}
 	}
 
 	return netip.AddrPort{}
+}
+
+// dialedAt returns where the peer was found by this node. A connection that the peer has
+// opened, or that began at a relay, does not show where the peer listens.
+func (d *Discovery) dialedAt(c network.Conn) (at netip.AddrPort, ok bool) {
+	at, ok = d.filter.parse(c.RemoteMultiaddr())
+
+	return at, ok && c.Stat().Direction == network.DirOutbound && !d.t.Met(c)
 }

@@ -89,11 +89,8 @@ func (d *Discovery) multiaddrs(ctx context.Context, p peer.ID, addrs []types.Net
 
 // noteConn notes where a peer was found.
 func (d *Discovery) noteConn(conn network.Conn) {
-	if conn.Stat().Direction != network.DirOutbound {
-		return
-	}
 	id, err := d.ids.of(conn.RemotePeer())
-	if at, ok := d.filter.parse(conn.RemoteMultiaddr()); ok && err == nil {
+	if at, ok := d.dialedAt(conn); ok && err == nil {
 		addr := netAddress(id, at)
 		d.book.MarkAnswered(&addr, addrbook.Libp2p)
 	}

@@ -39,6 +39,9 @@ type Transport interface {
 	// Hold is Connect for an open connection, as that of an inbound stream. It returns
 	// false when the connection is being closed.
 	Hold(c network.Conn) (release func(), ok bool)
+	// Met reports whether the connection was made after a meeting at a relay. Then its
+	// remote address is open for this node only, and while the connection lasts.
+	Met(c network.Conn) bool
 
 	// AddrBook is what the transport keeps of peers: their keys, and where they are.
 	AddrBook() *addrbook.Book
