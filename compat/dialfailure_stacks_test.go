@@ -3,6 +3,7 @@ package compat_test
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/http/httptest"
 	"sync"
@@ -192,6 +193,27 @@ func TestFailedDialsOfBothStacks(t *testing.T) {
 				return at(server.Listener.Addr())
 			}, compat.DialForeign, func(t *testing.T, _ types.NetAddress, err error) {
 				require.Equal(t, "HTTP", answeredBy(t, err))
+			}},
+			"TLS server": {func(t *testing.T) types.NetAddress {
+				l := listen(t)
+				var serving sync.WaitGroup
+				serving.Go(func() {
+					for {
+						conn, err := l.Accept()
+						if err != nil {
+							return
+						}
+						_, _ = conn.Write([]byte("\x15\x03\x01\x00\x02\x02\x0a")) // unexpected_message
+						_ = conn.(*net.TCPConn).CloseWrite()
+						_, _ = io.Copy(io.Discard, conn)
+						_ = conn.Close()
+					}
+				})
+				t.Cleanup(func() { require.NoError(t, l.Close()); serving.Wait() })
+
+				return at(l.Addr())
+			}, compat.DialForeign, func(t *testing.T, _ types.NetAddress, err error) {
+				require.Equal(t, "TLS", answeredBy(t, err))
 			}},
 			"the other stack": {func(t *testing.T) types.NetAddress {
 				return other.serve(t, "net-a", nil)
