@@ -264,6 +264,24 @@ func TestDialsThatThisNodeEnds(t *testing.T) {
 	}
 }
 
+// A node that finds itself where it looks for another, as where it had another key before,
+// says so as of any other node.
+func TestDialThatReachesThisNode(t *testing.T) {
+	for _, s := range stacks {
+		t.Run(s.name, func(t *testing.T) {
+			self := s.open(t, "net-a")
+			addr := self.NetAddress()
+			addr.ID = types.GenerateNodeKey().ID()
+			_, err := self.Dial(t.Context(), addr, newHost(nil))
+			require.Equal(t, compat.DialWrongID, compat.ClassifyDial(err), "%v", err)
+			var wrong *compat.WrongIDError
+			require.ErrorAs(t, err, &wrong)
+			own := self.NetAddress()
+			require.Equal(t, own.ID, wrong.Found)
+		})
+	}
+}
+
 // A libp2p node says why it refuses a peer.
 func TestRefusalsOverLibp2p(t *testing.T) {
 	s := stacks[1]
