@@ -3,6 +3,7 @@ package compat_test
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/http/httptest"
 	"sync"
@@ -193,6 +194,27 @@ func TestFailedDialsOfBothStacks(t *testing.T) {
 			}, compat.DialForeign, func(t *testing.T, _ types.NetAddress, err error) {
 				require.Equal(t, "HTTP", answeredBy(t, err))
 			}},
+			"TLS server": {func(t *testing.T) types.NetAddress {
+				l := listen(t)
+				var serving sync.WaitGroup
+				serving.Go(func() {
+					for {
+						conn, err := l.Accept()
+						if err != nil {
+							return
+						}
+						_, _ = conn.Write([]byte("\x15\x03\x01\x00\x02\x02\x0a")) // unexpected_message
+						_ = conn.(*net.TCPConn).CloseWrite()
+						_, _ = io.Copy(io.Discard, conn)
+						_ = conn.Close()
+					}
+				})
+				t.Cleanup(func() { require.NoError(t, l.Close()); serving.Wait() })
+
+				return at(l.Addr())
+			}, compat.DialForeign, func(t *testing.T, _ types.NetAddress, err error) {
+				require.Equal(t, "TLS", answeredBy(t, err))
+			}},
 			"the other stack": {func(t *testing.T) types.NetAddress {
 				return other.serve(t, "net-a", nil)
 			}, compat.DialForeign, func(t *testing.T, _ types.NetAddress, err error) {
@@ -238,6 +260,24 @@ func TestDialsThatThisNodeEnds(t *testing.T) {
 			var reject *compat.RejectError
 			require.ErrorAs(t, err, &reject)
 			require.Equal(t, compat.RejectSelf, reject.Code)
+		})
+	}
+}
+
+// A node that finds itself where it looks for another, as where it had another key before,
+// says so as of any other node.
+func TestDialThatReachesThisNode(t *testing.T) {
+	for _, s := range stacks {
+		t.Run(s.name, func(t *testing.T) {
+			self := s.open(t, "net-a")
+			addr := self.NetAddress()
+			addr.ID = types.GenerateNodeKey().ID()
+			_, err := self.Dial(t.Context(), addr, newHost(nil))
+			require.Equal(t, compat.DialWrongID, compat.ClassifyDial(err), "%v", err)
+			var wrong *compat.WrongIDError
+			require.ErrorAs(t, err, &wrong)
+			own := self.NetAddress()
+			require.Equal(t, own.ID, wrong.Found)
 		})
 	}
 }

@@ -44,8 +44,8 @@ type PeerAdmission interface {
 type ConnAdmission interface {
 	// AdmitConn returns nil if any peer from the IP may come in now, and else a
 	// *RejectError; then the transport closes the connection. The IP is nil if it is not
-	// known. AdmitConn does not block, as it is called for every connection. A nil is no
-	// promise.
+	// known. AdmitConn does not block, as it is called for every connection, and may be
+	// called concurrently. A nil is no promise.
 	AdmitConn(remoteIP net.IP) error
 }
 

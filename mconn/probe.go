@@ -23,8 +23,9 @@ type probe struct {
 // probe when there is reason to suspect that the connection is dead.
 func (c *MConnection) ProbeAlive(timeout time.Duration) {
 	c.mu.Lock()
-	pending := c.probe.timer != nil && !c.activity.received.Load()
-	if c.stopped.Load() || pending && !c.probe.begun.Add(c.probe.timeout).After(time.Now().Add(timeout)) {
+	p, now := &c.probe, time.Now()
+	unanswered := p.timeout != 0 && (p.timer == nil || !c.activity.received.Load())
+	if c.stopped.Load() || unanswered && !p.ends(now).After(now.Add(timeout)) {
 		c.mu.Unlock()
 
 		return
@@ -96,6 +97,15 @@ func (c *MConnection) endProbe() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.probe.stop()
+}
+
+// ends returns when the probe ends if it begins now, or has begun.
+func (p *probe) ends(now time.Time) time.Time {
+	if p.timer != nil {
+		now = p.begun
+	}
+
+	return now.Add(p.timeout)
 }
 
 func (p *probe) stop() {

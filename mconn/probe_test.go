@@ -112,7 +112,9 @@ func TestProbeBeforeStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		local, remote := newMemConn(plenty)
 		n := newNode(t, local, unlimited(), oneChannel...)
+		n.ProbeAlive(2 * probeTimeout)
 		n.ProbeAlive(probeTimeout)
+		n.ProbeAlive(3 * probeTimeout)
 		advance(time.Minute)
 		start := time.Now()
 		require.NoError(t, n.Start())

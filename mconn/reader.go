@@ -226,7 +226,8 @@ func (r *reader) deliver(chID byte, msg []byte) (err error) {
 }
 
 // readError returns the error with which the connection ends. It returns nil when
-// the read deadline passed but the data of that read completed the message.
+// the read deadline passed and no message is overdue: this goroutine was held up just
+// then, and updateDeadlines has extended the deadlines by that time.
 func (r *reader) readError(err error, now time.Time) error {
 	if !r.deadline.IsZero() && errors.Is(err, os.ErrDeadlineExceeded) {
 		ch := r.assembler.overdue(now)

@@ -50,14 +50,14 @@ var (
 )
 
 // GreetingError says that what the remote sent first is no ephemeral key, so that it
-// does not speak this protocol.
+// does not speak this protocol. An ephemeral key that was cut off is no GreetingError.
 type GreetingError struct {
-	First []byte // what it sent, as far as it came at once; at most 62 bytes
+	First []byte // what has arrived of it; at most 62 bytes
 	Err   error  // what is wrong with it
 }
 
 // Error says what is wrong.
 func (e *GreetingError) Error() string { return e.Err.Error() }
 
-// Unwrap returns what is wrong: an error of decoding.
+// Unwrap returns what is wrong: an error of decoding, or io.ErrUnexpectedEOF.
 func (e *GreetingError) Unwrap() error { return e.Err }

@@ -1,12 +1,12 @@
 package secretconn
 
 import (
-	"bytes"
 	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"slices"
 
 	"github.com/tm2-libp2p/tm2-libp2p/internal/socket"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/wire"
@@ -19,6 +19,8 @@ import (
 const (
 	maxEphemeralSize = 62
 	maxAuthSize      = 1024
+
+	minEphemeralBody = 2 + keySize // field number, length and key
 )
 
 // MakeSecretConnection runs the handshake of docs/wire.md §3 on conn, in either
@@ -92,27 +94,42 @@ func exchangeEphemeral(conn io.Writer, in *frameReader, own [keySize]byte) ([key
 		return [keySize]byte{}, fmt.Errorf("send ephemeral key: %w", err)
 	}
 
-	body, err := wire.ReadSized(clearReader{in}, maxEphemeralSize)
+	start := clearReader{in: in}
+	body, err := wire.ReadSized(&start, maxEphemeralSize)
 	var remote [keySize]byte
 	if err == nil {
 		remote, err = wire.DecodeEphemeral(body)
 	}
-	var malformed *wire.DecodeError
-	if errors.Is(err, wire.ErrTooLarge) || errors.As(err, &malformed) {
-		err = &GreetingError{First: bytes.Clone(in.buf[:min(in.w, maxEphemeralSize)]), Err: err}
+	if err == nil {
+		return remote, nil
 	}
-	if err != nil {
-		return [keySize]byte{}, fmt.Errorf("receive ephemeral key: %w", err)
+	var malformed *wire.DecodeError
+	first := start.first()
+	// Of a message that is cut off, the length shows whether it could have been a key.
+	cutOff := errors.Is(err, io.ErrUnexpectedEOF) && len(first) > 0 && first[0] < minEphemeralBody
+	if cutOff || errors.Is(err, wire.ErrTooLarge) || errors.As(err, &malformed) {
+		err = &GreetingError{First: first, Err: err}
 	}
 
-	return remote, nil
+	return [keySize]byte{}, fmt.Errorf("receive ephemeral key: %w", err)
 }
 
 // clearReader reads the unencrypted start of the stream.
 type clearReader struct {
-	in *frameReader
+	in   *frameReader
+	read []byte
 }
 
-func (c clearReader) Read(p []byte) (int, error) {
-	return c.in.readClear(p)
+func (c *clearReader) Read(p []byte) (int, error) {
+	n, err := c.in.readClear(p)
+	c.read = append(c.read, p[:n]...)
+
+	return n, err
+}
+
+// first returns what has arrived, at most maxEphemeralSize bytes.
+func (c *clearReader) first() []byte {
+	arrived := slices.Concat(c.read, c.in.buf[c.in.r:c.in.w])
+
+	return arrived[:min(len(arrived), maxEphemeralSize)]
 }

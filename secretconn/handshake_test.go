@@ -287,9 +287,37 @@ func TestGreetingOfAnotherProtocol(t *testing.T) {
 		require.ErrorAs(t, err, &foreign)
 		require.Equal(t, greeting, string(foreign.First))
 	}
-	a, b := memPipe()
-	b.CloseWrite()
-	_, err := MakeSecretConnection(a, identity(1))
-	require.ErrorIs(t, err, io.EOF)
-	require.False(t, errors.As(err, new(*GreetingError)))
+	const alert = "\x15\x03\x01\x00\x02\x02\x0a" // of TLS, shorter than its first byte says
+	for _, apart := range []bool{false, true} {
+		a, b := memPipe()
+		for i := range alert {
+			_, err := b.Write([]byte{alert[i]})
+			require.NoError(t, err)
+		}
+		b.CloseWrite()
+		var conn net.Conn = a
+		if apart {
+			conn = oneByteConn{a}
+		}
+		_, err := MakeSecretConnection(conn, identity(1))
+		var foreign *GreetingError
+		require.ErrorAs(t, err, &foreign)
+		require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+		require.Equal(t, alert, string(foreign.First))
+	}
+	key := string(wire.AppendEphemeral(nil, [keySize]byte{9}))
+	for _, cutOff := range []string{"", key[:1], key[:3], key[:len(key)-1]} {
+		a, b := memPipe()
+		_, err := b.Write([]byte(cutOff))
+		require.NoError(t, err)
+		b.CloseWrite()
+		_, err = MakeSecretConnection(a, identity(1))
+		require.Error(t, err)
+		require.False(t, errors.As(err, new(*GreetingError)), "%x", cutOff)
+	}
 }
+
+// oneByteConn returns one byte at a time.
+type oneByteConn struct{ net.Conn }
+
+func (c oneByteConn) Read(p []byte) (int, error) { return c.Conn.Read(p[:1]) }

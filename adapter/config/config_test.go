@@ -185,6 +185,7 @@ func TestBadValueNamesItsKey(t *testing.T) {
 		{`dial_timeout = "0s"`, "dial_timeout", `"0s"`},
 		{`proxy_protocol_networks = "10.0.0.1, proxy.example"`, "proxy_protocol_networks", `"proxy.example"`},
 		{`proxy_protocol_networks = "10.0.0.0/33"`, "proxy_protocol_networks", `"10.0.0.0/33"`},
+		{`proxy_protocol_networks = "::ffff:10.0.0.0/104"`, "proxy_protocol_networks", `"::ffff:10.0.0.0/104"`},
 	} {
 		t.Run(tc.line, func(t *testing.T) {
 			_, _, err := config.Parse([]byte("[p2p]\n" + tc.line))

@@ -70,9 +70,10 @@ func (c *P2PConfig) ProxyNetworks() ([]netip.Prefix, error) {
 	for _, entry := range tomlvalue.SplitList(c.ProxyProtocolNetworks) {
 		network, err := netip.ParsePrefix(entry)
 		if ip, ipErr := netip.ParseAddr(entry); ipErr == nil {
+			ip = ip.Unmap()
 			network, err = netip.PrefixFrom(ip, ip.BitLen()), nil
 		}
-		if err != nil {
+		if err != nil || network.Addr().Is4In6() { // no IPv4 address is in such a network
 			return nil, tomlvalue.Wrong(fullName("proxy_protocol_networks"), entry, `it must be a network, as "10.0.0.0/8", or an IP`)
 		}
 		networks = append(networks, network.Masked())

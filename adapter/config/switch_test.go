@@ -348,12 +348,12 @@ func TestProxyNetworks(t *testing.T) {
 	networks, err := cfg.ProxyNetworks()
 	require.NoError(t, err)
 	require.Empty(t, networks)
-	cfg.ProxyProtocolNetworks = "10.1.2.3/8, 192.0.2.7,2001:db8::1/32, ::1"
+	cfg.ProxyProtocolNetworks = "10.1.2.3/8, 192.0.2.7,2001:db8::1/32, ::1, ::ffff:192.0.2.8"
 	networks, err = cfg.ProxyNetworks()
 	require.NoError(t, err)
 	var text []string
 	for _, network := range networks {
 		text = append(text, network.String())
 	}
-	require.Equal(t, []string{"10.0.0.0/8", "192.0.2.7/32", "2001:db8::/32", "::1/128"}, text)
+	require.Equal(t, []string{"10.0.0.0/8", "192.0.2.7/32", "2001:db8::/32", "::1/128", "192.0.2.8/32"}, text)
 }

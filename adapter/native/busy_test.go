@@ -2,6 +2,7 @@ package native
 
 import (
 	"bytes"
+	"net"
 	"sync"
 	"testing"
 	"time"
@@ -29,13 +30,30 @@ func (b *busyBehavior) Receive(ch byte, peer compat.PeerConn, msg []byte) {
 	b.behavior.Receive(ch, peer, msg)
 }
 
+// smallSockets returns the ends of a TCP connection that holds little data on the way.
+func smallSockets(t *testing.T) (dialed, accepted *net.TCPConn) {
+	t.Helper()
+	l, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	require.NoError(t, err)
+	defer l.Close()
+	dialed, err = net.DialTCP("tcp", nil, l.Addr().(*net.TCPAddr))
+	require.NoError(t, err)
+	accepted, err = l.AcceptTCP()
+	require.NoError(t, err)
+	require.NoError(t, dialed.SetWriteBuffer(16<<10))
+	require.NoError(t, accepted.SetReadBuffer(16<<10))
+
+	return dialed, accepted
+}
+
 // TestBusyReceiverIsKept: a reactor that takes nothing for several times PingInterval
 // plus PongTimeout, with more data on the way than sockets hold, costs no connection
-// and no message.
+// and no message. Small sockets are read empty in a fraction of PongTimeout, also on a
+// busy machine.
 func TestBusyReceiverIsKept(t *testing.T) {
 	config := mconn.DefaultMConnConfig()
 	config.SendRate, config.RecvRate = 0, 0
-	config.PingInterval, config.PongTimeout = 300*time.Millisecond, 250*time.Millisecond
+	config.PingInterval, config.PongTimeout = time.Second, 950*time.Millisecond
 	transports := make([]*MultiplexTransport, 2)
 	for i := range transports {
 		key := types.GenerateNodeKey()
@@ -43,21 +61,17 @@ func TestBusyReceiverIsKept(t *testing.T) {
 		t.Cleanup(func() { require.NoError(t, transports[i].Close()) })
 	}
 	dialer, listener := transports[0], transports[1]
-	require.NoError(t, listener.Listen(loopback()))
 	sending := newBehavior()
 	busy := &busyBehavior{behavior: newBehavior(), release: make(chan struct{})}
 
-	accepted := make(chan compat.PeerConn, 1)
-	go func() {
-		in, err := listener.Accept(testContext(t), busy)
-		if err != nil {
-			t.Errorf("accept: %v", err)
-		}
-		accepted <- in
-	}()
-	out, err := dialer.Dial(testContext(t), listener.NetAddress(), sending)
+	dialed, accepted := smallSockets(t)
+	listener.admit(accepted)
+	at, err := types.NewNetAddress(listener.nodeKey.ID(), dialed.RemoteAddr())
 	require.NoError(t, err)
-	in := <-accepted
+	out, err := establish(t, dialer, dialed, at, sending)
+	require.NoError(t, err)
+	in, err := listener.Accept(testContext(t), busy)
+	require.NoError(t, err)
 	require.NoError(t, in.Start())
 	require.NoError(t, out.Start())
 
@@ -68,13 +82,21 @@ func TestBusyReceiverIsKept(t *testing.T) {
 	const pingSize = 12
 	release := sync.OnceFunc(func() { close(busy.release) })
 	t.Cleanup(release) // before the transports are closed
-	require.Eventually(t, func() bool { return out.Status().RecvMonitor.Bytes >= 8*pingSize },
+	require.Eventually(t, func() bool { return out.Status().RecvMonitor.Bytes >= 5*pingSize },
 		testTimeout, 20*time.Millisecond, "the busy side sends pings")
+	require.Less(t, out.Status().SendMonitor.Bytes, int64(2<<20), "the sender is blocked")
 	require.Empty(t, sending.errs)
 	require.Empty(t, busy.errs)
 	release()
 	for i := range messages {
-		require.Equal(t, byte(i), next(t, busy.messages).msg[0])
+		select {
+		case got := <-busy.messages:
+			require.Equal(t, byte(i), got.msg[0])
+		case err := <-sending.errs:
+			t.Fatal(err)
+		case err := <-busy.errs:
+			t.Fatal(err)
+		}
 	}
 	require.Empty(t, sending.errs)
 	require.NoError(t, out.Stop())

@@ -60,12 +60,15 @@ func (mt *MultiplexTransport) secure(conn net.Conn, dialed *types.NetAddress) (*
 	if errors.As(err, &greeting) {
 		err = &compat.ForeignError{Answered: sniff.Protocol(greeting.First), Err: err}
 	}
+	if dialed != nil && errors.Is(err, secretconn.ErrOwnKey) {
+		return nil, wrongID(dialed, mt.nodeKey.ID())
+	}
 	if err != nil {
 		return nil, err
 	}
 	id := types.IDFromPublicKey(secret.RemotePubKey())
 	if dialed != nil && dialed.ID != id {
-		return nil, &compat.WrongIDError{Addr: dialed.DialString(), Asked: dialed.ID, Found: id}
+		return nil, wrongID(dialed, id)
 	}
 	socket, err := types.NewNetAddress(id, conn.RemoteAddr())
 	if err != nil {
@@ -73,4 +76,8 @@ func (mt *MultiplexTransport) secure(conn net.Conn, dialed *types.NetAddress) (*
 	}
 
 	return &Pending{transport: mt, conn: secret, socket: socket, outbound: dialed != nil, leave: func() {}}, nil
+}
+
+func wrongID(dialed *types.NetAddress, found types.ID) error {
+	return &compat.WrongIDError{Addr: dialed.DialString(), Asked: dialed.ID, Found: found}
 }

@@ -25,15 +25,16 @@ const proxyHeaderBuffer = 256
 // within HandshakeTimeout, and then counts as one from the address that the header
 // names; a header without one, as of a proxy's own health check, leaves the proxy's. Any
 // other connection is taken as it is: nobody else can name an address. A network that is
-// not valid is reported by Listen and Dial.
+// not valid, or of IPv4-mapped IPv6 addresses, is reported by Listen and Dial: IPv4
+// addresses are compared with IPv4 networks only.
 func WithProxyProtocol(networks ...netip.Prefix) Option {
 	return func(mt *MultiplexTransport) { mt.proxies = networks }
 }
 
 func (mt *MultiplexTransport) checkProxies() error {
 	for _, network := range mt.proxies {
-		if !network.IsValid() {
-			return fmt.Errorf("%w: a network of WithProxyProtocol is not valid", compat.ErrInvalidOption)
+		if !network.IsValid() || network.Addr().Is4In6() {
+			return fmt.Errorf("%w: WithProxyProtocol: %v is not an IPv4 or IPv6 network", compat.ErrInvalidOption, network)
 		}
 	}
 
@@ -57,7 +58,9 @@ func (mt *MultiplexTransport) admitProxied(conn net.Conn) {
 	mt.wg.Go(func() {
 		stop := context.AfterFunc(mt.ctx, func() { mt.closeConn(conn) })
 		proxied, err := mt.readProxyHeader(&placedConn{Conn: conn, place: p})
-		p.leave()
+		if p.leave() {
+			err = errEvicted
+		}
 		if !stop() || err != nil {
 			mt.visitors.logInfo(mt.logger, "inbound connection without a PROXY header", "address", conn.RemoteAddr(), "err", err)
 			mt.closeConn(conn)

@@ -1,17 +1,21 @@
 package native
 
 import (
+	"bufio"
 	"io"
 	"net"
 	"net/netip"
+	"os"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/pires/go-proxyproto"
 	"github.com/stretchr/testify/require"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 	"github.com/tm2-libp2p/tm2-libp2p/mconn"
 )
 
@@ -149,9 +153,126 @@ func TestProxyProtocolIsForConfiguredNetworksOnly(t *testing.T) {
 			require.NotContains(t, logs.String(), "address=203.0.113.7")
 		})
 	}
-	key := types.GenerateNodeKey()
-	mt := NewMultiplexTransport(
-		nodeInfo(key.ID(), "net"), *key, mconn.DefaultMConnConfig(), nil, WithProxyProtocol(netip.Prefix{}))
-	require.ErrorIs(t, mt.Listen(loopback()), compat.ErrInvalidOption)
-	require.NoError(t, mt.Close())
+	for _, network := range []netip.Prefix{{}, netip.MustParsePrefix("::ffff:127.0.0.0/104")} {
+		key := types.GenerateNodeKey()
+		mt := NewMultiplexTransport(
+			nodeInfo(key.ID(), "net"), *key, mconn.DefaultMConnConfig(), nil, WithProxyProtocol(network))
+		require.ErrorIs(t, mt.Listen(loopback()), compat.ErrInvalidOption, network)
+		require.NoError(t, mt.Close())
+	}
+}
+
+// newProxied returns a transport that listens behind a proxy on loopback.
+func newProxied(t *testing.T, limits HandshakeLimits, timeout time.Duration) (*MultiplexTransport, *logBuffer) {
+	t.Helper()
+	mt, logs := newLoggedTransport(t,
+		WithProxyProtocol(netip.MustParsePrefix("127.0.0.0/8")), WithHandshakeLimits(limits))
+	mt.timeout = timeout
+	require.NoError(t, mt.Listen(loopback()))
+
+	return mt, logs
+}
+
+// connectTo sends the bytes on a new connection.
+func connectTo(t *testing.T, mt *MultiplexTransport, first []byte) net.Conn {
+	t.Helper()
+	conn, err := net.Dial("tcp", dialString(mt))
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = conn.Close() })
+	require.NoError(t, conn.SetDeadline(time.Now().Add(testTimeout)))
+	_, err = conn.Write(first)
+	require.NoError(t, err)
+
+	return conn
+}
+
+// requireClosed waits until the remote closes the connection.
+func requireClosed(t *testing.T, conn net.Conn) {
+	t.Helper()
+	_, err := io.Copy(io.Discard, conn)
+	require.NotErrorIs(t, err, os.ErrDeadlineExceeded)
+}
+
+// A proxy that sends no header, or a part of one, loses the connection and its place.
+func TestProxyHeaderHasToComeInTime(t *testing.T) {
+	v1, v2 := proxyHeader(t, 1, "203.0.113.7", proxyproto.PROXY), proxyHeader(t, 2, "203.0.113.7", proxyproto.PROXY)
+	for name, first := range map[string][]byte{
+		"nothing": nil, "v1": v1[:len(v1)-2], "signature of v2": v2[:10], "v2": v2[:len(v2)-1],
+	} {
+		t.Run(name, func(t *testing.T) {
+			mt, logs := newProxied(t, DefaultHandshakeLimits(), 100*time.Millisecond)
+			requireClosed(t, connectTo(t, mt, first))
+			require.NoError(t, mt.Close())
+			requireEmpty(t, mt.places)
+			require.Contains(t, logs.String(), "without a PROXY header")
+		})
+	}
+}
+
+// Connections on which a proxy says nothing, as those of its health checks, give way to
+// one with a header, and do not hold Close up.
+func TestSilentProxyConnectionsKeepNobodyOut(t *testing.T) {
+	mt, logs := newProxied(t, HandshakeLimits{Total: 3, PerIP: 3}, 10*testTimeout)
+	silent := []net.Conn{connectTo(t, mt, nil), connectTo(t, mt, nil), connectTo(t, mt, nil)}
+	addr := startProxy(t, dialString(mt), proxyHeader(t, 2, "203.0.113.7", proxyproto.PROXY))
+	addr.ID = mt.NetAddress().ID
+	dialer := newTransport(t, "net")
+	_, in := connectAt(t, dialer, mt, addr, newBehavior(), newBehavior())
+	require.Equal(t, "203.0.113.7", in.RemoteIP().String())
+	requireClosed(t, silent[0])
+
+	closed := make(chan error)
+	go func() { closed <- mt.Close() }()
+	require.NoError(t, next(t, closed))
+	requireEmpty(t, mt.places)
+	require.Contains(t, logs.String(), errEvicted.Error())
+	requireClosed(t, silent[1])
+	requireClosed(t, silent[2])
+}
+
+// The handshakes of a client behind a proxy count for the client, not for the proxy.
+func TestHandshakesBehindAProxyCountForTheClient(t *testing.T) {
+	mt, _ := newProxied(t, HandshakeLimits{Total: 10, PerIP: 1}, 10*testTimeout)
+	inHandshake := func(client string) net.Conn {
+		conn := connectTo(t, mt, append(proxyHeader(t, 1, client, proxyproto.PROXY), 0x22))
+		require.Eventually(t, func() bool {
+			mt.places.mtx.Lock()
+			defer mt.places.mtx.Unlock()
+
+			return mt.places.groups[netgroup.Host(netip.MustParseAddr(client))] == 1 && mt.places.silent.Len() == 0
+		}, testTimeout, time.Millisecond)
+
+		return conn
+	}
+	inHandshake("203.0.113.7")
+	inHandshake("203.0.113.8")
+	requireClosed(t, connectTo(t, mt, proxyHeader(t, 1, "203.0.113.7", proxyproto.PROXY)))
+	mt.places.mtx.Lock()
+	defer mt.places.mtx.Unlock()
+	require.Equal(t, 2, mt.places.total)
+}
+
+// FlushStop can end one side of a connection from a proxy.
+func TestProxiedConnectionsEndOneSide(t *testing.T) {
+	listener, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	require.NoError(t, err)
+	defer listener.Close()
+	dialed, err := net.DialTCP("tcp", nil, listener.Addr().(*net.TCPAddr))
+	require.NoError(t, err)
+	defer dialed.Close()
+	accepted, err := listener.Accept()
+	require.NoError(t, err)
+	conn := &placedConn{Conn: &proxiedConn{Conn: accepted, buf: bufio.NewReader(accepted)}}
+	defer conn.Close()
+
+	require.NoError(t, conn.CloseWrite())
+	got, err := io.ReadAll(dialed)
+	require.NoError(t, err)
+	require.Empty(t, got)
+	_, err = dialed.Write([]byte("still read"))
+	require.NoError(t, err)
+	require.NoError(t, dialed.CloseWrite())
+	got, err = io.ReadAll(conn)
+	require.NoError(t, err)
+	require.Equal(t, "still read", string(got))
 }

@@ -1,5 +1,5 @@
-// Package atomicfile writes files so that a crash leaves either no trace of the write
-// or all of it. File and folder are synced to the disk.
+// Package atomicfile replaces files so that after a crash a file has either its old
+// content or all of the new one. File and folder are synced to the disk.
 package atomicfile
 
 import (
@@ -33,17 +33,21 @@ func Write(path string, content []byte, mode fs.FileMode) error {
 }
 
 // Create writes a file that must not exist: otherwise its error wraps fs.ErrExist. After
-// an error there is no file.
+// any other error there is no file. A crash may leave a part of it.
 func Create(path string, content []byte, mode fs.FileMode) error {
 	f, err := create(path, mode)
 	if err != nil {
 		return err
 	}
-	if err := writeSynced(f, content); err != nil {
+	err = writeSynced(f, content)
+	if err == nil {
+		err = syncFolder(path)
+	}
+	if err != nil {
 		return errors.Join(err, os.Remove(path))
 	}
 
-	return syncFolder(path)
+	return nil
 }
 
 // CheckWritable finds out whether Write will work.
