@@ -40,7 +40,9 @@ func (sw *MultiplexSwitch) AddPersistentPeer(addr types.NetAddress) error {
 func (sw *MultiplexSwitch) RemovePersistentPeer(id types.ID) bool {
 	id = id.Canonical()
 	removed := sw.lists.removePersistent(id)
-	sw.dials.cancelRedial(id)
+	if removed {
+		sw.dials.cancel(id)
+	}
 
 	return removed
 }
@@ -51,7 +53,7 @@ func (sw *MultiplexSwitch) Redial(id types.ID) bool {
 	if _, persistent := sw.lists.persistentAddr(id); !persistent || sw.registry.has(id) {
 		return false
 	}
-	sw.dials.cancelRedial(id)
+	sw.dials.cancel(id)
 	sw.redial(id, stableUptime)
 
 	return true
@@ -66,8 +68,7 @@ func (sw *MultiplexSwitch) BlockPeer(id types.ID) error {
 	if !sw.lists.setBlocked(id, true) {
 		return nil
 	}
-	sw.dials.forget(id)
-	sw.dials.cancelRedial(id)
+	sw.dials.cancel(id)
 	// An admission that does not see the peer blocked yet has reserved its ID by now.
 	for _, c := range sw.registry.of(id) {
 		sw.stop(c, errBlocked)
@@ -89,15 +90,15 @@ func (sw *MultiplexSwitch) UnblockPeer(id types.ID) bool {
 // BlockedPeers implements compat.PeerController.
 func (sw *MultiplexSwitch) BlockedPeers() []types.ID { return sw.lists.blockedIDs() }
 
-// cancelRedial forgets the schedule of a persistent peer and ends the dial that runs. The
-// end of that dial queues the peer again, at once and at its present address, if it is
-// still persistent.
-func (d *dialer) cancelRedial(id types.ID) {
+// cancel forgets the schedule and the queued addresses of a peer, and ends the dial that
+// runs, also one of a hint. The end of that dial queues the peer again, at once and at its
+// present address, if it is persistent.
+func (d *dialer) cancel(id types.ID) {
 	d.mtx.Lock()
 	defer d.mtx.Unlock()
-	d.redials.remove(id)
+	d.drop(id)
 	delete(d.failures, id)
-	if t := d.dialing[id]; t != nil && t.persistent {
+	if t := d.dialing[id]; t != nil {
 		t.cancel(errReconfigured)
 	}
 }

@@ -36,6 +36,9 @@ func (sw *MultiplexSwitch) redial(id types.ID, uptime time.Duration) {
 func (d *dialer) redial(addr types.NetAddress, uptime time.Duration) {
 	d.mtx.Lock()
 	defer d.mtx.Unlock()
+	// A peer that has just become persistent may wait as a hint too.
+	d.hints.remove(addr.ID)
+	delete(d.others, addr.ID)
 	if d.dialing[addr.ID] != nil || d.redials.has(addr.ID) {
 		return
 	}
