@@ -32,15 +32,20 @@ func (sw *MultiplexSwitch) DialPeers(peerAddrs ...*types.NetAddress) {
 	}
 	full := sw.registry.outboundFull()
 	var noSlot, noPlace int
-	for _, addr := range peerAddrs {
-		if addr == nil || addr.ID == "" || !sw.hintable(addr.ID) {
+	for _, peerAddr := range peerAddrs {
+		if peerAddr == nil || peerAddr.ID == "" {
+			continue
+		}
+		addr := *peerAddr
+		addr.ID = addr.ID.Canonical() // in another form it would be neither blocked nor connected
+		if !sw.hintable(addr.ID) {
 			continue
 		}
 		exempt := sw.lists.unconditional[addr.ID]
 		switch {
 		case full && !exempt:
 			noSlot++
-		case !sw.dials.hint(*addr, exempt):
+		case !sw.dials.hint(addr, exempt):
 			noPlace++
 		}
 	}
