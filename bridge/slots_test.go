@@ -109,12 +109,25 @@ func TestOneSideDoesNotTakeAllSlots(t *testing.T) {
 
 // An ID in upper case names the same peer.
 func TestConfiguredIDsAreCompared(t *testing.T) {
-	id := types.GenerateNodeKey().ID()
+	key := types.GenerateNodeKey()
+	id := key.ID()
 	upper := []types.ID{types.ID(strings.ToUpper(string(id)))}
-	b, err := New(*types.GenerateNodeKey(), Config{PrivatePeers: upper, UnconditionalPeers: upper}, nil)
+	peers := []*types.NetAddress{{ID: upper[0], IP: net.IPv4(127, 0, 0, 1), Port: 1}}
+	config := Config{PrivatePeers: upper, UnconditionalPeers: upper, NativePeers: peers, Libp2pPeers: peers}
+	b, err := New(*types.GenerateNodeKey(), config, nil)
 	require.NoError(t, err)
 	require.True(t, b.newPair(InitiatorNative).native.IsPrivatePeer(id))
 	require.Contains(t, b.slots.unconditional, id)
+	for _, ts := range []*targets{b.nativeTargets, b.libp2pTargets} {
+		require.Equal(t, id, ts.addresses()[0].ID)
+	}
+	require.Equal(t, upper[0], peers[0].ID, "the caller's address is not changed")
+
+	_, err = New(*key, config, nil)
+	require.ErrorContains(t, err, "is the bridge itself")
+	config.NativePeers = []*types.NetAddress{{ID: id, IP: net.IPv4(127, 0, 0, 1), Port: 2}, peers[0]}
+	_, err = New(*types.GenerateNodeKey(), config, nil)
+	require.ErrorIs(t, err, errDuplicatePeer)
 }
 
 // A bridge that pairs the nodes of one side has all its pairs for these.
