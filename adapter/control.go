@@ -50,11 +50,13 @@ func (sw *MultiplexSwitch) RemovePersistentPeer(id types.ID) bool {
 // Redial implements compat.PeerController.
 func (sw *MultiplexSwitch) Redial(id types.ID) bool {
 	id = id.Canonical()
-	if _, persistent := sw.lists.persistentAddr(id); !persistent || sw.registry.has(id) {
+	addr, persistent := sw.lists.persistentAddr(id)
+	if !persistent || sw.registry.has(id) {
 		return false
 	}
-	sw.dials.cancel(id)
-	sw.redial(id, stableUptime)
+	if id != sw.self() && !sw.lists.isBlocked(id) {
+		sw.dials.restart(addr)
+	}
 
 	return true
 }
@@ -96,6 +98,20 @@ func (sw *MultiplexSwitch) BlockedPeers() []types.ID { return sw.lists.blockedID
 func (d *dialer) cancel(id types.ID) {
 	d.mtx.Lock()
 	defer d.mtx.Unlock()
+	d.end(id)
+}
+
+// restart is cancel for a persistent peer, which is queued at once unless a dial has to end
+// first.
+func (d *dialer) restart(addr types.NetAddress) {
+	d.mtx.Lock()
+	defer d.mtx.Unlock()
+	d.end(addr.ID)
+	d.queueRedial(addr, stableUptime)
+}
+
+// end is cancel. The caller holds the lock.
+func (d *dialer) end(id types.ID) {
 	d.drop(id)
 	delete(d.failures, id)
 	if t := d.dialing[id]; t != nil {

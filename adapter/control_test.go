@@ -122,6 +122,27 @@ func TestHintOfAReconfiguredPeer(t *testing.T) {
 	}
 }
 
+// The end of a dial may queue a persistent peer as it was just before an operator has
+// changed or removed it.
+func TestQueuedRedialIsOutOfDate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := memory.NewNetwork()
+		b := newNode(t, network)
+		a := newDialingNode(t, network)
+		defer start(t, a.node, b)()
+		require.NoError(t, a.AddPersistentPeer(*silent(b, 1)))
+		require.True(t, a.RemovePersistentPeer(b.id()))
+		a.dials.redial(*silent(b, 1), stableUptime)
+		synctest.Wait()
+		require.Empty(t, a.addresses(), "not persistent any more")
+
+		a.dials.redial(*silent(b, 1), 0)
+		require.NoError(t, a.AddPersistentPeer(*b.addr()))
+		synctest.Wait()
+		require.Equal(t, []string{b.addr().DialString()}, a.addresses(), "at once, where it is now")
+	})
+}
+
 func TestRedialStartsTheScheduleOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		network := memory.NewNetwork()

@@ -141,8 +141,16 @@ func (sw *MultiplexSwitch) dial(parent context.Context, t *dial) {
 // dialAndReserve returns a connection whose ID and slot are reserved, or why the dial
 // failed, or neither when the connection was refused or is not needed.
 func (sw *MultiplexSwitch) dialAndReserve(parent context.Context, t *dial) (*connection, error) {
-	if sw.registry.has(t.addr.ID) {
+	// An operator may have reconfigured the peer after it was queued.
+	if sw.registry.has(t.addr.ID) || sw.lists.isBlocked(t.addr.ID) {
 		return nil, nil
+	}
+	if t.persistent {
+		addr, persistent := sw.lists.persistentAddr(t.addr.ID)
+		if !persistent {
+			return nil, nil
+		}
+		t.addr = addr
 	}
 	conn, err := sw.connect(t)
 	if err != nil {
