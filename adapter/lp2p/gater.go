@@ -85,8 +85,9 @@ func (g *gater) mayDial(p peer.ID, a multiaddr.Multiaddr) bool {
 	return asked || !ip.IsValid() || judge(p, ip)
 }
 
-// close refuses all dials. libp2p panics (swarm.nonProxyAddr) if its host closes while a
-// dial that passes through no relay still has addresses to choose from.
+// close refuses all dials. libp2p panics (swarm.nonProxyAddr) if its host closes while it
+// chooses the addresses of a dial that passes through no relay. A dial that has passed the
+// gater before has a few instructions left there, and the host takes longer to close.
 func (g *gater) close() {
 	g.mtx.Lock()
 	defer g.mtx.Unlock()
