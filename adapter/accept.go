@@ -11,8 +11,8 @@ import (
 
 const (
 	// maxAdmissions is how many accepted connections are admitted at once. An admission
-	// waits at most formerTimeout for a removal and runs the reactors' callbacks. Further
-	// connections wait in the transport.
+	// waits at most ghostWait for the end of a ghost and formerTimeout for a removal, and
+	// runs the reactors' callbacks. Further connections wait in the transport.
 	maxAdmissions = 32
 
 	// The wait after an error of Accept, doubled up to the maximum.

@@ -40,7 +40,9 @@ func (sw *MultiplexSwitch) AddPersistentPeer(addr types.NetAddress) error {
 func (sw *MultiplexSwitch) RemovePersistentPeer(id types.ID) bool {
 	id = id.Canonical()
 	removed := sw.lists.removePersistent(id)
-	sw.dials.cancelRedial(id)
+	if removed {
+		sw.dials.cancel(id)
+	}
 
 	return removed
 }
@@ -48,11 +50,13 @@ func (sw *MultiplexSwitch) RemovePersistentPeer(id types.ID) bool {
 // Redial implements compat.PeerController.
 func (sw *MultiplexSwitch) Redial(id types.ID) bool {
 	id = id.Canonical()
-	if _, persistent := sw.lists.persistentAddr(id); !persistent || sw.registry.has(id) {
+	addr, persistent := sw.lists.persistentAddr(id)
+	if !persistent || sw.registry.has(id) {
 		return false
 	}
-	sw.dials.cancelRedial(id)
-	sw.redial(id, stableUptime)
+	if id != sw.self() && !sw.lists.isBlocked(id) {
+		sw.dials.restart(addr)
+	}
 
 	return true
 }
@@ -66,8 +70,7 @@ func (sw *MultiplexSwitch) BlockPeer(id types.ID) error {
 	if !sw.lists.setBlocked(id, true) {
 		return nil
 	}
-	sw.dials.forget(id)
-	sw.dials.cancelRedial(id)
+	sw.dials.cancel(id)
 	// An admission that does not see the peer blocked yet has reserved its ID by now.
 	for _, c := range sw.registry.of(id) {
 		sw.stop(c, errBlocked)
@@ -89,15 +92,29 @@ func (sw *MultiplexSwitch) UnblockPeer(id types.ID) bool {
 // BlockedPeers implements compat.PeerController.
 func (sw *MultiplexSwitch) BlockedPeers() []types.ID { return sw.lists.blockedIDs() }
 
-// cancelRedial forgets the schedule of a persistent peer and ends the dial that runs. The
-// end of that dial queues the peer again, at once and at its present address, if it is
-// still persistent.
-func (d *dialer) cancelRedial(id types.ID) {
+// cancel forgets the schedule and the queued addresses of a peer, and ends the dial that
+// runs, also one of a hint. The end of that dial queues the peer again, at once and at its
+// present address, if it is persistent.
+func (d *dialer) cancel(id types.ID) {
 	d.mtx.Lock()
 	defer d.mtx.Unlock()
-	d.redials.remove(id)
+	d.end(id)
+}
+
+// restart is cancel for a persistent peer, which is queued at once unless a dial has to end
+// first.
+func (d *dialer) restart(addr types.NetAddress) {
+	d.mtx.Lock()
+	defer d.mtx.Unlock()
+	d.end(addr.ID)
+	d.queueRedial(addr, stableUptime)
+}
+
+// end is cancel. The caller holds the lock.
+func (d *dialer) end(id types.ID) {
+	d.drop(id)
 	delete(d.failures, id)
-	if t := d.dialing[id]; t != nil && t.persistent {
+	if t := d.dialing[id]; t != nil {
 		t.cancel(errReconfigured)
 	}
 }

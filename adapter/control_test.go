@@ -91,6 +91,58 @@ func TestNewAddressOfAPersistentPeer(t *testing.T) {
 	}
 }
 
+// A peer that waits or is being dialed as a hint when it becomes persistent, or is blocked,
+// is never dialed twice at a time, nor any longer at a hinted address.
+func TestHintOfAReconfiguredPeer(t *testing.T) {
+	for name, running := range map[string]bool{"waiting": false, "being dialed": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				network := memory.NewNetwork()
+				b, blocked := newNode(t, network), newNode(t, network)
+				a := newDialingNode(t, network)
+				if running {
+					defer start(t, a.node, b, blocked)()
+				}
+				a.DialPeers(silent(b, 1), silent(b, 2), silent(blocked, 3), silent(blocked, 4))
+				synctest.Wait()
+				began := len(a.addresses())
+				require.Equal(t, running, began == 2)
+				require.NoError(t, a.BlockPeer(blocked.id()))
+				require.NoError(t, a.AddPersistentPeer(*b.addr()))
+				if !running {
+					defer start(t, a.node, b, blocked)()
+				}
+				synctest.Wait()
+				require.True(t, a.Peers().Has(b.id()), "it is dialed at once")
+				require.Empty(t, a.dials.dialing)
+				pass(time.Hour)
+				require.Equal(t, []string{b.addr().DialString()}, a.addresses()[began:])
+			})
+		})
+	}
+}
+
+// The end of a dial may queue a persistent peer as it was just before an operator has
+// changed or removed it.
+func TestQueuedRedialIsOutOfDate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := memory.NewNetwork()
+		b := newNode(t, network)
+		a := newDialingNode(t, network)
+		defer start(t, a.node, b)()
+		require.NoError(t, a.AddPersistentPeer(*silent(b, 1)))
+		require.True(t, a.RemovePersistentPeer(b.id()))
+		a.dials.redial(*silent(b, 1), stableUptime)
+		synctest.Wait()
+		require.Empty(t, a.addresses(), "not persistent any more")
+
+		a.dials.redial(*silent(b, 1), 0)
+		require.NoError(t, a.AddPersistentPeer(*b.addr()))
+		synctest.Wait()
+		require.Equal(t, []string{b.addr().DialString()}, a.addresses(), "at once, where it is now")
+	})
+}
+
 func TestRedialStartsTheScheduleOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		network := memory.NewNetwork()

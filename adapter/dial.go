@@ -32,15 +32,20 @@ func (sw *MultiplexSwitch) DialPeers(peerAddrs ...*types.NetAddress) {
 	}
 	full := sw.registry.outboundFull()
 	var noSlot, noPlace int
-	for _, addr := range peerAddrs {
-		if addr == nil || addr.ID == "" || !sw.hintable(addr.ID) {
+	for _, peerAddr := range peerAddrs {
+		if peerAddr == nil || peerAddr.ID == "" {
+			continue
+		}
+		addr := *peerAddr
+		addr.ID = addr.ID.Canonical() // in another form it would be neither blocked nor connected
+		if !sw.hintable(addr.ID) {
 			continue
 		}
 		exempt := sw.lists.unconditional[addr.ID]
 		switch {
 		case full && !exempt:
 			noSlot++
-		case !sw.dials.hint(*addr, exempt):
+		case !sw.dials.hint(addr, exempt):
 			noPlace++
 		}
 	}
@@ -136,8 +141,16 @@ func (sw *MultiplexSwitch) dial(parent context.Context, t *dial) {
 // dialAndReserve returns a connection whose ID and slot are reserved, or why the dial
 // failed, or neither when the connection was refused or is not needed.
 func (sw *MultiplexSwitch) dialAndReserve(parent context.Context, t *dial) (*connection, error) {
-	if sw.registry.has(t.addr.ID) {
+	// An operator may have reconfigured the peer after it was queued.
+	if sw.registry.has(t.addr.ID) || sw.lists.isBlocked(t.addr.ID) {
 		return nil, nil
+	}
+	if t.persistent {
+		addr, persistent := sw.lists.persistentAddr(t.addr.ID)
+		if !persistent {
+			return nil, nil
+		}
+		t.addr = addr
 	}
 	conn, err := sw.connect(t)
 	if err != nil {

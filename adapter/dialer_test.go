@@ -2,6 +2,7 @@ package adapter
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -41,6 +42,29 @@ func TestHintsAreDialedConcurrentlyAndInOrder(t *testing.T) {
 			require.Empty(t, a.dials.young)
 		})
 	}
+}
+
+// A hint names the same peer whatever the form of its ID.
+func TestHintsByAnyFormOfAnID(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := memory.NewNetwork()
+		counter := newDialCounter()
+		other, blocked := newNode(t, network), newNode(t, network)
+		a := newNodeOn(t, network.NewTransport(chA, chB), counter.wrap)
+		defer start(t, a, other, blocked)()
+		require.NoError(t, a.BlockPeer(blocked.id()))
+		upper := func(n *node) *types.NetAddress {
+			addr := n.addr()
+			addr.ID = types.ID(strings.ToUpper(addr.ID.String()))
+
+			return addr
+		}
+		a.DialPeers(upper(a), upper(blocked), upper(other), other.addr())
+		synctest.Wait()
+		require.True(t, a.Peers().Has(other.id()))
+		require.Len(t, counter.times, 1)
+		require.Len(t, counter.dials(other.id()), 1)
+	})
 }
 
 // Addresses that answer at once, with a refusal, make room at once.

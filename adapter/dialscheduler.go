@@ -287,6 +287,11 @@ func (d *dialer) giveUp(cause error, in func(types.ID) bool) (dropped int) {
 func (d *dialer) forget(id types.ID) {
 	d.mtx.Lock()
 	defer d.mtx.Unlock()
+	d.drop(id)
+}
+
+// drop drops the queued addresses of a peer. The caller holds the lock.
+func (d *dialer) drop(id types.ID) {
 	d.hints.remove(id)
 	delete(d.others, id)
 	d.redials.remove(id)

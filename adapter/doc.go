@@ -30,19 +30,23 @@
 // Each direction has a limit. Persistent and unconditional peers are exempt; the former take
 // slots, the latter do not. Of the peers that dial this node, one is admitted for each IPv4
 // address or IPv6 /64 network unless WithAllowDuplicateIP says otherwise. Exempt peers, and
-// peers that an exempt peer presents, are admitted beside others.
+// peers that an exempt peer presents, are admitted beside others. A blocked peer is refused
+// even if it is exempt.
 //
 // # Which peers are dialed
 //
 // The switch dials persistent peers, each on a schedule of its own, and the hints of
 // DialPeers. A slow dial delays no other by more than one dial timeout. When there is nothing
-// left to dial it dials a seed.
+// left to dial, or no hint has brought a peer for 2 min, it dials a seed. An operator may add,
+// move, remove and block peers while the switch runs; see compat.PeerController.
 //
 // # Two connections to one peer
 //
-// A second connection in the same direction is refused. Of two in opposite directions the one
-// that the node with the lower ID has dialed stays, which both ends decide alike. A new
-// connection waits until the former one is removed.
+// A second connection in the same direction is refused, unless the first one is at least 2 s
+// old and shows no sign of life within 1.5 s: then its remote has lost power or its network,
+// and the second one takes its place. Of two in opposite directions the one that the node with
+// the lower ID has dialed stays, which both ends decide alike. A new connection waits until the
+// former one is removed.
 //
 // # What the switch leaves to others
 //

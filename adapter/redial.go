@@ -36,6 +36,14 @@ func (sw *MultiplexSwitch) redial(id types.ID, uptime time.Duration) {
 func (d *dialer) redial(addr types.NetAddress, uptime time.Duration) {
 	d.mtx.Lock()
 	defer d.mtx.Unlock()
+	d.queueRedial(addr, uptime)
+}
+
+// queueRedial is redial. The caller holds the lock.
+func (d *dialer) queueRedial(addr types.NetAddress, uptime time.Duration) {
+	// A peer that has just become persistent may wait as a hint too.
+	d.hints.remove(addr.ID)
+	delete(d.others, addr.ID)
 	if d.dialing[addr.ID] != nil || d.redials.has(addr.ID) {
 		return
 	}

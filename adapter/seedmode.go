@@ -23,9 +23,9 @@ var errSeedHangUp = compat.Reject(compat.RejectUnavailable, "this is a seed node
 
 // WithSeedMode makes the node a seed, which exists to tell nodes of each other: each peer
 // is stopped once it has been connected for uptime, so that its slot is free for others, and
-// not dialed for 2 min. Persistent and unconditional peers stay. The node answers discovery, and learns, by its
-// discovery reactor or the DHT; it needs no other reactor. An uptime that is not positive
-// makes Start fail.
+// not dialed for 2 min. Persistent and unconditional peers stay. The node answers discovery,
+// and learns, by its discovery reactor or the DHT; it needs no other reactor. An uptime that
+// is not positive makes Start fail.
 func WithSeedMode(uptime time.Duration) SwitchOption {
 	return func(sw *MultiplexSwitch) {
 		if uptime <= 0 {

@@ -19,7 +19,7 @@ func TestSeedHangsUp(t *testing.T) {
 		network := memory.NewNetwork()
 		inbound, outbound, next := newNode(t, network), newNode(t, network), newNode(t, network)
 		friend, guest := newNode(t, network), newNode(t, network)
-		seed := newNode(t, network, WithAllowDuplicateIP(true), WithMaxInboundPeers(1), WithSeedMode(time.Minute),
+		seed := newNode(t, network, WithMaxInboundPeers(1), WithSeedMode(time.Minute),
 			WithPersistentPeers([]*types.NetAddress{friend.addr()}), WithUnconditionalPeers([]types.ID{guest.id()}))
 		defer start(t, inbound, outbound, next, friend, guest, seed)()
 		ended, cancel := seed.Subscribe(func(e events.Event) bool { return e.Type() == events.PeerDisconnected })

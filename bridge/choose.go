@@ -79,10 +79,11 @@ func (c *choice) allows(t *target) bool {
 		!c.waiting && c.learned < maxLearnedTries && (t.origin != told || c.told < maxToldTries)
 }
 
-// rank orders the targets: the one with the lowest rank is tried first. Only failed dials,
-// and a pair that joins the two nodes already, put other targets before a configured one.
-// A second pair of the same two nodes joins nobody, and networks that only the bridge
-// links would fall apart into islands.
+// rank orders the targets: the one with the lowest rank is tried first. The numbers are
+// compared one after the other, as the letters of two words are: a later one decides only
+// between targets that are alike in all before it. A condition puts the targets for which
+// it holds behind the others. Only failed dials, and a pair that joins the two nodes
+// already, put other targets before a configured one.
 func (c *choice) rank(t *target) []int64 {
 	learned, down := t.origin != configured, t.isDown(c.now)
 	var failed, declined int64
@@ -94,16 +95,27 @@ func (c *choice) rank(t *target) []int64 {
 	}
 
 	return []int64{
-		bit(learned && c.learned > 0), // after one learned target, all configured ones
+		// After one learned target was tried, all configured ones come first, even those
+		// that are down.
+		bit(learned && c.learned > 0),
+		// Then those that are up. Of those that are down, the configured ones come first,
+		// and then the one whose last failure is the oldest.
 		bit(down),
 		bit(learned && down),
-		failed, // of those that are down, the one that failed first
+		failed,
+		// A target that somebody named has proved nothing.
 		bit(t.origin == told),
+		// A second pair of the same two nodes joins nobody, and networks that only the
+		// bridge links would fall apart into islands.
 		bit(c.links.pairs[linkOf(c.node, t.addr.ID)] > 0),
 		bit(learned),
-		bit(t.failures > 0 && len(c.tried) > 0), // one target for each pair gets another chance
-		bit(c.sources[t.source]),                // a host with many IDs does not use up the time
-		declined,                                // a target that declines everybody takes its turn
+		// Of the targets whose penalty is over, one for each pair gets another chance.
+		bit(t.failures > 0 && len(c.tried) > 0),
+		// A host with many IDs does not use up the time for a pair.
+		bit(c.sources[t.source]),
+		// Targets that decline nodes take turns.
+		declined,
+		// Learned targets that have kept a pair come first, and then the least loaded.
 		bit(learned && !t.proven),
 		int64(t.pairs),
 	}

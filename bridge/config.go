@@ -150,9 +150,24 @@ func canonicalIDs(ids []types.ID) []types.ID {
 	return ids
 }
 
+// canonicalPeers is canonicalIDs for addresses. It leaves nil entries to Validate.
+func canonicalPeers(peers []*types.NetAddress) []*types.NetAddress {
+	peers = slices.Clone(peers)
+	for i, addr := range peers {
+		if addr != nil {
+			own := *addr
+			own.ID = own.ID.Canonical()
+			peers[i] = &own
+		}
+	}
+
+	return peers
+}
+
 // withDefaults also writes each ID as a key's ID is written, so that it can be compared.
 func (c Config) withDefaults() Config {
 	c.PrivatePeers, c.UnconditionalPeers = canonicalIDs(c.PrivatePeers), canonicalIDs(c.UnconditionalPeers)
+	c.NativePeers, c.Libp2pPeers = canonicalPeers(c.NativePeers), canonicalPeers(c.Libp2pPeers)
 	if c.Channels == nil {
 		c.Channels = TM2Channels()
 	}

@@ -29,7 +29,7 @@ const (
 
 var (
 	errNoCounterpart = errors.New("no counterpart could be reached")
-	errNoTargets     = errors.New("no counterpart is configured")
+	errNoTargets     = errors.New("no counterpart is known: [bridge].libp2p_peers has those of native nodes, [p2p].persistent_peers those of libp2p nodes")
 	errNotNeeded     = errors.New("another counterpart was faster")
 )
 

@@ -47,7 +47,7 @@ func newSlots(total, perIP int, unconditional []types.ID) *slots {
 }
 
 // take gives the node, which has proved its ID, a slot until release is called. The error
-// wraps errFull.
+// wraps errFull and names the key of tm2bridge that would change it.
 func (s *slots) take(node claim, remote net.Addr) (release func(), err error) {
 	s.mtx.Lock()
 	defer s.mtx.Unlock()
@@ -59,7 +59,7 @@ func (s *slots) take(node claim, remote net.Addr) (release func(), err error) {
 		s.held[node] = held
 	}
 	if held.sharers == maxSharers {
-		return nil, fmt.Errorf("%w: %d for %s", errFull, held.sharers, node.id)
+		return nil, fmt.Errorf("%w: %s has one and another that replaces it", errFull, node.id)
 	}
 	held.sharers++
 
@@ -75,12 +75,12 @@ func (s *slots) open(node claim, ip netip.Prefix) (*slot, error) {
 		taken, most int
 		of          string
 	}{
-		{s.taken, s.total, "in total"},
-		{s.sides[node.initiator], s.perSide, "for the nodes of one side"},
-		{s.ips[ip], s.perIP, "for " + netgroup.Name(ip)},
+		{s.taken, s.total, "in total, as [bridge].max_pairs says"},
+		{s.sides[node.initiator], s.perSide, "for the nodes of one side, three quarters of [bridge].max_pairs"},
+		{s.ips[ip], s.perIP, "for " + netgroup.Name(ip) + ", as [bridge].max_pairs_per_ip says"},
 	} {
 		if limit.taken >= limit.most {
-			return nil, fmt.Errorf("%w: %d %s", errFull, limit.taken, limit.of)
+			return nil, fmt.Errorf("%w: %d are taken %s", errFull, limit.taken, limit.of)
 		}
 	}
 	s.count(node, ip, 1)

@@ -63,6 +63,29 @@ func TestUnconditionalPeersHaveTheirOwnSlots(t *testing.T) {
 	require.Len(t, s.held, 1, "nothing is left of the others")
 }
 
+// Each refusal says how many pairs are taken, and which key allows more.
+func TestFullSaysWhatToChange(t *testing.T) {
+	at := &net.TCPAddr{IP: net.IPv4(10, 0, 0, 1)}
+	other := &net.TCPAddr{IP: net.IPv4(10, 0, 0, 2)}
+	s := newSlots(8, 1, nil)
+	_, err := s.take(nativeNode(), at)
+	require.NoError(t, err)
+	_, err = s.take(nativeNode(), at)
+	require.EqualError(t, err, "the bridge has no free pair: 1 are taken for 10.0.0.1, as [bridge].max_pairs_per_ip says")
+
+	s = newSlots(4, 4, nil)
+	for range 3 {
+		_, err = s.take(nativeNode(), at)
+		require.NoError(t, err)
+	}
+	_, err = s.take(nativeNode(), other)
+	require.EqualError(t, err, "the bridge has no free pair: 3 are taken for the nodes of one side, three quarters of [bridge].max_pairs")
+	_, err = s.take(claim{InitiatorLibp2p, types.GenerateNodeKey().ID()}, other)
+	require.NoError(t, err)
+	_, err = s.take(nativeNode(), other)
+	require.EqualError(t, err, "the bridge has no free pair: 4 are taken in total, as [bridge].max_pairs says")
+}
+
 // A node that the bridge has a slot for gets it again while all are taken.
 func TestANodeSharesItsSlotWithItsReplacement(t *testing.T) {
 	node, s := nativeNode(), newSlots(1, 1, nil)
@@ -109,12 +132,25 @@ func TestOneSideDoesNotTakeAllSlots(t *testing.T) {
 
 // An ID in upper case names the same peer.
 func TestConfiguredIDsAreCompared(t *testing.T) {
-	id := types.GenerateNodeKey().ID()
+	key := types.GenerateNodeKey()
+	id := key.ID()
 	upper := []types.ID{types.ID(strings.ToUpper(string(id)))}
-	b, err := New(*types.GenerateNodeKey(), Config{PrivatePeers: upper, UnconditionalPeers: upper}, nil)
+	peers := []*types.NetAddress{{ID: upper[0], IP: net.IPv4(127, 0, 0, 1), Port: 1}}
+	config := Config{PrivatePeers: upper, UnconditionalPeers: upper, NativePeers: peers, Libp2pPeers: peers}
+	b, err := New(*types.GenerateNodeKey(), config, nil)
 	require.NoError(t, err)
 	require.True(t, b.newPair(InitiatorNative).native.IsPrivatePeer(id))
 	require.Contains(t, b.slots.unconditional, id)
+	for _, ts := range []*targets{b.nativeTargets, b.libp2pTargets} {
+		require.Equal(t, id, ts.addresses()[0].ID)
+	}
+	require.Equal(t, upper[0], peers[0].ID, "the caller's address is not changed")
+
+	_, err = New(*key, config, nil)
+	require.ErrorContains(t, err, "is the bridge itself")
+	config.NativePeers = []*types.NetAddress{{ID: id, IP: net.IPv4(127, 0, 0, 1), Port: 2}, peers[0]}
+	_, err = New(*types.GenerateNodeKey(), config, nil)
+	require.ErrorIs(t, err, errDuplicatePeer)
 }
 
 // A bridge that pairs the nodes of one side has all its pairs for these.

@@ -31,7 +31,8 @@ type PeerConn interface {
 
 	// IsOutbound reports whether this side dialed.
 	IsOutbound() bool
-	// IsPersistent reports whether the switch redials this peer.
+	// IsPersistent reports whether the switch redials this peer, as of the handshake: a
+	// PeerController may change it later.
 	IsPersistent() bool
 	// IsPrivate reports whether this peer must not be told to others.
 	IsPrivate() bool

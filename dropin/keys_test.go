@@ -132,12 +132,17 @@ func TestEveryKeyHasAnEffect(t *testing.T) {
 			cfg.RecvAssemblyTimeout = 0
 			require.Contains(t, warnings(t, s, cfg), "[p2p].recv_assembly_timeout = 0 means a default over libp2p")
 		},
-		"flush_throttle_timeout":      ofConnections(func(cfg *gnoconfig.P2PConfig) { cfg.FlushThrottleTimeout++ }),
-		"max_packet_msg_payload_size": ofConnections(func(cfg *gnoconfig.P2PConfig) { cfg.MaxPacketMsgPayloadSize++ }),
-		"send_rate":                   ofConnections(func(cfg *gnoconfig.P2PConfig) { cfg.SendRate++ }),
-		"recv_rate":                   ofConnections(func(cfg *gnoconfig.P2PConfig) { cfg.RecvRate++ }),
-		"max_recv_buffer_bytes":       ofConnections(func(cfg *gnoconfig.P2PConfig) { cfg.MaxRecvBufferBytes++ }),
-		"max_send_buffer_bytes":       ofConnections(func(cfg *gnoconfig.P2PConfig) { cfg.MaxSendBufferBytes++ }),
+		"flush_throttle_timeout": ofConnections(func(cfg *gnoconfig.P2PConfig) { cfg.FlushThrottleTimeout++ }),
+		"max_packet_msg_payload_size": func(t *testing.T, s stack) {
+			ofConnections(func(cfg *gnoconfig.P2PConfig) { cfg.MaxPacketMsgPayloadSize++ })(t, s)
+			if s.name == "native" {
+				requireLargerPackets(t, s)
+			}
+		},
+		"send_rate":             ofConnections(func(cfg *gnoconfig.P2PConfig) { cfg.SendRate++ }),
+		"recv_rate":             ofConnections(func(cfg *gnoconfig.P2PConfig) { cfg.RecvRate++ }),
+		"max_recv_buffer_bytes": ofConnections(func(cfg *gnoconfig.P2PConfig) { cfg.MaxRecvBufferBytes++ }),
+		"max_send_buffer_bytes": ofConnections(func(cfg *gnoconfig.P2PConfig) { cfg.MaxSendBufferBytes++ }),
 	}
 	section := reflect.TypeFor[gnoconfig.P2PConfig]()
 	require.Len(t, effects, section.NumField())
@@ -202,6 +207,21 @@ func ofConnections(change func(*gnoconfig.P2PConfig)) func(*testing.T, stack) {
 		}
 		require.Equal(t, 1, strings.Count(warnings(t, s, cfg), " has no effect over libp2p"))
 	}
+}
+
+// requireLargerPackets shows that a native switch uses the limits of its config: a node with
+// the default drops one that sends larger packets.
+func requireLargerPackets(t *testing.T, s stack) {
+	t.Helper()
+	p := newPair(t, s, func(cfg *gnoconfig.P2PConfig, at string) {
+		persistent(cfg, at)
+		cfg.MaxPacketMsgPayloadSize *= 2
+	}, unchanged)
+	a := await(t, p.a.added)
+	b := await(t, p.b.added)
+	require.True(t, a.Send(testChannel, make([]byte, 2*gnoconfig.DefaultP2PConfig().MaxPacketMsgPayloadSize)))
+	require.Equal(t, b, await(t, p.b.removed))
+	require.Empty(t, p.b.received)
 }
 
 func mconnConfig(cfg *gnoconfig.P2PConfig) mconn.MConnConfig {

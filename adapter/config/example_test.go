@@ -90,7 +90,6 @@ func fromTOML(peer string) *config.P2PConfig {
 [p2p]
 laddr = "tcp://127.0.0.1:0"
 pex = false
-allow_duplicate_ip = true
 flush_throttle_timeout = "10ms"
 persistent_peers = "` + peer + `"
 `))

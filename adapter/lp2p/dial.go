@@ -135,6 +135,9 @@ func (t *Transport) dialPeer(
 		done := t.gater.ask(id, addrs)
 		c, err := t.host.Network().DialPeer(t.directly(ctx), id)
 		done()
+		if err != nil && t.ctx.Err() != nil { // the gater refuses every address by now
+			return nil, compat.ErrTransportClosed
+		}
 		if err != nil {
 			return nil, forbidden(err)
 		}

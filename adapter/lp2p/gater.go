@@ -33,6 +33,7 @@ type gater struct {
 	ids     map[types.ID]struct{}
 	subnets map[netip.Prefix]struct{} // masked
 	asked   map[dialTarget]int        // addresses that the transport dials now
+	closed  bool                      // nothing is dialed any more
 	judge   func(peer.ID, netip.Addr) bool
 }
 
@@ -74,11 +75,23 @@ func (g *gater) ask(p peer.ID, addrs []multiaddr.Multiaddr) (done func()) {
 // through a relay, which is dialed at an address of its own.
 func (g *gater) mayDial(p peer.ID, a multiaddr.Multiaddr) bool {
 	g.mtx.RLock()
-	asked, judge := g.asked[dialTarget{p, string(a.Bytes())}] > 0, g.judge
+	asked, judge, closed := g.asked[dialTarget{p, string(a.Bytes())}] > 0, g.judge, g.closed
 	g.mtx.RUnlock()
+	if closed {
+		return false
+	}
 	ip := ipOf(a)
 
 	return asked || !ip.IsValid() || judge(p, ip)
+}
+
+// close refuses all dials. libp2p panics (swarm.nonProxyAddr) if its host closes while it
+// chooses the addresses of a dial that passes through no relay. A dial that has passed the
+// gater before has a few instructions left there, and the host takes longer to close.
+func (g *gater) close() {
+	g.mtx.Lock()
+	defer g.mtx.Unlock()
+	g.closed = true
 }
 
 // judgeBy sets the rule for addresses that the transport does not dial itself.

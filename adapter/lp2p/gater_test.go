@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/multiformats/go-multiaddr"
 	"github.com/stretchr/testify/require"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
@@ -67,6 +69,20 @@ func subnet(s string) *net.IPNet {
 	}
 
 	return n
+}
+
+// While the host closes, libp2p must have no address to dial.
+func TestNothingIsDialedWhileTheHostCloses(t *testing.T) {
+	a, b := newNode(t, nil), newNode(t, nil)
+	id, addrs := b.Host().ID(), b.Host().Addrs()
+	defer a.gater.ask(id, addrs)()
+	require.True(t, a.gater.InterceptAddrDial(id, addrs[0]))
+	var allowed []bool // closing notifies before Close returns
+	a.Host().Network().Notify(&network.NotifyBundle{ListenCloseF: func(network.Network, multiaddr.Multiaddr) {
+		allowed = append(allowed, a.gater.InterceptAddrDial(id, addrs[0]))
+	}})
+	require.NoError(t, a.Close())
+	require.Equal(t, []bool{false}, allowed)
 }
 
 func TestUnblock(t *testing.T) {

@@ -237,6 +237,7 @@ func (t *Transport) Close() error {
 	// The stream handlers stay: they answer that this node shuts down, where a node
 	// without them would look like one that does not speak the protocols.
 	t.cancel()
+	t.gater.close()
 	for _, s := range active {
 		s.fail(compat.ErrTransportClosed)
 	}

@@ -68,6 +68,9 @@ func printID(cmd *cobra.Command, key *types.NodeKey, cfg *config.Config) error {
 			family = "ip4"
 		}
 		fmt.Fprintf(&text, "multiaddr  /%s/%s/tcp/%d/p2p/%s\n", family, at.IP, at.Port, peerID)
+		if forBridge.Libp2pQUIC {
+			fmt.Fprintf(&text, "multiaddr  /%s/%s/udp/%d/quic-v1/p2p/%s\n", family, at.IP, at.Port, peerID)
+		}
 	}
 	_, err = io.WriteString(cmd.OutOrStdout(), text.String())
 

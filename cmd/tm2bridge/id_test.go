@@ -71,6 +71,12 @@ func TestIDOfHome(t *testing.T) {
 	require.Equal(t, "TM2 ID     "+v.NodeID.String()+
 		"\npeer ID    "+v.peerID(t)+
 		"\nmultiaddr  /ip6/2001:db8::7/tcp/99/p2p/"+v.peerID(t)+"\n", stdout)
+
+	require.NoError(t, os.WriteFile(config.Path(home), []byte("[bridge]\nlibp2p_quic = true"), 0o600))
+	status, stdout, stderr = call(t, "id", "--home", home)
+	require.Zero(t, status, stderr)
+	require.Contains(t, stdout, "/tcp/36656/p2p/"+v.peerID(t)+"\n")
+	require.Contains(t, stdout, "/udp/36656/quic-v1/p2p/"+v.peerID(t)+"\n")
 }
 
 func TestInitThenID(t *testing.T) {

@@ -27,8 +27,8 @@ func SplitList(list string) []string {
 	return entries
 }
 
-// IDs reads a list of IDs, in any form that types.ParseID reads. It returns the valid ones in order, and joins a *FieldError with
-// the key for each of the others.
+// IDs reads a list of IDs, in any form that types.ParseID reads. It returns the valid ones
+// in order, and joins a *FieldError with the key for each of the others.
 func IDs(key, list string) (ids []types.ID, err error) {
 	for _, entry := range SplitList(list) {
 		id, invalid := types.ParseID(entry)
