@@ -55,7 +55,8 @@ const (
 	// DialClosing: the peer shuts down.
 	DialClosing
 	// DialRefused: one of the sides did not want the other for another reason. A
-	// *RejectError has the code if there is one.
+	// *RejectError has the code if there is one. A peer that this node has blocked is
+	// refused before it is dialed, so that it may not have answered at all.
 	DialRefused
 )
 
@@ -73,7 +74,8 @@ func (f DialFailure) String() string {
 	return fmt.Sprintf("failure %d", uint8(f))
 }
 
-// Answered reports whether the peer itself answered in TM2's protocol.
+// Answered reports whether the peer itself answered in TM2's protocol, or this node refused
+// to dial it.
 func (f DialFailure) Answered() bool { return f >= DialOtherNetwork }
 
 // WrongIDError says that another node than the one that was dialed answers at an

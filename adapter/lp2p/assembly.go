@@ -25,18 +25,17 @@ var errAssembly = control.Violation("more than %d bytes of unfinished messages",
 func newAssembly(limit int) *assembly { return &assembly{limit: limit} }
 
 // take takes n bytes. It waits for room unless incomplete messages have taken up
-// everything, and reports whether it has waited.
-func (a *assembly) take(ctx context.Context, n int) (waited bool, err error) {
+// everything.
+func (a *assembly) take(ctx context.Context, n int) error {
 	for {
 		room, err := a.tryTake(n)
 		if room == nil {
-			return waited, err
+			return err
 		}
-		waited = true
 		select {
 		case <-room:
 		case <-ctx.Done():
-			return waited, errStopped
+			return errStopped
 		}
 	}
 }

@@ -260,14 +260,17 @@ func (c *channelIn) deliverLarge(n, size int) error {
 	return c.deliver((*buf)[:size])
 }
 
-// account takes n bytes of the session's memory. The timer begins anew if that had to
-// wait for deliveries, which the remote cannot hasten.
+// account takes n bytes of the session's memory. While it waits for deliveries, which the
+// remote cannot hasten, the timer stands still, and afterwards it begins anew.
 func (c *channelIn) account(n int) error {
-	waited, err := c.s.assembly.take(c.s.ctx, n)
-	if err != nil || !waited {
+	room, err := c.s.assembly.tryTake(n)
+	if room == nil {
 		return err
 	}
 	if err := c.stopTimer(); err != nil {
+		return err
+	}
+	if err := c.s.assembly.take(c.s.ctx, n); err != nil {
 		return err
 	}
 	c.startTimer()

@@ -82,17 +82,25 @@ func (t *Transport) release(c network.Conn) {
 	close(ref.closed)
 }
 
-// awaitClosed waits until a connection that could not be retained is closed.
+// awaitClosed waits until a connection that could not be retained is closed. It returns
+// compat.ErrTransportClosed when the transport itself is being closed.
 func (t *Transport) awaitClosed(ctx context.Context, c network.Conn) error {
 	t.mtx.Lock()
-	ref := t.conns[c]
+	closing := t.closing
+	var closed chan struct{}
+	if ref := t.conns[c]; ref != nil {
+		closed = ref.closed
+	}
 	t.mtx.Unlock()
-	if ref == nil {
+	switch {
+	case closing:
+		return compat.ErrTransportClosed
+	case closed == nil:
 		return nil
 	}
 
 	select {
-	case <-ref.closed:
+	case <-closed:
 		return nil
 	case <-ctx.Done():
 		return fmt.Errorf("waiting for the former connection to close: %w", ctx.Err())
@@ -130,6 +138,8 @@ func (t inner) Connect(ctx context.Context, p peer.ID) (network.Conn, func(), er
 	}
 	defer t.tasks.Done()
 
+	ctx, cancel := t.untilClose(ctx)
+	defer cancel()
 	c, err := t.dialPeer(ctx, p, nil, t.hold)
 	if err != nil {
 		return nil, nil, fmt.Errorf("unable to connect to %s: %w", p, err)

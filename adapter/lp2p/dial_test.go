@@ -15,6 +15,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/stretchr/testify/require"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/control"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/p2paddr"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
@@ -193,6 +194,30 @@ func TestIncompatible(t *testing.T) {
 		require.Contains(t, r.Reason, `"other"`)
 		require.Contains(t, r.Reason, `"test"`)
 	}
+}
+
+// A refusal by the dialer stays the reason if the dial has to end before the remote has
+// noticed.
+func TestDialerDeclinesInTheLastMoment(t *testing.T) {
+	timeouts := DefaultTimeouts()
+	timeouts.Handshake, timeouts.Linger = patience, patience
+	n, r := newNode(t, nil, WithTimeouts(timeouts)), newRaw(t)
+	ctx, cancel := context.WithCancel(timeout(t))
+	defer cancel()
+	r.info.Network = "other"
+	r.host.SetStreamHandler(SessionProtocol, func(s network.Stream) {
+		if m, err := control.Read(s); err == nil {
+			h := m.(*control.Hello)
+			_, _ = s.Write(control.Append(nil, &control.Accept{Epoch: h.Epoch, NodeInfo: r.hello(h.Epoch).NodeInfo}))
+			_, _ = control.Read(s)
+			cancel()
+		}
+	})
+	begun := time.Now()
+	_, err := n.Dial(ctx, r.listen(), n.behavior)
+	require.Less(t, time.Since(begun), timeouts.Linger)
+	require.Equal(t, compat.RejectIncompatible, rejectOf(t, err).Code)
+	require.Equal(t, compat.DialOtherNetwork, compat.ClassifyDial(err))
 }
 
 // The dialer may refuse a session that the listener has accepted. Then the listener learns

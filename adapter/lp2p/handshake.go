@@ -83,7 +83,7 @@ func (t *Transport) openSession(
 			err = fmt.Errorf("remote lets no control stream be opened in time: %w", err)
 		}
 
-		return nil, lost(c, err)
+		return nil, lost(c, forbidden(err))
 	}
 
 	s := newSession(t, c, ctrl, control.NewEpoch(), true, behavior)
@@ -168,7 +168,7 @@ func (s *session) checkAccept(m *control.Accept, id types.ID, local types.NodeIn
 }
 
 // decline tells a remote that has accepted the session why this node refuses it, and waits
-// until the remote has read that.
+// until the remote has read that, or the handshake has to end.
 func (s *session) decline(reason error) {
 	if err := s.say(goodbyeFor(reason)); err != nil {
 		s.logger.Debug("goodbye was not sent", "err", err)
@@ -176,7 +176,9 @@ func (s *session) decline(reason error) {
 		return
 	}
 	s.t.tryEnd(func() { _ = s.control.CloseWrite() })
-	_ = s.control.SetReadDeadline(time.Now().Add(s.t.opts.timeouts.Linger))
+	// A later deadline could replace the one with which the context has ended the handshake.
+	timer := time.AfterFunc(s.t.opts.timeouts.Linger, func() { _ = s.control.SetReadDeadline(stream.LongAgo) })
+	defer timer.Stop()
 	s.control.Drain()
 }
 
@@ -189,6 +191,8 @@ func (s *session) handshakeError(ctx context.Context, err error) error {
 	switch {
 	case ended:
 		return cause
+	case errors.As(err, new(*compat.RejectError)):
+		return err // also if telling the remote took the rest of the time
 	case ctx.Err() != nil:
 		return fmt.Errorf("session handshake was not finished in time: %w", ctx.Err())
 	case stream.IsResetWith(err, network.StreamRateLimited, network.StreamResourceLimitExceeded):

@@ -137,8 +137,6 @@ func (t *Transport) resolveRelays(ctx context.Context, relays []types.NetAddress
 		return
 	}
 	defer t.tasks.Done()
-	ctx, cancel := t.untilClose(ctx)
-	defer cancel()
 	var resolved sync.WaitGroup
 	for _, addr := range relays {
 		resolved.Go(func() {

@@ -227,6 +227,29 @@ func TestStreamsOfOnePeer(t *testing.T) {
 	})
 }
 
+// A dial that the limit on streams forbids is this node's failure, not the peer's.
+func TestDialWithoutStreams(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		memnet := newMemNet()
+		server := memnet.newNode(t, net.IPv4(10, 0, 0, 1))
+		client := memnet.newNode(t, net.IPv4(10, 0, 0, 2), WithPeerLimits(1, 1, false), WithChannels(newBehavior().descs...))
+		require.True(t, client.holds(t, server))
+		c := client.Host().Network().ConnsToPeer(server.Host().ID())[0]
+		for {
+			s, err := c.NewStream(timeout(t))
+			if err != nil {
+				require.ErrorIs(t, err, network.ErrResourceLimitExceeded)
+
+				break
+			}
+			t.Cleanup(func() { _ = s.Reset() })
+		}
+		_, err := client.dial(t, server)
+		require.ErrorIs(t, err, compat.ErrNoResources)
+		require.Equal(t, compat.DialLocal, compat.ClassifyDial(err))
+	})
+}
+
 // The rate of connections is limited for one IP, and so for loopback when it is not
 // exempt.
 func TestConnectionRateOfOneIP(t *testing.T) {

@@ -29,6 +29,8 @@ type Pending struct {
 	verdict  chan error // receives nil when the session is established, else the reason
 
 	key         *sessionKey // once the epoch is reserved
+	accepted    bool        // the remote was sent an Accept
+	failed      *session    // its streams have yet to end
 	id          types.ID
 	delegatedBy types.ID
 	node        types.NodeInfo
@@ -173,9 +175,11 @@ func (p *Pending) answer(ctx context.Context, local types.NodeInfo, behavior com
 	}
 	conn, err := p.accept(ctx, s, raw)
 	if err != nil {
-		s.end(err, nil)
+		if first, _ := s.end(err, nil); !first {
+			err = s.cause // constant after the end; err only tells how the handshake ended then
+		}
 		p.t.sessions.deactivate(s.key)
-		p.t.tryEnd(func() { s.resetData(network.StreamShutdown) })
+		p.failed = s
 
 		return nil, err
 	}
@@ -188,9 +192,22 @@ func (p *Pending) answer(ctx context.Context, local types.NodeInfo, behavior com
 }
 
 func (p *Pending) accept(ctx context.Context, s *session, nodeInfo []byte) (*Peer, error) {
-	stop := context.AfterFunc(ctx, func() { _ = p.stream.SetDeadline(stream.LongAgo) })
-	_, err := p.stream.Write(control.Append(nil, &control.Accept{Epoch: s.key.epoch, NodeInfo: nodeInfo}))
+	cut := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(cut)
+		_ = p.stream.SetDeadline(stream.LongAgo)
+	})
+	n, err := p.stream.Write(control.Append(nil, &control.Accept{Epoch: s.key.epoch, NodeInfo: nodeInfo}))
+	p.accepted = err == nil
+	if err != nil && n > 0 {
+		p.t.tryEnd(func() { _ = p.stream.Reset() }) // nothing can follow a part of an Accept
+	}
 	if !stop() {
+		<-cut // so that it does not cut off the reason
+		if p.t.ctx.Err() != nil {
+			return nil, compat.ErrTransportClosed
+		}
+
 		return nil, ctx.Err()
 	}
 	if err != nil {
@@ -224,17 +241,20 @@ func (p *Pending) run() error {
 		return compat.Reject(compat.RejectClosing, "")
 	}
 
+	var late *compat.RejectError
 	select {
 	case err := <-p.verdict:
 		return err
 	case <-timer.C:
+		late = compat.Reject(compat.RejectUnavailable, "nobody has answered the session in time")
 	case <-p.t.ctx.Done():
+		late = compat.Reject(compat.RejectClosing, "")
 	}
 	if !p.claimed.CompareAndSwap(false, true) {
 		return <-p.verdict // within the deadline of the stream
 	}
 
-	return compat.Reject(compat.RejectUnavailable, "nobody has answered the session in time")
+	return late
 }
 
 // readHello reads and checks the Hello, and reserves its epoch.
@@ -293,13 +313,33 @@ func (p *Pending) refuse(reason error) {
 		defer p.t.sessions.forget(*p.key)
 	}
 
-	if r, ok := refusalOf(reason); ok {
-		_ = p.stream.SetDeadline(time.Now().Add(p.t.opts.timeouts.Linger))
-		if _, err := p.stream.Write(control.Append(nil, &control.Reject{Code: r.Code, Text: r.Reason})); err == nil {
-			p.t.metrics.rejects.sent.count(outcomeOfCode(r.Code))
-			p.t.tryEnd(func() { _ = p.stream.CloseWrite() })
-			p.stream.Drain()
-		}
+	if p.tell(reason) {
+		p.t.tryEnd(func() { _ = p.stream.CloseWrite() })
+		p.stream.Drain()
+	}
+	if p.failed != nil {
+		p.t.tryEnd(func() { p.failed.resetData(network.StreamShutdown) })
 	}
 	p.t.tryEnd(func() { _ = p.stream.Reset() })
+}
+
+// tell sends the reason if it is a refusal: by a Goodbye if the remote has the Accept, else
+// by a Reject. It reports whether it did.
+func (p *Pending) tell(reason error) bool {
+	r, ok := refusalOf(reason)
+	if !ok {
+		return false
+	}
+	var m control.Message = &control.Reject{Code: r.Code, Text: r.Reason}
+	sent := &p.t.metrics.rejects.sent
+	if p.accepted {
+		m, sent = &control.Goodbye{Code: r.Code, Text: r.Reason}, &p.t.metrics.goodbyes.sent
+	}
+	_ = p.stream.SetDeadline(time.Now().Add(p.t.opts.timeouts.Linger))
+	if _, err := p.stream.Write(control.Append(nil, m)); err != nil {
+		return false
+	}
+	sent.count(outcomeOfCode(r.Code))
+
+	return true
 }

@@ -32,6 +32,11 @@ func (p *Peer) ProbeAlive(timeout time.Duration) {
 	}
 	go func() {
 		defer p.s.t.tasks.Done()
+		select {
+		case <-p.s.started:
+		case <-p.s.ctx.Done():
+			return
+		}
 		alive := p.s.answers(timeout)
 		p.mtx.Lock()
 		p.probed = time.Time{}
@@ -54,13 +59,16 @@ func (s *session) answers(timeout time.Duration) bool {
 	return !silent || s.ctx.Err() != nil || s.recv.Status(time.Now()).Bytes > before
 }
 
-// ask asks for the NodeInfo, and waits for the first byte of the answer.
+// ask asks for the NodeInfo, and waits for the first byte of the answer. The caller is a
+// task.
 func (s *session) ask(ctx context.Context) error {
 	st, err := stream.Open(ctx, s.conn, NodeInfoProtocol)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = st.Reset() }() // the rest of the answer does not matter
+	// The rest of the answer does not matter. The reset may have to wait for a remote that
+	// takes nothing, and the verdict does not wait for the reset.
+	defer s.t.tasks.Go(func() { _ = st.Reset() })
 	defer context.AfterFunc(ctx, func() { _ = st.SetDeadline(stream.LongAgo) })()
 	_, err = st.Read(make([]byte, 1))
 

@@ -55,3 +55,21 @@ func TestProbeAlive(t *testing.T) {
 		})
 	}
 }
+
+// The timeout of a probe begins when the peer is started.
+func TestProbeAliveBeforeStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		memnet := newMemNet()
+		a, b := memnet.newNode(t, net.IPv4(10, 0, 0, 1)), memnet.newNode(t, net.IPv4(10, 0, 0, 2))
+		b.acceptLoop(t)
+		p, err := a.dial(t, b)
+		require.NoError(t, err)
+		memnet.silence()
+		p.ProbeAlive(time.Second)
+		<-time.After(10 * time.Second)
+		begun := time.Now()
+		require.NoError(t, p.Start())
+		require.ErrorIs(t, a.failure(t).err, ErrProbeTimeout)
+		require.Equal(t, time.Second, time.Since(begun))
+	})
+}

@@ -174,6 +174,8 @@ func (t inner) Resolve(ctx context.Context, addr types.NetAddress) (peer.AddrInf
 	}
 	defer t.tasks.Done()
 
+	ctx, cancel := t.untilClose(ctx)
+	defer cancel()
 	id, err := t.lookUp(ctx, addr)
 	if err != nil {
 		return peer.AddrInfo{}, err

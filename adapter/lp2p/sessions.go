@@ -36,6 +36,10 @@ type sessions struct {
 	inbound map[peer.ID]int // reservations and sessions
 }
 
+func newSessions(perPeer int) *sessions {
+	return &sessions{perPeer: perPeer, entries: make(map[sessionKey]*sessionEntry), inbound: make(map[peer.ID]int)}
+}
+
 // close refuses further sessions and returns those that are active.
 func (ss *sessions) close() []*session {
 	ss.mtx.Lock()

@@ -183,3 +183,16 @@ func TestStuckStreamHoldsNoLock(t *testing.T) {
 		require.Fail(t, "the lock is held")
 	}
 }
+
+// A probe ends in time although the end of its stream blocks.
+func TestStuckProbe(t *testing.T) {
+	n, r := newNode(t, nil), newRaw(t)
+	r.accept()
+	r.host.SetStreamHandler(NodeInfoProtocol, func(network.Stream) {}) // answers nothing
+	c := n.stuckDial(t, r)
+	p, err := n.openSession(timeout(t), c, r.address(), Identity{Key: n.Transport.key, NodeInfo: n.info}, n.behavior)
+	require.NoError(t, err)
+	require.NoError(t, p.Start())
+	p.ProbeAlive(50 * time.Millisecond)
+	require.ErrorIs(t, n.failure(t).err, ErrProbeTimeout)
+}

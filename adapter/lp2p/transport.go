@@ -72,20 +72,12 @@ func NewTransport(
 	if err != nil {
 		return nil, err
 	}
-	if err := nodeInfo.Validate(); err != nil {
-		return nil, fmt.Errorf("unable to use the node info: %w", err)
-	}
-	if nodeInfo.ID() != nodeKey.ID() {
-		return nil, fmt.Errorf("node info has the ID %s, the node key %s", nodeInfo.ID(), nodeKey.ID())
+	if nodeInfo, err = o.announced(nodeInfo, nodeKey.ID()); err != nil {
+		return nil, err
 	}
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
 	}
-
-	if o.private {
-		nodeInfo.NetAddress = &types.NetAddress{ID: nodeKey.ID(), IP: net.IPv4zero}
-	}
-
 	if o.book == nil {
 		self := types.NetAddress{ID: nodeKey.ID()}
 		if o.book, err = addrbook.Open("", self, addrbook.WithLogger(logger)); err != nil {
@@ -108,11 +100,7 @@ func NewTransport(
 		handshakes: newSlots(l.Handshakes, l.HandshakesPerIP, l.HandshakesPerPeer),
 		// A session opens all its streams at once when its node is busy.
 		headers: newSlots(16*l.Handshakes, 16*l.HandshakesPerIP, 16*l.HandshakesPerPeer),
-		spent:   newSpent(),
-		sessions: &sessions{
-			perPeer: l.SessionsPerPeer, entries: make(map[sessionKey]*sessionEntry), inbound: make(map[peer.ID]int),
-		},
-		buffers:  newBufferPool(),
+		spent:   newSpent(), sessions: newSessions(l.SessionsPerPeer), buffers: newBufferPool(),
 		pendings: make(chan *Pending), completed: make(chan *Peer),
 		closed: make(chan struct{}),
 		listen: types.NetAddress{ID: nodeKey.ID()},
@@ -133,6 +121,22 @@ func NewTransport(
 	}
 
 	return t, nil
+}
+
+// announced checks the NodeInfo of the node with the ID, and returns what the node tells of
+// itself: without its address if the node is private.
+func (o *options) announced(info types.NodeInfo, id types.ID) (types.NodeInfo, error) {
+	if err := info.Validate(); err != nil {
+		return info, fmt.Errorf("unable to use the node info: %w", err)
+	}
+	if info.ID() != id {
+		return info, fmt.Errorf("node info has the ID %s, the node key %s", info.ID(), id)
+	}
+	if o.private {
+		info.NetAddress = &types.NetAddress{ID: id, IP: net.IPv4zero}
+	}
+
+	return info, nil
 }
 
 // Listen listens for TCP at the IP and port of the address, and with WithQUIC also for UDP.

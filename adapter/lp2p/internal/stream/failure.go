@@ -11,6 +11,7 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/protocol"
+	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 	"github.com/multiformats/go-multistream"
 )
 
@@ -43,8 +44,9 @@ func (*ConnError) Temporary() bool { return false }
 // stream, os.ErrDeadlineExceeded. connClosed says whether the connection is closed.
 //
 // The muxers differ. The error of a failed QUIC connection wraps net.ErrClosed, and may
-// come before the connection counts as closed. A failed yamux connection resets its
-// streams with its own error, which may be io.EOF or a timeout.
+// come before the connection counts as closed, as may the swarm's error when this node
+// closes it. A failed yamux connection resets its streams with its own error, which may be
+// io.EOF or a timeout.
 func failure(err error, connClosed bool) error {
 	var (
 		reset       *network.StreamError
@@ -62,7 +64,8 @@ func failure(err error, connClosed bool) error {
 		}
 
 		return err
-	case connClosed, errors.As(err, &closed), errors.Is(err, net.ErrClosed), errors.Is(err, network.ErrNoConn):
+	case connClosed, errors.As(err, &closed), errors.Is(err, net.ErrClosed), errors.Is(err, network.ErrNoConn),
+		errors.Is(err, swarm.ErrConnClosed):
 		return &ConnError{TimedOut: timedOut(err), Err: err}
 	case errors.Is(err, network.ErrReset): // some implementations of yamux send no code
 		return &network.StreamError{Remote: true, TransportError: err}

@@ -13,6 +13,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/libp2p/go-libp2p/p2p/muxer/yamux"
+	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 	"github.com/multiformats/go-multistream"
 	"github.com/quic-go/quic-go"
 	"github.com/stretchr/testify/require"
@@ -148,6 +149,7 @@ func TestFailuresOfQUIC(t *testing.T) {
 		{&quic.IdleTimeoutError{}, true, true},
 		{&quic.HandshakeTimeoutError{}, true, true},
 		{&quic.StatelessResetError{}, true, false},
+		{&quic.TransportError{Remote: true}, true, false},
 		{&network.ConnError{Remote: true, TransportError: &quic.ApplicationError{Remote: true}}, true, false},
 		{&network.StreamError{Remote: true, TransportError: &quic.StreamError{Remote: true}}, false, false},
 	} {
@@ -164,6 +166,7 @@ func TestFailuresThatAreNoneOfTheMuxers(t *testing.T) {
 	require.ErrorIs(t, failure(na, false), ErrUnsupported)
 	require.ErrorIs(t, failure(&network.StreamError{Remote: true, ErrorCode: network.StreamProtocolNegotiationFailed}, false), ErrUnsupported)
 	require.True(t, IsLost(failure(network.ErrNoConn, false)))
+	require.True(t, IsLost(sendFailure(swarm.ErrConnClosed, false)), "this node is about to close it")
 	require.True(t, IsLost(failure(&network.StreamError{}, true)), "closing a connection resets its streams")
 	require.True(t, IsResetWith(failure(network.ErrReset, false), 0), "a reset without a code")
 	for _, err := range []error{nil, io.EOF, io.ErrUnexpectedEOF, context.Canceled, context.DeadlineExceeded} {
