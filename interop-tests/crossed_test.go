@@ -210,17 +210,21 @@ func TestConnectionThatGnoIgnores(t *testing.T) {
 		r.await("both have dialed", func(links []link) bool { return len(links) > 0 })
 	}
 
-	// Our dial reaches gno before gno's dial reaches us.
+	// Our dial reaches gno before gno's dial reaches us. Gno has the first connection until it
+	// has judged the second one: the relay tells its end only later.
 	relayToGno.release(gno)
 	gno.AwaitUp(t, ours.ID(), 1)
 	require.True(t, ours.AwaitUp(t, gno.ID(), 1).Outbound)
+	endFirst := relayToGno.hold()
 	relayToOurs.release(ours)
-	gno.AwaitDown(t, ours.ID(), 1)
 	require.False(t, ours.AwaitUp(t, gno.ID(), 2).Outbound, "the connection dialed by the lower ID")
 	begin := time.Now()
 
 	require.Contains(t, ours.AwaitDown(t, gno.ID(), 2).Reason, mconn.ErrProbeTimeout.Error())
 	require.Less(t, time.Since(begin), mconn.DefaultMConnConfig().PingInterval)
+	endFirst()
+	gno.AwaitDown(t, ours.ID(), 1)
+	relayToGno.release(gno)
 	require.True(t, ours.AwaitUp(t, gno.ID(), 3).Outbound)
 	gno.AwaitUp(t, ours.ID(), 2)
 	exchange(t, ours, gno, fewSizes)

@@ -22,12 +22,13 @@ const (
 // relay forwards connections between endpoints. It holds each connection until its target is
 // released, and counts the bytes.
 type relay struct {
-	t    *testing.T
-	ctx  context.Context // ends with the test
-	held chan struct{}   // closed by release
-	wg   sync.WaitGroup
+	t   *testing.T
+	ctx context.Context // ends with the test
+	wg  sync.WaitGroup
 
 	mtx     sync.Mutex
+	held    chan struct{}     // closed by release
+	ends    chan struct{}     // an ended connection stays open at its other end until it is closed
 	targets map[string]string // IP:port by ID
 	links   []*link
 	changed chan struct{} // closed and replaced with every change
@@ -49,8 +50,10 @@ func startRelay(t *testing.T) *relay {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &relay{
-		t: t, ctx: ctx, held: make(chan struct{}), targets: make(map[string]string), changed: make(chan struct{}),
+		t: t, ctx: ctx, held: make(chan struct{}), ends: make(chan struct{}),
+		targets: make(map[string]string), changed: make(chan struct{}),
 	}
+	close(r.ends)
 	t.Cleanup(func() {
 		cancel()
 		r.wg.Wait()
@@ -78,8 +81,19 @@ func (r *relay) release(targets ...endpoint) {
 		for _, e := range targets {
 			r.targets[e.ID()] = e.HostPort()
 		}
+		close(r.held)
 	})
-	close(r.held)
+}
+
+// hold holds new connections until the next release, and keeps either end of the others from
+// noticing that the other one has closed until the returned function is called.
+func (r *relay) hold() (endAll func()) {
+	ends := make(chan struct{})
+	r.change(func() { r.held, r.ends = make(chan struct{}), ends })
+	endAll = sync.OnceFunc(func() { close(ends) })
+	r.t.Cleanup(endAll)
+
+	return endAll
 }
 
 func (r *relay) accept(listener net.Listener, id string) {
@@ -100,8 +114,11 @@ func (r *relay) accept(listener net.Listener, id string) {
 // run relays one connection until either side closes it.
 func (r *relay) run(l *link, dialer net.Conn) {
 	defer closeQuietly(dialer)
+	r.mtx.Lock()
+	held := r.held
+	r.mtx.Unlock()
 	select {
-	case <-r.held:
+	case <-held:
 	case <-r.ctx.Done():
 		return
 	}
@@ -128,6 +145,13 @@ func (r *relay) run(l *link, dialer net.Conn) {
 	forward(dialer, target, &l.toDialer)
 	select {
 	case <-ended:
+	case <-r.ctx.Done():
+	}
+	r.mtx.Lock()
+	ends := r.ends
+	r.mtx.Unlock()
+	select {
+	case <-ends:
 	case <-r.ctx.Done():
 	}
 	closeQuietly(dialer)
