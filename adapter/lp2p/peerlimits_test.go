@@ -83,29 +83,31 @@ func dial60(t *testing.T, allowDuplicateIP bool) *network60 {
 	require.NoError(t, n.server.Start())
 	t.Cleanup(func() { require.NoError(t, n.server.Stop()) })
 
-	var (
-		wg  sync.WaitGroup
-		mtx sync.Mutex
-	)
-	for i := range peers + 1 {
+	var wg sync.WaitGroup
+	dialed, errs := make([]compat.PeerConn, peers+1), make([]error, peers+1)
+	for i := range dialed {
 		client := memnet.newNodeAt(t, net.IPv4(10, 0, 0, 2), uint16(memPort+i))
 		n.nodes = append(n.nodes, client)
 		wg.Go(func() {
-			p, err := client.Dial(context.Background(), server.NetAddress(), client.behavior)
-			if err == nil {
-				err = p.Start()
-			}
-			mtx.Lock()
-			defer mtx.Unlock()
-			if err != nil {
-				n.errs = append(n.errs, err)
-			} else {
-				n.peers = append(n.peers, p)
+			if dialed[i], errs[i] = client.Dial(context.Background(), server.NetAddress(), client.behavior); errs[i] == nil {
+				errs[i] = dialed[i].Start()
 			}
 		})
 	}
 	wg.Wait()
 	synctest.Wait()
+	for i, client := range n.nodes {
+		// Two that compete for the last slot may both get an Accept. Then one of them is told
+		// by a Goodbye that it has no slot.
+		if errs[i] == nil && !dialed[i].IsRunning() {
+			errs[i] = client.failure(t).err
+		}
+		if errs[i] != nil {
+			n.errs = append(n.errs, errs[i])
+		} else {
+			n.peers = append(n.peers, dialed[i])
+		}
+	}
 
 	return n
 }
