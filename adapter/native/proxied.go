@@ -58,7 +58,7 @@ func (mt *MultiplexTransport) admitProxied(conn net.Conn) {
 	mt.wg.Go(func() {
 		stop := context.AfterFunc(mt.ctx, func() { mt.closeConn(conn) })
 		proxied, err := mt.readProxyHeader(&placedConn{Conn: conn, place: p})
-		if p.leave() {
+		if p.Leave() {
 			err = errEvicted
 		}
 		if !stop() || err != nil {

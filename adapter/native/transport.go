@@ -12,6 +12,7 @@ import (
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/places"
 	"github.com/tm2-libp2p/tm2-libp2p/mconn"
 )
 
@@ -33,8 +34,9 @@ type MultiplexTransport struct {
 	ctx      context.Context // ends at Close
 	cancel   context.CancelFunc
 	wg       sync.WaitGroup // the accept loop and the handshakes
-	places   *places
-	full     repeats // connections for which there was no place
+	limits   HandshakeLimits
+	places   *places.Places // of the inbound handshakes
+	full     repeats        // connections for which there was no place
 	proxies  []netip.Prefix
 	visitors repeats // connections that did not speak the protocol
 	guard    guard
@@ -70,7 +72,7 @@ func NewMultiplexTransport(
 		timeout:  HandshakeTimeout,
 		ctx:      ctx,
 		cancel:   cancel,
-		places:   newPlaces(DefaultHandshakeLimits()),
+		limits:   DefaultHandshakeLimits(),
 		incoming: make(chan *Pending, acceptBacklog),
 		peers:    make(map[*peerConn]struct{}),
 	}
@@ -80,6 +82,9 @@ func NewMultiplexTransport(
 	for _, opt := range opts {
 		opt(mt)
 	}
+	mt.places = places.New(places.Limits{
+		Total: mt.limits.Total, PerHost: mt.limits.PerIP, Configured: mt.limits.Configured,
+	})
 
 	return mt
 }
@@ -148,7 +153,7 @@ func families(ip net.IP) string {
 // checkLocal checks the configuration, and what peers will check of the NodeInfo.
 // The caller holds mtx.
 func (mt *MultiplexTransport) checkLocal() error {
-	if err := mt.places.limits.Validate(); err != nil {
+	if err := mt.limits.Validate(); err != nil {
 		return fmt.Errorf("%w: %w", compat.ErrInvalidOption, err)
 	}
 	if err := mt.checkProxies(); err != nil {

@@ -12,6 +12,18 @@ import (
 // ErrFull is wrapped by the errors of Take.
 var ErrFull = errors.New("no place for another handshake")
 
+// Limits bounds the places. All are numbers of connections.
+type Limits struct {
+	// Total is the limit for all hosts together, those of configured peers apart. It is
+	// positive.
+	Total int
+	// PerHost is the limit for one host: one IPv4 address, or one IPv6 /64. It is positive.
+	PerHost int
+	// Configured is how many further places there are for hosts of configured peers. With
+	// 0 they share those of all others.
+	Configured int
+}
+
 // Places are those of one or several listeners. All methods may be called concurrently.
 type Places struct {
 	limits Limits
@@ -21,7 +33,7 @@ type Places struct {
 	configured pool
 }
 
-// New returns places with the limits, which are valid.
+// New returns places with the limits.
 func New(limits Limits) *Places {
 	return &Places{limits: limits, others: newPool(limits.Total), configured: newPool(limits.Configured)}
 }

@@ -22,7 +22,6 @@ type lobby struct {
 
 func newLobby(t *testing.T, limits Limits) *lobby {
 	t.Helper()
-	require.NoError(t, limits.Validate())
 
 	return &lobby{Places: New(limits), t: t}
 }
@@ -255,11 +254,4 @@ func TestPlacesConcurrently(t *testing.T) {
 	}
 	wg.Wait()
 	(&lobby{Places: ps, t: t}).requireEmpty()
-}
-
-func TestLimitsAreChecked(t *testing.T) {
-	for _, limits := range []Limits{{}, {Total: 1}, {PerHost: 1}, {Total: -1, PerHost: 1}, {Total: 1, PerHost: 1, Configured: -1}} {
-		require.ErrorIs(t, limits.Validate(), ErrInvalidLimits)
-	}
-	require.NoError(t, Limits{Total: 1, PerHost: 1}.Validate())
 }
