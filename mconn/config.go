@@ -41,7 +41,9 @@ type MConnConfig struct {
 	RecvAssemblyTimeout time.Duration `toml:"recv_assembly_timeout"`
 
 	// MaxRecvBufferBytes limits the payload of all unfinished messages from the
-	// peer, in bytes; 0 means no limit.
+	// peer, in bytes; 0 means no limit. From 8 MiB on, what is held for them is at
+	// most 1.25 times as much, also while one of them is delivered. For the moment in
+	// which a message of many packets is put together, it is held twice.
 	MaxRecvBufferBytes int `toml:"max_recv_buffer_bytes"`
 
 	// MaxSendBufferBytes limits the payload of all messages that were accepted

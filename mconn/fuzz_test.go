@@ -82,9 +82,7 @@ func fuzzRun(t *testing.T, stream []byte, step int) ([]message, error) {
 
 		used := 0
 		for _, ch := range r.c.channels {
-			if ch.assembly.buf != nil {
-				used += len(ch.assembly.buf.data)
-			}
+			used += ch.assembly.size
 		}
 		require.Equal(t, used, r.assembler.used)
 		require.LessOrEqual(t, used, fuzzBudget)
