@@ -17,7 +17,9 @@ var ErrInvalidConfig = errors.New("mconn: invalid config")
 // p2p section of a TM2 node's configuration.
 type MConnConfig struct {
 	// SendRate and RecvRate limit the traffic of each direction, in bytes per
-	// second; 0 means no limit. RecvRate works by pausing reads.
+	// second; 0 means no limit. SendRate counts packets, as TM2 does. RecvRate works by
+	// pausing reads, and counts what the peer sends over the wire: if the net.Conn has a
+	// method BytesRead() int64, as a SecretConnection has, the bytes that this counts.
 	SendRate int64 `toml:"send_rate"`
 	RecvRate int64 `toml:"recv_rate"`
 
