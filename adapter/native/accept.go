@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"net/netip"
 	"time"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
@@ -46,7 +47,8 @@ func (mt *MultiplexTransport) acceptLoop(listener net.Listener) {
 		}
 		if err != nil {
 			delay = min(max(2*delay, 5*time.Millisecond), maxAcceptDelay)
-			mt.logger.Warn("unable to accept a connection", "address", listener.Addr(), "retry_in", delay, "err", err)
+			mt.inbound.Event(slog.LevelWarn, netip.Addr{}, "unable to accept a connection", "system",
+				"address", listener.Addr(), "retry_in", delay, "err", err)
 			if !task.Sleep(mt.ctx, delay) {
 				return
 			}
@@ -65,12 +67,10 @@ func (mt *MultiplexTransport) acceptLoop(listener net.Listener) {
 // admit starts the handshake of an inbound connection, unless the switch would refuse
 // every peer from there, or there is no place for another handshake.
 func (mt *MultiplexTransport) admit(conn net.Conn) {
-	if again, err := mt.guard.check(netgroup.FromAddr(conn.RemoteAddr())); err != nil {
-		level := slog.LevelInfo
-		if again {
-			level = slog.LevelDebug
-		}
-		mt.logger.Log(mt.ctx, level, "inbound connection refused before its handshake", "address", conn.RemoteAddr(), "err", err)
+	ip := netgroup.FromAddr(conn.RemoteAddr())
+	if err := mt.guard.check(ip); err != nil {
+		mt.inbound.Event(slog.LevelInfo, ip, "inbound connection refused before its handshake", refusal(err),
+			"address", conn.RemoteAddr(), "err", err)
 		mt.closeConn(conn)
 
 		return
@@ -86,7 +86,7 @@ func (mt *MultiplexTransport) takePlace(conn net.Conn) *places.Place {
 	ip := netgroup.FromAddr(conn.RemoteAddr())
 	p, err := mt.places.Take(ip, mt.guard.reserves(ip), func() { mt.closeConn(conn) })
 	if err != nil {
-		mt.full.log(mt.logger, slog.LevelWarn, "inbound connection refused", "address", conn.RemoteAddr(), "err", err)
+		mt.inbound.Event(slog.LevelWarn, ip, "inbound connection refused", "no place", "address", conn.RemoteAddr(), "err", err)
 		mt.closeConn(conn)
 
 		return nil
@@ -105,11 +105,8 @@ func (mt *MultiplexTransport) handshakeInbound(raw net.Conn, p *places.Place) {
 	}
 	if err != nil {
 		p.Leave()
-		log := mt.logger.Info
-		if _, foreign := errors.AsType[*compat.ForeignError](err); foreign || conn.silent() {
-			log = func(msg string, args ...any) { mt.visitors.logInfo(mt.logger, msg, args...) }
-		}
-		log("inbound handshake failed", "address", raw.RemoteAddr(), "err", err)
+		mt.inbound.Event(slog.LevelInfo, netgroup.FromAddr(raw.RemoteAddr()), "inbound handshake failed",
+			failedStep(err, conn.silent()), "address", raw.RemoteAddr(), "err", err)
 		mt.closeConn(raw)
 
 		return

@@ -13,7 +13,6 @@ type guard struct {
 	mtx         sync.Mutex
 	admission   compat.ConnAdmission   // nil: admit all
 	reservation compat.ConnReservation // nil: reserve for nobody
-	refusing    bool                   // the last connection was refused
 	refused     uint64
 }
 
@@ -34,25 +33,23 @@ func (g *guard) reserves(ip netip.Addr) bool {
 	return reservation != nil && reservation.ReservesConn(ip.AsSlice())
 }
 
-// check returns why a connection from the IP is refused, or nil. again reports whether
-// the connection before it was refused, too.
-func (g *guard) check(ip netip.Addr) (again bool, err error) {
+// check returns why a connection from the IP is refused, or nil.
+func (g *guard) check(ip netip.Addr) error {
 	g.mtx.Lock()
 	admission := g.admission
 	g.mtx.Unlock()
 	if admission == nil {
-		return false, nil
+		return nil
 	}
-	err = admission.AdmitConn(ip.AsSlice())
-
+	err := admission.AdmitConn(ip.AsSlice())
+	if err == nil {
+		return nil
+	}
 	g.mtx.Lock()
 	defer g.mtx.Unlock()
-	again, g.refusing = g.refusing, err != nil
-	if err != nil {
-		g.refused++
-	}
+	g.refused++
 
-	return again, err
+	return err
 }
 
 // ConnsRefused counts the inbound connections that were closed before their

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/netip"
 	"slices"
@@ -62,7 +63,8 @@ func (mt *MultiplexTransport) admitProxied(conn net.Conn) {
 			err = errEvicted
 		}
 		if !stop() || err != nil {
-			mt.visitors.logInfo(mt.logger, "inbound connection without a PROXY header", "address", conn.RemoteAddr(), "err", err)
+			mt.inbound.Event(slog.LevelInfo, netgroup.FromAddr(conn.RemoteAddr()), "inbound connection without a PROXY header",
+				"no header", "address", conn.RemoteAddr(), "err", err)
 			mt.closeConn(conn)
 
 			return

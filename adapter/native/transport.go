@@ -13,6 +13,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/places"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/summary"
 	"github.com/tm2-libp2p/tm2-libp2p/mconn"
 )
 
@@ -36,9 +37,8 @@ type MultiplexTransport struct {
 	wg       sync.WaitGroup // the accept loop and the handshakes
 	limits   HandshakeLimits
 	places   *places.Places // of the inbound handshakes
-	full     repeats        // connections for which there was no place
 	proxies  []netip.Prefix
-	visitors repeats // connections that did not speak the protocol
+	inbound  *summary.Log // of inbound connections that come to nothing
 	guard    guard
 	incoming chan *Pending // closed by Close
 
@@ -70,6 +70,7 @@ func NewMultiplexTransport(
 		mConfig:  mConfig,
 		logger:   logger,
 		timeout:  HandshakeTimeout,
+		inbound:  summary.New(logger),
 		ctx:      ctx,
 		cancel:   cancel,
 		limits:   DefaultHandshakeLimits(),
@@ -248,6 +249,7 @@ func (mt *MultiplexTransport) Close() error {
 		mt.Remove(p)
 		p.waitEnded()
 	}
+	mt.inbound.Close()
 
 	return err
 }
