@@ -2,6 +2,7 @@ package native
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"sync"
@@ -191,4 +192,33 @@ func TestConfiguredPeersHavePlaces(t *testing.T) {
 	in, err := listener.Accept(testContext(t), newBehavior())
 	require.NoError(t, err)
 	require.Equal(t, friend.nodeKey.ID(), in.ID())
+}
+
+// A flood from many hosts of the peer's own network leaves a stranger there little time. A
+// configured peer gets through, each time.
+func TestConfiguredPeersGetThroughAFlood(t *testing.T) {
+	requireAddresses(t)
+	listener, _ := newLoggedTransport(t, WithHandshakeLimits(HandshakeLimits{Total: 4, PerIP: 4, Configured: 1}))
+	listener.timeout = time.Hour
+	require.NoError(t, listener.Listen(loopback()))
+	b := &reserving{behavior: newBehavior(), at: net.IPv4(127, 0, 0, 1)}
+	listener.guard.ask(b)
+
+	ips := make([]string, 50)
+	for i := range ips {
+		ips[i] = fmt.Sprintf("127.0.0.%d", 2+i)
+	}
+	f := startFlood(t, dialString(listener), func(conn net.Conn) { _, _ = conn.Write([]byte{0x22}) }, ips, 1)
+	require.Eventually(t, func() bool { return f.again.Load() > 50 }, testTimeout, time.Millisecond)
+	dialer := newTransport(t, "net")
+	dialer.timeout = time.Hour
+	for range 20 {
+		out, err := dialer.Dial(testContext(t), listener.NetAddress(), newBehavior())
+		require.NoError(t, err)
+		in, err := listener.Accept(testContext(t), b)
+		require.NoError(t, err)
+		require.Equal(t, dialer.nodeKey.ID(), in.ID())
+		dialer.Remove(out)
+		listener.Remove(in)
+	}
 }

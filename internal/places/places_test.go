@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -219,6 +220,12 @@ func TestPlacesForConfiguredPeers(t *testing.T) {
 func TestPlacesConcurrently(t *testing.T) {
 	limits := Limits{Total: 20, PerHost: 5, Configured: 3}
 	ps := New(limits)
+	var told, learned atomic.Int64 // evictions
+	leave := func(p *Place) {
+		if p.Leave() {
+			learned.Add(1)
+		}
+	}
 	var wg sync.WaitGroup
 	for worker := range 8 {
 		wg.Go(func() {
@@ -226,7 +233,7 @@ func TestPlacesConcurrently(t *testing.T) {
 			var mine []*Place
 			for range 500 {
 				ip := netip.AddrFrom4([4]byte{10, byte(r.IntN(3)), byte(r.IntN(2)), byte(r.IntN(3))})
-				p, err := ps.Take(ip, r.IntN(8) == 0, func() {})
+				p, err := ps.Take(ip, r.IntN(8) == 0, func() { told.Add(1) })
 				if err == nil {
 					mine = append(mine, p)
 				}
@@ -243,15 +250,17 @@ func TestPlacesConcurrently(t *testing.T) {
 				case 1:
 					mine[i].Settle()
 				default:
-					mine[i].Leave()
+					leave(mine[i])
 					mine = append(mine[:i], mine[i+1:]...)
 				}
 			}
 			for _, p := range mine {
-				p.Leave()
+				leave(p)
 			}
 		})
 	}
 	wg.Wait()
+	require.Positive(t, told.Load())
+	require.Equal(t, told.Load(), learned.Load())
 	(&lobby{Places: ps, t: t}).requireEmpty()
 }
