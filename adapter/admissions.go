@@ -229,6 +229,9 @@ func (r *registry) reserve(conn *connection, c *candidate) (former *connection, 
 	conn.host, conn.slot, c.held = c.host, taken, slotNone
 	r.byID[conn.id] = conn
 	r.hosts[conn.host]++
+	if c.exempt && c.delegate == "" {
+		r.lists.noteHost(c.id, c.host)
+	}
 
 	return nil, nil
 }

@@ -11,9 +11,10 @@ import (
 )
 
 var (
-	_ compat.PeerBehavior  = (*behavior)(nil)
-	_ compat.PeerAdmission = (*behavior)(nil)
-	_ compat.ConnAdmission = (*behavior)(nil)
+	_ compat.PeerBehavior    = (*behavior)(nil)
+	_ compat.PeerAdmission   = (*behavior)(nil)
+	_ compat.ConnAdmission   = (*behavior)(nil)
+	_ compat.ConnReservation = (*behavior)(nil)
 )
 
 // behavior is what transports see of the switch. Its fields do not change once the

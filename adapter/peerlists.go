@@ -2,6 +2,7 @@ package adapter
 
 import (
 	"maps"
+	"net/netip"
 	"slices"
 	"sync"
 
@@ -19,6 +20,7 @@ type peerLists struct {
 	mtx        sync.RWMutex
 	persistent map[types.ID]types.NetAddress
 	blocked    map[types.ID]bool
+	hosts      map[types.ID]netip.Prefix // of exempt peers: where the last connection came from
 }
 
 func newPeerLists() *peerLists {
@@ -28,6 +30,7 @@ func newPeerLists() *peerLists {
 		unconditional: make(map[types.ID]bool),
 		persistent:    make(map[types.ID]types.NetAddress),
 		blocked:       make(map[types.ID]bool),
+		hosts:         make(map[types.ID]netip.Prefix),
 	}
 }
 
@@ -66,6 +69,9 @@ func (l *peerLists) removePersistent(id types.ID) (removed bool) {
 	defer l.mtx.Unlock()
 	_, removed = l.persistent[id]
 	delete(l.persistent, id)
+	if !l.unconditional[id] {
+		delete(l.hosts, id)
+	}
 
 	return removed
 }

@@ -29,8 +29,9 @@ type ChannelDescriptor struct {
 	// SendQueueCapacity is how many messages may wait to be sent; 0 means
 	// DefaultSendQueueCapacity.
 	SendQueueCapacity int
-	// RecvBufferCapacity is the suggested size of the first receive buffer in bytes; 0
-	// means DefaultRecvBufferCapacity. Buffers grow only as bytes arrive.
+	// RecvBufferCapacity is TM2's size of the first receive buffer in bytes; 0 means
+	// DefaultRecvBufferCapacity. The stacks of this module do not need it: their buffers
+	// grow as bytes arrive.
 	RecvBufferCapacity int
 	// RecvMessageCapacity is the size of the largest message in bytes. A peer that sends
 	// a larger one is disconnected. 0 means DefaultRecvMessageCapacity.

@@ -49,6 +49,16 @@ type ConnAdmission interface {
 	AdmitConn(remoteIP net.IP) error
 }
 
+// ConnReservation is an optional interface of a PeerBehavior. A transport that accepts
+// connections of its own keeps places for configured peers, so that they can complete a
+// handshake while strangers take all others.
+type ConnReservation interface {
+	// ReservesConn reports whether a persistent or unconditional peer is known to connect
+	// from the IP, which is nil if it is not known. ReservesConn does not block, as it is
+	// called for every connection, and may be called concurrently.
+	ReservesConn(remoteIP net.IP) bool
+}
+
 // ReasonStopper is an optional interface of a PeerConn whose stack can tell the remote why
 // the connection ends.
 type ReasonStopper interface {

@@ -29,10 +29,7 @@ type assembler struct {
 func (a *assembler) add(ch *channel, p wire.Packet) (msg []byte, buf *buffer, err error) {
 	as := &ch.assembly
 
-	have := 0
-	if as.buf != nil {
-		have = len(as.buf.data)
-	}
+	have := as.size
 
 	if limit := ch.desc.RecvMessageCapacity; len(p.Payload) > limit-have {
 		return nil, nil, fmt.Errorf("%w of %d bytes", ErrMessageTooLarge, limit)
@@ -54,8 +51,8 @@ func (a *assembler) add(ch *channel, p wire.Packet) (msg []byte, buf *buffer, er
 		return nil, nil, err
 	}
 
-	buf = as.buf
-	a.used -= len(buf.data)
+	a.used -= as.size
+	buf = as.join()
 	a.reset(as)
 
 	return buf.data, buf, nil
@@ -77,13 +74,7 @@ func (a *assembler) store(ch *channel, payload []byte) error {
 		return nil
 	}
 
-	if as.buf == nil {
-		// RecvBufferCapacity is honoured up to firstBuffer only, so that a peer
-		// cannot make us hold much memory with one small packet.
-		as.buf = newBuffer(max(len(payload), min(ch.desc.RecvBufferCapacity, firstBuffer)))
-	}
-
-	as.buf = as.buf.add(payload)
+	as.add(payload)
 	a.used += len(payload)
 
 	return nil

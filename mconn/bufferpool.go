@@ -5,52 +5,55 @@ import (
 	"sync"
 )
 
-// Receive buffers are powers of two in size. All connections share them, so a
-// connection holds memory for unfinished messages only.
+// The size of a receive buffer is one of eight in each power of two, so that a buffer is
+// at most an eighth larger than what it is for.
 const (
 	minBufferBits = 12 // 4 KiB
-	maxBufferBits = 30 // 1 GiB, the largest RecvMessageCapacity of a descriptor
-
-	firstBuffer = 16 << 10 // most bytes reserved beyond the first packet of a message
+	maxPooledBits = 20 // 1 MiB
 )
 
-var bufferPools [maxBufferBits - minBufferBits + 1]sync.Pool
+// bufferPools are shared by all connections. Only small buffers are kept: large ones are
+// rare, and memory that waits for reuse counts in no budget.
+var bufferPools [8*(maxPooledBits-minBufferBits) + 1]sync.Pool
 
-// buffer collects the payloads of one message.
+// buffer holds payloads of one message.
 type buffer struct {
-	data  []byte
-	class int
+	data []byte
+	next *buffer    // continues the message
+	pool *sync.Pool // nil: none
 }
 
 // newBuffer returns an empty buffer for at least size bytes.
 func newBuffer(size int) *buffer {
-	class := max(bits.Len(uint(max(size, 1)-1)), minBufferBits) - minBufferBits
+	size = max(size, 1<<minBufferBits)
+	shift := bits.Len(uint(size-1)) - 4
+	units := (size-1)>>shift + 1 // 9 to 16
+	size = units << shift
+	if size > 1<<maxPooledBits {
+		return &buffer{data: make([]byte, 0, size)}
+	}
 
-	if b, ok := bufferPools[class].Get().(*buffer); ok {
+	pool := &bufferPools[8*(shift-minBufferBits+4)+units-16]
+	if b, ok := pool.Get().(*buffer); ok {
 		return b
 	}
 
-	return &buffer{data: make([]byte, 0, 1<<(class+minBufferBits)), class: class}
+	return &buffer{data: make([]byte, 0, size), pool: pool}
 }
 
-// add appends p and returns the buffer to use from now on, which is a larger one
-// when p does not fit. b must not be used afterwards.
-func (b *buffer) add(p []byte) *buffer {
-	if need := len(b.data) + len(p); need > cap(b.data) {
-		larger := newBuffer(need)
-		larger.data = append(larger.data, b.data...)
-		b.release()
-		b = larger
-	}
+// fill appends as much of p as fits and returns the rest.
+func (b *buffer) fill(p []byte) (rest []byte) {
+	n := min(len(p), cap(b.data)-len(b.data))
+	b.data = append(b.data, p[:n]...)
 
-	b.data = append(b.data, p...)
-
-	return b
+	return p[n:]
 }
 
-// release returns the buffer to its pool. Neither b nor its data may be used
-// afterwards.
+// release returns the buffer to its pool, but not those that continue it. Neither b nor
+// its data may be used afterwards.
 func (b *buffer) release() {
-	b.data = b.data[:0]
-	bufferPools[b.class].Put(b)
+	b.data, b.next = b.data[:0], nil
+	if b.pool != nil {
+		b.pool.Put(b)
+	}
 }

@@ -3,7 +3,6 @@ package mconn
 import (
 	"fmt"
 	"sync/atomic"
-	"time"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/wire"
@@ -27,13 +26,6 @@ type channel struct {
 
 	// Owned by the reader.
 	assembly assembly
-}
-
-// assembly is an unfinished message from the peer.
-type assembly struct {
-	started  bool
-	buf      *buffer   // nil while no payload has arrived
-	deadline time.Time // zero until the reader next waits for data
 }
 
 // newChannels checks and copies the descriptors. It keeps their order.

@@ -17,7 +17,9 @@ var ErrInvalidConfig = errors.New("mconn: invalid config")
 // p2p section of a TM2 node's configuration.
 type MConnConfig struct {
 	// SendRate and RecvRate limit the traffic of each direction, in bytes per
-	// second; 0 means no limit. RecvRate works by pausing reads.
+	// second; 0 means no limit. SendRate counts packets, as TM2 does. RecvRate works by
+	// pausing reads, and counts what the peer sends over the wire: if the net.Conn has a
+	// method BytesRead() int64, as a SecretConnection has, the bytes that this counts.
 	SendRate int64 `toml:"send_rate"`
 	RecvRate int64 `toml:"recv_rate"`
 
@@ -41,7 +43,9 @@ type MConnConfig struct {
 	RecvAssemblyTimeout time.Duration `toml:"recv_assembly_timeout"`
 
 	// MaxRecvBufferBytes limits the payload of all unfinished messages from the
-	// peer, in bytes; 0 means no limit.
+	// peer, in bytes; 0 means no limit. From 8 MiB on, what is held for them is at
+	// most 1.25 times as much, also while one of them is delivered. For the moment in
+	// which a message of many packets is put together, it is held twice.
 	MaxRecvBufferBytes int `toml:"max_recv_buffer_bytes"`
 
 	// MaxSendBufferBytes limits the payload of all messages that were accepted

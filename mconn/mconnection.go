@@ -285,10 +285,7 @@ func (c *MConnection) dropMessages() {
 		ch.size.Store(0)
 		ch.sending = nil
 
-		if ch.assembly.buf != nil {
-			ch.assembly.buf.release()
-			ch.assembly.buf = nil
-		}
+		ch.assembly.release()
 	}
 
 	c.sendBytes = 0

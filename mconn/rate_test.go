@@ -1,6 +1,7 @@
 package mconn
 
 import (
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -106,6 +107,58 @@ func TestRecvRate(t *testing.T) {
 		require.GreaterOrEqual(t, took, (float64(total)-burst)/rate)
 		require.LessOrEqual(t, took, float64(total)/rate)
 		require.Empty(t, n.errors(), "nothing is dropped for rate")
+
+		n.stop(t)
+		require.NoError(t, remote.Close())
+	})
+}
+
+// sealedConn is a conn whose peer seals each byte in a frame of its own.
+type sealedConn struct {
+	*memConn
+	read atomic.Int64
+}
+
+const frameSize = 1044
+
+func (c *sealedConn) Read(b []byte) (int, error) {
+	n, err := c.memConn.Read(b[:1])
+	c.read.Add(int64(n) * frameSize)
+
+	return n, err
+}
+
+func (c *sealedConn) BytesRead() int64 { return c.read.Load() }
+
+// TestRecvRateCountsTheWire checks that the receive rate counts what the conn has read, but
+// not what was read before the start.
+func TestRecvRateCountsTheWire(t *testing.T) {
+	t.Parallel()
+
+	const rate = 100_000
+
+	config := unlimited()
+	config.RecvRate = rate
+
+	synctest.Test(t, func(t *testing.T) {
+		local, remote := newMemConn(plenty)
+		conn := &sealedConn{memConn: local}
+		conn.read.Store(1 << 30) // the handshake
+		n := newNode(t, conn, config, oneChannel...)
+		arrived := make(chan struct{})
+		n.during = func(byte, []byte) { close(arrived) }
+		require.NoError(t, n.Start())
+		start := time.Now()
+
+		packet := whole(0x20, string(xs(990)))
+		peer{t, remote}.write(packet)
+		<-arrived
+
+		total := float64(len(packet) * frameSize)
+		burst := float64(batchPackets*1056 + frameSize)
+		took := time.Since(start).Seconds()
+		require.GreaterOrEqual(t, took, (total-burst)/rate)
+		require.LessOrEqual(t, took, total/rate)
 
 		n.stop(t)
 		require.NoError(t, remote.Close())

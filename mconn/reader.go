@@ -17,13 +17,21 @@ import (
 type reader struct {
 	c         *MConnection
 	pace      pacer
+	wire      wireCounter // nil: conn reads what it returns
+	wireRead  int64       // what wire has counted so far
 	buf       readBuffer
 	assembler assembler
 	deadline  time.Time // of the net.Conn for reading; zero: none
 }
 
+// wireCounter is a net.Conn that reads more bytes than it returns, as one that opens sealed
+// frames.
+type wireCounter interface {
+	BytesRead() int64
+}
+
 func newReader(c *MConnection, now time.Time) *reader {
-	return &reader{
+	r := &reader{
 		c:    c,
 		pace: newPacer(c.config.RecvRate, c.maxPacket, c.config.FlushThrottle, now),
 		buf:  newReadBuffer(c.maxPacket, now),
@@ -31,6 +39,11 @@ func newReader(c *MConnection, now time.Time) *reader {
 			channels: c.channels, budget: c.config.MaxRecvBufferBytes, timeout: c.config.RecvAssemblyTimeout,
 		},
 	}
+	if r.wire, _ = c.conn.(wireCounter); r.wire != nil {
+		r.wireRead = r.wire.BytesRead()
+	}
+
+	return r
 }
 
 // run reads and delivers until the connection ends.
@@ -111,7 +124,7 @@ func (r *reader) read(room int) error {
 
 	now := time.Now()
 	r.buf.filled(n, len(space), now)
-	r.pace.spend(n)
+	r.pace.spend(r.cost(n))
 	r.c.received.Add(n, now)
 
 	if n > 0 {
@@ -119,6 +132,19 @@ func (r *reader) read(room int) error {
 	}
 
 	return err
+}
+
+// cost returns what a read of n bytes counts for the receive rate: the bytes that came
+// over the wire for it, so that many frames of few bytes are not cheaper than full ones.
+func (r *reader) cost(n int) int {
+	if r.wire == nil {
+		return n
+	}
+
+	before := r.wireRead
+	r.wireRead = r.wire.BytesRead()
+
+	return int(r.wireRead - before)
 }
 
 // deliverPackets handles all complete packets in the buffer.

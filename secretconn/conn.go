@@ -80,6 +80,11 @@ func (sc *SecretConnection) Read(p []byte) (int, error) {
 	return sc.in.Read(p)
 }
 
+// BytesRead returns how many bytes were read from the underlying conn: those of the
+// handshake, and a sealed frame of 1044 bytes for each one that Read has opened, however
+// little it holds. It includes what has arrived and was not read yet.
+func (sc *SecretConnection) BytesRead() int64 { return sc.in.read.Load() }
+
 // Write sends p in frames of up to 1024 bytes, up to 48 of them in one write to the
 // underlying conn. It does not keep p. The data of concurrent Writes is not
 // interleaved.

@@ -16,11 +16,12 @@ type frameReader struct {
 	conn io.Reader
 	in   direction
 
-	buf   []byte      // idle[:] or large[:]
-	r, w  int         // buf[r:w] has arrived and has not been opened
-	plain []byte      // the part of buf that has been opened and not been read
-	full  bool        // the last read filled buf
-	heard atomic.Bool // set when bytes arrive; SpeakAfter clears it
+	buf   []byte       // idle[:] or large[:]
+	r, w  int          // buf[r:w] has arrived and has not been opened
+	plain []byte       // the part of buf that has been opened and not been read
+	full  bool         // the last read filled buf
+	heard atomic.Bool  // set when bytes arrive; SpeakAfter clears it
+	read  atomic.Int64 // bytes that have arrived
 
 	err error // final
 
@@ -116,6 +117,7 @@ func (f *frameReader) fill() error {
 	f.w += n
 	if n > 0 {
 		f.heard.Store(true)
+		f.read.Add(int64(n))
 	}
 
 	f.full = f.w == len(f.buf)

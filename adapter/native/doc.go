@@ -10,10 +10,10 @@
 //   - each side checks the other's NodeInfo and closes if it does not fit.
 //
 // Inbound connections take these steps concurrently, so a slow or silent remote
-// delays no other. When all places of HandshakeLimits are taken, connections that
-// have sent nothing give way to new ones. A relay, which has to know the remote's
-// NodeInfo before it shows one of its own, uses AcceptPending on a transport made
-// by NewRelayTransport.
+// delays no other. When all places of HandshakeLimits are taken, handshakes of the most
+// crowded network give way to new ones, and configured peers have places of their own. A
+// relay, which has to know the remote's NodeInfo before it shows one of its own, uses
+// AcceptPending on a transport made by NewRelayTransport.
 //
 // WithProxyProtocol serves a node behind a load balancer: the client's address takes
 // the place of the balancer's.

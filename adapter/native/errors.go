@@ -32,6 +32,33 @@ func (e *HandshakeError) Error() string {
 // Unwrap returns the cause.
 func (e *HandshakeError) Unwrap() error { return e.Err }
 
+// failedStep names the kind of a failed handshake for the summary in the log. Health checks
+// are of one kind: those that connect and say nothing, and those that speak another
+// protocol.
+func failedStep(err error, silent bool) string {
+	_, foreign := errors.AsType[*compat.ForeignError](err)
+	handshake, failed := errors.AsType[*HandshakeError](err)
+	switch {
+	case errors.Is(err, errEvicted):
+		return "no place"
+	case foreign || silent:
+		return "not a native node"
+	case failed:
+		return handshake.Step
+	default:
+		return "closed"
+	}
+}
+
+// refusal names the kind of a refusal for the summary in the log.
+func refusal(err error) string {
+	if reject, ok := errors.AsType[*compat.RejectError](err); ok {
+		return reject.Code.String()
+	}
+
+	return "refused"
+}
+
 // DialFailure implements what compat.ClassifyDial asks of errors: a node that has
 // proved its ID and then fails the handshake has refused the peer, since the native
 // protocol cannot say so.

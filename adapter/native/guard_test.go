@@ -200,7 +200,7 @@ func TestFullSwitchRefusesBeforeTheHandshake(t *testing.T) {
 	friend.awaitLoss()
 	friend.dial(hub)
 	require.False(t, hub.connect())
-	require.Equal(t, slog.LevelInfo, hub.levels.get(message)[3], "after one that was let in it is news again")
+	require.EqualValues(t, 4, hub.tr.ConnsRefused())
 
 	require.NoError(t, hub.Stop())
 	require.False(t, hub.connect(), "a switch that has stopped lets nobody in")

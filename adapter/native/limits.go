@@ -17,11 +17,11 @@ const (
 
 // Constants of this implementation.
 const (
-	// defaultHandshakes and defaultHandshakesPerIP are those of
-	// DefaultHandshakeLimits: a handshake holds a socket, a goroutine and about
-	// 16 KiB, and an honest one is over in a few round trips.
-	defaultHandshakes      = 256
-	defaultHandshakesPerIP = 64
+	// These are the numbers of DefaultHandshakeLimits: a handshake holds a socket, a
+	// goroutine and about 16 KiB, and an honest one is over in a few round trips.
+	defaultHandshakes           = 256
+	defaultHandshakesPerIP      = 64
+	defaultHandshakesConfigured = 64
 	// acceptBacklog is how many verified connections may wait for Accept.
 	acceptBacklog = 16
 	// maxResolved is how many addresses of one host name are dialed.
@@ -38,25 +38,34 @@ var ErrInvalidLimits = errors.New("invalid handshake limits")
 // a connection is accepted, and free when the handshake fails or Accept returns
 // the peer. Each of the two steps of a handshake ends by HandshakeTimeout.
 //
-// When all places are taken, a new connection evicts the oldest one whose remote has
-// not sent a byte: in its own group if PerIP is reached, else in the group with most
-// places, which must be larger than its own. Nodes speak as soon as they are connected,
-// so any number of idle connections keeps no node out. A remote that has sent a byte
-// keeps its place; if there are only such, the new connection is closed.
+// When all places are taken, a new connection evicts another one whose handshake is not
+// over: of its own host if PerIP is reached, else the oldest of the most crowded network,
+// where IPv4 /16, /24 and single addresses count, and IPv6 /32, /48 and /64. So any number
+// of connections from a few networks keeps no other node out, whatever they send. If all
+// that could give way are in less crowded networks than the new connection, that one is
+// closed.
 type HandshakeLimits struct {
 	// Total is the limit for all remotes together.
 	Total int
 	// PerIP is the limit for one IPv4 address or one IPv6 /64 network, the least
 	// that one host gets.
 	PerIP int
+	// Configured is how many further handshakes are kept for IPs of persistent and
+	// unconditional peers, as far as the switch knows them (compat.ConnReservation). With
+	// 0 they share the places of all others.
+	Configured int
 }
 
-// DefaultHandshakeLimits returns 256 in total and 64 per IP.
+// DefaultHandshakeLimits returns 256 in total, 64 per IP, and 64 for configured peers.
 func DefaultHandshakeLimits() HandshakeLimits {
-	return HandshakeLimits{Total: defaultHandshakes, PerIP: defaultHandshakesPerIP}
+	return HandshakeLimits{
+		Total:      defaultHandshakes,
+		PerIP:      defaultHandshakesPerIP,
+		Configured: defaultHandshakesConfigured,
+	}
 }
 
-// Validate reports a limit that is not positive. The error wraps
+// Validate reports a limit that is not positive, or a negative Configured. The error wraps
 // ErrInvalidLimits.
 func (l HandshakeLimits) Validate() error {
 	switch {
@@ -64,6 +73,8 @@ func (l HandshakeLimits) Validate() error {
 		return fmt.Errorf("%w: Total %d is not positive", ErrInvalidLimits, l.Total)
 	case l.PerIP <= 0:
 		return fmt.Errorf("%w: PerIP %d is not positive", ErrInvalidLimits, l.PerIP)
+	case l.Configured < 0:
+		return fmt.Errorf("%w: Configured %d is negative", ErrInvalidLimits, l.Configured)
 	default:
 		return nil
 	}
@@ -75,5 +86,5 @@ type Option func(*MultiplexTransport)
 // WithHandshakeLimits replaces DefaultHandshakeLimits. Limits that are not valid
 // are reported by Listen and Dial.
 func WithHandshakeLimits(limits HandshakeLimits) Option {
-	return func(mt *MultiplexTransport) { mt.places.limits = limits }
+	return func(mt *MultiplexTransport) { mt.limits = limits }
 }

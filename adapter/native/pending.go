@@ -10,6 +10,7 @@ import (
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 	"github.com/tm2-libp2p/tm2-libp2p/mconn"
 	"github.com/tm2-libp2p/tm2-libp2p/secretconn"
 )
@@ -86,7 +87,8 @@ func (p *Pending) answer(local types.NodeInfo) error {
 // Reject closes the connection; the native protocol has no way to say why, so
 // the reason is logged.
 func (p *Pending) Reject(reason error) {
-	p.transport.logger.Info("inbound connection refused", "peer", p.socket, "err", reason)
+	p.transport.inbound.Event(slog.LevelInfo, netgroup.FromIP(p.socket.IP), "inbound connection refused", refusal(reason),
+		"peer", p.socket, "err", reason)
 	p.close()
 }
 

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/netip"
 	"slices"
@@ -58,11 +59,12 @@ func (mt *MultiplexTransport) admitProxied(conn net.Conn) {
 	mt.wg.Go(func() {
 		stop := context.AfterFunc(mt.ctx, func() { mt.closeConn(conn) })
 		proxied, err := mt.readProxyHeader(&placedConn{Conn: conn, place: p})
-		if p.leave() {
+		if p.Leave() {
 			err = errEvicted
 		}
 		if !stop() || err != nil {
-			mt.visitors.logInfo(mt.logger, "inbound connection without a PROXY header", "address", conn.RemoteAddr(), "err", err)
+			mt.inbound.Event(slog.LevelInfo, netgroup.FromAddr(conn.RemoteAddr()), "inbound connection without a PROXY header",
+				"no header", "address", conn.RemoteAddr(), "err", err)
 			mt.closeConn(conn)
 
 			return

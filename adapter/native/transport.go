@@ -12,6 +12,8 @@ import (
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/places"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/summary"
 	"github.com/tm2-libp2p/tm2-libp2p/mconn"
 )
 
@@ -33,10 +35,10 @@ type MultiplexTransport struct {
 	ctx      context.Context // ends at Close
 	cancel   context.CancelFunc
 	wg       sync.WaitGroup // the accept loop and the handshakes
-	places   *places
-	full     repeats // connections for which there was no place
+	limits   HandshakeLimits
+	places   *places.Places // of the inbound handshakes
 	proxies  []netip.Prefix
-	visitors repeats // connections that did not speak the protocol
+	inbound  *summary.Log // of inbound connections that come to nothing
 	guard    guard
 	incoming chan *Pending // closed by Close
 
@@ -68,9 +70,10 @@ func NewMultiplexTransport(
 		mConfig:  mConfig,
 		logger:   logger,
 		timeout:  HandshakeTimeout,
+		inbound:  summary.New(logger),
 		ctx:      ctx,
 		cancel:   cancel,
-		places:   newPlaces(DefaultHandshakeLimits()),
+		limits:   DefaultHandshakeLimits(),
 		incoming: make(chan *Pending, acceptBacklog),
 		peers:    make(map[*peerConn]struct{}),
 	}
@@ -80,6 +83,9 @@ func NewMultiplexTransport(
 	for _, opt := range opts {
 		opt(mt)
 	}
+	mt.places = places.New(places.Limits{
+		Total: mt.limits.Total, PerHost: mt.limits.PerIP, Configured: mt.limits.Configured,
+	})
 
 	return mt
 }
@@ -148,7 +154,7 @@ func families(ip net.IP) string {
 // checkLocal checks the configuration, and what peers will check of the NodeInfo.
 // The caller holds mtx.
 func (mt *MultiplexTransport) checkLocal() error {
-	if err := mt.places.limits.Validate(); err != nil {
+	if err := mt.limits.Validate(); err != nil {
 		return fmt.Errorf("%w: %w", compat.ErrInvalidOption, err)
 	}
 	if err := mt.checkProxies(); err != nil {
@@ -243,6 +249,7 @@ func (mt *MultiplexTransport) Close() error {
 		mt.Remove(p)
 		p.waitEnded()
 	}
+	mt.inbound.Close()
 
 	return err
 }

@@ -98,7 +98,7 @@ func (l *live) handshakeVerdict() string {
 	l.t.Helper()
 	<-time.After(2*HandshakeTimeout + time.Millisecond)
 	synctest.Wait()
-	if l.mt.places.total == 0 {
+	if l.mt.places.Taken() == 0 {
 		return refused
 	}
 	peer, err := l.mt.Accept(l.t.Context(), l.b)

@@ -128,6 +128,19 @@ func TestNetwork(t *testing.T) {
 	require.False(t, Network(netip.Addr{}).IsValid())
 }
 
+func TestAround(t *testing.T) {
+	for ip, want := range map[string][Widths]string{
+		"127.1.2.3":            {"127.1.0.0/16", "127.1.2.0/24", "127.1.2.3/32"},
+		"::ffff:8.9.10.11":     {"8.9.0.0/16", "8.9.10.0/24", "8.9.10.11/32"},
+		"2001:db8:1:2:3:4:5:6": {"2001:db8::/32", "2001:db8:1::/48", "2001:db8:1:2::/64"},
+	} {
+		for i, network := range Around(netip.MustParseAddr(ip)) {
+			require.Equal(t, want[i], network.String())
+		}
+	}
+	require.Zero(t, Around(netip.Addr{}))
+}
+
 func TestFrom(t *testing.T) {
 	require.Equal(t, netip.MustParseAddr("1.2.3.4"), FromIP(net.ParseIP("1.2.3.4")))
 	require.Equal(t, netip.MustParseAddr("1.2.3.4"), FromIP(net.IP{1, 2, 3, 4}), "of either length")

@@ -1,0 +1,224 @@
+package native
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/secretconn"
+)
+
+// flood is a number of connections from several addresses. Each begins in some way and
+// then sends nothing, and comes again when it is closed.
+type flood struct {
+	t     *testing.T
+	to    string
+	begin func(net.Conn)
+	again atomic.Int64 // connections that replaced a closed one
+
+	mtx     sync.Mutex
+	stopped bool
+	conns   map[net.Conn]struct{}
+	wg      sync.WaitGroup
+}
+
+// startFlood starts a flood that ends with the test. begin may fail, as the listener may
+// close a connection at any time.
+func startFlood(t *testing.T, to string, begin func(net.Conn), ips []string, perIP int) *flood {
+	t.Helper()
+	f := &flood{t: t, to: to, begin: begin, conns: make(map[net.Conn]struct{})}
+	t.Cleanup(f.stop)
+	for _, ip := range ips {
+		dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(ip)}}
+		for range perIP {
+			f.wg.Go(func() { f.keepOpen(dialer) })
+		}
+	}
+
+	return f
+}
+
+func (f *flood) keepOpen(dialer *net.Dialer) {
+	for ; ; f.again.Add(1) {
+		conn, err := dialer.Dial("tcp", f.to)
+		if err != nil {
+			if !f.isStopped() {
+				f.t.Errorf("flood: %v", err)
+			}
+
+			return
+		}
+		if !f.add(conn) {
+			return
+		}
+		f.begin(conn)
+		_, _ = io.Copy(io.Discard, conn) // until either end closes it
+		f.remove(conn)
+	}
+}
+
+func (f *flood) isStopped() bool {
+	f.mtx.Lock()
+	defer f.mtx.Unlock()
+
+	return f.stopped
+}
+
+func (f *flood) add(conn net.Conn) bool {
+	f.mtx.Lock()
+	defer f.mtx.Unlock()
+	if f.stopped {
+		_ = conn.Close()
+
+		return false
+	}
+	f.conns[conn] = struct{}{}
+
+	return true
+}
+
+func (f *flood) remove(conn net.Conn) {
+	f.mtx.Lock()
+	defer f.mtx.Unlock()
+	delete(f.conns, conn)
+	_ = conn.Close()
+}
+
+func (f *flood) stop() {
+	f.mtx.Lock()
+	f.stopped = true
+	for conn := range f.conns {
+		_ = conn.Close()
+	}
+	f.mtx.Unlock()
+	f.wg.Wait()
+}
+
+// requireAddresses skips a test on a machine on which not all of 127.0.0.0/8 is local.
+func requireAddresses(t *testing.T) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.77.0.1:0")
+	if errors.Is(err, syscall.EADDRNOTAVAIL) {
+		t.Skip("127.0.0.0/8 is not local here, so that nobody can come from many addresses")
+	}
+	require.NoError(t, err)
+	require.NoError(t, l.Close())
+}
+
+// Two networks, and several hosts of a third one.
+var floodIPs = []string{"127.1.0.1", "127.2.0.1", "127.3.0.1", "127.3.0.2", "127.3.1.1", "127.3.2.1"}
+
+// Connections from a few networks that begin a handshake and do not end it keep no other
+// network out, though no deadline ends them and each comes again when it has to give way.
+func TestFloodOfHandshakesKeepsNobodyOut(t *testing.T) {
+	requireAddresses(t)
+	strangers := types.GenerateNodeKey().PrivKey
+	for name, begin := range map[string]func(net.Conn){
+		"silent":   func(net.Conn) {},
+		"one byte": func(conn net.Conn) { _, _ = conn.Write([]byte{0x22}) },
+		"without NodeInfo": func(conn net.Conn) {
+			_, _ = secretconn.MakeSecretConnection(conn, strangers)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			listener, _ := newLoggedTransport(t, WithHandshakeLimits(HandshakeLimits{Total: 64, PerIP: 16}))
+			listener.timeout = time.Hour
+			require.NoError(t, listener.Listen(loopback()))
+			f := startFlood(t, dialString(listener), begin, floodIPs, 16)
+			require.Eventually(t, func() bool { return f.again.Load() > 64 }, testTimeout, time.Millisecond)
+
+			dialer := newTransport(t, "net")
+			dialer.timeout = time.Hour
+			for range 20 {
+				out, in := connect(t, dialer, listener, newBehavior(), newBehavior())
+				dialer.Remove(out)
+				listener.Remove(in)
+			}
+		})
+	}
+}
+
+// reserving is a switch with configured peers at one address.
+type reserving struct {
+	*behavior
+
+	at net.IP
+}
+
+func (r *reserving) ReservesConn(ip net.IP) bool { return ip.Equal(r.at) }
+
+// A flood that has ended its handshakes takes all places for good, as nobody accepts. The
+// configured peer still gets through its own.
+func TestConfiguredPeersHavePlaces(t *testing.T) {
+	requireAddresses(t)
+	const total = 4
+	listener, _ := newLoggedTransport(t, WithHandshakeLimits(HandshakeLimits{Total: total, PerIP: total, Configured: 1}))
+	listener.timeout = time.Hour
+	require.NoError(t, listener.Listen(loopback()))
+	listener.guard.ask(&reserving{behavior: newBehavior(), at: net.IPv4(127, 0, 0, 1)})
+
+	addr := listener.NetAddress()
+	dialFrom := func(ip net.IP) (*MultiplexTransport, error) {
+		mt := newTransport(t, "net")
+		conn, err := (&net.Dialer{LocalAddr: &net.TCPAddr{IP: ip}}).DialContext(t.Context(), "tcp", addr.DialString())
+		require.NoError(t, err)
+		_, err = establish(t, mt, conn, &addr, newBehavior())
+
+		return mt, err
+	}
+	for range total {
+		_, err := dialFrom(net.IPv4(127, 9, 0, 1))
+		require.NoError(t, err)
+	}
+	require.Eventually(t, func() bool { return len(listener.incoming) == total }, testTimeout, time.Millisecond)
+	_, err := dialFrom(net.IPv4(127, 8, 0, 1))
+	require.Error(t, err, "a stranger has to wait")
+	friend, err := dialFrom(net.IPv4(127, 0, 0, 1))
+	require.NoError(t, err)
+	for range total {
+		in, err := listener.Accept(testContext(t), newBehavior())
+		require.NoError(t, err)
+		require.NotEqual(t, friend.nodeKey.ID(), in.ID())
+	}
+	in, err := listener.Accept(testContext(t), newBehavior())
+	require.NoError(t, err)
+	require.Equal(t, friend.nodeKey.ID(), in.ID())
+}
+
+// A flood from many hosts of the peer's own network leaves a stranger there little time. A
+// configured peer gets through, each time.
+func TestConfiguredPeersGetThroughAFlood(t *testing.T) {
+	requireAddresses(t)
+	listener, _ := newLoggedTransport(t, WithHandshakeLimits(HandshakeLimits{Total: 4, PerIP: 4, Configured: 1}))
+	listener.timeout = time.Hour
+	require.NoError(t, listener.Listen(loopback()))
+	b := &reserving{behavior: newBehavior(), at: net.IPv4(127, 0, 0, 1)}
+	listener.guard.ask(b)
+
+	ips := make([]string, 50)
+	for i := range ips {
+		ips[i] = fmt.Sprintf("127.0.0.%d", 2+i)
+	}
+	f := startFlood(t, dialString(listener), func(conn net.Conn) { _, _ = conn.Write([]byte{0x22}) }, ips, 1)
+	require.Eventually(t, func() bool { return f.again.Load() > 50 }, testTimeout, time.Millisecond)
+	dialer := newTransport(t, "net")
+	dialer.timeout = time.Hour
+	for range 20 {
+		out, err := dialer.Dial(testContext(t), listener.NetAddress(), newBehavior())
+		require.NoError(t, err)
+		in, err := listener.Accept(testContext(t), b)
+		require.NoError(t, err)
+		require.Equal(t, dialer.nodeKey.ID(), in.ID())
+		dialer.Remove(out)
+		listener.Remove(in)
+	}
+}

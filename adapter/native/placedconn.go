@@ -1,0 +1,57 @@
+package native
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"syscall"
+
+	"github.com/tm2-libp2p/tm2-libp2p/internal/places"
+)
+
+// errEvicted is why a handshake ended whose place another connection has taken.
+var errEvicted = errors.New("gave way to a newer connection")
+
+// placedConn notes the first byte of the remote in its place. One Read runs at a time,
+// as in SecretConnection.
+type placedConn struct {
+	net.Conn
+	place *places.Place // nil after the first byte
+}
+
+func (c *placedConn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if n > 0 && c.place != nil {
+		c.place.Speak()
+		c.place = nil
+	}
+
+	return n, err
+}
+
+// silent reports whether the remote has sent nothing. No Read runs.
+func (c *placedConn) silent() bool { return c.place != nil }
+
+// CloseWrite lets FlushStop end one side of the connection.
+func (c *placedConn) CloseWrite() error { return closeWrite(c.Conn) }
+
+// SyscallConn lets the secret connection set options of the socket.
+func (c *placedConn) SyscallConn() (syscall.RawConn, error) { return syscallConn(c.Conn) }
+
+func closeWrite(conn net.Conn) error {
+	half, ok := conn.(interface{ CloseWrite() error })
+	if !ok {
+		return fmt.Errorf("close write: %w", errors.ErrUnsupported)
+	}
+
+	return half.CloseWrite()
+}
+
+func syscallConn(conn net.Conn) (syscall.RawConn, error) {
+	socket, ok := conn.(syscall.Conn)
+	if !ok {
+		return nil, fmt.Errorf("%T is not a socket: %w", conn, errors.ErrUnsupported)
+	}
+
+	return socket.SyscallConn()
+}
