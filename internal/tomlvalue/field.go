@@ -27,6 +27,9 @@ func (e *FieldError) Error() string {
 	return fmt.Sprintf("%s = %v: %s", e.Key, e.Value, e.Reason)
 }
 
+// FullName returns the name of a section's key in errors and warnings.
+func FullName(section, key string) string { return "[" + section + "]." + key }
+
 // Wrong returns a *FieldError.
 func Wrong(key string, value any, reason string) error { return &FieldError{key, value, reason} }
 
@@ -42,12 +45,9 @@ func Fields(structure any) map[string]any {
 	return fields
 }
 
-// Section is the type of a sub-section, whatever it holds.
-type Section map[string]any
-
 // Assign stores a decoded TOML value in the field that the pointer names: a string, bool,
-// int, int64, uint64, time.Duration or Section. A *FieldError with the key says what the
-// value must be.
+// int, int64, uint64, time.Duration, or a map for a sub-section. A *FieldError with the key
+// says what the value must be.
 func Assign(key string, field, value any) error {
 	if err := assignAny(field, value); err != nil {
 		return Wrong(key, value, err.Error())
@@ -78,8 +78,8 @@ func assignAny(field, value any) error {
 			return errors.New("it must be a whole number and not negative")
 		}
 		*f = uint64(n)
-	case *Section:
-		return assign((*map[string]any)(f), value, "a section")
+	case *map[string]any:
+		return assign(f, value, "a section")
 	default:
 		return fmt.Errorf("values of the type %T are not supported", f)
 	}
