@@ -3,7 +3,10 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"io"
 	"net"
+	"slices"
+	"sync"
 	"testing"
 	"unicode"
 
@@ -11,6 +14,7 @@ import (
 
 	"github.com/tm2-libp2p/tm2-libp2p/cmd/internal/probe"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/sniff"
 )
 
 func TestPrintable(t *testing.T) {
@@ -45,6 +49,38 @@ func TestProbeShowsNoCommandsOfARemote(t *testing.T) {
 	var read types.NodeInfo
 	require.NoError(t, json.Unmarshal(shown, &read))
 	require.Equal(t, evil, read.Moniker, "the JSON still says what the remote has sent")
+}
+
+// TestErrorShowsNoCommandsOfARemote probes a server that answers the proposal of a libp2p
+// security protocol with control characters, which an error of libp2p quotes as they are.
+func TestErrorShowsNoCommandsOfARemote(t *testing.T) {
+	const evil = "/\x1b[2J\u009b\n"
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	var serving sync.WaitGroup
+	t.Cleanup(func() {
+		require.NoError(t, listener.Close())
+		serving.Wait()
+	})
+	serving.Go(func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return // closed by the cleanup
+			}
+			serving.Go(func() {
+				defer conn.Close()
+				answer := append(slices.Clone(sniff.MultistreamHeader), byte(len(evil)))
+				_, _ = conn.Write(append(answer, evil...)) // fails if the probe has ended
+				_, _ = io.Copy(io.Discard, conn)
+			})
+		}
+	})
+
+	status, _, stderr := call(t, "probe", listener.Addr().String())
+	require.Equal(t, 1, status)
+	require.Contains(t, stderr, `/\u001b[2J`, "the error shows what the remote has sent")
+	requireVisible(t, stderr)
 }
 
 func requireVisible(t *testing.T, text string) {
