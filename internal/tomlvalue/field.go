@@ -1,14 +1,13 @@
 package tomlvalue
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
 	"reflect"
 	"strings"
 	"time"
-
-	"github.com/pelletier/go-toml/v2"
 )
 
 // FieldError is the error of a configuration's value that cannot be used.
@@ -111,8 +110,8 @@ func assignDuration(field *time.Duration, value any) error {
 	return nil
 }
 
-// Literal returns the TOML form of the field that the pointer names. Durations
-// are strings, as TM2 writes them.
+// Literal returns the TOML form of the field that the pointer names. Durations are strings,
+// as TM2 writes them.
 func Literal(field any) (string, error) {
 	switch f := field.(type) {
 	case *time.Duration:
@@ -126,16 +125,10 @@ func Literal(field any) (string, error) {
 	}
 }
 
-// quote prefers the double quotes that TM2 writes to the choice of the encoder.
+// quote returns a basic string of TOML. JSON has the same quotes and escapes, but leaves
+// DEL as it is.
 func quote(s string) (string, error) {
-	special := func(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\\' }
-	if !strings.ContainsFunc(s, special) {
-		return `"` + s + `"`, nil
-	}
-	text, err := toml.Marshal(map[string]any{"v": s})
-	if err != nil {
-		return "", err
-	}
+	text, err := json.Marshal(s)
 
-	return strings.TrimSpace(strings.TrimPrefix(string(text), "v = ")), nil
+	return strings.ReplaceAll(string(text), "\x7f", `\u007f`), err
 }

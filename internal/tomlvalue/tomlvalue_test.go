@@ -64,7 +64,7 @@ func TestAssignRefuses(t *testing.T) {
 }
 
 func TestLiteralIsReadBack(t *testing.T) {
-	for _, s := range []string{"", "plain", `a"b`, `c:\d`, "line\nbreak", "ü", "'", `'"'`} {
+	for _, s := range []string{"", "plain", `a"b`, `c:\d`, "line\nbreak", "ü", "'", `'"'`, "\x00\x1b\x7f\u009b\u2028", "a<b>&c"} {
 		text, err := tomlvalue.Literal(&s)
 		require.NoError(t, err)
 		var read string
