@@ -57,3 +57,13 @@ func convert[A, B any](all []A, f func(A) B) []B {
 
 	return converted
 }
+
+// convertValues returns the result of f for each value, in a new map.
+func convertValues[K comparable, A, B any](all map[K]A, f func(A) B) map[K]B {
+	converted := make(map[K]B, len(all))
+	for key, one := range all {
+		converted[key] = f(one)
+	}
+
+	return converted
+}

@@ -19,13 +19,7 @@ func (b toBehavior) ReactorChDescriptors() []*p2p.ChannelDescriptor {
 }
 
 func (b toBehavior) Reactors() map[byte]p2p.Reactor {
-	ours := b.ours.Reactors()
-	gno := make(map[byte]p2p.Reactor, len(ours))
-	for ch, r := range ours {
-		gno[ch] = Reactor(r)
-	}
-
-	return gno
+	return convertValues(b.ours.Reactors(), Reactor)
 }
 
 func (b toBehavior) HandlePeerError(peer p2p.PeerConn, err error) {
@@ -57,13 +51,7 @@ func (b fromBehavior) ReactorChDescriptors() []*compat.ChannelDescriptor {
 }
 
 func (b fromBehavior) Reactors() map[byte]compat.Reactor {
-	gno := b.gno.Reactors()
-	ours := make(map[byte]compat.Reactor, len(gno))
-	for ch, r := range gno {
-		ours[ch] = FromReactor(r)
-	}
-
-	return ours
+	return convertValues(b.gno.Reactors(), FromReactor)
 }
 
 func (b fromBehavior) HandlePeerError(peer compat.PeerConn, err error) {

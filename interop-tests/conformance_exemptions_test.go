@@ -44,6 +44,9 @@ func gnoSwitchExemptions() []compattest.Exemption {
 		{Promise: "StopPeer/PeerOfAnotherSwitch", Why: "a peer is stopped whether it is in the set or not (switch.go, stopAndRemovePeer)"},
 		{Promise: "Dial/SkipsNil", Why: "a nil address is dereferenced (types/netaddress.go, Same)"},
 		{Promise: "Dial/WrongID", Why: "who answers in another's place gets a peer, for which the right dial is refused as a duplicate (transport.go, processConn)"},
+		{Promise: "Peers/AnnounceReactorChannels", Why: "the NodeInfo is sent as the node made it (transport.go)"},
+		{Promise: "Crossed/SilentConnectionGivesWay", Why: "a second connection of an ID is refused until a ping times out (switch.go, runAcceptLoop)"},
+		{Promise: "Seed/HangsUp", Why: "there is no seed mode"},
 		{Promise: "Events/Direction", Why: "events do not tell who has dialed (events/types.go)"},
 		{Promise: "Events/LossyWithBufferOf100", Why: "a peer that ends while it is added is told as disconnected first (switch.go, addPeer)"},
 		{Promise: "Limits/PersistentInboundExempt", Why: "a persistent peer that dials takes an inbound slot like any other (switch.go, runAcceptLoop)"},
@@ -56,6 +59,8 @@ func gnoSwitchExemptions() []compattest.Exemption {
 func switchOnGnoExemptions() []compattest.Exemption {
 	return []compattest.Exemption{
 		{Promise: "Receive/NeverEmpty", Why: "an empty message is taken (conn/connection.go)"},
+		{Promise: "Peers/AnnounceReactorChannels", Why: "the NodeInfo is sent as the node made it (transport.go)"},
+		{Promise: "Crossed/SilentConnectionGivesWay", Why: "a connection cannot be asked for a sign of life (conn/connection.go)"},
 		{Promise: "Dial/WrongID", Why: "who answers in another's place gets a peer, for which the right dial is refused as a duplicate (transport.go, processConn)"},
 	}
 }

@@ -60,6 +60,9 @@ func newSwitchOnGno(t *testing.T, spec compattest.SwitchSpec) (compattest.Switch
 	for _, r := range spec.Reactors {
 		opts = append(opts, adapter.WithReactor(r.Name, r.Reactor))
 	}
+	if spec.SeedUptime > 0 {
+		opts = append(opts, adapter.WithSeedMode(spec.SeedUptime))
+	}
 	sw := adapter.NewMultiplexSwitch(tr, opts...)
 
 	return sw, tr.NetAddress(), releaseOf(t, sw, tr)

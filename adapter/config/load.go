@@ -12,26 +12,15 @@ func LoadFile(path string) (cfg *P2PConfig, warnings []string, err error) {
 
 // Parse is LoadFile for the content of a file.
 func Parse(data []byte) (cfg *P2PConfig, warnings []string, err error) {
-	doc, err := tomlvalue.Decode(data)
-	if err != nil {
-		return nil, nil, err
-	}
-	values, err := tomlvalue.Keys(doc, "p2p")
-	if err != nil {
-		return nil, nil, err
-	}
 	cfg = DefaultP2PConfig()
-	fields := tomlvalue.Fields(cfg)
-	for key, value := range tomlvalue.Entries(values) {
-		field, known := fields[key]
-		if !known {
-			warnings = append(warnings, fullName(key)+" has no effect: there is no such key")
-
-			continue
-		}
-		if err := tomlvalue.Assign(fullName(key), field, value); err != nil {
-			return nil, nil, err
-		}
+	warnings, err = tomlvalue.Parse(data, tomlvalue.Section{
+		Name: "p2p", Fields: tomlvalue.Fields(cfg),
+		Other: func(key string, _ any) (string, error) {
+			return fullName(key) + " has no effect: there is no such key", nil
+		},
+	})
+	if err != nil {
+		return nil, nil, err
 	}
 	if err := cfg.ValidateBasic(); err != nil {
 		return nil, nil, err

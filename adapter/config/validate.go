@@ -21,7 +21,7 @@ const (
 type FieldError = tomlvalue.FieldError
 
 // fullName is how errors name a key of the section.
-func fullName(key string) string { return "[p2p]." + key }
+func fullName(key string) string { return tomlvalue.FullName("p2p", key) }
 
 // ValidateBasic returns a *FieldError for the first value that a node cannot use. It
 // resolves no names. Like TM2 it leaves the lists of peers to SwitchOptions, since a node

@@ -22,18 +22,3 @@ func makeSwitch(opts ...lp2p.Option) compattest.MakeSwitch {
 		return switchtest.New(t, spec, listenAs(t, spec.Spec, opts...))
 	}
 }
-
-func TestSwitchAnnouncesItsChannels(t *testing.T) { switchtest.TestChannels(t, listenForSwitch) }
-
-func TestSeedHangsUp(t *testing.T) { switchtest.TestSeedMode(t, listenForSwitch) }
-
-func TestGhostGivesWay(t *testing.T) {
-	t.Parallel()
-	switchtest.TestGhost(t, listenForSwitch)
-}
-
-func listenForSwitch(t *testing.T, spec compattest.Spec) switchtest.Transport {
-	t.Helper()
-
-	return listenAs(t, spec)
-}

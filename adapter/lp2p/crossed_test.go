@@ -17,8 +17,8 @@ import (
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
 	"github.com/stretchr/testify/require"
 
-	"github.com/tm2-libp2p/tm2-libp2p/adapter/internal/crosstest"
-	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/internal/switchtest"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
@@ -31,22 +31,21 @@ func TestThousandCrossedDials(t *testing.T) {
 	made := 0
 	timeouts := DefaultTimeouts()
 	timeouts.Dial, timeouts.Handshake = patience, patience
-	crosstest.Run(t, crosstest.Options{Pairs: pairs, Rounds: 100, NewTransport: func(t *testing.T) compat.Transport {
-		opts := []Option{WithTimeouts(timeouts)}
-		if made >= 2*encrypted {
-			opts = append(opts, WithTCP(libp2p.Transport(clearTCP), new(net.Dialer).DialContext))
-		}
-		made++
-		key := types.GenerateNodeKey()
-		info := nodeInfo(key.ID())
-		info.Channels = []byte{crosstest.Channel}
-		tr, err := NewTransport(info, *key, nil, opts...)
-		require.NoError(t, err)
-		t.Cleanup(func() { require.NoError(t, tr.Close()) })
-		require.NoError(t, tr.Listen(types.NetAddress{IP: net.IPv4(127, 0, 0, 1)}))
+	compattest.TestCrossedDials(t, func(*testing.T) compattest.MakeSwitch {
+		return func(t *testing.T, spec compattest.SwitchSpec) (compattest.SwitchNode, types.NetAddress, func()) {
+			t.Helper()
+			opts := []Option{WithTimeouts(timeouts)}
+			if made >= 2*encrypted {
+				opts = append(opts, WithTCP(libp2p.Transport(clearTCP), new(net.Dialer).DialContext))
+			}
+			made++
+			tr, err := NewTransport(spec.Info, spec.Key, nil, opts...)
+			require.NoError(t, err)
+			require.NoError(t, tr.Listen(*spec.Info.NetAddress))
 
-		return tr
-	}})
+			return switchtest.New(t, spec, tr)
+		}
+	}, pairs, 100)
 }
 
 // clearTCP makes libp2p's TCP with its plaintext security, which identifies the

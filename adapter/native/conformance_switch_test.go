@@ -20,18 +20,3 @@ func makeSwitch(t *testing.T, spec compattest.SwitchSpec) (compattest.SwitchNode
 
 	return switchtest.New(t, spec, listenAs(t, spec.Spec, mconn.DefaultMConnConfig()))
 }
-
-func TestSwitchAnnouncesItsChannels(t *testing.T) { switchtest.TestChannels(t, listenForSwitch) }
-
-func TestSeedHangsUp(t *testing.T) { switchtest.TestSeedMode(t, listenForSwitch) }
-
-func TestGhostGivesWay(t *testing.T) {
-	t.Parallel()
-	switchtest.TestGhost(t, listenForSwitch)
-}
-
-func listenForSwitch(t *testing.T, spec compattest.Spec) switchtest.Transport {
-	t.Helper()
-
-	return listenAs(t, spec, mconn.DefaultMConnConfig())
-}

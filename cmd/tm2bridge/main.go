@@ -47,7 +47,7 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) (stat
 	if err == nil {
 		return 0
 	}
-	fmt.Fprintf(stderr, "tm2bridge: %v\n", err)
+	fmt.Fprintf(stderr, "tm2bridge: %s\n", printable(err.Error()))
 	if usage, ok := errors.AsType[*usageError](err); ok {
 		fmt.Fprintf(stderr, "\n%s", usage.cmd.UsageString())
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/tm2-libp2p/tm2-libp2p/cmd/tm2bridge/internal/config"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -91,6 +93,19 @@ func TestRuntimeErrors(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestExposedKeyIsRefused(t *testing.T) {
+	home := filepath.Join(t.TempDir(), "home")
+	_, err := config.Init(home, config.Default())
+	require.NoError(t, err)
+	require.NoError(t, os.Chmod(config.NodeKeyPath(home), 0o640))
+
+	_, err = loadBridge(home, slog.New(slog.DiscardHandler))
+	require.ErrorIs(t, err, types.ErrExposedNodeKey)
+	status, _, stderr := call(t, "id", "--home", home)
+	require.Equal(t, 1, status)
+	require.Contains(t, stderr, "chmod 600")
 }
 
 func TestVersion(t *testing.T) {

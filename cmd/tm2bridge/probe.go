@@ -72,7 +72,7 @@ func printProbe(out io.Writer, r *probe.Result) error {
 		}
 		row("node info", string(info))
 	}
-	_, err := io.WriteString(out, b.String())
+	_, err := io.WriteString(out, printable(b.String()))
 
 	return err
 }

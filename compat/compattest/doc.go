@@ -26,6 +26,9 @@
 //
 //	go test -run 'TestSwitchConformance/Receive/NoneAfterRemovePeer'
 //
+// TestCrossedDials has two nodes dial each other in as many rounds as the caller wants, with
+// the same function.
+//
 // An exempted promise is skipped with the reason. An exemption that names no promise fails
 // the suite. The suites do not check for leaked goroutines; the caller does, with
 // goleak.VerifyTestMain. Package memory is a stack without sockets for such tests.

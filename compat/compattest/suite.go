@@ -38,6 +38,13 @@ type SwitchSpec struct {
 	MaxInboundPeers  uint64
 	MaxOutboundPeers uint64
 	AllowDuplicateIP bool
+
+	// SeedUptime makes the node a seed if it is positive: it keeps a peer for that long.
+	SeedUptime time.Duration
+	// Only TestCrossedDials sets these two: the time for a dial, and what returns the transport
+	// that the switch uses in place of its own.
+	DialTimeout   time.Duration
+	WrapTransport func(compat.Transport) compat.Transport
 }
 
 // NamedReactor is a reactor of a SwitchSpec.

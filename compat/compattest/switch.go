@@ -35,6 +35,6 @@ func switchPromises() []switchPromise {
 	return slices.Concat(
 		lifecyclePromises(), initPeerPromises(), receivePromises(), panicPromises(), peersPromises(),
 		broadcastPromises(), sendPromises(), stopPeerPromises(), dialPromises(), crossedPromises(),
-		eventsPromises(), limitsPromises(), persistentPromises(), shutdownPromises(),
+		eventsPromises(), limitsPromises(), persistentPromises(), seedPromises(), shutdownPromises(),
 	)
 }

@@ -13,6 +13,7 @@ func crossedPromises() []switchPromise {
 	return []switchPromise{
 		{"Crossed/OneConnectionStays", testCrossed},
 		{"Crossed/PersistentOnBothEnds", testCrossedPersistent},
+		{"Crossed/SilentConnectionGivesWay", testGhost},
 	}
 }
 

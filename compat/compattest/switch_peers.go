@@ -17,6 +17,7 @@ func peersPromises() []switchPromise {
 		{"Peers/ListIsFresh", testListIsFresh},
 		{"Peers/Counts", testCounts},
 		{"Peers/Describe", testDescribe},
+		{"Peers/AnnounceReactorChannels", testAnnouncedChannels},
 		{"Peers/ValuesAreOfTheConnection", testValues},
 	}
 }
@@ -119,6 +120,28 @@ func testDescribe(t *testing.T, c *cluster) {
 		require.Equal(t, "compattest", p.NodeInfo().Moniker)
 	}
 	require.True(t, atA.SocketAddr().Equals(b.addr), "%s is %s", atA.SocketAddr(), &b.addr)
+}
+
+// A switch announces the channels of its reactors, whatever the NodeInfo of its transport
+// names: here one that no reactor serves, and not all that are served.
+func testAnnouncedChannels(t *testing.T, c *cluster) {
+	const unserved byte = 0x50
+	var nodes []*switchNode
+	for range 2 {
+		spec := identity()
+		spec.Info.Channels = []byte{ChannelA, unserved}
+		n := c.nodeOf(t, spec)
+		require.NoError(t, n.Start())
+		nodes = append(nodes, n)
+	}
+	atA, atB := c.connect(t, nodes[0], nodes[1])
+	for _, p := range []compat.PeerConn{atA, atB} {
+		require.Equal(t, []byte{ChannelA, ChannelB}, p.NodeInfo().Channels)
+	}
+	require.True(t, atA.Send(ChannelB, []byte("unnamed")))
+	c.await(t, "a message on a channel that the NodeInfo did not name", func() bool {
+		return nodes[1].log.has(func(e entry) bool { return e.channel == ChannelB && e.msg == "unnamed" })
+	})
 }
 
 func testValues(t *testing.T, c *cluster) {

@@ -20,8 +20,13 @@ const (
 	typedPrivKey   = "/tm.PrivKeyEd25519" // the type in the files of dialects A and B
 )
 
-// ErrInvalidNodeKey is returned, wrapped, for a node key that cannot be used.
-var ErrInvalidNodeKey = errors.New("invalid node key")
+var (
+	// ErrInvalidNodeKey is returned, wrapped, for a node key that cannot be used.
+	ErrInvalidNodeKey = errors.New("invalid node key")
+	// ErrExposedNodeKey is returned, wrapped, for a key file that other users may read or
+	// write. The error says how to mend the mode.
+	ErrExposedNodeKey = errors.New("node key is not private")
+)
 
 // NodeKey is the identity of a node. It prints as its ID; only its JSON form holds the key.
 type NodeKey struct {
@@ -49,13 +54,21 @@ func GeneratePersistedNodeKey(filePath string) (*NodeKey, error) {
 
 // LoadNodeKey reads a node_key.json of any dialect (docs/wire.md §4.1). The error wraps
 // [ErrInvalidNodeKey] if the file has more than 4096 bytes or an unknown member, or if its
-// public key does not belong to its seed.
+// public key does not belong to its seed. On Unix it wraps [ErrExposedNodeKey] if the file
+// belongs to the user of this process and its mode gives anything to the group or to others.
 func LoadNodeKey(filePath string) (*NodeKey, error) {
 	file, err := os.Open(filePath)
 	if err != nil {
 		return nil, fmt.Errorf("unable to open node key: %w", err)
 	}
 	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("unable to open node key: %w", err)
+	}
+	if err := checkKeyMode(filePath, info); err != nil {
+		return nil, err
+	}
 	raw, err := io.ReadAll(io.LimitReader(file, maxNodeKeySize+1))
 	switch {
 	case err != nil:

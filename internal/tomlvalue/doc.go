@@ -1,5 +1,6 @@
-// Package tomlvalue has the forms that values take in a TM2 node's config.toml:
-// durations in quotes, comma separated lists, listen addresses and peers. It
-// serves the configurations of nodes (adapter/config) and of the bridge
-// (cmd/tm2bridge/internal/config), which name the key at fault; errors here are the reason only.
+// Package tomlvalue reads the sections of a config.toml into structs, and has the forms that
+// values take there in a TM2 node: durations in quotes, comma separated lists, listen
+// addresses and peers. It serves the configurations of nodes (adapter/config), which warn of
+// keys that they do not know, and of the bridge (cmd/tm2bridge/internal/config), which refuses
+// them.
 package tomlvalue

@@ -1,14 +1,13 @@
 package tomlvalue
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
 	"reflect"
 	"strings"
 	"time"
-
-	"github.com/pelletier/go-toml/v2"
 )
 
 // FieldError is the error of a configuration's value that cannot be used.
@@ -27,6 +26,9 @@ func (e *FieldError) Error() string {
 	return fmt.Sprintf("%s = %v: %s", e.Key, e.Value, e.Reason)
 }
 
+// FullName returns the name of a section's key in errors and warnings.
+func FullName(section, key string) string { return "[" + section + "]." + key }
+
 // Wrong returns a *FieldError.
 func Wrong(key string, value any, reason string) error { return &FieldError{key, value, reason} }
 
@@ -42,12 +44,9 @@ func Fields(structure any) map[string]any {
 	return fields
 }
 
-// Section is the type of a sub-section, whatever it holds.
-type Section map[string]any
-
 // Assign stores a decoded TOML value in the field that the pointer names: a string, bool,
-// int, int64, uint64, time.Duration or Section. A *FieldError with the key says what the
-// value must be.
+// int, int64, uint64, time.Duration, or a map for a sub-section. A *FieldError with the key
+// says what the value must be.
 func Assign(key string, field, value any) error {
 	if err := assignAny(field, value); err != nil {
 		return Wrong(key, value, err.Error())
@@ -78,8 +77,8 @@ func assignAny(field, value any) error {
 			return errors.New("it must be a whole number and not negative")
 		}
 		*f = uint64(n)
-	case *Section:
-		return assign((*map[string]any)(f), value, "a section")
+	case *map[string]any:
+		return assign(f, value, "a section")
 	default:
 		return fmt.Errorf("values of the type %T are not supported", f)
 	}
@@ -111,8 +110,8 @@ func assignDuration(field *time.Duration, value any) error {
 	return nil
 }
 
-// Literal returns the TOML form of the field that the pointer names. Durations
-// are strings, as TM2 writes them.
+// Literal returns the TOML form of the field that the pointer names. Durations are strings,
+// as TM2 writes them.
 func Literal(field any) (string, error) {
 	switch f := field.(type) {
 	case *time.Duration:
@@ -126,16 +125,10 @@ func Literal(field any) (string, error) {
 	}
 }
 
-// quote prefers the double quotes that TM2 writes to the choice of the encoder.
+// quote returns a basic string of TOML. JSON has the same quotes and escapes, but leaves
+// DEL as it is.
 func quote(s string) (string, error) {
-	special := func(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\\' }
-	if !strings.ContainsFunc(s, special) {
-		return `"` + s + `"`, nil
-	}
-	text, err := toml.Marshal(map[string]any{"v": s})
-	if err != nil {
-		return "", err
-	}
+	text, err := json.Marshal(s)
 
-	return strings.TrimSpace(strings.TrimPrefix(string(text), "v = ")), nil
+	return strings.ReplaceAll(string(text), "\x7f", `\u007f`), err
 }

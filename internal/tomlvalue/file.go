@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"iter"
 	"maps"
 	"os"
 	"slices"
@@ -38,32 +37,21 @@ func Load[C any](path string, parse func([]byte) (*C, []string, error)) (cfg *C,
 	return cfg, warnings, nil
 }
 
-// Entries returns the keys of a document or section and their values, sorted by key.
-func Entries[V any](section map[string]V) iter.Seq2[string, V] {
-	return func(yield func(string, V) bool) {
-		for _, key := range slices.Sorted(maps.Keys(section)) {
-			if !yield(key, section[key]) {
-				return
-			}
-		}
-	}
+// Section is a section of a file: which keys it knows, and what becomes of the others.
+type Section struct {
+	Name   string         // empty: the document, whose keys include its sections
+	Fields map[string]any // pointers by key, as Fields returns them
+
+	// Other judges a key that Fields does not have: a warning for the operator, which may be
+	// empty, or an error.
+	Other func(key string, value any) (warning string, err error)
 }
 
-// Keys returns the keys of a section of a document, none if the section is absent, or a
-// *FieldError if the name belongs to a key.
-func Keys(doc map[string]any, section string) (map[string]any, error) {
-	content, present := doc[section]
-	keys, ok := content.(map[string]any)
-	if present && !ok {
-		return nil, &FieldError{section, content, "it must be a section, [" + section + "]"}
-	}
-
-	return keys, nil
-}
-
-// Decode returns the keys and sections of a TOML document. A syntax error names
-// line and column.
-func Decode(data []byte) (map[string]any, error) {
+// Parse stores the values of a document in the fields of the sections. Keys that the
+// document does not have leave their fields as they are. It returns the warnings in the
+// order of the sections and their keys. A syntax error names line and column; a *FieldError
+// names a key whose value has the wrong type, or that stands where a section should.
+func Parse(data []byte, sections ...Section) (warnings []string, err error) {
 	var doc map[string]any
 	if err := toml.Unmarshal(data, &doc); err != nil {
 		if bad, ok := errors.AsType[*toml.DecodeError](err); ok {
@@ -74,6 +62,32 @@ func Decode(data []byte) (map[string]any, error) {
 
 		return nil, err
 	}
+	for _, s := range sections {
+		keys := doc
+		if content, present := doc[s.Name]; s.Name != "" {
+			var ok bool
+			if keys, ok = content.(map[string]any); present && !ok {
+				return nil, Wrong(s.Name, content, "it must be a section, ["+s.Name+"]")
+			}
+		}
+		for _, key := range slices.Sorted(maps.Keys(keys)) {
+			warning, err := s.set(key, keys[key])
+			if err != nil {
+				return nil, err
+			}
+			if warning != "" {
+				warnings = append(warnings, warning)
+			}
+		}
+	}
 
-	return doc, nil
+	return warnings, nil
+}
+
+func (s Section) set(key string, value any) (warning string, err error) {
+	if field, known := s.Fields[key]; known {
+		return "", Assign(FullName(s.Name, key), field, value)
+	}
+
+	return s.Other(key, value)
 }

@@ -2,6 +2,7 @@ package tomlvalue_test
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"os"
 	"path/filepath"
@@ -34,7 +35,7 @@ func TestAssign(t *testing.T) {
 	require.Equal(t, int64(math.MaxInt64), stored[int64](t, int64(math.MaxInt64)))
 	require.Equal(t, uint64(7), stored[uint64](t, int64(7)))
 	require.Equal(t, 1500*time.Microsecond, stored[time.Duration](t, "1.5ms"))
-	require.Equal(t, tomlvalue.Section{"a": int64(1)}, stored[tomlvalue.Section](t, map[string]any{"a": int64(1)}))
+	require.Equal(t, map[string]any{"a": int64(1)}, stored[map[string]any](t, map[string]any{"a": int64(1)}))
 }
 
 func TestAssignRefuses(t *testing.T) {
@@ -49,7 +50,7 @@ func TestAssignRefuses(t *testing.T) {
 		{new(uint64(5)), int64(-1), "it must be a whole number and not negative"},
 		{new(time.Second), int64(100), `it must be a duration in quotes, as "100ms"`},
 		{new(time.Second), "100", `it must be a duration with a unit, as "100ms"`},
-		{new(tomlvalue.Section), int64(1), "it must be a section"},
+		{new(map[string]any), int64(1), "it must be a section"},
 		{new(1.5), 1.5, "not supported"},
 	} {
 		before, err := tomlvalue.Literal(tc.field)
@@ -63,12 +64,14 @@ func TestAssignRefuses(t *testing.T) {
 }
 
 func TestLiteralIsReadBack(t *testing.T) {
-	for _, s := range []string{"", "plain", `a"b`, `c:\d`, "line\nbreak", "ü", "'", `'"'`} {
+	for _, s := range []string{"", "plain", `a"b`, `c:\d`, "line\nbreak", "ü", "'", `'"'`, "\x00\x1b\x7f\u009b\u2028", "a<b>&c"} {
 		text, err := tomlvalue.Literal(&s)
 		require.NoError(t, err)
-		doc, err := tomlvalue.Decode([]byte("k = " + text))
+		var read string
+		warnings, err := tomlvalue.Parse([]byte("[s]\nk = "+text), tomlvalue.Section{Name: "s", Fields: map[string]any{"k": &read}})
 		require.NoError(t, err, text)
-		require.Equal(t, s, doc["k"])
+		require.Empty(t, warnings)
+		require.Equal(t, s, read)
 	}
 	for field, want := range map[any]string{
 		new(true): "true", new(-1): "-1", new(int64(1 << 40)): "1099511627776",
@@ -109,20 +112,44 @@ func TestLoad(t *testing.T) {
 	require.ErrorContains(t, err, path+" is longer than")
 }
 
-func TestEntries(t *testing.T) {
-	section := map[string]any{"b": 2, "a": 1, "c": 3}
-	var keys []string
-	for key, value := range tomlvalue.Entries(section) {
-		require.Equal(t, section[key], value)
-		if keys = append(keys, key); key == "b" {
-			break
-		}
+func TestParseJudgesOtherKeys(t *testing.T) {
+	var known struct {
+		N int  `toml:"n"`
+		B bool `toml:"b"`
 	}
-	require.Equal(t, []string{"a", "b"}, keys)
-}
+	refused := errors.New("refused")
+	warn := func(key string, value any) (string, error) {
+		switch key {
+		case "bad":
+			return "", refused
+		case "quiet":
+			return "", nil
+		}
 
-func TestDecodeNamesTheLine(t *testing.T) {
-	_, err := tomlvalue.Decode([]byte("[p2p]\nladdr = \n"))
+		return fmt.Sprintf("%s %v", key, value), nil
+	}
+	document := tomlvalue.Section{Other: func(key string, _ any) (string, error) { return "document " + key, nil }}
+	section := tomlvalue.Section{Name: "s", Fields: tomlvalue.Fields(&known), Other: warn}
+	parse := func(text string) ([]string, error) { return tomlvalue.Parse([]byte(text), document, section) }
+
+	warnings, err := parse("top = 1\n[s]\nz = 3\nn = 7\nquiet = 1\na = 2\n")
+	require.NoError(t, err)
+	require.Equal(t, []string{"document s", "document top", "a 2", "z 3"}, warnings)
+	require.Equal(t, 7, known.N)
+	require.False(t, known.B, "an absent key leaves its field")
+
+	warnings, err = parse("")
+	require.NoError(t, err)
+	require.Empty(t, warnings)
+	_, err = parse("[s]\nbad = 1")
+	require.ErrorIs(t, err, refused)
+	for text, key := range map[string]string{"s = 3": "s", "[s]\nn = \"x\"": "[s].n"} {
+		_, err = parse(text)
+		var bad *tomlvalue.FieldError
+		require.ErrorAs(t, err, &bad, text)
+		require.Equal(t, key, bad.Key)
+	}
+	_, err = parse("[s]\nn = \n")
 	require.ErrorContains(t, err, "line 2")
 }
 

@@ -36,7 +36,17 @@ func New(
 	for _, r := range spec.Reactors {
 		opts = append(opts, adapter.WithReactor(r.Name, r.Reactor))
 	}
-	sw := adapter.NewMultiplexSwitch(transport, opts...)
+	if spec.SeedUptime > 0 {
+		opts = append(opts, adapter.WithSeedMode(spec.SeedUptime))
+	}
+	if spec.DialTimeout > 0 {
+		opts = append(opts, adapter.WithDialTimeout(spec.DialTimeout))
+	}
+	used := compat.Transport(transport)
+	if spec.WrapTransport != nil {
+		used = spec.WrapTransport(transport)
+	}
+	sw := adapter.NewMultiplexSwitch(used, opts...)
 	release := sync.OnceFunc(func() {
 		if err := sw.Stop(); err != nil &&
 			!errors.Is(err, service.ErrNotStarted) && !errors.Is(err, service.ErrAlreadyStopped) {

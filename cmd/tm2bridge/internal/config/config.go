@@ -65,13 +65,13 @@ func (c *Config) ForBridge(id types.ID) (bridge.Config, error) {
 		MaxPairs:       c.Bridge.MaxPairs,
 		MaxPairsPerIP:  c.Bridge.MaxPairsPerIP,
 	}
-	var errs [6]error
-	cfg.NativeListen, errs[0] = listenAddress(keyNativeListen, c.P2P.ListenAddress, id)
-	cfg.Libp2pListen, errs[1] = listenAddress(keyLibp2pListen, c.Bridge.Libp2pListenAddress, id)
-	cfg.NativePeers, errs[2] = tomlvalue.Peers(keyNativePeers, c.P2P.PersistentPeers)
+	var errs [4]error
+	var native nodeconfig.PeerLists
+	native, errs[0] = c.P2P.PeerLists()
+	cfg.NativePeers, cfg.PrivatePeers, cfg.UnconditionalPeers = native.Persistent, native.Private, native.Unconditional
+	cfg.NativeListen, errs[1] = c.P2P.ListenNetAddress(id)
+	cfg.Libp2pListen, errs[2] = listenAddress(keyLibp2pListen, c.Bridge.Libp2pListenAddress, id)
 	cfg.Libp2pPeers, errs[3] = tomlvalue.Peers(keyLibp2pPeers, c.Bridge.Libp2pPeers)
-	cfg.PrivatePeers, errs[4] = tomlvalue.IDs(keyPrivatePeers, c.P2P.PrivatePeerIDs)
-	cfg.UnconditionalPeers, errs[5] = tomlvalue.IDs(keyUnconditionalPeers, c.P2P.UnconditionalPeerIDs)
 
 	return cfg, errors.Join(errs[:]...)
 }

@@ -24,7 +24,7 @@ type key struct {
 	comment string // Marshal writes it above the key
 }
 
-func (k key) String() string { return "[" + k.section + "]." + k.name }
+func (k key) String() string { return tomlvalue.FullName(k.section, k.name) }
 
 // field returns a pointer to the field that the key sets.
 func (k key) field(c *Config) any {
@@ -33,6 +33,18 @@ func (k key) field(c *Config) any {
 	}
 
 	return tomlvalue.Fields(&c.Bridge)[k.name]
+}
+
+// fields returns pointers to the fields of a section's keys that have an effect.
+func (c *Config) fields(section string) map[string]any {
+	fields := make(map[string]any)
+	for _, k := range keys {
+		if k.section == section {
+			fields[k.name] = k.field(c)
+		}
+	}
+
+	return fields
 }
 
 // keys lists the keys that have an effect, in the order in which Marshal writes them.
@@ -93,7 +105,7 @@ var idleKeys = []idleKey{
 	{"dial_timeout", time.Duration(0), nil, "dials are limited to 3 seconds"},
 	{"test_dial_fail", false, false, "it is a test switch of former TM2 versions"},
 	{"test_fuzz", false, false, "it is a test switch of former TM2 versions"},
-	{"test_fuzz_config", tomlvalue.Section(nil), nil, "it is a test switch of former TM2 versions"},
+	{"test_fuzz_config", map[string]any(nil), nil, "it is a test switch of former TM2 versions"},
 }
 
 // foreignKeys are the top-level keys and sections of a TM2 node that a bridge skips.

@@ -3,7 +3,6 @@ package config
 import (
 	"fmt"
 	"reflect"
-	"slices"
 
 	"github.com/tm2-libp2p/tm2-libp2p/internal/tomlvalue"
 )
@@ -17,30 +16,15 @@ func Load(path string) (cfg *Config, warnings []string, err error) {
 
 // Parse is Load with the content of a file.
 func Parse(data []byte) (cfg *Config, warnings []string, err error) {
-	doc, err := tomlvalue.Decode(data)
+	cfg = Default()
+	warnings, err = tomlvalue.Parse(data,
+		tomlvalue.Section{Other: judgeForeign},
+		tomlvalue.Section{Name: "bridge", Fields: cfg.fields("bridge"), Other: func(key string, value any) (string, error) {
+			return "", noSuchKey("bridge", key, value)
+		}},
+		tomlvalue.Section{Name: "p2p", Fields: cfg.fields("p2p"), Other: judgeIdle})
 	if err != nil {
 		return nil, nil, err
-	}
-	for name := range tomlvalue.Entries(doc) {
-		if _, ours := sectionComments[name]; !ours && !foreignKeys[name] {
-			warnings = append(warnings, fmt.Sprintf("%q is ignored: it is neither [p2p] nor [bridge], nor known from TM2 nodes", name))
-		}
-	}
-	cfg = Default()
-	for section := range tomlvalue.Entries(sectionComments) {
-		values, err := tomlvalue.Keys(doc, section)
-		if err != nil {
-			return nil, nil, err
-		}
-		for name, value := range tomlvalue.Entries(values) {
-			warning, err := cfg.setKey(key{section: section, name: name}, value)
-			if err != nil {
-				return nil, nil, err
-			}
-			if warning != "" {
-				warnings = append(warnings, warning)
-			}
-		}
 	}
 	if err := cfg.Validate(); err != nil {
 		return nil, nil, err
@@ -49,22 +33,36 @@ func Parse(data []byte) (cfg *Config, warnings []string, err error) {
 	return cfg, warnings, nil
 }
 
-func (c *Config) setKey(k key, value any) (warning string, err error) {
-	if slices.ContainsFunc(keys, func(known key) bool { return known.section == k.section && known.name == k.name }) {
-		return "", tomlvalue.Assign(k.String(), k.field(c), value)
-	}
-	i := slices.IndexFunc(idleKeys, func(idle idleKey) bool { return k.section == "p2p" && idle.name == k.name })
-	if i < 0 {
-		return "", tomlvalue.Wrong(k.String(), value, "there is no such key")
-	}
-	idle := idleKeys[i]
-	target := reflect.New(reflect.TypeOf(idle.sample))
-	if err := tomlvalue.Assign(k.String(), target.Interface(), value); err != nil {
-		return "", err
-	}
-	if idle.quiet != nil && target.Elem().Interface() == idle.quiet {
+// judgeForeign warns of what neither the bridge nor a TM2 node has beside the sections.
+func judgeForeign(name string, _ any) (warning string, err error) {
+	if _, ours := sectionComments[name]; ours || foreignKeys[name] {
 		return "", nil
 	}
 
-	return fmt.Sprintf("%s has no effect: %s", k, idle.reason), nil
+	return fmt.Sprintf("%q is ignored: it is neither [p2p] nor [bridge], nor known from TM2 nodes", name), nil
+}
+
+// judgeIdle warns of a key of a TM2 node that has no effect on a bridge, and refuses others.
+func judgeIdle(name string, value any) (warning string, err error) {
+	for _, idle := range idleKeys {
+		if idle.name != name {
+			continue
+		}
+		key := tomlvalue.FullName("p2p", name)
+		read := reflect.New(reflect.TypeOf(idle.sample))
+		if err := tomlvalue.Assign(key, read.Interface(), value); err != nil {
+			return "", err
+		}
+		if idle.quiet != nil && read.Elem().Interface() == idle.quiet {
+			return "", nil
+		}
+
+		return fmt.Sprintf("%s has no effect: %s", key, idle.reason), nil
+	}
+
+	return "", noSuchKey("p2p", name, value)
+}
+
+func noSuchKey(section, name string, value any) error {
+	return tomlvalue.Wrong(tomlvalue.FullName(section, name), value, "there is no such key")
 }

@@ -1,4 +1,4 @@
-package crosstest
+package compattest
 
 import (
 	"context"
@@ -9,51 +9,51 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/tm2-libp2p/tm2-libp2p/adapter"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
-// Channel is the channel that the transports of Options list.
-const Channel byte = 0x20
-
 // side is one node of a pair, and the only reactor of its switch. The pair's lock guards
 // dialing and what follows.
 type side struct {
 	compat.BaseReactor
-	pair   *pair
+	pair   *crossedPair
 	remote *side
-	sw     *adapter.MultiplexSwitch
+	sw     SwitchNode
 	addr   types.NetAddress
 	events sync.WaitGroup
 	ignore func() // ends the subscription
 
 	dialing, dialed bool // in this round
 
-	links  map[compat.PeerConn]*link // initialised and not removed
-	live   *link                     // added and not removed
+	links  map[compat.PeerConn]*crossedLink // initialised and not removed
+	live   *crossedLink                     // added and not removed
 	serial int
 	faults []string
 
 	added, connected, disconnected int // so many AddPeers and events
 }
 
-// link is a connection as one end knows it.
-type link struct {
+// crossedLink is a connection as one end knows it.
+type crossedLink struct {
 	outbound bool
 	token    string   // what this end greets with
 	greeting string   // the other end's token
 	msgs     []string // after the greeting
 }
 
-func (l *link) received(msg string) bool { return l != nil && slices.Contains(l.msgs, msg) }
+func (l *crossedLink) received(msg string) bool { return l != nil && slices.Contains(l.msgs, msg) }
 
-func newSide(p *pair, tr compat.Transport) *side {
-	s := &side{pair: p, addr: tr.NetAddress(), links: make(map[compat.PeerConn]*link)}
-	s.BaseReactor = *compat.NewBaseReactor("crosstest", s)
-	s.sw = adapter.NewMultiplexSwitch(&heldDials{Transport: tr, side: s},
-		adapter.WithReactor("crosstest", s), adapter.WithAllowDuplicateIP(true), adapter.WithDialTimeout(2*patience))
+func newSide(t *testing.T, p *crossedPair, makeSwitch MakeSwitch) *side {
+	t.Helper()
+	s := &side{pair: p, links: make(map[compat.PeerConn]*crossedLink)}
+	s.BaseReactor = *compat.NewBaseReactor("crossed", s)
+	s.sw, s.addr, _ = makeSwitch(t, SwitchSpec{
+		Spec: identity(), Reactors: []NamedReactor{{"crossed", s}}, AllowDuplicateIP: true,
+		MaxInboundPeers: 40, MaxOutboundPeers: 10, DialTimeout: 2 * crossedPatience,
+		WrapTransport: func(tr compat.Transport) compat.Transport { return &heldDials{Transport: tr, side: s} },
+	})
 
 	return s
 }
@@ -68,16 +68,17 @@ func (s *side) start(t *testing.T) {
 		}
 	})
 	require.NoError(t, s.sw.Start())
-	t.Cleanup(func() {
-		if s.sw.IsRunning() { // the test has failed
-			s.stop(t)
-		}
-	})
+	t.Cleanup(s.unsubscribe)
 }
 
 func (s *side) stop(t *testing.T) {
 	t.Helper()
 	require.NoError(t, s.sw.Stop())
+	s.unsubscribe()
+}
+
+// unsubscribe may be called more than once.
+func (s *side) unsubscribe() {
 	s.ignore()
 	s.events.Wait()
 }
@@ -119,7 +120,7 @@ func (s *side) dial() {
 
 func (s *side) stopPeer() {
 	if peer := s.sw.Peers().Get(s.remote.addr.ID); peer != nil {
-		s.sw.StopPeerForError(peer, errRoundOver)
+		s.sw.StopPeerForError(peer, errTest)
 	}
 }
 
@@ -137,7 +138,7 @@ func (s *side) String() string {
 
 // GetChannels implements compat.Reactor.
 func (*side) GetChannels() []*compat.ChannelDescriptor {
-	return []*compat.ChannelDescriptor{{ID: Channel, Priority: 1, SendQueueCapacity: 10}}
+	return []*compat.ChannelDescriptor{{ID: ChannelA, Priority: 1, SendQueueCapacity: 10}}
 }
 
 // InitPeer implements compat.Reactor.
@@ -145,7 +146,7 @@ func (s *side) InitPeer(peer compat.PeerConn) compat.PeerConn {
 	s.pair.change(func() {
 		s.expect(len(s.links) == 0, "InitPeer before RemovePeer of the former connection")
 		s.serial++
-		s.links[peer] = &link{outbound: peer.IsOutbound(), token: fmt.Sprintf("%s %d", s.addr.ID, s.serial)}
+		s.links[peer] = &crossedLink{outbound: peer.IsOutbound(), token: fmt.Sprintf("%s %d", s.addr.ID, s.serial)}
 	})
 
 	return peer
@@ -162,7 +163,7 @@ func (s *side) AddPeer(peer compat.PeerConn) {
 		token = l.token
 	})
 	// Nothing is in the queue; a connection that has ended takes nothing.
-	peer.TrySend(Channel, []byte(token))
+	peer.TrySend(ChannelA, []byte(token))
 }
 
 // RemovePeer implements compat.Reactor.

@@ -1,4 +1,4 @@
-package crosstest
+package compattest
 
 import (
 	"errors"
@@ -8,54 +8,46 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-
-	"github.com/tm2-libp2p/tm2-libp2p/compat"
 )
 
-// patience bounds each wait; none waits for it to pass.
-const patience = 3 * time.Minute
+// crossedPatience bounds each wait of TestCrossedDials, whose pairs all run at the same
+// time. None waits for it to pass.
+const crossedPatience = 3 * time.Minute
 
 // redial is how long a node that was told to dial may take to begin before it is told again.
 // A switch ignores an address whose last dial is just ending, and does not tell when it has
 // ended.
 const redial = 10 * time.Millisecond
 
-var errRoundOver = errors.New("the round is over")
-
-// Options say what is tested.
-type Options struct {
-	// Pairs of nodes dial each other side by side, each for the given rounds.
-	Pairs, Rounds int
-
-	// NewTransport returns a transport with the channel Channel that listens on loopback. The
-	// test's cleanup closes it, after the switch is stopped.
-	NewTransport func(t *testing.T) compat.Transport
-}
-
-// Run runs the rounds. The nodes are used for all rounds of their pair.
-func Run(t *testing.T, o Options) {
+// TestCrossedDials lets pairs of nodes dial each other, all pairs side by side and each for
+// the given rounds. In each round both dials are held until both are under way. It checks
+// that one connection is left, the same on both ends, dialed by the node with the lower ID,
+// and that reactors and events agree. The handshakes of the transports must be patient, too.
+func TestCrossedDials(t *testing.T, makeNetwork MakeNetwork, pairs, rounds int) {
 	t.Helper()
-	pairs, errs := make([]*pair, o.Pairs), make([]error, o.Pairs)
-	for i := range pairs {
-		pairs[i] = newPair(t, o)
+	makeSwitch := makeNetwork(t)
+	var all []*crossedPair
+	for range pairs {
+		all = append(all, newCrossedPair(t, makeSwitch))
 	}
+	errs := make([]error, pairs)
 	var wg sync.WaitGroup
-	for i, p := range pairs {
-		wg.Go(func() { errs[i] = p.run(o.Rounds) })
+	for i, p := range all {
+		wg.Go(func() { errs[i] = p.run(rounds) })
 	}
 	wg.Wait()
 	connected := 0
-	for i, p := range pairs {
+	for i, p := range all {
 		require.NoError(t, errs[i], "pair %d: %s", i, p)
 		p.stop(t)
 		connected += p.lower().connected + p.upper().connected
 	}
-	t.Logf("%d rounds: %d ends connected", o.Pairs*o.Rounds, connected)
-	require.GreaterOrEqual(t, connected, 2*o.Pairs*o.Rounds)
+	t.Logf("%d rounds: %d ends connected", pairs*rounds, connected)
+	require.GreaterOrEqual(t, connected, 2*pairs*rounds)
 }
 
-// pair is two nodes that dial each other, that with the lower ID first.
-type pair struct {
+// crossedPair is two nodes that dial each other, that with the lower ID first.
+type crossedPair struct {
 	sides [2]*side
 
 	mtx     sync.Mutex
@@ -63,10 +55,10 @@ type pair struct {
 	release chan struct{} // of the round; closed when both dials are under way
 }
 
-func newPair(t *testing.T, o Options) *pair {
+func newCrossedPair(t *testing.T, makeSwitch MakeSwitch) *crossedPair {
 	t.Helper()
-	p := &pair{changed: make(chan struct{}), release: make(chan struct{})}
-	a, b := newSide(p, o.NewTransport(t)), newSide(p, o.NewTransport(t))
+	p := &crossedPair{changed: make(chan struct{}), release: make(chan struct{})}
+	a, b := newSide(t, p, makeSwitch), newSide(t, p, makeSwitch)
 	if b.addr.ID < a.addr.ID {
 		a, b = b, a
 	}
@@ -78,15 +70,15 @@ func newPair(t *testing.T, o Options) *pair {
 	return p
 }
 
-func (p *pair) lower() *side { return p.sides[0] }
+func (p *crossedPair) lower() *side { return p.sides[0] }
 
-func (p *pair) upper() *side { return p.sides[1] }
+func (p *crossedPair) upper() *side { return p.sides[1] }
 
 // both reports whether the condition holds for both nodes. The caller holds the lock.
-func (p *pair) both(holds func(*side) bool) bool { return holds(p.lower()) && holds(p.upper()) }
+func (p *crossedPair) both(holds func(*side) bool) bool { return holds(p.lower()) && holds(p.upper()) }
 
 // change runs f under the lock and wakes whoever waits for a change.
-func (p *pair) change(f func()) {
+func (p *crossedPair) change(f func()) {
 	p.mtx.Lock()
 	defer p.mtx.Unlock()
 	f()
@@ -95,14 +87,14 @@ func (p *pair) change(f func()) {
 }
 
 // await waits until the condition holds.
-func (p *pair) await(what string, holds func() bool) error {
-	return p.awaitBy(what, holds, func() {}, patience)
+func (p *crossedPair) await(what string, holds func() bool) error {
+	return p.awaitBy(what, holds, func() {}, crossedPatience)
 }
 
 // awaitBy waits until the condition holds. It calls nudge, without the lock, after every
 // change and again after the given time.
-func (p *pair) awaitBy(what string, holds func() bool, nudge func(), again time.Duration) error {
-	timeout, tick := time.NewTimer(patience), time.NewTicker(again)
+func (p *crossedPair) awaitBy(what string, holds func() bool, nudge func(), again time.Duration) error {
+	timeout, tick := time.NewTimer(crossedPatience), time.NewTicker(again)
 	defer timeout.Stop()
 	defer tick.Stop()
 	for {
@@ -117,12 +109,12 @@ func (p *pair) awaitBy(what string, holds func() bool, nudge func(), again time.
 		case <-changed:
 		case <-tick.C:
 		case <-timeout.C:
-			return fmt.Errorf("%s: not within %s", what, patience)
+			return fmt.Errorf("%s: not within %s", what, crossedPatience)
 		}
 	}
 }
 
-func (p *pair) run(rounds int) error {
+func (p *crossedPair) run(rounds int) error {
 	for n := range rounds {
 		for _, step := range []func(int) error{p.cross, p.settle, p.exchange, p.disconnect} {
 			if err := step(n); err != nil {
@@ -136,7 +128,7 @@ func (p *pair) run(rounds int) error {
 
 // cross lets both nodes dial, holds the dials until both are under way, and releases them
 // at once.
-func (p *pair) cross(int) error {
+func (p *crossedPair) cross(int) error {
 	p.change(func() {
 		p.release = make(chan struct{})
 		for _, s := range p.sides {
@@ -155,7 +147,7 @@ func (p *pair) cross(int) error {
 }
 
 // settle waits until both ends have the connection that the lower ID has dialed.
-func (p *pair) settle(int) error {
+func (p *crossedPair) settle(int) error {
 	return p.await("one connection", func() bool {
 		a, b := p.lower().live, p.upper().live
 
@@ -165,14 +157,14 @@ func (p *pair) settle(int) error {
 }
 
 // exchange sends a message each way.
-func (p *pair) exchange(n int) error {
+func (p *crossedPair) exchange(n int) error {
 	msg := fmt.Sprint("round ", n)
 	for _, s := range p.sides {
 		peers := s.sw.Peers().List()
 		if len(peers) != 1 || peers[0].ID() != s.remote.addr.ID {
 			return fmt.Errorf("%d peers are in the set of a node", len(peers))
 		}
-		if !peers[0].Send(Channel, []byte(msg)) {
+		if !peers[0].Send(ChannelA, []byte(msg)) {
 			return errors.New("a message was not taken")
 		}
 	}
@@ -184,7 +176,7 @@ func (p *pair) exchange(n int) error {
 
 // disconnect ends the connection on one end or on both, and waits until both nodes have no
 // peer and their events say so.
-func (p *pair) disconnect(n int) error {
+func (p *crossedPair) disconnect(n int) error {
 	switch n % 4 {
 	case 0, 1:
 		p.sides[n%4].stopPeer()
@@ -205,7 +197,7 @@ func (p *pair) disconnect(n int) error {
 }
 
 // stop ends both nodes and checks what they were told over all rounds.
-func (p *pair) stop(t *testing.T) {
+func (p *crossedPair) stop(t *testing.T) {
 	t.Helper()
 	for _, s := range p.sides {
 		s.stop(t)
@@ -220,7 +212,7 @@ func (p *pair) stop(t *testing.T) {
 }
 
 // String describes the pair for a failure.
-func (p *pair) String() string {
+func (p *crossedPair) String() string {
 	p.mtx.Lock()
 	defer p.mtx.Unlock()
 

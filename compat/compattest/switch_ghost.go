@@ -1,4 +1,4 @@
-package switchtest
+package compattest
 
 import (
 	"context"
@@ -9,39 +9,36 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/tm2-libp2p/tm2-libp2p/adapter"
-	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
-// TestGhost checks that a node whose connection has gone silent, as after a power cut, is
-// connected again under its ID without waiting for a ping timeout. The connection runs
-// through a relay that stops passing bytes and keeps the sockets open.
-func TestGhost(t *testing.T, listen Listen) {
-	t.Helper()
-	hub := newNode(t, listen)
-	addr := hub.addr
-	relay := newRelay(t, addr.DialString())
-	addr.Port = uint16(relay.listener.Addr().(*net.TCPAddr).Port)
-	key := types.GenerateNodeKey()
-	newNodeOf(t, listen, key, adapter.WithPersistentPeers([]*types.NetAddress{&addr}))
-	awaitConnected(t, hub)
-	former := hub.Peers().Get(key.ID())
+// A node whose connection has gone silent, as after a power cut, is connected again under its
+// ID without waiting for a ping timeout. The connection runs through a relay that stops
+// passing bytes and keeps the sockets open.
+func testGhost(t *testing.T, c *cluster) {
+	hub := c.started(t)
+	relay := newRelay(t, hub.addr.DialString())
+	relayed := hub.address()
+	relayed.Port = uint16(relay.listener.Addr().(*net.TCPAddr).Port)
+	spec := identity()
+	id := spec.Key.ID()
+	start := func(hubAt *types.NetAddress) {
+		n := c.nodeOf(t, spec, func(s *nodeSetup) { s.PersistentPeers = []*types.NetAddress{hubAt} })
+		require.NoError(t, n.Start())
+	}
+	start(relayed)
+	c.await(t, "the node is connected", func() bool { return hub.log.count(connected, id) == 1 })
+	former := hub.Peers().Get(id)
+	require.NotNil(t, former)
 
 	relay.freeze()
-	newNodeOf(t, listen, key, adapter.WithPersistentPeers([]*types.NetAddress{&hub.addr}))
-	awaitConnected(t, hub)
-	now := hub.Peers().Get(key.ID())
+	start(hub.address())
+	c.await(t, "the node is connected again", func() bool { return hub.log.count(connected, id) == 2 })
+	now := hub.Peers().Get(id)
 	require.NotNil(t, now)
 	require.NotSame(t, former, now)
 	require.Len(t, hub.Peers().List(), 1)
 	require.False(t, former.IsRunning())
-}
-
-func awaitConnected(t *testing.T, n *node) {
-	t.Helper()
-	for next(t, n.events).Type() != events.PeerConnected {
-	}
 }
 
 // relay passes bytes between its clients and one target until it is frozen.
