@@ -12,6 +12,7 @@ import (
 
 	"github.com/multiformats/go-multiaddr"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/addrbook"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/discovery"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/native"
@@ -40,8 +41,9 @@ type Bridge struct {
 	logger *slog.Logger
 
 	native        *native.RelayTransport
-	nativeTargets *targets // for libp2p nodes that dial the bridge
-	libp2pTargets *targets // for native nodes that dial the bridge
+	book          *addrbook.Book // of libp2p nodes
+	nativeTargets *targets       // for libp2p nodes that dial the bridge
+	libp2pTargets *targets       // for native nodes that dial the bridge
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -54,9 +56,9 @@ type Bridge struct {
 	dhtOptions []discovery.Option // set by tests
 
 	mtx    sync.Mutex
-	libp2p *lp2p.Transport // nil before Start
-	dht    dht             // nil without one
-	claims map[claim]*pair // by the node that dialed the bridge
+	libp2p *lp2p.Transport      // nil before Start
+	dht    *discovery.Discovery // nil before Start, or without one
+	claims map[claim]*pair      // by the node that dialed the bridge
 }
 
 // New returns a bridge with the node key's identity. A nil logger discards.
@@ -74,22 +76,30 @@ func New(nodeKey types.NodeKey, config Config, logger *slog.Logger) (*Bridge, er
 		logger = slog.New(slog.DiscardHandler)
 	}
 
+	book, err := config.addrBook(nodeKey.ID())
+	if err != nil {
+		return nil, err
+	}
+	learned := book
+	if config.OnlyConfigured {
+		learned = nil
+	}
 	ctx, cancel := context.WithCancel(context.Background())
-	links := newLinks()
+	inUse := &inUse{list: make(map[*target]dialer)}
 	b := &Bridge{
 		key:           nodeKey,
 		config:        config,
 		logger:        logger,
-		native:        native.NewRelayTransport(nodeKey, config.MConfig, logger),
-		nativeTargets: newTargets(config.NativePeers, links),
-		libp2pTargets: newTargets(config.Libp2pPeers, links),
+		native:        native.NewRelayTransport(nodeKey, config.MConfig, logger, native.WithProxyProtocol(config.ProxyNetworks...)),
+		book:          book,
+		nativeTargets: newTargets(config.NativePeers, nil, inUse),
+		libp2pTargets: newTargets(config.Libp2pPeers, learned, inUse),
 		ctx:           ctx,
 		cancel:        cancel,
 		slots:         newSlots(config.MaxPairs, config.MaxPairsPerIP, config.UnconditionalPeers),
 		missed:        events.New(),
 		claims:        make(map[claim]*pair),
 	}
-	b.libp2pTargets.lost = b.findMore
 	if len(config.NativePeers) == 0 || len(config.Libp2pPeers) == 0 && config.OnlyConfigured {
 		b.slots.perSide = config.MaxPairs // only the nodes of one side get pairs
 	}
@@ -123,7 +133,7 @@ func (b *Bridge) listen() error {
 	if err := b.native.Listen(b.config.NativeListen); err != nil {
 		return fmt.Errorf("native side: %w", err)
 	}
-	opts := []lp2p.Option{lp2p.WithLimits(b.config.libp2pLimits())}
+	opts := []lp2p.Option{lp2p.WithLimits(b.config.libp2pLimits()), lp2p.WithAddrBook(b.book)}
 	if b.config.Libp2pQUIC {
 		opts = append(opts, lp2p.WithQUIC())
 	}
@@ -162,18 +172,23 @@ func (b *Bridge) OnStop() {
 func (b *Bridge) close() error {
 	b.cancel()
 	b.mtx.Lock()
+	side, dht := b.libp2p, b.dht
 	for _, p := range b.claims {
 		p.end(nil, compat.Reject(compat.RejectClosing, "%v", errBridgeStopped))
 	}
 	b.mtx.Unlock()
 	b.wg.Wait()
 
-	err := errors.Join(b.stopDHT(), b.native.Close())
-	if side := b.libp2pSide(); side != nil {
-		err = errors.Join(err, side.Close())
+	var errs [3]error
+	if dht != nil {
+		errs[0] = dht.Stop()
+	}
+	errs[1] = b.native.Close()
+	if side != nil {
+		errs[2] = side.Close()
 	}
 
-	return err
+	return errors.Join(errs[:]...)
 }
 
 // NativeAddress returns where native nodes dial the bridge, after Start.

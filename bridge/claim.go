@@ -27,7 +27,12 @@ type claim struct {
 func (b *Bridge) claim(ctx context.Context, p *pair, id types.ID) error {
 	key := claim{p.initiator, id}
 	for {
-		other := b.tryClaim(key, p)
+		b.mtx.Lock()
+		other := b.claims[key]
+		if other == nil {
+			b.claims[key] = p
+		}
+		b.mtx.Unlock()
 		if other == nil {
 			return nil
 		}
@@ -41,17 +46,6 @@ func (b *Bridge) claim(ctx context.Context, p *pair, id types.ID) error {
 			return fmt.Errorf("%w: %w", errFormer, ctx.Err())
 		}
 	}
-}
-
-func (b *Bridge) tryClaim(key claim, p *pair) (other *pair) {
-	b.mtx.Lock()
-	defer b.mtx.Unlock()
-	if other := b.claims[key]; other != nil {
-		return other
-	}
-	b.claims[key] = p
-
-	return nil
 }
 
 // disclaim lets the node open another pair, once nothing is left of this one.

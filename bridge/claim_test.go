@@ -75,7 +75,7 @@ func TestReplacedPairIsNotMade(t *testing.T) {
 	go func() {
 		defer b.disclaim(former, id)
 		_, _, err := (&search{
-			bridge: b, node: id, targets: newTargets(idsOf("target"), b.libp2pTargets.links), try: silentTarget,
+			bridge: b, node: the(id), targets: newTargets(idsOf("target"), nil, unused()), try: silentTarget,
 		}).find(former.making)
 		found <- err
 	}()

@@ -4,8 +4,10 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/addrbook"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/discovery"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
@@ -61,6 +63,14 @@ type Config struct {
 	// opened; 0 means a quarter of MaxPairs, and at least one.
 	MaxPairs      int
 	MaxPairsPerIP int
+	// AllowDuplicateIP lets nodes at one IP address (IPv6: one /64) have several pairs with
+	// one target. Otherwise they have one, because a slot of the target is all that the IP
+	// would get there without the bridge. UnconditionalPeers are not bound by that.
+	AllowDuplicateIP bool
+	// ProxyNetworks are those of the proxies in front of NativeListen. Each native
+	// connection from there must begin with a PROXY protocol header, version 1 or 2, and
+	// counts as one from the client that the header names (see native.WithProxyProtocol).
+	ProxyNetworks []netip.Prefix
 }
 
 // Validate names the first field that the bridge cannot work with. The error
@@ -138,6 +148,20 @@ func (c Config) libp2pLimits() lp2p.Limits {
 	pairs, targets := c.MaxPairs+len(c.UnconditionalPeers), len(c.Libp2pPeers)+maxLearned
 
 	return lp2p.PeerLimits(uint64(pairs), uint64(targets), true)
+}
+
+// addrBook returns the book of the libp2p nodes. It is in memory.
+func (c Config) addrBook(self types.ID) (*addrbook.Book, error) {
+	book, err := addrbook.Open("", types.NetAddress{ID: self}, addrbook.WithAllowDuplicateIP(c.AllowDuplicateIP),
+		addrbook.WithMaxPeers(len(c.Libp2pPeers)+maxLearned), addrbook.WithMaxHints(maxPerSource))
+	if err != nil {
+		return nil, err
+	}
+	for _, addr := range c.Libp2pPeers {
+		book.Configure(addr.ID, *addr)
+	}
+
+	return book, nil
 }
 
 // canonicalIDs returns a copy of the list with each ID as a key's ID is written.

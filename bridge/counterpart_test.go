@@ -44,7 +44,7 @@ func newSearch(t *testing.T, behave behaviors, names ...string) *searching {
 	require.NoError(t, err)
 	s := &searching{}
 	s.search = &search{
-		bridge: b, node: "node", targets: newTargets(idsOf(names...), newLinks()),
+		bridge: b, node: the("node"), targets: targetsWithBook(t, idsOf(names...)...),
 		try: func(ctx context.Context, addr types.NetAddress) (made, error) {
 			return behave[addr.ID.String()](ctx, addr)
 		},
@@ -68,11 +68,8 @@ func (s *searching) run(t *testing.T) (found string, took time.Duration, err err
 
 		return "", took, err
 	}
-	s.targets.release(s.node, target, unknown)
-	require.Empty(t, s.targets.links.pairs)
-	for _, target := range s.targets.list {
-		require.Zero(t, target.pairs, target.addr.ID)
-	}
+	s.targets.release(target, unknown)
+	require.Empty(t, s.targets.inUse.list)
 
 	return target.addr.ID.String(), took, nil
 }
@@ -126,7 +123,7 @@ func TestFirstAnswerCounts(t *testing.T) {
 		require.Equal(t, "quick", found)
 		require.Equal(t, patience+time.Millisecond, took)
 		require.Equal(t, 1, s.discarded)
-		require.False(t, s.targets.list[0].isDown(time.Now()), "it has answered")
+		require.False(t, s.targets.records["late"].isDown(), "it has answered")
 	})
 }
 
@@ -139,8 +136,8 @@ func TestAllTargetsFail(t *testing.T) {
 		require.ErrorIs(t, err, refused)
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		require.Equal(t, pairTimeout, took)
-		for _, target := range s.targets.list {
-			require.True(t, target.isDown(time.Now()), target.addr.ID)
+		for _, id := range []types.ID{"a", "b"} {
+			require.True(t, s.targets.records[id].isDown(), id)
 		}
 
 		_, took, err = newSearch(t, nil).run(t)
@@ -167,7 +164,7 @@ func TestAttemptThatDoesNotEnd(t *testing.T) {
 		s.bridge.wg.Wait()
 		require.Equal(t, time.Minute, time.Since(begun))
 		require.Equal(t, 1, s.discarded)
-		require.Zero(t, s.targets.list[0].pairs)
+		require.Empty(t, s.targets.inUse.list)
 	})
 }
 
@@ -180,9 +177,9 @@ func TestSearchEndsWithItsPair(t *testing.T) {
 		_, _, err := s.find(ctx)
 		require.ErrorIs(t, err, context.Canceled)
 		s.bridge.wg.Wait()
-		for _, target := range s.targets.list {
-			require.Zero(t, target.pairs)
-			require.False(t, target.isDown(time.Now()))
+		require.Empty(t, s.targets.inUse.list)
+		for _, id := range []types.ID{"a", "b"} {
+			require.False(t, s.targets.records[id].isDown())
 		}
 		_, _, err = s.find(ctx)
 		require.ErrorIs(t, err, errNoCounterpart)
@@ -196,7 +193,7 @@ func searchWithStranger(t *testing.T, behave behaviors, names ...string) (s *sea
 	addr := dialable(1)
 	behave[addr.ID.String()] = after(50*time.Millisecond, nil)
 	s = newSearch(t, behave, names...)
-	s.targets.learn(*addr, announced, source{})
+	s.targets.announce(*addr, nil)
 
 	return s, addr.ID.String()
 }
@@ -254,25 +251,25 @@ func TestStrangerFollowsAConfiguredTargetAtOnce(t *testing.T) {
 func TestConfiguredTargetThatLosesToAStrangerIsNotBlamed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, first := searchWithStranger(t, behaviors{"own": after(1400*time.Millisecond, nil)}, "own")
+		second := dialable(2)
 		s.try = func(ctx context.Context, addr types.NetAddress) (made, error) {
 			switch addr.ID.String() {
 			case "own":
 				return after(1400*time.Millisecond, nil)(ctx, addr)
-			case first:
+			case second.ID.String(): // the newer one is tried first
 				return after(0, errors.New("connection refused"))(ctx, addr)
 			default:
 				return after(50*time.Millisecond, nil)(ctx, addr)
 			}
 		}
-		second := dialable(2)
-		s.targets.learn(*second, announced, source{})
-		own := s.targets.pick(s.node, nil)
-		s.targets.release(s.node, own, unreachable)
+		task.Sleep(t.Context(), time.Second)
+		s.targets.announce(*second, nil)
+		s.targets.release(s.targets.pick(s.node, nil), unreachable)
 		found, took, err := s.run(t)
 		require.NoError(t, err)
-		require.Equal(t, second.ID.String(), found)
+		require.Equal(t, first, found)
 		require.Equal(t, patience+50*time.Millisecond, took)
-		require.Equal(t, 1, own.failures)
+		require.Equal(t, 1, s.targets.records["own"].failures)
 	})
 }
 
@@ -297,7 +294,7 @@ func TestPairWaitsForAttemptsThatWereNotNeeded(t *testing.T) {
 			begun := time.Now()
 			b.disclaim(p, "node")
 			require.Equal(t, min(ends, loserTimeout), time.Since(begun))
-			require.Nil(t, b.tryClaim(claim{InitiatorNative, "node"}, p))
+			require.Empty(t, b.claims)
 			p.stopMaking()
 			b.wg.Wait()
 		}

@@ -1,11 +1,13 @@
 package bridge
 
 import (
+	"slices"
+
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/addrbook"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/discovery"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
-	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 )
 
 // maxFound is how many useful targets of the DHT are enough: it is searched while there
@@ -29,6 +31,7 @@ func (b *Bridge) startDHT(side *lp2p.Transport) error {
 		return err
 	}
 	d.SetLogger(b.logger)
+	b.libp2pTargets.lost = d.Wake // nothing is released before the bridge accepts
 	if err := d.Start(); err != nil {
 		return err
 	}
@@ -37,35 +40,6 @@ func (b *Bridge) startDHT(side *lp2p.Transport) error {
 	b.dht = d
 
 	return nil
-}
-
-// stopDHT waits for everything that startDHT has started.
-func (b *Bridge) stopDHT() error {
-	if d := b.runningDHT(); d != nil {
-		return d.Stop()
-	}
-
-	return nil
-}
-
-// dht is the part of discovery that the bridge uses once it runs.
-type dht interface {
-	Stop() error
-	Wake() // a node that was found has become useless: search for more
-}
-
-// runningDHT returns nil before the DHT has started, or without one.
-func (b *Bridge) runningDHT() dht {
-	b.mtx.Lock()
-	defer b.mtx.Unlock()
-
-	return b.dht
-}
-
-func (b *Bridge) findMore() {
-	if d := b.runningDHT(); d != nil {
-		d.Wake()
-	}
 }
 
 // dhtClient makes targets of the nodes that discovery finds.
@@ -77,9 +51,9 @@ var _ discovery.Client = dhtClient{}
 // become targets.
 func (c dhtClient) DialPeers(addrs ...*types.NetAddress) {
 	for _, addr := range addrs {
-		if addr.Dialable() {
-			c.libp2pTargets.learnFound(*addr, netgroup.PublicHost(netgroup.FromIP(addr.IP)))
-		}
+		known := slices.ContainsFunc(c.book.Of(addr.ID), func(e addrbook.Entry) bool { return e.Addr.Equals(*addr) })
+		c.book.MarkAnswered(addr, addrbook.Libp2p)
+		c.libp2pTargets.appeared(addr.ID, !known, true)
 	}
 }
 

@@ -41,11 +41,11 @@ func TestNodeOfTheDHTTakesOver(t *testing.T) {
 	require.True(t, dhtClient{b}.HasPeer(own.address.ID), "a configured node needs no search")
 	require.False(t, dhtClient{b}.HasPeer(found.address.ID))
 
-	native.join(t, b)
+	native.join(t, b.NativeAddress())
 	own.nextNative(t)
 	own.stop()
 	next(t, native.removed)
-	native.join(t, b)
+	native.join(t, b.NativeAddress())
 	found.nextNative(t)
 	exchange(t, native, found)
 }
@@ -74,7 +74,7 @@ func TestTargetThatHasMovedIsFound(t *testing.T) {
 	})
 	defer done()
 	first := newNode(t, InitiatorNative)
-	first.join(t, b)
+	first.join(t, b.NativeAddress())
 	if nextNativeOf(t, moved, other) == moved {
 		exchange(t, first, moved) // it was found before it was missed
 
@@ -85,33 +85,25 @@ func TestTargetThatHasMovedIsFound(t *testing.T) {
 	require.Eventually(t, serving, testTimeout, 10*time.Millisecond)
 
 	second := newNode(t, InitiatorNative)
-	second.join(t, b)
+	second.join(t, b.NativeAddress())
 	moved.nextNative(t)
 	exchange(t, second, moved)
 }
-
-// wakened counts how often it was told that there is a slot open.
-type wakened struct {
-	dht
-	count int
-}
-
-func (w *wakened) Wake() { w.count++ }
 
 // When a target that was found in the DHT turns out to be of no use, more are looked for
 // at once, though there were enough of them.
 func TestTargetOfNoUseSetsTheSearchGoing(t *testing.T) {
 	b, err := New(*types.GenerateNodeKey(), Config{}, quiet())
 	require.NoError(t, err)
-	ts, w := b.libp2pTargets, &wakened{}
+	ts, woken := b.libp2pTargets, 0
 	dhtClient{b}.DialPeers(dialable(1), dialable(2))
 	require.EqualValues(t, 2, ts.countUseful())
-	ts.release("node", ts.pick("node", nil), unreachable) // there is no DHT
-	b.dht = w
-	ts.release("node", ts.pick("node", nil), kept)
-	require.Zero(t, w.count)
-	ts.release("node", ts.pick("node", nil), unreachable)
-	require.Equal(t, 1, w.count)
+	ts.release(ts.pick(the("node"), nil), unreachable) // there is no DHT
+	ts.lost = func() { woken++ }
+	ts.release(ts.pick(the("node"), nil), kept)
+	require.Zero(t, woken)
+	ts.release(ts.pick(the("node"), nil), unreachable)
+	require.Equal(t, 1, woken)
 }
 
 func TestDHTNeedsAUsableNetwork(t *testing.T) {

@@ -3,6 +3,7 @@ package bridge
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
@@ -110,7 +111,7 @@ func (s *side) answer() {
 // not passed on.
 func (s *side) known() []*types.NetAddress {
 	b := s.pair.bridge
-	addrs := b.targetsOf(s.name).addresses()
+	addrs := slices.Clone(b.targetsOf(s.name).configured)
 	for _, p := range b.livePairs() {
 		connected := p.native
 		if s.name == InitiatorLibp2p {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/native"
@@ -19,6 +20,7 @@ var errPresented = errors.New("a bridged peer is not bridged again")
 // counterpart.
 type incoming struct {
 	claim
+	host     netip.Prefix // see dialer
 	node     types.NodeInfo
 	reject   func(error)
 	complete func(context.Context, types.NodeInfo, compat.PeerBehavior) (compat.PeerConn, error)
@@ -31,7 +33,7 @@ func (b *Bridge) acceptNative() {
 		if err != nil {
 			return // only the end of the bridge ends AcceptPending
 		}
-		in := incoming{claim{InitiatorNative, pending.ID()}, pending.NodeInfo(), pending.Reject, nil}
+		in := incoming{claim: claim{InitiatorNative, pending.ID()}, node: pending.NodeInfo(), reject: pending.Reject}
 		in.complete = func(_ context.Context, far types.NodeInfo, near compat.PeerBehavior) (compat.PeerConn, error) {
 			return pending.Complete(far, near)
 		}
@@ -46,7 +48,7 @@ func (b *Bridge) acceptLibp2p(side *lp2p.Transport) {
 		if err != nil {
 			return // only the end of the bridge ends AcceptPending
 		}
-		in := incoming{claim{InitiatorLibp2p, pending.ID()}, pending.NodeInfo(), nil, pending.Complete}
+		in := incoming{claim: claim{InitiatorLibp2p, pending.ID()}, node: pending.NodeInfo(), complete: pending.Complete}
 		in.reject = func(err error) {
 			b.logger.Info("libp2p peer refused", "peer", pending.ID(), "address", pending.RemoteAddr(), "err", err)
 			if err := pending.Reject(b.refusal(err)); err != nil {
@@ -70,6 +72,9 @@ func (b *Bridge) admit(in incoming, remote net.Addr) {
 		in.reject(err)
 
 		return
+	}
+	if !b.config.AllowDuplicateIP {
+		in.host = b.slots.hostOf(in.claim, remote)
 	}
 	b.wg.Go(func() {
 		defer release()
@@ -115,7 +120,7 @@ func (b *Bridge) join(in incoming) {
 
 		return
 	}
-	defer func() { b.targetsOf(p.dialed.name).release(in.id, t, p.outcome()) }()
+	defer func() { t.side.release(t, p.outcome()) }()
 	defer m.close()
 
 	near, far := p.dialed.other(), p.dialed
@@ -143,7 +148,7 @@ func (b *Bridge) find(p *pair, in incoming) (*target, made, error) {
 	far.self = key.ID()
 	far.listen(b.config.describe(in.node.Channels))
 	as := lp2p.Identity{Key: key.PrivKey, NodeInfo: present(in.node, far.self)}
-	s := search{bridge: b, node: in.id, targets: b.targetsOf(far.name), discard: far.discard}
+	s := search{bridge: b, node: dialer{in.id, in.host}, targets: b.targetsOf(far.name), discard: far.discard}
 	s.try = func(ctx context.Context, addr types.NetAddress) (made, error) {
 		if far == p.native {
 			return b.dialNative(ctx, addr, as, far)

@@ -42,7 +42,7 @@ type made struct {
 // search looks for the counterpart of a node.
 type search struct {
 	bridge  *Bridge
-	node    types.ID
+	node    dialer
 	targets *targets
 	try     func(context.Context, types.NetAddress) (made, error)
 	discard func(made) // ends a connection that is not needed
@@ -56,8 +56,6 @@ type search struct {
 // attempt is the result of dialing one target.
 type attempt struct {
 	target *target
-	addr   types.NetAddress
-	own    bool // the target is a configured one
 	took   time.Duration
 	made   made
 	err    error
@@ -105,8 +103,7 @@ func (s *search) next(ctx context.Context) bool {
 	s.tried, s.running = append(s.tried, t), append(s.running, t)
 	s.bridge.wg.Go(func() {
 		a, begin := attempt{target: t}, time.Now()
-		a.addr, a.own = s.targets.at(t)
-		a.made, a.err = s.try(ctx, a.addr)
+		a.made, a.err = s.try(ctx, t.addr)
 		a.took = time.Since(begin)
 		s.results <- a
 	})
@@ -123,7 +120,7 @@ func (s *search) ended(a attempt) {
 // is a configured one that lost to one that is not.
 func (s *search) leave(ctx context.Context, winner attempt) {
 	s.left = make(chan struct{})
-	lostToLearned := winner.target != nil && !winner.own
+	lostToLearned := winner.target != nil && !winner.target.configured
 	canceled := errors.Is(ctx.Err(), context.Canceled)
 	s.bridge.wg.Go(func() {
 		defer close(s.left)
@@ -133,7 +130,7 @@ func (s *search) leave(ctx context.Context, winner attempt) {
 			switch {
 			case a.err == nil:
 				s.discard(a.made)
-			case a.took >= patience && !canceled && !(a.own && lostToLearned):
+			case a.took >= patience && !canceled && !(a.target.configured && lostToLearned):
 				o = judge(context.WithoutCancel(ctx), a.err, a.took)
 			}
 			s.giveUp(a, o)
@@ -143,10 +140,11 @@ func (s *search) leave(ctx context.Context, winner attempt) {
 
 // giveUp releases the target of an attempt that led to no pair.
 func (s *search) giveUp(a attempt, o outcome) {
-	s.targets.release(s.node, a.target, o)
-	if o == unreachable {
-		// Other outcomes may be due to the node, of which the DHT knows nothing.
-		s.bridge.missed.Notify(events.DialFailedEvent{Address: a.addr, Reason: a.err})
+	s.targets.release(a.target, o)
+	if o == unreachable && s.targets == s.bridge.libp2pTargets {
+		// Other outcomes may be due to the node, of which the book and the DHT know nothing.
+		s.bridge.book.MarkDialFailed(&a.target.addr, a.err)
+		s.bridge.missed.Notify(events.DialFailedEvent{Address: a.target.addr, Reason: a.err})
 	}
 }
 

@@ -26,24 +26,29 @@ type slots struct {
 	perSide       int        // less than total, so that neither side locks out the other
 	unconditional []types.ID // native nodes
 
-	mtx   sync.Mutex
-	taken int
-	sides map[string]int // by initiator
-	ips   map[netip.Prefix]int
-	held  map[claim]*slot
+	mtx  sync.Mutex
+	held map[claim]*slot
 }
 
 type slot struct {
 	sharers int
-	counted bool         // false for unconditional peers
-	ip      netip.Prefix // of the first sharer
+	host    netip.Prefix // of the first sharer; not valid for unconditional peers
 }
 
 func newSlots(total, perIP int, unconditional []types.ID) *slots {
 	return &slots{
-		total: total, perIP: perIP, perSide: total - total/4, unconditional: unconditional,
-		sides: make(map[string]int), ips: make(map[netip.Prefix]int), held: make(map[claim]*slot),
+		total: total, perIP: perIP, perSide: total - total/4, unconditional: unconditional, held: make(map[claim]*slot),
 	}
+}
+
+// hostOf returns the host for which the node counts. It is not valid for an unconditional
+// peer.
+func (s *slots) hostOf(node claim, remote net.Addr) netip.Prefix {
+	if node.initiator == InitiatorNative && slices.Contains(s.unconditional, node.id) {
+		return netip.Prefix{}
+	}
+
+	return netgroup.Host(netgroup.FromAddr(remote))
 }
 
 // take gives the node, which has proved its ID, a slot until release is called. The error
@@ -53,7 +58,8 @@ func (s *slots) take(node claim, remote net.Addr) (release func(), err error) {
 	defer s.mtx.Unlock()
 	held := s.held[node]
 	if held == nil {
-		if held, err = s.open(node, netgroup.Host(netgroup.FromAddr(remote))); err != nil {
+		held = &slot{host: s.hostOf(node, remote)}
+		if err := s.check(node, held.host); err != nil {
 			return nil, err
 		}
 		s.held[node] = held
@@ -63,47 +69,37 @@ func (s *slots) take(node claim, remote net.Addr) (release func(), err error) {
 	}
 	held.sharers++
 
-	return func() { s.giveBack(node, held) }, nil
+	return func() {
+		s.mtx.Lock()
+		defer s.mtx.Unlock()
+		if held.sharers--; held.sharers == 0 {
+			delete(s.held, node)
+		}
+	}, nil
 }
 
-// open makes a slot for a node that has none. The caller holds mtx.
-func (s *slots) open(node claim, ip netip.Prefix) (*slot, error) {
-	if node.initiator == InitiatorNative && slices.Contains(s.unconditional, node.id) {
-		return &slot{}, nil
+// check returns an error if there is no slot for another node at the host. The caller holds
+// mtx.
+func (s *slots) check(node claim, host netip.Prefix) error {
+	if !host.IsValid() {
+		return nil
 	}
-	for _, limit := range []struct {
-		taken, most int
-		of          string
-	}{
-		{s.taken, s.total, "in total, as [bridge].max_pairs says"},
-		{s.sides[node.initiator], s.perSide, "for the nodes of one side, three quarters of [bridge].max_pairs"},
-		{s.ips[ip], s.perIP, "for " + netgroup.Name(ip) + ", as [bridge].max_pairs_per_ip says"},
-	} {
-		if limit.taken >= limit.most {
-			return nil, fmt.Errorf("%w: %d are taken %s", errFull, limit.taken, limit.of)
+	var taken, ofSide, atHost int
+	for other, held := range s.held {
+		if held.host.IsValid() {
+			taken++
+			ofSide += int(bit(other.initiator == node.initiator))
+			atHost += int(bit(held.host == host))
 		}
 	}
-	s.count(node, ip, 1)
-
-	return &slot{counted: true, ip: ip}, nil
-}
-
-func (s *slots) giveBack(node claim, held *slot) {
-	s.mtx.Lock()
-	defer s.mtx.Unlock()
-	if held.sharers--; held.sharers > 0 {
-		return
-	}
-	delete(s.held, node)
-	if held.counted {
-		s.count(node, held.ip, -1)
-	}
-}
-
-func (s *slots) count(node claim, ip netip.Prefix, by int) {
-	s.taken += by
-	s.sides[node.initiator] += by
-	if s.ips[ip] += by; s.ips[ip] == 0 {
-		delete(s.ips, ip)
+	switch {
+	case taken >= s.total:
+		return fmt.Errorf("%w: %d are taken in total, as [bridge].max_pairs says", errFull, taken)
+	case ofSide >= s.perSide:
+		return fmt.Errorf("%w: %d are taken for the nodes of one side, three quarters of [bridge].max_pairs", errFull, ofSide)
+	case atHost >= s.perIP:
+		return fmt.Errorf("%w: %d are taken for %s, as [bridge].max_pairs_per_ip says", errFull, atHost, netgroup.Name(host))
+	default:
+		return nil
 	}
 }
