@@ -64,14 +64,18 @@ func (c *Config) ForBridge(id types.ID) (bridge.Config, error) {
 		MConfig:        c.P2P.MConnConfig(),
 		MaxPairs:       c.Bridge.MaxPairs,
 		MaxPairsPerIP:  c.Bridge.MaxPairsPerIP,
+
+		AllowDuplicateIP: c.P2P.AllowDuplicateIP,
 	}
-	var errs [6]error
+	var errs [7]error
 	cfg.NativeListen, errs[0] = listenAddress(keyNativeListen, c.P2P.ListenAddress, id)
 	cfg.Libp2pListen, errs[1] = listenAddress(keyLibp2pListen, c.Bridge.Libp2pListenAddress, id)
 	cfg.NativePeers, errs[2] = tomlvalue.Peers(keyNativePeers, c.P2P.PersistentPeers)
 	cfg.Libp2pPeers, errs[3] = tomlvalue.Peers(keyLibp2pPeers, c.Bridge.Libp2pPeers)
 	cfg.PrivatePeers, errs[4] = tomlvalue.IDs(keyPrivatePeers, c.P2P.PrivatePeerIDs)
 	cfg.UnconditionalPeers, errs[5] = tomlvalue.IDs(keyUnconditionalPeers, c.P2P.UnconditionalPeerIDs)
+
+	cfg.ProxyNetworks, errs[6] = c.P2P.ProxyNetworks()
 
 	return cfg, errors.Join(errs[:]...)
 }
