@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/multiformats/go-multiaddr"
@@ -16,7 +17,6 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/discovery"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/native"
-	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/service"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
@@ -55,10 +55,11 @@ type Bridge struct {
 	missed     *events.Events     // targets that could not be reached
 	dhtOptions []discovery.Option // set by tests
 
+	libp2p atomic.Pointer[lp2p.Transport]      // nil before Start
+	dht    atomic.Pointer[discovery.Discovery] // nil before Start, or without one
+
 	mtx    sync.Mutex
-	libp2p *lp2p.Transport      // nil before Start
-	dht    *discovery.Discovery // nil before Start, or without one
-	claims map[claim]*pair      // by the node that dialed the bridge
+	claims map[claim]*pair // by the node that dialed the bridge
 }
 
 // New returns a bridge with the node key's identity. A nil logger discards.
@@ -80,10 +81,6 @@ func New(nodeKey types.NodeKey, config Config, logger *slog.Logger) (*Bridge, er
 	if err != nil {
 		return nil, err
 	}
-	learned := book
-	if config.OnlyConfigured {
-		learned = nil
-	}
 	ctx, cancel := context.WithCancel(context.Background())
 	inUse := &inUse{list: make(map[*target]dialer)}
 	b := &Bridge{
@@ -93,12 +90,15 @@ func New(nodeKey types.NodeKey, config Config, logger *slog.Logger) (*Bridge, er
 		native:        native.NewRelayTransport(nodeKey, config.MConfig, logger, native.WithProxyProtocol(config.ProxyNetworks...)),
 		book:          book,
 		nativeTargets: newTargets(config.NativePeers, nil, inUse),
-		libp2pTargets: newTargets(config.Libp2pPeers, learned, inUse),
+		libp2pTargets: newTargets(config.Libp2pPeers, book, inUse),
 		ctx:           ctx,
 		cancel:        cancel,
 		slots:         newSlots(config.MaxPairs, config.MaxPairsPerIP, config.UnconditionalPeers),
 		missed:        events.New(),
 		claims:        make(map[claim]*pair),
+	}
+	if config.OnlyConfigured {
+		b.libp2pTargets.book = nil
 	}
 	if len(config.NativePeers) == 0 || len(config.Libp2pPeers) == 0 && config.OnlyConfigured {
 		b.slots.perSide = config.MaxPairs // only the nodes of one side get pairs
@@ -108,14 +108,6 @@ func New(nodeKey types.NodeKey, config Config, logger *slog.Logger) (*Bridge, er
 	return b, nil
 }
 
-func (b *Bridge) ownNodeInfo() types.NodeInfo {
-	listen := b.config.Libp2pListen
-	listen.ID = b.key.ID()
-	network := cmp.Or(b.config.Libp2pNetwork, ownName)
-
-	return types.NodeInfo{NetAddress: &listen, Network: network, Version: ownVersion, Moniker: ownName}
-}
-
 // OnStart implements service.Service. It listens on both sides. When that fails, the
 // bridge cannot be started again.
 func (b *Bridge) OnStart() error {
@@ -123,7 +115,7 @@ func (b *Bridge) OnStart() error {
 		return errors.Join(err, b.close())
 	}
 	b.wg.Go(b.acceptNative)
-	b.wg.Go(func() { b.acceptLibp2p(b.libp2pSide()) })
+	b.wg.Go(func() { b.acceptLibp2p(b.libp2p.Load()) })
 	b.wg.Go(b.askLoop)
 
 	return nil
@@ -137,13 +129,15 @@ func (b *Bridge) listen() error {
 	if b.config.Libp2pQUIC {
 		opts = append(opts, lp2p.WithQUIC())
 	}
-	side, err := lp2p.NewTransport(b.ownNodeInfo(), b.key, b.logger, opts...)
+	listen := b.config.Libp2pListen
+	listen.ID = b.key.ID()
+	network := cmp.Or(b.config.Libp2pNetwork, ownName)
+	info := types.NodeInfo{NetAddress: &listen, Network: network, Version: ownVersion, Moniker: ownName}
+	side, err := lp2p.NewTransport(info, b.key, b.logger, opts...)
 	if err != nil {
 		return fmt.Errorf("libp2p side: %w", err)
 	}
-	b.mtx.Lock()
-	b.libp2p = side
-	b.mtx.Unlock()
+	b.libp2p.Store(side)
 	if err := side.Listen(b.config.Libp2pListen); err != nil {
 		return fmt.Errorf("libp2p side: %w", err)
 	}
@@ -152,14 +146,6 @@ func (b *Bridge) listen() error {
 	}
 
 	return nil
-}
-
-// libp2pSide returns nil before Start.
-func (b *Bridge) libp2pSide() *lp2p.Transport {
-	b.mtx.Lock()
-	defer b.mtx.Unlock()
-
-	return b.libp2p
 }
 
 // OnStop implements service.Service. It ends all pairs and waits for them.
@@ -171,24 +157,17 @@ func (b *Bridge) OnStop() {
 
 func (b *Bridge) close() error {
 	b.cancel()
-	b.mtx.Lock()
-	side, dht := b.libp2p, b.dht
-	for _, p := range b.claims {
-		p.end(nil, compat.Reject(compat.RejectClosing, "%v", errBridgeStopped))
-	}
-	b.mtx.Unlock()
 	b.wg.Wait()
-
-	var errs [3]error
-	if dht != nil {
-		errs[0] = dht.Stop()
+	var errs []error
+	if d := b.dht.Load(); d != nil {
+		errs = append(errs, d.Stop())
 	}
-	errs[1] = b.native.Close()
-	if side != nil {
-		errs[2] = side.Close()
+	errs = append(errs, b.native.Close())
+	if side := b.libp2p.Load(); side != nil {
+		errs = append(errs, side.Close())
 	}
 
-	return errors.Join(errs[:]...)
+	return errors.Join(errs...)
 }
 
 // NativeAddress returns where native nodes dial the bridge, after Start.
@@ -196,7 +175,7 @@ func (b *Bridge) NativeAddress() types.NetAddress { return b.native.NetAddress()
 
 // Libp2pAddress returns where libp2p nodes dial the bridge, as a TM2 address, after Start.
 func (b *Bridge) Libp2pAddress() types.NetAddress {
-	if side := b.libp2pSide(); side != nil {
+	if side := b.libp2p.Load(); side != nil {
 		return side.NetAddress()
 	}
 
@@ -205,7 +184,7 @@ func (b *Bridge) Libp2pAddress() types.NetAddress {
 
 // Multiaddrs returns the libp2p addresses of the bridge, with its peer ID, after Start.
 func (b *Bridge) Multiaddrs() []multiaddr.Multiaddr {
-	if side := b.libp2pSide(); side != nil {
+	if side := b.libp2p.Load(); side != nil {
 		return side.Multiaddrs()
 	}
 
@@ -217,19 +196,14 @@ func (b *Bridge) livePairs() (pairs []*pair) {
 	b.mtx.Lock()
 	defer b.mtx.Unlock()
 	for _, p := range b.claims {
-		if isClosed(p.ready) && !isClosed(p.done) {
-			pairs = append(pairs, p)
+		select {
+		case <-p.ready:
+			if p.ctx.Err() == nil {
+				pairs = append(pairs, p)
+			}
+		default:
 		}
 	}
 
 	return pairs
-}
-
-func isClosed(ch <-chan struct{}) bool {
-	select {
-	case <-ch:
-		return true
-	default:
-		return false
-	}
 }

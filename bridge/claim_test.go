@@ -59,7 +59,7 @@ func TestNewerPairStays(t *testing.T) {
 
 	require.NoError(t, b.claim(t.Context(), newer, id))
 	require.ErrorIs(t, b.claim(t.Context(), older, id), errReplaced)
-	require.False(t, isClosed(newer.done))
+	require.False(t, isClosed(newer.ctx.Done()))
 	otherSide := b.newPair(InitiatorLibp2p)
 	require.NoError(t, b.claim(t.Context(), otherSide, id), "a node may open one on each side")
 }
@@ -76,13 +76,13 @@ func TestReplacedPairIsNotMade(t *testing.T) {
 		defer b.disclaim(former, id)
 		_, _, err := (&search{
 			bridge: b, node: the(id), targets: newTargets(idsOf("target"), nil, unused()), try: silentTarget,
-		}).find(former.making)
+		}).find(former.ctx)
 		found <- err
 	}()
 
 	newer := b.newPair(InitiatorNative)
 	newer.since = former.since.Add(time.Nanosecond)
-	require.NoError(t, b.claim(newer.making, newer, id))
+	require.NoError(t, b.claim(newer.ctx, newer, id))
 	err = <-found
 	require.ErrorIs(t, err, context.Canceled)
 	require.NotErrorIs(t, err, context.DeadlineExceeded)

@@ -154,44 +154,32 @@ func (c Config) libp2pLimits() lp2p.Limits {
 func (c Config) addrBook(self types.ID) (*addrbook.Book, error) {
 	book, err := addrbook.Open("", types.NetAddress{ID: self}, addrbook.WithAllowDuplicateIP(c.AllowDuplicateIP),
 		addrbook.WithMaxPeers(len(c.Libp2pPeers)+maxLearned), addrbook.WithMaxHints(maxPerSource))
-	if err != nil {
-		return nil, err
-	}
-	for _, addr := range c.Libp2pPeers {
-		book.Configure(addr.ID, *addr)
+	for i := 0; err == nil && i < len(c.Libp2pPeers); i++ {
+		book.Configure(c.Libp2pPeers[i].ID, *c.Libp2pPeers[i])
 	}
 
-	return book, nil
+	return book, err
 }
 
-// canonicalIDs returns a copy of the list with each ID as a key's ID is written.
-func canonicalIDs(ids []types.ID) []types.ID {
-	ids = slices.Clone(ids)
-	for i, id := range ids {
-		ids[i] = id.Canonical()
-	}
-
-	return ids
-}
-
-// canonicalPeers is canonicalIDs for addresses. It leaves nil entries to Validate.
-func canonicalPeers(peers []*types.NetAddress) []*types.NetAddress {
-	peers = slices.Clone(peers)
-	for i, addr := range peers {
-		if addr != nil {
-			own := *addr
-			own.ID = own.ID.Canonical()
-			peers[i] = &own
+// withDefaults also writes each ID as a key's ID is written, so that it can be compared. It
+// leaves nil entries to Validate, and the caller's lists as they are.
+func (c Config) withDefaults() Config {
+	for _, ids := range []*[]types.ID{&c.PrivatePeers, &c.UnconditionalPeers} {
+		*ids = slices.Clone(*ids)
+		for i, id := range *ids {
+			(*ids)[i] = id.Canonical()
 		}
 	}
-
-	return peers
-}
-
-// withDefaults also writes each ID as a key's ID is written, so that it can be compared.
-func (c Config) withDefaults() Config {
-	c.PrivatePeers, c.UnconditionalPeers = canonicalIDs(c.PrivatePeers), canonicalIDs(c.UnconditionalPeers)
-	c.NativePeers, c.Libp2pPeers = canonicalPeers(c.NativePeers), canonicalPeers(c.Libp2pPeers)
+	for _, peers := range []*[]*types.NetAddress{&c.NativePeers, &c.Libp2pPeers} {
+		*peers = slices.Clone(*peers)
+		for i, addr := range *peers {
+			if addr != nil {
+				own := *addr
+				own.ID = own.ID.Canonical()
+				(*peers)[i] = &own
+			}
+		}
+	}
 	if c.Channels == nil {
 		c.Channels = TM2Channels()
 	}

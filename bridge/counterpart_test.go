@@ -15,20 +15,20 @@ import (
 )
 
 // silentTarget is an attempt that hears nothing.
-func silentTarget(ctx context.Context, _ types.NetAddress) (made, error) {
+func silentTarget(ctx context.Context, _ types.NetAddress) (compat.PeerConn, error) {
 	<-ctx.Done()
 
-	return made{}, ctx.Err()
+	return nil, ctx.Err()
 }
 
 // after is an attempt that succeeds, or fails with the error, after a time.
-func after(d time.Duration, err error) func(context.Context, types.NetAddress) (made, error) {
-	return func(ctx context.Context, _ types.NetAddress) (made, error) {
+func after(d time.Duration, err error) func(context.Context, types.NetAddress) (compat.PeerConn, error) {
+	return func(ctx context.Context, _ types.NetAddress) (compat.PeerConn, error) {
 		if !task.Sleep(ctx, d) {
-			return made{}, ctx.Err()
+			return nil, ctx.Err()
 		}
 
-		return made{peer: &farSide{}}, err
+		return &farSide{}, err
 	}
 }
 
@@ -45,10 +45,10 @@ func newSearch(t *testing.T, behave behaviors, names ...string) *searching {
 	s := &searching{}
 	s.search = &search{
 		bridge: b, node: the("node"), targets: targetsWithBook(t, idsOf(names...)...),
-		try: func(ctx context.Context, addr types.NetAddress) (made, error) {
+		try: func(ctx context.Context, addr types.NetAddress) (compat.PeerConn, error) {
 			return behave[addr.ID.String()](ctx, addr)
 		},
-		discard: func(made) { s.discarded++ },
+		discard: func(compat.PeerConn) { s.discarded++ },
 	}
 
 	return s
@@ -74,7 +74,7 @@ func (s *searching) run(t *testing.T) (found string, took time.Duration, err err
 	return target.addr.ID.String(), took, nil
 }
 
-type behaviors = map[string]func(context.Context, types.NetAddress) (made, error)
+type behaviors = map[string]func(context.Context, types.NetAddress) (compat.PeerConn, error)
 
 // A target that needs most of the time is found, alone or among others that do.
 func TestDistantTargetIsFound(t *testing.T) {
@@ -112,10 +112,10 @@ func (s *searching) run2(t *testing.T) (found string, took time.Duration, err er
 // Of two that answer the first is taken, and the other is given up in order.
 func TestFirstAnswerCounts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		both := func(ctx context.Context, _ types.NetAddress) (made, error) {
+		both := func(ctx context.Context, _ types.NetAddress) (compat.PeerConn, error) {
 			<-ctx.Done() // the connection is made at that very moment
 
-			return made{peer: &farSide{}}, nil
+			return &farSide{}, nil
 		}
 		s := newSearch(t, behaviors{"late": both, "quick": after(time.Millisecond, nil)}, "late", "quick")
 		found, took, err := s.run(t)
@@ -149,10 +149,10 @@ func TestAllTargetsFail(t *testing.T) {
 // An attempt that does not end in time holds up nobody, but the bridge waits for it.
 func TestAttemptThatDoesNotEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		deaf := func(context.Context, types.NetAddress) (made, error) {
+		deaf := func(context.Context, types.NetAddress) (compat.PeerConn, error) {
 			task.Sleep(t.Context(), time.Minute)
 
-			return made{peer: &farSide{}}, nil
+			return &farSide{}, nil
 		}
 		s := newSearch(t, behaviors{"deaf": deaf}, "deaf")
 		ctx, cancel := context.WithTimeout(t.Context(), pairTimeout)
@@ -252,7 +252,7 @@ func TestConfiguredTargetThatLosesToAStrangerIsNotBlamed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, first := searchWithStranger(t, behaviors{"own": after(1400*time.Millisecond, nil)}, "own")
 		second := dialable(2)
-		s.try = func(ctx context.Context, addr types.NetAddress) (made, error) {
+		s.try = func(ctx context.Context, addr types.NetAddress) (compat.PeerConn, error) {
 			switch addr.ID.String() {
 			case "own":
 				return after(1400*time.Millisecond, nil)(ctx, addr)
@@ -278,24 +278,24 @@ func TestConfiguredTargetThatLosesToAStrangerIsNotBlamed(t *testing.T) {
 func TestPairWaitsForAttemptsThatWereNotNeeded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, ends := range []time.Duration{loserTimeout / 2, time.Minute} {
-			slow := func(ctx context.Context, _ types.NetAddress) (made, error) {
+			slow := func(ctx context.Context, _ types.NetAddress) (compat.PeerConn, error) {
 				<-ctx.Done()
 				task.Sleep(t.Context(), ends)
 
-				return made{}, ctx.Err()
+				return nil, ctx.Err()
 			}
 			s := newSearch(t, behaviors{"slow": slow, "quick": after(0, nil)}, "slow", "quick")
 			b := s.bridge
 			p := b.newPair(InitiatorNative)
-			require.NoError(t, b.claim(p.making, p, "node"))
-			_, _, err := s.find(p.making)
+			require.NoError(t, b.claim(p.ctx, p, "node"))
+			_, _, err := s.find(p.ctx)
 			require.NoError(t, err)
 			p.left = s.left
 			begun := time.Now()
 			b.disclaim(p, "node")
 			require.Equal(t, min(ends, loserTimeout), time.Since(begun))
 			require.Empty(t, b.claims)
-			p.stopMaking()
+			p.end(nil, errReplaced)
 			b.wg.Wait()
 		}
 	})

@@ -35,9 +35,7 @@ func (b *Bridge) startDHT(side *lp2p.Transport) error {
 	if err := d.Start(); err != nil {
 		return err
 	}
-	b.mtx.Lock()
-	defer b.mtx.Unlock()
-	b.dht = d
+	b.dht.Store(d)
 
 	return nil
 }

@@ -58,7 +58,7 @@ func TestTargetThatHasMovedIsFound(t *testing.T) {
 	next(t, other.added)
 	next(t, own.added)
 	b := newBridge(t, Config{Libp2pPeers: addresses(own, other), Libp2pNetwork: "bridged"})
-	met := func() bool { return b.libp2pSide().AddrBook().Key(key.ID()) != nil }
+	met := func() bool { return b.libp2p.Load().AddrBook().Key(key.ID()) != nil }
 	require.Eventually(t, met, testTimeout, 10*time.Millisecond)
 
 	own.stop()

@@ -85,50 +85,53 @@ func (b *Bridge) admit(in incoming, remote net.Addr) {
 // refusal is what a libp2p node is told when it gets no pair. An error of a search names
 // addresses of other nodes, so the node learns only its kind.
 func (b *Bridge) refusal(err error) *compat.RejectError {
-	switch {
-	case errors.Is(err, errPresented):
-		return compat.Reject(compat.RejectIdentity, "%v", err)
-	case errors.Is(err, errFull):
-		return compat.Reject(compat.RejectFull, "%v", err)
-	case b.ctx.Err() != nil:
+	if b.ctx.Err() != nil {
 		return compat.Reject(compat.RejectClosing, "%v", errBridgeStopped)
-	case errors.Is(err, errReplaced):
-		return compat.Reject(compat.RejectDuplicate, "%v", errReplaced)
-	case errors.Is(err, errFormer):
-		return compat.Reject(compat.RejectDuplicate, "%v", errFormer)
-	case errors.Is(err, errNoTargets):
-		return compat.Reject(compat.RejectUnavailable, "%v", errNoTargets)
-	default:
-		return compat.Reject(compat.RejectUnavailable, "%v", errNoCounterpart)
 	}
+	for _, known := range []struct {
+		err  error
+		code compat.RejectCode
+		told error
+	}{
+		{errPresented, compat.RejectIdentity, err},
+		{errFull, compat.RejectFull, err},
+		{errReplaced, compat.RejectDuplicate, errReplaced},
+		{errFormer, compat.RejectDuplicate, errFormer},
+		{errNoTargets, compat.RejectUnavailable, errNoTargets},
+	} {
+		if errors.Is(err, known.err) {
+			return compat.Reject(known.code, "%v", known.told)
+		}
+	}
+
+	return compat.Reject(compat.RejectUnavailable, "%v", errNoCounterpart)
 }
 
 // join finds a counterpart for the node on the other side, shows the node the
 // counterpart's NodeInfo, and relays until either connection ends.
 func (b *Bridge) join(in incoming) {
 	p := b.newPair(in.initiator)
-	defer p.stopMaking()
-	if err := b.claim(p.making, p, in.id); err != nil {
+	defer p.end(nil, errNoCounterpart)
+	making, stop := context.WithTimeout(p.ctx, pairTimeout)
+	defer stop()
+	if err := b.claim(making, p, in.id); err != nil {
 		in.reject(err)
 
 		return
 	}
 	defer b.disclaim(p, in.id)
-	t, m, err := b.find(p, in)
+	near, far := p.dialed.other(), p.dialed
+	t, err := b.find(making, p, in)
 	if err != nil {
 		in.reject(err)
 
 		return
 	}
 	defer func() { t.side.release(t, p.outcome()) }()
-	defer m.close()
-
-	near, far := p.dialed.other(), p.dialed
-	far.peer = m.peer
 	info := present(far.peer.NodeInfo(), b.key.ID())
 	near.self = info.ID()
 	near.listen(b.config.describe(info.Channels))
-	near.peer, err = in.complete(p.making, info, near)
+	near.peer, err = in.complete(making, info, near)
 	if err != nil {
 		b.logger.Info("peer could not be paired", "side", near.name, "peer", in.id, "target", far.peer.ID(), "err", err)
 		far.abandon(err)
@@ -139,27 +142,28 @@ func (b *Bridge) join(in incoming) {
 }
 
 // find searches for a counterpart, to which the node has its derived identity.
-func (b *Bridge) find(p *pair, in incoming) (*target, made, error) {
+func (b *Bridge) find(ctx context.Context, p *pair, in incoming) (*target, error) {
 	key, err := deriveIdentity(b.key.PrivKey, in.id)
 	if err != nil {
-		return nil, made{}, err
+		return nil, err
 	}
 	far := p.dialed
 	far.self = key.ID()
 	far.listen(b.config.describe(in.node.Channels))
 	as := lp2p.Identity{Key: key.PrivKey, NodeInfo: present(in.node, far.self)}
-	s := search{bridge: b, node: dialer{in.id, in.host}, targets: b.targetsOf(far.name), discard: far.discard}
-	s.try = func(ctx context.Context, addr types.NetAddress) (made, error) {
+	s := search{bridge: b, node: dialer{in.id, in.host}, targets: b.targetsOf(far.name)}
+	s.try = func(ctx context.Context, addr types.NetAddress) (compat.PeerConn, error) {
 		if far == p.native {
 			return b.dialNative(ctx, addr, as, far)
 		}
 
 		return b.dialLibp2p(ctx, addr, as, far)
 	}
-	t, m, err := s.find(p.making)
-	p.left = s.left
+	s.discard = func(peer compat.PeerConn) { far.drop(peer, errNotNeeded) }
+	t, peer, err := s.find(ctx)
+	far.peer, p.left = peer, s.left
 
-	return t, m, err
+	return t, err
 }
 
 // targetsOf returns the targets of one side.
@@ -171,32 +175,39 @@ func (b *Bridge) targetsOf(side string) *targets {
 	return b.libp2pTargets
 }
 
-// dialNative makes a connection to one native node, with a transport of its own.
+// nativePeer is a connection with a transport of its own.
+type nativePeer struct {
+	compat.PeerConn
+	transport *native.MultiplexTransport
+}
+
+// CloseConn implements compat.PeerConn.
+func (p nativePeer) CloseConn() error {
+	return errors.Join(p.PeerConn.CloseConn(), p.transport.Close())
+}
+
+// dialNative makes a connection to one native node.
 func (b *Bridge) dialNative(
 	ctx context.Context, addr types.NetAddress, as lp2p.Identity, behavior compat.PeerBehavior,
-) (made, error) {
-	dialer := native.NewMultiplexTransport(as.NodeInfo, types.NodeKey{PrivKey: as.Key}, b.config.MConfig, b.logger)
-	peer, err := dialer.Dial(ctx, addr, behavior)
+) (compat.PeerConn, error) {
+	transport := native.NewMultiplexTransport(as.NodeInfo, types.NodeKey{PrivKey: as.Key}, b.config.MConfig, b.logger)
+	peer, err := transport.Dial(ctx, addr, behavior)
 	if err != nil {
-		return made{}, errors.Join(err, dialer.Close())
+		return nil, errors.Join(err, transport.Close())
 	}
 
-	return made{peer: peer, close: func() {
-		if err := dialer.Close(); err != nil {
-			b.logger.Warn("native transport did not close cleanly", "peer", addr, "err", err)
-		}
-	}}, nil
+	return nativePeer{peer, transport}, nil
 }
 
 // dialLibp2p opens a session with one libp2p node. It tries again while the node still
 // has the former session of the identity.
 func (b *Bridge) dialLibp2p(
 	ctx context.Context, addr types.NetAddress, as lp2p.Identity, behavior compat.PeerBehavior,
-) (made, error) {
+) (compat.PeerConn, error) {
 	for {
-		peer, err := b.libp2pSide().DialAs(ctx, addr, as, behavior)
+		peer, err := b.libp2p.Load().DialAs(ctx, addr, as, behavior)
 		if compat.ClassifyDial(err) != compat.DialDuplicate || !task.Sleep(ctx, duplicateRetry) {
-			return made{peer: peer, close: func() {}}, err
+			return peer, err
 		}
 	}
 }

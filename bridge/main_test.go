@@ -241,3 +241,12 @@ func next[T any](t *testing.T, ch <-chan T) T {
 		panic("unreachable")
 	}
 }
+
+func isClosed(ch <-chan struct{}) bool {
+	select {
+	case <-ch:
+		return true
+	default:
+		return false
+	}
+}

@@ -33,17 +33,18 @@ type pair struct {
 	libp2p    *side
 	dialed    *side // that of the target: libp2p if the initiator is native
 
-	making     context.Context // ends with the pair, or pairTimeout after it began
-	stopMaking context.CancelFunc
+	ctx    context.Context // of the pair and the search for it; its cause is an *ending
+	cancel context.CancelCauseFunc
 
 	ready chan struct{} // closed when both connections are started
-	done  chan struct{} // closed by the first end
 	gone  chan struct{} // closed when nothing of the pair is left
 	left  chan struct{} // that of its search; may be nil
+}
 
-	endOnce sync.Once
-	endErr  error // valid once done is closed, like endBy
-	endBy   *side // the side that failed; nil if the bridge ended the pair
+// ending says why a pair has ended.
+type ending struct {
+	error
+	by *side // the side that failed; nil if the bridge ended the pair
 }
 
 // side is one of the two connections of a pair. It implements compat.PeerBehavior, and is
@@ -62,21 +63,14 @@ type side struct {
 	stuck    atomic.Int32 // messages that wait longer than compat.SendTimeout
 
 	// Of discovery:
-	requests   *rate.Limiter
-	complained bool         // an invalid message was logged; only Receive uses it
-	asked      atomic.Int64 // when the bridge asked, in Unix nanoseconds; 0 if no answer is due
+	requests *rate.Limiter
+	complain sync.Once    // logs an invalid message
+	asked    atomic.Int64 // when the bridge asked, in Unix nanoseconds; 0 if no answer is due
 }
 
 func (b *Bridge) newPair(initiator string) *pair {
-	p := &pair{
-		bridge:    b,
-		initiator: initiator,
-		since:     time.Now(),
-		ready:     make(chan struct{}),
-		done:      make(chan struct{}),
-		gone:      make(chan struct{}),
-	}
-	p.making, p.stopMaking = context.WithTimeout(b.ctx, pairTimeout)
+	p := &pair{bridge: b, initiator: initiator, since: time.Now(), ready: make(chan struct{}), gone: make(chan struct{})}
+	p.ctx, p.cancel = context.WithCancelCause(b.ctx)
 	p.native = p.newSide(InitiatorNative, &b.toNative)
 	p.libp2p = p.newSide(InitiatorLibp2p, &b.toLibp2p)
 	p.dialed = p.libp2p
@@ -137,17 +131,14 @@ func (s *side) IsPrivatePeer(id types.ID) bool {
 func (s *side) Receive(chID byte, _ compat.PeerConn, msg []byte) {
 	select {
 	case <-s.pair.ready:
-	case <-s.pair.done:
+	case <-s.pair.ctx.Done():
+	}
+	if s.pair.ctx.Err() != nil { // a message must not pass when one before it did not
 		return
 	}
 	if chID == discoveryChannel {
 		s.receiveDiscovery(msg)
 
-		return
-	}
-	// Both channels may be closed. A message after the end must not pass when one before
-	// it did not.
-	if isClosed(s.pair.done) {
 		return
 	}
 	to := s.other()
@@ -171,7 +162,7 @@ func (s *side) send(chID byte, msg []byte) error {
 			return nil
 		}
 		left := time.Until(begin.Add(compat.SendTimeout))
-		if left > 0 && !task.WaitFor(s.pair.done, left) || isClosed(s.pair.done) {
+		if left > 0 && !task.WaitFor(s.pair.ctx.Done(), left) || s.pair.ctx.Err() != nil {
 			return errNotTaken
 		}
 		s.stuck.Add(1 - stuck)
@@ -187,19 +178,22 @@ func (s *side) count(messages, bytes int) {
 }
 
 // end records why the pair ends; only the first call counts. It does not block.
-func (p *pair) end(by *side, err error) {
-	p.endOnce.Do(func() {
-		p.endBy, p.endErr = by, err
-		p.stopMaking()
-		close(p.done)
-	})
+func (p *pair) end(by *side, err error) { p.cancel(&ending{err, by}) }
+
+// ending returns why the pair has ended. The end of the bridge ends all pairs.
+func (p *pair) ending() *ending {
+	if e, ok := context.Cause(p.ctx).(*ending); ok {
+		return e
+	}
+
+	return &ending{error: compat.Reject(compat.RejectClosing, "%v", errBridgeStopped)}
 }
 
 // outcome returns what the pair, which has ended, shows about its target.
 func (p *pair) outcome() outcome {
-	early := time.Since(p.since) < minUptime
-	switch byNode := p.endBy == p.dialed.other(); {
-	case p.dialed.stuck.Load() > 0, p.endBy == p.dialed && early:
+	by, early := p.ending().by, time.Since(p.since) < minUptime
+	switch byNode := by == p.dialed.other(); {
+	case p.dialed.stuck.Load() > 0, by == p.dialed && early:
 		return faulty
 	case byNode && early:
 		return nodeLeftEarly
@@ -214,22 +208,19 @@ func (p *pair) outcome() outcome {
 
 // run starts both connections and ends both when one has ended.
 func (p *pair) run() {
-	// The bridge ends the pairs that it knows when it stops.
-	if p.bridge.ctx.Err() != nil {
-		p.end(nil, errBridgeStopped)
-	}
-	if !isClosed(p.done) {
+	if p.ctx.Err() == nil {
 		p.begin()
 	}
-	<-p.done
+	<-p.ctx.Done()
 
+	end := p.ending()
 	for _, s := range []*side{p.native, p.libp2p} {
-		if p.endBy == s.other() {
+		if end.by == s.other() {
 			s.peer.FlushStop() // sends what it has taken
 		}
-		s.drop(s.peer, p.endErr)
+		s.drop(s.peer, end.error)
 	}
-	p.bridge.logger.Info("pair has ended", "native", p.native.peer.ID(), "libp2p", p.libp2p.peer.ID(), "err", p.endErr)
+	p.bridge.logger.Info("pair has ended", "native", p.native.peer.ID(), "libp2p", p.libp2p.peer.ID(), "err", end.error)
 }
 
 func (p *pair) begin() {
@@ -243,17 +234,6 @@ func (p *pair) begin() {
 	close(p.ready)
 	p.bridge.logger.Info("pair is up", "native", p.native.peer.ID(), "libp2p", p.libp2p.peer.ID(), "initiator", p.initiator)
 	p.libp2p.ask()
-}
-
-func (p *pair) status() PairStatus {
-	return PairStatus{
-		NativeID:  p.native.peer.ID(),
-		Libp2pID:  p.libp2p.peer.ID(),
-		Initiator: p.initiator,
-		Since:     p.since,
-		ToLibp2p:  p.libp2p.sent.traffic(),
-		ToNative:  p.native.sent.traffic(),
-	}
 }
 
 // drop stops and closes a connection.
@@ -271,14 +251,8 @@ func (s *side) drop(conn compat.PeerConn, reason error) {
 	}
 }
 
-// discard ends a connection to a target that lost to another one.
-func (s *side) discard(m made) {
-	s.drop(m.peer, errNotNeeded)
-	m.close()
-}
-
-// abandon ends the connection to a target whose counterpart, the node that has dialed the
-// bridge, could not be paired with it.
+// abandon ends the connection to a target that the node, which has dialed the bridge, could
+// not be paired with.
 func (s *side) abandon(reason error) {
 	s.drop(s.peer, reason)
 	s.pair.end(s.other(), errors.Join(errNoCounterpart, reason))

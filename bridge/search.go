@@ -33,19 +33,13 @@ var (
 	errNotNeeded     = errors.New("another counterpart was faster")
 )
 
-// made is a connection to a target.
-type made struct {
-	peer  compat.PeerConn
-	close func() // releases what the connection has used, once it is removed
-}
-
 // search looks for the counterpart of a node.
 type search struct {
 	bridge  *Bridge
 	node    dialer
 	targets *targets
-	try     func(context.Context, types.NetAddress) (made, error)
-	discard func(made) // ends a connection that is not needed
+	try     func(context.Context, types.NetAddress) (compat.PeerConn, error)
+	discard func(compat.PeerConn) // ends a connection that is not needed
 
 	results        chan attempt
 	tried, running []*target
@@ -57,7 +51,7 @@ type search struct {
 type attempt struct {
 	target *target
 	took   time.Duration
-	made   made
+	peer   compat.PeerConn
 	err    error
 }
 
@@ -65,7 +59,7 @@ type attempt struct {
 // context ends. The next one is tried when one has failed, or has not answered within
 // patience; the first that answers is taken. The caller releases the target when the pair
 // has ended.
-func (s *search) find(ctx context.Context) (*target, made, error) {
+func (s *search) find(ctx context.Context) (*target, compat.PeerConn, error) {
 	trying, cancel := context.WithCancel(ctx)
 	defer cancel()
 	s.results = make(chan attempt)
@@ -76,7 +70,7 @@ func (s *search) find(ctx context.Context) (*target, made, error) {
 			if a.err == nil {
 				s.leave(ctx, a)
 
-				return a.target, a.made, nil
+				return a.target, a.peer, nil
 			}
 			s.giveUp(a, judge(ctx, a.err, a.took))
 			s.errs = append(s.errs, a.err)
@@ -84,11 +78,11 @@ func (s *search) find(ctx context.Context) (*target, made, error) {
 		case <-ctx.Done():
 			s.leave(ctx, attempt{})
 
-			return nil, made{}, s.failure(ctx)
+			return nil, nil, s.failure(ctx)
 		}
 	}
 
-	return nil, made{}, s.failure(ctx)
+	return nil, nil, s.failure(ctx)
 }
 
 // next begins to dial the next target, if there is one and the context has not ended.
@@ -103,7 +97,7 @@ func (s *search) next(ctx context.Context) bool {
 	s.tried, s.running = append(s.tried, t), append(s.running, t)
 	s.bridge.wg.Go(func() {
 		a, begin := attempt{target: t}, time.Now()
-		a.made, a.err = s.try(ctx, t.addr)
+		a.peer, a.err = s.try(ctx, t.addr)
 		a.took = time.Since(begin)
 		s.results <- a
 	})
@@ -129,7 +123,7 @@ func (s *search) leave(ctx context.Context, winner attempt) {
 			s.ended(a)
 			switch {
 			case a.err == nil:
-				s.discard(a.made)
+				s.discard(a.peer)
 			case a.took >= patience && !canceled && !(a.target.configured && lostToLearned):
 				o = judge(context.WithoutCancel(ctx), a.err, a.took)
 			}
