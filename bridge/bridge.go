@@ -57,9 +57,6 @@ type Bridge struct {
 
 	libp2p atomic.Pointer[lp2p.Transport]      // nil before Start
 	dht    atomic.Pointer[discovery.Discovery] // nil before Start, or without one
-
-	mtx    sync.Mutex
-	claims map[claim]*pair // by the node that dialed the bridge
 }
 
 // New returns a bridge with the node key's identity. A nil logger discards.
@@ -95,7 +92,6 @@ func New(nodeKey types.NodeKey, config Config, logger *slog.Logger) (*Bridge, er
 		cancel:        cancel,
 		slots:         newSlots(config.MaxPairs, config.MaxPairsPerIP, config.UnconditionalPeers),
 		missed:        events.New(),
-		claims:        make(map[claim]*pair),
 	}
 	if config.OnlyConfigured {
 		b.libp2pTargets.book = nil
@@ -189,21 +185,4 @@ func (b *Bridge) Multiaddrs() []multiaddr.Multiaddr {
 	}
 
 	return nil
-}
-
-// livePairs returns the pairs that are up.
-func (b *Bridge) livePairs() (pairs []*pair) {
-	b.mtx.Lock()
-	defer b.mtx.Unlock()
-	for _, p := range b.claims {
-		select {
-		case <-p.ready:
-			if p.ctx.Err() == nil {
-				pairs = append(pairs, p)
-			}
-		default:
-		}
-	}
-
-	return pairs
 }

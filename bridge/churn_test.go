@@ -45,7 +45,7 @@ func TestStuckPairHoldsUpNoOther(t *testing.T) {
 		}
 	})
 	full := func() bool {
-		for _, p := range b.livePairs() {
+		for _, p := range b.slots.live() {
 			if p.libp2p.peer.Status().Channels[1].SendQueueSize >= relayQueue {
 				return true
 			}
@@ -97,7 +97,6 @@ func TestNothingIsLeftAfterChurn(t *testing.T) {
 	wg.Wait()
 	require.NoError(t, b.Stop())
 
-	require.Empty(t, b.claims)
 	require.Empty(t, b.slots.held)
 	require.Empty(t, b.libp2pTargets.inUse.list)
 	require.Empty(t, b.nativeTargets.inUse.list)

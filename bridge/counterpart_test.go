@@ -286,15 +286,14 @@ func TestPairWaitsForAttemptsThatWereNotNeeded(t *testing.T) {
 			}
 			s := newSearch(t, behaviors{"slow": slow, "quick": after(0, nil)}, "slow", "quick")
 			b := s.bridge
-			p := b.newPair(InitiatorNative)
-			require.NoError(t, b.claim(p.ctx, p, "node"))
+			p := b.opened(t, InitiatorNative, "node")
 			_, _, err := s.find(p.ctx)
 			require.NoError(t, err)
 			p.left = s.left
 			begun := time.Now()
-			b.disclaim(p, "node")
+			b.slots.giveBack(p)
 			require.Equal(t, min(ends, loserTimeout), time.Since(begun))
-			require.Empty(t, b.claims)
+			require.Empty(t, b.slots.held)
 			p.end(nil, errReplaced)
 			b.wg.Wait()
 		}

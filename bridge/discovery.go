@@ -71,7 +71,7 @@ func (s *side) wasAsked() bool {
 // askLoop asks a random libp2p node every askInterval until the bridge stops.
 func (b *Bridge) askLoop() {
 	for task.Sleep(b.ctx, askInterval) {
-		if pairs := b.livePairs(); len(pairs) > 0 {
+		if pairs := b.slots.live(); len(pairs) > 0 {
 			pairs[rand.IntN(len(pairs))].libp2p.ask()
 		}
 	}
@@ -103,7 +103,7 @@ func (s *side) answer() {
 func (s *side) known() []*types.NetAddress {
 	b := s.pair.bridge
 	addrs := slices.Clone(b.targetsOf(s.name).configured)
-	for _, p := range b.livePairs() {
+	for _, p := range b.slots.live() {
 		connected := p.native
 		if s.name == InitiatorLibp2p {
 			connected = p.libp2p

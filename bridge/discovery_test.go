@@ -215,7 +215,7 @@ func TestTheBridgeKeepsAsking(t *testing.T) {
 		a := newAsker("9.9.0.1")
 		s, _ := talk(t, Config{}, a)
 		b := s.pair.bridge
-		b.claims[claim{InitiatorNative, "node"}] = s.pair
+		b.slots.held[s.pair.claim] = &slot{pairs: []*pair{s.pair}}
 		b.wg.Go(b.askLoop)
 		task.Sleep(t.Context(), 3*askInterval+time.Second)
 		b.cancel()

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/native"
@@ -19,8 +18,7 @@ var errPresented = errors.New("a bridged peer is not bridged again")
 // incoming is a node that has dialed the bridge, and waits for the NodeInfo of its
 // counterpart.
 type incoming struct {
-	claim
-	host     netip.Prefix // see dialer
+	id       types.ID
 	node     types.NodeInfo
 	reject   func(error)
 	complete func(context.Context, types.NodeInfo, compat.PeerBehavior) (compat.PeerConn, error)
@@ -33,11 +31,11 @@ func (b *Bridge) acceptNative() {
 		if err != nil {
 			return // only the end of the bridge ends AcceptPending
 		}
-		in := incoming{claim: claim{InitiatorNative, pending.ID()}, node: pending.NodeInfo(), reject: pending.Reject}
+		in := incoming{id: pending.ID(), node: pending.NodeInfo(), reject: pending.Reject}
 		in.complete = func(_ context.Context, far types.NodeInfo, near compat.PeerBehavior) (compat.PeerConn, error) {
 			return pending.Complete(far, near)
 		}
-		b.admit(in, pending.RemoteAddr())
+		b.admit(InitiatorNative, in, pending.RemoteAddr())
 	}
 }
 
@@ -48,7 +46,7 @@ func (b *Bridge) acceptLibp2p(side *lp2p.Transport) {
 		if err != nil {
 			return // only the end of the bridge ends AcceptPending
 		}
-		in := incoming{claim: claim{InitiatorLibp2p, pending.ID()}, node: pending.NodeInfo(), complete: pending.Complete}
+		in := incoming{id: pending.ID(), node: pending.NodeInfo(), complete: pending.Complete}
 		in.reject = func(err error) {
 			b.logger.Info("libp2p peer refused", "peer", pending.ID(), "address", pending.RemoteAddr(), "err", err)
 			if err := pending.Reject(b.refusal(err)); err != nil {
@@ -61,24 +59,26 @@ func (b *Bridge) acceptLibp2p(side *lp2p.Transport) {
 			continue
 		}
 		b.learnDialer(pending.NodeInfo(), pending.RemoteAddr())
-		b.admit(in, pending.RemoteAddr())
+		b.admit(InitiatorLibp2p, in, pending.RemoteAddr())
 	}
 }
 
 // admit pairs the node, on a goroutine, if it gets a slot.
-func (b *Bridge) admit(in incoming, remote net.Addr) {
-	release, err := b.slots.take(in.claim, remote)
-	if err != nil {
+func (b *Bridge) admit(initiator string, in incoming, remote net.Addr) {
+	p := b.newPair(initiator)
+	p.id = in.id
+	if err := b.slots.take(p, remote); err != nil {
+		p.end(nil, err)
 		in.reject(err)
 
 		return
 	}
 	if !b.config.AllowDuplicateIP {
-		in.host = b.slots.hostOf(in.claim, remote)
+		p.host = b.slots.hostOf(p.claim, remote)
 	}
 	b.wg.Go(func() {
-		defer release()
-		b.join(in)
+		defer b.slots.giveBack(p)
+		b.join(p, in)
 	})
 }
 
@@ -109,17 +109,10 @@ func (b *Bridge) refusal(err error) *compat.RejectError {
 
 // join finds a counterpart for the node on the other side, shows the node the
 // counterpart's NodeInfo, and relays until either connection ends.
-func (b *Bridge) join(in incoming) {
-	p := b.newPair(in.initiator)
+func (b *Bridge) join(p *pair, in incoming) {
 	defer p.end(nil, errNoCounterpart)
 	making, stop := context.WithTimeout(p.ctx, pairTimeout)
 	defer stop()
-	if err := b.claim(making, p, in.id); err != nil {
-		in.reject(err)
-
-		return
-	}
-	defer b.disclaim(p, in.id)
 	near, far := p.dialed.other(), p.dialed
 	t, err := b.find(making, p, in)
 	if err != nil {
@@ -141,8 +134,12 @@ func (b *Bridge) join(in incoming) {
 	p.run()
 }
 
-// find searches for a counterpart, to which the node has its derived identity.
+// find searches for a counterpart, to which the node has its derived identity, once the
+// node has no other pair.
 func (b *Bridge) find(ctx context.Context, p *pair, in incoming) (*target, error) {
+	if err := b.slots.replace(ctx, p); err != nil {
+		return nil, err
+	}
 	key, err := deriveIdentity(b.key.PrivKey, in.id)
 	if err != nil {
 		return nil, err
@@ -151,7 +148,7 @@ func (b *Bridge) find(ctx context.Context, p *pair, in incoming) (*target, error
 	far.self = key.ID()
 	far.listen(b.config.describe(in.node.Channels))
 	as := lp2p.Identity{Key: key.PrivKey, NodeInfo: present(in.node, far.self)}
-	s := search{bridge: b, node: dialer{in.id, in.host}, targets: b.targetsOf(far.name)}
+	s := search{bridge: b, node: dialer{p.id, p.host}, targets: b.targetsOf(far.name)}
 	s.try = func(ctx context.Context, addr types.NetAddress) (compat.PeerConn, error) {
 		if far == p.native {
 			return b.dialNative(ctx, addr, as, far)

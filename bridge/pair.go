@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -26,12 +27,14 @@ var (
 // pair couples a native connection with a libp2p session. It runs until one of
 // them ends, then ends the other.
 type pair struct {
-	bridge    *Bridge
-	initiator string
-	since     time.Time
-	native    *side
-	libp2p    *side
-	dialed    *side // that of the target: libp2p if the initiator is native
+	claim
+	host netip.Prefix // see dialer
+
+	bridge *Bridge
+	since  time.Time
+	native *side
+	libp2p *side
+	dialed *side // that of the target: libp2p if the initiator is native
 
 	ctx    context.Context // of the pair and the search for it; its cause is an *ending
 	cancel context.CancelCauseFunc
@@ -69,7 +72,8 @@ type side struct {
 }
 
 func (b *Bridge) newPair(initiator string) *pair {
-	p := &pair{bridge: b, initiator: initiator, since: time.Now(), ready: make(chan struct{}), gone: make(chan struct{})}
+	p := &pair{bridge: b, since: time.Now(), ready: make(chan struct{}), gone: make(chan struct{})}
+	p.initiator = initiator
 	p.ctx, p.cancel = context.WithCancelCause(b.ctx)
 	p.native = p.newSide(InitiatorNative, &b.toNative)
 	p.libp2p = p.newSide(InitiatorLibp2p, &b.toLibp2p)

@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -8,11 +9,17 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/task"
 )
 
-var errFull = errors.New("the bridge has no free pair")
+var (
+	errFull     = errors.New("the bridge has no free pair")
+	errReplaced = errors.New("the node has opened another pair")
+	errFormer   = errors.New("the former pair of the node has not ended yet")
+)
 
 // maxSharers is how many pairs of a node may share its slot: the one that it has, and the
 // one that replaces it.
@@ -30,9 +37,15 @@ type slots struct {
 	held map[claim]*slot
 }
 
+// claim is a node that dials the bridge on one of the sides.
+type claim struct {
+	initiator string
+	id        types.ID
+}
+
 type slot struct {
-	sharers int
-	host    netip.Prefix // of the first sharer; not valid for unconditional peers
+	pairs []*pair
+	host  netip.Prefix // of the first pair; not valid for unconditional peers
 }
 
 func newSlots(total, perIP int, unconditional []types.ID) *slots {
@@ -51,31 +64,25 @@ func (s *slots) hostOf(node claim, remote net.Addr) netip.Prefix {
 	return netgroup.Host(netgroup.FromAddr(remote))
 }
 
-// take gives the node, which has proved its ID, a slot until release is called. The error
+// take gives the pair a slot until it is given back. Its node has proved its ID. The error
 // wraps errFull and names the key of tm2bridge that would change it.
-func (s *slots) take(node claim, remote net.Addr) (release func(), err error) {
+func (s *slots) take(p *pair, remote net.Addr) error {
 	s.mtx.Lock()
 	defer s.mtx.Unlock()
-	held := s.held[node]
+	held := s.held[p.claim]
 	if held == nil {
-		held = &slot{host: s.hostOf(node, remote)}
-		if err := s.check(node, held.host); err != nil {
-			return nil, err
+		held = &slot{host: s.hostOf(p.claim, remote)}
+		if err := s.check(p.claim, held.host); err != nil {
+			return err
 		}
-		s.held[node] = held
+		s.held[p.claim] = held
 	}
-	if held.sharers == maxSharers {
-		return nil, fmt.Errorf("%w: %s has one and another that replaces it", errFull, node.id)
+	if len(held.pairs) == maxSharers {
+		return fmt.Errorf("%w: %s has one and another that replaces it", errFull, p.id)
 	}
-	held.sharers++
+	held.pairs = append(held.pairs, p)
 
-	return func() {
-		s.mtx.Lock()
-		defer s.mtx.Unlock()
-		if held.sharers--; held.sharers == 0 {
-			delete(s.held, node)
-		}
-	}, nil
+	return nil
 }
 
 // check returns an error if there is no slot for another node at the host. The caller holds
@@ -102,4 +109,60 @@ func (s *slots) check(node claim, host netip.Prefix) error {
 	default:
 		return nil
 	}
+}
+
+// replace makes the pair the only one that its node has opened. An older one is ended
+// first, because the node would not open another if it still had that. For a newer one
+// this pair gives way.
+func (s *slots) replace(ctx context.Context, p *pair) error {
+	s.mtx.Lock()
+	others := slices.DeleteFunc(slices.Clone(s.held[p.claim].pairs), func(other *pair) bool { return other == p })
+	s.mtx.Unlock()
+	for _, other := range others {
+		if other.since.After(p.since) {
+			return errReplaced
+		}
+		other.end(nil, compat.Reject(compat.RejectDuplicate, "%v", errReplaced))
+		select {
+		case <-other.gone:
+		case <-ctx.Done():
+			return fmt.Errorf("%w: %w", errFormer, ctx.Err())
+		}
+	}
+
+	return nil
+}
+
+// giveBack lets the node open another pair, once nothing is left of this one.
+func (s *slots) giveBack(p *pair) {
+	if p.left != nil {
+		task.WaitFor(p.left, loserTimeout)
+	}
+	s.mtx.Lock()
+	held := s.held[p.claim]
+	held.pairs = slices.DeleteFunc(held.pairs, func(other *pair) bool { return other == p })
+	if len(held.pairs) == 0 {
+		delete(s.held, p.claim)
+	}
+	s.mtx.Unlock()
+	close(p.gone)
+}
+
+// live returns the pairs that are up.
+func (s *slots) live() (pairs []*pair) {
+	s.mtx.Lock()
+	defer s.mtx.Unlock()
+	for _, held := range s.held {
+		for _, p := range held.pairs {
+			select {
+			case <-p.ready:
+				if p.ctx.Err() == nil {
+					pairs = append(pairs, p)
+				}
+			default:
+			}
+		}
+	}
+
+	return pairs
 }

@@ -280,6 +280,7 @@ func TestWhatIsLearnedOfKnownTargets(t *testing.T) {
 		hint := dialable(3)
 		ts.tell(nil, hint)
 		require.True(t, ts.all(dialer{})[2].told)
+		task.Sleep(t.Context(), time.Second)
 		ts.announce(*hint, nil)
 		require.Equal(t, hint.ID, ts.all(dialer{})[1].addr.ID)
 		require.False(t, ts.all(dialer{})[1].told)
