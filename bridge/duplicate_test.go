@@ -116,6 +116,17 @@ func TestOneIPGetsOneSlotOfATarget(t *testing.T) {
 	newNode(t, InitiatorNative).join(t, crowded)
 }
 
+// The same holds for libp2p nodes, which learn the key that would change it.
+func TestOneIPGetsOneSlotOfANativeTarget(t *testing.T) {
+	target, first, second := newNode(t, InitiatorNative), newNode(t, InitiatorLibp2p), newNode(t, InitiatorLibp2p)
+	b := newBridgeWith(t, Config{NativePeers: addresses(target)}, func(*Bridge) {})
+	require.True(t, first.comes(t, b.Libp2pAddress()))
+	failed, done := second.sw.Subscribe(func(e events.Event) bool { return e.Type() == events.DialFailed })
+	defer done()
+	require.False(t, second.comes(t, b.Libp2pAddress()))
+	require.ErrorContains(t, next(t, failed).(events.DialFailedEvent).Reason, errDuplicateIP.Error())
+}
+
 func TestAllowDuplicateIP(t *testing.T) {
 	target := newNode(t, InitiatorLibp2p)
 	b := newBridgeWith(t, Config{Libp2pPeers: addresses(target), AllowDuplicateIP: true}, func(*Bridge) {})
@@ -149,12 +160,7 @@ func TestProxyShowsTheIPOfANode(t *testing.T) {
 // The rule holds for nodes of both sides, for an IPv6 /64 as for an IPv4 address, and as long
 // as the first node has its pair.
 func TestOneHostHasOnePairWithATarget(t *testing.T) {
-	friend := types.GenerateNodeKey().ID()
-	b, err := New(*types.GenerateNodeKey(), Config{UnconditionalPeers: []types.ID{friend}}, quiet())
-	require.NoError(t, err)
-	at := func(id types.ID, ip string) dialer {
-		return dialer{id, b.slots.hostOf(claim{InitiatorNative, id}, &net.TCPAddr{IP: net.ParseIP(ip)})}
-	}
+	at := func(id types.ID, ip string) dialer { return dialer{id, netgroup.Host(netip.MustParseAddr(ip))} }
 	for _, ts := range []*targets{newTargets(idsOf("one"), nil, unused()), targetsWithBook(t, idsOf("one")...)} {
 		first := ts.pick(at("a", "2001:db8::1"), nil)
 		require.NotNil(t, first)
@@ -163,7 +169,9 @@ func TestOneHostHasOnePairWithATarget(t *testing.T) {
 		require.NotNil(t, ts.pick(at("c", "10.0.0.1"), nil))
 		require.Nil(t, ts.pick(at("d", "10.0.0.1"), nil))
 		require.NotNil(t, ts.pick(at("e", "10.0.0.2"), nil))
-		require.NotNil(t, ts.pick(at(friend, "10.0.0.1"), nil))
+		require.NotNil(t, ts.pick(the("exempt"), nil))
+		require.True(t, ts.hasDoubled(at("d", "10.0.0.1")))
+		require.False(t, ts.hasDoubled(at("f", "10.0.0.3")))
 		ts.release(first, kept)
 		require.NotNil(t, ts.pick(at("b", "2001:db8::2"), nil))
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/native"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/task"
 )
 
@@ -67,14 +68,15 @@ func (b *Bridge) acceptLibp2p(side *lp2p.Transport) {
 func (b *Bridge) admit(initiator string, in incoming, remote net.Addr) {
 	p := b.newPair(initiator)
 	p.id = in.id
-	if err := b.slots.take(p, remote); err != nil {
+	host := netgroup.Host(netgroup.FromAddr(remote))
+	if err := b.slots.take(p, host); err != nil {
 		p.end(nil, err)
 		in.reject(err)
 
 		return
 	}
-	if !b.config.AllowDuplicateIP {
-		p.host = b.slots.hostOf(p.claim, remote)
+	if !b.config.AllowDuplicateIP && !b.slots.isUnconditional(p.claim) {
+		p.host = host
 	}
 	b.wg.Go(func() {
 		defer b.slots.giveBack(p)
@@ -97,6 +99,7 @@ func (b *Bridge) refusal(err error) *compat.RejectError {
 		{errFull, compat.RejectFull, err},
 		{errReplaced, compat.RejectDuplicate, errReplaced},
 		{errFormer, compat.RejectDuplicate, errFormer},
+		{errDuplicateIP, compat.RejectFull, errDuplicateIP},
 		{errNoTargets, compat.RejectUnavailable, errNoTargets},
 	} {
 		if errors.Is(err, known.err) {

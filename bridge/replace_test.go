@@ -2,7 +2,7 @@ package bridge
 
 import (
 	"context"
-	"net"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -55,7 +55,7 @@ func (b *Bridge) opened(t *testing.T, initiator string, id types.ID) *pair {
 	t.Helper()
 	p := b.newPair(initiator)
 	p.id = id
-	require.NoError(t, b.slots.take(p, &net.TCPAddr{IP: net.IPv4(9, 9, 9, 9)}))
+	require.NoError(t, b.slots.take(p, netip.MustParsePrefix("9.9.9.9/32")))
 
 	return p
 }

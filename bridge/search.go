@@ -30,6 +30,7 @@ const (
 var (
 	errNoCounterpart = errors.New("no counterpart could be reached")
 	errNoTargets     = errors.New("no counterpart is known: [bridge].libp2p_peers has those of native nodes, [p2p].persistent_peers those of libp2p nodes")
+	errDuplicateIP   = errors.New("the IP has a slot of each counterpart, [p2p].allow_duplicate_ip allows more")
 	errNotNeeded     = errors.New("another counterpart was faster")
 )
 
@@ -132,18 +133,26 @@ func (s *search) leave(ctx context.Context, winner attempt) {
 	})
 }
 
-// giveUp releases the target of an attempt that led to no pair.
+// giveUp releases the target of an attempt that led to no pair. That it was not reached is
+// told to the book and the DHT. Other outcomes may be due to the node, of which these know
+// nothing.
 func (s *search) giveUp(a attempt, o outcome) {
-	s.targets.release(a.target, o)
-	if o == unreachable && s.targets == s.bridge.libp2pTargets {
-		// Other outcomes may be due to the node, of which the book and the DHT know nothing.
+	missed := o == unreachable && s.targets == s.bridge.libp2pTargets
+	if missed {
 		s.bridge.book.MarkDialFailed(&a.target.addr, a.err)
+	}
+	s.targets.release(a.target, o)
+	if missed {
 		s.bridge.missed.Notify(events.DialFailedEvent{Address: a.target.addr, Reason: a.err})
 	}
 }
 
 func (s *search) failure(ctx context.Context) error {
-	if len(s.tried) == 0 && ctx.Err() == nil {
+	switch {
+	case len(s.tried) > 0 || ctx.Err() != nil:
+	case s.targets.hasDoubled(s.node):
+		return errDuplicateIP
+	default:
 		return errNoTargets
 	}
 

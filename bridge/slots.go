@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"slices"
 	"sync"
@@ -44,8 +43,9 @@ type claim struct {
 }
 
 type slot struct {
-	pairs []*pair
-	host  netip.Prefix // of the first pair; not valid for unconditional peers
+	pairs   []*pair
+	host    netip.Prefix // of the first pair
+	counted bool         // false for unconditional peers
 }
 
 func newSlots(total, perIP int, unconditional []types.ID) *slots {
@@ -54,25 +54,19 @@ func newSlots(total, perIP int, unconditional []types.ID) *slots {
 	}
 }
 
-// hostOf returns the host for which the node counts. It is not valid for an unconditional
-// peer.
-func (s *slots) hostOf(node claim, remote net.Addr) netip.Prefix {
-	if node.initiator == InitiatorNative && slices.Contains(s.unconditional, node.id) {
-		return netip.Prefix{}
-	}
-
-	return netgroup.Host(netgroup.FromAddr(remote))
+func (s *slots) isUnconditional(node claim) bool {
+	return node.initiator == InitiatorNative && slices.Contains(s.unconditional, node.id)
 }
 
 // take gives the pair a slot until it is given back. Its node has proved its ID. The error
 // wraps errFull and names the key of tm2bridge that would change it.
-func (s *slots) take(p *pair, remote net.Addr) error {
+func (s *slots) take(p *pair, host netip.Prefix) error {
 	s.mtx.Lock()
 	defer s.mtx.Unlock()
 	held := s.held[p.claim]
 	if held == nil {
-		held = &slot{host: s.hostOf(p.claim, remote)}
-		if err := s.check(p.claim, held.host); err != nil {
+		held = &slot{host: host, counted: !s.isUnconditional(p.claim)}
+		if err := s.check(p.claim, held); err != nil {
 			return err
 		}
 		s.held[p.claim] = held
@@ -85,27 +79,25 @@ func (s *slots) take(p *pair, remote net.Addr) error {
 	return nil
 }
 
-// check returns an error if there is no slot for another node at the host. The caller holds
-// mtx.
-func (s *slots) check(node claim, host netip.Prefix) error {
-	if !host.IsValid() {
-		return nil
-	}
+// check returns an error if the limits allow no new slot. The caller holds mtx.
+func (s *slots) check(node claim, fresh *slot) error {
 	var taken, ofSide, atHost int
 	for other, held := range s.held {
-		if held.host.IsValid() {
+		if held.counted {
 			taken++
 			ofSide += int(bit(other.initiator == node.initiator))
-			atHost += int(bit(held.host == host))
+			atHost += int(bit(held.host == fresh.host))
 		}
 	}
 	switch {
+	case !fresh.counted:
+		return nil
 	case taken >= s.total:
 		return fmt.Errorf("%w: %d are taken in total, as [bridge].max_pairs says", errFull, taken)
 	case ofSide >= s.perSide:
 		return fmt.Errorf("%w: %d are taken for the nodes of one side, three quarters of [bridge].max_pairs", errFull, ofSide)
 	case atHost >= s.perIP:
-		return fmt.Errorf("%w: %d are taken for %s, as [bridge].max_pairs_per_ip says", errFull, atHost, netgroup.Name(host))
+		return fmt.Errorf("%w: %d are taken for %s, as [bridge].max_pairs_per_ip says", errFull, atHost, netgroup.Name(fresh.host))
 	default:
 		return nil
 	}

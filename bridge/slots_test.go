@@ -15,7 +15,7 @@ import (
 // open takes a slot for a pair of the node.
 func (s *slots) open(node claim, remote net.Addr) (release func(), err error) {
 	p := &pair{claim: node, gone: make(chan struct{})}
-	if err := s.take(p, remote); err != nil {
+	if err := s.take(p, netgroup.Host(netgroup.FromAddr(remote))); err != nil {
 		return nil, err
 	}
 

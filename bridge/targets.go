@@ -131,7 +131,7 @@ func (ts *targets) all(node dialer) (all []*target) {
 	byID := make(map[types.ID]*target)
 	add := func(t target) {
 		if byID[t.addr.ID] == nil {
-			t.side, t.record, t.pairs = ts, ts.records[t.addr.ID], 0
+			t.side, t.record, t.pairs, t.joined = ts, ts.records[t.addr.ID], 0, false
 			byID[t.addr.ID] = &t
 			all = append(all, &t)
 		}
@@ -192,6 +192,14 @@ func (ts *targets) appeared(id types.ID, isNew, found bool) {
 	if known || r.found {
 		ts.records[id] = r
 	}
+}
+
+// hasDoubled reports whether a target has a pair with another node of the node's host.
+func (ts *targets) hasDoubled(node dialer) bool {
+	ts.inUse.mtx.Lock()
+	defer ts.inUse.mtx.Unlock()
+
+	return slices.ContainsFunc(ts.all(node), func(t *target) bool { return t.doubled })
 }
 
 // countUseful counts the targets that were found in the DHT and serve the bridge.
