@@ -1,8 +1,6 @@
 package bridge
 
 import (
-	"slices"
-
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/addrbook"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/discovery"
@@ -45,13 +43,12 @@ type dhtClient struct{ *Bridge }
 
 var _ discovery.Client = dhtClient{}
 
-// DialPeers implements discovery.Client. The nodes have proved their addresses, and
-// become targets.
+// DialPeers implements discovery.Client. The nodes have proved their IDs, and become
+// targets.
 func (c dhtClient) DialPeers(addrs ...*types.NetAddress) {
 	for _, addr := range addrs {
-		known := slices.ContainsFunc(c.book.Of(addr.ID), func(e addrbook.Entry) bool { return e.Addr.Equals(*addr) })
-		c.book.MarkAnswered(addr, addrbook.Libp2p)
-		c.libp2pTargets.appeared(addr.ID, !known, true)
+		isNew := c.book.Add(addrbook.Source{ID: addr.ID, IP: addr.IP}, addr) > 0
+		c.libp2pTargets.appeared(addr.ID, isNew, true)
 	}
 }
 

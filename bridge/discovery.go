@@ -101,14 +101,13 @@ func (s *side) answer() {
 // known returns the configured nodes of this side and those that have a pair. Hints are
 // not passed on.
 func (s *side) known() []*types.NetAddress {
-	b := s.pair.bridge
-	addrs := slices.Clone(b.targetsOf(s.name).configured)
-	for _, p := range b.slots.live() {
-		connected := p.native
-		if s.name == InitiatorLibp2p {
-			connected = p.libp2p
+	addrs := slices.Clone(s.targets.configured)
+	for _, p := range s.pair.bridge.slots.live() {
+		for _, connected := range []*side{p.native, p.libp2p} {
+			if connected.name == s.name {
+				addrs = append(addrs, connected.peer.NodeInfo().NetAddress)
+			}
 		}
-		addrs = append(addrs, connected.peer.NodeInfo().NetAddress)
 	}
 
 	return addrs

@@ -151,7 +151,7 @@ func (b *Bridge) find(ctx context.Context, p *pair, in incoming) (*target, error
 	far.self = key.ID()
 	far.listen(b.config.describe(in.node.Channels))
 	as := lp2p.Identity{Key: key.PrivKey, NodeInfo: present(in.node, far.self)}
-	s := search{bridge: b, node: dialer{p.id, p.host}, targets: b.targetsOf(far.name)}
+	s := search{bridge: b, node: dialer{p.id, p.host}, targets: far.targets}
 	s.try = func(ctx context.Context, addr types.NetAddress) (compat.PeerConn, error) {
 		if far == p.native {
 			return b.dialNative(ctx, addr, as, far)
@@ -164,15 +164,6 @@ func (b *Bridge) find(ctx context.Context, p *pair, in incoming) (*target, error
 	far.peer, p.left = peer, s.left
 
 	return t, err
-}
-
-// targetsOf returns the targets of one side.
-func (b *Bridge) targetsOf(side string) *targets {
-	if side == InitiatorNative {
-		return b.nativeTargets
-	}
-
-	return b.libp2pTargets
 }
 
 // nativePeer is a connection with a transport of its own.

@@ -57,6 +57,7 @@ type side struct {
 
 	pair     *pair
 	name     string
+	targets  *targets
 	self     types.ID // the ID that the node of this side sees
 	channels []*compat.ChannelDescriptor
 	reactors map[byte]compat.Reactor
@@ -75,8 +76,8 @@ func (b *Bridge) newPair(initiator string) *pair {
 	p := &pair{bridge: b, since: time.Now(), ready: make(chan struct{}), gone: make(chan struct{})}
 	p.initiator = initiator
 	p.ctx, p.cancel = context.WithCancelCause(b.ctx)
-	p.native = p.newSide(InitiatorNative, &b.toNative)
-	p.libp2p = p.newSide(InitiatorLibp2p, &b.toLibp2p)
+	p.native = p.newSide(InitiatorNative, b.nativeTargets, &b.toNative)
+	p.libp2p = p.newSide(InitiatorLibp2p, b.libp2pTargets, &b.toLibp2p)
 	p.dialed = p.libp2p
 	if initiator == InitiatorLibp2p {
 		p.dialed = p.native
@@ -85,8 +86,9 @@ func (b *Bridge) newPair(initiator string) *pair {
 	return p
 }
 
-func (p *pair) newSide(name string, total *meter) *side {
-	s := &side{pair: p, name: name, total: total, requests: rate.NewLimiter(rate.Every(requestInterval), requestBurst)}
+func (p *pair) newSide(name string, targets *targets, total *meter) *side {
+	s := &side{pair: p, name: name, targets: targets, total: total}
+	s.requests = rate.NewLimiter(rate.Every(requestInterval), requestBurst)
 	s.BaseReactor = *compat.NewBaseReactor("bridge", s)
 
 	return s
