@@ -70,10 +70,7 @@ func New(nodeKey types.NodeKey, config Config, logger *slog.Logger) (*Bridge, er
 			return nil, fmt.Errorf("%w: peer %s is the bridge itself", ErrInvalidConfig, addr)
 		}
 	}
-	if logger == nil {
-		logger = slog.New(slog.DiscardHandler)
-	}
-
+	logger = cmp.Or(logger, slog.New(slog.DiscardHandler))
 	book, err := config.addrBook(nodeKey.ID())
 	if err != nil {
 		return nil, err

@@ -54,11 +54,15 @@ func (c dhtClient) DialPeers(addrs ...*types.NetAddress) {
 
 // HasPeer implements discovery.Client. A configured target that has not failed needs no
 // search.
-func (c dhtClient) HasPeer(id types.ID) bool { return c.libp2pTargets.isServing(id) }
+func (c dhtClient) HasPeer(id types.ID) bool {
+	return c.libp2pTargets.count(dialer{}, func(t *target) bool {
+		return t.configured && t.failures == 0 && t.addr.ID == id
+	}) > 0
+}
 
 // OutboundSlots implements discovery.Client.
 func (c dhtClient) OutboundSlots() (taken, limit uint64) {
-	return c.libp2pTargets.countUseful(), maxFound
+	return c.libp2pTargets.count(dialer{}, func(t *target) bool { return t.isUseful() }), maxFound
 }
 
 // Subscribe implements discovery.Client. The events name targets that could not be

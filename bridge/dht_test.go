@@ -25,6 +25,13 @@ func withDHT(t *testing.T, seeds ...*node) func(transport) adapter.SwitchOption 
 	}
 }
 
+// useful is how many targets of use the DHT has found.
+func (b *Bridge) useful() uint64 {
+	taken, _ := dhtClient{b}.OutboundSlots()
+
+	return taken
+}
+
 // A native node whose libp2p node has gone gets one that was found in the DHT.
 func TestNodeOfTheDHTTakesOver(t *testing.T) {
 	own := startNode(t, InitiatorLibp2p, types.GenerateNodeKey(), nil, withDHT(t))
@@ -37,7 +44,7 @@ func TestNodeOfTheDHTTakesOver(t *testing.T) {
 	b := newBridgeWith(t, config, func(b *Bridge) {
 		b.dhtOptions = []discovery.Option{discovery.WithWalkInterval(100 * time.Millisecond)}
 	})
-	require.Eventually(t, func() bool { return b.libp2pTargets.countUseful() == 1 }, testTimeout, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return b.useful() == 1 }, testTimeout, 10*time.Millisecond)
 	require.True(t, dhtClient{b}.HasPeer(own.address.ID), "a configured node needs no search")
 	require.False(t, dhtClient{b}.HasPeer(found.address.ID))
 
@@ -81,7 +88,7 @@ func TestTargetThatHasMovedIsFound(t *testing.T) {
 		return
 	}
 	next(t, missed)
-	serving := func() bool { return b.libp2pTargets.isServing(key.ID()) }
+	serving := func() bool { return dhtClient{b}.HasPeer(key.ID()) }
 	require.Eventually(t, serving, testTimeout, 10*time.Millisecond)
 
 	second := newNode(t, InitiatorNative)
@@ -97,7 +104,7 @@ func TestTargetOfNoUseSetsTheSearchGoing(t *testing.T) {
 	require.NoError(t, err)
 	ts, woken := b.libp2pTargets, 0
 	dhtClient{b}.DialPeers(dialable(1), dialable(2))
-	require.EqualValues(t, 2, ts.countUseful())
+	require.EqualValues(t, 2, b.useful())
 	ts.release(ts.pick(the("node"), nil), unreachable) // there is no DHT
 	ts.lost = func() { woken++ }
 	ts.release(ts.pick(the("node"), nil), kept)

@@ -129,7 +129,7 @@ func (b *Bridge) join(p *pair, in incoming) {
 	near.listen(b.config.describe(info.Channels))
 	near.peer, err = in.complete(making, info, near)
 	if err != nil {
-		b.logger.Info("peer could not be paired", "side", near.name, "peer", in.id, "target", far.peer.ID(), "err", err)
+		b.logger.Info("peer could not be paired", "side", near.name, "peer", p.id, "target", far.peer.ID(), "err", err)
 		far.abandon(err)
 
 		return
@@ -143,7 +143,7 @@ func (b *Bridge) find(ctx context.Context, p *pair, in incoming) (*target, error
 	if err := b.slots.replace(ctx, p); err != nil {
 		return nil, err
 	}
-	key, err := deriveIdentity(b.key.PrivKey, in.id)
+	key, err := deriveIdentity(b.key.PrivKey, p.id)
 	if err != nil {
 		return nil, err
 	}
@@ -152,12 +152,12 @@ func (b *Bridge) find(ctx context.Context, p *pair, in incoming) (*target, error
 	far.listen(b.config.describe(in.node.Channels))
 	as := lp2p.Identity{Key: key.PrivKey, NodeInfo: present(in.node, far.self)}
 	s := search{bridge: b, node: dialer{p.id, p.host}, targets: far.targets}
+	dial := b.dialLibp2p
+	if far == p.native {
+		dial = b.dialNative
+	}
 	s.try = func(ctx context.Context, addr types.NetAddress) (compat.PeerConn, error) {
-		if far == p.native {
-			return b.dialNative(ctx, addr, as, far)
-		}
-
-		return b.dialLibp2p(ctx, addr, as, far)
+		return dial(ctx, addr, as, far)
 	}
 	s.discard = func(peer compat.PeerConn) { far.drop(peer, errNotNeeded) }
 	t, peer, err := s.find(ctx)

@@ -150,7 +150,7 @@ func (s *search) giveUp(a attempt, o outcome) {
 func (s *search) failure(ctx context.Context) error {
 	switch {
 	case len(s.tried) > 0 || ctx.Err() != nil:
-	case s.targets.hasDoubled(s.node):
+	case s.targets.count(s.node, func(t *target) bool { return t.doubled }) > 0:
 		return errDuplicateIP
 	default:
 		return errNoTargets

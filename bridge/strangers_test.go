@@ -251,20 +251,20 @@ func TestStrangersDoNotEndTheSearchInTheDHT(t *testing.T) {
 		found = append(found, dialable(i))
 		ts.announce(*found[i], nil)
 	}
-	require.Zero(t, ts.countUseful())
+	require.Zero(t, b.useful())
 	dhtClient{b}.DialPeers(found...)
-	require.EqualValues(t, maxFound, ts.countUseful())
+	require.EqualValues(t, maxFound, b.useful())
 
 	ts.after(ts.pick(the("node"), nil), declined)
-	require.EqualValues(t, maxFound-1, ts.countUseful())
+	require.EqualValues(t, maxFound-1, b.useful())
 	require.Equal(t, 1, lost)
 	ts.after(ts.pick(the("node"), nil), unreachable)
-	require.EqualValues(t, maxFound-2, ts.countUseful())
+	require.EqualValues(t, maxFound-2, b.useful())
 	require.Equal(t, 2, lost)
 
 	third := ts.pick(the("node"), nil)
 	ts.after(third, kept)
 	ts.after(third, declined)
-	require.EqualValues(t, maxFound-2, ts.countUseful(), "one that has worked may refuse a node")
+	require.EqualValues(t, maxFound-2, b.useful(), "one that has worked may refuse a node")
 	require.Equal(t, 2, lost)
 }

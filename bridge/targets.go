@@ -194,31 +194,13 @@ func (ts *targets) appeared(id types.ID, isNew, found bool) {
 	}
 }
 
-// hasDoubled reports whether a target has a pair with another node of the node's host.
-func (ts *targets) hasDoubled(node dialer) bool {
+// count counts the targets for which the condition holds, as they concern the node.
+func (ts *targets) count(node dialer, holds func(*target) bool) (n uint64) {
 	ts.inUse.mtx.Lock()
 	defer ts.inUse.mtx.Unlock()
-
-	return slices.ContainsFunc(ts.all(node), func(t *target) bool { return t.doubled })
-}
-
-// countUseful counts the targets that were found in the DHT and serve the bridge.
-func (ts *targets) countUseful() (n uint64) {
-	ts.inUse.mtx.Lock()
-	defer ts.inUse.mtx.Unlock()
-	for _, t := range ts.all(dialer{}) {
-		if t.isUseful() {
-			n++
-		}
+	for _, t := range ts.all(node) {
+		n += uint64(bit(holds(t)))
 	}
 
 	return n
-}
-
-// isServing reports whether the node is a configured target that has not failed.
-func (ts *targets) isServing(id types.ID) bool {
-	ts.inUse.mtx.Lock()
-	defer ts.inUse.mtx.Unlock()
-
-	return ts.records[id].failures == 0 && ts.isConfigured(types.NetAddress{ID: id})
 }
