@@ -8,14 +8,15 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/multiformats/go-multiaddr"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/addrbook"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/discovery"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/native"
-	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/service"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
@@ -40,8 +41,9 @@ type Bridge struct {
 	logger *slog.Logger
 
 	native        *native.RelayTransport
-	nativeTargets *targets // for libp2p nodes that dial the bridge
-	libp2pTargets *targets // for native nodes that dial the bridge
+	book          *addrbook.Book // of libp2p nodes
+	nativeTargets *targets       // for libp2p nodes that dial the bridge
+	libp2pTargets *targets       // for native nodes that dial the bridge
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -53,10 +55,8 @@ type Bridge struct {
 	missed     *events.Events     // targets that could not be reached
 	dhtOptions []discovery.Option // set by tests
 
-	mtx    sync.Mutex
-	libp2p *lp2p.Transport // nil before Start
-	dht    dht             // nil without one
-	claims map[claim]*pair // by the node that dialed the bridge
+	libp2p atomic.Pointer[lp2p.Transport]      // nil before Start
+	dht    atomic.Pointer[discovery.Discovery] // nil before Start, or without one
 }
 
 // New returns a bridge with the node key's identity. A nil logger discards.
@@ -70,40 +70,35 @@ func New(nodeKey types.NodeKey, config Config, logger *slog.Logger) (*Bridge, er
 			return nil, fmt.Errorf("%w: peer %s is the bridge itself", ErrInvalidConfig, addr)
 		}
 	}
-	if logger == nil {
-		logger = slog.New(slog.DiscardHandler)
+	logger = cmp.Or(logger, slog.New(slog.DiscardHandler))
+	book, err := config.addrBook(nodeKey.ID())
+	if err != nil {
+		return nil, err
 	}
-
 	ctx, cancel := context.WithCancel(context.Background())
-	links := newLinks()
+	inUse := &inUse{list: make(map[*target]dialer)}
 	b := &Bridge{
 		key:           nodeKey,
 		config:        config,
 		logger:        logger,
-		native:        native.NewRelayTransport(nodeKey, config.MConfig, logger),
-		nativeTargets: newTargets(config.NativePeers, links),
-		libp2pTargets: newTargets(config.Libp2pPeers, links),
+		native:        native.NewRelayTransport(nodeKey, config.MConfig, logger, native.WithProxyProtocol(config.ProxyNetworks...)),
+		book:          book,
+		nativeTargets: newTargets(config.NativePeers, nil, inUse),
+		libp2pTargets: newTargets(config.Libp2pPeers, book, inUse),
 		ctx:           ctx,
 		cancel:        cancel,
 		slots:         newSlots(config.MaxPairs, config.MaxPairsPerIP, config.UnconditionalPeers),
 		missed:        events.New(),
-		claims:        make(map[claim]*pair),
 	}
-	b.libp2pTargets.lost = b.findMore
+	if config.OnlyConfigured {
+		b.libp2pTargets.book = nil
+	}
 	if len(config.NativePeers) == 0 || len(config.Libp2pPeers) == 0 && config.OnlyConfigured {
 		b.slots.perSide = config.MaxPairs // only the nodes of one side get pairs
 	}
 	b.BaseService = *service.NewBaseService(logger, "Bridge", b)
 
 	return b, nil
-}
-
-func (b *Bridge) ownNodeInfo() types.NodeInfo {
-	listen := b.config.Libp2pListen
-	listen.ID = b.key.ID()
-	network := cmp.Or(b.config.Libp2pNetwork, ownName)
-
-	return types.NodeInfo{NetAddress: &listen, Network: network, Version: ownVersion, Moniker: ownName}
 }
 
 // OnStart implements service.Service. It listens on both sides. When that fails, the
@@ -113,7 +108,7 @@ func (b *Bridge) OnStart() error {
 		return errors.Join(err, b.close())
 	}
 	b.wg.Go(b.acceptNative)
-	b.wg.Go(func() { b.acceptLibp2p(b.libp2pSide()) })
+	b.wg.Go(func() { b.acceptLibp2p(b.libp2p.Load()) })
 	b.wg.Go(b.askLoop)
 
 	return nil
@@ -123,17 +118,19 @@ func (b *Bridge) listen() error {
 	if err := b.native.Listen(b.config.NativeListen); err != nil {
 		return fmt.Errorf("native side: %w", err)
 	}
-	opts := []lp2p.Option{lp2p.WithLimits(b.config.libp2pLimits())}
+	opts := []lp2p.Option{lp2p.WithLimits(b.config.libp2pLimits()), lp2p.WithAddrBook(b.book)}
 	if b.config.Libp2pQUIC {
 		opts = append(opts, lp2p.WithQUIC())
 	}
-	side, err := lp2p.NewTransport(b.ownNodeInfo(), b.key, b.logger, opts...)
+	listen := b.config.Libp2pListen
+	listen.ID = b.key.ID()
+	network := cmp.Or(b.config.Libp2pNetwork, ownName)
+	info := types.NodeInfo{NetAddress: &listen, Network: network, Version: ownVersion, Moniker: ownName}
+	side, err := lp2p.NewTransport(info, b.key, b.logger, opts...)
 	if err != nil {
 		return fmt.Errorf("libp2p side: %w", err)
 	}
-	b.mtx.Lock()
-	b.libp2p = side
-	b.mtx.Unlock()
+	b.libp2p.Store(side)
 	if err := side.Listen(b.config.Libp2pListen); err != nil {
 		return fmt.Errorf("libp2p side: %w", err)
 	}
@@ -142,14 +139,6 @@ func (b *Bridge) listen() error {
 	}
 
 	return nil
-}
-
-// libp2pSide returns nil before Start.
-func (b *Bridge) libp2pSide() *lp2p.Transport {
-	b.mtx.Lock()
-	defer b.mtx.Unlock()
-
-	return b.libp2p
 }
 
 // OnStop implements service.Service. It ends all pairs and waits for them.
@@ -161,19 +150,17 @@ func (b *Bridge) OnStop() {
 
 func (b *Bridge) close() error {
 	b.cancel()
-	b.mtx.Lock()
-	for _, p := range b.claims {
-		p.end(nil, compat.Reject(compat.RejectClosing, "%v", errBridgeStopped))
-	}
-	b.mtx.Unlock()
 	b.wg.Wait()
-
-	err := errors.Join(b.stopDHT(), b.native.Close())
-	if side := b.libp2pSide(); side != nil {
-		err = errors.Join(err, side.Close())
+	var errs []error
+	if d := b.dht.Load(); d != nil {
+		errs = append(errs, d.Stop())
+	}
+	errs = append(errs, b.native.Close())
+	if side := b.libp2p.Load(); side != nil {
+		errs = append(errs, side.Close())
 	}
 
-	return err
+	return errors.Join(errs...)
 }
 
 // NativeAddress returns where native nodes dial the bridge, after Start.
@@ -181,7 +168,7 @@ func (b *Bridge) NativeAddress() types.NetAddress { return b.native.NetAddress()
 
 // Libp2pAddress returns where libp2p nodes dial the bridge, as a TM2 address, after Start.
 func (b *Bridge) Libp2pAddress() types.NetAddress {
-	if side := b.libp2pSide(); side != nil {
+	if side := b.libp2p.Load(); side != nil {
 		return side.NetAddress()
 	}
 
@@ -190,31 +177,9 @@ func (b *Bridge) Libp2pAddress() types.NetAddress {
 
 // Multiaddrs returns the libp2p addresses of the bridge, with its peer ID, after Start.
 func (b *Bridge) Multiaddrs() []multiaddr.Multiaddr {
-	if side := b.libp2pSide(); side != nil {
+	if side := b.libp2p.Load(); side != nil {
 		return side.Multiaddrs()
 	}
 
 	return nil
-}
-
-// livePairs returns the pairs that are up.
-func (b *Bridge) livePairs() (pairs []*pair) {
-	b.mtx.Lock()
-	defer b.mtx.Unlock()
-	for _, p := range b.claims {
-		if isClosed(p.ready) && !isClosed(p.done) {
-			pairs = append(pairs, p)
-		}
-	}
-
-	return pairs
-}
-
-func isClosed(ch <-chan struct{}) bool {
-	select {
-	case <-ch:
-		return true
-	default:
-		return false
-	}
 }

@@ -2,123 +2,110 @@ package bridge
 
 import (
 	"slices"
-	"time"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
 const (
 	// maxLearnedTries bounds the targets that were not configured and are tried for one
-	// pair, maxToldTries those of them that were only told.
+	// pair, maxToldTries those of them that others have named.
 	maxLearnedTries = 4
 	maxToldTries    = 1
 )
 
-// choice is what the choice of the next target for a node depends on. Whoever uses it
-// holds the lock of the links.
+// choice is what the choice of the next target for a node depends on.
 type choice struct {
-	links         *links
 	node          types.ID
-	now           time.Time
 	tried         []*target
-	learned, told int             // how many of the tried ones were not configured, or only told
-	sources       map[source]bool // of the tried ones that were not configured
-	waiting       bool            // a configured target may still answer
+	learned, told int  // how many of the tried ones were not configured, or only told
+	waiting       bool // a configured target may still answer
 }
 
-// pick returns the best target for the node and counts a pair for both, or returns nil
-// when there is none. Some targets were tried already; those that are running may still
-// answer.
-func (ts *targets) pick(node types.ID, tried []*target, running ...*target) (best *target) {
-	ts.links.mtx.Lock()
-	defer ts.links.mtx.Unlock()
-	c := newChoice(ts.links, node, tried, running)
-	var lowest []int64
-	for _, t := range ts.list {
-		if !c.allows(t) {
-			continue
+// pick returns the best target for the node, or nil when there is none. It is in use until
+// it is released. Some targets were tried already; those that are running may still answer.
+func (ts *targets) pick(node dialer, tried []*target, running ...*target) (best *target) {
+	ts.inUse.mtx.Lock()
+	defer ts.inUse.mtx.Unlock()
+	c := choice{node: node.id, tried: tried}
+	for _, t := range tried {
+		switch {
+		case !t.configured:
+			c.learned++
+			c.told += int(bit(t.told))
+		case slices.Contains(running, t) && !ts.records[t.addr.ID].isDown():
+			c.waiting = true
 		}
-		if rank := c.rank(t); best == nil || slices.Compare(rank, lowest) < 0 {
-			best, lowest = t, rank
+	}
+	for _, t := range ts.all(node) {
+		if c.allows(t) && (best == nil || slices.Compare(c.rank(t), c.rank(best)) < 0) {
+			best = t
 		}
 	}
 	if best != nil {
-		best.pairs++
-		ts.links.pairs[linkOf(node, best.addr.ID)]++
+		ts.inUse.list[best] = node
 	}
 
 	return best
 }
 
-func newChoice(links *links, node types.ID, tried, running []*target) *choice {
-	c := &choice{links: links, node: node, now: time.Now(), tried: tried, sources: make(map[source]bool)}
-	for _, t := range tried {
-		switch {
-		case t.origin != configured:
-			c.learned++
-			c.told += int(bit(t.origin == told))
-			c.sources[t.source] = t.source.IsValid()
-		case slices.Contains(running, t) && !t.isDown(c.now):
-			c.waiting = true
-		}
-	}
-
-	return c
-}
-
-// allows reports whether the target was not tried yet and the limits allow it. No node
-// is paired with itself. Targets that were not configured wait as long as a configured one
-// may answer, however distant it is: a nearer one would always be faster.
+// allows reports whether the target may be dialed now. No node is paired with itself, no
+// host has two pairs with one target, and nothing is dialed twice for one pair, neither an
+// ID nor an IP and port. Targets that were not configured wait as long as a configured one
+// may answer, however distant it is: a nearer one would always be faster. Where nobody has
+// answered yet, the book knows whether a dial is due.
 func (c *choice) allows(t *target) bool {
-	same := func(other *target) bool { return other.addr.ID == t.addr.ID }
-	if t.addr.ID == c.node || slices.ContainsFunc(c.tried, same) {
+	again := func(other *target) bool { return other.addr.Same(t.addr) }
+	if t.addr.ID == c.node || t.doubled || slices.ContainsFunc(c.tried, again) {
 		return false
 	}
 
-	return t.origin == configured ||
-		!c.waiting && c.learned < maxLearnedTries && (t.origin != told || c.told < maxToldTries)
+	return t.configured || !c.waiting && c.learned < maxLearnedTries && (!t.told || c.told < maxToldTries) &&
+		(t.answered || t.pairs > 0 || len(t.side.book.Dialable([]*types.NetAddress{&t.addr})) > 0)
 }
 
-// rank orders the targets: the one with the lowest rank is tried first. The numbers are
-// compared one after the other, as the letters of two words are: a later one decides only
-// between targets that are alike in all before it. A condition puts the targets for which
-// it holds behind the others. Only failed dials, and a pair that joins the two nodes
-// already, put other targets before a configured one.
+// rank orders the targets, the lowest first. A later rule decides only between targets
+// that are alike by all before it, and the book's order between those that are alike by
+// all. Only failed dials, and a pair that joins the two nodes already, put other targets
+// before a configured one.
 func (c *choice) rank(t *target) []int64 {
-	learned, down := t.origin != configured, t.isDown(c.now)
-	var failed, declined int64
-	if down {
-		failed = t.failed.UnixNano()
-	}
-	if t.hasDeclined(c.now) {
-		declined = t.declined.UnixNano()
-	}
+	sameSource := func(other *target) bool { return t.source != "" && other.source == t.source }
 
 	return []int64{
-		// After one learned target was tried, all configured ones come first, even those
-		// that are down.
-		bit(learned && c.learned > 0),
-		// Then those that are up. Of those that are down, the configured ones come first,
-		// and then the one whose last failure is the oldest.
-		bit(down),
-		bit(learned && down),
-		failed,
-		// A target that somebody named has proved nothing.
-		bit(t.origin == told),
-		// A second pair of the same two nodes joins nobody, and networks that only the
-		// bridge links would fall apart into islands.
-		bit(c.links.pairs[linkOf(c.node, t.addr.ID)] > 0),
-		bit(learned),
-		// Of the targets whose penalty is over, one for each pair gets another chance.
-		bit(t.failures > 0 && len(c.tried) > 0),
-		// A host with many IDs does not use up the time for a pair.
-		bit(c.sources[t.source]),
-		// Targets that decline nodes take turns.
-		declined,
-		// Learned targets that have kept a pair come first, and then the least loaded.
-		bit(learned && !t.proven),
+		bit(!t.configured && c.learned > 0), // after one of the others was tried, all configured ones are
+		t.standing(),
+		bit(!t.configured),
+		bit(t.failures > 0 && len(c.tried) > 0),       // one second chance for each pair
+		bit(slices.ContainsFunc(c.tried, sameSource)), // many IDs in one network do not use up the tries
+		t.turn(),
+		bit(!t.configured && !t.proven),
 		int64(t.pairs),
 	}
+}
+
+// standing is what counts most: whether the target can be reached, whether it has proved
+// its ID, and whether the pair would join two nodes that nothing else joins. Without the
+// last, networks that only the bridge links would fall apart into islands.
+func (t *target) standing() int64 {
+	switch {
+	case t.isDown() && !t.configured:
+		return 4
+	case t.isDown():
+		return 3
+	case t.told:
+		return 2
+	default:
+		return bit(t.joined)
+	}
+}
+
+// turn lets targets that have failed, or that decline nodes, take turns: the one that did
+// so longest ago comes first.
+func (t *target) turn() int64 {
+	if !t.isTroubled() {
+		return 0
+	}
+
+	return t.troubled.UnixNano()
 }
 
 // bit returns 1 if the condition holds, else 0.

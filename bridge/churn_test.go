@@ -45,7 +45,7 @@ func TestStuckPairHoldsUpNoOther(t *testing.T) {
 		}
 	})
 	full := func() bool {
-		for _, p := range b.livePairs() {
+		for _, p := range b.slots.live() {
 			if p.libp2p.peer.Status().Channels[1].SendQueueSize >= relayQueue {
 				return true
 			}
@@ -97,16 +97,9 @@ func TestNothingIsLeftAfterChurn(t *testing.T) {
 	wg.Wait()
 	require.NoError(t, b.Stop())
 
-	require.Empty(t, b.claims)
 	require.Empty(t, b.slots.held)
-	require.Empty(t, b.slots.ips)
-	require.Zero(t, b.slots.taken)
-	require.Empty(t, b.libp2pTargets.links.pairs)
-	for _, ts := range []*targets{b.libp2pTargets, b.nativeTargets} {
-		for _, known := range ts.list {
-			require.Zero(t, known.pairs)
-		}
-	}
+	require.Empty(t, b.libp2pTargets.inUse.list)
+	require.Empty(t, b.nativeTargets.inUse.list)
 }
 
 // drain takes what the node tells until the context ends.
@@ -174,5 +167,8 @@ func TestQUIC(t *testing.T) {
 	exchange(t, dialer, far)
 	b.slots.mtx.Lock()
 	defer b.slots.mtx.Unlock()
-	require.Equal(t, 2, b.slots.ips[netgroup.Host(netgroup.FromIP(loopback().IP))], "both count for their IP")
+	require.Len(t, b.slots.held, 2)
+	for _, held := range b.slots.held {
+		require.Equal(t, netgroup.Host(netgroup.FromIP(loopback().IP)), held.host, "both count for their IP")
+	}
 }

@@ -4,8 +4,10 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/addrbook"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/discovery"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
@@ -61,6 +63,14 @@ type Config struct {
 	// opened; 0 means a quarter of MaxPairs, and at least one.
 	MaxPairs      int
 	MaxPairsPerIP int
+	// AllowDuplicateIP lets nodes at one IP address (IPv6: one /64) have several pairs with
+	// one target. Otherwise they have one, because a slot of the target is all that the IP
+	// would get there without the bridge. UnconditionalPeers are not bound by that.
+	AllowDuplicateIP bool
+	// ProxyNetworks are those of the proxies in front of NativeListen. Each native
+	// connection from there must begin with a PROXY protocol header, version 1 or 2, and
+	// counts as one from the client that the header names (see native.WithProxyProtocol).
+	ProxyNetworks []netip.Prefix
 }
 
 // Validate names the first field that the bridge cannot work with. The error
@@ -140,34 +150,36 @@ func (c Config) libp2pLimits() lp2p.Limits {
 	return lp2p.PeerLimits(uint64(pairs), uint64(targets), true)
 }
 
-// canonicalIDs returns a copy of the list with each ID as a key's ID is written.
-func canonicalIDs(ids []types.ID) []types.ID {
-	ids = slices.Clone(ids)
-	for i, id := range ids {
-		ids[i] = id.Canonical()
+// addrBook returns the book of the libp2p nodes. It is in memory.
+func (c Config) addrBook(self types.ID) (*addrbook.Book, error) {
+	book, err := addrbook.Open("", types.NetAddress{ID: self}, addrbook.WithAllowDuplicateIP(c.AllowDuplicateIP),
+		addrbook.WithMaxPeers(len(c.Libp2pPeers)+maxLearned), addrbook.WithMaxHints(maxPerSource))
+	for i := 0; err == nil && i < len(c.Libp2pPeers); i++ {
+		book.Configure(c.Libp2pPeers[i].ID, *c.Libp2pPeers[i])
 	}
 
-	return ids
+	return book, err
 }
 
-// canonicalPeers is canonicalIDs for addresses. It leaves nil entries to Validate.
-func canonicalPeers(peers []*types.NetAddress) []*types.NetAddress {
-	peers = slices.Clone(peers)
-	for i, addr := range peers {
-		if addr != nil {
-			own := *addr
-			own.ID = own.ID.Canonical()
-			peers[i] = &own
+// withDefaults also writes each ID as a key's ID is written, so that it can be compared. It
+// leaves nil entries to Validate, and the caller's lists as they are.
+func (c Config) withDefaults() Config {
+	for _, ids := range []*[]types.ID{&c.PrivatePeers, &c.UnconditionalPeers} {
+		*ids = slices.Clone(*ids)
+		for i, id := range *ids {
+			(*ids)[i] = id.Canonical()
 		}
 	}
-
-	return peers
-}
-
-// withDefaults also writes each ID as a key's ID is written, so that it can be compared.
-func (c Config) withDefaults() Config {
-	c.PrivatePeers, c.UnconditionalPeers = canonicalIDs(c.PrivatePeers), canonicalIDs(c.UnconditionalPeers)
-	c.NativePeers, c.Libp2pPeers = canonicalPeers(c.NativePeers), canonicalPeers(c.Libp2pPeers)
+	for _, peers := range []*[]*types.NetAddress{&c.NativePeers, &c.Libp2pPeers} {
+		*peers = slices.Clone(*peers)
+		for i, addr := range *peers {
+			if addr != nil {
+				own := *addr
+				own.ID = own.ID.Canonical()
+				(*peers)[i] = &own
+			}
+		}
+	}
 	if c.Channels == nil {
 		c.Channels = TM2Channels()
 	}

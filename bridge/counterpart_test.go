@@ -15,20 +15,20 @@ import (
 )
 
 // silentTarget is an attempt that hears nothing.
-func silentTarget(ctx context.Context, _ types.NetAddress) (made, error) {
+func silentTarget(ctx context.Context, _ types.NetAddress) (compat.PeerConn, error) {
 	<-ctx.Done()
 
-	return made{}, ctx.Err()
+	return nil, ctx.Err()
 }
 
 // after is an attempt that succeeds, or fails with the error, after a time.
-func after(d time.Duration, err error) func(context.Context, types.NetAddress) (made, error) {
-	return func(ctx context.Context, _ types.NetAddress) (made, error) {
+func after(d time.Duration, err error) func(context.Context, types.NetAddress) (compat.PeerConn, error) {
+	return func(ctx context.Context, _ types.NetAddress) (compat.PeerConn, error) {
 		if !task.Sleep(ctx, d) {
-			return made{}, ctx.Err()
+			return nil, ctx.Err()
 		}
 
-		return made{peer: &farSide{}}, err
+		return &farSide{}, err
 	}
 }
 
@@ -44,11 +44,11 @@ func newSearch(t *testing.T, behave behaviors, names ...string) *searching {
 	require.NoError(t, err)
 	s := &searching{}
 	s.search = &search{
-		bridge: b, node: "node", targets: newTargets(idsOf(names...), newLinks()),
-		try: func(ctx context.Context, addr types.NetAddress) (made, error) {
+		bridge: b, node: the("node"), targets: targetsWithBook(t, idsOf(names...)...),
+		try: func(ctx context.Context, addr types.NetAddress) (compat.PeerConn, error) {
 			return behave[addr.ID.String()](ctx, addr)
 		},
-		discard: func(made) { s.discarded++ },
+		discard: func(compat.PeerConn) { s.discarded++ },
 	}
 
 	return s
@@ -68,16 +68,13 @@ func (s *searching) run(t *testing.T) (found string, took time.Duration, err err
 
 		return "", took, err
 	}
-	s.targets.release(s.node, target, unknown)
-	require.Empty(t, s.targets.links.pairs)
-	for _, target := range s.targets.list {
-		require.Zero(t, target.pairs, target.addr.ID)
-	}
+	s.targets.release(target, unknown)
+	require.Empty(t, s.targets.inUse.list)
 
 	return target.addr.ID.String(), took, nil
 }
 
-type behaviors = map[string]func(context.Context, types.NetAddress) (made, error)
+type behaviors = map[string]func(context.Context, types.NetAddress) (compat.PeerConn, error)
 
 // A target that needs most of the time is found, alone or among others that do.
 func TestDistantTargetIsFound(t *testing.T) {
@@ -115,10 +112,10 @@ func (s *searching) run2(t *testing.T) (found string, took time.Duration, err er
 // Of two that answer the first is taken, and the other is given up in order.
 func TestFirstAnswerCounts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		both := func(ctx context.Context, _ types.NetAddress) (made, error) {
+		both := func(ctx context.Context, _ types.NetAddress) (compat.PeerConn, error) {
 			<-ctx.Done() // the connection is made at that very moment
 
-			return made{peer: &farSide{}}, nil
+			return &farSide{}, nil
 		}
 		s := newSearch(t, behaviors{"late": both, "quick": after(time.Millisecond, nil)}, "late", "quick")
 		found, took, err := s.run(t)
@@ -126,7 +123,7 @@ func TestFirstAnswerCounts(t *testing.T) {
 		require.Equal(t, "quick", found)
 		require.Equal(t, patience+time.Millisecond, took)
 		require.Equal(t, 1, s.discarded)
-		require.False(t, s.targets.list[0].isDown(time.Now()), "it has answered")
+		require.False(t, s.targets.records["late"].isDown(), "it has answered")
 	})
 }
 
@@ -139,8 +136,8 @@ func TestAllTargetsFail(t *testing.T) {
 		require.ErrorIs(t, err, refused)
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		require.Equal(t, pairTimeout, took)
-		for _, target := range s.targets.list {
-			require.True(t, target.isDown(time.Now()), target.addr.ID)
+		for _, id := range []types.ID{"a", "b"} {
+			require.True(t, s.targets.records[id].isDown(), id)
 		}
 
 		_, took, err = newSearch(t, nil).run(t)
@@ -152,10 +149,10 @@ func TestAllTargetsFail(t *testing.T) {
 // An attempt that does not end in time holds up nobody, but the bridge waits for it.
 func TestAttemptThatDoesNotEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		deaf := func(context.Context, types.NetAddress) (made, error) {
+		deaf := func(context.Context, types.NetAddress) (compat.PeerConn, error) {
 			task.Sleep(t.Context(), time.Minute)
 
-			return made{peer: &farSide{}}, nil
+			return &farSide{}, nil
 		}
 		s := newSearch(t, behaviors{"deaf": deaf}, "deaf")
 		ctx, cancel := context.WithTimeout(t.Context(), pairTimeout)
@@ -167,7 +164,7 @@ func TestAttemptThatDoesNotEnd(t *testing.T) {
 		s.bridge.wg.Wait()
 		require.Equal(t, time.Minute, time.Since(begun))
 		require.Equal(t, 1, s.discarded)
-		require.Zero(t, s.targets.list[0].pairs)
+		require.Empty(t, s.targets.inUse.list)
 	})
 }
 
@@ -180,9 +177,9 @@ func TestSearchEndsWithItsPair(t *testing.T) {
 		_, _, err := s.find(ctx)
 		require.ErrorIs(t, err, context.Canceled)
 		s.bridge.wg.Wait()
-		for _, target := range s.targets.list {
-			require.Zero(t, target.pairs)
-			require.False(t, target.isDown(time.Now()))
+		require.Empty(t, s.targets.inUse.list)
+		for _, id := range []types.ID{"a", "b"} {
+			require.False(t, s.targets.records[id].isDown())
 		}
 		_, _, err = s.find(ctx)
 		require.ErrorIs(t, err, errNoCounterpart)
@@ -196,7 +193,7 @@ func searchWithStranger(t *testing.T, behave behaviors, names ...string) (s *sea
 	addr := dialable(1)
 	behave[addr.ID.String()] = after(50*time.Millisecond, nil)
 	s = newSearch(t, behave, names...)
-	s.targets.learn(*addr, announced, source{})
+	s.targets.announce(*addr, nil)
 
 	return s, addr.ID.String()
 }
@@ -254,25 +251,25 @@ func TestStrangerFollowsAConfiguredTargetAtOnce(t *testing.T) {
 func TestConfiguredTargetThatLosesToAStrangerIsNotBlamed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, first := searchWithStranger(t, behaviors{"own": after(1400*time.Millisecond, nil)}, "own")
-		s.try = func(ctx context.Context, addr types.NetAddress) (made, error) {
+		second := dialable(2)
+		s.try = func(ctx context.Context, addr types.NetAddress) (compat.PeerConn, error) {
 			switch addr.ID.String() {
 			case "own":
 				return after(1400*time.Millisecond, nil)(ctx, addr)
-			case first:
+			case second.ID.String(): // the newer one is tried first
 				return after(0, errors.New("connection refused"))(ctx, addr)
 			default:
 				return after(50*time.Millisecond, nil)(ctx, addr)
 			}
 		}
-		second := dialable(2)
-		s.targets.learn(*second, announced, source{})
-		own := s.targets.pick(s.node, nil)
-		s.targets.release(s.node, own, unreachable)
+		task.Sleep(t.Context(), time.Second)
+		s.targets.announce(*second, nil)
+		s.targets.release(s.targets.pick(s.node, nil), unreachable)
 		found, took, err := s.run(t)
 		require.NoError(t, err)
-		require.Equal(t, second.ID.String(), found)
+		require.Equal(t, first, found)
 		require.Equal(t, patience+50*time.Millisecond, took)
-		require.Equal(t, 1, own.failures)
+		require.Equal(t, 1, s.targets.records["own"].failures)
 	})
 }
 
@@ -281,24 +278,23 @@ func TestConfiguredTargetThatLosesToAStrangerIsNotBlamed(t *testing.T) {
 func TestPairWaitsForAttemptsThatWereNotNeeded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, ends := range []time.Duration{loserTimeout / 2, time.Minute} {
-			slow := func(ctx context.Context, _ types.NetAddress) (made, error) {
+			slow := func(ctx context.Context, _ types.NetAddress) (compat.PeerConn, error) {
 				<-ctx.Done()
 				task.Sleep(t.Context(), ends)
 
-				return made{}, ctx.Err()
+				return nil, ctx.Err()
 			}
 			s := newSearch(t, behaviors{"slow": slow, "quick": after(0, nil)}, "slow", "quick")
 			b := s.bridge
-			p := b.newPair(InitiatorNative)
-			require.NoError(t, b.claim(p.making, p, "node"))
-			_, _, err := s.find(p.making)
+			p := b.opened(t, InitiatorNative, "node")
+			_, _, err := s.find(p.ctx)
 			require.NoError(t, err)
 			p.left = s.left
 			begun := time.Now()
-			b.disclaim(p, "node")
+			b.slots.giveBack(p)
 			require.Equal(t, min(ends, loserTimeout), time.Since(begun))
-			require.Nil(t, b.tryClaim(claim{InitiatorNative, "node"}, p))
-			p.stopMaking()
+			require.Empty(t, b.slots.held)
+			p.end(nil, errReplaced)
 			b.wg.Wait()
 		}
 	})

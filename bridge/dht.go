@@ -1,11 +1,11 @@
 package bridge
 
 import (
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/addrbook"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/discovery"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
-	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 )
 
 // maxFound is how many useful targets of the DHT are enough: it is searched while there
@@ -29,43 +29,13 @@ func (b *Bridge) startDHT(side *lp2p.Transport) error {
 		return err
 	}
 	d.SetLogger(b.logger)
+	b.libp2pTargets.lost = d.Wake // nothing is released before the bridge accepts
 	if err := d.Start(); err != nil {
 		return err
 	}
-	b.mtx.Lock()
-	defer b.mtx.Unlock()
-	b.dht = d
+	b.dht.Store(d)
 
 	return nil
-}
-
-// stopDHT waits for everything that startDHT has started.
-func (b *Bridge) stopDHT() error {
-	if d := b.runningDHT(); d != nil {
-		return d.Stop()
-	}
-
-	return nil
-}
-
-// dht is the part of discovery that the bridge uses once it runs.
-type dht interface {
-	Stop() error
-	Wake() // a node that was found has become useless: search for more
-}
-
-// runningDHT returns nil before the DHT has started, or without one.
-func (b *Bridge) runningDHT() dht {
-	b.mtx.Lock()
-	defer b.mtx.Unlock()
-
-	return b.dht
-}
-
-func (b *Bridge) findMore() {
-	if d := b.runningDHT(); d != nil {
-		d.Wake()
-	}
 }
 
 // dhtClient makes targets of the nodes that discovery finds.
@@ -73,23 +43,26 @@ type dhtClient struct{ *Bridge }
 
 var _ discovery.Client = dhtClient{}
 
-// DialPeers implements discovery.Client. The nodes have proved their addresses, and
-// become targets.
+// DialPeers implements discovery.Client. The nodes have proved their IDs, and become
+// targets.
 func (c dhtClient) DialPeers(addrs ...*types.NetAddress) {
 	for _, addr := range addrs {
-		if addr.Dialable() {
-			c.libp2pTargets.learnFound(*addr, netgroup.PublicHost(netgroup.FromIP(addr.IP)))
-		}
+		isNew := c.book.Add(addrbook.Source{ID: addr.ID, IP: addr.IP}, addr) > 0
+		c.libp2pTargets.appeared(addr.ID, isNew, true)
 	}
 }
 
 // HasPeer implements discovery.Client. A configured target that has not failed needs no
 // search.
-func (c dhtClient) HasPeer(id types.ID) bool { return c.libp2pTargets.isServing(id) }
+func (c dhtClient) HasPeer(id types.ID) bool {
+	return c.libp2pTargets.count(dialer{}, func(t *target) bool {
+		return t.configured && t.failures == 0 && t.addr.ID == id
+	}) > 0
+}
 
 // OutboundSlots implements discovery.Client.
 func (c dhtClient) OutboundSlots() (taken, limit uint64) {
-	return c.libp2pTargets.countUseful(), maxFound
+	return c.libp2pTargets.count(dialer{}, func(t *target) bool { return t.isUseful() }), maxFound
 }
 
 // Subscribe implements discovery.Client. The events name targets that could not be

@@ -25,6 +25,13 @@ func withDHT(t *testing.T, seeds ...*node) func(transport) adapter.SwitchOption 
 	}
 }
 
+// useful is how many targets of use the DHT has found.
+func (b *Bridge) useful() uint64 {
+	taken, _ := dhtClient{b}.OutboundSlots()
+
+	return taken
+}
+
 // A native node whose libp2p node has gone gets one that was found in the DHT.
 func TestNodeOfTheDHTTakesOver(t *testing.T) {
 	own := startNode(t, InitiatorLibp2p, types.GenerateNodeKey(), nil, withDHT(t))
@@ -37,15 +44,15 @@ func TestNodeOfTheDHTTakesOver(t *testing.T) {
 	b := newBridgeWith(t, config, func(b *Bridge) {
 		b.dhtOptions = []discovery.Option{discovery.WithWalkInterval(100 * time.Millisecond)}
 	})
-	require.Eventually(t, func() bool { return b.libp2pTargets.countUseful() == 1 }, testTimeout, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return b.useful() == 1 }, testTimeout, 10*time.Millisecond)
 	require.True(t, dhtClient{b}.HasPeer(own.address.ID), "a configured node needs no search")
 	require.False(t, dhtClient{b}.HasPeer(found.address.ID))
 
-	native.join(t, b)
+	native.join(t, b.NativeAddress())
 	own.nextNative(t)
 	own.stop()
 	next(t, native.removed)
-	native.join(t, b)
+	native.join(t, b.NativeAddress())
 	found.nextNative(t)
 	exchange(t, native, found)
 }
@@ -58,7 +65,7 @@ func TestTargetThatHasMovedIsFound(t *testing.T) {
 	next(t, other.added)
 	next(t, own.added)
 	b := newBridge(t, Config{Libp2pPeers: addresses(own, other), Libp2pNetwork: "bridged"})
-	met := func() bool { return b.libp2pSide().AddrBook().Key(key.ID()) != nil }
+	met := func() bool { return b.libp2p.Load().AddrBook().Key(key.ID()) != nil }
 	require.Eventually(t, met, testTimeout, 10*time.Millisecond)
 
 	own.stop()
@@ -74,44 +81,36 @@ func TestTargetThatHasMovedIsFound(t *testing.T) {
 	})
 	defer done()
 	first := newNode(t, InitiatorNative)
-	first.join(t, b)
+	first.join(t, b.NativeAddress())
 	if nextNativeOf(t, moved, other) == moved {
 		exchange(t, first, moved) // it was found before it was missed
 
 		return
 	}
 	next(t, missed)
-	serving := func() bool { return b.libp2pTargets.isServing(key.ID()) }
+	serving := func() bool { return dhtClient{b}.HasPeer(key.ID()) }
 	require.Eventually(t, serving, testTimeout, 10*time.Millisecond)
 
 	second := newNode(t, InitiatorNative)
-	second.join(t, b)
+	second.join(t, b.NativeAddress())
 	moved.nextNative(t)
 	exchange(t, second, moved)
 }
-
-// wakened counts how often it was told that there is a slot open.
-type wakened struct {
-	dht
-	count int
-}
-
-func (w *wakened) Wake() { w.count++ }
 
 // When a target that was found in the DHT turns out to be of no use, more are looked for
 // at once, though there were enough of them.
 func TestTargetOfNoUseSetsTheSearchGoing(t *testing.T) {
 	b, err := New(*types.GenerateNodeKey(), Config{}, quiet())
 	require.NoError(t, err)
-	ts, w := b.libp2pTargets, &wakened{}
+	ts, woken := b.libp2pTargets, 0
 	dhtClient{b}.DialPeers(dialable(1), dialable(2))
-	require.EqualValues(t, 2, ts.countUseful())
-	ts.release("node", ts.pick("node", nil), unreachable) // there is no DHT
-	b.dht = w
-	ts.release("node", ts.pick("node", nil), kept)
-	require.Zero(t, w.count)
-	ts.release("node", ts.pick("node", nil), unreachable)
-	require.Equal(t, 1, w.count)
+	require.EqualValues(t, 2, b.useful())
+	ts.release(ts.pick(the("node"), nil), unreachable) // there is no DHT
+	ts.lost = func() { woken++ }
+	ts.release(ts.pick(the("node"), nil), kept)
+	require.Zero(t, woken)
+	ts.release(ts.pick(the("node"), nil), unreachable)
+	require.Equal(t, 1, woken)
 }
 
 func TestDHTNeedsAUsableNetwork(t *testing.T) {

@@ -3,6 +3,7 @@ package bridge
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
@@ -29,30 +30,23 @@ const (
 // receiveDiscovery answers a request with peers of the side that asks, and learns
 // from an answer. Invalid messages are dropped, as TM2 does.
 func (s *side) receiveDiscovery(msg []byte) {
-	if len(msg) > maxDiscoverySize {
-		s.complain(fmt.Errorf("%d bytes, at most %d are allowed", len(msg), maxDiscoverySize))
-
-		return
+	var addrs []string
+	var request bool
+	err := fmt.Errorf("%d bytes, at most %d are allowed", len(msg), maxDiscoverySize)
+	if len(msg) <= maxDiscoverySize {
+		addrs, request, err = wire.DecodeDiscovery(msg)
 	}
-	addrs, request, err := wire.DecodeDiscovery(msg)
 	switch {
 	case err != nil:
-		s.complain(err)
+		s.complain.Do(func() {
+			s.pair.bridge.logger.Warn("discovery message dropped, further ones of the peer are not logged",
+				"peer", s.peer.ID(), "channel", discoveryChannel, "err", err)
+		})
 	case request && s.requests.Allow():
 		s.answer()
 	case !request && s.wasAsked():
 		s.pair.bridge.learnHints(s.peer, addrs)
 	}
-}
-
-// complain logs the first invalid message of a connection.
-func (s *side) complain(err error) {
-	if s.complained {
-		return
-	}
-	s.complained = true
-	s.pair.bridge.logger.Warn("discovery message dropped, further ones of the peer are not logged",
-		"peer", s.peer.ID(), "channel", discoveryChannel, "err", err)
 }
 
 // ask asks the node for addresses of its side, for the bridge's own use. TrySend fails
@@ -77,7 +71,7 @@ func (s *side) wasAsked() bool {
 // askLoop asks a random libp2p node every askInterval until the bridge stops.
 func (b *Bridge) askLoop() {
 	for task.Sleep(b.ctx, askInterval) {
-		if pairs := b.livePairs(); len(pairs) > 0 {
+		if pairs := b.slots.live(); len(pairs) > 0 {
 			pairs[rand.IntN(len(pairs))].libp2p.ask()
 		}
 	}
@@ -97,26 +91,23 @@ func (s *side) answer() {
 		seen[addr.ID] = true
 		addrs = append(addrs, addr.String())
 	}
-	if len(addrs) == 0 {
-		return
-	}
 	rand.Shuffle(len(addrs), func(i, j int) { addrs[i], addrs[j] = addrs[j], addrs[i] })
-	addrs = addrs[:min(len(addrs), maxDiscoveryPeers)]
-	// The requester asks again, so an answer may be lost when the queue is full.
-	s.peer.TrySend(discoveryChannel, wire.AppendResponse(nil, addrs))
+	if addrs = addrs[:min(len(addrs), maxDiscoveryPeers)]; len(addrs) > 0 {
+		// The requester asks again, so an answer may be lost when the queue is full.
+		s.peer.TrySend(discoveryChannel, wire.AppendResponse(nil, addrs))
+	}
 }
 
 // known returns the configured nodes of this side and those that have a pair. Hints are
 // not passed on.
 func (s *side) known() []*types.NetAddress {
-	b := s.pair.bridge
-	addrs := b.targetsOf(s.name).addresses()
-	for _, p := range b.livePairs() {
-		connected := p.native
-		if s.name == InitiatorLibp2p {
-			connected = p.libp2p
+	addrs := slices.Clone(s.targets.configured)
+	for _, p := range s.pair.bridge.slots.live() {
+		for _, connected := range []*side{p.native, p.libp2p} {
+			if connected.name == s.name {
+				addrs = append(addrs, connected.peer.NodeInfo().NetAddress)
+			}
 		}
-		addrs = append(addrs, connected.peer.NodeInfo().NetAddress)
 	}
 
 	return addrs

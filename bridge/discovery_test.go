@@ -91,7 +91,7 @@ func TestAnswersAreTakenWhenTheyWereAskedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAsker("9.9.0.1")
 		s, receive := talk(t, Config{}, a)
-		learned := func() int { return len(s.pair.bridge.libp2pTargets.list) }
+		learned := func() int { return len(s.pair.bridge.libp2pTargets.known()) }
 		receive(wire.AppendResponse(nil, []string{dialable(1).String()}))
 		require.Zero(t, learned(), "nobody has asked")
 
@@ -100,7 +100,7 @@ func TestAnswersAreTakenWhenTheyWereAskedFor(t *testing.T) {
 		receive(wire.AppendResponse(nil, []string{dialable(2).String()}))
 		receive(wire.AppendResponse(nil, []string{dialable(3).String()}))
 		require.Equal(t, 1, learned(), "one answer for each question")
-		require.Equal(t, told, s.pair.bridge.libp2pTargets.list[0].origin)
+		require.True(t, s.pair.bridge.libp2pTargets.all(dialer{})[0].told)
 
 		s.ask()
 		task.Sleep(t.Context(), responseTimeout+1)
@@ -141,8 +141,10 @@ func TestInvalidAddressesAreNotLearned(t *testing.T) {
 		none.String(), multicast.String(), portless.String(),
 		first.String(), second.String(),
 	}))
-	require.Len(t, targets.list, 1)
-	require.Equal(t, first.ID, targets.list[0].addr.ID, "one node for an IP and port")
+	require.ElementsMatch(t, []types.ID{first.ID, second.ID}, targets.known())
+	picked := targets.pick(the("node"), nil)
+	require.NotNil(t, picked)
+	require.Nil(t, targets.pick(the("node"), []*target{picked}), "an IP and port is dialed once")
 }
 
 // What a node tells is dialed only where it means the same to the bridge.
@@ -178,7 +180,7 @@ func TestTellerDecidesWhatIsDialed(t *testing.T) {
 		}
 		s.ask()
 		receive(wire.AppendResponse(nil, texts))
-		for _, target := range b.libp2pTargets.list {
+		for _, target := range b.libp2pTargets.all(dialer{}) {
 			learned = append(learned, target.addr.IP.String())
 		}
 		require.Equal(t, c.want, learned, "%+v", c)
@@ -213,7 +215,7 @@ func TestTheBridgeKeepsAsking(t *testing.T) {
 		a := newAsker("9.9.0.1")
 		s, _ := talk(t, Config{}, a)
 		b := s.pair.bridge
-		b.claims[claim{InitiatorNative, "node"}] = s.pair
+		b.slots.held[s.pair.claim] = &slot{pairs: []*pair{s.pair}}
 		b.wg.Go(b.askLoop)
 		task.Sleep(t.Context(), 3*askInterval+time.Second)
 		b.cancel()

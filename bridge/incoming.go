@@ -10,6 +10,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/native"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/task"
 )
 
@@ -18,7 +19,7 @@ var errPresented = errors.New("a bridged peer is not bridged again")
 // incoming is a node that has dialed the bridge, and waits for the NodeInfo of its
 // counterpart.
 type incoming struct {
-	claim
+	id       types.ID
 	node     types.NodeInfo
 	reject   func(error)
 	complete func(context.Context, types.NodeInfo, compat.PeerBehavior) (compat.PeerConn, error)
@@ -31,11 +32,11 @@ func (b *Bridge) acceptNative() {
 		if err != nil {
 			return // only the end of the bridge ends AcceptPending
 		}
-		in := incoming{claim{InitiatorNative, pending.ID()}, pending.NodeInfo(), pending.Reject, nil}
+		in := incoming{id: pending.ID(), node: pending.NodeInfo(), reject: pending.Reject}
 		in.complete = func(_ context.Context, far types.NodeInfo, near compat.PeerBehavior) (compat.PeerConn, error) {
 			return pending.Complete(far, near)
 		}
-		b.admit(in, pending.RemoteAddr())
+		b.admit(InitiatorNative, in, pending.RemoteAddr())
 	}
 }
 
@@ -46,7 +47,7 @@ func (b *Bridge) acceptLibp2p(side *lp2p.Transport) {
 		if err != nil {
 			return // only the end of the bridge ends AcceptPending
 		}
-		in := incoming{claim{InitiatorLibp2p, pending.ID()}, pending.NodeInfo(), nil, pending.Complete}
+		in := incoming{id: pending.ID(), node: pending.NodeInfo(), complete: pending.Complete}
 		in.reject = func(err error) {
 			b.logger.Info("libp2p peer refused", "peer", pending.ID(), "address", pending.RemoteAddr(), "err", err)
 			if err := pending.Reject(b.refusal(err)); err != nil {
@@ -59,73 +60,76 @@ func (b *Bridge) acceptLibp2p(side *lp2p.Transport) {
 			continue
 		}
 		b.learnDialer(pending.NodeInfo(), pending.RemoteAddr())
-		b.admit(in, pending.RemoteAddr())
+		b.admit(InitiatorLibp2p, in, pending.RemoteAddr())
 	}
 }
 
 // admit pairs the node, on a goroutine, if it gets a slot.
-func (b *Bridge) admit(in incoming, remote net.Addr) {
-	release, err := b.slots.take(in.claim, remote)
-	if err != nil {
+func (b *Bridge) admit(initiator string, in incoming, remote net.Addr) {
+	p := b.newPair(initiator)
+	p.id = in.id
+	host := netgroup.Host(netgroup.FromAddr(remote))
+	if err := b.slots.take(p, host); err != nil {
+		p.end(nil, err)
 		in.reject(err)
 
 		return
 	}
+	if !b.config.AllowDuplicateIP && !b.slots.isUnconditional(p.claim) {
+		p.host = host
+	}
 	b.wg.Go(func() {
-		defer release()
-		b.join(in)
+		defer b.slots.giveBack(p)
+		b.join(p, in)
 	})
 }
 
 // refusal is what a libp2p node is told when it gets no pair. An error of a search names
 // addresses of other nodes, so the node learns only its kind.
 func (b *Bridge) refusal(err error) *compat.RejectError {
-	switch {
-	case errors.Is(err, errPresented):
-		return compat.Reject(compat.RejectIdentity, "%v", err)
-	case errors.Is(err, errFull):
-		return compat.Reject(compat.RejectFull, "%v", err)
-	case b.ctx.Err() != nil:
+	if b.ctx.Err() != nil {
 		return compat.Reject(compat.RejectClosing, "%v", errBridgeStopped)
-	case errors.Is(err, errReplaced):
-		return compat.Reject(compat.RejectDuplicate, "%v", errReplaced)
-	case errors.Is(err, errFormer):
-		return compat.Reject(compat.RejectDuplicate, "%v", errFormer)
-	case errors.Is(err, errNoTargets):
-		return compat.Reject(compat.RejectUnavailable, "%v", errNoTargets)
-	default:
-		return compat.Reject(compat.RejectUnavailable, "%v", errNoCounterpart)
 	}
+	for _, known := range []struct {
+		err  error
+		code compat.RejectCode
+		told error
+	}{
+		{errPresented, compat.RejectIdentity, err},
+		{errFull, compat.RejectFull, err},
+		{errReplaced, compat.RejectDuplicate, errReplaced},
+		{errFormer, compat.RejectDuplicate, errFormer},
+		{errDuplicateIP, compat.RejectFull, errDuplicateIP},
+		{errNoTargets, compat.RejectUnavailable, errNoTargets},
+	} {
+		if errors.Is(err, known.err) {
+			return compat.Reject(known.code, "%v", known.told)
+		}
+	}
+
+	return compat.Reject(compat.RejectUnavailable, "%v", errNoCounterpart)
 }
 
 // join finds a counterpart for the node on the other side, shows the node the
 // counterpart's NodeInfo, and relays until either connection ends.
-func (b *Bridge) join(in incoming) {
-	p := b.newPair(in.initiator)
-	defer p.stopMaking()
-	if err := b.claim(p.making, p, in.id); err != nil {
-		in.reject(err)
-
-		return
-	}
-	defer b.disclaim(p, in.id)
-	t, m, err := b.find(p, in)
+func (b *Bridge) join(p *pair, in incoming) {
+	defer p.end(nil, errNoCounterpart)
+	making, stop := context.WithTimeout(p.ctx, pairTimeout)
+	defer stop()
+	near, far := p.dialed.other(), p.dialed
+	t, err := b.find(making, p, in)
 	if err != nil {
 		in.reject(err)
 
 		return
 	}
-	defer func() { b.targetsOf(p.dialed.name).release(in.id, t, p.outcome()) }()
-	defer m.close()
-
-	near, far := p.dialed.other(), p.dialed
-	far.peer = m.peer
+	defer func() { t.side.release(t, p.outcome()) }()
 	info := present(far.peer.NodeInfo(), b.key.ID())
 	near.self = info.ID()
 	near.listen(b.config.describe(info.Channels))
-	near.peer, err = in.complete(p.making, info, near)
+	near.peer, err = in.complete(making, info, near)
 	if err != nil {
-		b.logger.Info("peer could not be paired", "side", near.name, "peer", in.id, "target", far.peer.ID(), "err", err)
+		b.logger.Info("peer could not be paired", "side", near.name, "peer", p.id, "target", far.peer.ID(), "err", err)
 		far.abandon(err)
 
 		return
@@ -133,65 +137,68 @@ func (b *Bridge) join(in incoming) {
 	p.run()
 }
 
-// find searches for a counterpart, to which the node has its derived identity.
-func (b *Bridge) find(p *pair, in incoming) (*target, made, error) {
-	key, err := deriveIdentity(b.key.PrivKey, in.id)
+// find searches for a counterpart, to which the node has its derived identity, once the
+// node has no other pair.
+func (b *Bridge) find(ctx context.Context, p *pair, in incoming) (*target, error) {
+	if err := b.slots.replace(ctx, p); err != nil {
+		return nil, err
+	}
+	key, err := deriveIdentity(b.key.PrivKey, p.id)
 	if err != nil {
-		return nil, made{}, err
+		return nil, err
 	}
 	far := p.dialed
 	far.self = key.ID()
 	far.listen(b.config.describe(in.node.Channels))
 	as := lp2p.Identity{Key: key.PrivKey, NodeInfo: present(in.node, far.self)}
-	s := search{bridge: b, node: in.id, targets: b.targetsOf(far.name), discard: far.discard}
-	s.try = func(ctx context.Context, addr types.NetAddress) (made, error) {
-		if far == p.native {
-			return b.dialNative(ctx, addr, as, far)
-		}
-
-		return b.dialLibp2p(ctx, addr, as, far)
+	s := search{bridge: b, node: dialer{p.id, p.host}, targets: far.targets}
+	dial := b.dialLibp2p
+	if far == p.native {
+		dial = b.dialNative
 	}
-	t, m, err := s.find(p.making)
-	p.left = s.left
+	s.try = func(ctx context.Context, addr types.NetAddress) (compat.PeerConn, error) {
+		return dial(ctx, addr, as, far)
+	}
+	s.discard = func(peer compat.PeerConn) { far.drop(peer, errNotNeeded) }
+	t, peer, err := s.find(ctx)
+	far.peer, p.left = peer, s.left
 
-	return t, m, err
+	return t, err
 }
 
-// targetsOf returns the targets of one side.
-func (b *Bridge) targetsOf(side string) *targets {
-	if side == InitiatorNative {
-		return b.nativeTargets
-	}
-
-	return b.libp2pTargets
+// nativePeer is a connection with a transport of its own.
+type nativePeer struct {
+	compat.PeerConn
+	transport *native.MultiplexTransport
 }
 
-// dialNative makes a connection to one native node, with a transport of its own.
+// CloseConn implements compat.PeerConn.
+func (p nativePeer) CloseConn() error {
+	return errors.Join(p.PeerConn.CloseConn(), p.transport.Close())
+}
+
+// dialNative makes a connection to one native node.
 func (b *Bridge) dialNative(
 	ctx context.Context, addr types.NetAddress, as lp2p.Identity, behavior compat.PeerBehavior,
-) (made, error) {
-	dialer := native.NewMultiplexTransport(as.NodeInfo, types.NodeKey{PrivKey: as.Key}, b.config.MConfig, b.logger)
-	peer, err := dialer.Dial(ctx, addr, behavior)
+) (compat.PeerConn, error) {
+	transport := native.NewMultiplexTransport(as.NodeInfo, types.NodeKey{PrivKey: as.Key}, b.config.MConfig, b.logger)
+	peer, err := transport.Dial(ctx, addr, behavior)
 	if err != nil {
-		return made{}, errors.Join(err, dialer.Close())
+		return nil, errors.Join(err, transport.Close())
 	}
 
-	return made{peer: peer, close: func() {
-		if err := dialer.Close(); err != nil {
-			b.logger.Warn("native transport did not close cleanly", "peer", addr, "err", err)
-		}
-	}}, nil
+	return nativePeer{peer, transport}, nil
 }
 
 // dialLibp2p opens a session with one libp2p node. It tries again while the node still
 // has the former session of the identity.
 func (b *Bridge) dialLibp2p(
 	ctx context.Context, addr types.NetAddress, as lp2p.Identity, behavior compat.PeerBehavior,
-) (made, error) {
+) (compat.PeerConn, error) {
 	for {
-		peer, err := b.libp2pSide().DialAs(ctx, addr, as, behavior)
+		peer, err := b.libp2p.Load().DialAs(ctx, addr, as, behavior)
 		if compat.ClassifyDial(err) != compat.DialDuplicate || !task.Sleep(ctx, duplicateRetry) {
-			return made{peer: peer, close: func() {}}, err
+			return peer, err
 		}
 	}
 }

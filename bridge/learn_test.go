@@ -90,7 +90,7 @@ func TestOnlyConfigured(t *testing.T) {
 	b := newBridge(t, Config{OnlyConfigured: true})
 	dialer.refused(t, b)
 	native.refused(t, b)
-	require.Empty(t, b.libp2pTargets.list)
+	require.Empty(t, b.libp2pTargets.known())
 }
 
 // A peer that another bridge presents does not become a target.
@@ -99,7 +99,7 @@ func TestDelegatedPeerIsNotLearned(t *testing.T) {
 	addr := second.Libp2pAddress()
 	first := newBridge(t, Config{Libp2pPeers: append(addresses(), &addr)})
 	newNode(t, InitiatorNative).refused(t, first)
-	require.Empty(t, second.libp2pTargets.list)
+	require.Empty(t, second.libp2pTargets.known())
 }
 
 func TestWhereADialerIs(t *testing.T) {

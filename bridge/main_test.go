@@ -150,8 +150,10 @@ func (n *node) Receive(ch byte, p compat.PeerConn, msg []byte) {
 	n.messages <- m
 }
 
+// newBridge starts a bridge for nodes that share the IP 127.0.0.1.
 func newBridge(t *testing.T, config Config) *Bridge {
 	t.Helper()
+	config.AllowDuplicateIP = true
 
 	return newBridgeWith(t, config, func(*Bridge) {})
 }
@@ -185,13 +187,13 @@ func addresses(nodes ...*node) []*types.NetAddress {
 func (n *node) dial(addr types.NetAddress) { n.sw.DialPeers(&addr) }
 
 // join dials the bridge, as a native node that does not give up, until it has a pair.
-func (n *node) join(t *testing.T, b *Bridge) {
+func (n *node) join(t *testing.T, at types.NetAddress) {
 	t.Helper()
 	failed, done := n.sw.Subscribe(func(e events.Event) bool { return e.Type() == events.DialFailed })
 	defer done()
 	over := time.After(testTimeout)
 	for {
-		n.dial(b.NativeAddress())
+		n.dial(at)
 		select {
 		case <-n.added:
 			return
@@ -237,5 +239,14 @@ func next[T any](t *testing.T, ch <-chan T) T {
 	case <-time.After(testTimeout):
 		require.FailNow(t, "nothing came")
 		panic("unreachable")
+	}
+}
+
+func isClosed(ch <-chan struct{}) bool {
+	select {
+	case <-ch:
+		return true
+	default:
+		return false
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -26,24 +27,27 @@ var (
 // pair couples a native connection with a libp2p session. It runs until one of
 // them ends, then ends the other.
 type pair struct {
-	bridge    *Bridge
-	initiator string
-	since     time.Time
-	native    *side
-	libp2p    *side
-	dialed    *side // that of the target: libp2p if the initiator is native
+	claim
+	host netip.Prefix // see dialer
 
-	making     context.Context // ends with the pair, or pairTimeout after it began
-	stopMaking context.CancelFunc
+	bridge *Bridge
+	since  time.Time
+	native *side
+	libp2p *side
+	dialed *side // that of the target: libp2p if the initiator is native
+
+	ctx    context.Context // of the pair and the search for it; its cause is an *ending
+	cancel context.CancelCauseFunc
 
 	ready chan struct{} // closed when both connections are started
-	done  chan struct{} // closed by the first end
 	gone  chan struct{} // closed when nothing of the pair is left
 	left  chan struct{} // that of its search; may be nil
+}
 
-	endOnce sync.Once
-	endErr  error // valid once done is closed, like endBy
-	endBy   *side // the side that failed; nil if the bridge ended the pair
+// ending says why a pair has ended.
+type ending struct {
+	error
+	by *side // the side that failed; nil if the bridge ended the pair
 }
 
 // side is one of the two connections of a pair. It implements compat.PeerBehavior, and is
@@ -53,6 +57,7 @@ type side struct {
 
 	pair     *pair
 	name     string
+	targets  *targets
 	self     types.ID // the ID that the node of this side sees
 	channels []*compat.ChannelDescriptor
 	reactors map[byte]compat.Reactor
@@ -62,23 +67,17 @@ type side struct {
 	stuck    atomic.Int32 // messages that wait longer than compat.SendTimeout
 
 	// Of discovery:
-	requests   *rate.Limiter
-	complained bool         // an invalid message was logged; only Receive uses it
-	asked      atomic.Int64 // when the bridge asked, in Unix nanoseconds; 0 if no answer is due
+	requests *rate.Limiter
+	complain sync.Once    // logs an invalid message
+	asked    atomic.Int64 // when the bridge asked, in Unix nanoseconds; 0 if no answer is due
 }
 
 func (b *Bridge) newPair(initiator string) *pair {
-	p := &pair{
-		bridge:    b,
-		initiator: initiator,
-		since:     time.Now(),
-		ready:     make(chan struct{}),
-		done:      make(chan struct{}),
-		gone:      make(chan struct{}),
-	}
-	p.making, p.stopMaking = context.WithTimeout(b.ctx, pairTimeout)
-	p.native = p.newSide(InitiatorNative, &b.toNative)
-	p.libp2p = p.newSide(InitiatorLibp2p, &b.toLibp2p)
+	p := &pair{bridge: b, since: time.Now(), ready: make(chan struct{}), gone: make(chan struct{})}
+	p.initiator = initiator
+	p.ctx, p.cancel = context.WithCancelCause(b.ctx)
+	p.native = p.newSide(InitiatorNative, b.nativeTargets, &b.toNative)
+	p.libp2p = p.newSide(InitiatorLibp2p, b.libp2pTargets, &b.toLibp2p)
 	p.dialed = p.libp2p
 	if initiator == InitiatorLibp2p {
 		p.dialed = p.native
@@ -87,8 +86,9 @@ func (b *Bridge) newPair(initiator string) *pair {
 	return p
 }
 
-func (p *pair) newSide(name string, total *meter) *side {
-	s := &side{pair: p, name: name, total: total, requests: rate.NewLimiter(rate.Every(requestInterval), requestBurst)}
+func (p *pair) newSide(name string, targets *targets, total *meter) *side {
+	s := &side{pair: p, name: name, targets: targets, total: total}
+	s.requests = rate.NewLimiter(rate.Every(requestInterval), requestBurst)
 	s.BaseReactor = *compat.NewBaseReactor("bridge", s)
 
 	return s
@@ -137,17 +137,14 @@ func (s *side) IsPrivatePeer(id types.ID) bool {
 func (s *side) Receive(chID byte, _ compat.PeerConn, msg []byte) {
 	select {
 	case <-s.pair.ready:
-	case <-s.pair.done:
+	case <-s.pair.ctx.Done():
+	}
+	if s.pair.ctx.Err() != nil { // a message must not pass when one before it did not
 		return
 	}
 	if chID == discoveryChannel {
 		s.receiveDiscovery(msg)
 
-		return
-	}
-	// Both channels may be closed. A message after the end must not pass when one before
-	// it did not.
-	if isClosed(s.pair.done) {
 		return
 	}
 	to := s.other()
@@ -171,7 +168,7 @@ func (s *side) send(chID byte, msg []byte) error {
 			return nil
 		}
 		left := time.Until(begin.Add(compat.SendTimeout))
-		if left > 0 && !task.WaitFor(s.pair.done, left) || isClosed(s.pair.done) {
+		if left > 0 && !task.WaitFor(s.pair.ctx.Done(), left) || s.pair.ctx.Err() != nil {
 			return errNotTaken
 		}
 		s.stuck.Add(1 - stuck)
@@ -187,19 +184,22 @@ func (s *side) count(messages, bytes int) {
 }
 
 // end records why the pair ends; only the first call counts. It does not block.
-func (p *pair) end(by *side, err error) {
-	p.endOnce.Do(func() {
-		p.endBy, p.endErr = by, err
-		p.stopMaking()
-		close(p.done)
-	})
+func (p *pair) end(by *side, err error) { p.cancel(&ending{err, by}) }
+
+// ending returns why the pair has ended. The end of the bridge ends all pairs.
+func (p *pair) ending() *ending {
+	if e, ok := context.Cause(p.ctx).(*ending); ok {
+		return e
+	}
+
+	return &ending{error: compat.Reject(compat.RejectClosing, "%v", errBridgeStopped)}
 }
 
 // outcome returns what the pair, which has ended, shows about its target.
 func (p *pair) outcome() outcome {
-	early := time.Since(p.since) < minUptime
-	switch byNode := p.endBy == p.dialed.other(); {
-	case p.dialed.stuck.Load() > 0, p.endBy == p.dialed && early:
+	by, early := p.ending().by, time.Since(p.since) < minUptime
+	switch byNode := by == p.dialed.other(); {
+	case p.dialed.stuck.Load() > 0, by == p.dialed && early:
 		return faulty
 	case byNode && early:
 		return nodeLeftEarly
@@ -214,22 +214,19 @@ func (p *pair) outcome() outcome {
 
 // run starts both connections and ends both when one has ended.
 func (p *pair) run() {
-	// The bridge ends the pairs that it knows when it stops.
-	if p.bridge.ctx.Err() != nil {
-		p.end(nil, errBridgeStopped)
-	}
-	if !isClosed(p.done) {
+	if p.ctx.Err() == nil {
 		p.begin()
 	}
-	<-p.done
+	<-p.ctx.Done()
 
+	end := p.ending()
 	for _, s := range []*side{p.native, p.libp2p} {
-		if p.endBy == s.other() {
+		if end.by == s.other() {
 			s.peer.FlushStop() // sends what it has taken
 		}
-		s.drop(s.peer, p.endErr)
+		s.drop(s.peer, end.error)
 	}
-	p.bridge.logger.Info("pair has ended", "native", p.native.peer.ID(), "libp2p", p.libp2p.peer.ID(), "err", p.endErr)
+	p.bridge.logger.Info("pair has ended", "native", p.native.peer.ID(), "libp2p", p.libp2p.peer.ID(), "err", end.error)
 }
 
 func (p *pair) begin() {
@@ -243,17 +240,6 @@ func (p *pair) begin() {
 	close(p.ready)
 	p.bridge.logger.Info("pair is up", "native", p.native.peer.ID(), "libp2p", p.libp2p.peer.ID(), "initiator", p.initiator)
 	p.libp2p.ask()
-}
-
-func (p *pair) status() PairStatus {
-	return PairStatus{
-		NativeID:  p.native.peer.ID(),
-		Libp2pID:  p.libp2p.peer.ID(),
-		Initiator: p.initiator,
-		Since:     p.since,
-		ToLibp2p:  p.libp2p.sent.traffic(),
-		ToNative:  p.native.sent.traffic(),
-	}
 }
 
 // drop stops and closes a connection.
@@ -271,14 +257,8 @@ func (s *side) drop(conn compat.PeerConn, reason error) {
 	}
 }
 
-// discard ends a connection to a target that lost to another one.
-func (s *side) discard(m made) {
-	s.drop(m.peer, errNotNeeded)
-	m.close()
-}
-
-// abandon ends the connection to a target whose counterpart, the node that has dialed the
-// bridge, could not be paired with it.
+// abandon ends the connection to a target that the node, which has dialed the bridge, could
+// not be paired with.
 func (s *side) abandon(reason error) {
 	s.drop(s.peer, reason)
 	s.pair.end(s.other(), errors.Join(errNoCounterpart, reason))

@@ -29,39 +29,37 @@ func TestDerivedIdentityIsStableAndDistinct(t *testing.T) {
 }
 
 func TestTargetsAreReachableFirstThenLeastLoaded(t *testing.T) {
-	a, b := &types.NetAddress{ID: "a"}, &types.NetAddress{ID: "b"}
-	ts := newTargets([]*types.NetAddress{a, b}, newLinks())
+	ts := newTargets(idsOf("a", "b"), nil, unused())
 
-	first := ts.pick("node", nil)
-	require.Same(t, a, first.addr)
-	second := ts.pick("another", nil)
-	require.Same(t, b, second.addr, "the first has a pair already")
-	require.Nil(t, ts.pick("node", []*target{first, second}))
+	first := ts.pick(the("node"), nil)
+	require.EqualValues(t, "a", first.addr.ID)
+	second := ts.pick(the("another"), nil)
+	require.EqualValues(t, "b", second.addr.ID, "the first has a pair already")
+	require.Nil(t, ts.pick(the("node"), []*target{first, second}))
 
-	ts.release("node", first, unreachable)
-	third := ts.pick("node", nil)
-	require.Same(t, b, third.addr, "the first is not reachable")
-	require.Same(t, a, ts.pick("node", []*target{third}).addr, "but tried when nothing else is left")
+	ts.release(first, unreachable)
+	third := ts.pick(the("node"), nil)
+	require.EqualValues(t, "b", third.addr.ID, "the first is not reachable")
+	require.EqualValues(t, "a", ts.pick(the("node"), []*target{third}).addr.ID, "but tried when nothing else is left")
 }
 
 // Without links of their own, four nodes hang together only if no two pairs join the
 // same two.
 func TestTargetsThatAreJoinedAlreadyComeLast(t *testing.T) {
-	links := newLinks()
-	native := newTargets([]*types.NetAddress{{ID: "l1"}, {ID: "l2"}}, links)
-	libp2p := newTargets([]*types.NetAddress{{ID: "p1"}, {ID: "p2"}}, links)
+	pairs := unused()
+	native, libp2p := newTargets(idsOf("l1", "l2"), nil, pairs), newTargets(idsOf("p1", "p2"), nil, pairs)
 
-	require.EqualValues(t, "p1", libp2p.pick("l1", nil).addr.ID)
-	require.EqualValues(t, "l2", native.pick("p1", nil).addr.ID, "l1 has dialed it")
-	require.EqualValues(t, "p2", libp2p.pick("l2", nil).addr.ID)
-	last := native.pick("p2", nil)
+	require.EqualValues(t, "p1", libp2p.pick(the("l1"), nil).addr.ID)
+	require.EqualValues(t, "l2", native.pick(the("p1"), nil).addr.ID, "l1 has dialed it")
+	require.EqualValues(t, "p2", libp2p.pick(the("l2"), nil).addr.ID)
+	last := native.pick(the("p2"), nil)
 	require.EqualValues(t, "l1", last.addr.ID, "l2 has as many pairs, but this one")
 
-	third := libp2p.pick("l1", nil)
+	third := libp2p.pick(the("l1"), nil)
 	require.NotNil(t, third, "joined twice rather than not at all")
-	libp2p.release("l1", third, unknown)
-	native.release("p2", last, unknown)
-	require.EqualValues(t, "p2", libp2p.pick("l1", nil).addr.ID, "the pair has ended")
+	libp2p.release(third, unknown)
+	native.release(last, unknown)
+	require.EqualValues(t, "p2", libp2p.pick(the("l1"), nil).addr.ID, "the pair has ended")
 }
 
 func TestConfigNamesTheField(t *testing.T) {

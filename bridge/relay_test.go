@@ -91,7 +91,7 @@ func TestBusyTargetHoldsItsNodeBack(t *testing.T) {
 		}})
 		p.native.reactors[chVotes].Receive(chVotes, nil, []byte("message"))
 		require.Equal(t, busy, time.Since(begun))
-		require.False(t, isClosed(p.done))
+		require.False(t, isClosed(p.ctx.Done()))
 		require.Equal(t, Traffic{Messages: 1, Bytes: 7}, p.libp2p.sent.traffic())
 		p.end(p.libp2p, errors.New("gone"))
 		require.Equal(t, kept, p.outcome())
@@ -129,7 +129,7 @@ func TestRefusalAtOnceWaitsForTheReason(t *testing.T) {
 			p.libp2p.HandlePeerError(nil, reason)
 		}()
 		p.native.reactors[chVotes].Receive(chVotes, nil, []byte("message"))
-		err := p.endErr
+		err := p.ending().error
 		require.ErrorIs(t, err, reason)
 		synctest.Wait()
 	})
@@ -142,7 +142,7 @@ func TestRefusalAtOnceBlamesNobody(t *testing.T) {
 		begun := time.Now()
 		p.native.reactors[chVotes].Receive(chVotes, nil, []byte("message"))
 		require.Equal(t, compat.SendTimeout, time.Since(begun))
-		by, err := p.endBy, p.endErr
+		by, err := p.ending().by, p.ending().error
 		require.Nil(t, by)
 		require.ErrorIs(t, err, errNotTaken)
 		require.NotEqual(t, faulty, p.outcome())
@@ -158,7 +158,7 @@ func TestTargetThatDiesBeforeTheStartIsToBlame(t *testing.T) {
 	p.native.peer, p.libp2p.peer = near, dead
 	p.run()
 	require.Equal(t, faulty, p.outcome())
-	require.ErrorIs(t, p.endErr, dead.start)
+	require.ErrorIs(t, p.ending().error, dead.start)
 	require.Equal(t, []string{"flush", "stop", "close"}, near.ends)
 	require.Equal(t, []string{"stop", "close"}, dead.ends)
 }
@@ -173,7 +173,7 @@ func TestEndedPairIsNotStarted(t *testing.T) {
 	replaced := compat.Reject(compat.RejectDuplicate, "%v", errReplaced)
 	p.end(nil, replaced)
 	p.run()
-	err = p.endErr
+	err = p.ending().error
 	require.ErrorIs(t, err, replaced)
 	require.Equal(t, unknown, p.outcome())
 }

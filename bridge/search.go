@@ -30,22 +30,17 @@ const (
 var (
 	errNoCounterpart = errors.New("no counterpart could be reached")
 	errNoTargets     = errors.New("no counterpart is known: [bridge].libp2p_peers has those of native nodes, [p2p].persistent_peers those of libp2p nodes")
+	errDuplicateIP   = errors.New("the IP has a slot of each counterpart, [p2p].allow_duplicate_ip allows more")
 	errNotNeeded     = errors.New("another counterpart was faster")
 )
-
-// made is a connection to a target.
-type made struct {
-	peer  compat.PeerConn
-	close func() // releases what the connection has used, once it is removed
-}
 
 // search looks for the counterpart of a node.
 type search struct {
 	bridge  *Bridge
-	node    types.ID
+	node    dialer
 	targets *targets
-	try     func(context.Context, types.NetAddress) (made, error)
-	discard func(made) // ends a connection that is not needed
+	try     func(context.Context, types.NetAddress) (compat.PeerConn, error)
+	discard func(compat.PeerConn) // ends a connection that is not needed
 
 	results        chan attempt
 	tried, running []*target
@@ -56,10 +51,8 @@ type search struct {
 // attempt is the result of dialing one target.
 type attempt struct {
 	target *target
-	addr   types.NetAddress
-	own    bool // the target is a configured one
 	took   time.Duration
-	made   made
+	peer   compat.PeerConn
 	err    error
 }
 
@@ -67,7 +60,7 @@ type attempt struct {
 // context ends. The next one is tried when one has failed, or has not answered within
 // patience; the first that answers is taken. The caller releases the target when the pair
 // has ended.
-func (s *search) find(ctx context.Context) (*target, made, error) {
+func (s *search) find(ctx context.Context) (*target, compat.PeerConn, error) {
 	trying, cancel := context.WithCancel(ctx)
 	defer cancel()
 	s.results = make(chan attempt)
@@ -78,7 +71,7 @@ func (s *search) find(ctx context.Context) (*target, made, error) {
 			if a.err == nil {
 				s.leave(ctx, a)
 
-				return a.target, a.made, nil
+				return a.target, a.peer, nil
 			}
 			s.giveUp(a, judge(ctx, a.err, a.took))
 			s.errs = append(s.errs, a.err)
@@ -86,11 +79,11 @@ func (s *search) find(ctx context.Context) (*target, made, error) {
 		case <-ctx.Done():
 			s.leave(ctx, attempt{})
 
-			return nil, made{}, s.failure(ctx)
+			return nil, nil, s.failure(ctx)
 		}
 	}
 
-	return nil, made{}, s.failure(ctx)
+	return nil, nil, s.failure(ctx)
 }
 
 // next begins to dial the next target, if there is one and the context has not ended.
@@ -105,8 +98,7 @@ func (s *search) next(ctx context.Context) bool {
 	s.tried, s.running = append(s.tried, t), append(s.running, t)
 	s.bridge.wg.Go(func() {
 		a, begin := attempt{target: t}, time.Now()
-		a.addr, a.own = s.targets.at(t)
-		a.made, a.err = s.try(ctx, a.addr)
+		a.peer, a.err = s.try(ctx, t.addr)
 		a.took = time.Since(begin)
 		s.results <- a
 	})
@@ -123,7 +115,7 @@ func (s *search) ended(a attempt) {
 // is a configured one that lost to one that is not.
 func (s *search) leave(ctx context.Context, winner attempt) {
 	s.left = make(chan struct{})
-	lostToLearned := winner.target != nil && !winner.own
+	lostToLearned := winner.target != nil && !winner.target.configured
 	canceled := errors.Is(ctx.Err(), context.Canceled)
 	s.bridge.wg.Go(func() {
 		defer close(s.left)
@@ -132,8 +124,8 @@ func (s *search) leave(ctx context.Context, winner attempt) {
 			s.ended(a)
 			switch {
 			case a.err == nil:
-				s.discard(a.made)
-			case a.took >= patience && !canceled && !(a.own && lostToLearned):
+				s.discard(a.peer)
+			case a.took >= patience && !canceled && !(a.target.configured && lostToLearned):
 				o = judge(context.WithoutCancel(ctx), a.err, a.took)
 			}
 			s.giveUp(a, o)
@@ -141,17 +133,26 @@ func (s *search) leave(ctx context.Context, winner attempt) {
 	})
 }
 
-// giveUp releases the target of an attempt that led to no pair.
+// giveUp releases the target of an attempt that led to no pair. That it was not reached is
+// told to the book and the DHT. Other outcomes may be due to the node, of which these know
+// nothing.
 func (s *search) giveUp(a attempt, o outcome) {
-	s.targets.release(s.node, a.target, o)
-	if o == unreachable {
-		// Other outcomes may be due to the node, of which the DHT knows nothing.
-		s.bridge.missed.Notify(events.DialFailedEvent{Address: a.addr, Reason: a.err})
+	missed := o == unreachable && s.targets == s.bridge.libp2pTargets
+	if missed {
+		s.bridge.book.MarkDialFailed(&a.target.addr, a.err)
+	}
+	s.targets.release(a.target, o)
+	if missed {
+		s.bridge.missed.Notify(events.DialFailedEvent{Address: a.target.addr, Reason: a.err})
 	}
 }
 
 func (s *search) failure(ctx context.Context) error {
-	if len(s.tried) == 0 && ctx.Err() == nil {
+	switch {
+	case len(s.tried) > 0 || ctx.Err() != nil:
+	case s.targets.count(s.node, func(t *target) bool { return t.doubled }) > 0:
+		return errDuplicateIP
+	default:
 		return errNoTargets
 	}
 

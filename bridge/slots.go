@@ -1,18 +1,24 @@
 package bridge
 
 import (
+	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"slices"
 	"sync"
 
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/task"
 )
 
-var errFull = errors.New("the bridge has no free pair")
+var (
+	errFull     = errors.New("the bridge has no free pair")
+	errReplaced = errors.New("the node has opened another pair")
+	errFormer   = errors.New("the former pair of the node has not ended yet")
+)
 
 // maxSharers is how many pairs of a node may share its slot: the one that it has, and the
 // one that replaces it.
@@ -26,84 +32,129 @@ type slots struct {
 	perSide       int        // less than total, so that neither side locks out the other
 	unconditional []types.ID // native nodes
 
-	mtx   sync.Mutex
-	taken int
-	sides map[string]int // by initiator
-	ips   map[netip.Prefix]int
-	held  map[claim]*slot
+	mtx  sync.Mutex
+	held map[claim]*slot
+}
+
+// claim is a node that dials the bridge on one of the sides.
+type claim struct {
+	initiator string
+	id        types.ID
 }
 
 type slot struct {
-	sharers int
+	pairs   []*pair
+	host    netip.Prefix // of the first pair
 	counted bool         // false for unconditional peers
-	ip      netip.Prefix // of the first sharer
 }
 
 func newSlots(total, perIP int, unconditional []types.ID) *slots {
 	return &slots{
-		total: total, perIP: perIP, perSide: total - total/4, unconditional: unconditional,
-		sides: make(map[string]int), ips: make(map[netip.Prefix]int), held: make(map[claim]*slot),
+		total: total, perIP: perIP, perSide: total - total/4, unconditional: unconditional, held: make(map[claim]*slot),
 	}
 }
 
-// take gives the node, which has proved its ID, a slot until release is called. The error
+func (s *slots) isUnconditional(node claim) bool {
+	return node.initiator == InitiatorNative && slices.Contains(s.unconditional, node.id)
+}
+
+// take gives the pair a slot until it is given back. Its node has proved its ID. The error
 // wraps errFull and names the key of tm2bridge that would change it.
-func (s *slots) take(node claim, remote net.Addr) (release func(), err error) {
+func (s *slots) take(p *pair, host netip.Prefix) error {
 	s.mtx.Lock()
 	defer s.mtx.Unlock()
-	held := s.held[node]
+	held := s.held[p.claim]
 	if held == nil {
-		if held, err = s.open(node, netgroup.Host(netgroup.FromAddr(remote))); err != nil {
-			return nil, err
+		held = &slot{host: host, counted: !s.isUnconditional(p.claim)}
+		if err := s.check(p.claim, held); err != nil {
+			return err
 		}
-		s.held[node] = held
+		s.held[p.claim] = held
 	}
-	if held.sharers == maxSharers {
-		return nil, fmt.Errorf("%w: %s has one and another that replaces it", errFull, node.id)
+	if len(held.pairs) == maxSharers {
+		return fmt.Errorf("%w: %s has one and another that replaces it", errFull, p.id)
 	}
-	held.sharers++
+	held.pairs = append(held.pairs, p)
 
-	return func() { s.giveBack(node, held) }, nil
+	return nil
 }
 
-// open makes a slot for a node that has none. The caller holds mtx.
-func (s *slots) open(node claim, ip netip.Prefix) (*slot, error) {
-	if node.initiator == InitiatorNative && slices.Contains(s.unconditional, node.id) {
-		return &slot{}, nil
-	}
-	for _, limit := range []struct {
-		taken, most int
-		of          string
-	}{
-		{s.taken, s.total, "in total, as [bridge].max_pairs says"},
-		{s.sides[node.initiator], s.perSide, "for the nodes of one side, three quarters of [bridge].max_pairs"},
-		{s.ips[ip], s.perIP, "for " + netgroup.Name(ip) + ", as [bridge].max_pairs_per_ip says"},
-	} {
-		if limit.taken >= limit.most {
-			return nil, fmt.Errorf("%w: %d are taken %s", errFull, limit.taken, limit.of)
+// check returns an error if the limits allow no new slot. The caller holds mtx.
+func (s *slots) check(node claim, fresh *slot) error {
+	var taken, ofSide, atHost int
+	for other, held := range s.held {
+		if held.counted {
+			taken++
+			ofSide += int(bit(other.initiator == node.initiator))
+			atHost += int(bit(held.host == fresh.host))
 		}
 	}
-	s.count(node, ip, 1)
-
-	return &slot{counted: true, ip: ip}, nil
+	switch {
+	case !fresh.counted:
+		return nil
+	case taken >= s.total:
+		return fmt.Errorf("%w: %d are taken in total, as [bridge].max_pairs says", errFull, taken)
+	case ofSide >= s.perSide:
+		return fmt.Errorf("%w: %d are taken for the nodes of one side, three quarters of [bridge].max_pairs", errFull, ofSide)
+	case atHost >= s.perIP:
+		return fmt.Errorf("%w: %d are taken for %s, as [bridge].max_pairs_per_ip says", errFull, atHost, netgroup.Name(fresh.host))
+	default:
+		return nil
+	}
 }
 
-func (s *slots) giveBack(node claim, held *slot) {
+// replace makes the pair the only one that its node has opened. An older one is ended
+// first, because the node would not open another if it still had that. For a newer one
+// this pair gives way.
+func (s *slots) replace(ctx context.Context, p *pair) error {
+	s.mtx.Lock()
+	others := slices.DeleteFunc(slices.Clone(s.held[p.claim].pairs), func(other *pair) bool { return other == p })
+	s.mtx.Unlock()
+	for _, other := range others {
+		if other.since.After(p.since) {
+			return errReplaced
+		}
+		other.end(nil, compat.Reject(compat.RejectDuplicate, "%v", errReplaced))
+		select {
+		case <-other.gone:
+		case <-ctx.Done():
+			return fmt.Errorf("%w: %w", errFormer, ctx.Err())
+		}
+	}
+
+	return nil
+}
+
+// giveBack lets the node open another pair, once nothing is left of this one.
+func (s *slots) giveBack(p *pair) {
+	if p.left != nil {
+		task.WaitFor(p.left, loserTimeout)
+	}
+	s.mtx.Lock()
+	held := s.held[p.claim]
+	held.pairs = slices.DeleteFunc(held.pairs, func(other *pair) bool { return other == p })
+	if len(held.pairs) == 0 {
+		delete(s.held, p.claim)
+	}
+	s.mtx.Unlock()
+	close(p.gone)
+}
+
+// live returns the pairs that are up.
+func (s *slots) live() (pairs []*pair) {
 	s.mtx.Lock()
 	defer s.mtx.Unlock()
-	if held.sharers--; held.sharers > 0 {
-		return
+	for _, held := range s.held {
+		for _, p := range held.pairs {
+			select {
+			case <-p.ready:
+				if p.ctx.Err() == nil {
+					pairs = append(pairs, p)
+				}
+			default:
+			}
+		}
 	}
-	delete(s.held, node)
-	if held.counted {
-		s.count(node, held.ip, -1)
-	}
-}
 
-func (s *slots) count(node claim, ip netip.Prefix, by int) {
-	s.taken += by
-	s.sides[node.initiator] += by
-	if s.ips[ip] += by; s.ips[ip] == 0 {
-		delete(s.ips, ip)
-	}
+	return pairs
 }

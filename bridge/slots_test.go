@@ -12,25 +12,40 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 )
 
+// open takes a slot for a pair of the node.
+func (s *slots) open(node claim, remote net.Addr) (release func(), err error) {
+	p := &pair{claim: node, gone: make(chan struct{})}
+	if err := s.take(p, netgroup.Host(netgroup.FromAddr(remote))); err != nil {
+		return nil, err
+	}
+
+	return func() { s.giveBack(p) }, nil
+}
+
 func nativeNode() claim { return claim{InitiatorNative, types.GenerateNodeKey().ID()} }
 
 func TestSlotsAreCountedPerIP(t *testing.T) {
 	s := newSlots(3, 2, nil)
 	a, other := &net.TCPAddr{IP: net.IPv4(10, 0, 0, 1)}, &net.TCPAddr{IP: net.ParseIP("2001:db8::1")}
-	first, err := s.take(nativeNode(), a)
+	first, err := s.open(nativeNode(), a)
 	require.NoError(t, err)
-	_, err = s.take(nativeNode(), a)
+	_, err = s.open(nativeNode(), a)
 	require.NoError(t, err)
-	_, err = s.take(nativeNode(), &net.UDPAddr{IP: a.IP})
+	_, err = s.open(nativeNode(), &net.UDPAddr{IP: a.IP})
 	require.ErrorIs(t, err, errFull, "one IP, whatever the protocol")
-	_, err = s.take(nativeNode(), other)
+	_, err = s.open(nativeNode(), other)
 	require.NoError(t, err)
-	_, err = s.take(nativeNode(), &net.TCPAddr{IP: net.IPv4(10, 0, 0, 2)})
+	_, err = s.open(nativeNode(), &net.TCPAddr{IP: net.IPv4(10, 0, 0, 2)})
 	require.ErrorIs(t, err, errFull, "three in total")
 	first()
-	_, err = s.take(nativeNode(), &net.UDPAddr{IP: net.ParseIP("2001:db8::2")})
+	_, err = s.open(nativeNode(), &net.UDPAddr{IP: net.ParseIP("2001:db8::2")})
 	require.NoError(t, err, "the second of one /64")
-	require.Equal(t, map[netip.Prefix]int{netgroup.Host(netgroup.FromIP(a.IP)): 1, netgroup.Host(netgroup.FromIP(other.IP)): 2}, s.ips)
+	var hosts []netip.Prefix
+	for _, held := range s.held {
+		hosts = append(hosts, held.host)
+	}
+	at, shared := netgroup.Host(netgroup.FromIP(a.IP)), netgroup.Host(netgroup.FromIP(other.IP))
+	require.ElementsMatch(t, []netip.Prefix{at, shared, shared}, hosts)
 }
 
 func TestUnconditionalPeersHaveTheirOwnSlots(t *testing.T) {
@@ -38,27 +53,27 @@ func TestUnconditionalPeersHaveTheirOwnSlots(t *testing.T) {
 	s := newSlots(1, 1, []types.ID{friend.id, types.GenerateNodeKey().ID()})
 	at := &net.TCPAddr{IP: net.IPv4(10, 0, 0, 1)}
 
-	pair, err := s.take(friend, at)
+	pair, err := s.open(friend, at)
 	require.NoError(t, err)
-	others, err := s.take(stranger, at)
+	others, err := s.open(stranger, at)
 	require.NoError(t, err, "an unconditional peer takes no slot from others")
-	_, err = s.take(nativeNode(), at)
+	_, err = s.open(nativeNode(), at)
 	require.ErrorIs(t, err, errFull)
-	_, err = s.take(claim{InitiatorLibp2p, friend.id}, at)
+	_, err = s.open(claim{InitiatorLibp2p, friend.id}, at)
 	require.ErrorIs(t, err, errFull, "only native nodes are unconditional")
 
-	replacement, err := s.take(friend, at)
+	replacement, err := s.open(friend, at)
 	require.NoError(t, err, "all slots are taken, but not its own")
-	_, err = s.take(friend, at)
+	_, err = s.open(friend, at)
 	require.ErrorIs(t, err, errFull, "one pair and the one that replaces it")
 	pair()
-	pair, err = s.take(friend, at)
+	pair, err = s.open(friend, at)
 	require.NoError(t, err)
 
 	pair()
 	replacement()
 	others()
-	_, err = s.take(nativeNode(), at)
+	_, err = s.open(nativeNode(), at)
 	require.NoError(t, err)
 	require.Len(t, s.held, 1, "nothing is left of the others")
 }
@@ -68,21 +83,21 @@ func TestFullSaysWhatToChange(t *testing.T) {
 	at := &net.TCPAddr{IP: net.IPv4(10, 0, 0, 1)}
 	other := &net.TCPAddr{IP: net.IPv4(10, 0, 0, 2)}
 	s := newSlots(8, 1, nil)
-	_, err := s.take(nativeNode(), at)
+	_, err := s.open(nativeNode(), at)
 	require.NoError(t, err)
-	_, err = s.take(nativeNode(), at)
+	_, err = s.open(nativeNode(), at)
 	require.EqualError(t, err, "the bridge has no free pair: 1 are taken for 10.0.0.1, as [bridge].max_pairs_per_ip says")
 
 	s = newSlots(4, 4, nil)
 	for range 3 {
-		_, err = s.take(nativeNode(), at)
+		_, err = s.open(nativeNode(), at)
 		require.NoError(t, err)
 	}
-	_, err = s.take(nativeNode(), other)
+	_, err = s.open(nativeNode(), other)
 	require.EqualError(t, err, "the bridge has no free pair: 3 are taken for the nodes of one side, three quarters of [bridge].max_pairs")
-	_, err = s.take(claim{InitiatorLibp2p, types.GenerateNodeKey().ID()}, other)
+	_, err = s.open(claim{InitiatorLibp2p, types.GenerateNodeKey().ID()}, other)
 	require.NoError(t, err)
-	_, err = s.take(nativeNode(), other)
+	_, err = s.open(nativeNode(), other)
 	require.EqualError(t, err, "the bridge has no free pair: 4 are taken in total, as [bridge].max_pairs says")
 }
 
@@ -90,18 +105,18 @@ func TestFullSaysWhatToChange(t *testing.T) {
 func TestANodeSharesItsSlotWithItsReplacement(t *testing.T) {
 	node, s := nativeNode(), newSlots(1, 1, nil)
 	at := &net.TCPAddr{IP: net.IPv4(10, 0, 0, 1)}
-	former, err := s.take(node, at)
+	former, err := s.open(node, at)
 	require.NoError(t, err)
-	replacement, err := s.take(node, &net.TCPAddr{IP: net.IPv4(10, 0, 0, 2)})
+	replacement, err := s.open(node, &net.TCPAddr{IP: net.IPv4(10, 0, 0, 2)})
 	require.NoError(t, err)
-	_, err = s.take(node, at)
+	_, err = s.open(node, at)
 	require.ErrorIs(t, err, errFull, "but not without limit")
 
 	former()
-	_, err = s.take(nativeNode(), at)
+	_, err = s.open(nativeNode(), at)
 	require.ErrorIs(t, err, errFull, "the replacement holds the slot")
 	replacement()
-	_, err = s.take(nativeNode(), at)
+	_, err = s.open(nativeNode(), at)
 	require.NoError(t, err)
 }
 
@@ -113,19 +128,19 @@ func TestOneSideDoesNotTakeAllSlots(t *testing.T) {
 		var release func()
 		for i := range 6 {
 			var err error
-			release, err = s.take(claim{sides[0], types.GenerateNodeKey().ID()}, at(i))
+			release, err = s.open(claim{sides[0], types.GenerateNodeKey().ID()}, at(i))
 			require.NoError(t, err)
 		}
-		_, err := s.take(claim{sides[0], types.GenerateNodeKey().ID()}, at(6))
+		_, err := s.open(claim{sides[0], types.GenerateNodeKey().ID()}, at(6))
 		require.ErrorIs(t, err, errFull)
 		for i := range 2 {
-			_, err := s.take(claim{sides[1], types.GenerateNodeKey().ID()}, at(i))
+			_, err := s.open(claim{sides[1], types.GenerateNodeKey().ID()}, at(i))
 			require.NoError(t, err)
 		}
-		_, err = s.take(claim{sides[1], types.GenerateNodeKey().ID()}, at(0))
+		_, err = s.open(claim{sides[1], types.GenerateNodeKey().ID()}, at(0))
 		require.ErrorIs(t, err, errFull)
 		release()
-		_, err = s.take(claim{sides[0], types.GenerateNodeKey().ID()}, at(0))
+		_, err = s.open(claim{sides[0], types.GenerateNodeKey().ID()}, at(0))
 		require.NoError(t, err)
 	}
 }
@@ -142,7 +157,7 @@ func TestConfiguredIDsAreCompared(t *testing.T) {
 	require.True(t, b.newPair(InitiatorNative).native.IsPrivatePeer(id))
 	require.Contains(t, b.slots.unconditional, id)
 	for _, ts := range []*targets{b.nativeTargets, b.libp2pTargets} {
-		require.Equal(t, id, ts.addresses()[0].ID)
+		require.Equal(t, id, ts.configured[0].ID)
 	}
 	require.Equal(t, upper[0], peers[0].ID, "the caller's address is not changed")
 

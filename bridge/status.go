@@ -51,8 +51,11 @@ func (m *meter) traffic() Traffic {
 // Status returns the pairs and the traffic so far. It may be called at any time.
 func (b *Bridge) Status() Status {
 	s := Status{ToLibp2p: b.toLibp2p.traffic(), ToNative: b.toNative.traffic()}
-	for _, p := range b.livePairs() {
-		s.Pairs = append(s.Pairs, p.status())
+	for _, p := range b.slots.live() {
+		s.Pairs = append(s.Pairs, PairStatus{
+			NativeID: p.native.peer.ID(), Libp2pID: p.libp2p.peer.ID(), Initiator: p.initiator, Since: p.since,
+			ToLibp2p: p.libp2p.sent.traffic(), ToNative: p.native.sent.traffic(),
+		})
 	}
 	slices.SortFunc(s.Pairs, func(a, b PairStatus) int {
 		return cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.NativeID, b.NativeID))

@@ -1,39 +1,39 @@
 package bridge
 
 import (
-	"net/netip"
+	"net"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/addrbook"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
-	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/task"
 )
 
 var (
-	here  = netip.MustParsePrefix("9.9.0.1/32")
-	there = netip.MustParsePrefix("8.8.0.9/32")
+	here  = net.IPv4(9, 9, 0, 1)
+	there = net.IPv4(8, 8, 0, 9)
 )
 
-// one returns targets with one that was learned.
-func one(t *testing.T, o origin, from source) (*targets, *target) {
+// one returns targets with one that has dialed the bridge from there.
+func one(t *testing.T) (ts *targets, known *types.NetAddress) {
 	t.Helper()
-	ts := newTargets(nil, newLinks())
-	ts.learn(*dialable(9999), o, from)
-	require.Len(t, ts.list, 1)
+	ts, known = targetsWithBook(t), dialable(9999)
+	ts.announce(*known, there)
+	require.Equal(t, []types.ID{known.ID}, ts.known())
 
-	return ts, ts.list[0]
+	return ts, known
 }
 
 // searchPast reports whether a node that all targets refuse is brought to this one.
-func (ts *targets) searchPast(node types.ID, want *target) bool {
+func (ts *targets) searchPast(node types.ID, want types.ID) bool {
 	var tried []*target
-	for t := ts.pick(node, nil); t != nil; t = ts.pick(node, tried) {
-		ts.release(node, t, declined)
-		if t == want {
+	for t := ts.pick(the(node), nil); t != nil; t = ts.pick(the(node), tried) {
+		ts.after(t, declined)
+		if t.addr.ID == want {
 			return true
 		}
 		tried = append(tried, t)
@@ -46,21 +46,21 @@ func (ts *targets) searchPast(node types.ID, want *target) bool {
 // learned target of another source from being tried, whether that one has kept a pair, has
 // one, has declined another node, or was not tried yet.
 func TestFreshStrangersOfOneSourceDoNotKeepOutOthers(t *testing.T) {
-	for name, before := range map[string]func(*targets, *target){
-		"worked":    func(ts *targets, _ *target) { ts.release("x", ts.pick("x", nil), kept) },
-		"busy":      func(ts *targets, _ *target) { ts.pick("x", nil) },
-		"refused":   func(ts *targets, _ *target) { ts.release("x", ts.pick("x", nil), declined) },
-		"not tried": func(*targets, *target) {},
+	for name, before := range map[string]func(*targets){
+		"worked":    func(ts *targets) { ts.after(ts.pick(the("x"), nil), kept) },
+		"busy":      func(ts *targets) { ts.pick(the("x"), nil) },
+		"refused":   func(ts *targets) { ts.after(ts.pick(the("x"), nil), declined) },
+		"not tried": func(*targets) {},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				ts, honest := one(t, announced, there)
-				before(ts, honest)
+				ts, honest := one(t)
+				before(ts)
 				for round := range 20 {
 					for i := range maxPerSource {
-						ts.learn(*dialable(round*maxPerSource + i), announced, here)
+						ts.announce(*dialable(round*maxPerSource + i), here)
 					}
-					require.True(t, ts.searchPast("victim", honest), "round %d", round)
+					require.True(t, ts.searchPast("victim", honest.ID), "round %d", round)
 					task.Sleep(t.Context(), 5*time.Second)
 				}
 			})
@@ -70,162 +70,201 @@ func TestFreshStrangersOfOneSourceDoNotKeepOutOthers(t *testing.T) {
 
 // Of learned targets on private networks, one that has kept a pair is tried first.
 func TestProvenTargetGoesFirst(t *testing.T) {
-	ts, fresh := one(t, announced, source{})
-	ts.learn(*dialable(1), announced, source{})
-	honest := ts.list[1]
-	for range 2 {
-		require.Same(t, honest, ts.pick("other", []*target{fresh}))
-	}
-	ts.release("other", honest, kept)
-	picked := ts.pick("node", nil)
-	require.Same(t, honest, picked, "though the other has no pair")
+	synctest.Test(t, func(t *testing.T) {
+		ts, fresh, honest := targetsWithBook(t), dialable(1), dialable(2)
+		ts.announce(*honest, nil)
+		task.Sleep(t.Context(), time.Second)
+		ts.announce(*fresh, nil)
+		first := ts.pick(the("other"), nil)
+		require.Equal(t, fresh.ID, first.addr.ID)
+		second := ts.pick(the("other"), []*target{first})
+		require.Equal(t, honest.ID, second.addr.ID)
+		ts.pick(the("another"), []*target{first})
+		ts.after(second, kept)
+		ts.release(first, unknown)
+		picked := ts.pick(the("node"), nil)
+		require.Equal(t, honest.ID, picked.addr.ID, "though the other has no pair")
 
-	ts.release("node", picked, unreachable)
-	require.False(t, honest.proven)
-	require.Same(t, fresh, ts.pick("node", nil))
+		ts.after(picked, unreachable)
+		require.False(t, ts.records[honest.ID].proven)
+		require.Equal(t, fresh.ID, ts.pick(the("node"), nil).addr.ID)
+	})
 }
 
 // Of the targets that are down, configured ones are tried first, too.
 func TestConfiguredTargetsThatAreDownGoBeforeStrangersThatAre(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ts := newTargets(idsOf("own"), newLinks())
-		own := ts.list[0]
-		ts.learn(*dialable(1), announced, source{})
-		stranger := ts.pick("node", []*target{own})
-		ts.release("node", stranger, unreachable)
+		ts := targetsWithBook(t, idsOf("own")...)
+		ts.announce(*dialable(1), nil)
+		stranger := ts.pick(the("node"), ts.all(dialer{})[:1])
+		ts.after(stranger, unreachable)
 		task.Sleep(t.Context(), time.Second)
-		require.Same(t, own, ts.pick("node", nil))
-		ts.release("node", own, unreachable)
-		require.Same(t, own, ts.pick("node", nil), "though it has failed later")
+		for range 2 { // the second time it has failed later
+			own := ts.pick(the("node"), nil)
+			require.EqualValues(t, "own", own.addr.ID)
+			ts.after(own, unreachable)
+		}
 	})
 }
 
-// A known target that is learned again keeps its record.
+// A known target that dials the bridge again keeps its record and its pairs.
 func TestWhoDialsAnewKeepsItsRecord(t *testing.T) {
-	ts, known := one(t, announced, here)
-	require.Same(t, known, ts.pick("node", nil))
-	moved := *known.addr
-	moved.Port++
-	ts.learn(moved, announced, here)
-	require.Equal(t, []*target{known}, ts.list)
-	require.Equal(t, moved, *known.addr)
-	require.Equal(t, 1, known.pairs)
-	require.Nil(t, ts.pick("other", ts.list), "it is the one that was tried")
-	ts.release("node", known, unreachable)
-	require.Equal(t, 1, known.failures, "to accept and to drop is a failure")
+	synctest.Test(t, func(t *testing.T) {
+		ts, known := one(t)
+		busy := ts.pick(the("node"), nil)
+		task.Sleep(t.Context(), time.Second)
+		moved := *known
+		moved.Port++
+		ts.announce(moved, there)
+		now := ts.all(dialer{})
+		require.Len(t, now, 1)
+		require.Equal(t, moved, now[0].addr)
+		require.Equal(t, 1, now[0].pairs)
+		require.Nil(t, ts.pick(the("other"), now), "it is the one that was tried")
+		ts.after(busy, faulty)
+		require.True(t, ts.records[known.ID].isDown(), "to accept and to drop is a failure")
 
-	known.declined = time.Now()
-	moved.Port++
-	ts.learn(moved, announced, there)
-	require.Equal(t, []*target{known}, ts.list)
-	require.False(t, known.declined.IsZero())
-	require.Equal(t, there, known.source)
+		ts.after(ts.pick(the("node"), nil), declined)
+		moved.Port++
+		ts.announce(moved, here)
+		require.Equal(t, []types.ID{known.ID}, ts.known())
+		require.True(t, ts.records[known.ID].isTroubled())
+	})
 }
 
 // A target that moves to a source without room keeps its former address.
 func TestWhoFindsNoRoomStaysWhereItWas(t *testing.T) {
-	ts, known := one(t, announced, there)
-	for i := range maxPerSource {
-		ts.learn(*dialable(i), announced, here)
-		ts.list[1+i].pairs = 1 // which keeps them
-	}
-	moved := *known.addr
-	moved.Port++
-	ts.learn(moved, announced, here)
-	require.Contains(t, ts.list, known)
-	require.Equal(t, there, known.source)
-	require.NotEqual(t, moved.Port, known.addr.Port)
-}
-
-// A target that is forgotten during a search, and learned again, is not tried twice in it.
-func TestForgottenTargetIsNotTriedAgain(t *testing.T) {
-	ts, hint := one(t, told, source{})
-	picked := ts.pick("node", nil)
-	ts.release("node", picked, unreachable)
-	require.Empty(t, ts.list)
-	ts.learn(*hint.addr, announced, source{})
-	require.Nil(t, ts.pick("node", []*target{picked}))
-	require.NotNil(t, ts.pick("node", nil))
-}
-
-// Many IDs do not make the bridge dial one address many times.
-func TestOneTargetForEachAddress(t *testing.T) {
-	ts := newTargets(idsOf("own"), newLinks())
-	own, victim := ts.list[0], dialable(1)
-	own.addr = dialable(2)
-	as := func(addr *types.NetAddress) types.NetAddress {
-		other := *addr
-		other.ID = types.GenerateNodeKey().ID()
-
-		return other
-	}
-	for _, o := range []origin{announced, told} {
-		for range maxPerSource {
-			ts.learn(as(victim), o, here)
-			ts.learn(as(own.addr), o, here)
+	synctest.Test(t, func(t *testing.T) {
+		ts, known := one(t)
+		for i := range maxPerSource {
+			ts.announce(*dialable(i), here)
 		}
-	}
-	require.Len(t, ts.list, 2)
-	require.Equal(t, configured, ts.list[0].origin)
-	require.Equal(t, announced, ts.list[1].origin)
+		moved := *known
+		moved.Port++
+		ts.announce(moved, here)
+		var at []types.NetAddress
+		for _, e := range ts.book.Of(known.ID) {
+			at = append(at, e.Addr)
+		}
+		require.Contains(t, at, *known)
+	})
+}
 
-	home := netgroup.PublicHost(netgroup.FromIP(victim.IP))
-	ts.learn(*victim, announced, home)
-	require.Len(t, ts.list, 2)
-	require.Equal(t, victim.ID, ts.list[1].addr.ID, "who is there displaces who is not")
-	ts.learn(as(victim), announced, here)
-	require.Equal(t, victim.ID, ts.list[1].addr.ID, "and not the other way round")
-	next := as(victim)
-	ts.learn(next, announced, home)
-	require.Equal(t, next.ID, ts.list[1].addr.ID, "a node that was set up anew")
-	ts.list[1].proven = true
-	ts.learn(*victim, announced, home)
-	require.Equal(t, next.ID, ts.list[1].addr.ID, "one that has worked stays")
+// A hint that has failed, and whose node then dials the bridge, is not tried twice in a search.
+func TestForgottenTargetIsNotTriedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ts, hint := targetsWithBook(t), dialable(1)
+		ts.tell(there, hint)
+		picked := ts.pick(the("node"), nil)
+		ts.after(picked, unreachable)
+		require.Nil(t, ts.pick(the("another"), nil))
+		moved := *hint
+		moved.Port++
+		ts.announce(moved, there)
+		require.Nil(t, ts.pick(the("node"), []*target{picked}))
+		require.Equal(t, moved, ts.pick(the("node"), nil).addr)
+	})
+}
+
+// Many IDs do not make the bridge dial one address many times: the one that dials the bridge
+// from there is tried first, and no other in the same search. When another has answered, its
+// address is not taken from it.
+func TestOneDialForEachAddress(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		own, victim := dialable(2), dialable(1)
+		ts := targetsWithBook(t, own)
+		as := func(addr *types.NetAddress) *types.NetAddress {
+			other := *addr
+			other.ID = types.GenerateNodeKey().ID()
+
+			return &other
+		}
+		dialed := func(node types.ID) (ids []types.ID) {
+			var tried []*target
+			for next := ts.pick(the(node), nil); next != nil; next = ts.pick(the(node), tried) {
+				if next.addr.DialString() == victim.DialString() {
+					ids = append(ids, next.addr.ID)
+				}
+				require.False(t, !next.configured && next.addr.DialString() == own.DialString())
+				ts.release(next, unreachable)
+				ts.book.MarkFailed(&next.addr)
+				tried = append(tried, next)
+			}
+			task.Sleep(t.Context(), time.Second)
+
+			return ids
+		}
+		for range maxPerSource {
+			ts.announce(*as(victim), here)
+			ts.announce(*as(own), here)
+			ts.tell(here, as(victim), as(own))
+		}
+		total := 0
+		for node := range 10 {
+			ids := dialed(types.ID(rune('a' + node)))
+			require.LessOrEqual(t, len(ids), 1)
+			total += len(ids)
+		}
+		require.LessOrEqual(t, total, 3)
+
+		task.Sleep(t.Context(), 10*time.Minute) // of which the failures are remembered
+		ts.announce(*victim, victim.IP)
+		task.Sleep(t.Context(), time.Second)
+		ts.announce(*as(victim), here)
+		require.Equal(t, []types.ID{victim.ID}, dialed("node"), "who is there comes first")
+
+		task.Sleep(t.Context(), 10*time.Minute)
+		anew := as(victim)
+		ts.announce(*anew, victim.IP)
+		task.Sleep(t.Context(), time.Second)
+		require.Equal(t, []types.ID{anew.ID}, dialed("node"), "a node that was set up anew")
+		ts.book.MarkAnswered(anew, addrbook.Libp2p)
+		before := ts.known()
+		ts.announce(*as(victim), victim.IP)
+		require.Equal(t, before, ts.known(), "one that has answered stays")
+	})
 }
 
 // Learned targets of many sources do not displace one that has kept a pair.
 func TestProvenTargetIsNotPushedOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ts, honest := one(t, announced, there)
-		ts.release("node", ts.pick("node", nil), kept)
+		ts, honest := one(t)
+		ts.after(ts.pick(the("node"), nil), kept)
 		task.Sleep(t.Context(), time.Second)
 		for i := range 2 * maxLearned {
-			ts.learn(*dialable(i), announced, netip.PrefixFrom(netip.AddrFrom4([4]byte{9, 9, 1, byte(i / maxPerSource)}), 32))
+			ts.announce(*dialable(i), net.IPv4(9, byte(i/maxPerSource), 1, 1))
 		}
-		require.Len(t, ts.list, maxLearned)
-		require.Contains(t, ts.list, honest)
+		require.Len(t, ts.known(), maxLearned)
+		require.Contains(t, ts.known(), honest.ID)
 	})
 }
 
 // Nodes that dial the bridge do not end the search in the DHT, nor do found ones that decline
 // all nodes, and a found one that becomes useless starts it again.
 func TestStrangersDoNotEndTheSearchInTheDHT(t *testing.T) {
-	ts := newTargets(nil, newLinks())
-	lost := 0
+	b, err := New(*types.GenerateNodeKey(), Config{}, quiet())
+	require.NoError(t, err)
+	ts, lost := b.libp2pTargets, 0
 	ts.lost = func() { lost++ }
+	var found []*types.NetAddress
 	for i := range maxFound {
-		ts.learn(*dialable(i), announced, source{})
+		found = append(found, dialable(i))
+		ts.announce(*found[i], nil)
 	}
-	require.Zero(t, ts.countUseful())
-	for _, known := range ts.list {
-		ts.learnFound(*known.addr, source{})
-	}
-	require.EqualValues(t, maxFound, ts.countUseful())
+	require.Zero(t, b.useful())
+	dhtClient{b}.DialPeers(found...)
+	require.EqualValues(t, maxFound, b.useful())
 
-	first := ts.pick("node", nil)
-	ts.release("node", first, declined)
-	require.EqualValues(t, maxFound-1, ts.countUseful())
+	ts.after(ts.pick(the("node"), nil), declined)
+	require.EqualValues(t, maxFound-1, b.useful())
 	require.Equal(t, 1, lost)
-	second := ts.pick("node", nil)
-	ts.release("node", second, unreachable)
-	require.EqualValues(t, maxFound-2, ts.countUseful())
+	ts.after(ts.pick(the("node"), nil), unreachable)
+	require.EqualValues(t, maxFound-2, b.useful())
 	require.Equal(t, 2, lost)
 
-	third := ts.pick("node", nil)
-	ts.release("node", third, kept)
-	third.pairs++
-	ts.links.pairs[linkOf("node", third.addr.ID)]++
-	ts.release("node", third, declined)
-	require.EqualValues(t, maxFound-2, ts.countUseful(), "one that has worked may refuse a node")
+	third := ts.pick(the("node"), nil)
+	ts.after(third, kept)
+	ts.after(third, declined)
+	require.EqualValues(t, maxFound-2, b.useful(), "one that has worked may refuse a node")
 	require.Equal(t, 2, lost)
 }

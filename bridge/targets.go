@@ -1,53 +1,71 @@
 package bridge
 
 import (
+	"maps"
+	"net/netip"
 	"slices"
 	"sync"
 	"time"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/addrbook"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
 const (
-	// failurePenalty is how long a target that could not be reached is tried after
-	// all others. It doubles with each failure in a row up to maxPenalty, so that few of
-	// many dead targets are tried again at a time.
+	// maxLearned bounds the addresses of targets that were not configured, maxPerSource
+	// those that one host, or one network, names and where nobody has answered yet.
+	maxLearned   = 64
+	maxPerSource = 8
+	// failurePenalty is how long a target that has failed is tried after all others. It
+	// doubles with each failure in a row, up to 16 minutes after maxFailures.
 	failurePenalty = 30 * time.Second
-	maxPenalty     = 16 * time.Minute
-	// maxFailures is after how many failed dials in a row a target is forgotten that was
-	// not configured. A target that was only told is forgotten after the first.
-	maxFailures = 8
+	maxFailures    = 6
 )
 
-// targets are the nodes of one side that the bridge may dial to complete pairs.
+// targets are the nodes of one side that the bridge may dial to complete pairs: the
+// configured ones, and those in the address book.
 type targets struct {
-	links *links // of both sides; its lock guards the targets as well
-	list  []*target
-	lost  func() // called when a target that was found in the DHT becomes useless
+	configured []*types.NetAddress
+	book       *addrbook.Book // nil: configured ones only
+	inUse      *inUse         // its lock guards the records
+	records    map[types.ID]record
+	lost       func() // called when a target that was found in the DHT becomes useless
 }
 
-// origin says how the bridge knows a target, the most trustworthy first.
-type origin uint8
+// inUse are the targets of both sides that are dialed or have a pair, by the node for
+// which they were picked.
+type inUse struct {
+	mtx  sync.Mutex
+	list map[*target]dialer
+}
 
-const (
-	configured origin = iota
-	announced         // it proved its ID: it dialed the bridge, or was found in the DHT
-	told              // another node named it
-)
+// dialer is a node that has dialed the bridge.
+type dialer struct {
+	id   types.ID
+	host netip.Prefix // not valid if its host may have several pairs with one target
+}
 
-// target is guarded by the lock of the links.
+// target is a node that may be dialed, as it was known when it was picked.
 type target struct {
-	addr   *types.NetAddress // replaced when the node moves, never written to
-	origin origin
-	source source    // the host that announced or told it
-	found  bool      // in the DHT
-	seen   time.Time // when it was last announced or told
+	record
 
-	pairs    int       // that are up or being made
-	failures int       // failed dials in a row
-	failed   time.Time // the last of these
-	declined time.Time // when it last declined a node, or a node left it
+	side       *targets
+	addr       types.NetAddress
+	configured bool
+	answered   bool   // the bridge has dialed it there
+	told       bool   // others have named it, and it has proved nothing
+	source     string // the network that vouches for it; empty for private ones
+	pairs      int    // that are up or being made
+	joined     bool   // to the node by a pair
+	doubled    bool   // paired with a node of the same host
+}
+
+// record is how attempts at a target, and pairs with it, have ended.
+type record struct {
+	failures int       // in a row: not reached, or, unless it was configured, at fault
+	troubled time.Time // when it failed, declined a node, or a node left it, if the last did not go well
 	proven   bool      // it has kept a pair, and not failed since
+	found    bool      // in the DHT
 }
 
 // outcome is what an attempt, or a pair that has ended, shows about its target.
@@ -63,117 +81,126 @@ const (
 	nodeLeft              // the node ended the pair later
 )
 
-// links counts the pairs that join two nodes, whichever of them dialed the bridge.
-type links struct {
-	mtx   sync.Mutex
-	pairs map[link]int
+// isTroubled reports whether the target has failed, or declined a node, not long ago.
+func (r record) isTroubled() bool {
+	return time.Since(r.troubled) < failurePenalty<<max(r.failures-1, 0)
 }
 
-// link is two nodes, the lower ID first.
-type link [2]types.ID
-
-func linkOf(a, b types.ID) link { return link{min(a, b), max(a, b)} }
-
-func newLinks() *links { return &links{pairs: make(map[link]int)} }
-
-func newTargets(addrs []*types.NetAddress, links *links) *targets {
-	ts := &targets{links: links, lost: func() {}}
-	for _, addr := range addrs {
-		ts.list = append(ts.list, &target{addr: addr})
-	}
-
-	return ts
-}
-
-// at returns where the target is dialed, and whether it is a configured one.
-func (ts *targets) at(t *target) (addr types.NetAddress, own bool) {
-	ts.links.mtx.Lock()
-	defer ts.links.mtx.Unlock()
-
-	return *t.addr, t.origin == configured
-}
-
-// isDown reports whether the penalty for failed dials still runs.
-func (t *target) isDown(now time.Time) bool {
-	penalty := min(failurePenalty<<max(t.failures-1, 0), maxPenalty)
-
-	return t.failures > 0 && now.Sub(t.failed) < penalty
-}
-
-// hasDeclined reports whether the target declined a node within failurePenalty.
-func (t *target) hasDeclined(now time.Time) bool {
-	return now.Sub(t.declined) < failurePenalty
-}
+// isDown reports whether the penalty for failures still runs.
+func (r record) isDown() bool { return r.failures > 0 && r.isTroubled() }
 
 // isUseful reports whether the target was found in the DHT and serves the bridge. One
 // that declines nodes, and has never kept a pair, does not.
-func (t *target) isUseful() bool {
-	return t.origin == announced && t.found && t.failures == 0 && (t.proven || t.declined.IsZero())
+func (r record) isUseful() bool {
+	return r.found && r.failures == 0 && (r.proven || r.troubled.IsZero())
 }
 
-// release takes back the pair that pick counted, and notes what became of it.
-func (ts *targets) release(node types.ID, t *target, o outcome) {
-	ts.links.mtx.Lock()
-	wasUseful := t.isUseful()
-	t.pairs--
-	l := linkOf(node, t.addr.ID)
-	if ts.links.pairs[l]--; ts.links.pairs[l] == 0 {
-		delete(ts.links.pairs, l)
+// after returns the record after an outcome. Any node can make a configured target
+// decline it, answer late, or end the pair, so only failed dials count against one. With
+// another target nobody can tell which end was at fault, so these take turns.
+func (r record) after(o outcome, configured bool) record {
+	if o == unknown {
+		return r
 	}
-	t.note(o)
-	if t.failures > 0 && t.origin == told || t.failures == maxFailures && t.origin == announced {
-		ts.list = slices.DeleteFunc(ts.list, func(other *target) bool { return other == t })
+	left := o == nodeLeft || o == nodeLeftEarly
+	failed := o == unreachable || o == faulty && !configured
+	next := record{found: r.found, proven: !failed && (r.proven || o == kept || o == nodeLeft)}
+	if failed {
+		next.failures = min(r.failures+1, maxFailures)
 	}
-	lost := wasUseful && !t.isUseful()
-	ts.links.mtx.Unlock()
-	if lost {
+	if failed || o == declined || o == faulty || left && !configured {
+		next.troubled = time.Now()
+	}
+
+	return next
+}
+
+func newTargets(configured []*types.NetAddress, book *addrbook.Book, inUse *inUse) *targets {
+	return &targets{configured: configured, book: book, inUse: inUse, records: make(map[types.ID]record), lost: func() {}}
+}
+
+// isConfigured reports whether a configured target has the ID, or the IP and port.
+func (ts *targets) isConfigured(addr types.NetAddress) bool {
+	return slices.ContainsFunc(ts.configured, func(own *types.NetAddress) bool { return own.Same(addr) })
+}
+
+// all returns the targets, each ID once, as they concern the node. The configured ones come
+// first, and then the others in the order of the book. One that is in use stays a target,
+// whatever the book has dropped. The caller holds the lock.
+func (ts *targets) all(node dialer) (all []*target) {
+	byID := make(map[types.ID]*target)
+	add := func(t target) {
+		if byID[t.addr.ID] == nil {
+			t.side, t.record, t.pairs, t.joined = ts, ts.records[t.addr.ID], 0, false
+			byID[t.addr.ID] = &t
+			all = append(all, &t)
+		}
+	}
+	for _, addr := range ts.configured {
+		add(target{addr: *addr, configured: true})
+	}
+	if ts.book != nil {
+		for _, e := range slices.DeleteFunc(ts.book.Entries(), func(e addrbook.Entry) bool { return ts.isConfigured(e.Addr) }) {
+			told := !e.HasAnswered() && !e.Announced()
+			add(target{addr: e.Addr, source: e.SourceNetwork(), answered: e.HasAnswered(), told: told})
+		}
+	}
+	for used := range ts.inUse.list {
+		if used.side == ts {
+			add(*used)
+		}
+	}
+	for used, by := range ts.inUse.list {
+		if t := byID[used.addr.ID]; t != nil && used.side == ts {
+			t.pairs++
+			t.joined = t.joined || by.id == node.id
+			t.doubled = t.doubled || by.host == node.host && by.host.IsValid()
+		} else if t := byID[by.id]; t != nil && used.addr.ID == node.id {
+			t.joined = true // it has dialed the node
+		}
+	}
+	maps.DeleteFunc(ts.records, func(id types.ID, _ record) bool { return byID[id] == nil })
+
+	return all
+}
+
+// release takes back what pick has returned, and notes what became of it.
+func (ts *targets) release(t *target, o outcome) {
+	ts.inUse.mtx.Lock()
+	delete(ts.inUse.list, t)
+	before := ts.records[t.addr.ID]
+	now := before.after(o, t.configured)
+	ts.records[t.addr.ID] = now
+	ts.inUse.mtx.Unlock()
+	if before.isUseful() && !now.isUseful() {
 		ts.lost()
 	}
 }
 
-// note changes what is known of the target. Any node can make a configured target
-// decline it, answer late, or end the pair, so only failed dials count against one. With
-// another target nobody can tell which end was at fault, so these take turns.
-func (t *target) note(o outcome) {
-	own := t.origin == configured
-	if own && o != unknown && o != unreachable {
-		t.failures = 0 // it answered
+// appeared notes that a node has proved its ID to the bridge, which it found in the DHT or
+// was dialed by. Failures count against an address: at a new one the node gets a new try.
+// A configured one gets it at any, since it is up.
+func (ts *targets) appeared(id types.ID, isNew, found bool) {
+	ts.inUse.mtx.Lock()
+	defer ts.inUse.mtx.Unlock()
+	r, known := ts.records[id]
+	own := ts.isConfigured(types.NetAddress{ID: id})
+	if r.failures > 0 && (own || isNew) {
+		r.failures, r.troubled = 0, time.Time{}
 	}
-	switch {
-	case o == unreachable, o == faulty && !own:
-		t.failures, t.failed, t.proven = min(t.failures+1, maxFailures), time.Now(), false
-	case o == kept, o == nodeLeft:
-		t.failures, t.declined, t.proven = 0, time.Time{}, true
-	}
-	if o == declined || own && o == faulty || !own && (o == nodeLeftEarly || o == nodeLeft) {
-		t.declined = time.Now()
+	r.found = r.found || found && !own
+	if known || r.found {
+		ts.records[id] = r
 	}
 }
 
-// where returns the addresses of the targets for which the condition holds.
-func (ts *targets) where(holds func(*target) bool) (addrs []*types.NetAddress) {
-	ts.links.mtx.Lock()
-	defer ts.links.mtx.Unlock()
-	for _, t := range ts.list {
-		if holds(t) {
-			addrs = append(addrs, t.addr)
-		}
+// count counts the targets for which the condition holds, as they concern the node.
+func (ts *targets) count(node dialer, holds func(*target) bool) (n uint64) {
+	ts.inUse.mtx.Lock()
+	defer ts.inUse.mtx.Unlock()
+	for _, t := range ts.all(node) {
+		n += uint64(bit(holds(t)))
 	}
 
-	return addrs
-}
-
-// addresses returns those of the configured targets.
-func (ts *targets) addresses() []*types.NetAddress {
-	return ts.where(func(t *target) bool { return t.origin == configured })
-}
-
-// countUseful counts the targets that were found in the DHT and serve the bridge.
-func (ts *targets) countUseful() uint64 { return uint64(len(ts.where((*target).isUseful))) }
-
-// isServing reports whether the node is a configured target that has not failed.
-func (ts *targets) isServing(id types.ID) bool {
-	return len(ts.where(func(t *target) bool {
-		return t.origin == configured && t.failures == 0 && t.addr.ID == id
-	})) > 0
+	return n
 }

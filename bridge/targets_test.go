@@ -5,32 +5,78 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/addrbook"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/task"
 )
 
+// idsOf returns configured targets, each at a host name.
 func idsOf(names ...string) []*types.NetAddress {
 	var addrs []*types.NetAddress
 	for _, name := range names {
-		addrs = append(addrs, &types.NetAddress{ID: types.ID(name)})
+		addrs = append(addrs, &types.NetAddress{ID: types.ID(name), Hostname: name})
 	}
 
 	return addrs
 }
 
+// the is a node that dials the bridge.
+func the(id types.ID) dialer { return dialer{id: id} }
+
+func unused() *inUse { return &inUse{list: make(map[*target]dialer)} }
+
+// targetsWithBook returns targets that are learned, too.
+func targetsWithBook(t *testing.T, configured ...*types.NetAddress) *targets {
+	t.Helper()
+	book, err := Config{Libp2pPeers: configured}.addrBook(types.GenerateNodeKey().ID())
+	require.NoError(t, err)
+
+	return newTargets(configured, book, unused())
+}
+
+// announce makes a target of a node that dials the bridge from the IP.
+func (ts *targets) announce(addr types.NetAddress, from net.IP) {
+	isNew := ts.book.Add(addrbook.Source{ID: addr.ID, IP: from}, &addr) > 0
+	ts.appeared(addr.ID, isNew, false)
+}
+
+// tell makes hints of addresses that a node names.
+func (ts *targets) tell(from net.IP, addrs ...*types.NetAddress) {
+	ts.book.Add(addrbook.Source{ID: types.GenerateNodeKey().ID(), IP: from}, addrs...)
+}
+
+// after ends an attempt at the target, of which the transport and the search tell the book.
+func (ts *targets) after(t *target, o outcome) {
+	switch {
+	case o == unreachable:
+		ts.book.MarkFailed(&t.addr)
+	case o != unknown:
+		ts.book.MarkAnswered(&t.addr, addrbook.Libp2p)
+	}
+	ts.release(t, o)
+}
+
+// known returns the IDs of the targets.
+func (ts *targets) known() (ids []types.ID) {
+	for _, t := range ts.all(dialer{}) {
+		ids = append(ids, t.addr.ID)
+	}
+
+	return ids
+}
+
 // A node that speaks both protocols is not its own peer.
 func TestNodeIsNotPairedWithItself(t *testing.T) {
-	ts := newTargets(idsOf("a"), newLinks())
-	require.Nil(t, ts.pick("a", nil))
-	require.NotNil(t, ts.pick("b", nil))
+	ts := newTargets(idsOf("a"), nil, unused())
+	require.Nil(t, ts.pick(the("a"), nil))
+	require.NotNil(t, ts.pick(the("b"), nil))
 
 	key := types.GenerateNodeKey()
 	modern, other := newNodeOf(t, InitiatorLibp2p, key), newNode(t, InitiatorLibp2p)
@@ -46,19 +92,19 @@ func TestManyDeadTargetsDoNotStarveTheLiveOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		addrs := make([]*types.NetAddress, 0, 21)
 		for i := range 20 {
-			addrs = append(addrs, &types.NetAddress{ID: types.ID(fmt.Sprint("dead", i))})
+			addrs = append(addrs, idsOf(fmt.Sprint("dead", i))...)
 		}
-		ts := newTargets(append(addrs, &types.NetAddress{ID: "live"}), newLinks())
+		ts := newTargets(append(addrs, idsOf("live")...), nil, unused())
 		for round := range 100 {
 			var tried []*target
 			for range 2 { // there is time for two silent ones
-				picked := ts.pick("node", tried)
+				picked := ts.pick(the("node"), tried)
 				if picked.addr.ID == "live" {
 					require.LessOrEqual(t, round, 20, "at least one of those that were not tried yet in each round")
 
 					return
 				}
-				ts.release("node", picked, unreachable)
+				ts.release(picked, unreachable)
 				tried = append(tried, picked)
 			}
 			task.Sleep(t.Context(), 10*time.Second)
@@ -69,135 +115,176 @@ func TestManyDeadTargetsDoNotStarveTheLiveOne(t *testing.T) {
 
 func TestPenaltyGrowsAndEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ts := newTargets(idsOf("a"), newLinks())
-		a := ts.list[0]
+		const longest = failurePenalty << (maxFailures - 1)
+		ts := newTargets(idsOf("a"), nil, unused())
+		down := func() bool { return ts.records["a"].isDown() }
+		fail := func() { ts.release(ts.pick(the("node"), nil), unreachable) }
 		for _, penalty := range []time.Duration{failurePenalty, 2 * failurePenalty, 4 * failurePenalty} {
-			require.Same(t, a, ts.pick("node", nil))
-			ts.release("node", a, unreachable)
-			require.True(t, a.isDown(time.Now().Add(penalty-1)))
-			require.False(t, a.isDown(time.Now().Add(penalty)))
+			fail()
+			task.Sleep(t.Context(), penalty-1)
+			require.True(t, down())
+			task.Sleep(t.Context(), 1)
+			require.False(t, down())
 		}
 		for range 100 {
-			ts.pick("node", nil)
-			ts.release("node", a, unreachable)
+			fail()
 		}
-		require.False(t, a.isDown(time.Now().Add(maxPenalty)))
-		ts.pick("node", nil)
-		ts.release("node", a, kept)
-		require.False(t, a.isDown(time.Now()))
-		require.Zero(t, a.pairs)
+		require.Equal(t, 16*time.Minute, longest)
+		task.Sleep(t.Context(), longest-1)
+		require.True(t, down())
+		task.Sleep(t.Context(), 1)
+		require.False(t, down())
+		fail()
+		ts.release(ts.pick(the("node"), nil), kept)
+		require.False(t, down())
+		require.Empty(t, ts.inUse.list)
 	})
 }
 
 // Learned targets come after configured ones, however many there are: even a configured one
 // that is down is tried after the first learned one.
 func TestStrangersDoNotKeepOutConfiguredTargets(t *testing.T) {
-	ts := newTargets(idsOf("own"), newLinks())
+	ts := targetsWithBook(t, idsOf("own")...)
 	for i := range maxLearned {
-		ts.learn(*dialable(i), announced, source{})
+		ts.announce(*dialable(i), nil)
 	}
-	own := ts.pick("node", nil)
+	own := ts.pick(the("node"), nil)
 	require.EqualValues(t, "own", own.addr.ID)
-	ts.release("node", own, unreachable)
+	ts.after(own, unreachable)
 
-	stranger := ts.pick("node", nil)
+	stranger := ts.pick(the("node"), nil)
 	require.NotNil(t, stranger)
-	require.Equal(t, announced, stranger.origin, "a stranger who is there is better than nobody")
-	ts.release("node", stranger, unreachable)
-	require.Same(t, own, ts.pick("node", []*target{stranger}))
+	require.False(t, stranger.configured || stranger.told, "a stranger who is there is better than nobody")
+	ts.after(stranger, unreachable)
+	again := ts.pick(the("node"), []*target{stranger})
+	require.EqualValues(t, "own", again.addr.ID)
+	ts.after(again, unreachable)
 
 	tried := []*target{own, stranger}
-	for next := ts.pick("node", tried); next != nil; next = ts.pick("node", tried) {
-		ts.release("node", next, unreachable)
+	for next := ts.pick(the("node"), tried); next != nil; next = ts.pick(the("node"), tried) {
+		ts.after(next, unreachable)
 		tried = append(tried, next)
 	}
 	require.Len(t, tried, 1+maxLearnedTries)
 }
 
-// dialable is the address of the i-th of many nodes.
+// dialable is the address of the i-th of many nodes, each in a network of its own.
 func dialable(i int) *types.NetAddress {
-	return &types.NetAddress{ID: types.GenerateNodeKey().ID(), IP: net.IPv4(198, 51, byte(i>>8), byte(i)), Port: 26656}
+	return &types.NetAddress{ID: types.GenerateNodeKey().ID(), IP: net.IPv4(byte(20+i>>8), byte(i), 1, 1), Port: 26656}
 }
 
 func TestHintsComeLastAndAreForgotten(t *testing.T) {
-	ts := newTargets(nil, newLinks())
-	first, second, stranger := dialable(1), dialable(2), dialable(3)
-	for _, hint := range []*types.NetAddress{first, second} {
-		ts.learn(*hint, told, source{})
-	}
-	ts.learn(*stranger, announced, source{})
+	synctest.Test(t, func(t *testing.T) {
+		ts := targetsWithBook(t)
+		first, second, stranger := dialable(1), dialable(2), dialable(3)
+		ts.tell(nil, second)
+		task.Sleep(t.Context(), time.Second)
+		ts.tell(nil, first)
+		ts.announce(*stranger, nil)
 
-	picked := ts.pick("node", nil)
-	require.Equal(t, stranger.ID, picked.addr.ID)
-	hint := ts.pick("node", []*target{picked})
-	require.Equal(t, first.ID, hint.addr.ID)
-	ts.release("node", hint, unreachable)
-	require.Nil(t, ts.pick("node", []*target{picked, hint}), "one hint for each pair")
-	require.Equal(t, second.ID, ts.pick("node", []*target{picked}).addr.ID, "the failed one is forgotten")
+		picked := ts.pick(the("node"), nil)
+		require.Equal(t, stranger.ID, picked.addr.ID)
+		hint := ts.pick(the("node"), []*target{picked})
+		require.Equal(t, first.ID, hint.addr.ID)
+		ts.after(hint, unreachable)
+		require.Nil(t, ts.pick(the("node"), []*target{picked, hint}), "one hint for each pair")
+		other := ts.pick(the("node"), []*target{picked})
+		require.Equal(t, second.ID, other.addr.ID)
+		ts.after(other, unreachable)
+		require.Nil(t, ts.pick(the("node"), []*target{picked}), "the failed ones are not tried")
+		ts.tell(nil, first)
+		require.Nil(t, ts.pick(the("node"), []*target{picked}), "not if they are told again either")
+	})
 }
 
 func TestLearnedTargetsAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ts := newTargets(idsOf("own"), newLinks())
-		at := func(i int) source { return netip.PrefixFrom(netip.AddrFrom4([4]byte{9, 9, byte(i), 1}), 32) }
+		ts := targetsWithBook(t, idsOf("own")...)
+		at := func(i int) net.IP { return net.IPv4(byte(9+i>>8), byte(i), 9, 9) } // each in another network
+		var newest *types.NetAddress
 		for i := range 3 * maxPerSource {
-			ts.learn(*dialable(i), announced, at(0))
+			newest = dialable(i)
+			ts.announce(*newest, at(0))
 			task.Sleep(t.Context(), time.Second)
 		}
-		require.Len(t, ts.list, 1+maxPerSource)
-		newest := ts.list[len(ts.list)-1]
+		require.Len(t, ts.known(), 1+maxPerSource)
 		for i := range 2 * maxLearned {
-			ts.learn(*dialable(i), told, at(i))
+			ts.tell(at(i), dialable(i))
 			task.Sleep(t.Context(), time.Second)
 		}
-		require.Len(t, ts.list, 1+maxLearned)
-		require.Contains(t, ts.list, newest, "hints displace hints only")
+		require.Len(t, ts.known(), 1+maxLearned+1)
+		require.Contains(t, ts.known(), newest.ID, "hints displace hints only")
 		for i := range 2 * maxLearned {
-			ts.learn(*dialable(i), announced, at(i))
+			ts.announce(*dialable(i), at(i))
 			task.Sleep(t.Context(), time.Second)
 		}
-		require.Len(t, ts.list, 1+maxLearned)
-		for _, known := range ts.list {
-			require.NotEqual(t, told, known.origin, "hints go first")
+		all := ts.all(dialer{})
+		require.Len(t, all, 1+maxLearned+1)
+		for _, known := range all {
+			require.False(t, known.told, "hints go first")
 		}
-		require.Equal(t, configured, ts.list[0].origin)
+		require.True(t, all[0].configured)
 
-		busy := ts.pick("node", []*target{ts.list[0]})
+		busy := ts.pick(the("node"), all[:1])
 		for i := range 2 * maxLearned {
-			ts.learn(*dialable(i), announced, at(i))
+			task.Sleep(t.Context(), time.Second)
+			ts.announce(*dialable(i), at(i))
 		}
-		require.Contains(t, ts.list, busy, "one with a pair stays")
+		require.Contains(t, ts.known(), busy.addr.ID, "one that is dialed, or has a pair, stays")
+		require.Len(t, ts.known(), 1+maxLearned+2)
+		ts.release(busy, unknown)
+		require.NotContains(t, ts.known(), busy.addr.ID)
+	})
+}
+
+// What the bridge remembers beside its book is bounded by the book.
+func TestRecordsAreThoseOfTargets(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ts := targetsWithBook(t)
+		for i := range 4 * maxLearned {
+			ts.announce(*dialable(i), nil)
+			picked := ts.pick(the("node"), nil)
+			require.NotNil(t, picked)
+			ts.after(picked, unreachable)
+			task.Sleep(t.Context(), time.Second)
+		}
+		require.LessOrEqual(t, len(ts.records), maxLearned+1)
 	})
 }
 
 func TestWhatIsLearnedOfKnownTargets(t *testing.T) {
-	own, stranger := dialable(1), dialable(2)
-	ts := newTargets([]*types.NetAddress{own}, newLinks())
-	moved := func(addr *types.NetAddress) types.NetAddress {
-		return types.NetAddress{ID: addr.ID, IP: addr.IP, Port: addr.Port + 1}
-	}
-	ts.learn(moved(own), announced, source{})
-	require.Len(t, ts.list, 1)
-	require.Same(t, own, ts.list[0].addr, "what is configured stays")
+	synctest.Test(t, func(t *testing.T) {
+		own, stranger := dialable(1), dialable(2)
+		ts := targetsWithBook(t, own)
+		moved := func(addr *types.NetAddress) types.NetAddress {
+			return types.NetAddress{ID: addr.ID, IP: addr.IP, Port: addr.Port + 1}
+		}
+		ts.announce(moved(own), nil)
+		require.Len(t, ts.known(), 1)
+		require.Equal(t, *own, ts.all(dialer{})[0].addr, "what is configured stays")
 
-	ts.learn(*stranger, announced, source{})
-	ts.learn(moved(stranger), told, source{})
-	require.Equal(t, stranger.Port, ts.list[1].addr.Port, "others do not move a node")
-	first := ts.pick("node", []*target{ts.list[0]})
-	ts.release("node", first, unreachable)
-	ts.learn(moved(stranger), announced, source{})
-	require.Len(t, ts.list, 2)
-	require.Equal(t, stranger.Port+1, ts.list[1].addr.Port, "itself it may")
-	require.Zero(t, ts.list[1].failures, "the failure was that of the former address")
-	ts.release("node", ts.pick("node", []*target{ts.list[0]}), unreachable)
-	ts.learn(moved(stranger), announced, source{})
-	require.Equal(t, 1, ts.list[1].failures, "to announce the same one is no way out of a penalty")
+		ts.announce(*stranger, nil)
+		task.Sleep(t.Context(), time.Second)
+		elsewhere := moved(stranger)
+		ts.tell(nil, &elsewhere)
+		require.Equal(t, stranger.Port, ts.all(dialer{})[1].addr.Port, "others do not move a node")
+		ts.after(ts.pick(the("node"), ts.all(dialer{})[:1]), unreachable)
+		ts.announce(*stranger, nil)
+		require.True(t, ts.all(dialer{})[1].isDown(), "to announce the same one is no way out of a penalty")
+		task.Sleep(t.Context(), time.Second)
+		elsewhere.Port++
+		ts.announce(elsewhere, nil)
+		require.Equal(t, elsewhere, ts.all(dialer{})[1].addr, "itself it may")
+		require.False(t, ts.all(dialer{})[1].isDown(), "the failure was that of the former address")
 
-	hint := dialable(3)
-	ts.learn(*hint, told, source{})
-	ts.learn(*hint, announced, source{})
-	require.Equal(t, announced, ts.list[2].origin)
-	require.Equal(t, []*types.NetAddress{own}, ts.addresses(), "others are told of configured ones only")
+		hint := dialable(3)
+		ts.tell(nil, hint)
+		require.True(t, ts.all(dialer{})[2].told)
+		task.Sleep(t.Context(), time.Second)
+		ts.announce(*hint, nil)
+		require.Equal(t, hint.ID, ts.all(dialer{})[1].addr.ID)
+		require.False(t, ts.all(dialer{})[1].told)
+	})
 }
 
 func TestWhoIsToBlameForAFailedAttempt(t *testing.T) {
@@ -220,24 +307,24 @@ func TestWhoIsToBlameForAFailedAttempt(t *testing.T) {
 // Targets that decline nodes take turns.
 func TestTargetsThatRefuseTakeTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ts := newTargets(idsOf("a", "b"), newLinks())
+		ts := newTargets(idsOf("a", "b"), nil, unused())
 		for _, want := range []string{"a", "b", "a", "b"} {
-			picked := ts.pick("node", nil)
+			picked := ts.pick(the("node"), nil)
 			require.EqualValues(t, want, picked.addr.ID)
-			ts.release("node", picked, declined)
+			ts.release(picked, declined)
 			task.Sleep(t.Context(), time.Second)
 		}
 		task.Sleep(t.Context(), failurePenalty)
-		require.False(t, ts.list[0].hasDeclined(time.Now()))
+		require.False(t, ts.all(dialer{})[0].isTroubled())
 
-		hints := newTargets(nil, newLinks())
+		hints := targetsWithBook(t)
 		for i := range 3 {
-			hints.learn(*dialable(i), told, source{})
+			hints.tell(nil, dialable(i))
 		}
 		seen := make(map[types.ID]bool)
 		for range 3 {
-			picked := hints.pick("node", nil)
-			hints.release("node", picked, declined)
+			picked := hints.pick(the("node"), nil)
+			hints.release(picked, declined) // before it has proved its ID
 			seen[picked.addr.ID] = true
 			task.Sleep(t.Context(), time.Second)
 		}

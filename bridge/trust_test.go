@@ -3,7 +3,6 @@ package bridge
 import (
 	"errors"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -68,8 +67,8 @@ func TestBadMessagesDoNotDemoteAConfiguredTarget(t *testing.T) {
 func TestStrangersTakeTurns(t *testing.T) {
 	evil, good, native := newNode(t, InitiatorLibp2p), newNode(t, InitiatorLibp2p), newNode(t, InitiatorNative)
 	b := newBridge(t, Config{})
-	evil.refused(t, b)
 	good.refused(t, b)
+	evil.refused(t, b) // the newer one is tried first
 	native.dial(b.NativeAddress())
 	towards, away := next(t, native.added), next(t, evil.added)
 	require.True(t, away.Send(chTxs, []byte("undecodable")))
@@ -96,34 +95,34 @@ func TestWhatOutcomesComeDownTo(t *testing.T) {
 		nodeLeftEarly: {nil, {last}},
 		nodeLeft:      {{proven}, {last, proven}},
 	} {
-		for i, known := range []*target{{origin: configured}, {origin: announced}} {
-			known.note(o)
+		for i, own := range []bool{true, false} {
+			known := record{}.after(o, own)
 			var got []string
 			for effect, has := range map[string]bool{
-				down: known.isDown(time.Now()), last: known.hasDeclined(time.Now()), proven: known.proven,
+				down: known.isDown(), last: known.isTroubled() && !known.isDown(), proven: known.proven,
 			} {
 				if has {
 					got = append(got, effect)
 				}
 			}
-			require.ElementsMatch(t, want[i], got, "outcome %d of origin %d", o, known.origin)
+			require.ElementsMatch(t, want[i], got, "outcome %d of a configured target: %t", o, own)
 		}
 	}
 
 	for o := declined; o <= nodeLeft; o++ {
-		ts := newTargets(idsOf("own"), newLinks())
-		ts.release("node", ts.pick("node", nil), unreachable)
-		ts.release("node", ts.pick("node", nil), o)
-		require.Equal(t, o == unreachable, ts.list[0].isDown(time.Now()), "one that was reached is not down: %d", o)
+		ts := newTargets(idsOf("own"), nil, unused())
+		ts.release(ts.pick(the("node"), nil), unreachable)
+		ts.release(ts.pick(the("node"), nil), o)
+		require.Equal(t, o == unreachable, ts.records["own"].isDown(), "one that was reached is not down: %d", o)
 	}
 
-	ts := newTargets(nil, newLinks())
-	ts.learn(*dialable(1), announced, source{})
-	ts.learn(*dialable(2), announced, source{})
-	first := ts.pick("node", nil)
-	ts.release("node", first, nodeLeft)
-	require.True(t, first.proven)
-	require.NotSame(t, first, ts.pick("node", nil))
+	ts := targetsWithBook(t)
+	ts.announce(*dialable(1), nil)
+	ts.announce(*dialable(2), nil)
+	first := ts.pick(the("node"), nil)
+	ts.after(first, nodeLeft)
+	require.True(t, ts.records[first.addr.ID].proven)
+	require.NotEqual(t, first.addr.ID, ts.pick(the("node"), nil).addr.ID)
 }
 
 // A pair that could not be completed, for what its target has told of itself, is over for

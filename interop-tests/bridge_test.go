@@ -48,7 +48,8 @@ func startBridge(t *testing.T, peers bridgePeers) runningBridge {
 		NativePeers:  nativePeers,
 		Libp2pPeers:  libp2pPeers,
 
-		OnlyConfigured: peers.only,
+		OnlyConfigured:   peers.only,
+		AllowDuplicateIP: true,
 	}, newLogger(log))
 	require.NoError(t, err)
 	require.NoError(t, b.Start())

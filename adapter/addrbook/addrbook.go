@@ -61,6 +61,7 @@ type Entry struct {
 	Failed     time.Time // when the last of these did; zero after a restart
 
 	group string // the network of the source, see networkOf
+	from  string // the host of the source, see hostOf; empty after a restart
 
 	// Of Addr, since they are compared often.
 	key      string // text form
@@ -74,6 +75,19 @@ func (e *Entry) HasAnswered() bool { return !e.Answered.IsZero() }
 
 // Announced reports whether the peer itself has told the address.
 func (e *Entry) Announced() bool { return e.Source == e.Addr.ID }
+
+// atHome reports whether the peer has told the address from there.
+func (e *Entry) atHome() bool { return e.Announced() && e.from == e.host }
+
+// SourceNetwork is the network of who told the address, an IPv4 /16 or an IPv6 /32, or that
+// of the address if nobody has. It is empty on a private network.
+func (e *Entry) SourceNetwork() string {
+	if e.Source == "" {
+		return e.network
+	}
+
+	return e.group
+}
 
 // Due reports whether the last failure is long enough ago for another dial: 10 s,
 // doubled with each failure in a row, up to 10 minutes.
@@ -195,7 +209,7 @@ func (b *Book) Add(source Source, addrs ...*types.NetAddress) int {
 			fresh = append(fresh, addr)
 		}
 		if isNew || source.ID == addr.ID {
-			e.Source, e.group = source.ID, group
+			e.Source, e.group, e.from = source.ID, group, hostOf(source.IP)
 		}
 		e.Seen = now
 		b.unsaved.renewed = true
@@ -357,8 +371,9 @@ func copies(entries []*Entry) []Entry {
 }
 
 // Addresses returns all addresses, the most promising first: configured ones, those
-// connected most recently, then announced and told ones, those seen most recently
-// first, then those that fail. The slice and what it points to are the caller's.
+// connected most recently, then those announced from their own host, then other announced
+// ones and told ones, those seen most recently first, then those that fail. The slice and
+// what it points to are the caller's.
 func (b *Book) Addresses() []*types.NetAddress {
 	b.mtx.Lock()
 	defer b.mtx.Unlock()

@@ -34,7 +34,8 @@ const (
 
 // better sorts the entries that are worth more first: configured ones, then those that
 // do not fail, then those that have answered, the most recent answer first, then those
-// that the peer has announced, then those that were seen more recently.
+// that the peer has announced, from the same host before others, then those that were seen
+// more recently.
 func better(a, b *Entry) int {
 	if c := cmp.Or(
 		compareBool(a.Configured, b.Configured),
@@ -46,7 +47,7 @@ func better(a, b *Entry) int {
 	if c := b.Answered.Compare(a.Answered); c != 0 {
 		return c
 	}
-	if c := compareBool(a.Announced(), b.Announced()); c != 0 {
+	if c := cmp.Or(compareBool(a.atHome(), b.atHome()), compareBool(a.Announced(), b.Announced())); c != 0 {
 		return c
 	}
 	if c := b.Seen.Compare(a.Seen); c != 0 {

@@ -231,3 +231,30 @@ func TestNobodyElseIsToldToBeThere(t *testing.T) {
 	b.MarkFailed(owner)
 	require.Equal(t, 1, b.Add(sourceAt("9.9.9.9"), addrAt("1.2.3.4", 1)), "it is not there any more")
 }
+
+// What a peer announces from the announced IP is worth more than what is announced, or
+// told, from another one, however new that is, and each counts for the network of its source.
+func TestWhoIsThereComesFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := openBook(t, "")
+		there, elsewhere, told, found := addrAt("1.2.3.4", 1), addrAt("1.2.3.4", 1), addrAt("1.2.3.4", 1), addrAt("2.3.4.5", 1)
+		b.Add(addrbook.Source{ID: there.ID, IP: there.IP}, there)
+		pass(time.Second)
+		b.Add(addrbook.Source{ID: elsewhere.ID, IP: net.ParseIP("8.8.4.4")}, elsewhere)
+		pass(time.Second)
+		b.Add(addrbook.Source{ID: found.ID, IP: net.ParseIP("9.9.9.9")}, told)
+		require.Equal(t, texts([]*types.NetAddress{there, elsewhere, told}), texts(b.Addresses()))
+
+		b.MarkAnswered(found, addrbook.Libp2p)
+		for addr, want := range map[*types.NetAddress]string{
+			there: "1.2.0.0/16", elsewhere: "8.8.0.0/16", told: "9.9.0.0/16", found: "2.3.0.0/16",
+		} {
+			entries := b.Of(addr.ID)
+			require.Len(t, entries, 1)
+			require.Equal(t, want, entries[0].SourceNetwork())
+		}
+		local := addrAt("10.0.0.1", 1)
+		b.MarkAnswered(local, addrbook.Libp2p)
+		require.Empty(t, b.Of(local.ID)[0].SourceNetwork())
+	})
+}

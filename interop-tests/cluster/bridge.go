@@ -147,6 +147,7 @@ func startBridge(spec bridgeSpec, logger *slog.Logger) (*bridge.Bridge, error) {
 	}
 	b, err := bridge.New(types.NodeKey{PrivKey: spec.Key}, bridge.Config{
 		NativeListen: native, Libp2pListen: libp2p, NativePeers: nativePeers, Libp2pPeers: libp2pPeers,
+		AllowDuplicateIP: true,
 	}, logger)
 	if err != nil {
 		return nil, err

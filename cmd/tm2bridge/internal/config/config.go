@@ -64,14 +64,17 @@ func (c *Config) ForBridge(id types.ID) (bridge.Config, error) {
 		MConfig:        c.P2P.MConnConfig(),
 		MaxPairs:       c.Bridge.MaxPairs,
 		MaxPairsPerIP:  c.Bridge.MaxPairsPerIP,
+
+		AllowDuplicateIP: c.P2P.AllowDuplicateIP,
 	}
-	var errs [4]error
+	var errs [5]error
 	var native nodeconfig.PeerLists
 	native, errs[0] = c.P2P.PeerLists()
 	cfg.NativePeers, cfg.PrivatePeers, cfg.UnconditionalPeers = native.Persistent, native.Private, native.Unconditional
 	cfg.NativeListen, errs[1] = c.P2P.ListenNetAddress(id)
 	cfg.Libp2pListen, errs[2] = listenAddress(keyLibp2pListen, c.Bridge.Libp2pListenAddress, id)
 	cfg.Libp2pPeers, errs[3] = tomlvalue.Peers(keyLibp2pPeers, c.Bridge.Libp2pPeers)
+	cfg.ProxyNetworks, errs[4] = c.P2P.ProxyNetworks()
 
 	return cfg, errors.Join(errs[:]...)
 }

@@ -59,7 +59,7 @@ func TestMarshalCommentsEveryKey(t *testing.T) {
 			require.Regexp(t, `^# \S`, lines[i-1], line)
 		}
 	}
-	require.Equal(t, 20, written)
+	require.Equal(t, 22, written)
 
 	got, warnings, err := config.Parse(data)
 	require.NoError(t, err)
@@ -82,14 +82,14 @@ func TestLoadConfigOfNodes(t *testing.T) {
 	}{
 		{
 			file:     "gno-v1.7.1.toml",
-			warnings: []string{"addr_book_file", "allow_duplicate_ip", "max_num_inbound_peers", "max_num_outbound_peers", "pex"},
+			warnings: []string{"addr_book_file", "max_num_inbound_peers", "max_num_outbound_peers", "pex"},
 			check: func(cfg *config.Config) {
 				require.Equal(t, config.Default(), cfg)
 			},
 		},
 		{
 			file: "gno-test5.toml",
-			warnings: []string{"allow_duplicate_ip", "dial_timeout", "handshake_timeout", "max_num_inbound_peers",
+			warnings: []string{"dial_timeout", "handshake_timeout", "max_num_inbound_peers",
 				"max_num_outbound_peers", "pex", "test_fuzz_config"},
 			check: func(cfg *config.Config) {
 				require.Equal(t, 10*time.Millisecond, cfg.P2P.FlushThrottleTimeout)
@@ -110,7 +110,7 @@ func TestLoadConfigOfNodes(t *testing.T) {
 }
 
 func TestQuietValuesCauseNoWarning(t *testing.T) {
-	_, warnings, err := config.Parse([]byte("[p2p]\nseeds = \"\"\nupnp = false\nallow_duplicate_ip = true\nexternal_address = \"\""))
+	_, warnings, err := config.Parse([]byte("[p2p]\nseeds = \"\"\nupnp = false\nexternal_address = \"\""))
 	require.NoError(t, err)
 	require.Empty(t, warnings)
 
@@ -153,6 +153,7 @@ func TestBadValueNamesItsField(t *testing.T) {
 		{"[p2p]\nmax_send_buffer_bytes = -1", "[p2p].max_send_buffer_bytes", "-1"},
 		{"[p2p]\npex = \"yes\"", "[p2p].pex", `"yes"`},
 		{"[p2p]\nmax_num_inbound_peers = true", "[p2p].max_num_inbound_peers", "true"},
+		{"[p2p]\nproxy_protocol_networks = \"proxy.example\"", "[p2p].proxy_protocol_networks", `"proxy.example"`},
 		{"[p2p]\nno_such_key = 1", "[p2p].no_such_key", "there is no such key"},
 		{"[p2p]\nlibp2p_laddr = \"\"", "[p2p].libp2p_laddr", "there is no such key"},
 		{"[bridge]\nladdr = \"\"", "[bridge].laddr", "there is no such key"},

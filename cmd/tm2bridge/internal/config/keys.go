@@ -55,6 +55,9 @@ var keys = []key{
 	{"p2p", "private_peer_ids", "IDs of peers that the bridge never tells others about, comma separated."},
 	{"p2p", "unconditional_peer_ids", "IDs of native peers that may always dial the bridge, comma separated: they count\n" +
 		"neither in max_pairs nor in max_pairs_per_ip."},
+	{"p2p", "allow_duplicate_ip", "Let peers at one IP address (IPv6: one /64) have several pairs with one target."},
+	{"p2p", "proxy_protocol_networks", "Networks or IPs of the proxies in front of laddr, comma separated. Each connection from\n" +
+		"there must begin with a PROXY protocol header, which names the peer's address."},
 	{"p2p", "flush_throttle_timeout", "Longest time that packets for a native peer wait to be written together."},
 	{"p2p", "max_packet_msg_payload_size", "Largest piece of a message in one packet to a native peer, in bytes.\n" +
 		"Peers with the default setting cut off a sender that uses more than 1024."},
@@ -77,7 +80,7 @@ var keys = []key{
 	{"bridge", "max_pairs", "How many pairs of a native and a libp2p peer the bridge keeps at a time.\n" +
 		"Where peers of both sides may be paired, those of one open three quarters at most."},
 	{"bridge", "max_pairs_per_ip", "How many of them the peers at one IP address (IPv6: one /64) may have opened.\n" +
-		"0 means a quarter of max_pairs, 1 is what a node's allow_duplicate_ip = false asks for."},
+		"0 means a quarter of max_pairs."},
 }
 
 // idleKey is a [p2p] key of some TM2 version that has no effect on a bridge. It is
@@ -96,8 +99,6 @@ var idleKeys = []idleKey{
 	{"max_num_inbound_peers", int64(0), nil, "[bridge].max_pairs limits the peers"},
 	{"max_num_outbound_peers", int64(0), nil, "[bridge].max_pairs limits the peers"},
 	{"pex", false, nil, "the bridge always answers discovery, for each side by itself"},
-	// TM2's default, false, would refuse nodes that share an address.
-	{"allow_duplicate_ip", false, true, "[bridge].max_pairs_per_ip limits the peers of one IP address, and 1 forbids several"},
 	{"addr_book_file", "", "", "the bridge keeps its address book in memory"},
 	{"upnp", false, false, "the bridge opens no ports on routers"},
 	{"seed_mode", false, false, "the bridge is no seed node"},

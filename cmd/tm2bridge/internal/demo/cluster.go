@@ -84,7 +84,9 @@ func (c *cluster) startAll() error {
 		Libp2pListen:  listen,
 		MConfig:       unlimited(),
 		MaxPairs:      2 * c.perSide,
-		MaxPairsPerIP: 2 * c.perSide, // all nodes have one IP address
+		MaxPairsPerIP: 2 * c.perSide,
+
+		AllowDuplicateIP: true, // all nodes have one IP address
 	}
 	for _, n := range c.libp2ps() {
 		addr := n.transport.NetAddress()

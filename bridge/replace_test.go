@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"context"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -49,40 +50,53 @@ func TestNodeThatComesBackReplacesItsPair(t *testing.T) {
 	}
 }
 
+// opened returns a pair of the node, with a slot.
+func (b *Bridge) opened(t *testing.T, initiator string, id types.ID) *pair {
+	t.Helper()
+	p := b.newPair(initiator)
+	p.id = id
+	require.NoError(t, b.slots.take(p, netip.MustParsePrefix("9.9.9.9/32")))
+
+	return p
+}
+
 // Of two pairs that a node has opened the newer one stays, whichever comes first.
 func TestNewerPairStays(t *testing.T) {
 	b, err := New(*types.GenerateNodeKey(), Config{}, quiet())
 	require.NoError(t, err)
 	id := types.GenerateNodeKey().ID()
-	older, newer := b.newPair(InitiatorNative), b.newPair(InitiatorNative)
+	older, newer := b.opened(t, InitiatorNative, id), b.opened(t, InitiatorNative, id)
 	newer.since = older.since.Add(time.Nanosecond)
 
-	require.NoError(t, b.claim(t.Context(), newer, id))
-	require.ErrorIs(t, b.claim(t.Context(), older, id), errReplaced)
-	require.False(t, isClosed(newer.done))
-	otherSide := b.newPair(InitiatorLibp2p)
-	require.NoError(t, b.claim(t.Context(), otherSide, id), "a node may open one on each side")
+	require.ErrorIs(t, b.slots.replace(t.Context(), older), errReplaced)
+	require.False(t, isClosed(newer.ctx.Done()))
+	b.slots.giveBack(older)
+	require.NoError(t, b.slots.replace(t.Context(), newer))
+	require.False(t, isClosed(newer.ctx.Done()))
+	otherSide := b.opened(t, InitiatorLibp2p, id)
+	require.NoError(t, b.slots.replace(t.Context(), otherSide), "a node may open one on each side")
+	require.False(t, isClosed(newer.ctx.Done()))
 }
 
-// A pair in the making gives up at once when the node opens another.
+// A pair in the making gives up at once when the node opens another, which waits for that.
 func TestReplacedPairIsNotMade(t *testing.T) {
 	b, err := New(*types.GenerateNodeKey(), Config{}, quiet())
 	require.NoError(t, err)
 	id := types.GenerateNodeKey().ID()
-	former := b.newPair(InitiatorNative)
-	require.NoError(t, b.claim(t.Context(), former, id))
+	former := b.opened(t, InitiatorNative, id)
 	found := make(chan error, 1)
 	go func() {
-		defer b.disclaim(former, id)
+		defer b.slots.giveBack(former)
 		_, _, err := (&search{
-			bridge: b, node: id, targets: newTargets(idsOf("target"), b.libp2pTargets.links), try: silentTarget,
-		}).find(former.making)
+			bridge: b, node: the(id), targets: newTargets(idsOf("target"), nil, unused()), try: silentTarget,
+		}).find(former.ctx)
 		found <- err
 	}()
 
-	newer := b.newPair(InitiatorNative)
+	newer := b.opened(t, InitiatorNative, id)
 	newer.since = former.since.Add(time.Nanosecond)
-	require.NoError(t, b.claim(newer.making, newer, id))
+	require.NoError(t, b.slots.replace(newer.ctx, newer))
+	require.True(t, isClosed(former.gone))
 	err = <-found
 	require.ErrorIs(t, err, context.Canceled)
 	require.NotErrorIs(t, err, context.DeadlineExceeded)
