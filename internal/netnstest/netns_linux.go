@@ -1,0 +1,80 @@
+package netnstest
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"regexp"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+)
+
+// insideVar is set in a process that runs a test in a namespace.
+const insideVar = "TM2_NETNS_TEST"
+
+// notPossible begins what such a process says if the machine does not allow it.
+const notPossible = "no namespace where every address is local: "
+
+// Inside reports whether the test is in a namespace where every address is local. If not, it
+// runs the test there, in another process, and returns false when that has ended: the caller
+// returns. The test fails if it fails there. It is skipped if this machine has no such
+// namespaces.
+func Inside(t *testing.T) bool {
+	t.Helper()
+	if os.Getenv(insideVar) != "" {
+		if err := everyAddress(); err != nil {
+			t.Skip(notPossible, err)
+		}
+
+		return true
+	}
+	names := strings.Split(t.Name(), "/")
+	for i, name := range names {
+		names[i] = "^" + regexp.QuoteMeta(name) + "$"
+	}
+	// Pdeathsig ends the other process with this one, as far as its thread lives.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.v", "-test.timeout=0", "-test.run="+strings.Join(names, "/"))
+	cmd.Env = append(os.Environ(), insideVar+"=1")
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWUSER, Pdeathsig: syscall.SIGKILL,
+		UidMappings: []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}},
+		GidMappings: []syscall.SysProcIDMap{{HostID: os.Getgid(), Size: 1}},
+	}
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Start(); err != nil {
+		t.Skip(notPossible, err)
+	}
+	err := cmd.Wait()
+	switch {
+	case err != nil:
+		t.Errorf("in a network namespace: %v\n%s", err, &out)
+	case bytes.Contains(out.Bytes(), []byte(notPossible)):
+		t.Skip(out.String())
+	case !bytes.Contains(out.Bytes(), []byte("--- PASS: "+t.Name())):
+		t.Errorf("in a network namespace the test did not run:\n%s", &out)
+	default:
+		t.Logf("%s", &out)
+	}
+
+	return false
+}
+
+// everyAddress makes every address local, once.
+var everyAddress = sync.OnceValue(func() error {
+	for _, args := range []string{
+		"link set lo up", "route add local 0.0.0.0/0 dev lo", "-6 route add local ::/0 dev lo",
+	} {
+		if out, err := exec.Command("ip", strings.Fields(args)...).CombinedOutput(); err != nil {
+			return fmt.Errorf("ip %s: %w: %s", args, err, bytes.TrimSpace(out))
+		}
+	}
+
+	return os.WriteFile("/proc/sys/net/ipv6/ip_nonlocal_bind", []byte("1"), 0)
+})

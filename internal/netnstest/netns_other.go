@@ -1,0 +1,13 @@
+//go:build !linux
+
+package netnstest
+
+import "testing"
+
+// Inside skips the test: this system has no network namespaces.
+func Inside(t *testing.T) bool {
+	t.Helper()
+	t.Skip("no network namespaces on this system")
+
+	return false
+}
