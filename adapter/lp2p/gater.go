@@ -35,6 +35,8 @@ type gater struct {
 	asked   map[dialTarget]int        // addresses that the transport dials now
 	closed  bool                      // nothing is dialed any more
 	judge   func(peer.ID, netip.Addr) bool
+
+	configured func(netip.Addr) bool // set before the host listens; nil for nobody
 }
 
 // dialTarget is a peer and one of its addresses, in binary form.
@@ -154,6 +156,9 @@ func (g *gater) blockedIP(addr netip.Addr) bool {
 }
 
 func (g *gater) blockedAddr(a multiaddr.Multiaddr) bool { return g.blockedIP(ipOf(a)) }
+
+// reserves reports whether a configured peer may connect from the IP.
+func (g *gater) reserves(ip netip.Addr) bool { return g.configured != nil && g.configured(ip) }
 
 // control refuses a TCP connection to a blocked IP, for a net.Dialer: the IP of a host name
 // is known only there.

@@ -23,7 +23,6 @@ import (
 	"github.com/libp2p/go-libp2p/p2p/security/noise"
 	tls "github.com/libp2p/go-libp2p/p2p/security/tls"
 	libp2pquic "github.com/libp2p/go-libp2p/p2p/transport/quic"
-	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
 	"github.com/libp2p/go-libp2p/x/rate"
 
 	"github.com/tm2-libp2p/tm2-libp2p/internal/socket"
@@ -76,7 +75,7 @@ func newHost(key ed25519.PrivateKey, o *options, gater *gater) (_ host.Host, err
 		metrics = libp2p.PrometheusRegisterer(o.registerer)
 	}
 
-	opts := append(o.transports(),
+	opts := append(o.transports(gater),
 		libp2p.Identity(identity),
 		libp2p.NoListenAddrs,
 		libp2p.Security(noise.ID, newNoise),
@@ -106,13 +105,10 @@ func newHost(key ed25519.PrivateKey, o *options, gater *gater) (_ host.Host, err
 }
 
 // transports returns what the host listens to and dials.
-func (o *options) transports() []libp2p.Option {
-	// If nodes dialed from their listening ports, crossed dials would collide in TCP.
-	opts := []libp2p.Option{
-		libp2p.Transport(tcp.NewTCPTransport, tcp.DisableReuseport(), tcp.WithConnectionTimeout(o.timeouts.Dial)),
-	}
-	if o.tcp != nil {
-		opts = []libp2p.Option{o.tcp}
+func (o *options) transports(g *gater) []libp2p.Option {
+	opts := []libp2p.Option{o.tcp}
+	if o.tcp == nil {
+		opts[0] = libp2p.Transport(o.newTCP(newEntrance(o, g)))
 	}
 	if o.quic != quicOff {
 		opts = append(opts, libp2p.Transport(libp2pquic.NewTransport))

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
+	"net/netip"
 
 	"github.com/libp2p/go-libp2p"
 	"github.com/multiformats/go-multiaddr"
@@ -12,6 +14,7 @@ import (
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/addrbook"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/proxied"
 )
 
 // Option changes a default of NewTransport, which reports one that cannot be used by
@@ -29,6 +32,8 @@ type options struct {
 	nat        natOptions
 	private    bool           // no address is announced
 	book       *addrbook.Book // nil: a new one in memory
+	proxies    proxied.Networks
+	logger     *slog.Logger
 
 	// See WithTCP; nil for the system's.
 	tcp     libp2p.Option
@@ -81,7 +86,10 @@ func WithLibp2pOptions(opts ...libp2p.Option) Option {
 func (o *options) report(err error) { o.err = errors.Join(o.err, err) }
 
 func newOptions(opts []Option) (*options, error) {
-	o := &options{limits: DefaultLimits(), timeouts: DefaultTimeouts(), budget: anyChannels()}
+	o := &options{
+		limits: DefaultLimits(), timeouts: DefaultTimeouts(), budget: anyChannels(),
+		logger: slog.New(slog.DiscardHandler),
+	}
 	for _, opt := range opts {
 		opt(o)
 	}
@@ -149,6 +157,20 @@ func WithAddrBook(book *addrbook.Book) Option {
 	return func(o *options) {
 		if o.book = book; book == nil {
 			o.report(errors.New("address book is nil"))
+		}
+	}
+}
+
+// WithProxyProtocol sets the networks of the proxies in front of the TCP listener. Each
+// connection from there must begin with a header of the PROXY protocol, version 1 or 2,
+// within Timeouts.Handshake, and then counts as one from the address that the header names;
+// a header without one, as of a proxy's own health check, leaves the proxy's. Any other
+// connection is taken as it is: nobody else can name an address. IPv4 addresses are
+// compared with IPv4 networks only. QUIC has no such header.
+func WithProxyProtocol(networks ...netip.Prefix) Option {
+	return func(o *options) {
+		if o.proxies = networks; o.proxies.Validate() != nil {
+			o.report(fmt.Errorf("WithProxyProtocol: %w", o.proxies.Validate()))
 		}
 	}
 }

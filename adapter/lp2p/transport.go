@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -78,6 +79,7 @@ func NewTransport(
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
 	}
+	o.logger = logger
 	if o.book == nil {
 		self := types.NetAddress{ID: nodeKey.ID()}
 		if o.book, err = addrbook.Open("", self, addrbook.WithLogger(logger)); err != nil {
@@ -107,6 +109,7 @@ func NewTransport(
 		conns:  make(map[network.Conn]*connRef),
 	}
 	gater.judgeBy(t.mayDialNamed)
+	gater.configured = t.reserves
 	t.metrics = newMetrics(t)
 	t.sessions.retire = t.metrics.retire
 	if err := t.metrics.register(); err != nil {
@@ -140,9 +143,10 @@ func (o *options) announced(info types.NodeInfo, id types.ID) (types.NodeInfo, e
 }
 
 // Listen listens for TCP at the IP and port of the address, and with WithQUIC also for UDP.
-// The system chooses the port if that is 0; NetAddress then has it, and so has the NodeInfo
-// unless its port was set. The ID of the address is ignored. A second call returns
-// compat.ErrAlreadyListening.
+// Either unspecified IP, 0.0.0.0 or ::, means all addresses of both families that the
+// machine has; the log names the families. The system chooses the port if that is 0;
+// NetAddress then has it, and so has the NodeInfo unless its port was set. The ID of the
+// address is ignored. A second call returns compat.ErrAlreadyListening.
 func (t *Transport) Listen(addr types.NetAddress) error {
 	if err := t.enter(); err != nil {
 		return err
@@ -321,4 +325,16 @@ func (t *Transport) isPrivatePeer(id types.ID) bool {
 	behavior := t.served.Load()
 
 	return behavior != nil && (*behavior).IsPrivatePeer(id)
+}
+
+// reserves reports whether the switch keeps places for the IP, since a configured peer may
+// connect from there.
+func (t *Transport) reserves(ip netip.Addr) bool {
+	behavior := t.served.Load()
+	if behavior == nil {
+		return false
+	}
+	reservation, ok := (*behavior).(compat.ConnReservation)
+
+	return ok && reservation.ReservesConn(ip.AsSlice())
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -13,11 +12,7 @@ import (
 // limitUnsent sets TCP_NOTSENT_LOWAT to limit bytes. The error wraps
 // errors.ErrUnsupported when the connection or the kernel lacks the option.
 func limitUnsent(conn net.Conn, limit int) error {
-	socket, ok := conn.(syscall.Conn)
-	if !ok {
-		return fmt.Errorf("%T is not a socket: %w", conn, errors.ErrUnsupported)
-	}
-	raw, err := socket.SyscallConn()
+	raw, err := Raw(conn)
 	if err != nil {
 		return err
 	}

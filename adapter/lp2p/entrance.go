@@ -1,0 +1,101 @@
+package lp2p
+
+import (
+	"errors"
+	"log/slog"
+	"net"
+
+	"github.com/libp2p/go-libp2p/x/rate"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/places"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/proxied"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/repeats"
+)
+
+var (
+	errSilent   = errors.New("remote did not begin to speak")
+	errNoHeader = errors.New("no PROXY header")
+	errEvicted  = errors.New("gave way to a newer connection before the remote proved its ID")
+	errTooOften = errors.New("too many connections from this IP within a short time")
+)
+
+const (
+	// minPlaces and maxPlaces bound the places of inbound TCP connections whose remotes
+	// have not proved an ID. Such a connection holds a socket, a goroutine and some 10 KiB.
+	minPlaces, maxPlaces = 16, 256
+	// configuredPlaces are further places for IPs of configured peers.
+	configuredPlaces = 32
+)
+
+// places derives the places from the limits. One host may have all of them while nobody
+// else comes.
+func (l Limits) places() places.Limits {
+	total := max(minPlaces, min(l.Connections/2, maxPlaces))
+
+	return places.Limits{Total: total, PerHost: total, Configured: configuredPlaces}
+}
+
+// entrance decides which inbound TCP connections get a handshake. All methods may be called
+// concurrently.
+type entrance struct {
+	logger   *slog.Logger
+	timeouts Timeouts
+	places   *places.Places
+	proxies  proxied.Networks
+	rate     *rate.Limiter // of handshakes
+	gater    *gater
+
+	full     repeats.Log // connections for which there was no place
+	visitors repeats.Log // connections that did not speak the protocol
+	failed   repeats.Log // connections that did, and did not become one of libp2p
+}
+
+// newEntrance returns an entrance. A nil gater refuses nothing.
+func newEntrance(o *options, g *gater) *entrance {
+	if g == nil {
+		g = newGater()
+	}
+
+	return &entrance{
+		logger: o.logger, timeouts: o.timeouts, places: places.New(o.limits.places()), proxies: o.proxies,
+		rate: newConnRateLimiter(o.limits.ConnectionsPerIP, o.loopbackCounts), gater: g,
+	}
+}
+
+// enter takes a place for a connection, which closes when another one takes it. It closes
+// the connection and returns nil if there is no place, or the IP is blocked.
+func (e *entrance) enter(conn net.Conn) *places.Place {
+	ip := netgroup.FromAddr(conn.RemoteAddr())
+	if e.gater.blockedIP(ip) {
+		e.close(conn)
+
+		return nil
+	}
+	p, err := e.places.Take(ip, e.gater.reserves(ip), func() { e.close(conn) })
+	if err != nil {
+		e.full.Log(e.logger, slog.LevelWarn, "inbound connection refused", "address", conn.RemoteAddr(), "err", err)
+		e.close(conn)
+
+		return nil
+	}
+
+	return p
+}
+
+// logFailure logs why a connection did not become one of libp2p.
+func (e *entrance) logFailure(from net.Addr, err error) {
+	log := &e.failed
+	var foreign *compat.ForeignError
+	if errors.Is(err, errSilent) || errors.Is(err, errNoHeader) || errors.As(err, &foreign) {
+		log = &e.visitors
+	}
+	log.Info(e.logger, "inbound connection failed before the remote proved its ID", "address", from, "err", err)
+}
+
+func (e *entrance) close(conn net.Conn) {
+	if err := conn.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+		e.logger.Debug("connection closed with an error", "address", conn.RemoteAddr(), "err", err)
+	}
+}

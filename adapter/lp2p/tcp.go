@@ -1,0 +1,101 @@
+package lp2p
+
+import (
+	"context"
+	"net"
+	"syscall"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/transport"
+	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
+	"github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
+
+	"github.com/tm2-libp2p/tm2-libp2p/internal/sniff"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/socket"
+)
+
+// tcpTransport is libp2p's TCP transport with listeners of our own, which share an
+// entrance (docs/decisions/0014-a-tcp-listener-of-our-own.md).
+type tcpTransport struct {
+	*tcp.TcpTransport
+	entrance  *entrance
+	upgrader  transport.Upgrader
+	resources network.ResourceManager
+}
+
+var _ transport.Transport = (*tcpTransport)(nil)
+
+// newTCP returns the constructor that libp2p calls.
+func (o *options) newTCP(e *entrance) any {
+	return func(u transport.Upgrader, rm network.ResourceManager) (*tcpTransport, error) {
+		// If nodes dialed from their listening ports, crossed dials would collide in TCP.
+		t, err := tcp.NewTCPTransport(u, rm, nil, tcp.DisableReuseport(), tcp.WithConnectionTimeout(o.timeouts.Dial))
+
+		return &tcpTransport{TcpTransport: t, entrance: e, upgrader: u, resources: rm}, err
+	}
+}
+
+// Listen implements transport.Transport.
+func (t *tcpTransport) Listen(at multiaddr.Multiaddr) (transport.Listener, error) {
+	family, address, err := manet.DialArgs(at)
+	if err != nil {
+		return nil, err
+	}
+	l, err := net.Listen(family, address)
+	if err != nil {
+		return nil, err
+	}
+
+	return t.serve(l)
+}
+
+// upgrade makes a libp2p connection of one whose remote has begun to speak.
+func (t *tcpTransport) upgrade(ctx context.Context, conn *sniff.PeekedConn) (transport.CapableConn, error) {
+	ctx, cancel := context.WithTimeout(ctx, t.entrance.timeouts.Dial)
+	defer cancel()
+	c, err := newTCPConn(conn)
+	if err != nil {
+		return nil, err
+	}
+	scope := newLateScope(func() (network.ConnManagementScope, error) {
+		return t.resources.OpenConnection(network.DirInbound, true, c.remote)
+	})
+	upgraded, err := t.upgrader.Upgrade(ctx, t, c, network.DirInbound, "", scope)
+	if err != nil && scope.refused != nil {
+		err = scope.refused // the upgrader does not tell why
+	}
+
+	return upgraded, err
+}
+
+// tcpConn is an inbound connection with its addresses: the remote's is that of the client
+// of a proxy.
+type tcpConn struct {
+	*sniff.PeekedConn
+	local, remote multiaddr.Multiaddr
+}
+
+var _ manet.Conn = (*tcpConn)(nil)
+
+func newTCPConn(conn *sniff.PeekedConn) (*tcpConn, error) {
+	local, err := manet.FromNetAddr(conn.LocalAddr())
+	if err != nil {
+		return nil, err
+	}
+	remote, err := manet.FromNetAddr(conn.RemoteAddr())
+	if err != nil {
+		return nil, err
+	}
+
+	return &tcpConn{PeekedConn: conn, local: local, remote: remote}, nil
+}
+
+// LocalMultiaddr implements manet.Conn.
+func (c *tcpConn) LocalMultiaddr() multiaddr.Multiaddr { return c.local }
+
+// RemoteMultiaddr implements manet.Conn.
+func (c *tcpConn) RemoteMultiaddr() multiaddr.Multiaddr { return c.remote }
+
+// SyscallConn implements syscall.Conn, so that options of the socket can be set.
+func (c *tcpConn) SyscallConn() (syscall.RawConn, error) { return socket.Raw(c.Conn) }

@@ -1,0 +1,211 @@
+package lp2p
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/transport"
+	"github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/places"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/proxied"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/sniff"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/task"
+)
+
+// maxAcceptDelay caps the pause after a failing accept call, as when the process is out of
+// file descriptors.
+const maxAcceptDelay = time.Second
+
+// tcpListener makes libp2p connections of those that a socket accepts.
+type tcpListener struct {
+	*tcpTransport
+	socket   net.Listener
+	at       multiaddr.Multiaddr
+	ctx      context.Context // ends when Close begins
+	cancel   context.CancelFunc
+	tasks    sync.WaitGroup // the accept loop and the handshakes
+	accepted chan transport.CapableConn
+}
+
+var _ transport.Listener = (*tcpListener)(nil)
+
+// serve returns a listener for the connections of the socket, which it closes, also on an
+// error.
+func (t *tcpTransport) serve(socket net.Listener) (transport.Listener, error) {
+	at, err := manet.FromNetAddr(socket.Addr())
+	if err != nil {
+		return nil, errors.Join(err, socket.Close())
+	}
+	l := &tcpListener{tcpTransport: t, socket: socket, at: at, accepted: make(chan transport.CapableConn)}
+	l.ctx, l.cancel = context.WithCancel(context.Background())
+	l.tasks.Go(l.acceptLoop)
+
+	return l, nil
+}
+
+// Accept implements transport.Listener.
+func (l *tcpListener) Accept() (transport.CapableConn, error) {
+	select {
+	case c := <-l.accepted:
+		return c, nil
+	case <-l.ctx.Done():
+		return nil, transport.ErrListenerClosed
+	}
+}
+
+// Close implements transport.Listener. It ends the handshakes and waits for them.
+func (l *tcpListener) Close() error {
+	l.cancel()
+	err := l.socket.Close()
+	l.tasks.Wait()
+
+	return err
+}
+
+// Addr implements transport.Listener.
+func (l *tcpListener) Addr() net.Addr { return l.socket.Addr() }
+
+// Multiaddr implements transport.Listener.
+func (l *tcpListener) Multiaddr() multiaddr.Multiaddr { return l.at }
+
+func (l *tcpListener) acceptLoop() {
+	var delay time.Duration
+	for {
+		conn, err := l.socket.Accept()
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err != nil {
+			delay = min(max(2*delay, 5*time.Millisecond), maxAcceptDelay)
+			l.entrance.logger.Warn("unable to accept a connection", "address", l.Addr(), "retry_in", delay, "err", err)
+			if !task.Sleep(l.ctx, delay) {
+				return
+			}
+
+			continue
+		}
+		delay = 0
+		if tcp, ok := conn.(*net.TCPConn); ok {
+			// As libp2p does it: a closed connection does not stay in TIME-WAIT. An error
+			// means that it is closed, which its first read tells.
+			_ = tcp.SetLinger(0)
+		}
+		l.admit(conn)
+	}
+}
+
+// admit goes on with a new connection on a goroutine, if it gets a place. A connection from
+// a proxy has one among those of the proxy until the PROXY header has come.
+func (l *tcpListener) admit(conn net.Conn) {
+	p := l.entrance.enter(conn)
+	if p == nil {
+		return
+	}
+	if !l.entrance.proxies.Contain(conn.RemoteAddr()) {
+		l.tasks.Go(func() { l.receive(conn, p) })
+
+		return
+	}
+	l.tasks.Go(func() {
+		client, err := l.readHeader(conn)
+		if p.Leave() {
+			err = errEvicted
+		}
+		if err != nil {
+			l.drop(conn, fmt.Errorf("%w: %w", errNoHeader, err))
+
+			return
+		}
+		if p := l.entrance.enter(client); p != nil {
+			l.receive(client, p)
+		}
+	})
+}
+
+func (l *tcpListener) readHeader(conn net.Conn) (client *proxied.Conn, err error) {
+	err = l.await(conn, func() error {
+		client, err = proxied.Accept(conn)
+
+		return err
+	})
+
+	return client, err
+}
+
+// await calls read, which reads what the remote has to send within the handshake timeout.
+func (l *tcpListener) await(conn net.Conn, read func() error) error {
+	defer context.AfterFunc(l.ctx, func() { l.entrance.close(conn) })()
+	if err := conn.SetReadDeadline(time.Now().Add(l.entrance.timeouts.Handshake)); err != nil {
+		return err
+	}
+	if err := read(); err != nil {
+		return err
+	}
+
+	return conn.SetReadDeadline(time.Time{})
+}
+
+// receive passes the connection on to Accept once the remote has proved its ID.
+func (l *tcpListener) receive(conn net.Conn, p *places.Place) {
+	defer p.Leave()
+	c, err := l.handshake(conn, p)
+	if !p.Settle() {
+		if err == nil {
+			err = c.Close()
+		}
+		err = errors.Join(errEvicted, err)
+	}
+	if err != nil {
+		l.drop(conn, err)
+
+		return
+	}
+	select {
+	case l.accepted <- c:
+	case <-l.ctx.Done():
+		_ = c.CloseWithError(network.ConnShutdown) // nobody is left to be told of an error
+	}
+}
+
+// handshake begins when the remote has said what it speaks.
+func (l *tcpListener) handshake(conn net.Conn, p *places.Place) (transport.CapableConn, error) {
+	peeked := sniff.NewPeekedConn(conn)
+	if err := l.await(conn, func() error {
+		_, err := peeked.Buf.Peek(len(sniff.Libp2pStart))
+
+		return err
+	}); err != nil {
+		return nil, fmt.Errorf("%w: %w", errSilent, err)
+	}
+	p.Speak()
+	first, err := peeked.Buf.Peek(peeked.Buf.Buffered())
+	if err != nil {
+		return nil, err
+	}
+	if speaks := sniff.Protocol(first); speaks != "libp2p" && speaks != "" {
+		return nil, &compat.ForeignError{Answered: speaks, Err: ErrNotLibp2p}
+	}
+	if !l.entrance.rate.Allow(netgroup.FromAddr(conn.RemoteAddr())) {
+		return nil, errTooOften
+	}
+
+	return l.upgrade(l.ctx, peeked)
+}
+
+// drop closes a connection that did not become one of libp2p, and logs why unless the
+// listener closes.
+func (l *tcpListener) drop(conn net.Conn, err error) {
+	l.entrance.close(conn)
+	if l.ctx.Err() == nil {
+		l.entrance.logFailure(conn.RemoteAddr(), err)
+	}
+}
