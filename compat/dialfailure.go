@@ -100,7 +100,7 @@ func (e *WrongIDError) Error() string {
 // ForeignError says that the remote does not speak the protocol in which it was
 // dialed.
 type ForeignError struct {
-	Answered string // what it speaks: "native", "libp2p", "HTTP", "TLS", "SSH", or empty
+	Answered string // what it speaks: "native", "libp2p", "HTTP", "TLS", "SSH", "PROXY", or empty
 	Proved   bool   // it has proved the ID that was dialed
 	Err      error
 }

@@ -4,15 +4,20 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/libp2p/go-libp2p"
+	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
 	"github.com/multiformats/go-multiaddr"
 	"github.com/stretchr/testify/require"
 
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/netnstest"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/sniff"
@@ -159,4 +164,124 @@ func TestHalfOpenConnectionsKeepNobodyOut(t *testing.T) {
 			}
 		})
 	}
+}
+
+// friendly is a switch with a configured peer at an IP.
+type friendly struct {
+	*behavior
+	ip net.IP
+}
+
+func (f friendly) ReservesConn(ip net.IP) bool { return ip.Equal(f.ip) }
+
+// A connection from the IP of a configured peer does not give way to any number of others.
+func TestConfiguredPeersHavePlaces(t *testing.T) {
+	listener, _ := newLoggedNode(t, net.IPv4zero, shortHandshake(patience))
+	friend := net.IPv4(127, 0, 0, 77)
+	var served compat.PeerBehavior = friendly{listener.behavior, friend}
+	listener.served.Store(&served)
+	addr := listener.NetAddress()
+	addr.IP = net.IPv4(127, 0, 0, 1)
+
+	conn, err := (&net.Dialer{LocalAddr: &net.TCPAddr{IP: friend}}).Dial("tcp", addr.DialString())
+	require.NoError(t, err)
+	defer conn.Close()
+	limits := listener.opts.limits.places()
+	startCrowd(t, addr.DialString(), nil, crowdOf(limits.Total+20, func(i int) string {
+		return fmt.Sprintf("127.%d.%d.1", 1+i%200, i/200)
+	}))
+	_, err = conn.Write(sniff.MultistreamHeader)
+	require.NoError(t, err)
+	require.NoError(t, conn.SetReadDeadline(time.Now().Add(patience)))
+	first := make([]byte, len(sniff.MultistreamHeader))
+	_, err = io.ReadFull(conn, first)
+	require.NoError(t, err)
+	require.Equal(t, sniff.MultistreamHeader, first)
+}
+
+// Health checks, by connecting or by HTTP, cost one line together, and a failure of a
+// remote that speaks libp2p has its own.
+func TestHealthChecksAreSummedUp(t *testing.T) {
+	listener, logs := newLoggedNode(t, net.IPv4(127, 0, 0, 1))
+	addr := listener.NetAddress()
+	for i := range 6 {
+		conn, err := net.Dial("tcp", addr.DialString())
+		require.NoError(t, err)
+		if i%2 == 0 {
+			_, err := conn.Write([]byte("GET /health HTTP/1.1\r\nHost: node\r\n\r\n"))
+			require.NoError(t, err)
+		} else {
+			require.NoError(t, conn.(*net.TCPConn).CloseWrite())
+		}
+		requireClosed(t, conn)
+	}
+	broken, err := net.Dial("tcp", addr.DialString())
+	require.NoError(t, err)
+	_, err = broken.Write(append(slices.Clone(sniff.MultistreamHeader), "\x05none\n"...))
+	require.NoError(t, err)
+	require.NoError(t, broken.(*net.TCPConn).CloseWrite())
+	requireClosed(t, broken)
+	require.NoError(t, listener.Close())
+	require.Equal(t, 2, strings.Count(logs.String(), "before the remote proved its ID"), "%s", logs)
+	require.Contains(t, logs.String(), "remote speaks HTTP")
+	require.Contains(t, logs.String(), "failed to negotiate security protocol")
+}
+
+// requireClosed waits until the remote closes the connection, and closes it too.
+func requireClosed(t *testing.T, conn net.Conn) {
+	t.Helper()
+	require.NoError(t, conn.SetReadDeadline(time.Now().Add(patience)))
+	_, err := io.Copy(io.Discard, conn)
+	require.NotErrorIs(t, err, os.ErrDeadlineExceeded)
+	require.NoError(t, conn.Close())
+}
+
+// A remote that says nothing, or less than a protocol begins with, has the handshake
+// timeout, and one that goes no further the dial timeout.
+func TestHalfOpenConnectionsEnd(t *testing.T) {
+	timeouts := DefaultTimeouts()
+	timeouts.Handshake, timeouts.Dial = 50*time.Millisecond, 50*time.Millisecond
+	listener, _ := newLoggedNode(t, net.IPv4(127, 0, 0, 1), WithTimeouts(timeouts))
+	addr := listener.NetAddress()
+	for _, first := range []string{"", "\x13/", string(sniff.MultistreamHeader)} {
+		conn, err := net.Dial("tcp", addr.DialString())
+		require.NoError(t, err)
+		_, err = conn.Write([]byte(first))
+		require.NoError(t, err)
+		requireClosed(t, conn)
+	}
+}
+
+// What libp2p's resource manager allows an IP is used up by connections that have proved
+// an ID, and closing the host ends those that have not.
+func TestHalfOpenConnectionsUseNoResources(t *testing.T) {
+	listener, _ := newLoggedNode(t, net.IPv4(127, 0, 0, 1), shortHandshake(patience))
+	addr := listener.NetAddress()
+	var conns []net.Conn
+	for range 8 {
+		conn, err := net.Dial("tcp", addr.DialString())
+		require.NoError(t, err)
+		_, err = conn.Write(sniff.MultistreamHeader)
+		require.NoError(t, err)
+		_, err = io.ReadFull(conn, make([]byte, len(sniff.MultistreamHeader)))
+		require.NoError(t, err)
+		conns = append(conns, conn)
+	}
+	inbound := func() (n int) {
+		require.NoError(t, listener.Host().Network().ResourceManager().ViewSystem(func(s network.ResourceScope) error {
+			n = s.Stat().NumConnsInbound
+
+			return nil
+		}))
+
+		return n
+	}
+	require.Zero(t, inbound())
+	connect(t, newNode(t, nil), listener)
+	require.Equal(t, 1, inbound())
+	require.NoError(t, listener.Close())
+	for _, conn := range conns {
+		requireClosed(t, conn)
+	}
+	require.Zero(t, inbound())
 }

@@ -201,11 +201,11 @@ func (l *tcpListener) handshake(conn net.Conn, p *places.Place) (transport.Capab
 	return l.upgrade(l.ctx, peeked)
 }
 
-// drop closes a connection that did not become one of libp2p, and logs why unless the
-// listener closes.
+// drop logs why a connection did not become one of libp2p, unless the listener closes, and
+// closes it.
 func (l *tcpListener) drop(conn net.Conn, err error) {
-	l.entrance.close(conn)
 	if l.ctx.Err() == nil {
 		l.entrance.logFailure(conn.RemoteAddr(), err)
 	}
+	l.entrance.close(conn)
 }

@@ -55,10 +55,11 @@ var starts = []struct {
 	{"HTTP", []byte("HTTP/")}, {"HTTP", []byte("GET ")}, {"HTTP", []byte("HEAD ")}, {"HTTP", []byte("POST ")},
 	{"TLS", []byte{0x15, 0x03}}, // an alert: it was not greeted as it expects
 	{"TLS", []byte{0x16, 0x03}},
+	{"PROXY", []byte("PROXY ")}, {"PROXY", []byte("\r\n\r\n\x00\r\nQUIT\n")}, // versions 1 and 2
 }
 
 // Protocol returns the protocol that begins with the bytes: "native", "libp2p", "HTTP",
-// "TLS" or "SSH". It returns the empty string for any other.
+// "TLS", "SSH" or "PROXY". It returns the empty string for any other.
 func Protocol(first []byte) string {
 	for _, s := range starts {
 		if bytes.HasPrefix(first, s.start) {
