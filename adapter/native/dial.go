@@ -4,11 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"time"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/dialnames"
 )
 
 // Dial implements compat.Transport. The TCP connect is bounded by DialTimeout
@@ -66,52 +65,16 @@ func (mt *MultiplexTransport) checkDialed(addr types.NetAddress) error {
 func (mt *MultiplexTransport) dialPending(ctx context.Context, addr types.NetAddress) (*Pending, error) {
 	ctx, cancel := context.WithTimeout(ctx, DialTimeout+2*mt.timeout)
 	defer cancel()
-	addrs, err := resolve(ctx, addr)
+	addrs, err := dialnames.Resolve(ctx, addr)
 	if err != nil {
 		return nil, &HandshakeError{Step: stepDial, Remote: addr.String(), Err: err}
 	}
 
-	var failed error
-	for i, a := range addrs {
-		pending, err := mt.dialAddress(ctx, a, len(addrs)-i)
-		if err == nil {
-			return pending, nil
-		}
-		failed = moreTelling(failed, err)
-		var handshake *HandshakeError
-		if ctx.Err() != nil || errors.As(err, &handshake) && handshake.Step == stepNodeInfo {
-			break // the right node has answered
-		}
-	}
-
-	return nil, failed
+	return dialnames.Each(ctx, addrs, mt.dialAddress)
 }
 
-// resolve returns the addresses of a host name, or the address itself.
-func resolve(ctx context.Context, addr types.NetAddress) ([]types.NetAddress, error) {
-	if addr.Hostname == "" {
-		return []types.NetAddress{addr}, nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, DialTimeout)
-	defer cancel()
-	ips, err := net.DefaultResolver.LookupIP(ctx, "ip", addr.Hostname)
-	if err != nil {
-		return nil, err
-	}
-	addrs := make([]types.NetAddress, min(len(ips), maxResolved))
-	for i := range addrs {
-		addrs[i] = types.NetAddress{ID: addr.ID, IP: ips[i], Port: addr.Port}
-	}
-
-	return addrs, nil
-}
-
-// dialAddress makes a verified connection within an equal share of the context's time.
-// left counts the addresses that have yet to be dialed, this one among them.
-func (mt *MultiplexTransport) dialAddress(ctx context.Context, addr types.NetAddress, left int) (*Pending, error) {
-	deadline, _ := ctx.Deadline()
-	ctx, cancel := context.WithTimeout(ctx, time.Until(deadline)/time.Duration(left))
-	defer cancel()
+// dialAddress makes a verified connection before the context ends.
+func (mt *MultiplexTransport) dialAddress(ctx context.Context, addr types.NetAddress) (*Pending, error) {
 	dialCtx, cancelDial := context.WithTimeout(ctx, DialTimeout)
 	defer cancelDial()
 	conn, err := addr.DialContext(dialCtx)
@@ -125,31 +88,4 @@ func (mt *MultiplexTransport) dialAddress(ctx context.Context, addr types.NetAdd
 	}
 
 	return pending, nil
-}
-
-// moreTelling joins the failures at two addresses of a host name. Only the one that
-// tells more about the peer is wrapped, so that it alone is classified: its own answer
-// first, then a transient failure, since the peer may still be there, and last that
-// another node answers, or none.
-func moreTelling(a, b error) error {
-	if a == nil {
-		return b
-	}
-	rank := func(err error) int {
-		switch failure := compat.ClassifyDial(err); {
-		case failure.Answered():
-			return 3
-		case failure == compat.DialUnreachable:
-			return 0
-		case failure == compat.DialWrongID, failure == compat.DialForeign, failure == compat.DialNotTM2:
-			return 1
-		default:
-			return 2
-		}
-	}
-	if rank(b) > rank(a) {
-		a, b = b, a
-	}
-
-	return fmt.Errorf("%w; %v", a, b)
 }

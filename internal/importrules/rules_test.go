@@ -42,6 +42,8 @@ var allowances = []allowance{
 		"compat/...", "internal/...", "mconn"}, why: "the bridge joins connections of the two stacks without a switch"},
 
 	{of: "internal/...", may: []string{"internal/..."}, why: "the ground floor knows nothing above it"},
+	{of: "internal/dialnames", may: []string{"compat", "compat/types"},
+		why: "it judges failed dials as the contract does"},
 	{of: "internal/flow", may: []string{"compat"}, why: "rates are told as the contract's FlowStatus"},
 	{of: "internal/sniff", why: "it looks at bytes only"},
 	{of: "internal/tomlvalue", may: []string{"compat/types", "internal/..."},
