@@ -16,6 +16,7 @@ import (
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/dialnames"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 )
 
@@ -28,8 +29,12 @@ const dialAttempts = 3
 const dialAddrTTL = 3 * time.Minute
 
 // Dial implements compat.Transport. compat.ClassifyDial classifies its errors, which may
-// also wrap ErrNotLibp2p, ErrNoSessions or ErrOnlyRelayed. A host name is looked up at each
-// dial.
+// also wrap ErrNotLibp2p, ErrNoSessions or ErrOnlyRelayed.
+//
+// A host name is looked up at each dial. Its addresses of both families are dialed in the
+// resolver's order until one proves the ID: a connect that fails, another node, or a failed
+// handshake leads to the next address. All of them together have Timeouts.Dial, divided
+// evenly among those that are left.
 func (t *Transport) Dial(
 	ctx context.Context, addr types.NetAddress, behavior compat.PeerBehavior,
 ) (compat.PeerConn, error) {
@@ -104,20 +109,37 @@ func (t *Transport) dial(
 }
 
 // connect returns a retained connection to the peer at this address: an open one, or a
-// new one that was dialed to exactly there.
+// new one that was dialed to exactly there. The IPs of a host name share one dial timeout.
 func (t *Transport) connect(ctx context.Context, id peer.ID, addr types.NetAddress) (network.Conn, error) {
-	maddrs, err := t.dialMultiaddrs(ctx, addr)
+	dialCtx, cancel := ctx, context.CancelFunc(func() {})
+	if addr.Hostname != "" {
+		dialCtx, cancel = context.WithTimeout(ctx, t.opts.timeouts.Dial)
+	}
+	defer cancel()
+	c, err := dialnames.Dial(dialCtx, addr, func(ctx context.Context, at types.NetAddress) (network.Conn, error) {
+		return t.connectAt(ctx, id, at)
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := t.prove(ctx, c, addr); err != nil {
+		t.release(c)
+
+		return nil, err
+	}
+
+	return c, nil
+}
+
+// connectAt is connect at one IP, without the proof that the peer is there.
+func (t *Transport) connectAt(ctx context.Context, id peer.ID, addr types.NetAddress) (network.Conn, error) {
+	maddrs, err := t.opts.dialAddrs(addr.IP, addr.Port)
 	if err != nil {
 		return nil, err
 	}
 	c, err := t.dialPeer(ctx, id, maddrs, t.retain)
 	if err != nil {
 		return nil, dialError(addr, err)
-	}
-	if err := t.prove(ctx, c, addr); err != nil {
-		t.release(c)
-
-		return nil, err
 	}
 
 	return c, nil
@@ -170,7 +192,8 @@ func (t *Transport) setAddrs(id peer.ID, addrs []multiaddr.Multiaddr) {
 	ps.AddAddrs(id, addrs, dialAddrTTL)
 }
 
-// dialError makes libp2p's error of a wrong peer ID a *compat.WrongIDError.
+// dialError makes libp2p's error of a wrong peer ID a *compat.WrongIDError, and names the
+// address in any other.
 func dialError(addr types.NetAddress, err error) error {
 	var mismatch sec.ErrPeerIDMismatch
 	if errors.As(err, &mismatch) {
@@ -179,7 +202,7 @@ func dialError(addr types.NetAddress, err error) error {
 		}
 	}
 
-	return err
+	return fmt.Errorf("%s: %w", addr.DialString(), err)
 }
 
 // forbidden marks a dial that this node's own bans or limits have refused.

@@ -114,9 +114,8 @@ const (
 // WithQUIC makes the node listen for QUIC on UDP, at the IP and port number of its TCP
 // listener, and dial both. Libp2p dials QUIC first, dials TCP 250 ms later (30 ms in
 // private networks and on loopback), and keeps the first connection
-// (swarm.DefaultDialRanker). So a remote without QUIC costs that delay, or twice as much
-// if its host name has several addresses. A dial to an address where nothing answers takes
-// its whole timeout, since UDP reports no refusal.
+// (swarm.DefaultDialRanker). So a remote without QUIC costs that delay. A dial to an address
+// where nothing answers takes its whole timeout, since UDP reports no refusal.
 //
 // A node of which only the TM2 ID is known is still probed over TCP.
 //

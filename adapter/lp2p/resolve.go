@@ -14,6 +14,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/p2paddr"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/dialnames"
 )
 
 // proofAge is how long an answer of a peer proves that the peer is at the address.
@@ -60,19 +61,12 @@ func (t *Transport) lookUp(ctx context.Context, addr types.NetAddress) (peer.ID,
 	return t.ask(ctx, addr)
 }
 
-// ask probes the address, and returns the peer ID of the node there, which must have the
-// TM2 ID of the address.
+// ask probes the address, or those of a host name within the time of one dial, and returns
+// the peer ID of the node there, which must have the TM2 ID of the address.
 func (t *Transport) ask(ctx context.Context, addr types.NetAddress) (peer.ID, error) {
 	ctx, cancel := context.WithTimeout(ctx, t.opts.timeouts.Dial)
 	defer cancel()
-	dial := t.opts.dialTCP
-	if dial == nil {
-		dial = (&net.Dialer{Control: t.gater.control}).DialContext
-	}
-	id, err := probeIdentity(ctx, dial, dialString(addr))
-	if err == nil {
-		err = checkFound(addr, id)
-	}
+	id, err := dialnames.Dial(ctx, addr, t.askAt)
 	if err == nil {
 		_, err = p2paddr.Learn(t.book, id)
 	}
@@ -85,6 +79,20 @@ func (t *Transport) ask(ctx context.Context, addr types.NetAddress) (peer.ID, er
 	}
 
 	return id, nil
+}
+
+// askAt is ask at one IP.
+func (t *Transport) askAt(ctx context.Context, addr types.NetAddress) (peer.ID, error) {
+	dial := t.opts.dialTCP
+	if dial == nil {
+		dial = (&net.Dialer{Control: t.gater.control}).DialContext
+	}
+	id, err := probeIdentity(ctx, dial, addr.DialString())
+	if err != nil {
+		return "", err
+	}
+
+	return id, checkFound(addr, id)
 }
 
 // checkFound returns a *compat.WrongIDError unless the peer has the TM2 ID of the address.
@@ -132,24 +140,18 @@ func (o *options) dialAddrs(ip net.IP, port uint16) ([]multiaddr.Multiaddr, erro
 	}
 }
 
-// maxResolved is how many addresses of one host name are dialed.
-const maxResolved = 16
-
 // dialMultiaddrs returns where to dial. It looks up a host name anew, and not by libp2p,
 // which would not tell why a name does not resolve.
 func (t *Transport) dialMultiaddrs(ctx context.Context, addr types.NetAddress) ([]multiaddr.Multiaddr, error) {
-	ips := []net.IP{addr.IP}
-	if addr.Hostname != "" {
-		ctx, cancel := context.WithTimeout(ctx, t.opts.timeouts.Dial)
-		defer cancel()
-		var err error
-		if ips, err = net.DefaultResolver.LookupIP(ctx, "ip", addr.Hostname); err != nil {
-			return nil, err
-		}
+	ctx, cancel := context.WithTimeout(ctx, 2*t.opts.timeouts.Dial) // of which Resolve takes half
+	defer cancel()
+	addrs, err := dialnames.Resolve(ctx, addr)
+	if err != nil {
+		return nil, err
 	}
 	var maddrs []multiaddr.Multiaddr
-	for _, ip := range ips[:min(len(ips), maxResolved)] {
-		here, err := t.opts.dialAddrs(ip, addr.Port)
+	for _, a := range addrs {
+		here, err := t.opts.dialAddrs(a.IP, a.Port)
 		if err != nil {
 			return nil, err
 		}
@@ -157,15 +159,6 @@ func (t *Transport) dialMultiaddrs(ctx context.Context, addr types.NetAddress) (
 	}
 
 	return maddrs, nil
-}
-
-// dialString returns the address for a net.Dialer, which looks up a host name anew.
-func dialString(addr types.NetAddress) string {
-	if addr.Hostname != "" {
-		addr.IP = nil
-	}
-
-	return addr.DialString()
 }
 
 func (t inner) Resolve(ctx context.Context, addr types.NetAddress) (peer.AddrInfo, error) {

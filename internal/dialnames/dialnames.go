@@ -4,6 +4,7 @@ package dialnames
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"time"
@@ -37,7 +38,8 @@ func Resolve(ctx context.Context, addr types.NetAddress) ([]types.NetAddress, er
 }
 
 // Each dials the addresses of one peer in turn until one succeeds, the peer itself has
-// refused (compat.DialFailure.Answered), or the context ends. The time that the context
+// refused (compat.DialFailure.Answered), or the context ends. An IP that this node bans is
+// passed over. The time that the context
 // leaves is divided evenly among the addresses that are left. The error is that of
 // MoreTelling.
 func Each[T any](
@@ -49,12 +51,20 @@ func Each[T any](
 			return found, nil
 		}
 		failed = MoreTelling(failed, err)
-		if ctx.Err() != nil || compat.ClassifyDial(err).Answered() {
+		if ctx.Err() != nil || compat.ClassifyDial(err).Answered() && !banned(err) {
 			break
 		}
 	}
 
 	return found, failed
+}
+
+// banned reports whether this node did not dial at all since it bans an IP: the peer may
+// have others.
+func banned(err error) bool {
+	var reject *compat.RejectError
+
+	return errors.As(err, &reject) && reject.Code == compat.RejectBanned && !reject.Remote
 }
 
 // Dial is Resolve, and Each of the addresses.

@@ -83,6 +83,10 @@ func TestTheAnswerEndsTheSearch(t *testing.T) {
 	require.ErrorIs(t, err, error(refused))
 	require.Equal(t, 2, dialed)
 
+	found, err = Each(t.Context(), addrs(2), dial(compat.Reject(compat.RejectBanned, ""), nil))
+	require.NoError(t, err, "an IP of several that this node bans")
+	require.Equal(t, "found", found)
+
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	_, err = Each(ctx, addrs(3), dial(nobody, nobody, nil))

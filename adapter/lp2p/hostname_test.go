@@ -1,0 +1,160 @@
+package lp2p
+
+import (
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/stretchr/testify/require"
+
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/p2paddr"
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/dnstest"
+)
+
+// listenAt returns a node that listens at the IP and port.
+func listenAt(t *testing.T, ip net.IP, port uint16) *node {
+	t.Helper()
+	key := types.GenerateNodeKey()
+	tr, err := NewTransport(nodeInfo(key.ID()), *key, nil)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, tr.Close()) })
+	require.NoError(t, tr.Listen(types.NetAddress{IP: ip, Port: port}))
+
+	return &node{Transport: tr, behavior: newBehavior(), key: key}
+}
+
+// serve handles each connection at the address and closes it afterwards, until the test
+// ends.
+func serve(t *testing.T, ip net.IP, port uint16, handle func(net.Conn)) {
+	t.Helper()
+	listener, err := net.ListenTCP("tcp", &net.TCPAddr{IP: ip, Port: int(port)})
+	require.NoError(t, err)
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			serving.Go(func() {
+				handle(conn)
+				_ = conn.Close()
+			})
+		}
+	})
+	t.Cleanup(func() {
+		require.NoError(t, listener.Close())
+		serving.Wait()
+	})
+}
+
+// freePortAt returns a port that is free at each of the addresses.
+func freePortAt(t *testing.T, ips ...net.IP) uint16 {
+	t.Helper()
+	for range 100 {
+		first, err := net.ListenTCP("tcp", &net.TCPAddr{IP: ips[0]})
+		require.NoError(t, err)
+		port := first.Addr().(*net.TCPAddr).Port
+		free := true
+		for _, ip := range ips[1:] {
+			other, err := net.ListenTCP("tcp", &net.TCPAddr{IP: ip, Port: port})
+			if free = free && err == nil; err == nil {
+				require.NoError(t, other.Close())
+			}
+		}
+		require.NoError(t, first.Close())
+		if free {
+			return uint16(port)
+		}
+	}
+	t.Fatal("no port is free at every address")
+	panic("unreachable")
+}
+
+// A name leads to its node whatever answers at the other addresses of the name, in whatever
+// order: nothing, another node, a web server, one that hangs up, or one that says nothing.
+// It does so by a probe when only the TM2 ID of the peer is known, and by libp2p afterwards.
+func TestDialTriesEveryAddressOfAName(t *testing.T) {
+	ip := func(last byte) net.IP { return net.IPv4(127, 0, 0, last) }
+	for _, right := range []net.IP{ip(6), net.IPv6loopback} {
+		t.Run(right.String(), func(t *testing.T) {
+			ips := []net.IP{ip(2), ip(3), ip(4), ip(5), right}
+			port := freePortAt(t, ips...)
+			listenAt(t, ip(2), port)
+			serve(t, ip(3), port, func(conn net.Conn) {
+				_, err := conn.Write([]byte("HTTP/1.1 400 Bad Request\r\n\r\n"))
+				require.NoError(t, err)
+			})
+			serve(t, ip(4), port, func(net.Conn) {})
+			mute := make(chan struct{})
+			serve(t, ip(5), port, func(net.Conn) { <-mute })
+			t.Cleanup(func() { close(mute) })
+			listener := listenAt(t, right, port)
+			listener.acceptLoop(t)
+
+			names := dnstest.Install(t)
+			timeouts := DefaultTimeouts()
+			timeouts.Dial = 4 * time.Second
+			addr := types.NetAddress{ID: listener.key.ID(), Hostname: "node.example", Port: port}
+			last := append([]net.IP{ip(7)}, ips...) // nothing is at 127.0.0.7
+			for _, order := range [][]net.IP{last, {right, ip(5), ip(2)}} {
+				dialer := newNode(t, nil, WithTimeouts(timeouts))
+				names.Set("node.example", order...)
+				for _, known := range []bool{false, true} {
+					_, learned := p2paddr.Known(dialer.book, addr.ID)
+					require.Equal(t, known, learned)
+					p, err := dialer.Dial(timeout(t), addr, dialer.behavior)
+					require.NoError(t, err)
+					require.Equal(t, right.String(), p.SocketAddr().IP.String())
+					dialer.Remove(p)
+					require.Eventually(t, func() bool {
+						return dialer.Host().Network().Connectedness(listener.Host().ID()) != network.Connected
+					}, patience, time.Millisecond)
+				}
+			}
+		})
+	}
+}
+
+// A peer that may still be at a silent address of its name does not look gone.
+func TestSilenceOutranksAWrongNode(t *testing.T) {
+	ip := func(last byte) net.IP { return net.IPv4(127, 0, 0, last) }
+	port := freePortAt(t, ip(2), ip(5))
+	listenAt(t, ip(2), port)
+	mute := make(chan struct{})
+	serve(t, ip(5), port, func(net.Conn) { <-mute })
+	t.Cleanup(func() { close(mute) })
+	names := dnstest.Install(t)
+	timeouts := DefaultTimeouts()
+	timeouts.Dial = 2 * time.Second
+	absent := newNode(t, nil)
+	addr := types.NetAddress{ID: absent.key.ID(), Hostname: "node.example", Port: port}
+	for _, known := range []bool{false, true} {
+		for _, opts := range [][]Option{nil, {WithQUIC()}} {
+			dialer := newNode(t, nil, append(opts, WithTimeouts(timeouts))...)
+			if known {
+				_, err := p2paddr.Learn(dialer.book, absent.Host().ID())
+				require.NoError(t, err)
+			}
+			if opts == nil { // UDP reports no refusal
+				names.Set("node.example", ip(2), ip(7))
+				_, err := dialer.Dial(timeout(t), addr, dialer.behavior)
+				require.Equal(t, compat.DialWrongID, compat.ClassifyDial(err), "%v", err)
+			}
+			for _, order := range [][]net.IP{{ip(2), ip(5), ip(7)}, {ip(5), ip(2)}} {
+				names.Set("node.example", order...)
+				_, err := dialer.Dial(timeout(t), addr, dialer.behavior)
+				require.Equal(t, compat.DialTimedOut, compat.ClassifyDial(err), "%v", err)
+				require.ErrorContains(t, err, "127.0.0.2")
+				require.ErrorContains(t, err, "127.0.0.5")
+				require.Equal(t, slices.ContainsFunc(order, ip(7).Equal), strings.Contains(err.Error(), "127.0.0.7"))
+			}
+		}
+	}
+}
