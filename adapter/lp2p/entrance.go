@@ -11,7 +11,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/places"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/proxied"
-	"github.com/tm2-libp2p/tm2-libp2p/internal/repeats"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/summary"
 )
 
 var (
@@ -46,10 +46,7 @@ type entrance struct {
 	proxies  proxied.Networks
 	rate     *rate.Limiter // of handshakes
 	gater    *gater
-
-	full     repeats.Log // connections for which there was no place
-	visitors repeats.Log // connections that did not speak the protocol
-	failed   repeats.Log // connections that did, and did not become one of libp2p
+	inbound  *summary.Log // of connections that come to nothing
 }
 
 // newEntrance returns an entrance. A nil gater refuses nothing.
@@ -59,7 +56,7 @@ func newEntrance(o *options, g *gater) *entrance {
 	}
 
 	return &entrance{
-		logger: o.logger, timeouts: o.timeouts, places: places.New(o.limits.places()), proxies: o.proxies,
+		inbound: summary.New(o.logger), logger: o.logger, timeouts: o.timeouts, places: places.New(o.limits.places()), proxies: o.proxies,
 		rate: newConnRateLimiter(o.limits.ConnectionsPerIP, o.loopbackCounts), gater: g,
 	}
 }
@@ -75,7 +72,7 @@ func (e *entrance) enter(conn net.Conn) *places.Place {
 	}
 	p, err := e.places.Take(ip, e.gater.reserves(ip), func() { e.close(conn) })
 	if err != nil {
-		e.full.Log(e.logger, slog.LevelWarn, "inbound connection refused", "address", conn.RemoteAddr(), "err", err)
+		e.inbound.Event(slog.LevelWarn, ip, "inbound connection refused", "no place", "address", conn.RemoteAddr(), "err", err)
 		e.close(conn)
 
 		return nil
@@ -86,12 +83,26 @@ func (e *entrance) enter(conn net.Conn) *places.Place {
 
 // logFailure logs why a connection did not become one of libp2p.
 func (e *entrance) logFailure(from net.Addr, err error) {
-	log := &e.failed
-	var foreign *compat.ForeignError
-	if errors.Is(err, errSilent) || errors.Is(err, errNoHeader) || errors.As(err, &foreign) {
-		log = &e.visitors
+	e.inbound.Event(slog.LevelInfo, netgroup.FromAddr(from), "inbound connection failed", kindOfFailure(err),
+		"address", from, "err", err)
+}
+
+// kindOfFailure names the kind of a failure for the summary in the log. Health checks are of
+// one kind: those that connect and say nothing, and those that speak another protocol.
+func kindOfFailure(err error) string {
+	_, foreign := errors.AsType[*compat.ForeignError](err)
+	switch {
+	case errors.Is(err, errEvicted):
+		return "no place"
+	case errors.Is(err, errNoHeader):
+		return errNoHeader.Error()
+	case errors.Is(err, errTooOften):
+		return "rate"
+	case foreign, errors.Is(err, errSilent):
+		return "not a libp2p node"
+	default:
+		return "handshake"
 	}
-	log.Info(e.logger, "inbound connection failed before the remote proved its ID", "address", from, "err", err)
 }
 
 func (e *entrance) close(conn net.Conn) {

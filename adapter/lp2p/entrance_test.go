@@ -222,7 +222,8 @@ func TestHealthChecksAreSummedUp(t *testing.T) {
 	require.NoError(t, broken.(*net.TCPConn).CloseWrite())
 	requireClosed(t, broken)
 	require.NoError(t, listener.Close())
-	require.Equal(t, 2, strings.Count(logs.String(), "before the remote proved its ID"), "%s", logs)
+	require.Equal(t, 3, strings.Count(logs.String(), "inbound connection failed"), "%s", logs)
+	require.Contains(t, logs.String(), "more_times=5")
 	require.Contains(t, logs.String(), "remote speaks HTTP")
 	require.Contains(t, logs.String(), "failed to negotiate security protocol")
 }

@@ -108,7 +108,7 @@ func newHost(key ed25519.PrivateKey, o *options, gater *gater) (_ host.Host, err
 func (o *options) transports(g *gater) []libp2p.Option {
 	opts := []libp2p.Option{o.tcp}
 	if o.tcp == nil {
-		opts[0] = libp2p.Transport(o.newTCP(newEntrance(o, g)))
+		opts[0] = libp2p.Transport(o.newTCP(g))
 	}
 	if o.quic != quicOff {
 		opts = append(opts, libp2p.Transport(libp2pquic.NewTransport))

@@ -2,6 +2,7 @@ package lp2p
 
 import (
 	"context"
+	"io"
 	"net"
 	"syscall"
 
@@ -24,15 +25,18 @@ type tcpTransport struct {
 	resources network.ResourceManager
 }
 
-var _ transport.Transport = (*tcpTransport)(nil)
+var (
+	_ transport.Transport = (*tcpTransport)(nil)
+	_ io.Closer           = (*tcpTransport)(nil)
+)
 
 // newTCP returns the constructor that libp2p calls.
-func (o *options) newTCP(e *entrance) any {
+func (o *options) newTCP(g *gater) any {
 	return func(u transport.Upgrader, rm network.ResourceManager) (*tcpTransport, error) {
 		// If nodes dialed from their listening ports, crossed dials would collide in TCP.
 		t, err := tcp.NewTCPTransport(u, rm, nil, tcp.DisableReuseport(), tcp.WithConnectionTimeout(o.timeouts.Dial))
 
-		return &tcpTransport{TcpTransport: t, entrance: e, upgrader: u, resources: rm}, err
+		return &tcpTransport{TcpTransport: t, entrance: newEntrance(o, g), upgrader: u, resources: rm}, err
 	}
 }
 
@@ -48,6 +52,13 @@ func (t *tcpTransport) Listen(at multiaddr.Multiaddr) (transport.Listener, error
 	}
 
 	return t.serve(l)
+}
+
+// Close implements io.Closer. The host calls it when all listeners are closed.
+func (t *tcpTransport) Close() error {
+	t.entrance.inbound.Close()
+
+	return nil
 }
 
 // upgrade makes a libp2p connection of one whose remote has begun to speak.

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -86,7 +88,8 @@ func (l *tcpListener) acceptLoop() {
 		}
 		if err != nil {
 			delay = min(max(2*delay, 5*time.Millisecond), maxAcceptDelay)
-			l.entrance.logger.Warn("unable to accept a connection", "address", l.Addr(), "retry_in", delay, "err", err)
+			l.entrance.inbound.Event(slog.LevelWarn, netip.Addr{}, "unable to accept a connection", "system",
+				"address", l.Addr(), "retry_in", delay, "err", err)
 			if !task.Sleep(l.ctx, delay) {
 				return
 			}
