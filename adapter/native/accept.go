@@ -56,7 +56,7 @@ func (mt *MultiplexTransport) acceptLoop(listener net.Listener) {
 			continue
 		}
 		delay = 0
-		if mt.fromProxy(conn) {
+		if mt.proxies.Contain(conn.RemoteAddr()) {
 			mt.admitProxied(conn)
 		} else {
 			mt.admit(conn)

@@ -2,11 +2,11 @@ package native
 
 import (
 	"errors"
-	"fmt"
 	"net"
 	"syscall"
 
 	"github.com/tm2-libp2p/tm2-libp2p/internal/places"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/socket"
 )
 
 // errEvicted is why a handshake ended whose place another connection has taken.
@@ -33,25 +33,7 @@ func (c *placedConn) Read(b []byte) (int, error) {
 func (c *placedConn) silent() bool { return c.place != nil }
 
 // CloseWrite lets FlushStop end one side of the connection.
-func (c *placedConn) CloseWrite() error { return closeWrite(c.Conn) }
+func (c *placedConn) CloseWrite() error { return socket.CloseWrite(c.Conn) }
 
 // SyscallConn lets the secret connection set options of the socket.
-func (c *placedConn) SyscallConn() (syscall.RawConn, error) { return syscallConn(c.Conn) }
-
-func closeWrite(conn net.Conn) error {
-	half, ok := conn.(interface{ CloseWrite() error })
-	if !ok {
-		return fmt.Errorf("close write: %w", errors.ErrUnsupported)
-	}
-
-	return half.CloseWrite()
-}
-
-func syscallConn(conn net.Conn) (syscall.RawConn, error) {
-	socket, ok := conn.(syscall.Conn)
-	if !ok {
-		return nil, fmt.Errorf("%T is not a socket: %w", conn, errors.ErrUnsupported)
-	}
-
-	return socket.SyscallConn()
-}
+func (c *placedConn) SyscallConn() (syscall.RawConn, error) { return socket.Raw(c.Conn) }

@@ -1,7 +1,6 @@
 package native
 
 import (
-	"bufio"
 	"io"
 	"net"
 	"net/netip"
@@ -245,29 +244,4 @@ func TestHandshakesBehindAProxyCountForTheClient(t *testing.T) {
 	inHandshake("203.0.113.7")
 	requireClosed(t, first)
 	require.Equal(t, 2, mt.places.Taken())
-}
-
-// FlushStop can end one side of a connection from a proxy.
-func TestProxiedConnectionsEndOneSide(t *testing.T) {
-	listener, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
-	require.NoError(t, err)
-	defer listener.Close()
-	dialed, err := net.DialTCP("tcp", nil, listener.Addr().(*net.TCPAddr))
-	require.NoError(t, err)
-	defer dialed.Close()
-	accepted, err := listener.Accept()
-	require.NoError(t, err)
-	conn := &placedConn{Conn: &proxiedConn{Conn: accepted, buf: bufio.NewReader(accepted)}}
-	defer conn.Close()
-
-	require.NoError(t, conn.CloseWrite())
-	got, err := io.ReadAll(dialed)
-	require.NoError(t, err)
-	require.Empty(t, got)
-	_, err = dialed.Write([]byte("still read"))
-	require.NoError(t, err)
-	require.NoError(t, dialed.CloseWrite())
-	got, err = io.ReadAll(conn)
-	require.NoError(t, err)
-	require.Equal(t, "still read", string(got))
 }

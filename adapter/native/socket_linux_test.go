@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
+	"github.com/tm2-libp2p/tm2-libp2p/internal/proxied"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/socket"
 )
 
@@ -19,7 +20,7 @@ func TestInboundConnectionsLimitUnsentData(t *testing.T) {
 	defer listener.Close()
 	for name, wrap := range map[string]func(net.Conn) net.Conn{
 		"direct":  func(conn net.Conn) net.Conn { return &placedConn{Conn: conn} },
-		"proxied": func(conn net.Conn) net.Conn { return &placedConn{Conn: &proxiedConn{Conn: conn}} },
+		"proxied": func(conn net.Conn) net.Conn { return &placedConn{Conn: &proxied.Conn{Conn: conn}} },
 	} {
 		dialed, err := net.Dial("tcp", listener.Addr().String())
 		require.NoError(t, err)

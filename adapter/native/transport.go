@@ -6,13 +6,13 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/netip"
 	"sync"
 	"time"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/places"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/proxied"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/summary"
 	"github.com/tm2-libp2p/tm2-libp2p/mconn"
 )
@@ -37,7 +37,7 @@ type MultiplexTransport struct {
 	wg       sync.WaitGroup // the accept loop and the handshakes
 	limits   HandshakeLimits
 	places   *places.Places // of the inbound handshakes
-	proxies  []netip.Prefix
+	proxies  proxied.Networks
 	inbound  *summary.Log // of inbound connections that come to nothing
 	guard    guard
 	incoming chan *Pending // closed by Close
