@@ -74,7 +74,7 @@ type P2PConfig struct {
 	// DialTimeout bounds each dial, from the name look-up to the end of the handshakes.
 	// Former versions of TM2 had the key for the TCP connect only.
 	DialTimeout time.Duration `json:"dial_timeout" toml:"dial_timeout"`
-	// ProxyProtocolNetworks are those of the proxies in front of the native listener, as
+	// ProxyProtocolNetworks are those of the proxies in front of the TCP listener, as
 	// CIDR prefixes or single IPs, comma separated; see ProxyNetworks. TM2 does not have
 	// it.
 	ProxyProtocolNetworks string `json:"proxy_protocol_networks" toml:"proxy_protocol_networks"`

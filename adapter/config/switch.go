@@ -63,7 +63,7 @@ func (c *P2PConfig) SwitchOptions() ([]adapter.SwitchOption, error) {
 	return options, err
 }
 
-// ProxyNetworks returns ProxyProtocolNetworks, for native.WithProxyProtocol. A single IP
+// ProxyNetworks returns ProxyProtocolNetworks, for WithProxyProtocol of either stack. A single IP
 // is a network of one address. An error is a *FieldError.
 func (c *P2PConfig) ProxyNetworks() ([]netip.Prefix, error) {
 	var networks []netip.Prefix

@@ -25,6 +25,10 @@
 // a delegated identity ([Transport.DialAs]). The failure of one session does not affect the
 // others. The connection is closed after its last session.
 //
+// A listener of our own accepts TCP connections (docs/decisions/0014). One whose remote has
+// not proved its ID holds a place that it may lose to another network, and no resources of
+// libp2p's. See [Limits.Connections], [Timeouts.Handshake] and [WithProxyProtocol].
+//
 // Connections run over TCP with yamux, and with [WithQUIC] also over QUIC. The priorities
 // of the channel descriptors are honoured over TCP; QUIC serves its streams in turn.
 //

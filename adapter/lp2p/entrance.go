@@ -26,7 +26,7 @@ const (
 	// have not proved an ID. Such a connection holds a socket, a goroutine and some 10 KiB.
 	minPlaces, maxPlaces = 16, 256
 	// configuredPlaces are further places for IPs of configured peers.
-	configuredPlaces = 32
+	configuredPlaces = 64
 )
 
 // places derives the places from the limits. One host may have all of them while nobody

@@ -24,6 +24,12 @@ type Limits struct {
 	SessionsPerPeer int
 	// Connections and ConnectionsPerIP bound the libp2p connections of both
 	// directions. The limit per IP does not apply to loopback addresses.
+	//
+	// Inbound TCP connections whose remotes have not proved an ID do not count. Besides,
+	// there are places for half as many of them as Connections, at least 16 and at most
+	// 256, and for 64 from IPs of configured peers (compat.ConnReservation). When all are
+	// taken, a new one takes the place of the oldest of the most crowded network, where
+	// IPv4 /16, /24 and single addresses count, and IPv6 /32, /48 and /64.
 	Connections, ConnectionsPerIP int
 	// ConnectionsInbound bounds the connections that remotes have opened, so that some
 	// are left for ours. Zero stands for seven eighths of Connections.
@@ -85,10 +91,12 @@ func (l Limits) Validate() error {
 
 // Timeouts are the deadlines of a transport.
 type Timeouts struct {
-	// Dial bounds the connection attempt, a probe, and the libp2p upgrade.
+	// Dial bounds the connection attempt, a probe, and the libp2p upgrade. All addresses
+	// of a host name share it.
 	Dial time.Duration
 	// Handshake bounds the session handshake, from the open connection to the
-	// answer, and the header of a data stream.
+	// answer, and the header of a data stream; also how long an inbound TCP connection
+	// may take to send its PROXY header, and again to begin to speak.
 	Handshake time.Duration
 	// Assembly bounds the arrival of a message from its first byte to its last.
 	Assembly time.Duration
