@@ -56,8 +56,8 @@ func newEntrance(o *options, g *gater) *entrance {
 	}
 
 	return &entrance{
-		inbound: summary.New(o.logger), logger: o.logger, timeouts: o.timeouts, places: places.New(o.limits.places()), proxies: o.proxies,
-		rate: newConnRateLimiter(o.limits.ConnectionsPerIP, o.loopbackCounts), gater: g,
+		logger: o.logger, timeouts: o.timeouts, places: places.New(o.limits.places()), proxies: o.proxies,
+		rate: newConnRateLimiter(o.limits.ConnectionsPerIP, o.loopbackCounts), gater: g, inbound: summary.New(o.logger),
 	}
 }
 
@@ -79,6 +79,14 @@ func (e *entrance) enter(conn net.Conn) *places.Place {
 	}
 
 	return p
+}
+
+// mayHandshake reports whether the rate of handshakes of the connection's IP allows another
+// one. A configured peer's does.
+func (e *entrance) mayHandshake(conn net.Conn) bool {
+	ip := netgroup.FromAddr(conn.RemoteAddr())
+
+	return e.gater.reserves(ip) || e.rate.Allow(ip)
 }
 
 // logFailure logs why a connection did not become one of libp2p.

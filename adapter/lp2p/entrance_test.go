@@ -1,6 +1,7 @@
 package lp2p
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"net"
@@ -132,7 +133,6 @@ func crowdOf(size int, ip func(i int) string) []string {
 // Connections that prove nothing keep no honest node out, however many there are: from a
 // few IPs, or from as many /64 of one site as there are places.
 func TestHalfOpenConnectionsKeepNobodyOut(t *testing.T) {
-	t.Parallel()
 	if !netnstest.Inside(t) {
 		return
 	}
@@ -174,29 +174,59 @@ type friendly struct {
 
 func (f friendly) ReservesConn(ip net.IP) bool { return ip.Equal(f.ip) }
 
-// A connection from the IP of a configured peer does not give way to any number of others.
+// A connection from the IP of a configured peer does not give way to others of its network.
 func TestConfiguredPeersHavePlaces(t *testing.T) {
-	listener, _ := newLoggedNode(t, net.IPv4zero, shortHandshake(patience))
+	limits := DefaultLimits()
+	limits.Connections = 2 * minPlaces
+	listener, _ := newLoggedNode(t, net.IPv4zero, WithLimits(limits), shortHandshake(patience))
 	friend := net.IPv4(127, 0, 0, 77)
-	var served compat.PeerBehavior = friendly{listener.behavior, friend}
-	listener.served.Store(&served)
+	listener.reserveFor(friend)
+	conn := listener.knock(t, friend)
 	addr := listener.NetAddress()
-	addr.IP = net.IPv4(127, 0, 0, 1)
+	startCrowd(t, addr.DialString(), nil, crowdOf(minPlaces+20, func(i int) string { return fmt.Sprintf("127.0.0.%d", 100+i) }))
+	require.True(t, greets(t, conn))
+}
 
-	conn, err := (&net.Dialer{LocalAddr: &net.TCPAddr{IP: friend}}).Dial("tcp", addr.DialString())
+// reserveFor makes the switch of the node know a configured peer at the IP.
+func (n *node) reserveFor(ip net.IP) {
+	var served compat.PeerBehavior = friendly{n.behavior, ip}
+	n.served.Store(&served)
+}
+
+// knock connects to the node from a loopback address. The connection is closed with the test.
+func (n *node) knock(t *testing.T, from net.IP) net.Conn {
+	t.Helper()
+	addr := n.NetAddress()
+	addr.IP = net.IPv4(127, 0, 0, 1)
+	conn, err := (&net.Dialer{LocalAddr: &net.TCPAddr{IP: from}}).Dial("tcp", addr.DialString())
 	require.NoError(t, err)
-	defer conn.Close()
-	limits := listener.opts.limits.places()
-	startCrowd(t, addr.DialString(), nil, crowdOf(limits.Total+20, func(i int) string {
-		return fmt.Sprintf("127.%d.%d.1", 1+i%200, i/200)
-	}))
-	_, err = conn.Write(sniff.MultistreamHeader)
-	require.NoError(t, err)
-	require.NoError(t, conn.SetReadDeadline(time.Now().Add(patience)))
+	t.Cleanup(func() { _ = conn.Close() })
+
+	return conn
+}
+
+// greets begins to speak libp2p and reports whether the node does so too.
+func greets(t *testing.T, conn net.Conn) bool {
+	t.Helper()
+	require.NoError(t, conn.SetDeadline(time.Now().Add(patience)))
+	_, err := conn.Write(sniff.MultistreamHeader)
 	first := make([]byte, len(sniff.MultistreamHeader))
-	_, err = io.ReadFull(conn, first)
-	require.NoError(t, err)
-	require.Equal(t, sniff.MultistreamHeader, first)
+	if err == nil {
+		_, err = io.ReadFull(conn, first)
+	}
+	require.NotErrorIs(t, err, os.ErrDeadlineExceeded)
+
+	return err == nil && bytes.Equal(first, sniff.MultistreamHeader)
+}
+
+// A blocked IP gets no handshake.
+func TestBlockedIPIsNotGreeted(t *testing.T) {
+	listener, _ := newLoggedNode(t, net.IPv4zero)
+	blocked := net.IPv4(127, 0, 0, 77)
+	require.True(t, greets(t, listener.knock(t, blocked)))
+	require.NoError(t, listener.BlockIP(blocked))
+	require.False(t, greets(t, listener.knock(t, blocked)))
+	require.True(t, greets(t, listener.knock(t, net.IPv4(127, 0, 0, 78))))
 }
 
 // Health checks, by connecting or by HTTP, cost one line together, and a failure of a
@@ -256,16 +286,11 @@ func TestHalfOpenConnectionsEnd(t *testing.T) {
 // What libp2p's resource manager allows an IP is used up by connections that have proved
 // an ID, and closing the host ends those that have not.
 func TestHalfOpenConnectionsUseNoResources(t *testing.T) {
-	listener, _ := newLoggedNode(t, net.IPv4(127, 0, 0, 1), shortHandshake(patience))
-	addr := listener.NetAddress()
+	listener, _ := newLoggedNode(t, net.IPv4(127, 0, 0, 1))
 	var conns []net.Conn
 	for range 8 {
-		conn, err := net.Dial("tcp", addr.DialString())
-		require.NoError(t, err)
-		_, err = conn.Write(sniff.MultistreamHeader)
-		require.NoError(t, err)
-		_, err = io.ReadFull(conn, make([]byte, len(sniff.MultistreamHeader)))
-		require.NoError(t, err)
+		conn := listener.knock(t, net.IPv4(127, 0, 0, 1))
+		require.True(t, greets(t, conn))
 		conns = append(conns, conn)
 	}
 	inbound := func() (n int) {
@@ -285,4 +310,31 @@ func TestHalfOpenConnectionsUseNoResources(t *testing.T) {
 		requireClosed(t, conn)
 	}
 	require.Zero(t, inbound())
+}
+
+// The rate of handshakes of one IP is limited before they begin, but not that of a
+// configured peer.
+func TestHandshakeRateOfOneIP(t *testing.T) {
+	limits := DefaultLimits()
+	limits.ConnectionsPerIP = 1
+	listener, logs := newLoggedNode(t, net.IPv4zero, WithLimits(limits), func(o *options) { o.loopbackCounts = true })
+	stranger, friend := net.IPv4(127, 0, 0, 66), net.IPv4(127, 0, 0, 77)
+	listener.reserveFor(friend)
+	answered := func(from net.IP) bool {
+		conn := listener.knock(t, from)
+		defer conn.Close()
+
+		return greets(t, conn)
+	}
+	for range 2 * limits.ConnectionsPerIP {
+		require.True(t, answered(stranger))
+	}
+	for ctx := timeout(t); answered(stranger); { // at some time too many come within a second
+		require.NoError(t, ctx.Err())
+	}
+	for range 10 * limits.ConnectionsPerIP {
+		require.True(t, answered(friend))
+	}
+	require.NoError(t, listener.Close())
+	require.Contains(t, logs.String(), errTooOften.Error())
 }

@@ -28,7 +28,8 @@ func (t *Transport) openListeners(addr types.NetAddress) (port uint16, err error
 	for range listenAttempts {
 		var families []string
 		if port, families, err = t.tryListeners(s, addr); err == nil {
-			t.logger.Info("listening for libp2p connections", "address", net.JoinHostPort(addr.IP.String(), fmt.Sprint(port)),
+			addr.Port = port
+			t.logger.Info("listening for libp2p connections", "address", addr.DialString(),
 				"families", strings.Join(families, " and "), "quic", t.opts.quic != quicOff)
 
 			return port, nil

@@ -4,9 +4,16 @@ import (
 	"bytes"
 	"log/slog"
 	"net"
+	"os"
 	"sync"
+	"syscall"
 	"testing"
 
+	"github.com/libp2p/go-libp2p"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/transport"
+	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
+	"github.com/multiformats/go-multiaddr"
 	"github.com/stretchr/testify/require"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
@@ -82,4 +89,35 @@ func TestListenOpensTheFamiliesItNames(t *testing.T) {
 			}
 		})
 	}
+}
+
+// oneFamily is a TCP transport on a machine that has no IPv6.
+type oneFamily struct{ *tcp.TcpTransport }
+
+func (t oneFamily) Listen(at multiaddr.Multiaddr) (transport.Listener, error) {
+	if ipOf(at).Is6() {
+		return nil, &net.OpError{Op: "listen", Err: os.NewSyscallError("socket", syscall.EAFNOSUPPORT)}
+	}
+
+	return t.TcpTransport.Listen(at)
+}
+
+// A wildcard opens what the machine has, and says so.
+func TestListenWithoutIPv6(t *testing.T) {
+	for _, laddr := range []net.IP{net.IPv4zero, net.IPv6zero} {
+		_, logs := newLoggedNode(t, laddr, WithQUIC(), WithTCP(libp2p.Transport(
+			func(u transport.Upgrader, rm network.ResourceManager) (oneFamily, error) {
+				t, err := tcp.NewTCPTransport(u, rm, nil, tcp.DisableReuseport())
+
+				return oneFamily{t}, err
+			}), new(net.Dialer).DialContext))
+		require.Contains(t, logs.String(), "families=IPv4 ")
+	}
+	key := types.GenerateNodeKey()
+	tr, err := NewTransport(nodeInfo(key.ID()), *key, nil)
+	require.NoError(t, err)
+	defer tr.Close()
+	require.ErrorIs(t, tr.Listen(types.NetAddress{IP: net.IPv4(192, 0, 2, 1)}), syscall.EADDRNOTAVAIL)
+	require.Error(t, tr.Listen(types.NetAddress{}))
+	require.NoError(t, tr.Listen(types.NetAddress{IP: net.IPv4(127, 0, 0, 1)}))
 }

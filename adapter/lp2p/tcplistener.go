@@ -16,7 +16,6 @@ import (
 	manet "github.com/multiformats/go-multiaddr/net"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
-	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/places"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/proxied"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/sniff"
@@ -134,8 +133,9 @@ func (l *tcpListener) admit(conn net.Conn) {
 	})
 }
 
-func (l *tcpListener) readHeader(conn net.Conn) (client *proxied.Conn, err error) {
-	err = l.await(conn, func() error {
+func (l *tcpListener) readHeader(conn net.Conn) (*proxied.Conn, error) {
+	var client *proxied.Conn
+	err := l.await(conn, func() (err error) {
 		client, err = proxied.Accept(conn)
 
 		return err
@@ -163,9 +163,9 @@ func (l *tcpListener) receive(conn net.Conn, p *places.Place) {
 	c, err := l.handshake(conn, p)
 	if !p.Settle() {
 		if err == nil {
-			err = c.Close()
+			_ = c.Close() // it has lost its socket
 		}
-		err = errors.Join(errEvicted, err)
+		err = errEvicted
 	}
 	if err != nil {
 		l.drop(conn, err)
@@ -197,7 +197,7 @@ func (l *tcpListener) handshake(conn net.Conn, p *places.Place) (transport.Capab
 	if speaks := sniff.Protocol(first); speaks != "libp2p" && speaks != "" {
 		return nil, &compat.ForeignError{Answered: speaks, Err: ErrNotLibp2p}
 	}
-	if !l.entrance.rate.Allow(netgroup.FromAddr(conn.RemoteAddr())) {
+	if !l.entrance.mayHandshake(conn) {
 		return nil, errTooOften
 	}
 
