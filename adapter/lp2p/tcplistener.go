@@ -1,6 +1,7 @@
 package lp2p
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -195,13 +196,24 @@ func (l *tcpListener) handshake(conn net.Conn, p *places.Place) (transport.Capab
 		return nil, err
 	}
 	if speaks := sniff.Protocol(first); speaks != "libp2p" && speaks != "" {
-		return nil, &compat.ForeignError{Answered: speaks, Err: ErrNotLibp2p}
+		return nil, &compat.ForeignError{Answered: speaks, Err: cmp.Or(l.greet(conn), ErrNotLibp2p)}
 	}
 	if !l.entrance.mayHandshake(conn) {
 		return nil, errTooOften
 	}
 
 	return l.upgrade(l.ctx, peeked)
+}
+
+// greet tells a remote that speaks something else what this port is: a native node
+// understands it.
+func (l *tcpListener) greet(conn net.Conn) error {
+	if err := conn.SetWriteDeadline(time.Now().Add(l.entrance.timeouts.Handshake)); err != nil {
+		return err
+	}
+	_, err := conn.Write(sniff.MultistreamHeader)
+
+	return err
 }
 
 // drop logs why a connection did not become one of libp2p, unless the listener closes, and
