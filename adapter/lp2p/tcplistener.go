@@ -20,12 +20,8 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/internal/places"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/proxied"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/sniff"
-	"github.com/tm2-libp2p/tm2-libp2p/internal/task"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/socket"
 )
-
-// maxAcceptDelay caps the pause after a failing accept call, as when the process is out of
-// file descriptors.
-const maxAcceptDelay = time.Second
 
 // tcpListener makes libp2p connections of those that a socket accepts.
 type tcpListener struct {
@@ -80,30 +76,17 @@ func (l *tcpListener) Addr() net.Addr { return l.socket.Addr() }
 func (l *tcpListener) Multiaddr() multiaddr.Multiaddr { return l.at }
 
 func (l *tcpListener) acceptLoop() {
-	var delay time.Duration
-	for {
-		conn, err := l.socket.Accept()
-		if errors.Is(err, net.ErrClosed) {
-			return
-		}
-		if err != nil {
-			delay = min(max(2*delay, 5*time.Millisecond), maxAcceptDelay)
-			l.entrance.inbound.Event(slog.LevelWarn, netip.Addr{}, "unable to accept a connection", "system",
-				"address", l.Addr(), "retry_in", delay, "err", err)
-			if !task.Sleep(l.ctx, delay) {
-				return
-			}
-
-			continue
-		}
-		delay = 0
+	socket.Accept(l.ctx, l.socket, func(conn net.Conn) {
 		if tcp, ok := conn.(*net.TCPConn); ok {
 			// As libp2p does it: a closed connection does not stay in TIME-WAIT. An error
 			// means that it is closed, which its first read tells.
 			_ = tcp.SetLinger(0)
 		}
 		l.admit(conn)
-	}
+	}, func(retryIn time.Duration, err error) {
+		l.entrance.inbound.Event(slog.LevelWarn, netip.Addr{}, "unable to accept a connection", "system",
+			"address", l.Addr(), "retry_in", retryIn, "err", err)
+	})
 }
 
 // admit goes on with a new connection on a goroutine, if it gets a place. A connection from

@@ -11,7 +11,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/places"
-	"github.com/tm2-libp2p/tm2-libp2p/internal/task"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/socket"
 )
 
 // Accept implements compat.Transport. If the behavior is a compat.ConnAdmission, it is
@@ -39,29 +39,16 @@ func (mt *MultiplexTransport) Accept(ctx context.Context, behavior compat.PeerBe
 // acceptLoop takes connections until the listener is closed. Each goes through
 // its handshake on a goroutine of its own.
 func (mt *MultiplexTransport) acceptLoop(listener net.Listener) {
-	var delay time.Duration
-	for {
-		conn, err := listener.Accept()
-		if errors.Is(err, net.ErrClosed) {
-			return
-		}
-		if err != nil {
-			delay = min(max(2*delay, 5*time.Millisecond), maxAcceptDelay)
-			mt.inbound.Event(slog.LevelWarn, netip.Addr{}, "unable to accept a connection", "system",
-				"address", listener.Addr(), "retry_in", delay, "err", err)
-			if !task.Sleep(mt.ctx, delay) {
-				return
-			}
-
-			continue
-		}
-		delay = 0
+	socket.Accept(mt.ctx, listener, func(conn net.Conn) {
 		if mt.proxies.Contain(conn.RemoteAddr()) {
 			mt.admitProxied(conn)
 		} else {
 			mt.admit(conn)
 		}
-	}
+	}, func(retryIn time.Duration, err error) {
+		mt.inbound.Event(slog.LevelWarn, netip.Addr{}, "unable to accept a connection", "system",
+			"address", listener.Addr(), "retry_in", retryIn, "err", err)
+	})
 }
 
 // admit starts the handshake of an inbound connection, unless the switch would refuse

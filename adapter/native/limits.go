@@ -24,9 +24,6 @@ const (
 	defaultHandshakesConfigured = 64
 	// acceptBacklog is how many verified connections may wait for Accept.
 	acceptBacklog = 16
-	// maxAcceptDelay caps the pause after a failing accept call, as when the
-	// process is out of file descriptors.
-	maxAcceptDelay = time.Second
 )
 
 // ErrInvalidLimits is wrapped by the errors of HandshakeLimits.Validate.
