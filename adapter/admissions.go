@@ -248,7 +248,7 @@ func (r *registry) of(id types.ID) (conns []*connection) {
 	r.mtx.Lock()
 	defer r.mtx.Unlock()
 	for _, c := range r.byID {
-		if c.id == id || delegateOf(c.conn) == id {
+		if c.id == id || compat.Delegate(c.conn) == id {
 			conns = append(conns, c)
 		}
 	}
@@ -343,15 +343,4 @@ func (sw *MultiplexSwitch) admissibleFrom(ip net.IP) error {
 	stranger.guarded = len(exempt) == 0
 
 	return sw.registry.anyAdmissible(stranger, exempt)
-}
-
-// delegateOf returns the ID of the node that presents the peer, or the empty ID.
-func delegateOf(conn compat.PeerConn) types.ID {
-	d, ok := conn.(compat.DelegatedPeer)
-	if !ok {
-		return ""
-	}
-	delegate, _ := d.DelegatedBy()
-
-	return delegate
 }

@@ -46,7 +46,7 @@ func (sw *MultiplexSwitch) admitReserved(c *connection) {
 // reserve takes the peer's ID and a slot. It stops the connection that this one
 // replaces, if any, and waits until the former connection is removed.
 func (sw *MultiplexSwitch) reserve(ctx context.Context, c *connection) error {
-	who := sw.candidate(c.id, c.outbound, c.conn.RemoteIP(), delegateOf(c.conn))
+	who := sw.candidate(c.id, c.outbound, c.conn.RemoteIP(), compat.Delegate(c.conn))
 	defer func() { sw.registry.giveBack(who) }() // no effect once the slot is the connection's
 	former, err := sw.registry.reserve(c, &who)
 	if errors.Is(err, errConnected) && sw.awaitGhost(ctx, c.id) {

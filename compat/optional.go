@@ -13,6 +13,18 @@ type DelegatedPeer interface {
 	DelegatedBy() (types.ID, bool)
 }
 
+// Delegate returns the ID of the node that presents the peer, or the empty ID if the peer
+// speaks for itself.
+func Delegate(p PeerConn) types.ID {
+	d, ok := p.(DelegatedPeer)
+	if !ok {
+		return ""
+	}
+	delegate, _ := d.DelegatedBy()
+
+	return delegate
+}
+
 // ListeningTransport is a Transport that listens at an address. The transports of both stacks
 // implement it.
 type ListeningTransport interface {

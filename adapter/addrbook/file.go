@@ -1,6 +1,7 @@
 package addrbook
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -288,6 +289,30 @@ func (b *Book) Save() error {
 // Flush is Save for every change.
 func (b *Book) Flush() error {
 	return b.save(func(u *unsaved, _ time.Time) bool { return u.changed || u.renewed })
+}
+
+// DefaultSaveInterval is the least time between two saves of a running node: what a crash
+// loses is soon learned again.
+const DefaultSaveInterval = 30 * time.Second
+
+// KeepSaved calls before, unless it is nil, and Save in each interval until ctx ends. Errors
+// go to failed. Several parts of a node may keep the same book.
+func (b *Book) KeepSaved(ctx context.Context, interval time.Duration, before func(), failed func(error)) {
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		if before != nil {
+			before()
+		}
+		if err := b.Save(); err != nil {
+			failed(err)
+		}
+	}
 }
 
 func (b *Book) save(due func(*unsaved, time.Time) bool) error {

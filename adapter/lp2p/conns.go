@@ -6,9 +6,11 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/multiformats/go-multiaddr"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/p2paddr"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
 // connRef counts the users of one libp2p connection: sessions, handshakes and others.
@@ -146,6 +148,15 @@ func (t inner) Connect(ctx context.Context, p peer.ID) (network.Conn, func(), er
 	}
 
 	return c, func() { t.release(c) }, nil
+}
+
+func (t inner) DialAddrs(addr types.NetAddress) []multiaddr.Multiaddr {
+	addrs, err := t.opts.dialAddrs(addr.IP, addr.Port)
+	if err != nil {
+		return nil // only for an address without an IP
+	}
+
+	return addrs
 }
 
 func (t inner) Met(c network.Conn) bool { return t.met(c) }

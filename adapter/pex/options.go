@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/addrbook"
 )
 
 // What a Reactor does unless it is told otherwise.
@@ -11,9 +13,8 @@ const (
 	// DefaultDiscoveryInterval is how often one random peer is asked, as in TM2
 	// (docs/wire.md §6).
 	DefaultDiscoveryInterval = 3 * time.Second
-	// DefaultSaveInterval is the least time between two saves of a running
-	// node: what a crash loses is soon learned again.
-	DefaultSaveInterval = 30 * time.Second
+	// DefaultSaveInterval is that of the address book.
+	DefaultSaveInterval = addrbook.DefaultSaveInterval
 )
 
 // Option configures a Reactor while it is built.

@@ -24,7 +24,7 @@ var request = wire.AppendRequest(nil)
 var _ compat.Reactor = (*Reactor)(nil)
 
 // Reactor finds peers for a switch and tells its peers of others. It is started
-// and stopped by its switch, once. It holds two goroutines while it runs; what
+// and stopped by its switch, once. It holds three goroutines while it runs; what
 // it does for a message it does within Receive, without waiting.
 type Reactor struct {
 	*compat.BaseReactor
@@ -81,9 +81,10 @@ func (r *Reactor) OnStart() error {
 	failed, unsubscribe := r.Switch.Subscribe(func(e events.Event) bool { return e.Type() == events.DialFailed })
 	r.dialBook()
 	r.wg.Go(func() { r.askLoop(ctx) })
+	r.wg.Go(func() { r.book.KeepSaved(ctx, r.saveInterval, r.rememberAll, r.saveFailed) })
 	r.wg.Go(func() {
 		defer unsubscribe()
-		r.bookLoop(ctx, failed)
+		r.watchDials(ctx, failed)
 	})
 
 	return nil
@@ -95,7 +96,7 @@ func (r *Reactor) OnStop() {
 	r.cancel()
 	r.wg.Wait()
 	if err := r.book.Flush(); err != nil {
-		r.Logger.Error("cannot save address book", "err", err)
+		r.saveFailed(err)
 	}
 }
 
@@ -127,13 +128,8 @@ func (r *Reactor) remember(peer compat.PeerConn) {
 
 		return
 	}
-	if !peer.IsOutbound() {
-		return
-	}
-	if d, ok := peer.(compat.DelegatedPeer); ok {
-		if _, delegated := d.DelegatedBy(); delegated {
-			return // it is the address of the node that speaks for the peer
-		}
+	if !peer.IsOutbound() || compat.Delegate(peer) != "" {
+		return // a delegated peer has the address of the node that speaks for it
 	}
 	r.book.MarkConnected(peer.SocketAddr(), advertised(peer) != nil)
 }
@@ -201,10 +197,8 @@ func (r *Reactor) dialBook() {
 	}
 }
 
-// bookLoop keeps the book: it notes the dials that fail and saves.
-func (r *Reactor) bookLoop(ctx context.Context, failed <-chan events.Event) {
-	ticker := time.NewTicker(r.saveInterval)
-	defer ticker.Stop()
+// watchDials notes in the book the dials that fail.
+func (r *Reactor) watchDials(ctx context.Context, failed <-chan events.Event) {
 	for {
 		select {
 		case <-ctx.Done():
@@ -213,18 +207,15 @@ func (r *Reactor) bookLoop(ctx context.Context, failed <-chan events.Event) {
 			if ev, ok := e.(events.DialFailedEvent); ok {
 				r.book.MarkDialFailed(&ev.Address, ev.Reason)
 			}
-		case <-ticker.C:
-			r.saveBook()
 		}
 	}
 }
 
-// saveBook saves what has changed. After an error the next save tries again.
-func (r *Reactor) saveBook() {
+// rememberAll notes which addresses work until now.
+func (r *Reactor) rememberAll() {
 	for _, peer := range r.Switch.Peers().List() {
 		r.remember(peer)
 	}
-	if err := r.book.Save(); err != nil {
-		r.Logger.Error("cannot save address book", "err", err)
-	}
 }
+
+func (r *Reactor) saveFailed(err error) { r.Logger.Error("cannot save address book", "err", err) }

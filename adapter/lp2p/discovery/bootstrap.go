@@ -61,13 +61,14 @@ func (d *Discovery) remembered() []types.NetAddress {
 	rand.Shuffle(len(entries), func(i, j int) { entries[i], entries[j] = entries[j], entries[i] })
 	for _, e := range entries {
 		p, known := p2paddr.Known(book, e.Addr.ID)
-		trusted := e.HasAnswered() || known && e.Announced() && d.records.wasOurs(p)
+		record := d.records.of(p)
+		trusted := e.HasAnswered() || known && e.Announced() && record.wasOurs()
 		switch {
 		case known && (d.unwanted(p) || d.dht.RoutingTable().Find(p) != ""):
-		case d.wanted.isConfigured(e.Addr.ID), !d.filter.passes(addrPort(&e.Addr)):
+		case d.configured[e.Addr.ID], !d.filter.passes(addrPort(&e.Addr)):
 		case !trusted && !e.Announced():
 		case !trusted && len(book.Dialable([]*types.NetAddress{&e.Addr})) == 0:
-		case e.Due(now) && d.records.mayServe(p, now):
+		case e.Due(now) && now.Sub(record.unserved) >= unservedTTL:
 			due = append(due, e.Addr)
 		default:
 			waiting = append(waiting, e.Addr)
@@ -75,14 +76,6 @@ func (d *Discovery) remembered() []types.NetAddress {
 	}
 
 	return append(due[:min(len(due), maxEntries)], waiting[:min(len(waiting), 1)]...)
-}
-
-// remember keeps in the transport's book, and so in its file, where a peer of this network
-// is.
-func (d *Discovery) remember(p peer.ID) {
-	if id, err := d.ids.of(p); err == nil && d.records.wasOurs(p) {
-		d.noteFound(id, p, d.foundAt(id, p))
-	}
 }
 
 // enterAt sends a first query to the node at the address. If the node answers, it
@@ -99,7 +92,7 @@ func (d *Discovery) enterAt(addr types.NetAddress) {
 	case err == nil:
 		defer done()
 		if err = d.ask(ctx, p); err != nil && d.ctx.Err() == nil {
-			d.records.unserved(p, time.Now())
+			d.records.update(p, time.Now(), func(k *record) { k.unserved = time.Now() })
 		}
 	case !errors.Is(err, errUnwanted) && d.ctx.Err() == nil:
 		d.t.AddrBook().MarkDialFailed(&addr, err)
@@ -110,13 +103,21 @@ func (d *Discovery) enterAt(addr types.NetAddress) {
 }
 
 // reach connects to the node at the address. The connection stays open until the returned
-// function is called.
+// function is called. A bootstrap peer is dialed there even if the address filter would
+// drop the address.
 func (d *Discovery) reach(ctx context.Context, addr types.NetAddress) (peer.ID, func(), error) {
 	info, err := d.t.Resolve(ctx, addr)
 	if err != nil {
 		return "", nil, err
 	}
-	d.configure(addr.ID, info)
+	if d.configured[addr.ID] {
+		var addrs []types.NetAddress
+		for _, a := range info.Addrs {
+			at, _ := p2paddr.AddrPort(a)
+			addrs = append(addrs, netAddress(addr.ID, at))
+		}
+		d.book.Configure(addr.ID, addrs...)
+	}
 	d.t.Host().Peerstore().AddAddrs(info.ID, info.Addrs, peerstore.TempAddrTTL)
 	if s, ok := d.t.Host().Network().(*swarm.Swarm); ok {
 		s.Backoff().Clear(info.ID) // the intervals are those of the address book
@@ -124,20 +125,6 @@ func (d *Discovery) reach(ctx context.Context, addr types.NetAddress) (peer.ID, 
 	done, err := d.pool.acquire(ctx, info.ID)
 
 	return info.ID, done, err
-}
-
-// configure notes the addresses of a bootstrap peer. There it is dialed even if the
-// address filter would drop them.
-func (d *Discovery) configure(id types.ID, info peer.AddrInfo) {
-	if !d.wanted.isConfigured(id) {
-		return
-	}
-	var addrs []types.NetAddress
-	for _, a := range info.Addrs {
-		at, _ := endpointOf(a)
-		addrs = append(addrs, netAddress(id, at))
-	}
-	d.book.Configure(id, addrs...)
 }
 
 // ask queries the peer for the peers closest to this node. If the peer answers, it

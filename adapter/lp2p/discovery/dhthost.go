@@ -25,26 +25,18 @@ var (
 // others, and has every connection and stream under the control of this package.
 type dhtHost struct {
 	host.Host
-	d     *Discovery
-	store *dhtPeerstore
-	conns *dhtConnManager
+	d *Discovery
 }
 
-func newDHTHost(d *Discovery) *dhtHost {
-	h := d.t.Host()
-
-	return &dhtHost{
-		Host: h, d: d,
-		store: &dhtPeerstore{Peerstore: h.Peerstore(), d: d},
-		conns: &dhtConnManager{ConnManager: h.ConnManager(), d: d},
-	}
-}
+func newDHTHost(d *Discovery) *dhtHost { return &dhtHost{d.t.Host(), d} }
 
 // Peerstore implements host.Host.
-func (h *dhtHost) Peerstore() peerstore.Peerstore { return h.store }
+func (h *dhtHost) Peerstore() peerstore.Peerstore { return &dhtPeerstore{h.Host.Peerstore(), h.d} }
 
 // ConnManager implements host.Host.
-func (h *dhtHost) ConnManager() connmgr.ConnManager { return h.conns }
+func (h *dhtHost) ConnManager() connmgr.ConnManager {
+	return &dhtConnManager{h.Host.ConnManager(), h.d}
+}
 
 // Connect implements host.Host for the dials of a lookup.
 func (h *dhtHost) Connect(ctx context.Context, info peer.AddrInfo) error {

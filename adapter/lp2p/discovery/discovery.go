@@ -51,16 +51,19 @@ type Discovery struct {
 	prefix protocol.ID
 	proto  protocol.ID
 
+	configured map[types.ID]bool // peers through which the DHT is entered
+
 	// Set by OnStart, before anything that reads them runs.
 	filter addrFilter
 	dht    *dht.IpfsDHT
 	sender *sender
 
+	unregister func() // ends the collection of metrics
+
 	table    atomic.Pointer[kb.RoutingTable] // nil until the DHT is there
-	ids      *tm2IDs
+	ids      *p2paddr.IDs
 	book     *addrbook.Book // of the DHT; that of the transport is for peers of the switch
 	records  *records
-	wanted   *wanted
 	pool     *pool
 	server   *server
 	counters counters
@@ -102,8 +105,11 @@ func New(t *lp2p.Transport, opts ...Option) (*Discovery, error) {
 	}
 	d := &Discovery{
 		t: side, opts: o, client: o.client, self: t.Host().ID(), prefix: prefix, proto: prefix + "/kad/1.0.0",
-		book: book, records: newRecords(), ids: newTM2IDs(), wanted: newWanted(),
+		book: book, records: newRecords(), ids: p2paddr.NewIDs(maxIDs), configured: make(map[types.ID]bool),
 		checking: make(chan struct{}, maxConnecting), tableGrew: task.NewSignal(), wake: task.NewSignal(), unwantedMember: task.NewSignal(),
+	}
+	for _, addr := range o.bootstrap {
+		d.configured[addr.ID] = true
 	}
 	d.BaseReactor = compat.NewBaseReactor("dht", d)
 	d.ctx, d.cancel = context.WithCancel(context.Background())
@@ -124,15 +130,11 @@ func (d *Discovery) OnStart() error {
 	d.filter = addrFilter{private: d.privateAddresses()}
 	d.sender = &sender{d}
 	d.pool, d.server = newPool(d), newServer(d)
-	for _, addr := range d.opts.bootstrap {
-		d.wanted.add(addr.ID, true)
-	}
-
-	if err := d.register(); err != nil {
+	var err error
+	if d.unregister, err = d.register(); err != nil {
 		return err
 	}
 	h := newDHTHost(d)
-	var err error
 	if d.dht, err = dht.New(h, d.dhtOptions()...); err != nil {
 		d.server.shut(h.Host, d.proto)
 		d.unregister()
@@ -141,12 +143,14 @@ func (d *Discovery) OnStart() error {
 	}
 	d.table.Store(d.dht.RoutingTable())
 
-	happened, unsubscribe := d.client.Subscribe(concerns)
+	happened, unsubscribe := d.client.Subscribe(func(e events.Event) bool {
+		return e.Type() == events.DialFailed || e.Type() == events.PeerRejected
+	})
 	d.loops.Go(func() {
 		defer unsubscribe()
 		d.watch(happened)
 	})
-	d.loops.Go(d.saveLoop)
+	d.loops.Go(func() { d.t.AddrBook().KeepSaved(d.ctx, addrbook.DefaultSaveInterval, nil, d.saveFailed) })
 	d.loops.Go(d.walkLoop)
 	d.loops.Go(d.findLoop)
 
@@ -190,7 +194,7 @@ func (d *Discovery) privateAddresses() bool {
 	}
 
 	return slices.ContainsFunc(d.t.Host().Network().ListenAddresses(), func(a multiaddr.Multiaddr) bool {
-		at, _ := endpointOf(a)
+		at, _ := p2paddr.AddrPort(a)
 
 		return netgroup.IsLocal(at.Addr())
 	})
@@ -211,29 +215,11 @@ func (d *Discovery) OnStop() {
 	d.tasks.Wait()
 	d.pool.close()
 	if err := d.t.AddrBook().Flush(); err != nil {
-		d.Logger.Error("cannot save address book", "err", err)
+		d.saveFailed(err)
 	}
 }
 
-// saveInterval is how often the transport's address book is saved when it has changed.
-const saveInterval = 30 * time.Second
-
-// saveLoop saves the address book of the transport. It is for nodes without peer
-// exchange, whose reactor does the same. After an error the next save tries again.
-func (d *Discovery) saveLoop() {
-	ticker := time.NewTicker(saveInterval)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-d.ctx.Done():
-			return
-		case <-ticker.C:
-			if err := d.t.AddrBook().Save(); err != nil {
-				d.Logger.Error("cannot save address book", "err", err)
-			}
-		}
-	}
-}
+func (d *Discovery) saveFailed(err error) { d.Logger.Error("cannot save address book", "err", err) }
 
 // InitPeer implements compat.Reactor. It runs before others can be told of a peer that
 // is private only by its connection.
@@ -261,8 +247,8 @@ func (d *Discovery) AddPeer(p compat.PeerConn) {
 		d.noteConn(conn)
 	}
 	if !d.isPrivate(id) {
-		d.wanted.add(id, false)
-		d.remember(pid)
+		d.records.want(pid, d.configured[id], time.Now())
+		d.noteFound(pid)
 	}
 }
 
@@ -273,22 +259,12 @@ func (d *Discovery) RemovePeer(compat.PeerConn, any) { d.Wake() }
 // peerIDOf returns the libp2p identity of a peer that speaks for itself over
 // libp2p.
 func peerIDOf(p compat.PeerConn) (peer.ID, bool) {
-	if delegated, ok := p.(compat.DelegatedPeer); ok {
-		if _, yes := delegated.DelegatedBy(); yes {
-			return "", false
-		}
-	}
 	l, ok := p.(interface{ PeerID() peer.ID })
-	if !ok {
+	if !ok || compat.Delegate(p) != "" {
 		return "", false
 	}
 
 	return l.PeerID(), true
-}
-
-// isPrivate reports whether the peer may be told to nobody.
-func (d *Discovery) isPrivate(id types.ID) bool {
-	return d.book.IsPrivate(id) || d.t.IsPrivatePeer(id)
 }
 
 // markPrivate hides a peer that the switch calls private.
@@ -300,7 +276,7 @@ func (d *Discovery) markPrivate(id types.ID) {
 		return
 	}
 	for _, p := range table.ListPeers() {
-		if found, err := d.ids.of(p); err == nil && found == id {
+		if found, err := d.ids.Of(p); err == nil && found == id {
 			d.evict(p)
 		}
 	}
@@ -311,20 +287,10 @@ func (d *Discovery) evict(p peer.ID) {
 	if table := d.table.Load(); table != nil {
 		table.RemovePeer(p)
 	}
-	d.pool.drop(p)
+	d.pool.dropIf(func(h held) bool { return h.conn.RemotePeer() == p })
 }
 
 // connected reports whether the host has a connection to the peer.
 func (d *Discovery) connected(p peer.ID) bool {
 	return d.t.Host().Network().Connectedness(p) == network.Connected
-}
-
-// concerns selects the events of the switch that discovery learns from.
-func concerns(e events.Event) bool {
-	switch e.Type() {
-	case events.DialFailed, events.PeerRejected:
-		return true
-	default:
-		return false
-	}
 }

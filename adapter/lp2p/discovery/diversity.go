@@ -33,9 +33,13 @@ type ipGroups struct {
 	exempt func(peer.ID, netip.Addr) bool
 
 	mtx     sync.Mutex
-	members map[ipGroup]int
-	hosts   map[netip.Prefix]int
-	at      map[peer.ID][]netip.Prefix // of members
+	members map[peer.ID]*member
+}
+
+// member is where a member of the routing table is.
+type member struct {
+	hosts  []netip.Prefix
+	groups []ipGroup
 }
 
 type ipGroup struct {
@@ -48,13 +52,10 @@ var _ peerdiversity.PeerIPGroupFilter = (*ipGroups)(nil)
 func newIPGroups(
 	ips func(peer.ID) []netip.Addr, hostOf func(netip.Addr) netip.Prefix, exempt func(peer.ID, netip.Addr) bool,
 ) *ipGroups {
-	return &ipGroups{
-		ips: ips, hostOf: hostOf, exempt: exempt,
-		members: make(map[ipGroup]int), hosts: make(map[netip.Prefix]int), at: make(map[peer.ID][]netip.Prefix),
-	}
+	return &ipGroups{ips: ips, hostOf: hostOf, exempt: exempt, members: make(map[peer.ID]*member)}
 }
 
-// hostsOf returns the hosts of the peer, each once.
+// hostsOf returns the hosts at the IPs, each once.
 func (g *ipGroups) hostsOf(ips []netip.Addr) (hosts []netip.Prefix) {
 	for _, ip := range ips {
 		if h := g.hostOf(ip); h.IsValid() && !slices.Contains(hosts, h) {
@@ -68,48 +69,46 @@ func (g *ipGroups) hostsOf(ips []netip.Addr) (hosts []netip.Prefix) {
 // Allow implements peerdiversity.PeerIPGroupFilter.
 func (g *ipGroups) Allow(info peerdiversity.PeerGroupInfo) bool {
 	ips := g.ips(info.Id)
-	for _, ip := range ips {
-		if g.exempt(info.Id, ip) {
-			return true
-		}
+	if slices.ContainsFunc(ips, func(ip netip.Addr) bool { return g.exempt(info.Id, ip) }) {
+		return true
 	}
+	hosts, group := g.hostsOf(ips), ipGroup{info.Cpl, info.IPGroupKey}
 	g.mtx.Lock()
 	defer g.mtx.Unlock()
-	for _, h := range g.hostsOf(ips) {
-		if g.hosts[h] >= maxPerHost {
-			return false
+	atHost, inGroup := make(map[netip.Prefix]int), 0
+	for _, m := range g.members {
+		for _, h := range m.hosts {
+			atHost[h]++
+		}
+		if slices.Contains(m.groups, group) {
+			inGroup++
 		}
 	}
 
-	return g.members[ipGroup{info.Cpl, info.IPGroupKey}] < maxGroupMembers
+	return inGroup < maxGroupMembers &&
+		!slices.ContainsFunc(hosts, func(h netip.Prefix) bool { return atHost[h] >= maxPerHost })
 }
 
 // Increment implements peerdiversity.PeerIPGroupFilter. It is called for each group
 // of a peer.
 func (g *ipGroups) Increment(info peerdiversity.PeerGroupInfo) {
-	ips := g.ips(info.Id)
+	hosts := g.hostsOf(g.ips(info.Id))
 	g.mtx.Lock()
 	defer g.mtx.Unlock()
-	g.members[ipGroup{info.Cpl, info.IPGroupKey}]++
-	if _, counted := g.at[info.Id]; counted {
-		return
+	m := g.members[info.Id]
+	if m == nil {
+		m = &member{hosts: hosts}
+		g.members[info.Id] = m
 	}
-	hosts := g.hostsOf(ips)
-	g.at[info.Id] = hosts
-	for _, h := range hosts {
-		g.hosts[h]++
-	}
+	m.groups = append(m.groups, ipGroup{info.Cpl, info.IPGroupKey})
 }
 
-// Decrement implements peerdiversity.PeerIPGroupFilter.
+// Decrement implements peerdiversity.PeerIPGroupFilter. It is called for a peer that
+// leaves, for each of its groups.
 func (g *ipGroups) Decrement(info peerdiversity.PeerGroupInfo) {
 	g.mtx.Lock()
 	defer g.mtx.Unlock()
-	uncount(g.members, ipGroup{info.Cpl, info.IPGroupKey})
-	for _, h := range g.at[info.Id] {
-		uncount(g.hosts, h)
-	}
-	delete(g.at, info.Id)
+	delete(g.members, info.Id)
 }
 
 // PeerAddresses implements peerdiversity.PeerIPGroupFilter. Peers without a known IP,
@@ -130,12 +129,8 @@ func (g *ipGroups) PeerAddresses(p peer.ID) (addrs []multiaddr.Multiaddr) {
 
 // ipsOf returns the IPs at which the peer is connected, or else the IP where it has
 // answered.
-func (d *Discovery) ipsOf(p peer.ID) (ips []netip.Addr) {
-	for _, c := range d.t.Host().Network().ConnsToPeer(p) {
-		if at, ok := endpointOf(c.RemoteMultiaddr()); ok {
-			ips = append(ips, at.Addr())
-		}
-	}
+func (d *Discovery) ipsOf(p peer.ID) []netip.Addr {
+	ips := d.connectedIPs(p)
 	if at := d.answeredAt(p); len(ips) == 0 && at.IsValid() {
 		ips = append(ips, at.Addr())
 	}
@@ -157,5 +152,5 @@ func (d *Discovery) hostOf(ip netip.Addr) netip.Prefix {
 // isFreeOfGroups reports whether the bounds of ipGroups do not hold for a peer at the
 // IP.
 func (d *Discovery) isFreeOfGroups(p peer.ID, ip netip.Addr) bool {
-	return d.filter.private && netgroup.IsLocal(ip) || d.isBootstrap(p)
+	return d.filter.private && netgroup.IsLocal(ip) || d.isConfigured(p)
 }

@@ -7,6 +7,9 @@ import (
 	"github.com/libp2p/go-libp2p-kbucket/peerdiversity"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/stretchr/testify/require"
+
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/p2paddr"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
 // groupTable is the filter as the routing table uses it: of so many peers, each at
@@ -40,7 +43,7 @@ func (g *groupTable) add(p peer.ID, ips ...string) bool {
 func believing(private, duplicates bool) *Discovery {
 	return &Discovery{
 		opts: &options{allowDuplicateIP: duplicates}, filter: addrFilter{private: private},
-		ids: newTM2IDs(), wanted: newWanted(),
+		ids: p2paddr.NewIDs(maxIDs), configured: make(map[types.ID]bool),
 	}
 }
 
@@ -87,9 +90,9 @@ func TestUnboundedIPs(t *testing.T) {
 	seed := somePeer(t, 99)
 	for believed, name := range map[bool]string{true: "believed", false: "not believed"} {
 		d := believing(believed, false)
-		id, err := d.ids.of(seed)
+		id, err := d.ids.Of(seed)
 		require.NoError(t, err)
-		d.wanted.add(id, true)
+		d.configured[id] = true
 		g := newGroupTable(t, d, func(peer.ID) int { return 0 })
 		for i := range bucketSize {
 			require.Equal(t, believed || i < maxPerHost, g.add(somePeer(t, i), "10.0.0.1"), "%s %d", name, i)

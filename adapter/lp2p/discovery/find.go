@@ -2,10 +2,11 @@ package discovery
 
 import (
 	"context"
-	"errors"
 	"net/netip"
+	"slices"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/addrbook"
@@ -18,27 +19,23 @@ import (
 // lookups wait for it. walkTimeout bounds the lookup of a configured peer.
 const unconfiguredTimeout = 10 * time.Second
 
-// errNotFound: the lookup has brought no address of the peer.
-var errNotFound = errors.New("nobody has told another address")
-
 // findLoop looks up the peers that are not at their addresses, one after the other.
 func (d *Discovery) findLoop() {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
-	for {
-		id, due := d.wanted.next(time.Now())
-		if id != "" {
-			d.find(id)
-		} else if !due.IsZero() {
-			timer.Reset(max(time.Until(due), time.Millisecond))
-		}
-		if id != "" && d.ctx.Err() == nil {
+	for d.ctx.Err() == nil {
+		p, due := d.records.next(time.Now())
+		if p != "" {
+			d.find(p)
+
 			continue
+		}
+		if !due.IsZero() {
+			timer.Reset(max(time.Until(due), time.Millisecond))
 		}
 		select {
 		case <-d.ctx.Done():
-			return
-		case <-d.wanted.queued.C():
+		case <-d.records.queued.C():
 		case <-timer.C:
 		}
 	}
@@ -49,15 +46,15 @@ func (d *Discovery) findLoop() {
 // address. Any other peer is dialed there at once.
 //
 // A private peer is never looked up, because the query would tell its ID.
-func (d *Discovery) find(id types.ID) {
-	p, known := p2paddr.Known(d.t.AddrBook(), id)
-	if !known || d.isPrivate(id) || d.unwanted(p) || d.client.HasPeer(id) {
-		d.wanted.found(id)
+func (d *Discovery) find(p peer.ID) {
+	id, err := d.ids.Of(p)
+	if err != nil || d.unwanted(p) || d.client.HasPeer(id) {
+		d.records.found(p)
 
 		return
 	}
 	timeout := walkTimeout
-	if !d.wanted.isConfigured(id) {
+	if !d.isConfigured(p) {
 		timeout = unconfiguredTimeout // others wait
 	}
 	ctx, cancel := context.WithTimeout(d.ctx, timeout)
@@ -65,86 +62,86 @@ func (d *Discovery) find(id types.ID) {
 	d.counters.add(&d.counters.Searches, 1)
 	// What it returns may be what this node knew before; what counts is where the
 	// lookup has reached the peer, else where it was told to look.
-	_, err := d.dht.FindPeer(ctx, p)
-	addrs := d.foundAt(id, p)
-	if len(addrs) == 0 {
+	_, err = d.dht.FindPeer(ctx, p)
+	addrs := d.noteFound(p)
+	if len(addrs) == 0 && len(d.hints(p)) > 0 {
 		// kad-dht tries a peer once in a lookup, and who told it first may have lied.
-		addrs, err = d.tryAgain(ctx, id, p)
+		var done func()
+		if done, err = d.pool.acquire(ctx, p); err == nil {
+			addrs = d.noteFound(p)
+			done()
+		}
 	}
 	if len(addrs) == 0 {
 		d.Logger.Debug("peer was not found", "peer", id, "err", err)
 
 		return
 	}
-	d.wanted.found(id)
+	d.records.found(p)
 	d.counters.add(&d.counters.Found, 1)
 	d.Logger.Info("peer was found in the DHT", "peer", id, "addr", addrs[0].DialString())
-	d.noteFound(id, p, addrs)
 	d.client.DialPeers(addrs[0])
 }
 
-// tryAgain dials the peer at hints that the lookup has not tried.
-func (d *Discovery) tryAgain(ctx context.Context, id types.ID, p peer.ID) ([]*types.NetAddress, error) {
-	if len(d.hints(p)) == 0 {
-		return nil, errNotFound
+// noteFound notes in the book of the transport where a connected peer is, and returns it:
+// the address at which this node has dialed it, as answered, and those that it announces,
+// if its IP may tell them. It returns nothing for a peer that is not connected.
+func (d *Discovery) noteFound(p peer.ID) (found []*types.NetAddress) {
+	id, err := d.ids.Of(p)
+	if err != nil || !d.connected(p) {
+		return nil
 	}
-	done, err := d.pool.acquire(ctx, p)
-	if err != nil {
-		return nil, err
-	}
-	defer done()
-
-	return d.foundAt(id, p), nil
-}
-
-// foundAt returns the address at which the peer was dialed and those that it announces.
-// It is empty if the peer is not connected. An announced address counts only if the IP
-// of the peer may tell it.
-func (d *Discovery) foundAt(id types.ID, p peer.ID) []*types.NetAddress {
-	var found []*types.NetAddress
-	seen := make(map[netip.AddrPort]bool)
 	add := func(at netip.AddrPort) {
-		if !seen[at] {
-			seen[at] = true
-			addr := netAddress(id, at)
+		addr := netAddress(id, at)
+		if !slices.ContainsFunc(found, func(a *types.NetAddress) bool { return a.Equals(addr) }) {
 			found = append(found, &addr)
 		}
 	}
 	if at := d.whereNow(p); at.IsValid() {
 		add(at)
+		d.t.AddrBook().MarkAnswered(found[0], addrbook.Libp2p)
 	}
-	from, connected := d.remoteIP(p)
-	if !connected {
-		return nil
+	var from netip.Addr // not valid if the only connection goes through a relay
+	if ips := d.connectedIPs(p); len(ips) > 0 {
+		from = ips[0]
 	}
 	for _, a := range d.t.Host().Peerstore().Addrs(p) { // what it has told itself
 		if at, ok := d.filter.parse(a); ok && netgroup.MayTell(at.Addr(), from) {
 			add(at)
 		}
 	}
+	d.t.AddrBook().Add(addrbook.Source{ID: id, IP: from.AsSlice()}, found...)
 
 	return found
 }
 
-// noteFound keeps the result of foundAt in the book of the transport: the dialed
-// address as answered, the others as announced by the peer.
-func (d *Discovery) noteFound(id types.ID, p peer.ID, addrs []*types.NetAddress) {
-	if at := d.whereNow(p); at.IsValid() {
-		addr := netAddress(id, at)
-		d.t.AddrBook().MarkAnswered(&addr, addrbook.Libp2p)
-	}
-	from, _ := d.remoteIP(p)
-	d.t.AddrBook().Add(addrbook.Source{ID: id, IP: from.AsSlice()}, addrs...)
-}
-
-// remoteIP returns the IP from which the peer is connected, and whether it is
-// connected. The IP is not valid if the only connection goes through a relay.
-func (d *Discovery) remoteIP(p peer.ID) (from netip.Addr, connected bool) {
+// connectedIPs returns the IPs at which the peer is connected, except through a relay.
+func (d *Discovery) connectedIPs(p peer.ID) (ips []netip.Addr) {
 	for _, c := range d.t.Host().Network().ConnsToPeer(p) {
-		if at, ok := endpointOf(c.RemoteMultiaddr()); ok {
-			return at.Addr(), true
+		if at, ok := p2paddr.AddrPort(c.RemoteMultiaddr()); ok {
+			ips = append(ips, at.Addr())
 		}
 	}
 
-	return from, d.connected(p)
+	return ips
+}
+
+// whereNow returns where this node has dialed the peer to which it is connected. It is not
+// valid if dialedAt shows it for no connection.
+func (d *Discovery) whereNow(p peer.ID) netip.AddrPort {
+	for _, c := range d.t.Host().Network().ConnsToPeer(p) {
+		if at, ok := d.dialedAt(c); ok && !c.IsClosed() {
+			return at
+		}
+	}
+
+	return netip.AddrPort{}
+}
+
+// dialedAt returns where the peer was found by this node. A connection that the peer has
+// opened, or that began at a relay, does not show where the peer listens.
+func (d *Discovery) dialedAt(c network.Conn) (at netip.AddrPort, ok bool) {
+	at, ok = d.filter.parse(c.RemoteMultiaddr())
+
+	return at, ok && c.Stat().Direction == network.DirOutbound && !d.t.Met(c)
 }

@@ -40,10 +40,9 @@ func TestFoundPeerIsKeptAsItWasFound(t *testing.T) {
 		side.Host().Peerstore().AddAddrs(p, append(other.Host().Addrs(), elsewhere), peerstore.PermanentAddrTTL)
 		require.Eventually(t, func() bool { return d.connected(p) }, 10*time.Second, 10*time.Millisecond)
 
-		found := d.foundAt(at.ID, p)
+		found := d.noteFound(p)
 		require.Len(t, found, 1, "a private address says nothing to a node on loopback")
 		require.Equal(t, at.String(), found[0].String())
-		d.noteFound(at.ID, p, found)
 		entries := side.AddrBook().Of(at.ID)
 		require.Len(t, entries, 1)
 		require.Equal(t, side == dialer, entries[0].HasAnswered())
@@ -73,7 +72,7 @@ func TestPunchedAddressesAreNotKept(t *testing.T) {
 		for _, c := range d.t.Host().Network().ConnsToPeer(p) {
 			d.noteConn(c)
 		}
-		d.noteFound(id, p, d.foundAt(id, p))
+		d.noteFound(p)
 		require.Equal(t, met, len(d.t.AddrBook().Of(id)) == 0)
 		require.Equal(t, met, !d.answeredAt(p).IsValid())
 	}

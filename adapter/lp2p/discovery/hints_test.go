@@ -11,7 +11,6 @@ import (
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/addrbook"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
-	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/p2paddr"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
@@ -60,27 +59,6 @@ func TestOpenSlots(t *testing.T) {
 	}
 }
 
-func TestTM2IDsAreRememberedWithinBounds(t *testing.T) {
-	ids := newTM2IDs()
-	for i := range maxIDs + 10 {
-		p := somePeer(t, i)
-		want, err := p2paddr.TM2ID(p)
-		require.NoError(t, err)
-		for range 2 {
-			got, err := ids.of(p)
-			require.NoError(t, err)
-			require.Equal(t, want, got)
-		}
-		require.Contains(t, ids.known, p)
-		require.LessOrEqual(t, len(ids.known), maxIDs)
-	}
-	_, err := ids.of("nonsense")
-	require.Error(t, err)
-	require.NotContains(t, ids.known, "nonsense")
-	p := somePeer(t, maxIDs)
-	require.Zero(t, testing.AllocsPerRun(100, func() { _, _ = ids.of(p) }))
-}
-
 // eager is a client with one slot open that hears of hints.
 type eager struct {
 	Client
@@ -109,7 +87,7 @@ func TestHintsComeDuringALookup(t *testing.T) {
 	d, err := New(tr, WithClient(client))
 	require.NoError(t, err)
 	p := somePeer(t, 1)
-	want, err := d.ids.of(p)
+	want, err := d.ids.Of(p)
 	require.NoError(t, err)
 	n := d.hinting(time.Millisecond, func() error {
 		addr := netAddress(want, netip.MustParseAddrPort("5.6.7.8:9"))

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
@@ -17,7 +18,7 @@ import (
 // confirmed within confirmedTTL. A peer of another network that this node never dials
 // would stay unnoticed otherwise. It does not wait.
 func (d *Discovery) checkSoon(p peer.ID) {
-	if d.records.isOurs(p, time.Now()) {
+	if d.records.of(p).isOurs(time.Now()) {
 		return
 	}
 	select {
@@ -42,7 +43,7 @@ func (d *Discovery) checkMembers() {
 		if d.ctx.Err() != nil {
 			return
 		}
-		if !d.records.isOurs(p, time.Now()) {
+		if !d.records.of(p).isOurs(time.Now()) {
 			asking.Go(func() { d.checkMember(p) })
 		}
 	}
@@ -54,16 +55,17 @@ func (d *Discovery) checkMember(p peer.ID) {
 	}
 	ctx, cancel := context.WithTimeout(d.ctx, walkTimeout)
 	defer cancel()
-	info, err := d.nodeInfo(ctx, p)
-	if err != nil && !errors.Is(err, stream.ErrUnsupported) && ctx.Err() == nil {
-		// The connection may have been that of a session which was refused.
-		info, err = d.nodeInfo(ctx, p)
-	}
-	id, idErr := d.ids.of(p)
+	var info types.NodeInfo // docs/sessions.md §10
+	_, err := d.pool.stream(ctx, p, lp2p.NodeInfoProtocol, func(st network.Stream) (err error) {
+		info, err = stream.ReadNodeInfo(st)
+
+		return err
+	})
+	id, idErr := d.ids.Of(p)
 	switch {
 	case err == nil && idErr == nil && info.Network == d.t.NodeInfo().Network && info.ID() == id:
 		d.records.confirm(p, time.Now())
-		d.remember(p)
+		d.noteFound(p)
 	case err == nil:
 		d.refusePeer(p, refusedTTL)
 	case errors.Is(err, stream.ErrUnsupported):
@@ -71,22 +73,4 @@ func (d *Discovery) checkMember(p peer.ID) {
 	case ctx.Err() == nil:
 		d.Logger.Debug("member of the routing table has not told its network", "peer", p, "err", err)
 	}
-}
-
-// nodeInfo asks the peer for its NodeInfo (docs/sessions.md §10).
-func (d *Discovery) nodeInfo(ctx context.Context, p peer.ID) (info types.NodeInfo, err error) {
-	done, err := d.pool.acquire(ctx, p)
-	if err != nil {
-		return info, err
-	}
-	defer done()
-	st, err := stream.OpenTo(ctx, d.t.Host(), p, lp2p.NodeInfoProtocol)
-	if err != nil {
-		return info, err
-	}
-	defer func() { _ = st.Reset() }() // it has ended, or is of no use
-	stop := context.AfterFunc(ctx, func() { _ = st.Reset() })
-	defer stop()
-
-	return stream.ReadNodeInfo(st)
 }

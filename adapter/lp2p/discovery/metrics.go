@@ -15,16 +15,16 @@ type metric struct {
 	of   func(*Stats) float64
 }
 
+func newMetric(name, help string, kind prometheus.ValueType, of func(*Stats) float64) metric {
+	return metric{prometheus.NewDesc(prometheus.BuildFQName("tm2", "dht", name), help, nil, nil), kind, of}
+}
+
 func gauge(name, help string, of func(*Stats) int) metric {
-	return metric{describe(name, help), prometheus.GaugeValue, func(s *Stats) float64 { return float64(of(s)) }}
+	return newMetric(name, help, prometheus.GaugeValue, func(s *Stats) float64 { return float64(of(s)) })
 }
 
 func counter(name, help string, of func(*Stats) uint64) metric {
-	return metric{describe(name, help), prometheus.CounterValue, func(s *Stats) float64 { return float64(of(s)) }}
-}
-
-func describe(name, help string) *prometheus.Desc {
-	return prometheus.NewDesc(prometheus.BuildFQName("tm2", "dht", name), help, nil, nil)
+	return newMetric(name, help, prometheus.CounterValue, func(s *Stats) float64 { return float64(of(s)) })
 }
 
 var metrics = [...]metric{
@@ -62,29 +62,18 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	}
 }
 
-// registerer tells the nodes of a process apart, as that of the transport does.
-func (d *Discovery) registerer() prometheus.Registerer {
-	return prometheus.WrapRegistererWith(
-		prometheus.Labels{"node": d.t.NetAddress().ID.String()}, d.opts.registerer)
-}
-
-// register begins the collection if there is a registerer.
-func (d *Discovery) register() error {
+// register begins the collection if there is a registerer. The function that it returns
+// ends it.
+func (d *Discovery) register() (unregister func(), err error) {
 	if d.opts.registerer == nil {
-		return nil
+		return func() {}, nil
 	}
-	if err := d.registerer().Register(collector{d}); err != nil {
-		return fmt.Errorf("unable to register the metrics of discovery: %w", err)
+	r := prometheus.WrapRegistererWith(prometheus.Labels{"node": d.t.NetAddress().ID.String()}, d.opts.registerer)
+	if err := r.Register(collector{d}); err != nil {
+		return nil, fmt.Errorf("unable to register the metrics of discovery: %w", err)
 	}
 
-	return nil
-}
-
-// unregister undoes a register that has succeeded.
-func (d *Discovery) unregister() {
-	if d.opts.registerer != nil {
-		d.registerer().Unregister(collector{d})
-	}
+	return func() { r.Unregister(collector{d}) }, nil
 }
 
 // Stats says what discovery has done since its start, and has now.

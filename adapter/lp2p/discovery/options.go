@@ -135,26 +135,12 @@ func WithRegisterer(r prometheus.Registerer) Option {
 
 // WithWalkInterval replaces DefaultWalkInterval. It must be positive.
 func WithWalkInterval(d time.Duration) Option {
-	return func(o *options) {
-		o.walkInterval = d
-		o.report(positive(d))
-	}
+	return func(o *options) { o.walkInterval = d }
 }
 
 // WithRefreshInterval replaces DefaultRefreshInterval. It must be positive.
 func WithRefreshInterval(d time.Duration) Option {
-	return func(o *options) {
-		o.refreshInterval = d
-		o.report(positive(d))
-	}
-}
-
-func positive(d time.Duration) error {
-	if d <= 0 {
-		return errors.New("interval is not positive")
-	}
-
-	return nil
+	return func(o *options) { o.refreshInterval = d }
 }
 
 func (o *options) report(err error) { o.err = errors.Join(o.err, err) }
@@ -163,6 +149,9 @@ func newOptions(opts []Option) (*options, error) {
 	o := &options{walkInterval: DefaultWalkInterval, refreshInterval: DefaultRefreshInterval}
 	for _, opt := range opts {
 		opt(o)
+	}
+	if o.walkInterval <= 0 || o.refreshInterval <= 0 {
+		o.report(errors.New("interval is not positive"))
 	}
 	if o.err != nil {
 		return nil, fmt.Errorf("%w: %w", compat.ErrInvalidOption, o.err)

@@ -5,7 +5,6 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/p2paddr"
@@ -38,16 +37,20 @@ type candidate struct {
 	host netip.Prefix // not valid if others at its IP do not count
 }
 
-// hint tells the switch of up to n peers that have answered a query within aliveTTL, and
-// returns of how many.
-func (d *Discovery) hint(n int) int {
+// hint tells the switch of peers that have answered a query within aliveTTL, half as many
+// again as it has open slots, and returns of how many.
+func (d *Discovery) hint() int {
+	missing := d.openSlots()
+	if missing == 0 || d.ctx.Err() != nil {
+		return 0
+	}
 	taken := make(map[netip.Prefix]int)
 	for _, p := range d.peers() {
 		if ip := netgroup.FromIP(p.RemoteIP()); ip.IsValid() && p.IsOutbound() {
 			taken[d.hostOf(ip)]++
 		}
 	}
-	picked := pick(d.candidates(), taken, n)
+	picked := pick(d.candidates(), taken, min(missing+missing/2+1, maxHints))
 	hints := make([]*types.NetAddress, 0, len(picked))
 	for _, c := range picked {
 		addr := netAddress(c.id, c.at)
@@ -72,16 +75,16 @@ func (d *Discovery) candidates() (list []candidate) {
 	mathrand.Shuffle(len(alive), func(i, j int) { alive[i], alive[j] = alive[j], alive[i] })
 	seen := make(map[netip.AddrPort]bool)
 	for _, p := range alive {
-		id, err := d.ids.of(p)
+		id, err := d.ids.Of(p)
 		if err != nil || d.isPrivate(id) || d.client.HasPeer(id) {
 			continue
 		}
-		at, known, ok := d.whereIs(p)
-		if !ok || seen[at] {
+		at, found := d.whereIs(p)
+		if !at.IsValid() || seen[at] {
 			continue
 		}
 		seen[at] = true
-		list = append(list, candidate{p: p, id: id, at: at, seen: known, host: d.hostOf(at.Addr())})
+		list = append(list, candidate{p: p, id: id, at: at, seen: found, host: d.hostOf(at.Addr())})
 	}
 
 	return list
@@ -110,40 +113,21 @@ func pick(candidates []candidate, taken map[netip.Prefix]int, n int) (picked []c
 	return picked
 }
 
-// whereIs returns the endpoint at which a peer can be dialed: the one where it has
-// answered, else one that it announces. Hints from others are not enough.
-func (d *Discovery) whereIs(p peer.ID) (at netip.AddrPort, found, ok bool) {
-	if at := d.whereNow(p); at.IsValid() {
-		return at, true, true
+// whereIs returns the endpoint at which a peer can be dialed, and whether this node has
+// found it there: the one where it has answered, else one that it announces. Hints from
+// others are not enough.
+func (d *Discovery) whereIs(p peer.ID) (at netip.AddrPort, found bool) {
+	if at = d.whereNow(p); !at.IsValid() {
+		at = d.answeredAt(p)
 	}
-	if at := d.answeredAt(p); at.IsValid() {
-		return at, true, true
+	if at.IsValid() {
+		return at, true
 	}
 	for _, a := range d.pool.addrsOf(p) {
 		if at, ok := d.filter.parse(a); ok {
-			return at, false, true
+			return at, false
 		}
 	}
 
-	return netip.AddrPort{}, false, false
-}
-
-// whereNow returns where this node has dialed the peer to which it is connected. It is not
-// valid if dialedAt shows it for no connection.
-func (d *Discovery) whereNow(p peer.ID) netip.AddrPort {
-	for _, c := range d.t.Host().Network().ConnsToPeer(p) {
-		if at, ok := d.dialedAt(c); ok && !c.IsClosed() {
-			return at
-		}
-	}
-
-	return netip.AddrPort{}
-}
-
-// dialedAt returns where the peer was found by this node. A connection that the peer has
-// opened, or that began at a relay, does not show where the peer listens.
-func (d *Discovery) dialedAt(c network.Conn) (at netip.AddrPort, ok bool) {
-	at, ok = d.filter.parse(c.RemoteMultiaddr())
-
-	return at, ok && c.Stat().Direction == network.DirOutbound && !d.t.Met(c)
+	return netip.AddrPort{}, false
 }

@@ -8,12 +8,17 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/task"
 )
 
 const (
 	// maxKnown bounds the records of peers, and the addresses in the book of the DHT.
 	// Lookups in a network of thousands name some hundred peers.
 	maxKnown = 2048
+	// maxIDs bounds the TM2 IDs that are remembered.
+	maxIDs = 2 * maxKnown
 	// maxRefused bounds the refused peers among them, which must not displace peers that
 	// have answered.
 	maxRefused = maxKnown / 4
@@ -51,16 +56,22 @@ type record struct {
 	asked    time.Time // when it was last asked for that
 	refused  time.Time // not wanted until
 	unserved time.Time // when it last was connected and left a first query unanswered
+
+	search search
 }
 
 // records remembers the peers of the DHT. It holds at most maxKnown. Peers that have
-// answered or were refused stay when others are evicted.
+// answered, were refused, or are wanted stay when others are evicted.
 type records struct {
+	queued task.Signal // there is one more peer to look for
+
 	mtx   sync.Mutex
 	peers map[peer.ID]*record
 }
 
-func newRecords() *records { return &records{peers: make(map[peer.ID]*record)} }
+func newRecords() *records {
+	return &records{queued: task.NewSignal(), peers: make(map[peer.ID]*record)}
+}
 
 // at returns the record of the peer, a new one if there is none. The caller holds
 // the lock.
@@ -79,10 +90,10 @@ func (r *records) at(p peer.ID, now time.Time) *record {
 }
 
 // worth orders records for eviction: peers without a recent answer go first, then peers
-// that have answered, then refused ones.
+// that have answered, then refused and wanted ones.
 func (k *record) worth(now time.Time) int {
 	switch {
-	case k.refused.After(now):
+	case k.refused.After(now), k.search.wanted():
 		return 2
 	case k.alive(now):
 		return 1
@@ -92,6 +103,11 @@ func (k *record) worth(now time.Time) int {
 }
 
 func (k *record) alive(now time.Time) bool { return now.Sub(k.answered) < aliveTTL }
+
+// isOurs reports whether the peer was found to be of this network within confirmedTTL, and
+// wasOurs whether it ever was.
+func (k *record) isOurs(now time.Time) bool { return now.Sub(k.ours) < confirmedTTL }
+func (k *record) wasOurs() bool             { return !k.ours.IsZero() }
 
 // evict removes the oldest of the records with the lowest worth. It removes an eighth
 // of all records at a time, because it has to look at all of them. The caller holds the
@@ -121,14 +137,15 @@ func (r *records) update(p peer.ID, now time.Time, change func(*record)) {
 }
 
 // of returns a copy of what is known of the peer, which may be nothing.
-func (r *records) of(p peer.ID) record {
+func (r *records) of(p peer.ID) *record {
 	r.mtx.Lock()
 	defer r.mtx.Unlock()
+	var known record
 	if k := r.peers[p]; k != nil {
-		return *k
+		known = *k
 	}
 
-	return record{}
+	return &known
 }
 
 // noteAnswer notes that the peer has answered a query.
@@ -150,11 +167,7 @@ func (r *records) alive(now time.Time) (peers []peer.ID) {
 }
 
 // isAlive reports whether the peer has answered within aliveTTL.
-func (r *records) isAlive(p peer.ID, now time.Time) bool {
-	k := r.of(p)
-
-	return k.alive(now)
-}
+func (r *records) isAlive(p peer.ID, now time.Time) bool { return r.of(p).alive(now) }
 
 // hinted notes that the switch was told where the peer is.
 func (r *records) hinted(p peer.ID, at netip.AddrPort, now time.Time) {
@@ -204,49 +217,40 @@ func (r *records) confirm(p peer.ID, now time.Time) {
 	r.update(p, now, func(k *record) { k.ours = now })
 }
 
-// isOurs reports whether the peer was found to be of this network within confirmedTTL.
-func (r *records) isOurs(p peer.ID, now time.Time) bool { return now.Sub(r.of(p).ours) < confirmedTTL }
-
-// wasOurs reports whether the peer was ever found to be of this network.
-func (r *records) wasOurs(p peer.ID) bool { return !r.of(p).ours.IsZero() }
-
-// unserved notes that the peer was found and has not answered the query by which this node
-// wanted to enter the DHT.
-func (r *records) unserved(p peer.ID, now time.Time) {
-	r.update(p, now, func(k *record) { k.unserved = now })
-}
-
-// mayServe reports whether it is worth asking the peer: unserved was not noted of it within
-// unservedTTL.
-func (r *records) mayServe(p peer.ID, now time.Time) bool {
-	return now.Sub(r.of(p).unserved) >= unservedTTL
-}
-
-// refuse notes that the peer is not of this network, and not wanted for a time.
+// refuse notes that the peer is not of this network, and not wanted for a time. If more
+// than maxRefused are refused, the oldest refusal is forgotten.
 func (r *records) refuse(p peer.ID, ttl time.Duration, now time.Time) {
+	r.update(p, now, func(k *record) {
+		k.refused, k.ours, k.asked, k.answered = now.Add(ttl), time.Time{}, time.Time{}, time.Time{}
+	})
+	r.limit(maxRefused, func(k *record) *time.Time {
+		if k.refused.After(now) {
+			return &k.refused
+		}
+
+		return nil
+	})
+}
+
+// limit clears the oldest of the times that of returns, one of a record or nil, if there
+// are more than so many.
+func (r *records) limit(most int, of func(*record) *time.Time) {
 	r.mtx.Lock()
 	defer r.mtx.Unlock()
-	r.limitRefused(now)
-	k := r.at(p, now)
-	k.refused, k.ours, k.asked, k.answered = now.Add(ttl), time.Time{}, time.Time{}, time.Time{}
-}
-
-// limitRefused forgets the oldest refusal if there are maxRefused. The caller holds
-// the lock.
-func (r *records) limitRefused(now time.Time) {
-	var oldest *record
+	var oldest *time.Time
 	count := 0
 	for _, k := range r.peers {
-		if !k.refused.After(now) {
+		at := of(k)
+		if at == nil {
 			continue
 		}
 		count++
-		if oldest == nil || k.refused.Before(oldest.refused) {
-			oldest = k
+		if oldest == nil || at.Before(*oldest) {
+			oldest = at
 		}
 	}
-	if count >= maxRefused {
-		oldest.refused = time.Time{}
+	if count > most {
+		*oldest = time.Time{}
 	}
 }
 
@@ -264,4 +268,39 @@ func (r *records) size(now time.Time) (all, refused int) {
 	}
 
 	return len(r.peers), refused
+}
+
+// isConfigured reports whether the peer is one through which the DHT is entered.
+func (d *Discovery) isConfigured(p peer.ID) bool {
+	id, err := d.ids.Of(p)
+
+	return err == nil && d.configured[id]
+}
+
+// isPrivate reports whether the peer may be told to nobody.
+func (d *Discovery) isPrivate(id types.ID) bool {
+	return d.book.IsPrivate(id) || d.t.IsPrivatePeer(id)
+}
+
+// unwanted reports whether the peer must stay out of the DHT: it is private, refused,
+// or has no TM2 ID.
+func (d *Discovery) unwanted(p peer.ID) bool {
+	id, err := d.ids.Of(p)
+
+	return err != nil || d.isPrivate(id) || d.records.isRefused(p, time.Now())
+}
+
+// mayTell reports whether others may be told of the peer. The peer must take part as a
+// server of the DHT, and must not be unwanted.
+func (d *Discovery) mayTell(p peer.ID) bool {
+	if d.unwanted(p) {
+		return false
+	}
+	if table := d.table.Load(); table != nil && table.Find(p) != "" || d.records.isAlive(p, time.Now()) {
+		return true
+	}
+	// An error means that nothing is known of the peer.
+	spoken, err := d.t.Host().Peerstore().FirstSupportedProtocol(p, d.proto)
+
+	return err == nil && spoken != ""
 }

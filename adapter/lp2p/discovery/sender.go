@@ -5,18 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/netip"
 	"time"
 
 	dhtpb "github.com/libp2p/go-libp2p-kad-dht/pb"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
-	"github.com/multiformats/go-multiaddr"
 	"google.golang.org/protobuf/proto"
 
-	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/stream"
-	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
-	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/p2paddr"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/wire"
 )
 
@@ -63,11 +59,12 @@ func (s *sender) SendRequest(ctx context.Context, p peer.ID, req *dhtpb.Message)
 	defer cancel()
 	defer context.AfterFunc(s.d.ctx, cancel)()
 
-	resp, conn, err := s.ask(ctx, p, req)
-	if stream.IsLost(err) && ctx.Err() == nil {
-		// A session may have ended on the connection, which closes it.
-		resp, conn, err = s.ask(ctx, p, req)
-	}
+	var resp *dhtpb.Message
+	conn, err := s.d.pool.stream(ctx, p, s.d.proto, func(st network.Stream) (err error) {
+		resp, err = exchange(st, req)
+
+		return err
+	})
 	if err != nil {
 		s.d.counters.add(&s.d.counters.QueriesFailed, 1)
 
@@ -76,37 +73,14 @@ func (s *sender) SendRequest(ctx context.Context, p peer.ID, req *dhtpb.Message)
 	s.d.counters.add(&s.d.counters.QueriesSent, 1)
 	s.d.records.noteAnswer(p, time.Now())
 	s.d.noteConn(conn)
-	s.d.remember(p)
+	if s.d.records.of(p).wasOurs() {
+		s.d.noteFound(p)
+	}
 	s.d.checkSoon(p)
-	from, _ := endpointOf(conn.RemoteMultiaddr())
-	s.d.noteTold(p, from.Addr(), s.d.sanitize(resp, from.Addr()))
+	from, _ := p2paddr.AddrPort(conn.RemoteMultiaddr())
+	s.d.believe(p, from.Addr(), resp)
 
 	return resp, nil
-}
-
-// ask sends one query. It returns the connection on which the peer answered, too.
-func (s *sender) ask(ctx context.Context, p peer.ID, req *dhtpb.Message) (*dhtpb.Message, network.Conn, error) {
-	done, err := s.d.pool.acquire(ctx, p)
-	if err != nil {
-		return nil, nil, err
-	}
-	defer done()
-	st, err := stream.OpenTo(ctx, s.d.t.Host(), p, s.d.proto)
-	if err != nil {
-		return nil, nil, err
-	}
-	stop := context.AfterFunc(ctx, func() { _ = st.Reset() }) // ends what waits on it
-	defer stop()
-
-	resp, err := exchange(st, req)
-	if err != nil {
-		_ = st.Reset() // it has failed already
-
-		return nil, nil, err
-	}
-	_ = st.Close() // both sides are done
-
-	return resp, st.Conn(), nil
 }
 
 func exchange(st io.ReadWriter, req *dhtpb.Message) (*dhtpb.Message, error) {
@@ -129,83 +103,4 @@ func exchange(st io.ReadWriter, req *dhtpb.Message) (*dhtpb.Message, error) {
 	}
 
 	return resp, nil
-}
-
-// sanitize removes from a response what is not believed, and returns the addresses that
-// remain. At most maxResponsePeers peers remain, each with a TM2 ID and at least one
-// address that a remote at this IP may tell. This node, private peers and refused peers
-// are removed.
-func (d *Discovery) sanitize(resp *dhtpb.Message, from netip.Addr) (told []*types.NetAddress) {
-	resp.ProviderPeers, resp.Record = nil, nil
-	count := len(resp.CloserPeers)
-	if len(resp.CloserPeers) > maxResponsePeers {
-		resp.CloserPeers = resp.CloserPeers[:maxResponsePeers]
-	}
-	kept := resp.CloserPeers[:0]
-	for _, entry := range resp.CloserPeers {
-		if entry == nil {
-			continue
-		}
-		p := peer.ID(entry.GetId())
-		if p == d.self || d.unwanted(p) {
-			continue
-		}
-		id, err := d.ids.of(p)
-		if err != nil {
-			continue
-		}
-		var endpoints []netip.AddrPort
-		if entry.Addrs, endpoints = d.believable(entry.GetAddrs(), from); len(entry.Addrs) == 0 {
-			continue
-		}
-		for _, at := range endpoints {
-			addr := netAddress(id, at)
-			told = append(told, &addr)
-		}
-		kept = append(kept, entry)
-	}
-	d.counters.add(&d.counters.PeersDropped, count-len(kept))
-	resp.CloserPeers = kept
-
-	return told
-}
-
-// believable returns the addresses that a remote at this IP may tell, and their
-// endpoints. It looks at the first 4*maxAddrs addresses and returns at most maxAddrs.
-func (d *Discovery) believable(raw [][]byte, from netip.Addr) (kept [][]byte, endpoints []netip.AddrPort) {
-	raw = raw[:min(len(raw), 4*maxAddrs)]
-	for _, b := range raw {
-		a, err := multiaddr.NewMultiaddrBytes(b)
-		if err != nil {
-			continue
-		}
-		if at, ok := d.filter.parse(a); ok && netgroup.MayTell(at.Addr(), from) && len(kept) < maxAddrs {
-			kept, endpoints = append(kept, b), append(endpoints, at)
-		}
-	}
-
-	return kept, endpoints
-}
-
-// unwanted reports whether the peer must stay out of the DHT: it is private, refused,
-// or has no TM2 ID.
-func (d *Discovery) unwanted(p peer.ID) bool {
-	id, err := d.ids.of(p)
-
-	return err != nil || d.isPrivate(id) || d.records.isRefused(p, time.Now())
-}
-
-// mayTell reports whether others may be told of the peer. The peer must take part as a
-// server of the DHT, and must not be unwanted.
-func (d *Discovery) mayTell(p peer.ID) bool {
-	if d.unwanted(p) {
-		return false
-	}
-	if table := d.table.Load(); table != nil && table.Find(p) != "" || d.records.isAlive(p, time.Now()) {
-		return true
-	}
-	// An error means that nothing is known of the peer.
-	spoken, err := d.t.Host().Peerstore().FirstSupportedProtocol(p, d.proto)
-
-	return err == nil && spoken != ""
 }

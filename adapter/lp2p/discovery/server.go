@@ -4,6 +4,7 @@ import (
 	"io"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	p2phost "github.com/libp2p/go-libp2p/core/host"
@@ -12,6 +13,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/libp2p/go-libp2p/x/rate"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/p2paddr"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/wire"
 )
@@ -41,15 +43,12 @@ type server struct {
 	mtx     sync.Mutex
 	opened  bool
 	streams map[*guardedStream]struct{}
-	perPeer map[peer.ID]int
-	perHost map[netip.Prefix]int
 	serving sync.WaitGroup
 }
 
 func newServer(d *Discovery) *server {
 	return &server{
 		d: d, streams: make(map[*guardedStream]struct{}),
-		perPeer: make(map[peer.ID]int), perHost: make(map[netip.Prefix]int),
 		limiter: &rate.Limiter{
 			GlobalLimit: rate.Limit{RPS: 1000, Burst: 2000},
 			NetworkPrefixLimits: []rate.PrefixLimit{
@@ -93,8 +92,9 @@ func (s *server) shut(h p2phost.Host, id protocol.ID) {
 // libp2p has made for it.
 func (s *server) serve(stream network.Stream, handler network.StreamHandler) {
 	g := &guardedStream{
-		Stream: stream, s: s, from: stream.Conn().RemotePeer(), host: remoteHost(stream.Conn()), waiting: time.Now(),
+		Stream: stream, s: s, from: stream.Conn().RemotePeer(), host: remoteHost(stream.Conn()),
 	}
+	g.waiting.Store(time.Now().UnixNano())
 	if s.d.records.isRefused(g.from, time.Now()) || !s.begin(g) {
 		_ = stream.ResetWithError(network.StreamResourceLimitExceeded) // all the answer there is
 
@@ -114,7 +114,7 @@ func (s *server) serve(stream network.Stream, handler network.StreamHandler) {
 // remoteHost returns the host of a remote. It is not valid on loopback, which all
 // processes of this machine share, and behind a relay.
 func remoteHost(c network.Conn) netip.Prefix {
-	at, _ := endpointOf(c.RemoteMultiaddr())
+	at, _ := p2paddr.AddrPort(c.RemoteMultiaddr())
 	if ip := at.Addr(); ip.IsValid() && !ip.IsLoopback() {
 		return netgroup.Host(ip)
 	}
@@ -125,15 +125,19 @@ func remoteHost(c network.Conn) netip.Prefix {
 func (s *server) begin(g *guardedStream) bool {
 	s.mtx.Lock()
 	defer s.mtx.Unlock()
-	if !s.opened || s.perPeer[g.from] >= maxServedPerPeer || g.host.IsValid() && s.perHost[g.host] >= maxServedPerHost {
-		return false
+	ofPeer, ofHost := 0, 0
+	for other := range s.streams {
+		if other.from == g.from {
+			ofPeer++
+		}
+		if g.host.IsValid() && other.host == g.host {
+			ofHost++
+		}
 	}
-	if len(s.streams) >= maxServed && !s.makeRoom() {
+	if !s.opened || ofPeer >= maxServedPerPeer || ofHost >= maxServedPerHost || len(s.streams) >= maxServed && !s.makeRoom() {
 		return false
 	}
 	s.streams[g] = struct{}{}
-	s.perPeer[g.from]++
-	s.perHost[g.host]++
 	s.serving.Add(1)
 
 	return true
@@ -142,16 +146,19 @@ func (s *server) begin(g *guardedStream) bool {
 // makeRoom ends the stream that has waited longest for a query. An honest remote sends
 // its query at once. The caller holds the lock.
 func (s *server) makeRoom() bool {
-	var longest *guardedStream
+	var (
+		longest *guardedStream
+		since   int64
+	)
 	for g := range s.streams {
-		if !g.waiting.IsZero() && (longest == nil || g.waiting.Before(longest.waiting)) {
-			longest = g
+		if at := g.waiting.Load(); at != 0 && (longest == nil || at < since) {
+			longest, since = g, at
 		}
 	}
 	if longest == nil {
 		return false
 	}
-	s.forget(longest)
+	delete(s.streams, longest)
 	_ = longest.ResetWithError(network.StreamResourceLimitExceeded) // its handler ends
 
 	return true
@@ -160,32 +167,8 @@ func (s *server) makeRoom() bool {
 func (s *server) end(g *guardedStream) {
 	s.mtx.Lock()
 	defer s.mtx.Unlock()
-	s.forget(g)
-	s.serving.Done()
-}
-
-// forget gives the place of a stream to others. The caller holds the lock.
-func (s *server) forget(g *guardedStream) {
-	if _, there := s.streams[g]; !there {
-		return
-	}
 	delete(s.streams, g)
-	uncount(s.perPeer, g.from)
-	uncount(s.perHost, g.host)
-}
-
-// uncount takes one from the count of the key.
-func uncount[K comparable](counts map[K]int, key K) {
-	if counts[key]--; counts[key] <= 0 {
-		delete(counts, key)
-	}
-}
-
-// await notes whether a stream waits for a query.
-func (s *server) await(g *guardedStream, since time.Time) {
-	s.mtx.Lock()
-	defer s.mtx.Unlock()
-	g.waiting = since
+	s.serving.Done()
 }
 
 // guardedStream gives kad-dht one whole query at a time, and only so many. kad-dht
@@ -199,7 +182,7 @@ type guardedStream struct {
 	rest []byte
 	n    int
 
-	waiting time.Time // since when, for a query; zero while one is answered; guarded by server.mtx
+	waiting atomic.Int64 // since when for a query, as Unix time in ns; 0 while one is answered
 }
 
 // Read implements io.Reader. An end between two queries is io.EOF, as is one query
@@ -223,7 +206,7 @@ func (g *guardedStream) next() error {
 	now, timeout := time.Now(), serveTimeout
 	if g.n > 0 {
 		timeout = betweenTimeout
-		g.s.await(g, now)
+		g.waiting.Store(now.UnixNano())
 	}
 	if err := g.SetDeadline(now.Add(timeout)); err != nil {
 		return err
@@ -232,7 +215,7 @@ func (g *guardedStream) next() error {
 	if err != nil {
 		return err
 	}
-	g.s.await(g, time.Time{})
+	g.waiting.Store(0)
 	g.n++
 	g.s.d.counters.add(&g.s.d.counters.QueriesServed, 1)
 	g.rest = wire.AppendSized(nil, body)

@@ -116,11 +116,11 @@ func TestTellerDecidesWhatIsBelieved(t *testing.T) {
 			a, err := multiaddr.NewMultiaddr(host + "/tcp/26656")
 			require.NoError(t, err)
 			resp := &dhtpb.Message{CloserPeers: []*dhtpb.Message_Peer{{Id: []byte(somePeer(t, i)), Addrs: [][]byte{a.Bytes()}}}}
-			d.noteTold(teller, at, d.sanitize(resp, at))
+			d.believe(teller, at, resp)
 			kept += len(resp.CloserPeers)
 		}
 		require.Equal(t, kept, d.book.Size(), "nothing else is in the book")
-		source, err := d.ids.of(teller)
+		source, err := d.ids.Of(teller)
 		require.NoError(t, err)
 		for _, addr := range d.book.Addresses() {
 			require.Equal(t, source, d.book.Of(addr.ID)[0].Source)
@@ -257,32 +257,33 @@ func TestFailedDialsOfKnownPeers(t *testing.T) {
 		{compat.ErrTransportClosed, true, false},
 	} {
 		d := newRemembering(t)
-		d.t, d.wanted = inner, newWanted()
-		d.wanted.add(id, false)
+		d.t = inner
+		d.records.want(p, false, time.Now())
 		d.book.MarkAnswered(&addr, addrbook.Libp2p)
 		d.records.noteAnswer(p, time.Now())
 		d.records.hinted(p, at, time.Now())
 		d.dialFailed(addr, fmt.Errorf("unable to dial: %w", c.reason))
 		require.Equal(t, c.hintedLater, d.records.isAlive(p, time.Now()), "%v", c.reason)
 		require.Equal(t, c.hintedLater, d.answeredAt(p) == at, "%v", c.reason)
-		require.Equal(t, c.lost, d.wanted.peers[id].missed, "%v", c.reason)
+		require.Equal(t, c.lost, d.records.of(p).search.missed, "%v", c.reason)
 	}
 }
 
 func TestWantedPeersAreLookedForAtGrowingDistances(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWanted()
-		w.lost("stranger")
-		_, due := w.next(time.Now())
+		r, stranger, friend := newRecords(), somePeer(t, 1), somePeer(t, 2)
+		r.lost(stranger, false, time.Now())
+		p, due := r.next(time.Now())
 		require.Zero(t, due, "nobody knows it")
+		require.Empty(t, p)
 
-		w.add("friend", false)
-		w.lost("friend")
-		<-w.queued.C()
+		r.want(friend, false, time.Now())
+		r.lost(friend, false, time.Now())
+		<-r.queued.C()
 		begun, tries := time.Now(), 0
 		for {
-			id, due := w.next(time.Now())
-			if id != "" {
+			p, due := r.next(time.Now())
+			if p != "" {
 				tries++
 
 				continue
@@ -295,63 +296,80 @@ func TestWantedPeersAreLookedForAtGrowingDistances(t *testing.T) {
 		require.Equal(t, maxFindTries, tries)
 		require.Equal(t, firstFindWait*(1+2+4+8+16), time.Since(begun))
 
-		w.lost("friend") // another dial has failed
-		<-w.queued.C()
-		id, due := w.next(time.Now())
-		require.Empty(t, id)
+		r.lost(friend, false, time.Now()) // another dial has failed
+		<-r.queued.C()
+		p, due = r.next(time.Now())
+		require.Empty(t, p)
 		require.Equal(t, 32*firstFindWait, time.Until(due))
-		w.add("friend", false) // it has come by itself
-		_, due = w.next(time.Now())
+		r.want(friend, false, time.Now()) // it has come by itself
+		_, due = r.next(time.Now())
 		require.Zero(t, due)
-		w.lost("friend")
-		id, _ = w.next(time.Now())
-		require.Equal(t, types.ID("friend"), id)
-		w.found("friend")
-		_, due = w.next(time.Now())
+		r.lost(friend, false, time.Now())
+		p, _ = r.next(time.Now())
+		require.Equal(t, friend, p)
+		r.found(friend)
+		_, due = r.next(time.Now())
 		require.Zero(t, due)
 	})
 }
 
 func TestWantedPeersAreBounded(t *testing.T) {
-	w := newWanted()
-	w.add("seed", true)
-	for i := range 2 * maxWanted {
-		w.add(types.ID(fmt.Sprint(i)), false)
+	r, seed, now := newRecords(), somePeer(t, 1), time.Now()
+	wanted := func() (n int) {
+		for _, k := range r.peers {
+			if k.search.wanted() {
+				n++
+			}
+		}
+
+		return n
 	}
-	require.Len(t, w.peers, maxWanted+1)
-	require.Contains(t, w.peers, types.ID("seed"))
+	r.want(seed, true, now)
+	for i := range 2 * maxWanted {
+		r.want(somePeer(t, 10+i), false, now.Add(time.Duration(i)))
+	}
+	require.Equal(t, maxWanted+1, wanted())
+	require.True(t, r.of(seed).search.wanted())
 
 	// Those that are looked for are bounded, too.
 	for i := range 2 * maxWanted {
-		id := types.ID(fmt.Sprint("lost ", i))
-		w.add(id, false)
-		w.lost(id)
+		p := somePeer(t, 10000+i)
+		r.want(p, false, now.Add(time.Hour+time.Duration(i)))
+		r.lost(p, false, now)
 	}
-	require.Len(t, w.peers, maxWanted+1)
-	w.lost("seed")
-	id, _ := w.next(time.Now())
-	require.Equal(t, types.ID("seed"), id, "those that are configured come first")
+	require.Equal(t, maxWanted+1, wanted())
+	// Strangers displace none of them.
+	for i := range 2 * maxKnown {
+		r.noteAnswer(somePeer(t, 20000+i), now)
+	}
+	require.Equal(t, maxWanted+1, wanted())
+	r.lost(seed, true, now)
+	p, _ := r.next(time.Now())
+	require.Equal(t, seed, p, "those that are configured come first")
 }
 
 // Of others who waits longest comes first.
 func TestWantedPeersTakeTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWanted()
-		for _, id := range []types.ID{"a", "b", "c"} {
-			w.add(id, false)
-			w.lost(id)
+		r := newRecords()
+		want := make(map[peer.ID]int)
+		for i := range 3 {
+			p := somePeer(t, i)
+			r.want(p, false, time.Now())
+			r.lost(p, false, time.Now())
+			want[p] = 3
 		}
-		turns := make(map[types.ID]int)
+		turns := make(map[peer.ID]int)
 		for range 9 {
-			id, due := w.next(time.Now())
-			for id == "" {
+			p, due := r.next(time.Now())
+			for p == "" {
 				<-time.After(time.Until(due)) // in a bubble
-				id, due = w.next(time.Now())
+				p, due = r.next(time.Now())
 			}
-			turns[id]++
+			turns[p]++
 			<-time.After(time.Minute)
 		}
-		require.Equal(t, map[types.ID]int{"a": 3, "b": 3, "c": 3}, turns)
+		require.Equal(t, want, turns)
 	})
 }
 
@@ -382,13 +400,13 @@ func TestKnownNodeThatClosesIsNotRefused(t *testing.T) {
 
 	for name, known := range map[string]func(d *Discovery){
 		"confirmed":  func(d *Discovery) { d.records.confirm(p, now.Add(-2*confirmedTTL)) },
-		"configured": func(d *Discovery) { d.wanted.add(id, true) },
-		"connected":  func(d *Discovery) { d.wanted.add(id, false) },
+		"configured": func(d *Discovery) { d.configured = map[types.ID]bool{id: true} },
+		"connected":  func(d *Discovery) { d.records.want(p, false, now) },
 		"unknown":    func(*Discovery) {},
 	} {
 		d := newRemembering(t)
 		d.BaseReactor = compat.NewBaseReactor("dht", d)
-		d.t, d.wanted, d.pool = inner, newWanted(), newPool(d)
+		d.t, d.pool = inner, newPool(d)
 		known(d)
 		d.records.noteAnswer(p, now)
 		for range 3 {
@@ -396,9 +414,8 @@ func TestKnownNodeThatClosesIsNotRefused(t *testing.T) {
 		}
 		require.Equal(t, name == "unknown", d.unwanted(p), name)
 		require.Equal(t, name != "unknown", d.records.isAlive(p, now), name)
-		if want := d.wanted.peers[id]; want != nil {
-			require.True(t, want.missed, name)
-		}
+		search := d.records.of(p).search
+		require.Equal(t, name == "configured" || name == "connected", search.wanted() && search.missed, name)
 		d.dialFailed(addr, types.ErrIncompatibleNetworks)
 		require.True(t, d.unwanted(p), "it says so itself")
 		require.Equal(t, name == "unknown", d.records.isRefused(p, now.Add(2*shortRefusedTTL)), name)

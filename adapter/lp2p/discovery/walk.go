@@ -116,7 +116,7 @@ func (d *Discovery) round(p *pace) {
 		return
 	}
 	if time.Now().Before(p.walkAt) {
-		d.hintOpen() // some may have had to wait
+		d.hint() // some may have had to wait
 
 		return
 	}
@@ -137,32 +137,15 @@ func (d *Discovery) hinting(interval time.Duration, lookup func() error) (hinted
 				d.Logger.Debug("lookup was not finished", "err", err)
 			}
 
-			return hinted + d.hintOpen()
+			return hinted + d.hint()
 		case <-ticker.C:
-			hinted += d.hintOpen()
+			hinted += d.hint()
 		}
 	}
 }
 
-// hintOpen gives the switch hints for its open slots, half as many again.
-func (d *Discovery) hintOpen() int {
-	missing := d.openSlots()
-	if missing == 0 || d.ctx.Err() != nil {
-		return 0
-	}
-
-	return d.hint(min(missing+missing/2+1, maxHints))
-}
-
 // walk looks up a random key. The peers that answer are a sample of the network.
-func (d *Discovery) walk() error {
-	key := make([]byte, 32)
-	if _, err := rand.Read(key); err != nil {
-		return err
-	}
-
-	return d.lookUp(string(key))
-}
+func (d *Discovery) walk() error { return d.lookUp(rand.Text()) }
 
 func (d *Discovery) lookUp(key string) error {
 	ctx, cancel := context.WithTimeout(d.ctx, walkTimeout)

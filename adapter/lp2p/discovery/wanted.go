@@ -1,11 +1,9 @@
 package discovery
 
 import (
-	"sync"
 	"time"
 
-	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
-	"github.com/tm2-libp2p/tm2-libp2p/internal/task"
+	"github.com/libp2p/go-libp2p/core/peer"
 )
 
 const (
@@ -21,105 +19,67 @@ const (
 	maxFindTries = 6
 )
 
-// wanted holds the peers that are worth a lookup, and which of them are to be looked up
-// now.
-type wanted struct {
-	queued task.Signal // there is one more to look for
-
-	mtx   sync.Mutex
-	peers map[types.ID]*want
-}
-
-type want struct {
+// search says whether a peer is wanted, which is worth a lookup when it is not at its
+// address, and whether it is to be looked up now.
+type search struct {
 	configured bool
-	since      time.Time
+	since      time.Time // when it was last connected; zero if never, or if many others were since
 	missed     bool      // to be looked for
 	due        time.Time // not before
 	tries      int       // since it was last connected
 }
 
-func newWanted() *wanted { return &wanted{queued: task.NewSignal(), peers: make(map[types.ID]*want)} }
+func (s search) wanted() bool { return s.configured || !s.since.IsZero() }
 
-// add notes a peer that is configured or was connected. If there are too many, the peer
-// noted longest ago goes, unless it is configured.
-func (w *wanted) add(id types.ID, configured bool) {
-	w.mtx.Lock()
-	defer w.mtx.Unlock()
-	if known := w.peers[id]; known != nil {
-		known.configured = known.configured || configured
-		known.since, known.due, known.tries, known.missed = time.Now(), time.Time{}, 0, false
-
-		return
+// before reports whether the peer is looked for before the other one.
+func (s search) before(other search) bool {
+	if s.configured != other.configured {
+		return s.configured
 	}
-	if !configured {
-		w.makeRoom()
-	}
-	w.peers[id] = &want{configured: configured, since: time.Now()}
+
+	return s.due.Before(other.due)
 }
 
-// isConfigured reports whether the peer is configured.
-func (w *wanted) isConfigured(id types.ID) bool {
-	_, configured := w.has(id)
-
-	return configured
-}
-
-// has reports whether the peer is configured or was connected not long ago, and which.
-func (w *wanted) has(id types.ID) (known, configured bool) {
-	w.mtx.Lock()
-	defer w.mtx.Unlock()
-	k := w.peers[id]
-
-	return k != nil, k != nil && k.configured
-}
-
-// makeRoom removes the peer that was noted longest ago if maxWanted is reached, leaving
-// configured peers aside. The caller holds the lock.
-func (w *wanted) makeRoom() {
-	var (
-		oldest types.ID
-		count  int
-	)
-	for id, known := range w.peers {
-		if known.configured {
-			continue
+// want notes a peer that is connected. If there are too many, the one connected longest
+// ago is not wanted any more, unless it is configured.
+func (r *records) want(p peer.ID, configured bool, now time.Time) {
+	r.update(p, now, func(k *record) { k.search = search{configured: configured, since: now} })
+	r.limit(maxWanted, func(k *record) *time.Time {
+		if k.search.configured || k.search.since.IsZero() {
+			return nil
 		}
-		count++
-		if oldest == "" || known.since.Before(w.peers[oldest].since) {
-			oldest = id
-		}
-	}
-	if count >= maxWanted {
-		delete(w.peers, oldest)
-	}
+
+		return &k.search.since
+	})
 }
 
 // lost notes that a peer was not found at its address, if it is wanted.
-func (w *wanted) lost(id types.ID) {
-	w.mtx.Lock()
-	defer w.mtx.Unlock()
-	if known := w.peers[id]; known != nil && !known.missed {
-		known.missed = true
-		w.queued.Set()
-	}
+func (r *records) lost(p peer.ID, configured bool, now time.Time) {
+	r.update(p, now, func(k *record) {
+		k.search.configured = configured
+		if k.search.wanted() && !k.search.missed {
+			k.search.missed = true
+			r.queued.Set()
+		}
+	})
 }
 
 // next returns a peer to look up now and counts the try: configured peers first, then
 // the one that has waited longest. If no peer is due it returns when one will be, or
 // zero if none is to be looked up.
-func (w *wanted) next(now time.Time) (id types.ID, due time.Time) {
-	w.mtx.Lock()
-	defer w.mtx.Unlock()
-	var first *want
-	for other, known := range w.peers {
-		switch {
-		case !known.missed:
-		case known.due.After(now):
-			if due.IsZero() || known.due.Before(due) {
-				due = known.due
+func (r *records) next(now time.Time) (p peer.ID, due time.Time) {
+	r.mtx.Lock()
+	defer r.mtx.Unlock()
+	var first *search
+	for other, k := range r.peers {
+		switch s := &k.search; {
+		case !s.missed || !s.wanted():
+		case s.due.After(now):
+			if due.IsZero() || s.due.Before(due) {
+				due = s.due
 			}
-		case first == nil || known.before(first):
-			id, first = other, known
+		case first == nil || s.before(*first):
+			p, first = other, s
 		}
 	}
 	if first == nil {
@@ -129,23 +89,14 @@ func (w *wanted) next(now time.Time) (id types.ID, due time.Time) {
 	first.tries++
 	first.missed = first.tries%maxFindTries != 0
 
-	return id, time.Time{}
-}
-
-// before reports whether the peer is looked for before the other one.
-func (k *want) before(other *want) bool {
-	if k.configured != other.configured {
-		return k.configured
-	}
-
-	return k.due.Before(other.due)
+	return p, time.Time{}
 }
 
 // found ends the search for a peer until it is lost again.
-func (w *wanted) found(id types.ID) {
-	w.mtx.Lock()
-	defer w.mtx.Unlock()
-	if known := w.peers[id]; known != nil {
-		known.missed = false
+func (r *records) found(p peer.ID) {
+	r.mtx.Lock()
+	defer r.mtx.Unlock()
+	if k := r.peers[p]; k != nil {
+		k.search.missed = false
 	}
 }

@@ -40,30 +40,34 @@ func (d *Discovery) watch(happened <-chan events.Event) {
 
 // dialFailed judges what a failed dial says about a peer.
 func (d *Discovery) dialFailed(addr types.NetAddress, reason error) {
-	id := addr.ID
-	pid, known := p2paddr.Known(d.t.AddrBook(), id)
+	p, known := p2paddr.Known(d.t.AddrBook(), addr.ID)
 	if !known {
 		return // it was never reached over libp2p
 	}
-	at := addrPort(&addr)
-	switch failure := compat.ClassifyDial(reason); failure {
-	case compat.DialLocal, compat.DialDuplicate: // nothing of the peer; it has dialed us at the same moment
+	gone, lost := false, true
+	switch compat.ClassifyDial(reason) {
+	case compat.DialLocal, compat.DialDuplicate:
+		return // nothing of the peer; it has dialed us at the same moment
 	case compat.DialOtherNetwork:
-		d.refusePeer(pid, refusedTTL)
+		d.refusePeer(p, refusedTTL)
+
+		return
 	case compat.DialNotTM2:
-		if !d.refuseUnsupported(pid) {
-			d.records.failed(pid, at, d.answeredAt(pid), false, time.Now())
-			d.wanted.lost(id) // it may be about to start elsewhere
-		}
+		if d.refuseUnsupported(p) {
+			return
+		} // else it may be about to start elsewhere
 	case compat.DialBusy, compat.DialClosing, compat.DialRefused:
-		d.records.failed(pid, at, d.answeredAt(pid), false, time.Now()) // it is there, and does not want us now
+		lost = false // it is there, and does not want us now
+	case compat.DialTimedOut, compat.DialUnclear:
 	default:
-		gone := failure != compat.DialTimedOut && failure != compat.DialUnclear
-		d.records.failed(pid, at, d.answeredAt(pid), gone, time.Now())
-		if gone {
-			d.book.MarkDialFailed(&addr, reason)
-		}
-		d.wanted.lost(id)
+		gone = true
+	}
+	d.records.failed(p, addrPort(&addr), d.answeredAt(p), gone, time.Now())
+	if gone {
+		d.book.MarkDialFailed(&addr, reason)
+	}
+	if lost {
+		d.records.lost(p, d.configured[addr.ID], time.Now())
 	}
 }
 
@@ -81,13 +85,9 @@ func (d *Discovery) refuseUnsupported(p peer.ID) bool {
 // isKnownNode reports whether the peer is configured, was found to be of this network, or
 // has had a session with this node.
 func (d *Discovery) isKnownNode(p peer.ID) bool {
-	id, err := d.ids.of(p)
-	if err != nil {
-		return false
-	}
-	known, _ := d.wanted.has(id)
+	record := d.records.of(p)
 
-	return known || d.records.wasOurs(p)
+	return d.isConfigured(p) || record.search.wanted() || record.wasOurs()
 }
 
 // refusePeer ignores a peer of another network for the TTL, whatever it says in the

@@ -9,6 +9,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/multiformats/go-multiaddr"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/addrbook"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
@@ -36,6 +37,8 @@ type Transport interface {
 	// timeout. A connection that this node has opened is closed when all have given
 	// it back and no session is left; nothing protects it from the connection manager.
 	Connect(ctx context.Context, p peer.ID) (network.Conn, func(), error)
+	// DialAddrs returns where libp2p dials the IP and port of an address.
+	DialAddrs(addr types.NetAddress) []multiaddr.Multiaddr
 	// Hold is Connect for an open connection, as that of an inbound stream. It returns
 	// false when the connection is being closed.
 	Hold(c network.Conn) (release func(), ok bool)

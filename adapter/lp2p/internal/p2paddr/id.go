@@ -3,6 +3,7 @@ package p2paddr
 import (
 	"crypto/ed25519"
 	"fmt"
+	"sync"
 
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -50,4 +51,38 @@ func PublicKey(id peer.ID) (ed25519.PublicKey, error) {
 	}
 
 	return raw, nil
+}
+
+// IDs remembers the TM2 IDs of peer IDs, since the way from one to the other leads over a
+// decoded key, a hash and Bech32. NewIDs makes one. It may be used concurrently.
+type IDs struct {
+	limit int
+
+	mtx   sync.RWMutex
+	known map[peer.ID]types.ID
+}
+
+// NewIDs returns a memory with room for so many peer IDs.
+func NewIDs(limit int) *IDs { return &IDs{limit: limit, known: make(map[peer.ID]types.ID)} }
+
+// Of is TM2ID.
+func (c *IDs) Of(p peer.ID) (types.ID, error) {
+	c.mtx.RLock()
+	id, ok := c.known[p]
+	c.mtx.RUnlock()
+	if ok {
+		return id, nil
+	}
+	id, err := TM2ID(p)
+	if err != nil {
+		return "", err // not kept: such a peer ID may have any length
+	}
+	c.mtx.Lock()
+	defer c.mtx.Unlock()
+	if len(c.known) >= c.limit {
+		clear(c.known) // those in use come back at once
+	}
+	c.known[p] = id
+
+	return id, nil
 }

@@ -5,28 +5,39 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 
 	"github.com/multiformats/go-multiaddr"
+
+	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 )
 
-// Endpoint returns the IP and the TCP or UDP port with which a multiaddr begins.
-// There is none for a relayed connection: its address is that of the relay.
-func Endpoint(a multiaddr.Multiaddr) (ip net.IP, port uint16, ok bool) {
-	if _, err := a.ValueForProtocol(multiaddr.P_CIRCUIT); err == nil {
-		return nil, 0, false
-	}
-	a = unzoned(a)
-	if len(a) < 2 {
-		return nil, 0, false
+// AddrPort returns the IP and port of a multiaddr that has no other parts: TCP, or QUIC
+// over UDP. An IPv4-mapped IP is returned as IPv4.
+func AddrPort(a multiaddr.Multiaddr) (netip.AddrPort, bool) {
+	switch {
+	case len(a) == 2 && a[1].Code() == multiaddr.P_TCP:
+	case len(a) == 3 && a[1].Code() == multiaddr.P_UDP && a[2].Code() == multiaddr.P_QUIC_V1:
+	default:
+		return netip.AddrPort{}, false
 	}
 	if code := a[0].Code(); code != multiaddr.P_IP4 && code != multiaddr.P_IP6 {
-		return nil, 0, false
+		return netip.AddrPort{}, false
 	}
-	if code := a[1].Code(); code != multiaddr.P_TCP && code != multiaddr.P_UDP {
-		return nil, 0, false
+	ip, port := netgroup.FromIP(a[0].RawValue()), a[1].RawValue()
+	if !ip.IsValid() || len(port) != 2 {
+		return netip.AddrPort{}, false
 	}
 
-	return net.IP(a[0].RawValue()), binary.BigEndian.Uint16(a[1].RawValue()), true
+	return netip.AddrPortFrom(ip, binary.BigEndian.Uint16(port)), true
+}
+
+// Endpoint is AddrPort for package net, and of a link-local address without its zone.
+// There is none for a relayed connection: its address is that of the relay.
+func Endpoint(a multiaddr.Multiaddr) (ip net.IP, port uint16, ok bool) {
+	at, ok := AddrPort(unzoned(a))
+
+	return at.Addr().AsSlice(), at.Port(), ok
 }
 
 // unzoned is the multiaddr without the zone of a link-local address.
