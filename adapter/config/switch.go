@@ -9,6 +9,7 @@ import (
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/ownaddr"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/tomlvalue"
 )
 
@@ -89,28 +90,61 @@ func (c *P2PConfig) ListenNetAddress(id types.ID) (types.NetAddress, error) {
 	return netAddress("laddr", c.ListenAddress, id)
 }
 
+// interfaceAddrs is replaced in tests.
+var interfaceAddrs = net.InterfaceAddrs
+
 // AdvertisedNetAddress returns the address in the NodeInfo of the node with the ID:
-// ExternalAddress, or else what ListenNetAddress returns. A host name is resolved within
-// 3 s. An error is a *FieldError.
+// ExternalAddress, or else what ListenNetAddress returns. An error is a *FieldError.
+//
+// The host name of ExternalAddress stays in the address as Hostname, so that the transport
+// looks it up again. It is looked up here within 3 s; without success the IP is 0.0.0.0. If
+// ListenAddress stands for all addresses of the machine, the IP is a public one of its
+// network interfaces if it has one.
 func (c *P2PConfig) AdvertisedNetAddress(id types.ID) (types.NetAddress, error) {
-	if c.ExternalAddress == "" {
-		return c.ListenNetAddress(id)
+	if c.ExternalAddress != "" {
+		addr, err := configuredAddress("external_address", c.ExternalAddress, id, types.NewConfiguredNetAddress)
+		if err == nil && addr.IP == nil {
+			addr.IP = net.IPv4zero
+		}
+
+		return addr, err
+	}
+	addr, err := c.ListenNetAddress(id)
+	if err != nil || !addr.IP.IsUnspecified() {
+		return addr, err
+	}
+	// Without its interfaces the node tells no IP, of which UnknownPlace warns.
+	if interfaces, err := interfaceAddrs(); err == nil {
+		for _, ip := range ownaddr.Public(interfaces) {
+			addr.IP = ip.AsSlice()
+
+			break
+		}
 	}
 
-	return netAddress("external_address", c.ExternalAddress, id)
+	return addr, nil
 }
 
 func netAddress(key, address string, id types.ID) (types.NetAddress, error) {
+	addr, err := configuredAddress(key, address, id, types.NewNetAddressFromString)
+	addr.Hostname = "" // a listener does not move
+
+	return addr, err
+}
+
+// configuredAddress reads the value of a key by parse, which looks up host names.
+func configuredAddress(
+	key, address string, id types.ID, parse func(string) (*types.NetAddress, error),
+) (types.NetAddress, error) {
 	host, port, err := tomlvalue.SplitAddress(address)
 	var addr *types.NetAddress
 	if err == nil {
 		hostPort := net.JoinHostPort(cmp.Or(host, "0.0.0.0"), strconv.FormatUint(uint64(port), 10))
-		addr, err = types.NewNetAddressFromString(types.NetAddressString(id, hostPort))
+		addr, err = parse(types.NetAddressString(id, hostPort))
 	}
 	if err != nil {
 		return types.NetAddress{}, tomlvalue.Wrong(fullName(key), address, err.Error())
 	}
-	addr.Hostname = "" // a node does not resolve its own address again
 
 	return *addr, nil
 }

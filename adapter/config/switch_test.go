@@ -17,6 +17,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest/memory"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/dnstest"
 )
 
 const (
@@ -291,6 +292,7 @@ func TestListenNetAddress(t *testing.T) {
 func TestAdvertisedNetAddress(t *testing.T) {
 	id := types.GenerateNodeKey().ID()
 	cfg := config.DefaultP2PConfig()
+	config.SetInterfaces(t, "127.0.0.1", "10.0.0.2", "fe80::1")
 	addr, err := cfg.AdvertisedNetAddress(id)
 	require.NoError(t, err)
 	require.Equal(t, id.String()+"@0.0.0.0:26656", addr.String())
@@ -306,11 +308,44 @@ func TestAdvertisedNetAddress(t *testing.T) {
 	require.Empty(t, cfg.UnknownPlace(addr))
 	require.Equal(t, id.String()+"@192.0.2.1:7", addr.String())
 
-	cfg.ExternalAddress = "nowhere.invalid:7"
+	names := dnstest.Install(t)
+	cfg.ExternalAddress = "node.example:7" // does not resolve: the transport tries again
+	addr, err = cfg.AdvertisedNetAddress(id)
+	require.NoError(t, err)
+	require.Equal(t, id.String()+"@0.0.0.0:7", addr.String())
+	require.Equal(t, "node.example", addr.Hostname)
+	require.Empty(t, cfg.UnknownPlace(addr))
+	names.Set("node.example", net.IPv4(5, 6, 7, 8))
+	addr, err = cfg.AdvertisedNetAddress(id)
+	require.NoError(t, err)
+	require.Equal(t, id.String()+"@5.6.7.8:7", addr.String())
+	require.Equal(t, "node.example", addr.Hostname)
+
+	cfg.ExternalAddress = "node.example"
 	_, err = cfg.AdvertisedNetAddress(id)
 	var bad *config.FieldError
 	require.ErrorAs(t, err, &bad)
 	require.Equal(t, "[p2p].external_address", bad.Key)
+}
+
+// A wildcard laddr is judged by the interfaces of the machine.
+func TestWildcardIsJudgedByInterfaces(t *testing.T) {
+	config.SetInterfaces(t, "127.0.0.1", "10.0.0.2", "2a00::1", "5.6.7.8")
+	id := types.GenerateNodeKey().ID()
+	for laddr, want := range map[string]string{
+		"tcp://0.0.0.0:26656": "5.6.7.8:26656", "[::]:1": "5.6.7.8:1", ":2": "5.6.7.8:2", "10.0.0.2:3": "10.0.0.2:3",
+	} {
+		cfg := config.DefaultP2PConfig()
+		cfg.ListenAddress = laddr
+		addr, err := cfg.AdvertisedNetAddress(id)
+		require.NoError(t, err)
+		require.Equal(t, want, addr.DialString())
+		require.Empty(t, cfg.UnknownPlace(addr))
+	}
+	config.SetInterfaces(t, "::1", "2a00::1")
+	addr, err := config.DefaultP2PConfig().AdvertisedNetAddress(id)
+	require.NoError(t, err)
+	require.Equal(t, "[2a00::1]:26656", addr.DialString())
 }
 
 func TestSeedModeHangsUp(t *testing.T) {

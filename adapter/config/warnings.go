@@ -29,9 +29,10 @@ func (c *P2PConfig) Warnings() (warnings []string) {
 // UnknownPlace returns a sentence for the operator if the node takes part in peer exchange
 // but its NodeInfo shows an address without an IP, which no peer can pass on. Otherwise it
 // returns the empty string. The address is that of AdvertisedNetAddress, or the one that
-// the program shows instead; the program logs the sentence at start.
+// the program shows instead; the program logs the sentence at start. A host name that does
+// not resolve yet is reported by the transport, which looks it up again.
 func (c *P2PConfig) UnknownPlace(advertised types.NetAddress) string {
-	if !c.PeerExchange || (len(advertised.IP) > 0 && !advertised.IP.IsUnspecified()) {
+	if !c.PeerExchange || advertised.Hostname != "" || (len(advertised.IP) > 0 && !advertised.IP.IsUnspecified()) {
 		return ""
 	}
 

@@ -7,3 +7,8 @@ import "time"
 func WithHandshakeTimeout(d time.Duration) Option {
 	return func(mt *MultiplexTransport) { mt.timeout = d }
 }
+
+// WithNameInterval sets how often the node's own host name is looked up.
+func WithNameInterval(d time.Duration) Option {
+	return func(mt *MultiplexTransport) { mt.interval = d }
+}

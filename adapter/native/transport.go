@@ -6,11 +6,14 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"sync"
 	"time"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/ownaddr"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/places"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/proxied"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/summary"
@@ -45,12 +48,14 @@ type MultiplexTransport struct {
 	mtx      sync.Mutex
 	listener net.Listener
 	address  types.NetAddress
+	interval time.Duration          // between look-ups of the own host name; 0 for the default
 	peers    map[*peerConn]struct{} // until their goroutines have ended; not changed after Close
 }
 
 // NewMultiplexTransport returns a transport that presents itself with the node
 // key and NodeInfo. A NodeInfo whose NetAddress has port 0 is completed with the
-// port of Listen. A NodeInfo or configuration that peers would refuse, and an option
+// port of Listen. If the NetAddress has a Hostname, that is looked up from Listen on, every
+// 5 minutes and more often while it does not resolve, and gives the IP. A NodeInfo or configuration that peers would refuse, and an option
 // that cannot be used, are reported by Listen and Dial. A nil logger discards.
 func NewMultiplexTransport(
 	nodeInfo types.NodeInfo,
@@ -134,8 +139,26 @@ func (mt *MultiplexTransport) Listen(addr types.NetAddress) error {
 	mt.listener, mt.address = listener, *address
 	mt.logger.Info("listening for native connections", "address", listener.Addr(), "families", families(address.IP))
 	mt.wg.Go(func() { mt.acceptLoop(listener) })
+	if na := mt.nodeInfo.NetAddress; na != nil && na.Hostname != "" {
+		mt.wg.Go(func() { mt.followName(na.Hostname) })
+	}
 
 	return nil
+}
+
+// followName keeps the IP of the NodeInfo that of the node's own host name. Connections that
+// begin later tell it.
+func (mt *MultiplexTransport) followName(host string) {
+	ownaddr.Name{
+		Host: host, Interval: mt.interval, Logger: mt.logger,
+		Found: func(ips []netip.Addr) {
+			mt.mtx.Lock()
+			defer mt.mtx.Unlock()
+			moved := *mt.nodeInfo.NetAddress
+			moved.IP = ownaddr.Choose(ips, netgroup.FromIP(moved.IP)).AsSlice()
+			mt.nodeInfo.NetAddress = &moved
+		},
+	}.Follow(mt.ctx)
 }
 
 // families names the families of IP addresses at which a listener with this IP takes

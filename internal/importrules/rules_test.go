@@ -23,7 +23,7 @@ var allowances = []allowance{
 		why: "the switch works over any Transport, so it knows no stack, and it keeps no address book"},
 	{of: "adapter/addrbook", may: []string{"compat", "compat/types", "internal/atomicfile", "internal/netgroup", "internal/task"},
 		why: "the book keeps facts about addresses; those who use it decide"},
-	{of: "adapter/config", may: []string{"adapter", "compat/types", "internal/tomlvalue", "mconn"},
+	{of: "adapter/config", may: []string{"adapter", "compat/types", "internal/ownaddr", "internal/tomlvalue", "mconn"},
 		why: "a configuration becomes options of the switch and of connections"},
 	{of: "adapter/pex", may: []string{"adapter/addrbook", "compat/...", "internal/..."},
 		why: "peer exchange is a reactor over any switch"},
