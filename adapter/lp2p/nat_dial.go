@@ -78,9 +78,16 @@ func (t *Transport) mayDialNamed(p peer.ID, ip netip.Addr) bool {
 	return netgroup.MayDial(ip, from, netgroup.FromIP(t.localNodeInfo().NetAddress.IP))
 }
 
-// directly returns a context for a dial through no relay, within the dial timeout.
+// directly returns a context for a dial through no relay, within the dial timeout. A host
+// without relays is not asked for a direct dial, during which libp2p may panic when the host
+// closes (see gater.close).
 func (t *Transport) directly(ctx context.Context) context.Context {
-	return network.WithForceDirectDial(network.WithDialPeerTimeout(ctx, t.opts.timeouts.Dial), "sessions are direct")
+	ctx = network.WithDialPeerTimeout(ctx, t.opts.timeouts.Dial)
+	if t.opts.nat.circuits {
+		ctx = network.WithForceDirectDial(ctx, "sessions are direct")
+	}
+
+	return ctx
 }
 
 // RelayedAddresses returns the TM2 addresses of this node through relays: its ID with the

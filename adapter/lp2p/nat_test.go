@@ -390,3 +390,15 @@ func TestReachability(t *testing.T) {
 		require.Equal(t, step.is, reachabilityOf(step.event))
 	}
 }
+
+// Only a host with relays needs to be asked for direct dials.
+func TestDialsAreDirect(t *testing.T) {
+	for _, relays := range []bool{false, true} {
+		var opts []Option
+		if relays {
+			opts = append(opts, WithRelayClient())
+		}
+		forced, _ := network.GetForceDirectDial(newNode(t, nil, opts...).directly(t.Context()))
+		require.Equal(t, relays, forced)
+	}
+}
