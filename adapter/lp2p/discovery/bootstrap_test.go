@@ -28,7 +28,7 @@ func newEntering(t *testing.T) *Discovery {
 	t.Helper()
 	d, err := New(listening(t), WithClient(&eager{}), WithMode(ModeClient))
 	require.NoError(t, err)
-	d.filter = addrFilter{private: true}
+	d.filter.private.Store(true)
 	d.sender, d.pool, d.server = &sender{d}, newPool(d), newServer(d)
 	d.dht, err = dht.New(newDHTHost(d), d.dhtOptions()...)
 	require.NoError(t, err)
@@ -126,7 +126,7 @@ func TestStrangersDoNotSteerDials(t *testing.T) {
 // What a stranger announces of a network that this node does not believe in is not dialed.
 func TestStrangersDoNotSteerDialsInside(t *testing.T) {
 	d := newEntering(t)
-	d.filter = addrFilter{}
+	d.filter.private.Store(false)
 	for _, ip := range []string{"127.0.0.1", "10.0.0.1", "169.254.169.254", "100.100.100.200", "fd00::1", "64:ff9b::a00:1"} {
 		addr := types.NetAddress{ID: types.GenerateNodeKey().ID(), IP: net.ParseIP(ip), Port: 1}
 		d.t.AddrBook().Add(addrbook.Source{ID: addr.ID}, &addr)

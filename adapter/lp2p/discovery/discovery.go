@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,7 +15,6 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
-	"github.com/multiformats/go-multiaddr"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/addrbook"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
@@ -53,8 +51,9 @@ type Discovery struct {
 
 	configured map[types.ID]bool // peers through which the DHT is entered
 
-	// Set by OnStart, before anything that reads them runs.
 	filter addrFilter
+
+	// Set by OnStart, before anything that reads them runs.
 	dht    *dht.IpfsDHT
 	sender *sender
 
@@ -127,7 +126,7 @@ func (d *Discovery) OnStart() error {
 	if d.client == nil {
 		return errors.New("discovery has no switch and no client")
 	}
-	d.filter = addrFilter{private: d.privateAddresses()}
+	d.filter.private.Store(d.privateAddresses())
 	d.sender = &sender{d}
 	d.pool, d.server = newPool(d), newServer(d)
 	var err error
@@ -183,7 +182,8 @@ func (d *Discovery) dhtOptions() []dht.Option {
 
 // privateAddresses reports whether private and loopback addresses pass the filter. By
 // default they do if the node announces such an address. For a node that announces no
-// address, its listen address decides. An announced address counts first, because
+// address, those at which it listens decide: of 0.0.0.0, the addresses of the network
+// interfaces. None of them may be public. An announced address counts first, because
 // behind the NAT of a container every node listens at a private address.
 func (d *Discovery) privateAddresses() bool {
 	if d.opts.privateAddresses != nil {
@@ -193,11 +193,20 @@ func (d *Discovery) privateAddresses() bool {
 		return netgroup.IsLocal(own)
 	}
 
-	return slices.ContainsFunc(d.t.Host().Network().ListenAddresses(), func(a multiaddr.Multiaddr) bool {
+	listens, err := d.t.Host().Network().InterfaceListenAddresses()
+	if err != nil {
+		return false // as on a public network, where mistakes harm more
+	}
+	local := false
+	for _, a := range listens {
 		at, _ := p2paddr.AddrPort(a)
+		if netgroup.KindOf(at.Addr()) == netgroup.Public {
+			return false
+		}
+		local = local || netgroup.IsLocal(at.Addr())
+	}
 
-		return netgroup.IsLocal(at.Addr())
-	})
+	return local
 }
 
 // OnStop implements service.Service. It waits for everything that discovery has

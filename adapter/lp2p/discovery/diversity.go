@@ -142,7 +142,7 @@ func (d *Discovery) ipsOf(p peer.ID) []netip.Addr {
 // share the IP: if the switch allows it, or on a private network whose addresses this
 // node believes.
 func (d *Discovery) hostOf(ip netip.Addr) netip.Prefix {
-	if d.opts.allowDuplicateIP || d.filter.private && netgroup.IsLocal(ip) {
+	if d.opts.allowDuplicateIP || d.filter.private.Load() && netgroup.IsLocal(ip) {
 		return netip.Prefix{}
 	}
 
@@ -152,5 +152,5 @@ func (d *Discovery) hostOf(ip netip.Addr) netip.Prefix {
 // isFreeOfGroups reports whether the bounds of ipGroups do not hold for a peer at the
 // IP.
 func (d *Discovery) isFreeOfGroups(p peer.ID, ip netip.Addr) bool {
-	return d.filter.private && netgroup.IsLocal(ip) || d.isConfigured(p)
+	return d.filter.private.Load() && netgroup.IsLocal(ip) || d.isConfigured(p)
 }

@@ -41,10 +41,12 @@ func (g *groupTable) add(p peer.ID, ips ...string) bool {
 // believing is a Discovery that believes private addresses, or does not, and lets
 // many peers share an IP, or does not.
 func believing(private, duplicates bool) *Discovery {
-	return &Discovery{
-		opts: &options{allowDuplicateIP: duplicates}, filter: addrFilter{private: private},
-		ids: p2paddr.NewIDs(maxIDs), configured: make(map[types.ID]bool),
+	d := &Discovery{
+		opts: &options{allowDuplicateIP: duplicates}, ids: p2paddr.NewIDs(maxIDs), configured: make(map[types.ID]bool),
 	}
+	d.filter.private.Store(private)
+
+	return d
 }
 
 // One network fills no more than half of a bucket, and leaves others their place.

@@ -35,7 +35,8 @@ func TestFoundPeerIsKeptAsItWasFound(t *testing.T) {
 	require.NoError(t, err)
 	for side, other := range map[*lp2p.Transport]*lp2p.Transport{dialer: dialed, dialed: dialer} {
 		d := newRemembering(t)
-		d.t, d.filter = access.Of(side), addrFilter{private: true}
+		d.t = access.Of(side)
+		d.filter.private.Store(true)
 		p, at := other.Host().ID(), other.NetAddress()
 		side.Host().Peerstore().AddAddrs(p, append(other.Host().Addrs(), elsewhere), peerstore.PermanentAddrTTL)
 		require.Eventually(t, func() bool { return d.connected(p) }, 10*time.Second, 10*time.Millisecond)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/netip"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	dhtpb "github.com/libp2p/go-libp2p-kad-dht/pb"
@@ -42,23 +43,23 @@ func newBook(self types.ID, allowDuplicateIP bool) (*addrbook.Book, error) {
 
 // addrFilter decides which addresses are believed and told.
 type addrFilter struct {
-	private bool // loopback, private and shared addresses pass, too
+	private atomic.Bool // loopback, private and shared addresses pass, too
 }
 
 // parse returns the IP and port of an address, and whether it passes.
-func (f addrFilter) parse(a multiaddr.Multiaddr) (netip.AddrPort, bool) {
+func (f *addrFilter) parse(a multiaddr.Multiaddr) (netip.AddrPort, bool) {
 	at, ok := p2paddr.AddrPort(a)
 
 	return at, ok && f.passes(at)
 }
 
-func (f addrFilter) passes(at netip.AddrPort) bool {
-	return at.Port() != 0 && netgroup.IsDialable(at.Addr()) && (f.private || !netgroup.IsLocal(at.Addr()))
+func (f *addrFilter) passes(at netip.AddrPort) bool {
+	return at.Port() != 0 && netgroup.IsDialable(at.Addr()) && (f.private.Load() || !netgroup.IsLocal(at.Addr()))
 }
 
 // filter returns those of the addresses that pass, in their order, at most
 // maxAddrs.
-func (f addrFilter) filter(addrs []multiaddr.Multiaddr) []multiaddr.Multiaddr {
+func (f *addrFilter) filter(addrs []multiaddr.Multiaddr) []multiaddr.Multiaddr {
 	passed := multiaddr.FilterAddrs(addrs, func(a multiaddr.Multiaddr) bool {
 		_, ok := f.parse(a)
 

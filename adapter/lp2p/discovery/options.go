@@ -91,7 +91,8 @@ func WithPrivatePeers(ids []types.ID) Option {
 
 // WithPrivateAddresses says whether loopback addresses and those of private
 // networks are believed and told. Without it they are if the node announces such an
-// address, or announces none and listens at one. They are believed only when a node
+// address, or announces none and listens at such addresses only; one that listens at
+// 0.0.0.0 listens at those of its network interfaces. They are believed only when a node
 // tells them that is connected from an address of the same kind.
 func WithPrivateAddresses(allow bool) Option {
 	return func(o *options) { o.privateAddresses = &allow }

@@ -23,6 +23,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/stream"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/ownaddr"
 )
 
 // No two networks share a prefix, and none can pass for another protocol.
@@ -48,7 +49,8 @@ func TestPrefixes(t *testing.T) {
 }
 
 func TestAddresses(t *testing.T) {
-	public, all := addrFilter{}, addrFilter{private: true}
+	var public, all addrFilter
+	all.private.Store(true)
 	for text, want := range map[string]struct {
 		at             string
 		public, nearby bool
@@ -101,6 +103,34 @@ func TestAddresses(t *testing.T) {
 	require.Equal(t, many[:maxAddrs], public.filter(many))
 }
 
+// A node that announces no address believes private ones if it listens at no other, which
+// the network interfaces show for 0.0.0.0.
+func TestWildcardIsNoPublicAddress(t *testing.T) {
+	interfaces, err := net.InterfaceAddrs()
+	require.NoError(t, err)
+	wildcard := len(ownaddr.Public(interfaces)) == 0
+	for _, c := range []struct {
+		told, listen net.IP
+		want         bool
+	}{
+		{net.IPv4zero, net.IPv4zero, wildcard},
+		{net.IPv4zero, net.IPv4(127, 0, 0, 1), true},
+		{net.IPv4(5, 6, 7, 8), net.IPv4(127, 0, 0, 1), false},
+		{net.IPv4(10, 0, 0, 1), net.IPv4(127, 0, 0, 1), true},
+	} {
+		key := types.GenerateNodeKey()
+		tr, err := lp2p.NewTransport(types.NodeInfo{
+			NetAddress: &types.NetAddress{ID: key.ID(), IP: c.told}, Network: "test", Moniker: "node",
+		}, *key, nil)
+		require.NoError(t, err)
+		require.NoError(t, tr.Listen(types.NetAddress{IP: c.listen}))
+		d, err := New(tr)
+		require.NoError(t, err)
+		require.Equal(t, c.want, d.privateAddresses(), "%+v", c)
+		require.NoError(t, tr.Close())
+	}
+}
+
 // What a remote tells is believed where it means the same there, even by a node that
 // believes private addresses.
 func TestTellerDecidesWhatIsBelieved(t *testing.T) {
@@ -110,7 +140,8 @@ func TestTellerDecidesWhatIsBelieved(t *testing.T) {
 	}
 	told := func(private bool, from string) (kept int) {
 		d := newRemembering(t)
-		d.t, d.filter = access.Of(new(lp2p.Transport)), addrFilter{private: private}
+		d.t = access.Of(new(lp2p.Transport))
+		d.filter.private.Store(private)
 		teller, at := somePeer(t, 100), netip.MustParseAddr(from)
 		for i, host := range bad {
 			a, err := multiaddr.NewMultiaddr(host + "/tcp/26656")

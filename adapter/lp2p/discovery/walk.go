@@ -109,6 +109,7 @@ func (d *Discovery) entered() bool { return d.dht.RoutingTable().Size() > 0 }
 
 // round does what is to be done now.
 func (d *Discovery) round(p *pace) {
+	d.filter.private.Store(d.privateAddresses()) // peers may have told where this node is
 	if !d.entered() {
 		d.bootstrap(p.interval)
 	}

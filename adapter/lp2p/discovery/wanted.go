@@ -31,15 +31,6 @@ type search struct {
 
 func (s search) wanted() bool { return s.configured || !s.since.IsZero() }
 
-// before reports whether the peer is looked for before the other one.
-func (s search) before(other search) bool {
-	if s.configured != other.configured {
-		return s.configured
-	}
-
-	return s.due.Before(other.due)
-}
-
 // want notes a peer that is connected. If there are too many, the one connected longest
 // ago is not wanted any more, unless it is configured.
 func (r *records) want(p peer.ID, configured bool, now time.Time) {
@@ -78,7 +69,7 @@ func (r *records) next(now time.Time) (p peer.ID, due time.Time) {
 			if due.IsZero() || s.due.Before(due) {
 				due = s.due
 			}
-		case first == nil || s.before(*first):
+		case first == nil, s.configured && !first.configured, s.configured == first.configured && s.due.Before(first.due):
 			p, first = other, s
 		}
 	}
