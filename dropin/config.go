@@ -162,12 +162,17 @@ func (p *plan) addresses() error {
 	if own := p.info.NetAddress; own != nil && own.ID != id {
 		return fmt.Errorf("%w: the NodeInfo has %s, the node key %s", errOtherID, own.ID, id)
 	}
-	if p.cfg.ExternalAddress == "" && p.info.NetAddress != nil {
+	own := p.info.NetAddress
+	named := own != nil && p.cfg.ExternalAddress == "" // an address that the program has chosen
+	if named && !own.IP.IsUnspecified() {
 		return nil
 	}
 	advertised, err := p.cfg.AdvertisedNetAddress(id)
 	if err != nil {
 		return err
+	}
+	if named && own.Port != 0 {
+		advertised.Port = own.Port
 	}
 	p.info.NetAddress = &advertised
 
