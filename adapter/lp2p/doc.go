@@ -32,6 +32,17 @@
 // Connections run over TCP with yamux, and with [WithQUIC] also over QUIC. The priorities
 // of the channel descriptors are honoured over TCP; QUIC serves its streams in turn.
 //
+// # Where the node is
+//
+// The host announces the address of the NodeInfo beside those of its listeners. If that
+// address has a host name, the name is looked up from Listen on, until it resolves and then
+// every 5 minutes. If the NodeInfo has no IP and the node listens at all addresses of its
+// machine, the address counts at which peers of three networks have dialed it. Connected
+// peers are told of a change by identify, and the peers of later sessions by NodeInfo.
+//
+// The transport warns if peers of three networks show that the clock of this node is wrong:
+// by delegations, and by peer records from the future.
+//
 // # Metrics
 //
 // [WithPrometheus] exports tm2_p2p_peers and tm2_p2p_handshakes_total by direction,

@@ -69,8 +69,12 @@ func (n *memNet) dial(from net.IP) DialFunc {
 		if l == nil {
 			return nil, &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", errors.ErrUnsupported)}
 		}
+		dialed, err := net.ResolveTCPAddr("tcp", address) // not that of the listener behind a NAT
+		if err != nil {
+			return nil, err
+		}
 		there, back := newMemPipe(), newMemPipe()
-		ours := &memConn{in: back, out: there, local: local, remote: l.addr}
+		ours := &memConn{in: back, out: there, local: local, remote: dialed}
 		theirs := &memConn{in: there, out: back, local: l.addr, remote: local}
 		n.mtx.Lock()
 		n.conns = append(n.conns, ours, theirs)
@@ -354,6 +358,13 @@ func (n *memNet) newNode(t testing.TB, ip net.IP, opts ...Option) *node {
 	t.Helper()
 
 	return n.newNodeAt(t, ip, memPort, opts...)
+}
+
+// forward lets connections to the address reach a listener elsewhere, as a router does.
+func (n *memNet) forward(address, listener string) {
+	n.mtx.Lock()
+	defer n.mtx.Unlock()
+	n.listeners[address] = n.listeners[listener]
 }
 
 func (n *memNet) newNodeAt(t testing.TB, ip net.IP, port uint16, opts ...Option) *node {

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"time"
 
 	"github.com/libp2p/go-libp2p"
 	"github.com/multiformats/go-multiaddr"
@@ -31,6 +32,7 @@ type options struct {
 	quic       quicMode // whether UDP is listened to and dialed
 	nat        natOptions
 	private    bool           // no address is announced
+	own        *ownAddrs      // announced beside those of the listeners
 	book       *addrbook.Book // nil: a new one in memory
 	proxies    proxied.Networks
 	logger     *slog.Logger
@@ -42,6 +44,7 @@ type options struct {
 	// For tests. Loopback addresses are exempt from limits per IP unless
 	// loopbackCounts.
 	loopbackCounts bool
+	nameInterval   time.Duration // between look-ups of the own host name; 0 for the default
 }
 
 // WithLimits replaces DefaultLimits.
@@ -87,12 +90,13 @@ func (o *options) report(err error) { o.err = errors.Join(o.err, err) }
 
 func newOptions(opts []Option) (*options, error) {
 	o := &options{
-		limits: DefaultLimits(), timeouts: DefaultTimeouts(), budget: anyChannels(),
+		limits: DefaultLimits(), timeouts: DefaultTimeouts(), budget: anyChannels(), own: &ownAddrs{},
 		logger: slog.New(slog.DiscardHandler),
 	}
 	for _, opt := range opts {
 		opt(o)
 	}
+	o.libp2p = append(o.libp2p, o.own.announce)
 	o.report(o.validateNAT())
 	if o.err != nil {
 		return nil, fmt.Errorf("%w: %w", compat.ErrInvalidOption, o.err)

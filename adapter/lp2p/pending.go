@@ -17,6 +17,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/edkey"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 )
 
 // Pending is an inbound session that waits for its answer. The remote has proved its
@@ -52,7 +53,11 @@ func (p *Pending) identify(h *control.Hello, connKey ed25519.PublicKey) error {
 		return nil
 	}
 
-	key, err := h.Delegation.Verify(h.Epoch, p.stream.Conn().RemotePeer(), p.t.host.ID(), time.Now())
+	now := time.Now()
+	key, err := h.Delegation.Verify(h.Epoch, p.stream.Conn().RemotePeer(), p.t.host.ID(), now)
+	if err == nil || errors.Is(err, control.ErrDelegationExpired) || errors.Is(err, control.ErrDelegationLong) {
+		p.t.clock.noteDelegation(netgroup.Network(ipOf(p.stream.Conn().RemoteMultiaddr())), h.Delegation, now)
+	}
 	if err != nil {
 		return compat.Reject(compat.RejectIdentity, "%v", err)
 	}

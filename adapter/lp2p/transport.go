@@ -39,6 +39,7 @@ type Transport struct {
 	handshakes *slots // inbound handshakes under way
 	headers    *slots // inbound data streams whose header has not arrived
 	spent      *spent // delegated sessions, also former ones
+	clock      *clock // of this node, as peers see it
 	sessions   *sessions
 	buffers    *bufferPool
 	pendings   chan *Pending
@@ -102,6 +103,7 @@ func NewTransport(
 		handshakes: newSlots(l.Handshakes, l.HandshakesPerIP, l.HandshakesPerPeer),
 		// A session opens all its streams at once when its node is busy.
 		headers: newSlots(16*l.Handshakes, 16*l.HandshakesPerIP, 16*l.HandshakesPerPeer),
+		clock:   newClock(logger),
 		spent:   newSpent(), sessions: newSessions(l.SessionsPerPeer), buffers: newBufferPool(),
 		pendings: make(chan *Pending), completed: make(chan *Peer),
 		closed: make(chan struct{}),
@@ -119,7 +121,7 @@ func NewTransport(
 	h.SetStreamHandler(SessionProtocol, t.handler(t.handleSession))
 	h.SetStreamHandler(ChannelProtocol, t.handler(t.handleData))
 	h.SetStreamHandler(NodeInfoProtocol, t.answering(t.sendNodeInfo))
-	if err := t.startNAT(); err != nil {
+	if err := errors.Join(t.watchPeers(), t.startNAT()); err != nil {
 		return nil, errors.Join(err, t.Close())
 	}
 
@@ -158,8 +160,11 @@ func (t *Transport) Listen(addr types.NetAddress) error {
 	if t.listen.IP != nil {
 		return compat.ErrAlreadyListening
 	}
+	t.announceOwn() // from the first moment
 	port, err := t.openListeners(addr)
 	if err != nil {
+		t.opts.own.set(nil)
+
 		return fmt.Errorf("unable to listen on %s: %w", addr.DialString(), err)
 	}
 	t.listen = types.NetAddress{ID: t.id, IP: slices.Clone(addr.IP), Port: port}
@@ -169,6 +174,8 @@ func (t *Transport) Listen(addr types.NetAddress) error {
 		completed.Port = t.listen.Port
 		t.nodeInfo.NetAddress = &completed
 	}
+	t.announceOwn()
+	t.followName()
 
 	return nil
 }

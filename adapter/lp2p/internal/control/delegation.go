@@ -28,7 +28,7 @@ var (
 	ErrDelegationLowOrder  = errors.New("delegated identity is a key of low order")
 	errDelegationSignature = errors.New("signature of the delegated identity is not valid")
 	ErrDelegationExpired   = errors.New("delegated identity has expired")
-	errDelegationLong      = errors.New("delegated identity expires too late")
+	ErrDelegationLong      = errors.New("delegated identity expires too late")
 )
 
 const (
@@ -110,16 +110,22 @@ func (d *Delegation) Verify(e Epoch, dialer, listener peer.ID, now time.Time) (e
 	case d.Expires < uint64(now.Unix()):
 		return nil, d.skewed(ErrDelegationExpired, now)
 	case d.Expires > uint64(now.Add(MaxDelegationLife).Unix()):
-		return nil, d.skewed(errDelegationLong, now)
+		return nil, d.skewed(ErrDelegationLong, now)
 	default:
 		return key, nil
 	}
 }
 
+// Ahead returns by how much the clock of the dialer is ahead of this one, if the dialer has
+// just made the delegation.
+func (d *Delegation) Ahead(now time.Time) time.Duration {
+	return time.Unix(int64(min(d.Expires, math.MaxInt64)), 0).Add(-DelegationLife).Sub(now)
+}
+
 // skewed adds to the error how far the clocks of the two nodes differ, if the dialer has
 // just made the delegation.
 func (d *Delegation) skewed(err error, now time.Time) error {
-	ahead, direction := time.Unix(int64(min(d.Expires, math.MaxInt64)), 0).Add(-DelegationLife).Sub(now), "ahead of"
+	ahead, direction := d.Ahead(now), "ahead of"
 	if ahead < 0 {
 		ahead, direction = -ahead, "behind"
 	}

@@ -1,0 +1,173 @@
+package lp2p
+
+import (
+	"log/slog"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/libp2p/go-libp2p"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/multiformats/go-multiaddr"
+	"github.com/stretchr/testify/require"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/dnstest"
+)
+
+// announces reports whether the host of the node tells an address at the IP.
+func (n *node) announces(ip string) bool { return tells(n.Host().Addrs(), ip) }
+
+// hears reports whether the node has heard from the other one of an address at the IP.
+func (n *node) hears(of *node, ip string) bool {
+	return tells(n.Host().Peerstore().Addrs(of.Host().ID()), ip)
+}
+
+func tells(addrs []multiaddr.Multiaddr, ip string) bool {
+	for _, a := range addrs {
+		if ipOf(a).String() == ip {
+			return true
+		}
+	}
+
+	return false
+}
+
+// The address of the NodeInfo is announced in identify, over TCP and QUIC, unless the node
+// is private or the user's address factory says otherwise.
+func TestOwnAddressIsAnnounced(t *testing.T) {
+	own := func(info *types.NodeInfo) { info.NetAddress.IP, info.NetAddress.Port = net.IPv4(5, 6, 7, 8), 1234 }
+	n, other := newNode(t, own, WithQUIC()), newNode(t, nil)
+	require.NoError(t, other.Host().Connect(timeout(t), peer.AddrInfo{ID: n.Host().ID(), Addrs: n.Host().Network().ListenAddresses()}))
+	require.Eventually(t, func() bool { return other.hears(n, "5.6.7.8") }, patience, time.Millisecond)
+	for _, want := range []string{"/ip4/5.6.7.8/tcp/1234", "/ip4/5.6.7.8/udp/1234/quic-v1"} {
+		require.True(t, multiaddr.Contains(n.Host().Addrs(), multiaddr.StringCast(want)), want)
+	}
+	require.True(t, n.announces("127.0.0.1"), "its listeners too")
+
+	require.Empty(t, newNode(t, own, WithPrivateNode()).Host().Addrs())
+	none := libp2p.AddrsFactory(func([]multiaddr.Multiaddr) []multiaddr.Multiaddr { return nil })
+	require.Empty(t, newNode(t, own, WithLibp2pOptions(none)).Host().Addrs())
+	require.False(t, newNode(t, func(info *types.NodeInfo) { info.NetAddress.IP = net.IPv4zero }).announces("0.0.0.0"))
+}
+
+// The node's own host name need not resolve at start, and may lead elsewhere later.
+// Connected peers hear of it in identify, and later sessions have it in NodeInfo.
+func TestOwnHostNameIsFollowed(t *testing.T) {
+	names := dnstest.Install(t)
+	fast := func(o *options) { o.nameInterval = 10 * time.Millisecond }
+	n := newNode(t, func(info *types.NodeInfo) {
+		info.NetAddress.IP, info.NetAddress.Hostname = net.IPv4zero, "own.example"
+	}, fast)
+	other, later := newNode(t, nil), newNode(t, nil)
+	connect(t, other, n)
+	told := func() string {
+		p, remote := connect(t, later, n)
+		require.NoError(t, p.Stop())
+		stopped(t, remote)
+
+		return p.NodeInfo().NetAddress.IP.String()
+	}
+	require.Equal(t, "0.0.0.0", told())
+	for _, ip := range []string{"5.6.7.8", "5.6.7.9"} {
+		names.Set("own.example", net.ParseIP(ip))
+		require.Eventually(t, func() bool { return n.announces(ip) && other.hears(n, ip) }, patience, time.Millisecond)
+		require.Equal(t, ip, told())
+	}
+	require.False(t, n.announces("5.6.7.8"))
+	require.Eventually(t, func() bool { return !other.hears(n, "5.6.7.8") }, patience, time.Millisecond)
+}
+
+// logBuffer is a log that tests read while it is written.
+type logBuffer struct {
+	mtx  sync.Mutex
+	text strings.Builder
+}
+
+func (l *logBuffer) Write(p []byte) (int, error) {
+	l.mtx.Lock()
+	defer l.mtx.Unlock()
+
+	return l.text.Write(p)
+}
+
+// count is how often the log has the text.
+func (l *logBuffer) count(text string) int {
+	l.mtx.Lock()
+	defer l.mtx.Unlock()
+
+	return strings.Count(l.text.String(), text)
+}
+
+// newWildcard returns a node that listens at all addresses of its machine, knows none of
+// them, and is dialed at the address.
+func (n *memNet) newWildcard(t *testing.T, address string) (*node, *logBuffer) {
+	t.Helper()
+	key, log := types.GenerateNodeKey(), &logBuffer{}
+	info := nodeInfo(key.ID())
+	info.NetAddress.IP = net.IPv4zero
+	tr, err := NewTransport(info, *key, slog.New(slog.NewTextHandler(log, nil)),
+		WithTCP(libp2p.Transport(n.transport(net.IPv4(9, 9, 9, 9))), n.dial(net.IPv4(9, 9, 9, 9))))
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, tr.Close()) })
+	require.NoError(t, tr.Listen(types.NetAddress{IP: net.IPv4zero, Port: memPort}))
+	n.forward(address, tr.listen.DialString())
+
+	return &node{Transport: tr, behavior: newBehavior(), key: key, info: info}, log
+}
+
+// A node that cannot know where it is believes peers of three networks which have dialed it
+// at the same address, and tells others.
+func TestPeersTellAWildcardWhereItIs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		memnet := newMemNet()
+		n, log := memnet.newWildcard(t, "8.8.8.8:26656")
+		at := types.NetAddress{ID: n.key.ID(), IP: net.IPv4(8, 8, 8, 8), Port: memPort}
+		told := func(from *node) string {
+			got := make(chan *Peer, 1)
+			go func() { got <- n.accept(t) }()
+			p, err := from.Dial(timeout(t), at, from.behavior)
+			require.NoError(t, err)
+			require.NoError(t, p.Start())
+			require.NoError(t, (<-got).Start())
+			synctest.Wait()
+
+			return p.NodeInfo().NetAddress.DialString()
+		}
+		var dialers []*node
+		for i := range 5 {
+			dialers = append(dialers, memnet.newNode(t, net.IPv4(5, byte(max(0, i-1)), byte(i), 1)))
+		}
+		for _, from := range dialers[:3] { // the first two are of one network
+			require.Equal(t, "0.0.0.0:26656", told(from))
+			require.False(t, n.announces("8.8.8.8"))
+		}
+		told(dialers[3]) // what it says may count before its session begins
+		require.True(t, n.announces("8.8.8.8"))
+		require.Equal(t, "8.8.8.8:26656", told(dialers[4]))
+		require.Equal(t, 1, log.count("have dialed this node at an address"))
+	})
+}
+
+// Where a node is seen to come from is told to its operator only: nobody has shown that it
+// can be dialed there.
+func TestSeenAddressIsNotAnnounced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		memnet := newMemNet()
+		n, log := memnet.newWildcard(t, "9.9.9.9:26656")
+		for i := range 4 {
+			to := memnet.newNode(t, net.IPv4(5, byte(i), 0, 1))
+			go func() { _ = to.accept(t).Start() }()
+			p, err := n.dial(t, to)
+			require.NoError(t, err)
+			require.NoError(t, p.Start())
+			synctest.Wait()
+			require.Equal(t, i >= 2, log.count("configure it as external_address") == 1, i)
+		}
+		require.False(t, n.announces("9.9.9.9"))
+		require.True(t, n.localNodeInfo().NetAddress.IP.IsUnspecified())
+	})
+}

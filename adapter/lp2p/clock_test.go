@@ -1,0 +1,140 @@
+package lp2p
+
+import (
+	"log/slog"
+	"net"
+	"net/netip"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/libp2p/go-libp2p"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/record"
+	"github.com/libp2p/go-libp2p/p2p/protocol/identify"
+	idpb "github.com/libp2p/go-libp2p/p2p/protocol/identify/pb"
+	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/control"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/stream"
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/wire"
+)
+
+// newLogged returns a node at the IP, and its log.
+func (n *memNet) newLogged(t *testing.T, ip net.IP) (*node, *logBuffer) {
+	t.Helper()
+	key, log := types.GenerateNodeKey(), &logBuffer{}
+	info := nodeInfo(key.ID())
+	tr, err := NewTransport(info, *key, slog.New(slog.NewTextHandler(log, nil)),
+		WithTCP(libp2p.Transport(n.transport(ip)), n.dial(ip)))
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, tr.Close()) })
+	require.NoError(t, tr.Listen(types.NetAddress{IP: ip, Port: memPort}))
+
+	return &node{Transport: tr, behavior: newBehavior(), key: key, info: info}, log
+}
+
+// shiftRecord makes the node identify itself by a signed record whose time is shifted.
+func (n *node) shiftRecord(t *testing.T, by time.Duration) {
+	t.Helper()
+	h := n.Host()
+	h.SetStreamHandler(identify.ID, func(s network.Stream) {
+		defer s.Close()
+		signed, err := record.Seal(&peer.PeerRecord{
+			PeerID: h.ID(), Addrs: h.Addrs(), Seq: uint64(time.Now().Add(by).UnixNano()),
+		}, h.Peerstore().PrivKey(h.ID()))
+		if err != nil {
+			return
+		}
+		raw, err := signed.Marshal()
+		if err != nil {
+			return
+		}
+		body, err := proto.Marshal(&idpb.Identify{SignedPeerRecord: raw})
+		if err != nil {
+			return
+		}
+		_, _ = s.Write(wire.AppendSized(nil, body)) // the test sees what comes of it
+	})
+}
+
+// A slow clock shows by peer records from the future, if peers of three networks have them.
+// An old record shows nothing.
+func TestSlowClockIsReported(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		memnet := newMemNet()
+		n, log := memnet.newLogged(t, net.IPv4(8, 8, 8, 8))
+		for i, by := range []time.Duration{6, -6, -600, 6, 6, 6} {
+			from := memnet.newNode(t, net.IPv4(5, byte(i), 0, 1))
+			from.shiftRecord(t, by*time.Minute)
+			connect(t, from, n)
+			synctest.Wait()
+			require.Equal(t, i >= 4, log.count("clock=slow") == 1, i)
+		}
+		require.Equal(t, 1, log.count("clock of this node is wrong"), "once an hour")
+	})
+}
+
+// A delegation shows in both directions by how much clocks differ, whether or not it is
+// refused for that.
+func TestWrongClockIsReportedByDelegations(t *testing.T) {
+	for name, by := range map[string]time.Duration{"slow": 6 * time.Minute, "fast": -6 * time.Minute, "": 10 * time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			memnet := newMemNet()
+			n, log := memnet.newLogged(t, net.IPv4(8, 8, 8, 8))
+			for i := range 4 {
+				from := memnet.newNode(t, net.IPv4(5, byte(i), 0, 1))
+				from.shiftRecord(t, 0) // libp2p's would have the time of the process, outside the bubble
+				as, e := delegated(from), control.NewEpoch()
+				body, err := as.NodeInfo.MarshalBinary()
+				require.NoError(t, err)
+				hello := &control.Hello{Version: control.Version, Epoch: e, NodeInfo: body, Delegation: control.SignDelegation(
+					as.Key, e, from.Host().ID(), n.Host().ID(), time.Now().Add(by+control.DelegationLife))}
+				maddrs, err := from.dialMultiaddrs(timeout(t), n.NetAddress())
+				require.NoError(t, err)
+				c, err := from.dialPeer(timeout(t), n.Host().ID(), maddrs, from.retain)
+				require.NoError(t, err)
+				st, err := stream.Open(timeout(t), c, SessionProtocol)
+				require.NoError(t, err)
+				_, err = st.Write(control.Append(nil, hello))
+				require.NoError(t, err)
+				if name != "" {
+					m, err := control.Read(st)
+					require.NoError(t, err)
+					require.Equal(t, compat.RejectIdentity, m.(*control.Reject).Code)
+				}
+				synctest.Wait()
+				require.Equal(t, name != "" && i >= 2, log.count("clock of this node is wrong") == 1, i)
+				from.release(c)
+			}
+			if name != "" {
+				require.Equal(t, 1, log.count("clock="+name))
+			}
+		})
+	}
+}
+
+// Only the last word of a network counts, for an hour, and others may disagree.
+func TestVotes(t *testing.T) {
+	v, now := make(votes[string]), time.Now()
+	in := func(i int) netip.Prefix {
+		return netip.PrefixFrom(netip.AddrFrom4([4]byte{5, byte(i), 0, 0}), 16)
+	}
+	require.False(t, v.add(in(1), "a", now))
+	require.False(t, v.add(in(1), "a", now), "one network")
+	require.False(t, v.add(in(2), "a", now))
+	require.True(t, v.add(in(3), "a", now))
+	require.False(t, v.add(in(4), "b", now))
+	require.False(t, v.add(in(5), "b", now))
+	require.False(t, v.add(in(6), "b", now), "as many say something else")
+	require.True(t, v.add(in(1), "b", now), "one has changed its mind")
+	require.False(t, v.add(in(7), "b", now.Add(voteLife)), "the others are too old")
+	for i := range 2 * maxVoters {
+		v.add(in(i), "c", now.Add(voteLife))
+	}
+	require.Len(t, v, maxVoters)
+}
