@@ -87,8 +87,11 @@ func (d *Discovery) find(p peer.ID) {
 // the address at which this node has dialed it, as answered, and those that it announces,
 // if its IP may tell them. It returns nothing for a peer that is not connected.
 func (d *Discovery) noteFound(p peer.ID) (found []*types.NetAddress) {
-	id, err := d.ids.Of(p)
-	if err != nil || !d.connected(p) {
+	if !d.connected(p) {
+		return nil
+	}
+	id, err := p2paddr.Learn(d.t.AddrBook(), p) // its key too, so that a later dial needs no probe
+	if err != nil {
 		return nil
 	}
 	add := func(at netip.AddrPort) {

@@ -41,7 +41,9 @@ func TestFoundPeerIsKeptAsItWasFound(t *testing.T) {
 		side.Host().Peerstore().AddAddrs(p, append(other.Host().Addrs(), elsewhere), peerstore.PermanentAddrTTL)
 		require.Eventually(t, func() bool { return d.connected(p) }, 10*time.Second, 10*time.Millisecond)
 
+		require.Nil(t, side.AddrBook().Key(at.ID))
 		found := d.noteFound(p)
+		require.NotNil(t, side.AddrBook().Key(at.ID))
 		require.Len(t, found, 1, "a private address says nothing to a node on loopback")
 		require.Equal(t, at.String(), found[0].String())
 		entries := side.AddrBook().Of(at.ID)
