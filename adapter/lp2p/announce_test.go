@@ -4,7 +4,6 @@ import (
 	"log/slog"
 	"net"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -81,26 +80,8 @@ func TestOwnHostNameIsFollowed(t *testing.T) {
 	require.Eventually(t, func() bool { return !other.hears(n, "5.6.7.8") }, patience, time.Millisecond)
 }
 
-// logBuffer is a log that tests read while it is written.
-type logBuffer struct {
-	mtx  sync.Mutex
-	text strings.Builder
-}
-
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mtx.Lock()
-	defer l.mtx.Unlock()
-
-	return l.text.Write(p)
-}
-
 // count is how often the log has the text.
-func (l *logBuffer) count(text string) int {
-	l.mtx.Lock()
-	defer l.mtx.Unlock()
-
-	return strings.Count(l.text.String(), text)
-}
+func (l *logBuffer) count(text string) int { return strings.Count(l.String(), text) }
 
 // newWildcard returns a node that listens at all addresses of its machine, knows none of
 // them, and is dialed at the address.
