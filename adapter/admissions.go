@@ -17,6 +17,7 @@ var (
 	errSelf = compat.Reject(compat.RejectSelf,
 		"it has this node's ID: the node has dialed itself, or another node uses a copy of its node key")
 	errConnected = compat.Reject(compat.RejectDuplicate, "connected already")
+	errAwaited   = compat.Reject(compat.RejectDuplicate, "another connection of the peer waits to be admitted")
 )
 
 // registry holds the reserved IDs: those of all connections from their admission until
@@ -32,7 +33,8 @@ type registry struct {
 	byID    map[types.ID]*connection
 	hosts   map[netip.Prefix]uint64 // connections in byID that hold a place at their host
 	taken   [3]uint64               // slots, by kind; that of slotNone is not used
-	awaited map[types.ID]bool       // whose former connection a newcomer waits for; see ghost.go
+	awaited map[types.ID]bool       // IDs of newcomers that wait for the end of a connection
+	evicts  bool                    // one of them waits for a peer that gives way; see eviction.go
 }
 
 // slot is what a connection takes up of the limits.
@@ -53,8 +55,10 @@ type candidate struct {
 	uncounted bool         // takes no slot
 	guarded   bool         // must be the only peer of its host
 	delegate  types.ID     // the node that presents it, if any
-	dialed    bool         // recentlyDialed, see there
+	crosses   bool         // a dial of this node, see dialer.crosses
 	held      slot         // taken over from the connection that it replaces
+	waits     bool         // for the end of a connection
+	evicts    bool         // that connection is another peer's
 }
 
 // own is the slot of the candidate's direction.
@@ -82,20 +86,34 @@ func (r *registry) judge(c candidate) (taken slot, former *connection, err error
 	if former != nil && !former.isClosed() && !c.replaces(former) {
 		return slotNone, nil, errConnected
 	}
-	taken, err = r.place(c, former)
+	if r.awaited[c.id] && !c.waits && !c.outbound {
+		return slotNone, nil, errAwaited // outbound ones take no place in the accept loop
+	}
+	taken, loser, err := r.place(c, former)
+	if former == nil {
+		former = loser
+	}
 
 	return taken, former, err
 }
 
-// place returns the slot that the candidate may take, also that of its former connection.
-// The caller holds the lock.
-func (r *registry) place(c candidate, former *connection) (slot, error) {
-	taken, err := r.findSlot(c, former)
-	if err == nil {
-		err = r.checkHost(c, former)
+// place returns the slot that the candidate may take, also that of its former connection,
+// and the peer that loses its slot to it, if any. The caller holds the lock.
+func (r *registry) place(c candidate, former *connection) (taken slot, loser *connection, err error) {
+	taken, full := r.findSlot(c, former)
+	if full != nil {
+		if loser = r.findLoser(c); loser == nil {
+			return slotNone, nil, full
+		}
+		taken = slotInbound
+	}
+	err = r.checkHost(c, former)
+	if err != nil && c.crosses && netgroup.IsLocal(c.host.Addr()) && r.taken[slotOutbound] < r.limits[slotOutbound] {
+		// The dial that it crosses would be admitted beside the other peer of the host.
+		return slotOutbound, nil, nil
 	}
 
-	return taken, err
+	return taken, loser, err
 }
 
 // wouldAdmit returns why the candidate would be refused now, or nil. It passes a candidate
@@ -104,7 +122,7 @@ func (r *registry) place(c candidate, former *connection) (slot, error) {
 func (r *registry) wouldAdmit(c candidate) error {
 	_, _, err := r.judge(c)
 	if former := r.suspect(c.id); former != nil && err == errConnected {
-		_, err = r.place(c, former)
+		_, _, err = r.place(c, former)
 	}
 
 	return err
@@ -119,8 +137,8 @@ func (c candidate) replaces(former *connection) bool {
 // findSlot refuses a candidate for which no slot is left. A candidate may use the slot
 // of the connection that it replaces, whatever its direction: two nodes that dial each
 // other must end with one connection even if its direction is full on one of them. For
-// the same reason an inbound peer that this node is dialing may use the outbound slot
-// that its dial would have taken.
+// the same reason an inbound peer that crosses a dial to its own host may use the outbound
+// slot that the dial would have taken.
 func (r *registry) findSlot(c candidate, former *connection) (slot, error) {
 	own := c.own()
 	used, limit := r.taken[own], r.limits[own]
@@ -136,7 +154,7 @@ func (r *registry) findSlot(c candidate, former *connection) (slot, error) {
 		return own, nil
 	case former != nil && former.slot != slotNone:
 		return former.slot, nil
-	case c.dialed && r.taken[slotOutbound] < r.limits[slotOutbound]:
+	case c.crosses && r.taken[slotOutbound] < r.limits[slotOutbound]:
 		return slotOutbound, nil
 	default:
 		direction := [...]string{slotInbound: "inbound", slotOutbound: "outbound"}[own]
@@ -147,10 +165,10 @@ func (r *registry) findSlot(c candidate, former *connection) (slot, error) {
 	}
 }
 
-// checkHost refuses a guarded candidate while another peer of its host is connected. A
-// peer that this node has dialed or is dialing passes, whichever connection stays.
+// checkHost refuses a guarded candidate while another peer of its host is connected. The
+// peer of a connection that this node has dialed passes, whichever connection stays.
 func (r *registry) checkHost(c candidate, former *connection) error {
-	welcome := c.dialed || c.held == slotOutbound || (former != nil && former.outbound)
+	welcome := c.held == slotOutbound || (former != nil && former.outbound)
 	if !c.guarded || welcome || r.allowDuplicateIP || !c.host.IsValid() {
 		return nil
 	}
@@ -206,9 +224,9 @@ func (r *registry) anyAdmissible(stranger candidate, exempt []candidate) error {
 }
 
 // reserve takes the ID for the connection, or returns the connection that must be
-// removed first, or the refusal. A slot of the other direction passes to the candidate
-// at once, so that no other connection takes it during the removal. If the candidate is
-// refused after all, giveBack returns the slot.
+// removed first, or the refusal. A slot of the other direction, or of another peer, passes
+// to the candidate at once, so that no other connection takes it during the removal. The
+// caller ends the wait for the removal by endReserve.
 func (r *registry) reserve(conn *connection, c *candidate) (former *connection, err error) {
 	r.mtx.Lock()
 	defer r.mtx.Unlock()
@@ -217,8 +235,15 @@ func (r *registry) reserve(conn *connection, c *candidate) (former *connection, 
 		return nil, err
 	}
 	if former != nil {
-		if taken == former.slot && taken != c.own() {
+		evicted := former.id != c.id
+		if evicted || taken == former.slot && taken != c.own() {
 			c.held, former.slot = taken, slotNone
+		}
+		if evicted {
+			r.evicts, c.evicts = true, true
+		}
+		if !c.outbound {
+			r.awaited[c.id], c.waits = true, true
 		}
 
 		return former, nil
@@ -236,11 +261,18 @@ func (r *registry) reserve(conn *connection, c *candidate) (former *connection, 
 	return nil, nil
 }
 
-// giveBack returns the slot that a refused candidate holds.
-func (r *registry) giveBack(c candidate) {
+// endReserve ends the wait of a candidate. If it was refused, it returns the slot that it
+// holds.
+func (r *registry) endReserve(c candidate) {
 	r.mtx.Lock()
 	defer r.mtx.Unlock()
 	r.taken[c.held]--
+	if c.waits {
+		delete(r.awaited, c.id)
+	}
+	if c.evicts {
+		r.evicts = false
+	}
 }
 
 // of returns the connections of the peer and of those that it presents.
@@ -313,20 +345,23 @@ func (r *registry) close() []*connection {
 
 // candidate describes a peer that asks for admission. The delegate is the node that
 // presents it, if any. Such a peer has the delegate's IP, so the guard spares it when it
-// spares the delegate.
+// spares the delegate. Only a peer that presents itself can cross a dial: the IDs that a
+// delegate presents cost it nothing.
 func (sw *MultiplexSwitch) candidate(id types.ID, outbound bool, remoteIP net.IP, delegate types.ID) candidate {
 	exempt := sw.lists.isExempt(id)
+	ip := netgroup.FromIP(remoteIP)
+	host := netgroup.Host(ip)
 
 	return candidate{
 		self:      sw.self(),
 		id:        id,
 		outbound:  outbound,
-		host:      netgroup.Host(netgroup.FromIP(remoteIP)),
+		host:      host,
 		exempt:    exempt,
 		delegate:  delegate,
 		uncounted: sw.lists.unconditional[id],
-		guarded:   !outbound && !exempt && !sw.lists.isExempt(delegate),
-		dialed:    !outbound && sw.dials.recentlyDialed(id),
+		guarded:   (!outbound || !netgroup.IsLocal(ip)) && !exempt && !sw.lists.isExempt(delegate),
+		crosses:   !outbound && delegate == "" && sw.dials.crosses(id, host),
 	}
 }
 

@@ -112,6 +112,14 @@ func (c *connection) isClosed() bool {
 	return c.closed
 }
 
+// runsSince returns when the peer was started, or false if it does not run.
+func (c *connection) runsSince() (since time.Time, runs bool) {
+	c.mtx.Lock()
+	defer c.mtx.Unlock()
+
+	return c.since, c.started && !c.closed
+}
+
 func (c *connection) stopReason() error {
 	c.mtx.Lock()
 	defer c.mtx.Unlock()

@@ -3,11 +3,13 @@ package adapter
 import (
 	"context"
 	"maps"
+	"net/netip"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/task"
 )
 
@@ -45,6 +47,16 @@ type dial struct {
 	cancel context.CancelCauseFunc
 }
 
+// host returns the host that the dial leads to. It is not valid for a host name that has not
+// been resolved.
+func (t *dial) host() netip.Prefix { return netgroup.Host(netgroup.FromIP(t.addr.IP)) }
+
+// endedDial is a dial, or a connection that this node dialed, that has ended.
+type endedDial struct {
+	host netip.Prefix
+	at   time.Time
+}
+
 // dialer holds the addresses to dial: hints, which are due at once and in order, and
 // persistent peers, each of which is due at a time of its own. A peer is queued or being
 // dialed at one address; its further addresses wait until that dial has failed.
@@ -61,7 +73,7 @@ type dialer struct {
 	active   int                    // hints being dialed, young or not
 	progress time.Time              // when a hint last brought a peer, or the first was queued
 	failures map[types.ID]uint      // redials since a persistent peer was last stable
-	ended    map[types.ID]time.Time // dials and outbound connections, for formerTimeout
+	ended    map[types.ID]endedDial // dials and outbound connections, for formerTimeout
 	hungUp   map[types.ID]time.Time // peers, in seed mode
 }
 
@@ -74,7 +86,7 @@ func newDialer() *dialer {
 		redials:  newDialQueue(),
 		dialing:  make(map[types.ID]*dial),
 		failures: make(map[types.ID]uint),
-		ended:    make(map[types.ID]time.Time),
+		ended:    make(map[types.ID]endedDial),
 		hungUp:   make(map[types.ID]time.Time),
 	}
 }
@@ -217,7 +229,7 @@ func (d *dialer) done(t *dial, connected bool) {
 	defer d.mtx.Unlock()
 	t.cancel(nil)
 	delete(d.dialing, t.addr.ID)
-	d.noteEnd(t.addr.ID)
+	d.noteEnd(t.addr.ID, t.host())
 	if !t.persistent {
 		if connected {
 			delete(d.others, t.addr.ID)
@@ -231,30 +243,38 @@ func (d *dialer) done(t *dial, connected bool) {
 	d.wake.Set()
 }
 
-// lose notes that an outbound connection has ended.
-func (d *dialer) lose(id types.ID) {
+// lose notes that an outbound connection with the host has ended.
+func (d *dialer) lose(id types.ID, host netip.Prefix) {
 	d.mtx.Lock()
 	defer d.mtx.Unlock()
-	d.noteEnd(id)
+	d.noteEnd(id, host)
 }
 
 // noteEnd notes that a dial or its connection has ended. When two connections cross, the
 // remote may end the dialed one before this node has admitted the other, which still
-// counts as dialed for formerTimeout. The caller holds the lock.
-func (d *dialer) noteEnd(id types.ID) {
+// crosses it for formerTimeout. The caller holds the lock.
+func (d *dialer) noteEnd(id types.ID, host netip.Prefix) {
 	now := time.Now()
-	maps.DeleteFunc(d.ended, func(_ types.ID, at time.Time) bool { return now.Sub(at) > formerTimeout })
-	d.ended[id] = now
+	maps.DeleteFunc(d.ended, func(_ types.ID, e endedDial) bool { return now.Sub(e.at) > formerTimeout })
+	d.ended[id] = endedDial{host: host, at: now}
 }
 
-// recentlyDialed reports whether a dial of the peer is queued, running, or ended less
-// than formerTimeout ago, so that a connection from the peer may have crossed it.
-func (d *dialer) recentlyDialed(id types.ID) bool {
+// crosses reports whether a connection from the host may have crossed a dial of the peer: one
+// that leads to this host and is running, or ended less than formerTimeout ago. A dial to
+// another host does not count, nor one that only waits. Whoever names a peer to this node can
+// make it queue a dial of any ID. Persistent peers need no exemption.
+func (d *dialer) crosses(id types.ID, host netip.Prefix) bool {
+	if !host.IsValid() {
+		return false
+	}
 	d.mtx.Lock()
 	defer d.mtx.Unlock()
-	at, ended := d.ended[id]
+	if t := d.dialing[id]; t != nil && !t.persistent && t.host() == host {
+		return true
+	}
+	e, ended := d.ended[id]
 
-	return d.dialing[id] != nil || d.hints.has(id) || (ended && time.Since(at) <= formerTimeout)
+	return ended && e.host == host && time.Since(e.at) <= formerTimeout
 }
 
 // lastProgress returns when a hint last brought a peer, or when the first of those now

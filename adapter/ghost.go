@@ -23,6 +23,7 @@ const (
 	ghostWait = ghostTimeout + time.Second
 	// maxGhostWaits is how many newcomers may wait at once. Each holds one of maxAdmissions,
 	// most of which must stay free for other peers. Exempt peers always wait: they are few.
+	// Newcomers that wait for the removal of a connection count too.
 	maxGhostWaits = maxAdmissions / 4
 )
 
@@ -33,10 +34,9 @@ func (r *registry) suspect(id types.ID) *connection {
 	if c == nil || r.awaited[id] || len(r.awaited) >= maxGhostWaits && !r.lists.isExempt(id) {
 		return nil
 	}
-	c.mtx.Lock()
-	defer c.mtx.Unlock()
 	_, probes := c.conn.(compat.LivenessProber)
-	if !probes || !c.started || c.closed || time.Since(c.since) < ghostAge {
+	since, runs := c.runsSince()
+	if !probes || !runs || time.Since(since) < ghostAge {
 		return nil
 	}
 

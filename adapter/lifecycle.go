@@ -12,6 +12,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/service"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 )
 
 // formerTimeout bounds how long a new connection waits for the removal of the peer's
@@ -47,7 +48,7 @@ func (sw *MultiplexSwitch) admitReserved(c *connection) {
 // replaces, if any, and waits until the former connection is removed.
 func (sw *MultiplexSwitch) reserve(ctx context.Context, c *connection) error {
 	who := sw.candidate(c.id, c.outbound, c.conn.RemoteIP(), compat.Delegate(c.conn))
-	defer func() { sw.registry.giveBack(who) }() // no effect once the slot is the connection's
+	defer func() { sw.registry.endReserve(who) }()
 	former, err := sw.registry.reserve(c, &who)
 	if errors.Is(err, errConnected) && sw.awaitGhost(ctx, c.id) {
 		former, err = sw.registry.reserve(c, &who)
@@ -55,9 +56,14 @@ func (sw *MultiplexSwitch) reserve(ctx context.Context, c *connection) error {
 	ctx, cancel := context.WithTimeout(ctx, formerTimeout)
 	defer cancel()
 	for ; err == nil && former != nil; former, err = sw.registry.reserve(c, &who) {
-		// The registry returns only a connection that is stopped already or is replaced.
-		sw.stop(former, errReplaced)
-		c.probeAlive()
+		// The registry returns only a connection that is stopped already, is replaced, or
+		// gives way to another peer.
+		if former.id == c.id {
+			sw.stop(former, errReplaced)
+			c.probeAlive()
+		} else {
+			sw.stop(former, errEvicted)
+		}
 		select {
 		case <-former.gone:
 		case <-ctx.Done():
@@ -65,7 +71,7 @@ func (sw *MultiplexSwitch) reserve(ctx context.Context, c *connection) error {
 				return errStopping
 			}
 
-			return compat.Reject(compat.RejectDuplicate, "the former connection is still being removed")
+			return compat.Reject(compat.RejectDuplicate, "the connection that it takes the place of is still being removed")
 		}
 	}
 
@@ -270,7 +276,7 @@ func (sw *MultiplexSwitch) remove(c *connection) {
 	}
 	sw.transport.Remove(c.conn)
 	if c.outbound {
-		sw.dials.lose(c.id)
+		sw.dials.lose(c.id, netgroup.Host(netgroup.FromIP(c.conn.RemoteIP())))
 	}
 	sw.registry.vacate(c)
 	var uptime time.Duration

@@ -151,3 +151,17 @@ func TestFrom(t *testing.T) {
 	require.Equal(t, netip.MustParseAddr("1.2.3.4"), FromAddr(&net.UDPAddr{IP: net.IP{1, 2, 3, 4}}))
 	require.False(t, FromAddr(&net.UnixAddr{}).IsValid())
 }
+
+func TestAround(t *testing.T) {
+	for ip, want := range map[string][3]string{
+		"9.8.7.6":         {"9.8.0.0/16", "9.8.7.0/24", "9.8.7.6/32"},
+		"10.0.0.1":        {"10.0.0.0/16", "10.0.0.0/24", "10.0.0.1/32"},
+		"2600:1:2:3:4::5": {"2600:1::/32", "2600:1:2::/48", "2600:1:2:3::/64"},
+		"2002:908:706::1": {"9.8.0.0/16", "9.8.7.0/24", "9.8.7.6/32"},
+	} {
+		for i, n := range Around(Host(netip.MustParseAddr(ip))) {
+			require.Equal(t, want[i], n.String(), ip)
+		}
+	}
+	require.Zero(t, Around(netip.Prefix{}))
+}

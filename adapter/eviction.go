@@ -1,0 +1,98 @@
+package adapter
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
+)
+
+// Whoever comes first must not hold the inbound slots for ever. When all are taken, a
+// newcomer may take the place of a peer in a more crowded network, so the peers become more
+// diverse with each eviction and a set of dialers cannot evict each other without end. If no
+// network is more crowded than the newcomer's own, the newcomer is refused. Bitcoin Core
+// chooses in a similar way (AttemptToEvictConnection).
+const (
+	// protectedShare is the share of the inbound slots whose peers stay because they have
+	// been connected longest: one in four. An attacker must outlast them.
+	protectedShare = 4
+	// usefulUptime is how long a connection must have lasted to count as useful.
+	usefulUptime = time.Minute
+)
+
+// errEvicted is the reason for ending the connection of a peer that gives way.
+var errEvicted = compat.Reject(compat.RejectFull,
+	"all inbound slots are taken, and a peer of a less crowded network takes the place (max_num_inbound_peers)")
+
+// resident is an inbound peer that could give way.
+type resident struct {
+	conn     *connection
+	networks [3]netip.Prefix // the widest first, as netgroup.Around
+	since    time.Time
+}
+
+// findLoser returns the inbound peer whose slot the candidate may take, or nil: the youngest
+// peer of the most crowded network. Exempt peers, those that an exempt peer presents, peers that
+// are being admitted, and those that have been connected longest stay. The caller holds the lock.
+func (r *registry) findLoser(c candidate) *connection {
+	if c.outbound || !c.host.IsValid() || r.evicts {
+		return nil
+	}
+	residents, crowd := r.residents()
+	slices.SortFunc(residents, func(a, b resident) int { return a.since.Compare(b.since) })
+	var stay uint64
+	for stay < min(uint64(len(residents)), r.limits[slotInbound]/protectedShare) && time.Since(residents[stay].since) >= usefulUptime {
+		stay++
+	}
+	residents = residents[stay:]
+	networks := netgroup.Around(c.host)
+	residents = slices.DeleteFunc(residents, func(p resident) bool { return !moreCrowded(p.networks, networks, crowd) })
+	if len(residents) == 0 {
+		return nil
+	}
+
+	return slices.MaxFunc(residents, func(a, b resident) int {
+		for i := range a.networks {
+			if d := crowd[a.networks[i]] - crowd[b.networks[i]]; d != 0 {
+				return d
+			}
+		}
+
+		return a.since.Compare(b.since)
+	}).conn
+}
+
+// residents returns the inbound peers that could give way, and how many of the peers that
+// are not exempt each network has. The caller holds the lock.
+func (r *registry) residents() (residents []resident, crowd map[netip.Prefix]int) {
+	crowd = make(map[netip.Prefix]int)
+	for id, c := range r.byID {
+		if c.slot != slotInbound || !c.host.IsValid() || r.lists.isExempt(id) || r.lists.isExempt(delegateOf(c.conn)) {
+			continue
+		}
+		networks := netgroup.Around(c.host)
+		for _, n := range networks {
+			crowd[n]++
+		}
+		if since, runs := c.runsSince(); runs {
+			residents = append(residents, resident{conn: c, networks: networks, since: since})
+		}
+	}
+
+	return residents, crowd
+}
+
+// moreCrowded reports whether the peers are more diverse if the newcomer takes the resident's
+// place: of the widest networks in which the two differ, the resident's has more peers even
+// after the exchange.
+func moreCrowded(resident, newcomer [3]netip.Prefix, crowd map[netip.Prefix]int) bool {
+	for i := range resident {
+		if resident[i] != newcomer[i] {
+			return crowd[resident[i]] > crowd[newcomer[i]]+1
+		}
+	}
+
+	return false
+}
