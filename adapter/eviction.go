@@ -29,7 +29,7 @@ var errEvicted = compat.Reject(compat.RejectFull,
 // resident is an inbound peer that could give way.
 type resident struct {
 	conn     *connection
-	networks [3]netip.Prefix // the widest first, as netgroup.Around
+	networks [netgroup.Widths]netip.Prefix // the widest first, as netgroup.Around
 	since    time.Time
 }
 
@@ -47,7 +47,7 @@ func (r *registry) findLoser(c candidate) *connection {
 		stay++
 	}
 	residents = residents[stay:]
-	networks := netgroup.Around(c.host)
+	networks := netgroup.Around(c.host.Addr())
 	residents = slices.DeleteFunc(residents, func(p resident) bool { return !moreCrowded(p.networks, networks, crowd) })
 	if len(residents) == 0 {
 		return nil
@@ -69,10 +69,10 @@ func (r *registry) findLoser(c candidate) *connection {
 func (r *registry) residents() (residents []resident, crowd map[netip.Prefix]int) {
 	crowd = make(map[netip.Prefix]int)
 	for id, c := range r.byID {
-		if c.slot != slotInbound || !c.host.IsValid() || r.lists.isExempt(id) || r.lists.isExempt(delegateOf(c.conn)) {
+		if c.slot != slotInbound || !c.host.IsValid() || r.lists.isExempt(id) || r.lists.isExempt(compat.Delegate(c.conn)) {
 			continue
 		}
-		networks := netgroup.Around(c.host)
+		networks := netgroup.Around(c.host.Addr())
 		for _, n := range networks {
 			crowd[n]++
 		}

@@ -55,9 +55,11 @@ type PeerAdmission interface {
 // connections of its own asks it before it spends a handshake on one.
 type ConnAdmission interface {
 	// AdmitConn returns nil if any peer from the IP may come in now, and else a
-	// *RejectError; then the transport closes the connection. The IP is nil if it is not
-	// known. AdmitConn does not block, as it is called for every connection, and may be
-	// called concurrently. A nil is no promise.
+	// *RejectError; then the transport closes the connection. A transport whose connections
+	// serve other purposes too closes only those refused by RejectBanned. Each call counts as
+	// one connection of the IP, which is nil if it is not known. AdmitConn does not block,
+	// as it is called for every connection, and may be called concurrently. A nil is no
+	// promise.
 	AdmitConn(remoteIP net.IP) error
 }
 
@@ -69,6 +71,22 @@ type ConnReservation interface {
 	// from the IP, which is nil if it is not known. ReservesConn does not block, as it is
 	// called for every connection, and may be called concurrently.
 	ReservesConn(remoteIP net.IP) bool
+}
+
+// HintDialer is an optional interface of a Switch that knows who gave a hint. It spreads its
+// outbound peers over the sources, and may refuse one that tells wrong addresses.
+type HintDialer interface {
+	// DialHints is DialPeers for addresses that the source has told. An empty source is
+	// nobody.
+	DialHints(source types.ID, peerAddrs ...*types.NetAddress)
+}
+
+// AnchorSource is an optional interface of a Switch. Whoever keeps the node's address book
+// saves the anchors and has them dialed first after a restart.
+type AnchorSource interface {
+	// Anchors returns the addresses of the two outbound peers that have been connected
+	// longest, for at least a minute. Persistent and unconditional peers are none.
+	Anchors() []types.NetAddress
 }
 
 // ReasonStopper is an optional interface of a PeerConn whose stack can tell the remote why

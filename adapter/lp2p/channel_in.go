@@ -297,7 +297,7 @@ func (c *channelIn) stopTimer() error {
 }
 
 func (c *channelIn) tooLate() error {
-	return control.Violation("message on channel %#02x was not complete after %s", c.desc.ID, c.s.t.opts.timeouts.Assembly)
+	return control.TooSlow("message on channel %#02x was not complete after %s", c.desc.ID, c.s.t.opts.timeouts.Assembly)
 }
 
 // inside makes the end of the stream inside a message a violation.

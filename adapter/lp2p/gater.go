@@ -37,6 +37,7 @@ type gater struct {
 	judge   func(peer.ID, netip.Addr) bool
 
 	configured func(netip.Addr) bool // set before the host listens; nil for nobody
+	admission  compat.ConnAdmission  // nil: admit all
 }
 
 // dialTarget is a peer and one of its addresses, in binary form.
@@ -182,9 +183,31 @@ func (g *gater) InterceptAddrDial(p peer.ID, a multiaddr.Multiaddr) bool {
 	return !g.blockedAddr(a) && g.mayDial(p, a)
 }
 
-// InterceptAccept implements connmgr.ConnectionGater.
+// InterceptAccept implements connmgr.ConnectionGater. Besides blocked subnets it refuses hosts
+// that the switch refuses for their conduct, before a handshake costs anything. A host for which
+// the switch only has no slot may connect, since not every connection is for a session.
 func (g *gater) InterceptAccept(c network.ConnMultiaddrs) bool {
-	return !g.blockedAddr(c.RemoteMultiaddr())
+	return !g.blockedAddr(c.RemoteMultiaddr()) && !g.banned(ipOf(c.RemoteMultiaddr()))
+}
+
+// askSwitch sets who judges hosts from now on.
+func (g *gater) askSwitch(behavior compat.PeerBehavior) {
+	g.mtx.Lock()
+	defer g.mtx.Unlock()
+	g.admission, _ = behavior.(compat.ConnAdmission)
+}
+
+// banned reports whether the switch refuses the IP as banned.
+func (g *gater) banned(ip netip.Addr) bool {
+	g.mtx.RLock()
+	admission := g.admission
+	g.mtx.RUnlock()
+	if admission == nil || !ip.IsValid() {
+		return false
+	}
+	reject, refused := errors.AsType[*compat.RejectError](admission.AdmitConn(ip.AsSlice()))
+
+	return refused && reject.Code == compat.RejectBanned
 }
 
 // InterceptSecured implements connmgr.ConnectionGater.

@@ -1,6 +1,7 @@
 package lp2p
 
 import (
+	"errors"
 	"net"
 	"net/netip"
 	"strconv"
@@ -8,9 +9,11 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/multiformats/go-multiaddr"
 	"github.com/stretchr/testify/require"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/control"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
@@ -191,4 +194,36 @@ func TestBlockChecksItsArguments(t *testing.T) {
 	require.Error(t, a.BlockSubnet(&net.IPNet{IP: net.IPv4(10, 0, 0, 0), Mask: net.CIDRMask(64, 128)}))
 	require.NoError(t, a.BlockSubnet(&net.IPNet{IP: net.IPv4(10, 1, 0, 0), Mask: net.CIDRMask(16, 32)}))
 	require.True(t, a.gater.blockedIP(netip.MustParseAddr("10.1.2.3")))
+}
+
+// judging is a switch that answers AdmitConn with a code.
+type judging struct {
+	*behavior
+	code compat.RejectCode
+}
+
+func (j *judging) AdmitConn(net.IP) error { return compat.Reject(j.code, "") }
+
+// The switch blames the remote for a violation, but not for what a slow network can cause.
+func TestViolationsAreBlamedOnTheRemote(t *testing.T) {
+	for err, blamed := range map[error]bool{control.Violation("x"): true, control.TooSlow("x"): false} {
+		require.ErrorIs(t, err, control.ErrProtocol)
+		require.Equal(t, blamed, errors.Is(err, compat.ErrViolation))
+		require.EqualError(t, err, "session protocol violation: rejected: invalid: x")
+	}
+}
+
+// A host that the switch has banned gets no connection. One for which it only has no slot does:
+// not every connection is for a session.
+func TestHostsAreBannedBeforeTheHandshake(t *testing.T) {
+	for code, connects := range map[compat.RejectCode]bool{compat.RejectBanned: false, compat.RejectFull: true} {
+		t.Run(code.String(), func(t *testing.T) {
+			memnet := newMemNet()
+			a, b := memnet.newNode(t, net.IPv4(10, 0, 0, 1)), memnet.newNode(t, net.IPv4(10, 0, 0, 2))
+			a.gater.askSwitch(&judging{a.behavior, code})
+			ctx := timeout(t)
+			err := b.Host().Connect(ctx, peer.AddrInfo{ID: a.Host().ID(), Addrs: a.Host().Addrs()})
+			require.Equal(t, connects, err == nil, "%v", err)
+		})
+	}
 }

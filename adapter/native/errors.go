@@ -5,10 +5,29 @@ import (
 	"fmt"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/wire"
+	"github.com/tm2-libp2p/tm2-libp2p/mconn"
+	"github.com/tm2-libp2p/tm2-libp2p/secretconn"
 )
 
 // errOtherNodeInfo: the NodeInfo names another node than the one that authenticated.
 var errOtherNodeInfo = errors.New("node info of another node")
+
+// isViolation reports whether the remote broke the protocol. A frame that fails authentication
+// is none: anybody on the path can cause it.
+func isViolation(err error) bool {
+	for _, violation := range [...]error{
+		mconn.ErrUnknownChannel, mconn.ErrEmptyMessage, mconn.ErrMessageTooLarge, mconn.ErrRecvBudget,
+		secretconn.ErrFrameLength, secretconn.ErrFrameEmpty, wire.ErrTooLarge,
+	} {
+		if errors.Is(err, violation) {
+			return true
+		}
+	}
+	_, undecodable := errors.AsType[*wire.DecodeError](err)
+
+	return undecodable
+}
 
 // The steps of a connection. In the last one the remote has proved its ID.
 const (

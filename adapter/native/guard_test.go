@@ -64,7 +64,7 @@ func newTalker() *talker {
 }
 
 func (*talker) GetChannels() []*compat.ChannelDescriptor {
-	return []*compat.ChannelDescriptor{{ID: 0x20, Priority: 1}}
+	return []*compat.ChannelDescriptor{{ID: 0x20, Priority: 1, RecvMessageCapacity: 1 << 10}}
 }
 
 // guardedNode is a switch on TCP.

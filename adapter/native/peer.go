@@ -92,6 +92,9 @@ func (p *peerConn) receive(chID byte, msg []byte) {
 }
 
 func (p *peerConn) fail(err error) {
+	if isViolation(err) {
+		err = fmt.Errorf("%w: %w", compat.ErrViolation, err)
+	}
 	p.config.OnPeerError(p, fmt.Errorf("connection with %s: %w", p.SocketAddr(), err))
 }
 

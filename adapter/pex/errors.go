@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
@@ -36,5 +37,5 @@ func (e *AbuseError) Error() string {
 	return fmt.Sprintf("%d bad discovery messages of %s within %s, the last: %v", e.Count, e.Peer, e.Window, e.Last)
 }
 
-// Unwrap returns the last offence.
-func (e *AbuseError) Unwrap() error { return e.Last }
+// Unwrap returns compat.ErrViolation and the last offence.
+func (e *AbuseError) Unwrap() []error { return []error{compat.ErrViolation, e.Last} }

@@ -12,10 +12,6 @@ const (
 	// address there can often have others.
 	networkBits4 = 16
 	networkBits6 = 32
-
-	// A site, as a customer of a provider, often has a network of this size.
-	siteBits4 = 24
-	siteBits6 = 48
 )
 
 // Host returns what counts as one remote host: a single IPv4 address, or the /64 of an
@@ -42,19 +38,6 @@ func Network(ip netip.Addr) netip.Prefix {
 	}
 
 	return prefix(ip, networkBits4, networkBits6)
-}
-
-// Around returns the networks around a host that Host has returned, the widest first: of an
-// IPv4 address its /16, its /24 and itself, of an IPv6 /64 its /32, its /48 and itself. Local
-// hosts have networks too: whoever asks only compares how many peers each one has.
-func Around(host netip.Prefix) (networks [3]netip.Prefix) {
-	if host.IsValid() {
-		networks = [...]netip.Prefix{
-			prefix(host.Addr(), networkBits4, networkBits6), prefix(host.Addr(), siteBits4, siteBits6), host,
-		}
-	}
-
-	return networks
 }
 
 func prefix(ip netip.Addr, bits4, bits6 int) netip.Prefix {
