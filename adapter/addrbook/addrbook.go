@@ -57,6 +57,7 @@ type Entry struct {
 	Seen       time.Time // when it was last told, or answered
 	Answered   time.Time // when this node last had a connection that it dialed to there; zero if never
 	Advertised bool      // the peer, while it was connected, named an address for others
+	Anchor     bool      // see SetAnchors
 	Failures   int       // dials that failed since it last answered
 	Failed     time.Time // when the last of these did; zero after a restart
 
@@ -267,6 +268,24 @@ func (b *Book) answered(addr *types.NetAddress) *Entry {
 	return e
 }
 
+// SetAnchors makes the addresses those that come first, after configured ones, until the next
+// call with any. It is for outbound peers that have lasted (see compat.AnchorSource): they are
+// dialed first after a restart. An address that the book does not have is ignored.
+func (b *Book) SetAnchors(addrs ...types.NetAddress) {
+	if len(addrs) == 0 {
+		return
+	}
+	b.mtx.Lock()
+	defer b.mtx.Unlock()
+	for _, entries := range b.entries {
+		for _, e := range entries {
+			anchor := slices.ContainsFunc(addrs, func(a types.NetAddress) bool { return a.String() == e.key })
+			b.unsaved.changed = b.unsaved.changed || anchor != e.Anchor
+			e.Anchor = anchor
+		}
+	}
+}
+
 // MarkFailed notes that the address could not be dialed. Of one that is not known
 // it is only remembered that dials to there fail. Failures within a second are one of the
 // Entry's Failures, since parts of a node that dial at the same time share the dial.
@@ -370,7 +389,7 @@ func copies(entries []*Entry) []Entry {
 	return known
 }
 
-// Addresses returns all addresses, the most promising first: configured ones, those
+// Addresses returns all addresses, the most promising first: configured ones, anchors, those
 // connected most recently, then those announced from their own host, then other announced
 // ones and told ones, those seen most recently first, then those that fail. The slice and
 // what it points to are the caller's.

@@ -33,13 +33,14 @@ const (
 )
 
 // better sorts the entries that are worth more first: configured ones, then those that
-// do not fail, then those that have answered, the most recent answer first, then those
-// that the peer has announced, from the same host before others, then those that were seen
-// more recently.
+// do not fail, then anchors, then those that have answered, the most recent answer first,
+// then those that the peer has announced, from the same host before others, then those that
+// were seen more recently.
 func better(a, b *Entry) int {
 	if c := cmp.Or(
 		compareBool(a.Configured, b.Configured),
 		compareBool(a.Failures < giveUpFailures, b.Failures < giveUpFailures),
+		compareBool(a.Anchor, b.Anchor),
 		compareBool(a.HasAnswered(), b.HasAnswered()),
 	); c != 0 {
 		return c

@@ -30,6 +30,29 @@ func addrsOf(b *addrbook.Book, id types.ID) (addrs []string) {
 	return addrs
 }
 
+// The anchors come after configured addresses, and before others that have answered since.
+func TestAnchors(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := openBook(t, "")
+		addrs := []*types.NetAddress{addrAt("1.2.3.4", 1), addrAt("1.2.3.5", 1), addrAt("1.2.3.6", 1), addrAt("1.2.3.7", 1)}
+		for _, addr := range addrs {
+			b.MarkAnswered(addr, addrbook.Native)
+			pass(time.Second)
+		}
+		b.SetAnchors(*addrs[0], *addrAt("9.9.9.9", 1))
+		b.SetAnchors()
+		require.Equal(t, texts([]*types.NetAddress{addrs[0], addrs[3], addrs[2], addrs[1]}), texts(b.Addresses()))
+		b.SetAnchors(*addrs[1])
+		b.Configure(addrs[2].ID, *addrs[2])
+		require.Equal(t, texts([]*types.NetAddress{addrs[2], addrs[1], addrs[3], addrs[0]}), texts(b.Addresses()))
+		for range 3 {
+			b.MarkFailed(addrs[1])
+			pass(time.Minute)
+		}
+		require.Equal(t, addrs[1].String(), texts(b.Addresses())[3])
+	})
+}
+
 // Of one peer's addresses the configured one comes first, then where it has answered,
 // then what it says itself, then what others say.
 func TestFactsOfAPeer(t *testing.T) {

@@ -68,6 +68,7 @@ type fileEntry struct {
 
 	// Beyond TM2.
 	Advertised  bool     `json:"advertised,omitempty"`
+	Anchor      bool     `json:"anchor,omitempty"`
 	Failures    int      `json:"failures,omitempty"`
 	Source      types.ID `json:"source,omitempty"`
 	SourceGroup string   `json:"source_group,omitempty"`
@@ -254,7 +255,7 @@ func (f *fileEntry) entry(now time.Time) (*Entry, error) {
 	}
 	if f.LastConnected > 0 {
 		e.Answered = past(f.LastConnected, now)
-		e.Advertised = f.Advertised
+		e.Advertised, e.Anchor = f.Advertised, f.Anchor
 		if e.Answered.After(e.Seen) {
 			e.Seen = e.Answered
 		}
@@ -370,6 +371,7 @@ func (b *Book) forFile(e *Entry) fileEntry {
 		Addr:        e.key,
 		LastSeen:    e.Seen.Unix(),
 		Advertised:  e.Advertised,
+		Anchor:      e.Anchor,
 		Failures:    e.Failures,
 		Source:      e.Source,
 		SourceGroup: e.group,
