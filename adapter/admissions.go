@@ -27,6 +27,7 @@ type registry struct {
 	limits           [3]uint64 // of the slots, by kind
 	allowDuplicateIP bool
 	lists            *peerLists
+	conduct          *conduct
 
 	mtx     sync.Mutex
 	closed  bool
@@ -54,8 +55,11 @@ type candidate struct {
 	exempt    bool         // from the limits
 	uncounted bool         // takes no slot
 	guarded   bool         // must be the only peer of its host
+	blocked   bool         // an operator has blocked its IP
+	answers   netip.Prefix // the host, if it answers for what comes from it
 	delegate  types.ID     // the node that presents it, if any
 	crosses   bool         // a dial of this node, see dialer.crosses
+	tries     bool         // may take the place of an outbound peer
 	held      slot         // taken over from the connection that it replaces
 	waits     bool         // for the end of a connection
 	evicts    bool         // that connection is another peer's
@@ -79,8 +83,13 @@ func (r *registry) judge(c candidate) (taken slot, former *connection, err error
 	if c.id == c.self {
 		return slotNone, nil, errSelf
 	}
-	if r.lists.isBlocked(c.id) || r.lists.isBlocked(c.delegate) {
+	if c.blocked || r.lists.isBlocked(c.id) || r.lists.isBlocked(c.delegate) {
 		return slotNone, nil, errBlocked
+	}
+	if !c.exempt {
+		if err := r.conduct.refusal(c.id, c.answers); err != nil {
+			return slotNone, nil, err
+		}
 	}
 	former = r.byID[c.id]
 	if former != nil && !former.isClosed() && !c.replaces(former) {
@@ -105,7 +114,7 @@ func (r *registry) place(c candidate, former *connection) (taken slot, loser *co
 		if loser = r.findLoser(c); loser == nil {
 			return slotNone, nil, full
 		}
-		taken = slotInbound
+		taken = c.own()
 	}
 	err = r.checkHost(c, former)
 	if err != nil && c.crosses && netgroup.IsLocal(c.host.Addr()) && r.taken[slotOutbound] < r.limits[slotOutbound] {
@@ -253,6 +262,9 @@ func (r *registry) reserve(conn *connection, c *candidate) (former *connection, 
 	}
 	conn.host, conn.slot, c.held = c.host, taken, slotNone
 	r.byID[conn.id] = conn
+	if c.exempt {
+		r.conduct.trust(c.id, c.host)
+	}
 	r.hosts[conn.host]++
 	if c.exempt && c.delegate == "" {
 		r.lists.noteHost(c.id, c.host)
@@ -312,11 +324,25 @@ func (r *registry) release(conn *connection) {
 // still being removed does not count, so that a subscriber that learns of the removal
 // can dial at once.
 func (r *registry) has(id types.ID) bool {
-	r.mtx.Lock()
-	defer r.mtx.Unlock()
-	c := r.byID[id]
+	c := r.get(id)
 
 	return c != nil && !c.isClosed()
+}
+
+// get returns the connection that has reserved the ID, or nil.
+func (r *registry) get(id types.ID) *connection {
+	r.mtx.Lock()
+	defer r.mtx.Unlock()
+
+	return r.byID[id]
+}
+
+// isTaken reports whether no further peer of the host may come in.
+func (r *registry) isTaken(host netip.Prefix) bool {
+	r.mtx.Lock()
+	defer r.mtx.Unlock()
+
+	return host.IsValid() && r.hosts[host] > 0 && !r.allowDuplicateIP
 }
 
 // outboundFull reports whether every outbound slot is taken.
@@ -348,9 +374,13 @@ func (r *registry) close() []*connection {
 // spares the delegate. Only a peer that presents itself can cross a dial: the IDs that a
 // delegate presents cost it nothing.
 func (sw *MultiplexSwitch) candidate(id types.ID, outbound bool, remoteIP net.IP, delegate types.ID) candidate {
-	exempt := sw.lists.isExempt(id)
+	exempt, byExempt := sw.lists.isExempt(id), sw.lists.isExempt(delegate)
 	ip := netgroup.FromIP(remoteIP)
 	host := netgroup.Host(ip)
+	var answers netip.Prefix
+	if !byExempt {
+		answers = sw.accountable(host)
+	}
 
 	return candidate{
 		self:      sw.self(),
@@ -360,8 +390,11 @@ func (sw *MultiplexSwitch) candidate(id types.ID, outbound bool, remoteIP net.IP
 		exempt:    exempt,
 		delegate:  delegate,
 		uncounted: sw.lists.unconditional[id],
-		guarded:   (!outbound || !netgroup.IsLocal(ip)) && !exempt && !sw.lists.isExempt(delegate),
+		guarded:   (!outbound || !netgroup.IsLocal(ip)) && !exempt && !byExempt,
+		blocked:   sw.lists.isBlockedIP(ip),
+		answers:   answers,
 		crosses:   !outbound && delegate == "" && sw.dials.crosses(id, host),
+		tries:     outbound && sw.dials.tries(id),
 	}
 }
 

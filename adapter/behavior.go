@@ -8,6 +8,7 @@ import (
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 )
 
 var (
@@ -66,7 +67,17 @@ func remoteAddr(conn compat.ConnInfo) net.Addr {
 }
 
 // AdmitConn implements compat.ConnAdmission.
-func (b *behavior) AdmitConn(remoteIP net.IP) error { return b.sw.admissibleFrom(remoteIP) }
+func (b *behavior) AdmitConn(remoteIP net.IP) error {
+	ip := netgroup.FromIP(remoteIP)
+	if b.sw.lists.isBlockedIP(ip) {
+		return errBlocked
+	}
+	if err := b.sw.chargeConn(netgroup.Host(ip)); err != nil {
+		return err
+	}
+
+	return b.sw.admissibleFrom(remoteIP)
+}
 
 // announceChannels makes the transport announce exactly the channels of the reactors. A
 // switch without reactors changes nothing.

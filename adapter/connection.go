@@ -19,6 +19,7 @@ type connection struct {
 	conn     compat.PeerConn // what the transport made
 	id       types.ID
 	outbound bool
+	source   types.ID      // who told its address, if this node dialed it
 	channels [256]bool     // what the remote listens on
 	gone     chan struct{} // closed when the connection is removed and its ID free
 

@@ -3,6 +3,7 @@ package adapter
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
@@ -15,7 +16,7 @@ var (
 	// address, or is no longer persistent.
 	errReconfigured = errors.New("the configuration of the peer has changed")
 	// errBlocked is the reason for refusing and ending connections of a blocked peer.
-	errBlocked = compat.Reject(compat.RejectBanned, "an operator has blocked the peer, or the node that presents it")
+	errBlocked = compat.Reject(compat.RejectBanned, "an operator has blocked the peer, its IP, or the node that presents it")
 )
 
 // AddPersistentPeer implements compat.PeerController.
@@ -41,6 +42,7 @@ func (sw *MultiplexSwitch) RemovePersistentPeer(id types.ID) bool {
 	id = id.Canonical()
 	removed := sw.lists.removePersistent(id)
 	if removed {
+		sw.conduct.trust(id, netip.Prefix{})
 		sw.dials.cancel(id)
 	}
 

@@ -9,6 +9,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 )
 
 // errNoSlot is the cause of a dial that is given up once the outbound slots are full.
@@ -26,7 +27,13 @@ var errNoSlot = errors.New("no outbound slot is free")
 // 16 addresses are dialed at a time. A dial that has not ended within 1/64 of the dial
 // timeout lets the next one begin, so every address is dialed within one timeout, however
 // many of those before it do not answer.
-func (sw *MultiplexSwitch) DialPeers(peerAddrs ...*types.NetAddress) {
+//
+// While hints wait, those of the networks with the fewest outbound peers come first. Now and
+// then one of another network takes the place of an outbound peer.
+func (sw *MultiplexSwitch) DialPeers(peerAddrs ...*types.NetAddress) { sw.DialHints("", peerAddrs...) }
+
+// DialHints implements compat.HintDialer.
+func (sw *MultiplexSwitch) DialHints(source types.ID, peerAddrs ...*types.NetAddress) {
 	if sw.ctx.Err() != nil {
 		return
 	}
@@ -38,14 +45,17 @@ func (sw *MultiplexSwitch) DialPeers(peerAddrs ...*types.NetAddress) {
 		}
 		addr := *peerAddr
 		addr.ID = addr.ID.Canonical() // in another form it would be neither blocked nor connected
-		if !sw.hintable(addr.ID) {
+		if !sw.hintable(addr.ID) || sw.refuses(addr) {
 			continue
 		}
-		exempt := sw.lists.unconditional[addr.ID]
+		t := &dial{addr: addr, source: source, exempt: sw.lists.unconditional[addr.ID]}
+		if full && !t.exempt {
+			t.tries = sw.mayTry(addr)
+		}
 		switch {
-		case full && !exempt:
+		case full && !t.exempt && !t.tries:
 			noSlot++
-		case !sw.dials.hint(addr, exempt):
+		case !sw.dials.hint(t):
 			noPlace++
 		}
 	}
@@ -63,6 +73,17 @@ func (sw *MultiplexSwitch) DialPeers(peerAddrs ...*types.NetAddress) {
 func (sw *MultiplexSwitch) hintable(id types.ID) bool {
 	return id != sw.self() && !sw.lists.isPersistent(id) && !sw.lists.isBlocked(id) &&
 		!sw.registry.has(id) && !sw.dials.rests(id)
+}
+
+// refuses reports whether a hint leads to a peer or host that is blocked or refused, or to a
+// public IP that has a peer already.
+func (sw *MultiplexSwitch) refuses(addr types.NetAddress) bool {
+	ip := netgroup.FromIP(addr.IP)
+	if sw.lists.isBlockedIP(ip) || sw.lists.isExempt(addr.ID) {
+		return sw.lists.isBlockedIP(ip)
+	}
+
+	return sw.conduct.refusal(addr.ID, sw.accountable(netgroup.Host(ip))) != nil || sw.registry.isTaken(netgroup.PublicHost(ip))
 }
 
 // dialLoop begins dials when they are due, each on a goroutine of its own, and dials a
@@ -102,7 +123,7 @@ func (sw *MultiplexSwitch) beginDials(ctx context.Context) {
 				sw.Logger.Debug("no outbound slot is free, addresses dropped", "dropped", dropped)
 			}
 		}
-		t := sw.dials.take(ctx)
+		t := sw.dials.take(ctx, sw.registry.outboundSpread())
 		if t == nil {
 			return
 		}
@@ -162,6 +183,7 @@ func (sw *MultiplexSwitch) dialAndReserve(parent context.Context, t *dial) (*con
 		return nil, nil
 	}
 	c := newConnection(conn)
+	c.source = t.source
 	if err := sw.reserve(parent, c); err != nil {
 		sw.refuse(conn, err)
 
@@ -197,5 +219,6 @@ func (sw *MultiplexSwitch) reportFailure(parent context.Context, t *dial, cause,
 	}
 	sw.Logger.Info("cannot dial peer", "peer", t.addr.ID, "address", t.addr.DialString(),
 		"failure", compat.ClassifyDial(err), "err", err)
+	sw.blameSource(t, err)
 	sw.events.Notify(events.DialFailedEvent{Address: t.addr, Reason: err})
 }

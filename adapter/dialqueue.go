@@ -60,6 +60,30 @@ func (q *dialQueue) next() (due time.Time, ok bool) {
 	return q.dials[0].due, true
 }
 
+// popLeast takes the first of the dials that add least to the crowd of a network or a source.
+// One that adds to a crowd has to wait for crowdWait first. Without such a dial it returns nil.
+func (q *dialQueue) popLeast(now time.Time, crowdOf func(*dial) int, quota int) *dial {
+	best, least := -1, 0
+	for i, t := range q.dials {
+		if t.due.After(now) || best >= 0 && least == 0 {
+			break
+		}
+		crowd := crowdOf(t)
+		if crowd >= quota && now.Sub(t.due) < crowdWait || best >= 0 && crowd >= least {
+			continue
+		}
+		best, least = i, crowd
+	}
+	if best < 0 {
+		return nil
+	}
+	t := q.dials[best]
+	q.dials = slices.Delete(q.dials, best, best+1)
+	delete(q.byID, t.addr.ID)
+
+	return t
+}
+
 // popDue takes the first dial if its time has come, else it returns nil.
 func (q *dialQueue) popDue(now time.Time) *dial {
 	if len(q.dials) == 0 || q.dials[0].due.After(now) {

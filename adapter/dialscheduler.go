@@ -37,6 +37,8 @@ const (
 // dial is an address that waits to be dialed or is being dialed.
 type dial struct {
 	addr       types.NetAddress
+	source     types.ID  // who told the address; empty if nobody answers for it
+	tries      bool      // may take the place of an outbound peer; see spread.go
 	persistent bool      // not a hint: takes no place and is never given up
 	exempt     bool      // from the outbound limit
 	due        time.Time // while it is queued
@@ -63,6 +65,7 @@ type endedDial struct {
 type dialer struct {
 	wake     task.Signal   // wakes the dial loop after a change
 	youngFor time.Duration // not changed once the switch is built
+	turn     turn
 
 	mtx      sync.Mutex
 	hints    *dialQueue
@@ -71,6 +74,7 @@ type dialer struct {
 	dialing  map[types.ID]*dial
 	young    []*dial                // young dials of hints, the oldest first
 	active   int                    // hints being dialed, young or not
+	running  spread                 // of these
 	progress time.Time              // when a hint last brought a peer, or the first was queued
 	failures map[types.ID]uint      // redials since a persistent peer was last stable
 	ended    map[types.ID]endedDial // dials and outbound connections, for formerTimeout
@@ -82,6 +86,7 @@ func newDialer() *dialer {
 		wake:     task.NewSignal(),
 		youngFor: DefaultDialTimeout / youngShare,
 		hints:    newDialQueue(),
+		running:  newSpread(),
 		others:   make(map[types.ID][]*dial),
 		redials:  newDialQueue(),
 		dialing:  make(map[types.ID]*dial),
@@ -92,11 +97,10 @@ func newDialer() *dialer {
 }
 
 // hint queues an address. It reports false when the queue is full.
-func (d *dialer) hint(addr types.NetAddress, exempt bool) bool {
+func (d *dialer) hint(t *dial) bool {
 	d.mtx.Lock()
 	defer d.mtx.Unlock()
-	t := &dial{addr: addr, exempt: exempt}
-	if former := d.current(addr.ID); former != nil {
+	if former := d.current(t.addr.ID); former != nil {
 		d.addOther(former, t)
 
 		return true
@@ -166,14 +170,14 @@ func (d *dialer) nextOther(id types.ID) {
 }
 
 // take begins a dial that is due and returns it, or nil. The context of the dial is a
-// child of ctx; done releases it.
-func (d *dialer) take(ctx context.Context) *dial {
+// child of ctx; done releases it. The peers are those in the outbound slots.
+func (d *dialer) take(ctx context.Context, peers spread) *dial {
 	now := time.Now()
 	d.mtx.Lock()
 	defer d.mtx.Unlock()
 	t := d.redials.popDue(now)
 	if t == nil {
-		t = d.takeHint(now)
+		t = d.takeHint(now, peers)
 	}
 	if t == nil {
 		return nil
@@ -186,13 +190,14 @@ func (d *dialer) take(ctx context.Context) *dial {
 }
 
 // takeHint returns a hint if a place is free. The caller holds the lock.
-func (d *dialer) takeHint(now time.Time) *dial {
+func (d *dialer) takeHint(now time.Time, peers spread) *dial {
 	d.young = slices.DeleteFunc(d.young, func(t *dial) bool { return now.Sub(t.begun) >= d.youngFor })
 	if len(d.young) >= maxDials || d.active >= maxQueuedDials {
 		return nil
 	}
-	t := d.hints.popDue(now)
+	t := d.hints.popLeast(now, func(t *dial) int { return peers.crowd(t) + d.running.crowd(t) }, peers.quota)
 	if t != nil {
+		d.running.add(t.host(), t.source, 1)
 		d.young = append(d.young, t)
 		d.active++
 	}
@@ -202,13 +207,16 @@ func (d *dialer) takeHint(now time.Time) *dial {
 
 // next returns when the dial loop has to look again if nothing wakes it: when a
 // persistent peer is due, or when the oldest young dial gives its place to a hint that
-// waits.
+// waits, or when a hint has waited for hints of other networks and sources.
 func (d *dialer) next() (due time.Time, ok bool) {
 	d.mtx.Lock()
 	defer d.mtx.Unlock()
 	due, ok = d.redials.next()
-	if d.hints.len() == 0 || len(d.young) < maxDials || d.active >= maxQueuedDials {
+	if d.hints.len() == 0 || d.active >= maxQueuedDials {
 		return due, ok
+	}
+	if len(d.young) < maxDials { // else the first hint would not be there
+		return earlier(due, ok, d.hints.dials[0].due.Add(crowdWait))
 	}
 
 	return earlier(due, ok, d.young[0].begun.Add(d.youngFor))
@@ -239,6 +247,7 @@ func (d *dialer) done(t *dial, connected bool) {
 		}
 		d.young = slices.DeleteFunc(d.young, func(other *dial) bool { return other == t })
 		d.active--
+		d.running.add(t.host(), t.source, -1)
 	}
 	d.wake.Set()
 }
@@ -277,6 +286,15 @@ func (d *dialer) crosses(id types.ID, host netip.Prefix) bool {
 	return ended && e.host == host && time.Since(e.at) <= formerTimeout
 }
 
+// tries reports whether the peer is being dialed to take the place of an outbound peer.
+func (d *dialer) tries(id types.ID) bool {
+	d.mtx.Lock()
+	defer d.mtx.Unlock()
+	t := d.dialing[id]
+
+	return t != nil && t.tries
+}
+
 // lastProgress returns when a hint last brought a peer, or when the first of those now
 // waiting was queued; busy is false when there are no hints.
 func (d *dialer) lastProgress() (since time.Time, busy bool) {
@@ -293,14 +311,14 @@ func (d *dialer) giveUp(cause error, in func(types.ID) bool) (dropped int) {
 	d.mtx.Lock()
 	defer d.mtx.Unlock()
 	for id, t := range d.dialing {
-		if !t.persistent && !t.exempt && !in(id) {
+		if !t.persistent && !t.exempt && !t.tries && !in(id) {
 			t.cancel(cause)
 		}
 	}
 
 	maps.DeleteFunc(d.others, func(_ types.ID, known []*dial) bool { return !known[0].exempt })
 
-	return d.hints.removeFunc(func(t *dial) bool { return !t.exempt })
+	return d.hints.removeFunc(func(t *dial) bool { return !t.exempt && !t.tries })
 }
 
 // forget drops the queued addresses of a peer that has connected.

@@ -28,16 +28,19 @@
 // # Which peers are admitted
 //
 // Each direction has a limit. Persistent and unconditional peers are exempt; the former take
-// slots, the latter do not. Of the peers that dial this node, one is admitted for each IPv4
-// address or IPv6 /64 network unless WithAllowDuplicateIP says otherwise. Exempt peers, and
-// peers that an exempt peer presents, are admitted beside others. A blocked peer is refused
-// even if it is exempt.
+// slots, the latter do not. Of the peers that dial this node, and of those at a public IP that
+// it dials, one is admitted for each IPv4 address or IPv6 /64 network unless
+// WithAllowDuplicateIP says otherwise. Exempt peers, and peers that an exempt peer presents, are
+// admitted beside others. A blocked peer is refused even if it is exempt. When the slots are
+// taken, a peer of a crowded network may have to give way. Who breaks the protocol, tells wrong
+// addresses, or keeps connecting and leaving is refused for a time.
 //
 // # Which peers are dialed
 //
 // The switch dials persistent peers, each on a schedule of its own, and the hints of
 // DialPeers. A slow dial delays no other by more than one dial timeout. When there is nothing
-// left to dial, or no hint has brought a peer for 2 min, it dials a seed. An operator may add,
+// left to dial, or no hint has brought a peer for 2 min, it dials a seed. Hints are spread over
+// networks and sources. An operator may add,
 // move, remove and block peers while the switch runs; see compat.PeerController.
 //
 // # Two connections to one peer

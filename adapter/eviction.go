@@ -24,31 +24,35 @@ const (
 
 // errEvicted is the reason for ending the connection of a peer that gives way.
 var errEvicted = compat.Reject(compat.RejectFull,
-	"all inbound slots are taken, and a peer of a less crowded network takes the place (max_num_inbound_peers)")
+	"all slots are taken, and a peer of a less crowded network takes the place (max_num_inbound_peers)")
 
-// resident is an inbound peer that could give way.
+// resident is a peer that could give way.
 type resident struct {
 	conn     *connection
 	networks [netgroup.Widths]netip.Prefix // the widest first, as netgroup.Around
 	since    time.Time
 }
 
-// findLoser returns the inbound peer whose slot the candidate may take, or nil: the youngest
+// findLoser returns the peer whose slot the candidate may take, or nil: the youngest
 // peer of the most crowded network. Exempt peers, those that an exempt peer presents, peers that
 // are being admitted, and those that have been connected longest stay. The caller holds the lock.
 func (r *registry) findLoser(c candidate) *connection {
-	if c.outbound || !c.host.IsValid() || r.evicts {
+	if c.outbound && !c.tries || !c.host.IsValid() || r.evicts {
 		return nil
 	}
-	residents, crowd := r.residents()
+	residents, crowd := r.residents(c.own())
+	protected, gain := r.limits[slotInbound]/protectedShare, 2
+	if c.outbound { // it is the only one of its network
+		protected, gain = maxAnchors, 1
+	}
 	slices.SortFunc(residents, func(a, b resident) int { return a.since.Compare(b.since) })
 	var stay uint64
-	for stay < min(uint64(len(residents)), r.limits[slotInbound]/protectedShare) && time.Since(residents[stay].since) >= usefulUptime {
+	for stay < min(uint64(len(residents)), protected) && time.Since(residents[stay].since) >= usefulUptime {
 		stay++
 	}
 	residents = residents[stay:]
 	networks := netgroup.Around(c.host.Addr())
-	residents = slices.DeleteFunc(residents, func(p resident) bool { return !moreCrowded(p.networks, networks, crowd) })
+	residents = slices.DeleteFunc(residents, func(p resident) bool { return !moreCrowded(p.networks, networks, crowd, gain) })
 	if len(residents) == 0 {
 		return nil
 	}
@@ -64,12 +68,12 @@ func (r *registry) findLoser(c candidate) *connection {
 	}).conn
 }
 
-// residents returns the inbound peers that could give way, and how many of the peers that
-// are not exempt each network has. The caller holds the lock.
-func (r *registry) residents() (residents []resident, crowd map[netip.Prefix]int) {
+// residents returns the peers in slots of the kind that could give way, and how many of the
+// peers that are not exempt each network has. The caller holds the lock.
+func (r *registry) residents(kind slot) (residents []resident, crowd map[netip.Prefix]int) {
 	crowd = make(map[netip.Prefix]int)
 	for id, c := range r.byID {
-		if c.slot != slotInbound || !c.host.IsValid() || r.lists.isExempt(id) || r.lists.isExempt(compat.Delegate(c.conn)) {
+		if c.slot != kind || !c.host.IsValid() || r.lists.isExempt(id) || r.lists.isExempt(compat.Delegate(c.conn)) {
 			continue
 		}
 		networks := netgroup.Around(c.host.Addr())
@@ -85,12 +89,12 @@ func (r *registry) residents() (residents []resident, crowd map[netip.Prefix]int
 }
 
 // moreCrowded reports whether the peers are more diverse if the newcomer takes the resident's
-// place: of the widest networks in which the two differ, the resident's has more peers even
-// after the exchange.
-func moreCrowded(resident, newcomer [3]netip.Prefix, crowd map[netip.Prefix]int) bool {
+// place: of the widest networks in which the two differ, the resident's has at least gain peers
+// more. With a gain of 2 it has no fewer even after the exchange.
+func moreCrowded(resident, newcomer [3]netip.Prefix, crowd map[netip.Prefix]int, gain int) bool {
 	for i := range resident {
 		if resident[i] != newcomer[i] {
-			return crowd[resident[i]] > crowd[newcomer[i]]+1
+			return crowd[resident[i]]-crowd[newcomer[i]] >= gain
 		}
 	}
 

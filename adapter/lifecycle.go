@@ -12,7 +12,6 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/service"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
-	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 )
 
 // formerTimeout bounds how long a new connection waits for the removal of the peer's
@@ -191,7 +190,7 @@ func (sw *MultiplexSwitch) dismiss(conn compat.PeerConn, reason error) {
 
 // reportRefusal tells the log and the subscribers.
 func (sw *MultiplexSwitch) reportRefusal(id types.ID, addr net.Addr, outbound bool, reason error) {
-	sw.Logger.Info("peer refused", "peer", id, "address", addr, "outbound", outbound, "err", reason)
+	sw.refused.log(sw.Logger, id, addr, outbound, reason)
 	sw.probeDuplicate(id, reason)
 	sw.events.Notify(events.PeerRejectedEvent{PeerID: id, Address: addr, Reason: reason, Outbound: outbound})
 }
@@ -276,7 +275,7 @@ func (sw *MultiplexSwitch) remove(c *connection) {
 	}
 	sw.transport.Remove(c.conn)
 	if c.outbound {
-		sw.dials.lose(c.id, netgroup.Host(netgroup.FromIP(c.conn.RemoteIP())))
+		sw.dials.lose(c.id, hostOf(c.conn))
 	}
 	sw.registry.vacate(c)
 	var uptime time.Duration
@@ -284,6 +283,7 @@ func (sw *MultiplexSwitch) remove(c *connection) {
 		sw.reportRefusal(c.id, c.conn.RemoteAddr(), c.outbound, reason)
 	} else {
 		uptime = time.Since(c.since)
+		sw.judgeEnd(c, reason, uptime)
 		sw.events.Notify(events.PeerDisconnectedEvent{
 			PeerID: c.id, Address: c.conn.RemoteAddr(), Reason: reason, Outbound: c.outbound,
 		})
@@ -322,10 +322,7 @@ func (sw *MultiplexSwitch) probeDuplicate(id types.ID, refusal error) {
 	if compat.ClassifyDial(refusal) != compat.DialDuplicate {
 		return
 	}
-	sw.registry.mtx.Lock()
-	c := sw.registry.byID[id]
-	sw.registry.mtx.Unlock()
-	if c != nil {
+	if c := sw.registry.get(id); c != nil {
 		c.probeAlive()
 	}
 }

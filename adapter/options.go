@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"time"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
@@ -67,6 +68,26 @@ func WithPrivatePeers(peerIDs []types.ID) SwitchOption {
 // the rule of one peer per IP too.
 func WithUnconditionalPeers(peerIDs []types.ID) SwitchOption {
 	return func(sw *MultiplexSwitch) { keepIDs(sw.lists.unconditional, peerIDs) }
+}
+
+// WithBlockedPeers sets the peers that are neither admitted nor dialed, like those that
+// BlockPeer names while the switch runs.
+func WithBlockedPeers(peerIDs []types.ID) SwitchOption {
+	return func(sw *MultiplexSwitch) { keepIDs(sw.lists.blocked, peerIDs) }
+}
+
+// WithBlockedIPs sets the networks from which no peer is admitted, and to which no hint is
+// dialed, whatever other options say. Start fails for a network that is not valid, and for
+// IPv4-mapped ones, which contain no address.
+func WithBlockedIPs(networks []netip.Prefix) SwitchOption {
+	return func(sw *MultiplexSwitch) {
+		for _, n := range networks {
+			if !n.IsValid() || n.Addr().Is4In6() {
+				sw.optionErr = errors.Join(sw.optionErr, fmt.Errorf("blocked network %s is no IPv4 or IPv6 network", n))
+			}
+		}
+		sw.lists.blockedIPs = networks
+	}
 }
 
 // WithSeeds sets the peers that the switch dials when it has outbound slots free and no other

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 )
 
 // peerLists are the peers that the configuration of a node names. Those under the lock
@@ -16,6 +17,7 @@ type peerLists struct {
 	seeds         map[types.ID]types.NetAddress
 	private       map[types.ID]bool
 	unconditional map[types.ID]bool
+	blockedIPs    []netip.Prefix
 
 	mtx        sync.RWMutex
 	persistent map[types.ID]types.NetAddress
@@ -74,6 +76,28 @@ func (l *peerLists) removePersistent(id types.ID) (removed bool) {
 	}
 
 	return removed
+}
+
+// isPersistentHost reports whether a persistent peer is configured at the host. A host name
+// counts as the IP that it had when the configuration was read.
+func (l *peerLists) isPersistentHost(host netip.Prefix) bool {
+	l.mtx.RLock()
+	defer l.mtx.RUnlock()
+	for _, addr := range l.persistent {
+		if host.IsValid() && netgroup.Host(netgroup.FromIP(addr.IP)) == host {
+			return true
+		}
+	}
+
+	return false
+}
+
+// isBlockedIP reports whether the IP, or the IPv4 address that it embeds, is in a blocked
+// network.
+func (l *peerLists) isBlockedIP(ip netip.Addr) bool {
+	embedded := netgroup.Embedded(ip)
+
+	return slices.ContainsFunc(l.blockedIPs, func(p netip.Prefix) bool { return p.Contains(ip) || p.Contains(embedded) })
 }
 
 // isExempt reports whether neither the limits nor the rule of one peer per IP apply.

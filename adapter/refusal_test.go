@@ -3,6 +3,7 @@ package adapter
 import (
 	"bytes"
 	"log/slog"
+	"net"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest/memory"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
 // Each end logs a refusal once, with the peer, its address, the reason and the keys that
@@ -41,6 +43,37 @@ func TestRefusalIsLoggedOnceOnBothEnds(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Strangers can cause refusals without end, so one of each network and reason is logged in a
+// minute, with the number of the others.
+func TestRefusalsAreSummedUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := memory.NewNetwork()
+		var log bytes.Buffer
+		hub := newNode(t, network, WithMaxInboundPeers(0), WithLogger(logTo(&log)))
+		defer start(t, hub)()
+		refuse := func(ip net.IP) {
+			info := compat.ConnInfo{SocketAddr: &types.NetAddress{ID: types.GenerateNodeKey().ID(), IP: ip, Port: 1}, RemoteIP: ip}
+			require.Error(t, hub.behavior.AdmitPeer(info, types.NodeInfo{}))
+		}
+		lines := func() (n int) { return strings.Count(log.String(), "peer refused") }
+		for i := range 200 {
+			refuse(net.IPv4(9, 8, byte(i), 1))
+		}
+		require.Equal(t, 1, lines())
+		refuse(net.IPv4(9, 9, 1, 1))
+		require.Equal(t, 2, lines())
+		pass(refusalInterval)
+		refuse(net.IPv4(9, 8, 1, 1))
+		require.Equal(t, 3, lines())
+		require.Contains(t, log.String(), "others_since_last_line=199")
+		for i := range 4 * maxRefusalKinds {
+			refuse(net.IPv4(byte(20+i>>8), byte(i), 1, 1))
+		}
+		require.LessOrEqual(t, len(hub.refused.kinds), maxRefusalKinds+1)
+		require.Less(t, lines(), maxRefusalKinds+10)
+	})
 }
 
 // A node of another network learns that it is one, although there is no slot either.

@@ -50,6 +50,8 @@ type MultiplexSwitch struct {
 	lists       *peerLists
 
 	registry registry
+	conduct  *conduct
+	refused  refusalLog
 	conns    sync.Map // compat.PeerConn to *connection
 	peers    *peerSet
 	dials    *dialer
@@ -80,11 +82,13 @@ func NewMultiplexSwitch(transport compat.Transport, opts ...SwitchOption) *Multi
 			awaited: make(map[types.ID]bool),
 			limits:  [...]uint64{slotInbound: DefaultMaxInboundPeers, slotOutbound: DefaultMaxOutboundPeers},
 		},
-		peers:  newPeerSet(),
-		dials:  newDialer(),
-		events: events.New(),
+		peers:   newPeerSet(),
+		dials:   newDialer(),
+		conduct: newConduct(),
+		refused: refusalLog{kinds: make(map[refusalKind]*refusalLine)},
+		events:  events.New(),
 	}
-	sw.registry.lists = sw.lists
+	sw.registry.lists, sw.registry.conduct = sw.lists, sw.conduct
 	sw.behavior = &behavior{sw: sw, reactors: make(map[byte]compat.Reactor)}
 	sw.BaseService = *service.NewBaseService(nil, "P2P MultiplexSwitch", sw)
 	sw.ctx, sw.cancel = context.WithCancel(context.Background())

@@ -35,7 +35,7 @@ func newCrowdedNode(t *testing.T, opts ...adapter.SwitchOption) *crowdedNode {
 	t.Cleanup(func() { require.NoError(t, n.tr.Close()) })
 	require.NoError(t, n.tr.Listen(*info.NetAddress))
 	n.addr = n.tr.NetAddress()
-	n.start(opts...)
+	n.start(append(opts, adapter.WithLogger(slog.New(n.levels)))...)
 
 	return &crowdedNode{guardedNode: n}
 }
@@ -52,7 +52,7 @@ func crowdInfo(id types.ID) types.NodeInfo {
 type visitor struct {
 	key  *types.NodeKey
 	tr   *native.MultiplexTransport
-	conn net.Conn
+	peer compat.PeerConn // not started
 }
 
 // newVisitor makes a node that is not connected yet.
@@ -74,13 +74,12 @@ func (v *visitor) visit(n *crowdedNode, ip string) (admitted bool) {
 	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", n.addr.DialString())
 	require.NoError(n.t, err)
 	n.t.Cleanup(func() { _ = conn.Close() }) // the node may have closed it
-	v.conn = conn
 	source := &net.TCPAddr{IP: net.ParseIP(ip), Port: 4711}
 	header, err := proxyproto.HeaderProxyFromAddrs(2, source, &net.TCPAddr{IP: source.IP, Port: 26656}).Format()
 	require.NoError(n.t, err)
 	_, err = conn.Write(header)
 	require.NoError(n.t, err)
-	if _, err := v.tr.Connect(ctx, conn, n.addr, &quiet{}); err != nil {
+	if v.peer, err = v.tr.Connect(ctx, conn, n.addr, &quiet{}); err != nil {
 		return false // closed before the handshake
 	}
 	for {
@@ -97,14 +96,32 @@ func (v *visitor) visit(n *crowdedNode, ip string) (admitted bool) {
 	}
 }
 
-// quiet is a behavior without channels.
+// leave ends the connection and waits until the node has noticed.
+func (v *visitor) leave(n *crowdedNode) {
+	n.t.Helper()
+	require.NoError(n.t, v.peer.CloseConn())
+	n.awaitLossOf(v)
+}
+
+func (n *crowdedNode) awaitLossOf(v *visitor) error {
+	n.t.Helper()
+	e, ok := n.next().(events.PeerDisconnectedEvent)
+	require.True(n.t, ok)
+	require.Equal(n.t, v.key.ID(), e.PeerID)
+
+	return e.Reason
+}
+
+// quiet is a behavior with a channel on which it sends only.
 type quiet struct{}
 
-func (*quiet) ReactorChDescriptors() []*compat.ChannelDescriptor { return nil }
-func (*quiet) Reactors() map[byte]compat.Reactor                 { return nil }
-func (*quiet) HandlePeerError(compat.PeerConn, error)            {}
-func (*quiet) IsPersistentPeer(types.ID) bool                    { return false }
-func (*quiet) IsPrivatePeer(types.ID) bool                       { return false }
+func (*quiet) ReactorChDescriptors() []*compat.ChannelDescriptor {
+	return []*compat.ChannelDescriptor{{ID: 0x20, Priority: 1}}
+}
+func (*quiet) Reactors() map[byte]compat.Reactor      { return nil }
+func (*quiet) HandlePeerError(compat.PeerConn, error) {}
+func (*quiet) IsPersistentPeer(types.ID) bool         { return false }
+func (*quiet) IsPrivatePeer(types.ID) bool            { return false }
 
 // Whoever names IDs to a node makes it dial them. That gives these IDs no more than the one
 // slot of their IP.
@@ -146,4 +163,46 @@ func TestCrowdedNetworkGivesWay(t *testing.T) {
 		}
 	}
 	require.Equal(t, slots/2, crowd)
+}
+
+// A host that keeps connecting and leaving is refused before the handshake after a few times.
+// Others, and a peer of a configured address, are not.
+func TestHostThatKeepsLeavingIsSlowedDown(t *testing.T) {
+	const restless = "203.0.113.9"
+	sentry := newVisitor(t)
+	addr := &types.NetAddress{ID: sentry.key.ID(), IP: net.IPv4(203, 0, 113, 200), Port: 1}
+	hub := newCrowdedNode(t, adapter.WithPersistentPeers([]*types.NetAddress{addr}))
+	var admitted int
+	for v := newVisitor(t); v.visit(hub, restless); v = newVisitor(t) {
+		v.leave(hub)
+		admitted++
+		require.Less(t, admitted, 100)
+	}
+	require.Greater(t, admitted, 3, "a few are free")
+	require.EqualValues(t, 1, hub.tr.ConnsRefused())
+	for range 3 {
+		require.False(t, newVisitor(t).visit(hub, restless))
+	}
+	require.EqualValues(t, 4, hub.tr.ConnsRefused(), "before the handshake")
+	require.Len(t, hub.levels.get("host is refused for a while"), 1)
+	require.True(t, newVisitor(t).visit(hub, "203.0.113.10"))
+	for range 20 {
+		require.True(t, sentry.visit(hub, "203.0.113.200"))
+		sentry.leave(hub)
+	}
+}
+
+// A peer that breaks the protocol is out for a while, under any ID.
+func TestViolationIsRemembered(t *testing.T) {
+	const ip = "203.0.113.9"
+	hub := newCrowdedNode(t)
+	v := newVisitor(t)
+	require.True(t, v.visit(hub, ip))
+	require.NoError(t, v.peer.Start())
+	require.True(t, v.peer.Send(0x20, make([]byte, 2<<10)), "more than the channel takes")
+	require.ErrorIs(t, hub.awaitLossOf(v), compat.ErrViolation)
+	require.False(t, v.visit(hub, ip))
+	require.False(t, newVisitor(t).visit(hub, ip))
+	require.False(t, v.visit(hub, "198.51.100.1"), "the ID is known elsewhere")
+	require.True(t, newVisitor(t).visit(hub, "198.51.100.2"))
 }

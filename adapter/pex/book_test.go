@@ -121,6 +121,33 @@ func TestStartDialsTheBookInOrder(t *testing.T) {
 	})
 }
 
+// Outbound peers that have lasted are dialed first after a restart, before those that were
+// connected more recently.
+func TestAnchorsAreDialedFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		path := bookPath(t)
+		network := memory.NewNetwork()
+		n := newNode(t, network, nodeOptions{bookPath: path})
+		s := newStranger(t, network, nil)
+		connect(t, n, s)
+		pass(2 * time.Minute)
+		s.stop(t)
+		n.stop(t)
+
+		pass(time.Hour)
+		b := openBook(t, path)
+		recent := addrAt("1.2.3.4", 2)
+		b.MarkConnected(recent, true)
+		require.NoError(t, b.Flush())
+		sw := &fakeSwitch{}
+		r := pex.NewReactor(openBook(t, path))
+		r.SetSwitch(sw)
+		require.NoError(t, r.Start())
+		require.Equal(t, texts([]*types.NetAddress{s.addr(), recent}), texts(sw.dialed()))
+		require.NoError(t, r.Stop())
+	})
+}
+
 func TestFailedDialsAreNoted(t *testing.T) {
 	for _, c := range []struct {
 		name   string

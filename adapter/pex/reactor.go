@@ -211,10 +211,13 @@ func (r *Reactor) watchDials(ctx context.Context, failed <-chan events.Event) {
 	}
 }
 
-// rememberAll notes which addresses work until now.
+// rememberAll notes which addresses work until now, and which peers are anchors.
 func (r *Reactor) rememberAll() {
 	for _, peer := range r.Switch.Peers().List() {
 		r.remember(peer)
+	}
+	if sw, ok := r.Switch.(compat.AnchorSource); ok {
+		r.book.SetAnchors(sw.Anchors()...)
 	}
 }
 

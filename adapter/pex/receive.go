@@ -118,7 +118,12 @@ func (r *Reactor) learn(peer compat.PeerConn, addrs []*types.NetAddress) {
 	r.count(&r.stats.AddressesSkipped, len(addrs)-len(hints))
 	added := r.book.Add(addrbook.Source{ID: peer.ID(), IP: remoteIP(peer)}, hints...)
 	r.count(&r.stats.AddressesAdded, added)
-	if hints = r.book.Dialable(hints); len(hints) > 0 {
+	if hints = r.book.Dialable(hints); len(hints) == 0 {
+		return
+	}
+	if sw, ok := r.Switch.(compat.HintDialer); ok {
+		sw.DialHints(peer.ID(), hints...)
+	} else {
 		r.Switch.DialPeers(hints...)
 	}
 }

@@ -1,0 +1,221 @@
+package adapter
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest/memory"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+)
+
+var errBad = fmt.Errorf("message of no kind: %w", compat.ErrViolation)
+
+// Each refusal is twice as long as the one before it, up to a bound. A peer that behaves for
+// twice as long as it was refused begins anew.
+func TestRefusalsGrow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newConduct()
+		offend := func() time.Duration { return c.charge("a", netip.Prefix{}, violationPoints, errBad) }
+		var waits []time.Duration
+		for range 7 {
+			wait := offend()
+			waits = append(waits, wait)
+			require.Zero(t, offend(), "what it does meanwhile adds nothing")
+			require.ErrorContains(t, c.refusal("a", netip.Prefix{}), errBad.Error())
+			requireCode(t, compat.RejectBanned, c.refusal("a", netip.Prefix{}))
+			pass(wait - 1)
+			require.Error(t, c.refusal("a", netip.Prefix{}))
+			pass(1)
+			require.NoError(t, c.refusal("a", netip.Prefix{}))
+		}
+		require.Equal(t, []time.Duration{
+			firstRefusal, 2 * firstRefusal, 4 * firstRefusal, 8 * firstRefusal, 16 * firstRefusal, maxRefusal, maxRefusal,
+		}, waits)
+		pass(2*maxRefusal + 1)
+		require.Equal(t, firstRefusal, offend())
+	})
+}
+
+// One connection in 10 s is free for ever.
+func TestPointsFade(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newConduct()
+		host := netip.MustParsePrefix("9.8.7.6/32")
+		for range 1000 {
+			require.Zero(t, c.charge("", host, connPoints, errManyConns))
+			pass(10 * time.Second)
+		}
+		for range maxPoints/connPoints - 1 {
+			require.Zero(t, c.charge("", host, connPoints, errManyConns))
+		}
+		require.Equal(t, firstRefusal, c.charge("", host, connPoints, errManyConns))
+	})
+}
+
+// What is remembered is bounded, and what is forgotten is not the worst.
+func TestConductIsBounded(t *testing.T) {
+	c := newConduct()
+	for i := range 3 * maxRecords {
+		points := float64(1)
+		if i < 100 {
+			points = violationPoints
+		}
+		c.charge(types.ID(fmt.Sprint(i)), netip.PrefixFrom(netip.AddrFrom4([4]byte{9, 9, byte(i >> 8), byte(i)}), 32), points, errBad)
+	}
+	require.LessOrEqual(t, len(c.ids), maxRecords)
+	require.LessOrEqual(t, len(c.hosts), maxRecords)
+	for i := range 100 {
+		require.Error(t, c.refusal(types.ID(fmt.Sprint(i)), netip.Prefix{}))
+	}
+}
+
+// Who is refused after a violation, and who is not.
+func TestWhoAnswersForAViolation(t *testing.T) {
+	public, loopback := net.IPv4(9, 8, 7, 6), net.IPv4(127, 0, 0, 1)
+	bridge := testID(50)
+	for name, c := range map[string]struct {
+		ip       net.IP
+		by       types.ID
+		opts     []SwitchOption
+		id, host bool // refused
+	}{
+		"a stranger":                      {public, "", nil, true, true},
+		"one of many nodes on a machine":  {loopback, "", nil, true, false},
+		"one of many nodes on an IP":      {public, "", []SwitchOption{WithAllowDuplicateIP(true)}, true, false},
+		"a neighbour of a persistent one": {public, "", []SwitchOption{WithPersistentPeers([]*types.NetAddress{{ID: testID(9), IP: public}})}, true, false},
+		"a persistent peer":               {public, "", []SwitchOption{WithPersistentPeers([]*types.NetAddress{{ID: testID(1)}})}, false, false},
+		"an unconditional peer":           {public, "", []SwitchOption{WithUnconditionalPeers([]types.ID{testID(1)})}, false, false},
+		"presented by a stranger":         {public, bridge, nil, true, true},
+		"presented by a configured one":   {public, bridge, []SwitchOption{WithUnconditionalPeers([]types.ID{bridge})}, true, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var log bytes.Buffer
+			sw := NewMultiplexSwitch(&fixedAddress{addr: types.NetAddress{ID: testID(99)}}, append(c.opts, WithLogger(logTo(&log)))...)
+			conn := &connection{conn: &offender{ip: c.ip, by: c.by}, id: testID(1), gone: make(chan struct{})}
+			sw.judgeEnd(conn, errBad, time.Second)
+			ask := func(id types.ID, ip net.IP) error { return sw.registry.admissible(sw.candidate(id, false, ip, "")) }
+			require.Equal(t, c.id, ask(testID(1), net.IPv4(1, 1, 1, 1)) != nil)
+			require.Equal(t, c.host, ask(testID(2), c.ip) != nil)
+			require.Equal(t, c.host, sw.behavior.AdmitConn(c.ip) != nil)
+			require.Equal(t, c.id, sw.refuses(types.NetAddress{ID: testID(1), IP: net.IPv4(1, 1, 1, 1)}), "nor is it dialed")
+			if !c.id {
+				require.Contains(t, log.String(), "configured peer misbehaves")
+			}
+		})
+	}
+}
+
+// offender is a PeerConn that only says where it is.
+type offender struct {
+	compat.PeerConn
+	ip net.IP
+	by types.ID
+}
+
+func (o *offender) RemoteIP() net.IP              { return o.ip }
+func (o *offender) RemoteAddr() net.Addr          { return &net.TCPAddr{IP: o.ip} }
+func (o *offender) DelegatedBy() (types.ID, bool) { return o.by, o.by != "" }
+
+// A session of a minute clears its host. The host of a configured peer that has been connected
+// from there is never refused.
+func TestHostsThatAreCleared(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := memory.NewNetwork()
+		guest, sentry := newNodeAt(t, network, net.IPv4(9, 8, 7, 6), 1), newNodeAt(t, network, net.IPv4(9, 8, 7, 7), 1)
+		hub := newNode(t, network, WithUnconditionalPeers([]types.ID{sentry.id()}))
+		defer start(t, hub, guest, sentry)()
+		admits := func(n *node) (times int) {
+			for times < 50 && hub.behavior.AdmitConn(n.addr().IP) == nil {
+				times++
+			}
+
+			return times
+		}
+		connect(t, guest, hub)
+		pass(usefulUptime)
+		require.Equal(t, maxPoints/connPoints-1, admits(guest))
+		hub.StopPeerForError(hub.Peers().Get(guest.id()), errTest)
+		synctest.Wait()
+		require.Equal(t, maxPoints/connPoints-1, admits(guest), "the session was useful")
+		require.Zero(t, admits(guest))
+
+		connect(t, sentry, hub)
+		hub.StopPeerForError(hub.Peers().Get(sentry.id()), errTest)
+		synctest.Wait()
+		require.Equal(t, 50, admits(sentry))
+	})
+}
+
+// Whoever tells addresses at which other nodes answer is stopped and refused.
+func TestWrongAddressesAreBlamedOnTheirSource(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := memory.NewNetwork()
+		liar, honest, third := newNode(t, network), newNode(t, network), newNode(t, network)
+		hub := newNodeOn(t, network.NewTransport(chA, chB), func(tr *memory.Transport) compat.Transport {
+			return &dialHook{Transport: tr, dial: func(
+				ctx context.Context, addr types.NetAddress, b compat.PeerBehavior,
+			) (compat.PeerConn, error) {
+				if addr.Port == third.addr().Port && addr.IP.Equal(third.addr().IP) {
+					return nil, &compat.WrongIDError{Asked: addr.ID, Found: third.id()}
+				}
+
+				return tr.Dial(ctx, addr, b)
+			}}
+		})
+		defer start(t, hub, liar, honest, third)()
+		connect(t, liar, hub)
+		connect(t, honest, hub)
+		tell := func(source *node, times int) {
+			for range times {
+				wrong := *third.addr()
+				wrong.ID = types.GenerateNodeKey().ID()
+				hub.DialHints(source.id(), &wrong)
+				synctest.Wait()
+			}
+		}
+		tell(liar, maxPoints/wrongAddrPoints-1)
+		require.True(t, hub.Peers().Has(liar.id()))
+		tell(liar, 1)
+		require.False(t, hub.Peers().Has(liar.id()))
+		liar.DialPeers(hub.addr())
+		synctest.Wait()
+		require.False(t, hub.Peers().Has(liar.id()))
+		hub.DialHints(honest.id(), network.NewNodeInfo().NetAddress) // nobody is there
+		tell(honest, 5)
+		require.True(t, hub.Peers().Has(honest.id()))
+		pass(firstRefusal)
+		connect(t, liar, hub)
+	})
+}
+
+func TestBlockedIPs(t *testing.T) {
+	bothWays(t, func(t *testing.T, prepare func(...*node)) {
+		network := memory.NewNetwork()
+		blocked, free := newNodeAt(t, network, net.IPv4(9, 8, 7, 6), 1), newNodeAt(t, network, net.IPv4(9, 8, 8, 6), 1)
+		embedded := newNodeAt(t, network, net.ParseIP("2002:908:706::1"), 1)
+		hub := newNode(t, network, WithBlockedIPs([]netip.Prefix{netip.MustParsePrefix("9.8.7.0/24")}),
+			WithBlockedPeers([]types.ID{testID(1)}), WithUnconditionalPeers([]types.ID{blocked.id()}))
+		prepare(blocked, embedded, free, hub)
+		defer start(t, hub, blocked, embedded, free)()
+		for _, n := range []*node{blocked, embedded} {
+			n.DialPeers(hub.addr())
+			hub.DialPeers(n.addr())
+			synctest.Wait()
+			require.False(t, hub.Peers().Has(n.id()))
+			requireCode(t, compat.RejectBanned, hub.behavior.AdmitConn(n.addr().IP))
+		}
+		connect(t, free, hub)
+		require.Equal(t, []types.ID{testID(1)}, hub.BlockedPeers())
+	})
+	sw := NewMultiplexSwitch(&fixedAddress{}, WithBlockedIPs([]netip.Prefix{netip.MustParsePrefix("::ffff:9.8.7.0/120")}))
+	require.ErrorIs(t, sw.Start(), compat.ErrInvalidOption)
+}
