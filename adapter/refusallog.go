@@ -40,7 +40,7 @@ type refusalLine struct {
 }
 
 func (l *refusalLog) log(logger *slog.Logger, id types.ID, addr net.Addr, outbound bool, reason error) {
-	kind := refusalKind{network: netgroup.Around(netgroup.Host(netgroup.FromAddr(addr)))[0]}
+	kind := refusalKind{network: netgroup.Around(netgroup.FromAddr(addr))[0]}
 	if reject, ok := errors.AsType[*compat.RejectError](reason); ok {
 		kind.code = reject.Code
 	}

@@ -78,6 +78,12 @@ type P2PConfig struct {
 	// CIDR prefixes or single IPs, comma separated; see ProxyNetworks. TM2 does not have
 	// it.
 	ProxyProtocolNetworks string `json:"proxy_protocol_networks" toml:"proxy_protocol_networks"`
+	// BlockedPeers are neither admitted nor dialed: IDs, comma separated. TM2 does not have
+	// it.
+	BlockedPeers string `json:"blocked_peers" toml:"blocked_peers"`
+	// BlockedIPs are networks without peers, as CIDR prefixes or single IPs, comma
+	// separated; see BlockedNetworks. TM2 does not have it.
+	BlockedIPs string `json:"blocked_ips" toml:"blocked_ips"`
 }
 
 // DefaultP2PConfig returns TM2's defaults, and adapter.DefaultDialTimeout.

@@ -20,7 +20,7 @@ import (
 const fileOfTM2 = "testdata/gno-v1.7.1.toml"
 
 // ours are the keys that TM2 v1.7.1 does not have.
-var ours = []string{"seed_mode", "unconditional_peer_ids", "dial_timeout", "proxy_protocol_networks"}
+var ours = []string{"seed_mode", "unconditional_peer_ids", "dial_timeout", "proxy_protocol_networks", "blocked_peers", "blocked_ips"}
 
 // keys are the keys of the struct, in order.
 func keys() []string {
@@ -83,6 +83,8 @@ addr_book_file = "book.json"
 unconditional_peer_ids = "u"
 dial_timeout = "12s"
 proxy_protocol_networks = "10.0.0.0/8"
+blocked_peers = "b"
+blocked_ips = "9.8.7.0/24"
 `
 
 func TestEveryKeyIsRead(t *testing.T) {
@@ -96,7 +98,7 @@ func TestEveryKeyIsRead(t *testing.T) {
 		RecvAssemblyTimeout: 9 * time.Second, MaxRecvBufferBytes: 10_000_000, MaxSendBufferBytes: 11_000_000,
 		PeerExchange: true, SeedMode: true, PrivatePeerIDs: "q", AllowDuplicateIP: true, AddrBook: "book.json",
 		UnconditionalPeerIDs: "u", DialTimeout: 12 * time.Second,
-		ProxyProtocolNetworks: "10.0.0.0/8",
+		ProxyProtocolNetworks: "10.0.0.0/8", BlockedPeers: "b", BlockedIPs: "9.8.7.0/24",
 	}, got)
 	for _, name := range keys() {
 		require.Contains(t, everyKey, "\n"+name+" = ")
@@ -184,6 +186,7 @@ func TestBadValueNamesItsKey(t *testing.T) {
 		{`unconditional_peer_ids = 5`, "unconditional_peer_ids", "5"},
 		{`dial_timeout = "0s"`, "dial_timeout", `"0s"`},
 		{`proxy_protocol_networks = "10.0.0.1, proxy.example"`, "proxy_protocol_networks", `"proxy.example"`},
+		{`blocked_ips = "9.8.7.6/24, evil.example"`, "blocked_ips", `"evil.example"`},
 		{`proxy_protocol_networks = "10.0.0.0/33"`, "proxy_protocol_networks", `"10.0.0.0/33"`},
 		{`proxy_protocol_networks = "::ffff:10.0.0.0/104"`, "proxy_protocol_networks", `"::ffff:10.0.0.0/104"`},
 	} {

@@ -11,7 +11,7 @@
 //	sw := adapter.NewMultiplexSwitch(transport, append(options, reactors...)...)
 //
 // P2PConfig has every key of a TM2 node, so the file of a node that moves here is read
-// unchanged. TM2 v1.7.1 lacks four keys: unconditional_peer_ids, under CometBFT's name,
-// proxy_protocol_networks, and seed_mode and dial_timeout, which former versions had.
+// unchanged. TM2 v1.7.1 lacks six keys: unconditional_peer_ids, under CometBFT's name,
+// proxy_protocol_networks, blocked_peers, blocked_ips, and seed_mode and dial_timeout, which former versions had.
 // docs/configuration.md lists all keys with defaults, units and limits.
 package config

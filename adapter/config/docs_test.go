@@ -32,7 +32,7 @@ func TestPageListsTheKeys(t *testing.T) {
 			cells := strings.Split(line, "|")
 			require.Len(t, cells, 8, line)
 			rows = append(rows, row{cell(cells[1]), cell(cells[2])})
-			require.Equal(t, slices.Contains([]string{"unconditional_peer_ids", "proxy_protocol_networks"}, cell(cells[1])), cell(cells[5]) == "not in TM2", line)
+			require.Equal(t, slices.Contains([]string{"unconditional_peer_ids", "proxy_protocol_networks", "blocked_peers", "blocked_ips"}, cell(cells[1])), cell(cells[5]) == "not in TM2", line)
 		}
 	}
 

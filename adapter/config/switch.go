@@ -19,6 +19,7 @@ type PeerLists struct {
 	Seeds         []*types.NetAddress // seeds; none without PeerExchange, since nobody would ask them
 	Private       []types.ID          // private_peer_ids
 	Unconditional []types.ID          // unconditional_peer_ids
+	Blocked       []types.ID          // blocked_peers
 }
 
 // PeerLists reads the lists of peers. The error joins one *FieldError for each entry that
@@ -26,11 +27,12 @@ type PeerLists struct {
 // time and each within 3 s, so that the IP can be compared; failing is no error, since the
 // name is resolved at each dial.
 func (c *P2PConfig) PeerLists() (lists PeerLists, err error) {
-	var errs [4]error
+	var errs [5]error
 	lists.Persistent, errs[0] = tomlvalue.Peers(fullName("persistent_peers"), c.PersistentPeers)
 	lists.Seeds, errs[1] = tomlvalue.Peers(fullName("seeds"), c.Seeds)
 	lists.Private, errs[2] = tomlvalue.IDs(fullName("private_peer_ids"), c.PrivatePeerIDs)
 	lists.Unconditional, errs[3] = tomlvalue.IDs(fullName("unconditional_peer_ids"), c.UnconditionalPeerIDs)
+	lists.Blocked, errs[4] = tomlvalue.IDs(fullName("blocked_peers"), c.BlockedPeers)
 	if !c.PeerExchange {
 		lists.Seeds = nil
 	}
@@ -39,19 +41,23 @@ func (c *P2PConfig) PeerLists() (lists PeerLists, err error) {
 }
 
 // SwitchOptions returns what the section says to a switch: peers, seeds, limits, the guard
-// against several peers of one IP, the dial timeout and seed mode. The program adds the
+// against several peers of one IP, blocked peers and networks, the dial timeout and seed mode. The program adds the
 // reactors, with the discovery reactor if PeerExchange is true.
 //
 // Lists and error are those of PeerLists: as in TM2, an entry that cannot be used is left
-// out, and the caller may either give up or report the error and go on.
+// out, and the caller may either give up or report the error and go on. The error also tells
+// what is wrong with blocked_ips, which ValidateBasic refuses; no network is blocked then.
 func (c *P2PConfig) SwitchOptions() ([]adapter.SwitchOption, error) {
 	lists, err := c.PeerLists()
+	blocked, blockedErr := c.BlockedNetworks()
 
 	options := []adapter.SwitchOption{
 		adapter.WithPersistentPeers(lists.Persistent),
 		adapter.WithSeeds(lists.Seeds),
 		adapter.WithPrivatePeers(lists.Private),
 		adapter.WithUnconditionalPeers(lists.Unconditional),
+		adapter.WithBlockedPeers(lists.Blocked),
+		adapter.WithBlockedIPs(blocked),
 		adapter.WithMaxInboundPeers(c.MaxNumInboundPeers),
 		adapter.WithMaxOutboundPeers(c.MaxNumOutboundPeers),
 		adapter.WithAllowDuplicateIP(c.AllowDuplicateIP),
@@ -61,21 +67,31 @@ func (c *P2PConfig) SwitchOptions() ([]adapter.SwitchOption, error) {
 		options = append(options, adapter.WithSeedMode(adapter.DefaultSeedUptime))
 	}
 
-	return options, err
+	return options, errors.Join(err, blockedErr)
 }
 
 // ProxyNetworks returns ProxyProtocolNetworks, for WithProxyProtocol of either stack. A single IP
 // is a network of one address. An error is a *FieldError.
 func (c *P2PConfig) ProxyNetworks() ([]netip.Prefix, error) {
+	return parseNetworks("proxy_protocol_networks", c.ProxyProtocolNetworks)
+}
+
+// BlockedNetworks returns BlockedIPs. A single IP is a network of one address. An error is a
+// *FieldError.
+func (c *P2PConfig) BlockedNetworks() ([]netip.Prefix, error) {
+	return parseNetworks("blocked_ips", c.BlockedIPs)
+}
+
+func parseNetworks(key, list string) ([]netip.Prefix, error) {
 	var networks []netip.Prefix
-	for _, entry := range tomlvalue.SplitList(c.ProxyProtocolNetworks) {
+	for _, entry := range tomlvalue.SplitList(list) {
 		network, err := netip.ParsePrefix(entry)
 		if ip, ipErr := netip.ParseAddr(entry); ipErr == nil {
 			ip = ip.Unmap()
 			network, err = netip.PrefixFrom(ip, ip.BitLen()), nil
 		}
 		if err != nil || network.Addr().Is4In6() { // no IPv4 address is in such a network
-			return nil, tomlvalue.Wrong(fullName("proxy_protocol_networks"), entry, `it must be a network, as "10.0.0.0/8", or an IP`)
+			return nil, tomlvalue.Wrong(fullName(key), entry, `it must be a network, as "10.0.0.0/8", or an IP`)
 		}
 		networks = append(networks, network.Masked())
 	}

@@ -213,6 +213,17 @@ func TestSwitchGuardsAgainstDuplicateIPs(t *testing.T) {
 	}
 }
 
+func TestSwitchBlocksPeersAndIPs(t *testing.T) {
+	cfg := config.TestP2PConfig()
+	cfg.BlockedPeers, cfg.BlockedIPs = idA, "192.0.2.0/24, 2001:db8::1"
+	_, behavior := startSwitch(t, memory.NewNetwork(), cfg)
+	free := net.IPv4(198, 51, 100, 1)
+	require.Error(t, admit(behavior, idA, free, false))
+	require.Error(t, admit(behavior, idB, net.IPv4(192, 0, 2, 9), false))
+	require.Error(t, admit(behavior, idB, net.ParseIP("2001:db8::1"), true))
+	require.NoError(t, admit(behavior, idB, free, false))
+}
+
 func TestSwitchOptionsNameEachEntryAtFault(t *testing.T) {
 	cfg := config.TestP2PConfig()
 	cfg.PersistentPeers = "127.0.0.1:1, " + idB + "@127.0.0.1:0," + peerA + "," + idB + "@0.0.0.0:1"

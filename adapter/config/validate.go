@@ -33,6 +33,9 @@ func (c *P2PConfig) ValidateBasic() error {
 	if _, err := c.ProxyNetworks(); err != nil {
 		return err
 	}
+	if _, err := c.BlockedNetworks(); err != nil {
+		return err
+	}
 	if err := checkExternal(c.ExternalAddress); err != nil {
 		return tomlvalue.Wrong(fullName("external_address"), c.ExternalAddress, err.Error())
 	}
