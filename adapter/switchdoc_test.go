@@ -37,12 +37,32 @@ func TestSwitchPageNamesItsTests(t *testing.T) {
 	data, err := os.ReadFile(switchPage)
 	require.NoError(t, err)
 	require.Positive(t, checkRows(t, string(data)))
+	checkNames(t, string(data))
+}
 
+// Every row about a threat names a test, and every test that the page names exists.
+func TestSecurityPageNamesItsTests(t *testing.T) {
+	data, err := os.ReadFile("../docs/security.md")
+	require.NoError(t, err)
+	rows := 0
+	for line := range strings.Lines(string(data)) {
+		if strings.HasPrefix(line, "| ") && !strings.HasPrefix(line, "| Threat ") {
+			require.Regexp(t, namedTests, line)
+			rows++
+		}
+	}
+	require.Positive(t, rows)
+	checkNames(t, string(data))
+}
+
+// checkNames checks that every test that a page names exists.
+func checkNames(t *testing.T, page string) {
+	t.Helper()
 	known := make(map[string]map[string]bool)
 	for suite, patterns := range suiteFiles {
 		known[suite] = literals(t, patterns)
 	}
-	for _, name := range namedTests.FindAllStringSubmatch(string(data), -1) {
+	for _, name := range namedTests.FindAllStringSubmatch(page, -1) {
 		where, test := name[1]+name[3], name[2]+name[4]
 		if known[where] == nil {
 			known[where] = testsIn(t, where)
