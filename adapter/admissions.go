@@ -337,12 +337,16 @@ func (r *registry) get(id types.ID) *connection {
 	return r.byID[id]
 }
 
-// isTaken reports whether no further peer of the host may come in.
-func (r *registry) isTaken(host netip.Prefix) bool {
+// isTaken reports whether another peer has the one place of the host.
+func (r *registry) isTaken(host netip.Prefix, id types.ID) bool {
 	r.mtx.Lock()
 	defer r.mtx.Unlock()
+	others := r.hosts[host]
+	if c := r.byID[id]; c != nil && c.host == host {
+		others--
+	}
 
-	return host.IsValid() && r.hosts[host] > 0 && !r.allowDuplicateIP
+	return host.IsValid() && others > 0 && !r.allowDuplicateIP
 }
 
 // outboundFull reports whether every outbound slot is taken.

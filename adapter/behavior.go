@@ -51,7 +51,11 @@ func (b *behavior) IsPrivatePeer(id types.ID) bool { return b.sw.lists.private[i
 func (b *behavior) AdmitPeer(conn compat.ConnInfo, _ types.NodeInfo) error {
 	id := conn.SocketAddr.ID
 	err := b.sw.registry.admissible(b.sw.candidate(id, conn.Outbound, conn.RemoteIP, conn.DelegatedBy))
-	if err != nil && !conn.Outbound {
+	switch {
+	case err == nil:
+	case conn.Outbound:
+		b.sw.restIfTaken(id, conn.RemoteIP)
+	default:
 		b.sw.reportRefusal(id, remoteAddr(conn), false, err)
 	}
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"time"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
@@ -75,15 +76,15 @@ func (sw *MultiplexSwitch) hintable(id types.ID) bool {
 		!sw.registry.has(id) && !sw.dials.rests(id)
 }
 
-// refuses reports whether a hint leads to a peer or host that is blocked or refused, or to a
-// public IP that has a peer already.
+// refuses reports whether a hint leads to a peer or host that is blocked or refused. It may lead
+// to an IP that has a peer already: a peer behind a NAT is dialed at the IP of its relay.
 func (sw *MultiplexSwitch) refuses(addr types.NetAddress) bool {
 	ip := netgroup.FromIP(addr.IP)
 	if sw.lists.isBlockedIP(ip) || sw.lists.isExempt(addr.ID) {
 		return sw.lists.isBlockedIP(ip)
 	}
 
-	return sw.conduct.refusal(addr.ID, sw.accountable(netgroup.Host(ip))) != nil || sw.registry.isTaken(netgroup.PublicHost(ip))
+	return sw.conduct.refusal(addr.ID, sw.accountable(netgroup.Host(ip))) != nil
 }
 
 // dialLoop begins dials when they are due, each on a goroutine of its own, and dials a
@@ -185,12 +186,21 @@ func (sw *MultiplexSwitch) dialAndReserve(parent context.Context, t *dial) (*con
 	c := newConnection(conn)
 	c.source = t.source
 	if err := sw.reserve(parent, c); err != nil {
+		sw.restIfTaken(c.id, conn.RemoteIP())
 		sw.refuse(conn, err)
 
 		return nil, nil
 	}
 
 	return c, nil
+}
+
+// restIfTaken keeps a peer that was dialed and refused from being dialed for a while if another
+// peer has its IP. Otherwise each hint would cost it a handshake.
+func (sw *MultiplexSwitch) restIfTaken(id types.ID, ip net.IP) {
+	if sw.registry.isTaken(netgroup.PublicHost(netgroup.FromIP(ip)), id) {
+		sw.dials.rest(id)
+	}
 }
 
 // connect dials within the dial timeout. After the timeout the error wraps

@@ -15,7 +15,8 @@ import (
 const DefaultSeedUptime = time.Minute
 
 // seedRest is how long a seed does not dial a peer that it has hung up, so that it dials
-// others first. It equals CometBFT's wait.
+// others first, and how long any node does not dial a peer whose IP is taken. It equals
+// CometBFT's wait.
 const seedRest = 2 * time.Minute
 
 // errSeedHangUp is the reason for hanging up in seed mode. Remotes take it as transient.
@@ -61,7 +62,7 @@ func (sw *MultiplexSwitch) watch(c *connection) {
 	}
 }
 
-// rest notes that the peer was hung up. At most maxQueuedDials peers rest at a time.
+// rest notes that the peer is not to be dialed for a while. At most maxQueuedDials peers rest at a time.
 func (d *dialer) rest(id types.ID) {
 	d.mtx.Lock()
 	defer d.mtx.Unlock()
@@ -72,7 +73,7 @@ func (d *dialer) rest(id types.ID) {
 	}
 }
 
-// rests reports whether the peer was hung up less than seedRest ago.
+// rests reports whether rest was called for the peer less than seedRest ago.
 func (d *dialer) rests(id types.ID) bool {
 	d.mtx.Lock()
 	defer d.mtx.Unlock()
