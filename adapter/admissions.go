@@ -261,6 +261,7 @@ func (r *registry) reserve(conn *connection, c *candidate) (former *connection, 
 		r.taken[taken]++
 	}
 	conn.host, conn.slot, c.held = c.host, taken, slotNone
+	conn.networks = netgroup.Around(c.host.Addr())
 	r.byID[conn.id] = conn
 	if c.exempt {
 		r.conduct.trust(c.id, c.host)

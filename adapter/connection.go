@@ -8,6 +8,7 @@ import (
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 )
 
 // errPeerStopped is the reason of a removal after a direct call of the peer's Stop.
@@ -24,8 +25,9 @@ type connection struct {
 	gone     chan struct{} // closed when the connection is removed and its ID free
 
 	// Set by the registry, under its lock.
-	host netip.Prefix
-	slot slot
+	host     netip.Prefix
+	networks [netgroup.Widths]netip.Prefix // around the host, the widest first
+	slot     slot
 
 	// Set by the admission, and read only after it has dropped its reference.
 	peer    compat.PeerConn   // what InitPeer returned

@@ -28,9 +28,8 @@ var errEvicted = compat.Reject(compat.RejectFull,
 
 // resident is a peer that could give way.
 type resident struct {
-	conn     *connection
-	networks [netgroup.Widths]netip.Prefix // the widest first, as netgroup.Around
-	since    time.Time
+	conn  *connection
+	since time.Time // when it was started
 }
 
 // findLoser returns the peer whose slot the candidate may take, or nil: the youngest
@@ -40,26 +39,28 @@ func (r *registry) findLoser(c candidate) *connection {
 	if c.outbound && !c.tries || !c.host.IsValid() || r.evicts {
 		return nil
 	}
-	residents, crowd := r.residents(c.own())
 	protected, gain := r.limits[slotInbound]/protectedShare, 2
 	if c.outbound { // it is the only one of its network
 		protected, gain = maxAnchors, 1
 	}
-	slices.SortFunc(residents, func(a, b resident) int { return a.since.Compare(b.since) })
-	var stay uint64
-	for stay < min(uint64(len(residents)), protected) && time.Since(residents[stay].since) >= usefulUptime {
-		stay++
-	}
-	residents = residents[stay:]
+	residents, crowd := r.residents(c.own())
 	networks := netgroup.Around(c.host.Addr())
-	residents = slices.DeleteFunc(residents, func(p resident) bool { return !moreCrowded(p.networks, networks, crowd, gain) })
+	stays := func(p resident) bool { return !moreCrowded(p.conn.networks, networks, crowd, gain) }
+	if !slices.ContainsFunc(residents, func(p resident) bool { return !stays(p) }) {
+		return nil
+	}
+	slices.SortFunc(residents, func(a, b resident) int { return a.since.Compare(b.since) })
+	for ; protected > 0 && len(residents) > 0 && time.Since(residents[0].since) >= usefulUptime; protected-- {
+		residents = residents[1:]
+	}
+	residents = slices.DeleteFunc(residents, stays)
 	if len(residents) == 0 {
 		return nil
 	}
 
 	return slices.MaxFunc(residents, func(a, b resident) int {
-		for i := range a.networks {
-			if d := crowd[a.networks[i]] - crowd[b.networks[i]]; d != 0 {
+		for i := range a.conn.networks {
+			if d := crowd[a.conn.networks[i]] - crowd[b.conn.networks[i]]; d != 0 {
 				return d
 			}
 		}
@@ -71,17 +72,16 @@ func (r *registry) findLoser(c candidate) *connection {
 // residents returns the peers in slots of the kind that could give way, and how many of the
 // peers that are not exempt each network has. The caller holds the lock.
 func (r *registry) residents(kind slot) (residents []resident, crowd map[netip.Prefix]int) {
-	crowd = make(map[netip.Prefix]int)
+	crowd = make(map[netip.Prefix]int, 3*len(r.byID))
 	for id, c := range r.byID {
 		if c.slot != kind || !c.host.IsValid() || r.lists.isExempt(id) || r.lists.isExempt(compat.Delegate(c.conn)) {
 			continue
 		}
-		networks := netgroup.Around(c.host.Addr())
-		for _, n := range networks {
+		for _, n := range c.networks {
 			crowd[n]++
 		}
 		if since, runs := c.runsSince(); runs {
-			residents = append(residents, resident{conn: c, networks: networks, since: since})
+			residents = append(residents, resident{c, since})
 		}
 	}
 
@@ -91,7 +91,7 @@ func (r *registry) residents(kind slot) (residents []resident, crowd map[netip.P
 // moreCrowded reports whether the peers are more diverse if the newcomer takes the resident's
 // place: of the widest networks in which the two differ, the resident's has at least gain peers
 // more. With a gain of 2 it has no fewer even after the exchange.
-func moreCrowded(resident, newcomer [3]netip.Prefix, crowd map[netip.Prefix]int, gain int) bool {
+func moreCrowded(resident, newcomer [netgroup.Widths]netip.Prefix, crowd map[netip.Prefix]int, gain int) bool {
 	for i := range resident {
 		if resident[i] != newcomer[i] {
 			return crowd[resident[i]]-crowd[newcomer[i]] >= gain
