@@ -143,6 +143,16 @@ func TestMadeUpIDsGetOneSlotOfAnIP(t *testing.T) {
 	require.Len(t, hub.Peers().List(), 2)
 }
 
+// The holder of an IPv6 address has all of its /64.
+func TestOneSlotOfAnIPv6Network(t *testing.T) {
+	hub := newCrowdedNode(t)
+	require.True(t, newVisitor(t).visit(hub, "2600:1:2:3::1"))
+	for i := range 10 {
+		require.False(t, newVisitor(t).visit(hub, fmt.Sprintf("2600:1:2:3:%x::1", i+1)))
+	}
+	require.True(t, newVisitor(t).visit(hub, "2600:1:2:4::1"), "another /64 has a slot of its own")
+}
+
 // When the peers of one network have taken all slots, peers of other networks get in, each
 // in the place of one of them.
 func TestCrowdedNetworkGivesWay(t *testing.T) {
