@@ -102,7 +102,7 @@ func TestHostThatKeepsLeavingIsSlowedDown(t *testing.T) {
 	var sessions int
 	for visit(net.IPv4(9, 1, 1, 1)) == nil {
 		sessions++
-		require.Less(t, sessions, 100)
+		require.Less(t, sessions, 30) // each takes two connections, the first to learn the key
 	}
 	require.Greater(t, sessions, 3, "a few are free")
 	require.NoError(t, visit(net.IPv4(9, 1, 1, 2)))
