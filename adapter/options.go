@@ -100,8 +100,9 @@ func WithSeeds(peerAddrs []*types.NetAddress) SwitchOption {
 }
 
 // WithAllowDuplicateIP admits several peers of one IP, as TM2's allow_duplicate_ip does.
-// Without it an inbound peer is refused while another peer of its IP is connected. Networks
-// on one machine need it.
+// Without it an inbound peer, or an outbound one at a public IP, is refused while another peer
+// of its IP is connected, and a host is refused for a time after its peers have misbehaved.
+// Networks on one machine need it.
 func WithAllowDuplicateIP(allow bool) SwitchOption {
 	return func(sw *MultiplexSwitch) { sw.registry.allowDuplicateIP = allow }
 }
