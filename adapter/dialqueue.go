@@ -61,12 +61,16 @@ func (q *dialQueue) next() (due time.Time, ok bool) {
 }
 
 // popLeast takes the first of the dials that add least to the crowd of a network or a source.
-// One that adds to a crowd has to wait for crowdWait first. Without such a dial it returns nil.
+// One that adds to a crowd has to wait for crowdWait first. A dial without a due time, as of a
+// seed, precedes all others. Without any dial to take it returns nil.
 func (q *dialQueue) popLeast(now time.Time, crowdOf func(*dial) int, quota int) *dial {
 	best, least := -1, 0
 	for i, t := range q.dials {
 		if t.due.After(now) || best >= 0 && least == 0 {
 			break
+		}
+		if t.due.IsZero() {
+			return q.removeAt(i)
 		}
 		crowd := crowdOf(t)
 		if crowd >= quota && now.Sub(t.due) < crowdWait || best >= 0 && crowd >= least {
@@ -77,8 +81,13 @@ func (q *dialQueue) popLeast(now time.Time, crowdOf func(*dial) int, quota int) 
 	if best < 0 {
 		return nil
 	}
-	t := q.dials[best]
-	q.dials = slices.Delete(q.dials, best, best+1)
+
+	return q.removeAt(best)
+}
+
+func (q *dialQueue) removeAt(i int) *dial {
+	t := q.dials[i]
+	q.dials = slices.Delete(q.dials, i, i+1)
 	delete(q.byID, t.addr.ID)
 
 	return t
@@ -89,9 +98,6 @@ func (q *dialQueue) popDue(now time.Time) *dial {
 	if len(q.dials) == 0 || q.dials[0].due.After(now) {
 		return nil
 	}
-	t := q.dials[0]
-	q.dials = slices.Delete(q.dials, 0, 1)
-	delete(q.byID, t.addr.ID)
 
-	return t
+	return q.removeAt(0)
 }

@@ -61,3 +61,27 @@ func TestDialQueueRemoveFunc(t *testing.T) {
 	}
 	require.ElementsMatch(t, kept, got)
 }
+
+func TestDialsOfCrowdsWait(t *testing.T) {
+	crowds := map[types.ID]int{"seed": 9, "crowd": 2, "more": 3, "few": 1, "none": 0}
+	q, now := newDialQueue(), time.Now()
+	for _, id := range []types.ID{"crowd", "more", "few", "none"} {
+		q.push(&dial{addr: types.NetAddress{ID: id}}, now)
+	}
+	q.push(&dial{addr: types.NetAddress{ID: "seed"}}, time.Time{})
+	pop := func(at time.Time) (id types.ID) {
+		if d := q.popLeast(at, func(d *dial) int { return crowds[d.addr.ID] }, 2); d != nil {
+			id = d.addr.ID
+		}
+
+		return id
+	}
+	for _, want := range []types.ID{"seed", "none", "few", ""} {
+		require.Equal(t, want, pop(now))
+	}
+	require.Empty(t, pop(now.Add(crowdWait-1)))
+	for _, want := range []types.ID{"crowd", "more", ""} {
+		require.Equal(t, want, pop(now.Add(crowdWait)))
+	}
+	require.Zero(t, q.len())
+}
