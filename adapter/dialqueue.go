@@ -61,15 +61,16 @@ func (q *dialQueue) next() (due time.Time, ok bool) {
 }
 
 // popLeast takes the first of the dials that add least to the crowd of a network or a source.
-// One that adds to a crowd has to wait for crowdWait first. A dial without a due time, as of a
-// seed, precedes all others. Without any dial to take it returns nil.
+// One that adds to a crowd has to wait for crowdWait first. A dial that has waited for
+// longestWait precedes all others, and so does one without a due time, as of a seed. Without
+// any dial to take it returns nil.
 func (q *dialQueue) popLeast(now time.Time, crowdOf func(*dial) int, quota int) *dial {
 	best, least := -1, 0
 	for i, t := range q.dials {
 		if t.due.After(now) || best >= 0 && least == 0 {
 			break
 		}
-		if t.due.IsZero() {
+		if now.Sub(t.due) >= longestWait {
 			return q.removeAt(i)
 		}
 		crowd := crowdOf(t)

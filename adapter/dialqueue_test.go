@@ -84,4 +84,8 @@ func TestDialsOfCrowdsWait(t *testing.T) {
 		require.Equal(t, want, pop(now.Add(crowdWait)))
 	}
 	require.Zero(t, q.len())
+
+	q.push(&dial{addr: types.NetAddress{ID: "more"}}, now)
+	q.push(&dial{addr: types.NetAddress{ID: "none"}}, now.Add(1))
+	require.EqualValues(t, "more", pop(now.Add(longestWait)), "nobody waits without end")
 }

@@ -22,6 +22,8 @@ const (
 	// quotaShare is the share of the outbound slots for one network or source: one in four.
 	quotaShare = 4
 	crowdWait  = 2 * time.Second
+	// longestWait keeps hints of other networks from passing a hint without end.
+	longestWait = DefaultDialTimeout
 
 	// When all outbound slots are taken, a hint of a network without outbound peers is tried
 	// every now and then. If the peer answers, the youngest of the most crowded network gives
