@@ -14,6 +14,7 @@ import (
 var (
 	_ compat.PeerBehavior    = (*behavior)(nil)
 	_ compat.PeerAdmission   = (*behavior)(nil)
+	_ compat.PeerExemption   = (*behavior)(nil)
 	_ compat.ConnAdmission   = (*behavior)(nil)
 	_ compat.ConnReservation = (*behavior)(nil)
 )
@@ -45,6 +46,9 @@ func (b *behavior) IsPersistentPeer(id types.ID) bool { return b.sw.lists.isPers
 
 // IsPrivatePeer implements compat.PeerBehavior.
 func (b *behavior) IsPrivatePeer(id types.ID) bool { return b.sw.lists.private[id] }
+
+// IsExemptPeer implements compat.PeerExemption.
+func (b *behavior) IsExemptPeer(id types.ID) bool { return b.sw.lists.isExempt(id) }
 
 // AdmitPeer implements compat.PeerAdmission. It reports a refused inbound peer to
 // subscribers; a failed dial has an event of its own.

@@ -51,6 +51,14 @@ type PeerAdmission interface {
 	AdmitPeer(conn ConnInfo, node types.NodeInfo) error
 }
 
+// PeerExemption is an optional interface of a PeerBehavior whose operator has configured
+// peers. A transport keeps places for them, so that strangers cannot keep them out.
+type PeerExemption interface {
+	// IsExemptPeer reports whether the peer is persistent or unconditional. It does not
+	// block, and may be called concurrently.
+	IsExemptPeer(id types.ID) bool
+}
+
 // ConnAdmission is an optional interface of a PeerBehavior. A transport that accepts
 // connections of its own asks it before it spends a handshake on one.
 type ConnAdmission interface {

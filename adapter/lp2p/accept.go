@@ -67,14 +67,15 @@ func (t *Transport) AcceptPending(ctx context.Context) (*Pending, error) {
 
 // handleSession runs an inbound handshake.
 func (t *Transport) handleSession(ns network.Stream) {
-	if !t.handshakes.take(ns.Conn()) {
+	giveBack, ok := t.handshakes.take(ns.Conn(), t.isExempt(ns.Conn().RemotePeer()))
+	if !ok {
 		t.logger.Debug("too many handshakes under way", "peer", ns.Conn().RemotePeer())
 		t.metrics.handshakes[dirIn].count(outcomeBusy)
 		_ = ns.ResetWithError(network.StreamRateLimited)
 
 		return
 	}
-	defer t.handshakes.giveBack(ns.Conn())
+	defer giveBack()
 
 	if !t.retain(ns.Conn()) {
 		_ = ns.ResetWithError(network.StreamShutdown)

@@ -63,10 +63,11 @@ func (t *Transport) handleData(ns network.Stream) {
 // readHeader reads the epoch and the channel at the beginning of a data stream. It returns
 // the session of that epoch, and the channel.
 func (t *Transport) readHeader(ns network.Stream) (*session, byte, error) {
-	if !t.headers.take(ns.Conn()) {
+	giveBack, ok := t.headers.take(ns.Conn(), t.isExempt(ns.Conn().RemotePeer()))
+	if !ok {
 		return nil, 0, errors.New("too many data streams without a header")
 	}
-	defer t.headers.giveBack(ns.Conn())
+	defer giveBack()
 
 	if err := ns.SetReadDeadline(time.Now().Add(t.opts.timeouts.Handshake)); err != nil {
 		return nil, 0, err

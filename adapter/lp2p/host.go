@@ -39,10 +39,12 @@ const (
 	// maxFrame is the largest yamux frame, header included: one Noise message.
 	maxFrame = noise.MaxPlaintextLength
 
-	// peerConns and peerSpareStreams are a peer's connections, and its streams that belong
-	// to no session.
-	peerConns        = 8
-	peerSpareStreams = 64
+	// muxerBacklog is how many streams of a connection yamux keeps until they are accepted
+	// (AcceptBacklog of its default configuration); it resets further ones.
+	muxerBacklog = 256
+
+	// peerConns is how many connections a peer may have.
+	peerConns = 8
 
 	connGracePeriod = 20 * time.Second
 	// connRate is how many connections a second one IP may open after a burst of
@@ -134,18 +136,20 @@ func newMuxer(t Timeouts) network.Multiplexer {
 // newResourceManager derives libp2p's limits from ours. The defaults of go-libp2p allow
 // each IP 8 connections, and 16 in a burst, which is too few for a network behind one IP.
 func newResourceManager(o *options) (network.ResourceManager, error) {
-	l := o.limits
-	peerStreams := l.SessionsPerPeer*o.budget.streams + peerSpareStreams
-	streams := l.Connections*o.budget.streams + peerStreams
+	l, perPeer := o.limits, o.streamLimits()
+	// Of one direction: what guardedResources grants. The limits for all peers are the sum
+	// of what each may have, so that none uses up what another one needs: yamux ends a
+	// connection for which it gets no memory.
+	peerStreams := perPeer.spare + l.SessionsPerPeer*perPeer.perSession
+	streams := l.Connections*(perPeer.spare+perPeer.perSession) + peerStreams
 
-	memory := int64(streams) * streamWindow
 	// Windows grow only in the lower half of a limit.
-	peerMemory := 2 * (int64(peerStreams)*streamWindow + o.budget.growth)
+	peerMemory := 2 * (int64(2*peerStreams+muxerBacklog)*streamWindow + o.budget.growth)
+	memory := 2 * (int64(2*streams+l.Connections*muxerBacklog)*streamWindow + int64(l.Connections)*o.budget.growth)
 	limits := rcmgr.PartialLimitConfig{
-		System: resourceLimits(l.Connections, l.ConnectionsInbound, streams, streams, memory),
-		Transient: resourceLimits(l.Connections, min(l.ConnectionsInbound, 2*l.Handshakes),
-			streams, min(streams, 16*l.Handshakes), memory),
-		PeerDefault: resourceLimits(peerConns, peerConns, peerStreams, peerStreams, peerMemory),
+		System:      resourceLimits(l.Connections, l.ConnectionsInbound, streams, memory),
+		Transient:   resourceLimits(l.Connections, min(l.ConnectionsInbound, 2*l.Handshakes), streams, memory),
+		PeerDefault: resourceLimits(peerConns, peerConns, peerStreams, peerMemory),
 	}
 
 	opts := []rcmgr.Option{
@@ -164,14 +168,20 @@ func newResourceManager(o *options) (network.ResourceManager, error) {
 		opts = append(opts, rcmgr.WithMetricsDisabled())
 	}
 
-	return rcmgr.NewResourceManager(rcmgr.NewFixedLimiter(limits.Build(rcmgr.InfiniteLimits)), opts...)
+	resources, err := rcmgr.NewResourceManager(rcmgr.NewFixedLimiter(limits.Build(rcmgr.InfiniteLimits)), opts...)
+	if err != nil {
+		return nil, err
+	}
+
+	return guardedResources{resources, perPeer}, nil
 }
 
-func resourceLimits(conns, connsInbound, streams, streamsInbound int, memory int64) rcmgr.ResourceLimits {
+// resourceLimits takes the number of streams of each direction.
+func resourceLimits(conns, connsInbound, streams int, memory int64) rcmgr.ResourceLimits {
 	return rcmgr.ResourceLimits{
 		Conns: rcmgr.LimitVal(conns), ConnsInbound: rcmgr.LimitVal(connsInbound),
 		ConnsOutbound: rcmgr.LimitVal(conns), FD: rcmgr.LimitVal(conns),
-		Streams: rcmgr.LimitVal(streams), StreamsInbound: rcmgr.LimitVal(streamsInbound),
+		Streams: rcmgr.LimitVal(2 * streams), StreamsInbound: rcmgr.LimitVal(streams),
 		StreamsOutbound: rcmgr.LimitVal(streams), Memory: rcmgr.LimitVal64(memory),
 	}
 }

@@ -26,12 +26,13 @@ const NodeInfoProtocol protocol.ID = "/tm2/nodeinfo/1"
 // the answer to. Such streams count as handshakes.
 func (t *Transport) answering(answer func(network.Stream) error) network.StreamHandler {
 	return t.handler(func(s network.Stream) {
-		if !t.handshakes.take(s.Conn()) {
+		giveBack, ok := t.handshakes.take(s.Conn(), t.isExempt(s.Conn().RemotePeer()))
+		if !ok {
 			_ = s.ResetWithError(network.StreamRateLimited)
 
 			return
 		}
-		defer t.handshakes.giveBack(s.Conn())
+		defer giveBack()
 
 		err := s.SetDeadline(time.Now().Add(t.opts.timeouts.Handshake))
 		if err == nil {

@@ -45,6 +45,8 @@ type options struct {
 	// loopbackCounts.
 	loopbackCounts bool
 	nameInterval   time.Duration // between look-ups of the own host name; 0 for the default
+
+	sessions *sessions // of the transport
 }
 
 // WithLimits replaces DefaultLimits.
@@ -102,6 +104,7 @@ func newOptions(opts []Option) (*options, error) {
 		return nil, fmt.Errorf("%w: %w", compat.ErrInvalidOption, o.err)
 	}
 	o.limits = o.limits.filled()
+	o.sessions = newSessions(o.limits.SessionsPerPeer)
 
 	return o, nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -207,26 +208,40 @@ func (n *node) open(t testing.TB, to *node) bool {
 	return err == nil && info.Validate() == nil && info.ID() == to.key.ID()
 }
 
-// A peer has as many streams as its sessions may need, and a few more.
+// A stranger has a few streams, and a peer as many more as its sessions may need.
 func TestStreamsOfOnePeer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		memnet := newMemNet()
 		desc := compat.ChannelDescriptor{ID: chA, Priority: 1}
 		server := memnet.newNode(t, net.IPv4(10, 0, 0, 1), WithPeerLimits(1, 1, false), WithChannels(&desc))
 		client := memnet.newNode(t, net.IPv4(10, 0, 0, 2))
+		spare := server.opts.limits.HandshakesPerPeer + peerSpareStreams
+
 		require.True(t, client.holds(t, server))
-		c := client.Host().Network().ConnsToPeer(server.Host().ID())[0]
-		most := server.opts.limits.SessionsPerPeer*(1+2*1) + peerSpareStreams
-		for range 2 * most {
-			s, err := c.NewStream(timeout(t))
-			require.NoError(t, err)
-			t.Cleanup(func() { _ = s.Reset() })
-		}
+		stranger := client.Host().Network().ConnsToPeer(server.Host().ID())[0]
+		require.Equal(t, spare, acceptedOf(t, server, stranger))
+		require.NoError(t, stranger.Close())
 		synctest.Wait()
-		theirs := server.Host().Network().ConnsToPeer(client.Host().ID())
-		require.Len(t, theirs, 1)
-		require.Len(t, theirs[0].GetStreams(), most)
+
+		p, _ := connect(t, client, server)
+		require.Equal(t, spare+1+1, acceptedOf(t, server, p.s.conn))
 	})
+}
+
+// acceptedOf opens many streams on the connection, without a protocol, and returns how many
+// the node at its end keeps.
+func acceptedOf(t *testing.T, n *node, c network.Conn) int {
+	t.Helper()
+	for range 4 * n.opts.streamLimits().spare {
+		s, err := c.NewStream(timeout(t))
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = s.Reset() })
+	}
+	synctest.Wait()
+	theirs := n.Host().Network().ConnsToPeer(c.LocalPeer())
+	require.Len(t, theirs, 1)
+
+	return len(theirs[0].GetStreams())
 }
 
 // A dial that the limit on streams forbids is this node's failure, not the peer's.

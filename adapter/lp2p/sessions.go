@@ -34,10 +34,14 @@ type sessions struct {
 	closed  bool // nothing is reserved or activated any more
 	entries map[sessionKey]*sessionEntry
 	inbound map[peer.ID]int // reservations and sessions
+	running map[peer.ID]int // active ones of both directions
 }
 
 func newSessions(perPeer int) *sessions {
-	return &sessions{perPeer: perPeer, entries: make(map[sessionKey]*sessionEntry), inbound: make(map[peer.ID]int)}
+	return &sessions{
+		perPeer: perPeer, entries: make(map[sessionKey]*sessionEntry),
+		inbound: make(map[peer.ID]int), running: make(map[peer.ID]int),
+	}
 }
 
 // close refuses further sessions and returns those that are active.
@@ -93,8 +97,17 @@ func (ss *sessions) activate(s *session) error {
 		return compat.ErrTransportClosed
 	}
 	ss.entries[s.key].session = s
+	ss.running[s.key.peer]++
 
 	return nil
+}
+
+// of counts the active sessions of a libp2p peer.
+func (ss *sessions) of(p peer.ID) int {
+	ss.mtx.Lock()
+	defer ss.mtx.Unlock()
+
+	return ss.running[p]
 }
 
 // deactivate undoes activate, and keeps what the session has counted. The epoch stays
@@ -106,6 +119,7 @@ func (ss *sessions) deactivate(key sessionKey) {
 	if entry := ss.entries[key]; entry.session != nil {
 		ss.retire(entry.session)
 		entry.session = nil
+		decrement(ss.running, key.peer)
 	}
 }
 

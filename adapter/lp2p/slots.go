@@ -30,31 +30,33 @@ func newSlots(total, perIP, perPeer int) *slots {
 	}
 }
 
-// take takes a slot for the remote of the connection, if there is one. Each slot is given
-// back once.
-func (s *slots) take(c network.Conn) bool {
+// take takes a slot for the remote of the connection, if there is one. An exempt peer has
+// slots of its own: only the limit per peer applies to it. The caller gives the slot back once.
+func (s *slots) take(c network.Conn, exempt bool) (giveBack func(), ok bool) {
 	ip, id := hostOf(c), c.RemotePeer()
 	s.mtx.Lock()
 	defer s.mtx.Unlock()
 
-	if s.taken >= s.total || s.ips[ip] >= s.perIP || s.peers[id] >= s.perPeer {
-		return false
+	if s.peers[id] >= s.perPeer || !exempt && (s.taken >= s.total || s.ips[ip] >= s.perIP) {
+		return nil, false
 	}
-	s.taken++
-	s.ips[ip]++
 	s.peers[id]++
+	if !exempt {
+		s.taken++
+		s.ips[ip]++
+	}
 
-	return true
+	return func() { s.giveBack(ip, id, exempt) }, true
 }
 
-func (s *slots) giveBack(c network.Conn) {
-	ip, id := hostOf(c), c.RemotePeer()
+func (s *slots) giveBack(ip netip.Prefix, id peer.ID, exempt bool) {
 	s.mtx.Lock()
 	defer s.mtx.Unlock()
-
-	s.taken--
-	decrement(s.ips, ip)
 	decrement(s.peers, id)
+	if !exempt {
+		s.taken--
+		decrement(s.ips, ip)
+	}
 }
 
 func decrement[K comparable](counts map[K]int, key K) {

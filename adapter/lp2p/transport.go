@@ -38,6 +38,7 @@ type Transport struct {
 	metrics    *metrics
 	handshakes *slots // inbound handshakes under way
 	headers    *slots // inbound data streams whose header has not arrived
+	proposals  *slots // inbound streams of strangers that have not proposed a protocol
 	spent      *spent // delegated sessions, also former ones
 	clock      *clock // of this node, as peers see it
 	sessions   *sessions
@@ -102,9 +103,10 @@ func NewTransport(
 		key: nodeKey.PrivKey, id: nodeKey.ID(), nodeInfo: nodeInfo, host: h, book: o.book, gater: gater,
 		handshakes: newSlots(l.Handshakes, l.HandshakesPerIP, l.HandshakesPerPeer),
 		// A session opens all its streams at once when its node is busy.
-		headers: newSlots(16*l.Handshakes, 16*l.HandshakesPerIP, 16*l.HandshakesPerPeer),
-		clock:   newClock(logger),
-		spent:   newSpent(), sessions: newSessions(l.SessionsPerPeer), buffers: newBufferPool(),
+		headers:   newSlots(16*l.Handshakes, 16*l.HandshakesPerIP, 16*l.HandshakesPerPeer),
+		proposals: newSlots(16*l.Handshakes, 4*l.HandshakesPerIP, l.HandshakesPerPeer+peerSpareStreams),
+		clock:     newClock(logger),
+		spent:     newSpent(), sessions: o.sessions, buffers: newBufferPool(),
 		pendings: make(chan *Pending), completed: make(chan *Peer),
 		closed: make(chan struct{}),
 		listen: types.NetAddress{ID: nodeKey.ID()},
@@ -121,6 +123,7 @@ func NewTransport(
 	h.SetStreamHandler(SessionProtocol, t.handler(t.handleSession))
 	h.SetStreamHandler(ChannelProtocol, t.handler(t.handleData))
 	h.SetStreamHandler(NodeInfoProtocol, t.answering(t.sendNodeInfo))
+	h.Network().SetStreamHandler(t.negotiate)
 	if err := errors.Join(t.watchPeers(), t.startNAT()); err != nil {
 		return nil, errors.Join(err, t.Close())
 	}

@@ -1,0 +1,175 @@
+package lp2p
+
+import (
+	"context"
+	"io"
+	"net"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/libp2p/go-libp2p"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
+	"github.com/multiformats/go-multiaddr"
+	"github.com/stretchr/testify/require"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+)
+
+// otherHost is a loopback address from which nothing else in the tests comes.
+var otherHost = net.IPv4(127, 0, 0, 66)
+
+// from lets a host dial from an IP.
+func from(ip net.IP) libp2p.Option {
+	dialer := func(multiaddr.Multiaddr) (tcp.ContextDialer, error) {
+		return &net.Dialer{LocalAddr: &net.TCPAddr{IP: ip}}, nil
+	}
+
+	return libp2p.Transport(tcp.NewTCPTransport, tcp.DisableReuseport(), tcp.WithDialerForAddr(dialer))
+}
+
+// newRawAt is newRaw for a host that dials from the IP.
+func newRawAt(t testing.TB, ip net.IP) *raw {
+	t.Helper()
+	key := types.GenerateNodeKey()
+	o, err := newOptions([]Option{WithTCP(from(ip), (&net.Dialer{LocalAddr: &net.TCPAddr{IP: ip}}).DialContext)})
+	require.NoError(t, err)
+	h, err := newHost(key.PrivKey, o, nil)
+	if err != nil {
+		t.Skip("this machine has no further loopback addresses:", err)
+	}
+	t.Cleanup(func() { require.NoError(t, h.Close()) })
+
+	return &raw{t: t, host: h, key: key, info: nodeInfo(key.ID())}
+}
+
+// floodStreams connects six peers of otherHost to the node, each of which opens as many streams as
+// it can and proposes no protocol.
+func floodStreams(t *testing.T, n *node) {
+	t.Helper()
+	var wg sync.WaitGroup
+	for range 6 {
+		r := newRawAt(t, otherHost)
+		c := r.connect(n)
+		wg.Go(func() {
+			for range 300 {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+				_, err := c.NewStream(ctx)
+				cancel()
+				if err != nil {
+					return // the node takes no more
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// Streams without a protocol keep neither strangers nor the channels of a session out.
+func TestStreamsWithoutProtocol(t *testing.T) {
+	n := newNode(t, nil, WithPeerLimits(4, 2, false))
+	n.acceptLoop(t)
+	a := newNode(t, nil)
+	p, err := a.dial(t, n)
+	require.NoError(t, err)
+	require.NoError(t, p.Start())
+	floodStreams(t, n)
+
+	require.True(t, p.Send(chA, []byte("the first message on its channel")))
+	n.reactor.await(t, 1)
+	require.True(t, p.IsRunning())
+	for range 20 {
+		honest := newNode(t, nil)
+		p, err := honest.dial(t, n)
+		require.NoError(t, err)
+		honest.Remove(p)
+	}
+}
+
+// A remote has the handshake timeout to propose a protocol.
+func TestSlowProposal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		memnet := newMemNet()
+		a, b := memnet.newNode(t, net.IPv4(10, 0, 0, 1)), memnet.newNode(t, net.IPv4(10, 0, 0, 2))
+		require.True(t, a.holds(t, b))
+		s, err := a.Host().Network().ConnsToPeer(b.Host().ID())[0].NewStream(timeout(t))
+		require.NoError(t, err)
+		begun := time.Now()
+		_, err = s.Write([]byte{19}) // the length of the first line
+		require.NoError(t, err)
+		_, err = io.Copy(io.Discard, s)
+		require.ErrorIs(t, err, network.ErrReset)
+		require.Equal(t, DefaultTimeouts().Handshake, time.Since(begun))
+	})
+}
+
+// exempting is a switch with a configured peer.
+type exempting struct {
+	*behavior
+	peer types.ID
+}
+
+func (e exempting) IsExemptPeer(id types.ID) bool { return id == e.peer }
+
+// A configured peer gets in although strangers of its own IP have all places, and a
+// stranger hears that the node is busy, which does not make the node look gone.
+func TestConfiguredPeerHasPlaces(t *testing.T) {
+	limits := DefaultLimits()
+	limits.Handshakes = 3
+	n, configured := newNode(t, nil, WithLimits(limits)), newNode(t, nil)
+	var served compat.PeerBehavior = exempting{n.behavior, configured.key.ID()}
+	n.served.Store(&served)
+	accepted := make(chan struct{})
+	go func() {
+		defer close(accepted)
+		for range 2 {
+			if p, err := n.Accept(timeout(t), served); err == nil {
+				_ = p.Start()
+			}
+		}
+	}()
+	r := newRaw(t)
+	c := r.connect(n)
+	handshakesOf(t, n, r, c, 3)
+	// And all places for streams.
+	fillProposals(t, n, r.connect(n))
+
+	p, err := configured.dial(t, n)
+	require.NoError(t, err)
+	require.NoError(t, p.Start())
+	require.True(t, p.Send(chA, []byte("in")))
+	n.reactor.await(t, 1)
+
+	_, err = newNode(t, nil).dial(t, n)
+	require.ErrorIs(t, err, compat.ErrBusy)
+	require.Equal(t, compat.DialBusy, compat.ClassifyDial(err))
+	require.True(t, compat.ClassifyDial(err).Answered(), "the node is not gone")
+
+	require.NoError(t, c.Close())
+	require.Eventually(t, func() bool {
+		_, err := newNode(t, nil).dial(t, n)
+
+		return err == nil
+	}, patience, time.Millisecond)
+	<-accepted
+}
+
+// fillProposals opens streams without a protocol until the node has no place for another
+// one from their IP.
+func fillProposals(t *testing.T, n *node, c network.Conn) {
+	t.Helper()
+	n.proposals.mtx.Lock()
+	n.proposals.perIP = 1
+	n.proposals.mtx.Unlock()
+	_, err := c.NewStream(timeout(t))
+	require.NoError(t, err)
+	require.Eventually(t, func() bool {
+		n.proposals.mtx.Lock()
+		defer n.proposals.mtx.Unlock()
+
+		return n.proposals.taken > 0
+	}, patience, time.Millisecond)
+}
