@@ -35,6 +35,7 @@ type channelIn struct {
 	br        *bufio.Reader
 	delivered atomic.Uint64 // messages that the reactor has received
 	bytes     atomic.Uint64 // of those messages
+	large     pieces        // of a message that does not fit into br
 	timer     *time.Timer   // ends reading when a message takes too long; nil before the first that needs it
 }
 
@@ -100,7 +101,10 @@ func (s *session) attach(channel byte, st *stream.Stream) (*channelIn, error) {
 	}
 	for _, d := range s.channels {
 		if r := s.reactors[channel]; d.ID == channel && r != nil {
-			c := &channelIn{s: s, desc: d, reactor: r, stream: st, br: bufio.NewReaderSize(st, readBuffer)}
+			c := &channelIn{
+				s: s, desc: d, reactor: r, stream: st, br: bufio.NewReaderSize(st, readBuffer),
+				large: pieces{pool: s.t.buffers},
+			}
 			s.inbound[channel] = c
 
 			return c, nil
@@ -216,7 +220,7 @@ func (c *channelIn) deliverBuffered(n, size int) error {
 	if err != nil {
 		return err
 	}
-	if err := c.deliver(msg[n:]); err != nil {
+	if err := c.deliver(msg[n:], nil); err != nil {
 		return err
 	}
 	_, err = c.br.Discard(n + size)
@@ -225,40 +229,33 @@ func (c *channelIn) deliverBuffered(n, size int) error {
 }
 
 // deliverLarge delivers a message that does not fit into the read buffer, behind its
-// length of n bytes. It reads into a buffer that grows as the bytes arrive.
+// length of n bytes.
 func (c *channelIn) deliverLarge(n, size int) error {
 	if _, err := c.br.Discard(n); err != nil {
 		return err
 	}
-	buf := c.s.t.buffers.get(1)
-	defer func() { c.s.t.buffers.put(buf) }()
-
-	got, complete := 0, 0
-	defer func() { c.s.assembly.release(got, complete) }()
-	for got < size {
-		if got == len(*buf) {
-			larger := c.s.t.buffers.get(2 * len(*buf))
-			copy(*larger, *buf)
-			c.s.t.buffers.put(buf)
-			buf = larger
-		}
-
-		n, err := c.br.Read((*buf)[got:min(size, len(*buf))])
+	msg, complete := &c.large, 0
+	defer func() {
+		c.s.assembly.release(msg.got, complete)
+		msg.release()
+	}()
+	for msg.got < size {
+		n, err := c.br.Read(msg.space(size))
 		if err != nil {
 			return c.inside(err)
 		}
 		if err := c.account(n); err != nil {
 			return err
 		}
-		got += n
+		msg.filled(n)
 	}
 	if err := c.stopTimer(); err != nil {
 		return err
 	}
-	c.s.assembly.finish(got)
-	complete = got
+	c.s.assembly.finish(size)
+	complete = size
 
-	return c.deliver((*buf)[:size])
+	return c.deliver(nil, msg)
 }
 
 // account takes n bytes of the session's memory. While it waits for deliveries, which the
@@ -310,26 +307,27 @@ func (c *channelIn) inside(err error) error {
 	return err
 }
 
-// deliver hands a message to the reactor and counts it. It returns errStopped when the
-// session or the peer has stopped, and an error that wraps errDelivery when the reactor
-// panics.
-func (c *channelIn) deliver(msg []byte) error {
-	if err := c.receive(msg); err != nil {
+// deliver hands a message to the reactor and counts it: msg, or the one in pieces if these
+// are not nil. It returns errStopped when the session or the peer has stopped, and an error
+// that wraps errDelivery when the reactor panics.
+func (c *channelIn) deliver(msg []byte, in *pieces) error {
+	size, err := c.receive(msg, in)
+	if err != nil {
 		return err
 	}
-	c.s.recv.Add(len(msg), time.Now())
-	c.bytes.Add(uint64(len(msg)))
+	c.s.recv.Add(size, time.Now())
+	c.bytes.Add(uint64(size))
 	c.delivered.Add(1)
 	c.s.delivery.Set()
 
 	return nil
 }
 
-func (c *channelIn) receive(msg []byte) (err error) {
+func (c *channelIn) receive(msg []byte, in *pieces) (size int, err error) {
 	c.s.deliveries.lock()
 	defer c.s.deliveries.unlock()
 	if c.s.ctx.Err() != nil || !c.s.peer.IsRunning() {
-		return errStopped
+		return 0, errStopped
 	}
 
 	defer func() {
@@ -338,7 +336,10 @@ func (c *channelIn) receive(msg []byte) (err error) {
 			err = fmt.Errorf("%w: reactor of channel %#02x panicked: %v", errDelivery, c.desc.ID, p)
 		}
 	}()
+	if in != nil {
+		msg = in.join() // only here, so that a session has one message twice at most
+	}
 	c.reactor.Receive(c.desc.ID, c.s.peer, msg)
 
-	return nil
+	return len(msg), nil
 }
