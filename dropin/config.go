@@ -132,8 +132,6 @@ func (p *plan) warnOfPlace() {
 var idleOverLibp2p = []struct{ key, reason string }{
 	{"flush_throttle_timeout", "nothing is held back"},
 	{"max_packet_msg_payload_size", "messages are not cut into packets"},
-	{"send_rate", "libp2p's flow control applies"},
-	{"recv_rate", "libp2p's flow control applies"},
 	{"max_recv_buffer_bytes", "20 MiB each, gno's default"},
 	{"max_send_buffer_bytes", "20 MiB each, gno's default"},
 }
@@ -218,7 +216,10 @@ func libp2pOptions(cfg config.P2PConfig) []lp2p.Option {
 	in := addUpTo(cfg.MaxNumInboundPeers, persistent)
 	out := addUpTo(cfg.MaxNumOutboundPeers, persistent)
 
-	return []lp2p.Option{lp2p.WithTimeouts(libp2pTimeouts(cfg)), lp2p.WithPeerLimits(in, out, cfg.AllowDuplicateIP)}
+	return []lp2p.Option{
+		lp2p.WithTimeouts(libp2pTimeouts(cfg)), lp2p.WithPeerLimits(in, out, cfg.AllowDuplicateIP),
+		lp2p.WithRates(cfg.SendRate, cfg.RecvRate),
+	}
 }
 
 func libp2pTimeouts(cfg config.P2PConfig) lp2p.Timeouts {

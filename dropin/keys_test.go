@@ -13,6 +13,7 @@ import (
 	gnoconfig "github.com/gnolang/gno/tm2/pkg/p2p/config"
 	"github.com/stretchr/testify/require"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
 	"github.com/tm2-libp2p/tm2-libp2p/mconn"
@@ -139,8 +140,8 @@ func TestEveryKeyHasAnEffect(t *testing.T) {
 				requireLargerPackets(t, s)
 			}
 		},
-		"send_rate":             ofConnections(func(cfg *gnoconfig.P2PConfig) { cfg.SendRate++ }),
-		"recv_rate":             ofConnections(func(cfg *gnoconfig.P2PConfig) { cfg.RecvRate++ }),
+		"send_rate":             rateOf(func(cfg *gnoconfig.P2PConfig, rate int64) { cfg.SendRate = rate }, "send rate -7"),
+		"recv_rate":             rateOf(func(cfg *gnoconfig.P2PConfig, rate int64) { cfg.RecvRate = rate }, "receive rate -7"),
 		"max_recv_buffer_bytes": ofConnections(func(cfg *gnoconfig.P2PConfig) { cfg.MaxRecvBufferBytes++ }),
 		"max_send_buffer_bytes": ofConnections(func(cfg *gnoconfig.P2PConfig) { cfg.MaxSendBufferBytes++ }),
 	}
@@ -206,6 +207,26 @@ func ofConnections(change func(*gnoconfig.P2PConfig)) func(*testing.T, stack) {
 			return
 		}
 		require.Equal(t, 1, strings.Count(warnings(t, s, cfg), " has no effect over libp2p"))
+	}
+}
+
+// rateOf shows that a rate reaches the connections of each stack: over libp2p by one that the
+// transport refuses.
+func rateOf(set func(*gnoconfig.P2PConfig, int64), refused string) func(*testing.T, stack) {
+	return func(t *testing.T, s stack) {
+		cfg := loopbackConfig()
+		set(cfg, 7)
+		require.Empty(t, warnings(t, s, cfg))
+		if s.name == "native" {
+			require.NotEqual(t, mconn.DefaultMConnConfig(), mconnConfig(cfg))
+
+			return
+		}
+		set(cfg, -7)
+		key, info := newIdentity(testChannel)
+		_, err := lp2p.NewTransport(FromNodeInfo(info), FromNodeKey(key), nil, libp2pOptions(FromP2PConfig(*cfg))...)
+		require.ErrorIs(t, err, compat.ErrInvalidOption)
+		require.ErrorContains(t, err, refused)
 	}
 }
 

@@ -220,6 +220,9 @@ func (c *channelIn) deliverBuffered(n, size int) error {
 	if err != nil {
 		return err
 	}
+	if err := c.pay(size+messageCost, false); err != nil {
+		return err
+	}
 	if err := c.deliver(msg[n:], nil); err != nil {
 		return err
 	}
@@ -248,6 +251,9 @@ func (c *channelIn) deliverLarge(n, size int) error {
 			return err
 		}
 		msg.filled(n)
+		if err := c.pay(n, true); err != nil {
+			return err
+		}
 	}
 	if err := c.stopTimer(); err != nil {
 		return err

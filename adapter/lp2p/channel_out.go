@@ -166,9 +166,12 @@ func (c *channelOut) add(buf, msg []byte) ([]byte, error) {
 	return buf[:0], nil
 }
 
-// put writes what fits into one frame, as soon as the backlog allows it.
+// put writes what fits into one frame, as soon as the send rate and the backlog allow it.
 func (c *channelOut) put(p []byte) error {
 	o := c.o
+	if err := o.gate.pass(o.s.ctx, c, len(p)); err != nil {
+		return err
+	}
 	if err := o.below.await(o.s.ctx, c, len(p)); err != nil {
 		return err
 	}

@@ -31,6 +31,8 @@ type options struct {
 	budget     budget   // of one session
 	quic       quicMode // whether UDP is listened to and dialed
 	nat        natOptions
+	sendRate   int64 // of each session in bytes a second; 0 for no limit
+	recvRate   int64
 	private    bool           // no address is announced
 	own        *ownAddrs      // announced beside those of the listeners
 	book       *addrbook.Book // nil: a new one in memory

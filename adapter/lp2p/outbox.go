@@ -17,6 +17,7 @@ import (
 type outbox struct {
 	s     *session
 	flow  flow.Meter
+	gate  *sendGate
 	below *backlog             // nil where the connection has no send queue of its own
 	order []*channelOut        // immutable
 	byID  map[byte]*channelOut // those that the remote has too; immutable
@@ -32,7 +33,10 @@ type outbox struct {
 
 // newOutbox returns the outbox for the channels that both sides have.
 func newOutbox(s *session, remote []byte) *outbox {
-	o := &outbox{s: s, byID: make(map[byte]*channelOut), drained: make(chan struct{})}
+	o := &outbox{
+		s: s, byID: make(map[byte]*channelOut), drained: make(chan struct{}),
+		gate: newSendGate(s.t.opts.sendRate),
+	}
 	o.pool.New = func() any {
 		b := make([]byte, 0, batchSize)
 
@@ -178,6 +182,7 @@ func (o *outbox) close() {
 	o.mtx.Lock()
 	defer o.mtx.Unlock()
 	o.stopAccepting()
+	o.gate.end()
 	o.closed = true
 	for _, c := range o.order {
 		c.queue = nil

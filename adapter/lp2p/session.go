@@ -51,6 +51,7 @@ type session struct {
 	out  *outbox
 
 	recv       flow.Meter
+	pacer      *pacer     // of what is received; nil without a rate
 	assembly   *assembly  // memory of messages on their way to the reactors
 	deliveries fifoLock   // held while a reactor receives: one at a time
 	controlMtx sync.Mutex // held while writing to the control stream
@@ -79,6 +80,7 @@ func newSession(
 		started: make(chan struct{}), answered: make(chan struct{}), announced: make(chan struct{}),
 		controlDone: make(chan struct{}), delivery: task.NewSignal(), deliveries: newFIFOLock(),
 		inbound: make(map[byte]*channelIn), assembly: newAssembly(maxPartialBytes),
+		pacer:  newPacer(t.opts.recvRate),
 		logger: t.logger.With("peer", c.RemotePeer(), "session", e),
 	}
 	for _, d := range behavior.ReactorChDescriptors() {
