@@ -87,6 +87,7 @@ func newHost(key ed25519.PrivateKey, o *options, gater *gater) (_ host.Host, err
 		libp2p.ConnectionManager(conns),
 		libp2p.UserAgent(userAgent),
 		libp2p.Ping(false),
+		libp2p.MultiaddrResolver(noNames{}),
 		libp2p.WithDialTimeout(o.timeouts.Dial),
 		// The switch decides how often to dial, not a detector of black holes.
 		libp2p.UDPBlackHoleSuccessCounter(nil),

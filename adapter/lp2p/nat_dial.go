@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"slices"
 	"time"
 
@@ -58,24 +57,6 @@ func (punchFilter) FilterRemote(_ peer.ID, addrs []multiaddr.Multiaddr) []multia
 	return multiaddr.FilterAddrs(addrs, func(a multiaddr.Multiaddr) bool {
 		return netgroup.KindOf(ipOf(a)) == netgroup.Public
 	})
-}
-
-// mayDialNamed reports whether libp2p may dial an IP for a peer although the transport does
-// not dial it. A connected peer has named it by identify, DCUtR or AutoNAT. Otherwise a user
-// of the host has, and any dialable address is allowed.
-func (t *Transport) mayDialNamed(p peer.ID, ip netip.Addr) bool {
-	conns := t.host.Network().ConnsToPeer(p)
-	if len(conns) == 0 {
-		return netgroup.IsDialable(ip)
-	}
-	var from netip.Addr
-	for _, c := range conns {
-		if at := c.RemoteMultiaddr(); !isCircuit(at) {
-			from = ipOf(at)
-		}
-	}
-
-	return netgroup.MayDial(ip, from, netgroup.FromIP(t.localNodeInfo().NetAddress.IP))
 }
 
 // directly returns a context for a dial through no relay, within the dial timeout. A host

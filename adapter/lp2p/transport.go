@@ -114,6 +114,7 @@ func NewTransport(
 	}
 	gater.judgeBy(t.mayDialNamed)
 	gater.configured = t.reserves
+	h.Network().Notify(&network.NotifyBundle{DisconnectedF: t.forgetNamed})
 	t.metrics = newMetrics(t)
 	t.sessions.retire = t.metrics.retire
 	if err := t.metrics.register(); err != nil {
