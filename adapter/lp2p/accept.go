@@ -2,11 +2,11 @@ package lp2p
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 
 	"github.com/libp2p/go-libp2p/core/network"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/p2paddr"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 )
 
@@ -69,7 +69,7 @@ func (t *Transport) AcceptPending(ctx context.Context) (*Pending, error) {
 func (t *Transport) handleSession(ns network.Stream) {
 	giveBack, ok := t.handshakes.take(ns.Conn(), t.isExempt(ns.Conn().RemotePeer()))
 	if !ok {
-		t.logger.Debug("too many handshakes under way", "peer", ns.Conn().RemotePeer())
+		t.logInbound(slog.LevelWarn, ns.Conn(), "inbound handshake refused", "busy")
 		t.metrics.handshakes[dirIn].count(outcomeBusy)
 		_ = ns.ResetWithError(network.StreamRateLimited)
 
@@ -86,12 +86,24 @@ func (t *Transport) handleSession(ns network.Stream) {
 	err := p.run()
 	t.metrics.handshakes[dirIn].count(outcomeOf(err))
 	if err != nil {
-		level := slog.LevelDebug
-		var refusal *compat.RejectError
-		if errors.As(err, &refusal) && refusal.Code == compat.RejectIdentity {
-			level = slog.LevelInfo // such as a clock that is wrong: the operators have to act
-		}
-		t.logger.Log(t.ctx, level, "inbound handshake failed", "peer", ns.Conn().RemotePeer(), "err", err)
+		t.logInbound(t.levelOf(err), ns.Conn(), "inbound handshake failed", outcomeOf(err).String(), "err", err)
 		p.refuse(err)
 	}
+}
+
+// levelOf returns at which level a failed handshake is logged. Whoever has decided about a
+// refusal has logged it: the switch, or Pending.admit.
+func (t *Transport) levelOf(err error) slog.Level {
+	reject, refused := refusalOf(err)
+	if t.ctx.Err() != nil || refused && reject.Code != compat.RejectIdentity && reject.Code != compat.RejectInvalid {
+		return slog.LevelDebug
+	}
+
+	return slog.LevelInfo
+}
+
+// logInbound logs what a stranger can cause over and over. The reason is one of a few.
+func (t *Transport) logInbound(level slog.Level, c network.Conn, msg, reason string, args ...any) {
+	args = append(args, "peer", c.RemotePeer(), "address", p2paddr.NetAddr(c.RemoteMultiaddr()))
+	t.inbound.Event(level, ipOf(c.RemoteMultiaddr()), msg, reason, args...)
 }

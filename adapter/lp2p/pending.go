@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"sync/atomic"
 	"time"
@@ -135,7 +136,8 @@ func (p *Pending) admit(local types.NodeInfo, behavior compat.PeerBehavior) erro
 		return err
 	}
 	if err := compatible(local, p.node); err != nil {
-		p.t.logger.Info("peer refused", "peer", p.id, "address", p.RemoteAddr(), "outbound", false, "err", err)
+		p.t.inbound.Event(slog.LevelInfo, ipOf(p.stream.Conn().RemoteMultiaddr()), "peer refused", outcomeOf(err).String(),
+			"peer", p.id, "address", p.RemoteAddr(), "outbound", false, "err", err)
 
 		return err
 	}

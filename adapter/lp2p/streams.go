@@ -2,6 +2,7 @@ package lp2p
 
 import (
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
@@ -85,6 +86,7 @@ func (t *Transport) propose(ns network.Stream) (handle func()) {
 	if c := ns.Conn(); t.sessions.of(c.RemotePeer()) == 0 {
 		giveBack, ok := t.proposals.take(c, t.isExempt(c.RemotePeer()))
 		if !ok {
+			t.logInbound(slog.LevelWarn, c, "inbound stream refused", "busy")
 			_ = ns.ResetWithError(network.StreamRateLimited)
 
 			return nil

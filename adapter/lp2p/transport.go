@@ -21,6 +21,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/addrbook"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/summary"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/task"
 )
 
@@ -36,11 +37,12 @@ type Transport struct {
 	book       *addrbook.Book
 	gater      *gater
 	metrics    *metrics
-	handshakes *slots // inbound handshakes under way
-	headers    *slots // inbound data streams whose header has not arrived
-	proposals  *slots // inbound streams of strangers that have not proposed a protocol
-	spent      *spent // delegated sessions, also former ones
-	clock      *clock // of this node, as peers see it
+	inbound    *summary.Log // what strangers fail at
+	handshakes *slots       // inbound handshakes under way
+	headers    *slots       // inbound data streams whose header has not arrived
+	proposals  *slots       // inbound streams of strangers that have not proposed a protocol
+	spent      *spent       // delegated sessions, also former ones
+	clock      *clock       // of this node, as peers see it
 	sessions   *sessions
 	buffers    *bufferPool
 	pendings   chan *Pending
@@ -100,7 +102,8 @@ func NewTransport(
 	l := o.limits
 	t := &Transport{
 		logger: logger, opts: o,
-		key: nodeKey.PrivKey, id: nodeKey.ID(), nodeInfo: nodeInfo, host: h, book: o.book, gater: gater,
+		inbound: summary.New(logger),
+		key:     nodeKey.PrivKey, id: nodeKey.ID(), nodeInfo: nodeInfo, host: h, book: o.book, gater: gater,
 		handshakes: newSlots(l.Handshakes, l.HandshakesPerIP, l.HandshakesPerPeer),
 		// A session opens all its streams at once when its node is busy.
 		headers:   newSlots(16*l.Handshakes, 16*l.HandshakesPerIP, 16*l.HandshakesPerPeer),
@@ -271,6 +274,7 @@ func (t *Transport) Close() error {
 	err := t.host.Close()
 	<-ended
 	t.tasks.Wait()
+	t.inbound.Close()
 	t.metrics.unregister()
 
 	return err

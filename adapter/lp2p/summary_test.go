@@ -1,0 +1,119 @@
+package lp2p
+
+import (
+	"bytes"
+	"log/slog"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/control"
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+)
+
+// logBuffer is what a node has logged at INFO and above.
+type logBuffer struct {
+	mtx sync.Mutex
+	buf bytes.Buffer
+}
+
+func (l *logBuffer) Write(b []byte) (int, error) {
+	l.mtx.Lock()
+	defer l.mtx.Unlock()
+
+	return l.buf.Write(b)
+}
+
+func (l *logBuffer) String() string {
+	l.mtx.Lock()
+	defer l.mtx.Unlock()
+
+	return l.buf.String()
+}
+
+// newLoggingNode is newNode with a log. The caller closes the node to read the end of it.
+func newLoggingNode(t *testing.T, opts ...Option) (*node, *logBuffer) {
+	t.Helper()
+	log, key := new(logBuffer), types.GenerateNodeKey()
+	tr, err := NewTransport(nodeInfo(key.ID()), *key, slog.New(slog.NewTextHandler(log, nil)), opts...)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, tr.Close()) })
+	require.NoError(t, tr.Listen(types.NetAddress{IP: net.IPv4(127, 0, 0, 1)}))
+
+	return &node{Transport: tr, behavior: newBehavior(), key: key, info: nodeInfo(key.ID())}, log
+}
+
+// Handshakes that fail over and over write one line, and how many there were.
+func TestFailedHandshakesAreSummedUp(t *testing.T) {
+	const times = 50
+	n, log := newLoggingNode(t)
+	n.acceptLoop(t)
+	r := newRaw(t)
+	other := r.info
+	other.Network = "another"
+	body, err := other.MarshalBinary()
+	require.NoError(t, err)
+	for range times {
+		for code, what := range map[compat.RejectCode]any{
+			compat.RejectInvalid:      []byte{0},
+			compat.RejectIncompatible: &control.Hello{Version: control.Version, Epoch: control.NewEpoch(), NodeInfo: body},
+		} {
+			c := r.connect(n)
+			m, err := r.say(r.open(c, false), what)
+			require.NoError(t, err)
+			require.Equal(t, code, m.(*control.Reject).Code)
+			require.NoError(t, c.Close())
+		}
+	}
+	require.NoError(t, n.Close())
+	lines := strings.Split(strings.TrimSpace(log.String()), "\n")
+	require.Len(t, lines, 4, log.String())
+	for _, reason := range []string{"invalid", "incompatible"} {
+		require.Contains(t, log.String(), "more_times=49 reason="+reason+" network=127.0.0.0/24")
+	}
+}
+
+// Strangers that find no place write one line too.
+func TestRefusedHandshakesAreSummedUp(t *testing.T) {
+	limits := DefaultLimits()
+	limits.Handshakes = 1
+	n, log := newLoggingNode(t, WithLimits(limits))
+	r := newRaw(t)
+	c := r.connect(n)
+	handshakesOf(t, n, r, c, 1)
+	for range 10 {
+		requireReset(t, announced(t, r.open(c, false)))
+	}
+	require.NoError(t, n.Close())
+	require.Equal(t, 2, strings.Count(log.String(), "inbound handshake refused"), log.String())
+	require.Contains(t, log.String(), "more_times=9 reason=busy")
+}
+
+// What a stranger names itself, or gives as a reason, is in no error, refusal or line of the
+// log as it came.
+func TestStrangersWriteNoLines(t *testing.T) {
+	const network = "another\x1b[2J\nlevel=ERROR msg=forged"
+	n, log := newLoggingNode(t)
+	n.acceptLoop(t)
+	a := newNode(t, func(info *types.NodeInfo) { info.Network = network })
+	a.acceptLoop(t)
+	other := n.info
+	other.Network = network
+	for name, err := range map[string]error{
+		"refused by it": func() error { _, err := n.dial(t, a); return err }(),
+		"refused here":  func() error { _, err := a.dial(t, n); return err }(),
+		"compared":      n.info.CompatibleWith(other),
+	} {
+		require.Error(t, err, name)
+		require.NotContains(t, err.Error(), "\x1b", name)
+		require.NotContains(t, err.Error(), "\n", name)
+	}
+	require.NoError(t, n.Close())
+	require.Contains(t, log.String(), "peer refused")
+	require.NotContains(t, log.String(), "\x1b")
+	require.NotContains(t, log.String(), "\nlevel=ERROR")
+}
