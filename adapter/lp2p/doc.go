@@ -43,6 +43,12 @@
 // The transport warns if peers of three networks show that the clock of this node is wrong:
 // by delegations, and by peer records from the future.
 //
+// # Strangers
+//
+// What a remote may use before the switch has decided about it is bounded by [Limits], in
+// all, for one IP and for one peer. It takes nothing away from running sessions and from
+// configured peers. [WithRates] bounds what an admitted peer sends.
+//
 // # Metrics
 //
 // [WithPrometheus] exports tm2_p2p_peers and tm2_p2p_handshakes_total by direction,

@@ -9,6 +9,7 @@ import (
 
 	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/event"
+	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/p2p/protocol/autonatv2"
 	autonatpb "github.com/libp2p/go-libp2p/p2p/protocol/autonatv2/pb"
 	"github.com/multiformats/go-multiaddr"
@@ -81,6 +82,17 @@ func TestAutoNATDialsWhereThePeerMayBe(t *testing.T) {
 	require.NoError(t, protobuf.Unmarshal(body, answer))
 	require.Equal(t, autonatpb.DialResponse_E_DIAL_REFUSED, answer.GetDialResponse().GetStatus())
 	inet.requireUnreached(t, hostile(t))
+}
+
+// Of the relays that a peer has told, only public ones are dialed.
+func TestToldRelaysArePublic(t *testing.T) {
+	a, b, relay := newNode(t, nil), newNode(t, nil), newNode(t, nil)
+	public := multiaddr.StringCast("/ip4/1.2.3.4/udp/4001/quic-v1")
+	circuits, err := circuitsThrough(peer.AddrInfo{ID: relay.Host().ID(), Addrs: append(hostile(t), public)})
+	require.NoError(t, err)
+	a.Host().Peerstore().AddAddrs(b.Host().ID(), circuits, time.Minute)
+	relays := a.relaysOf(t.Context(), b.Host().ID(), b.NetAddress(), errConnLost)
+	require.Equal(t, []peer.AddrInfo{{ID: relay.Host().ID(), Addrs: []multiaddr.Multiaddr{public}}}, relays)
 }
 
 // A host name that a remote tells is not looked up.

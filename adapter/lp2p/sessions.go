@@ -22,6 +22,7 @@ type sessionKey struct {
 type sessionEntry struct {
 	session *session // nil unless it is active: then data streams may join it
 	inbound bool
+	counted bool // in running
 }
 
 // sessions are the sessions of one transport.
@@ -34,7 +35,7 @@ type sessions struct {
 	closed  bool // nothing is reserved or activated any more
 	entries map[sessionKey]*sessionEntry
 	inbound map[peer.ID]int // reservations and sessions
-	running map[peer.ID]int // active ones of both directions
+	running map[peer.ID]int // those that have been activated, of both directions
 }
 
 func newSessions(perPeer int) *sessions {
@@ -96,13 +97,15 @@ func (ss *sessions) activate(s *session) error {
 	if ss.closed {
 		return compat.ErrTransportClosed
 	}
-	ss.entries[s.key].session = s
+	entry := ss.entries[s.key]
+	entry.session, entry.counted = s, true
 	ss.running[s.key.peer]++
 
 	return nil
 }
 
-// of counts the active sessions of a libp2p peer.
+// of counts the sessions of a libp2p peer that may have data streams, also those that are
+// about to close them.
 func (ss *sessions) of(p peer.ID) int {
 	ss.mtx.Lock()
 	defer ss.mtx.Unlock()
@@ -119,7 +122,6 @@ func (ss *sessions) deactivate(key sessionKey) {
 	if entry := ss.entries[key]; entry.session != nil {
 		ss.retire(entry.session)
 		entry.session = nil
-		decrement(ss.running, key.peer)
 	}
 }
 
@@ -128,8 +130,12 @@ func (ss *sessions) forget(key sessionKey) {
 	ss.mtx.Lock()
 	defer ss.mtx.Unlock()
 
-	if ss.entries[key].inbound {
+	entry := ss.entries[key]
+	if entry.inbound {
 		decrement(ss.inbound, key.peer)
+	}
+	if entry.counted {
+		decrement(ss.running, key.peer)
 	}
 	delete(ss.entries, key)
 	ss.alive.Done()
