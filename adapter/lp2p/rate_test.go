@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/control"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 )
 
@@ -76,6 +77,23 @@ func TestRateOfTinyMessages(t *testing.T) {
 		<-last
 		requireTime(t, begun, messages*(1+messageCost), rate)
 	})
+}
+
+// Over sockets a peer delivers no more than what the rate lets through at once, and keeps its
+// session.
+func TestRecvRateOverSockets(t *testing.T) {
+	const messages = 5 * maxFrame / messageCost
+	timeouts := DefaultTimeouts()
+	timeouts.Flush = 300 * time.Millisecond
+	a, b := newNode(t, nil, WithTimeouts(timeouts)), newNode(t, nil, WithRates(0, 1))
+	p, q := connect(t, a, b)
+	for range messages {
+		require.True(t, p.Send(chA, []byte{1}))
+	}
+	require.True(t, q.IsRunning())
+	p.FlushStop() // gives up
+	require.LessOrEqual(t, b.reactor.count(), maxFrame/(1+messageCost)+1)
+	require.NotErrorIs(t, b.failure(t).err, control.ErrProtocol)
 }
 
 // A message that the rate delays is no violation, however long it takes.
