@@ -134,9 +134,6 @@ func TestConfiguredPeerHasPlaces(t *testing.T) {
 	r := newRaw(t)
 	c := r.connect(n)
 	handshakesOf(t, n, r, c, 3)
-	// And all places for streams.
-	fillProposals(t, n, r.connect(n))
-
 	p, err := configured.dial(t, n)
 	require.NoError(t, err)
 	require.NoError(t, p.Start())
@@ -157,19 +154,28 @@ func TestConfiguredPeerHasPlaces(t *testing.T) {
 	<-accepted
 }
 
-// fillProposals opens streams without a protocol until the node has no place for another
-// one from their IP.
-func fillProposals(t *testing.T, n *node, c network.Conn) {
-	t.Helper()
-	n.proposals.mtx.Lock()
-	n.proposals.perIP = 1
-	n.proposals.mtx.Unlock()
-	_, err := c.NewStream(timeout(t))
-	require.NoError(t, err)
-	require.Eventually(t, func() bool {
-		n.proposals.mtx.Lock()
-		defer n.proposals.mtx.Unlock()
-
-		return n.proposals.taken > 0
-	}, patience, time.Millisecond)
+// Where streams without a protocol take all places, those of the most crowded network give
+// way, from however many hosts they are.
+func TestStreamsOfManyHosts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		limits := DefaultLimits()
+		limits.Handshakes = 4
+		memnet := newMemNet()
+		n := memnet.newNode(t, net.IPv4(10, 0, 0, 1), WithLimits(limits))
+		n.acceptLoop(t)
+		for i := range 4*limits.Handshakes + 4 {
+			a := memnet.newNode(t, net.IPv4(10, 1, byte(i), 1))
+			require.True(t, a.holds(t, n))
+			_, err := a.Host().Network().ConnsToPeer(n.Host().ID())[0].NewStream(timeout(t))
+			require.NoError(t, err)
+		}
+		synctest.Wait()
+		require.Equal(t, 4*limits.Handshakes, n.proposals.Taken())
+		for i := range 20 {
+			honest := memnet.newNode(t, net.IPv4(10, byte(2+i), 0, 1))
+			p, err := honest.dial(t, n)
+			require.NoError(t, err)
+			honest.Remove(p)
+		}
+	})
 }

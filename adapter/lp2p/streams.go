@@ -1,15 +1,19 @@
 package lp2p
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/p2paddr"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/stream"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/places"
 )
 
 // peerSpareStreams is how many streams a peer may have open for libp2p's services and
@@ -65,59 +69,75 @@ func (g guardedResources) OpenStream(p peer.ID, dir network.Direction) (network.
 
 // negotiate is what the host does with each stream of a remote: it lets the remote propose
 // a protocol within the handshake timeout, and runs the handler of that protocol. It
-// replaces libp2p's own handler, which gives a remote 10 seconds and knows no limit per IP.
-// The streams of a peer with a session are bounded by guardedResources only.
+// replaces libp2p's own handler, which gives a remote 10 seconds and knows no IPs. The
+// streams of a peer with a session are bounded by guardedResources only.
 func (t *Transport) negotiate(ns network.Stream) {
 	if t.enter() != nil {
 		_ = ns.ResetWithError(network.StreamShutdown)
 
 		return
 	}
-	handle := t.propose(ns)
+	proto, handle, err := t.propose(ns)
+	if err != nil {
+		_ = ns.ResetWithError(codeOf(err))
+	}
 	t.tasks.Done()
-	if handle != nil {
-		handle() // Close waits for it where it is one of ours
+	if err == nil {
+		_ = handle(proto, ns) // Close waits for it where it is one of ours
 	}
 }
 
-// propose returns the handler of the protocol that the remote proposes, or nil after it has
-// reset the stream.
-func (t *Transport) propose(ns network.Stream) (handle func()) {
-	if c := ns.Conn(); t.sessions.of(c.RemotePeer()) == 0 {
-		giveBack, ok := t.proposals.take(c, t.isExempt(c.RemotePeer()))
-		if !ok {
-			t.logInbound(slog.LevelWarn, c, "inbound stream refused", "busy")
-			_ = ns.ResetWithError(network.StreamRateLimited)
-
-			return nil
-		}
-		defer giveBack()
-	}
-
-	err := ns.SetDeadline(time.Now().Add(t.opts.timeouts.Handshake))
+// propose returns the protocol that the remote proposes, and its handler. The error wraps
+// places.ErrFull if there was no place for the stream, or a stream of a less crowded network
+// has taken it.
+func (t *Transport) propose(ns network.Stream) (proto protocol.ID, handle protocol.HandlerFunc, err error) {
+	place, err := t.placeFor(ns)
 	if err != nil {
-		_ = ns.Reset()
-
-		return nil
+		return "", nil, err
 	}
-	proto, handler, err := t.host.Mux().Negotiate(ns)
+	if err = ns.SetDeadline(time.Now().Add(t.opts.timeouts.Handshake)); err == nil {
+		proto, handle, err = t.host.Mux().Negotiate(ns)
+	}
+	if place != nil && place.Leave() {
+		return "", nil, places.ErrFull
+	}
+	if err == nil {
+		err = ns.SetDeadline(time.Time{})
+	}
+	if err == nil {
+		err = ns.SetProtocol(proto)
+	}
+
+	return proto, handle, err
+}
+
+// placeFor returns the place of a stranger's stream until it has a protocol, and nil for a
+// peer with a session, which needs none.
+func (t *Transport) placeFor(ns network.Stream) (*places.Place, error) {
+	c := ns.Conn()
+	if t.sessions.of(c.RemotePeer()) > 0 {
+		return nil, nil
+	}
+	place, err := t.proposals.Take(ipOf(c.RemoteMultiaddr()), t.isExempt(c.RemotePeer()), func() {
+		_ = ns.SetDeadline(stream.LongAgo)
+	})
 	if err != nil {
-		_ = ns.ResetWithError(network.StreamProtocolNegotiationFailed)
-
-		return nil
-	}
-	if err := ns.SetDeadline(time.Time{}); err != nil {
-		_ = ns.Reset()
-
-		return nil
-	}
-	if err := ns.SetProtocol(proto); err != nil {
-		_ = ns.ResetWithError(network.StreamResourceLimitExceeded)
-
-		return nil
+		t.logInbound(slog.LevelWarn, c, "inbound stream refused", "busy", "err", err)
 	}
 
-	return func() { _ = handler(proto, ns) }
+	return place, err
+}
+
+// codeOf returns how a stream is reset whose protocol was not negotiated.
+func codeOf(err error) network.StreamErrorCode {
+	switch {
+	case errors.Is(err, places.ErrFull):
+		return network.StreamRateLimited
+	case errors.Is(err, network.ErrResourceLimitExceeded):
+		return network.StreamResourceLimitExceeded
+	default:
+		return network.StreamProtocolNegotiationFailed
+	}
 }
 
 // isExempt reports whether the limits that strangers share do not apply to a libp2p peer.

@@ -21,6 +21,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/addrbook"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/places"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/summary"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/task"
 )
@@ -37,12 +38,12 @@ type Transport struct {
 	book       *addrbook.Book
 	gater      *gater
 	metrics    *metrics
-	inbound    *summary.Log // what strangers fail at
-	handshakes *slots       // inbound handshakes under way
-	headers    *slots       // inbound data streams whose header has not arrived
-	proposals  *slots       // inbound streams of strangers that have not proposed a protocol
-	spent      *spent       // delegated sessions, also former ones
-	clock      *clock       // of this node, as peers see it
+	inbound    *summary.Log   // what strangers fail at
+	handshakes *slots         // inbound handshakes under way
+	headers    *slots         // inbound data streams whose header has not arrived
+	proposals  *places.Places // inbound streams of strangers that have not proposed a protocol
+	spent      *spent         // delegated sessions, also former ones
+	clock      *clock         // of this node, as peers see it
 	sessions   *sessions
 	buffers    *bufferPool
 	pendings   chan *Pending
@@ -106,10 +107,12 @@ func NewTransport(
 		key:     nodeKey.PrivKey, id: nodeKey.ID(), nodeInfo: nodeInfo, host: h, book: o.book, gater: gater,
 		handshakes: newSlots(l.Handshakes, l.HandshakesPerIP, l.HandshakesPerPeer),
 		// A session opens all its streams at once when its node is busy.
-		headers:   newSlots(16*l.Handshakes, 16*l.HandshakesPerIP, 16*l.HandshakesPerPeer),
-		proposals: newSlots(16*l.Handshakes, 4*l.HandshakesPerIP, l.HandshakesPerPeer+peerSpareStreams),
-		clock:     newClock(logger),
-		spent:     newSpent(), sessions: o.sessions, buffers: newBufferPool(),
+		headers: newSlots(16*l.Handshakes, 16*l.HandshakesPerIP, 16*l.HandshakesPerPeer),
+		proposals: places.New(places.Limits{
+			Total: 4 * l.Handshakes, PerHost: 4 * l.HandshakesPerIP, Configured: l.Handshakes,
+		}),
+		clock: newClock(logger),
+		spent: newSpent(), sessions: o.sessions, buffers: newBufferPool(),
 		pendings: make(chan *Pending), completed: make(chan *Peer),
 		closed: make(chan struct{}),
 		listen: types.NetAddress{ID: nodeKey.ID()},
