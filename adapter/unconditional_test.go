@@ -57,6 +57,17 @@ func TestUnconditionalPeersOutbound(t *testing.T) {
 	})
 }
 
+// Transports hear of which peers strangers must not take the places.
+func TestConfiguredPeersAreExempt(t *testing.T) {
+	network := memory.NewNetwork()
+	u, p, a := newNode(t, network), newNode(t, network), newNode(t, network)
+	hub := newNode(t, network, WithUnconditionalPeers([]types.ID{u.id()}),
+		WithPersistentPeers([]*types.NetAddress{p.addr()}))
+	require.True(t, hub.behavior.IsExemptPeer(u.id()))
+	require.True(t, hub.behavior.IsExemptPeer(p.id()))
+	require.False(t, hub.behavior.IsExemptPeer(a.id()))
+}
+
 // Unlike those, a persistent peer takes a slot that others then do not have.
 func TestPersistentPeersAreCounted(t *testing.T) {
 	bothWays(t, func(t *testing.T, prepare func(...*node)) {
