@@ -29,9 +29,9 @@ func listenAt(t *testing.T, ip net.IP, port uint16) *node {
 	return &node{Transport: tr, behavior: newBehavior(), key: key}
 }
 
-// serve handles each connection at the address and closes it afterwards, until the test
+// answerAt handles each connection at the address and closes it afterwards, until the test
 // ends.
-func serve(t *testing.T, ip net.IP, port uint16, handle func(net.Conn)) {
+func answerAt(t *testing.T, ip net.IP, port uint16, handle func(net.Conn)) {
 	t.Helper()
 	listener, err := net.ListenTCP("tcp", &net.TCPAddr{IP: ip, Port: int(port)})
 	require.NoError(t, err)
@@ -87,13 +87,13 @@ func TestDialTriesEveryAddressOfAName(t *testing.T) {
 			ips := []net.IP{ip(2), ip(3), ip(4), ip(5), right}
 			port := freePortAt(t, ips...)
 			listenAt(t, ip(2), port)
-			serve(t, ip(3), port, func(conn net.Conn) {
+			answerAt(t, ip(3), port, func(conn net.Conn) {
 				_, err := conn.Write([]byte("HTTP/1.1 400 Bad Request\r\n\r\n"))
 				require.NoError(t, err)
 			})
-			serve(t, ip(4), port, func(net.Conn) {})
+			answerAt(t, ip(4), port, func(net.Conn) {})
 			mute := make(chan struct{})
-			serve(t, ip(5), port, func(net.Conn) { <-mute })
+			answerAt(t, ip(5), port, func(net.Conn) { <-mute })
 			t.Cleanup(func() { close(mute) })
 			listener := listenAt(t, right, port)
 			listener.acceptLoop(t)
@@ -128,7 +128,7 @@ func TestSilenceOutranksAWrongNode(t *testing.T) {
 	port := freePortAt(t, ip(2), ip(5))
 	listenAt(t, ip(2), port)
 	mute := make(chan struct{})
-	serve(t, ip(5), port, func(net.Conn) { <-mute })
+	answerAt(t, ip(5), port, func(net.Conn) { <-mute })
 	t.Cleanup(func() { close(mute) })
 	names := dnstest.Install(t)
 	timeouts := DefaultTimeouts()

@@ -1,11 +1,8 @@
 package lp2p
 
 import (
-	"bytes"
-	"log/slog"
 	"net"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -15,42 +12,10 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
-// logBuffer is what a node has logged at INFO and above.
-type logBuffer struct {
-	mtx sync.Mutex
-	buf bytes.Buffer
-}
-
-func (l *logBuffer) Write(b []byte) (int, error) {
-	l.mtx.Lock()
-	defer l.mtx.Unlock()
-
-	return l.buf.Write(b)
-}
-
-func (l *logBuffer) String() string {
-	l.mtx.Lock()
-	defer l.mtx.Unlock()
-
-	return l.buf.String()
-}
-
-// newLoggingNode is newNode with a log. The caller closes the node to read the end of it.
-func newLoggingNode(t *testing.T, opts ...Option) (*node, *logBuffer) {
-	t.Helper()
-	log, key := new(logBuffer), types.GenerateNodeKey()
-	tr, err := NewTransport(nodeInfo(key.ID()), *key, slog.New(slog.NewTextHandler(log, nil)), opts...)
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, tr.Close()) })
-	require.NoError(t, tr.Listen(types.NetAddress{IP: net.IPv4(127, 0, 0, 1)}))
-
-	return &node{Transport: tr, behavior: newBehavior(), key: key, info: nodeInfo(key.ID())}, log
-}
-
 // Handshakes that fail over and over write one line, and how many there were.
 func TestFailedHandshakesAreSummedUp(t *testing.T) {
 	const times = 50
-	n, log := newLoggingNode(t)
+	n, log := newLoggedNode(t, net.IPv4(127, 0, 0, 1))
 	n.acceptLoop(t)
 	r := newRaw(t)
 	other := r.info
@@ -81,7 +46,7 @@ func TestFailedHandshakesAreSummedUp(t *testing.T) {
 func TestRefusedHandshakesAreSummedUp(t *testing.T) {
 	limits := DefaultLimits()
 	limits.Handshakes = 1
-	n, log := newLoggingNode(t, WithLimits(limits))
+	n, log := newLoggedNode(t, net.IPv4(127, 0, 0, 1), WithLimits(limits))
 	r := newRaw(t)
 	c := r.connect(n)
 	handshakesOf(t, n, r, c, 1)
@@ -97,7 +62,7 @@ func TestRefusedHandshakesAreSummedUp(t *testing.T) {
 // log as it came.
 func TestStrangersWriteNoLines(t *testing.T) {
 	const network = "another\x1b[2J\nlevel=ERROR msg=forged"
-	n, log := newLoggingNode(t)
+	n, log := newLoggedNode(t, net.IPv4(127, 0, 0, 1))
 	n.acceptLoop(t)
 	a := newNode(t, func(info *types.NodeInfo) { info.Network = network })
 	a.acceptLoop(t)
