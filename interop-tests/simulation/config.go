@@ -22,10 +22,12 @@ type Config struct {
 	Progress func(format string, args ...any) // called for every phase; may be nil
 }
 
-// DefaultConfig returns the configuration of a network with TM2's limits.
+// DefaultConfig returns the configuration of a network with TM2's limits. Below 50 nodes the
+// outbound limit is a fifth of the nodes. A node with TM2's 10 slots would know almost all of
+// so few others, and a network of such nodes cannot fall apart.
 func DefaultConfig(nodes int) Config {
 	return Config{
-		Nodes: nodes, Seed: 1, MaxInbound: 40, MaxOutbound: 10,
+		Nodes: nodes, Seed: 1, MaxInbound: 40, MaxOutbound: min(10, uint64(nodes)/5),
 		JoinWindow: 10 * time.Second, Idle: 10 * time.Minute,
 		Churn: 0.3, ChurnWindow: time.Minute, Patience: 30 * time.Minute,
 	}
