@@ -10,6 +10,7 @@ import (
 // TestForksAreSeen runs two chains without a connection, which look like a fork, and checks
 // that the checks of the other tests detect it.
 func TestForksAreSeen(t *testing.T) {
+	besideOthers(t)
 	var members []*Member
 	for range 2 {
 		r := start(t, newNetwork(t, nil), Of(Memory(), 1))

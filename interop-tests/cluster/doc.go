@@ -5,9 +5,10 @@
 //	go test -count=1 -run Cluster ./interop-tests/cluster
 //	CLUSTER_FULL=1 go test -count=1 -timeout 30m -run Cluster ./interop-tests/cluster
 //
-// The first command is for every change. The second runs 50 blocks, and each fault for
-// longer. With -race no node joins a running chain: when gno changes from block sync to
-// consensus, it writes state that other goroutines read without a lock.
+// The first command is for every change, and runs the tests beside each other. The second
+// runs 50 blocks, each fault for longer, and checks bounds on time. With -race no node joins
+// a running chain: when gno changes from block sync to consensus, it writes state that other
+// goroutines read without a lock.
 //
 // Command blocks, below cmd, measures how fast each stack makes blocks.
 //

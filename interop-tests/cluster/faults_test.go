@@ -3,6 +3,7 @@ package cluster
 import (
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -16,23 +17,20 @@ import (
 )
 
 const (
-	cutEvery           = 3 * time.Second
 	minDelay, maxDelay = 20 * time.Millisecond, 200 * time.Millisecond
-	// recovery is how long a chain may stand still after a fault has ended.
+	// recovery is how long a chain may stand still after a fault has ended. It is checked at
+	// full size.
 	recovery = 10 * time.Second
-	// haltMargin is how long blocks that were under way may still arrive after a fault has
-	// begun.
-	haltMargin = time.Second
+
+	// The sizes of the faults for every change.
+	cuts          = 3
+	delayedBlocks = 4
+
+	// The sizes of the faults at full size.
+	cutEvery, cutFor = 3 * time.Second, time.Minute
+	delayedFor       = time.Minute
+	longPause        = 10 * time.Second
 )
-
-// sized returns how long a fault lasts: short for every change, long at full size.
-func sized(short, long time.Duration) time.Duration {
-	if full() {
-		return long
-	}
-
-	return short
-}
 
 // bridgedPair returns a topology of two gno and two libp2p validators with a bridge.
 func bridgedPair() Topology {
@@ -89,23 +87,30 @@ func (p *proxies) close() {
 
 // runCuts tests that a chain goes on while its connections are cut, one after the other.
 func runCuts(t *testing.T, topology Topology) {
+	besideOthers(t)
 	links := &proxies{t: t}
 	topology.Via = links.via
 	r := startWith(t, newNetwork(t, nil), topology, links.close)
 	r.blocks(t, 1, r.Members()...)
 
-	cuts := 0
-	longest := r.observe(t, sized(3*cutEvery, 20*cutEvery)+cutEvery/2, cutEvery, func(i int) {
-		if topology.Validators[0].Name == Libp2pQUIC().Name {
-			cuts += r.closeOne(t, i)
-		} else {
-			cuts += links.all[i%len(links.all)].Cut()
+	cut := func(i int) int { return links.all[i%len(links.all)].Cut() }
+	if topology.Validators[0].Name == Libp2pQUIC().Name {
+		cut = func(i int) int { return r.closeOne(t, i) }
+	}
+	done := 0
+	if full() {
+		longest := r.observe(t, cutFor+cutEvery/2, cutEvery, func(i int) { done += cut(i) })
+		require.Less(t, longest, recovery)
+		t.Logf("longest time without a block %s", seconds(longest))
+	} else {
+		for i := range cuts {
+			done += cut(i)
+			r.blocks(t, afterLoss, r.Members()...)
 		}
-	})
-	require.Positive(t, cuts)
-	require.Less(t, longest, recovery)
+	}
+	require.Positive(t, done)
 	r.requireAgreement(t)
-	t.Logf("%d cuts, longest time without a block %s, height %d", cuts, seconds(longest), Top(r.Members()...))
+	t.Logf("%d cuts, height %d", done, Top(r.Members()...))
 	r.stop(t)
 }
 
@@ -124,18 +129,22 @@ func (r *running) closeOne(t *testing.T, i int) int {
 
 // runDelay tests that a chain goes on while data is delayed by random times.
 func runDelay(t *testing.T, topology Topology) {
+	besideOthers(t)
 	links := &proxies{t: t, delay: func() time.Duration { return minDelay + rand.N(maxDelay-minDelay) }}
 	topology.Via = links.via
 	r := startWith(t, newNetwork(t, patientConsensus), topology, links.close)
 	r.blocks(t, 1, r.Members()...)
 
-	from := Top(r.Members()...)
-	during := sized(6*time.Second, time.Minute)
-	longest := r.observe(t, during, during, func(int) {})
-	require.Less(t, longest, recovery)
+	if full() {
+		from := Top(r.Members()...)
+		longest := r.observe(t, delayedFor, delayedFor, func(int) {})
+		require.Less(t, longest, recovery)
+		t.Logf("%.1f blocks a second, longest time without one %s",
+			float64(Top(r.Members()...)-from)/delayedFor.Seconds(), seconds(longest))
+	} else {
+		r.blocks(t, delayedBlocks, r.Members()...)
+	}
 	r.requireAgreement(t)
-	t.Logf("%.1f blocks a second, longest time without one %s",
-		float64(Top(r.Members()...)-from)/during.Seconds(), seconds(longest))
 	r.stop(t)
 }
 
@@ -164,6 +173,7 @@ func (r *Remote) reached(height int64) func() error {
 // runPause pauses the process of a validator, without whose vote there is no majority, and
 // resumes it.
 func runPause(t *testing.T, topology Topology, paused Stack) {
+	besideOthers(t)
 	n := newNetwork(t, nil)
 	remote, err := n.AddRemote(paused, 2*DefaultPower)
 	require.NoError(t, err)
@@ -180,40 +190,40 @@ func runPause(t *testing.T, topology Topology, paused Stack) {
 	require.NoError(t, remote.Start(dials...))
 	r.blocks(t, 3, r.Members()...)
 
-	pause := sized(4*time.Second, 10*time.Second)
-	require.NoError(t, remote.Signal(syscall.SIGSTOP))
-	longest := r.observe(t, pause, 2*pause, func(int) {})
-	require.NoError(t, remote.Signal(syscall.SIGCONT))
-	took := r.awaitWithin(t, recovery, Reached(Top(r.Members()...)+1, r.Members()...))
-	require.Greater(t, longest, pause-haltMargin, "the chain did not need the paused validator")
-
+	r.pause(t, remote)
 	r.blocks(t, afterLoss, r.Members()...)
 	r.await(t, remote.reached(Top(r.Members()...)))
 	r.requireAgreement(t)
 	for _, m := range r.Members() {
 		require.NoError(t, remote.CheckAgreement(m))
 	}
-	t.Logf("paused for %s, next block on all %s later", pause, seconds(took))
 	r.stop(t)
 }
 
 // TestClusterFaultsPauseBridge pauses the process of the bridge, without which there is no
 // majority. Its connections stay open meanwhile.
 func TestClusterFaultsPauseBridge(t *testing.T) {
+	besideOthers(t)
 	r := start(t, newNetwork(t, nil), bridgedPair())
 	r.blocks(t, 3, r.Members()...)
-
-	pause := sized(4*time.Second, 10*time.Second)
-	require.NoError(t, r.bridge.Signal(syscall.SIGSTOP))
-	longest := r.observe(t, pause, 2*pause, func(int) {})
-	require.NoError(t, r.bridge.Signal(syscall.SIGCONT))
-	took := r.awaitWithin(t, recovery, Reached(Top(r.Members()...)+1, r.Members()...))
-	require.Greater(t, longest, pause-haltMargin, "the chain did not need the bridge")
-
+	r.pause(t, r.bridge)
 	r.blocks(t, afterLoss, r.Members()...)
 	r.requireAgreement(t)
-	t.Logf("paused for %s, next block on all %s later", pause, seconds(took))
 	r.stop(t)
+}
+
+// pause pauses a process. The chain must halt meanwhile, and go on afterwards.
+func (r *running) pause(t *testing.T, process interface{ Signal(os.Signal) error }) {
+	t.Helper()
+	pause := haltWindow
+	if full() {
+		pause = longPause
+	}
+	require.NoError(t, process.Signal(syscall.SIGSTOP))
+	r.requireHalt(t, pause)
+	require.NoError(t, process.Signal(syscall.SIGCONT))
+	took := r.awaitWithin(t, recovery, Reached(Top(r.Members()...)+1, r.Members()...))
+	t.Logf("paused for %s, next block on all %s later", pause, seconds(took))
 }
 
 // stopRemote stops the process if it is running.

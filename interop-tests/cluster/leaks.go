@@ -12,7 +12,7 @@ import (
 )
 
 // leakPatience is how long awaitNoLeaks waits for the goroutines of stopped nodes.
-const leakPatience = 20 * time.Second
+const leakPatience = time.Minute
 
 // awaitNoLeaks waits until only goroutines that the options name are left.
 func awaitNoLeaks(options ...goleak.Option) error {

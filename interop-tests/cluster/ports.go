@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"sync"
 
 	p2ptypes "github.com/gnolang/gno/tm2/pkg/p2p/types"
 )
@@ -17,12 +18,19 @@ const (
 	portAttempts = 100
 )
 
-// freeAddress returns a loopback address whose port is free for TCP and UDP.
+// given holds the ports that freeAddress has returned. A node may listen much later.
+var given sync.Map
+
+// freeAddress returns a loopback address whose port is free for TCP and UDP. It returns no
+// port twice.
 func freeAddress(id p2ptypes.ID) (*p2ptypes.NetAddress, error) {
 	ip := net.IPv4(127, 0, 0, 1)
-	var err error
+	err := errors.New("all that were tried are given")
 	for range portAttempts {
 		port := minPort + rand.IntN(maxPort-minPort)
+		if _, taken := given.LoadOrStore(port, nil); taken {
+			continue
+		}
 		if err = tryPort(ip, port); err == nil {
 			return p2ptypes.NewNetAddress(id, &net.TCPAddr{IP: ip, Port: port})
 		}
