@@ -27,21 +27,21 @@ import (
 // converted twice.
 
 func TestNativeDropinConforms(t *testing.T) {
-	awaitNoLeak(t)
+	besideOthers(t)
 	compattest.TestSwitch(t, func(*testing.T) compattest.MakeSwitch {
 		return makeDropin(newNativeDropin, asTheyAre)
 	}, dropinExemptions()...)
 }
 
 func TestLibp2pDropinConforms(t *testing.T) {
-	awaitNoLeak(t)
+	besideOthers(t)
 	compattest.TestSwitch(t, func(*testing.T) compattest.MakeSwitch {
 		return makeDropin(newLibp2pDropin(), asTheyAre)
 	}, dropinExemptions()...)
 }
 
 func TestLibp2pDropinOverQUICConforms(t *testing.T) {
-	awaitNoLeak(t)
+	besideOthers(t)
 	compattest.TestSwitch(t, func(*testing.T) compattest.MakeSwitch {
 		return makeDropin(newLibp2pDropin(lp2p.WithQUICOnly()), asTheyAre)
 	}, append(dropinExemptions(), compattest.Exemption{
@@ -52,7 +52,7 @@ func TestLibp2pDropinOverQUICConforms(t *testing.T) {
 // TestDropinWithPeersOfAReactorConforms runs the suite with a gno reactor whose InitPeer wraps
 // each peer. All reactors must get the wrapper.
 func TestDropinWithPeersOfAReactorConforms(t *testing.T) {
-	awaitNoLeak(t)
+	besideOthers(t)
 	compattest.TestSwitch(t, func(*testing.T) compattest.MakeSwitch {
 		return makeDropin(newNativeDropin, func(r p2p.Reactor) p2p.Reactor { return wrapping{r} })
 	}, dropinExemptions()...)
@@ -60,7 +60,7 @@ func TestDropinWithPeersOfAReactorConforms(t *testing.T) {
 
 // TestGnoSwitchOnLibp2pConforms runs the suite with gno's own switch on our transport.
 func TestGnoSwitchOnLibp2pConforms(t *testing.T) {
-	awaitNoLeak(t)
+	besideOthers(t)
 	compattest.TestSwitch(t, func(*testing.T) compattest.MakeSwitch {
 		return newGnoSwitchOnLibp2p
 	}, gnoSwitchOnLibp2pExemptions()...)
@@ -69,7 +69,7 @@ func TestGnoSwitchOnLibp2pConforms(t *testing.T) {
 // TestLibp2pRoundTripConforms checks that a transport converted to gno's type and back keeps
 // its promises.
 func TestLibp2pRoundTripConforms(t *testing.T) {
-	awaitNoLeak(t)
+	besideOthers(t)
 	compattest.TestTransport(t, func(t *testing.T, a, b compattest.Spec) (compat.Transport, compat.Transport) {
 		t.Helper()
 

@@ -2,19 +2,19 @@ package interoptests
 
 import (
 	"testing"
-	"time"
 
-	"go.uber.org/goleak"
+	"github.com/stretchr/testify/require"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest"
+	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/internal/sidebyside"
 )
 
 // The suites test the promises on which TM2's reactors rely. gno's own transport and switch
 // pass them except for the exemptions, which shows that the suites require nothing else.
 
 func TestGnoTransportConforms(t *testing.T) {
-	awaitNoLeak(t)
+	besideOthers(t)
 	compattest.TestTransport(t, func(t *testing.T, a, b compattest.Spec) (compat.Transport, compat.Transport) {
 		trA, trB := newGnoTransport(t, a), newGnoTransport(t, b)
 		t.Cleanup(func() {
@@ -27,7 +27,7 @@ func TestGnoTransportConforms(t *testing.T) {
 }
 
 func TestGnoSwitchConforms(t *testing.T) {
-	awaitNoLeak(t)
+	besideOthers(t)
 	compattest.TestSwitch(t, func(*testing.T) compattest.MakeSwitch {
 		return newGnoSwitch
 	}, gnoSwitchExemptions()...)
@@ -36,28 +36,17 @@ func TestGnoSwitchConforms(t *testing.T) {
 // TestSwitchOnGnoTransportConforms checks that our switch on gno's transport keeps promises
 // that gno's switch does not.
 func TestSwitchOnGnoTransportConforms(t *testing.T) {
-	awaitNoLeak(t)
+	besideOthers(t)
 	compattest.TestSwitch(t, func(*testing.T) compattest.MakeSwitch {
 		return newSwitchOnGno
 	}, switchOnGnoExemptions()...)
 }
 
-// awaitNoLeak makes the test wait at its end until all goroutines started since have ended.
-// gno does not wait for its own.
-func awaitNoLeak(t *testing.T) {
+// besideOthers runs the test beside others. At its end, the test waits until all goroutines
+// that it has started have ended. gno does not wait for its own.
+func besideOthers(t *testing.T) {
 	t.Helper()
-	current := goleak.IgnoreCurrent()
-	t.Cleanup(func() {
-		deadline := time.NewTimer(gnoPatience)
-		defer deadline.Stop()
-		for leak := goleak.Find(current); leak != nil; leak = goleak.Find(current) {
-			select {
-			case <-deadline.C:
-				t.Error(leak)
-
-				return
-			default: // Find has waited for a while
-			}
-		}
-	})
+	t.Parallel()
+	goroutines := sidebyside.Track(t)
+	t.Cleanup(func() { require.NoError(t, goroutines.Await(gnoPatience)) })
 }

@@ -1,33 +1,25 @@
 package interoptests
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"testing"
 
 	"go.uber.org/goleak"
 
+	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/internal/sidebyside"
 	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/legacy"
 )
 
-func TestMain(m *testing.M) { os.Exit(run(m)) }
+// testsAtOnce is how many tests run at the same time. Most of the time they wait for gno,
+// which sends 5 MB a second and pings by a timer.
+const testsAtOnce = 6
 
-func run(m *testing.M) int {
-	remove, err := legacy.Build()
-	if err != nil {
+func TestMain(m *testing.M) {
+	if err := errors.Join(sidebyside.Limit(testsAtOnce), legacy.Build()); err != nil {
 		fmt.Fprintln(os.Stderr, err)
-
-		return 1
+		os.Exit(1)
 	}
-	code := m.Run()
-	if err := remove(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-	if err := goleak.Find(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = 1
-	}
-
-	return code
+	goleak.VerifyTestMain(m)
 }

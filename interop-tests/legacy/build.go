@@ -2,10 +2,10 @@ package legacy
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 )
 
@@ -17,48 +17,37 @@ var binaries map[string]string
 
 // Build compiles the peer of every version, in its own module and outside any workspace, so
 // that one version's dependencies do not change another's. It never uses the race detector,
-// as foreign nodes do not. TestMain calls Build before any test. remove deletes the programs.
-func Build() (remove func() error, err error) {
-	dir, err := os.MkdirTemp("", "legacy")
+// as foreign nodes do not. TestMain calls Build before any test. Each peer is a tool of its
+// module, so the go command keeps the program in its cache, for all packages and runs.
+func Build() error {
+	out, err := run(exec.Command("go", "list", "-m", "-f", "{{.Dir}}", common))
 	if err != nil {
-		return nil, err
+		return err
 	}
-	remove = func() error { return os.RemoveAll(dir) }
-	built, err := buildAll(dir)
-	if err != nil {
-		return nil, errors.Join(err, remove())
+	built := make(map[string]string)
+	for _, version := range Versions() {
+		build := exec.Command("go", "tool", "-n", path.Join(path.Dir(common), "gno-"+version))
+		build.Dir = filepath.Join(filepath.Dir(string(out)), version)
+		build.Env = append(os.Environ(), "GOWORK=off")
+		program, err := run(build)
+		if err != nil {
+			return err
+		}
+		built[version] = string(program)
 	}
 	binaries = built
 
-	return remove, nil
+	return nil
 }
 
-func buildAll(dir string) (map[string]string, error) {
-	out, err := run(exec.Command("go", "list", "-m", "-f", "{{.Dir}}", common))
-	if err != nil {
-		return nil, err
-	}
-	peers := filepath.Dir(string(bytes.TrimSpace(out)))
-	built := make(map[string]string)
-	for _, version := range Versions() {
-		built[version] = filepath.Join(dir, version)
-		build := exec.Command("go", "build", "-o", built[version], ".")
-		build.Dir = filepath.Join(peers, version)
-		build.Env = append(os.Environ(), "GOWORK=off")
-		if _, err := run(build); err != nil {
-			return nil, err
-		}
-	}
-
-	return built, nil
-}
-
-func run(cmd *exec.Cmd) (stdout []byte, err error) {
+// run returns the only line that the command writes.
+func run(cmd *exec.Cmd) (line []byte, err error) {
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
-	if stdout, err = cmd.Output(); err != nil {
+	stdout, err := cmd.Output()
+	if err != nil {
 		return nil, fmt.Errorf("%s: %w\n%s", cmd, err, stderr.Bytes())
 	}
 
-	return stdout, nil
+	return bytes.TrimSpace(stdout), nil
 }

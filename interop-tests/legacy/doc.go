@@ -1,8 +1,8 @@
 // Package legacy runs legacy peers for tests. It builds one program for each version of gno,
-// once per test binary, and starts, controls and stops its processes.
+// and starts, controls and stops its processes.
 //
 //	func TestMain(m *testing.M) {
-//		remove, err := legacy.Build()
+//		err := legacy.Build()
 //		...
 //	}
 //

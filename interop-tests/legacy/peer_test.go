@@ -13,18 +13,11 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	remove, err := legacy.Build()
-	if err != nil {
+	if err := legacy.Build(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
-		if err := remove(); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			code = 1
-		}
-		os.Exit(code)
-	}))
+	goleak.VerifyTestMain(m)
 }
 
 // forEachVersion runs the test against every version.

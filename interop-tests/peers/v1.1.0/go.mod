@@ -51,3 +51,5 @@ replace (
 	github.com/tm2-libp2p/tm2-libp2p/interop-tests/peers/common => ../common
 	github.com/tm2-libp2p/tm2-libp2p/interop-tests/peers/gnonode => ../gnonode
 )
+
+tool github.com/tm2-libp2p/tm2-libp2p/interop-tests/peers/gno-v1.1.0
