@@ -3,7 +3,6 @@ package interoptests
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"strings"
 	"sync"
 	"testing"
@@ -225,12 +224,7 @@ func newGnoSwitchOnLibp2p(t *testing.T, spec compattest.SwitchSpec) (compattest.
 		p2p.WithMaxOutboundPeers(spec.MaxOutboundPeers),
 		p2p.WithAllowDuplicateIP(spec.AllowDuplicateIP),
 	}
-	for _, r := range spec.Reactors {
-		opts = append(opts, p2p.WithReactor(r.Name, dropin.Reactor(r.Reactor)))
-	}
-	gno := p2p.NewMultiplexSwitch(dropin.Transport(tr), opts...)
-	gno.SetLogger(slog.New(slog.DiscardHandler))
-	sw := gnoSwitch{Switch: dropin.FromSwitch(gno), Service: dropin.FromService(gno)}
+	sw := gnoSwitchOn(patientDials{dropin.Transport(tr)}, opts, spec.Reactors)
 
 	release := sync.OnceFunc(func() {
 		err := sw.Stop()

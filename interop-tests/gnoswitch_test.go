@@ -36,14 +36,21 @@ func newGnoSwitch(t *testing.T, spec compattest.SwitchSpec) (compattest.SwitchNo
 		p2p.WithMaxOutboundPeers(spec.MaxOutboundPeers),
 		p2p.WithAllowDuplicateIP(spec.AllowDuplicateIP),
 	}
-	for _, r := range spec.Reactors {
-		opts = append(opts, p2p.WithReactor(r.Name, dropin.Reactor(r.Reactor)))
-	}
-	gno := p2p.NewMultiplexSwitch(tr.gno, opts...)
-	gno.SetLogger(slog.New(slog.DiscardHandler))
-	sw := gnoSwitch{Switch: dropin.FromSwitch(gno), Service: dropin.FromService(gno)}
+	sw := gnoSwitchOn(tr.gno, opts, spec.Reactors)
 
 	return sw, tr.NetAddress(), releaseOf(t, sw, tr)
+}
+
+// gnoSwitchOn returns gno's switch on the transport, with the reactors.
+func gnoSwitchOn(tr p2p.Transport, opts []p2p.SwitchOption, reactors []compattest.NamedReactor) gnoSwitch {
+	pending := newRemovals()
+	for _, r := range reactors {
+		opts = append(opts, p2p.WithReactor(r.Name, dropin.Reactor(countedReactor{r.Reactor, pending})))
+	}
+	gno := p2p.NewMultiplexSwitch(tr, opts...)
+	gno.SetLogger(slog.New(slog.DiscardHandler))
+
+	return gnoSwitch{Switch: dropin.FromSwitch(gno), Service: awaitingRemovals{dropin.FromService(gno), pending}}
 }
 
 // newSwitchOnGno implements compattest.MakeSwitch with our switch on gno's transport.
