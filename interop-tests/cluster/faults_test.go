@@ -85,7 +85,8 @@ func (p *proxies) close() {
 	p.all = nil
 }
 
-// runCuts tests that a chain goes on while its connections are cut, one after the other.
+// runCuts tests that a chain goes on while its connections are cut, one after the other, and
+// that the nodes connect again.
 func runCuts(t *testing.T, topology Topology) {
 	besideOthers(t)
 	links := &proxies{t: t}
@@ -109,9 +110,31 @@ func runCuts(t *testing.T, topology Topology) {
 		}
 	}
 	require.Positive(t, done)
+	r.await(t, r.connected)
 	r.requireAgreement(t)
 	t.Logf("%d cuts, height %d", done, Top(r.Members()...))
 	r.stop(t)
+}
+
+// connected checks that each member has all its links: one to each other member that speaks
+// its protocol, and one through the bridge.
+func (r *running) connected() error {
+	for _, m := range r.Members() {
+		want := 0
+		for _, other := range r.Members() {
+			if other != m && other.stack.Speaks == m.stack.Speaks {
+				want++
+			}
+		}
+		if r.bridge != nil {
+			want++
+		}
+		if have := len(m.Peers()); have < want {
+			return fmt.Errorf("%s has %d peers, not %d", m.Name, have, want)
+		}
+	}
+
+	return nil
 }
 
 // closeOne closes one QUIC connection of a member. A proxy cannot do that: the connection
