@@ -1,11 +1,13 @@
 package interoptests
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/internal/freeport"
 	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/legacy"
 	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/peers/common/protocol"
 )
@@ -99,15 +101,18 @@ func TestOtherNetworkIsRefused(t *testing.T) {
 func TestGnoPersistentRedial(t *testing.T) {
 	t.Parallel()
 	forEachVersion(t, func(t *testing.T, version string) {
-		seed := types.GenerateNodeKey().PrivKey.Seed()
-		gno := legacy.Start(t, legacy.Options{Version: version, Moniker: "gno", Seed: seed})
+		o := legacy.Options{Version: version, Moniker: "gno", Seed: types.GenerateNodeKey().PrivKey.Seed()}
+		port, err := freeport.Take()
+		require.NoError(t, err)
+		o.Listen = fmt.Sprintf("127.0.0.1:%d", port)
+		gno := legacy.Start(t, o)
 		ours := startNative(t, nodeOptions{moniker: "ours", persistent: []string{gno.Addr()}})
 		requireConnected(t, ours, gno)
 		exchange(t, ours, gno, fewSizes)
 
 		gno.Kill()
 		ours.AwaitDown(t, gno.ID(), 1)
-		again := legacy.Start(t, legacy.Options{Version: version, Moniker: "gno", Seed: seed, Listen: gno.HostPort()})
+		again := legacy.Start(t, o)
 		require.Equal(t, gno.Addr(), again.Addr())
 
 		require.True(t, ours.AwaitUp(t, gno.ID(), 2).Outbound)

@@ -8,6 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/internal/freeport"
 	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/legacy"
 	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/peers/common/protocol"
 )
@@ -31,8 +32,11 @@ func forEachVersion(t *testing.T, test func(t *testing.T, version string)) {
 func TestSeedIsTheIdentity(t *testing.T) {
 	forEachVersion(t, func(t *testing.T, version string) {
 		seed := make([]byte, 32)
+		port, err := freeport.Take()
+		require.NoError(t, err)
 		first := legacy.Start(t, legacy.Options{
 			Version: version, Seed: seed, Moniker: "first", Network: "net", Discovery: true,
+			Listen: fmt.Sprintf("127.0.0.1:%d", port),
 		})
 		require.Equal(t, "first", first.NodeInfo().Moniker)
 		require.Equal(t, "net", first.NodeInfo().Network)

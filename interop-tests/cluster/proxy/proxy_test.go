@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"fmt"
 	"io"
 	"net"
 	"testing"
@@ -8,6 +9,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+
+	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/internal/freeport"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -17,7 +20,7 @@ const late20 = 20 * time.Millisecond
 // echo returns the address of an echo server.
 func echo(t *testing.T) string {
 	t.Helper()
-	tcp, err := net.Listen("tcp", "127.0.0.1:0")
+	tcp, err := net.Listen("tcp", freeAddress(t))
 	require.NoError(t, err)
 	udp, err := net.ListenPacket("udp", tcp.Addr().String())
 	require.NoError(t, err)
@@ -56,12 +59,18 @@ func echo(t *testing.T) string {
 	return tcp.Addr().String()
 }
 
+// freeAddress returns a loopback address that is free for TCP and UDP.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	port, err := freeport.Take()
+	require.NoError(t, err)
+
+	return fmt.Sprintf("127.0.0.1:%d", port)
+}
+
 func startProxy(t *testing.T, target string, delay time.Duration) (*Proxy, string) {
 	t.Helper()
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	listen := free.Addr().String()
-	require.NoError(t, free.Close())
+	listen := freeAddress(t)
 	p, err := Start(listen, target, func() time.Duration { return delay })
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, p.Close()) })
