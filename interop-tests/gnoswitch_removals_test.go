@@ -2,78 +2,59 @@ package interoptests
 
 import (
 	"fmt"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/service"
 )
 
-// removals counts the peers of a gno switch between InitPeer and the end of RemovePeer. gno's
-// Stop does not wait for a RemovePeer that the end of the connection has caused on another
-// goroutine (switch.go, stopAndRemovePeer), but the suites look at the calls once Stop has
-// returned.
-type removals struct {
-	mtx     sync.Mutex
-	pending int
-	changed chan struct{} // closed and replaced when pending changes
-}
+// lookAgain is the time between two looks at a gno switch that is stopping.
+const lookAgain = 20 * time.Millisecond
 
-func newRemovals() *removals { return &removals{changed: make(chan struct{})} }
-
-func (r *removals) add(n int) {
-	r.mtx.Lock()
-	defer r.mtx.Unlock()
-	r.pending += n
-	close(r.changed)
-	r.changed = make(chan struct{})
-}
-
-func (r *removals) await() error {
-	deadline := time.NewTimer(gnoPatience)
-	defer deadline.Stop()
-	for {
-		r.mtx.Lock()
-		pending, changed := r.pending, r.changed
-		r.mtx.Unlock()
-		if pending == 0 {
-			return nil
-		}
-		select {
-		case <-changed:
-		case <-deadline.C:
-			return fmt.Errorf("gno has not removed %d peers", pending)
-		}
-	}
-}
-
-// countedReactor is a reactor whose peers are counted.
+// countedReactor is a reactor that counts its peers between InitPeer and the end of
+// RemovePeer.
 type countedReactor struct {
 	compat.Reactor
-	removals *removals
+	peers *atomic.Int64
 }
 
 func (r countedReactor) InitPeer(peer compat.PeerConn) compat.PeerConn {
-	r.removals.add(1)
+	r.peers.Add(1)
 
 	return r.Reactor.InitPeer(peer)
 }
 
 func (r countedReactor) RemovePeer(peer compat.PeerConn, reason any) {
-	defer r.removals.add(-1)
+	defer r.peers.Add(-1)
 	r.Reactor.RemovePeer(peer, reason)
 }
 
-// awaitingRemovals is a gno switch whose Stop waits until all peers are removed.
+// awaitingRemovals is a gno switch whose Stop waits until all peers are removed from its
+// reactors and its set. gno's Stop does not wait for the removal of a peer whose connection
+// has ended before, which runs on another goroutine (switch.go, stopAndRemovePeer). But the
+// suites look once Stop has returned.
 type awaitingRemovals struct {
 	service.Service
-	removals *removals
+	peers *atomic.Int64 // of its countedReactors
+	set   func() compat.PeerSet
 }
 
 func (s awaitingRemovals) Stop() error {
 	if err := s.Service.Stop(); err != nil {
 		return err
 	}
+	deadline := time.NewTimer(gnoPatience)
+	defer deadline.Stop()
+	looks := time.NewTicker(lookAgain)
+	defer looks.Stop()
+	for s.peers.Load() > 0 || len(s.set().List()) > 0 {
+		select {
+		case <-looks.C:
+		case <-deadline.C:
+			return fmt.Errorf("gno has not removed peers: reactors have %d, the set %v", s.peers.Load(), s.set().List())
+		}
+	}
 
-	return s.removals.await()
+	return nil
 }

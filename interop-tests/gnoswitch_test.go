@@ -4,6 +4,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/gnolang/gno/tm2/pkg/p2p"
@@ -43,14 +44,16 @@ func newGnoSwitch(t *testing.T, spec compattest.SwitchSpec) (compattest.SwitchNo
 
 // gnoSwitchOn returns gno's switch on the transport, with the reactors.
 func gnoSwitchOn(tr p2p.Transport, opts []p2p.SwitchOption, reactors []compattest.NamedReactor) gnoSwitch {
-	pending := newRemovals()
+	peers := &atomic.Int64{}
 	for _, r := range reactors {
-		opts = append(opts, p2p.WithReactor(r.Name, dropin.Reactor(countedReactor{r.Reactor, pending})))
+		opts = append(opts, p2p.WithReactor(r.Name, dropin.Reactor(countedReactor{r.Reactor, peers})))
 	}
 	gno := p2p.NewMultiplexSwitch(tr, opts...)
 	gno.SetLogger(slog.New(slog.DiscardHandler))
 
-	return gnoSwitch{Switch: dropin.FromSwitch(gno), Service: awaitingRemovals{dropin.FromService(gno), pending}}
+	sw := dropin.FromSwitch(gno)
+
+	return gnoSwitch{Switch: sw, Service: awaitingRemovals{dropin.FromService(gno), peers, sw.Peers}}
 }
 
 // newSwitchOnGno implements compattest.MakeSwitch with our switch on gno's transport.

@@ -25,7 +25,7 @@ const (
 
 	// gnoPatience is how long a gno transport may take to end. It waits for handshakes,
 	// which have two steps of 3 s each.
-	gnoPatience = 30 * time.Second
+	gnoPatience = time.Minute
 
 	// portAttempts is how many ports are tried: another process may take a free one before
 	// gno listens.

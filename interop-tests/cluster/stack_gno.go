@@ -20,7 +20,7 @@ import (
 
 // gnoPatience is how long gno's transport may take to end. It waits for handshakes, which
 // have two steps of 3 s each.
-const gnoPatience = 30 * time.Second
+const gnoPatience = time.Minute
 
 // Gno is gno's own switch on its own transport. It is the reference for the others.
 func Gno() Stack {
