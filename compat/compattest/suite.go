@@ -16,7 +16,7 @@ const (
 )
 
 // patience bounds every wait of the suites. No test waits until it has passed.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // Spec describes a node that a suite needs: its key and its NodeInfo. The node listens on
 // the IP of Info.NetAddress, and on its port or, if that is zero, on any free port.

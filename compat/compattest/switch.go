@@ -16,7 +16,7 @@ type switchPromise struct {
 // Each promise is a parallel subtest on a new network. The nodes have the IP 127.0.0.1.
 //
 // To prove that something does not happen, a test waits for a later event, never for time.
-// So a slow switch passes, as long as each step takes less than 30 s.
+// So a slow switch passes, as long as each step takes less than a minute.
 //
 // Exemptions list the promises that do not hold, with the reason.
 func TestSwitch(t *testing.T, makeNetwork MakeNetwork, exemptions ...Exemption) {

@@ -13,7 +13,7 @@ import (
 // The suite takes the place of the switch of both transports. It ends every peer that Dial
 // and Accept return. It may call Close on a transport that has a method Close() error
 // before the cleanup of makePair runs, so a second Close must do nothing. Errors that the
-// promises name may be wrapped. A step that takes more than 30 s fails; nothing else
+// promises name may be wrapped. A step that takes more than a minute fails; nothing else
 // depends on the speed of the machine.
 //
 // The caller checks for leaks after all tests have ended, for example with

@@ -18,7 +18,7 @@ import (
 
 const (
 	// endpointPatience bounds every wait of an endpoint.
-	endpointPatience = 30 * time.Second
+	endpointPatience = time.Minute
 
 	// smallCapacity and bulkCapacity are the largest messages on ChannelA and ChannelB,
 	// in bytes.
