@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -218,10 +217,8 @@ func TestConnectionThatGnoIgnores(t *testing.T) {
 	endFirst := relayToGno.hold()
 	relayToOurs.release(ours)
 	require.False(t, ours.AwaitUp(t, gno.ID(), 2).Outbound, "the connection dialed by the lower ID")
-	begin := time.Now()
 
 	require.Contains(t, ours.AwaitDown(t, gno.ID(), 2).Reason, mconn.ErrProbeTimeout.Error())
-	require.Less(t, time.Since(begin), mconn.DefaultMConnConfig().PingInterval)
 	endFirst()
 	gno.AwaitDown(t, ours.ID(), 1)
 	relayToGno.release(gno)

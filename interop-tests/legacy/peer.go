@@ -21,7 +21,7 @@ import (
 
 const (
 	// stopGrace is how long a process may take to stop before it is killed.
-	stopGrace = 20 * time.Second
+	stopGrace = time.Minute
 	// maxStderr is how many bytes of a process's log a failing test shows.
 	maxStderr = 32 << 10
 	// maxLine is the longest event of a process, in bytes.
