@@ -40,6 +40,7 @@ func gnoSwitchExemptions() []compattest.Exemption {
 		{Promise: "Receive/NoneAfterRemovePeer", Why: "what is in the read buffer is delivered after RemovePeer (conn/connection.go, recvRoutine)"},
 		{Promise: "Receive/NeverEmpty", Why: "an empty message is taken (conn/connection.go)"},
 		{Promise: "Broadcast/KeepsOrder", Why: "each peer and call has a goroutine of its own, so calls overtake each other (switch.go)"},
+		{Promise: "Broadcast/NotBlockedByStuckPeer", Why: "all messages wait side by side, and each is dropped after 10 s, which a busy machine exceeds (switch.go, Broadcast; conn/connection.go, Send)"},
 		{Promise: "StopPeer/Nil", Why: "a nil peer is dereferenced (transport.go, Remove)"},
 		{Promise: "StopPeer/PeerOfAnotherSwitch", Why: "a peer is stopped whether it is in the set or not (switch.go, stopAndRemovePeer)"},
 		{Promise: "Dial/SkipsNil", Why: "a nil address is dereferenced (types/netaddress.go, Same)"},
