@@ -11,8 +11,8 @@ import (
 
 const (
 	label = "test"
-	// lookEvery is the time between two looks at the goroutines.
-	lookEvery = 20 * time.Millisecond
+	// lookEvery is the time between two looks at the goroutines. A look stops them all.
+	lookEvery = 200 * time.Millisecond
 )
 
 // Goroutines are those that a test has started, and those that they have started in turn.
