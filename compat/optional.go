@@ -121,6 +121,13 @@ type DialectReporter interface {
 	Dialect() Dialect
 }
 
+// StackReporter is an optional interface of a PeerConn that tells its stack. The network of
+// its RemoteAddr tells TCP from QUIC, which is "udp".
+type StackReporter interface {
+	// Stack returns the stack of the connection.
+	Stack() types.Stack
+}
+
 // LivenessProber is an optional interface of a PeerConn that can check whether the remote
 // still uses the connection.
 type LivenessProber interface {

@@ -12,12 +12,12 @@ import (
 const maxKnown = 8192
 
 // Stack is a protocol stack of TM2 peers.
-type Stack string
+type Stack = types.Stack
 
 // The stacks.
 const (
-	Native Stack = "native" // TCP, secret connection, MConnection
-	Libp2p Stack = "libp2p"
+	Native = types.StackNative
+	Libp2p = types.StackLibp2p
 )
 
 // peer is what the book knows of a peer wherever it is.

@@ -16,6 +16,7 @@ import (
 
 var (
 	errSilent   = errors.New("remote did not begin to speak")
+	errHTTP     = errors.New("an HTTP client, which was told what this port is")
 	errNoHeader = errors.New("no PROXY header")
 	errEvicted  = errors.New("gave way to a newer connection before the remote proved its ID")
 	errTooOften = errors.New("too many connections from this IP within a short time")
@@ -40,13 +41,14 @@ func (l Limits) places() places.Limits {
 // entrance decides which inbound TCP connections get a handshake. All methods may be called
 // concurrently.
 type entrance struct {
-	logger   *slog.Logger
-	timeouts Timeouts
-	places   *places.Places
-	proxies  proxied.Networks
-	rate     *rate.Limiter // of handshakes
-	gater    *gater
-	inbound  *summary.Log // of connections that come to nothing
+	logger     *slog.Logger
+	timeouts   Timeouts
+	places     *places.Places
+	proxies    proxied.Networks
+	rate       *rate.Limiter // of handshakes
+	gater      *gater
+	serveOther ServeFunc    // nil: no other stack
+	inbound    *summary.Log // of connections that come to nothing
 }
 
 // newEntrance returns an entrance. A nil gater refuses nothing.
@@ -58,6 +60,7 @@ func newEntrance(o *options, g *gater) *entrance {
 	return &entrance{
 		logger: o.logger, timeouts: o.timeouts, places: places.New(o.limits.places()), proxies: o.proxies,
 		rate: newConnRateLimiter(o.limits.ConnectionsPerIP, o.loopbackCounts), gater: g, inbound: summary.New(o.logger),
+		serveOther: o.serveOther,
 	}
 }
 
@@ -99,7 +102,10 @@ func (e *entrance) logFailure(from net.Addr, err error) {
 // one kind: those that connect and say nothing, and those that speak another protocol.
 func kindOfFailure(err error) string {
 	_, foreign := errors.AsType[*compat.ForeignError](err)
+	reject, refused := errors.AsType[*compat.RejectError](err)
 	switch {
+	case refused:
+		return reject.Code.String()
 	case errors.Is(err, errEvicted):
 		return "no place"
 	case errors.Is(err, errNoHeader):

@@ -183,11 +183,11 @@ func (g *gater) InterceptAddrDial(p peer.ID, a multiaddr.Multiaddr) bool {
 	return !g.blockedAddr(a) && g.mayDial(p, a)
 }
 
-// InterceptAccept implements connmgr.ConnectionGater. Besides blocked subnets it refuses hosts
-// that the switch refuses for their conduct, before a handshake costs anything. A host for which
-// the switch only has no slot may connect, since not every connection is for a session.
+// InterceptAccept implements connmgr.ConnectionGater for all but our own TCP listener, which
+// asks the same. Besides blocked subnets it refuses hosts that the switch has banned, before a
+// handshake costs anything.
 func (g *gater) InterceptAccept(c network.ConnMultiaddrs) bool {
-	return !g.blockedAddr(c.RemoteMultiaddr()) && !g.banned(ipOf(c.RemoteMultiaddr()))
+	return !g.blockedAddr(c.RemoteMultiaddr()) && !isBan(g.admitConn(ipOf(c.RemoteMultiaddr())))
 }
 
 // askSwitch sets who judges hosts from now on.
@@ -197,17 +197,25 @@ func (g *gater) askSwitch(behavior compat.PeerBehavior) {
 	g.admission, _ = behavior.(compat.ConnAdmission)
 }
 
-// banned reports whether the switch refuses the IP as banned.
-func (g *gater) banned(ip netip.Addr) bool {
+// admitConn asks the switch about a connection from the IP, and returns why it is refused, or
+// nil.
+func (g *gater) admitConn(ip netip.Addr) error {
 	g.mtx.RLock()
 	admission := g.admission
 	g.mtx.RUnlock()
 	if admission == nil || !ip.IsValid() {
-		return false
+		return nil
 	}
-	reject, refused := errors.AsType[*compat.RejectError](admission.AdmitConn(ip.AsSlice()))
 
-	return refused && reject.Code == compat.RejectBanned
+	return admission.AdmitConn(ip.AsSlice())
+}
+
+// isBan reports whether the switch refuses a host for its conduct. One for which it only has
+// no slot may connect, since not every connection is for a session.
+func isBan(refusal error) bool {
+	reject, ok := errors.AsType[*compat.RejectError](refusal)
+
+	return ok && reject.Code == compat.RejectBanned
 }
 
 // InterceptSecured implements connmgr.ConnectionGater.

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
-	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/multiformats/go-multiaddr"
 	"github.com/stretchr/testify/require"
 
@@ -217,13 +216,17 @@ func TestViolationsAreBlamedOnTheRemote(t *testing.T) {
 // not every connection is for a session.
 func TestHostsAreBannedBeforeTheHandshake(t *testing.T) {
 	for code, connects := range map[compat.RejectCode]bool{compat.RejectBanned: false, compat.RejectFull: true} {
-		t.Run(code.String(), func(t *testing.T) {
-			memnet := newMemNet()
-			a, b := memnet.newNode(t, net.IPv4(10, 0, 0, 1)), memnet.newNode(t, net.IPv4(10, 0, 0, 2))
-			a.gater.askSwitch(&judging{a.behavior, code})
-			ctx := timeout(t)
-			err := b.Host().Connect(ctx, peer.AddrInfo{ID: a.Host().ID(), Addrs: a.Host().Addrs()})
-			require.Equal(t, connects, err == nil, "%v", err)
-		})
+		memnet := newMemNet()
+		for name, nodes := range map[string][2]*node{
+			"simulated TCP": {memnet.newNode(t, net.IPv4(10, 0, 0, 1)), memnet.newNode(t, net.IPv4(10, 0, 0, 2))},
+			"TCP":           {newNode(t, nil), newNode(t, nil)},
+			"QUIC":          {newNode(t, nil, WithQUICOnly()), newNode(t, nil, WithQUICOnly())},
+		} {
+			t.Run(code.String()+" over "+name, func(t *testing.T) {
+				a, b := nodes[0], nodes[1]
+				a.gater.askSwitch(&judging{a.behavior, code})
+				require.Equal(t, connects, b.open(t, a))
+			})
+		}
 	}
 }

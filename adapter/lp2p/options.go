@@ -37,6 +37,8 @@ type options struct {
 	own        *ownAddrs      // announced beside those of the listeners
 	book       *addrbook.Book // nil: a new one in memory
 	proxies    proxied.Networks
+	serveOther ServeFunc // nil: no other stack
+	openedConn func(address string) net.Conn
 	logger     *slog.Logger
 
 	// See WithTCP; nil for the system's.

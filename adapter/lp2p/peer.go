@@ -106,6 +106,9 @@ func (p *Peer) CloseConn() error {
 // peer speaks for itself.
 func (p *Peer) DelegatedBy() (types.ID, bool) { return p.delegatedBy, p.delegatedBy != "" }
 
+// Stack implements compat.StackReporter.
+func (p *Peer) Stack() types.Stack { return types.StackLibp2p }
+
 // Send implements compat.PeerConn.
 func (p *Peer) Send(chID byte, msg []byte) bool {
 	return p.IsRunning() && p.s.out.send(chID, msg, true)

@@ -87,7 +87,13 @@ func (t *Transport) askAt(ctx context.Context, addr types.NetAddress) (peer.ID, 
 	if dial == nil {
 		dial = (&net.Dialer{Control: t.gater.control}).DialContext
 	}
-	id, err := probeIdentity(ctx, dial, addr.DialString())
+	id, err := probeIdentity(ctx, func(ctx context.Context, network, address string) (net.Conn, error) {
+		if conn := t.opts.opened(address); conn != nil {
+			return conn, nil
+		}
+
+		return dial(ctx, network, address)
+	}, addr.DialString())
 	if err != nil {
 		return "", err
 	}

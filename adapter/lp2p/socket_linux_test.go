@@ -27,7 +27,7 @@ func TestInboundConnectionsLimitUnsentData(t *testing.T) {
 		require.NoError(t, err)
 		accepted, err := listener.Accept()
 		require.NoError(t, err)
-		conn := &tcpConn{PeekedConn: sniff.NewPeekedConn(wrap(accepted))}
+		conn := &tcpConn{Conn: sniff.NewPeekedConn(wrap(accepted))}
 		require.NoError(t, socket.LimitUnsent(conn))
 
 		raw, err := accepted.(syscall.Conn).SyscallConn()

@@ -12,6 +12,7 @@ import (
 	"github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
 
+	"github.com/tm2-libp2p/tm2-libp2p/internal/proxied"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/sniff"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/socket"
 )
@@ -20,6 +21,7 @@ import (
 // entrance (docs/decisions/0014-a-tcp-listener-of-our-own.md).
 type tcpTransport struct {
 	*tcp.TcpTransport
+	*options
 	entrance  *entrance
 	upgrader  transport.Upgrader
 	resources network.ResourceManager
@@ -36,7 +38,7 @@ func (o *options) newTCP(g *gater) any {
 		// If nodes dialed from their listening ports, crossed dials would collide in TCP.
 		t, err := tcp.NewTCPTransport(u, rm, nil, tcp.DisableReuseport(), tcp.WithConnectionTimeout(o.timeouts.Dial))
 
-		return &tcpTransport{TcpTransport: t, entrance: newEntrance(o, g), upgrader: u, resources: rm}, err
+		return &tcpTransport{TcpTransport: t, options: o, entrance: newEntrance(o, g), upgrader: u, resources: rm}, err
 	}
 }
 
@@ -63,6 +65,7 @@ func (t *tcpTransport) Close() error {
 
 // upgrade makes a libp2p connection of one whose remote has begun to speak.
 func (t *tcpTransport) upgrade(ctx context.Context, conn *sniff.PeekedConn) (transport.CapableConn, error) {
+	abandonAtClose(conn.Conn)
 	ctx, cancel := context.WithTimeout(ctx, t.entrance.timeouts.Dial)
 	defer cancel()
 	c, err := newTCPConn(conn)
@@ -83,13 +86,13 @@ func (t *tcpTransport) upgrade(ctx context.Context, conn *sniff.PeekedConn) (tra
 // tcpConn is an inbound connection with its addresses: the remote's is that of the client
 // of a proxy.
 type tcpConn struct {
-	*sniff.PeekedConn
+	net.Conn
 	local, remote multiaddr.Multiaddr
 }
 
 var _ manet.Conn = (*tcpConn)(nil)
 
-func newTCPConn(conn *sniff.PeekedConn) (*tcpConn, error) {
+func newTCPConn(conn net.Conn) (*tcpConn, error) {
 	local, err := manet.FromNetAddr(conn.LocalAddr())
 	if err != nil {
 		return nil, err
@@ -99,7 +102,7 @@ func newTCPConn(conn *sniff.PeekedConn) (*tcpConn, error) {
 		return nil, err
 	}
 
-	return &tcpConn{PeekedConn: conn, local: local, remote: remote}, nil
+	return &tcpConn{Conn: conn, local: local, remote: remote}, nil
 }
 
 // LocalMultiaddr implements manet.Conn.
@@ -110,3 +113,14 @@ func (c *tcpConn) RemoteMultiaddr() multiaddr.Multiaddr { return c.remote }
 
 // SyscallConn implements syscall.Conn, so that options of the socket can be set.
 func (c *tcpConn) SyscallConn() (syscall.RawConn, error) { return socket.Raw(c.Conn) }
+
+// abandonAtClose makes the connection not stay in TIME-WAIT after its close, as libp2p does
+// with its own. What is unsent then is lost.
+func abandonAtClose(conn net.Conn) {
+	if c, ok := conn.(*proxied.Conn); ok {
+		conn = c.Conn
+	}
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		_ = tcp.SetLinger(0) // fails on a closed connection
+	}
+}

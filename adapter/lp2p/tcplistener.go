@@ -17,6 +17,7 @@ import (
 	manet "github.com/multiformats/go-multiaddr/net"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/places"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/proxied"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/sniff"
@@ -77,11 +78,6 @@ func (l *tcpListener) Multiaddr() multiaddr.Multiaddr { return l.at }
 
 func (l *tcpListener) acceptLoop() {
 	socket.Accept(l.ctx, l.socket, func(conn net.Conn) {
-		if tcp, ok := conn.(*net.TCPConn); ok {
-			// As libp2p does it: a closed connection does not stay in TIME-WAIT. An error
-			// means that it is closed, which its first read tells.
-			_ = tcp.SetLinger(0)
-		}
 		l.admit(conn)
 	}, func(retryIn time.Duration, err error) {
 		l.entrance.inbound.Event(slog.LevelWarn, netip.Addr{}, "unable to accept a connection", "system",
@@ -119,7 +115,7 @@ func (l *tcpListener) admit(conn net.Conn) {
 
 func (l *tcpListener) readHeader(conn net.Conn) (*proxied.Conn, error) {
 	var client *proxied.Conn
-	err := l.await(conn, func() (err error) {
+	err := l.await(conn, l.entrance.timeouts.Handshake, func() (err error) {
 		client, err = proxied.Accept(conn)
 
 		return err
@@ -128,10 +124,10 @@ func (l *tcpListener) readHeader(conn net.Conn) (*proxied.Conn, error) {
 	return client, err
 }
 
-// await calls read, which reads what the remote has to send within the handshake timeout.
-func (l *tcpListener) await(conn net.Conn, read func() error) error {
+// await calls read, which reads what the remote has to send within the timeout.
+func (l *tcpListener) await(conn net.Conn, timeout time.Duration, read func() error) error {
 	defer context.AfterFunc(l.ctx, func() { l.entrance.close(conn) })()
-	if err := conn.SetReadDeadline(time.Now().Add(l.entrance.timeouts.Handshake)); err != nil {
+	if err := conn.SetReadDeadline(time.Now().Add(timeout)); err != nil {
 		return err
 	}
 	if err := read(); err != nil {
@@ -141,10 +137,27 @@ func (l *tcpListener) await(conn net.Conn, read func() error) error {
 	return conn.SetReadDeadline(time.Time{})
 }
 
-// receive passes the connection on to Accept once the remote has proved its ID.
+// receive passes the connection on to Accept, or to the other stack, once the remote has
+// proved its ID.
 func (l *tcpListener) receive(conn net.Conn, p *places.Place) {
 	defer p.Leave()
-	c, err := l.handshake(conn, p)
+	refusal := l.entrance.gater.admitConn(netgroup.FromAddr(conn.RemoteAddr()))
+	if isBan(refusal) {
+		l.drop(conn, refusal)
+
+		return
+	}
+	peeked := sniff.NewPeekedConn(conn)
+	first, err := l.sniff(peeked, p)
+	if l.entrance.isOthers(first, err) {
+		l.passOn(peeked, refusal, p)
+
+		return
+	}
+	var c transport.CapableConn
+	if err == nil {
+		c, err = l.handshake(peeked, sniff.Protocol(first))
+	}
 	if !p.Settle() {
 		if err == nil {
 			_ = c.Close() // it has lost its socket
@@ -163,29 +176,54 @@ func (l *tcpListener) receive(conn net.Conn, p *places.Place) {
 	}
 }
 
-// handshake begins when the remote has said what it speaks.
-func (l *tcpListener) handshake(conn net.Conn, p *places.Place) (transport.CapableConn, error) {
-	peeked := sniff.NewPeekedConn(conn)
-	if err := l.await(conn, func() error {
-		_, err := peeked.Buf.Peek(len(sniff.Libp2pStart))
+// passOn serves a connection by the other stack, unless the switch has refused it.
+func (l *tcpListener) passOn(conn *sniff.PeekedConn, refusal error, p *places.Place) {
+	if refusal == nil {
+		refusal = conn.SetReadDeadline(time.Time{})
+	}
+	if refusal != nil {
+		l.drop(conn.Conn, refusal)
+
+		return
+	}
+	l.entrance.serveOther(conn, p.Settle)
+}
+
+// sniff waits for the first bytes of the remote, and returns what has come.
+func (l *tcpListener) sniff(conn *sniff.PeekedConn, p *places.Place) (first []byte, err error) {
+	err = l.await(conn, l.entrance.sniffTimeout(), func() error {
+		_, err := conn.Buf.Peek(len(sniff.Libp2pStart))
 
 		return err
-	}); err != nil {
-		return nil, fmt.Errorf("%w: %w", errSilent, err)
-	}
-	p.Speak()
-	first, err := peeked.Buf.Peek(peeked.Buf.Buffered())
+	})
 	if err != nil {
-		return nil, err
+		err = fmt.Errorf("%w: %w", errSilent, err)
 	}
-	if speaks := sniff.Protocol(first); speaks != "libp2p" && speaks != "" {
-		return nil, &compat.ForeignError{Answered: speaks, Err: cmp.Or(l.greet(conn), ErrNotLibp2p)}
+	if conn.Buf.Buffered() > 0 {
+		p.Speak()
+	}
+	first, _ = conn.Buf.Peek(conn.Buf.Buffered()) // never more than there is
+
+	return first, err
+}
+
+// handshake makes a libp2p connection of one whose remote speaks the protocol, or an unknown
+// one.
+func (l *tcpListener) handshake(conn *sniff.PeekedConn, protocol string) (transport.CapableConn, error) {
+	switch protocol {
+	case "libp2p", "":
+	case "HTTP":
+		answerHTTP(conn)
+
+		return nil, &compat.ForeignError{Answered: protocol, Err: errHTTP}
+	default:
+		return nil, &compat.ForeignError{Answered: protocol, Err: cmp.Or(l.greet(conn), ErrNotLibp2p)}
 	}
 	if !l.entrance.mayHandshake(conn) {
 		return nil, errTooOften
 	}
 
-	return l.upgrade(l.ctx, peeked)
+	return l.upgrade(l.ctx, conn)
 }
 
 // greet tells a remote that speaks something else what this port is: a native node
@@ -204,6 +242,9 @@ func (l *tcpListener) greet(conn net.Conn) error {
 func (l *tcpListener) drop(conn net.Conn, err error) {
 	if l.ctx.Err() == nil {
 		l.entrance.logFailure(conn.RemoteAddr(), err)
+	}
+	if !errors.Is(err, errHTTP) { // whose answer may still be on its way
+		abandonAtClose(conn)
 	}
 	l.entrance.close(conn)
 }

@@ -160,6 +160,11 @@ func (o *options) announced(info types.NodeInfo, id types.ID) (types.NodeInfo, e
 // NetAddress then has it, and so has the NodeInfo unless its port was set. The ID of the
 // address is ignored. A second call returns compat.ErrAlreadyListening.
 func (t *Transport) Listen(addr types.NetAddress) error {
+	return t.listenWith(addr, func() (uint16, error) { return t.openListeners(addr) })
+}
+
+// listenWith notes that peers reach the node at the address, and the port that open returns.
+func (t *Transport) listenWith(addr types.NetAddress, open func() (uint16, error)) error {
 	if err := t.enter(); err != nil {
 		return err
 	}
@@ -171,7 +176,7 @@ func (t *Transport) Listen(addr types.NetAddress) error {
 		return compat.ErrAlreadyListening
 	}
 	t.announceOwn() // from the first moment
-	port, err := t.openListeners(addr)
+	port, err := open()
 	if err != nil {
 		t.opts.own.set(nil)
 

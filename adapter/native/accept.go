@@ -84,7 +84,7 @@ func (mt *MultiplexTransport) takePlace(conn net.Conn) *places.Place {
 
 // handshakeInbound queues the connection for Accept once it is verified. Accept gives
 // its place back.
-func (mt *MultiplexTransport) handshakeInbound(raw net.Conn, p *places.Place) {
+func (mt *MultiplexTransport) handshakeInbound(raw net.Conn, p place) {
 	conn := &placedConn{Conn: raw, place: p}
 	pending, err := mt.upgrade(mt.ctx, conn, nil)
 	if !p.Settle() {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
@@ -25,6 +26,34 @@ func (mt *MultiplexTransport) Dial(
 	addr types.NetAddress,
 	behavior compat.PeerBehavior,
 ) (compat.PeerConn, error) {
+	return mt.dial(ctx, addr, behavior, mt.dialPending)
+}
+
+// DialOn is Dial over a connection that is open to the IP and port of the address, and over
+// which this node has sent nothing. It owns the connection.
+func (mt *MultiplexTransport) DialOn(
+	ctx context.Context,
+	conn net.Conn,
+	addr types.NetAddress,
+	behavior compat.PeerBehavior,
+) (compat.PeerConn, error) {
+	p, err := mt.dial(ctx, addr, behavior, func(ctx context.Context, addr types.NetAddress) (*Pending, error) {
+		return mt.upgrade(ctx, conn, &addr)
+	})
+	if err != nil {
+		return nil, errors.Join(err, ignoreClosed(conn.Close()))
+	}
+
+	return p, nil
+}
+
+// dial makes a peer of what connect returns.
+func (mt *MultiplexTransport) dial(
+	ctx context.Context,
+	addr types.NetAddress,
+	behavior compat.PeerBehavior,
+	connect func(context.Context, types.NetAddress) (*Pending, error),
+) (compat.PeerConn, error) {
 	if err := mt.checkDialed(addr); err != nil {
 		return nil, &HandshakeError{Step: stepDial, Remote: addr.String(), Err: err}
 	}
@@ -37,7 +66,7 @@ func (mt *MultiplexTransport) Dial(
 	defer cancel()
 	defer context.AfterFunc(mt.ctx, cancel)()
 
-	pending, err := mt.dialPending(ctx, addr)
+	pending, err := connect(ctx, addr)
 	if err != nil {
 		if mt.ctx.Err() != nil {
 			return nil, fmt.Errorf("%w: %w", compat.ErrTransportClosed, err)

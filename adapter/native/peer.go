@@ -9,6 +9,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/internal/peer"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/service"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/mconn"
 	"github.com/tm2-libp2p/tm2-libp2p/secretconn"
 )
@@ -133,6 +134,9 @@ func (p *peerConn) CloseConn() error {
 
 // Status implements compat.PeerConn.
 func (p *peerConn) Status() compat.ConnectionStatus { return p.mconn.Status() }
+
+// Stack implements compat.StackReporter.
+func (p *peerConn) Stack() types.Stack { return types.StackNative }
 
 // Send implements compat.PeerConn.
 func (p *peerConn) Send(chID byte, msg []byte) bool {

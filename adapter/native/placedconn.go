@@ -5,18 +5,25 @@ import (
 	"net"
 	"syscall"
 
-	"github.com/tm2-libp2p/tm2-libp2p/internal/places"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/socket"
 )
 
 // errEvicted is why a handshake ended whose place another connection has taken.
 var errEvicted = errors.New("gave way to a newer connection")
 
+// place is what an inbound connection holds until its handshake is over: a *places.Place,
+// or that of another listener.
+type place interface {
+	Speak()              // the remote has sent something
+	Settle() bool        // the remote has proved its ID; false if the place was taken
+	Leave() (taken bool) // gives the place back
+}
+
 // placedConn notes the first byte of the remote in its place. One Read runs at a time,
 // as in SecretConnection.
 type placedConn struct {
 	net.Conn
-	place *places.Place // nil after the first byte
+	place place // nil after the first byte
 }
 
 func (c *placedConn) Read(b []byte) (int, error) {

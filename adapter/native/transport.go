@@ -46,7 +46,8 @@ type MultiplexTransport struct {
 	incoming chan *Pending // closed by Close
 
 	mtx      sync.Mutex
-	listener net.Listener
+	listens  bool
+	listener net.Listener // nil if another listener passes connections to Serve
 	address  types.NetAddress
 	interval time.Duration          // between look-ups of the own host name; 0 for the default
 	peers    map[*peerConn]struct{} // until their goroutines have ended; not changed after Close
@@ -115,7 +116,7 @@ func (mt *MultiplexTransport) Listen(addr types.NetAddress) error {
 	if mt.ctx.Err() != nil {
 		return compat.ErrTransportClosed
 	}
-	if mt.listener != nil {
+	if mt.listens {
 		return compat.ErrAlreadyListening
 	}
 
@@ -127,18 +128,27 @@ func (mt *MultiplexTransport) Listen(addr types.NetAddress) error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("unable to use listen address %s: %w", listener.Addr(), err), listener.Close())
 	}
+	if err := mt.listenAt(*address); err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	mt.listener = listener
+	mt.logger.Info("listening for native connections", "address", listener.Addr(), "families", families(address.IP))
+	mt.wg.Go(func() { mt.acceptLoop(listener) })
+
+	return nil
+}
+
+// listenAt sets the address at which peers reach the node. The caller holds mtx.
+func (mt *MultiplexTransport) listenAt(address types.NetAddress) error {
 	if na := mt.nodeInfo.NetAddress; na != nil && na.Port == 0 {
 		completed := *na
 		completed.Port = address.Port
 		mt.nodeInfo.NetAddress = &completed
 	}
 	if err := mt.checkLocal(); err != nil {
-		return errors.Join(err, listener.Close())
+		return err
 	}
-
-	mt.listener, mt.address = listener, *address
-	mt.logger.Info("listening for native connections", "address", listener.Addr(), "families", families(address.IP))
-	mt.wg.Go(func() { mt.acceptLoop(listener) })
+	mt.listens, mt.address = true, address
 	if na := mt.nodeInfo.NetAddress; na != nil && na.Hostname != "" {
 		mt.wg.Go(func() { mt.followName(na.Hostname) })
 	}

@@ -37,7 +37,8 @@ func (r *refuser) AdmitPeer(compat.ConnInfo, types.NodeInfo) error {
 	return refusal()
 }
 
-// connRefuser refuses every connection instead.
+// connRefuser refuses every connection instead, as of banned hosts: a transport may go on
+// with others.
 type connRefuser struct {
 	*endpoint
 	asked atomic.Int64
@@ -47,7 +48,7 @@ type connRefuser struct {
 func (r *connRefuser) AdmitConn(net.IP) error {
 	r.asked.Add(1)
 
-	return refusal()
+	return compat.Reject(compat.RejectBanned, "banned")
 }
 
 // If the handshake can carry a refusal, Dial returns it. Otherwise Dial returns a peer,

@@ -38,6 +38,9 @@ var allowances = []allowance{
 	{of: "adapter/lp2p/discovery", may: []string{"adapter/addrbook", "adapter/lp2p", "adapter/lp2p/internal/...",
 		"compat/...", "internal/..."}, why: "discovery is a reactor over the libp2p stack"},
 
+	{of: "adapter/dual", may: []string{"adapter/addrbook", "adapter/lp2p", "adapter/native", "compat/...", "internal/...",
+		"mconn"}, why: "it joins the two stacks, which do not know each other"},
+
 	{of: "bridge", may: []string{"adapter/addrbook", "adapter/lp2p", "adapter/lp2p/discovery", "adapter/native",
 		"compat/...", "internal/...", "mconn"}, why: "the bridge joins connections of the two stacks without a switch"},
 
@@ -45,7 +48,7 @@ var allowances = []allowance{
 	{of: "internal/dialnames", may: []string{"compat", "compat/types"},
 		why: "it judges failed dials as the contract does"},
 	{of: "internal/flow", may: []string{"compat"}, why: "rates are told as the contract's FlowStatus"},
-	{of: "internal/sniff", why: "it looks at bytes only"},
+	{of: "internal/sniff", may: []string{"internal/socket"}, why: "it looks at bytes only, on a connection that stays a socket"},
 	{of: "internal/tomlvalue", may: []string{"compat/types", "internal/..."},
 		why: "values of configuration files are addresses and IDs"},
 
@@ -58,11 +61,11 @@ var allowances = []allowance{
 // reaches lists what only some packages may depend on, directly or through others.
 var reaches = []reach{
 	{what: "cmd/...", by: []string{"cmd/..."}, why: "nobody imports a program"},
-	{what: "adapter/native", by: []string{"adapter/native", "bridge", "cmd/...", "dropin", "interop-tests/..."},
+	{what: "adapter/native", by: []string{"adapter/dual", "adapter/native", "bridge", "cmd/...", "dropin", "interop-tests/..."},
 		why: "the switch, discovery and the libp2p stack work without the native stack"},
-	{what: "adapter/lp2p", by: []string{"adapter/lp2p", "adapter/lp2p/discovery", "bridge", "cmd/...", "dropin",
+	{what: "adapter/lp2p", by: []string{"adapter/dual", "adapter/lp2p", "adapter/lp2p/discovery", "bridge", "cmd/...", "dropin",
 		"interop-tests/..."}, why: "the switch and the native stack work without the libp2p stack"},
-	{what: "github.com/libp2p/...", by: []string{"adapter/lp2p/...", "bridge", "cmd/...", "dropin",
+	{what: "github.com/libp2p/...", by: []string{"adapter/dual", "adapter/lp2p/...", "bridge", "cmd/...", "dropin",
 		"interop-tests/..."}, why: "a program on the native stack contains no libp2p"},
 	{what: "github.com/gnolang/...", by: []string{"dropin", "interop-tests/..."},
 		why: "the library does not depend on gno"},

@@ -5,7 +5,11 @@ import (
 	"bytes"
 	"context"
 	"net"
+	"sync"
+	"syscall"
 	"time"
+
+	"github.com/tm2-libp2p/tm2-libp2p/internal/socket"
 )
 
 var (
@@ -18,11 +22,18 @@ var (
 )
 
 // PeekedConn is a connection whose first bytes can be looked at and are still read
-// afterwards. One goroutine at a time may peek or read.
+// afterwards. Nobody may read while another goroutine peeks.
 type PeekedConn struct {
 	net.Conn
 	Buf *bufio.Reader
+
+	reading sync.Mutex
+	mtx     sync.Mutex
+	first   []byte // that were read, at most maxFirst
 }
+
+// maxFirst is the length of the longest start of a protocol.
+const maxFirst = 5
 
 // NewPeekedConn wraps a connection of which nothing was read yet.
 func NewPeekedConn(conn net.Conn) *PeekedConn {
@@ -30,7 +41,30 @@ func NewPeekedConn(conn net.Conn) *PeekedConn {
 }
 
 // Read implements net.Conn.
-func (c *PeekedConn) Read(p []byte) (int, error) { return c.Buf.Read(p) }
+func (c *PeekedConn) Read(p []byte) (int, error) {
+	c.reading.Lock()
+	defer c.reading.Unlock()
+	n, err := c.Buf.Read(p)
+	c.mtx.Lock()
+	defer c.mtx.Unlock()
+	c.first = append(c.first, p[:min(n, maxFirst-len(c.first))]...)
+
+	return n, err
+}
+
+// Shown returns the Protocol of what was read so far. It may be called concurrently.
+func (c *PeekedConn) Shown() string {
+	c.mtx.Lock()
+	defer c.mtx.Unlock()
+
+	return Protocol(c.first)
+}
+
+// CloseWrite ends the sending side of the connection.
+func (c *PeekedConn) CloseWrite() error { return socket.CloseWrite(c.Conn) }
+
+// SyscallConn implements syscall.Conn, so that options of the socket can be set.
+func (c *PeekedConn) SyscallConn() (syscall.RawConn, error) { return socket.Raw(c.Conn) }
 
 // PeekWithin waits for the first three bytes of the remote, as long as wait says but at
 // most for half of the time that the context leaves. It returns what came, with the error

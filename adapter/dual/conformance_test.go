@@ -1,0 +1,88 @@
+package dual_test
+
+import (
+	"flag"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/dual"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/internal/switchtest"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/mconn"
+)
+
+// patient bounds the dials, handshakes and flushes that have to succeed on a busy machine.
+const patient = 20 * time.Second
+
+// policies are choices of a node. The suites run with the first two, unless -policies is given.
+var policies = []struct {
+	name string
+	opts []dual.Option
+}{
+	{"default", nil},
+	{"native first", []dual.Option{dual.WithDial(dual.DialNativeFirst)}},
+	{"libp2p first", []dual.Option{dual.WithDial(dual.DialLibp2pFirst)}},
+	{"dials native only", []dual.Option{dual.WithDial(dual.DialNative)}},
+	{"dials libp2p only", []dual.Option{dual.WithDial(dual.DialLibp2p)}},
+	{"accepts native only", []dual.Option{dual.WithStack(dual.StackNative)}},
+	{"accepts libp2p only", []dual.Option{dual.WithStack(dual.StackLibp2p)}},
+}
+
+var allPolicies = flag.Bool("policies", false, "run the conformance suites with every policy")
+
+func forPolicies(t *testing.T, test func(t *testing.T, opts []dual.Option)) {
+	t.Helper()
+	for i, p := range policies {
+		if i < 2 || *allPolicies {
+			t.Run(p.name, func(t *testing.T) {
+				t.Parallel()
+				test(t, p.opts)
+			})
+		}
+	}
+}
+
+func TestTransportConformance(t *testing.T) {
+	t.Parallel()
+	forPolicies(t, func(t *testing.T, opts []dual.Option) {
+		compattest.TestTransport(t, func(t *testing.T, a, b compattest.Spec) (compat.Transport, compat.Transport) {
+			t.Helper()
+
+			return listenAs(t, a, opts...), listenAs(t, b, opts...)
+		})
+	})
+}
+
+func TestSwitchConformance(t *testing.T) {
+	t.Parallel()
+	forPolicies(t, func(t *testing.T, opts []dual.Option) {
+		compattest.TestSwitch(t, func(*testing.T) compattest.MakeSwitch { return makeSwitch(opts...) })
+	})
+}
+
+func makeSwitch(opts ...dual.Option) compattest.MakeSwitch {
+	return func(t *testing.T, spec compattest.SwitchSpec) (compattest.SwitchNode, types.NetAddress, func()) {
+		t.Helper()
+
+		return switchtest.New(t, spec, listenAs(t, spec.Spec, opts...))
+	}
+}
+
+func listenAs(t *testing.T, spec compattest.Spec, opts ...dual.Option) *dual.Transport {
+	t.Helper()
+	timeouts := lp2p.DefaultTimeouts()
+	timeouts.Dial, timeouts.Handshake, timeouts.Flush = patient, patient, patient
+	tr, err := dual.NewTransport(spec.Info, spec.Key, mconn.DefaultMConnConfig(), nil, append([]dual.Option{
+		dual.WithLibp2p(lp2p.WithTimeouts(timeouts)),
+	}, opts...)...)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, tr.Close()) })
+	require.NoError(t, tr.Listen(*spec.Info.NetAddress))
+
+	return tr
+}

@@ -1,0 +1,203 @@
+package dual
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/addrbook"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/native"
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/dialnames"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/sniff"
+)
+
+const (
+	// minQuiet and maxQuiet bound how long DialAuto waits for a remote of unknown stack to
+	// speak, and quietTrips is the same in round trips. A native node speaks as soon as it
+	// has accepted the connection.
+	minQuiet   = 100 * time.Millisecond
+	maxQuiet   = time.Second
+	quietTrips = 3
+)
+
+// Dial implements compat.Transport by the DialPolicy. A failure is that of the stack on
+// which the peer was dialed last.
+func (t *Transport) Dial(
+	ctx context.Context, addr types.NetAddress, behavior compat.PeerBehavior,
+) (compat.PeerConn, error) {
+	switch {
+	case t.opts.dial == DialNative:
+		return t.dialNative(ctx, addr, behavior)
+	case t.opts.dial == DialLibp2p, t.libp2p.IsConnectedTo(addr.ID):
+		return t.libp2p.Dial(ctx, addr, behavior)
+	}
+	if err := t.begin(); err != nil {
+		return nil, err
+	}
+	defer t.tasks.Done()
+
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(t.ctx, cancel)()
+
+	p, err := dialnames.Dial(ctx, addr, func(ctx context.Context, addr types.NetAddress) (compat.PeerConn, error) {
+		return t.dialEither(ctx, addr, behavior)
+	})
+	if err != nil && t.ctx.Err() != nil {
+		return nil, fmt.Errorf("%w: %w", compat.ErrTransportClosed, err)
+	}
+
+	return p, err
+}
+
+// dialEither connects to the address and goes on with the stack that the remote shows, or
+// that the policy prefers if the remote shows none.
+func (t *Transport) dialEither(
+	ctx context.Context, addr types.NetAddress, behavior compat.PeerBehavior,
+) (compat.PeerConn, error) {
+	conn, trip, err := connect(ctx, addr)
+	if err != nil {
+		return nil, fmt.Errorf("unable to dial %s: %w", addr.String(), err)
+	}
+	stack, err := t.choose(ctx, conn, addr.ID, trip)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("unable to dial %s: %w", addr.String(), err), conn.Close())
+	}
+	if stack == addrbook.Native {
+		p, err := t.native.DialOn(ctx, conn, addr, behavior)
+		if speaks(err, "libp2p") {
+			return t.libp2p.Dial(ctx, addr, behavior)
+		}
+
+		return t.noted(p, addr, err)
+	}
+
+	taken := t.parked.offer(addr.DialString(), conn)
+	p, err := t.libp2p.Dial(ctx, addr, behavior)
+	if !taken() {
+		_ = conn.Close() // libp2p has found another way
+	}
+	if err != nil && (conn.Shown() == "native" || speaks(err, "native")) {
+		return t.dialNative(ctx, addr, behavior)
+	}
+
+	return p, err
+}
+
+// connect connects to the address, and returns how long that took: about one round trip.
+func connect(ctx context.Context, addr types.NetAddress) (*sniff.PeekedConn, time.Duration, error) {
+	ctx, cancel := context.WithTimeout(ctx, native.DialTimeout)
+	defer cancel()
+	begun := time.Now()
+	socket, err := addr.DialContext(ctx)
+	if err != nil {
+		return nil, 0, err
+	}
+
+	return sniff.NewPeekedConn(socket), time.Since(begun), nil
+}
+
+// choose returns the stack on which to go on. Its error says that the remote speaks
+// neither, or closed the connection.
+func (t *Transport) choose(
+	ctx context.Context, conn *sniff.PeekedConn, id types.ID, trip time.Duration,
+) (addrbook.Stack, error) {
+	switch {
+	case t.opts.dial == DialNativeFirst:
+		return addrbook.Native, nil
+	case t.opts.dial == DialLibp2pFirst, t.book.LastStack(id) == addrbook.Libp2p:
+		return addrbook.Libp2p, nil
+	}
+	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
+	quiet := max(t.opts.quiet, min(quietTrips*trip, maxQuiet))
+	first, err := conn.PeekWithin(ctx, quiet)
+	if ctx.Err() != nil {
+		return "", ctx.Err()
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return addrbook.Libp2p, conn.SetReadDeadline(time.Time{})
+	}
+	if err != nil {
+		return "", err
+	}
+	if err := conn.SetReadDeadline(time.Time{}); err != nil {
+		return "", err
+	}
+	switch protocol := sniff.Protocol(first); protocol {
+	case "native":
+		return addrbook.Native, nil
+	case "libp2p":
+		return addrbook.Libp2p, nil
+	default:
+		return "", &compat.ForeignError{Answered: protocol, Err: fmt.Errorf("the answer begins with %q", first)}
+	}
+}
+
+// speaks reports whether a failed dial has shown that the remote speaks the protocol.
+func speaks(err error, protocol string) bool {
+	var foreign *compat.ForeignError
+
+	return errors.As(err, &foreign) && foreign.Answered == protocol
+}
+
+func (t *Transport) dialNative(
+	ctx context.Context, addr types.NetAddress, behavior compat.PeerBehavior,
+) (compat.PeerConn, error) {
+	p, err := t.native.Dial(ctx, addr, behavior)
+
+	return t.noted(p, addr, err)
+}
+
+// noted notes in the address book that a native dial has reached the peer.
+func (t *Transport) noted(p compat.PeerConn, addr types.NetAddress, err error) (compat.PeerConn, error) {
+	if err == nil && addr.Hostname == "" {
+		t.book.MarkAnswered(&addr, addrbook.Native)
+	}
+
+	return p, err
+}
+
+// parked are connections to remotes that have yet to be spoken to, for the dialer of the
+// libp2p stack. The zero value is empty.
+type parked struct {
+	mtx   sync.Mutex
+	conns map[string]net.Conn // by IP:port
+}
+
+// offer makes the next dial of the address return conn. The returned function takes the
+// offer back, and reports whether it was used.
+func (p *parked) offer(address string, conn net.Conn) (taken func() bool) {
+	p.mtx.Lock()
+	defer p.mtx.Unlock()
+	if p.conns == nil {
+		p.conns = make(map[string]net.Conn)
+	}
+	p.conns[address] = conn
+
+	return func() bool {
+		p.mtx.Lock()
+		defer p.mtx.Unlock()
+		if p.conns[address] != conn {
+			return true
+		}
+		delete(p.conns, address)
+
+		return false
+	}
+}
+
+// take returns the connection that is offered for IP:port, or nil.
+func (p *parked) take(address string) net.Conn {
+	p.mtx.Lock()
+	defer p.mtx.Unlock()
+	conn := p.conns[address]
+	delete(p.conns, address)
+
+	return conn // nil in the map is a nil interface
+}

@@ -1,0 +1,119 @@
+package dual_test
+
+import (
+	"net"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/dual"
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+)
+
+// Every policy but those of one stack reaches every node, on the stack that the policy
+// prefers where the node has both. A node of one stack sees a dialer of the other only where
+// the policy says that the dialer speaks first.
+func TestDialFindsTheStack(t *testing.T) {
+	t.Parallel()
+	type result struct {
+		stack  types.Stack // empty: the dial fails
+		wasted int         // connections over which the dialer has spoken in vain
+	}
+	n, l := types.StackNative, types.StackLibp2p
+	for policy, want := range map[dual.DialPolicy]map[string]result{
+		dual.DialAuto:        {"native": {n, 0}, "libp2p": {l, 0}, "dual": {l, 0}},
+		dual.DialNativeFirst: {"native": {n, 0}, "libp2p": {l, 1}, "dual": {n, 0}},
+		dual.DialLibp2pFirst: {"native": {n, 1}, "libp2p": {l, 0}, "dual": {l, 0}},
+		dual.DialNative:      {"native": {n, 0}, "libp2p": {"", 0}, "dual": {n, 0}},
+		dual.DialLibp2p:      {"native": {"", 0}, "libp2p": {l, 0}, "dual": {l, 0}},
+	} {
+		for kind, want := range want {
+			t.Run(string(policy)+" to "+kind, func(t *testing.T) {
+				t.Parallel()
+				remote, accepted := listen(t, kind, loopbackSpec())
+				tap, addr := newTap(t, remote.NetAddress())
+				quiet := time.Duration(0)
+				if kind == "native" {
+					quiet = patient // it is busy, and speaks late
+				}
+				dialer := newDialer(t, dual.WithDial(policy), dual.WithQuiet(quiet))
+
+				p, err := dialer.Dial(timeout(t), addr, newBehavior())
+				if want.stack == "" {
+					require.Error(t, err)
+					require.Equal(t, compat.DialForeign, compat.ClassifyDial(err))
+
+					return
+				}
+				require.NoError(t, err)
+				require.NoError(t, p.Start())
+				require.Equal(t, want.stack, p.(compat.StackReporter).Stack())
+				require.Equal(t, want.stack, <-accepted)
+				require.Equal(t, want.stack, dialer.AddrBook().LastStack(addr.ID))
+				conns, spoken := tap.spoken()
+				useful := 1
+				if want.stack == l {
+					useful = 2 // a probe for the peer ID comes first
+				}
+				require.Equal(t, useful+want.wasted, spoken, "connections with bytes")
+				require.Equal(t, spoken, conns, "no other connection")
+			})
+		}
+	}
+}
+
+// A node that has changed its stacks is found by the next dial, whatever it spoke the last
+// time.
+func TestDialFindsANodeThatHasChanged(t *testing.T) {
+	t.Parallel()
+	for _, former := range []string{"native", "libp2p", "dual"} {
+		for _, now := range []string{"native", "libp2p", "dual"} {
+			t.Run(former+" to "+now, func(t *testing.T) {
+				t.Parallel()
+				dialer := newDialer(t)
+				spec := loopbackSpec()
+				for _, kind := range []string{former, now} {
+					remote, accepted := listen(t, kind, spec)
+					addr := remote.NetAddress()
+					spec.Info.NetAddress.Port = addr.Port // the next one listens at the same port
+					p, err := dialer.Dial(timeout(t), addr, newBehavior())
+					require.NoError(t, err, kind)
+					require.NoError(t, p.Start())
+					<-accepted
+					require.NoError(t, p.Stop())
+					require.NoError(t, remote.Close())
+				}
+			})
+		}
+	}
+}
+
+// Something that speaks neither protocol is told by its own name.
+func TestDialOfSomethingElse(t *testing.T) {
+	t.Parallel()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		conn, err := listener.Accept()
+		if err != nil {
+			return
+		}
+		_, _ = conn.Write([]byte("SSH-2.0-OpenSSH\r\n"))
+		_, _ = conn.Read(make([]byte, 1))
+		_ = conn.Close()
+	}()
+	t.Cleanup(func() {
+		_ = listener.Close()
+		<-done
+	})
+	dialer := newDialer(t)
+	addr, err := types.NewNetAddress(types.GenerateNodeKey().ID(), listener.Addr())
+	require.NoError(t, err)
+	_, err = dialer.Dial(timeout(t), *addr, newBehavior())
+	require.ErrorContains(t, err, "SSH")
+	require.Equal(t, compat.DialForeign, compat.ClassifyDial(err))
+}

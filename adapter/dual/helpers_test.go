@@ -1,0 +1,208 @@
+package dual_test
+
+import (
+	"context"
+	"io"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/dual"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/native"
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/mconn"
+)
+
+const channel = 0x30
+
+// timeout bounds what has to succeed on a busy machine.
+func timeout(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	t.Cleanup(cancel)
+
+	return ctx
+}
+
+// behavior is that of a switch with one reactor that receives nothing.
+type behavior struct {
+	compat.BaseReactor
+}
+
+func newBehavior() *behavior {
+	b := &behavior{}
+	b.BaseReactor = *compat.NewBaseReactor("test", b)
+
+	return b
+}
+
+func (*behavior) GetChannels() []*compat.ChannelDescriptor {
+	return []*compat.ChannelDescriptor{{ID: channel, Priority: 1}}
+}
+
+func (b *behavior) ReactorChDescriptors() []*compat.ChannelDescriptor { return b.GetChannels() }
+func (b *behavior) Reactors() map[byte]compat.Reactor {
+	return map[byte]compat.Reactor{channel: b}
+}
+func (*behavior) HandlePeerError(p compat.PeerConn, _ error) { _ = p.CloseConn() }
+func (*behavior) IsPersistentPeer(types.ID) bool             { return false }
+func (*behavior) IsPrivatePeer(types.ID) bool                { return false }
+
+func loopbackSpec() compattest.Spec {
+	key := types.GenerateNodeKey()
+
+	return compattest.Spec{Key: *key, Info: types.NodeInfo{
+		VersionSet: types.VersionSet{{Name: "p2p", Version: "v1.0.0"}},
+		NetAddress: &types.NetAddress{ID: key.ID(), IP: net.IPv4(127, 0, 0, 1)},
+		Network:    "test", Version: "v1.0.0", Channels: []byte{channel}, Moniker: "node",
+	}}
+}
+
+// kinds are the nodes of a network in migration.
+var kinds = map[string]func(t *testing.T, spec compattest.Spec, opts ...dual.Option) compat.ListeningTransport{
+	"native": func(t *testing.T, spec compattest.Spec, _ ...dual.Option) compat.ListeningTransport {
+		t.Helper()
+
+		return native.NewMultiplexTransport(spec.Info, spec.Key, mconn.DefaultMConnConfig(), nil)
+	},
+	"libp2p": func(t *testing.T, spec compattest.Spec, _ ...dual.Option) compat.ListeningTransport {
+		t.Helper()
+		tr, err := lp2p.NewTransport(spec.Info, spec.Key, nil)
+		require.NoError(t, err)
+
+		return tr
+	},
+	"dual": func(t *testing.T, spec compattest.Spec, opts ...dual.Option) compat.ListeningTransport {
+		t.Helper()
+		tr, err := dual.NewTransport(spec.Info, spec.Key, mconn.DefaultMConnConfig(), nil, opts...)
+		require.NoError(t, err)
+
+		return tr
+	},
+}
+
+// newDialer returns a node that accepts nobody.
+func newDialer(t *testing.T, opts ...dual.Option) *dual.Transport {
+	t.Helper()
+	tr := kinds["dual"](t, loopbackSpec(), opts...)
+	t.Cleanup(func() { require.NoError(t, tr.Close()) })
+
+	return tr.(*dual.Transport)
+}
+
+// listen makes a node of a kind that accepts peers, and returns the stacks of those.
+func listen(t *testing.T, kind string, spec compattest.Spec, opts ...dual.Option) (compat.ListeningTransport, <-chan types.Stack) {
+	t.Helper()
+	tr := kinds[kind](t, spec, opts...)
+	require.NoError(t, tr.Listen(types.NetAddress{IP: net.IPv4(127, 0, 0, 1), Port: spec.Info.NetAddress.Port}))
+	stacks := make(chan types.Stack, 16)
+	ctx, cancel := context.WithCancel(context.Background())
+	var accepting sync.WaitGroup
+	accepting.Go(func() {
+		b := newBehavior()
+		for {
+			p, err := tr.Accept(ctx, b)
+			if err != nil {
+				return
+			}
+			if p.Start() == nil {
+				stacks <- p.(compat.StackReporter).Stack()
+			}
+		}
+	})
+	t.Cleanup(func() {
+		cancel()
+		accepting.Wait()
+		require.NoError(t, tr.Close())
+	})
+
+	return tr, stacks
+}
+
+// tap is a relay in front of a node that counts connections, and the bytes that their
+// dialers have sent.
+type tap struct {
+	listener net.Listener
+	wg       sync.WaitGroup
+
+	mtx  sync.Mutex
+	sent []int // by connection
+}
+
+func newTap(t *testing.T, target types.NetAddress) (*tap, types.NetAddress) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	r := &tap{listener: listener}
+	r.wg.Go(func() {
+		for i := 0; ; i++ {
+			client, err := listener.Accept()
+			if err != nil {
+				return // closed by the cleanup
+			}
+			r.mtx.Lock()
+			r.sent = append(r.sent, 0)
+			r.mtx.Unlock()
+			r.wg.Go(func() { r.pass(client, target, i) })
+		}
+	})
+	t.Cleanup(func() {
+		_ = listener.Close()
+		r.wg.Wait()
+	})
+	addr := target
+	addr.Port = uint16(listener.Addr().(*net.TCPAddr).Port)
+
+	return r, addr
+}
+
+func (r *tap) pass(client net.Conn, target types.NetAddress, i int) {
+	server, err := net.Dial("tcp", target.DialString())
+	if err != nil {
+		_ = client.Close()
+
+		return
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		_, _ = io.Copy(client, server)
+		_ = client.Close()
+		_ = server.Close()
+	})
+	buf := make([]byte, 32<<10)
+	for {
+		n, err := client.Read(buf)
+		r.mtx.Lock()
+		r.sent[i] += n
+		r.mtx.Unlock()
+		if err != nil {
+			break
+		}
+		if _, err := server.Write(buf[:n]); err != nil {
+			break
+		}
+	}
+	_ = client.Close()
+	_ = server.Close()
+	wg.Wait()
+}
+
+// spoken returns how many connections were made, and over how many of them the dialer has
+// sent something.
+func (r *tap) spoken() (conns, spoken int) {
+	r.mtx.Lock()
+	defer r.mtx.Unlock()
+	for _, n := range r.sent {
+		if n > 0 {
+			spoken++
+		}
+	}
+
+	return len(r.sent), spoken
+}

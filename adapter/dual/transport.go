@@ -1,0 +1,194 @@
+package dual
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/addrbook"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/native"
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/mconn"
+)
+
+var (
+	_ compat.ListeningTransport = (*Transport)(nil)
+	_ compat.ChannelAnnouncer   = (*Transport)(nil)
+)
+
+// Transport serves native and libp2p peers at one address, under one node key. It
+// implements compat.ListeningTransport for one switch. All methods may be called
+// concurrently.
+type Transport struct {
+	logger *slog.Logger
+	opts   options
+	id     types.ID
+	book   *addrbook.Book
+	native *native.MultiplexTransport
+	libp2p *lp2p.Transport
+	parked parked
+
+	ctx      context.Context // ends when Close begins
+	cancel   context.CancelFunc
+	tasks    sync.WaitGroup // the accept loops and what they start
+	accepted chan compat.PeerConn
+	serve    sync.Once // the first Accept
+
+	mtx sync.Mutex // for Listen, and for the tasks that Close waits for
+}
+
+// NewTransport returns a transport whose TM2 ID and libp2p identity are the node key's. It
+// can dial at once, and is dialed after Listen. mConfig is that of native connections. A
+// nil logger discards. An option that cannot be used is an error that wraps
+// compat.ErrInvalidOption. The caller closes the transport.
+func NewTransport(
+	nodeInfo types.NodeInfo, nodeKey types.NodeKey, mConfig mconn.MConnConfig, logger *slog.Logger, opts ...Option,
+) (*Transport, error) {
+	o, err := newOptions(opts)
+	if err != nil {
+		return nil, err
+	}
+	if logger == nil {
+		logger = slog.New(slog.DiscardHandler)
+	}
+	t := &Transport{
+		logger: logger, opts: o, id: nodeKey.ID(),
+		accepted: make(chan compat.PeerConn),
+	}
+	t.native = native.NewMultiplexTransport(nodeInfo, nodeKey, mConfig, logger.With("transport", "native"), o.native...)
+	libp2pOpts := append(o.libp2p, lp2p.WithOpened(t.parked.take))
+	if o.stack == StackDual {
+		libp2pOpts = append(libp2pOpts, lp2p.WithOtherStack(t.native.Serve))
+	}
+	t.libp2p, err = lp2p.NewTransport(nodeInfo, nodeKey, logger.With("transport", "libp2p"), libp2pOpts...)
+	if err != nil {
+		return nil, errors.Join(err, t.native.Close())
+	}
+	t.book = t.libp2p.AddrBook()
+	t.ctx, t.cancel = context.WithCancel(context.Background())
+
+	return t, nil
+}
+
+// NetAddress implements compat.Transport. Before Listen it has no IP.
+func (t *Transport) NetAddress() types.NetAddress { return t.libp2p.NetAddress() }
+
+// Libp2p returns the libp2p stack, for discovery in a DHT. The transport closes it.
+func (t *Transport) Libp2p() *lp2p.Transport { return t.libp2p }
+
+// AddrBook returns the address book in which both stacks keep what they learn of peers.
+func (t *Transport) AddrBook() *addrbook.Book { return t.book }
+
+// AnnounceChannels implements compat.ChannelAnnouncer.
+func (t *Transport) AnnounceChannels(channels []byte) (former []byte, err error) {
+	if _, err := t.native.AnnounceChannels(channels); err != nil {
+		return nil, err
+	}
+
+	return t.libp2p.AnnounceChannels(channels)
+}
+
+// Remove implements compat.Transport.
+func (*Transport) Remove(p compat.PeerConn) {
+	if p != nil {
+		_ = p.CloseConn() // closing what is closed already is no error
+	}
+}
+
+// Accept implements compat.Transport. All calls use the same behavior.
+func (t *Transport) Accept(ctx context.Context, behavior compat.PeerBehavior) (compat.PeerConn, error) {
+	t.serve.Do(func() { t.acceptFrom(behavior, t.native, t.libp2p) })
+	select {
+	case p := <-t.accepted:
+		return p, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-t.ctx.Done():
+		return nil, compat.ErrTransportClosed
+	}
+}
+
+// acceptFrom passes the peers of the stacks to Accept until the transport is closed.
+func (t *Transport) acceptFrom(behavior compat.PeerBehavior, stacks ...compat.Transport) {
+	for _, stack := range stacks {
+		t.start(func() {
+			for {
+				p, err := stack.Accept(t.ctx, behavior)
+				if err != nil {
+					return // the stack or this transport is closed
+				}
+				select {
+				case t.accepted <- p:
+				case <-t.ctx.Done():
+					t.Remove(p)
+
+					return
+				}
+			}
+		})
+	}
+}
+
+// start runs f as a task.
+func (t *Transport) start(f func()) {
+	if t.begin() != nil {
+		return
+	}
+	go func() {
+		defer t.tasks.Done()
+		f()
+	}()
+}
+
+// begin counts a task for which Close waits; tasks.Done ends it.
+func (t *Transport) begin() error {
+	t.mtx.Lock()
+	defer t.mtx.Unlock()
+	if t.ctx.Err() != nil {
+		return compat.ErrTransportClosed
+	}
+	t.tasks.Add(1)
+
+	return nil
+}
+
+// Listen begins to accept the peers that the Stack names, and returns. With lp2p.WithQUIC
+// it serves libp2p also at the UDP port of the same number, unless only native peers are
+// accepted. Either unspecified IP, 0.0.0.0 or ::, means all addresses of both families. Port
+// 0 takes a free port, which NetAddress tells. A second call returns
+// compat.ErrAlreadyListening.
+func (t *Transport) Listen(addr types.NetAddress) error {
+	if err := t.begin(); err != nil {
+		return err
+	}
+	defer t.tasks.Done()
+	if t.opts.stack == StackNative {
+		if err := t.native.Listen(addr); err != nil {
+			return err
+		}
+
+		return t.libp2p.ServeAt(t.native.NetAddress())
+	}
+	if err := t.libp2p.Listen(addr); err != nil {
+		return err
+	}
+
+	return t.native.ServeAt(t.libp2p.NetAddress())
+}
+
+// Close stops listening, ends every connection of both stacks, and waits for all
+// goroutines. It must not be called from a reactor's Receive. Later calls wait for the first
+// one.
+func (t *Transport) Close() error {
+	t.mtx.Lock()
+	t.cancel()
+	t.mtx.Unlock()
+	// The native stack comes first: the listener of the other one waits for what it serves.
+	err := errors.Join(t.native.Close(), t.libp2p.Close())
+	t.tasks.Wait()
+
+	return err
+}

@@ -1,0 +1,125 @@
+package lp2p
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/transport"
+	"github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
+
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/p2paddr"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/sniff"
+)
+
+// SniffTimeout is how long a listener that two stacks share waits for the remote to speak
+// first, as a libp2p dialer does. Then the other stack speaks.
+const SniffTimeout = time.Second
+
+// ServeFunc owns a connection that a remote has opened and that is not libp2p's: the remote
+// has begun with the native protocol, or has sent nothing within SniffTimeout. The connection
+// holds one of the places of those whose remotes have not proved an ID until ServeFunc
+// returns, and the switch has been asked about it (compat.ConnAdmission). It calls settle once the remote has proved its ID; settle returns false if the
+// connection was closed meanwhile to make room. It may be called concurrently.
+type ServeFunc func(conn net.Conn, settle func() bool)
+
+// WithOtherStack makes the transport share its TCP listeners with another stack.
+func WithOtherStack(serve ServeFunc) Option {
+	return func(o *options) {
+		if o.serveOther = serve; serve == nil {
+			o.report(errors.New("the function that serves the other stack is nil"))
+		}
+	}
+}
+
+// WithOpened sets a function that returns a connection to IP:port over which this node has
+// sent nothing yet, or nil. A dial of that address then uses the connection and owns it. The
+// function may be called concurrently.
+func WithOpened(opened func(address string) net.Conn) Option {
+	return func(o *options) {
+		if o.openedConn = opened; opened == nil {
+			o.report(errors.New("the function for opened connections is nil"))
+		}
+	}
+}
+
+// ServeAt is Listen for a node at whose address no libp2p peers are accepted, since only
+// another stack listens there.
+func (t *Transport) ServeAt(addr types.NetAddress) error {
+	return t.listenWith(addr, func() (uint16, error) { return addr.Port, nil })
+}
+
+// IsConnectedTo reports whether this node has a libp2p connection to the peer, also one
+// without a session. It is false for a peer whose key the address book does not have.
+func (t *Transport) IsConnectedTo(id types.ID) bool {
+	p, ok := p2paddr.Known(t.book, id)
+
+	return ok && t.host.Network().Connectedness(p) == network.Connected
+}
+
+// isOthers reports whether the other stack has to serve a connection: first is what the
+// remote has sent, and err why there is no more.
+func (e *entrance) isOthers(first []byte, err error) bool {
+	return e.serveOther != nil && (sniff.Protocol(first) == "native" ||
+		len(first) == 0 && errors.Is(err, os.ErrDeadlineExceeded))
+}
+
+// sniffTimeout is how long the listener waits for the remote to show its protocol.
+func (e *entrance) sniffTimeout() time.Duration {
+	if e.serveOther != nil {
+		return min(SniffTimeout, e.timeouts.Handshake)
+	}
+
+	return e.timeouts.Handshake
+}
+
+// opened returns a connection to IP:port that WithOpened offers, or nil.
+func (o *options) opened(address string) net.Conn {
+	if o.openedConn == nil {
+		return nil
+	}
+
+	return o.openedConn(address)
+}
+
+// DialWithUpdates implements transport.DialUpdater.
+func (t *tcpTransport) DialWithUpdates(
+	ctx context.Context, at multiaddr.Multiaddr, p peer.ID, updates chan<- transport.DialUpdate,
+) (transport.CapableConn, error) {
+	_, address, err := manet.DialArgs(at)
+	if err != nil {
+		return nil, err
+	}
+	if conn := t.opened(address); conn != nil {
+		return t.upgradeOpened(ctx, conn, at, p)
+	}
+
+	return t.TcpTransport.DialWithUpdates(ctx, at, p, updates)
+}
+
+// upgradeOpened makes a libp2p connection of one that the other stack has opened.
+func (t *tcpTransport) upgradeOpened(
+	ctx context.Context, conn net.Conn, at multiaddr.Multiaddr, p peer.ID,
+) (transport.CapableConn, error) {
+	c, err := newTCPConn(conn)
+	if err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	scope, err := t.resources.OpenConnection(network.DirOutbound, true, at)
+	if err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	if err := scope.SetPeer(p); err != nil {
+		scope.Done()
+
+		return nil, errors.Join(err, conn.Close())
+	}
+
+	return t.upgrader.Upgrade(ctx, t, c, network.DirOutbound, p, scope)
+}

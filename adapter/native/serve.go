@@ -1,0 +1,63 @@
+package native
+
+import (
+	"net"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+)
+
+// ServeAt is Listen for a node whose connections another listener accepts, at the IP and
+// port of the address, and passes to Serve.
+func (mt *MultiplexTransport) ServeAt(addr types.NetAddress) error {
+	mt.mtx.Lock()
+	defer mt.mtx.Unlock()
+	if mt.ctx.Err() != nil {
+		return compat.ErrTransportClosed
+	}
+	if mt.listens {
+		return compat.ErrAlreadyListening
+	}
+	addr.ID = mt.nodeKey.ID()
+
+	return mt.listenAt(addr)
+}
+
+// Serve makes a peer for Accept of a connection that a remote has opened. It owns the
+// connection, and returns when Accept has taken the peer, or after a failure, which it logs.
+// It calls settle once the remote has proved its ID; settle returns false if the connection
+// was closed meanwhile to make room. The caller bounds what it serves at once, and asks
+// the compat.ConnAdmission: HandshakeLimits and WithProxyProtocol have no effect here.
+func (mt *MultiplexTransport) Serve(conn net.Conn, settle func() bool) {
+	if mt.begin() != nil { // closed
+		mt.closeConn(conn)
+
+		return
+	}
+	defer mt.wg.Done()
+	p := servedPlace{settle: settle, left: make(chan struct{}, 1)}
+	mt.handshakeInbound(conn, p)
+	select {
+	case <-p.left:
+	case <-mt.ctx.Done():
+	}
+}
+
+// servedPlace is a place that the caller of Serve holds.
+type servedPlace struct {
+	settle func() bool
+	left   chan struct{}
+}
+
+func (servedPlace) Speak() {}
+
+func (p servedPlace) Settle() bool { return p.settle() }
+
+func (p servedPlace) Leave() (taken bool) {
+	select {
+	case p.left <- struct{}{}:
+	default: // a second call
+	}
+
+	return false
+}
