@@ -275,7 +275,7 @@ func TestAdvertisedAddress(t *testing.T) {
 		{"tcp://192.0.2.7:1234", "127.0.0.1:0", "192.0.2.7:1234"},
 		{"", "192.0.2.8:4321", "192.0.2.8:4321"},
 		{"", "0.0.0.0:4321", "127.0.0.1:4321"}, // that of the listener
-		{"", "", "127.0.0.1:0"}, // the listener's port is filled in
+		{"", "", "127.0.0.1:0"},                // the listener's port is filled in
 	} {
 		cfg := loopbackConfig()
 		cfg.ExternalAddress = c.external
