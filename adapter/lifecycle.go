@@ -145,8 +145,9 @@ func (sw *MultiplexSwitch) introduce(c *connection) {
 			sw.stop(c, err)
 		}
 	}
-	sw.Logger.Info("peer connected", "peer", c.id, "address", c.conn.RemoteAddr(), "outbound", c.outbound)
-	sw.events.Notify(events.PeerConnectedEvent{PeerID: c.id, Address: c.conn.RemoteAddr(), Outbound: c.outbound})
+	stack, addr := stackOf(c.conn), c.conn.RemoteAddr()
+	sw.Logger.Info("peer connected", "peer", c.id, "address", addr, "outbound", c.outbound, "stack", stack)
+	sw.events.Notify(events.PeerConnectedEvent{PeerID: c.id, Address: addr, Outbound: c.outbound, Stack: stack})
 }
 
 // abandon ends the admission of a peer that does not run. The reactors whose InitPeer

@@ -42,8 +42,9 @@ type EventFilter func(Event) bool
 // PeerConnectedEvent is sent after every reactor's AddPeer.
 type PeerConnectedEvent struct {
 	PeerID   types.ID
-	Address  net.Addr // the remote address of the peer
-	Outbound bool     // this node dialed
+	Address  net.Addr    // the remote address of the peer; its network is "udp" for QUIC
+	Outbound bool        // this node dialed
+	Stack    types.Stack // empty if the transport does not tell it
 }
 
 // Type implements Event.
