@@ -29,7 +29,7 @@ func (sw *MultiplexSwitch) Links() []Link {
 	for i, c := range conns {
 		links[i] = Link{
 			PeerID: c.id, Moniker: c.conn.NodeInfo().Moniker, Stack: stackOf(c.conn),
-			Address: c.conn.RemoteAddr(), Outbound: c.outbound, Delegate: delegateOf(c.conn),
+			Address: c.conn.RemoteAddr(), Outbound: c.outbound, Delegate: compat.Delegate(c.conn),
 		}
 		if d, ok := c.conn.(compat.DialectReporter); ok {
 			links[i].Dialect = d.Dialect()

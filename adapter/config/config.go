@@ -84,9 +84,21 @@ type P2PConfig struct {
 	// BlockedIPs are networks without peers, as CIDR prefixes or single IPs, comma
 	// separated; see BlockedNetworks. TM2 does not have it.
 	BlockedIPs string `json:"blocked_ips" toml:"blocked_ips"`
+
+	// Stack says which peers a node accepts that has both stacks (adapter/dual): "native",
+	// "dual" or "libp2p". Dial says on which stack it dials: "auto", "native-first",
+	// "libp2p-first", "native" or "libp2p".
+	Stack string `json:"stack" toml:"stack"`
+	Dial  string `json:"dial" toml:"dial"`
+	// QUIC says whether the libp2p stack listens at the UDP port beside TCP and dials both.
+	QUIC bool `json:"quic" toml:"quic"`
+	// DHT says whether the node finds libp2p peers in a DHT. It counts only if PeerExchange
+	// is true.
+	DHT bool `json:"dht" toml:"dht"`
 }
 
-// DefaultP2PConfig returns TM2's defaults, and adapter.DefaultDialTimeout.
+// DefaultP2PConfig returns TM2's defaults, adapter.DefaultDialTimeout, and for Stack and Dial
+// "dual" and "auto": such a node and any other node of the network reach each other.
 func DefaultP2PConfig() *P2PConfig {
 	m := mconn.DefaultMConnConfig()
 
@@ -104,6 +116,8 @@ func DefaultP2PConfig() *P2PConfig {
 		PeerExchange:            true,
 		AddrBook:                defaultAddrBook,
 		DialTimeout:             adapter.DefaultDialTimeout,
+		Stack:                   "dual",
+		Dial:                    "auto",
 	}
 }
 

@@ -20,7 +20,10 @@ import (
 const fileOfTM2 = "testdata/gno-v1.7.1.toml"
 
 // ours are the keys that TM2 v1.7.1 does not have.
-var ours = []string{"seed_mode", "unconditional_peer_ids", "dial_timeout", "proxy_protocol_networks", "blocked_peers", "blocked_ips"}
+var ours = []string{
+	"seed_mode", "unconditional_peer_ids", "dial_timeout", "proxy_protocol_networks", "blocked_peers", "blocked_ips",
+	"stack", "dial", "quic", "dht",
+}
 
 // keys are the keys of the struct, in order.
 func keys() []string {
@@ -85,6 +88,10 @@ dial_timeout = "12s"
 proxy_protocol_networks = "10.0.0.0/8"
 blocked_peers = "b"
 blocked_ips = "9.8.7.0/24"
+stack = "native"
+dial = "libp2p-first"
+quic = true
+dht = true
 `
 
 func TestEveryKeyIsRead(t *testing.T) {
@@ -99,6 +106,7 @@ func TestEveryKeyIsRead(t *testing.T) {
 		PeerExchange: true, SeedMode: true, PrivatePeerIDs: "q", AllowDuplicateIP: true, AddrBook: "book.json",
 		UnconditionalPeerIDs: "u", DialTimeout: 12 * time.Second,
 		ProxyProtocolNetworks: "10.0.0.0/8", BlockedPeers: "b", BlockedIPs: "9.8.7.0/24",
+		Stack: "native", Dial: "libp2p-first", QUIC: true, DHT: true,
 	}, got)
 	for _, name := range keys() {
 		require.Contains(t, everyKey, "\n"+name+" = ")
@@ -144,11 +152,12 @@ func TestKeysWithoutEffectAreReported(t *testing.T) {
 		require.Regexp(t, `^\[p2p\]\.`+name+` has no effect: \S`, warnings[i])
 	}
 
-	_, warnings, err = config.Parse([]byte("[p2p]\nseeds = \"" + peerA + "\"\npex = false\nseed_mode = true"))
+	_, warnings, err = config.Parse([]byte("[p2p]\nseeds = \"" + peerA + "\"\npex = false\nseed_mode = true\ndht = true"))
 	require.NoError(t, err)
-	require.Len(t, warnings, 2)
+	require.Len(t, warnings, 3)
 	require.Regexp(t, `^\[p2p\]\.seeds has no effect: \S`, warnings[0])
 	require.Regexp(t, `^\[p2p\]\.seed_mode has no effect: \S`, warnings[1])
+	require.Regexp(t, `^\[p2p\]\.dht has no effect: \S`, warnings[2])
 
 	_, warnings, err = config.Parse([]byte("[p2p]\npersistent_peers = \"" + peerA + "," + peerB + "," + strings.ToUpper(idA) + "@127.0.0.1:2\""))
 	require.NoError(t, err)
@@ -184,6 +193,13 @@ func TestBadValueNamesItsKey(t *testing.T) {
 		{`allow_duplicate_ip = 1`, "allow_duplicate_ip", "1"},
 		{`private_peer_ids = ["a"]`, "private_peer_ids", "[a]"},
 		{`unconditional_peer_ids = 5`, "unconditional_peer_ids", "5"},
+		{`blocked_peers = 5`, "blocked_peers", "5"},
+		{`stack = ""`, "stack", `"native", "dual", "libp2p"`},
+		{`stack = "Dual"`, "stack", `"Dual"`},
+		{`stack = true`, "stack", "true"},
+		{`dial = "dual"`, "dial", `"auto", "native-first", "libp2p-first", "native", "libp2p"`},
+		{`quic = "on"`, "quic", `"on"`},
+		{`dht = 1`, "dht", "1"},
 		{`dial_timeout = "0s"`, "dial_timeout", `"0s"`},
 		{`proxy_protocol_networks = "10.0.0.1, proxy.example"`, "proxy_protocol_networks", `"proxy.example"`},
 		{`blocked_ips = "9.8.7.6/24, evil.example"`, "blocked_ips", `"evil.example"`},

@@ -10,8 +10,14 @@
 //	options, err := cfg.SwitchOptions()
 //	sw := adapter.NewMultiplexSwitch(transport, append(options, reactors...)...)
 //
+// A node that has both stacks (adapter/dual) passes on Stack and Dial too:
+//
+//	transport, err := dual.NewTransport(nodeInfo, nodeKey, cfg.MConnConfig(), logger,
+//		dual.WithStack(dual.Stack(cfg.Stack)), dual.WithDial(dual.DialPolicy(cfg.Dial)))
+//
 // P2PConfig has every key of a TM2 node, so the file of a node that moves here is read
-// unchanged. TM2 v1.7.1 lacks six keys: unconditional_peer_ids, under CometBFT's name,
-// proxy_protocol_networks, blocked_peers, blocked_ips, and seed_mode and dial_timeout, which former versions had.
+// unchanged. TM2 v1.7.1 lacks some keys: unconditional_peer_ids, under CometBFT's name,
+// blocked_peers, blocked_ips, proxy_protocol_networks, stack, dial, quic and dht, and
+// seed_mode and dial_timeout, which former versions had.
 // docs/configuration.md lists all keys with defaults, units and limits.
 package config

@@ -3,6 +3,8 @@ package config
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/tm2-libp2p/tm2-libp2p/internal/tomlvalue"
@@ -14,6 +16,13 @@ const (
 	MinBufferBytes   = 8<<20 + 64<<10
 	maxPayloadSize   = 1 << 20     // bytes; far above what any node accepts
 	maxFlushThrottle = time.Minute // far above what makes sense
+)
+
+// The values of Stack and Dial, as in adapter/dual. A program on the native stack alone can
+// use this package without libp2p, so it does not import that one.
+var (
+	stacks = []string{"native", "dual", "libp2p"}
+	dials  = []string{"auto", "native-first", "libp2p-first", "native", "libp2p"}
 )
 
 // FieldError is the error of a value that cannot be used. It names the key, the value and
@@ -57,6 +66,8 @@ func (c *P2PConfig) ValidateBasic() error {
 		{c.RecvRate >= 0, "recv_rate", c.RecvRate, "it must not be negative"},
 		{enough(c.MaxRecvBufferBytes), "max_recv_buffer_bytes", c.MaxRecvBufferBytes, buffer},
 		{enough(c.MaxSendBufferBytes), "max_send_buffer_bytes", c.MaxSendBufferBytes, buffer},
+		{slices.Contains(stacks, c.Stack), "stack", c.Stack, oneOf(stacks)},
+		{slices.Contains(dials, c.Dial), "dial", c.Dial, oneOf(dials)},
 	} {
 		if !rule.holds {
 			return tomlvalue.Wrong(fullName(rule.key), rule.value, rule.reason)
@@ -69,6 +80,9 @@ func (c *P2PConfig) ValidateBasic() error {
 
 	return nil
 }
+
+// oneOf returns the reason that a value is none of these.
+func oneOf(values []string) string { return `it must be "` + strings.Join(values, `", "`) + `"` }
 
 func checkExternal(address string) error {
 	if address == "" {

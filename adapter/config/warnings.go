@@ -16,6 +16,9 @@ func (c *P2PConfig) Warnings() (warnings []string) {
 	if c.SeedMode && !c.PeerExchange {
 		warnings = append(warnings, fullName("seed_mode")+" has no effect: a node tells of others only if pex is true")
 	}
+	if c.DHT && !c.PeerExchange {
+		warnings = append(warnings, fullName("dht")+" has no effect: a node looks for others only if pex is true")
+	}
 
 	for _, list := range [][2]string{{"persistent_peers", c.PersistentPeers}, {"seeds", c.Seeds}} {
 		if peer := tomlvalue.Repeated(list[1]); peer != "" {

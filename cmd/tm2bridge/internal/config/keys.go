@@ -83,7 +83,7 @@ var keys = []key{
 		"0 means a quarter of max_pairs."},
 }
 
-// idleKey is a [p2p] key of some TM2 version that has no effect on a bridge. It is
+// idleKey is a [p2p] key of a node that has no effect on a bridge. It is
 // accepted so that a node's section can be copied.
 type idleKey struct {
 	name   string
@@ -104,6 +104,10 @@ var idleKeys = []idleKey{
 	{"seed_mode", false, false, "the bridge is no seed node"},
 	{"handshake_timeout", time.Duration(0), nil, "handshakes are limited to 3 seconds"},
 	{"dial_timeout", time.Duration(0), nil, "dials are limited to 3 seconds"},
+	{"stack", "", nil, "a bridge has a port for each stack"},
+	{"dial", "", nil, "a bridge dials native and libp2p peers apart"},
+	{"quic", false, false, "[bridge].libp2p_quic says it for a bridge"},
+	{"dht", false, false, "[bridge].libp2p_network says it for a bridge"},
 	{"test_dial_fail", false, false, "it is a test switch of former TM2 versions"},
 	{"test_fuzz", false, false, "it is a test switch of former TM2 versions"},
 	{"test_fuzz_config", map[string]any(nil), nil, "it is a test switch of former TM2 versions"},
