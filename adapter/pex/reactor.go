@@ -58,6 +58,9 @@ func NewReactor(book *addrbook.Book, opts ...Option) *Reactor {
 	return r
 }
 
+// AddrBook returns the book in which the reactor keeps its addresses.
+func (r *Reactor) AddrBook() *addrbook.Book { return r.book }
+
 // GetChannels implements compat.Reactor. The capacities are TM2's: a larger
 // message is dropped by this reactor, with its peer kept, as long as TM2 would
 // keep the peer.
