@@ -5,10 +5,8 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"math"
 	"reflect"
 	"slices"
-	"strings"
 
 	"github.com/gnolang/gno/tm2/pkg/p2p"
 	gnoconfig "github.com/gnolang/gno/tm2/pkg/p2p/config"
@@ -16,7 +14,6 @@ import (
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/config"
-	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/tomlvalue"
@@ -29,6 +26,7 @@ var (
 	errNoConfig    = errors.New("no p2p config")
 	errNoTransport = errors.New("no transport")
 	errOtherID     = errors.New("node IDs differ")
+	errOneStack    = errors.New("WithStack and WithDial are options of NewDualSwitch and NewConfiguredSwitch")
 )
 
 // FromP2PConfig converts the section [p2p] from gno's type. Keys that gno does not have get
@@ -60,11 +58,12 @@ func FromP2PConfig(gno gnoconfig.P2PConfig) config.P2PConfig {
 // plan holds the converted arguments of New*.
 type plan struct {
 	// key, info and listen are set by newNodePlan only.
-	key     types.NodeKey
-	info    types.NodeInfo
-	listen  types.NetAddress
-	cfg     config.P2PConfig
-	options []adapter.SwitchOption
+	key      types.NodeKey
+	info     types.NodeInfo
+	listen   types.NetAddress
+	cfg      config.P2PConfig
+	reactors map[string]p2p.Reactor
+	options  []adapter.SwitchOption
 	// discovers tells whether a reactor of the node has the discovery channel.
 	discovers bool
 	logger    *slog.Logger
@@ -75,22 +74,26 @@ func newPlan(cfg *gnoconfig.P2PConfig, reactors map[string]p2p.Reactor, logger *
 	if cfg == nil {
 		return nil, errNoConfig
 	}
-	if logger == nil {
-		logger = slog.New(slog.DiscardHandler)
-	}
+
+	return newPlanOf(FromP2PConfig(*cfg), reactors, logger)
+}
+
+// newPlanOf is newPlan for a config of ours.
+func newPlanOf(cfg config.P2PConfig, reactors map[string]p2p.Reactor, logger *slog.Logger) (*plan, error) {
 	p := &plan{
-		cfg: FromP2PConfig(*cfg), logger: logger, discovers: slices.ContainsFunc(channels(reactors), isDiscovery),
+		cfg: cfg, reactors: reactors, logger: orDiscard(logger),
+		discovers: slices.ContainsFunc(channels(reactors), isDiscovery),
 	}
 	if err := p.cfg.ValidateBasic(); err != nil {
 		return nil, err
 	}
 	for _, warning := range p.cfg.Warnings() {
-		logger.Warn(warning)
+		p.logger.Warn(warning)
 	}
 	options, err := p.cfg.SwitchOptions()
 	if err != nil {
 		// As in gno, the node works without the invalid entries.
-		logger.Error("invalid entries of the p2p config are ignored", "err", err)
+		p.logger.Error("invalid entries of the p2p config are ignored", "err", err)
 	}
 	p.options = append(options, reactorOptions(reactors)...)
 
@@ -109,9 +112,23 @@ func newNodePlan(
 	if err != nil {
 		return nil, err
 	}
+
+	return p, p.identify(nodeInfo, nodeKey)
+}
+
+// identify sets the node's key, NodeInfo and addresses.
+func (p *plan) identify(nodeInfo gnotypes.NodeInfo, nodeKey gnotypes.NodeKey) error {
 	p.key, p.info = FromNodeKey(nodeKey), FromNodeInfo(nodeInfo)
 
-	return p, p.addresses()
+	return p.addresses()
+}
+
+func orDiscard(logger *slog.Logger) *slog.Logger {
+	if logger == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+
+	return logger
 }
 
 // warnOfDiscovery warns when pex is true but no reactor discovers peers.
@@ -143,9 +160,6 @@ func (p *plan) warnOfIdleKeys() {
 		if !reflect.DeepEqual(values[idle.key], defaults[idle.key]) {
 			p.logger.Warn("[p2p]."+idle.key+" has no effect over libp2p", "why", idle.reason)
 		}
-	}
-	if p.cfg.RecvAssemblyTimeout == 0 {
-		p.logger.Warn("[p2p].recv_assembly_timeout = 0 means a default over libp2p", "timeout", libp2pTimeouts(p.cfg).Assembly)
 	}
 }
 
@@ -207,31 +221,5 @@ func channels(reactors map[string]p2p.Reactor) []*compat.ChannelDescriptor {
 }
 
 func isDiscovery(d *compat.ChannelDescriptor) bool { return d.ID == channelDiscovery }
-
-// libp2pOptions returns the options that the section implies for the libp2p stack. Both
-// limits include the persistent peers, which do not use up slots and may connect in either
-// direction.
-func libp2pOptions(cfg config.P2PConfig) []lp2p.Option {
-	persistent := uint64(strings.Count(cfg.PersistentPeers, "@"))
-	in := addUpTo(cfg.MaxNumInboundPeers, persistent)
-	out := addUpTo(cfg.MaxNumOutboundPeers, persistent)
-
-	return []lp2p.Option{
-		lp2p.WithTimeouts(libp2pTimeouts(cfg)), lp2p.WithPeerLimits(in, out, cfg.AllowDuplicateIP),
-		lp2p.WithRates(cfg.SendRate, cfg.RecvRate),
-	}
-}
-
-func libp2pTimeouts(cfg config.P2PConfig) lp2p.Timeouts {
-	timeouts := lp2p.DefaultTimeouts()
-	if cfg.RecvAssemblyTimeout > 0 {
-		timeouts.Assembly = cfg.RecvAssemblyTimeout
-	}
-
-	return timeouts
-}
-
-// addUpTo returns n + more, or the largest uint64 when that overflows.
-func addUpTo(n, more uint64) uint64 { return min(n, math.MaxUint64-more) + more }
 
 func wrapNew(stack string, err error) error { return fmt.Errorf("%s switch: %w", stack, err) }

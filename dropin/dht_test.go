@@ -27,12 +27,23 @@ type dhtNode struct {
 
 func newDHTNode(t *testing.T, change func(*gnoconfig.P2PConfig), opts ...Option) *dhtNode {
 	t.Helper()
+
+	return newDHTNodeOn(t, NewLibp2pSwitch, change, opts...)
+}
+
+// constructor is NewLibp2pSwitch, NewDualSwitch or NewConfiguredSwitch.
+type constructor func(
+	gnotypes.NodeInfo, gnotypes.NodeKey, *gnoconfig.P2PConfig, map[string]p2p.Reactor, *slog.Logger, ...Option,
+) (*Switch, error)
+
+func newDHTNodeOn(t *testing.T, newSwitch constructor, change func(*gnoconfig.P2PConfig), opts ...Option) *dhtNode {
+	t.Helper()
 	n := &dhtNode{gnoRecorder: newGnoRecorder("recorder", testChannel)}
 	cfg := loopbackConfig()
 	cfg.PeerExchange = true
 	change(cfg)
 	key, info := newIdentity(testChannel)
-	sw, err := NewLibp2pSwitch(info, key, cfg, map[string]p2p.Reactor{"R": n}, slog.New(slog.NewTextHandler(&n.log, nil)), opts...)
+	sw, err := newSwitch(info, key, cfg, map[string]p2p.Reactor{"R": n}, slog.New(slog.NewTextHandler(&n.log, nil)), opts...)
 	require.NoError(t, err)
 	require.NotContains(t, n.log.String(), "level=WARN")
 	t.Cleanup(func() { require.NoError(t, sw.Close()) })

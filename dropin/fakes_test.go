@@ -129,6 +129,11 @@ func stacks() []stack {
 
 			return NewLibp2pSwitch(info, key, cfg, reactors, nil, opts...)
 		}},
+		{"dual", func(_ *testing.T, cfg *gnoconfig.P2PConfig, reactors map[string]p2p.Reactor, opts ...Option) (*Switch, error) {
+			key, info := newIdentity(channelsOf(reactors)...)
+
+			return NewDualSwitch(info, key, cfg, reactors, nil, opts...)
+		}},
 	}
 }
 

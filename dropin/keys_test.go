@@ -60,7 +60,7 @@ func (p *pair) requireRefused(t *testing.T) {
 		switch event := await(t, p.events).(type) {
 		case events.DialFailedEvent:
 			var refusal *compat.RejectError
-			if p.name == "libp2p" {
+			if p.name != "native" {
 				require.ErrorAs(t, event.Reason, &refusal)
 				require.Equal(t, compat.RejectFull, refusal.Code)
 			}
@@ -75,7 +75,7 @@ func (p *pair) requireRefused(t *testing.T) {
 	}
 }
 
-// TestEveryKeyHasAnEffect walks every key of gno's section [p2p] and shows over both stacks
+// TestEveryKeyHasAnEffect walks every key of gno's section [p2p] and shows over each stack
 // what it does, or that the node says at start that it does nothing.
 func TestEveryKeyHasAnEffect(t *testing.T) {
 	effects := map[string]func(t *testing.T, s stack){
@@ -124,9 +124,10 @@ func TestEveryKeyHasAnEffect(t *testing.T) {
 		"recv_assembly_timeout": func(t *testing.T, s stack) {
 			cfg := loopbackConfig()
 			cfg.RecvAssemblyTimeout = 7 * time.Second
-			if s.name == "native" {
+			if s.name != "libp2p" {
 				require.Equal(t, cfg.RecvAssemblyTimeout, mconnConfig(cfg).RecvAssemblyTimeout)
-
+			}
+			if s.name == "native" {
 				return
 			}
 			require.Equal(t, cfg.RecvAssemblyTimeout, libp2pTimeouts(FromP2PConfig(*cfg)).Assembly)
@@ -200,7 +201,7 @@ func ofConnections(change func(*gnoconfig.P2PConfig)) func(*testing.T, stack) {
 		quiet := warnings(t, s, cfg)
 		require.Empty(t, quiet)
 		change(cfg)
-		if s.name == "native" {
+		if s.name != "libp2p" {
 			require.NotEqual(t, mconn.DefaultMConnConfig(), mconnConfig(cfg))
 			require.Empty(t, warnings(t, s, cfg))
 
@@ -224,7 +225,7 @@ func rateOf(set func(*gnoconfig.P2PConfig, int64), refused string) func(*testing
 		}
 		set(cfg, -7)
 		key, info := newIdentity(testChannel)
-		_, err := lp2p.NewTransport(FromNodeInfo(info), FromNodeKey(key), nil, libp2pOptions(FromP2PConfig(*cfg))...)
+		_, err := lp2p.NewTransport(FromNodeInfo(info), FromNodeKey(key), nil, libp2pLimits(FromP2PConfig(*cfg))...)
 		require.ErrorIs(t, err, compat.ErrInvalidOption)
 		require.ErrorContains(t, err, refused)
 	}
@@ -259,10 +260,13 @@ func warnings(t *testing.T, s stack, cfg *gnoconfig.P2PConfig) string {
 	key, info := newIdentity(testChannel)
 	var sw *Switch
 	var err error
-	if s.name == "native" {
+	switch s.name {
+	case "native":
 		sw, err = NewNativeSwitch(info, key, cfg, nil, logger)
-	} else {
+	case "libp2p":
 		sw, err = NewLibp2pSwitch(info, key, cfg, nil, logger)
+	default:
+		sw, err = NewDualSwitch(info, key, cfg, nil, logger)
 	}
 	require.NoError(t, err)
 	require.NoError(t, sw.Close())

@@ -1,7 +1,6 @@
 package dropin
 
 import (
-	"errors"
 	"log/slog"
 	"sync"
 
@@ -71,11 +70,21 @@ func NewNativeSwitch(
 	if err != nil {
 		return nil, wrapNew("native", err)
 	}
+
+	return p.nativeSwitch(opts)
+}
+
+func (p *plan) nativeSwitch(opts []adapter.SwitchOption) (*Switch, error) {
 	if len(opts) == 0 { // options may add reactors, whose channels are unknown here
 		p.warnOfDiscovery()
 	}
 	p.warnOfPlace()
-	tr := native.NewMultiplexTransport(p.info, p.key, p.cfg.MConnConfig(), p.logger.With("transport", "native"))
+	proxies, err := p.cfg.ProxyNetworks()
+	if err != nil {
+		return nil, wrapNew("native", err)
+	}
+	tr := native.NewMultiplexTransport(p.info, p.key, p.cfg.MConnConfig(), p.logger.With("transport", "native"),
+		native.WithProxyProtocol(proxies...))
 
 	return newSwitch("native", tr, tr, p, opts), nil
 }
@@ -96,34 +105,29 @@ func NewLibp2pSwitch(
 	if err != nil {
 		return nil, wrapNew("libp2p", err)
 	}
-	var o options
-	for _, opt := range opts {
-		opt(&o)
+	o := newOptions(opts)
+	if o.stack != "" || o.dial != "" {
+		return nil, wrapNew("libp2p", errOneStack)
 	}
+
+	return p.libp2pSwitch(o)
+}
+
+func (p *plan) libp2pSwitch(o *options) (*Switch, error) {
 	p.warnOfIdleKeys()
 	if !o.withDHT { // the host finds out its addresses, and the DHT tells them
 		p.warnOfPlace()
 	}
-	fromConfig := libp2pOptions(p.cfg)
-	if len(o.sw) == 0 { // options may add reactors, whose channels are unknown here
-		if !o.withDHT {
-			p.warnOfDiscovery()
-		}
-		fromConfig = append(fromConfig, lp2p.WithChannels(channels(reactors)...))
-	}
-	tr, err := lp2p.NewTransport(p.info, p.key, p.logger.With("transport", "libp2p"), append(fromConfig, o.libp2p...)...)
+	opts, err := p.libp2pOptions(o)
 	if err != nil {
 		return nil, wrapNew("libp2p", err)
 	}
-	if o.withDHT && p.cfg.PeerExchange {
-		found, err := newDHT(tr, p.cfg, o.dht)
-		if err != nil {
-			return nil, wrapNew("libp2p", errors.Join(err, tr.Close()))
-		}
-		p.options = append(p.options, adapter.WithReactor("DHT", found))
+	tr, err := lp2p.NewTransport(p.info, p.key, p.logger.With("transport", "libp2p"), opts...)
+	if err != nil {
+		return nil, wrapNew("libp2p", err)
 	}
 
-	return newSwitch("libp2p", tr, tr, p, o.sw), nil
+	return p.switchOver("libp2p", tr, tr, o)
 }
 
 // NewSwitch is NewNativeSwitch on a transport of any stack that the caller owns. The caller

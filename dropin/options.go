@@ -2,19 +2,39 @@ package dropin
 
 import (
 	"github.com/tm2-libp2p/tm2-libp2p/adapter"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/dual"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/discovery"
 )
 
-// Option configures NewLibp2pSwitch.
+// Option configures NewLibp2pSwitch, NewDualSwitch and NewConfiguredSwitch.
 type Option func(*options)
 
 type options struct {
+	stack   dual.Stack      // empty: not given
+	dial    dual.DialPolicy // empty: not given
 	sw      []adapter.SwitchOption
 	libp2p  []lp2p.Option
 	withDHT bool
 	dht     []discovery.Option
 }
+
+func newOptions(opts []Option) *options {
+	o := &options{}
+	for _, opt := range opts {
+		opt(o)
+	}
+
+	return o
+}
+
+// WithStack sets which peers NewDualSwitch accepts, in place of dual.StackDual. For
+// NewConfiguredSwitch it is the default when the operator has set no stack. NewLibp2pSwitch
+// refuses it.
+func WithStack(s dual.Stack) Option { return func(o *options) { o.stack = s } }
+
+// WithDial is WithStack for the stack on which the node dials, in place of dual.DialAuto.
+func WithDial(p dual.DialPolicy) Option { return func(o *options) { o.dial = p } }
 
 // WithSwitchOptions adds options of the switch, which override the config. Examples are
 // adapter.WithUnconditionalPeers, for which gno has no key, and adapter.WithReactor for a

@@ -1,0 +1,55 @@
+package dropin
+
+import (
+	"cmp"
+	"log/slog"
+
+	"github.com/gnolang/gno/tm2/pkg/p2p"
+	gnoconfig "github.com/gnolang/gno/tm2/pkg/p2p/config"
+	gnotypes "github.com/gnolang/gno/tm2/pkg/p2p/types"
+
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/dual"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/native"
+)
+
+// NewDualSwitch is NewLibp2pSwitch for gno nodes and libp2p peers at one port (adapter/dual).
+// By default it accepts both, and dials each node on a stack that the node speaks: libp2p
+// where it speaks both. WithStack and WithDial change that (docs/migration.md).
+//
+// The reactors run over both stacks. One of package pex shares its address book with the
+// libp2p stack and a DHT, unless WithLibp2pOptions has another one.
+func NewDualSwitch(
+	nodeInfo gnotypes.NodeInfo,
+	nodeKey gnotypes.NodeKey,
+	cfg *gnoconfig.P2PConfig,
+	reactors map[string]p2p.Reactor,
+	logger *slog.Logger,
+	opts ...Option,
+) (*Switch, error) {
+	p, err := newNodePlan(nodeInfo, nodeKey, cfg, reactors, logger)
+	if err != nil {
+		return nil, wrapNew("dual", err)
+	}
+
+	return p.dualSwitch(newOptions(opts))
+}
+
+func (p *plan) dualSwitch(o *options) (*Switch, error) {
+	p.warnOfPlace()
+	libp2pOpts, err := p.libp2pOptions(o)
+	if err != nil {
+		return nil, wrapNew("dual", err)
+	}
+	proxies, err := p.cfg.ProxyNetworks()
+	if err != nil {
+		return nil, wrapNew("dual", err)
+	}
+	tr, err := dual.NewTransport(p.info, p.key, p.cfg.MConnConfig(), p.logger,
+		dual.WithStack(cmp.Or(o.stack, dual.StackDual)), dual.WithDial(cmp.Or(o.dial, dual.DialAuto)),
+		dual.WithNative(native.WithProxyProtocol(proxies...)), dual.WithLibp2p(libp2pOpts...))
+	if err != nil {
+		return nil, wrapNew("dual", err)
+	}
+
+	return p.switchOver("dual", tr, tr.Libp2p(), o)
+}
