@@ -3,6 +3,7 @@ package dropin
 import (
 	"log/slog"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -91,14 +92,13 @@ func TestDHTFollowsPex(t *testing.T) {
 		sw, err := NewLibp2pSwitch(info, key, cfg, map[string]p2p.Reactor{"R": newGnoRecorder("r", testChannel)}, nil, c.opts...)
 		require.NoError(t, err)
 		require.NoError(t, sw.Start())
-		speaks := false
-		for _, p := range sw.transport.(*lp2p.Transport).Host().Mux().Protocols() {
-			speaks = speaks || strings.HasSuffix(string(p), "/kad/1.0.0")
-		}
-		require.Equal(t, c.want, speaks)
+		require.Equal(t, c.want, slices.ContainsFunc(sw.transport.(*lp2p.Transport).Host().Mux().Protocols(), isDHT))
 		require.NoError(t, sw.Close())
 	}
 }
+
+// isDHT reports whether the protocol is that of a DHT.
+func isDHT[ID ~string](p ID) bool { return strings.HasSuffix(string(p), "/kad/1.0.0") }
 
 func TestDHTErrors(t *testing.T) {
 	key, info := newIdentity(testChannel)
