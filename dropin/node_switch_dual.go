@@ -8,6 +8,7 @@ import (
 	gnoconfig "github.com/gnolang/gno/tm2/pkg/p2p/config"
 	gnotypes "github.com/gnolang/gno/tm2/pkg/p2p/types"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/dual"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/native"
 )
@@ -50,6 +51,10 @@ func (p *plan) dualSwitch(o *options) (*Switch, error) {
 	if err != nil {
 		return nil, wrapNew("dual", err)
 	}
+
+	report := newStackReport(o.report)
+	report.SetLogger(p.logger)
+	p.options = append(p.options, adapter.WithReactor("stack report", report))
 
 	return p.switchOver("dual", tr, tr.Libp2p(), o)
 }

@@ -1,6 +1,8 @@
 package dropin
 
 import (
+	"time"
+
 	"github.com/tm2-libp2p/tm2-libp2p/adapter"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/dual"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
@@ -17,10 +19,11 @@ type options struct {
 	libp2p  []lp2p.Option
 	withDHT bool
 	dht     []discovery.Option
+	report  time.Duration // reportInterval but in tests
 }
 
 func newOptions(opts []Option) *options {
-	o := &options{}
+	o := &options{report: reportInterval}
 	for _, opt := range opts {
 		opt(o)
 	}
