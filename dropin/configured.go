@@ -40,6 +40,7 @@ func NewConfiguredSwitch(
 	if err != nil {
 		return nil, wrapNew("configured", err)
 	}
+	p.reportStacks(o)
 	switch {
 	case o.stack == dual.StackNative && o.dial == dual.DialNative:
 		if p.cfg.QUIC || o.withDHT || len(o.libp2p) > 0 {

@@ -8,7 +8,6 @@ import (
 	gnoconfig "github.com/gnolang/gno/tm2/pkg/p2p/config"
 	gnotypes "github.com/gnolang/gno/tm2/pkg/p2p/types"
 
-	"github.com/tm2-libp2p/tm2-libp2p/adapter"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/dual"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/native"
 )
@@ -32,7 +31,10 @@ func NewDualSwitch(
 		return nil, wrapNew("dual", err)
 	}
 
-	return p.dualSwitch(newOptions(opts))
+	o := newOptions(opts)
+	p.reportStacks(o)
+
+	return p.dualSwitch(o)
 }
 
 func (p *plan) dualSwitch(o *options) (*Switch, error) {
@@ -51,10 +53,6 @@ func (p *plan) dualSwitch(o *options) (*Switch, error) {
 	if err != nil {
 		return nil, wrapNew("dual", err)
 	}
-
-	report := newStackReport(o.report)
-	report.SetLogger(p.logger)
-	p.options = append(p.options, adapter.WithReactor("stack report", report))
 
 	return p.switchOver("dual", tr, tr.Libp2p(), o)
 }

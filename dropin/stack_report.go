@@ -24,6 +24,13 @@ type stackReport struct {
 	task     sync.WaitGroup
 }
 
+// reportStacks makes the switch of the plan report.
+func (p *plan) reportStacks(o *options) {
+	r := newStackReport(o.report)
+	r.SetLogger(p.logger)
+	p.options = append(p.options, adapter.WithReactor("stack report", r))
+}
+
 func newStackReport(interval time.Duration) *stackReport {
 	r := &stackReport{interval: interval}
 	r.BaseReactor = *compat.NewBaseReactor("stack report", r)

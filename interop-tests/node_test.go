@@ -43,6 +43,7 @@ type node struct {
 	info      types.NodeInfo
 	transport transport
 	sw        *adapter.MultiplexSwitch
+	stop      func() error // of the switch
 	stopOnce  sync.Once
 
 	senders sync.WaitGroup // drained by closing the queues
@@ -92,6 +93,17 @@ func startNode(t *testing.T, log *peerlog.Log, tr transport, info types.NodeInfo
 	}
 	n.sw = adapter.NewMultiplexSwitch(tr, opts...)
 	n.sw.SetLogger(newLogger(log))
+	n.stop = n.sw.Stop
+	n.runSenders()
+	n.watch()
+	t.Cleanup(n.Stop)
+	require.NoError(t, n.sw.Start())
+
+	return n
+}
+
+// runSenders begins to work on the queues of Send.
+func (n *node) runSenders() {
 	for _, ch := range realChannels {
 		queue := make(chan func(), sendBacklog)
 		n.queues[ch] = queue
@@ -101,11 +113,6 @@ func startNode(t *testing.T, log *peerlog.Log, tr transport, info types.NodeInfo
 			}
 		})
 	}
-	n.watch()
-	t.Cleanup(n.Stop)
-	require.NoError(t, n.sw.Start())
-
-	return n
 }
 
 // watch reports failed dials.
@@ -125,7 +132,7 @@ func (n *node) watch() {
 // Stop stops the switch and waits for the node's goroutines. Further calls do nothing.
 func (n *node) Stop() {
 	n.stopOnce.Do(func() {
-		require.NoError(n.t, n.sw.Stop())
+		require.NoError(n.t, n.stop())
 		for _, queue := range n.queues {
 			close(queue)
 		}

@@ -67,6 +67,7 @@ func startPex(t *testing.T, moniker string, private ...string) *pexNode {
 		adapter.WithPrivatePeers(ids),
 		adapter.WithAllowDuplicateIP(true),
 	)
+	n.stop = n.sw.Stop
 	n.sw.SetLogger(newLogger(log))
 	n.watch()
 	t.Cleanup(n.Stop)

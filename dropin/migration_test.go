@@ -1,0 +1,233 @@
+package dropin
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gnolang/gno/tm2/pkg/p2p"
+	gnoconfig "github.com/gnolang/gno/tm2/pkg/p2p/config"
+	gnotypes "github.com/gnolang/gno/tm2/pkg/p2p/types"
+	"github.com/stretchr/testify/require"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+)
+
+// migrationPage holds the shell commands of docs/migration.md: by the number of a step, and
+// those that check it.
+type migrationPage struct {
+	steps map[int]string
+	check string
+}
+
+func readMigrationPage(t *testing.T) migrationPage {
+	t.Helper()
+	data, err := os.ReadFile("../docs/migration.md")
+	require.NoError(t, err)
+	page := migrationPage{steps: make(map[int]string)}
+	block := regexp.MustCompile("(?s)```sh\n(.*?)```")
+	for section := range strings.SplitSeq(string(data), "\n## ") {
+		commands := block.FindStringSubmatch(section)
+		if commands == nil {
+			continue
+		}
+		var step int
+		if _, err := fmt.Sscanf(section, "Step %d:", &step); err == nil {
+			page.steps[step] = commands[1]
+		} else {
+			require.True(t, strings.HasPrefix(section, "Check each step\n"), section)
+			page.check = commands[1]
+		}
+	}
+	require.Len(t, page.steps, 3)
+	require.NotEmpty(t, page.check)
+
+	return page
+}
+
+// validator is a node that is restarted with its key and address.
+type validator struct {
+	key    gnotypes.NodeKey
+	info   gnotypes.NodeInfo
+	cfg    *gnoconfig.P2PConfig
+	dir    string // where the commands of the page run
+	sw     *Switch
+	events <-chan events.Event
+	close  func()
+}
+
+func newValidator(t *testing.T) *validator {
+	t.Helper()
+	v := &validator{cfg: loopbackConfig(), dir: t.TempDir()}
+	v.key, v.info = newIdentity(testChannel)
+	v.cfg.RootDir = filepath.Join(v.dir, "gnoland-data")
+	require.NoError(t, os.MkdirAll(filepath.Join(v.cfg.RootDir, configDir), 0o755))
+	v.start(t, stock) // takes a port
+	addr := v.sw.NetAddress()
+	v.cfg.ListenAddress = addr.DialString()
+	t.Cleanup(func() { v.stop(t) })
+
+	return v
+}
+
+// stock is NewNativeSwitch as a constructor, which stands for gno's own switch.
+func stock(
+	info gnotypes.NodeInfo, key gnotypes.NodeKey, cfg *gnoconfig.P2PConfig, reactors map[string]p2p.Reactor, logger *slog.Logger, _ ...Option,
+) (*Switch, error) {
+	return NewNativeSwitch(info, key, cfg, reactors, logger)
+}
+
+// start runs the node with a switch.
+func (v *validator) start(t *testing.T, newSwitch constructor, opts ...Option) {
+	t.Helper()
+	log, err := os.OpenFile(filepath.Join(v.dir, "gnoland.log"), os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	require.NoError(t, err)
+	v.sw, err = newSwitch(v.info, v.key, v.cfg, map[string]p2p.Reactor{"R": silent{newGnoRecorder("r", testChannel)}},
+		slog.New(slog.NewTextHandler(log, nil)), opts...)
+	require.NoError(t, err)
+	var cancel func()
+	v.events, cancel = v.sw.MultiplexSwitch().Subscribe(nil)
+	v.close = func() {
+		require.NoError(t, v.sw.Close())
+		cancel()
+		require.NoError(t, log.Close())
+	}
+	require.NoError(t, v.sw.Start())
+}
+
+// silent is a reactor that does nothing.
+type silent struct{ *gnoRecorder }
+
+func (silent) AddPeer(p2p.PeerConn)         {}
+func (silent) RemovePeer(p2p.PeerConn, any) {}
+
+func (v *validator) stop(t *testing.T) {
+	t.Helper()
+	if v.close != nil {
+		v.close()
+		v.close = nil
+	}
+}
+
+// run runs commands of the page for the node, and returns what they print.
+func (v *validator) run(t *testing.T, commands string) string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "sh", "-ec", commands)
+	cmd.Dir = v.dir
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, string(out))
+
+	return string(out)
+}
+
+// awaitLinks waits until the node has this number of links and, if stack is not empty, all of
+// them on it.
+func (v *validator) awaitLinks(t *testing.T, n int, stack types.Stack) {
+	t.Helper()
+	for range 1000 {
+		links := v.sw.MultiplexSwitch().Links()
+		wrong := false
+		for _, link := range links {
+			wrong = wrong || stack != "" && link.Stack != stack
+		}
+		if len(links) == n && !wrong {
+			return
+		}
+		await(t, v.events)
+	}
+	require.Fail(t, "the links change all the time")
+}
+
+// network is the validators of the test, each with all others as persistent peers.
+type network []*validator
+
+func (n network) awaitLinks(t *testing.T, stack types.Stack) {
+	t.Helper()
+	for _, v := range n {
+		v.awaitLinks(t, len(n)-1, stack)
+	}
+}
+
+// take moves the nodes to a step of the page, one by one. All are connected after each
+// restart, and on the stack at the end.
+func (n network) take(t *testing.T, page migrationPage, step int, want types.Stack) {
+	t.Helper()
+	for _, v := range n {
+		v.stop(t)
+		v.run(t, page.steps[step])
+		v.start(t, NewConfiguredSwitch, func(o *options) { o.report = 10 * time.Millisecond })
+		n.awaitLinks(t, "")
+	}
+	n.awaitLinks(t, want)
+}
+
+// requireChecked runs the commands that check a step.
+func (v *validator) requireChecked(t *testing.T, page migrationPage, choice, peers string) {
+	t.Helper()
+	deadline := time.Now().Add(patience)
+	for out := ""; ; {
+		out = v.run(t, page.check)
+		require.Contains(t, out, choice)
+		if strings.Contains(out, peers) {
+			return
+		}
+		require.True(t, time.Now().Before(deadline), out)
+	}
+}
+
+// TestMigration follows docs/migration.md there and back, by its own commands, with two
+// stock nodes, of the native switch, and one that speaks only libp2p.
+func TestMigration(t *testing.T) {
+	page := readMigrationPage(t)
+	nodes := network{newValidator(t), newValidator(t), newValidator(t)}
+	for _, v := range nodes {
+		for _, other := range nodes {
+			if other != v {
+				at := other.sw.NetAddress()
+				v.cfg.PersistentPeers += at.String() + ","
+			}
+		}
+	}
+	for _, v := range nodes {
+		v.stop(t)
+		v.start(t, stock)
+	}
+	nodes.awaitLinks(t, types.StackNative)
+
+	nodes.take(t, page, 1, types.StackNative)
+	nodes[0].requireChecked(t, page, `stack="dual (p2p.toml)" dial="native-first (p2p.toml)"`, "native=2 libp2p=0")
+
+	// From now on a node that speaks only libp2p may join.
+	joiner := newValidator(t)
+	joiner.stop(t)
+	at := nodes[0].sw.NetAddress()
+	joiner.cfg.PersistentPeers = at.String()
+	joiner.start(t, NewLibp2pSwitch)
+	joiner.awaitLinks(t, 1, types.StackLibp2p)
+	nodes[0].awaitLinks(t, len(nodes), "")
+	nodes[0].requireChecked(t, page, `stack="dual`, "native=2 libp2p=1")
+	joiner.stop(t)
+	nodes.awaitLinks(t, "")
+
+	nodes.take(t, page, 2, types.StackLibp2p)
+	nodes[1].requireChecked(t, page, `stack="dual (p2p.toml)" dial="auto (p2p.toml)"`, "native=0 libp2p=2")
+	nodes.take(t, page, 3, types.StackLibp2p)
+	nodes[1].requireChecked(t, page, `stack="libp2p (p2p.toml)" dial="libp2p (p2p.toml)"`, "native=0 libp2p=2")
+
+	// And back.
+	nodes.take(t, page, 2, types.StackLibp2p)
+	nodes.take(t, page, 1, types.StackNative)
+	for _, v := range nodes {
+		v.stop(t)
+		v.start(t, stock)
+		nodes.awaitLinks(t, "")
+	}
+	nodes.awaitLinks(t, types.StackNative)
+}
