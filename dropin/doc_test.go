@@ -8,10 +8,12 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/internal/pagetest"
 )
 
-// TestPageNamesItsTests checks that each row of the table names a test, and that all named
+// TestPagesNameTheirTests checks that each row of the tables names a test, and that all named
 // tests exist.
-func TestPageNamesItsTests(t *testing.T) {
-	for _, row := range pagetest.Proofs(t, "docs/dropin.md", "## What shows it", "dropin", "interop-tests") {
-		require.NotEmpty(t, row.Tests, row.Text)
+func TestPagesNameTheirTests(t *testing.T) {
+	for _, page := range []string{"docs/dropin.md", "docs/migration.md"} {
+		for _, row := range pagetest.Proofs(t, page, "## What shows it", "dropin", "interop-tests", "adapter") {
+			require.NotEmpty(t, row.Tests, row.Text)
+		}
 	}
 }

@@ -221,6 +221,19 @@ func TestMigration(t *testing.T) {
 	nodes.take(t, page, 3, types.StackLibp2p)
 	nodes[1].requireChecked(t, page, `stack="libp2p (p2p.toml)" dial="libp2p (p2p.toml)"`, "native=0 libp2p=2")
 
+	// A stock node that was forgotten cannot connect any more, and the log says why.
+	late := newValidator(t)
+	forgotten := late.sw.NetAddress()
+	nodes[0].sw.DialPeers(&forgotten)
+	for {
+		if failed, ok := await(t, nodes[0].events).(events.DialFailedEvent); ok && failed.Address.ID == types.ID(forgotten.ID) {
+			require.ErrorContains(t, failed.Reason, "remote speaks native")
+
+			break
+		}
+	}
+	late.stop(t)
+
 	// And back.
 	nodes.take(t, page, 2, types.StackLibp2p)
 	nodes.take(t, page, 1, types.StackNative)
