@@ -2,8 +2,10 @@
 // v1.7.1) with the switches and transports of this project. docs/dropin.md describes what
 // to change in a node.
 //
-//   - [NewNativeSwitch] and [NewLibp2pSwitch] return a gno p2p.Switch and service for
-//     gno's reactors and config. With [WithDHT], a libp2p node finds peers in a DHT.
+//   - [NewConfiguredSwitch] returns a gno p2p.Switch and service for gno's reactors and
+//     config, over the stacks that the operator of the node chooses.
+//   - [NewNativeSwitch], [NewLibp2pSwitch] and [NewDualSwitch] do it over one stack or both.
+//     With [WithDHT], a node finds libp2p peers in a DHT.
 //   - [NewSwitch] does the same on a transport that the caller makes.
 //   - [Transport] lets gno's own MultiplexSwitch use a transport of this project.
 //

@@ -48,6 +48,13 @@ func TestLibp2pDropinOverQUICConforms(t *testing.T) {
 	})...)
 }
 
+func TestDualDropinConforms(t *testing.T) {
+	awaitNoLeak(t)
+	compattest.TestSwitch(t, func(*testing.T) compattest.MakeSwitch {
+		return makeDropin(newDualDropin, asTheyAre)
+	}, dropinExemptions()...)
+}
+
 // TestDropinWithPeersOfAReactorConforms runs the suite with a gno reactor whose InitPeer wraps
 // each peer. All reactors must get the wrapper.
 func TestDropinWithPeersOfAReactorConforms(t *testing.T) {
@@ -125,6 +132,17 @@ func newLibp2pDropin(opts ...lp2p.Option) newDropin {
 			dropin.NodeInfo(spec.Info), key, cfg, reactors, nil,
 			dropin.WithLibp2pOptions(opts...), dropin.WithSwitchOptions(switchOptions(spec)...))
 	}
+}
+
+func newDualDropin(
+	spec compattest.SwitchSpec, cfg *gnoconfig.P2PConfig, reactors map[string]p2p.Reactor,
+) (*dropin.Switch, error) {
+	key, err := dropin.NodeKey(spec.Key)
+	if err != nil {
+		return nil, err
+	}
+
+	return dropin.NewDualSwitch(dropin.NodeInfo(spec.Info), key, cfg, reactors, nil, dropin.WithSwitchOptions(switchOptions(spec)...))
 }
 
 // switchOptions are for what the spec asks and gno's config has no key for.
