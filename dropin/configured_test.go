@@ -99,7 +99,7 @@ func TestConfiguredSwitchKnowsItsPeers(t *testing.T) {
 	blocked, _ := newIdentity(testChannel)
 	r := newGnoRecorder("r", testChannel)
 	sw := newSwitchWith(t, configuredStack(
-		`unconditional_peer_ids = "`+string(welcome.ID())+","+string(blocked.ID())+`"`, `blocked_peer_ids = "`+string(blocked.ID())+`"`,
+		`unconditional_peer_ids = "`+string(welcome.ID())+","+string(blocked.ID())+`"`, `blocked_peers = "`+string(blocked.ID())+`"`,
 	), cfg, map[string]p2p.Reactor{"R": r})
 	require.NoError(t, sw.Start())
 	require.Equal(t, []types.ID{types.ID(blocked.ID())}, sw.MultiplexSwitch().BlockedPeers())

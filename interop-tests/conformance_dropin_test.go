@@ -49,7 +49,7 @@ func TestLibp2pDropinOverQUICConforms(t *testing.T) {
 }
 
 func TestDualDropinConforms(t *testing.T) {
-	awaitNoLeak(t)
+	besideOthers(t)
 	compattest.TestSwitch(t, func(*testing.T) compattest.MakeSwitch {
 		return makeDropin(newDualDropin, asTheyAre)
 	}, dropinExemptions()...)

@@ -230,7 +230,7 @@ func TestSwitchOptionsNameEachEntryAtFault(t *testing.T) {
 	cfg.Seeds = "g1nobody@127.0.0.1:1"
 	cfg.PrivatePeerIDs = idB + ",p1"
 	cfg.UnconditionalPeerIDs = "u1,u2"
-	cfg.BlockedPeerIDs = "b1"
+	cfg.BlockedPeers = "b1"
 	require.NoError(t, cfg.ValidateBasic(), "a node can work without them")
 
 	options, err := cfg.SwitchOptions()
@@ -238,7 +238,7 @@ func TestSwitchOptionsNameEachEntryAtFault(t *testing.T) {
 		`[p2p].persistent_peers = "127.0.0.1:1": `, `[p2p].persistent_peers = "` + idB + `@127.0.0.1:0": `,
 		`[p2p].persistent_peers = "` + idB + `@0.0.0.0:1": `, `[p2p].seeds = "g1nobody@127.0.0.1:1": `,
 		`[p2p].private_peer_ids = "p1": `, `[p2p].unconditional_peer_ids = "u1": `, `[p2p].unconditional_peer_ids = "u2": `,
-		`[p2p].blocked_peer_ids = "b1": `,
+		`[p2p].blocked_peers = "b1": `,
 	} {
 		require.ErrorContains(t, err, part)
 	}
@@ -404,14 +404,4 @@ func TestProxyNetworks(t *testing.T) {
 		text = append(text, network.String())
 	}
 	require.Equal(t, []string{"10.0.0.0/8", "192.0.2.7/32", "2001:db8::/32", "::1/128", "192.0.2.8/32"}, text)
-}
-
-func TestSwitchBlocksPeers(t *testing.T) {
-	cfg := config.TestP2PConfig()
-	cfg.BlockedPeerIDs = idA
-	_, behavior := startSwitch(t, memory.NewNetwork(), cfg)
-	var refusal *compat.RejectError
-	require.ErrorAs(t, admit(behavior, idA, net.IPv4(10, 0, 0, 1), false), &refusal)
-	require.Equal(t, compat.RejectBanned, refusal.Code)
-	require.NoError(t, admit(behavior, idB, net.IPv4(10, 0, 0, 1), false))
 }
