@@ -9,7 +9,7 @@ import (
 )
 
 // FromEvent converts an event from gno's type. It returns nil for a type that compat does
-// not have. Outbound is false, since gno's events do not tell which side dialed.
+// not have. Outbound is false and Stack is empty, since gno's events do not tell them.
 func FromEvent(event gnoevents.Event) events.Event {
 	switch e := event.(type) {
 	case gnoevents.PeerConnectedEvent:

@@ -211,11 +211,12 @@ func (v *validator) requireChecked(t *testing.T, page migrationPage, choice, pee
 	}
 }
 
-// TestMigration follows docs/migration.md there and back, by its own commands, with two
-// stock nodes, of the native switch, and one that speaks only libp2p.
-func TestMigration(t *testing.T) {
-	page := readMigrationPage(t)
-	nodes := network{newValidator(t), newValidator(t), newValidator(t)}
+// newNetwork starts n stock nodes.
+func newNetwork(t *testing.T, n int) (nodes network) {
+	t.Helper()
+	for range n {
+		nodes = append(nodes, newValidator(t))
+	}
 	for _, v := range nodes {
 		for _, other := range nodes {
 			if other != v {
@@ -230,40 +231,55 @@ func TestMigration(t *testing.T) {
 	}
 	nodes.requireStack(t, types.StackNative)
 
-	nodes.take(t, page, 1, types.StackNative)
-	nodes[0].requireChecked(t, page, `stack="dual (p2p.toml)" dial="native-first (p2p.toml)"`, "native=2 libp2p=0")
+	return nodes
+}
 
-	// From now on a node that speaks only libp2p may join.
+// requireJoins lets a node that speaks only libp2p join and leave.
+func (n network) requireJoins(t *testing.T, page migrationPage) {
+	t.Helper()
 	joiner := newValidator(t)
 	joiner.stop(t)
-	at := nodes[0].sw.NetAddress()
+	at := n[0].sw.NetAddress()
 	joiner.cfg.PersistentPeers = at.String()
 	joiner.start(t, NewLibp2pSwitch)
 	joiner.awaitLinks(t, 1)
-	nodes[0].awaitLinks(t, len(nodes))
-	nodes[0].requireChecked(t, page, `stack="dual`, "native=2 libp2p=1")
+	n[0].awaitLinks(t, len(n))
+	n[0].requireChecked(t, page, `stack="dual`, "native=2 libp2p=1")
 	joiner.stop(t)
-	nodes.awaitLinks(t)
+	n.awaitLinks(t)
+}
 
+// requireMissed lets the first node dial a stock node, which it cannot reach any more.
+func (n network) requireMissed(t *testing.T) {
+	t.Helper()
+	late := newValidator(t)
+	defer late.stop(t)
+	at := late.sw.NetAddress()
+	n[0].sw.DialPeers(&at)
+	for {
+		if failed, ok := await(t, n[0].events).(events.DialFailedEvent); ok && failed.Address.ID == types.ID(at.ID) {
+			require.ErrorContains(t, failed.Reason, "remote speaks native")
+
+			return
+		}
+	}
+}
+
+// TestMigration follows docs/migration.md there and back, by its own commands. The stock
+// nodes are those of NewNativeSwitch; interop-tests has gno's own.
+func TestMigration(t *testing.T) {
+	page := readMigrationPage(t)
+	nodes := newNetwork(t, 3)
+
+	nodes.take(t, page, 1, types.StackNative)
+	nodes[0].requireChecked(t, page, `stack="dual (p2p.toml)" dial="native-first (p2p.toml)"`, "native=2 libp2p=0")
+	nodes.requireJoins(t, page)
 	nodes.take(t, page, 2, types.StackLibp2p)
 	nodes[1].requireChecked(t, page, `stack="dual (p2p.toml)" dial="auto (p2p.toml)"`, "native=0 libp2p=2")
 	nodes.take(t, page, 3, types.StackLibp2p)
 	nodes[1].requireChecked(t, page, `stack="libp2p (p2p.toml)" dial="libp2p (p2p.toml)"`, "native=0 libp2p=2")
+	nodes.requireMissed(t)
 
-	// A stock node that was forgotten cannot connect any more, and the log says why.
-	late := newValidator(t)
-	forgotten := late.sw.NetAddress()
-	nodes[0].sw.DialPeers(&forgotten)
-	for {
-		if failed, ok := await(t, nodes[0].events).(events.DialFailedEvent); ok && failed.Address.ID == types.ID(forgotten.ID) {
-			require.ErrorContains(t, failed.Reason, "remote speaks native")
-
-			break
-		}
-	}
-	late.stop(t)
-
-	// And back.
 	nodes.take(t, page, 2, types.StackLibp2p)
 	nodes.take(t, page, 1, types.StackNative)
 	for _, v := range nodes {
