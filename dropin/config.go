@@ -57,7 +57,7 @@ func FromP2PConfig(gno gnoconfig.P2PConfig) config.P2PConfig {
 
 // plan holds the converted arguments of New*.
 type plan struct {
-	// key, info and listen are set by newNodePlan only.
+	// key, info and listen are set by identify, which NewSwitch does not need.
 	key      types.NodeKey
 	info     types.NodeInfo
 	listen   types.NetAddress
