@@ -71,6 +71,18 @@ func TestConfiguredSwitchDialsAsToldTo(t *testing.T) {
 	}
 }
 
+// TestLibp2pNodeStillDialsNative checks that a node that accepts no native peer dials those
+// that are left, as docs/migration.md says of step 3.
+func TestLibp2pNodeStillDialsNative(t *testing.T) {
+	b := newSwitchWith(t, stacks()[0], loopbackConfig(), nil)
+	r := newGnoRecorder("r", testChannel)
+	a := newSwitchWith(t, configuredStack(`stack = "libp2p"`, `dial = "auto"`), loopbackConfig(b.NetAddress()), map[string]p2p.Reactor{"R": r})
+	require.NoError(t, b.Start())
+	require.NoError(t, a.Start())
+	await(t, r.added)
+	require.Equal(t, types.StackNative, a.MultiplexSwitch().Links()[0].Stack)
+}
+
 func TestConfiguredSwitchHasQUICAndDHT(t *testing.T) {
 	cfg := loopbackConfig()
 	cfg.PeerExchange = true
