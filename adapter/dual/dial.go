@@ -56,26 +56,52 @@ func (t *Transport) Dial(
 	return p, err
 }
 
-// dialEither connects to the address and goes on with the stack that the remote shows, or
-// that the policy prefers if the remote shows none.
+// dialEither dials the stack that the policy or the address book names, or that the remote
+// shows.
 func (t *Transport) dialEither(
 	ctx context.Context, addr types.NetAddress, behavior compat.PeerBehavior,
+) (compat.PeerConn, error) {
+	return t.dialFirst(ctx, addr, behavior, t.first(addr.ID))
+}
+
+// first returns the stack on which to speak without listening before, or none.
+func (t *Transport) first(id types.ID) addrbook.Stack {
+	switch {
+	case t.opts.dial == DialNativeFirst:
+		return addrbook.Native
+	case t.opts.dial == DialLibp2pFirst, t.book.LastStack(id) == addrbook.Libp2p:
+		return addrbook.Libp2p
+	default:
+		return ""
+	}
+}
+
+// dialFirst connects to the address and goes on with the given stack, or with the one that
+// the remote shows. If the remote closes the connection without a word, it dials again, and
+// listens.
+func (t *Transport) dialFirst(
+	ctx context.Context, addr types.NetAddress, behavior compat.PeerBehavior, first addrbook.Stack,
 ) (compat.PeerConn, error) {
 	conn, trip, err := connect(ctx, addr)
 	if err != nil {
 		return nil, fmt.Errorf("unable to dial %s: %w", addr.String(), err)
 	}
-	stack, err := t.choose(ctx, conn, addr.ID, trip)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("unable to dial %s: %w", addr.String(), err), conn.Close())
+	stack := first
+	if first == "" {
+		if stack, err = t.listenFor(ctx, conn, trip); err != nil {
+			return nil, errors.Join(fmt.Errorf("unable to dial %s: %w", addr.String(), err), conn.Close())
+		}
 	}
 	if stack == addrbook.Native {
 		p, err := t.native.DialOn(ctx, conn, addr, behavior)
-		if speaks(err, "libp2p") {
+		switch {
+		case speaks(err, "libp2p"):
 			return t.libp2p.Dial(ctx, addr, behavior)
+		case first != "" && showedNothing(conn, err):
+			return t.dialFirst(ctx, addr, behavior, "")
+		default:
+			return t.noted(p, addr, err)
 		}
-
-		return t.noted(p, addr, err)
 	}
 
 	taken := t.parked.offer(addr.DialString(), conn)
@@ -83,11 +109,22 @@ func (t *Transport) dialEither(
 	if !taken() {
 		_ = conn.Close() // libp2p has found another way
 	}
-	if err != nil && (conn.Shown() == "native" || speaks(err, "native")) {
+	switch {
+	case err == nil:
+		return p, nil
+	case conn.Shown() == "native" || speaks(err, "native"):
 		return t.dialNative(ctx, addr, behavior)
+	case first != "" && showedNothing(conn, err):
+		return t.dialFirst(ctx, addr, behavior, "")
+	default:
+		return nil, err
 	}
+}
 
-	return p, err
+// showedNothing reports whether a dial has failed since the remote has closed the connection
+// before it sent anything. A node of the other stack may do so when it is spoken to.
+func showedNothing(conn *sniff.PeekedConn, err error) bool {
+	return err != nil && conn.Shown() == "" && compat.ClassifyDial(err) == compat.DialUnclear
 }
 
 // connect connects to the address, and returns how long that took: about one round trip.
@@ -103,17 +140,9 @@ func connect(ctx context.Context, addr types.NetAddress) (*sniff.PeekedConn, tim
 	return sniff.NewPeekedConn(socket), time.Since(begun), nil
 }
 
-// choose returns the stack on which to go on. Its error says that the remote speaks
-// neither, or closed the connection.
-func (t *Transport) choose(
-	ctx context.Context, conn *sniff.PeekedConn, id types.ID, trip time.Duration,
-) (addrbook.Stack, error) {
-	switch {
-	case t.opts.dial == DialNativeFirst:
-		return addrbook.Native, nil
-	case t.opts.dial == DialLibp2pFirst, t.book.LastStack(id) == addrbook.Libp2p:
-		return addrbook.Libp2p, nil
-	}
+// listenFor returns the stack that the remote shows, or libp2p if it shows none. Its error
+// says that the remote speaks neither, or closed the connection.
+func (t *Transport) listenFor(ctx context.Context, conn *sniff.PeekedConn, trip time.Duration) (addrbook.Stack, error) {
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
 	quiet := max(t.opts.quiet, min(quietTrips*trip, maxQuiet))
 	first, err := conn.PeekWithin(ctx, quiet)

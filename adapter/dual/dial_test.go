@@ -90,6 +90,56 @@ func TestDialFindsANodeThatHasChanged(t *testing.T) {
 	}
 }
 
+// A native node that closes the connection of a libp2p dialer before it has shown itself, as
+// gno's does at random, is found by the same dial.
+func TestDialFindsANativeNodeThatShowsNothing(t *testing.T) {
+	t.Parallel()
+	dialer := newDialer(t, dual.WithDial(dual.DialLibp2pFirst), dual.WithQuiet(patient))
+	spec := loopbackSpec()
+	former, accepted := listen(t, "libp2p", spec)
+	addr := former.NetAddress()
+	p, err := dialer.Dial(timeout(t), addr, newBehavior())
+	require.NoError(t, err)
+	require.NoError(t, p.Start())
+	<-accepted
+	require.NoError(t, p.Stop())
+	require.NoError(t, former.Close())
+
+	spec.Info.NetAddress.Port = 0
+	remote, accepted := listen(t, "native", spec)
+	listener, err := net.Listen("tcp", addr.DialString())
+	require.NoError(t, err)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		serveSilently(listener, remote.NetAddress())
+	}()
+	t.Cleanup(func() {
+		_ = listener.Close()
+		<-done
+	})
+	p, err = dialer.Dial(timeout(t), addr, newBehavior())
+	require.NoError(t, err)
+	require.NoError(t, p.Start())
+	require.Equal(t, types.StackNative, <-accepted)
+	require.NoError(t, p.Stop())
+}
+
+// serveSilently resets the first connection when the remote speaks, and relays the second
+// one to the target.
+func serveSilently(listener net.Listener, target types.NetAddress) {
+	first, err := listener.Accept()
+	if err != nil {
+		return
+	}
+	_, _ = first.Read(make([]byte, 1))
+	_ = first.(*net.TCPConn).SetLinger(0)
+	_ = first.Close()
+	if client, err := listener.Accept(); err == nil {
+		(&tap{sent: make([]int, 1)}).pass(client, target, 0)
+	}
+}
+
 // Something that speaks neither protocol is told by its own name.
 func TestDialOfSomethingElse(t *testing.T) {
 	t.Parallel()
