@@ -82,7 +82,7 @@ func (t *Transport) first(id types.ID) addrbook.Stack {
 func (t *Transport) dialFirst(
 	ctx context.Context, addr types.NetAddress, behavior compat.PeerBehavior, first addrbook.Stack,
 ) (compat.PeerConn, error) {
-	conn, trip, err := connect(ctx, addr)
+	conn, trip, err := t.connect(ctx, addr)
 	if err != nil {
 		return nil, fmt.Errorf("unable to dial %s: %w", addr.String(), err)
 	}
@@ -128,16 +128,16 @@ func showedNothing(conn *sniff.PeekedConn, err error) bool {
 }
 
 // connect connects to the address, and returns how long that took: about one round trip.
-func connect(ctx context.Context, addr types.NetAddress) (*sniff.PeekedConn, time.Duration, error) {
+func (t *Transport) connect(ctx context.Context, addr types.NetAddress) (*sniff.PeekedConn, time.Duration, error) {
 	ctx, cancel := context.WithTimeout(ctx, native.DialTimeout)
 	defer cancel()
 	begun := time.Now()
-	socket, err := addr.DialContext(ctx)
+	conn, err := t.opts.sockets.DialContext(ctx, "tcp", addr.DialString())
 	if err != nil {
 		return nil, 0, err
 	}
 
-	return sniff.NewPeekedConn(socket), time.Since(begun), nil
+	return sniff.NewPeekedConn(conn), time.Since(begun), nil
 }
 
 // listenFor returns the stack that the remote shows, or libp2p if it shows none. Its error

@@ -34,11 +34,7 @@ func TestDialFindsTheStack(t *testing.T) {
 				t.Parallel()
 				remote, accepted := listen(t, kind, loopbackSpec())
 				tap, addr := newTap(t, remote.NetAddress())
-				quiet := time.Duration(0)
-				if kind == "native" {
-					quiet = patient // it is busy, and speaks late
-				}
-				dialer := newDialer(t, dual.WithDial(policy), dual.WithQuiet(quiet))
+				dialer := newDialer(t, dual.WithDial(policy), dual.WithQuiet(quietFor(kind)))
 
 				p, err := dialer.Dial(timeout(t), addr, newBehavior())
 				if want.stack == "" {
@@ -62,6 +58,16 @@ func TestDialFindsTheStack(t *testing.T) {
 			})
 		}
 	}
+}
+
+// quietFor returns how long to listen to a node of the kind. A native one speaks late if it is
+// busy.
+func quietFor(kind string) time.Duration {
+	if kind == "native" {
+		return patient
+	}
+
+	return 0
 }
 
 // A node that has changed its stacks is found by the next dial, whatever it spoke the last

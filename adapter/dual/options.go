@@ -8,6 +8,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/native"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/socket"
 )
 
 // Option changes a default of NewTransport.
@@ -20,6 +21,8 @@ type options struct {
 	native []native.Option
 	libp2p []lp2p.Option
 	quiet  time.Duration // minQuiet but in tests
+
+	sockets compat.Sockets
 }
 
 // WithStack replaces StackDual.
@@ -51,8 +54,18 @@ func WithLibp2p(opts ...lp2p.Option) Option {
 	return func(o *options) { o.libp2p = append(o.libp2p, opts...) }
 }
 
+// WithSockets replaces the system's TCP for both stacks. Host names are still looked up by the
+// system.
+func WithSockets(s compat.Sockets) Option {
+	return func(o *options) {
+		o.sockets = s
+		o.native = append(o.native, native.WithSockets(s))
+		o.libp2p = append(o.libp2p, lp2p.WithSockets(s))
+	}
+}
+
 func newOptions(opts []Option) (options, error) {
-	o := options{stack: StackDual, dial: DialAuto, quiet: minQuiet}
+	o := options{stack: StackDual, dial: DialAuto, quiet: minQuiet, sockets: socket.System{}}
 	for _, opt := range opts {
 		opt(&o)
 	}

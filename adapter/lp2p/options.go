@@ -41,6 +41,7 @@ type options struct {
 	openedConn func(address string) net.Conn
 	logger     *slog.Logger
 
+	sockets compat.Sockets // nil: the system's
 	// See WithTCP; nil for the system's.
 	tcp     libp2p.Option
 	dialTCP DialFunc
@@ -182,6 +183,19 @@ func WithProxyProtocol(networks ...netip.Prefix) Option {
 		if o.proxies = networks; o.proxies.Validate() != nil {
 			o.report(fmt.Errorf("WithProxyProtocol: %w", o.proxies.Validate()))
 		}
+	}
+}
+
+// WithSockets replaces the system's TCP under the transport's own listener and dialer. Host
+// names are still looked up by the system.
+func WithSockets(s compat.Sockets) Option {
+	return func(o *options) {
+		if o.sockets = s; s == nil {
+			o.report(errors.New("sockets are nil"))
+
+			return
+		}
+		o.dialTCP = s.DialContext
 	}
 }
 

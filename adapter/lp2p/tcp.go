@@ -36,7 +36,13 @@ var (
 func (o *options) newTCP(g *gater) any {
 	return func(u transport.Upgrader, rm network.ResourceManager) (*tcpTransport, error) {
 		// If nodes dialed from their listening ports, crossed dials would collide in TCP.
-		t, err := tcp.NewTCPTransport(u, rm, nil, tcp.DisableReuseport(), tcp.WithConnectionTimeout(o.timeouts.Dial))
+		opts := []tcp.Option{tcp.DisableReuseport(), tcp.WithConnectionTimeout(o.timeouts.Dial)}
+		if o.sockets != nil {
+			opts = append(opts, tcp.WithDialerForAddr(func(multiaddr.Multiaddr) (tcp.ContextDialer, error) {
+				return o.sockets, nil
+			}))
+		}
+		t, err := tcp.NewTCPTransport(u, rm, nil, opts...)
 
 		return &tcpTransport{TcpTransport: t, options: o, entrance: newEntrance(o, g), upgrader: u, resources: rm}, err
 	}
@@ -48,7 +54,11 @@ func (t *tcpTransport) Listen(at multiaddr.Multiaddr) (transport.Listener, error
 	if err != nil {
 		return nil, err
 	}
-	l, err := net.Listen(family, address)
+	listen := net.Listen
+	if t.sockets != nil {
+		listen = t.sockets.Listen
+	}
+	l, err := listen(family, address)
 	if err != nil {
 		return nil, err
 	}

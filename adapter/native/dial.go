@@ -106,7 +106,7 @@ func (mt *MultiplexTransport) dialPending(ctx context.Context, addr types.NetAdd
 func (mt *MultiplexTransport) dialAddress(ctx context.Context, addr types.NetAddress) (*Pending, error) {
 	dialCtx, cancelDial := context.WithTimeout(ctx, DialTimeout)
 	defer cancelDial()
-	conn, err := addr.DialContext(dialCtx)
+	conn, err := mt.sockets.DialContext(dialCtx, "tcp", addr.DialString())
 	if err != nil {
 		return nil, &HandshakeError{Step: stepDial, Remote: addr.String(), Err: err}
 	}

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
 )
 
 // Constants of the protocol (docs/wire.md §3, §4).
@@ -77,6 +79,11 @@ func (l HandshakeLimits) Validate() error {
 
 // Option changes a default of a transport while it is made.
 type Option func(*MultiplexTransport)
+
+// WithSockets replaces the system's TCP. Host names are still looked up by the system.
+func WithSockets(s compat.Sockets) Option {
+	return func(mt *MultiplexTransport) { mt.sockets = s }
+}
 
 // WithHandshakeLimits replaces DefaultHandshakeLimits. Limits that are not valid
 // are reported by Listen and Dial.

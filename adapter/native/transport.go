@@ -16,6 +16,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/internal/ownaddr"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/places"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/proxied"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/socket"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/summary"
 	"github.com/tm2-libp2p/tm2-libp2p/mconn"
 )
@@ -34,6 +35,7 @@ type MultiplexTransport struct {
 	logger   *slog.Logger
 	relay    bool          // the remote's NodeInfo comes before ours
 	timeout  time.Duration // HandshakeTimeout
+	sockets  compat.Sockets
 
 	ctx      context.Context // ends at Close
 	cancel   context.CancelFunc
@@ -76,6 +78,7 @@ func NewMultiplexTransport(
 		mConfig:  mConfig,
 		logger:   logger,
 		timeout:  HandshakeTimeout,
+		sockets:  socket.System{},
 		inbound:  summary.New(logger),
 		ctx:      ctx,
 		cancel:   cancel,
@@ -120,7 +123,7 @@ func (mt *MultiplexTransport) Listen(addr types.NetAddress) error {
 		return compat.ErrAlreadyListening
 	}
 
-	listener, err := net.Listen("tcp", addr.DialString())
+	listener, err := mt.sockets.Listen("tcp", addr.DialString())
 	if err != nil {
 		return fmt.Errorf("unable to listen at %s: %w", addr.DialString(), err)
 	}
