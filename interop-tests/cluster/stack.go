@@ -15,8 +15,7 @@ import (
 type Stack struct {
 	// Name is used in node names and tables.
 	Name string
-	// Speaks is the protocol of the stack. Only nodes with the same protocol can dial each
-	// other.
+	// Speaks is the protocol of the stack. Topologies link nodes with the same protocol.
 	Speaks Protocol
 	// New returns a switch. Its Start dials the persistent peers, and its Close also closes
 	// the transport.
@@ -26,10 +25,11 @@ type Stack struct {
 // Protocol is the protocol of a stack.
 type Protocol string
 
-// The protocols: TM2's own over TCP, and sessions over libp2p.
+// The protocols: TM2's own over TCP, sessions over libp2p, and both.
 const (
 	SpeaksNative Protocol = "native"
 	SpeaksLibp2p Protocol = "libp2p"
+	SpeaksBoth   Protocol = "both"
 )
 
 // Setup holds the arguments for the switch of one node.

@@ -8,6 +8,8 @@ type Topology struct {
 	Validators []Stack
 	// OwnLinks connects every two validators that speak the same protocol.
 	OwnLinks bool
+	// BothDial makes both ends of each own link dial. Otherwise the later validator does.
+	BothDial bool
 	// Bridge connects every node to a bridge, which knows all validators.
 	Bridge bool
 	// Via maps the address of a node to the address to dial instead, both ID@IP:port. It is
@@ -35,11 +37,11 @@ func (t Topology) Build(n *Network) (*Bridge, error) {
 	}
 	if t.OwnLinks {
 		for i, m := range n.Members() {
-			for _, earlier := range n.Members()[:i] {
-				if earlier.stack.Speaks != m.stack.Speaks {
+			for j, other := range n.Members() {
+				if other == m || j > i && !t.BothDial || other.stack.Speaks != m.stack.Speaks {
 					continue
 				}
-				if err := t.dial(m, earlier.Address.String()); err != nil {
+				if err := t.dial(m, other.Address.String()); err != nil {
 					return nil, err
 				}
 			}

@@ -1,0 +1,35 @@
+package cluster
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+)
+
+// TestBadLinksAreSeen checks that Links detects a connection on the wrong stack, and one that
+// is missing.
+func TestBadLinksAreSeen(t *testing.T) {
+	topology := Of(Native(), 2)
+	topology.BothDial = true
+	r := start(t, newNetwork(t, nil), topology)
+	a, b := r.Members()[0], r.Members()[1]
+	var links []Link
+	r.await(t, func() (err error) {
+		links, err = Links(a, b)
+
+		return err
+	})
+	require.Len(t, links, 1)
+	require.Equal(t, types.StackNative, links[0].Stack)
+	require.Contains(t, Describe(links), "1 native (")
+
+	b.SetStack(Libp2p())
+	_, err := Links(a, b)
+	require.ErrorContains(t, err, "are connected over native")
+	require.NoError(t, b.Stop())
+	_, err = Links(a, b)
+	require.ErrorContains(t, err, "are not connected")
+	r.stop(t)
+}
