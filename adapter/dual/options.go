@@ -54,11 +54,13 @@ func WithLibp2p(opts ...lp2p.Option) Option {
 	return func(o *options) { o.libp2p = append(o.libp2p, opts...) }
 }
 
-// WithSockets replaces the system's TCP for both stacks. Host names are still looked up by the
-// system.
+// WithSockets replaces the system's TCP for both stacks, unless s is nil. Host names are still
+// looked up by the system.
 func WithSockets(s compat.Sockets) Option {
 	return func(o *options) {
-		o.sockets = s
+		if s != nil {
+			o.sockets = s
+		}
 		o.native = append(o.native, native.WithSockets(s))
 		o.libp2p = append(o.libp2p, lp2p.WithSockets(s))
 	}

@@ -43,6 +43,10 @@ func TestWithSockets(t *testing.T) {
 		require.Equal(t, int32(1), s.listens.Load(), stack)
 	}
 
+	tr := kinds["dual"](t, loopbackSpec(), dual.WithSockets(nil)) // the system's
+	require.NoError(t, tr.Listen(types.NetAddress{IP: net.IPv4(127, 0, 0, 1)}))
+	require.NoError(t, tr.Close())
+
 	for policy, want := range map[dual.DialPolicy]map[string]int32{
 		dual.DialAuto:        {"native": 1, "libp2p": 2}, // a probe comes first
 		dual.DialNative:      {"native": 1},

@@ -186,16 +186,13 @@ func WithProxyProtocol(networks ...netip.Prefix) Option {
 	}
 }
 
-// WithSockets replaces the system's TCP under the transport's own listener and dialer. Host
-// names are still looked up by the system.
+// WithSockets replaces the system's TCP under the transport's own listener and dialer, unless
+// s is nil. Host names are still looked up by the system.
 func WithSockets(s compat.Sockets) Option {
 	return func(o *options) {
-		if o.sockets = s; s == nil {
-			o.report(errors.New("sockets are nil"))
-
-			return
+		if s != nil {
+			o.sockets, o.dialTCP = s, s.DialContext
 		}
-		o.dialTCP = s.DialContext
 	}
 }
 

@@ -92,18 +92,26 @@ func (o *options) opened(address string) net.Conn {
 func (t *tcpTransport) DialWithUpdates(
 	ctx context.Context, at multiaddr.Multiaddr, p peer.ID, updates chan<- transport.DialUpdate,
 ) (transport.CapableConn, error) {
-	_, address, err := manet.DialArgs(at)
+	family, address, err := manet.DialArgs(at)
 	if err != nil {
 		return nil, err
 	}
-	if conn := t.opened(address); conn != nil {
+	conn := t.opened(address)
+	if conn == nil && t.sockets != nil {
+		dialCtx, cancel := context.WithTimeout(ctx, t.timeouts.Dial)
+		defer cancel()
+		if conn, err = t.sockets.DialContext(dialCtx, family, address); err != nil {
+			return nil, err
+		}
+	}
+	if conn != nil {
 		return t.upgradeOpened(ctx, conn, at, p)
 	}
 
 	return t.TcpTransport.DialWithUpdates(ctx, at, p, updates)
 }
 
-// upgradeOpened makes a libp2p connection of one that the other stack has opened.
+// upgradeOpened makes a libp2p connection of one that is open.
 func (t *tcpTransport) upgradeOpened(
 	ctx context.Context, conn net.Conn, at multiaddr.Multiaddr, p peer.ID,
 ) (transport.CapableConn, error) {

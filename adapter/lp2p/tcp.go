@@ -36,13 +36,7 @@ var (
 func (o *options) newTCP(g *gater) any {
 	return func(u transport.Upgrader, rm network.ResourceManager) (*tcpTransport, error) {
 		// If nodes dialed from their listening ports, crossed dials would collide in TCP.
-		opts := []tcp.Option{tcp.DisableReuseport(), tcp.WithConnectionTimeout(o.timeouts.Dial)}
-		if o.sockets != nil {
-			opts = append(opts, tcp.WithDialerForAddr(func(multiaddr.Multiaddr) (tcp.ContextDialer, error) {
-				return o.sockets, nil
-			}))
-		}
-		t, err := tcp.NewTCPTransport(u, rm, nil, opts...)
+		t, err := tcp.NewTCPTransport(u, rm, nil, tcp.DisableReuseport(), tcp.WithConnectionTimeout(o.timeouts.Dial))
 
 		return &tcpTransport{TcpTransport: t, options: o, entrance: newEntrance(o, g), upgrader: u, resources: rm}, err
 	}

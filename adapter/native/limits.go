@@ -80,9 +80,14 @@ func (l HandshakeLimits) Validate() error {
 // Option changes a default of a transport while it is made.
 type Option func(*MultiplexTransport)
 
-// WithSockets replaces the system's TCP. Host names are still looked up by the system.
+// WithSockets replaces the system's TCP, unless s is nil. Host names are still looked up by
+// the system.
 func WithSockets(s compat.Sockets) Option {
-	return func(mt *MultiplexTransport) { mt.sockets = s }
+	return func(mt *MultiplexTransport) {
+		if s != nil {
+			mt.sockets = s
+		}
+	}
 }
 
 // WithHandshakeLimits replaces DefaultHandshakeLimits. Limits that are not valid
