@@ -12,6 +12,12 @@ type Config struct {
 
 	MaxInbound, MaxOutbound uint64 // of every switch
 
+	// PeerExchange gives nodes TM2's discovery, beside the DHT on libp2p.
+	PeerExchange bool
+	// SeedUptime is after how long the seed hangs up, as a node with seed_mode. It then has
+	// room for all nodes. Zero makes it a node like the others.
+	SeedUptime time.Duration
+
 	JoinWindow  time.Duration // the nodes join at random instants within it
 	Idle        time.Duration // how long the formed network is measured
 	Churn       float64       // fraction of the nodes, without the seed, that leaves; as many join

@@ -68,11 +68,16 @@ func (g *graph) full(slots uint64, among ...*node) (n int) {
 	return n
 }
 
-// parts returns the number of connected components.
-func (g *graph) parts() (parts int) {
+// parts returns the number of connected components with any of the nodes. It counts all
+// nodes if none are given.
+func (g *graph) parts(among ...*node) (parts int) {
+	if len(among) == 0 {
+		among = g.nodes
+	}
 	seen := make([]bool, len(g.peers))
 	var queue []int
-	for i := range g.peers {
+	for _, n := range among {
+		i := g.index[n.id()]
 		if seen[i] {
 			continue
 		}

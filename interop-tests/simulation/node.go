@@ -1,15 +1,17 @@
 package simulation
 
 import (
-	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"maps"
 	"sync"
+	"time"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/addrbook"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/discovery"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/pex"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
@@ -44,15 +46,26 @@ func (*reactor) GetChannels() []*compat.ChannelDescriptor {
 	return descs
 }
 
-// node is one TM2 node.
-type node struct {
+// site is what a node keeps over restarts.
+type site struct {
 	key  types.NodeKey
 	addr types.NetAddress
 	host *simnet.Host
+	book *addrbook.Book
+}
 
-	t  *lp2p.Transport
-	d  *discovery.Discovery
-	sw *adapter.MultiplexSwitch
+// node is one TM2 node.
+type node struct {
+	site
+	kind    Kind
+	started time.Time
+	ended   chan struct{} // closed when it has stopped
+
+	transport compat.ListeningTransport
+	t         *lp2p.Transport      // nil on a native node
+	d         *discovery.Discovery // nil on a native node
+	pex       *pex.Reactor         // nil without Config.PeerExchange
+	sw        *adapter.MultiplexSwitch
 
 	counting sync.WaitGroup
 	cancel   func() // ends the subscription to events
@@ -67,38 +80,49 @@ type tally struct {
 }
 
 // start makes and starts a node. seed is the address that it knows, nil for the seed itself.
-func start(c Config, key ed25519.PrivateKey, host *simnet.Host, at types.NetAddress, seed *types.NetAddress) (*node, error) {
-	n := &node{key: types.NodeKey{PrivKey: key}, addr: at, host: host}
+func start(c Config, at site, kind Kind, seed *types.NetAddress) (*node, error) {
+	n := &node{site: at, kind: kind, started: time.Now(), ended: make(chan struct{})}
 	n.tally.failures = make(map[string]uint64)
 	info := types.NodeInfo{
 		NetAddress: &n.addr, Network: networkName, Version: "v1.0.0", Moniker: "node", Channels: channels,
 	}
 	silent := newReactor()
-	var err error
-	n.t, err = lp2p.NewTransport(info, n.key, nil, onHost(host),
-		lp2p.WithPeerLimits(c.MaxInbound, c.MaxOutbound, false), lp2p.WithChannels(silent.GetChannels()...))
-	if err != nil {
+	if c.PeerExchange {
+		n.pex = pex.NewReactor(n.book)
+	}
+	if err := n.newTransport(c, info, silent); err != nil {
 		return nil, fmt.Errorf("transport: %w", err)
 	}
 	if err := n.run(c, silent, seed); err != nil {
-		return nil, errors.Join(err, n.t.Close())
+		return nil, errors.Join(err, n.transport.Close())
 	}
 
 	return n, nil
 }
 
 func (n *node) run(c Config, silent compat.Reactor, seed *types.NetAddress) (err error) {
-	if err := n.t.Listen(n.addr); err != nil {
+	if err := n.transport.Listen(n.addr); err != nil {
 		return fmt.Errorf("listener: %w", err)
 	}
 	seeds := []*types.NetAddress{seed}
-	n.d, err = discovery.New(n.t, discovery.WithBootstrapPeers(seeds), discovery.WithMaxOutboundPeers(c.MaxOutbound))
-	if err != nil {
-		return fmt.Errorf("discovery: %w", err)
+	opts := []adapter.SwitchOption{
+		adapter.WithReactor("silent", silent), adapter.WithSeeds(seeds),
+		adapter.WithMaxInboundPeers(c.MaxInbound), adapter.WithMaxOutboundPeers(c.MaxOutbound),
 	}
-	n.sw = adapter.NewMultiplexSwitch(n.t,
-		adapter.WithReactor("silent", silent), adapter.WithReactor("dht", n.d), adapter.WithSeeds(seeds),
-		adapter.WithMaxInboundPeers(c.MaxInbound), adapter.WithMaxOutboundPeers(c.MaxOutbound))
+	if n.t != nil {
+		n.d, err = discovery.New(n.t, discovery.WithBootstrapPeers(seeds), discovery.WithMaxOutboundPeers(c.MaxOutbound))
+		if err != nil {
+			return fmt.Errorf("discovery: %w", err)
+		}
+		opts = append(opts, adapter.WithReactor("dht", n.d))
+	}
+	if n.pex != nil {
+		opts = append(opts, adapter.WithReactor("pex", n.pex))
+	}
+	if c.SeedUptime > 0 && seed == nil {
+		opts = append(opts, adapter.WithSeedMode(c.SeedUptime))
+	}
+	n.sw = adapter.NewMultiplexSwitch(n.transport, opts...)
 	happened, cancel := n.sw.Subscribe(nil)
 	n.cancel = cancel
 	n.counting.Go(func() { n.count(happened) })
@@ -142,6 +166,16 @@ func kindOf(reason error) string {
 	}
 }
 
+// descriptors returns those of the channels of the reactors that send over sessions.
+func (n *node) descriptors(silent compat.Reactor) []*compat.ChannelDescriptor {
+	list := silent.GetChannels()
+	if n.pex != nil {
+		list = append(list, n.pex.GetChannels()...)
+	}
+
+	return list
+}
+
 func (n *node) counted() tally {
 	n.mtx.Lock()
 	defer n.mtx.Unlock()
@@ -151,7 +185,8 @@ func (n *node) counted() tally {
 
 // stop stops the node. It sends goodbyes unless its host has vanished.
 func (n *node) stop() error {
-	err := errors.Join(n.sw.Stop(), n.t.Close())
+	defer close(n.ended)
+	err := errors.Join(n.sw.Stop(), n.transport.Close())
 	n.cancel()
 	n.counting.Wait()
 

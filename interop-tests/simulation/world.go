@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/addrbook"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/simulation/simnet"
 )
@@ -49,8 +50,11 @@ func delay(seed uint64, ip netip.Addr) time.Duration {
 	return minDelay + time.Duration(r.Int64N(int64(maxDelay-minDelay)))
 }
 
-// join adds a node. The first one is the seed, which all others know.
-func (w *world) join() error {
+// join adds a libp2p node. The first node is the seed, which all others know.
+func (w *world) join() error { return w.joinAs(Libp2p) }
+
+// joinAs is join with a kind.
+func (w *world) joinAs(kind Kind) error {
 	w.hosts++
 	// Public addresses, spread over as many networks as possible.
 	ip := netip.AddrFrom4([4]byte{5, byte(w.hosts), byte(w.hosts >> 8), 1})
@@ -63,14 +67,27 @@ func (w *world) join() error {
 		material[i] = byte(w.random.Uint32())
 	}
 	key := ed25519.NewKeyFromSeed(material[:])
-	at := types.NetAddress{ID: (types.NodeKey{PrivKey: key}).ID(), IP: ip.AsSlice(), Port: port}
+	at := site{key: types.NodeKey{PrivKey: key}, host: host}
+	at.addr = types.NetAddress{ID: at.key.ID(), IP: ip.AsSlice(), Port: port}
+	if at.book, err = addrbook.Open("", at.addr); err != nil {
+		return err
+	}
+
+	return w.start(at, kind)
+}
+
+// start starts a node, which may have run before.
+func (w *world) start(at site, kind Kind) error {
+	c := w.c
 	var seed *types.NetAddress
 	if len(w.nodes) > 0 {
 		seed = &w.nodes[0].addr
+	} else if c.SeedUptime > 0 {
+		c.MaxInbound = 2 * uint64(c.Nodes)
 	}
-	n, err := start(w.c, key, host, at, seed)
+	n, err := start(c, at, kind, seed)
 	if err != nil {
-		return fmt.Errorf("unable to start node %d: %w", w.hosts, err)
+		return fmt.Errorf("unable to start the %s node at %s: %w", kind, at.addr.DialString(), err)
 	}
 	w.nodes = append(w.nodes, n)
 

@@ -38,7 +38,7 @@ func graphOf(nodes int, dialed ...[2]int) *graph {
 	g := &graph{index: make(map[types.ID]int), peers: make([][]link, nodes), moved: make([]int, nodes)}
 	for i := range nodes {
 		id := types.ID(rune('a' + i))
-		g.nodes = append(g.nodes, &node{addr: types.NetAddress{ID: id}})
+		g.nodes = append(g.nodes, &node{site: site{addr: types.NetAddress{ID: id}}})
 		g.index[id] = i
 	}
 	for _, d := range dialed {
@@ -53,6 +53,9 @@ func TestGraph(t *testing.T) {
 	require.Zero(t, graphOf(0).parts())
 	require.Equal(t, 3, graphOf(3).parts())
 	require.Equal(t, 2, graphOf(5, [2]int{0, 1}, [2]int{2, 1}, [2]int{4, 3}).parts())
+	apart := graphOf(5, [2]int{0, 1}, [2]int{2, 1}, [2]int{4, 3})
+	require.Equal(t, 1, apart.parts(apart.nodes[0], apart.nodes[2]))
+	require.Equal(t, 2, apart.parts(apart.nodes[0], apart.nodes[4]))
 	require.Equal(t, 1, graphOf(4, [2]int{3, 2}, [2]int{2, 1}, [2]int{1, 0}).parts())
 
 	g := graphOf(5, [2]int{0, 1}, [2]int{0, 2}, [2]int{3, 0}, [2]int{4, 0}, [2]int{1, 2})
