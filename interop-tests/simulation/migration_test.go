@@ -37,7 +37,8 @@ func TestMigration(t *testing.T) {
 		c.MaxOutbound = min(c.MaxOutbound, uint64(c.Nodes)/5)
 		c.Seed, c.Idle, c.Churn, c.SeedUptime, c.Progress = *seedFlag, time.Minute, 0.1, grace, t.Logf
 		if c.Nodes == quickMigrators {
-			mixes, c.ChurnWindow = quickMixes, 4*time.Minute // nodes have few peers
+			mixes, c.Idle = quickMixes, 30*time.Second
+			c.ChurnWindow = 2 * time.Minute // nodes have few peers
 		}
 		var err error
 		steps, err = Migrate(c, mixes)
