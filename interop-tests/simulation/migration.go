@@ -47,7 +47,6 @@ type Step struct {
 	Mix                 Mix
 	Moved, Left, Joined int           // nodes that have changed their stack, left, and joined
 	OneGraph            time.Duration // from the first change until all nodes are permanently one graph
-	Apart               time.Duration // how long those that ran for a while were not one graph
 	Full                float64       // part of the nodes with all outbound slots used at the end
 	Links               map[types.Stack]int
 	KiBSent, Dials      Spread // of a node, without those that left; Seed is the seed's
@@ -188,26 +187,25 @@ func (w *world) step(s *Step, changes []change) error {
 		before[n.host] = n.host.Traffic()
 	}
 	last := changes[len(changes)-1].at
-	var worst error
+	var apart error
 	err := w.play(changes, func(elapsed time.Duration) bool {
-		if err := w.whole(); err != nil {
-			s.Apart += sampleInterval
-			worst = fmt.Errorf("after %s: %w", elapsed, err)
+		if err := w.whole(); err != nil && apart == nil {
+			apart = fmt.Errorf("after %s: %w", elapsed, err)
 		}
 		all := observe(w.nodes[1:])
 		s.OneGraph = firstTime(s.OneGraph, elapsed > last && all.parts() == 1, elapsed)
 
 		return elapsed > last+w.c.Idle
 	})
-	if err != nil {
+	if err = errors.Join(err, apart); err != nil {
 		return err
 	}
-	w.measure(s, before)
-	if s.OneGraph == 0 && worst == nil {
-		worst = ErrApart
+	if s.OneGraph == 0 {
+		return fmt.Errorf("at the end: %w", ErrApart)
 	}
+	w.measure(s, before)
 
-	return worst
+	return nil
 }
 
 // whole returns an error unless the nodes that have run for a while are one graph.

@@ -44,9 +44,6 @@ func TestMigration(t *testing.T) {
 		steps, err = Migrate(c, mixes)
 		require.NoError(t, err)
 	})
-	for _, s := range steps {
-		require.Zero(t, s.Apart, s.Mix)
-	}
 	t.Logf("%d nodes, seed %d: %.0f s of real time, %d MiB of memory",
 		*migratorsFlag, *seedFlag, time.Since(begun).Seconds(), memory()>>20)
 	if testing.Verbose() {
@@ -114,5 +111,5 @@ func TestReportMigration(t *testing.T) {
 		Links:   map[types.Stack]int{types.StackNative: 3, types.StackLibp2p: 4},
 		KiBSent: Spread{Mean: 1, Most: 2, Seed: 3}, Dials: Spread{Mean: 4, Most: 5, Seed: 6},
 	}}))
-	require.Contains(t, b.String(), "| 25 % native, 25 % dual, 50 % libp2p | 7 · 2 · 2 | 61 s | 0 s | 50 % | 3 · 4 | 1 · 2 · 3 | 4 · 5 · 6 |")
+	require.Contains(t, b.String(), "| 25 % native, 25 % dual, 50 % libp2p | 7 · 2 · 2 | 61 s | 50 % | 3 · 4 | 1 · 2 · 3 | 4 · 5 · 6 |")
 }
