@@ -9,7 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/tm2-libp2p/tm2-libp2p/adapter/addrbook"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/native"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
@@ -24,6 +23,10 @@ const (
 	minQuiet   = 100 * time.Millisecond
 	maxQuiet   = time.Second
 	quietTrips = 3
+	// briefQuiet is the least for a peer that answered on libp2p the last time, and the
+	// round trip if that is longer: a node that is back on the native stack alone is found
+	// without speaking to it in the wrong protocol.
+	briefQuiet = 2 * time.Millisecond
 )
 
 // Dial implements compat.Transport by the DialPolicy. A failure is that of the stack on
@@ -61,44 +64,41 @@ func (t *Transport) Dial(
 func (t *Transport) dialEither(
 	ctx context.Context, addr types.NetAddress, behavior compat.PeerBehavior,
 ) (compat.PeerConn, error) {
-	return t.dialFirst(ctx, addr, behavior, t.first(addr.ID))
-}
-
-// first returns the stack on which to speak without listening before, or none.
-func (t *Transport) first(id types.ID) addrbook.Stack {
 	switch {
 	case t.opts.dial == DialNativeFirst:
-		return addrbook.Native
-	case t.opts.dial == DialLibp2pFirst, t.book.LastStack(id) == addrbook.Libp2p:
-		return addrbook.Libp2p
+		return t.dialFirst(ctx, addr, behavior, types.StackNative, 0)
+	case t.opts.dial == DialLibp2pFirst:
+		return t.dialFirst(ctx, addr, behavior, types.StackLibp2p, 0)
+	case t.book.LastStack(addr.ID) == types.StackLibp2p:
+		return t.dialFirst(ctx, addr, behavior, types.StackLibp2p, briefQuiet)
 	default:
-		return ""
+		return t.dialFirst(ctx, addr, behavior, types.StackLibp2p, t.opts.quiet)
 	}
 }
 
-// dialFirst connects to the address and goes on with the given stack, or with the one that
-// the remote shows. If the remote closes the connection without a word, it dials again, and
-// listens.
+// dialFirst connects to the address and goes on with the stack that the remote shows, or
+// with the given one if it shows none within quiet. If the remote closes the connection
+// without a word, it dials again, and listens longer.
 func (t *Transport) dialFirst(
-	ctx context.Context, addr types.NetAddress, behavior compat.PeerBehavior, first addrbook.Stack,
+	ctx context.Context, addr types.NetAddress, behavior compat.PeerBehavior, first types.Stack, quiet time.Duration,
 ) (compat.PeerConn, error) {
 	conn, trip, err := t.connect(ctx, addr)
 	if err != nil {
 		return nil, fmt.Errorf("unable to dial %s: %w", addr.String(), err)
 	}
 	stack := first
-	if first == "" {
-		if stack, err = t.listenFor(ctx, conn, trip); err != nil {
+	if quiet > 0 {
+		if stack, err = listenFor(ctx, conn, first, t.patience(quiet, trip)); err != nil {
 			return nil, errors.Join(fmt.Errorf("unable to dial %s: %w", addr.String(), err), conn.Close())
 		}
 	}
-	if stack == addrbook.Native {
+	if stack == types.StackNative {
 		p, err := t.native.DialOn(ctx, conn, addr, behavior)
 		switch {
 		case speaks(err, "libp2p"):
 			return t.libp2p.Dial(ctx, addr, behavior)
-		case first != "" && showedNothing(conn, err):
-			return t.dialFirst(ctx, addr, behavior, "")
+		case quiet < t.opts.quiet && showedNothing(conn, err):
+			return t.dialFirst(ctx, addr, behavior, types.StackLibp2p, t.opts.quiet)
 		default:
 			return t.noted(p, addr, err)
 		}
@@ -114,8 +114,8 @@ func (t *Transport) dialFirst(
 		return p, nil
 	case conn.Shown() == "native" || speaks(err, "native"):
 		return t.dialNative(ctx, addr, behavior)
-	case first != "" && showedNothing(conn, err):
-		return t.dialFirst(ctx, addr, behavior, "")
+	case quiet < t.opts.quiet && showedNothing(conn, err):
+		return t.dialFirst(ctx, addr, behavior, types.StackLibp2p, t.opts.quiet)
 	default:
 		return nil, err
 	}
@@ -140,17 +140,27 @@ func (t *Transport) connect(ctx context.Context, addr types.NetAddress) (*sniff.
 	return sniff.NewPeekedConn(conn), time.Since(begun), nil
 }
 
-// listenFor returns the stack that the remote shows, or libp2p if it shows none. Its error
-// says that the remote speaks neither, or closed the connection.
-func (t *Transport) listenFor(ctx context.Context, conn *sniff.PeekedConn, trip time.Duration) (addrbook.Stack, error) {
+// patience returns how long to listen over a connection with the round trip.
+func (t *Transport) patience(quiet, trip time.Duration) time.Duration {
+	if quiet < t.opts.quiet {
+		return max(quiet, min(trip, maxQuiet))
+	}
+
+	return max(quiet, min(quietTrips*trip, maxQuiet))
+}
+
+// listenFor returns the stack that the remote shows, or the given one if it shows none. Its
+// error says that the remote speaks neither, or closed the connection.
+func listenFor(
+	ctx context.Context, conn *sniff.PeekedConn, none types.Stack, quiet time.Duration,
+) (types.Stack, error) {
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
-	quiet := max(t.opts.quiet, min(quietTrips*trip, maxQuiet))
 	first, err := conn.PeekWithin(ctx, quiet)
 	if ctx.Err() != nil {
 		return "", ctx.Err()
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return addrbook.Libp2p, conn.SetReadDeadline(time.Time{})
+		return none, conn.SetReadDeadline(time.Time{})
 	}
 	if err != nil {
 		return "", err
@@ -160,9 +170,9 @@ func (t *Transport) listenFor(ctx context.Context, conn *sniff.PeekedConn, trip 
 	}
 	switch protocol := sniff.Protocol(first); protocol {
 	case "native":
-		return addrbook.Native, nil
+		return types.StackNative, nil
 	case "libp2p":
-		return addrbook.Libp2p, nil
+		return types.StackLibp2p, nil
 	default:
 		return "", &compat.ForeignError{Answered: protocol, Err: fmt.Errorf("the answer begins with %q", first)}
 	}
@@ -186,7 +196,7 @@ func (t *Transport) dialNative(
 // noted notes in the address book that a native dial has reached the peer.
 func (t *Transport) noted(p compat.PeerConn, addr types.NetAddress, err error) (compat.PeerConn, error) {
 	if err == nil && addr.Hostname == "" {
-		t.book.MarkAnswered(&addr, addrbook.Native)
+		t.book.MarkAnswered(&addr, types.StackNative)
 	}
 
 	return p, err
