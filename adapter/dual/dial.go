@@ -37,8 +37,15 @@ func (t *Transport) Dial(
 	switch {
 	case t.opts.dial == DialNative:
 		return t.dialNative(ctx, addr, behavior)
-	case t.opts.dial == DialLibp2p, t.libp2p.IsConnectedTo(addr.ID):
+	case t.opts.dial == DialLibp2p:
 		return t.libp2p.Dial(ctx, addr, behavior)
+	}
+	if t.libp2p.IsConnectedTo(addr.ID) {
+		// The connection may be one that ends right now, since the node has another stack.
+		p, err := t.libp2p.Dial(ctx, addr, behavior)
+		if err == nil || compat.ClassifyDial(err).Answered() {
+			return p, err
+		}
 	}
 	if err := t.begin(); err != nil {
 		return nil, err
