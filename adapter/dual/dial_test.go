@@ -110,6 +110,7 @@ func TestDialFindsANativeNodeThatShowsNothing(t *testing.T) {
 	<-accepted
 	require.NoError(t, p.Stop())
 	require.NoError(t, former.Close())
+	require.Eventually(t, func() bool { return !dialer.Libp2p().IsConnectedTo(addr.ID) }, patient, time.Millisecond)
 
 	spec.Info.NetAddress.Port = 0
 	remote, accepted := listen(t, "native", spec)
