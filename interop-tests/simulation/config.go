@@ -46,7 +46,7 @@ func (c Config) Validate() error {
 		return errors.New("number of nodes is out of range")
 	case c.MaxOutbound > c.MaxInbound || 2*c.MaxOutbound >= uint64(c.Nodes):
 		return errors.New("outbound limit is more than there are peers or slots for")
-	case c.JoinWindow < 0 || c.Idle < 0 || c.ChurnWindow < 0 || c.Patience <= 0:
+	case c.JoinWindow < 0 || c.Idle < 0 || c.ChurnWindow < 0 || c.SeedUptime < 0 || c.Patience <= 0:
 		return errors.New("a time is out of range")
 	case c.Churn < 0 || c.Churn > 1:
 		return errors.New("churn is not a part of one")

@@ -66,6 +66,11 @@ func Migrate(c Config, mixes []Mix) (steps []Step, err error) {
 	if err := c.Validate(); err != nil {
 		return nil, fmt.Errorf("invalid configuration: %w", err)
 	}
+	for _, mix := range mixes {
+		if mix.Native < 0 || mix.Libp2p < 0 || mix.Native+mix.Libp2p > 1 {
+			return nil, fmt.Errorf("invalid mix: %s", mix)
+		}
+	}
 	c.PeerExchange = true
 	w := newWorld(c)
 	defer func() { err = errors.Join(err, w.close()) }()
@@ -74,11 +79,11 @@ func Migrate(c Config, mixes []Mix) (steps []Step, err error) {
 	}
 	for i, mix := range mixes {
 		s := Step{Mix: mix}
-		changes := w.joinAll(mix)
-		if i > 0 {
-			changes = w.goOver(&s)
+		changes := w.goOver
+		if i == 0 {
+			changes = w.joinAll
 		}
-		if err := w.step(&s, changes); err != nil {
+		if err := w.step(&s, changes(&s)); err != nil {
 			return steps, fmt.Errorf("step %d, to %s: %w", i, mix, err)
 		}
 		if c.Progress != nil {
@@ -91,9 +96,9 @@ func Migrate(c Config, mixes []Mix) (steps []Step, err error) {
 }
 
 // joinAll returns the changes by which all nodes join.
-func (w *world) joinAll(mix Mix) []change {
+func (w *world) joinAll(s *Step) []change {
 	var joins []func() error
-	for kind, count := range mix.counts(w.c.Nodes - 1) {
+	for kind, count := range s.Mix.counts(w.c.Nodes - 1) {
 		for range count {
 			joins = append(joins, func() error { return w.joinAs(Kind(kind)) })
 		}
@@ -123,8 +128,8 @@ func (w *world) goOver(s *Step) []change {
 	}
 	changes := w.spread(w.c.ChurnWindow, events)
 	for _, m := range targets {
-		at := time.Duration(w.random.Int64N(int64(w.c.ChurnWindow)))
-		back := at + time.Duration(w.random.Int64N(int64(maxDown)))
+		at := w.instant(w.c.ChurnWindow)
+		back := at + w.instant(maxDown)
 		changes = append(changes, change{at: at, do: func() error {
 			w.leave(m.node, m.stop)
 
@@ -186,7 +191,10 @@ func (w *world) step(s *Step, changes []change) error {
 	for _, n := range w.nodes {
 		before[n.host] = n.host.Traffic()
 	}
-	last := changes[len(changes)-1].at
+	last := time.Duration(0)
+	if len(changes) > 0 {
+		last = changes[len(changes)-1].at
+	}
 	var apart error
 	err := w.play(changes, func(elapsed time.Duration) bool {
 		if err := w.whole(); err != nil && apart == nil {

@@ -113,3 +113,12 @@ func TestReportMigration(t *testing.T) {
 	}}))
 	require.Contains(t, b.String(), "| 25 % native, 25 % dual, 50 % libp2p | 7 · 2 · 2 | 61 s | 50 % | 3 · 4 | 1 · 2 · 3 | 4 · 5 · 6 |")
 }
+
+func TestMixesAreValidated(t *testing.T) {
+	for _, mix := range []Mix{{Native: -0.1}, {Libp2p: -0.1}, {Native: 0.6, Libp2p: 0.6}} {
+		_, err := Migrate(DefaultConfig(50), []Mix{mix})
+		require.ErrorContains(t, err, "invalid mix")
+	}
+	_, err := Migrate(Config{}, nil)
+	require.ErrorContains(t, err, "invalid configuration")
+}

@@ -119,15 +119,21 @@ type change struct {
 	do func() error
 }
 
+// instant returns a random instant within the window.
+func (w *world) instant(window time.Duration) time.Duration {
+	if window <= 0 {
+		return 0
+	}
+
+	return time.Duration(w.random.Int64N(int64(window)))
+}
+
 // spread assigns each change a random instant within the window and returns them in that
 // order.
 func (w *world) spread(window time.Duration, changes []func() error) []change {
 	list := make([]change, len(changes))
 	for i, do := range changes {
-		list[i].do = do
-		if window > 0 {
-			list[i].at = time.Duration(w.random.Int64N(int64(window)))
-		}
+		list[i] = change{at: w.instant(window), do: do}
 	}
 	slices.SortStableFunc(list, func(a, b change) int { return int(a.at - b.at) })
 

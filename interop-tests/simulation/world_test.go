@@ -24,6 +24,7 @@ func TestConfigIsValidated(t *testing.T) {
 		func(c *Config) { c.Nodes = 20 },
 		func(c *Config) { c.Idle = -1 },
 		func(c *Config) { c.Patience = 0 },
+		func(c *Config) { c.SeedUptime = -1 },
 		func(c *Config) { c.Churn = 1.1 },
 	} {
 		c := DefaultConfig(50)
