@@ -11,6 +11,7 @@ import (
 // TestBadLinksAreSeen checks that Links detects a connection on the wrong stack, and one that
 // is missing.
 func TestBadLinksAreSeen(t *testing.T) {
+	besideOthers(t)
 	topology := Of(Native(), 2)
 	topology.BothDial = true
 	r := start(t, newNetwork(t, nil), topology)

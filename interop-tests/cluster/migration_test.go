@@ -30,6 +30,7 @@ type migration struct {
 // only, and all the way back. Nodes that speak only libp2p join when they can. Every two
 // nodes have one connection after each restart, although both dial.
 func TestClusterMigration(t *testing.T) {
+	besideOthers(t)
 	topology := Of(Gno(), migrators)
 	topology.BothDial = true
 	joiners, perStep := 1, int64(2)
