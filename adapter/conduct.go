@@ -25,6 +25,12 @@ const (
 	// connPoints are for an inbound connection. About ten in a row are free, and one every 10 s
 	// after that. A session of usefulUptime clears the host.
 	connPoints = 10
+	// refusedPoints are for one that no slot is left for. TM2 nodes dial a full node again
+	// with each answer of discovery, every 3 s, and several of them may share an IP.
+	refusedPoints = 1
+	// flapPoints are for the widest network of a peer that took the place of another one and
+	// left within usefulUptime. A network that is refused for it evicts nobody for that time.
+	flapPoints = maxPoints / 2
 
 	// firstRefusal is how long go-ethereum lets an IP wait. A node that keeps starting and
 	// failing is admitted again within maxRefusal of its repair.
@@ -117,7 +123,7 @@ func (l ledger[K]) refusal(key K, now time.Time) error {
 type conduct struct {
 	mtx   sync.Mutex
 	ids   ledger[types.ID]
-	hosts ledger[netip.Prefix]
+	hosts ledger[netip.Prefix] // and networks, for flapPoints
 	// trusted is where each exempt peer was last connected from. An exempt peer may have any
 	// host, so that its host is known to be innocent only afterwards.
 	trusted map[types.ID]netip.Prefix
@@ -184,7 +190,10 @@ func (c *conduct) pardon(host netip.Prefix) {
 	delete(c.hosts, host)
 }
 
-var errManyConns = errors.New("too many connections that end without a session of a minute (allow_duplicate_ip)")
+var (
+	errManyConns = errors.New("too many connections that end without a session of a minute (allow_duplicate_ip)")
+	errFlaps     = errors.New("its peers took the places of others and left at once")
+)
 
 // accountable returns the host if it answers for what comes from it, and else none. A loopback
 // IP is that of all nodes on the machine, allow_duplicate_ip says as much of any IP, and a
@@ -197,11 +206,14 @@ func (sw *MultiplexSwitch) accountable(host netip.Prefix) netip.Prefix {
 	return host
 }
 
-// chargeConn charges the host for an inbound connection. It returns a refusal if the host is
-// refused.
-func (sw *MultiplexSwitch) chargeConn(host netip.Prefix) error {
-	host = sw.accountable(host)
-	if wait := sw.conduct.charge("", host, connPoints, errManyConns); wait > 0 {
+// chargeConn charges the host of the stranger for an inbound connection. It returns a refusal
+// if the host is refused.
+func (sw *MultiplexSwitch) chargeConn(stranger candidate) error {
+	host, points := stranger.answers, float64(connPoints)
+	if sw.registry.admissible(stranger) != nil {
+		points = refusedPoints
+	}
+	if wait := sw.conduct.charge("", host, points, errManyConns); wait > 0 {
 		sw.Logger.Warn("host is refused for a while", "host", netgroup.Name(host), "for", wait, "err", errManyConns)
 	}
 
@@ -242,6 +254,9 @@ func (sw *MultiplexSwitch) blameSource(t *dial, err error) {
 
 // judgeEnd settles what the end of a connection says of its peer.
 func (sw *MultiplexSwitch) judgeEnd(c *connection, reason error, uptime time.Duration) {
+	if c.evicted && uptime < usefulUptime {
+		sw.conduct.charge("", c.networks[0], flapPoints, errFlaps)
+	}
 	switch {
 	case errors.Is(reason, compat.ErrViolation):
 		sw.blame(c, violationPoints, reason)

@@ -125,6 +125,30 @@ func (o *offender) RemoteIP() net.IP              { return o.ip }
 func (o *offender) RemoteAddr() net.Addr          { return &net.TCPAddr{IP: o.ip} }
 func (o *offender) DelegatedBy() (types.ID, bool) { return o.by, o.by != "" }
 
+// TM2 nodes dial a full node again with each answer of discovery, every 3 s. They are still
+// welcome once a slot is free, also if two of them share an IP. A flood is slowed down.
+func TestFullNodeRefusesNoPatientHost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := memory.NewNetwork()
+		hub := newNode(t, network, WithMaxInboundPeers(1))
+		first, second := newNodeAt(t, network, net.IPv4(9, 8, 7, 6), 1), newNodeAt(t, network, net.IPv4(9, 8, 7, 7), 1)
+		defer start(t, hub, first, second)()
+		connect(t, first, hub)
+		for range 400 {
+			requireCode(t, compat.RejectFull, hub.behavior.AdmitConn(second.addr().IP))
+			requireCode(t, compat.RejectFull, hub.behavior.AdmitConn(second.addr().IP))
+			pass(3 * time.Second)
+		}
+		hub.StopPeerForError(hub.Peers().Get(first.id()), errTest)
+		synctest.Wait()
+		connect(t, second, hub)
+		for range maxPoints / refusedPoints {
+			require.Error(t, hub.behavior.AdmitConn(first.addr().IP))
+		}
+		requireCode(t, compat.RejectBanned, hub.behavior.AdmitConn(first.addr().IP))
+	})
+}
+
 // A session of a minute clears its host. The host of a configured peer that has been connected
 // from there is never refused.
 func TestHostsThatAreCleared(t *testing.T) {
@@ -134,7 +158,7 @@ func TestHostsThatAreCleared(t *testing.T) {
 		hub := newNode(t, network, WithUnconditionalPeers([]types.ID{sentry.id()}))
 		defer start(t, hub, guest, sentry)()
 		admits := func(n *node) (times int) {
-			for times < 50 && hub.behavior.AdmitConn(n.addr().IP) == nil {
+			for times < 2*maxPoints && hub.behavior.AdmitConn(n.addr().IP) == nil {
 				times++
 			}
 
@@ -142,7 +166,7 @@ func TestHostsThatAreCleared(t *testing.T) {
 		}
 		connect(t, guest, hub)
 		pass(usefulUptime)
-		require.Equal(t, maxPoints/connPoints-1, admits(guest))
+		require.Equal(t, maxPoints/refusedPoints-1, admits(guest), "the IP has its peer")
 		hub.StopPeerForError(hub.Peers().Get(guest.id()), errTest)
 		synctest.Wait()
 		require.Equal(t, maxPoints/connPoints-1, admits(guest), "the session was useful")
@@ -151,7 +175,7 @@ func TestHostsThatAreCleared(t *testing.T) {
 		connect(t, sentry, hub)
 		hub.StopPeerForError(hub.Peers().Get(sentry.id()), errTest)
 		synctest.Wait()
-		require.Equal(t, 50, admits(sentry))
+		require.Equal(t, 2*maxPoints, admits(sentry))
 	})
 }
 

@@ -288,6 +288,7 @@ func (sw *MultiplexSwitch) remove(c *connection) {
 	sw.registry.vacate(c)
 	var uptime time.Duration
 	if c.refusal != nil {
+		sw.judgeEnd(c, reason, 0)
 		sw.reportRefusal(c.id, c.conn.RemoteAddr(), c.outbound, reason)
 	} else {
 		uptime = time.Since(c.since)

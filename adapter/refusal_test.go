@@ -2,9 +2,11 @@ package adapter
 
 import (
 	"bytes"
+	"io"
 	"log/slog"
 	"net"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -51,7 +53,7 @@ func TestRefusalIsLoggedOnceOnBothEnds(t *testing.T) {
 func TestRefusalsAreSummedUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		network := memory.NewNetwork()
-		var log bytes.Buffer
+		var log lockedBuffer
 		hub := newNode(t, network, WithMaxInboundPeers(0), WithLogger(logTo(&log)))
 		defer start(t, hub)()
 		refuse := func(ip net.IP) {
@@ -92,7 +94,27 @@ func TestOtherNetworkIsToldBeforeFull(t *testing.T) {
 	})
 }
 
-func logTo(w *bytes.Buffer) *slog.Logger { return slog.New(slog.NewTextHandler(w, nil)) }
+// lockedBuffer is a log that is read while timers write to it.
+type lockedBuffer struct {
+	mtx sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mtx.Lock()
+	defer b.mtx.Unlock()
+
+	return b.buf.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mtx.Lock()
+	defer b.mtx.Unlock()
+
+	return b.buf.String()
+}
+
+func logTo(w io.Writer) *slog.Logger { return slog.New(slog.NewTextHandler(w, nil)) }
 
 // requireLine requires that exactly one line of the log has the first part, and that this
 // line has the others, too. No other line is about a refusal.
