@@ -2,6 +2,7 @@ package adapter
 
 import (
 	"errors"
+	"log/slog"
 	"net/netip"
 	"sync"
 	"time"
@@ -214,7 +215,8 @@ func (sw *MultiplexSwitch) chargeConn(stranger candidate) error {
 		points = refusedPoints
 	}
 	if wait := sw.conduct.charge("", host, points, errManyConns); wait > 0 {
-		sw.Logger.Warn("host is refused for a while", "host", netgroup.Name(host), "for", wait, "err", errManyConns)
+		sw.refused.Event(slog.LevelWarn, host.Addr(), "host is refused for a while", "connections",
+			"host", netgroup.Name(host), "for", wait, "err", errManyConns)
 	}
 
 	return sw.conduct.refusal("", host)
@@ -237,7 +239,8 @@ func (sw *MultiplexSwitch) blame(c *connection, points float64, reason error) {
 	if wait == 0 {
 		return
 	}
-	sw.Logger.Warn("peer is refused for a while", "peer", c.id, "address", c.conn.RemoteAddr(), "for", wait, "err", reason)
+	sw.refused.Event(slog.LevelWarn, netgroup.FromIP(c.conn.RemoteIP()), "peer is refused for a while", "conduct",
+		"peer", c.id, "address", c.conn.RemoteAddr(), "for", wait, "err", reason)
 	sw.stop(c, compat.Reject(compat.RejectBanned, "refused for %s: %v", wait, reason))
 }
 

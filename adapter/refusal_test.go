@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -16,6 +17,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest/memory"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 )
 
 // Each end logs a refusal once, with the peer, its address, the reason and the keys that
@@ -74,6 +76,12 @@ func TestRefusalsAreSummedUp(t *testing.T) {
 			refuse(net.IPv4(byte(20+i>>8), byte(i), 1, 1))
 		}
 		require.Less(t, lines(), 20)
+		for i := range 20 {
+			for hub.conduct.refusal("", netgroup.Host(netip.AddrFrom4([4]byte{9, 8, 7, byte(i)}))) == nil {
+				require.Error(t, hub.behavior.AdmitConn(net.IPv4(9, 8, 7, byte(i))))
+			}
+		}
+		require.Equal(t, 1, strings.Count(log.String(), "host is refused for a while"))
 	})
 }
 
