@@ -131,6 +131,9 @@ func (b *Bridge) listen() error {
 		return fmt.Errorf("libp2p side: %w", err)
 	}
 	b.libp2p.Store(side)
+	if err := b.config.block(side); err != nil {
+		return fmt.Errorf("libp2p side: %w", err)
+	}
 	if err := side.Listen(b.config.Libp2pListen); err != nil {
 		return fmt.Errorf("libp2p side: %w", err)
 	}

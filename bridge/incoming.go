@@ -64,8 +64,13 @@ func (b *Bridge) acceptLibp2p(side *lp2p.Transport) {
 	}
 }
 
-// admit pairs the node, on a goroutine, if it gets a slot.
+// admit pairs the node, on a goroutine, if it is not blocked and gets a slot.
 func (b *Bridge) admit(initiator string, in incoming, remote net.Addr) {
+	if b.config.blocks(in.id, netgroup.FromAddr(remote)) {
+		in.reject(errBlocked)
+
+		return
+	}
 	p := b.newPair(initiator)
 	p.id = in.id
 	host := netgroup.Host(netgroup.FromAddr(remote))
@@ -96,6 +101,7 @@ func (b *Bridge) refusal(err error) *compat.RejectError {
 		told error
 	}{
 		{errPresented, compat.RejectIdentity, err},
+		{errBlocked, compat.RejectBanned, errBlocked},
 		{errFull, compat.RejectFull, err},
 		{errReplaced, compat.RejectDuplicate, errReplaced},
 		{errFormer, compat.RejectDuplicate, errFormer},
