@@ -21,7 +21,7 @@ const (
 	// (compat.ErrViolation).
 	violationPoints = maxPoints
 	// wrongAddrPoints are for an address at which another node answers than the one that
-	// the peer has told.
+	// the peer has told. They only cost the peer its hints.
 	wrongAddrPoints = 10
 	// connPoints are for an inbound connection. About ten in a row are free, and one every 10 s
 	// after that. A session of usefulUptime clears the host.
@@ -125,13 +125,18 @@ type conduct struct {
 	mtx   sync.Mutex
 	ids   ledger[types.ID]
 	hosts ledger[netip.Prefix] // and networks, for flapPoints
+	// sources are peers whose hints have led to other nodes.
+	sources ledger[types.ID]
 	// trusted is where each exempt peer was last connected from. An exempt peer may have any
 	// host, so that its host is known to be innocent only afterwards.
 	trusted map[types.ID]netip.Prefix
 }
 
 func newConduct() *conduct {
-	return &conduct{ids: make(ledger[types.ID]), hosts: make(ledger[netip.Prefix]), trusted: make(map[types.ID]netip.Prefix)}
+	return &conduct{
+		ids: make(ledger[types.ID]), hosts: make(ledger[netip.Prefix]), sources: make(ledger[types.ID]),
+		trusted: make(map[types.ID]netip.Prefix),
+	}
 }
 
 // refusal returns why the ID or the host is refused, or nil. Neither is asked about if it has
@@ -161,6 +166,23 @@ func (c *conduct) charge(id types.ID, host netip.Prefix, points float64, reason 
 	}
 
 	return wait
+}
+
+// chargeSource adds wrongAddrPoints to a source of hints, and returns how long its hints are
+// not dialed now.
+func (c *conduct) chargeSource(id types.ID, reason error) time.Duration {
+	c.mtx.Lock()
+	defer c.mtx.Unlock()
+
+	return c.sources.charge(id, wrongAddrPoints, reason, time.Now())
+}
+
+// distrusts reports whether the hints of the source are not dialed.
+func (c *conduct) distrusts(id types.ID) bool {
+	c.mtx.Lock()
+	defer c.mtx.Unlock()
+
+	return c.sources.refusal(id, time.Now()) != nil
 }
 
 func (c *conduct) trusts(host netip.Prefix) bool {
@@ -222,10 +244,10 @@ func (sw *MultiplexSwitch) chargeConn(stranger candidate) error {
 	return sw.conduct.refusal("", host)
 }
 
-// blame charges the peer of a connection, and ends the connection if the peer is refused now.
+// blame refuses the peer of a connection that has ended because the peer broke the protocol.
 // An exempt peer is only reported. The host of a bridge that is exempt does not answer for the
 // peers that the bridge presents.
-func (sw *MultiplexSwitch) blame(c *connection, points float64, reason error) {
+func (sw *MultiplexSwitch) blame(c *connection, reason error) {
 	if sw.lists.isExempt(c.id) {
 		sw.Logger.Warn("configured peer misbehaves", "peer", c.id, "address", c.conn.RemoteAddr(), "err", reason)
 
@@ -235,23 +257,21 @@ func (sw *MultiplexSwitch) blame(c *connection, points float64, reason error) {
 	if !sw.lists.isExempt(compat.Delegate(c.conn)) {
 		host = sw.accountable(hostOf(c.conn))
 	}
-	wait := sw.conduct.charge(c.id, host, points, reason)
-	if wait == 0 {
-		return
+	if wait := sw.conduct.charge(c.id, host, violationPoints, reason); wait > 0 {
+		sw.refused.Event(slog.LevelWarn, netgroup.FromIP(c.conn.RemoteIP()), "peer is refused for a while", "conduct",
+			"peer", c.id, "address", c.conn.RemoteAddr(), "for", wait, "err", reason)
 	}
-	sw.refused.Event(slog.LevelWarn, netgroup.FromIP(c.conn.RemoteIP()), "peer is refused for a while", "conduct",
-		"peer", c.id, "address", c.conn.RemoteAddr(), "for", wait, "err", reason)
-	sw.stop(c, compat.Reject(compat.RejectBanned, "refused for %s: %v", wait, reason))
 }
 
 // blameSource charges the peer that has told the address of a dial at which another node
-// answers.
+// answers. Peers pass on what others announce, so it loses no more than its hints for a while.
 func (sw *MultiplexSwitch) blameSource(t *dial, err error) {
-	if t.source == "" || compat.ClassifyDial(err) != compat.DialWrongID {
+	if t.source == "" || compat.ClassifyDial(err) != compat.DialWrongID || sw.lists.isExempt(t.source) {
 		return
 	}
-	if c := sw.registry.get(t.source); c != nil {
-		sw.blame(c, wrongAddrPoints, err)
+	if wait := sw.conduct.chargeSource(t.source, err); wait > 0 {
+		sw.refused.Event(slog.LevelWarn, netgroup.FromIP(t.addr.IP), "hints of a peer are not dialed for a while", "wrong addresses",
+			"peer", t.source, "for", wait, "err", err)
 	}
 }
 
@@ -262,7 +282,7 @@ func (sw *MultiplexSwitch) judgeEnd(c *connection, reason error, uptime time.Dur
 	}
 	switch {
 	case errors.Is(reason, compat.ErrViolation):
-		sw.blame(c, violationPoints, reason)
+		sw.blame(c, reason)
 	case uptime >= usefulUptime:
 		sw.conduct.pardon(hostOf(c.conn))
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -179,45 +180,49 @@ func TestHostsThatAreCleared(t *testing.T) {
 	})
 }
 
-// Whoever tells addresses at which other nodes answer is stopped and refused.
+// The hints of a peer that tells addresses at which other nodes answer are not dialed for a
+// while. Its session goes on: a peer passes on what others announce, and who is connected to
+// it could end its sessions otherwise.
 func TestWrongAddressesAreBlamedOnTheirSource(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		network := memory.NewNetwork()
-		liar, honest, third := newNode(t, network), newNode(t, network), newNode(t, network)
+		liar, honest, third, configured := newNode(t, network), newNode(t, network), newNode(t, network), newNode(t, network)
+		var dials atomic.Int32
 		hub := newNodeOn(t, network.NewTransport(chA, chB), func(tr *memory.Transport) compat.Transport {
 			return &dialHook{Transport: tr, dial: func(
 				ctx context.Context, addr types.NetAddress, b compat.PeerBehavior,
 			) (compat.PeerConn, error) {
 				if addr.Port == third.addr().Port && addr.IP.Equal(third.addr().IP) {
+					dials.Add(1)
+
 					return nil, &compat.WrongIDError{Asked: addr.ID, Found: third.id()}
 				}
 
 				return tr.Dial(ctx, addr, b)
 			}}
-		})
-		defer start(t, hub, liar, honest, third)()
-		connect(t, liar, hub)
-		connect(t, honest, hub)
-		tell := func(source *node, times int) {
+		}, WithUnconditionalPeers([]types.ID{configured.id()}))
+		defer start(t, hub, liar, honest, third, configured)()
+		for _, n := range []*node{liar, honest, configured} {
+			connect(t, n, hub)
+		}
+		tell := func(source *node, times int) (dialed int) {
+			before := dials.Load()
 			for range times {
 				wrong := *third.addr()
 				wrong.ID = types.GenerateNodeKey().ID()
 				hub.DialHints(source.id(), &wrong)
 				synctest.Wait()
 			}
+			require.True(t, hub.Peers().Has(source.id()))
+
+			return int(dials.Load() - before)
 		}
-		tell(liar, maxPoints/wrongAddrPoints-1)
-		require.True(t, hub.Peers().Has(liar.id()))
-		tell(liar, 1)
-		require.False(t, hub.Peers().Has(liar.id()))
-		liar.DialPeers(hub.addr())
-		synctest.Wait()
-		require.False(t, hub.Peers().Has(liar.id()))
-		hub.DialHints(honest.id(), network.NewNodeInfo().NetAddress) // nobody is there
-		tell(honest, 5)
-		require.True(t, hub.Peers().Has(honest.id()))
+		const most = maxPoints / wrongAddrPoints
+		require.Equal(t, most, tell(liar, 2*most))
+		require.Equal(t, most-1, tell(honest, most-1))
+		require.Equal(t, 2*most, tell(configured, 2*most))
 		pass(firstRefusal)
-		connect(t, liar, hub)
+		require.Equal(t, most, tell(liar, 2*most))
 	})
 }
 

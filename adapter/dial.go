@@ -35,7 +35,7 @@ func (sw *MultiplexSwitch) DialPeers(peerAddrs ...*types.NetAddress) { sw.DialHi
 
 // DialHints implements compat.HintDialer.
 func (sw *MultiplexSwitch) DialHints(source types.ID, peerAddrs ...*types.NetAddress) {
-	if sw.ctx.Err() != nil {
+	if sw.ctx.Err() != nil || sw.conduct.distrusts(source) {
 		return
 	}
 	full := sw.registry.outboundFull()
