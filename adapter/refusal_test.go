@@ -85,6 +85,28 @@ func TestRefusalsAreSummedUp(t *testing.T) {
 	})
 }
 
+// Strangers can tell dead addresses without end, so failures to dial them are summed up too.
+// Those of configured peers are not.
+func TestFailedDialsOfHintsAreSummedUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := memory.NewNetwork()
+		var log lockedBuffer
+		seed := types.NetAddress{ID: types.GenerateNodeKey().ID(), IP: net.IPv4(9, 8, 7, 250), Port: 1}
+		hub := newNode(t, network, WithLogger(logTo(&log)), WithSeeds([]*types.NetAddress{&seed}))
+		defer start(t, hub)()
+		pass(2 * seedWaitAlone)
+		for i := range 200 {
+			hub.DialHints(testID(1), &types.NetAddress{ID: types.GenerateNodeKey().ID(), IP: net.IPv4(9, 8, 7, byte(i)), Port: 1})
+		}
+		pass(20 * time.Second)
+		seedLines := strings.Count(log.String(), "peer="+seed.ID.String())
+		require.Greater(t, seedLines, 1)
+		require.Equal(t, seedLines+1, strings.Count(log.String(), "cannot dial peer"))
+		pass(time.Minute)
+		require.Contains(t, log.String(), `msg="cannot dial peer" more_times=199 reason=`)
+	})
+}
+
 // A node of another network learns that it is one, although there is no slot either.
 func TestOtherNetworkIsToldBeforeFull(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -52,8 +52,8 @@ type MultiplexSwitch struct {
 
 	registry registry
 	conduct  *conduct
-	refused  *summary.Log
-	conns    sync.Map // compat.PeerConn to *connection
+	refused  *summary.Log // what strangers can cause without end
+	conns    sync.Map     // compat.PeerConn to *connection
 	peers    *peerSet
 	dials    *dialer
 	events   *events.Events
