@@ -1,8 +1,11 @@
 package bridge
 
 import (
+	"bytes"
+	"log/slog"
 	"net"
 	"net/netip"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -10,6 +13,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/summary"
 )
 
 // Blocked nodes of either side, and nodes at blocked IPs, get no pair, and are no targets.
@@ -46,4 +50,16 @@ func TestBlockedNetworksAreChecked(t *testing.T) {
 		require.ErrorIs(t, err, ErrInvalidConfig)
 		require.ErrorContains(t, err, name)
 	}
+}
+
+// Strangers that get no pair write one line, and how many there were.
+func TestRefusedNodesAreSummedUp(t *testing.T) {
+	var log bytes.Buffer // read once the bridge has stopped
+	b := newBridgeWith(t, Config{}, func(b *Bridge) { b.refused = summary.New(slog.New(slog.NewTextHandler(&log, nil))) })
+	for range 3 {
+		newNode(t, InitiatorLibp2p).refused(t, b)
+	}
+	require.NoError(t, b.Stop())
+	require.Equal(t, 2, strings.Count(log.String(), "libp2p peer refused"), log.String())
+	require.Contains(t, log.String(), "more_times=2 reason=unavailable")
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
@@ -49,8 +50,10 @@ func (b *Bridge) acceptLibp2p(side *lp2p.Transport) {
 		}
 		in := incoming{id: pending.ID(), node: pending.NodeInfo(), complete: pending.Complete}
 		in.reject = func(err error) {
-			b.logger.Info("libp2p peer refused", "peer", pending.ID(), "address", pending.RemoteAddr(), "err", err)
-			if err := pending.Reject(b.refusal(err)); err != nil {
+			refusal := b.refusal(err)
+			b.refused.Event(slog.LevelInfo, netgroup.FromAddr(pending.RemoteAddr()), "libp2p peer refused", refusal.Code.String(),
+				"peer", pending.ID(), "address", pending.RemoteAddr(), "err", err)
+			if err := pending.Reject(refusal); err != nil {
 				b.logger.Debug("refusal could not be sent", "peer", pending.ID(), "err", err)
 			}
 		}
