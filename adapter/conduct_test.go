@@ -226,6 +226,22 @@ func TestWrongAddressesAreBlamedOnTheirSource(t *testing.T) {
 	})
 }
 
+// A peer that is no longer persistent, and still unconditional, keeps its host open.
+func TestUnconditionalPeerStaysTrusted(t *testing.T) {
+	for _, unconditional := range []bool{true, false} {
+		addr := types.NetAddress{ID: testID(1), IP: net.IPv4(1, 1, 1, 1), Port: 1}
+		opts := []SwitchOption{WithPersistentPeers([]*types.NetAddress{&addr})}
+		if unconditional {
+			opts = append(opts, WithUnconditionalPeers([]types.ID{addr.ID}))
+		}
+		sw := NewMultiplexSwitch(&fixedAddress{addr: types.NetAddress{ID: testID(99)}}, opts...)
+		host := netip.MustParsePrefix("9.8.7.6/32")
+		sw.conduct.trust(addr.ID, host)
+		require.True(t, sw.RemovePersistentPeer(addr.ID))
+		require.Equal(t, unconditional, sw.conduct.trusts(host))
+	}
+}
+
 func TestBlockedIPs(t *testing.T) {
 	bothWays(t, func(t *testing.T, prepare func(...*node)) {
 		network := memory.NewNetwork()
