@@ -260,7 +260,7 @@ func (r *registry) reserve(conn *connection, c *candidate) (former *connection, 
 	if c.held == slotNone {
 		r.taken[taken]++
 	}
-	conn.host, conn.slot, c.held = c.host, taken, slotNone
+	conn.host, conn.slot, conn.evicted, c.held = c.host, taken, c.evicts, slotNone
 	conn.networks = netgroup.Around(c.host.Addr())
 	r.byID[conn.id] = conn
 	if c.exempt {

@@ -80,7 +80,7 @@ func (b *behavior) AdmitConn(remoteIP net.IP) error {
 	if b.sw.lists.isBlockedIP(ip) {
 		return errBlocked
 	}
-	if err := b.sw.chargeConn(netgroup.Host(ip)); err != nil {
+	if err := b.sw.chargeConn(b.sw.candidate("", false, remoteIP, "")); err != nil {
 		return err
 	}
 

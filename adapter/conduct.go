@@ -2,6 +2,7 @@ package adapter
 
 import (
 	"errors"
+	"log/slog"
 	"net/netip"
 	"sync"
 	"time"
@@ -20,11 +21,17 @@ const (
 	// (compat.ErrViolation).
 	violationPoints = maxPoints
 	// wrongAddrPoints are for an address at which another node answers than the one that
-	// the peer has told.
+	// the peer has told. They only cost the peer its hints.
 	wrongAddrPoints = 10
 	// connPoints are for an inbound connection. About ten in a row are free, and one every 10 s
 	// after that. A session of usefulUptime clears the host.
 	connPoints = 10
+	// refusedPoints are for one that no slot is left for. TM2 nodes dial a full node again
+	// with each answer of discovery, every 3 s, and several of them may share an IP.
+	refusedPoints = 1
+	// flapPoints are for the widest network of a peer that took the place of another one and
+	// left within usefulUptime. A network that is refused for it evicts nobody for that time.
+	flapPoints = maxPoints / 2
 
 	// firstRefusal is how long go-ethereum lets an IP wait. A node that keeps starting and
 	// failing is admitted again within maxRefusal of its repair.
@@ -117,14 +124,19 @@ func (l ledger[K]) refusal(key K, now time.Time) error {
 type conduct struct {
 	mtx   sync.Mutex
 	ids   ledger[types.ID]
-	hosts ledger[netip.Prefix]
+	hosts ledger[netip.Prefix] // and networks, for flapPoints
+	// sources are peers whose hints have led to other nodes.
+	sources ledger[types.ID]
 	// trusted is where each exempt peer was last connected from. An exempt peer may have any
 	// host, so that its host is known to be innocent only afterwards.
 	trusted map[types.ID]netip.Prefix
 }
 
 func newConduct() *conduct {
-	return &conduct{ids: make(ledger[types.ID]), hosts: make(ledger[netip.Prefix]), trusted: make(map[types.ID]netip.Prefix)}
+	return &conduct{
+		ids: make(ledger[types.ID]), hosts: make(ledger[netip.Prefix]), sources: make(ledger[types.ID]),
+		trusted: make(map[types.ID]netip.Prefix),
+	}
 }
 
 // refusal returns why the ID or the host is refused, or nil. Neither is asked about if it has
@@ -156,6 +168,23 @@ func (c *conduct) charge(id types.ID, host netip.Prefix, points float64, reason 
 	return wait
 }
 
+// chargeSource adds wrongAddrPoints to a source of hints, and returns how long its hints are
+// not dialed now.
+func (c *conduct) chargeSource(id types.ID, reason error) time.Duration {
+	c.mtx.Lock()
+	defer c.mtx.Unlock()
+
+	return c.sources.charge(id, wrongAddrPoints, reason, time.Now())
+}
+
+// distrusts reports whether the hints of the source are not dialed.
+func (c *conduct) distrusts(id types.ID) bool {
+	c.mtx.Lock()
+	defer c.mtx.Unlock()
+
+	return c.sources.refusal(id, time.Now()) != nil
+}
+
 func (c *conduct) trusts(host netip.Prefix) bool {
 	for _, h := range c.trusted {
 		if h == host {
@@ -184,7 +213,10 @@ func (c *conduct) pardon(host netip.Prefix) {
 	delete(c.hosts, host)
 }
 
-var errManyConns = errors.New("too many connections that end without a session of a minute (allow_duplicate_ip)")
+var (
+	errManyConns = errors.New("too many connections that end without a session of a minute (allow_duplicate_ip)")
+	errFlaps     = errors.New("its peers took the places of others and left at once")
+)
 
 // accountable returns the host if it answers for what comes from it, and else none. A loopback
 // IP is that of all nodes on the machine, allow_duplicate_ip says as much of any IP, and a
@@ -197,21 +229,25 @@ func (sw *MultiplexSwitch) accountable(host netip.Prefix) netip.Prefix {
 	return host
 }
 
-// chargeConn charges the host for an inbound connection. It returns a refusal if the host is
-// refused.
-func (sw *MultiplexSwitch) chargeConn(host netip.Prefix) error {
-	host = sw.accountable(host)
-	if wait := sw.conduct.charge("", host, connPoints, errManyConns); wait > 0 {
-		sw.Logger.Warn("host is refused for a while", "host", netgroup.Name(host), "for", wait, "err", errManyConns)
+// chargeConn charges the host of the stranger for an inbound connection. It returns a refusal
+// if the host is refused.
+func (sw *MultiplexSwitch) chargeConn(stranger candidate) error {
+	host, points := stranger.answers, float64(connPoints)
+	if sw.registry.admissible(stranger) != nil {
+		points = refusedPoints
+	}
+	if wait := sw.conduct.charge("", host, points, errManyConns); wait > 0 {
+		sw.refused.Event(slog.LevelWarn, host.Addr(), "host is refused for a while", "connections",
+			"host", netgroup.Name(host), "for", wait, "err", errManyConns)
 	}
 
 	return sw.conduct.refusal("", host)
 }
 
-// blame charges the peer of a connection, and ends the connection if the peer is refused now.
+// blame refuses the peer of a connection that has ended because the peer broke the protocol.
 // An exempt peer is only reported. The host of a bridge that is exempt does not answer for the
 // peers that the bridge presents.
-func (sw *MultiplexSwitch) blame(c *connection, points float64, reason error) {
+func (sw *MultiplexSwitch) blame(c *connection, reason error) {
 	if sw.lists.isExempt(c.id) {
 		sw.Logger.Warn("configured peer misbehaves", "peer", c.id, "address", c.conn.RemoteAddr(), "err", reason)
 
@@ -221,30 +257,32 @@ func (sw *MultiplexSwitch) blame(c *connection, points float64, reason error) {
 	if !sw.lists.isExempt(compat.Delegate(c.conn)) {
 		host = sw.accountable(hostOf(c.conn))
 	}
-	wait := sw.conduct.charge(c.id, host, points, reason)
-	if wait == 0 {
-		return
+	if wait := sw.conduct.charge(c.id, host, violationPoints, reason); wait > 0 {
+		sw.refused.Event(slog.LevelWarn, netgroup.FromIP(c.conn.RemoteIP()), "peer is refused for a while", "conduct",
+			"peer", c.id, "address", c.conn.RemoteAddr(), "for", wait, "err", reason)
 	}
-	sw.Logger.Warn("peer is refused for a while", "peer", c.id, "address", c.conn.RemoteAddr(), "for", wait, "err", reason)
-	sw.stop(c, compat.Reject(compat.RejectBanned, "refused for %s: %v", wait, reason))
 }
 
 // blameSource charges the peer that has told the address of a dial at which another node
-// answers.
+// answers. Peers pass on what others announce, so it loses no more than its hints for a while.
 func (sw *MultiplexSwitch) blameSource(t *dial, err error) {
-	if t.source == "" || compat.ClassifyDial(err) != compat.DialWrongID {
+	if t.source == "" || compat.ClassifyDial(err) != compat.DialWrongID || sw.lists.isExempt(t.source) {
 		return
 	}
-	if c := sw.registry.get(t.source); c != nil {
-		sw.blame(c, wrongAddrPoints, err)
+	if wait := sw.conduct.chargeSource(t.source, err); wait > 0 {
+		sw.refused.Event(slog.LevelWarn, netgroup.FromIP(t.addr.IP), "hints of a peer are not dialed for a while", "wrong addresses",
+			"peer", t.source, "for", wait, "err", err)
 	}
 }
 
 // judgeEnd settles what the end of a connection says of its peer.
 func (sw *MultiplexSwitch) judgeEnd(c *connection, reason error, uptime time.Duration) {
+	if c.evicted && uptime < usefulUptime {
+		sw.conduct.charge("", c.networks[0], flapPoints, errFlaps)
+	}
 	switch {
 	case errors.Is(reason, compat.ErrViolation):
-		sw.blame(c, violationPoints, reason)
+		sw.blame(c, reason)
 	case uptime >= usefulUptime:
 		sw.conduct.pardon(hostOf(c.conn))
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -125,6 +126,30 @@ func (o *offender) RemoteIP() net.IP              { return o.ip }
 func (o *offender) RemoteAddr() net.Addr          { return &net.TCPAddr{IP: o.ip} }
 func (o *offender) DelegatedBy() (types.ID, bool) { return o.by, o.by != "" }
 
+// TM2 nodes dial a full node again with each answer of discovery, every 3 s. They are still
+// welcome once a slot is free, also if two of them share an IP. A flood is slowed down.
+func TestFullNodeRefusesNoPatientHost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := memory.NewNetwork()
+		hub := newNode(t, network, WithMaxInboundPeers(1))
+		first, second := newNodeAt(t, network, net.IPv4(9, 8, 7, 6), 1), newNodeAt(t, network, net.IPv4(9, 8, 7, 7), 1)
+		defer start(t, hub, first, second)()
+		connect(t, first, hub)
+		for range 400 {
+			requireCode(t, compat.RejectFull, hub.behavior.AdmitConn(second.addr().IP))
+			requireCode(t, compat.RejectFull, hub.behavior.AdmitConn(second.addr().IP))
+			pass(3 * time.Second)
+		}
+		hub.StopPeerForError(hub.Peers().Get(first.id()), errTest)
+		synctest.Wait()
+		connect(t, second, hub)
+		for range maxPoints / refusedPoints {
+			require.Error(t, hub.behavior.AdmitConn(first.addr().IP))
+		}
+		requireCode(t, compat.RejectBanned, hub.behavior.AdmitConn(first.addr().IP))
+	})
+}
+
 // A session of a minute clears its host. The host of a configured peer that has been connected
 // from there is never refused.
 func TestHostsThatAreCleared(t *testing.T) {
@@ -134,7 +159,7 @@ func TestHostsThatAreCleared(t *testing.T) {
 		hub := newNode(t, network, WithUnconditionalPeers([]types.ID{sentry.id()}))
 		defer start(t, hub, guest, sentry)()
 		admits := func(n *node) (times int) {
-			for times < 50 && hub.behavior.AdmitConn(n.addr().IP) == nil {
+			for times < 2*maxPoints && hub.behavior.AdmitConn(n.addr().IP) == nil {
 				times++
 			}
 
@@ -142,7 +167,7 @@ func TestHostsThatAreCleared(t *testing.T) {
 		}
 		connect(t, guest, hub)
 		pass(usefulUptime)
-		require.Equal(t, maxPoints/connPoints-1, admits(guest))
+		require.Equal(t, maxPoints/refusedPoints-1, admits(guest), "the IP has its peer")
 		hub.StopPeerForError(hub.Peers().Get(guest.id()), errTest)
 		synctest.Wait()
 		require.Equal(t, maxPoints/connPoints-1, admits(guest), "the session was useful")
@@ -151,50 +176,70 @@ func TestHostsThatAreCleared(t *testing.T) {
 		connect(t, sentry, hub)
 		hub.StopPeerForError(hub.Peers().Get(sentry.id()), errTest)
 		synctest.Wait()
-		require.Equal(t, 50, admits(sentry))
+		require.Equal(t, 2*maxPoints, admits(sentry))
 	})
 }
 
-// Whoever tells addresses at which other nodes answer is stopped and refused.
+// The hints of a peer that tells addresses at which other nodes answer are not dialed for a
+// while. Its session goes on: a peer passes on what others announce, and who is connected to
+// it could end its sessions otherwise.
 func TestWrongAddressesAreBlamedOnTheirSource(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		network := memory.NewNetwork()
-		liar, honest, third := newNode(t, network), newNode(t, network), newNode(t, network)
+		liar, honest, third, configured := newNode(t, network), newNode(t, network), newNode(t, network), newNode(t, network)
+		var dials atomic.Int32
 		hub := newNodeOn(t, network.NewTransport(chA, chB), func(tr *memory.Transport) compat.Transport {
 			return &dialHook{Transport: tr, dial: func(
 				ctx context.Context, addr types.NetAddress, b compat.PeerBehavior,
 			) (compat.PeerConn, error) {
 				if addr.Port == third.addr().Port && addr.IP.Equal(third.addr().IP) {
+					dials.Add(1)
+
 					return nil, &compat.WrongIDError{Asked: addr.ID, Found: third.id()}
 				}
 
 				return tr.Dial(ctx, addr, b)
 			}}
-		})
-		defer start(t, hub, liar, honest, third)()
-		connect(t, liar, hub)
-		connect(t, honest, hub)
-		tell := func(source *node, times int) {
+		}, WithUnconditionalPeers([]types.ID{configured.id()}))
+		defer start(t, hub, liar, honest, third, configured)()
+		for _, n := range []*node{liar, honest, configured} {
+			connect(t, n, hub)
+		}
+		tell := func(source *node, times int) (dialed int) {
+			before := dials.Load()
 			for range times {
 				wrong := *third.addr()
 				wrong.ID = types.GenerateNodeKey().ID()
 				hub.DialHints(source.id(), &wrong)
 				synctest.Wait()
 			}
+			require.True(t, hub.Peers().Has(source.id()))
+
+			return int(dials.Load() - before)
 		}
-		tell(liar, maxPoints/wrongAddrPoints-1)
-		require.True(t, hub.Peers().Has(liar.id()))
-		tell(liar, 1)
-		require.False(t, hub.Peers().Has(liar.id()))
-		liar.DialPeers(hub.addr())
-		synctest.Wait()
-		require.False(t, hub.Peers().Has(liar.id()))
-		hub.DialHints(honest.id(), network.NewNodeInfo().NetAddress) // nobody is there
-		tell(honest, 5)
-		require.True(t, hub.Peers().Has(honest.id()))
+		const most = maxPoints / wrongAddrPoints
+		require.Equal(t, most, tell(liar, 2*most))
+		require.Equal(t, most-1, tell(honest, most-1))
+		require.Equal(t, 2*most, tell(configured, 2*most))
 		pass(firstRefusal)
-		connect(t, liar, hub)
+		require.Equal(t, most, tell(liar, 2*most))
 	})
+}
+
+// A peer that is no longer persistent, and still unconditional, keeps its host open.
+func TestUnconditionalPeerStaysTrusted(t *testing.T) {
+	for _, unconditional := range []bool{true, false} {
+		addr := types.NetAddress{ID: testID(1), IP: net.IPv4(1, 1, 1, 1), Port: 1}
+		opts := []SwitchOption{WithPersistentPeers([]*types.NetAddress{&addr})}
+		if unconditional {
+			opts = append(opts, WithUnconditionalPeers([]types.ID{addr.ID}))
+		}
+		sw := NewMultiplexSwitch(&fixedAddress{addr: types.NetAddress{ID: testID(99)}}, opts...)
+		host := netip.MustParsePrefix("9.8.7.6/32")
+		sw.conduct.trust(addr.ID, host)
+		require.True(t, sw.RemovePersistentPeer(addr.ID))
+		require.Equal(t, unconditional, sw.conduct.trusts(host))
+	}
 }
 
 func TestBlockedIPs(t *testing.T) {

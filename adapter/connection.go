@@ -28,6 +28,7 @@ type connection struct {
 	host     netip.Prefix
 	networks [netgroup.Widths]netip.Prefix // around the host, the widest first
 	slot     slot
+	evicted  bool // another peer gave way to it
 
 	// Set by the admission, and read only after it has dropped its reference.
 	peer    compat.PeerConn   // what InitPeer returned

@@ -42,7 +42,9 @@ func (sw *MultiplexSwitch) RemovePersistentPeer(id types.ID) bool {
 	id = id.Canonical()
 	removed := sw.lists.removePersistent(id)
 	if removed {
-		sw.conduct.trust(id, netip.Prefix{})
+		if !sw.lists.isExempt(id) {
+			sw.conduct.trust(id, netip.Prefix{})
+		}
 		sw.dials.cancel(id)
 	}
 

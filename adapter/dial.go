@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
+	"net/netip"
 	"time"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
@@ -35,7 +37,7 @@ func (sw *MultiplexSwitch) DialPeers(peerAddrs ...*types.NetAddress) { sw.DialHi
 
 // DialHints implements compat.HintDialer.
 func (sw *MultiplexSwitch) DialHints(source types.ID, peerAddrs ...*types.NetAddress) {
-	if sw.ctx.Err() != nil {
+	if sw.ctx.Err() != nil || sw.conduct.distrusts(source) {
 		return
 	}
 	full := sw.registry.outboundFull()
@@ -64,7 +66,7 @@ func (sw *MultiplexSwitch) DialHints(source types.ID, peerAddrs ...*types.NetAdd
 		sw.Logger.Debug("no outbound slot is free, not dialing", "addresses", noSlot)
 	}
 	if noPlace > 0 {
-		sw.Logger.Warn("dial queue is full, addresses dropped", "dropped", noPlace)
+		sw.refused.Event(slog.LevelWarn, netip.Addr{}, "dial queue is full, addresses dropped", "full", "dropped", noPlace)
 	}
 }
 
@@ -227,8 +229,13 @@ func (sw *MultiplexSwitch) reportFailure(parent context.Context, t *dial, cause,
 
 		return
 	}
-	sw.Logger.Info("cannot dial peer", "peer", t.addr.ID, "address", t.addr.DialString(),
-		"failure", compat.ClassifyDial(err), "err", err)
+	failure := compat.ClassifyDial(err)
+	args := []any{"peer", t.addr.ID, "address", t.addr.DialString(), "failure", failure, "err", err}
+	if _, seed := sw.lists.seeds[t.addr.ID]; seed || t.persistent {
+		sw.Logger.Info("cannot dial peer", args...)
+	} else { // strangers can tell any number of dead addresses
+		sw.refused.Event(slog.LevelInfo, netgroup.FromIP(t.addr.IP), "cannot dial peer", failure.String(), args...)
+	}
 	sw.blameSource(t, err)
 	sw.events.Notify(events.DialFailedEvent{Address: t.addr, Reason: err})
 }

@@ -36,7 +36,8 @@ type resident struct {
 // peer of the most crowded network. Exempt peers, those that an exempt peer presents, peers that
 // are being admitted, and those that have been connected longest stay. The caller holds the lock.
 func (r *registry) findLoser(c candidate) *connection {
-	if c.outbound && !c.tries || !c.host.IsValid() || r.evicts {
+	networks := netgroup.Around(c.host.Addr())
+	if c.outbound && !c.tries || !c.host.IsValid() || r.evicts || r.conduct.refusal("", networks[0]) != nil {
 		return nil
 	}
 	protected, gain := r.limits[slotInbound]/protectedShare, 2
@@ -44,7 +45,6 @@ func (r *registry) findLoser(c candidate) *connection {
 		protected, gain = maxAnchors, 1
 	}
 	residents, crowd := r.residents(c.own())
-	networks := netgroup.Around(c.host.Addr())
 	stays := func(p resident) bool { return !moreCrowded(p.conn.networks, networks, crowd, gain) }
 	if !slices.ContainsFunc(residents, func(p resident) bool { return !stays(p) }) {
 		return nil

@@ -160,6 +160,47 @@ func TestOneEvictionAtATime(t *testing.T) {
 	})
 }
 
+// Whoever takes places and leaves again ends two sessions at most before its network gets no
+// more places of others for a while. Other networks get them all the same.
+func TestNetworkThatFlapsEvictsNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := memory.NewNetwork()
+		hub := newNode(t, network, WithMaxInboundPeers(3))
+		nodes := []*node{hub}
+		for i := range 3 {
+			nodes = append(nodes, newNodeAt(t, network, net.IPv4(9, 1, 1, byte(i+1)), 1))
+		}
+		for i := range 4 {
+			nodes = append(nodes, newNodeAt(t, network, net.IPv4(8, 8, byte(i), 8), 1))
+		}
+		newcomer := newNodeAt(t, network, net.IPv4(7, 7, 7, 7), 1)
+		defer start(t, append(nodes, newcomer)...)()
+		honest, flapping := nodes[1:4], nodes[4:]
+		comeBack := func() {
+			for _, n := range honest {
+				if !hub.Peers().Has(n.id()) {
+					connect(t, n, hub)
+				}
+			}
+		}
+		comeBack()
+		for i, n := range flapping {
+			n.DialPeers(hub.addr())
+			synctest.Wait()
+			require.Equal(t, i < maxPoints/flapPoints, hub.Peers().Has(n.id()), i)
+			n.StopPeerForError(n.Peers().Get(hub.id()), errTest)
+			synctest.Wait()
+			comeBack()
+		}
+		connect(t, newcomer, hub)
+		newcomer.StopPeerForError(newcomer.Peers().Get(hub.id()), errTest)
+		synctest.Wait()
+		comeBack()
+		pass(firstRefusal)
+		connect(t, flapping[3], hub)
+	})
+}
+
 // One peer at a time waits for the removal of the peer that had its ID, so that it cannot
 // hold the places of the accept loop by coming again and again.
 func TestOneConnectionWaitsForTheRemovalOfTheFormer(t *testing.T) {

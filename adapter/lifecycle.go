@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"net"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/service"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 )
 
 // formerTimeout bounds how long a new connection waits for the removal of the peer's
@@ -189,9 +191,15 @@ func (sw *MultiplexSwitch) dismiss(conn compat.PeerConn, reason error) {
 	}
 }
 
-// reportRefusal tells the log and the subscribers.
+// reportRefusal tells the log, which sums up what strangers can cause without end, and the
+// subscribers.
 func (sw *MultiplexSwitch) reportRefusal(id types.ID, addr net.Addr, outbound bool, reason error) {
-	sw.refused.log(sw.Logger, id, addr, outbound, reason)
+	var code compat.RejectCode
+	if reject, ok := errors.AsType[*compat.RejectError](reason); ok {
+		code = reject.Code
+	}
+	sw.refused.Event(slog.LevelInfo, netgroup.FromAddr(addr), "peer refused", code.String(),
+		"peer", id, "address", addr, "outbound", outbound, "err", reason)
 	sw.probeDuplicate(id, reason)
 	sw.events.Notify(events.PeerRejectedEvent{PeerID: id, Address: addr, Reason: reason, Outbound: outbound})
 }
@@ -281,6 +289,7 @@ func (sw *MultiplexSwitch) remove(c *connection) {
 	sw.registry.vacate(c)
 	var uptime time.Duration
 	if c.refusal != nil {
+		sw.judgeEnd(c, reason, 0)
 		sw.reportRefusal(c.id, c.conn.RemoteAddr(), c.outbound, reason)
 	} else {
 		uptime = time.Since(c.since)

@@ -2,17 +2,22 @@ package adapter
 
 import (
 	"bytes"
+	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest/memory"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 )
 
 // Each end logs a refusal once, with the peer, its address, the reason and the keys that
@@ -50,7 +55,7 @@ func TestRefusalIsLoggedOnceOnBothEnds(t *testing.T) {
 func TestRefusalsAreSummedUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		network := memory.NewNetwork()
-		var log bytes.Buffer
+		var log lockedBuffer
 		hub := newNode(t, network, WithMaxInboundPeers(0), WithLogger(logTo(&log)))
 		defer start(t, hub)()
 		refuse := func(ip net.IP) {
@@ -59,20 +64,46 @@ func TestRefusalsAreSummedUp(t *testing.T) {
 		}
 		lines := func() (n int) { return strings.Count(log.String(), "peer refused") }
 		for i := range 200 {
-			refuse(net.IPv4(9, 8, byte(i), 1))
+			refuse(net.IPv4(9, 8, 7, byte(i)))
 		}
 		require.Equal(t, 1, lines())
-		refuse(net.IPv4(9, 9, 1, 1))
+		refuse(net.IPv4(9, 8, 6, 1))
 		require.Equal(t, 2, lines())
-		pass(refusalInterval)
-		refuse(net.IPv4(9, 8, 1, 1))
+		pass(time.Minute)
 		require.Equal(t, 3, lines())
-		require.Contains(t, log.String(), "others_since_last_line=199")
-		for i := range 4 * maxRefusalKinds {
+		require.Contains(t, log.String(), "more_times=199 reason=full network=9.8.7.0/24")
+		for i := range 1000 {
 			refuse(net.IPv4(byte(20+i>>8), byte(i), 1, 1))
 		}
-		require.LessOrEqual(t, len(hub.refused.kinds), maxRefusalKinds+1)
-		require.Less(t, lines(), maxRefusalKinds+10)
+		require.Less(t, lines(), 20)
+		for i := range 20 {
+			for hub.conduct.refusal("", netgroup.Host(netip.AddrFrom4([4]byte{9, 8, 7, byte(i)}))) == nil {
+				require.Error(t, hub.behavior.AdmitConn(net.IPv4(9, 8, 7, byte(i))))
+			}
+		}
+		require.Equal(t, 1, strings.Count(log.String(), "host is refused for a while"))
+	})
+}
+
+// Strangers can tell dead addresses without end, so failures to dial them are summed up too.
+// Those of configured peers are not.
+func TestFailedDialsOfHintsAreSummedUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := memory.NewNetwork()
+		var log lockedBuffer
+		seed := types.NetAddress{ID: types.GenerateNodeKey().ID(), IP: net.IPv4(9, 8, 7, 250), Port: 1}
+		hub := newNode(t, network, WithLogger(logTo(&log)), WithSeeds([]*types.NetAddress{&seed}))
+		defer start(t, hub)()
+		pass(2 * seedWaitAlone)
+		for i := range 200 {
+			hub.DialHints(testID(1), &types.NetAddress{ID: types.GenerateNodeKey().ID(), IP: net.IPv4(9, 8, 7, byte(i)), Port: 1})
+		}
+		pass(20 * time.Second)
+		seedLines := strings.Count(log.String(), "peer="+seed.ID.String())
+		require.Greater(t, seedLines, 1)
+		require.Equal(t, seedLines+1, strings.Count(log.String(), "cannot dial peer"))
+		pass(time.Minute)
+		require.Contains(t, log.String(), `msg="cannot dial peer" more_times=199 reason=`)
 	})
 }
 
@@ -93,7 +124,27 @@ func TestOtherNetworkIsToldBeforeFull(t *testing.T) {
 	})
 }
 
-func logTo(w *bytes.Buffer) *slog.Logger { return slog.New(slog.NewTextHandler(w, nil)) }
+// lockedBuffer is a log that is read while timers write to it.
+type lockedBuffer struct {
+	mtx sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mtx.Lock()
+	defer b.mtx.Unlock()
+
+	return b.buf.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mtx.Lock()
+	defer b.mtx.Unlock()
+
+	return b.buf.String()
+}
+
+func logTo(w io.Writer) *slog.Logger { return slog.New(slog.NewTextHandler(w, nil)) }
 
 // requireLine requires that exactly one line of the log has the first part, and that this
 // line has the others, too. No other line is about a refusal.

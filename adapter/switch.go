@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -13,6 +14,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/service"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/summary"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/task"
 )
 
@@ -34,7 +36,6 @@ var errStopping = compat.Reject(compat.RejectClosing, "the node is stopping")
 //
 //	Start() error                   // runs OnStart, once; the error may wrap compat.ErrInvalidOption
 //	Stop() error                    // runs OnStop, once; peers and reactors are stopped when it returns
-//	SetLogger(logger *slog.Logger)  // before Start; see WithLogger
 //	IsRunning() bool                // from Start until Stop
 //	Quit() <-chan struct{}          // closed when Stop is done
 type MultiplexSwitch struct {
@@ -51,8 +52,8 @@ type MultiplexSwitch struct {
 
 	registry registry
 	conduct  *conduct
-	refused  refusalLog
-	conns    sync.Map // compat.PeerConn to *connection
+	refused  *summary.Log // what strangers can cause without end
+	conns    sync.Map     // compat.PeerConn to *connection
 	peers    *peerSet
 	dials    *dialer
 	events   *events.Events
@@ -85,12 +86,12 @@ func NewMultiplexSwitch(transport compat.Transport, opts ...SwitchOption) *Multi
 		peers:   newPeerSet(),
 		dials:   newDialer(),
 		conduct: newConduct(),
-		refused: refusalLog{kinds: make(map[refusalKind]*refusalLine)},
 		events:  events.New(),
 	}
 	sw.registry.lists, sw.registry.conduct = sw.lists, sw.conduct
 	sw.behavior = &behavior{sw: sw, reactors: make(map[byte]compat.Reactor)}
 	sw.BaseService = *service.NewBaseService(nil, "P2P MultiplexSwitch", sw)
+	sw.refused = summary.New(sw.Logger)
 	sw.ctx, sw.cancel = context.WithCancel(context.Background())
 
 	for _, opt := range opts {
@@ -98,6 +99,12 @@ func NewMultiplexSwitch(transport compat.Transport, opts ...SwitchOption) *Multi
 	}
 
 	return sw
+}
+
+// SetLogger implements service.Service. It must be called before Start; see WithLogger.
+func (sw *MultiplexSwitch) SetLogger(logger *slog.Logger) {
+	sw.BaseService.SetLogger(logger)
+	sw.refused = summary.New(logger)
 }
 
 // OnStart implements service.Service: it starts all reactors and then accepts
@@ -157,6 +164,7 @@ func (sw *MultiplexSwitch) OnStop() {
 	defer timeout.Stop()
 	sw.stopPeers(conns, timeout)
 	sw.stopReactors(sw.reactors)
+	sw.refused.Close()
 }
 
 // stopPeers stops the connections concurrently, so that a slow one does not delay the

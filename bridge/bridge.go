@@ -20,6 +20,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/service"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/summary"
 )
 
 const (
@@ -40,6 +41,7 @@ type Bridge struct {
 	config Config
 	logger *slog.Logger
 
+	refused       *summary.Log // libp2p nodes
 	native        *native.RelayTransport
 	book          *addrbook.Book // of libp2p nodes
 	nativeTargets *targets       // for libp2p nodes that dial the bridge
@@ -81,6 +83,7 @@ func New(nodeKey types.NodeKey, config Config, logger *slog.Logger) (*Bridge, er
 		key:           nodeKey,
 		config:        config,
 		logger:        logger,
+		refused:       summary.New(logger),
 		native:        native.NewRelayTransport(nodeKey, config.MConfig, logger, native.WithProxyProtocol(config.ProxyNetworks...)),
 		book:          book,
 		nativeTargets: newTargets(config.NativePeers, nil, inUse),
@@ -131,6 +134,9 @@ func (b *Bridge) listen() error {
 		return fmt.Errorf("libp2p side: %w", err)
 	}
 	b.libp2p.Store(side)
+	if err := b.config.block(side); err != nil {
+		return fmt.Errorf("libp2p side: %w", err)
+	}
 	if err := side.Listen(b.config.Libp2pListen); err != nil {
 		return fmt.Errorf("libp2p side: %w", err)
 	}
@@ -155,6 +161,7 @@ func (b *Bridge) close() error {
 	if d := b.dht.Load(); d != nil {
 		errs = append(errs, d.Stop())
 	}
+	b.refused.Close()
 	errs = append(errs, b.native.Close())
 	if side := b.libp2p.Load(); side != nil {
 		errs = append(errs, side.Close())

@@ -12,6 +12,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/discovery"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/proxied"
 	"github.com/tm2-libp2p/tm2-libp2p/mconn"
 )
 
@@ -50,6 +51,10 @@ type Config struct {
 	// UnconditionalPeers are native nodes to which MaxPairs and MaxPairsPerIP do not
 	// apply, and whose pairs count in neither.
 	UnconditionalPeers []types.ID
+	// BlockedPeers are nodes of either side that get no pair and are not dialed, and BlockedIPs
+	// the networks from which nobody gets one, whatever else is configured.
+	BlockedPeers []types.ID
+	BlockedIPs   []netip.Prefix
 	// Channels describes the channels to relay; nil means TM2Channels. A channel that
 	// nodes have and that is not described is relayed with the defaults.
 	Channels []*compat.ChannelDescriptor
@@ -96,13 +101,11 @@ func (c *Config) Validate() error {
 			return invalid("Channels", err)
 		}
 	}
-	for _, id := range c.UnconditionalPeers {
-		if err := id.Validate(); err != nil {
-			return invalid("UnconditionalPeers", fmt.Errorf("%q: %w", id, err))
-		}
-	}
 
 	return cmp.Or(
+		invalid("UnconditionalPeers", checkIDs(c.UnconditionalPeers)),
+		invalid("BlockedPeers", checkIDs(c.BlockedPeers)),
+		invalid("BlockedIPs", proxied.Networks(c.BlockedIPs).Validate()),
 		invalid("NativePeers", checkPeers(c.NativePeers)),
 		invalid("Libp2pPeers", checkPeers(c.Libp2pPeers)),
 		invalid("MConfig", c.MConfig.Validate()),
@@ -116,6 +119,16 @@ func invalid(field string, err error) error {
 	}
 
 	return fmt.Errorf("%w: %s: %w", ErrInvalidConfig, field, err)
+}
+
+func checkIDs(ids []types.ID) error {
+	for _, id := range ids {
+		if err := id.Validate(); err != nil {
+			return fmt.Errorf("%q: %w", id, err)
+		}
+	}
+
+	return nil
 }
 
 // checkPeers checks that each address can be dialed, or has a host name to look up then.
@@ -162,9 +175,10 @@ func (c Config) addrBook(self types.ID) (*addrbook.Book, error) {
 }
 
 // withDefaults also writes each ID as a key's ID is written, so that it can be compared. It
-// leaves nil entries to Validate, and the caller's lists as they are.
+// leaves nil entries to Validate, and the caller's lists as they are. Blocked peers are no
+// targets.
 func (c Config) withDefaults() Config {
-	for _, ids := range []*[]types.ID{&c.PrivatePeers, &c.UnconditionalPeers} {
+	for _, ids := range []*[]types.ID{&c.PrivatePeers, &c.UnconditionalPeers, &c.BlockedPeers} {
 		*ids = slices.Clone(*ids)
 		for i, id := range *ids {
 			(*ids)[i] = id.Canonical()
@@ -179,6 +193,9 @@ func (c Config) withDefaults() Config {
 				(*peers)[i] = &own
 			}
 		}
+		*peers = slices.DeleteFunc(*peers, func(addr *types.NetAddress) bool {
+			return addr != nil && slices.Contains(c.BlockedPeers, addr.ID)
+		})
 	}
 	if c.Channels == nil {
 		c.Channels = TM2Channels()

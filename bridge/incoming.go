@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
@@ -49,8 +50,10 @@ func (b *Bridge) acceptLibp2p(side *lp2p.Transport) {
 		}
 		in := incoming{id: pending.ID(), node: pending.NodeInfo(), complete: pending.Complete}
 		in.reject = func(err error) {
-			b.logger.Info("libp2p peer refused", "peer", pending.ID(), "address", pending.RemoteAddr(), "err", err)
-			if err := pending.Reject(b.refusal(err)); err != nil {
+			refusal := b.refusal(err)
+			b.refused.Event(slog.LevelInfo, netgroup.FromAddr(pending.RemoteAddr()), "libp2p peer refused", refusal.Code.String(),
+				"peer", pending.ID(), "address", pending.RemoteAddr(), "err", err)
+			if err := pending.Reject(refusal); err != nil {
 				b.logger.Debug("refusal could not be sent", "peer", pending.ID(), "err", err)
 			}
 		}
@@ -64,8 +67,13 @@ func (b *Bridge) acceptLibp2p(side *lp2p.Transport) {
 	}
 }
 
-// admit pairs the node, on a goroutine, if it gets a slot.
+// admit pairs the node, on a goroutine, if it is not blocked and gets a slot.
 func (b *Bridge) admit(initiator string, in incoming, remote net.Addr) {
+	if b.config.blocks(in.id, netgroup.FromAddr(remote)) {
+		in.reject(errBlocked)
+
+		return
+	}
 	p := b.newPair(initiator)
 	p.id = in.id
 	host := netgroup.Host(netgroup.FromAddr(remote))
@@ -96,6 +104,7 @@ func (b *Bridge) refusal(err error) *compat.RejectError {
 		told error
 	}{
 		{errPresented, compat.RejectIdentity, err},
+		{errBlocked, compat.RejectBanned, errBlocked},
 		{errFull, compat.RejectFull, err},
 		{errReplaced, compat.RejectDuplicate, errReplaced},
 		{errFormer, compat.RejectDuplicate, errFormer},

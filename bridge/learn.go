@@ -35,7 +35,9 @@ func (b *Bridge) dialerAddress(info types.NodeInfo, from netip.Addr) types.NetAd
 
 // mayLearn reports whether the bridge may dial an address that a remote at this IP names.
 func (b *Bridge) mayLearn(addr *types.NetAddress, from netip.Addr) bool {
-	return addr.Dialable() && netgroup.MayDial(netgroup.FromIP(addr.IP), from, netgroup.FromIP(b.config.Libp2pListen.IP))
+	ip := netgroup.FromIP(addr.IP)
+
+	return addr.Dialable() && netgroup.MayDial(ip, from, netgroup.FromIP(b.config.Libp2pListen.IP)) && !b.config.blocks(addr.ID, ip)
 }
 
 // learnHints makes targets of the addresses that a libp2p node has told.
@@ -43,8 +45,11 @@ func (b *Bridge) learnHints(teller compat.PeerConn, texts []string) {
 	var hints []*types.NetAddress
 	for _, text := range texts {
 		addr, err := types.ParseNetAddress(text)
-		if err == nil && b.mayLearn(addr, netgroup.FromIP(teller.RemoteIP())) {
-			addr.ID = addr.ID.Canonical()
+		if err != nil {
+			continue
+		}
+		addr.ID = addr.ID.Canonical()
+		if b.mayLearn(addr, netgroup.FromIP(teller.RemoteIP())) {
 			hints = append(hints, addr)
 		}
 	}

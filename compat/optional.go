@@ -82,7 +82,7 @@ type ConnReservation interface {
 }
 
 // HintDialer is an optional interface of a Switch that knows who gave a hint. It spreads its
-// outbound peers over the sources, and may refuse one that tells wrong addresses.
+// outbound peers over the sources, and may ignore those of one that tells wrong addresses.
 type HintDialer interface {
 	// DialHints is DialPeers for addresses that the source has told. An empty source is
 	// nobody.

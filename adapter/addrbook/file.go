@@ -296,8 +296,8 @@ func (b *Book) Flush() error {
 // loses is soon learned again.
 const DefaultSaveInterval = 30 * time.Second
 
-// KeepSaved calls before, unless it is nil, and Save in each interval until ctx ends. Errors
-// go to failed. Several parts of a node may keep the same book.
+// KeepSaved calls before and Save in each interval until ctx ends. Errors go to failed. Several
+// parts of a node may keep the same book.
 func (b *Book) KeepSaved(ctx context.Context, interval time.Duration, before func(), failed func(error)) {
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
@@ -307,9 +307,7 @@ func (b *Book) KeepSaved(ctx context.Context, interval time.Duration, before fun
 			return
 		case <-ticker.C:
 		}
-		if before != nil {
-			before()
-		}
+		before()
 		if err := b.Save(); err != nil {
 			failed(err)
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -213,37 +214,47 @@ func (t *Transport) noted(p compat.PeerConn, addr types.NetAddress, err error) (
 // libp2p stack. The zero value is empty.
 type parked struct {
 	mtx   sync.Mutex
-	conns map[string]net.Conn // by IP:port
+	conns map[string][]net.Conn // by IP:port: remotes may tell many IDs at one
 }
 
-// offer makes the next dial of the address return conn. The returned function takes the
-// offer back, and reports whether it was used.
+// offer makes a dial of the address return conn. The returned function takes the offer back,
+// and reports whether it was used.
 func (p *parked) offer(address string, conn net.Conn) (taken func() bool) {
 	p.mtx.Lock()
 	defer p.mtx.Unlock()
 	if p.conns == nil {
-		p.conns = make(map[string]net.Conn)
+		p.conns = make(map[string][]net.Conn)
 	}
-	p.conns[address] = conn
+	p.conns[address] = append(p.conns[address], conn)
 
 	return func() bool {
 		p.mtx.Lock()
 		defer p.mtx.Unlock()
-		if p.conns[address] != conn {
-			return true
-		}
-		delete(p.conns, address)
 
-		return false
+		return p.remove(address, slices.Index(p.conns[address], conn)) == nil
 	}
 }
 
-// take returns the connection that is offered for IP:port, or nil.
+// take returns a connection that is offered for IP:port, or nil.
 func (p *parked) take(address string) net.Conn {
 	p.mtx.Lock()
 	defer p.mtx.Unlock()
-	conn := p.conns[address]
-	delete(p.conns, address)
 
-	return conn // nil in the map is a nil interface
+	return p.remove(address, 0)
+}
+
+// remove returns one of the offers for the address, or nil. The caller holds the lock.
+func (p *parked) remove(address string, i int) net.Conn {
+	offers := p.conns[address]
+	if i < 0 || i >= len(offers) {
+		return nil
+	}
+	conn := offers[i]
+	if offers = slices.Delete(offers, i, i+1); len(offers) > 0 {
+		p.conns[address] = offers
+	} else {
+		delete(p.conns, address)
+	}
+
+	return conn
 }

@@ -185,9 +185,11 @@ func (g *gater) InterceptAddrDial(p peer.ID, a multiaddr.Multiaddr) bool {
 
 // InterceptAccept implements connmgr.ConnectionGater for all but our own TCP listener, which
 // asks the same. Besides blocked subnets it refuses hosts that the switch has banned, before a
-// handshake costs anything.
+// handshake costs anything. A relay does not answer for those that connect through it.
 func (g *gater) InterceptAccept(c network.ConnMultiaddrs) bool {
-	return !g.blockedAddr(c.RemoteMultiaddr()) && !isBan(g.admitConn(ipOf(c.RemoteMultiaddr())))
+	from := c.RemoteMultiaddr()
+
+	return !g.blockedAddr(from) && (isCircuit(from) || !isBan(g.admitConn(ipOf(from))))
 }
 
 // askSwitch sets who judges hosts from now on.

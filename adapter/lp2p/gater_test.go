@@ -230,3 +230,20 @@ func TestHostsAreBannedBeforeTheHandshake(t *testing.T) {
 		}
 	}
 }
+
+// A relay does not answer for those that connect through it.
+func TestRelayIsNotBannedForOthers(t *testing.T) {
+	g := newGater()
+	g.askSwitch(&judging{code: compat.RejectBanned})
+	relay := multiaddr.StringCast("/ip4/9.8.7.6/tcp/1")
+	require.False(t, g.InterceptAccept(remoteAddr{at: relay}))
+	require.True(t, g.InterceptAccept(remoteAddr{at: relay.Encapsulate(multiaddr.StringCast("/p2p-circuit"))}))
+}
+
+// remoteAddr is a connection that only says where its remote is.
+type remoteAddr struct {
+	network.ConnMultiaddrs
+	at multiaddr.Multiaddr
+}
+
+func (r remoteAddr) RemoteMultiaddr() multiaddr.Multiaddr { return r.at }

@@ -149,7 +149,8 @@ func (d *Discovery) OnStart() error {
 		defer unsubscribe()
 		d.watch(happened)
 	})
-	d.loops.Go(func() { d.t.AddrBook().KeepSaved(d.ctx, addrbook.DefaultSaveInterval, nil, d.saveFailed) })
+	d.loops.Go(func() { d.t.AddrBook().KeepSaved(d.ctx, addrbook.DefaultSaveInterval, d.rememberAnchors, d.saveFailed) })
+	d.dialAnchors()
 	d.loops.Go(d.walkLoop)
 	d.loops.Go(d.findLoop)
 

@@ -67,14 +67,16 @@ func (c *Config) ForBridge(id types.ID) (bridge.Config, error) {
 
 		AllowDuplicateIP: c.P2P.AllowDuplicateIP,
 	}
-	var errs [5]error
+	var errs [6]error
 	var native nodeconfig.PeerLists
 	native, errs[0] = c.P2P.PeerLists()
 	cfg.NativePeers, cfg.PrivatePeers, cfg.UnconditionalPeers = native.Persistent, native.Private, native.Unconditional
+	cfg.BlockedPeers = native.Blocked
 	cfg.NativeListen, errs[1] = c.P2P.ListenNetAddress(id)
 	cfg.Libp2pListen, errs[2] = listenAddress(keyLibp2pListen, c.Bridge.Libp2pListenAddress, id)
 	cfg.Libp2pPeers, errs[3] = tomlvalue.Peers(keyLibp2pPeers, c.Bridge.Libp2pPeers)
 	cfg.ProxyNetworks, errs[4] = c.P2P.ProxyNetworks()
+	cfg.BlockedIPs, errs[5] = c.P2P.BlockedNetworks()
 
 	return cfg, errors.Join(errs[:]...)
 }

@@ -59,7 +59,7 @@ func TestMarshalCommentsEveryKey(t *testing.T) {
 			require.Regexp(t, `^# \S`, lines[i-1], line)
 		}
 	}
-	require.Equal(t, 22, written)
+	require.Equal(t, 24, written)
 
 	got, warnings, err := config.Parse(data)
 	require.NoError(t, err)

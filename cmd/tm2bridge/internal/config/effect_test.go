@@ -16,6 +16,7 @@ func TestEveryKeyHasAnEffect(t *testing.T) {
 	values := map[string]string{
 		"[p2p].laddr": `"127.0.0.1:1"`, "[p2p].persistent_peers": peer + `@127.0.0.1:1"`,
 		"[p2p].private_peer_ids": peer + `"`, "[p2p].unconditional_peer_ids": peer + `"`,
+		"[p2p].blocked_peers": peer + `"`, "[p2p].blocked_ips": `"10.0.0.0/8"`,
 		"[p2p].allow_duplicate_ip": "true", "[p2p].proxy_protocol_networks": `"10.0.0.0/8"`,
 		"[p2p].flush_throttle_timeout": `"1s"`, "[p2p].max_packet_msg_payload_size": "2",
 		"[p2p].send_rate": "3", "[p2p].recv_rate": "4", "[p2p].recv_assembly_timeout": `"5s"`,

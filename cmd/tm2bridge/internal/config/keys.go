@@ -12,6 +12,7 @@ const (
 	keyNativePeers        = "[p2p].persistent_peers"
 	keyPrivatePeers       = "[p2p].private_peer_ids"
 	keyUnconditionalPeers = "[p2p].unconditional_peer_ids"
+	keyBlockedPeers       = "[p2p].blocked_peers"
 	keyLibp2pListen       = "[bridge].libp2p_laddr"
 	keyLibp2pPeers        = "[bridge].libp2p_peers"
 	keyLibp2pNetwork      = "[bridge].libp2p_network"
@@ -55,6 +56,8 @@ var keys = []key{
 	{"p2p", "private_peer_ids", "IDs of peers that the bridge never tells others about, comma separated."},
 	{"p2p", "unconditional_peer_ids", "IDs of native peers that may always dial the bridge, comma separated: they count\n" +
 		"neither in max_pairs nor in max_pairs_per_ip."},
+	{"p2p", "blocked_peers", "IDs of peers of either side that get no pair and are not dialed, comma separated."},
+	{"p2p", "blocked_ips", "Networks or IPs from which no peer of either side gets a pair, comma separated."},
 	{"p2p", "allow_duplicate_ip", "Let peers at one IP address (IPv6: one /64) have several pairs with one target."},
 	{"p2p", "proxy_protocol_networks", "Networks or IPs of the proxies in front of laddr, comma separated. Each connection from\n" +
 		"there must begin with a PROXY protocol header, which names the peer's address."},

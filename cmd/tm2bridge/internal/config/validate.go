@@ -52,9 +52,11 @@ func (c *Config) validateAddresses() error {
 	}
 	_, privateErr := tomlvalue.IDs(keyPrivatePeers, c.P2P.PrivatePeerIDs)
 	_, unconditionalErr := tomlvalue.IDs(keyUnconditionalPeers, c.P2P.UnconditionalPeerIDs)
+	_, blockedErr := tomlvalue.IDs(keyBlockedPeers, c.P2P.BlockedPeers)
+	_, networksErr := c.P2P.BlockedNetworks()
 
 	return cmp.Or(checkPeers(keyNativePeers, c.P2P.PersistentPeers), checkPeers(keyLibp2pPeers, c.Bridge.Libp2pPeers),
-		privateErr, unconditionalErr)
+		privateErr, unconditionalErr, blockedErr, networksErr)
 }
 
 // checkPeers validates a list of peers with distinct IDs.

@@ -1,0 +1,65 @@
+package bridge
+
+import (
+	"bytes"
+	"log/slog"
+	"net"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/summary"
+)
+
+// Blocked nodes of either side, and nodes at blocked IPs, get no pair, and are no targets.
+func TestBlockedNodesGetNoPair(t *testing.T) {
+	native, libp2p, target := newNode(t, InitiatorNative), newNode(t, InitiatorLibp2p), newNode(t, InitiatorLibp2p)
+	b := newBridgeWith(t, Config{
+		Libp2pPeers:  addresses(libp2p, target),
+		NativePeers:  addresses(newNode(t, InitiatorNative)),
+		BlockedPeers: []types.ID{native.address.ID, libp2p.address.ID},
+		BlockedIPs:   []netip.Prefix{netip.MustParsePrefix("127.0.9.0/24")},
+	}, func(*Bridge) {})
+	at := b.NativeAddress()
+	require.False(t, native.comes(t, at))
+	require.False(t, newNode(t, InitiatorNative).comes(t, comingFrom(t, b, net.IPv4(127, 0, 9, 2))))
+	require.True(t, newNode(t, InitiatorNative).comes(t, at))
+	require.Len(t, target.sw.Peers().List(), 1)
+	require.False(t, newNode(t, InitiatorNative).comes(t, at), "the other target is blocked")
+
+	failed, done := libp2p.sw.Subscribe(func(e events.Event) bool { return e.Type() == events.DialFailed })
+	defer done()
+	libp2p.dial(b.Libp2pAddress())
+	require.Error(t, next(t, failed).(events.DialFailedEvent).Reason)
+	require.False(t, b.mayLearn(&types.NetAddress{ID: libp2p.address.ID, IP: net.IPv4(127, 0, 0, 1), Port: 1}, netip.MustParseAddr("127.0.0.1")))
+	require.False(t, b.mayLearn(&types.NetAddress{ID: native.address.ID, IP: net.IPv4(127, 0, 9, 1), Port: 1}, netip.MustParseAddr("127.0.0.1")))
+	require.Equal(t, compat.RejectBanned, b.refusal(errBlocked).Code)
+}
+
+func TestBlockedNetworksAreChecked(t *testing.T) {
+	for name, config := range map[string]Config{
+		"BlockedPeers": {BlockedPeers: []types.ID{"nobody"}},
+		"BlockedIPs":   {BlockedIPs: []netip.Prefix{netip.MustParsePrefix("::ffff:10.0.0.0/104")}},
+	} {
+		_, err := New(*types.GenerateNodeKey(), config, nil)
+		require.ErrorIs(t, err, ErrInvalidConfig)
+		require.ErrorContains(t, err, name)
+	}
+}
+
+// Strangers that get no pair write one line, and how many there were.
+func TestRefusedNodesAreSummedUp(t *testing.T) {
+	var log bytes.Buffer // read once the bridge has stopped
+	b := newBridgeWith(t, Config{}, func(b *Bridge) { b.refused = summary.New(slog.New(slog.NewTextHandler(&log, nil))) })
+	for range 3 {
+		newNode(t, InitiatorLibp2p).refused(t, b)
+	}
+	require.NoError(t, b.Stop())
+	require.Equal(t, 2, strings.Count(log.String(), "libp2p peer refused"), log.String())
+	require.Contains(t, log.String(), "more_times=2 reason=unavailable")
+}
