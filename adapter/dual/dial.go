@@ -4,12 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
-	"sync"
 	"time"
 
-	"github.com/tm2-libp2p/tm2-libp2p/adapter/addrbook"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/native"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
@@ -26,15 +23,18 @@ const (
 	quietTrips = 3
 )
 
-// Dial implements compat.Transport by the DialPolicy. A failure is that of the stack on
-// which the peer was dialed last.
+// Dial implements compat.Transport by the DialPolicy. If both stacks have failed, the error
+// wraps the failure that tells more about the peer.
 func (t *Transport) Dial(
 	ctx context.Context, addr types.NetAddress, behavior compat.PeerBehavior,
 ) (compat.PeerConn, error) {
-	switch {
-	case t.opts.dial == DialNative:
+	if err := t.libp2p.CheckDial(addr); err != nil {
+		return nil, fmt.Errorf("unable to dial %s: %w", addr.String(), err)
+	}
+	switch t.opts.dial {
+	case DialNative:
 		return t.dialNative(ctx, addr, behavior)
-	case t.opts.dial == DialLibp2p, t.libp2p.IsConnectedTo(addr.ID):
+	case DialLibp2p:
 		return t.libp2p.Dial(ctx, addr, behavior)
 	}
 	if err := t.begin(); err != nil {
@@ -46,9 +46,7 @@ func (t *Transport) Dial(
 	defer cancel()
 	defer context.AfterFunc(t.ctx, cancel)()
 
-	p, err := dialnames.Dial(ctx, addr, func(ctx context.Context, addr types.NetAddress) (compat.PeerConn, error) {
-		return t.dialEither(ctx, addr, behavior)
-	})
+	p, err := t.dialKnown(ctx, addr, behavior)
 	if err != nil && t.ctx.Err() != nil {
 		return nil, fmt.Errorf("%w: %w", compat.ErrTransportClosed, err)
 	}
@@ -56,23 +54,48 @@ func (t *Transport) Dial(
 	return p, err
 }
 
+// dialKnown uses the libp2p connection to the peer if there is one. It connects anew if there
+// is none, or no session comes of it.
+func (t *Transport) dialKnown(
+	ctx context.Context, addr types.NetAddress, behavior compat.PeerBehavior,
+) (compat.PeerConn, error) {
+	var failed error
+	if t.libp2p.IsConnectedTo(addr.ID) {
+		p, err := t.libp2p.Dial(ctx, addr, behavior)
+		if err == nil || ctx.Err() != nil || compat.ClassifyDial(err).Answered() {
+			return p, err
+		}
+		failed = err
+	}
+	p, err := dialnames.Dial(ctx, addr, func(ctx context.Context, addr types.NetAddress) (compat.PeerConn, error) {
+		return t.dialEither(ctx, addr, behavior)
+	})
+	if err != nil {
+		return nil, dialnames.MoreTelling(failed, err)
+	}
+
+	return p, nil
+}
+
 // dialEither connects to the address and goes on with the stack that the remote shows, or
 // that the policy prefers if the remote shows none.
 func (t *Transport) dialEither(
 	ctx context.Context, addr types.NetAddress, behavior compat.PeerBehavior,
 ) (compat.PeerConn, error) {
-	conn, trip, err := connect(ctx, addr)
-	if err != nil {
-		return nil, fmt.Errorf("unable to dial %s: %w", addr.String(), err)
+	if err := t.libp2p.CheckDial(addr); err != nil { // the IP of a host name
+		return nil, err
 	}
-	stack, err := t.choose(ctx, conn, addr.ID, trip)
+	conn, stack, err := t.reach(ctx, addr)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("unable to dial %s: %w", addr.String(), err), conn.Close())
+		return t.dialElsewhere(ctx, addr, behavior, fmt.Errorf("unable to dial %s: %w", addr.String(), err))
 	}
-	if stack == addrbook.Native {
+	if stack == types.StackNative {
 		p, err := t.native.DialOn(ctx, conn, addr, behavior)
-		if speaks(err, "libp2p") {
+		switch {
+		case speaks(err, "libp2p"):
 			return t.libp2p.Dial(ctx, addr, behavior)
+		case compat.ClassifyDial(err) == compat.DialWrongID:
+			return t.dialElsewhere(ctx, addr, behavior, err)
 		}
 
 		return t.noted(p, addr, err)
@@ -83,11 +106,47 @@ func (t *Transport) dialEither(
 	if !taken() {
 		_ = conn.Close() // libp2p has found another way
 	}
-	if err != nil && (conn.Shown() == "native" || speaks(err, "native")) {
-		return t.dialNative(ctx, addr, behavior)
+	if err == nil || conn.Shown() != "native" && !speaks(err, "native") {
+		return p, err
+	}
+	p, nativeErr := t.dialNative(ctx, addr, behavior)
+	if nativeErr != nil {
+		return nil, dialnames.MoreTelling(nativeErr, err)
 	}
 
-	return p, err
+	return p, nil
+}
+
+// dialElsewhere tries the ways to a peer that only libp2p has, since the peer was not met at
+// the TCP address.
+func (t *Transport) dialElsewhere(
+	ctx context.Context, addr types.NetAddress, behavior compat.PeerBehavior, cause error,
+) (compat.PeerConn, error) {
+	if ctx.Err() != nil || !t.libp2p.HasOtherWays(addr) {
+		return nil, cause
+	}
+	p, err := t.libp2p.Dial(ctx, addr, behavior)
+	if err != nil {
+		return nil, dialnames.MoreTelling(cause, err)
+	}
+
+	return p, nil
+}
+
+// reach connects to the address, and chooses the stack on which to go on.
+func (t *Transport) reach(ctx context.Context, addr types.NetAddress) (*sniff.PeekedConn, types.Stack, error) {
+	conn, trip, err := connect(ctx, addr)
+	if err != nil {
+		return nil, "", err
+	}
+	stack, err := t.choose(ctx, conn, addr.ID, trip)
+	if err != nil {
+		_ = conn.Close() // the failure says more
+
+		return nil, "", err
+	}
+
+	return conn, stack, nil
 }
 
 // connect connects to the address, and returns how long that took: about one round trip.
@@ -107,12 +166,12 @@ func connect(ctx context.Context, addr types.NetAddress) (*sniff.PeekedConn, tim
 // neither, or closed the connection.
 func (t *Transport) choose(
 	ctx context.Context, conn *sniff.PeekedConn, id types.ID, trip time.Duration,
-) (addrbook.Stack, error) {
+) (types.Stack, error) {
 	switch {
 	case t.opts.dial == DialNativeFirst:
-		return addrbook.Native, nil
-	case t.opts.dial == DialLibp2pFirst, t.book.LastStack(id) == addrbook.Libp2p:
-		return addrbook.Libp2p, nil
+		return types.StackNative, nil
+	case t.opts.dial == DialLibp2pFirst, t.book.LastStack(id) == types.StackLibp2p:
+		return types.StackLibp2p, nil
 	}
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
 	quiet := max(t.opts.quiet, min(quietTrips*trip, maxQuiet))
@@ -121,7 +180,7 @@ func (t *Transport) choose(
 		return "", ctx.Err()
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return addrbook.Libp2p, conn.SetReadDeadline(time.Time{})
+		return types.StackLibp2p, conn.SetReadDeadline(time.Time{})
 	}
 	if err != nil {
 		return "", err
@@ -131,9 +190,9 @@ func (t *Transport) choose(
 	}
 	switch protocol := sniff.Protocol(first); protocol {
 	case "native":
-		return addrbook.Native, nil
+		return types.StackNative, nil
 	case "libp2p":
-		return addrbook.Libp2p, nil
+		return types.StackLibp2p, nil
 	default:
 		return "", &compat.ForeignError{Answered: protocol, Err: fmt.Errorf("the answer begins with %q", first)}
 	}
@@ -157,47 +216,8 @@ func (t *Transport) dialNative(
 // noted notes in the address book that a native dial has reached the peer.
 func (t *Transport) noted(p compat.PeerConn, addr types.NetAddress, err error) (compat.PeerConn, error) {
 	if err == nil && addr.Hostname == "" {
-		t.book.MarkAnswered(&addr, addrbook.Native)
+		t.book.MarkAnswered(&addr, types.StackNative)
 	}
 
 	return p, err
-}
-
-// parked are connections to remotes that have yet to be spoken to, for the dialer of the
-// libp2p stack. The zero value is empty.
-type parked struct {
-	mtx   sync.Mutex
-	conns map[string]net.Conn // by IP:port
-}
-
-// offer makes the next dial of the address return conn. The returned function takes the
-// offer back, and reports whether it was used.
-func (p *parked) offer(address string, conn net.Conn) (taken func() bool) {
-	p.mtx.Lock()
-	defer p.mtx.Unlock()
-	if p.conns == nil {
-		p.conns = make(map[string]net.Conn)
-	}
-	p.conns[address] = conn
-
-	return func() bool {
-		p.mtx.Lock()
-		defer p.mtx.Unlock()
-		if p.conns[address] != conn {
-			return true
-		}
-		delete(p.conns, address)
-
-		return false
-	}
-}
-
-// take returns the connection that is offered for IP:port, or nil.
-func (p *parked) take(address string) net.Conn {
-	p.mtx.Lock()
-	defer p.mtx.Unlock()
-	conn := p.conns[address]
-	delete(p.conns, address)
-
-	return conn // nil in the map is a nil interface
 }

@@ -25,7 +25,6 @@ var (
 type Transport struct {
 	logger *slog.Logger
 	opts   options
-	id     types.ID
 	book   *addrbook.Book
 	native *native.MultiplexTransport
 	libp2p *lp2p.Transport
@@ -55,8 +54,7 @@ func NewTransport(
 		logger = slog.New(slog.DiscardHandler)
 	}
 	t := &Transport{
-		logger: logger, opts: o, id: nodeKey.ID(),
-		accepted: make(chan compat.PeerConn),
+		logger: logger, opts: o, accepted: make(chan compat.PeerConn),
 	}
 	t.native = native.NewMultiplexTransport(nodeInfo, nodeKey, mConfig, logger.With("transport", "native"), o.native...)
 	libp2pOpts := append(o.libp2p, lp2p.WithOpened(t.parked.take))

@@ -63,6 +63,15 @@ func (t *Transport) IsConnectedTo(id types.ID) bool {
 	return ok && t.host.Network().Connectedness(p) == network.Connected
 }
 
+// HasOtherWays reports whether Dial may reach the peer although its TCP port does not answer:
+// by QUIC or at another address that it has announced, once its key is known, or through a
+// relay.
+func (t *Transport) HasOtherWays(addr types.NetAddress) bool {
+	_, known := p2paddr.Known(t.book, addr.ID)
+
+	return t.opts.nat.circuits || known && (t.opts.quic != quicOff || len(t.alternatives(addr)) > 0)
+}
+
 // isOthers reports whether the other stack has to serve a connection: first is what the
 // remote has sent, and err why there is no more.
 func (e *entrance) isOthers(first []byte, err error) bool {
