@@ -19,15 +19,18 @@ import (
 )
 
 // SniffTimeout is how long a listener that two stacks share waits for the remote to speak
-// first, as a libp2p dialer does. Then the other stack speaks.
-const SniffTimeout = time.Second
+// first, as a libp2p dialer does. Then the other stack speaks. Two seconds are enough for a
+// dialer that listens for a second before it speaks, or whose first packet is lost.
+const SniffTimeout = 2 * time.Second
 
 // ServeFunc owns a connection that a remote has opened and that is not libp2p's: the remote
 // has begun with the native protocol, or has sent nothing within SniffTimeout. The connection
 // holds one of the places of those whose remotes have not proved an ID until ServeFunc
-// returns, and the switch has been asked about it (compat.ConnAdmission). It calls settle once the remote has proved its ID; settle returns false if the
-// connection was closed meanwhile to make room. It may be called concurrently.
-type ServeFunc func(conn net.Conn, settle func() bool)
+// returns, and the switch has been asked about it (compat.ConnAdmission). It calls settle
+// once the remote has proved its ID; settle returns false if the connection was closed
+// meanwhile to make room. The context ends when the listener closes, which waits for
+// ServeFunc. It may be called concurrently.
+type ServeFunc func(ctx context.Context, conn net.Conn, settle func() bool)
 
 // WithOtherStack makes the transport share its TCP listeners with another stack.
 func WithOtherStack(serve ServeFunc) Option {
