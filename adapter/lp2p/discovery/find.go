@@ -102,7 +102,7 @@ func (d *Discovery) noteFound(p peer.ID) (found []*types.NetAddress) {
 	}
 	if at := d.whereNow(p); at.IsValid() {
 		add(at)
-		d.t.AddrBook().MarkAnswered(found[0], addrbook.Libp2p)
+		d.t.AddrBook().MarkAnswered(found[0], types.StackLibp2p)
 	}
 	var from netip.Addr // not valid if the only connection goes through a relay
 	if ips := d.connectedIPs(p); len(ips) > 0 {

@@ -12,7 +12,6 @@ import (
 	"github.com/multiformats/go-multiaddr"
 	"github.com/stretchr/testify/require"
 
-	"github.com/tm2-libp2p/tm2-libp2p/adapter/addrbook"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/access"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
@@ -51,7 +50,7 @@ func TestFoundPeerIsKeptAsItWasFound(t *testing.T) {
 		require.Equal(t, side == dialer, entries[0].HasAnswered())
 		require.True(t, entries[0].Announced())
 		if side == dialer {
-			require.Equal(t, addrbook.Libp2p, side.AddrBook().LastStack(at.ID))
+			require.Equal(t, types.StackLibp2p, side.AddrBook().LastStack(at.ID))
 		}
 	}
 }
