@@ -32,7 +32,7 @@ func newRemembering(t *testing.T) *Discovery {
 	book, err := newBook(types.GenerateNodeKey().ID(), false)
 	require.NoError(t, err)
 
-	return &Discovery{book: book, records: newRecords(), ids: p2paddr.NewIDs(maxIDs)}
+	return &Discovery{book: book, records: newRecords(), ids: p2paddr.NewIDs(maxIDs), opts: &options{}}
 }
 
 // endpoint is the i-th of many addresses.
