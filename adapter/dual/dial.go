@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/addrbook"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/native"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
@@ -21,6 +23,8 @@ const (
 	minQuiet   = 100 * time.Millisecond
 	maxQuiet   = time.Second
 	quietTrips = 3
+	// stackLife is how long DialAuto speaks first to a peer that has answered on libp2p.
+	stackLife = 24 * time.Hour
 )
 
 // Dial implements compat.Transport by the DialPolicy. If both stacks have failed, the error
@@ -170,7 +174,7 @@ func (t *Transport) choose(
 	switch {
 	case t.opts.dial == DialNativeFirst:
 		return types.StackNative, nil
-	case t.opts.dial == DialLibp2pFirst, t.book.LastStack(id) == types.StackLibp2p:
+	case t.opts.dial == DialLibp2pFirst, t.lastOnLibp2p(id):
 		return types.StackLibp2p, nil
 	}
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
@@ -196,6 +200,13 @@ func (t *Transport) choose(
 	default:
 		return "", &compat.ForeignError{Answered: protocol, Err: fmt.Errorf("the answer begins with %q", first)}
 	}
+}
+
+// lastOnLibp2p reports whether the peer was last reached on libp2p, within stackLife.
+func (t *Transport) lastOnLibp2p(id types.ID) bool {
+	return t.book.LastStack(id) == types.StackLibp2p && slices.ContainsFunc(t.book.Of(id), func(e addrbook.Entry) bool {
+		return time.Since(e.Answered) < stackLife
+	})
 }
 
 // speaks reports whether a failed dial has shown that the remote speaks the protocol.
