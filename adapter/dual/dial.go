@@ -58,13 +58,13 @@ func (t *Transport) Dial(
 	return p, err
 }
 
-// dialKnown uses the libp2p connection to the peer if there is one. It connects anew if there
-// is none, or no session comes of it.
+// dialKnown uses the libp2p connection to the peer if there is one, unless native comes
+// first. It connects anew if there is none, or no session comes of it.
 func (t *Transport) dialKnown(
 	ctx context.Context, addr types.NetAddress, behavior compat.PeerBehavior,
 ) (compat.PeerConn, error) {
 	var failed error
-	if t.libp2p.IsConnectedTo(addr.ID) {
+	if t.opts.dial != DialNativeFirst && t.libp2p.IsConnectedTo(addr.ID) {
 		p, err := t.libp2p.Dial(ctx, addr, behavior)
 		if err == nil || ctx.Err() != nil || compat.ClassifyDial(err).Answered() {
 			return p, err

@@ -68,6 +68,28 @@ func TestDialOfAPeerWhoseLibp2pConnectionHasNoSessions(t *testing.T) {
 	require.Equal(t, types.StackNative, <-accepted)
 }
 
+// A libp2p connection that there is, as for discovery, is used unless native comes first.
+func TestDialOfAConnectedPeer(t *testing.T) {
+	t.Parallel()
+	for policy, want := range map[dual.DialPolicy]types.Stack{
+		dual.DialAuto: types.StackLibp2p, dual.DialLibp2pFirst: types.StackLibp2p, dual.DialNativeFirst: types.StackNative,
+	} {
+		spec := loopbackSpec()
+		remote, accepted := listen(t, "dual", spec)
+		other := remote.(*dual.Transport).Libp2p().Host()
+		tap, addr := newTap(t, remote.NetAddress())
+		dialer := newDialer(t, dual.WithDial(policy))
+		dialer.AddrBook().LearnKey(spec.Key.PrivKey.Public().(ed25519.PublicKey))
+		require.NoError(t, dialer.Libp2p().Host().Connect(timeout(t), peer.AddrInfo{ID: other.ID(), Addrs: other.Addrs()}))
+		p, err := dialer.Dial(timeout(t), addr, newBehavior())
+		require.NoError(t, err, policy)
+		require.NoError(t, p.Start())
+		require.Equal(t, want, <-accepted, policy)
+		conns, _ := tap.spoken()
+		require.Equal(t, want == types.StackNative, conns == 1, policy)
+	}
+}
+
 // What this node refuses to dial is not connected to, on either stack.
 func TestRefusedAddressIsNotDialed(t *testing.T) {
 	t.Parallel()
