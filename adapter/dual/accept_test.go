@@ -81,6 +81,25 @@ func TestHTTPClientIsToldWhatThePortIs(t *testing.T) {
 	require.Contains(t, string(body), "Tendermint2")
 }
 
+// A private node tells its address on neither stack.
+func TestPrivateNodeTellsNoAddress(t *testing.T) {
+	t.Parallel()
+	spec := loopbackSpec()
+	spec.Info.NetAddress.IP = net.IPv4(5, 6, 7, 8)
+	remote := kinds["dual"](t, spec, dual.WithLibp2p(lp2p.WithPrivateNode()))
+	t.Cleanup(func() { require.NoError(t, remote.Close()) })
+	require.NoError(t, remote.Listen(types.NetAddress{IP: net.IPv4(127, 0, 0, 1)}))
+	ctx, behavior := timeout(t), newBehavior()
+	for _, kind := range []string{"native", "libp2p"} {
+		dialer := kinds[kind](t, loopbackSpec())
+		t.Cleanup(func() { require.NoError(t, dialer.Close()) })
+		go func() { _, _ = remote.Accept(ctx, behavior) }() // it ends with the nodes, at the latest
+		p, err := dialer.Dial(ctx, remote.NetAddress(), newBehavior())
+		require.NoError(t, err)
+		require.True(t, p.NodeInfo().NetAddress.IP.IsUnspecified(), kind)
+	}
+}
+
 // A listener closes although nobody accepts the peers that it has passed on.
 func TestListenerClosesWithoutAccept(t *testing.T) {
 	t.Parallel()

@@ -38,7 +38,7 @@ const dialAddrTTL = 3 * time.Minute
 func (t *Transport) Dial(
 	ctx context.Context, addr types.NetAddress, behavior compat.PeerBehavior,
 ) (compat.PeerConn, error) {
-	return t.DialAs(ctx, addr, Identity{Key: t.key, NodeInfo: t.localNodeInfo()}, behavior)
+	return t.DialAs(ctx, addr, Identity{Key: t.key, NodeInfo: t.NodeInfo()}, behavior)
 }
 
 // DialAs is Dial under another identity, whose key this node has: the remote sees a peer
