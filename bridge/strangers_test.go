@@ -8,7 +8,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/tm2-libp2p/tm2-libp2p/adapter/addrbook"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/task"
 )
@@ -218,7 +217,7 @@ func TestOneDialForEachAddress(t *testing.T) {
 		ts.announce(*anew, victim.IP)
 		task.Sleep(t.Context(), time.Second)
 		require.Equal(t, []types.ID{anew.ID}, dialed("node"), "a node that was set up anew")
-		ts.book.MarkAnswered(anew, addrbook.Libp2p)
+		ts.book.MarkAnswered(anew, types.StackLibp2p)
 		before := ts.known()
 		ts.announce(*as(victim), victim.IP)
 		require.Equal(t, before, ts.known(), "one that has answered stays")

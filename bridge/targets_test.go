@@ -58,7 +58,7 @@ func (ts *targets) after(t *target, o outcome) {
 	case o == unreachable:
 		ts.book.MarkFailed(&t.addr)
 	case o != unknown:
-		ts.book.MarkAnswered(&t.addr, addrbook.Libp2p)
+		ts.book.MarkAnswered(&t.addr, types.StackLibp2p)
 	}
 	ts.release(t, o)
 }

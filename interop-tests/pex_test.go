@@ -199,7 +199,7 @@ func TestStockNodesStartFromOurBook(t *testing.T) {
 			require.NoError(t, err)
 			addr := ours.transport.NetAddress()
 			book.Configure(addr.ID, addr)
-			book.MarkAnswered(&addr, addrbook.Libp2p)
+			book.MarkAnswered(&addr, types.StackLibp2p)
 			book.MarkConnected(&addr, true)
 			told := freshAddr(t, "192.0.2.1:1")
 			told.IP = addr.IP

@@ -238,7 +238,7 @@ func (b *Book) MarkConnected(addr *types.NetAddress, advertised bool) {
 
 // MarkAnswered is MarkConnected for a transport: the peer has proved its ID at the
 // address, on the stack. Whether it wants others to hear of the address is not known.
-func (b *Book) MarkAnswered(addr *types.NetAddress, stack Stack) {
+func (b *Book) MarkAnswered(addr *types.NetAddress, stack types.Stack) {
 	b.mtx.Lock()
 	defer b.mtx.Unlock()
 	if b.answered(addr) != nil {

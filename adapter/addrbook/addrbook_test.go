@@ -371,7 +371,7 @@ func TestBookIsConcurrent(t *testing.T) {
 				b.Try(addr)
 				b.MarkFailed(addr)
 				b.MarkWrongID(addr, source.ID)
-				b.MarkAnswered(addr, addrbook.Libp2p)
+				b.MarkAnswered(addr, types.StackLibp2p)
 				b.MarkConnected(addr, true)
 				b.Configure(addr.ID)
 				b.LearnKey(make([]byte, 32))

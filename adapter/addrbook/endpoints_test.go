@@ -147,7 +147,7 @@ func TestKnownPeersAreBounded(t *testing.T) {
 	b, err := Open("", types.NetAddress{})
 	require.NoError(t, err)
 	for range maxKnown {
-		b.peer(types.ID(rune(len(b.peers)))).stack = Native
+		b.peer(types.ID(rune(len(b.peers)))).stack = types.StackNative
 	}
 	key := types.GenerateNodeKey()
 	pub := key.PrivKey.Public().(ed25519.PublicKey)

@@ -22,7 +22,7 @@ func Example() {
 
 	book.Add(addrbook.Source{ID: teller, IP: net.IPv4(9, 9, 9, 9)}, told)
 	book.MarkFailed(told)
-	book.MarkAnswered(found, addrbook.Native)
+	book.MarkAnswered(found, types.StackNative)
 	for _, e := range book.Of(peer) {
 		fmt.Println(e.Addr.DialString(), "answered:", e.HasAnswered(), "failures:", e.Failures)
 	}

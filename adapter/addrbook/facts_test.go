@@ -36,7 +36,7 @@ func TestAnchors(t *testing.T) {
 		b := openBook(t, "")
 		addrs := []*types.NetAddress{addrAt("1.2.3.4", 1), addrAt("1.2.3.5", 1), addrAt("1.2.3.6", 1), addrAt("1.2.3.7", 1)}
 		for _, addr := range addrs {
-			b.MarkAnswered(addr, addrbook.Native)
+			b.MarkAnswered(addr, types.StackNative)
 			pass(time.Second)
 		}
 		b.SetAnchors(*addrs[0], *addrAt("9.9.9.9", 1))
@@ -61,7 +61,7 @@ func TestFactsOfAPeer(t *testing.T) {
 		configured := addrAt("1.2.3.4", 1)
 		answered, announced, told := moved(configured, 2), moved(configured, 3), moved(configured, 4)
 		b.Configure(configured.ID, *configured)
-		b.MarkAnswered(answered, addrbook.Libp2p)
+		b.MarkAnswered(answered, types.StackLibp2p)
 		begun := time.Now()
 		pass(time.Second)
 		self := addrbook.Source{ID: configured.ID, IP: net.IPv4(1, 2, 3, 4)}
@@ -134,7 +134,7 @@ func TestSharedDialsFailOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := openBook(t, "")
 		addr := addrAt("1.2.3.4", 1)
-		b.MarkAnswered(addr, addrbook.Libp2p)
+		b.MarkAnswered(addr, types.StackLibp2p)
 		for failures := 1; failures <= 3; failures++ {
 			b.MarkFailed(addr)
 			pass(time.Millisecond)
@@ -151,7 +151,7 @@ func TestFailedAddressesAreDueLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := openBook(t, "")
 		addr := addrAt("1.2.3.4", 1)
-		b.MarkAnswered(addr, addrbook.Native)
+		b.MarkAnswered(addr, types.StackNative)
 		for _, wait := range []time.Duration{10, 20, 40, 80, 160, 320, 600, 600} {
 			require.True(t, b.Of(addr.ID)[0].Due(time.Now()))
 			b.MarkFailed(addr)
@@ -162,7 +162,7 @@ func TestFailedAddressesAreDueLater(t *testing.T) {
 			require.Len(t, b.Dialable([]*types.NetAddress{addr}), 1)
 		}
 		b.MarkFailed(addr)
-		b.MarkAnswered(addr, addrbook.Native)
+		b.MarkAnswered(addr, types.StackNative)
 		require.True(t, b.Of(addr.ID)[0].Due(time.Now()))
 	})
 }
@@ -222,16 +222,16 @@ func TestStacksAndKeys(t *testing.T) {
 	addr.ID = key.ID()
 	require.Empty(t, b.LastStack(addr.ID))
 	require.Nil(t, b.Key(addr.ID))
-	b.MarkAnswered(addr, addrbook.Native)
-	b.MarkAnswered(moved(addr, 3), addrbook.Libp2p)
+	b.MarkAnswered(addr, types.StackNative)
+	b.MarkAnswered(moved(addr, 3), types.StackLibp2p)
 	b.MarkConnected(other, true)
 	b.LearnKey(pub)
-	require.Equal(t, addrbook.Libp2p, b.LastStack(addr.ID))
+	require.Equal(t, types.StackLibp2p, b.LastStack(addr.ID))
 	require.Equal(t, pub, b.Key(addr.ID))
 	require.NoError(t, b.Flush())
 
 	b = openBook(t, path)
-	require.Equal(t, addrbook.Libp2p, b.LastStack(addr.ID))
+	require.Equal(t, types.StackLibp2p, b.LastStack(addr.ID))
 	require.Equal(t, pub, b.Key(addr.ID))
 	require.Empty(t, b.LastStack(other.ID))
 	require.Nil(t, b.Key(other.ID))
@@ -246,7 +246,7 @@ func TestStacksAndKeys(t *testing.T) {
 func TestNobodyElseIsToldToBeThere(t *testing.T) {
 	b := openBook(t, "")
 	owner := addrAt("1.2.3.4", 1)
-	b.MarkAnswered(owner, addrbook.Native)
+	b.MarkAnswered(owner, types.StackNative)
 	for range 10 {
 		require.Zero(t, b.Add(sourceAt("9.9.9.9"), addrAt("1.2.3.4", 1)))
 	}
@@ -268,7 +268,7 @@ func TestWhoIsThereComesFirst(t *testing.T) {
 		b.Add(addrbook.Source{ID: found.ID, IP: net.ParseIP("9.9.9.9")}, told)
 		require.Equal(t, texts([]*types.NetAddress{there, elsewhere, told}), texts(b.Addresses()))
 
-		b.MarkAnswered(found, addrbook.Libp2p)
+		b.MarkAnswered(found, types.StackLibp2p)
 		for addr, want := range map[*types.NetAddress]string{
 			there: "1.2.0.0/16", elsewhere: "8.8.0.0/16", told: "9.9.0.0/16", found: "2.3.0.0/16",
 		} {
@@ -277,7 +277,7 @@ func TestWhoIsThereComesFirst(t *testing.T) {
 			require.Equal(t, want, entries[0].SourceNetwork())
 		}
 		local := addrAt("10.0.0.1", 1)
-		b.MarkAnswered(local, addrbook.Libp2p)
+		b.MarkAnswered(local, types.StackLibp2p)
 		require.Empty(t, b.Of(local.ID)[0].SourceNetwork())
 	})
 }

@@ -67,13 +67,13 @@ type fileEntry struct {
 	LastConnected int64  `json:"last_connected,omitempty"`
 
 	// Beyond TM2.
-	Advertised  bool     `json:"advertised,omitempty"`
-	Anchor      bool     `json:"anchor,omitempty"`
-	Failures    int      `json:"failures,omitempty"`
-	Source      types.ID `json:"source,omitempty"`
-	SourceGroup string   `json:"source_group,omitempty"`
-	Key         []byte   `json:"key,omitempty"`   // of the peer
-	Stack       Stack    `json:"stack,omitempty"` // on which the peer answered last
+	Advertised  bool        `json:"advertised,omitempty"`
+	Anchor      bool        `json:"anchor,omitempty"`
+	Failures    int         `json:"failures,omitempty"`
+	Source      types.ID    `json:"source,omitempty"`
+	SourceGroup string      `json:"source_group,omitempty"`
+	Key         []byte      `json:"key,omitempty"`   // of the peer
+	Stack       types.Stack `json:"stack,omitempty"` // on which the peer answered last
 }
 
 // Open reads the book from the file, or begins an empty one if there is
@@ -233,7 +233,7 @@ func (b *Book) fillPeer(f *fileEntry, id types.ID) {
 	if types.IDFromPublicKey(f.Key) == id {
 		b.peer(id).key = f.Key
 	}
-	if f.Stack == Native || f.Stack == Libp2p {
+	if f.Stack == types.StackNative || f.Stack == types.StackLibp2p {
 		b.peer(id).stack = f.Stack
 	}
 }

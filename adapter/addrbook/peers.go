@@ -11,19 +11,10 @@ import (
 // an address. Beyond it a random one is forgotten.
 const maxKnown = 8192
 
-// Stack is a protocol stack of TM2 peers.
-type Stack = types.Stack
-
-// The stacks.
-const (
-	Native = types.StackNative
-	Libp2p = types.StackLibp2p
-)
-
 // peer is what the book knows of a peer wherever it is.
 type peer struct {
 	key   ed25519.PublicKey // nil if unknown; it cannot become wrong, since the ID is its hash
-	stack Stack             // on which it answered last; empty if unknown
+	stack types.Stack       // on which it answered last; empty if unknown
 }
 
 // peer returns what is known of the ID, for the caller to change. The caller holds the
@@ -66,7 +57,7 @@ func (b *Book) Key(id types.ID) ed25519.PublicKey { return b.known(id).key }
 
 // LastStack returns the stack on which the peer answered last, or none if the book
 // does not know.
-func (b *Book) LastStack(id types.ID) Stack { return b.known(id).stack }
+func (b *Book) LastStack(id types.ID) types.Stack { return b.known(id).stack }
 
 func (b *Book) known(id types.ID) peer {
 	b.mtx.Lock()

@@ -6,7 +6,9 @@ import (
 	"net"
 	"net/http"
 	"testing"
+	"time"
 
+	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 	"github.com/stretchr/testify/require"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/dual"
@@ -77,6 +79,50 @@ func TestHTTPClientIsToldWhatThePortIs(t *testing.T) {
 	body, err := io.ReadAll(answer.Body)
 	require.NoError(t, err)
 	require.Contains(t, string(body), "Tendermint2")
+}
+
+// A private node tells its address on neither stack.
+func TestPrivateNodeTellsNoAddress(t *testing.T) {
+	t.Parallel()
+	spec := loopbackSpec()
+	spec.Info.NetAddress.IP = net.IPv4(5, 6, 7, 8)
+	remote := kinds["dual"](t, spec, dual.WithLibp2p(lp2p.WithPrivateNode()))
+	t.Cleanup(func() { require.NoError(t, remote.Close()) })
+	require.NoError(t, remote.Listen(types.NetAddress{IP: net.IPv4(127, 0, 0, 1)}))
+	ctx, behavior := timeout(t), newBehavior()
+	for _, kind := range []string{"native", "libp2p"} {
+		dialer := kinds[kind](t, loopbackSpec())
+		t.Cleanup(func() { require.NoError(t, dialer.Close()) })
+		go func() { _, _ = remote.Accept(ctx, behavior) }() // it ends with the nodes, at the latest
+		p, err := dialer.Dial(ctx, remote.NetAddress(), newBehavior())
+		require.NoError(t, err)
+		require.True(t, p.NodeInfo().NetAddress.IP.IsUnspecified(), kind)
+	}
+}
+
+// A listener closes although nobody accepts the peers that it has passed on.
+func TestListenerClosesWithoutAccept(t *testing.T) {
+	t.Parallel()
+	spec := loopbackSpec()
+	remote := kinds["dual"](t, spec).(*dual.Transport)
+	t.Cleanup(func() { require.NoError(t, remote.Close()) })
+	require.NoError(t, remote.Listen(*spec.Info.NetAddress))
+	dialer := kinds["native"](t, loopbackSpec())
+	t.Cleanup(func() { require.NoError(t, dialer.Close()) })
+	_, err := dialer.Dial(timeout(t), remote.NetAddress(), newBehavior())
+	require.NoError(t, err)
+
+	network := remote.Libp2p().Host().Network().(*swarm.Swarm)
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		network.ListenClose(network.ListenAddresses()...)
+	}()
+	select {
+	case <-closed:
+	case <-time.After(patient):
+		t.Error("the listener waits for Accept")
+	}
 }
 
 // QUIC has the UDP port of the same number, and both families are served.

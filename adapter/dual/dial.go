@@ -4,12 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"slices"
-	"sync"
 	"time"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/addrbook"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/native"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
@@ -24,29 +23,28 @@ const (
 	minQuiet   = 100 * time.Millisecond
 	maxQuiet   = time.Second
 	quietTrips = 3
-	// briefQuiet is the least for a peer that answered on libp2p the last time, and the
+	// briefQuiet is the least for a peer that has answered on libp2p within stackLife, and the
 	// round trip if that is longer: a node that is back on the native stack alone is found
 	// without speaking to it in the wrong protocol.
 	briefQuiet = 2 * time.Millisecond
+	stackLife  = 24 * time.Hour
+	// speakFirst is for a dial that does not listen at all.
+	speakFirst time.Duration = -1
 )
 
-// Dial implements compat.Transport by the DialPolicy. A failure is that of the stack on
-// which the peer was dialed last.
+// Dial implements compat.Transport by the DialPolicy. If both stacks have failed, the error
+// wraps the failure that tells more about the peer.
 func (t *Transport) Dial(
 	ctx context.Context, addr types.NetAddress, behavior compat.PeerBehavior,
 ) (compat.PeerConn, error) {
-	switch {
-	case t.opts.dial == DialNative:
-		return t.dialNative(ctx, addr, behavior)
-	case t.opts.dial == DialLibp2p:
-		return t.libp2p.Dial(ctx, addr, behavior)
+	if err := t.libp2p.CheckDial(addr); err != nil {
+		return nil, fmt.Errorf("unable to dial %s: %w", addr.String(), err)
 	}
-	if t.libp2p.IsConnectedTo(addr.ID) {
-		// The connection may be one that ends right now, since the node has another stack.
-		p, err := t.libp2p.Dial(ctx, addr, behavior)
-		if err == nil || compat.ClassifyDial(err).Answered() {
-			return p, err
-		}
+	switch t.opts.dial {
+	case DialNative:
+		return t.dialNative(ctx, addr, behavior)
+	case DialLibp2p:
+		return t.libp2p.Dial(ctx, addr, behavior)
 	}
 	if err := t.begin(); err != nil {
 		return nil, err
@@ -57,9 +55,7 @@ func (t *Transport) Dial(
 	defer cancel()
 	defer context.AfterFunc(t.ctx, cancel)()
 
-	p, err := dialnames.Dial(ctx, addr, func(ctx context.Context, addr types.NetAddress) (compat.PeerConn, error) {
-		return t.dialEither(ctx, addr, behavior)
-	})
+	p, err := t.dialKnown(ctx, addr, behavior)
 	if err != nil && t.ctx.Err() != nil {
 		return nil, fmt.Errorf("%w: %w", compat.ErrTransportClosed, err)
 	}
@@ -67,72 +63,142 @@ func (t *Transport) Dial(
 	return p, err
 }
 
-// dialEither dials the stack that the policy or the address book names, or that the remote
-// shows.
+// dialKnown uses the libp2p connection to the peer if there is one, unless native comes
+// first. It connects anew if there is none, or no session comes of it.
+func (t *Transport) dialKnown(
+	ctx context.Context, addr types.NetAddress, behavior compat.PeerBehavior,
+) (compat.PeerConn, error) {
+	var failed error
+	if t.opts.dial != DialNativeFirst && t.libp2p.IsConnectedTo(addr.ID) {
+		p, err := t.libp2p.Dial(ctx, addr, behavior)
+		if err == nil || ctx.Err() != nil || compat.ClassifyDial(err).Answered() {
+			return p, err
+		}
+		failed = err
+	}
+	p, err := dialnames.Dial(ctx, addr, func(ctx context.Context, addr types.NetAddress) (compat.PeerConn, error) {
+		return t.dialEither(ctx, addr, behavior)
+	})
+	if err != nil {
+		return nil, dialnames.MoreTelling(failed, err)
+	}
+
+	return p, nil
+}
+
+// dialEither dials by the policy and by what the address book remembers. If the remote then
+// closes the connection without a word, it dials again, and listens longer.
 func (t *Transport) dialEither(
 	ctx context.Context, addr types.NetAddress, behavior compat.PeerBehavior,
 ) (compat.PeerConn, error) {
+	if err := t.libp2p.CheckDial(addr); err != nil { // the IP of a host name
+		return nil, err
+	}
+	silent, quiet := types.StackLibp2p, t.opts.quiet
 	switch {
 	case t.opts.dial == DialNativeFirst:
-		return t.dialFirst(ctx, addr, behavior, types.StackNative, 0)
+		silent, quiet = types.StackNative, speakFirst
 	case t.opts.dial == DialLibp2pFirst:
-		return t.dialFirst(ctx, addr, behavior, types.StackLibp2p, 0)
-	case t.book.LastStack(addr.ID) == types.StackLibp2p:
-		return t.dialFirst(ctx, addr, behavior, types.StackLibp2p, briefQuiet)
-	default:
-		return t.dialFirst(ctx, addr, behavior, types.StackLibp2p, t.opts.quiet)
+		quiet = speakFirst
+	case t.lastOnLibp2p(addr.ID):
+		quiet = min(briefQuiet, quiet)
 	}
+	p, mute, err := t.dialOnce(ctx, addr, behavior, silent, quiet)
+	if mute && quiet < t.opts.quiet && ctx.Err() == nil {
+		p, _, err = t.dialOnce(ctx, addr, behavior, types.StackLibp2p, t.opts.quiet)
+	}
+
+	return p, err
 }
 
-// dialFirst connects to the address and goes on with the stack that the remote shows, or
-// with the given one if it shows none within quiet. If the remote closes the connection
-// without a word, it dials again, and listens longer.
-func (t *Transport) dialFirst(
-	ctx context.Context, addr types.NetAddress, behavior compat.PeerBehavior, first types.Stack, quiet time.Duration,
-) (compat.PeerConn, error) {
-	conn, trip, err := t.connect(ctx, addr)
+// dialOnce connects to the address and goes on with the stack that the remote shows, or with
+// the given one if it is silent for quiet. mute reports that the remote has closed the
+// connection before it sent anything, as a node of the other stack may do when it is spoken
+// to.
+func (t *Transport) dialOnce(
+	ctx context.Context, addr types.NetAddress, behavior compat.PeerBehavior, silent types.Stack, quiet time.Duration,
+) (p compat.PeerConn, mute bool, err error) {
+	conn, stack, err := t.reach(ctx, addr, silent, quiet)
 	if err != nil {
-		return nil, fmt.Errorf("unable to dial %s: %w", addr.String(), err)
-	}
-	stack := first
-	if quiet > 0 {
-		if stack, err = listenFor(ctx, conn, first, t.patience(quiet, trip)); err != nil {
-			return nil, errors.Join(fmt.Errorf("unable to dial %s: %w", addr.String(), err), conn.Close())
-		}
+		p, err = t.dialElsewhere(ctx, addr, behavior, fmt.Errorf("unable to dial %s: %w", addr.String(), err))
+
+		return p, false, err
 	}
 	if stack == types.StackNative {
-		p, err := t.native.DialOn(ctx, conn, addr, behavior)
+		p, err = t.native.DialOn(ctx, conn, addr, behavior)
 		switch {
 		case speaks(err, "libp2p"):
-			return t.libp2p.Dial(ctx, addr, behavior)
-		case quiet < t.opts.quiet && showedNothing(conn, err):
-			return t.dialFirst(ctx, addr, behavior, types.StackLibp2p, t.opts.quiet)
-		default:
-			return t.noted(p, addr, err)
+			p, err = t.libp2p.Dial(ctx, addr, behavior)
+
+			return p, false, err
+		case compat.ClassifyDial(err) == compat.DialWrongID:
+			p, err = t.dialElsewhere(ctx, addr, behavior, err)
+
+			return p, false, err
 		}
+		p, err = t.noted(p, addr, err)
+
+		return p, showedNothing(conn, err), err
 	}
 
 	taken := t.parked.offer(addr.DialString(), conn)
-	p, err := t.libp2p.Dial(ctx, addr, behavior)
+	p, err = t.libp2p.Dial(ctx, addr, behavior)
 	if !taken() {
 		_ = conn.Close() // libp2p has found another way
 	}
-	switch {
-	case err == nil:
-		return p, nil
-	case conn.Shown() == "native" || speaks(err, "native"):
-		return t.dialNative(ctx, addr, behavior)
-	case quiet < t.opts.quiet && showedNothing(conn, err):
-		return t.dialFirst(ctx, addr, behavior, types.StackLibp2p, t.opts.quiet)
-	default:
-		return nil, err
+	if err == nil || conn.Shown() != "native" && !speaks(err, "native") {
+		return p, showedNothing(conn, err), err
 	}
+	p, nativeErr := t.dialNative(ctx, addr, behavior)
+	if nativeErr != nil {
+		return nil, false, dialnames.MoreTelling(nativeErr, err)
+	}
+
+	return p, false, nil
 }
 
 // showedNothing reports whether a dial has failed since the remote has closed the connection
-// before it sent anything. A node of the other stack may do so when it is spoken to.
+// before it sent anything.
 func showedNothing(conn *sniff.PeekedConn, err error) bool {
 	return err != nil && conn.Shown() == "" && compat.ClassifyDial(err) == compat.DialUnclear
+}
+
+// dialElsewhere tries the ways to a peer that only libp2p has, since the peer was not met at
+// the TCP address.
+func (t *Transport) dialElsewhere(
+	ctx context.Context, addr types.NetAddress, behavior compat.PeerBehavior, cause error,
+) (compat.PeerConn, error) {
+	if ctx.Err() != nil || !t.libp2p.HasOtherWays(addr) {
+		return nil, cause
+	}
+	p, err := t.libp2p.Dial(ctx, addr, behavior)
+	if err != nil {
+		return nil, dialnames.MoreTelling(cause, err)
+	}
+
+	return p, nil
+}
+
+// reach connects to the address, and returns the stack that the remote shows, or silent if
+// it shows none within quiet.
+func (t *Transport) reach(
+	ctx context.Context, addr types.NetAddress, silent types.Stack, quiet time.Duration,
+) (*sniff.PeekedConn, types.Stack, error) {
+	conn, trip, err := t.connect(ctx, addr)
+	if err != nil {
+		return nil, "", err
+	}
+	if quiet == speakFirst {
+		return conn, silent, nil
+	}
+	stack, err := listenFor(ctx, conn, silent, t.patience(quiet, trip))
+	if err != nil {
+		_ = conn.Close() // the failure says more
+
+		return nil, "", err
+	}
+
+	return conn, stack, nil
 }
 
 // connect connects to the address, and returns how long that took: about one round trip.
@@ -157,10 +223,10 @@ func (t *Transport) patience(quiet, trip time.Duration) time.Duration {
 	return max(quiet, min(quietTrips*trip, maxQuiet))
 }
 
-// listenFor returns the stack that the remote shows, or the given one if it shows none. Its
-// error says that the remote speaks neither, or closed the connection.
+// listenFor returns the stack that the remote shows, or silent if it shows none. Its error
+// says that the remote speaks neither, or closed the connection.
 func listenFor(
-	ctx context.Context, conn *sniff.PeekedConn, none types.Stack, quiet time.Duration,
+	ctx context.Context, conn *sniff.PeekedConn, silent types.Stack, quiet time.Duration,
 ) (types.Stack, error) {
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
 	first, err := conn.PeekWithin(ctx, quiet)
@@ -168,7 +234,7 @@ func listenFor(
 		return "", ctx.Err()
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return none, conn.SetReadDeadline(time.Time{})
+		return silent, conn.SetReadDeadline(time.Time{})
 	}
 	if err != nil {
 		return "", err
@@ -184,6 +250,13 @@ func listenFor(
 	default:
 		return "", &compat.ForeignError{Answered: protocol, Err: fmt.Errorf("the answer begins with %q", first)}
 	}
+}
+
+// lastOnLibp2p reports whether the peer was last reached on libp2p, within stackLife.
+func (t *Transport) lastOnLibp2p(id types.ID) bool {
+	return t.book.LastStack(id) == types.StackLibp2p && slices.ContainsFunc(t.book.Of(id), func(e addrbook.Entry) bool {
+		return time.Since(e.Answered) < stackLife
+	})
 }
 
 // speaks reports whether a failed dial has shown that the remote speaks the protocol.
@@ -208,53 +281,4 @@ func (t *Transport) noted(p compat.PeerConn, addr types.NetAddress, err error) (
 	}
 
 	return p, err
-}
-
-// parked are connections to remotes that have yet to be spoken to, for the dialer of the
-// libp2p stack. The zero value is empty.
-type parked struct {
-	mtx   sync.Mutex
-	conns map[string][]net.Conn // by IP:port: remotes may tell many IDs at one
-}
-
-// offer makes a dial of the address return conn. The returned function takes the offer back,
-// and reports whether it was used.
-func (p *parked) offer(address string, conn net.Conn) (taken func() bool) {
-	p.mtx.Lock()
-	defer p.mtx.Unlock()
-	if p.conns == nil {
-		p.conns = make(map[string][]net.Conn)
-	}
-	p.conns[address] = append(p.conns[address], conn)
-
-	return func() bool {
-		p.mtx.Lock()
-		defer p.mtx.Unlock()
-
-		return p.remove(address, slices.Index(p.conns[address], conn)) == nil
-	}
-}
-
-// take returns a connection that is offered for IP:port, or nil.
-func (p *parked) take(address string) net.Conn {
-	p.mtx.Lock()
-	defer p.mtx.Unlock()
-
-	return p.remove(address, 0)
-}
-
-// remove returns one of the offers for the address, or nil. The caller holds the lock.
-func (p *parked) remove(address string, i int) net.Conn {
-	offers := p.conns[address]
-	if i < 0 || i >= len(offers) {
-		return nil
-	}
-	conn := offers[i]
-	if offers = slices.Delete(offers, i, i+1); len(offers) > 0 {
-		p.conns[address] = offers
-	} else {
-		delete(p.conns, address)
-	}
-
-	return conn
 }

@@ -17,8 +17,9 @@
 // By default, Dial connects and listens for a moment: a node of one stack speaks as soon as
 // it has accepted the connection, and the dial goes on with that stack on the same
 // connection. A node that accepts both waits for the dialer, which then speaks libp2p. The
-// wait is spared for a peer that answered on libp2p the last time. See DialPolicy for the
-// other choices.
+// wait is spared for a peer that last answered on libp2p, within a day. A peer that is not met at
+// the TCP address is dialed in the ways that only libp2p has: QUIC, other addresses that it
+// has announced, and relays. See DialPolicy for the other choices.
 //
 // # One peer
 //

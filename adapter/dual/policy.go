@@ -29,8 +29,8 @@ type DialPolicy string
 // dial, whichever stacks it accepts; they differ in the stack on which they reach a node
 // that accepts both.
 const (
-	// DialAuto listens before it speaks, unless the peer has recently answered on
-	// libp2p: a node of one stack shows that at once. A node that shows nothing accepts
+	// DialAuto listens before it speaks, unless the peer has answered on libp2p within
+	// a day: a node of one stack shows that at once. A node that shows nothing accepts
 	// both stacks, or is slow, and is dialed on libp2p.
 	DialAuto DialPolicy = "auto"
 	// DialNativeFirst dials libp2p only where no native node answers.

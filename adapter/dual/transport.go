@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net"
 	"sync"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/addrbook"
@@ -25,7 +26,6 @@ var (
 type Transport struct {
 	logger *slog.Logger
 	opts   options
-	id     types.ID
 	book   *addrbook.Book
 	native *native.MultiplexTransport
 	libp2p *lp2p.Transport
@@ -55,18 +55,21 @@ func NewTransport(
 		logger = slog.New(slog.DiscardHandler)
 	}
 	t := &Transport{
-		logger: logger, opts: o, id: nodeKey.ID(),
-		accepted: make(chan compat.PeerConn),
+		logger: logger, opts: o, accepted: make(chan compat.PeerConn),
 	}
-	t.native = native.NewMultiplexTransport(nodeInfo, nodeKey, mConfig, logger.With("transport", "native"), o.native...)
 	libp2pOpts := append(o.libp2p, lp2p.WithOpened(t.parked.take))
 	if o.stack == StackDual {
-		libp2pOpts = append(libp2pOpts, lp2p.WithOtherStack(t.native.Serve))
+		libp2pOpts = append(libp2pOpts, lp2p.WithOtherStack(func(ctx context.Context, conn net.Conn, settle func() bool) {
+			t.native.Serve(ctx, conn, settle)
+		}))
 	}
 	t.libp2p, err = lp2p.NewTransport(nodeInfo, nodeKey, logger.With("transport", "libp2p"), libp2pOpts...)
 	if err != nil {
-		return nil, errors.Join(err, t.native.Close())
+		return nil, err
 	}
+	// Its NodeInfo has no address if the node is private.
+	t.native = native.NewMultiplexTransport(
+		t.libp2p.NodeInfo(), nodeKey, mConfig, logger.With("transport", "native"), o.native...)
 	t.book = t.libp2p.AddrBook()
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 

@@ -38,7 +38,7 @@ func (t *Transport) Accept(ctx context.Context, behavior compat.PeerBehavior) (c
 func (t *Transport) complete(p *Pending, behavior compat.PeerBehavior) {
 	defer t.tasks.Done()
 
-	conn, err := p.complete(t.ctx, t.localNodeInfo(), behavior)
+	conn, err := p.complete(t.ctx, t.NodeInfo(), behavior)
 	if err != nil {
 		t.logger.Debug("inbound session refused", "id", p.ID(), "addr", p.RemoteAddr(), "err", err)
 

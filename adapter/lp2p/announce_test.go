@@ -149,6 +149,6 @@ func TestSeenAddressIsNotAnnounced(t *testing.T) {
 			require.Equal(t, i >= 2, log.count("configure it as external_address") == 1, i)
 		}
 		require.False(t, n.announces("9.9.9.9"))
-		require.True(t, n.localNodeInfo().NetAddress.IP.IsUnspecified())
+		require.True(t, n.NodeInfo().NetAddress.IP.IsUnspecified())
 	})
 }

@@ -38,7 +38,7 @@ const dialAddrTTL = 3 * time.Minute
 func (t *Transport) Dial(
 	ctx context.Context, addr types.NetAddress, behavior compat.PeerBehavior,
 ) (compat.PeerConn, error) {
-	return t.DialAs(ctx, addr, Identity{Key: t.key, NodeInfo: t.localNodeInfo()}, behavior)
+	return t.DialAs(ctx, addr, Identity{Key: t.key, NodeInfo: t.NodeInfo()}, behavior)
 }
 
 // DialAs is Dial under another identity, whose key this node has: the remote sees a peer
@@ -74,15 +74,8 @@ func (t *Transport) dial(
 	if len(as.Key) != ed25519.PrivateKeySize || as.NodeInfo.ID() != (types.NodeKey{PrivKey: as.Key}).ID() {
 		return nil, errors.New("node info and key of the identity do not belong together")
 	}
-	if err := addr.ID.Validate(); err != nil {
+	if err := t.CheckDial(addr); err != nil {
 		return nil, err
-	}
-	if addr.ID == t.id {
-		return nil, compat.Reject(compat.RejectSelf, "address of this node")
-	}
-	// The IP of a host name is checked when it is dialed.
-	if t.gater.blockedID(addr.ID) || addr.Hostname == "" && t.gater.blockedIP(netgroup.FromIP(addr.IP)) {
-		return nil, banned()
 	}
 
 	id, err := t.lookUp(ctx, addr)
@@ -106,6 +99,23 @@ func (t *Transport) dial(
 			return p, err
 		}
 	}
+}
+
+// CheckDial returns why Dial refuses an address before it connects to it, or nil: the ID is
+// not valid or this node's own, or the ID or IP is blocked. The IP of a host name is checked
+// only when it is dialed.
+func (t *Transport) CheckDial(addr types.NetAddress) error {
+	if err := addr.ID.Validate(); err != nil {
+		return err
+	}
+	if addr.ID == t.id {
+		return compat.Reject(compat.RejectSelf, "address of this node")
+	}
+	if t.gater.blockedID(addr.ID) || addr.Hostname == "" && t.gater.blockedIP(netgroup.FromIP(addr.IP)) {
+		return banned()
+	}
+
+	return nil
 }
 
 // connect returns a retained connection to the peer at this address: an open one, or a

@@ -384,7 +384,7 @@ func TestListen(t *testing.T) {
 	require.ErrorIs(t, a.Listen(types.NetAddress{IP: net.IPv4(127, 0, 0, 1)}), compat.ErrAlreadyListening)
 	require.Len(t, a.Multiaddrs(), 1)
 	require.Equal(t, fmt.Sprintf("/ip4/127.0.0.1/tcp/%d/p2p/%s", a.NetAddress().Port, a.Host().ID()), a.Multiaddrs()[0].String())
-	require.Equal(t, a.NetAddress().Port, a.localNodeInfo().NetAddress.Port)
+	require.Equal(t, a.NetAddress().Port, a.NodeInfo().NetAddress.Port)
 }
 
 func TestNewTransportChecks(t *testing.T) {

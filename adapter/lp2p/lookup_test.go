@@ -50,7 +50,7 @@ func TestDialTriesOtherAddresses(t *testing.T) {
 	require.NoError(t, p.CloseConn())
 
 	require.True(t, a.book.Of(b.key.ID())[0].HasAnswered())
-	require.Equal(t, addrbook.Libp2p, a.book.LastStack(b.key.ID()))
+	require.Equal(t, types.StackLibp2p, a.book.LastStack(b.key.ID()))
 }
 
 // A holder keeps a connection open beyond its sessions. The last one to release it closes

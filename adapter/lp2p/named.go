@@ -43,7 +43,7 @@ func directIP(c network.Conn) netip.Addr {
 // mayTellUs reports whether a remote that is connected from the other IP may tell this node
 // to dial the first one.
 func (t *Transport) mayTellUs(ip, from netip.Addr) bool {
-	return netgroup.MayDial(ip, from, netgroup.FromIP(t.localNodeInfo().NetAddress.IP))
+	return netgroup.MayDial(ip, from, netgroup.FromIP(t.NodeInfo().NetAddress.IP))
 }
 
 // forgetNamed removes what a peer has told over identify and may not tell, when its last

@@ -49,7 +49,7 @@ func (t *Transport) answering(answer func(network.Stream) error) network.StreamH
 }
 
 func (t *Transport) sendNodeInfo(s network.Stream) error {
-	body, err := t.localNodeInfo().MarshalBinary()
+	body, err := t.NodeInfo().MarshalBinary()
 	if err != nil {
 		return err
 	}

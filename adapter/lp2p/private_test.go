@@ -34,7 +34,7 @@ func TestPrivateNodeTellsNoAddress(t *testing.T) {
 	_, inbound := connect(t, private, b)
 	dialed, _ := connect(t, b, private)
 	for _, addr := range []*types.NetAddress{
-		info.NetAddress, inbound.NodeInfo().NetAddress, dialed.NodeInfo().NetAddress, private.localNodeInfo().NetAddress,
+		info.NetAddress, inbound.NodeInfo().NetAddress, dialed.NodeInfo().NetAddress, private.NodeInfo().NetAddress,
 	} {
 		require.Equal(t, private.key.ID(), addr.ID)
 		require.True(t, addr.IP.IsUnspecified())

@@ -34,7 +34,7 @@ func (t *Transport) noteAnswer(id types.ID, c network.Conn) {
 	_, err := p2paddr.Learn(t.book, c.RemotePeer())
 	ip, port, ok := p2paddr.Endpoint(c.RemoteMultiaddr())
 	if ok && err == nil && c.Stat().Direction == network.DirOutbound && !t.met(c) {
-		t.book.MarkAnswered(&types.NetAddress{ID: id, IP: ip, Port: port}, addrbook.Libp2p)
+		t.book.MarkAnswered(&types.NetAddress{ID: id, IP: ip, Port: port}, types.StackLibp2p)
 	}
 }
 
@@ -75,7 +75,7 @@ func (t *Transport) ask(ctx context.Context, addr types.NetAddress) (peer.ID, er
 		return "", err
 	}
 	if addr.Hostname == "" {
-		t.book.MarkAnswered(&addr, addrbook.Libp2p)
+		t.book.MarkAnswered(&addr, types.StackLibp2p)
 	}
 
 	return id, nil

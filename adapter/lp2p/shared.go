@@ -19,15 +19,18 @@ import (
 )
 
 // SniffTimeout is how long a listener that two stacks share waits for the remote to speak
-// first, as a libp2p dialer does. Then the other stack speaks.
-const SniffTimeout = time.Second
+// first, as a libp2p dialer does. Then the other stack speaks. Two seconds are enough for a
+// dialer that listens for a second before it speaks, or whose first packet is lost.
+const SniffTimeout = 2 * time.Second
 
 // ServeFunc owns a connection that a remote has opened and that is not libp2p's: the remote
 // has begun with the native protocol, or has sent nothing within SniffTimeout. The connection
 // holds one of the places of those whose remotes have not proved an ID until ServeFunc
-// returns, and the switch has been asked about it (compat.ConnAdmission). It calls settle once the remote has proved its ID; settle returns false if the
-// connection was closed meanwhile to make room. It may be called concurrently.
-type ServeFunc func(conn net.Conn, settle func() bool)
+// returns, and the switch has been asked about it (compat.ConnAdmission). It calls settle
+// once the remote has proved its ID; settle returns false if the connection was closed
+// meanwhile to make room. The context ends when the listener closes, which waits for
+// ServeFunc. It may be called concurrently.
+type ServeFunc func(ctx context.Context, conn net.Conn, settle func() bool)
 
 // WithOtherStack makes the transport share its TCP listeners with another stack.
 func WithOtherStack(serve ServeFunc) Option {
@@ -61,6 +64,15 @@ func (t *Transport) IsConnectedTo(id types.ID) bool {
 	p, ok := p2paddr.Known(t.book, id)
 
 	return ok && t.host.Network().Connectedness(p) == network.Connected
+}
+
+// HasOtherWays reports whether Dial may reach the peer although its TCP port does not answer:
+// by QUIC or at another address that it has announced, once its key is known, or through a
+// relay.
+func (t *Transport) HasOtherWays(addr types.NetAddress) bool {
+	_, known := p2paddr.Known(t.book, addr.ID)
+
+	return t.opts.nat.circuits || known && (t.opts.quic != quicOff || len(t.alternatives(addr)) > 0)
 }
 
 // isOthers reports whether the other stack has to serve a connection: first is what the

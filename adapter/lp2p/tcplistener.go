@@ -186,7 +186,7 @@ func (l *tcpListener) passOn(conn *sniff.PeekedConn, refusal error, p *places.Pl
 
 		return
 	}
-	l.entrance.serveOther(conn, p.Settle)
+	l.entrance.serveOther(l.ctx, conn, p.Settle)
 }
 
 // sniff waits for the first bytes of the remote, and returns what has come.

@@ -195,7 +195,9 @@ func (t *Transport) listenWith(addr types.NetAddress, open func() (uint16, error
 	return nil
 }
 
-func (t *Transport) localNodeInfo() types.NodeInfo {
+// NodeInfo returns what this node tells of itself in the next session. Nobody changes what it
+// points to.
+func (t *Transport) NodeInfo() types.NodeInfo {
 	t.mtx.Lock()
 	defer t.mtx.Unlock()
 
@@ -339,8 +341,6 @@ func (t *Transport) tryEnd(end func()) {
 	})
 	task.WaitFor(ended, t.opts.timeouts.Linger)
 }
-
-func (t inner) NodeInfo() types.NodeInfo { return t.localNodeInfo() }
 
 func (t inner) IsPrivatePeer(id types.ID) bool { return t.isPrivatePeer(id) }
 

@@ -1,6 +1,7 @@
 package native
 
 import (
+	"context"
 	"net"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
@@ -26,20 +27,25 @@ func (mt *MultiplexTransport) ServeAt(addr types.NetAddress) error {
 // Serve makes a peer for Accept of a connection that a remote has opened. It owns the
 // connection, and returns when Accept has taken the peer, or after a failure, which it logs.
 // It calls settle once the remote has proved its ID; settle returns false if the connection
-// was closed meanwhile to make room. The caller bounds what it serves at once, and asks
-// the compat.ConnAdmission: HandshakeLimits and WithProxyProtocol have no effect here.
-func (mt *MultiplexTransport) Serve(conn net.Conn, settle func() bool) {
-	if mt.begin() != nil { // closed
+// was closed meanwhile to make room. When the context ends before Accept has taken the peer,
+// it closes the connection. The caller bounds what it serves at once, and asks the
+// compat.ConnAdmission: HandshakeLimits and WithProxyProtocol have no effect here.
+func (mt *MultiplexTransport) Serve(ctx context.Context, conn net.Conn, settle func() bool) {
+	if err := mt.begin(); err != nil {
+		mt.logger.Debug("connection is not served", "address", conn.RemoteAddr(), "err", err)
 		mt.closeConn(conn)
 
 		return
 	}
 	defer mt.wg.Done()
+	stop := context.AfterFunc(ctx, func() { mt.closeConn(conn) })
+	defer stop()
 	p := servedPlace{settle: settle, left: make(chan struct{}, 1)}
 	mt.handshakeInbound(conn, p)
 	select {
 	case <-p.left:
 	case <-mt.ctx.Done():
+	case <-ctx.Done():
 	}
 }
 

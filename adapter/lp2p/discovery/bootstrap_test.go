@@ -54,7 +54,7 @@ func TestFormerPeersAreBlamedForDialsOnly(t *testing.T) {
 		addr := lt.NetAddress()
 		_, err := p2paddr.Learn(book, lt.Host().ID())
 		require.NoError(t, err)
-		book.MarkAnswered(&addr, addrbook.Libp2p)
+		book.MarkAnswered(&addr, types.StackLibp2p)
 
 		return lt, addr
 	}

@@ -85,7 +85,7 @@ func (d *Discovery) find(p peer.ID) {
 
 // noteFound notes in the book of the transport where a connected peer is, and returns it:
 // the address at which this node has dialed it, as answered, and those that it announces,
-// if its IP may tell them. It returns nothing for a peer that is not connected.
+// if it may tell this node to dial them. It returns nothing for a peer that is not connected.
 func (d *Discovery) noteFound(p peer.ID) (found []*types.NetAddress) {
 	if !d.connected(p) {
 		return nil
@@ -102,20 +102,32 @@ func (d *Discovery) noteFound(p peer.ID) (found []*types.NetAddress) {
 	}
 	if at := d.whereNow(p); at.IsValid() {
 		add(at)
-		d.t.AddrBook().MarkAnswered(found[0], addrbook.Libp2p)
+		d.t.AddrBook().MarkAnswered(found[0], types.StackLibp2p)
 	}
 	var from netip.Addr // not valid if the only connection goes through a relay
 	if ips := d.connectedIPs(p); len(ips) > 0 {
 		from = ips[0]
 	}
 	for _, a := range d.t.Host().Peerstore().Addrs(p) { // what it has told itself
-		if at, ok := d.filter.parse(a); ok && netgroup.MayTell(at.Addr(), from) {
+		if at, ok := d.filter.parse(a); ok && d.mayTellUs(at.Addr(), from) {
 			add(at)
 		}
 	}
 	d.t.AddrBook().Add(addrbook.Source{ID: id, IP: from.AsSlice()}, found...)
 
 	return found
+}
+
+// mayTellUs reports whether a peer that is connected from the other IP may announce an
+// address for the switch to dial. Where this node announces no address of its own, or the
+// operator decides about private ones, the filter has judged those.
+func (d *Discovery) mayTellUs(ip, from netip.Addr) bool {
+	own := netgroup.FromIP(d.t.NodeInfo().NetAddress.IP)
+	if d.opts.privateAddresses != nil || !own.IsValid() || own.IsUnspecified() {
+		return netgroup.MayTell(ip, from)
+	}
+
+	return netgroup.MayDial(ip, from, own)
 }
 
 // connectedIPs returns the IPs at which the peer is connected, except through a relay.

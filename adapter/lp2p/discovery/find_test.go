@@ -6,13 +6,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/peerstore"
 	"github.com/multiformats/go-multiaddr"
 	"github.com/stretchr/testify/require"
 
-	"github.com/tm2-libp2p/tm2-libp2p/adapter/addrbook"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/access"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
@@ -51,8 +51,68 @@ func TestFoundPeerIsKeptAsItWasFound(t *testing.T) {
 		require.Equal(t, side == dialer, entries[0].HasAnswered())
 		require.True(t, entries[0].Announced())
 		if side == dialer {
-			require.Equal(t, addrbook.Libp2p, side.AddrBook().LastStack(at.ID))
+			require.Equal(t, types.StackLibp2p, side.AddrBook().LastStack(at.ID))
 		}
+	}
+}
+
+// seenFrom is a transport whose only connection seems to come from elsewhere.
+type seenFrom struct {
+	access.Transport
+	conn network.Conn
+	at   string
+	own  string // what the node announces, if anything
+}
+
+type seenHost struct {
+	host.Host
+	seenFrom
+}
+
+type seenNetwork struct {
+	network.Network
+	seenFrom
+}
+
+type seenConn struct {
+	network.Conn
+	at multiaddr.Multiaddr
+}
+
+func (s seenFrom) Host() host.Host          { return seenHost{s.Transport.Host(), s} }
+func (h seenHost) Network() network.Network { return seenNetwork{h.Host.Network(), h.seenFrom} }
+func (n seenNetwork) ConnsToPeer(peer.ID) []network.Conn {
+	return []network.Conn{seenConn{n.conn, multiaddr.StringCast(n.at)}}
+}
+func (c seenConn) RemoteMultiaddr() multiaddr.Multiaddr { return c.at }
+func (s seenFrom) NodeInfo() types.NodeInfo {
+	info := s.Transport.NodeInfo()
+	info.NetAddress = &types.NetAddress{ID: info.ID(), IP: net.ParseIP(s.own)}
+
+	return info
+}
+
+// A peer behind the NAT of a container or a cloud seems to come from a private address. It
+// may not send the switch around there, unless this node is in such a network itself, or the
+// operator says so.
+func TestFoundPeerMayNotTellPrivateAddresses(t *testing.T) {
+	allow := true
+	for _, c := range []struct {
+		own    string
+		option *bool
+		kept   bool
+	}{{"127.0.0.1", nil, false}, {"10.0.0.9", nil, true}, {"0.0.0.0", nil, true}, {"127.0.0.1", &allow, true}} {
+		d, other := newEntering(t), listening(t)
+		p, id := other.Host().ID(), other.NetAddress().ID
+		require.NoError(t, other.Host().Connect(t.Context(), peer.AddrInfo{ID: d.t.Host().ID(), Addrs: d.t.Host().Addrs()}))
+		require.Eventually(t, func() bool { return d.connected(p) }, 10*time.Second, 10*time.Millisecond)
+		told := multiaddr.StringCast("/ip4/10.0.0.1/tcp/1")
+		d.t.Host().Peerstore().AddAddr(p, told, peerstore.PermanentAddrTTL)
+		d.opts.privateAddresses = c.option
+		d.t = seenFrom{d.t, d.t.Host().Network().ConnsToPeer(p)[0], "/ip4/10.0.0.2/tcp/2", c.own}
+
+		d.noteFound(p)
+		require.Equal(t, c.kept, len(d.t.AddrBook().Of(id)) == 1, "%+v", c)
 	}
 }
 

@@ -148,7 +148,7 @@ func (d *Discovery) noteConn(conn network.Conn) {
 	id, err := d.ids.Of(conn.RemotePeer())
 	if at, ok := d.dialedAt(conn); ok && err == nil {
 		addr := netAddress(id, at)
-		d.book.MarkAnswered(&addr, addrbook.Libp2p)
+		d.book.MarkAnswered(&addr, types.StackLibp2p)
 	}
 }
 

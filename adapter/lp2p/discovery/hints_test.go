@@ -9,7 +9,6 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/stretchr/testify/require"
 
-	"github.com/tm2-libp2p/tm2-libp2p/adapter/addrbook"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
@@ -91,7 +90,7 @@ func TestHintsComeDuringALookup(t *testing.T) {
 	require.NoError(t, err)
 	n := d.hinting(time.Millisecond, func() error {
 		addr := netAddress(want, netip.MustParseAddrPort("5.6.7.8:9"))
-		d.book.MarkAnswered(&addr, addrbook.Libp2p)
+		d.book.MarkAnswered(&addr, types.StackLibp2p)
 		d.records.noteAnswer(p, time.Now())
 		require.Equal(t, want, (<-client.hints).ID) // or the test hangs
 

@@ -32,7 +32,7 @@ func newRemembering(t *testing.T) *Discovery {
 	book, err := newBook(types.GenerateNodeKey().ID(), false)
 	require.NoError(t, err)
 
-	return &Discovery{book: book, records: newRecords(), ids: p2paddr.NewIDs(maxIDs)}
+	return &Discovery{book: book, records: newRecords(), ids: p2paddr.NewIDs(maxIDs), opts: &options{}}
 }
 
 // endpoint is the i-th of many addresses.
@@ -161,7 +161,7 @@ func TestMadeUpPeersKeepNobodyOut(t *testing.T) {
 
 		// When the owner leaves, others may come there.
 		addr := d.addrOf(t, honest, at)
-		d.book.MarkAnswered(&addr, addrbook.Libp2p)
+		d.book.MarkAnswered(&addr, types.StackLibp2p)
 		d.noteAbsent(honest, []types.NetAddress{addr}, errSilent)
 		heir := somePeer(t, 200)
 		d.tell(t, 1, heir, at)
@@ -232,7 +232,7 @@ func TestHintsAreForgotten(t *testing.T) {
 		require.False(t, d.answeredAt(p).IsValid(), "nobody has found it there")
 
 		addr := d.addrOf(t, p, at)
-		d.book.MarkAnswered(&addr, addrbook.Libp2p)
+		d.book.MarkAnswered(&addr, types.StackLibp2p)
 		pass(hintTTL)
 		require.Equal(t, at, d.answeredAt(p))
 		d.book.MarkFailed(&addr)
@@ -244,7 +244,7 @@ func TestHintsAreForgotten(t *testing.T) {
 func TestToldAddressesAreBounded(t *testing.T) {
 	d, p := newRemembering(t), somePeer(t, 1)
 	addr := d.addrOf(t, p, endpoint(1))
-	d.book.MarkAnswered(&addr, addrbook.Libp2p)
+	d.book.MarkAnswered(&addr, types.StackLibp2p)
 	for i := range 3 * maxKnown / 32 {
 		var told []*types.NetAddress
 		for j := range 32 {

@@ -16,7 +16,6 @@ import (
 	"github.com/multiformats/go-multiaddr"
 	"github.com/stretchr/testify/require"
 
-	"github.com/tm2-libp2p/tm2-libp2p/adapter/addrbook"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/access"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/p2paddr"
@@ -290,7 +289,7 @@ func TestFailedDialsOfKnownPeers(t *testing.T) {
 		d := newRemembering(t)
 		d.t = inner
 		d.records.want(p, false, time.Now())
-		d.book.MarkAnswered(&addr, addrbook.Libp2p)
+		d.book.MarkAnswered(&addr, types.StackLibp2p)
 		d.records.noteAnswer(p, time.Now())
 		d.records.hinted(p, at, time.Now())
 		d.dialFailed(addr, fmt.Errorf("unable to dial: %w", c.reason))
