@@ -49,7 +49,7 @@ func TestAnchorsAreDialedFirst(t *testing.T) {
 	sw := &anchored{}
 	for i := range 3 {
 		sw.anchor = types.NetAddress{ID: types.GenerateNodeKey().ID(), IP: net.IPv4(9, 8, 7, byte(i)), Port: 1}
-		book.MarkAnswered(&sw.anchor, addrbook.Libp2p)
+		book.MarkAnswered(&sw.anchor, types.StackLibp2p)
 	}
 	d, err := New(tr, WithMaxOutboundPeers(0))
 	require.NoError(t, err)
