@@ -130,8 +130,6 @@ func TestQueuedRedialIsOutOfDate(t *testing.T) {
 		b := newNode(t, network)
 		a := newDialingNode(t, network)
 		defer start(t, a.node, b)()
-		require.NoError(t, a.AddPersistentPeer(*silent(b, 1)))
-		require.True(t, a.RemovePersistentPeer(b.id()))
 		a.dials.redial(*silent(b, 1), stableUptime)
 		synctest.Wait()
 		require.Empty(t, a.addresses(), "not persistent any more")

@@ -16,7 +16,7 @@ import (
 
 var (
 	errSilent   = errors.New("remote did not begin to speak")
-	errHTTP     = errors.New("an HTTP client, which was told what this port is")
+	errHTTP     = errors.New("an HTTP client, which is told what this port is")
 	errNoHeader = errors.New("no PROXY header")
 	errEvicted  = errors.New("gave way to a newer connection before the remote proved its ID")
 	errTooOften = errors.New("too many connections from this IP within a short time")

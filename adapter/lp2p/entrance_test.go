@@ -256,6 +256,8 @@ func TestHealthChecksAreSummedUp(t *testing.T) {
 			require.NoError(t, conn.(*net.TCPConn).CloseWrite())
 		}
 		requireClosed(t, conn)
+		// The first line is about the first connection.
+		require.Eventually(t, func() bool { return strings.Contains(logs.String(), "remote speaks HTTP") }, patience, time.Millisecond)
 	}
 	broken, err := net.Dial("tcp", addr.DialString())
 	require.NoError(t, err)

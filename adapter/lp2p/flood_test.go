@@ -11,6 +11,7 @@ import (
 
 	"github.com/libp2p/go-libp2p"
 	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
 	"github.com/multiformats/go-multiaddr"
 	"github.com/stretchr/testify/require"
@@ -165,7 +166,7 @@ func TestStreamsOfManyHosts(t *testing.T) {
 		n.acceptLoop(t)
 		for i := range 4*limits.Handshakes + 4 {
 			a := memnet.newNode(t, net.IPv4(10, 1, byte(i), 1))
-			require.True(t, a.holds(t, n))
+			require.NoError(t, a.Host().Connect(timeout(t), peer.AddrInfo{ID: n.Host().ID(), Addrs: n.Host().Addrs()}))
 			_, err := a.Host().Network().ConnsToPeer(n.Host().ID())[0].NewStream(timeout(t))
 			require.NoError(t, err)
 		}

@@ -213,8 +213,6 @@ func (l *tcpListener) handshake(conn *sniff.PeekedConn, protocol string) (transp
 	switch protocol {
 	case "libp2p", "":
 	case "HTTP":
-		answerHTTP(conn)
-
 		return nil, &compat.ForeignError{Answered: protocol, Err: errHTTP}
 	default:
 		return nil, &compat.ForeignError{Answered: protocol, Err: cmp.Or(l.greet(conn), ErrNotLibp2p)}
@@ -243,7 +241,9 @@ func (l *tcpListener) drop(conn net.Conn, err error) {
 	if l.ctx.Err() == nil {
 		l.entrance.logFailure(conn.RemoteAddr(), err)
 	}
-	if !errors.Is(err, errHTTP) { // whose answer may still be on its way
+	if errors.Is(err, errHTTP) {
+		answerHTTP(conn) // it may still be on its way at the close
+	} else {
 		abandonAtClose(conn)
 	}
 	l.entrance.close(conn)

@@ -23,12 +23,21 @@ func listening(t *testing.T) *lp2p.Transport {
 	return lt
 }
 
-// newEntering returns a Discovery with a DHT that nobody has entered and no loop enters.
-func newEntering(t *testing.T) *Discovery {
+// newUnstarted returns a Discovery of which nothing runs.
+func newUnstarted(t *testing.T) *Discovery {
 	t.Helper()
 	d, err := New(listening(t), WithClient(&eager{}), WithMode(ModeClient))
 	require.NoError(t, err)
 	d.filter.private.Store(true)
+
+	return d
+}
+
+// newEntering returns a Discovery with a DHT that nobody has entered and no loop enters.
+func newEntering(t *testing.T) *Discovery {
+	t.Helper()
+	d := newUnstarted(t)
+	var err error
 	d.sender, d.pool, d.server = &sender{d}, newPool(d), newServer(d)
 	d.dht, err = dht.New(newDHTHost(d), d.dhtOptions()...)
 	require.NoError(t, err)

@@ -102,7 +102,7 @@ func TestFoundPeerMayNotTellPrivateAddresses(t *testing.T) {
 		option *bool
 		kept   bool
 	}{{"127.0.0.1", nil, false}, {"10.0.0.9", nil, true}, {"0.0.0.0", nil, true}, {"127.0.0.1", &allow, true}} {
-		d, other := newEntering(t), listening(t)
+		d, other := newUnstarted(t), listening(t)
 		p, id := other.Host().ID(), other.NetAddress().ID
 		require.NoError(t, other.Host().Connect(t.Context(), peer.AddrInfo{ID: d.t.Host().ID(), Addrs: d.t.Host().Addrs()}))
 		require.Eventually(t, func() bool { return d.connected(p) }, 10*time.Second, 10*time.Millisecond)
@@ -125,7 +125,7 @@ func (punched) Met(network.Conn) bool { return true }
 // this node once the connection has ended. It is not kept.
 func TestPunchedAddressesAreNotKept(t *testing.T) {
 	for _, met := range []bool{false, true} {
-		d, other := newEntering(t), listening(t)
+		d, other := newUnstarted(t), listening(t)
 		if met {
 			d.t = punched{d.t}
 		}
