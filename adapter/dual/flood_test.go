@@ -138,23 +138,29 @@ func (s *socketsFrom) DialContext(ctx context.Context, network, address string) 
 	return s.dialer.DialContext(ctx, network, address)
 }
 
-// dialFrom makes a node of the kind at the IP dial the address, with no patience but its own,
-// and returns the node.
+// withSockets makes a node of the kind.
+func withSockets(t testing.TB, kind string, s compat.Sockets) compat.ListeningTransport {
+	t.Helper()
+	spec := loopbackSpec()
+	switch kind {
+	case "native":
+		return native.NewMultiplexTransport(spec.Info, spec.Key, mconn.DefaultMConnConfig(), nil, native.WithSockets(s))
+	case "libp2p":
+		tr, err := lp2p.NewTransport(spec.Info, spec.Key, nil, lp2p.WithSockets(s))
+		require.NoError(t, err)
+
+		return tr
+	default:
+		return kinds[kind](t, spec, dual.WithSockets(s))
+	}
+}
+
+// dialFrom makes a node of the kind at the IP dial a port of the address, and returns
+// the node.
 func dialFrom(t testing.TB, kind, ip string, to compat.ListeningTransport, at string) (compat.ListeningTransport, error) {
 	t.Helper()
 	s := &socketsFrom{dialer: net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(ip)}}}
-	spec := loopbackSpec()
-	var tr compat.ListeningTransport
-	switch kind {
-	case "native":
-		tr = native.NewMultiplexTransport(spec.Info, spec.Key, mconn.DefaultMConnConfig(), nil, native.WithSockets(s))
-	case "libp2p":
-		var err error
-		tr, err = lp2p.NewTransport(spec.Info, spec.Key, nil, lp2p.WithSockets(s))
-		require.NoError(t, err)
-	default:
-		tr = kinds[kind](t, spec, dual.WithSockets(s))
-	}
+	tr := withSockets(t, kind, s)
 	addr := to.NetAddress()
 	addr.IP = net.ParseIP(at)
 	p, err := tr.Dial(timeout(t), addr, newBehavior())
