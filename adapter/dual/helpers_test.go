@@ -22,7 +22,7 @@ import (
 const channel = 0x30
 
 // timeout bounds what has to succeed on a busy machine.
-func timeout(t *testing.T) context.Context {
+func timeout(t testing.TB) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	t.Cleanup(cancel)
@@ -65,20 +65,20 @@ func loopbackSpec() compattest.Spec {
 }
 
 // kinds are the nodes of a network in migration.
-var kinds = map[string]func(t *testing.T, spec compattest.Spec, opts ...dual.Option) compat.ListeningTransport{
-	"native": func(t *testing.T, spec compattest.Spec, _ ...dual.Option) compat.ListeningTransport {
+var kinds = map[string]func(t testing.TB, spec compattest.Spec, opts ...dual.Option) compat.ListeningTransport{
+	"native": func(t testing.TB, spec compattest.Spec, _ ...dual.Option) compat.ListeningTransport {
 		t.Helper()
 
 		return native.NewMultiplexTransport(spec.Info, spec.Key, mconn.DefaultMConnConfig(), nil)
 	},
-	"libp2p": func(t *testing.T, spec compattest.Spec, _ ...dual.Option) compat.ListeningTransport {
+	"libp2p": func(t testing.TB, spec compattest.Spec, _ ...dual.Option) compat.ListeningTransport {
 		t.Helper()
 		tr, err := lp2p.NewTransport(spec.Info, spec.Key, nil)
 		require.NoError(t, err)
 
 		return tr
 	},
-	"dual": func(t *testing.T, spec compattest.Spec, opts ...dual.Option) compat.ListeningTransport {
+	"dual": func(t testing.TB, spec compattest.Spec, opts ...dual.Option) compat.ListeningTransport {
 		t.Helper()
 		tr, err := dual.NewTransport(spec.Info, spec.Key, mconn.DefaultMConnConfig(), nil, opts...)
 		require.NoError(t, err)
@@ -88,7 +88,7 @@ var kinds = map[string]func(t *testing.T, spec compattest.Spec, opts ...dual.Opt
 }
 
 // newDialer returns a node that accepts nobody.
-func newDialer(t *testing.T, opts ...dual.Option) *dual.Transport {
+func newDialer(t testing.TB, opts ...dual.Option) *dual.Transport {
 	t.Helper()
 	tr := kinds["dual"](t, loopbackSpec(), opts...)
 	t.Cleanup(func() { require.NoError(t, tr.Close()) })
@@ -97,23 +97,33 @@ func newDialer(t *testing.T, opts ...dual.Option) *dual.Transport {
 }
 
 // listen makes a node of a kind that accepts peers, and returns the stacks of those.
-func listen(t *testing.T, kind string, spec compattest.Spec, opts ...dual.Option) (compat.ListeningTransport, <-chan types.Stack) {
+func listen(t testing.TB, kind string, spec compattest.Spec, opts ...dual.Option) (compat.ListeningTransport, <-chan types.Stack) {
 	t.Helper()
 	tr := kinds[kind](t, spec, opts...)
 	require.NoError(t, tr.Listen(types.NetAddress{IP: net.IPv4(127, 0, 0, 1), Port: spec.Info.NetAddress.Port}))
 	stacks := make(chan types.Stack, 16)
+	acceptAll(t, tr, newBehavior(), func(p compat.PeerConn) {
+		if p.Start() == nil {
+			stacks <- p.(compat.StackReporter).Stack()
+		}
+	})
+
+	return tr, stacks
+}
+
+// acceptAll passes the peers of a listening node to a function until the test ends, and then
+// closes the node.
+func acceptAll(t testing.TB, tr compat.ListeningTransport, b compat.PeerBehavior, accepted func(compat.PeerConn)) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	var accepting sync.WaitGroup
 	accepting.Go(func() {
-		b := newBehavior()
 		for {
 			p, err := tr.Accept(ctx, b)
 			if err != nil {
 				return
 			}
-			if p.Start() == nil {
-				stacks <- p.(compat.StackReporter).Stack()
-			}
+			accepted(p)
 		}
 	})
 	t.Cleanup(func() {
@@ -121,8 +131,6 @@ func listen(t *testing.T, kind string, spec compattest.Spec, opts ...dual.Option
 		accepting.Wait()
 		require.NoError(t, tr.Close())
 	})
-
-	return tr, stacks
 }
 
 // tap is a relay in front of a node that counts connections, and the bytes that their

@@ -134,6 +134,12 @@ func (g *gater) blockedID(id types.ID) bool {
 // blockedPeer reports whether the TM2 ID of a libp2p peer is blocked. A peer without a TM2
 // ID is not.
 func (g *gater) blockedPeer(p peer.ID) bool {
+	g.mtx.RLock()
+	none := len(g.ids) == 0
+	g.mtx.RUnlock()
+	if none {
+		return false // computing an ID costs a hash, at every stage of every connection
+	}
 	id, err := p2paddr.TM2ID(p)
 
 	return err == nil && g.blockedID(id)

@@ -1,8 +1,9 @@
 // Command tm2 measures this project: secretconn, and switches of package adapter
-// on the transports of adapter/native and adapter/lp2p.
+// on the transports of adapter/native, adapter/lp2p and adapter/dual.
 package main
 
 import (
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/dual"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/mconn"
@@ -24,7 +25,19 @@ func main() {
 		},
 		"libp2p": libp2pProject(libp2pTransport()),
 		"quic":   libp2pProject(libp2pTransport(lp2p.WithQUICOnly())),
+		// Two dual nodes speak libp2p, unless they are told to dial natively.
+		"dual":        dualProject(),
+		"dual-native": dualProject(dual.WithDial(dual.DialNative)),
 	})
+}
+
+func dualProject(opts ...dual.Option) harness.Project {
+	return harness.Project{
+		Messages:  openSwitches(dualTransport(lifted(), opts...), twoChannels(harness.QueueMessages)),
+		RoundTrip: openSwitches(dualTransport(mconn.DefaultMConnConfig(), opts...), twoChannels(harness.QueueMessages)),
+		Idle:      newNetwork(dualTransport(mconn.DefaultMConnConfig(), opts...), nodeChannels()),
+		Connect:   openConnector(dualTransport(mconn.DefaultMConnConfig(), opts...)),
+	}
 }
 
 func libp2pProject(newTransport transportMaker) harness.Project {

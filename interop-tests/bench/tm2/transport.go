@@ -7,6 +7,7 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/network"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/dual"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/native"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
@@ -34,6 +35,14 @@ func libp2pTransport(opts ...lp2p.Option) transportMaker {
 		key := types.GenerateNodeKey()
 
 		return lp2p.NewTransport(nodeInfo(key.ID(), channels), *key, nil, opts...)
+	}
+}
+
+func dualTransport(config mconn.MConnConfig, opts ...dual.Option) transportMaker {
+	return func(channels []*compat.ChannelDescriptor) (transport, error) {
+		key := types.GenerateNodeKey()
+
+		return dual.NewTransport(nodeInfo(key.ID(), channels), *key, config, nil, opts...)
 	}
 }
 
@@ -112,12 +121,22 @@ func connect(ctx context.Context, t transport, addr types.NetAddress) error {
 	if err != nil {
 		return err
 	}
-	if l, ok := t.(*lp2p.Transport); ok {
-		return closePeers(l.Host().Network())
-	}
-	t.Remove(p)
+	if !isLibp2p(p) {
+		t.Remove(p)
 
-	return nil
+		return nil
+	}
+	if d, ok := t.(*dual.Transport); ok {
+		t = d.Libp2p()
+	}
+
+	return closePeers(t.(*lp2p.Transport).Host().Network())
+}
+
+func isLibp2p(p compat.PeerConn) bool {
+	s, ok := p.(compat.StackReporter)
+
+	return ok && s.Stack() == types.StackLibp2p
 }
 
 func closePeers(n network.Network) error {
@@ -140,7 +159,7 @@ func acceptAll(ctx context.Context, node transport) error {
 		if err != nil {
 			return err
 		}
-		if _, ok := node.(*lp2p.Transport); !ok {
+		if !isLibp2p(p) {
 			node.Remove(p)
 		}
 	}

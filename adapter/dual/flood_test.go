@@ -1,0 +1,291 @@
+package dual_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/dual"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/native"
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/netnstest"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/sniff"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/socket"
+	"github.com/tm2-libp2p/tm2-libp2p/mconn"
+)
+
+// beginnings are what the connections of a flood send before they fall silent. Those of the
+// mixed flood take turns.
+var beginnings = map[string][][]byte{
+	"silent":      {nil},
+	"native byte": {sniff.NativeStart[:1]},
+	"multistream": {sniff.MultistreamHeader},
+	"mixed":       {nil, sniff.NativeStart[:1], sniff.MultistreamHeader},
+}
+
+// flood is a number of connections that prove no ID. Each comes again when it is closed.
+type flood struct {
+	to   string
+	pace *time.Ticker // of those that come again
+
+	mtx   sync.Mutex
+	conns map[net.Conn]struct{} // nil once stopped
+	again int
+	wg    sync.WaitGroup
+}
+
+// startFlood opens a connection from each of the IPs, and returns when that is done. The
+// caller stops the flood.
+func startFlood(to string, beginning [][]byte, pace time.Duration, ips []string) *flood {
+	f := &flood{to: to, pace: time.NewTicker(pace), conns: make(map[net.Conn]struct{})}
+	var begun sync.WaitGroup
+	for i, ip := range ips {
+		begun.Add(1)
+		f.wg.Go(func() {
+			began := sync.OnceFunc(begun.Done)
+			defer began()
+			dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(ip)}}
+			for f.visit(dialer, beginning[i%len(beginning)], began) {
+				<-f.pace.C
+			}
+		})
+	}
+	begun.Wait()
+
+	return f
+}
+
+// visit holds a connection until it is closed, and reports whether to come again.
+func (f *flood) visit(dialer *net.Dialer, first []byte, began func()) bool {
+	conn, err := dialer.Dial("tcp", f.to)
+	if err != nil {
+		return f.goesOn() // the backlog of the socket is full
+	}
+	defer conn.Close()
+	f.mtx.Lock()
+	if f.conns == nil {
+		f.mtx.Unlock()
+
+		return false
+	}
+	f.conns[conn] = struct{}{}
+	f.mtx.Unlock()
+	_, _ = conn.Write(first) // it may have been closed already
+	began()
+	_, _ = io.Copy(io.Discard, conn)
+
+	f.mtx.Lock()
+	defer f.mtx.Unlock()
+	delete(f.conns, conn)
+	f.again++
+
+	return f.conns != nil
+}
+
+func (f *flood) goesOn() bool {
+	f.mtx.Lock()
+	defer f.mtx.Unlock()
+
+	return f.conns != nil
+}
+
+// returned counts the connections that the node has closed.
+func (f *flood) returned() int {
+	f.mtx.Lock()
+	defer f.mtx.Unlock()
+
+	return f.again
+}
+
+func (f *flood) stop() {
+	f.mtx.Lock()
+	for conn := range f.conns {
+		_ = conn.Close()
+	}
+	f.conns = nil
+	f.mtx.Unlock()
+	f.wg.Wait()
+	f.pace.Stop()
+}
+
+// ipsOf returns n IPs.
+func ipsOf(n int, ip func(i int) string) []string {
+	ips := make([]string, n)
+	for i := range ips {
+		ips[i] = ip(i)
+	}
+
+	return ips
+}
+
+// socketsFrom are the system's for a node that dials from one IP.
+type socketsFrom struct {
+	socket.System
+
+	dialer net.Dialer
+}
+
+func (s *socketsFrom) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	return s.dialer.DialContext(ctx, network, address)
+}
+
+// withSockets makes a node of the kind.
+func withSockets(t testing.TB, kind string, s compat.Sockets) compat.ListeningTransport {
+	t.Helper()
+	spec := loopbackSpec()
+	switch kind {
+	case "native":
+		return native.NewMultiplexTransport(spec.Info, spec.Key, mconn.DefaultMConnConfig(), nil, native.WithSockets(s))
+	case "libp2p":
+		tr, err := lp2p.NewTransport(spec.Info, spec.Key, nil, lp2p.WithSockets(s))
+		require.NoError(t, err)
+
+		return tr
+	default:
+		return kinds[kind](t, spec, dual.WithSockets(s))
+	}
+}
+
+// dialFrom makes a node of the kind at the IP dial a port of the address, and returns
+// the node.
+func dialFrom(t testing.TB, kind, ip string, to compat.ListeningTransport, at string) (compat.ListeningTransport, error) {
+	t.Helper()
+	s := &socketsFrom{dialer: net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(ip)}}}
+	tr := withSockets(t, kind, s)
+	addr := to.NetAddress()
+	addr.IP = net.ParseIP(at)
+	p, err := tr.Dial(timeout(t), addr, newBehavior())
+	if err == nil {
+		err = p.Start()
+	}
+
+	return tr, err
+}
+
+// listenAtAll is listen at all addresses of both families.
+func listenAtAll(t testing.TB, b compat.PeerBehavior, opts ...dual.Option) compat.ListeningTransport {
+	t.Helper()
+	tr := kinds["dual"](t, loopbackSpec(), opts...)
+	require.NoError(t, tr.Listen(types.NetAddress{IP: net.IPv6unspecified}))
+	acceptAll(t, tr, b, func(p compat.PeerConn) { _ = p.Start() })
+
+	return tr
+}
+
+// Connections that prove no ID keep no honest node out, whatever they begin with and whatever
+// stack the honest node speaks: from a few IPs, or from as many /64 of one site as there are
+// places.
+func TestFloodsKeepNobodyOut(t *testing.T) {
+	if !netnstest.Inside(t) {
+		return
+	}
+	const connections = 448
+	few := ipsOf(connections, func(i int) string { return fmt.Sprintf("60.%d.1.1", i%7) })
+	site := ipsOf(connections, func(i int) string { return fmt.Sprintf("2a00:1:1:%x::1", i) })
+	for network, c := range map[string]struct {
+		to, honest string
+		ips        []string
+	}{
+		"7 IPs":       {"8.8.8.8", "51.%d.1.1", few},
+		"one IPv6 48": {"2a01::1", "2a02:%x::1", site},
+	} {
+		for name, beginning := range beginnings {
+			t.Run(name+", of "+network, func(t *testing.T) {
+				listener := listenAtAll(t, newBehavior())
+				f := startFlood(net.JoinHostPort(c.to, fmt.Sprint(listener.NetAddress().Port)), beginning, 10*time.Millisecond, c.ips)
+				defer f.stop()
+				for i := range 20 {
+					for n, kind := range []string{"native", "libp2p", "dual"} {
+						honest, err := dialFrom(t, kind, fmt.Sprintf(c.honest, 3*i+n), listener, c.to)
+						require.NoError(t, err, "%s dial %d", kind, i)
+						require.NoError(t, honest.Close())
+					}
+				}
+			})
+		}
+	}
+}
+
+// reserving is a switch with a configured peer at an IP.
+type reserving struct {
+	*behavior
+
+	ip net.IP
+}
+
+func (r reserving) ReservesConn(ip net.IP) bool { return ip.Equal(r.ip) }
+
+// fewPlaces leaves 16 places before authentication, the least that there are.
+func fewPlaces() dual.Option {
+	limits := lp2p.DefaultLimits()
+	limits.Connections = 32
+
+	return dual.WithLibp2p(lp2p.WithLimits(limits))
+}
+
+// A configured peer gets in through a flood from its own network, in which no stranger has
+// the time for a handshake.
+func TestConfiguredPeersGetThroughAFlood(t *testing.T) {
+	if !netnstest.Inside(t) {
+		return
+	}
+	const friend = "51.0.0.1"
+	ips := ipsOf(240, func(i int) string { return fmt.Sprintf("51.0.0.%d", 2+i) })
+	for name, beginning := range beginnings {
+		t.Run(name, func(t *testing.T) {
+			listener := listenAtAll(t, reserving{newBehavior(), net.ParseIP(friend)}, fewPlaces())
+			f := startFlood(net.JoinHostPort("8.8.8.8", fmt.Sprint(listener.NetAddress().Port)), beginning, time.Millisecond, ips)
+			defer f.stop()
+			for i := range 20 {
+				for _, kind := range []string{"native", "libp2p", "dual"} {
+					honest, err := dialFrom(t, kind, friend, listener, "8.8.8.8")
+					require.NoError(t, err, "%s dial %d", kind, i)
+					require.NoError(t, honest.Close())
+				}
+			}
+		})
+	}
+}
+
+// Connections of both stacks share the places: those that begin with the native protocol take
+// the places of those that begin with libp2p's.
+func TestBothStacksShareThePlaces(t *testing.T) {
+	t.Parallel()
+	const places = 16
+	timeouts := lp2p.DefaultTimeouts()
+	timeouts.Dial, timeouts.Handshake = time.Hour, time.Hour // no connection ends by itself
+	listener, _ := listen(t, "dual", loopbackSpec(), fewPlaces(), dual.WithLibp2p(lp2p.WithTimeouts(timeouts)))
+	addr := listener.NetAddress()
+	knock := func(first []byte) net.Conn {
+		conn, err := net.Dial("tcp", addr.DialString())
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = conn.Close() })
+		_, err = conn.Write(first)
+		require.NoError(t, err)
+		require.NoError(t, conn.SetReadDeadline(time.Now().Add(patient)))
+		answer := make([]byte, len(first))
+		_, err = io.ReadFull(conn, answer)
+		require.NoError(t, err)
+		require.Equal(t, first, answer, "the node speaks the same protocol")
+
+		return conn
+	}
+	former := make([]net.Conn, places)
+	for i := range former {
+		former[i] = knock(sniff.MultistreamHeader)
+	}
+	for i, conn := range former {
+		knock(sniff.NativeStart)
+		_, err := io.Copy(io.Discard, conn)
+		require.NotErrorIs(t, err, os.ErrDeadlineExceeded, "connection %d did not give way", i)
+	}
+}
