@@ -10,7 +10,7 @@ import (
 
 func TestFIFOLockKeepsTheOrderOfArrival(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := newFIFOLock()
+		var l fifoLock
 		var order []int
 		var wg sync.WaitGroup
 		l.lock()
@@ -37,7 +37,7 @@ func TestFIFOLockKeepsTheOrderOfArrival(t *testing.T) {
 }
 
 func TestFIFOLockExcludes(t *testing.T) {
-	l := newFIFOLock()
+	var l fifoLock
 	var wg sync.WaitGroup
 	inside, passed := 0, 0
 	for range 8 {

@@ -78,7 +78,7 @@ func newSession(
 		t: t, key: sessionKey{peer: c.RemotePeer(), epoch: e}, conn: c, control: ctrl, outbound: outbound,
 		behavior: behavior, reactors: behavior.Reactors(),
 		started: make(chan struct{}), answered: make(chan struct{}), announced: make(chan struct{}),
-		controlDone: make(chan struct{}), delivery: task.NewSignal(), deliveries: newFIFOLock(),
+		controlDone: make(chan struct{}), delivery: task.NewSignal(),
 		inbound: make(map[byte]*channelIn), assembly: newAssembly(maxPartialBytes),
 		pacer:  newPacer(t.opts.recvRate),
 		logger: t.logger.With("peer", c.RemotePeer(), "session", e),
