@@ -42,7 +42,6 @@ type flood struct {
 
 	mtx   sync.Mutex
 	conns map[net.Conn]struct{} // nil once stopped
-	again int
 	wg    sync.WaitGroup
 }
 
@@ -89,7 +88,6 @@ func (f *flood) visit(dialer *net.Dialer, first []byte, began func()) bool {
 	f.mtx.Lock()
 	defer f.mtx.Unlock()
 	delete(f.conns, conn)
-	f.again++
 
 	return f.conns != nil
 }
@@ -99,14 +97,6 @@ func (f *flood) goesOn() bool {
 	defer f.mtx.Unlock()
 
 	return f.conns != nil
-}
-
-// returned counts the connections that the node has closed.
-func (f *flood) returned() int {
-	f.mtx.Lock()
-	defer f.mtx.Unlock()
-
-	return f.again
 }
 
 func (f *flood) stop() {
