@@ -30,6 +30,9 @@ var (
 // TestMigration checks that a network of nodes that change their stacks in random order, while
 // others leave and join, is one graph all the time, in any mix of the kinds.
 func TestMigration(t *testing.T) {
+	if raceBuild {
+		t.Skip("it runs without the race detector: go test -run 'TestMigration$' ./interop-tests/simulation")
+	}
 	begun := time.Now()
 	var steps []Step
 	synctest.Test(t, func(t *testing.T) {
