@@ -80,7 +80,7 @@ func (t *Transport) openSession(
 	if err != nil {
 		t.release(c)
 		if ctx.Err() != nil {
-			err = fmt.Errorf("remote lets no control stream be opened in time: %w", err)
+			err = fmt.Errorf("remote lets no control stream be opened in time: %w: %w", ctx.Err(), err)
 		}
 
 		return nil, lost(c, forbidden(err))
