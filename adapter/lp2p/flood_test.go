@@ -2,6 +2,7 @@ package lp2p
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"sync"
@@ -16,8 +17,10 @@ import (
 	"github.com/multiformats/go-multiaddr"
 	"github.com/stretchr/testify/require"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/p2paddr"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/netnstest"
 )
 
 // otherHost is a loopback address from which nothing else in the tests comes.
@@ -39,9 +42,7 @@ func newRawAt(t testing.TB, ip net.IP) *raw {
 	o, err := newOptions([]Option{WithTCP(from(ip), (&net.Dialer{LocalAddr: &net.TCPAddr{IP: ip}}).DialContext)})
 	require.NoError(t, err)
 	h, err := newHost(key.PrivKey, o, nil)
-	if err != nil {
-		t.Skip("this machine has no further loopback addresses:", err)
-	}
+	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, h.Close()) })
 
 	return &raw{t: t, host: h, key: key, info: nodeInfo(key.ID())}
@@ -51,10 +52,18 @@ func newRawAt(t testing.TB, ip net.IP) *raw {
 // it can and proposes no protocol.
 func floodStreams(t *testing.T, n *node) {
 	t.Helper()
+	conns := make([]network.Conn, 6)
+	for i := range conns {
+		conns[i] = newRawAt(t, otherHost).connect(n)
+	}
+	openStreams(t, conns)
+}
+
+// openStreams opens as many streams as it can on each connection.
+func openStreams(t *testing.T, conns []network.Conn) {
+	t.Helper()
 	var wg sync.WaitGroup
-	for range 6 {
-		r := newRawAt(t, otherHost)
-		c := r.connect(n)
+	for _, c := range conns {
 		wg.Go(func() {
 			for range 300 {
 				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
@@ -87,6 +96,45 @@ func TestStreamsWithoutProtocol(t *testing.T) {
 		p, err := honest.dial(t, n)
 		require.NoError(t, err)
 		honest.Remove(p)
+	}
+}
+
+// The same holds between public addresses, for which libp2p has limits of its own, and with no
+// option set.
+func TestStreamsWithoutProtocolAtDefaults(t *testing.T) {
+	if !netnstest.Inside(t) {
+		return
+	}
+	n, _ := newLoggedNode(t, net.IPv4zero)
+	n.acceptLoop(t)
+	addr := n.NetAddress()
+	addr.IP = net.IPv4(8, 8, 8, 8)
+	at, err := p2paddr.TCPMultiaddr(addr.IP, addr.Port)
+	require.NoError(t, err)
+	dial := func(ip string) compat.PeerConn {
+		a := newDialer(t, ip)
+		t.Cleanup(func() { require.NoError(t, a.Close()) })
+		p, err := a.Dial(timeout(t), addr, a.behavior)
+		require.NoError(t, err, ip)
+		require.NoError(t, p.Start())
+
+		return p
+	}
+	p := dial("51.0.0.1")
+	var conns []network.Conn
+	for range 6 {
+		stranger := newDialer(t, "60.1.1.1")
+		t.Cleanup(func() { require.NoError(t, stranger.Close()) })
+		require.NoError(t, stranger.Host().Connect(timeout(t), peer.AddrInfo{ID: n.Host().ID(), Addrs: []multiaddr.Multiaddr{at}}))
+		conns = append(conns, stranger.Host().Network().ConnsToPeer(n.Host().ID())...)
+	}
+	openStreams(t, conns)
+
+	require.True(t, p.Send(chA, []byte("the first message on its channel")))
+	n.reactor.await(t, 1)
+	require.True(t, p.IsRunning())
+	for i := range 20 {
+		dial(fmt.Sprintf("51.%d.0.2", i))
 	}
 }
 
