@@ -1,0 +1,81 @@
+package dual_test
+
+import (
+	"net"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tm2-libp2p/tm2-libp2p/adapter"
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/netnstest"
+)
+
+// defaultNode is a node with a switch at its own public IP, and with no option set.
+type defaultNode struct {
+	sw *adapter.MultiplexSwitch
+	at types.NetAddress
+}
+
+func startDefault(t *testing.T, kind, ip string) *defaultNode {
+	t.Helper()
+	tr := withSockets(t, kind, &socketsFrom{dialer: net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(ip)}}})
+	require.NoError(t, tr.Listen(types.NetAddress{IP: net.IPv4zero}))
+	sw := adapter.NewMultiplexSwitch(tr, adapter.WithReactor("test", newBehavior()))
+	require.NoError(t, sw.Start())
+	t.Cleanup(func() {
+		require.NoError(t, sw.Stop())
+		require.NoError(t, tr.Close())
+	})
+	at := tr.NetAddress()
+	at.IP = net.ParseIP(ip)
+
+	return &defaultNode{sw, at}
+}
+
+func (n *defaultNode) awaitStack(t *testing.T, of *defaultNode, stack types.Stack) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		p := n.sw.Peers().Get(of.at.ID)
+
+		return p != nil && p.(compat.StackReporter).Stack() == stack
+	}, time.Minute, time.Millisecond, "%s is no peer on %s", of.at.ID, stack)
+}
+
+// A native, a libp2p and two dual nodes at public IPs form one network with no option set, and
+// an IP has one slot, whichever stack it comes by.
+func TestNetworkAtDefaults(t *testing.T) {
+	if !netnstest.Inside(t) {
+		return
+	}
+	hub, other := startDefault(t, "dual", "8.8.8.8"), startDefault(t, "dual", "9.9.9.9")
+	nat, lib := startDefault(t, "native", "51.0.0.1"), startDefault(t, "libp2p", "52.0.0.1")
+	hub.sw.DialPeers(&other.at, &nat.at)
+	lib.sw.DialPeers(&hub.at)
+	nat.sw.DialPeers(&other.at)
+	for peer, stack := range map[*defaultNode]types.Stack{
+		other: types.StackLibp2p, nat: types.StackNative, lib: types.StackLibp2p,
+	} {
+		hub.awaitStack(t, peer, stack)
+		peer.awaitStack(t, hub, stack)
+	}
+	other.awaitStack(t, nat, types.StackNative)
+
+	again := startDefault(t, "libp2p", "51.0.0.1")
+	told, cancel := again.sw.Subscribe(nil)
+	defer cancel()
+	again.sw.DialPeers(&other.at)
+	select {
+	case e := <-told:
+		failed, ok := e.(events.DialFailedEvent)
+		require.True(t, ok, "%T", e)
+		require.Equal(t, compat.DialBusy, compat.ClassifyDial(failed.Reason))
+		require.ErrorContains(t, failed.Reason, "allow_duplicate_ip")
+	case <-timeout(t).Done():
+		require.FailNow(t, "the second node of an IP was not refused")
+	}
+	require.False(t, other.sw.Peers().Has(again.at.ID))
+}
