@@ -3,7 +3,6 @@ package lp2p
 import (
 	"log/slog"
 	"net"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/dnstest"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/stacktest"
 )
 
 // announces reports whether the host of the node tells an address at the IP.
@@ -80,14 +80,11 @@ func TestOwnHostNameIsFollowed(t *testing.T) {
 	require.Eventually(t, func() bool { return !other.hears(n, "5.6.7.8") }, patience, time.Millisecond)
 }
 
-// count is how often the log has the text.
-func (l *logBuffer) count(text string) int { return strings.Count(l.String(), text) }
-
 // newWildcard returns a node that listens at all addresses of its machine, knows none of
 // them, and is dialed at the address.
-func (n *memNet) newWildcard(t *testing.T, address string) (*node, *logBuffer) {
+func (n *memNet) newWildcard(t *testing.T, address string) (*node, *stacktest.Log) {
 	t.Helper()
-	key, log := types.GenerateNodeKey(), &logBuffer{}
+	key, log := types.GenerateNodeKey(), &stacktest.Log{}
 	info := nodeInfo(key.ID())
 	info.NetAddress.IP = net.IPv4zero
 	tr, err := NewTransport(info, *key, slog.New(slog.NewTextHandler(log, nil)),
@@ -129,7 +126,7 @@ func TestPeersTellAWildcardWhereItIs(t *testing.T) {
 		told(dialers[3]) // what it says may count before its session begins
 		require.True(t, n.announces("8.8.8.8"))
 		require.Equal(t, "8.8.8.8:26656", told(dialers[4]))
-		require.Equal(t, 1, log.count("have dialed this node at an address"))
+		require.Equal(t, 1, log.Count("have dialed this node at an address"))
 	})
 }
 
@@ -146,7 +143,7 @@ func TestSeenAddressIsNotAnnounced(t *testing.T) {
 			require.NoError(t, err)
 			require.NoError(t, p.Start())
 			synctest.Wait()
-			require.Equal(t, i >= 2, log.count("configure it as external_address") == 1, i)
+			require.Equal(t, i >= 2, log.Count("configure it as external_address") == 1, i)
 		}
 		require.False(t, n.announces("9.9.9.9"))
 		require.True(t, n.NodeInfo().NetAddress.IP.IsUnspecified())

@@ -21,13 +21,14 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/stream"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/stacktest"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/wire"
 )
 
 // newLogged returns a node at the IP, and its log.
-func (n *memNet) newLogged(t *testing.T, ip net.IP) (*node, *logBuffer) {
+func (n *memNet) newLogged(t *testing.T, ip net.IP) (*node, *stacktest.Log) {
 	t.Helper()
-	key, log := types.GenerateNodeKey(), &logBuffer{}
+	key, log := types.GenerateNodeKey(), &stacktest.Log{}
 	info := nodeInfo(key.ID())
 	tr, err := NewTransport(info, *key, slog.New(slog.NewTextHandler(log, nil)),
 		WithTCP(libp2p.Transport(n.transport(ip)), n.dial(ip)))
@@ -73,9 +74,9 @@ func TestSlowClockIsReported(t *testing.T) {
 			from.shiftRecord(t, by*time.Minute)
 			connect(t, from, n)
 			synctest.Wait()
-			require.Equal(t, i >= 4, log.count("clock=slow") == 1, i)
+			require.Equal(t, i >= 4, log.Count("clock=slow") == 1, i)
 		}
-		require.Equal(t, 1, log.count("clock of this node is wrong"), "once an hour")
+		require.Equal(t, 1, log.Count("clock of this node is wrong"), "once an hour")
 	})
 }
 
@@ -108,11 +109,11 @@ func TestWrongClockIsReportedByDelegations(t *testing.T) {
 					require.Equal(t, compat.RejectIdentity, m.(*control.Reject).Code)
 				}
 				synctest.Wait()
-				require.Equal(t, name != "" && i >= 2, log.count("clock of this node is wrong") == 1, i)
+				require.Equal(t, name != "" && i >= 2, log.Count("clock of this node is wrong") == 1, i)
 				from.release(c)
 			}
 			if name != "" {
-				require.Equal(t, 1, log.count("clock="+name))
+				require.Equal(t, 1, log.Count("clock="+name))
 			}
 		})
 	}

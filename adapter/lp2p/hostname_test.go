@@ -4,7 +4,6 @@ import (
 	"net"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -15,6 +14,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/dnstest"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/stacktest"
 )
 
 // listenAt returns a node that listens at the IP and port.
@@ -29,54 +29,6 @@ func listenAt(t *testing.T, ip net.IP, port uint16) *node {
 	return &node{Transport: tr, behavior: newBehavior(), key: key}
 }
 
-// answerAt handles each connection at the address and closes it afterwards, until the test
-// ends.
-func answerAt(t *testing.T, ip net.IP, port uint16, handle func(net.Conn)) {
-	t.Helper()
-	listener, err := net.ListenTCP("tcp", &net.TCPAddr{IP: ip, Port: int(port)})
-	require.NoError(t, err)
-	var serving sync.WaitGroup
-	serving.Go(func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			serving.Go(func() {
-				handle(conn)
-				_ = conn.Close()
-			})
-		}
-	})
-	t.Cleanup(func() {
-		require.NoError(t, listener.Close())
-		serving.Wait()
-	})
-}
-
-// freePortAt returns a port that is free at each of the addresses.
-func freePortAt(t *testing.T, ips ...net.IP) uint16 {
-	t.Helper()
-	for range 100 {
-		first, err := net.ListenTCP("tcp", &net.TCPAddr{IP: ips[0]})
-		require.NoError(t, err)
-		port := first.Addr().(*net.TCPAddr).Port
-		free := true
-		for _, ip := range ips[1:] {
-			other, err := net.ListenTCP("tcp", &net.TCPAddr{IP: ip, Port: port})
-			if free = free && err == nil; err == nil {
-				require.NoError(t, other.Close())
-			}
-		}
-		require.NoError(t, first.Close())
-		if free {
-			return uint16(port)
-		}
-	}
-	t.Fatal("no port is free at every address")
-	panic("unreachable")
-}
-
 // A name leads to its node whatever answers at the other addresses of the name, in whatever
 // order: nothing, another node, a web server, one that hangs up, or one that says nothing.
 // It does so by a probe when only the TM2 ID of the peer is known, and by libp2p afterwards.
@@ -85,15 +37,15 @@ func TestDialTriesEveryAddressOfAName(t *testing.T) {
 	for _, right := range []net.IP{ip(6), net.IPv6loopback} {
 		t.Run(right.String(), func(t *testing.T) {
 			ips := []net.IP{ip(2), ip(3), ip(4), ip(5), right}
-			port := freePortAt(t, ips...)
+			port := stacktest.FreePortAt(t, ips...)
 			listenAt(t, ip(2), port)
-			answerAt(t, ip(3), port, func(conn net.Conn) {
+			stacktest.AnswerAt(t, ip(3), port, func(conn net.Conn) {
 				_, err := conn.Write([]byte("HTTP/1.1 400 Bad Request\r\n\r\n"))
 				require.NoError(t, err)
 			})
-			answerAt(t, ip(4), port, func(net.Conn) {})
+			stacktest.AnswerAt(t, ip(4), port, func(net.Conn) {})
 			mute := make(chan struct{})
-			answerAt(t, ip(5), port, func(net.Conn) { <-mute })
+			stacktest.AnswerAt(t, ip(5), port, func(net.Conn) { <-mute })
 			t.Cleanup(func() { close(mute) })
 			listener := listenAt(t, right, port)
 			listener.acceptLoop(t)
@@ -125,10 +77,10 @@ func TestDialTriesEveryAddressOfAName(t *testing.T) {
 // A peer that may still be at a silent address of its name does not look gone.
 func TestSilenceOutranksAWrongNode(t *testing.T) {
 	ip := func(last byte) net.IP { return net.IPv4(127, 0, 0, last) }
-	port := freePortAt(t, ip(2), ip(5))
+	port := stacktest.FreePortAt(t, ip(2), ip(5))
 	listenAt(t, ip(2), port)
 	mute := make(chan struct{})
-	answerAt(t, ip(5), port, func(net.Conn) { <-mute })
+	stacktest.AnswerAt(t, ip(5), port, func(net.Conn) { <-mute })
 	t.Cleanup(func() { close(mute) })
 	names := dnstest.Install(t)
 	timeouts := DefaultTimeouts()

@@ -1,11 +1,9 @@
 package lp2p
 
 import (
-	"bytes"
 	"log/slog"
 	"net"
 	"os"
-	"sync"
 	"syscall"
 	"testing"
 
@@ -17,32 +15,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/stacktest"
 )
 
-// logBuffer collects what a transport logs.
-type logBuffer struct {
-	mtx sync.Mutex
-	buf bytes.Buffer
-}
-
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mtx.Lock()
-	defer l.mtx.Unlock()
-
-	return l.buf.Write(p)
-}
-
-func (l *logBuffer) String() string {
-	l.mtx.Lock()
-	defer l.mtx.Unlock()
-
-	return l.buf.String()
-}
-
 // newLoggedNode is newNode with its log, at the IP.
-func newLoggedNode(t testing.TB, ip net.IP, opts ...Option) (*node, *logBuffer) {
+func newLoggedNode(t testing.TB, ip net.IP, opts ...Option) (*node, *stacktest.Log) {
 	t.Helper()
-	key, logs := types.GenerateNodeKey(), new(logBuffer)
+	key, logs := types.GenerateNodeKey(), new(stacktest.Log)
 	info := nodeInfo(key.ID())
 	tr, err := NewTransport(info, *key, slog.New(slog.NewTextHandler(logs, nil)), opts...)
 	require.NoError(t, err)

@@ -1,11 +1,9 @@
 package lp2p
 
 import (
-	"io"
 	"net"
 	"net/netip"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -14,63 +12,21 @@ import (
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/stacktest"
 )
 
 // startProxy forwards each connection to the node, after the header, and returns where the
 // node is found behind it.
 func startProxy(t *testing.T, to *node, header []byte) types.NetAddress {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
 	addr := to.NetAddress()
-	behind := addr.DialString()
-	var serving sync.WaitGroup
-	serving.Go(func() {
-		for {
-			near, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			far, err := net.Dial("tcp", behind)
-			if err == nil {
-				_, err = far.Write(header)
-			}
-			if err != nil {
-				t.Errorf("proxy: %v", err)
-				_ = near.Close()
-
-				continue
-			}
-			forward := func(dst, src net.Conn) {
-				_, _ = io.Copy(dst, src)
-				_ = dst.Close()
-			}
-			serving.Go(func() { forward(far, near) })
-			serving.Go(func() { forward(near, far) })
-		}
-	})
-	t.Cleanup(func() {
-		require.NoError(t, listener.Close())
-		serving.Wait()
-	})
-	addr.Port = uint16(listener.Addr().(*net.TCPAddr).Port)
+	addr.Port = uint16(stacktest.StartProxy(t, addr.DialString(), header).Port)
 
 	return addr
 }
 
-func proxyHeader(t *testing.T, version byte, client string, command proxyproto.ProtocolVersionAndCommand) []byte {
-	t.Helper()
-	source := &net.TCPAddr{IP: net.ParseIP(client), Port: 4711}
-	h := proxyproto.HeaderProxyFromAddrs(version, source, &net.TCPAddr{IP: source.IP, Port: 26656})
-	h.Command = command
-	header, err := h.Format()
-	require.NoError(t, err)
-
-	return header
-}
-
 // newProxied returns a node that listens behind a proxy on loopback.
-func newProxied(t *testing.T, opts ...Option) (*node, *logBuffer) {
+func newProxied(t *testing.T, opts ...Option) (*node, *stacktest.Log) {
 	t.Helper()
 
 	return newLoggedNode(t, net.IPv4(127, 0, 0, 1), append(opts, WithProxyProtocol(netip.MustParsePrefix("127.0.0.0/8")))...)
@@ -106,11 +62,11 @@ func TestProxyProtocolShowsTheClient(t *testing.T) {
 		header []byte
 		want   string
 	}{
-		"v1":         {proxyHeader(t, 1, "203.0.113.7", proxy), "203.0.113.7"},
-		"v1, IPv6":   {proxyHeader(t, 1, "2001:db8::7", proxy), "2001:db8::7"},
-		"v2":         {proxyHeader(t, 2, "203.0.113.7", proxy), "203.0.113.7"},
-		"v2, IPv6":   {proxyHeader(t, 2, "2001:db8::7", proxy), "2001:db8::7"},
-		"v2 local":   {proxyHeader(t, 2, "203.0.113.7", local), "127.0.0.1"},
+		"v1":         {stacktest.ProxyHeader(t, 1, "203.0.113.7", proxy), "203.0.113.7"},
+		"v1, IPv6":   {stacktest.ProxyHeader(t, 1, "2001:db8::7", proxy), "2001:db8::7"},
+		"v2":         {stacktest.ProxyHeader(t, 2, "203.0.113.7", proxy), "203.0.113.7"},
+		"v2, IPv6":   {stacktest.ProxyHeader(t, 2, "2001:db8::7", proxy), "2001:db8::7"},
+		"v2 local":   {stacktest.ProxyHeader(t, 2, "203.0.113.7", local), "127.0.0.1"},
 		"v1 unknown": {[]byte("PROXY UNKNOWN\r\n"), "127.0.0.1"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -129,7 +85,7 @@ func TestProxiedClientsAreJudged(t *testing.T) {
 	limits.ConnectionsPerIP = 1
 	listener, _ := newProxied(t, WithLimits(limits))
 	behind := func(client string) types.NetAddress {
-		return startProxy(t, listener, proxyHeader(t, 2, client, proxyproto.PROXY))
+		return startProxy(t, listener, stacktest.ProxyHeader(t, 2, client, proxyproto.PROXY))
 	}
 	refused := func(addr types.NetAddress) {
 		t.Helper()
@@ -151,7 +107,7 @@ func TestProxyProtocolIsForConfiguredNetworksOnly(t *testing.T) {
 	for name, network := range map[string]string{"header from elsewhere": "10.0.0.0/8", "no header": "127.0.0.0/8"} {
 		t.Run(name, func(t *testing.T) {
 			listener, logs := newLoggedNode(t, net.IPv4(127, 0, 0, 1), WithProxyProtocol(netip.MustParsePrefix(network)))
-			header := proxyHeader(t, 1, "203.0.113.7", proxyproto.PROXY)
+			header := stacktest.ProxyHeader(t, 1, "203.0.113.7", proxyproto.PROXY)
 			if network == "127.0.0.0/8" {
 				header = nil
 			}
@@ -171,7 +127,7 @@ func TestProxyProtocolIsForConfiguredNetworksOnly(t *testing.T) {
 
 // A proxy that sends no header, or a part of one, loses the connection.
 func TestProxyHeaderHasToComeInTime(t *testing.T) {
-	v1, v2 := proxyHeader(t, 1, "203.0.113.7", proxyproto.PROXY), proxyHeader(t, 2, "203.0.113.7", proxyproto.PROXY)
+	v1, v2 := stacktest.ProxyHeader(t, 1, "203.0.113.7", proxyproto.PROXY), stacktest.ProxyHeader(t, 2, "203.0.113.7", proxyproto.PROXY)
 	for name, first := range map[string][]byte{
 		"nothing": nil, "v1": v1[:len(v1)-2], "signature of v2": v2[:10], "v2": v2[:len(v2)-1], "only a header": v2,
 	} {

@@ -3,7 +3,6 @@ package native
 import (
 	"net"
 	"slices"
-	"sync"
 	"testing"
 	"time"
 
@@ -12,6 +11,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/dnstest"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/stacktest"
 )
 
 // A configured name is looked up at each dial: it may not resolve at first, and
@@ -69,29 +69,6 @@ func TestDialRefusesAddressesThatLeadNowhere(t *testing.T) {
 	}
 }
 
-// freePortAt returns a port that is free at each of the addresses.
-func freePortAt(t *testing.T, ips ...net.IP) uint16 {
-	t.Helper()
-	for range 100 {
-		first, err := net.ListenTCP("tcp", &net.TCPAddr{IP: ips[0]})
-		require.NoError(t, err)
-		port := first.Addr().(*net.TCPAddr).Port
-		free := true
-		for _, ip := range ips[1:] {
-			other, err := net.ListenTCP("tcp", &net.TCPAddr{IP: ip, Port: port})
-			if free = free && err == nil; err == nil {
-				require.NoError(t, other.Close())
-			}
-		}
-		require.NoError(t, first.Close())
-		if free {
-			return uint16(port)
-		}
-	}
-	t.Fatal("no port is free at every address")
-	panic("unreachable")
-}
-
 // A name leads to its node whatever answers at the other addresses of the name, in
 // whatever order: nothing, another node, a web server, one that hangs up, or one that
 // says nothing.
@@ -100,16 +77,16 @@ func TestDialTriesEveryAddressOfAName(t *testing.T) {
 	for _, right := range []net.IP{ip(1), ip(6), net.IPv6loopback} {
 		t.Run(right.String(), func(t *testing.T) {
 			ips := []net.IP{ip(2), ip(3), ip(4), ip(5), right}
-			port := freePortAt(t, ips...)
+			port := stacktest.FreePortAt(t, ips...)
 			other := newTransport(t, "net")
 			require.NoError(t, other.Listen(types.NetAddress{IP: ip(2), Port: port}))
-			serve(t, ip(3), port, func(conn net.Conn) {
+			stacktest.AnswerAt(t, ip(3), port, func(conn net.Conn) {
 				_, err := conn.Write([]byte("HTTP/1.1 400 Bad Request\r\n\r\n"))
 				require.NoError(t, err)
 			})
-			serve(t, ip(4), port, func(net.Conn) {})
+			stacktest.AnswerAt(t, ip(4), port, func(net.Conn) {})
 			mute := make(chan struct{})
-			serve(t, ip(5), port, func(net.Conn) { <-mute })
+			stacktest.AnswerAt(t, ip(5), port, func(net.Conn) { <-mute })
 			t.Cleanup(func() { close(mute) })
 			listener := newTransport(t, "net")
 			require.NoError(t, listener.Listen(types.NetAddress{IP: right, Port: port}))
@@ -141,29 +118,4 @@ func TestDialTriesEveryAddressOfAName(t *testing.T) {
 			require.ErrorContains(t, err, "127.0.0.7")
 		})
 	}
-}
-
-// serve handles each connection at the address and closes it afterwards, until the test
-// ends.
-func serve(t *testing.T, ip net.IP, port uint16, handle func(net.Conn)) {
-	t.Helper()
-	listener, err := net.ListenTCP("tcp", &net.TCPAddr{IP: ip, Port: int(port)})
-	require.NoError(t, err)
-	var serving sync.WaitGroup
-	serving.Go(func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			serving.Go(func() {
-				handle(conn)
-				_ = conn.Close()
-			})
-		}
-	})
-	t.Cleanup(func() {
-		require.NoError(t, listener.Close())
-		serving.Wait()
-	})
 }

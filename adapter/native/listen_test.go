@@ -1,42 +1,21 @@
 package native
 
 import (
-	"bytes"
 	"log/slog"
 	"net"
-	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/stacktest"
 	"github.com/tm2-libp2p/tm2-libp2p/mconn"
 )
 
-// logBuffer collects what a transport logs.
-type logBuffer struct {
-	mtx sync.Mutex
-	buf bytes.Buffer
-}
-
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mtx.Lock()
-	defer l.mtx.Unlock()
-
-	return l.buf.Write(p)
-}
-
-func (l *logBuffer) String() string {
-	l.mtx.Lock()
-	defer l.mtx.Unlock()
-
-	return l.buf.String()
-}
-
 // newLoggedTransport is newTransport with its log.
-func newLoggedTransport(t *testing.T, opts ...Option) (*MultiplexTransport, *logBuffer) {
+func newLoggedTransport(t *testing.T, opts ...Option) (*MultiplexTransport, *stacktest.Log) {
 	t.Helper()
-	key, logs := types.GenerateNodeKey(), new(logBuffer)
+	key, logs := types.GenerateNodeKey(), new(stacktest.Log)
 	mt := NewMultiplexTransport(
 		nodeInfo(key.ID(), "net"), *key, mconn.DefaultMConnConfig(), slog.New(slog.NewTextHandler(logs, nil)), opts...)
 	t.Cleanup(func() { require.NoError(t, mt.Close()) })

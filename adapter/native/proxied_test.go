@@ -5,7 +5,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"sync"
 	"testing"
 	"time"
 
@@ -14,6 +13,7 @@ import (
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/stacktest"
 	"github.com/tm2-libp2p/tm2-libp2p/mconn"
 )
 
@@ -21,51 +21,9 @@ import (
 // where it listens.
 func startProxy(t *testing.T, to string, header []byte) types.NetAddress {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	var serving sync.WaitGroup
-	serving.Go(func() {
-		for {
-			near, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			far, err := net.Dial("tcp", to)
-			if err == nil {
-				_, err = far.Write(header)
-			}
-			if err != nil {
-				t.Errorf("proxy: %v", err)
-				_ = near.Close()
+	at := stacktest.StartProxy(t, to, header)
 
-				continue
-			}
-			forward := func(dst, src net.Conn) {
-				_, _ = io.Copy(dst, src)
-				_ = dst.Close()
-			}
-			serving.Go(func() { forward(far, near) })
-			serving.Go(func() { forward(near, far) })
-		}
-	})
-	t.Cleanup(func() {
-		require.NoError(t, listener.Close())
-		serving.Wait()
-	})
-	tcp := listener.Addr().(*net.TCPAddr)
-
-	return types.NetAddress{IP: tcp.IP, Port: uint16(tcp.Port)}
-}
-
-func proxyHeader(t *testing.T, version byte, client string, command proxyproto.ProtocolVersionAndCommand) []byte {
-	t.Helper()
-	source := &net.TCPAddr{IP: net.ParseIP(client), Port: 4711}
-	h := proxyproto.HeaderProxyFromAddrs(version, source, &net.TCPAddr{IP: source.IP, Port: 26656})
-	h.Command = command
-	header, err := h.Format()
-	require.NoError(t, err)
-
-	return header
+	return types.NetAddress{IP: at.IP, Port: uint16(at.Port)}
 }
 
 // A node behind a proxy sees the address of the client, which its switch, the handshake
@@ -76,11 +34,11 @@ func TestProxyProtocolShowsTheClient(t *testing.T) {
 		header []byte
 		want   string
 	}{
-		"v1":         {proxyHeader(t, 1, "203.0.113.7", proxy), "203.0.113.7"},
-		"v1, IPv6":   {proxyHeader(t, 1, "2001:db8::7", proxy), "2001:db8::7"},
-		"v2":         {proxyHeader(t, 2, "203.0.113.7", proxy), "203.0.113.7"},
-		"v2, IPv6":   {proxyHeader(t, 2, "2001:db8::7", proxy), "2001:db8::7"},
-		"v2 local":   {proxyHeader(t, 2, "203.0.113.7", local), "127.0.0.1"},
+		"v1":         {stacktest.ProxyHeader(t, 1, "203.0.113.7", proxy), "203.0.113.7"},
+		"v1, IPv6":   {stacktest.ProxyHeader(t, 1, "2001:db8::7", proxy), "2001:db8::7"},
+		"v2":         {stacktest.ProxyHeader(t, 2, "203.0.113.7", proxy), "203.0.113.7"},
+		"v2, IPv6":   {stacktest.ProxyHeader(t, 2, "2001:db8::7", proxy), "2001:db8::7"},
+		"v2 local":   {stacktest.ProxyHeader(t, 2, "203.0.113.7", local), "127.0.0.1"},
 		"v1 unknown": {[]byte("PROXY UNKNOWN\r\n"), "127.0.0.1"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -139,7 +97,7 @@ func TestProxyProtocolIsForConfiguredNetworksOnly(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			listener, logs := newLoggedTransport(t, WithProxyProtocol(netip.MustParsePrefix(network)))
 			require.NoError(t, listener.Listen(loopback()))
-			header := proxyHeader(t, 1, "203.0.113.7", proxyproto.PROXY)
+			header := stacktest.ProxyHeader(t, 1, "203.0.113.7", proxyproto.PROXY)
 			if network == "127.0.0.0/8" {
 				header = nil
 			}
@@ -161,7 +119,7 @@ func TestProxyProtocolIsForConfiguredNetworksOnly(t *testing.T) {
 }
 
 // newProxied returns a transport that listens behind a proxy on loopback.
-func newProxied(t *testing.T, limits HandshakeLimits, timeout time.Duration) (*MultiplexTransport, *logBuffer) {
+func newProxied(t *testing.T, limits HandshakeLimits, timeout time.Duration) (*MultiplexTransport, *stacktest.Log) {
 	t.Helper()
 	mt, logs := newLoggedTransport(t,
 		WithProxyProtocol(netip.MustParsePrefix("127.0.0.0/8")), WithHandshakeLimits(limits))
@@ -193,7 +151,7 @@ func requireClosed(t *testing.T, conn net.Conn) {
 
 // A proxy that sends no header, or a part of one, loses the connection and its place.
 func TestProxyHeaderHasToComeInTime(t *testing.T) {
-	v1, v2 := proxyHeader(t, 1, "203.0.113.7", proxyproto.PROXY), proxyHeader(t, 2, "203.0.113.7", proxyproto.PROXY)
+	v1, v2 := stacktest.ProxyHeader(t, 1, "203.0.113.7", proxyproto.PROXY), stacktest.ProxyHeader(t, 2, "203.0.113.7", proxyproto.PROXY)
 	for name, first := range map[string][]byte{
 		"nothing": nil, "v1": v1[:len(v1)-2], "signature of v2": v2[:10], "v2": v2[:len(v2)-1],
 	} {
@@ -212,7 +170,7 @@ func TestProxyHeaderHasToComeInTime(t *testing.T) {
 func TestSilentProxyConnectionsKeepNobodyOut(t *testing.T) {
 	mt, logs := newProxied(t, HandshakeLimits{Total: 3, PerIP: 3}, 10*testTimeout)
 	silent := []net.Conn{connectTo(t, mt, nil), connectTo(t, mt, nil), connectTo(t, mt, nil)}
-	addr := startProxy(t, dialString(mt), proxyHeader(t, 2, "203.0.113.7", proxyproto.PROXY))
+	addr := startProxy(t, dialString(mt), stacktest.ProxyHeader(t, 2, "203.0.113.7", proxyproto.PROXY))
 	addr.ID = mt.NetAddress().ID
 	dialer := newTransport(t, "net")
 	_, in := connectAt(t, dialer, mt, addr, newBehavior(), newBehavior())
@@ -232,7 +190,7 @@ func TestSilentProxyConnectionsKeepNobodyOut(t *testing.T) {
 func TestHandshakesBehindAProxyCountForTheClient(t *testing.T) {
 	mt, _ := newProxied(t, HandshakeLimits{Total: 10, PerIP: 1}, 10*testTimeout)
 	inHandshake := func(client string) net.Conn {
-		conn := connectTo(t, mt, append(proxyHeader(t, 1, client, proxyproto.PROXY), 0x22))
+		conn := connectTo(t, mt, append(stacktest.ProxyHeader(t, 1, client, proxyproto.PROXY), 0x22))
 		_, err := io.ReadFull(conn, make([]byte, ephemeralSize))
 		require.NoError(t, err)
 

@@ -1,0 +1,64 @@
+package stacktest
+
+import (
+	"net"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// FreePortAt returns a port that is free at each of the addresses.
+func FreePortAt(t *testing.T, ips ...net.IP) uint16 {
+	t.Helper()
+	for range 100 {
+		first, err := net.ListenTCP("tcp", &net.TCPAddr{IP: ips[0]})
+		require.NoError(t, err)
+		port := first.Addr().(*net.TCPAddr).Port
+		free := true
+		for _, ip := range ips[1:] {
+			other, err := net.ListenTCP("tcp", &net.TCPAddr{IP: ip, Port: port})
+			if free = free && err == nil; err == nil {
+				require.NoError(t, other.Close())
+			}
+		}
+		require.NoError(t, first.Close())
+		if free {
+			return uint16(port)
+		}
+	}
+	require.FailNow(t, "no port is free at every address")
+
+	return 0
+}
+
+// AnswerAt handles each connection at the address on a goroutine and closes it afterwards,
+// until the test ends.
+func AnswerAt(t *testing.T, ip net.IP, port uint16, handle func(net.Conn)) {
+	t.Helper()
+	listener, err := net.ListenTCP("tcp", &net.TCPAddr{IP: ip, Port: int(port)})
+	require.NoError(t, err)
+	accept(t, listener, func(conn net.Conn) {
+		handle(conn)
+		_ = conn.Close() // the handler may have closed it
+	})
+}
+
+// accept handles each connection of the listener on a goroutine, until the test ends.
+func accept(t *testing.T, listener net.Listener, handle func(net.Conn)) {
+	t.Helper()
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return // closed by the cleanup
+			}
+			serving.Go(func() { handle(conn) })
+		}
+	})
+	t.Cleanup(func() {
+		require.NoError(t, listener.Close())
+		serving.Wait()
+	})
+}
