@@ -11,6 +11,7 @@ import (
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/stacktest"
 )
 
 // echo is a switch with one reactor that passes what it receives to a function.
@@ -82,7 +83,7 @@ func (p *pair) roundTrips(b *testing.B, count int) []time.Duration {
 // flood and four with it. The flood is 448 connections from 7 IPs, of which 200 a second come
 // again. It runs in the same process, so that what the flood costs its sender counts too.
 func BenchmarkRoundTripUnderFlood(b *testing.B) {
-	ips := ipsOf(448, func(i int) string { return fmt.Sprintf("127.%d.1.1", 1+i%7) })
+	ips := stacktest.IPs(448, func(i int) string { return fmt.Sprintf("127.%d.1.1", 1+i%7) })
 	for _, kind := range []string{"native", "libp2p", "dual"} {
 		for _, name := range []string{"silent", "native byte", "multistream", "mixed"} {
 			b.Run(kind+"/"+name, func(b *testing.B) {
@@ -94,7 +95,7 @@ func BenchmarkRoundTripUnderFlood(b *testing.B) {
 					without := p.roundTrips(b, 1000)
 					f := startFlood(p.address, beginnings[name], 5*time.Millisecond, ips)
 					with := p.roundTrips(b, 4000) // longer than a handshake may take
-					f.stop()
+					f.Stop()
 					quiet = append(quiet, float64(without[len(without)/2]))
 					ratios["mean"] = append(ratios["mean"], mean(with)/mean(without))
 					for unit, percent := range map[string]int{"p50": 50, "p99": 99} {

@@ -6,7 +6,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"sync"
 	"testing"
 	"time"
 
@@ -20,6 +19,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/internal/netnstest"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/sniff"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/socket"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/stacktest"
 	"github.com/tm2-libp2p/tm2-libp2p/mconn"
 )
 
@@ -35,89 +35,11 @@ var beginnings = map[string][][]byte{
 // honestKinds dial in turn.
 var honestKinds = []string{"native", "libp2p", "dual"}
 
-// flood is a number of connections that prove no ID. Each comes again when it is closed.
-type flood struct {
-	to   string
-	pace *time.Ticker // of those that come again
-
-	mtx   sync.Mutex
-	conns map[net.Conn]struct{} // nil once stopped
-	wg    sync.WaitGroup
-}
-
-// startFlood opens a connection from each of the IPs, and returns when that is done. The
-// caller stops the flood.
-func startFlood(to string, beginning [][]byte, pace time.Duration, ips []string) *flood {
-	f := &flood{to: to, pace: time.NewTicker(pace), conns: make(map[net.Conn]struct{})}
-	var begun sync.WaitGroup
-	for i, ip := range ips {
-		begun.Add(1)
-		f.wg.Go(func() {
-			began := sync.OnceFunc(begun.Done)
-			defer began()
-			dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(ip)}}
-			for f.visit(dialer, beginning[i%len(beginning)], began) {
-				<-f.pace.C
-			}
-		})
-	}
-	begun.Wait()
-
-	return f
-}
-
-// visit holds a connection until it is closed, and reports whether to come again.
-func (f *flood) visit(dialer *net.Dialer, first []byte, began func()) bool {
-	conn, err := dialer.Dial("tcp", f.to)
-	if err != nil {
-		return f.goesOn() // the backlog of the socket is full
-	}
-	defer conn.Close()
-	f.mtx.Lock()
-	if f.conns == nil {
-		f.mtx.Unlock()
-
-		return false
-	}
-	f.conns[conn] = struct{}{}
-	f.mtx.Unlock()
-	_, _ = conn.Write(first) // it may have been closed already
-	began()
-	_, _ = io.Copy(io.Discard, conn)
-
-	f.mtx.Lock()
-	defer f.mtx.Unlock()
-	delete(f.conns, conn)
-
-	return f.conns != nil
-}
-
-func (f *flood) goesOn() bool {
-	f.mtx.Lock()
-	defer f.mtx.Unlock()
-
-	return f.conns != nil
-}
-
-func (f *flood) stop() {
-	f.mtx.Lock()
-	for conn := range f.conns {
-		_ = conn.Close()
-	}
-	f.conns = nil
-	f.mtx.Unlock()
-	f.wg.Wait()
-	f.pace.Stop()
-}
-
-// ipsOf returns n IPs.
-func ipsOf(n int, ip func(i int) string) []string {
-	ips := make([]string, n)
-	for i := range ips {
-		ips[i] = ip(i)
-	}
-
-	return ips
+// startFlood starts a flood whose connections begin in turn in the given ways.
+func startFlood(to string, beginning [][]byte, pace time.Duration, ips []string) *stacktest.Flood {
+	return stacktest.StartFlood(to, ips, pace, func(i int, conn net.Conn) {
+		_, _ = conn.Write(beginning[i%len(beginning)]) // it may have been closed already
+	})
 }
 
 // socketsFrom are the system's for a node that dials from one IP.
@@ -182,8 +104,8 @@ func TestFloodsKeepNobodyOut(t *testing.T) {
 		return
 	}
 	const connections = 448
-	few := ipsOf(connections, func(i int) string { return fmt.Sprintf("60.%d.1.1", i%7) })
-	site := ipsOf(connections, func(i int) string { return fmt.Sprintf("2a00:1:1:%x::1", i) })
+	few := stacktest.IPs(connections, func(i int) string { return fmt.Sprintf("60.%d.1.1", i%7) })
+	site := stacktest.IPs(connections, func(i int) string { return fmt.Sprintf("2a00:1:1:%x::1", i) })
 	for network, c := range map[string]struct {
 		to, honest string
 		ips        []string
@@ -195,7 +117,7 @@ func TestFloodsKeepNobodyOut(t *testing.T) {
 			t.Run(name+", of "+network, func(t *testing.T) {
 				listener := listenAtAll(t, newBehavior())
 				f := startFlood(net.JoinHostPort(c.to, fmt.Sprint(listener.NetAddress().Port)), beginning, 10*time.Millisecond, c.ips)
-				defer f.stop()
+				defer f.Stop()
 				for i := range 20 {
 					kind := honestKinds[i%len(honestKinds)]
 					honest, err := dialFrom(t, kind, fmt.Sprintf(c.honest, i), listener, c.to)
@@ -231,12 +153,12 @@ func TestConfiguredPeersGetThroughAFlood(t *testing.T) {
 		return
 	}
 	const friend = "51.0.0.1"
-	ips := ipsOf(240, func(i int) string { return fmt.Sprintf("51.0.0.%d", 2+i) })
+	ips := stacktest.IPs(240, func(i int) string { return fmt.Sprintf("51.0.0.%d", 2+i) })
 	for name, beginning := range beginnings {
 		t.Run(name, func(t *testing.T) {
 			listener := listenAtAll(t, reserving{newBehavior(), net.ParseIP(friend)}, fewPlaces())
 			f := startFlood(net.JoinHostPort("8.8.8.8", fmt.Sprint(listener.NetAddress().Port)), beginning, time.Millisecond, ips)
-			defer f.stop()
+			defer f.Stop()
 			for i := range 20 {
 				kind := honestKinds[i%len(honestKinds)]
 				honest, err := dialFrom(t, kind, friend, listener, "8.8.8.8")

@@ -8,7 +8,6 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -22,6 +21,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/netnstest"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/sniff"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/stacktest"
 )
 
 // dialingFrom lets a node dial from the IP.
@@ -43,91 +43,13 @@ func newDialer(t testing.TB, ip string) *node {
 	return &node{Transport: tr, behavior: newBehavior(), key: key}
 }
 
-// crowd is a number of connections that begin in some way and then say nothing. Each comes
-// again when it is closed.
-type crowd struct {
-	to    string
-	first []byte
-	pace  *time.Ticker // of those that come again
-
-	mtx   sync.Mutex
-	conns map[net.Conn]struct{} // nil once stopped
-	wg    sync.WaitGroup
-}
-
-// startCrowd returns when each connection was made once. It ends with the test.
-func startCrowd(t *testing.T, to string, first []byte, ips []string) *crowd {
+// startFlood starts a flood whose connections begin with first. It ends with the test.
+func startFlood(t *testing.T, to string, first []byte, ips []string) {
 	t.Helper()
-	c := &crowd{to: to, first: first, pace: time.NewTicker(10 * time.Millisecond), conns: make(map[net.Conn]struct{})}
-	t.Cleanup(c.stop)
-	var begun sync.WaitGroup
-	for _, ip := range ips {
-		begun.Add(1)
-		c.wg.Go(func() {
-			began := sync.OnceFunc(begun.Done)
-			defer began()
-			for c.visit(&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(ip)}}, began) {
-				<-c.pace.C
-			}
-		})
-	}
-	begun.Wait()
-
-	return c
-}
-
-// visit holds a connection until it is closed, and reports whether to come again.
-func (c *crowd) visit(dialer *net.Dialer, began func()) bool {
-	conn, err := dialer.Dial("tcp", c.to)
-	if err != nil {
-		return c.goesOn() // the backlog of the socket is full
-	}
-	defer conn.Close()
-	c.mtx.Lock()
-	if c.conns == nil {
-		c.mtx.Unlock()
-
-		return false
-	}
-	c.conns[conn] = struct{}{}
-	c.mtx.Unlock()
-	_, _ = conn.Write(c.first) // it may have been closed already
-	began()
-	_, _ = io.Copy(io.Discard, conn)
-
-	c.mtx.Lock()
-	defer c.mtx.Unlock()
-	delete(c.conns, conn)
-
-	return c.conns != nil
-}
-
-func (c *crowd) goesOn() bool {
-	c.mtx.Lock()
-	defer c.mtx.Unlock()
-
-	return c.conns != nil
-}
-
-func (c *crowd) stop() {
-	c.mtx.Lock()
-	for conn := range c.conns {
-		_ = conn.Close()
-	}
-	c.conns = nil
-	c.mtx.Unlock()
-	c.wg.Wait()
-	c.pace.Stop()
-}
-
-// crowdOf returns the IPs of a crowd.
-func crowdOf(size int, ip func(i int) string) []string {
-	ips := make([]string, size)
-	for i := range ips {
-		ips[i] = ip(i)
-	}
-
-	return ips
+	f := stacktest.StartFlood(to, ips, 10*time.Millisecond, func(_ int, conn net.Conn) {
+		_, _ = conn.Write(first) // it may have been closed already
+	})
+	t.Cleanup(f.Stop)
 }
 
 // Connections that prove nothing keep no honest node out, however many there are: from a
@@ -136,8 +58,8 @@ func TestHalfOpenConnectionsKeepNobodyOut(t *testing.T) {
 	if !netnstest.Inside(t) {
 		return
 	}
-	few := crowdOf(448, func(i int) string { return fmt.Sprintf("60.%d.1.1", i%7) })
-	site := crowdOf(448, func(i int) string { return fmt.Sprintf("2a00:1:1:%x::1", i) })
+	few := stacktest.IPs(448, func(i int) string { return fmt.Sprintf("60.%d.1.1", i%7) })
+	site := stacktest.IPs(448, func(i int) string { return fmt.Sprintf("2a00:1:1:%x::1", i) })
 	for name, c := range map[string]struct {
 		to, honest string
 		ips        []string
@@ -154,7 +76,7 @@ func TestHalfOpenConnectionsKeepNobodyOut(t *testing.T) {
 			listener.acceptLoop(t)
 			addr := listener.NetAddress()
 			addr.IP = net.ParseIP(c.to)
-			startCrowd(t, addr.DialString(), c.first, c.ips)
+			startFlood(t, addr.DialString(), c.first, c.ips)
 			for i := range 20 {
 				honest := newDialer(t, fmt.Sprintf(c.honest, i))
 				p, err := honest.Dial(timeout(t), addr, honest.behavior)
@@ -183,7 +105,7 @@ func TestConfiguredPeersHavePlaces(t *testing.T) {
 	listener.reserveFor(friend)
 	conn := listener.knock(t, friend)
 	addr := listener.NetAddress()
-	startCrowd(t, addr.DialString(), nil, crowdOf(minPlaces+20, func(i int) string { return fmt.Sprintf("127.0.0.%d", 100+i) }))
+	startFlood(t, addr.DialString(), nil, stacktest.IPs(minPlaces+20, func(i int) string { return fmt.Sprintf("127.0.0.%d", 100+i) }))
 	require.True(t, greets(t, conn))
 }
 

@@ -3,10 +3,7 @@ package native
 import (
 	"errors"
 	"fmt"
-	"io"
 	"net"
-	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -14,94 +11,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/stacktest"
 	"github.com/tm2-libp2p/tm2-libp2p/secretconn"
 )
-
-// flood is a number of connections from several addresses. Each begins in some way and
-// then sends nothing, and comes again when it is closed.
-type flood struct {
-	t     *testing.T
-	to    string
-	begin func(net.Conn)
-	again atomic.Int64 // connections that replaced a closed one
-
-	mtx     sync.Mutex
-	stopped bool
-	conns   map[net.Conn]struct{}
-	wg      sync.WaitGroup
-}
-
-// startFlood starts a flood that ends with the test. begin may fail, as the listener may
-// close a connection at any time.
-func startFlood(t *testing.T, to string, begin func(net.Conn), ips []string, perIP int) *flood {
-	t.Helper()
-	f := &flood{t: t, to: to, begin: begin, conns: make(map[net.Conn]struct{})}
-	t.Cleanup(f.stop)
-	for _, ip := range ips {
-		dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(ip)}}
-		for range perIP {
-			f.wg.Go(func() { f.keepOpen(dialer) })
-		}
-	}
-
-	return f
-}
-
-func (f *flood) keepOpen(dialer *net.Dialer) {
-	for ; ; f.again.Add(1) {
-		conn, err := dialer.Dial("tcp", f.to)
-		if err != nil {
-			if !f.isStopped() {
-				f.t.Errorf("flood: %v", err)
-			}
-
-			return
-		}
-		if !f.add(conn) {
-			return
-		}
-		f.begin(conn)
-		_, _ = io.Copy(io.Discard, conn) // until either end closes it
-		f.remove(conn)
-	}
-}
-
-func (f *flood) isStopped() bool {
-	f.mtx.Lock()
-	defer f.mtx.Unlock()
-
-	return f.stopped
-}
-
-func (f *flood) add(conn net.Conn) bool {
-	f.mtx.Lock()
-	defer f.mtx.Unlock()
-	if f.stopped {
-		_ = conn.Close()
-
-		return false
-	}
-	f.conns[conn] = struct{}{}
-
-	return true
-}
-
-func (f *flood) remove(conn net.Conn) {
-	f.mtx.Lock()
-	defer f.mtx.Unlock()
-	delete(f.conns, conn)
-	_ = conn.Close()
-}
-
-func (f *flood) stop() {
-	f.mtx.Lock()
-	f.stopped = true
-	for conn := range f.conns {
-		_ = conn.Close()
-	}
-	f.mtx.Unlock()
-	f.wg.Wait()
-}
 
 // requireAddresses skips a test on a machine on which not all of 127.0.0.0/8 is local.
 func requireAddresses(t *testing.T) {
@@ -133,8 +45,10 @@ func TestFloodOfHandshakesKeepsNobodyOut(t *testing.T) {
 			listener, _ := newLoggedTransport(t, WithHandshakeLimits(HandshakeLimits{Total: 64, PerIP: 16}))
 			listener.timeout = time.Hour
 			require.NoError(t, listener.Listen(loopback()))
-			f := startFlood(t, dialString(listener), begin, floodIPs, 16)
-			require.Eventually(t, func() bool { return f.again.Load() > 64 }, testTimeout, time.Millisecond)
+			ips := stacktest.IPs(16*len(floodIPs), func(i int) string { return floodIPs[i%len(floodIPs)] })
+			f := stacktest.StartFlood(dialString(listener), ips, 0, func(_ int, conn net.Conn) { begin(conn) })
+			defer f.Stop()
+			require.Eventually(t, func() bool { return f.Again() > 64 }, testTimeout, time.Millisecond)
 
 			dialer := newTransport(t, "net")
 			dialer.timeout = time.Hour
@@ -204,12 +118,10 @@ func TestConfiguredPeersGetThroughAFlood(t *testing.T) {
 	b := &reserving{behavior: newBehavior(), at: net.IPv4(127, 0, 0, 1)}
 	listener.guard.ask(b)
 
-	ips := make([]string, 50)
-	for i := range ips {
-		ips[i] = fmt.Sprintf("127.0.0.%d", 2+i)
-	}
-	f := startFlood(t, dialString(listener), func(conn net.Conn) { _, _ = conn.Write([]byte{0x22}) }, ips, 1)
-	require.Eventually(t, func() bool { return f.again.Load() > 50 }, testTimeout, time.Millisecond)
+	ips := stacktest.IPs(50, func(i int) string { return fmt.Sprintf("127.0.0.%d", 2+i) })
+	f := stacktest.StartFlood(dialString(listener), ips, 0, func(_ int, conn net.Conn) { _, _ = conn.Write([]byte{0x22}) })
+	defer f.Stop()
+	require.Eventually(t, func() bool { return f.Again() > 50 }, testTimeout, time.Millisecond)
 	dialer := newTransport(t, "net")
 	dialer.timeout = time.Hour
 	for range 20 {
