@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/netnstest"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/stacktest"
 	"github.com/tm2-libp2p/tm2-libp2p/secretconn"
 )
@@ -56,6 +57,37 @@ func TestFloodOfHandshakesKeepsNobodyOut(t *testing.T) {
 				out, in := connect(t, dialer, listener, newBehavior(), newBehavior())
 				dialer.Remove(out)
 				listener.Remove(in)
+			}
+		})
+	}
+}
+
+// The same holds between public addresses and with no option set, while the flood is larger
+// than the number of places.
+func TestFloodAtDefaults(t *testing.T) {
+	if !netnstest.Inside(t) {
+		return
+	}
+	for name, first := range map[string][]byte{"silent": nil, "one byte": {0x22}} {
+		t.Run(name, func(t *testing.T) {
+			listener := newTransport(t, "net")
+			require.NoError(t, listener.Listen(types.NetAddress{IP: net.IPv4zero}))
+			addr := listener.NetAddress()
+			addr.IP = net.IPv4(8, 8, 8, 8)
+			ips := stacktest.IPs(448, func(i int) string { return fmt.Sprintf("60.%d.1.1", i%7) })
+			f := stacktest.StartFlood(addr.DialString(), ips, 10*time.Millisecond, func(_ int, conn net.Conn) { _, _ = conn.Write(first) })
+			defer f.Stop()
+			for i := range 20 {
+				dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(51, byte(i), 0, 1)}}
+				conn, err := dialer.DialContext(testContext(t), "tcp", addr.DialString())
+				require.NoError(t, err)
+				out, err := newTransport(t, "net").DialOn(testContext(t), conn, addr, newBehavior())
+				require.NoError(t, err, "honest dial %d", i)
+				in, err := listener.Accept(testContext(t), newBehavior())
+				require.NoError(t, err)
+				require.Equal(t, conn.LocalAddr().String(), in.RemoteAddr().String())
+				listener.Remove(in)
+				require.NoError(t, out.CloseConn())
 			}
 		})
 	}
