@@ -97,8 +97,9 @@ type Timeouts struct {
 	// of a host name share it.
 	Dial time.Duration
 	// Handshake bounds the session handshake, from the open connection to the
-	// answer, and the header of a data stream; also how long an inbound TCP connection
-	// may take to send its PROXY header, and again to begin to speak.
+	// answer, and the header of a data stream; also how long an inbound TCP connection may
+	// take to send its PROXY header, and again to begin to speak. With WithOtherStack it
+	// has to begin within SniffTimeout if that is shorter.
 	Handshake time.Duration
 	// Assembly bounds the arrival of a message from its first byte to its last.
 	Assembly time.Duration
