@@ -21,13 +21,14 @@ const (
 	// (compat.ErrViolation).
 	violationPoints = maxPoints
 	// wrongAddrPoints are for an address at which another node answers than the one that
-	// the peer has told. They only cost the peer its hints.
+	// the peer has told. They count against the peer's hints only.
 	wrongAddrPoints = 10
 	// connPoints are for an inbound connection. About ten in a row are free, and one every 10 s
 	// after that. A session of usefulUptime clears the host.
 	connPoints = 10
-	// refusedPoints are for one that no slot is left for. TM2 nodes dial a full node again
-	// with each answer of discovery, every 3 s, and several of them may share an IP.
+	// refusedPoints are for an inbound connection while no slot is left for it. TM2 nodes
+	// dial a full node again with each answer of discovery, every 3 s, and several of them
+	// may share an IP.
 	refusedPoints = 1
 	// flapPoints are for the widest network of a peer that took the place of another one and
 	// left within usefulUptime. A network that is refused for it evicts nobody for that time.
@@ -119,8 +120,8 @@ func (l ledger[K]) refusal(key K, now time.Time) error {
 	return compat.Reject(compat.RejectBanned, "refused for %s: %v", r.until.Sub(now).Round(time.Second), r.reason)
 }
 
-// conduct remembers how peers have behaved. It knows no exemptions; those who ask do. All
-// methods may be called concurrently.
+// conduct remembers how peers have behaved. It knows no exemptions; its callers apply them.
+// All methods may be called concurrently.
 type conduct struct {
 	mtx   sync.Mutex
 	ids   ledger[types.ID]
@@ -218,9 +219,10 @@ var (
 	errFlaps     = errors.New("its peers took the places of others and left at once")
 )
 
-// accountable returns the host if it answers for what comes from it, and else none. A loopback
-// IP is that of all nodes on the machine, allow_duplicate_ip says as much of any IP, and a
-// persistent peer's must stay open for it.
+// accountable returns the host if points count against it, and else none. Points do not
+// count against a loopback IP, which all nodes on the machine share, nor against any IP
+// with allow_duplicate_ip, where several nodes may share it. The host of a persistent peer
+// must stay open for that peer.
 func (sw *MultiplexSwitch) accountable(host netip.Prefix) netip.Prefix {
 	if sw.registry.allowDuplicateIP || netgroup.KindOf(host.Addr()) == netgroup.Loopback || sw.lists.isPersistentHost(host) {
 		return netip.Prefix{}

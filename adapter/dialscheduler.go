@@ -270,8 +270,8 @@ func (d *dialer) noteEnd(id types.ID, host netip.Prefix) {
 
 // crosses reports whether a connection from the host may have crossed a dial of the peer: one
 // that leads to this host and is running, or ended less than formerTimeout ago. A dial to
-// another host does not count, nor one that only waits. Whoever names a peer to this node can
-// make it queue a dial of any ID. Persistent peers need no exemption.
+// another host does not count, nor one that only waits. Any peer that tells an address can
+// make this node queue a dial of any ID. Persistent peers need no exemption.
 func (d *dialer) crosses(id types.ID, host netip.Prefix) bool {
 	if !host.IsValid() {
 		return false

@@ -32,16 +32,17 @@
 // it dials, one is admitted for each IPv4 address or IPv6 /64 network unless
 // WithAllowDuplicateIP says otherwise. Exempt peers, and peers that an exempt peer presents, are
 // admitted beside others. A blocked peer is refused even if it is exempt. When the slots are
-// taken, a peer of a crowded network may have to give way. Who breaks the protocol, tells wrong
-// addresses, or keeps connecting and leaving is refused for a time.
+// taken, a peer of a crowded network may have to give way. A peer that breaks the protocol,
+// or a host that keeps connecting and leaving, is refused for a time. Hints of a peer that
+// tells wrong addresses are not dialed for a time.
 //
 // # Which peers are dialed
 //
 // The switch dials persistent peers, each on a schedule of its own, and the hints of
-// DialPeers. A slow dial delays no other by more than one dial timeout. When there is nothing
-// left to dial, or no hint has brought a peer for 2 min, it dials a seed. Hints are spread over
-// networks and sources. An operator may add,
-// move, remove and block peers while the switch runs; see compat.PeerController.
+// DialPeers and DialHints. A slow dial delays no other by more than one dial timeout. When
+// there is nothing left to dial, or no hint has brought a peer for 2 min, it dials a seed.
+// Hints are spread over networks and sources. An operator may add, move, remove and block
+// peers while the switch runs; see compat.PeerController.
 //
 // # Two connections to one peer
 //

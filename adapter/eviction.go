@@ -9,11 +9,11 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 )
 
-// Whoever comes first must not hold the inbound slots for ever. When all are taken, a
-// newcomer may take the place of a peer in a more crowded network, so the peers become more
-// diverse with each eviction and a set of dialers cannot evict each other without end. If no
-// network is more crowded than the newcomer's own, the newcomer is refused. Bitcoin Core
-// chooses in a similar way (AttemptToEvictConnection).
+// The first peers to connect must not hold the inbound slots for ever. When all slots are
+// taken, a newcomer may take the place of a peer in a more crowded network, so the peers
+// become more diverse with each eviction and a set of dialers cannot evict each other
+// without end. If no network is more crowded than the newcomer's own, the newcomer is
+// refused. Bitcoin Core chooses in a similar way (AttemptToEvictConnection).
 const (
 	// protectedShare is the share of the inbound slots whose peers stay because they have
 	// been connected longest: one in four. An attacker must outlast them.

@@ -13,11 +13,11 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 )
 
-// Outbound peers are the ones that this node has chosen, so nobody must be able to choose them
-// all for it. Of the hints that wait, those of the networks and sources with the fewest
-// outbound peers and dials are dialed first. Once a network or source has its quota, its
-// further hints wait a moment for better ones, and are dialed if none come. Hints within a
-// local network are all alike.
+// This node chooses its outbound peers. So no network and no source of hints may fill all
+// outbound slots while others have hints. Of the hints that wait, those of the networks and
+// sources with the fewest outbound peers and dials are dialed first. Once a network or
+// source has its quota, its further hints wait a moment for better ones, and are dialed if
+// none come. Hints within a local network are all alike.
 const (
 	// quotaShare is the share of the outbound slots for one network or source: one in four.
 	quotaShare = 4

@@ -13,7 +13,7 @@ import (
 
 const (
 	// maxLearned bounds the addresses of targets that were not configured, maxPerSource
-	// those that one host, or one network, names and where nobody has answered yet.
+	// those that one host, or one network, names and that have not answered yet.
 	maxLearned   = 64
 	maxPerSource = 8
 	// failurePenalty is how long a target that has failed is tried after all others. It

@@ -47,7 +47,7 @@ type PeerAdmission interface {
 	// AdmitPeer returns nil if the peer may come in now, and else a *RejectError; then the
 	// transport closes the connection. The switch logs the refusal of an inbound peer and
 	// tells its subscribers. It uses RemoteIP and DelegatedBy of conn. AdmitPeer does not
-	// block. A nil is no promise: the switch checks again.
+	// block. A nil promises nothing: the switch checks again.
 	AdmitPeer(conn ConnInfo, node types.NodeInfo) error
 }
 
@@ -66,8 +66,8 @@ type ConnAdmission interface {
 	// *RejectError; then the transport closes the connection. A transport whose connections
 	// serve other purposes too closes only those refused by RejectBanned. Each call counts as
 	// one connection of the IP, which is nil if it is not known. AdmitConn does not block,
-	// as it is called for every connection, and may be called concurrently. A nil is no
-	// promise.
+	// as it is called for every connection, and may be called concurrently. A nil promises
+	// nothing: the switch may still refuse the peer.
 	AdmitConn(remoteIP net.IP) error
 }
 
@@ -84,16 +84,17 @@ type ConnReservation interface {
 // HintDialer is an optional interface of a Switch that knows who gave a hint. It spreads its
 // outbound peers over the sources, and may ignore those of one that tells wrong addresses.
 type HintDialer interface {
-	// DialHints is DialPeers for addresses that the source has told. An empty source is
-	// nobody.
+	// DialHints is DialPeers for addresses that the peer source has told. With an empty
+	// source no peer answers for them.
 	DialHints(source types.ID, peerAddrs ...*types.NetAddress)
 }
 
-// AnchorSource is an optional interface of a Switch. Whoever keeps the node's address book
-// saves the anchors and has them dialed first after a restart.
+// AnchorSource is an optional interface of a Switch. The part of the node that keeps the
+// address book saves the anchors and has them dialed first after a restart.
 type AnchorSource interface {
-	// Anchors returns the addresses of the two outbound peers that have been connected
-	// longest, for at least a minute. Persistent and unconditional peers are none.
+	// Anchors returns the addresses of up to two outbound peers: those connected longest,
+	// for at least a minute. Persistent and unconditional peers are never among them. The
+	// slice is the caller's.
 	Anchors() []types.NetAddress
 }
 

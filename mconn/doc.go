@@ -22,12 +22,13 @@
 // [ErrEmptyMessage]. Reactors rely on messages not being empty, and no node sends
 // an empty one.
 //
-// The timing differs in four ways. Pending packets are written at once instead of
-// at the next tick of a flush timer, and those that arrive during a write go out
-// in the next one. The rate limit is a token bucket with the original's burst of
-// 100 ms instead of windows of 100 ms. Pings that arrive within 50 ms share a
-// pong. A write that is blocked ends with an error when the peer has sent nothing for
-// PingInterval plus PongTimeout, since keep-alive cannot act while the writer is
-// blocked. If the peer does send something, as a node with a busy reactor sends pings,
-// the write waits, and so does the timeout of a pong.
+// The timing differs in five ways. Pending packets are written at once instead
+// of at the next tick of a flush timer, and those that arrive during a write go
+// out in the next one. The rate limit is a token bucket with the original's burst of
+// 100 ms instead of windows of 100 ms. The receive rate counts the bytes that came
+// over the wire, not the payload of the frames (see [MConnConfig]). Pings that arrive
+// within 50 ms share a pong. A write that is blocked ends with an error when the peer
+// has sent nothing for PingInterval plus PongTimeout, since keep-alive cannot act
+// while the writer is blocked. If the peer does send something, as a node with a busy
+// reactor sends pings, the write waits, and so does the timeout of a pong.
 package mconn

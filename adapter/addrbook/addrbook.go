@@ -80,8 +80,8 @@ func (e *Entry) Announced() bool { return e.Source == e.Addr.ID }
 // atHome reports whether the peer has told the address from there.
 func (e *Entry) atHome() bool { return e.Announced() && e.from == e.host }
 
-// SourceNetwork is the network of who told the address, an IPv4 /16 or an IPv6 /32, or that
-// of the address if nobody has. It is empty on a private network.
+// SourceNetwork is the network of the peer that told the address, an IPv4 /16 or an IPv6
+// /32, or that of the address if no peer has. It is empty on a private network.
 func (e *Entry) SourceNetwork() string {
 	if e.Source == "" {
 		return e.network

@@ -41,8 +41,8 @@ func (c *P2PConfig) PeerLists() (lists PeerLists, err error) {
 }
 
 // SwitchOptions returns what the section says to a switch: peers, seeds, limits, the guard
-// against several peers of one IP, blocked peers and networks, the dial timeout and seed mode. The program adds the
-// reactors, with the discovery reactor if PeerExchange is true.
+// against several peers of one IP, blocked peers and networks, the dial timeout and seed
+// mode. The program adds the reactors, with the discovery reactor if PeerExchange is true.
 //
 // Lists and error are those of PeerLists: as in TM2, an entry that cannot be used is left
 // out, and the caller may either give up or report the error and go on. The error also tells

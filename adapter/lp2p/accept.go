@@ -91,8 +91,8 @@ func (t *Transport) handleSession(ns network.Stream) {
 	}
 }
 
-// levelOf returns at which level a failed handshake is logged. Whoever has decided about a
-// refusal has logged it: the switch, or Pending.admit.
+// levelOf returns at which level a failed handshake is logged. A refusal was logged where
+// it was decided: in the switch, or in Pending.admit.
 func (t *Transport) levelOf(err error) slog.Level {
 	reject, refused := refusalOf(err)
 	if t.ctx.Err() != nil || refused && reject.Code != compat.RejectIdentity && reject.Code != compat.RejectInvalid {

@@ -198,7 +198,7 @@ func (g *gater) InterceptAccept(c network.ConnMultiaddrs) bool {
 	return !g.blockedAddr(from) && (isCircuit(from) || !isBan(g.admitConn(ipOf(from))))
 }
 
-// askSwitch sets who judges hosts from now on.
+// askSwitch sets the switch that judges hosts from now on.
 func (g *gater) askSwitch(behavior compat.PeerBehavior) {
 	g.mtx.Lock()
 	defer g.mtx.Unlock()

@@ -29,8 +29,9 @@ type Limits struct {
 	// Inbound TCP connections whose remotes have not proved an ID do not count. Besides,
 	// there are places for half as many of them as Connections, at least 16 and at most
 	// 256, and for 64 from IPs of configured peers (compat.ConnReservation). When all are
-	// taken, a new one takes the place of the oldest of the most crowded network, where
-	// IPv4 /16, /24 and single addresses count, and IPv6 /32, /48 and /64.
+	// taken, a new one takes the place of one in the most crowded network: of a silent one
+	// if there is any, and of the oldest of these. IPv4 /16, /24 and single addresses count
+	// as networks, and IPv6 /32, /48 and /64.
 	Connections, ConnectionsPerIP int
 	// ConnectionsInbound bounds the connections that remotes have opened, so that some
 	// are left for ours. Zero stands for seven eighths of Connections.
@@ -96,8 +97,9 @@ type Timeouts struct {
 	// of a host name share it.
 	Dial time.Duration
 	// Handshake bounds the session handshake, from the open connection to the
-	// answer, and the header of a data stream; also how long an inbound TCP connection
-	// may take to send its PROXY header, and again to begin to speak.
+	// answer, and the header of a data stream; also how long an inbound TCP connection may
+	// take to send its PROXY header, and again to begin to speak. With WithOtherStack it
+	// has to begin within SniffTimeout if that is shorter.
 	Handshake time.Duration
 	// Assembly bounds the arrival of a message from its first byte to its last.
 	Assembly time.Duration

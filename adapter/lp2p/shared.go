@@ -24,15 +24,17 @@ import (
 const SniffTimeout = 2 * time.Second
 
 // ServeFunc owns a connection that a remote has opened and that is not libp2p's: the remote
-// has begun with the native protocol, or has sent nothing within SniffTimeout. The connection
-// holds one of the places of those whose remotes have not proved an ID until ServeFunc
-// returns, and the switch has been asked about it (compat.ConnAdmission). It calls settle
-// once the remote has proved its ID; settle returns false if the connection was closed
-// meanwhile to make room. The context ends when the listener closes, which waits for
-// ServeFunc. It may be called concurrently.
+// has begun with the native protocol, or has sent nothing within SniffTimeout or
+// Timeouts.Handshake, whichever is shorter. What it has sent can still be read from the
+// connection. The connection holds one of the places of those whose remotes have not proved
+// an ID until ServeFunc returns, and the switch has been asked about it
+// (compat.ConnAdmission). ServeFunc calls settle once the remote has proved its ID; settle
+// returns false if the connection was closed meanwhile to make room. The context ends when
+// the listener closes, which waits for ServeFunc. It may be called concurrently.
 type ServeFunc func(ctx context.Context, conn net.Conn, settle func() bool)
 
-// WithOtherStack makes the transport share its TCP listeners with another stack.
+// WithOtherStack makes the transport share its TCP listeners with another stack, whose
+// connections it passes to serve. A nil function is an error of NewTransport.
 func WithOtherStack(serve ServeFunc) Option {
 	return func(o *options) {
 		if o.serveOther = serve; serve == nil {
@@ -41,9 +43,11 @@ func WithOtherStack(serve ServeFunc) Option {
 	}
 }
 
-// WithOpened sets a function that returns a connection to IP:port over which this node has
-// sent nothing yet, or nil. A dial of that address then uses the connection and owns it. The
-// function may be called concurrently.
+// WithOpened sets a function that TCP dials, and probes of who answers at an address, call
+// before they connect to IP:port. It returns an open connection to there over which this
+// node has sent nothing yet, or nil to let the caller connect. The caller owns the
+// connection. The function may be called concurrently. A nil function is an error of
+// NewTransport.
 func WithOpened(opened func(address string) net.Conn) Option {
 	return func(o *options) {
 		if o.openedConn = opened; opened == nil {
@@ -52,8 +56,10 @@ func WithOpened(opened func(address string) net.Conn) Option {
 	}
 }
 
-// ServeAt is Listen for a node at whose address no libp2p peers are accepted, since only
-// another stack listens there.
+// ServeAt takes the place of Listen in a node that accepts no libp2p peers. It opens no
+// listener. It only records the address, at which another stack listens, as that of this
+// node; the port must not be 0. It returns the errors of Listen that do not come from a
+// socket.
 func (t *Transport) ServeAt(addr types.NetAddress) error {
 	return t.listenWith(addr, func() (uint16, error) { return addr.Port, nil })
 }

@@ -10,7 +10,7 @@ import (
 
 const (
 	// minVoters is how many networks have to say the same before this node believes it.
-	// Somebody who wants to deceive it needs peers in as many.
+	// An attacker needs peers in as many to deceive it.
 	minVoters = 3
 	// maxVoters is how many networks are remembered. Beyond it a random one is forgotten.
 	maxVoters = 64

@@ -30,7 +30,8 @@ func (mt *MultiplexTransport) Dial(
 }
 
 // DialOn is Dial over a connection that is open to the IP and port of the address, and over
-// which this node has sent nothing. It owns the connection.
+// which this node has sent nothing. It owns the connection, and closes it if it returns an
+// error.
 func (mt *MultiplexTransport) DialOn(
 	ctx context.Context,
 	conn net.Conn,

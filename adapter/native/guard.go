@@ -16,7 +16,7 @@ type guard struct {
 	refused     uint64
 }
 
-// ask sets who decides from now on.
+// ask sets the switch that decides from now on.
 func (g *guard) ask(behavior compat.PeerBehavior) {
 	g.mtx.Lock()
 	defer g.mtx.Unlock()

@@ -36,16 +36,16 @@ var ErrInvalidLimits = errors.New("invalid handshake limits")
 // the peer. Each of the two steps of a handshake ends by HandshakeTimeout.
 //
 // When all places are taken, a new connection evicts another one whose handshake is not
-// over: of its own host if PerIP is reached, else the oldest of the most crowded network,
-// where IPv4 /16, /24 and single addresses count, and IPv6 /32, /48 and /64. So any number
-// of connections from a few networks keeps no other node out, whatever they send. If all
-// that could give way are in less crowded networks than the new connection, that one is
-// closed.
+// over: of its own host if PerIP is reached, else of the most crowded network. Among
+// equally crowded ones a silent one goes first, and then the oldest. IPv4 /16, /24 and
+// single addresses count as networks, and IPv6 /32, /48 and /64. So any number of
+// connections from a few networks keeps no other node out, whatever they send. If all that
+// could give way are in less crowded networks than the new connection, that one is closed.
 type HandshakeLimits struct {
 	// Total is the limit for all remotes together.
 	Total int
-	// PerIP is the limit for one IPv4 address or one IPv6 /64 network, the least
-	// that one host gets.
+	// PerIP is the limit for one host: one IPv4 address, or one IPv6 /64 network, since one
+	// host usually has all of it.
 	PerIP int
 	// Configured is how many further handshakes are kept for IPs of persistent and
 	// unconditional peers, as far as the switch knows them (compat.ConnReservation). With

@@ -8,8 +8,9 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
-// ServeAt is Listen for a node whose connections another listener accepts, at the IP and
-// port of the address, and passes to Serve.
+// ServeAt takes the place of Listen if another listener accepts the connections, at the IP
+// and port of the address, and passes them to Serve. It opens no listener, so the port must
+// not be 0. It returns the errors of Listen that do not come from a socket.
 func (mt *MultiplexTransport) ServeAt(addr types.NetAddress) error {
 	mt.mtx.Lock()
 	defer mt.mtx.Unlock()
@@ -25,11 +26,12 @@ func (mt *MultiplexTransport) ServeAt(addr types.NetAddress) error {
 }
 
 // Serve makes a peer for Accept of a connection that a remote has opened. It owns the
-// connection, and returns when Accept has taken the peer, or after a failure, which it logs.
-// It calls settle once the remote has proved its ID; settle returns false if the connection
-// was closed meanwhile to make room. When the context ends before Accept has taken the peer,
-// it closes the connection. The caller bounds what it serves at once, and asks the
-// compat.ConnAdmission: HandshakeLimits and WithProxyProtocol have no effect here.
+// connection. It returns when Accept has taken the peer, after a failure, which it logs, or
+// when the transport closes. It calls settle once the remote has proved its ID; settle
+// returns false if the connection was closed meanwhile to make room. When the context ends
+// before Accept has taken the peer, it closes the connection. The caller bounds what it
+// serves at once, and asks the compat.ConnAdmission: HandshakeLimits and WithProxyProtocol
+// have no effect here. Serve may be called concurrently.
 func (mt *MultiplexTransport) Serve(ctx context.Context, conn net.Conn, settle func() bool) {
 	if err := mt.begin(); err != nil {
 		mt.logger.Debug("connection is not served", "address", conn.RemoteAddr(), "err", err)

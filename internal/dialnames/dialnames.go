@@ -39,9 +39,8 @@ func Resolve(ctx context.Context, addr types.NetAddress) ([]types.NetAddress, er
 
 // Each dials the addresses of one peer in turn until one succeeds, the peer itself has
 // refused (compat.DialFailure.Answered), or the context ends. An IP that this node bans is
-// passed over. The time that the context
-// leaves is divided evenly among the addresses that are left. The error is that of
-// MoreTelling.
+// passed over. The time that the context leaves is divided evenly among the addresses that
+// are left. The error is that of MoreTelling.
 func Each[T any](
 	ctx context.Context, addrs []types.NetAddress, dial func(context.Context, types.NetAddress) (T, error),
 ) (found T, failed error) {

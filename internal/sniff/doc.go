@@ -1,3 +1,3 @@
 // Package sniff tells from the first bytes of a connection which protocol the remote
-// speaks, without taking these bytes from whoever reads next.
+// speaks, without taking these bytes from the next reader.
 package sniff

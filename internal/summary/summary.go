@@ -25,8 +25,8 @@ const (
 // Log logs the first event of a kind at its level and all others at Debug. Once a minute it
 // logs how many others there were, until a minute passes without one. Events with the same
 // message, level and reason that come from one network, an IPv4 /24 or IPv6 /48, are of one
-// kind. When there are many kinds, the network counts no more. All methods may be called
-// concurrently.
+// kind. When there are many kinds, networks are no longer told apart. All methods may be
+// called concurrently.
 type Log struct {
 	logger *slog.Logger
 

@@ -2,8 +2,9 @@ package discovery
 
 import "github.com/tm2-libp2p/tm2-libp2p/compat"
 
-// dialAnchors has the outbound peers dialed that lasted before the restart. They are asked
-// for before the DHT can be, so that whoever fills it does not have the node alone.
+// dialAnchors has the outbound peers dialed that lasted before the restart. They are dialed
+// before the DHT can be asked, so that an attacker who fills the DHT does not get all
+// connections of the node.
 func (d *Discovery) dialAnchors() {
 	for _, e := range d.t.AddrBook().Entries() {
 		if e.Anchor {
