@@ -56,16 +56,16 @@ func floodStreams(t *testing.T, n *node) {
 	for i := range conns {
 		conns[i] = newRawAt(t, otherHost).connect(n)
 	}
-	openStreams(t, conns)
+	openStreams(t, conns, 300)
 }
 
-// openStreams opens as many streams as it can on each connection.
-func openStreams(t *testing.T, conns []network.Conn) {
+// openStreams opens so many streams on each connection, or as many as it can.
+func openStreams(t *testing.T, conns []network.Conn, each int) {
 	t.Helper()
 	var wg sync.WaitGroup
 	for _, c := range conns {
 		wg.Go(func() {
-			for range 300 {
+			for range each {
 				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 				_, err := c.NewStream(ctx)
 				cancel()
@@ -128,7 +128,7 @@ func TestStreamsWithoutProtocolAtDefaults(t *testing.T) {
 		require.NoError(t, stranger.Host().Connect(timeout(t), peer.AddrInfo{ID: n.Host().ID(), Addrs: []multiaddr.Multiaddr{at}}))
 		conns = append(conns, stranger.Host().Network().ConnsToPeer(n.Host().ID())...)
 	}
-	openStreams(t, conns)
+	openStreams(t, conns, 3000)
 
 	require.True(t, p.Send(chA, []byte("the first message on its channel")))
 	n.reactor.await(t, 1)
