@@ -30,7 +30,7 @@ func dialingFrom(ip string) Option {
 	transport := libp2p.Transport(tcp.NewTCPTransport, tcp.DisableReuseport(),
 		tcp.WithDialerForAddr(func(multiaddr.Multiaddr) (tcp.ContextDialer, error) { return dialer, nil }))
 
-	return WithTCP(transport, dialer.DialContext)
+	return withTCP(transport, dialer.DialContext)
 }
 
 // newDialer returns a node that does not listen and dials from the IP.
