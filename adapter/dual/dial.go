@@ -228,18 +228,11 @@ func (t *Transport) patience(quiet, trip time.Duration) time.Duration {
 func listenFor(
 	ctx context.Context, conn *sniff.PeekedConn, silent types.Stack, quiet time.Duration,
 ) (types.Stack, error) {
-	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
 	first, err := conn.PeekWithin(ctx, quiet)
-	if ctx.Err() != nil {
-		return "", ctx.Err()
-	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return silent, conn.SetReadDeadline(time.Time{})
+		return silent, nil
 	}
 	if err != nil {
-		return "", err
-	}
-	if err := conn.SetReadDeadline(time.Time{}); err != nil {
 		return "", err
 	}
 	switch protocol := sniff.Protocol(first); protocol {
