@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/netip"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -119,7 +118,6 @@ func NewTransport(
 		conns:  make(map[network.Conn]*connRef),
 	}
 	gater.judgeBy(t.mayDialNamed)
-	gater.configured = t.reserves
 	h.Network().Notify(&network.NotifyBundle{DisconnectedF: t.forgetNamed})
 	t.metrics = newMetrics(t)
 	t.sessions.retire = t.metrics.retire
@@ -348,16 +346,4 @@ func (t *Transport) isPrivatePeer(id types.ID) bool {
 	behavior := t.served.Load()
 
 	return behavior != nil && (*behavior).IsPrivatePeer(id)
-}
-
-// reserves reports whether the switch keeps places for the IP, since a configured peer may
-// connect from there.
-func (t *Transport) reserves(ip netip.Addr) bool {
-	behavior := t.served.Load()
-	if behavior == nil {
-		return false
-	}
-	reservation, ok := (*behavior).(compat.ConnReservation)
-
-	return ok && reservation.ReservesConn(ip.AsSlice())
 }
