@@ -84,14 +84,8 @@ func NewTransport(
 		logger = slog.New(slog.DiscardHandler)
 	}
 	o.logger = logger
-	if o.book == nil {
-		self := types.NetAddress{ID: nodeKey.ID()}
-		if o.book, err = addrbook.Open("", self, addrbook.WithLogger(logger)); err != nil {
-			return nil, err
-		}
-	}
-	if o.nat.circuits {
-		o.book.AllowRelayed()
+	if err := o.openBook(nodeKey.ID()); err != nil {
+		return nil, err
 	}
 	gater := newGater()
 	h, err := newHost(nodeKey.PrivKey, o, gater)
@@ -134,6 +128,18 @@ func NewTransport(
 	}
 
 	return t, nil
+}
+
+// openBook makes an address book for the node with the ID unless it is given one.
+func (o *options) openBook(id types.ID) (err error) {
+	if o.book == nil {
+		o.book, err = addrbook.Open("", types.NetAddress{ID: id}, addrbook.WithLogger(o.logger))
+	}
+	if err == nil && o.nat.circuits {
+		o.book.AllowRelayed()
+	}
+
+	return err
 }
 
 // announced checks the NodeInfo of the node with the ID, and returns what the node tells of
