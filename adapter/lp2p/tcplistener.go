@@ -77,9 +77,7 @@ func (l *tcpListener) Addr() net.Addr { return l.socket.Addr() }
 func (l *tcpListener) Multiaddr() multiaddr.Multiaddr { return l.at }
 
 func (l *tcpListener) acceptLoop() {
-	socket.Accept(l.ctx, l.socket, func(conn net.Conn) {
-		l.admit(conn)
-	}, func(retryIn time.Duration, err error) {
+	socket.Accept(l.ctx, l.socket, l.admit, func(retryIn time.Duration, err error) {
 		l.entrance.inbound.Event(slog.LevelWarn, netip.Addr{}, "unable to accept a connection", "system",
 			"address", l.Addr(), "retry_in", retryIn, "err", err)
 	})
