@@ -46,10 +46,10 @@ func (t *Transport) Dial(
 	case DialLibp2p:
 		return t.libp2p.Dial(ctx, addr, behavior)
 	}
-	if err := t.begin(); err != nil {
-		return nil, err
+	if !t.tasks.Enter() {
+		return nil, compat.ErrTransportClosed
 	}
-	defer t.tasks.Done()
+	defer t.tasks.Leave()
 
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
