@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"net/netip"
 	"reflect"
 	"slices"
 
@@ -64,6 +65,7 @@ type plan struct {
 	cfg      config.P2PConfig
 	reactors map[string]p2p.Reactor
 	options  []adapter.SwitchOption
+	proxies  []netip.Prefix // in front of the listener
 	// discovers tells whether a reactor of the node has the discovery channel.
 	discovers bool
 	logger    *slog.Logger
@@ -87,6 +89,11 @@ func newPlanOf(cfg config.P2PConfig, reactors map[string]p2p.Reactor, logger *sl
 	if err := p.cfg.ValidateBasic(); err != nil {
 		return nil, err
 	}
+	proxies, err := p.cfg.ProxyNetworks()
+	if err != nil {
+		return nil, err
+	}
+	p.proxies = proxies
 	for _, warning := range p.cfg.Warnings() {
 		p.logger.Warn(warning)
 	}

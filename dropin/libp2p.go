@@ -17,15 +17,11 @@ import (
 
 // libp2pOptions returns the options of the node's libp2p stack: those that the section and
 // the reactors imply, and then the caller's.
-func (p *plan) libp2pOptions(o *options) ([]lp2p.Option, error) {
-	proxies, err := p.cfg.ProxyNetworks()
-	if err != nil {
-		return nil, err
-	}
+func (p *plan) libp2pOptions(o *options) []lp2p.Option {
 	if p.cfg.RecvAssemblyTimeout == 0 {
 		p.logger.Warn("[p2p].recv_assembly_timeout = 0 means a default over libp2p", "timeout", libp2pTimeouts(p.cfg).Assembly)
 	}
-	opts := append(libp2pLimits(p.cfg), lp2p.WithProxyProtocol(proxies...))
+	opts := append(libp2pLimits(p.cfg), lp2p.WithProxyProtocol(p.proxies...))
 	if p.cfg.QUIC {
 		opts = append(opts, lp2p.WithQUIC())
 	}
@@ -39,7 +35,7 @@ func (p *plan) libp2pOptions(o *options) ([]lp2p.Option, error) {
 		opts = append(opts, lp2p.WithChannels(channels(p.reactors)...))
 	}
 
-	return append(opts, o.libp2p...), nil
+	return append(opts, o.libp2p...)
 }
 
 // switchOver returns a switch on a transport whose libp2p stack is given. It closes the

@@ -71,22 +71,18 @@ func NewNativeSwitch(
 		return nil, wrapNew("native", err)
 	}
 
-	return p.nativeSwitch(opts)
+	return p.nativeSwitch(opts), nil
 }
 
-func (p *plan) nativeSwitch(opts []adapter.SwitchOption) (*Switch, error) {
+func (p *plan) nativeSwitch(opts []adapter.SwitchOption) *Switch {
 	if len(opts) == 0 { // options may add reactors, whose channels are unknown here
 		p.warnOfDiscovery()
 	}
 	p.warnOfPlace()
-	proxies, err := p.cfg.ProxyNetworks()
-	if err != nil {
-		return nil, wrapNew("native", err)
-	}
 	tr := native.NewMultiplexTransport(p.info, p.key, p.cfg.MConnConfig(), p.logger.With("transport", "native"),
-		native.WithProxyProtocol(proxies...))
+		native.WithProxyProtocol(p.proxies...))
 
-	return newSwitch("native", tr, tr, p, opts), nil
+	return newSwitch("native", tr, tr, p, opts)
 }
 
 // NewLibp2pSwitch is NewNativeSwitch over libp2p. Its peers are other nodes with this
@@ -118,11 +114,7 @@ func (p *plan) libp2pSwitch(o *options) (*Switch, error) {
 	if !o.withDHT { // the host finds out its addresses, and the DHT tells them
 		p.warnOfPlace()
 	}
-	opts, err := p.libp2pOptions(o)
-	if err != nil {
-		return nil, wrapNew("libp2p", err)
-	}
-	tr, err := lp2p.NewTransport(p.info, p.key, p.logger.With("transport", "libp2p"), opts...)
+	tr, err := lp2p.NewTransport(p.info, p.key, p.logger.With("transport", "libp2p"), p.libp2pOptions(o)...)
 	if err != nil {
 		return nil, wrapNew("libp2p", err)
 	}

@@ -39,17 +39,9 @@ func NewDualSwitch(
 
 func (p *plan) dualSwitch(o *options) (*Switch, error) {
 	p.warnOfPlace()
-	libp2pOpts, err := p.libp2pOptions(o)
-	if err != nil {
-		return nil, wrapNew("dual", err)
-	}
-	proxies, err := p.cfg.ProxyNetworks()
-	if err != nil {
-		return nil, wrapNew("dual", err)
-	}
 	tr, err := dual.NewTransport(p.info, p.key, p.cfg.MConnConfig(), p.logger,
 		dual.WithStack(cmp.Or(o.stack, dual.StackDual)), dual.WithDial(cmp.Or(o.dial, dual.DialAuto)),
-		dual.WithNative(native.WithProxyProtocol(proxies...)), dual.WithLibp2p(libp2pOpts...))
+		dual.WithNative(native.WithProxyProtocol(p.proxies...)), dual.WithLibp2p(p.libp2pOptions(o)...))
 	if err != nil {
 		return nil, wrapNew("dual", err)
 	}

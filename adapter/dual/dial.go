@@ -46,10 +46,10 @@ func (t *Transport) Dial(
 	case DialLibp2p:
 		return t.libp2p.Dial(ctx, addr, behavior)
 	}
-	if err := t.begin(); err != nil {
-		return nil, err
+	if !t.tasks.Enter() {
+		return nil, compat.ErrTransportClosed
 	}
-	defer t.tasks.Done()
+	defer t.tasks.Leave()
 
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -228,18 +228,11 @@ func (t *Transport) patience(quiet, trip time.Duration) time.Duration {
 func listenFor(
 	ctx context.Context, conn *sniff.PeekedConn, silent types.Stack, quiet time.Duration,
 ) (types.Stack, error) {
-	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
 	first, err := conn.PeekWithin(ctx, quiet)
-	if ctx.Err() != nil {
-		return "", ctx.Err()
-	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return silent, conn.SetReadDeadline(time.Time{})
+		return silent, nil
 	}
 	if err != nil {
-		return "", err
-	}
-	if err := conn.SetReadDeadline(time.Time{}); err != nil {
 		return "", err
 	}
 	switch protocol := sniff.Protocol(first); protocol {

@@ -12,6 +12,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/native"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/task"
 	"github.com/tm2-libp2p/tm2-libp2p/mconn"
 )
 
@@ -33,11 +34,9 @@ type Transport struct {
 
 	ctx      context.Context // ends when Close begins
 	cancel   context.CancelFunc
-	tasks    sync.WaitGroup // the accept loops and what they start
+	tasks    task.Group // the accept loops, and calls that Close waits for
 	accepted chan compat.PeerConn
 	serve    sync.Once // the first Accept
-
-	mtx sync.Mutex // for Listen, and for the tasks that Close waits for
 }
 
 // NewTransport returns a transport whose TM2 ID and libp2p identity are the node key's. It
@@ -117,7 +116,7 @@ func (t *Transport) Accept(ctx context.Context, behavior compat.PeerBehavior) (c
 // acceptFrom passes the peers of the stacks to Accept until the transport is closed.
 func (t *Transport) acceptFrom(behavior compat.PeerBehavior, stacks ...compat.Transport) {
 	for _, stack := range stacks {
-		t.start(func() {
+		t.tasks.Go(func() {
 			for {
 				p, err := stack.Accept(t.ctx, behavior)
 				if err != nil {
@@ -135,39 +134,16 @@ func (t *Transport) acceptFrom(behavior compat.PeerBehavior, stacks ...compat.Tr
 	}
 }
 
-// start runs f as a task.
-func (t *Transport) start(f func()) {
-	if t.begin() != nil {
-		return
-	}
-	go func() {
-		defer t.tasks.Done()
-		f()
-	}()
-}
-
-// begin counts a task for which Close waits; tasks.Done ends it.
-func (t *Transport) begin() error {
-	t.mtx.Lock()
-	defer t.mtx.Unlock()
-	if t.ctx.Err() != nil {
-		return compat.ErrTransportClosed
-	}
-	t.tasks.Add(1)
-
-	return nil
-}
-
 // Listen begins to accept the peers that the Stack names, and returns. With lp2p.WithQUIC
 // it serves libp2p also at the UDP port of the same number, unless only native peers are
 // accepted. Either unspecified IP, 0.0.0.0 or ::, means all addresses of both families. Port
 // 0 takes a free port, which NetAddress tells. A second call returns
 // compat.ErrAlreadyListening.
 func (t *Transport) Listen(addr types.NetAddress) error {
-	if err := t.begin(); err != nil {
-		return err
+	if !t.tasks.Enter() {
+		return compat.ErrTransportClosed
 	}
-	defer t.tasks.Done()
+	defer t.tasks.Leave()
 	if t.opts.stack == StackNative {
 		if err := t.native.Listen(addr); err != nil {
 			return err
@@ -186,9 +162,8 @@ func (t *Transport) Listen(addr types.NetAddress) error {
 // goroutines. It must not be called from a reactor's Receive. Later calls wait for the first
 // one.
 func (t *Transport) Close() error {
-	t.mtx.Lock()
+	t.tasks.Close()
 	t.cancel()
-	t.mtx.Unlock()
 	// The native stack comes first: the listener of the other one waits for what it serves.
 	err := errors.Join(t.native.Close(), t.libp2p.Close())
 	t.tasks.Wait()

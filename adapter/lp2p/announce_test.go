@@ -88,7 +88,7 @@ func (n *memNet) newWildcard(t *testing.T, address string) (*node, *stacktest.Lo
 	info := nodeInfo(key.ID())
 	info.NetAddress.IP = net.IPv4zero
 	tr, err := NewTransport(info, *key, slog.New(slog.NewTextHandler(log, nil)),
-		WithTCP(libp2p.Transport(n.transport(net.IPv4(9, 9, 9, 9))), n.dial(net.IPv4(9, 9, 9, 9))))
+		withTCP(libp2p.Transport(n.transport(net.IPv4(9, 9, 9, 9))), n.dial(net.IPv4(9, 9, 9, 9))))
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, tr.Close()) })
 	require.NoError(t, tr.Listen(types.NetAddress{IP: net.IPv4zero, Port: memPort}))

@@ -31,7 +31,7 @@ func (n *memNet) newLogged(t *testing.T, ip net.IP) (*node, *stacktest.Log) {
 	key, log := types.GenerateNodeKey(), &stacktest.Log{}
 	info := nodeInfo(key.ID())
 	tr, err := NewTransport(info, *key, slog.New(slog.NewTextHandler(log, nil)),
-		WithTCP(libp2p.Transport(n.transport(ip)), n.dial(ip)))
+		withTCP(libp2p.Transport(n.transport(ip)), n.dial(ip)))
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, tr.Close()) })
 	require.NoError(t, tr.Listen(types.NetAddress{IP: ip, Port: memPort}))

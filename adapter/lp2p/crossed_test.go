@@ -36,7 +36,7 @@ func TestThousandCrossedDials(t *testing.T) {
 			t.Helper()
 			opts := []Option{WithTimeouts(timeouts)}
 			if made >= 2*encrypted {
-				opts = append(opts, WithTCP(libp2p.Transport(clearTCP), new(net.Dialer).DialContext))
+				opts = append(opts, withTCP(libp2p.Transport(clearTCP), new(net.Dialer).DialContext))
 			}
 			made++
 			tr, err := NewTransport(spec.Info, spec.Key, nil, opts...)

@@ -17,7 +17,6 @@ import (
 	"github.com/multiformats/go-multiaddr"
 	"github.com/stretchr/testify/require"
 
-	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/netnstest"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/sniff"
@@ -30,7 +29,7 @@ func dialingFrom(ip string) Option {
 	transport := libp2p.Transport(tcp.NewTCPTransport, tcp.DisableReuseport(),
 		tcp.WithDialerForAddr(func(multiaddr.Multiaddr) (tcp.ContextDialer, error) { return dialer, nil }))
 
-	return WithTCP(transport, dialer.DialContext)
+	return withTCP(transport, dialer.DialContext)
 }
 
 // newDialer returns a node that does not listen and dials from the IP.
@@ -111,8 +110,7 @@ func TestConfiguredPeersHavePlaces(t *testing.T) {
 
 // reserveFor makes the switch of the node know a configured peer at the IP.
 func (n *node) reserveFor(ip net.IP) {
-	var served compat.PeerBehavior = friendly{n.behavior, ip}
-	n.served.Store(&served)
+	n.gater.askSwitch(friendly{n.behavior, ip})
 }
 
 // knock connects to the node from a loopback address. The connection is closed with the test.

@@ -39,7 +39,7 @@ func from(ip net.IP) libp2p.Option {
 func newRawAt(t testing.TB, ip net.IP) *raw {
 	t.Helper()
 	key := types.GenerateNodeKey()
-	o, err := newOptions([]Option{WithTCP(from(ip), (&net.Dialer{LocalAddr: &net.TCPAddr{IP: ip}}).DialContext)})
+	o, err := newOptions([]Option{withTCP(from(ip), (&net.Dialer{LocalAddr: &net.TCPAddr{IP: ip}}).DialContext)})
 	require.NoError(t, err)
 	h, err := newHost(key.PrivKey, o, nil)
 	require.NoError(t, err)

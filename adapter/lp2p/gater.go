@@ -36,8 +36,8 @@ type gater struct {
 	closed  bool                      // nothing is dialed any more
 	judge   func(peer.ID, netip.Addr) bool
 
-	configured func(netip.Addr) bool // set before the host listens; nil for nobody
-	admission  compat.ConnAdmission  // nil: admit all
+	admission   compat.ConnAdmission   // nil: admit all
+	reservation compat.ConnReservation // nil: reserve for nobody
 }
 
 // dialTarget is a peer and one of its addresses, in binary form.
@@ -164,8 +164,15 @@ func (g *gater) blockedIP(addr netip.Addr) bool {
 
 func (g *gater) blockedAddr(a multiaddr.Multiaddr) bool { return g.blockedIP(ipOf(a)) }
 
-// reserves reports whether a configured peer may connect from the IP.
-func (g *gater) reserves(ip netip.Addr) bool { return g.configured != nil && g.configured(ip) }
+// reserves reports whether the switch keeps places for the IP, since a configured peer may
+// connect from there.
+func (g *gater) reserves(ip netip.Addr) bool {
+	g.mtx.RLock()
+	reservation := g.reservation
+	g.mtx.RUnlock()
+
+	return reservation != nil && reservation.ReservesConn(ip.AsSlice())
+}
 
 // control refuses a TCP connection to a blocked IP, for a net.Dialer: the IP of a host name
 // is known only there.
@@ -203,6 +210,7 @@ func (g *gater) askSwitch(behavior compat.PeerBehavior) {
 	g.mtx.Lock()
 	defer g.mtx.Unlock()
 	g.admission, _ = behavior.(compat.ConnAdmission)
+	g.reservation, _ = behavior.(compat.ConnReservation)
 }
 
 // admitConn asks the switch about a connection from the IP, and returns why it is refused, or

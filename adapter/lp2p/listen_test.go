@@ -84,7 +84,7 @@ func (t oneFamily) Listen(at multiaddr.Multiaddr) (transport.Listener, error) {
 // A wildcard opens what the machine has, and says so.
 func TestListenWithoutIPv6(t *testing.T) {
 	for _, laddr := range []net.IP{net.IPv4zero, net.IPv6zero} {
-		_, logs := newLoggedNode(t, laddr, WithQUIC(), WithTCP(libp2p.Transport(
+		_, logs := newLoggedNode(t, laddr, WithQUIC(), withTCP(libp2p.Transport(
 			func(u transport.Upgrader, rm network.ResourceManager) (oneFamily, error) {
 				t, err := tcp.NewTCPTransport(u, rm, nil, tcp.DisableReuseport())
 

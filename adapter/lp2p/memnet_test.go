@@ -59,7 +59,7 @@ func (n *memNet) silenceFrom(ip net.IP) {
 	}
 }
 
-func (n *memNet) dial(from net.IP) DialFunc {
+func (n *memNet) dial(from net.IP) dialFunc {
 	return func(ctx context.Context, _, address string) (net.Conn, error) {
 		n.mtx.Lock()
 		l := n.listeners[address]
@@ -105,7 +105,7 @@ type memTransport struct {
 	net       *memNet
 	upgrader  transport.Upgrader
 	resources network.ResourceManager
-	dial      DialFunc
+	dial      dialFunc
 }
 
 // DialWithUpdates would be that of TCP.
@@ -371,7 +371,7 @@ func (n *memNet) newNodeAt(t testing.TB, ip net.IP, port uint16, opts ...Option)
 	t.Helper()
 	key := types.GenerateNodeKey()
 	info := nodeInfo(key.ID())
-	opts = append([]Option{WithTCP(libp2p.Transport(n.transport(ip)), n.dial(ip))}, opts...)
+	opts = append([]Option{withTCP(libp2p.Transport(n.transport(ip)), n.dial(ip))}, opts...)
 	tr, err := NewTransport(info, *key, nil, opts...)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, tr.Close()) })

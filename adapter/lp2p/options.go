@@ -1,7 +1,6 @@
 package lp2p
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -42,13 +41,11 @@ type options struct {
 	logger     *slog.Logger
 
 	sockets compat.Sockets // nil: the system's
-	// See WithTCP; nil for the system's.
-	tcp     libp2p.Option
-	dialTCP DialFunc
 
 	// For tests. Loopback addresses are exempt from limits per IP unless
 	// loopbackCounts.
 	loopbackCounts bool
+	tcp            libp2p.Option // in place of newTCP
 	nameInterval   time.Duration // between look-ups of the own host name; 0 for the default
 
 	sessions *sessions // of the transport
@@ -191,21 +188,7 @@ func WithProxyProtocol(networks ...netip.Prefix) Option {
 func WithSockets(s compat.Sockets) Option {
 	return func(o *options) {
 		if s != nil {
-			o.sockets, o.dialTCP = s, s.DialContext
-		}
-	}
-}
-
-// DialFunc connects to an address of package net, like net.Dialer's DialContext.
-type DialFunc func(ctx context.Context, network, address string) (net.Conn, error)
-
-// WithTCP replaces the system's TCP, for example by a simulated network. transport is
-// libp2p.Transport of a constructor of transports for TCP addresses, and dial connects
-// for probes (see ProbeIdentity). Host names are still looked up by the system.
-func WithTCP(transport libp2p.Option, dial DialFunc) Option {
-	return func(o *options) {
-		if o.tcp, o.dialTCP = transport, dial; transport == nil || dial == nil {
-			o.report(errors.New("TCP needs a transport and a dialer"))
+			o.sockets = s
 		}
 	}
 }

@@ -25,6 +25,9 @@ const probeTimeout = 5 * time.Second
 // maxGreeting is how many of the remote's first bytes are kept to name its protocol.
 const maxGreeting = 8
 
+// dialFunc connects to an address of package net, like net.Dialer's DialContext.
+type dialFunc func(ctx context.Context, network, address string) (net.Conn, error)
+
 // ProbeIdentity connects to "ip:port", under a temporary identity, and returns the peer ID
 // that the node there proves to own. It closes the connection again. It takes at most 5
 // seconds, less if ctx ends earlier. The error wraps ErrNotLibp2p when something other than
@@ -36,7 +39,7 @@ func ProbeIdentity(ctx context.Context, dialString string) (peer.ID, error) {
 }
 
 // probeIdentity is ProbeIdentity with a dialer; nil is the system's.
-func probeIdentity(ctx context.Context, dial DialFunc, dialString string) (peer.ID, error) {
+func probeIdentity(ctx context.Context, dial dialFunc, dialString string) (peer.ID, error) {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
 

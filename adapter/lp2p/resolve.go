@@ -83,9 +83,9 @@ func (t *Transport) ask(ctx context.Context, addr types.NetAddress) (peer.ID, er
 
 // askAt is ask at one IP.
 func (t *Transport) askAt(ctx context.Context, addr types.NetAddress) (peer.ID, error) {
-	dial := t.opts.dialTCP
-	if dial == nil {
-		dial = (&net.Dialer{Control: t.gater.control}).DialContext
+	dial := (&net.Dialer{Control: t.gater.control}).DialContext
+	if t.opts.sockets != nil {
+		dial = t.opts.sockets.DialContext
 	}
 	id, err := probeIdentity(ctx, func(ctx context.Context, network, address string) (net.Conn, error) {
 		if conn := t.opts.opened(address); conn != nil {

@@ -8,10 +8,6 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
-	"github.com/libp2p/go-libp2p/core/peer"
-	"github.com/libp2p/go-libp2p/core/transport"
-	"github.com/multiformats/go-multiaddr"
-	manet "github.com/multiformats/go-multiaddr/net"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/p2paddr"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
@@ -104,48 +100,4 @@ func (o *options) opened(address string) net.Conn {
 	}
 
 	return o.openedConn(address)
-}
-
-// DialWithUpdates implements transport.DialUpdater.
-func (t *tcpTransport) DialWithUpdates(
-	ctx context.Context, at multiaddr.Multiaddr, p peer.ID, updates chan<- transport.DialUpdate,
-) (transport.CapableConn, error) {
-	family, address, err := manet.DialArgs(at)
-	if err != nil {
-		return nil, err
-	}
-	conn := t.opened(address)
-	if conn == nil && t.sockets != nil {
-		dialCtx, cancel := context.WithTimeout(ctx, t.timeouts.Dial)
-		defer cancel()
-		if conn, err = t.sockets.DialContext(dialCtx, family, address); err != nil {
-			return nil, err
-		}
-	}
-	if conn != nil {
-		return t.upgradeOpened(ctx, conn, at, p)
-	}
-
-	return t.TcpTransport.DialWithUpdates(ctx, at, p, updates)
-}
-
-// upgradeOpened makes a libp2p connection of one that is open.
-func (t *tcpTransport) upgradeOpened(
-	ctx context.Context, conn net.Conn, at multiaddr.Multiaddr, p peer.ID,
-) (transport.CapableConn, error) {
-	c, err := newTCPConn(conn)
-	if err != nil {
-		return nil, errors.Join(err, conn.Close())
-	}
-	scope, err := t.resources.OpenConnection(network.DirOutbound, true, at)
-	if err != nil {
-		return nil, errors.Join(err, conn.Close())
-	}
-	if err := scope.SetPeer(p); err != nil {
-		scope.Done()
-
-		return nil, errors.Join(err, conn.Close())
-	}
-
-	return t.upgrader.Upgrade(ctx, t, c, network.DirOutbound, p, scope)
 }

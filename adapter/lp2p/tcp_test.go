@@ -2,31 +2,48 @@ package lp2p
 
 import (
 	"context"
+	"errors"
 	"net"
 	"sync/atomic"
 	"testing"
 
 	"github.com/libp2p/go-libp2p"
-	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
 	"github.com/stretchr/testify/require"
+
+	"github.com/tm2-libp2p/tm2-libp2p/internal/socket"
 )
 
-func TestWithTCPNeedsBoth(t *testing.T) {
-	_, err := newOptions([]Option{WithTCP(nil, new(net.Dialer).DialContext)})
-	require.ErrorContains(t, err, "transport and a dialer")
-	_, err = newOptions([]Option{WithTCP(libp2p.Transport(tcp.NewTCPTransport), nil)})
-	require.ErrorContains(t, err, "transport and a dialer")
+// withTCP replaces the TCP transport of the host, and the dials that ask a node for its key.
+// transport is libp2p.Transport of a constructor.
+func withTCP(transport libp2p.Option, dial dialFunc) Option {
+	return func(o *options) { o.tcp, o.sockets = transport, dial }
 }
 
-// A node that is not known yet is asked over the given network.
-func TestWithTCPAsksThere(t *testing.T) {
-	var asked atomic.Int32
-	dial := func(ctx context.Context, network, address string) (net.Conn, error) {
-		asked.Add(1)
+// DialContext implements compat.Sockets.
+func (f dialFunc) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	return f(ctx, network, address)
+}
 
-		return new(net.Dialer).DialContext(ctx, network, address)
-	}
-	a, b := newNode(t, nil, WithTCP(libp2p.Transport(tcp.NewTCPTransport), dial)), newNode(t, nil)
+// Listen implements compat.Sockets.
+func (dialFunc) Listen(string, string) (net.Listener, error) { return nil, errors.ErrUnsupported }
+
+// countedDials are the system's sockets, and count the dials.
+type countedDials struct {
+	socket.System
+
+	dials atomic.Int32
+}
+
+func (s *countedDials) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	s.dials.Add(1)
+
+	return s.System.DialContext(ctx, network, address)
+}
+
+// A node that is not known yet is asked over the given sockets, and dialed over them.
+func TestWithSocketsAsksThere(t *testing.T) {
+	sockets := &countedDials{}
+	a, b := newNode(t, nil, WithSockets(sockets)), newNode(t, nil)
 	connect(t, a, b)
-	require.Equal(t, int32(1), asked.Load())
+	require.Equal(t, int32(2), sockets.dials.Load())
 }

@@ -77,9 +77,7 @@ func (l *tcpListener) Addr() net.Addr { return l.socket.Addr() }
 func (l *tcpListener) Multiaddr() multiaddr.Multiaddr { return l.at }
 
 func (l *tcpListener) acceptLoop() {
-	socket.Accept(l.ctx, l.socket, func(conn net.Conn) {
-		l.admit(conn)
-	}, func(retryIn time.Duration, err error) {
+	socket.Accept(l.ctx, l.socket, l.admit, func(retryIn time.Duration, err error) {
 		l.entrance.inbound.Event(slog.LevelWarn, netip.Addr{}, "unable to accept a connection", "system",
 			"address", l.Addr(), "retry_in", retryIn, "err", err)
 	})
@@ -98,7 +96,7 @@ func (l *tcpListener) admit(conn net.Conn) {
 		return
 	}
 	l.tasks.Go(func() {
-		client, err := l.readHeader(conn)
+		client, err := proxied.Accept(l.ctx, conn, l.entrance.timeouts.Handshake)
 		if p.Leave() {
 			err = errEvicted
 		}
@@ -111,30 +109,6 @@ func (l *tcpListener) admit(conn net.Conn) {
 			l.receive(client, p)
 		}
 	})
-}
-
-func (l *tcpListener) readHeader(conn net.Conn) (*proxied.Conn, error) {
-	var client *proxied.Conn
-	err := l.await(conn, l.entrance.timeouts.Handshake, func() (err error) {
-		client, err = proxied.Accept(conn)
-
-		return err
-	})
-
-	return client, err
-}
-
-// await calls read, which reads what the remote has to send within the timeout.
-func (l *tcpListener) await(conn net.Conn, timeout time.Duration, read func() error) error {
-	defer context.AfterFunc(l.ctx, func() { l.entrance.close(conn) })()
-	if err := conn.SetReadDeadline(time.Now().Add(timeout)); err != nil {
-		return err
-	}
-	if err := read(); err != nil {
-		return err
-	}
-
-	return conn.SetReadDeadline(time.Time{})
 }
 
 // receive passes the connection on to Accept, or to the other stack, once the remote has
@@ -178,9 +152,6 @@ func (l *tcpListener) receive(conn net.Conn, p *places.Place) {
 
 // passOn serves a connection by the other stack, unless the switch has refused it.
 func (l *tcpListener) passOn(conn *sniff.PeekedConn, refusal error, p *places.Place) {
-	if refusal == nil {
-		refusal = conn.SetReadDeadline(time.Time{})
-	}
 	if refusal != nil {
 		l.drop(conn.Conn, refusal)
 
@@ -191,18 +162,13 @@ func (l *tcpListener) passOn(conn *sniff.PeekedConn, refusal error, p *places.Pl
 
 // sniff waits for the first bytes of the remote, and returns what has come.
 func (l *tcpListener) sniff(conn *sniff.PeekedConn, p *places.Place) (first []byte, err error) {
-	err = l.await(conn, l.entrance.sniffTimeout(), func() error {
-		_, err := conn.Buf.Peek(len(sniff.Libp2pStart))
-
-		return err
-	})
+	first, err = conn.PeekWithin(l.ctx, l.entrance.sniffTimeout())
 	if err != nil {
 		err = fmt.Errorf("%w: %w", errSilent, err)
 	}
-	if conn.Buf.Buffered() > 0 {
+	if len(first) > 0 {
 		p.Speak()
 	}
-	first, _ = conn.Buf.Peek(conn.Buf.Buffered()) // never more than there is
 
 	return first, err
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/netip"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -85,14 +84,8 @@ func NewTransport(
 		logger = slog.New(slog.DiscardHandler)
 	}
 	o.logger = logger
-	if o.book == nil {
-		self := types.NetAddress{ID: nodeKey.ID()}
-		if o.book, err = addrbook.Open("", self, addrbook.WithLogger(logger)); err != nil {
-			return nil, err
-		}
-	}
-	if o.nat.circuits {
-		o.book.AllowRelayed()
+	if err := o.openBook(nodeKey.ID()); err != nil {
+		return nil, err
 	}
 	gater := newGater()
 	h, err := newHost(nodeKey.PrivKey, o, gater)
@@ -119,7 +112,6 @@ func NewTransport(
 		conns:  make(map[network.Conn]*connRef),
 	}
 	gater.judgeBy(t.mayDialNamed)
-	gater.configured = t.reserves
 	h.Network().Notify(&network.NotifyBundle{DisconnectedF: t.forgetNamed})
 	t.metrics = newMetrics(t)
 	t.sessions.retire = t.metrics.retire
@@ -136,6 +128,18 @@ func NewTransport(
 	}
 
 	return t, nil
+}
+
+// openBook makes an address book for the node with the ID unless it is given one.
+func (o *options) openBook(id types.ID) (err error) {
+	if o.book == nil {
+		o.book, err = addrbook.Open("", types.NetAddress{ID: id}, addrbook.WithLogger(o.logger))
+	}
+	if err == nil && o.nat.circuits {
+		o.book.AllowRelayed()
+	}
+
+	return err
 }
 
 // announced checks the NodeInfo of the node with the ID, and returns what the node tells of
@@ -348,16 +352,4 @@ func (t *Transport) isPrivatePeer(id types.ID) bool {
 	behavior := t.served.Load()
 
 	return behavior != nil && (*behavior).IsPrivatePeer(id)
-}
-
-// reserves reports whether the switch keeps places for the IP, since a configured peer may
-// connect from there.
-func (t *Transport) reserves(ip netip.Addr) bool {
-	behavior := t.served.Load()
-	if behavior == nil {
-		return false
-	}
-	reservation, ok := (*behavior).(compat.ConnReservation)
-
-	return ok && reservation.ReservesConn(ip.AsSlice())
 }

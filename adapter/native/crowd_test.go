@@ -189,11 +189,11 @@ func TestHostThatKeepsLeavingIsSlowedDown(t *testing.T) {
 		require.Less(t, admitted, 100)
 	}
 	require.Greater(t, admitted, 3, "a few are free")
-	require.EqualValues(t, 1, hub.tr.ConnsRefused())
+	require.Len(t, hub.levels.get(refusedEarly), 1)
 	for range 3 {
 		require.False(t, newVisitor(t).visit(hub, restless))
 	}
-	require.EqualValues(t, 4, hub.tr.ConnsRefused(), "before the handshake")
+	require.Len(t, hub.levels.get(refusedEarly), 4, "before the handshake")
 	require.Len(t, hub.levels.get("host is refused for a while"), 1)
 	require.True(t, newVisitor(t).visit(hub, "203.0.113.10"))
 	for range 20 {

@@ -13,7 +13,6 @@ type guard struct {
 	mtx         sync.Mutex
 	admission   compat.ConnAdmission   // nil: admit all
 	reservation compat.ConnReservation // nil: reserve for nobody
-	refused     uint64
 }
 
 // ask sets the switch that decides from now on.
@@ -41,22 +40,6 @@ func (g *guard) check(ip netip.Addr) error {
 	if admission == nil {
 		return nil
 	}
-	err := admission.AdmitConn(ip.AsSlice())
-	if err == nil {
-		return nil
-	}
-	g.mtx.Lock()
-	defer g.mtx.Unlock()
-	g.refused++
 
-	return err
-}
-
-// ConnsRefused counts the inbound connections that were closed before their
-// handshake because the switch would have refused every peer from there.
-func (mt *MultiplexTransport) ConnsRefused() uint64 {
-	mt.guard.mtx.Lock()
-	defer mt.guard.mtx.Unlock()
-
-	return mt.guard.refused
+	return admission.AdmitConn(ip.AsSlice())
 }

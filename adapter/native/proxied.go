@@ -1,12 +1,10 @@
 package native
 
 import (
-	"context"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
-	"time"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
@@ -40,12 +38,11 @@ func (mt *MultiplexTransport) admitProxied(conn net.Conn) {
 		return
 	}
 	mt.wg.Go(func() {
-		stop := context.AfterFunc(mt.ctx, func() { mt.closeConn(conn) })
-		client, err := mt.readProxyHeader(&placedConn{Conn: conn, place: p})
+		client, err := proxied.Accept(mt.ctx, &placedConn{Conn: conn, place: p}, mt.timeout)
 		if p.Leave() {
 			err = errEvicted
 		}
-		if !stop() || err != nil {
+		if err != nil {
 			mt.inbound.Event(slog.LevelInfo, netgroup.FromAddr(conn.RemoteAddr()), "inbound connection without a PROXY header",
 				"no header", "address", conn.RemoteAddr(), "err", err)
 			mt.closeConn(conn)
@@ -54,12 +51,4 @@ func (mt *MultiplexTransport) admitProxied(conn net.Conn) {
 		}
 		mt.admit(client)
 	})
-}
-
-func (mt *MultiplexTransport) readProxyHeader(conn *placedConn) (*proxied.Conn, error) {
-	if err := conn.SetReadDeadline(time.Now().Add(mt.timeout)); err != nil {
-		return nil, err
-	}
-
-	return proxied.Accept(conn)
 }

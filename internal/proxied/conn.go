@@ -2,9 +2,11 @@ package proxied
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"net"
 	"syscall"
+	"time"
 
 	"github.com/pires/go-proxyproto"
 
@@ -23,10 +25,33 @@ type Conn struct {
 	client net.Addr
 }
 
-// Accept reads the PROXY header of a connection of which nothing was read yet. A header
-// without a client, as of a proxy's own health check, leaves the proxy's address. The
-// caller bounds the time by a read deadline, and closes the connection on an error.
-func Accept(conn net.Conn) (*Conn, error) {
+// Accept reads the PROXY header of a connection of which nothing was read yet, within the
+// timeout. A header without a client, as of a proxy's own health check, leaves the proxy's
+// address. If the context ends meanwhile, the connection is closed. On any other error the
+// caller closes it.
+func Accept(ctx context.Context, conn net.Conn, timeout time.Duration) (*Conn, error) {
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() }) // the error is that of the context
+	c, err := readWithin(conn, timeout)
+	if !stop() {
+		return nil, ctx.Err()
+	}
+
+	return c, err
+}
+
+func readWithin(conn net.Conn, timeout time.Duration) (*Conn, error) {
+	if err := conn.SetReadDeadline(time.Now().Add(timeout)); err != nil {
+		return nil, err
+	}
+	c, err := readHeader(conn)
+	if err != nil {
+		return nil, err
+	}
+
+	return c, conn.SetReadDeadline(time.Time{})
+}
+
+func readHeader(conn net.Conn) (*Conn, error) {
 	c := &Conn{Conn: conn, buf: bufio.NewReaderSize(conn, headerBuffer), client: conn.RemoteAddr()}
 	header, err := proxyproto.Read(c.buf)
 	if err != nil {

@@ -2,16 +2,23 @@ package proxied
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"net"
 	"net/netip"
+	"os"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/pires/go-proxyproto"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 )
+
+// patient only ends a test that has already failed.
+const patient = 20 * time.Second
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
@@ -47,7 +54,7 @@ func TestAccept(t *testing.T) {
 		_, err := dialed.Write(append(header, "rest"...))
 		require.NoError(t, err)
 		require.NoError(t, dialed.CloseWrite())
-		conn, err := Accept(accepted)
+		conn, err := Accept(t.Context(), accepted, patient)
 		require.NoError(t, err)
 		require.Equal(t, want, conn.RemoteAddr().String())
 		rest, err := io.ReadAll(conn)
@@ -68,9 +75,40 @@ func TestAcceptRefuses(t *testing.T) {
 		_, err := io.Copy(dialed, bytes.NewReader([]byte(first)))
 		require.NoError(t, err)
 		require.NoError(t, dialed.CloseWrite())
-		_, err = Accept(accepted)
+		_, err = Accept(t.Context(), accepted, patient)
 		require.Error(t, err, "%q", first)
 	}
+}
+
+// A proxy that sends no header is given up after the timeout, or when the context ends.
+func TestAcceptEnds(t *testing.T) {
+	_, accepted := pipe(t)
+	_, err := Accept(t.Context(), accepted, time.Millisecond)
+	require.ErrorIs(t, err, os.ErrDeadlineExceeded)
+
+	dialed, accepted := pipe(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err = Accept(ctx, accepted, patient)
+	require.ErrorIs(t, err, context.Canceled)
+	require.NoError(t, dialed.SetReadDeadline(time.Now().Add(patient)))
+	_, err = dialed.Read(make([]byte, 1))
+	require.ErrorIs(t, err, io.EOF, "the connection is closed")
+}
+
+// The timeout is that of the header, and not of what follows it.
+func TestAcceptEndsItsDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		proxy, accepted := net.Pipe()
+		defer proxy.Close()
+		go func() { _, _ = proxy.Write([]byte("PROXY UNKNOWN\r\n")) }()
+		conn, err := Accept(t.Context(), accepted, time.Second)
+		require.NoError(t, err)
+		defer conn.Close()
+		time.AfterFunc(time.Minute, func() { _, _ = proxy.Write([]byte("x")) })
+		_, err = conn.Read(make([]byte, 1))
+		require.NoError(t, err)
+	})
 }
 
 // One side of a connection from a proxy can end before the other, and its socket can be
@@ -79,7 +117,7 @@ func TestConnPassesOn(t *testing.T) {
 	dialed, accepted := pipe(t)
 	_, err := dialed.Write([]byte("PROXY UNKNOWN\r\n"))
 	require.NoError(t, err)
-	conn, err := Accept(accepted)
+	conn, err := Accept(t.Context(), accepted, patient)
 	require.NoError(t, err)
 	raw, err := conn.SyscallConn()
 	require.NoError(t, err)

@@ -67,8 +67,9 @@ func (c *PeekedConn) CloseWrite() error { return socket.CloseWrite(c.Conn) }
 func (c *PeekedConn) SyscallConn() (syscall.RawConn, error) { return socket.Raw(c.Conn) }
 
 // PeekWithin waits for the first three bytes of the remote, as long as wait says but at
-// most for half of the time that the context leaves. It returns what came, with the error
-// that ended the wait if it is less. The read deadline stays set.
+// most for half of the time that the context leaves. It returns all that came, with the
+// error that ended the wait if it is less: os.ErrDeadlineExceeded is that of the wait. If the
+// context ends meanwhile, the connection is closed, and the error is that of the context.
 func (c *PeekedConn) PeekWithin(ctx context.Context, wait time.Duration) ([]byte, error) {
 	if deadline, ok := ctx.Deadline(); ok {
 		wait = min(wait, time.Until(deadline)/2)
@@ -77,7 +78,17 @@ func (c *PeekedConn) PeekWithin(ctx context.Context, wait time.Duration) ([]byte
 		return nil, err
 	}
 
-	return c.Buf.Peek(len(NativeStart))
+	stop := context.AfterFunc(ctx, func() { _ = c.Close() })
+	_, err := c.Buf.Peek(len(NativeStart))
+	if !stop() {
+		return nil, ctx.Err()
+	}
+	if closed := c.SetReadDeadline(time.Time{}); closed != nil {
+		return nil, closed
+	}
+	first, _ := c.Buf.Peek(c.Buf.Buffered()) // never more than there is
+
+	return first, err
 }
 
 // starts are the first bytes of protocols, from a client or a server.

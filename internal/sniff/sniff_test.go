@@ -26,8 +26,8 @@ func TestProtocol(t *testing.T) {
 	}
 }
 
-// What was looked at is read again, and silence ends the wait early enough for the caller
-// to speak first.
+// What was looked at is read again, silence ends the wait early enough for the caller
+// to speak first, and the end of the context closes the connection.
 func TestPeekWithin(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		local, remote := net.Pipe()
@@ -41,13 +41,24 @@ func TestPeekWithin(t *testing.T) {
 		require.ErrorIs(t, err, os.ErrDeadlineExceeded)
 		require.Equal(t, time.Second, time.Since(begun))
 
-		go func() { _, _ = remote.Write([]byte("abcdef")) }()
+		go func() { _, _ = remote.Write([]byte("SSH-2.0")) }()
 		first, err := conn.PeekWithin(t.Context(), time.Second)
 		require.NoError(t, err)
-		require.Equal(t, "abc", string(first))
-		all := make([]byte, 6)
+		require.Equal(t, "SSH", Protocol(first))
+		all := make([]byte, 7)
 		_, err = io.ReadFull(conn, all)
 		require.NoError(t, err)
-		require.Equal(t, "abcdef", string(all))
+		require.Equal(t, "SSH-2.0", string(all))
+
+		time.AfterFunc(time.Minute, func() { _, _ = remote.Write([]byte("x")) })
+		_, err = conn.Read(all)
+		require.NoError(t, err, "the wait has ended")
+
+		ctx, cancel = context.WithCancel(t.Context())
+		time.AfterFunc(time.Second, cancel)
+		_, err = conn.PeekWithin(ctx, time.Minute)
+		require.ErrorIs(t, err, context.Canceled)
+		_, err = remote.Write([]byte("x"))
+		require.ErrorIs(t, err, io.ErrClosedPipe)
 	})
 }

@@ -1,7 +1,6 @@
 package probe
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -42,10 +41,10 @@ func identify(ctx context.Context, conn *sniff.PeekedConn, roundTrip time.Durati
 	if err != nil {
 		return "", false, describe(ctx, conn, err)
 	}
-	switch {
-	case bytes.Equal(first, sniff.NativeStart):
+	switch sniff.Protocol(first) {
+	case "native":
 		return StackNative, late, nil
-	case bytes.Equal(first, sniff.Libp2pStart):
+	case "libp2p":
 		return StackLibp2p, late, nil
 	}
 	text, err := conn.Buf.Peek(min(conn.Buf.Buffered(), shown))
@@ -60,9 +59,6 @@ func identify(ctx context.Context, conn *sniff.PeekedConn, roundTrip time.Durati
 
 // greet sends a multistream header and returns the first bytes of the answer.
 func greet(conn *sniff.PeekedConn) ([]byte, error) {
-	if err := conn.SetReadDeadline(time.Time{}); err != nil {
-		return nil, err
-	}
 	if _, err := conn.Write(sniff.MultistreamHeader); err != nil {
 		return nil, err
 	}
