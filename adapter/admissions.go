@@ -263,13 +263,8 @@ func (r *registry) reserve(conn *connection, c *candidate) (former *connection, 
 	conn.host, conn.slot, conn.evicted, c.held = c.host, taken, c.evicts, slotNone
 	conn.networks = netgroup.Around(c.host.Addr())
 	r.byID[conn.id] = conn
-	if c.exempt {
-		r.conduct.trust(c.id, c.host)
-	}
 	r.hosts[conn.host]++
-	if c.exempt && c.delegate == "" {
-		r.lists.noteHost(c.id, c.host)
-	}
+	r.lists.noteHost(c.id, c.host, c.delegate != "")
 
 	return nil, nil
 }

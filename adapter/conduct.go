@@ -128,15 +128,11 @@ type conduct struct {
 	hosts ledger[netip.Prefix] // and networks, for flapPoints
 	// sources are peers whose hints have led to other nodes.
 	sources ledger[types.ID]
-	// trusted is where each exempt peer was last connected from. An exempt peer may have any
-	// host, so that its host is known to be innocent only afterwards.
-	trusted map[types.ID]netip.Prefix
 }
 
 func newConduct() *conduct {
 	return &conduct{
 		ids: make(ledger[types.ID]), hosts: make(ledger[netip.Prefix]), sources: make(ledger[types.ID]),
-		trusted: make(map[types.ID]netip.Prefix),
 	}
 }
 
@@ -147,7 +143,7 @@ func (c *conduct) refusal(id types.ID, host netip.Prefix) error {
 	defer c.mtx.Unlock()
 	now := time.Now()
 	err := c.ids.refusal(id, now)
-	if err == nil && !c.trusts(host) {
+	if err == nil {
 		err = c.hosts.refusal(host, now)
 	}
 
@@ -162,7 +158,7 @@ func (c *conduct) charge(id types.ID, host netip.Prefix, points float64, reason 
 	if id != "" {
 		wait = c.ids.charge(id, points, reason, now)
 	}
-	if host.IsValid() && !c.trusts(host) {
+	if host.IsValid() {
 		wait = max(wait, c.hosts.charge(host, points, reason, now))
 	}
 
@@ -186,27 +182,6 @@ func (c *conduct) distrusts(id types.ID) bool {
 	return c.sources.refusal(id, time.Now()) != nil
 }
 
-func (c *conduct) trusts(host netip.Prefix) bool {
-	for _, h := range c.trusted {
-		if h == host {
-			return true
-		}
-	}
-
-	return false
-}
-
-// trust notes where an exempt peer is connected from. A host that is not valid ends that.
-func (c *conduct) trust(id types.ID, host netip.Prefix) {
-	c.mtx.Lock()
-	defer c.mtx.Unlock()
-	if host.IsValid() {
-		c.trusted[id] = host
-	} else {
-		delete(c.trusted, id)
-	}
-}
-
 // pardon forgets what a host has done.
 func (c *conduct) pardon(host netip.Prefix) {
 	c.mtx.Lock()
@@ -221,10 +196,10 @@ var (
 
 // accountable returns the host if points count against it, and else none. Points do not
 // count against a loopback IP, which all nodes on the machine share, nor against any IP
-// with allow_duplicate_ip, where several nodes may share it. The host of a persistent peer
-// must stay open for that peer.
+// with allow_duplicate_ip, where several nodes may share it. The host of an exempt peer must
+// stay open for that peer, which may have any host until it has been connected.
 func (sw *MultiplexSwitch) accountable(host netip.Prefix) netip.Prefix {
-	if sw.registry.allowDuplicateIP || netgroup.KindOf(host.Addr()) == netgroup.Loopback || sw.lists.isPersistentHost(host) {
+	if sw.registry.allowDuplicateIP || netgroup.KindOf(host.Addr()) == netgroup.Loopback || sw.lists.isExemptHost(host) {
 		return netip.Prefix{}
 	}
 

@@ -236,9 +236,14 @@ func TestUnconditionalPeerStaysTrusted(t *testing.T) {
 		}
 		sw := NewMultiplexSwitch(&fixedAddress{addr: types.NetAddress{ID: testID(99)}}, opts...)
 		host := netip.MustParsePrefix("9.8.7.6/32")
-		sw.conduct.trust(addr.ID, host)
+		sw.lists.noteHost(addr.ID, host, false)
+		require.False(t, sw.accountable(host).IsValid())
 		require.True(t, sw.RemovePersistentPeer(addr.ID))
-		require.Equal(t, unconditional, sw.conduct.trusts(host))
+		require.Equal(t, unconditional, !sw.accountable(host).IsValid())
+		// The connection of a peer that was exempt when it began may be noted afterwards.
+		other := netip.MustParsePrefix("9.8.7.7/32")
+		sw.lists.noteHost(addr.ID, other, true)
+		require.Equal(t, unconditional, !sw.accountable(other).IsValid())
 	}
 }
 

@@ -3,7 +3,6 @@ package adapter
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
@@ -42,9 +41,6 @@ func (sw *MultiplexSwitch) RemovePersistentPeer(id types.ID) bool {
 	id = id.Canonical()
 	removed := sw.lists.removePersistent(id)
 	if removed {
-		if !sw.lists.isExempt(id) {
-			sw.conduct.trust(id, netip.Prefix{})
-		}
 		sw.dials.cancel(id)
 	}
 

@@ -22,7 +22,13 @@ type peerLists struct {
 	mtx        sync.RWMutex
 	persistent map[types.ID]types.NetAddress
 	blocked    map[types.ID]bool
-	hosts      map[types.ID]netip.Prefix // of exempt peers: where the last connection came from
+	hosts      map[types.ID]exemptHosts
+}
+
+// exemptHosts are the hosts from which an exempt peer was connected last.
+type exemptHosts struct {
+	own netip.Prefix // when it presented itself
+	any netip.Prefix // also as a peer that another node presents
 }
 
 func newPeerLists() *peerLists {
@@ -32,7 +38,7 @@ func newPeerLists() *peerLists {
 		unconditional: make(map[types.ID]bool),
 		persistent:    make(map[types.ID]types.NetAddress),
 		blocked:       make(map[types.ID]bool),
-		hosts:         make(map[types.ID]netip.Prefix),
+		hosts:         make(map[types.ID]exemptHosts),
 	}
 }
 
@@ -78,13 +84,22 @@ func (l *peerLists) removePersistent(id types.ID) (removed bool) {
 	return removed
 }
 
-// isPersistentHost reports whether a persistent peer is configured at the host. A host name
-// counts as the IP that it had when the configuration was read.
-func (l *peerLists) isPersistentHost(host netip.Prefix) bool {
+// isExemptHost reports whether an exempt peer was last connected from the host, or a
+// persistent one is configured there. A host name counts as the IP that it had when the
+// configuration was read.
+func (l *peerLists) isExemptHost(host netip.Prefix) bool {
+	if !host.IsValid() {
+		return false
+	}
 	l.mtx.RLock()
 	defer l.mtx.RUnlock()
 	for _, addr := range l.persistent {
-		if host.IsValid() && netgroup.Host(netgroup.FromIP(addr.IP)) == host {
+		if netgroup.Host(netgroup.FromIP(addr.IP)) == host {
+			return true
+		}
+	}
+	for _, h := range l.hosts {
+		if h.any == host {
 			return true
 		}
 	}

@@ -24,12 +24,12 @@ func (l *peerLists) reserves(host netip.Prefix) bool {
 	l.mtx.RLock()
 	defer l.mtx.RUnlock()
 	for id, addr := range l.persistent {
-		if !l.blocked[id] && (l.hosts[id] == host || netgroup.Host(netgroup.FromIP(addr.IP)) == host) {
+		if !l.blocked[id] && (l.hosts[id].own == host || netgroup.Host(netgroup.FromIP(addr.IP)) == host) {
 			return true
 		}
 	}
 	for id := range l.unconditional {
-		if !l.blocked[id] && l.hosts[id] == host {
+		if !l.blocked[id] && l.hosts[id].own == host {
 			return true
 		}
 	}
@@ -37,9 +37,18 @@ func (l *peerLists) reserves(host netip.Prefix) bool {
 	return false
 }
 
-// noteHost notes where an exempt peer is connected from.
-func (l *peerLists) noteHost(id types.ID, host netip.Prefix) {
+// noteHost notes from where a peer is connected if it is exempt. presented says that another
+// node presents it from there.
+func (l *peerLists) noteHost(id types.ID, host netip.Prefix, presented bool) {
 	l.mtx.Lock()
 	defer l.mtx.Unlock()
-	l.hosts[id] = host
+	if _, persistent := l.persistent[id]; !persistent && !l.unconditional[id] {
+		return
+	}
+	h := l.hosts[id]
+	h.any = host
+	if !presented {
+		h.own = host
+	}
+	l.hosts[id] = h
 }
