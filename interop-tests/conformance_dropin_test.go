@@ -1,10 +1,8 @@
 package interoptests
 
 import (
-	"errors"
 	"fmt"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/gnolang/gno/tm2/pkg/p2p"
@@ -17,7 +15,6 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
-	"github.com/tm2-libp2p/tm2-libp2p/compat/service"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/dropin"
 )
@@ -244,16 +241,7 @@ func newGnoSwitchOnLibp2p(t *testing.T, spec compattest.SwitchSpec) (compattest.
 	}
 	sw := gnoSwitchOn(patientDials{dropin.Transport(tr)}, opts, spec.Reactors)
 
-	release := sync.OnceFunc(func() {
-		err := sw.Stop()
-		if !errors.Is(err, service.ErrNotStarted) && !errors.Is(err, service.ErrAlreadyStopped) {
-			require.NoError(t, err)
-		}
-		require.NoError(t, tr.Close())
-	})
-	t.Cleanup(release)
-
-	return sw, tr.NetAddress(), release
+	return sw, tr.NetAddress(), releaseOf(t, sw, func(t *testing.T) { require.NoError(t, tr.Close()) })
 }
 
 func listenLibp2p(t *testing.T, spec compattest.Spec) *lp2p.Transport {

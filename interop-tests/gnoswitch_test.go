@@ -39,7 +39,7 @@ func newGnoSwitch(t *testing.T, spec compattest.SwitchSpec) (compattest.SwitchNo
 	}
 	sw := gnoSwitchOn(tr.gno, opts, spec.Reactors)
 
-	return sw, tr.NetAddress(), releaseOf(t, sw, tr)
+	return sw, tr.NetAddress(), releaseOf(t, sw, tr.finish)
 }
 
 // gnoSwitchOn returns gno's switch on the transport, with the reactors.
@@ -53,7 +53,7 @@ func gnoSwitchOn(tr p2p.Transport, opts []p2p.SwitchOption, reactors []compattes
 
 	sw := dropin.FromSwitch(gno)
 
-	return gnoSwitch{Switch: sw, Service: awaitingRemovals{dropin.FromService(gno), peers, sw.Peers}}
+	return gnoSwitch{Switch: sw, Service: awaitingRemovals{dropin.FromService(gno), peers, sw}}
 }
 
 // newSwitchOnGno implements compattest.MakeSwitch with our switch on gno's transport.
@@ -75,20 +75,23 @@ func newSwitchOnGno(t *testing.T, spec compattest.SwitchSpec) (compattest.Switch
 	}
 	sw := adapter.NewMultiplexSwitch(tr, opts...)
 
-	return sw, tr.NetAddress(), releaseOf(t, sw, tr)
+	return sw, tr.NetAddress(), releaseOf(t, sw, tr.finish)
 }
 
-// releaseOf returns a function that stops the switch and closes its transport. The function
-// is also called at the end of the test.
-func releaseOf(t *testing.T, sw service.Service, tr *gnoTransport) func() {
+// releaseOf returns a function that stops the switch and then finishes its transport. The
+// function is also called at the end of the test.
+func releaseOf(t *testing.T, sw service.Service, finish func(*testing.T)) func() {
 	t.Helper()
-	release := sync.OnceFunc(func() {
-		err := sw.Stop()
-		if !errors.Is(err, service.ErrNotStarted) && !errors.Is(err, service.ErrAlreadyStopped) {
-			require.NoError(t, err)
-		}
-		tr.finish(t)
-	})
+	var once sync.Once // a sync.OnceFunc turns the end of the test by require into a panic
+	release := func() {
+		once.Do(func() {
+			err := sw.Stop()
+			if !errors.Is(err, service.ErrNotStarted) && !errors.Is(err, service.ErrAlreadyStopped) {
+				require.NoError(t, err)
+			}
+			finish(t)
+		})
+	}
 	t.Cleanup(release)
 
 	return release

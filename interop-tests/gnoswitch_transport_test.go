@@ -87,21 +87,21 @@ func freePort(t *testing.T, ip net.IP) uint16 {
 
 // finish closes the transport and its unaccepted peers, and waits until gno's accept loop has
 // ended.
-func (t *gnoTransport) finish(tb testing.TB) {
-	tb.Helper()
-	if err := t.gno.Close(); err != nil {
-		require.ErrorIs(tb, err, net.ErrClosed) // the suite has closed it
+func (tr *gnoTransport) finish(t *testing.T) {
+	t.Helper()
+	if err := tr.gno.Close(); err != nil {
+		require.ErrorIs(t, err, net.ErrClosed) // the suite has closed it
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), gnoPatience)
 	defer cancel()
 	for {
-		peer, err := t.Accept(ctx, noReactors{})
+		peer, err := tr.Accept(ctx, noReactors{})
 		if errors.Is(err, compat.ErrTransportClosed) {
 			return
 		}
-		require.NoError(tb, err)
+		require.NoError(t, err)
 		if err := peer.CloseConn(); err != nil {
-			require.ErrorIs(tb, err, net.ErrClosed)
+			require.ErrorIs(t, err, net.ErrClosed)
 		}
 	}
 }
