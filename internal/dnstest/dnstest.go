@@ -6,16 +6,41 @@ package dnstest
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"golang.org/x/net/dns/dnsmessage"
 )
+
+// current answers for net.DefaultResolver.
+var current atomic.Pointer[Names]
+
+// A look-up may go on after the test that has caused it, since package net shares look-ups.
+// So the resolver is changed before the first look-up and never again.
+func init() {
+	system := net.DefaultResolver.Dial
+	if system == nil {
+		system = new(net.Dialer).DialContext
+	}
+	net.DefaultResolver.PreferGo = true
+	net.DefaultResolver.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+		if n := current.Load(); n != nil {
+			return n.dial()
+		}
+
+		return system(ctx, network, address)
+	}
+}
+
+// errEnded is what look-ups meet after their test.
+var errEnded = errors.New("the test has ended")
 
 // Names are the host names that resolve. All methods may be called concurrently.
 type Names struct {
@@ -24,29 +49,38 @@ type Names struct {
 	mtx     sync.Mutex
 	ips     map[string][]net.IP
 	queries map[string]int
+	serving sync.WaitGroup
+	ended   bool
 }
 
-// Install makes net.DefaultResolver ask the returned Names until the test ends. At
-// first no name resolves. Tests that use it must not run in parallel.
+// Install makes net.DefaultResolver ask the returned Names. At first no name resolves. When
+// the test ends, all look-ups fail until another test calls Install. Tests that use it must
+// not run in parallel.
 func Install(t testing.TB) *Names {
 	t.Helper()
 	n := &Names{t: t, ips: make(map[string][]net.IP), queries: make(map[string]int)}
-	r := net.DefaultResolver // changed in place: others keep the pointer
-	preferGo, dial := r.PreferGo, r.Dial
-	var serving sync.WaitGroup
-	r.PreferGo = true
-	r.Dial = func(context.Context, string, string) (net.Conn, error) {
-		client, server := net.Pipe()
-		serving.Go(func() { n.serve(server) })
-
-		return client, nil
-	}
+	current.Store(n)
 	t.Cleanup(func() {
-		r.PreferGo, r.Dial = preferGo, dial
-		serving.Wait()
+		n.mtx.Lock()
+		n.ended = true
+		n.mtx.Unlock()
+		n.serving.Wait()
 	})
 
 	return n
+}
+
+// dial returns a connection to a server of the names.
+func (n *Names) dial() (net.Conn, error) {
+	n.mtx.Lock()
+	defer n.mtx.Unlock()
+	if n.ended {
+		return nil, errEnded
+	}
+	client, server := net.Pipe()
+	n.serving.Go(func() { n.serve(server) })
+
+	return client, nil
 }
 
 // Set lets the name resolve to these IPv4 and IPv6 addresses. A nil address counts as
