@@ -17,6 +17,7 @@ import (
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/sniff"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/socket"
 )
 
 // probeTimeout bounds a probe whose context has no earlier deadline.
@@ -44,13 +45,13 @@ func probeIdentity(ctx context.Context, dial dialFunc, dialString string) (peer.
 	defer cancel()
 
 	if dial == nil {
-		dial = new(net.Dialer).DialContext
+		dial = socket.System{}.DialContext
 	}
-	socket, err := dial(ctx, "tcp", dialString)
+	opened, err := dial(ctx, "tcp", dialString)
 	if err != nil {
 		return "", fmt.Errorf("unable to probe %s: %w", dialString, err)
 	}
-	conn := &greetedConn{Conn: socket}
+	conn := &greetedConn{Conn: opened}
 	defer conn.Close()
 
 	// Ends whatever waits on the connection.

@@ -15,6 +15,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/dialnames"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/socket"
 )
 
 // proofAge is how long an answer of a peer proves that the peer is at the address.
@@ -83,7 +84,9 @@ func (t *Transport) ask(ctx context.Context, addr types.NetAddress) (peer.ID, er
 
 // askAt is ask at one IP.
 func (t *Transport) askAt(ctx context.Context, addr types.NetAddress) (peer.ID, error) {
-	dial := (&net.Dialer{Control: t.gater.control}).DialContext
+	dial := func(ctx context.Context, network, address string) (net.Conn, error) {
+		return socket.Dial(ctx, &net.Dialer{Control: t.gater.control}, network, address)
+	}
 	if t.opts.sockets != nil {
 		dial = t.opts.sockets.DialContext
 	}
