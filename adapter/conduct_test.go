@@ -64,19 +64,21 @@ func TestPointsFade(t *testing.T) {
 
 // What is remembered is bounded, and what is forgotten is not the worst.
 func TestConductIsBounded(t *testing.T) {
-	c := newConduct()
-	for i := range 3 * maxRecords {
-		points := float64(1)
-		if i < 100 {
-			points = violationPoints
+	synctest.Test(t, func(t *testing.T) { // a refusal must not end while the test runs
+		c := newConduct()
+		for i := range 3 * maxRecords {
+			points := float64(1)
+			if i < 100 {
+				points = violationPoints
+			}
+			c.charge(types.ID(fmt.Sprint(i)), netip.PrefixFrom(netip.AddrFrom4([4]byte{9, 9, byte(i >> 8), byte(i)}), 32), points, errBad)
 		}
-		c.charge(types.ID(fmt.Sprint(i)), netip.PrefixFrom(netip.AddrFrom4([4]byte{9, 9, byte(i >> 8), byte(i)}), 32), points, errBad)
-	}
-	require.LessOrEqual(t, len(c.ids), maxRecords)
-	require.LessOrEqual(t, len(c.hosts), maxRecords)
-	for i := range 100 {
-		require.Error(t, c.refusal(types.ID(fmt.Sprint(i)), netip.Prefix{}))
-	}
+		require.LessOrEqual(t, len(c.ids), maxRecords)
+		require.LessOrEqual(t, len(c.hosts), maxRecords)
+		for i := range 100 {
+			require.Error(t, c.refusal(types.ID(fmt.Sprint(i)), netip.Prefix{}))
+		}
+	})
 }
 
 // Who is refused after a violation, and who is not.

@@ -126,7 +126,7 @@ func (sw *MultiplexSwitch) beginDials(ctx context.Context) {
 				sw.Logger.Debug("no outbound slot is free, addresses dropped", "dropped", dropped)
 			}
 		}
-		t := sw.dials.take(ctx, sw.registry.outboundSpread())
+		t := sw.dials.take(ctx, sw.registry.outboundSpread)
 		if t == nil {
 			return
 		}

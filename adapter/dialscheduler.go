@@ -170,14 +170,15 @@ func (d *dialer) nextOther(id types.ID) {
 }
 
 // take begins a dial that is due and returns it, or nil. The context of the dial is a
-// child of ctx; done releases it. The peers are those in the outbound slots.
-func (d *dialer) take(ctx context.Context, peers spread) *dial {
+// child of ctx; done releases it. outbound counts the peers in the outbound slots. It is
+// called with the lock held, so that a dial that becomes a peer meanwhile is counted.
+func (d *dialer) take(ctx context.Context, outbound func() spread) *dial {
 	now := time.Now()
 	d.mtx.Lock()
 	defer d.mtx.Unlock()
 	t := d.redials.popDue(now)
 	if t == nil {
-		t = d.takeHint(now, peers)
+		t = d.takeHint(now, outbound)
 	}
 	if t == nil {
 		return nil
@@ -190,11 +191,12 @@ func (d *dialer) take(ctx context.Context, peers spread) *dial {
 }
 
 // takeHint returns a hint if a place is free. The caller holds the lock.
-func (d *dialer) takeHint(now time.Time, peers spread) *dial {
+func (d *dialer) takeHint(now time.Time, outbound func() spread) *dial {
 	d.young = slices.DeleteFunc(d.young, func(t *dial) bool { return now.Sub(t.begun) >= d.youngFor })
-	if len(d.young) >= maxDials || d.active >= maxQueuedDials {
+	if len(d.young) >= maxDials || d.active >= maxQueuedDials || d.hints.len() == 0 {
 		return nil
 	}
+	peers := outbound()
 	t := d.hints.popLeast(now, func(t *dial) int { return peers.crowd(t) + d.running.crowd(t) }, peers.quota)
 	if t != nil {
 		d.running.add(t.host(), t.source, 1)
