@@ -3,8 +3,10 @@ package interoptests
 import (
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -164,22 +166,28 @@ func TestBridgePairsOneToOne(t *testing.T) {
 }
 
 // awaitPairOf returns the gno peer that the bridge has paired with the target. If none of the
-// given ones is, it starts more. The bridge prefers the target with the fewest pairs, but
-// takes another one if that answers much earlier, as it may on a busy machine.
+// given ones is, it starts others. The bridge prefers the target with the fewest pairs, but
+// takes another one if that answers much earlier, or if a dial of the target took too long, as
+// it may on a busy machine.
 func awaitPairOf(t *testing.T, b runningBridge, target *node, dialers ...*legacy.Peer) *legacy.Peer {
 	t.Helper()
-	const most = 10
-	for len(dialers) < most {
+	const most = 5 // at the same time
+	var own []*legacy.Peer
+	for begun, n := time.Now(), 0; time.Since(begun) < gnoPatience; n++ {
 		for _, pair := range b.Status().Pairs {
-			for _, gno := range dialers {
+			for _, gno := range slices.Concat(dialers, own) {
 				if pair.Libp2pID == target.info.ID() && pair.NativeID.String() == gno.ID() {
 					return gno
 				}
 			}
 		}
-		gno := startDialing(t, b, legacy.Options{Moniker: fmt.Sprintf("gno%d for %s", len(dialers), target.info.Moniker)})
+		if len(own) == most {
+			own[0].Stop()
+			own = own[1:]
+		}
+		gno := startDialing(t, b, legacy.Options{Moniker: fmt.Sprintf("gno%d for %s", n, target.info.Moniker)})
 		gno.AwaitUp(t, b.id, 1)
-		dialers = append(dialers, gno)
+		own = append(own, gno)
 	}
 	require.Fail(t, "the bridge never chooses the target", target.info.Moniker)
 

@@ -165,12 +165,20 @@ func (c *cluster) pair(t *testing.T) (a, b *switchNode) {
 	return a, b
 }
 
-// connect makes a dial b and waits until the reactors of both have the peer.
+// connect makes a dial b and waits until the reactors of both have the peer. On a busy
+// machine a dial may take longer than a switch allows. It is repeated then, since a switch
+// dials an address once.
 func (c *cluster) connect(t *testing.T, a, b *switchNode) (atA, atB compat.PeerConn) {
 	t.Helper()
 	ofA, ofB := a.log.count(connected, b.id()), b.log.count(connected, a.id())
+	late := a.lateDials(b.id())
 	a.DialPeers(b.address())
 	c.await(t, "both ends of a dial are connected", func() bool {
+		if now := a.lateDials(b.id()); now > late {
+			late = now
+			a.DialPeers(b.address())
+		}
+
 		return a.log.count(connected, b.id()) > ofA && b.log.count(connected, a.id()) > ofB
 	})
 	atA, atB = a.Peers().Get(b.id()), b.Peers().Get(a.id())
@@ -178,6 +186,15 @@ func (c *cluster) connect(t *testing.T, a, b *switchNode) (atA, atB compat.PeerC
 	require.NotNil(t, atB, "the listener's peer")
 
 	return atA, atB
+}
+
+// lateDials is how many dials of the ID took too long.
+func (n *switchNode) lateDials(id types.ID) int {
+	return len(n.log.all(func(e entry) bool {
+		reason, _ := e.reason.(error)
+
+		return e.what == failed && e.id == id && compat.ClassifyDial(reason) == compat.DialTimedOut
+	}))
 }
 
 // disconnect makes a stop its peer b and waits until both have removed the peer.
