@@ -34,7 +34,9 @@ func (m *markdown) save(file string) error {
 	fmt.Fprintf(&b, "# Real gnoland nodes\n\nMade by `interop-tests/gnoland` on %s, %s/%s, %d cores.\n\n",
 		time.Now().UTC().Format(time.DateOnly), runtime.GOOS, runtime.GOARCH, runtime.NumCPU())
 	for _, program := range []string{stock, ours} {
-		version, err := exec.Command(filepath.Join(*bin, program), "version").CombinedOutput()
+		cmd := exec.Command(filepath.Join(*bin, program), "version")
+		cmd.Env = append(os.Environ(), "GNOROOT="+gnoDir)
+		version, err := cmd.CombinedOutput()
 		if err != nil {
 			return fmt.Errorf("%s version: %w", program, err)
 		}

@@ -53,6 +53,7 @@ func TestSync(t *testing.T) {
 	source.set(t, "p2p.pex", "false")
 	net.makeGenesis(t, source)
 	source.run(t)
+	source.waitHeight(t, 1)
 	memo := strings.Repeat("m", 50_000)
 	for range 40 {
 		source.send(t, memo)
