@@ -49,6 +49,7 @@ func TestMigration(t *testing.T) {
 			fmt.Sprintf("%.1f", net.nodes[0].rate(t, 15*time.Second))})
 		t.Log(rows[len(rows)-1])
 	}
+	net.grow(t, 20)
 	row("4 stock", 2, net.nodes[0].longestGap(t, 2, net.top()), 0) // block 1 has the time of the genesis
 	for _, stack := range []string{"native", "dual", "libp2p", "dual", "native", "stock"} {
 		from := net.top()

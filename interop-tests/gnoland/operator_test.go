@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -71,11 +72,16 @@ func TestOperator(t *testing.T) {
 		require.Equal(t, chainID, status.NodeInfo.Network)
 	})
 	t.Run("telemetry", func(t *testing.T) {
-		for body := range exported {
-			if bytes.Contains(body, []byte("inbound_peers_gauge")) && bytes.Contains(body, []byte("outbound_peers_gauge")) {
-				return
+		missing := []string{"inbound_peers_gauge", "outbound_peers_gauge", "tm2_p2p_handshakes_total"}
+		first.waitUntil(t, "metrics", func() bool {
+			select {
+			case body := <-exported:
+				missing = slices.DeleteFunc(missing, func(name string) bool { return bytes.Contains(body, []byte(name)) })
+			default:
 			}
-		}
+
+			return len(missing) == 0
+		})
 	})
 	t.Run("logs", func(t *testing.T) {
 		choices := 0
@@ -130,4 +136,19 @@ func TestStackIsChosen(t *testing.T) {
 	text, err := tryCommand(t, append(net.env, "TM2_P2P_STACK=fast"), "", ours, start...)
 	require.Error(t, err)
 	require.Contains(t, text, "TM2_P2P_STACK")
+}
+
+// TestLazyStart lets our program make its config and a genesis by itself.
+func TestLazyStart(t *testing.T) {
+	net := newNetwork(t, fast)
+	file := filepath.Join(t.TempDir(), "config.toml")
+	command(t, net.env, "", ours, "config", "init", "-config-path", file)
+	text, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.Contains(t, string(text), "stack = \"dual\"")
+
+	n := net.newNode(t, "libp2p")
+	n.run(t, "-lazy")
+	n.waitHeight(t, 2)
+	n.stop(t)
 }

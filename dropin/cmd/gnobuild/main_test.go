@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/tm2-libp2p/tm2-libp2p/dropin/cmd/gnobuild/internal/edit"
 )
 
 // full is set by GNOBUILD_FULL=1. Tests that need it build whole programs of gno.
@@ -66,6 +68,47 @@ func TestProgress(t *testing.T) {
 	require.NoError(t, b.showProgress(strings.NewReader(
 		"runtime\nexample.com/a\n# example.com/b\n./b.go:1:2: undefined: x\ngo: downloading example.com/c v1.0.0\n")))
 	require.Equal(t, "# example.com/b\n./b.go:1:2: undefined: x\ngo: downloading example.com/c v1.0.0\n", shown.String())
+}
+
+// TestDirectory changes a checkout of gno, and refuses one whose node has an option that our
+// switch would not have.
+func TestDirectory(t *testing.T) {
+	o, err := parseFlags(nil, &bytes.Buffer{})
+	require.NoError(t, err)
+	b := &builder{options: *o, stderr: t.Output()}
+	require.NoError(t, b.findModules(t.Context()))
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "go.mod"), []byte("module "+gnoModule+"\n"), 0o600))
+	for _, name := range []string{edit.NodeFile, edit.ConfigFile, edit.AddressFile, edit.TypesFile} {
+		text, err := os.ReadFile(filepath.Join(b.gnoDir, name))
+		require.NoError(t, err)
+		require.NoError(t, os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o700))
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), text, 0o600))
+	}
+	var shown bytes.Buffer
+	require.NoError(t, run(t.Context(), []string{"-dir", dir, "-print"}, &shown, t.Output()))
+	require.Contains(t, shown.String(), "+	sw, err := dropin.NewConfiguredSwitch(")
+
+	node := filepath.Join(dir, edit.NodeFile)
+	text, err := os.ReadFile(node)
+	require.NoError(t, err)
+	changed := strings.Replace(string(text), "p2p.WithSeeds(seedAddrs),", "p2p.WithSeeds(seedAddrs), p2p.WithOurOwn(),", 1)
+	require.NoError(t, os.WriteFile(node, []byte(changed), 0o600))
+	err = run(t.Context(), []string{"-dir", dir, "-print"}, &shown, t.Output())
+	require.ErrorIs(t, err, edit.ErrMismatch)
+	require.ErrorContains(t, err, edit.NodeFile+":")
+}
+
+// TestOutsideOfACheckout checks what a command says that does not find this project, and
+// which module it makes when it was built from a release.
+func TestOutsideOfACheckout(t *testing.T) {
+	t.Chdir(t.TempDir())
+	b := &builder{stderr: t.Output()}
+	require.ErrorContains(t, b.findOurs(t.Context()), "run gnobuild in a checkout of tm2-libp2p")
+
+	b = &builder{options: options{gno: "v1.7.1"}, ours: "v0.1.0"}
+	require.Contains(t, b.goMod(), "require "+dropinModule+" v0.1.0\n")
+	require.Equal(t, 1, strings.Count(b.goMod(), "replace "), "only gno is replaced")
 }
 
 // TestPatchedNodeCompiles compiles the node of the newest release with the change, and of

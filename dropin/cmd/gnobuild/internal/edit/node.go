@@ -320,7 +320,7 @@ func (s *Source) requireNoTransport() (err error) {
 			return err == nil
 		}
 		switch code := s.code(selector); {
-		case strings.HasPrefix(code, "conn.") && selector.Sel.Obj == nil, code == "n.transport", code == newTransport, code == newSwitch:
+		case strings.HasPrefix(code, "conn."), code == "n.transport", code == newTransport, code == newSwitch:
 			err = s.mismatch(n.Pos(), "no further use of %s", code)
 		}
 
