@@ -47,7 +47,7 @@ func (b *builder) build(ctx context.Context, tags []string) error {
 	if err := b.compile(b.command(ctx, args...)); err != nil {
 		return fmt.Errorf("unable to build %s: %w", pkg, err)
 	}
-	b.say("built %s in %s: version %s, default stack %s, dial %s; it stands under gno's licence, see %s", b.out,
+	b.say("built %s in %s: version %s, default stack %s, dial %s; it stands under gno's licence, in %s", b.out,
 		time.Since(start).Round(time.Second), version, b.stack, b.dial, b.gnoDir)
 
 	return nil
@@ -121,7 +121,7 @@ func (b *builder) showProgress(from io.Reader) error {
 	lines := bufio.NewScanner(from)
 	for lines.Scan() {
 		line := lines.Text()
-		if strings.ContainsAny(line, " :#") || !strings.Contains(line, "/") && strings.Contains(line, ".") {
+		if strings.ContainsAny(line, " :#") { // no path of a package
 			b.say("%s", line)
 
 			continue
