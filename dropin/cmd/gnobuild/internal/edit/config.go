@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"go/ast"
 	"reflect"
-	"slices"
 	"strconv"
 	"strings"
 )
@@ -12,9 +11,9 @@ import (
 // ConfigFile is the file that Config changes, relative to the module of gno.
 const ConfigFile = "tm2/pkg/p2p/config/config.go"
 
-// idleKeys are keys of ours that a gno without them has no use for: where its own programs
-// find the home directory, and a file of its discovery reactor.
-var idleKeys = []string{"home", "addr_book_file"}
+// addrBookKey names a file of gno's discovery reactor, so a gno without the key has no use
+// for it.
+const addrBookKey = "addr_book_file"
 
 // Config adds the keys of ours to the section [p2p] of a gno that does not have them, with
 // the values of ours as defaults, so that `gnoland config` gets and sets them. The source is
@@ -40,7 +39,7 @@ func Config(s *Source, ours any) error {
 
 			continue
 		}
-		if slices.Contains(idleKeys, key) {
+		if key == addrBookKey {
 			continue
 		}
 		fmt.Fprintf(&fields, "\n%s %s %s\n", field.Name, field.Type, quoteTag(field.Tag))
