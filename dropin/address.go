@@ -12,12 +12,10 @@ func NetAddress(addr *types.NetAddress) *gnotypes.NetAddress {
 		return nil
 	}
 
-	return &gnotypes.NetAddress{
-		ID:       gnotypes.ID(addr.ID),
-		IP:       addr.IP,
-		Port:     addr.Port,
-		Hostname: addr.Hostname,
-	}
+	gno := &gnotypes.NetAddress{ID: gnotypes.ID(addr.ID), IP: addr.IP, Port: addr.Port}
+	setHostname(gno, addr.Hostname)
+
+	return gno
 }
 
 // FromNetAddress converts an address from gno's type, and nil to nil. The result shares the
@@ -27,12 +25,7 @@ func FromNetAddress(addr *gnotypes.NetAddress) *types.NetAddress {
 		return nil
 	}
 
-	return &types.NetAddress{
-		ID:       types.ID(addr.ID),
-		IP:       addr.IP,
-		Port:     addr.Port,
-		Hostname: addr.Hostname,
-	}
+	return &types.NetAddress{ID: types.ID(addr.ID), IP: addr.IP, Port: addr.Port, Hostname: hostname(addr)}
 }
 
 // NetAddresses converts addresses to gno's type, in a new slice.

@@ -31,27 +31,17 @@ var (
 )
 
 // FromP2PConfig converts the section [p2p] from gno's type. Keys that gno does not have get
-// our defaults.
+// our defaults, and so do those that only a gno changed by cmd/gnobuild has, if they are zero.
 func FromP2PConfig(gno gnoconfig.P2PConfig) config.P2PConfig {
 	ours := *config.DefaultP2PConfig()
-	ours.RootDir = gno.RootDir
-	ours.ListenAddress = gno.ListenAddress
-	ours.ExternalAddress = gno.ExternalAddress
-	ours.Seeds = gno.Seeds
-	ours.PersistentPeers = gno.PersistentPeers
-	ours.MaxNumInboundPeers = gno.MaxNumInboundPeers
-	ours.MaxNumOutboundPeers = gno.MaxNumOutboundPeers
-	ours.FlushThrottleTimeout = gno.FlushThrottleTimeout
-	ours.MaxPacketMsgPayloadSize = gno.MaxPacketMsgPayloadSize
-	ours.SendRate = gno.SendRate
-	ours.RecvRate = gno.RecvRate
-	ours.RecvAssemblyTimeout = gno.RecvAssemblyTimeout
-	ours.MaxRecvBufferBytes = gno.MaxRecvBufferBytes
-	ours.MaxSendBufferBytes = gno.MaxSendBufferBytes
-	ours.PeerExchange = gno.PeerExchange
-	ours.PrivatePeerIDs = gno.PrivatePeerIDs
-	ours.AllowDuplicateIP = gno.AllowDuplicateIP
-	ours.AddrBook = gno.AddrBook
+	from := tomlvalue.Fields(&gno)
+	for key, field := range tomlvalue.Fields(&ours) {
+		if value, ok := from[key]; ok {
+			if v := reflect.ValueOf(value).Elem(); !v.IsZero() || !slices.Contains(ownKeys, key) {
+				reflect.ValueOf(field).Elem().Set(v)
+			}
+		}
+	}
 
 	return ours
 }

@@ -49,8 +49,12 @@ func NewConfiguredSwitch(
 
 		return p.nativeSwitch(o.sw), nil
 	case o.stack == dual.StackLibp2p && o.dial == dual.DialLibp2p:
+		p.exportMetrics(o)
+
 		return p.libp2pSwitch(o)
 	default:
+		p.exportMetrics(o)
+
 		return p.dualSwitch(o)
 	}
 }

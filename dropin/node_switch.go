@@ -145,6 +145,7 @@ func NewSwitch(
 
 // newSwitch returns a switch on the transport tr. It owns own, which is tr or nil.
 func newSwitch(stack string, tr compat.Transport, own compat.ListeningTransport, p *plan, opts []adapter.SwitchOption) *Switch {
+	p.options = append(p.options, adapter.WithReactor("peer gauges", newPeerGauges(recordPeers)))
 	mux := adapter.NewMultiplexSwitch(tr, append(p.options, opts...)...)
 	s := &Switch{toSwitch: newToSwitch(mux), mux: mux, transport: tr, own: own, listen: p.listen}
 	s.BaseService = *service.NewBaseService(nil, "P2P Switch ("+stack+")", s)

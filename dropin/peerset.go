@@ -21,9 +21,6 @@ var _ compat.PeerSet = fromPeerSet{}
 // FromPeerSet returns a view of gno's set of peers. A change of either set changes the other.
 func FromPeerSet(set p2p.PeerSet) compat.PeerSet { return fromPeerSet{gno: set} }
 
-// Add ignores gno's error, which means that the set already has the ID.
-func (s fromPeerSet) Add(peer compat.PeerConn) { _ = s.gno.Add(PeerConn(peer)) }
-
 func (s fromPeerSet) Remove(key types.ID) bool { return s.gno.Remove(gnotypes.ID(key)) }
 
 func (s fromPeerSet) Has(key types.ID) bool { return s.gno.Has(gnotypes.ID(key)) }
@@ -45,8 +42,8 @@ var _ p2p.PeerSet = toPeerSet{}
 // PeerSet returns a view of our set of peers. A change of either set changes the other.
 func PeerSet(set compat.PeerSet) p2p.PeerSet { return toPeerSet{ours: set} }
 
-// Add returns an error that wraps ErrPeerInSet when the set already has the ID, as in gno.
-func (s toPeerSet) Add(peer p2p.PeerConn) error {
+// add returns an error that wraps ErrPeerInSet when the set already has the ID.
+func (s toPeerSet) add(peer p2p.PeerConn) error {
 	ours := FromPeerConn(peer)
 	if s.ours.Has(ours.ID()) {
 		return fmt.Errorf("%w: %s", ErrPeerInSet, ours.ID())

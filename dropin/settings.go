@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -67,6 +68,9 @@ func (s *settings) readFile(dir, name string, other func(section, key string) (w
 				if !slices.Contains(ownKeys, key) {
 					return other("p2p", key)
 				}
+				if name == gnoFile && isEmpty(key, value) {
+					return "", nil
+				}
 				s.from[key] = name
 
 				return "", tomlvalue.Assign(tomlvalue.FullName("p2p", key), fields[key], value)
@@ -97,6 +101,16 @@ func (s *settings) readFile(dir, name string, other func(section, key string) (w
 	}
 
 	return nil
+}
+
+// isEmpty reports whether a value is the zero of its key's type, as "" and "0s". In gno's
+// file it means that the key is not set: `config set` of a gnoland that knows the key
+// writes all keys, and that of v1.1.0 the zeros of those that the file did not have.
+func isEmpty(key string, value any) bool {
+	var none config.P2PConfig
+	field := tomlvalue.Fields(&none)[key]
+
+	return tomlvalue.Assign(key, field, value) == nil && reflect.ValueOf(field).Elem().IsZero()
 }
 
 // leaveToGno judges what else stands in gno's file.

@@ -102,6 +102,16 @@ func TestSettingsFromEnvironment(t *testing.T) {
 	}
 }
 
+// TestZerosInGnosFile checks that the zeros which `gnoland config set` of v1.1.0 writes for
+// keys that the file did not have are no choice.
+func TestZerosInGnosFile(t *testing.T) {
+	zeros := "[p2p]\nstack = \"\"\ndial = \"\"\nquic = false\ndht = false\nseed_mode = false\ndial_timeout = \"0s\"\nblocked_ips = \"\"\n"
+	got, log, err := configured(t, homeWith(t, map[string]string{gnoFile: zeros}))
+	require.NoError(t, err)
+	require.Equal(t, []string{"dual", "auto", "10s"}, []string{got.Stack, got.Dial, got.DialTimeout.String()})
+	require.Contains(t, log, `msg="p2p stack" stack="dual (default)" dial="auto (default)"`+"\n")
+}
+
 // TestPrecedenceOfSettings sets one key in more and more places.
 func TestPrecedenceOfSettings(t *testing.T) {
 	inGno := "[p2p]\nladdr = \"tcp://127.0.0.1:1\"\ndial = \"native\"\nquic = true\n[rpc]\nstack = 3\n"

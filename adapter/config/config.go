@@ -12,7 +12,8 @@ import (
 const defaultAddrBook = "config/addrbook.json"
 
 // P2PConfig is the section [p2p]. Its methods may be called concurrently while nobody
-// changes it. Read it with LoadFile or Parse, which know durations such as "100ms".
+// changes it. Read it with LoadFile or Parse, which know durations such as "100ms". The keys
+// that TM2 does not have come with the comment that stands above them in a config.toml.
 type P2PConfig struct {
 	// RootDir is the node's home directory, where relative paths begin. TM2 leaves it
 	// empty in the file, and the program sets it.
@@ -60,7 +61,7 @@ type P2PConfig struct {
 	// SeedMode makes the node a seed, which hangs up each peer after
 	// adapter.DefaultSeedUptime unless it is persistent or unconditional. Like Seeds, it
 	// counts only if PeerExchange is true.
-	SeedMode bool `json:"seed_mode" toml:"seed_mode"`
+	SeedMode bool `json:"seed_mode" toml:"seed_mode" comment:"Whether the node is a seed, which hangs up each peer after a minute. Only if pex is true"`
 	// PrivatePeerIDs are told to nobody: IDs, comma separated.
 	PrivatePeerIDs string `json:"private_peer_ids" toml:"private_peer_ids"`
 	// AllowDuplicateIP lets several peers of one IP dial the node.
@@ -70,31 +71,31 @@ type P2PConfig struct {
 
 	// UnconditionalPeerIDs are admitted whatever the limits say: IDs, comma separated.
 	// TM2 does not have this key.
-	UnconditionalPeerIDs string `json:"unconditional_peer_ids" toml:"unconditional_peer_ids"`
+	UnconditionalPeerIDs string `json:"unconditional_peer_ids" toml:"unconditional_peer_ids" comment:"Comma separated list of peer IDs that are admitted whatever the limits say, and take no slot"`
 	// DialTimeout bounds each dial, from the name look-up to the end of the handshakes.
 	// Former versions of TM2 had the key for the TCP connect only.
-	DialTimeout time.Duration `json:"dial_timeout" toml:"dial_timeout"`
+	DialTimeout time.Duration `json:"dial_timeout" toml:"dial_timeout" comment:"Time that a dial may take, from the name look-up to the end of the handshakes"`
 	// ProxyProtocolNetworks are those of the proxies in front of the TCP listener, as
 	// CIDR prefixes or single IPs, comma separated; see ProxyNetworks. TM2 does not have
 	// it.
-	ProxyProtocolNetworks string `json:"proxy_protocol_networks" toml:"proxy_protocol_networks"`
+	ProxyProtocolNetworks string `json:"proxy_protocol_networks" toml:"proxy_protocol_networks" comment:"Comma separated list of networks of the proxies in front of laddr, which send PROXY protocol headers"`
 	// BlockedPeers are neither admitted nor dialed: IDs, comma separated. TM2 does not have
 	// it.
-	BlockedPeers string `json:"blocked_peers" toml:"blocked_peers"`
+	BlockedPeers string `json:"blocked_peers" toml:"blocked_peers" comment:"Comma separated list of peer IDs that are neither admitted nor dialed"`
 	// BlockedIPs are networks without peers, as CIDR prefixes or single IPs, comma
 	// separated; see BlockedNetworks. TM2 does not have it.
-	BlockedIPs string `json:"blocked_ips" toml:"blocked_ips"`
+	BlockedIPs string `json:"blocked_ips" toml:"blocked_ips" comment:"Comma separated list of networks, as 10.0.0.0/8, from which no peer is admitted"`
 
 	// Stack says which peers a node accepts that has both stacks (adapter/dual): "native",
 	// "dual" or "libp2p". Dial says on which stack it dials: "auto", "native-first",
 	// "libp2p-first", "native" or "libp2p".
-	Stack string `json:"stack" toml:"stack"`
-	Dial  string `json:"dial" toml:"dial"`
+	Stack string `json:"stack" toml:"stack" comment:"Peers that the node accepts: native, dual or libp2p"`
+	Dial  string `json:"dial" toml:"dial" comment:"Stack on which the node dials: auto, native-first, libp2p-first, native or libp2p"`
 	// QUIC says whether the libp2p stack listens at the UDP port beside TCP and dials both.
-	QUIC bool `json:"quic" toml:"quic"`
+	QUIC bool `json:"quic" toml:"quic" comment:"Whether libp2p peers may use QUIC, at the UDP port of laddr"`
 	// DHT says whether the node finds libp2p peers in a DHT. It counts only if PeerExchange
 	// is true.
-	DHT bool `json:"dht" toml:"dht"`
+	DHT bool `json:"dht" toml:"dht" comment:"Whether the node finds libp2p peers in a DHT. Only if pex is true"`
 }
 
 // DefaultP2PConfig returns TM2's defaults, adapter.DefaultDialTimeout, and for Stack and Dial

@@ -55,6 +55,8 @@ var allowances = []allowance{
 	{of: "cmd/...", may: []string{"..."}, why: "programs stand on top"},
 	{of: "dropin", may: []string{"adapter/...", "compat/...", "internal/...", "mconn"},
 		why: "it converts between gno's types and ours"},
+	{of: "dropin/cmd/...", may: []string{"adapter/config", "dropin/cmd/..."},
+		why: "a program that changes gno's source needs neither gno nor a stack to be compiled first"},
 	{of: "interop-tests/...", may: []string{"..."}, why: "tests of the whole use all of it"},
 }
 
