@@ -10,7 +10,6 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
 
-	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/p2paddr"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/stream"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/places"
@@ -146,7 +145,7 @@ func (t *Transport) isExempt(p peer.ID) bool {
 	if behavior == nil {
 		return false
 	}
-	id, err := p2paddr.TM2ID(p)
+	id, err := t.ids.Of(p)
 	if err != nil {
 		return false
 	}
