@@ -55,7 +55,7 @@ func startAttacker(b *testing.B, spec attackSpec) *attacker {
 	b.Helper()
 	text, err := json.Marshal(spec)
 	require.NoError(b, err)
-	cmd := exec.CommandContext(b.Context(), "nice", "-n", "19", os.Args[0])
+	cmd := exec.CommandContext(b.Context(), "nice", "-n", "10", os.Args[0])
 	cmd.Env = append(os.Environ(), attackVar+"="+string(text))
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
