@@ -37,6 +37,7 @@ type options struct {
 	book       *addrbook.Book // nil: a new one in memory
 	proxies    proxied.Networks
 	serveOther ServeFunc // nil: no other stack
+	admission  compat.ConnAdmission
 	openedConn func(address string) net.Conn
 	logger     *slog.Logger
 
@@ -49,6 +50,14 @@ type options struct {
 	nameInterval   time.Duration // between look-ups of the own host name; 0 for the default
 
 	sessions *sessions // of the transport
+}
+
+// WithConnAdmission sets who is asked about inbound connections before their handshakes: they
+// are closed if it refuses them by RejectBanned. If it is a compat.ConnReservation or a
+// compat.PeerExemption too, it says who has places of their own. It is for a relay, which uses
+// AcceptPending: Accept asks its behavior instead.
+func WithConnAdmission(a compat.ConnAdmission) Option {
+	return func(o *options) { o.admission = a }
 }
 
 // WithLimits replaces DefaultLimits.

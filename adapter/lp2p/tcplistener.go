@@ -16,6 +16,7 @@ import (
 	"github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/internal/guard"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/places"
@@ -116,7 +117,7 @@ func (l *tcpListener) admit(conn net.Conn) {
 func (l *tcpListener) receive(conn net.Conn, p *places.Place) {
 	defer p.Leave()
 	refusal := l.entrance.gater.admitConn(netgroup.FromAddr(conn.RemoteAddr()))
-	if isBan(refusal) {
+	if guard.IsBan(refusal) {
 		l.drop(conn, refusal)
 
 		return

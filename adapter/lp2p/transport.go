@@ -90,6 +90,7 @@ func NewTransport(
 		return nil, err
 	}
 	gater := newGater()
+	gater.guard.Ask(o.admission)
 	h, err := newHost(nodeKey.PrivKey, o, gater)
 	if err != nil {
 		return nil, err

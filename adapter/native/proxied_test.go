@@ -49,7 +49,7 @@ func TestProxyProtocolShowsTheClient(t *testing.T) {
 			b, asked := newBehavior(), make(chan string, 1)
 			in := make(chan compat.PeerConn, 1)
 			switchOf := &asking{behavior: b, asked: asked}
-			listener.guard.ask(switchOf)
+			listener.guard.Ask(switchOf)
 			ctx := testContext(t)
 			go func() {
 				p, err := listener.Accept(ctx, switchOf)
