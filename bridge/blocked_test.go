@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -29,7 +30,7 @@ func TestBlockedNodesGetNoPair(t *testing.T) {
 	require.False(t, native.comes(t, at))
 	require.False(t, newNode(t, InitiatorNative).comes(t, comingFrom(t, b, net.IPv4(127, 0, 9, 2))))
 	require.True(t, newNode(t, InitiatorNative).comes(t, at))
-	require.Len(t, target.sw.Peers().List(), 1)
+	require.Eventually(t, func() bool { return len(target.sw.Peers().List()) == 1 }, testTimeout, time.Millisecond)
 	require.False(t, newNode(t, InitiatorNative).comes(t, at), "the other target is blocked")
 
 	failed, done := libp2p.sw.Subscribe(func(e events.Event) bool { return e.Type() == events.DialFailed })

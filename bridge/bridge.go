@@ -41,7 +41,8 @@ type Bridge struct {
 	config Config
 	logger *slog.Logger
 
-	refused       *summary.Log // libp2p nodes
+	refused       *summary.Log // nodes that get no pair
+	gate          *gatekeeper
 	native        *native.RelayTransport
 	book          *addrbook.Book // of libp2p nodes
 	nativeTargets *targets       // for libp2p nodes that dial the bridge
@@ -78,13 +79,17 @@ func New(nodeKey types.NodeKey, config Config, logger *slog.Logger) (*Bridge, er
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
+	refused := summary.New(logger)
+	gate := newGatekeeper(config, logger, refused)
 	inUse := &inUse{list: make(map[*target]dialer)}
 	b := &Bridge{
-		key:           nodeKey,
-		config:        config,
-		logger:        logger,
-		refused:       summary.New(logger),
-		native:        native.NewRelayTransport(nodeKey, config.MConfig, logger, native.WithProxyProtocol(config.ProxyNetworks...)),
+		key:     nodeKey,
+		config:  config,
+		logger:  logger,
+		refused: refused,
+		gate:    gate,
+		native: native.NewRelayTransport(nodeKey, config.MConfig, logger,
+			native.WithProxyProtocol(config.ProxyNetworks...), native.WithConnAdmission(gate)),
 		book:          book,
 		nativeTargets: newTargets(config.NativePeers, nil, inUse),
 		libp2pTargets: newTargets(config.Libp2pPeers, book, inUse),
@@ -121,7 +126,9 @@ func (b *Bridge) listen() error {
 	if err := b.native.Listen(b.config.NativeListen); err != nil {
 		return fmt.Errorf("native side: %w", err)
 	}
-	opts := []lp2p.Option{lp2p.WithLimits(b.config.libp2pLimits()), lp2p.WithAddrBook(b.book)}
+	opts := []lp2p.Option{
+		lp2p.WithLimits(b.config.libp2pLimits()), lp2p.WithAddrBook(b.book), lp2p.WithConnAdmission(b.gate),
+	}
 	if b.config.Libp2pQUIC {
 		opts = append(opts, lp2p.WithQUIC())
 	}
