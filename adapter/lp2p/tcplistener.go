@@ -98,11 +98,14 @@ func (l *tcpListener) admit(conn net.Conn) {
 	}
 	l.tasks.Go(func() {
 		client, err := proxied.Accept(l.ctx, conn, l.entrance.timeouts.Handshake)
+		if err != nil {
+			err = fmt.Errorf("%w: %w", errNoHeader, err)
+		}
 		if p.Leave() {
 			err = errEvicted
 		}
 		if err != nil {
-			l.drop(conn, fmt.Errorf("%w: %w", errNoHeader, err))
+			l.drop(conn, err)
 
 			return
 		}
@@ -116,7 +119,10 @@ func (l *tcpListener) admit(conn net.Conn) {
 // proved its ID.
 func (l *tcpListener) receive(conn net.Conn, p *places.Place) {
 	defer p.Leave()
-	refusal := l.entrance.gater.admitConn(netgroup.FromAddr(conn.RemoteAddr()))
+	var refusal error
+	if !l.entrance.proxies.Contain(conn.RemoteAddr()) { // else it is a proxy's own, as a health check
+		refusal = l.entrance.gater.admitConn(netgroup.FromAddr(conn.RemoteAddr()))
+	}
 	if guard.IsBan(refusal) {
 		l.drop(conn, refusal)
 

@@ -55,7 +55,11 @@ func (mt *MultiplexTransport) acceptLoop(listener net.Listener) {
 // every peer from there, or there is no place for another handshake.
 func (mt *MultiplexTransport) admit(conn net.Conn) {
 	ip := netgroup.FromAddr(conn.RemoteAddr())
-	if err := mt.guard.Check(ip); err != nil {
+	var err error
+	if !mt.proxies.Contain(conn.RemoteAddr()) { // else it is a proxy's own, as a health check
+		err = mt.guard.Check(ip)
+	}
+	if err != nil {
 		mt.inbound.Event(slog.LevelInfo, ip, "inbound connection refused before its handshake", refusal(err),
 			"address", conn.RemoteAddr(), "err", err)
 		mt.closeConn(conn)
