@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/netip"
 	"sync/atomic"
@@ -210,4 +211,24 @@ func TestBlockedIPs(t *testing.T) {
 	})
 	sw := NewMultiplexSwitch(&fixedAddress{}, WithBlockedIPs([]netip.Prefix{netip.MustParsePrefix("::ffff:9.8.7.0/120")}))
 	require.ErrorIs(t, sw.Start(), compat.ErrInvalidOption)
+}
+
+// A persistent peer at a blocked IP is not dialed, which the log says once, and cannot be added.
+func TestPersistentPeerAtABlockedIPIsNotDialed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := memory.NewNetwork()
+		blocked := newNodeAt(t, network, net.IPv4(9, 8, 7, 6), 1)
+		var logged bytes.Buffer
+		hub := newDialingNode(t, network, WithBlockedIPs([]netip.Prefix{netip.MustParsePrefix("9.8.7.0/24")}),
+			WithPersistentPeers([]*types.NetAddress{blocked.addr()}), WithLogger(slog.New(slog.NewTextHandler(&logged, nil))))
+		defer start(t, hub.node, blocked)()
+		pass(10 * maxRedial)
+		require.True(t, hub.Redial(blocked.id()))
+		pass(maxRedial)
+		hub.mtx.Lock()
+		require.Empty(t, hub.tried)
+		hub.mtx.Unlock()
+		require.Equal(t, 1, bytes.Count(logged.Bytes(), []byte("is in blocked_ips")))
+		require.ErrorContains(t, hub.AddPersistentPeer(*blocked.addr()), "blocked_ips")
+	})
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/service"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/summary"
 )
 
@@ -64,6 +65,7 @@ type Bridge struct {
 
 // New returns a bridge with the node key's identity. A nil logger discards.
 func New(nodeKey types.NodeKey, config Config, logger *slog.Logger) (*Bridge, error) {
+	named := slices.Concat(config.NativePeers, config.Libp2pPeers)
 	config = config.withDefaults()
 	if err := config.Validate(); err != nil {
 		return nil, err
@@ -74,6 +76,11 @@ func New(nodeKey types.NodeKey, config Config, logger *slog.Logger) (*Bridge, er
 		}
 	}
 	logger = cmp.Or(logger, slog.New(slog.DiscardHandler))
+	for _, addr := range named {
+		if config.blocks(addr.ID.Canonical(), netgroup.FromIP(addr.IP)) {
+			logger.Warn("configured peer is no target, because it or its IP is blocked", "peer", addr.ID, "address", addr.DialString())
+		}
+	}
 	book, err := config.addrBook(nodeKey.ID())
 	if err != nil {
 		return nil, err
