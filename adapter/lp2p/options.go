@@ -181,9 +181,10 @@ func WithAddrBook(book *addrbook.Book) Option {
 // WithProxyProtocol sets the networks of the proxies in front of the TCP listener. Each
 // connection from there must begin with a header of the PROXY protocol, version 1 or 2,
 // within Timeouts.Handshake, and then counts as one from the address that the header names;
-// a header without one, as of a proxy's own health check, leaves the proxy's. Any other
-// connection is taken as it is: nobody else can name an address. IPv4 addresses are
-// compared with IPv4 networks only. QUIC has no such header.
+// a header without one, as of a proxy's own health check, leaves the proxy's, whose
+// connections the switch does not count. Any other connection is taken as it is: nobody else
+// can name an address. IPv4 addresses are compared with IPv4 networks only. QUIC has no such
+// header.
 func WithProxyProtocol(networks ...netip.Prefix) Option {
 	return func(o *options) {
 		if o.proxies = networks; o.proxies.Validate() != nil {
