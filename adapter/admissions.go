@@ -9,6 +9,7 @@ import (
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/conduct"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 )
 
@@ -27,7 +28,7 @@ type registry struct {
 	limits           [3]uint64 // of the slots, by kind
 	allowDuplicateIP bool
 	lists            *peerLists
-	conduct          *conduct
+	conduct          *conduct.Book
 
 	mtx     sync.Mutex
 	closed  bool
@@ -87,7 +88,7 @@ func (r *registry) judge(c candidate) (taken slot, former *connection, err error
 		return slotNone, nil, errBlocked
 	}
 	if !c.exempt {
-		if err := r.conduct.refusal(c.id, c.answers); err != nil {
+		if err := r.conduct.Refusal(c.id, c.answers); err != nil {
 			return slotNone, nil, err
 		}
 	}

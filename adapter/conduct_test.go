@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/netip"
 	"sync/atomic"
@@ -16,70 +17,10 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest/memory"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/conduct"
 )
 
 var errBad = fmt.Errorf("message of no kind: %w", compat.ErrViolation)
-
-// Each refusal is twice as long as the one before it, up to a bound. A peer that behaves for
-// twice as long as it was refused begins anew.
-func TestRefusalsGrow(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c := newConduct()
-		offend := func() time.Duration { return c.charge("a", netip.Prefix{}, violationPoints, errBad) }
-		var waits []time.Duration
-		for range 7 {
-			wait := offend()
-			waits = append(waits, wait)
-			require.Zero(t, offend(), "what it does meanwhile adds nothing")
-			require.ErrorContains(t, c.refusal("a", netip.Prefix{}), errBad.Error())
-			requireCode(t, compat.RejectBanned, c.refusal("a", netip.Prefix{}))
-			pass(wait - 1)
-			require.Error(t, c.refusal("a", netip.Prefix{}))
-			pass(1)
-			require.NoError(t, c.refusal("a", netip.Prefix{}))
-		}
-		require.Equal(t, []time.Duration{
-			firstRefusal, 2 * firstRefusal, 4 * firstRefusal, 8 * firstRefusal, 16 * firstRefusal, maxRefusal, maxRefusal,
-		}, waits)
-		pass(2*maxRefusal + 1)
-		require.Equal(t, firstRefusal, offend())
-	})
-}
-
-// One connection in 10 s is free for ever.
-func TestPointsFade(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c := newConduct()
-		host := netip.MustParsePrefix("9.8.7.6/32")
-		for range 1000 {
-			require.Zero(t, c.charge("", host, connPoints, errManyConns))
-			pass(10 * time.Second)
-		}
-		for range maxPoints/connPoints - 1 {
-			require.Zero(t, c.charge("", host, connPoints, errManyConns))
-		}
-		require.Equal(t, firstRefusal, c.charge("", host, connPoints, errManyConns))
-	})
-}
-
-// What is remembered is bounded, and what is forgotten is not the worst.
-func TestConductIsBounded(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) { // a refusal must not end while the test runs
-		c := newConduct()
-		for i := range 3 * maxRecords {
-			points := float64(1)
-			if i < 100 {
-				points = violationPoints
-			}
-			c.charge(types.ID(fmt.Sprint(i)), netip.PrefixFrom(netip.AddrFrom4([4]byte{9, 9, byte(i >> 8), byte(i)}), 32), points, errBad)
-		}
-		require.LessOrEqual(t, len(c.ids), maxRecords)
-		require.LessOrEqual(t, len(c.hosts), maxRecords)
-		for i := range 100 {
-			require.Error(t, c.refusal(types.ID(fmt.Sprint(i)), netip.Prefix{}))
-		}
-	})
-}
 
 // Who is refused after a violation, and who is not.
 func TestWhoAnswersForAViolation(t *testing.T) {
@@ -145,7 +86,7 @@ func TestFullNodeRefusesNoPatientHost(t *testing.T) {
 		hub.StopPeerForError(hub.Peers().Get(first.id()), errTest)
 		synctest.Wait()
 		connect(t, second, hub)
-		for range maxPoints / refusedPoints {
+		for range conduct.MaxPoints / conduct.RefusedPoints {
 			require.Error(t, hub.behavior.AdmitConn(first.addr().IP))
 		}
 		requireCode(t, compat.RejectBanned, hub.behavior.AdmitConn(first.addr().IP))
@@ -161,7 +102,7 @@ func TestHostsThatAreCleared(t *testing.T) {
 		hub := newNode(t, network, WithUnconditionalPeers([]types.ID{sentry.id()}))
 		defer start(t, hub, guest, sentry)()
 		admits := func(n *node) (times int) {
-			for times < 2*maxPoints && hub.behavior.AdmitConn(n.addr().IP) == nil {
+			for times < 2*conduct.MaxPoints && hub.behavior.AdmitConn(n.addr().IP) == nil {
 				times++
 			}
 
@@ -169,16 +110,16 @@ func TestHostsThatAreCleared(t *testing.T) {
 		}
 		connect(t, guest, hub)
 		pass(usefulUptime)
-		require.Equal(t, maxPoints/refusedPoints-1, admits(guest), "the IP has its peer")
+		require.Equal(t, conduct.MaxPoints/conduct.RefusedPoints-1, admits(guest), "the IP has its peer")
 		hub.StopPeerForError(hub.Peers().Get(guest.id()), errTest)
 		synctest.Wait()
-		require.Equal(t, maxPoints/connPoints-1, admits(guest), "the session was useful")
+		require.Equal(t, conduct.MaxPoints/conduct.ConnPoints-1, admits(guest), "the session was useful")
 		require.Zero(t, admits(guest))
 
 		connect(t, sentry, hub)
 		hub.StopPeerForError(hub.Peers().Get(sentry.id()), errTest)
 		synctest.Wait()
-		require.Equal(t, 2*maxPoints, admits(sentry))
+		require.Equal(t, 2*conduct.MaxPoints, admits(sentry))
 	})
 }
 
@@ -219,11 +160,11 @@ func TestWrongAddressesAreBlamedOnTheirSource(t *testing.T) {
 
 			return int(dials.Load() - before)
 		}
-		const most = maxPoints / wrongAddrPoints
+		const most = conduct.MaxPoints / conduct.WrongAddrPoints
 		require.Equal(t, most, tell(liar, 2*most))
 		require.Equal(t, most-1, tell(honest, most-1))
 		require.Equal(t, 2*most, tell(configured, 2*most))
-		pass(firstRefusal)
+		pass(conduct.FirstRefusal)
 		require.Equal(t, most, tell(liar, 2*most))
 	})
 }
@@ -270,4 +211,24 @@ func TestBlockedIPs(t *testing.T) {
 	})
 	sw := NewMultiplexSwitch(&fixedAddress{}, WithBlockedIPs([]netip.Prefix{netip.MustParsePrefix("::ffff:9.8.7.0/120")}))
 	require.ErrorIs(t, sw.Start(), compat.ErrInvalidOption)
+}
+
+// A persistent peer at a blocked IP is not dialed, which the log says once, and cannot be added.
+func TestPersistentPeerAtABlockedIPIsNotDialed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := memory.NewNetwork()
+		blocked := newNodeAt(t, network, net.IPv4(9, 8, 7, 6), 1)
+		var logged bytes.Buffer
+		hub := newDialingNode(t, network, WithBlockedIPs([]netip.Prefix{netip.MustParsePrefix("9.8.7.0/24")}),
+			WithPersistentPeers([]*types.NetAddress{blocked.addr()}), WithLogger(slog.New(slog.NewTextHandler(&logged, nil))))
+		defer start(t, hub.node, blocked)()
+		pass(10 * maxRedial)
+		require.True(t, hub.Redial(blocked.id()))
+		pass(maxRedial)
+		hub.mtx.Lock()
+		require.Empty(t, hub.tried)
+		hub.mtx.Unlock()
+		require.Equal(t, 1, bytes.Count(logged.Bytes(), []byte("is in blocked_ips")))
+		require.ErrorContains(t, hub.AddPersistentPeer(*blocked.addr()), "blocked_ips")
+	})
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 )
 
 var _ compat.PeerController = (*MultiplexSwitch)(nil)
@@ -29,6 +30,9 @@ func (sw *MultiplexSwitch) AddPersistentPeer(addr types.NetAddress) error {
 	}
 	if addr.ID == sw.self() {
 		return fmt.Errorf("persistent peer %s is this node", addr.ID)
+	}
+	if sw.lists.isBlockedIP(netgroup.FromIP(addr.IP)) {
+		return fmt.Errorf("persistent peer %s: the IP of %s is in blocked_ips", addr.ID, addr.DialString())
 	}
 	sw.lists.setPersistent(addr)
 	sw.Redial(addr.ID)
@@ -54,7 +58,7 @@ func (sw *MultiplexSwitch) Redial(id types.ID) bool {
 	if !persistent || sw.registry.has(id) {
 		return false
 	}
-	if id != sw.self() && !sw.lists.isBlocked(id) {
+	if id != sw.self() && !sw.lists.isBlocked(id) && !sw.lists.isBlockedIP(netgroup.FromIP(addr.IP)) {
 		sw.dials.restart(addr)
 	}
 

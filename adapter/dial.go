@@ -37,7 +37,7 @@ func (sw *MultiplexSwitch) DialPeers(peerAddrs ...*types.NetAddress) { sw.DialHi
 
 // DialHints implements compat.HintDialer.
 func (sw *MultiplexSwitch) DialHints(source types.ID, peerAddrs ...*types.NetAddress) {
-	if sw.ctx.Err() != nil || sw.conduct.distrusts(source) {
+	if sw.ctx.Err() != nil || sw.conduct.Distrusts(source) {
 		return
 	}
 	full := sw.registry.outboundFull()
@@ -86,7 +86,7 @@ func (sw *MultiplexSwitch) refuses(addr types.NetAddress) bool {
 		return sw.lists.isBlockedIP(ip)
 	}
 
-	return sw.conduct.refusal(addr.ID, sw.accountable(netgroup.Host(ip))) != nil
+	return sw.conduct.Refusal(addr.ID, sw.accountable(netgroup.Host(ip))) != nil
 }
 
 // dialLoop begins dials when they are due, each on a goroutine of its own, and dials a

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/conduct"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 )
 
@@ -18,8 +19,7 @@ const (
 	// protectedShare is the share of the inbound slots whose peers stay because they have
 	// been connected longest: one in four. An attacker must outlast them.
 	protectedShare = 4
-	// usefulUptime is how long a connection must have lasted to count as useful.
-	usefulUptime = time.Minute
+	usefulUptime   = conduct.UsefulUptime
 )
 
 // errEvicted is the reason for ending the connection of a peer that gives way.
@@ -37,7 +37,7 @@ type resident struct {
 // are being admitted, and those that have been connected longest stay. The caller holds the lock.
 func (r *registry) findLoser(c candidate) *connection {
 	networks := netgroup.Around(c.host.Addr())
-	if c.outbound && !c.tries || !c.host.IsValid() || r.evicts || r.conduct.refusal("", networks[0]) != nil {
+	if c.outbound && !c.tries || !c.host.IsValid() || r.evicts || r.conduct.Refusal("", networks[0]) != nil {
 		return nil
 	}
 	protected, gain := r.limits[slotInbound]/protectedShare, 2

@@ -13,6 +13,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest/memory"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/conduct"
 )
 
 // fullSwitch is a switch whose inbound slots are taken from the IPs, by peers of which the
@@ -187,7 +188,7 @@ func TestNetworkThatFlapsEvictsNobody(t *testing.T) {
 		for i, n := range flapping {
 			n.DialPeers(hub.addr())
 			synctest.Wait()
-			require.Equal(t, i < maxPoints/flapPoints, hub.Peers().Has(n.id()), i)
+			require.Equal(t, i < conduct.MaxPoints/conduct.FlapPoints, hub.Peers().Has(n.id()), i)
 			n.StopPeerForError(n.Peers().Get(hub.id()), errTest)
 			synctest.Wait()
 			comeBack()
@@ -196,7 +197,7 @@ func TestNetworkThatFlapsEvictsNobody(t *testing.T) {
 		newcomer.StopPeerForError(newcomer.Peers().Get(hub.id()), errTest)
 		synctest.Wait()
 		comeBack()
-		pass(firstRefusal)
+		pass(conduct.FirstRefusal)
 		connect(t, flapping[3], hub)
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 )
 
 // The schedule of redials: at once, then after 1, 2, 4, 8, 16 and 30 s. Each wait varies
@@ -26,6 +27,12 @@ const (
 func (sw *MultiplexSwitch) redial(id types.ID, uptime time.Duration) {
 	addr, persistent := sw.lists.persistentAddr(id)
 	if !persistent || id == sw.self() || sw.lists.isBlocked(id) {
+		sw.dials.wake.Set()
+
+		return
+	}
+	if sw.lists.isBlockedIP(netgroup.FromIP(addr.IP)) {
+		sw.Logger.Warn("persistent peer is not dialed, because its IP is in blocked_ips", "peer", id, "address", addr.DialString())
 		sw.dials.wake.Set()
 
 		return

@@ -77,7 +77,7 @@ func TestRefusalsAreSummedUp(t *testing.T) {
 		}
 		require.Less(t, lines(), 20)
 		for i := range 20 {
-			for hub.conduct.refusal("", netgroup.Host(netip.AddrFrom4([4]byte{9, 8, 7, byte(i)}))) == nil {
+			for hub.conduct.Refusal("", netgroup.Host(netip.AddrFrom4([4]byte{9, 8, 7, byte(i)}))) == nil {
 				require.Error(t, hub.behavior.AdmitConn(net.IPv4(9, 8, 7, byte(i))))
 			}
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/service"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/conduct"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/summary"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/task"
 )
@@ -51,7 +52,7 @@ type MultiplexSwitch struct {
 	lists       *peerLists
 
 	registry registry
-	conduct  *conduct
+	conduct  *conduct.Book
 	refused  *summary.Log // what strangers can cause without end
 	conns    sync.Map     // compat.PeerConn to *connection
 	peers    *peerSet
@@ -85,7 +86,7 @@ func NewMultiplexSwitch(transport compat.Transport, opts ...SwitchOption) *Multi
 		},
 		peers:   newPeerSet(),
 		dials:   newDialer(),
-		conduct: newConduct(),
+		conduct: conduct.New(),
 		events:  events.New(),
 	}
 	sw.registry.lists, sw.registry.conduct = sw.lists, sw.conduct

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -29,7 +30,7 @@ func TestBlockedNodesGetNoPair(t *testing.T) {
 	require.False(t, native.comes(t, at))
 	require.False(t, newNode(t, InitiatorNative).comes(t, comingFrom(t, b, net.IPv4(127, 0, 9, 2))))
 	require.True(t, newNode(t, InitiatorNative).comes(t, at))
-	require.Len(t, target.sw.Peers().List(), 1)
+	require.Eventually(t, func() bool { return len(target.sw.Peers().List()) == 1 }, testTimeout, time.Millisecond)
 	require.False(t, newNode(t, InitiatorNative).comes(t, at), "the other target is blocked")
 
 	failed, done := libp2p.sw.Subscribe(func(e events.Event) bool { return e.Type() == events.DialFailed })
@@ -62,4 +63,16 @@ func TestRefusedNodesAreSummedUp(t *testing.T) {
 	require.NoError(t, b.Stop())
 	require.Equal(t, 2, strings.Count(log.String(), "libp2p peer refused"), log.String())
 	require.Contains(t, log.String(), "more_times=2 reason=unavailable")
+}
+
+// A configured target at a blocked IP is none, which the log says.
+func TestTargetAtABlockedIPIsNone(t *testing.T) {
+	var log bytes.Buffer
+	b, err := New(*types.GenerateNodeKey(), Config{
+		NativePeers: []*types.NetAddress{{ID: types.GenerateNodeKey().ID(), IP: net.IPv4(9, 8, 7, 6), Port: 1}},
+		BlockedIPs:  []netip.Prefix{netip.MustParsePrefix("9.8.7.0/24")},
+	}, slog.New(slog.NewTextHandler(&log, nil)))
+	require.NoError(t, err)
+	require.Empty(t, b.nativeTargets.all(dialer{}))
+	require.Contains(t, log.String(), "configured peer is no target")
 }

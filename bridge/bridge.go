@@ -20,6 +20,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/service"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/summary"
 )
 
@@ -41,7 +42,8 @@ type Bridge struct {
 	config Config
 	logger *slog.Logger
 
-	refused       *summary.Log // libp2p nodes
+	refused       *summary.Log // nodes that get no pair
+	gate          *gatekeeper
 	native        *native.RelayTransport
 	book          *addrbook.Book // of libp2p nodes
 	nativeTargets *targets       // for libp2p nodes that dial the bridge
@@ -63,6 +65,7 @@ type Bridge struct {
 
 // New returns a bridge with the node key's identity. A nil logger discards.
 func New(nodeKey types.NodeKey, config Config, logger *slog.Logger) (*Bridge, error) {
+	named := slices.Concat(config.NativePeers, config.Libp2pPeers)
 	config = config.withDefaults()
 	if err := config.Validate(); err != nil {
 		return nil, err
@@ -73,18 +76,27 @@ func New(nodeKey types.NodeKey, config Config, logger *slog.Logger) (*Bridge, er
 		}
 	}
 	logger = cmp.Or(logger, slog.New(slog.DiscardHandler))
+	for _, addr := range named {
+		if config.blocks(addr.ID.Canonical(), netgroup.FromIP(addr.IP)) {
+			logger.Warn("configured peer is no target, because it or its IP is blocked", "peer", addr.ID, "address", addr.DialString())
+		}
+	}
 	book, err := config.addrBook(nodeKey.ID())
 	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
+	refused := summary.New(logger)
+	gate := newGatekeeper(config, logger, refused)
 	inUse := &inUse{list: make(map[*target]dialer)}
 	b := &Bridge{
-		key:           nodeKey,
-		config:        config,
-		logger:        logger,
-		refused:       summary.New(logger),
-		native:        native.NewRelayTransport(nodeKey, config.MConfig, logger, native.WithProxyProtocol(config.ProxyNetworks...)),
+		key:     nodeKey,
+		config:  config,
+		logger:  logger,
+		refused: refused,
+		gate:    gate,
+		native: native.NewRelayTransport(nodeKey, config.MConfig, logger,
+			native.WithProxyProtocol(config.ProxyNetworks...), native.WithConnAdmission(gate)),
 		book:          book,
 		nativeTargets: newTargets(config.NativePeers, nil, inUse),
 		libp2pTargets: newTargets(config.Libp2pPeers, book, inUse),
@@ -121,7 +133,9 @@ func (b *Bridge) listen() error {
 	if err := b.native.Listen(b.config.NativeListen); err != nil {
 		return fmt.Errorf("native side: %w", err)
 	}
-	opts := []lp2p.Option{lp2p.WithLimits(b.config.libp2pLimits()), lp2p.WithAddrBook(b.book)}
+	opts := []lp2p.Option{
+		lp2p.WithLimits(b.config.libp2pLimits()), lp2p.WithAddrBook(b.book), lp2p.WithConnAdmission(b.gate),
+	}
 	if b.config.Libp2pQUIC {
 		opts = append(opts, lp2p.WithQUIC())
 	}

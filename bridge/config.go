@@ -12,6 +12,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/discovery"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/proxied"
 	"github.com/tm2-libp2p/tm2-libp2p/mconn"
 )
@@ -194,7 +195,7 @@ func (c Config) withDefaults() Config {
 			}
 		}
 		*peers = slices.DeleteFunc(*peers, func(addr *types.NetAddress) bool {
-			return addr != nil && slices.Contains(c.BlockedPeers, addr.ID)
+			return addr != nil && c.blocks(addr.ID, netgroup.FromIP(addr.IP))
 		})
 	}
 	if c.Channels == nil {

@@ -74,10 +74,16 @@ func (b *Bridge) admit(initiator string, in incoming, remote net.Addr) {
 
 		return
 	}
-	p := b.newPair(initiator)
-	p.id = in.id
 	host := netgroup.Host(netgroup.FromAddr(remote))
+	if err := b.gate.judge(in.id, host); err != nil {
+		in.reject(err)
+
+		return
+	}
+	p := b.newPair(initiator)
+	p.id, p.from = in.id, host
 	if err := b.slots.take(p, host); err != nil {
+		b.gate.spare(p)
 		p.end(nil, err)
 		in.reject(err)
 
@@ -105,6 +111,7 @@ func (b *Bridge) refusal(err error) *compat.RejectError {
 	}{
 		{errPresented, compat.RejectIdentity, err},
 		{errBlocked, compat.RejectBanned, errBlocked},
+		{errConduct, compat.RejectBanned, err},
 		{errFull, compat.RejectFull, err},
 		{errReplaced, compat.RejectDuplicate, errReplaced},
 		{errFormer, compat.RejectDuplicate, errFormer},
@@ -128,6 +135,7 @@ func (b *Bridge) join(p *pair, in incoming) {
 	near, far := p.dialed.other(), p.dialed
 	t, err := b.find(making, p, in)
 	if err != nil {
+		b.gate.spare(p)
 		in.reject(err)
 
 		return
@@ -138,12 +146,15 @@ func (b *Bridge) join(p *pair, in incoming) {
 	near.listen(b.config.describe(info.Channels))
 	near.peer, err = in.complete(making, info, near)
 	if err != nil {
-		b.logger.Info("peer could not be paired", "side", near.name, "peer", p.id, "target", far.peer.ID(), "err", err)
+		b.refused.Event(slog.LevelInfo, p.from.Addr(), "peer could not be paired", near.name,
+			"side", near.name, "peer", p.id, "target", far.peer.ID(), "err", err)
 		far.abandon(err)
 
 		return
 	}
+	b.gate.met(p.id, p.from)
 	p.run()
+	b.gate.ended(p)
 }
 
 // find searches for a counterpart, to which the node has its derived identity, once the

@@ -9,8 +9,10 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/netnstest"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/stacktest"
 )
 
@@ -32,25 +34,35 @@ func (e *echo) Reactors() map[byte]compat.Reactor                 { return map[b
 func (e *echo) Receive(_ byte, p compat.PeerConn, msg []byte)     { e.on(p, msg) }
 func (e *echo) ReactorChDescriptors() []*compat.ChannelDescriptor { return e.GetChannels() }
 
-// pair is a node that listens, and a peer that it sends every message back to.
+// The node and its peer have public IPs, so that limits and conduct count.
+const (
+	nodeIP = "8.8.8.8"
+	peerIP = "51.0.0.1"
+)
+
+// pair is a node with a switch, and a peer to which it sends every message back.
 type pair struct {
-	address string
-	peer    compat.PeerConn
-	back    chan struct{}
+	node compat.ListeningTransport
+	peer compat.PeerConn
+	back chan struct{}
 }
 
-func newPair(b *testing.B, kind string) *pair {
+func newPair(b *testing.B, kind string, opts ...adapter.SwitchOption) *pair {
 	b.Helper()
-	p := &pair{back: make(chan struct{}, 1)}
-	listener := kinds[kind](b, loopbackSpec())
-	require.NoError(b, listener.Listen(types.NetAddress{IP: net.IPv4(127, 0, 0, 1)}))
-	acceptAll(b, listener, newEcho(func(from compat.PeerConn, msg []byte) { from.Send(channel, msg) }),
-		func(in compat.PeerConn) { require.NoError(b, in.Start()) })
-	dialer := kinds[kind](b, loopbackSpec())
+	p := &pair{back: make(chan struct{}, 1), node: kinds[kind](b, loopbackSpec())}
+	require.NoError(b, p.node.Listen(types.NetAddress{IP: net.IPv4zero}))
+	sw := adapter.NewMultiplexSwitch(p.node, append(opts, adapter.WithReactor("echo",
+		newEcho(func(from compat.PeerConn, msg []byte) { from.Send(channel, msg) })))...)
+	require.NoError(b, sw.Start())
+	b.Cleanup(func() {
+		require.NoError(b, sw.Stop())
+		require.NoError(b, p.node.Close())
+	})
+	dialer, err := atIP(kind, peerIP, loopbackSpec())
+	require.NoError(b, err)
 	b.Cleanup(func() { require.NoError(b, dialer.Close()) })
-	addr := listener.NetAddress()
-	p.address = addr.DialString()
-	var err error
+	addr := p.node.NetAddress()
+	addr.IP = net.ParseIP(nodeIP)
 	p.peer, err = dialer.Dial(timeout(b), addr, newEcho(func(compat.PeerConn, []byte) { p.back <- struct{}{} }))
 	require.NoError(b, err)
 	require.NoError(b, p.peer.Start())
@@ -78,38 +90,83 @@ func (p *pair) roundTrips(b *testing.B, count int) []time.Duration {
 	return took
 }
 
+// compare measures the round trip of the pair without an attack and with it, and reports the
+// ratios. An iteration is two seconds without, and four with it: longer than a handshake may
+// take.
+func (p *pair) compare(b *testing.B, spec func(round int) attackSpec) {
+	b.Helper()
+	ratios := make(map[string][]float64)
+	var quiet, conns, refused []float64
+	p.roundTrips(b, 1000)
+	for b.Loop() {
+		before := p.roundTrips(b, 1000)
+		begun := time.Now()
+		a := startAttacker(b, spec(len(quiet)))
+		with := p.roundTrips(b, 4000)
+		report, seconds := a.stop(b), time.Since(begun).Seconds()
+		without := slices.Concat(before, p.roundTrips(b, 1000))
+		slices.Sort(without)
+
+		conns = append(conns, float64(report.Conns)/seconds)
+		refused = append(refused, float64(report.Refused)/seconds)
+		quiet = append(quiet, float64(without[len(without)/2]))
+		ratios["mean"] = append(ratios["mean"], mean(with)/mean(without))
+		for unit, percent := range map[string]int{"p50": 50, "p99": 99} {
+			flooded, quiet := with[len(with)*percent/100], without[len(without)*percent/100]
+			ratios[unit] = append(ratios[unit], float64(flooded)/float64(quiet))
+		}
+	}
+	b.ReportMetric(0, "ns/op")
+	reportSpread(b, "quiet-p50-ns", quiet)
+	for _, unit := range []string{"p50", "mean", "p99"} {
+		reportSpread(b, unit+"-ratio", ratios[unit])
+	}
+	b.ReportMetric(median(conns), "conns/s")
+	b.ReportMetric(median(refused), "refused/s")
+}
+
 // BenchmarkRoundTripUnderFlood measures the round trip of a message of 64 B between two
-// connected peers with a flood beside that without. An iteration is a second without the
-// flood and four with it. The flood is 448 connections from 7 IPs, of which 200 a second come
-// again. It runs in the same process, so that what the flood costs its sender counts too.
+// connected peers with a flood beside that without. The flood is 448 connections from 7 IPs, of
+// which 200 a second come again.
 func BenchmarkRoundTripUnderFlood(b *testing.B) {
-	ips := stacktest.IPs(448, func(i int) string { return fmt.Sprintf("127.%d.1.1", 1+i%7) })
+	if !netnstest.Inside(b) {
+		return
+	}
+	ips := stacktest.IPs(448, func(i int) string { return fmt.Sprintf("60.%d.1.1", i%7) })
 	for _, kind := range []string{"native", "libp2p", "dual"} {
 		for _, name := range []string{"silent", "native byte", "multistream", "mixed"} {
 			b.Run(kind+"/"+name, func(b *testing.B) {
-				p := newPair(b, kind)
-				ratios := make(map[string][]float64)
-				var quiet []float64
-				p.roundTrips(b, 1000)
-				for b.Loop() {
-					without := p.roundTrips(b, 1000)
-					f := startFlood(p.address, beginnings[name], 5*time.Millisecond, ips)
-					with := p.roundTrips(b, 4000) // longer than a handshake may take
-					f.Stop()
-					quiet = append(quiet, float64(without[len(without)/2]))
-					ratios["mean"] = append(ratios["mean"], mean(with)/mean(without))
-					for unit, percent := range map[string]int{"p50": 50, "p99": 99} {
-						flooded, quiet := with[len(with)*percent/100], without[len(without)*percent/100]
-						ratios[unit] = append(ratios[unit], float64(flooded)/float64(quiet))
-					}
-				}
-				b.ReportMetric(0, "ns/op")
-				reportSpread(b, "quiet-p50-ns", quiet)
-				reportSpread(b, "p50-ratio", ratios["p50"])
-				reportSpread(b, "mean-ratio", ratios["mean"])
-				reportSpread(b, "p99-ratio", ratios["p99"])
+				// Otherwise the node would refuse the 7 hosts for their conduct, before they cost much.
+				p := newPair(b, kind, adapter.WithAllowDuplicateIP(true))
+				p.compare(b, func(int) attackSpec {
+					spec := attackOn(p.node, nodeIP)
+					spec.Begin, spec.IPs, spec.Pace = name, ips, 5*time.Millisecond
+
+					return spec
+				})
 			})
 		}
+	}
+}
+
+// BenchmarkRoundTripUnderVisits does the same, with the default settings, while one host connects 200 times a second, as
+// a peer that has proved an ID, and leaves at once. In each iteration it is another host.
+func BenchmarkRoundTripUnderVisits(b *testing.B) {
+	if !netnstest.Inside(b) {
+		return
+	}
+	for kind, visitors := range map[string][]string{
+		"native": {"native"}, "libp2p": {"libp2p"}, "dual": {"native", "libp2p"},
+	} {
+		b.Run(kind, func(b *testing.B) {
+			p := newPair(b, kind)
+			p.compare(b, func(round int) attackSpec {
+				spec := attackOn(p.node, nodeIP)
+				spec.Kinds, spec.From, spec.Pace = visitors, fmt.Sprintf("60.%d.1.1", round), 5*time.Millisecond
+
+				return spec
+			})
+		})
 	}
 }
 
@@ -122,11 +179,16 @@ func mean(ds []time.Duration) float64 {
 	return float64(sum) / float64(len(ds))
 }
 
+func median(values []float64) float64 {
+	slices.Sort(values)
+
+	return values[len(values)/2]
+}
+
 // reportSpread reports the median of the values, the smallest and the largest.
 func reportSpread(b *testing.B, unit string, values []float64) {
 	b.Helper()
-	slices.Sort(values)
-	b.ReportMetric(values[len(values)/2], unit)
+	b.ReportMetric(median(values), unit)
 	b.ReportMetric(values[0], unit+"-min")
 	b.ReportMetric(values[len(values)-1], unit+"-max")
 }

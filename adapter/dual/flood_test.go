@@ -15,6 +15,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/native"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/netnstest"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/sniff"
@@ -56,17 +57,25 @@ func (s *socketsFrom) DialContext(ctx context.Context, network, address string) 
 // withSockets makes a node of the kind.
 func withSockets(t testing.TB, kind string, s compat.Sockets) compat.ListeningTransport {
 	t.Helper()
-	spec := loopbackSpec()
+	tr, err := nodeWith(kind, loopbackSpec(), s)
+	require.NoError(t, err)
+
+	return tr
+}
+
+// atIP makes a node of the kind that dials from the IP.
+func atIP(kind, ip string, spec compattest.Spec) (compat.ListeningTransport, error) {
+	return nodeWith(kind, spec, &socketsFrom{dialer: net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(ip)}}})
+}
+
+func nodeWith(kind string, spec compattest.Spec, s compat.Sockets) (compat.ListeningTransport, error) {
 	switch kind {
 	case "native":
-		return native.NewMultiplexTransport(spec.Info, spec.Key, mconn.DefaultMConnConfig(), nil, native.WithSockets(s))
+		return native.NewMultiplexTransport(spec.Info, spec.Key, mconn.DefaultMConnConfig(), nil, native.WithSockets(s)), nil
 	case "libp2p":
-		tr, err := lp2p.NewTransport(spec.Info, spec.Key, nil, lp2p.WithSockets(s))
-		require.NoError(t, err)
-
-		return tr
+		return lp2p.NewTransport(spec.Info, spec.Key, nil, lp2p.WithSockets(s))
 	default:
-		return kinds[kind](t, spec, dual.WithSockets(s))
+		return dual.NewTransport(spec.Info, spec.Key, mconn.DefaultMConnConfig(), nil, dual.WithSockets(s))
 	}
 }
 
@@ -74,8 +83,8 @@ func withSockets(t testing.TB, kind string, s compat.Sockets) compat.ListeningTr
 // the node.
 func dialFrom(t testing.TB, kind, ip string, to compat.ListeningTransport, at string) (compat.ListeningTransport, error) {
 	t.Helper()
-	s := &socketsFrom{dialer: net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(ip)}}}
-	tr := withSockets(t, kind, s)
+	tr, err := atIP(kind, ip, loopbackSpec())
+	require.NoError(t, err)
 	addr := to.NetAddress()
 	addr.IP = net.ParseIP(at)
 	p, err := tr.Dial(timeout(t), addr, newBehavior())

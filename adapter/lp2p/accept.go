@@ -15,7 +15,7 @@ import (
 // either Accept or AcceptPending.
 func (t *Transport) Accept(ctx context.Context, behavior compat.PeerBehavior) (compat.PeerConn, error) {
 	t.served.Store(&behavior)
-	t.gater.askSwitch(behavior)
+	t.gater.guard.Ask(behavior)
 	for {
 		select {
 		case p := <-t.completed:

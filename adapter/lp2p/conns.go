@@ -16,6 +16,7 @@ import (
 // connRef counts the users of one libp2p connection: sessions, handshakes and others.
 type connRef struct {
 	refs    int
+	tag     string        // protects it from the connection manager; set by a session
 	session bool          // it has carried a session
 	close   bool          // the last user closes it
 	met     bool          // it was made after a meeting at a relay
@@ -46,7 +47,8 @@ func (t *Transport) keep(c network.Conn, session bool) bool {
 	}
 	if session && !ref.session {
 		ref.session, ref.close = true, true
-		t.host.ConnManager().Protect(c.RemotePeer(), c.ID())
+		ref.tag = c.ID()
+		t.host.ConnManager().Protect(c.RemotePeer(), ref.tag)
 	}
 	ref.refs++
 
@@ -69,7 +71,9 @@ func (t *Transport) release(c network.Conn) {
 	} else {
 		delete(t.conns, c)
 	}
-	t.host.ConnManager().Unprotect(c.RemotePeer(), c.ID())
+	if ref.session {
+		t.host.ConnManager().Unprotect(c.RemotePeer(), ref.tag)
+	}
 	t.mtx.Unlock()
 	if !closing {
 		return

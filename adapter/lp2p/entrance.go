@@ -73,7 +73,7 @@ func (e *entrance) enter(conn net.Conn) *places.Place {
 
 		return nil
 	}
-	p, err := e.places.Take(ip, e.gater.reserves(ip), func() { e.close(conn) })
+	p, err := e.places.Take(ip, e.gater.guard.Reserves(ip), func() { e.close(conn) })
 	if err != nil {
 		e.inbound.Event(slog.LevelWarn, ip, "inbound connection refused", "no place", "address", conn.RemoteAddr(), "err", err)
 		e.close(conn)
@@ -89,7 +89,7 @@ func (e *entrance) enter(conn net.Conn) *places.Place {
 func (e *entrance) mayHandshake(conn net.Conn) bool {
 	ip := netgroup.FromAddr(conn.RemoteAddr())
 
-	return e.gater.reserves(ip) || e.rate.Allow(ip)
+	return e.gater.guard.Reserves(ip) || e.rate.Allow(ip)
 }
 
 // logFailure logs why a connection did not become one of libp2p.

@@ -110,7 +110,7 @@ func TestConfiguredPeersHavePlaces(t *testing.T) {
 
 // reserveFor makes the switch of the node know a configured peer at the IP.
 func (n *node) reserveFor(ip net.IP) {
-	n.gater.askSwitch(friendly{n.behavior, ip})
+	n.gater.guard.Ask(friendly{n.behavior, ip})
 }
 
 // knock connects to the node from a loopback address. The connection is closed with the test.

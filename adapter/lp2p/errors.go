@@ -53,11 +53,18 @@ func (e *GoodbyeError) Unwrap() error {
 	return &compat.RejectError{Code: e.Code, Reason: e.Text, Remote: true}
 }
 
+// controlError is the failure of a control stream. Its text is made where it is read, since
+// most sessions end with one that nobody reads.
+type controlError struct{ err error }
+
+func (e *controlError) Error() string { return "control stream failed: " + e.err.Error() }
+
+func (e *controlError) Unwrap() error { return e.err }
+
 // refusalOf returns the refusal in err, and whether there is one. A closing transport
 // refuses everything as closing.
 func refusalOf(err error) (*compat.RejectError, bool) {
-	var reject *compat.RejectError
-	if errors.As(err, &reject) {
+	if reject, ok := errors.AsType[*compat.RejectError](err); ok {
 		return reject, true
 	}
 

@@ -13,6 +13,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/multiformats/go-multiaddr"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/internal/guard"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/p2paddr"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
@@ -36,8 +37,7 @@ type gater struct {
 	closed  bool                      // nothing is dialed any more
 	judge   func(peer.ID, netip.Addr) bool
 
-	admission   compat.ConnAdmission   // nil: admit all
-	reservation compat.ConnReservation // nil: reserve for nobody
+	guard guard.Guard
 }
 
 // dialTarget is a peer and one of its addresses, in binary form.
@@ -164,16 +164,6 @@ func (g *gater) blockedIP(addr netip.Addr) bool {
 
 func (g *gater) blockedAddr(a multiaddr.Multiaddr) bool { return g.blockedIP(ipOf(a)) }
 
-// reserves reports whether the switch keeps places for the IP, since a configured peer may
-// connect from there.
-func (g *gater) reserves(ip netip.Addr) bool {
-	g.mtx.RLock()
-	reservation := g.reservation
-	g.mtx.RUnlock()
-
-	return reservation != nil && reservation.ReservesConn(ip.AsSlice())
-}
-
 // control refuses a TCP connection to a blocked IP, for a net.Dialer: the IP of a host name
 // is known only there.
 func (g *gater) control(_, address string, _ syscall.RawConn) error {
@@ -202,36 +192,17 @@ func (g *gater) InterceptAddrDial(p peer.ID, a multiaddr.Multiaddr) bool {
 func (g *gater) InterceptAccept(c network.ConnMultiaddrs) bool {
 	from := c.RemoteMultiaddr()
 
-	return !g.blockedAddr(from) && (isCircuit(from) || !isBan(g.admitConn(ipOf(from))))
-}
-
-// askSwitch sets the switch that judges hosts from now on.
-func (g *gater) askSwitch(behavior compat.PeerBehavior) {
-	g.mtx.Lock()
-	defer g.mtx.Unlock()
-	g.admission, _ = behavior.(compat.ConnAdmission)
-	g.reservation, _ = behavior.(compat.ConnReservation)
+	return !g.blockedAddr(from) && (isCircuit(from) || !guard.IsBan(g.admitConn(ipOf(from))))
 }
 
 // admitConn asks the switch about a connection from the IP, and returns why it is refused, or
-// nil.
+// nil. One without an IP is not asked about.
 func (g *gater) admitConn(ip netip.Addr) error {
-	g.mtx.RLock()
-	admission := g.admission
-	g.mtx.RUnlock()
-	if admission == nil || !ip.IsValid() {
+	if !ip.IsValid() {
 		return nil
 	}
 
-	return admission.AdmitConn(ip.AsSlice())
-}
-
-// isBan reports whether the switch refuses a host for its conduct. One for which it only has
-// no slot may connect, since not every connection is for a session.
-func isBan(refusal error) bool {
-	reject, ok := errors.AsType[*compat.RejectError](refusal)
-
-	return ok && reject.Code == compat.RejectBanned
+	return g.guard.Check(ip)
 }
 
 // InterceptSecured implements connmgr.ConnectionGater.

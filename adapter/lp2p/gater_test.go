@@ -224,7 +224,7 @@ func TestHostsAreBannedBeforeTheHandshake(t *testing.T) {
 		} {
 			t.Run(code.String()+" over "+name, func(t *testing.T) {
 				a, b := nodes[0], nodes[1]
-				a.gater.askSwitch(&judging{a.behavior, code})
+				a.gater.guard.Ask(&judging{a.behavior, code})
 				require.Equal(t, connects, b.open(t, a))
 			})
 		}
@@ -234,7 +234,7 @@ func TestHostsAreBannedBeforeTheHandshake(t *testing.T) {
 // A relay does not answer for those that connect through it.
 func TestRelayIsNotBannedForOthers(t *testing.T) {
 	g := newGater()
-	g.askSwitch(&judging{code: compat.RejectBanned})
+	g.guard.Ask(&judging{code: compat.RejectBanned})
 	relay := multiaddr.StringCast("/ip4/9.8.7.6/tcp/1")
 	require.False(t, g.InterceptAccept(remoteAddr{at: relay}))
 	require.True(t, g.InterceptAccept(remoteAddr{at: relay.Encapsulate(multiaddr.StringCast("/p2p-circuit"))}))

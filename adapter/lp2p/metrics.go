@@ -8,6 +8,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/stream"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 )
 
@@ -268,6 +269,9 @@ func endedBy(cause error) outcome {
 	}
 	if errors.Is(cause, ErrConnClosed) {
 		return outcomeStopped
+	}
+	if stream.IsLost(cause) {
+		return outcomeFailed // as outcomeOf says, which asks a lot more
 	}
 
 	return outcomeOf(cause)

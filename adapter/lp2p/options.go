@@ -37,6 +37,7 @@ type options struct {
 	book       *addrbook.Book // nil: a new one in memory
 	proxies    proxied.Networks
 	serveOther ServeFunc // nil: no other stack
+	admission  compat.ConnAdmission
 	openedConn func(address string) net.Conn
 	logger     *slog.Logger
 
@@ -49,6 +50,14 @@ type options struct {
 	nameInterval   time.Duration // between look-ups of the own host name; 0 for the default
 
 	sessions *sessions // of the transport
+}
+
+// WithConnAdmission sets who is asked about inbound connections before their handshakes: they
+// are closed if it refuses them by RejectBanned. If it is a compat.ConnReservation or a
+// compat.PeerExemption too, it says who has places of their own. It is for a relay, which uses
+// AcceptPending: Accept asks its behavior instead.
+func WithConnAdmission(a compat.ConnAdmission) Option {
+	return func(o *options) { o.admission = a }
 }
 
 // WithLimits replaces DefaultLimits.
@@ -172,9 +181,10 @@ func WithAddrBook(book *addrbook.Book) Option {
 // WithProxyProtocol sets the networks of the proxies in front of the TCP listener. Each
 // connection from there must begin with a header of the PROXY protocol, version 1 or 2,
 // within Timeouts.Handshake, and then counts as one from the address that the header names;
-// a header without one, as of a proxy's own health check, leaves the proxy's. Any other
-// connection is taken as it is: nobody else can name an address. IPv4 addresses are
-// compared with IPv4 networks only. QUIC has no such header.
+// a header without one, as of a proxy's own health check, leaves the proxy's, whose
+// connections the switch does not count. Any other connection is taken as it is: nobody else
+// can name an address. IPv4 addresses are compared with IPv4 networks only. QUIC has no such
+// header.
 func WithProxyProtocol(networks ...netip.Prefix) Option {
 	return func(o *options) {
 		if o.proxies = networks; o.proxies.Validate() != nil {

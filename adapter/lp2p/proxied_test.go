@@ -1,6 +1,7 @@
 package lp2p
 
 import (
+	"io"
 	"net"
 	"net/netip"
 	"strings"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/sniff"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/stacktest"
 )
 
@@ -143,4 +145,37 @@ func TestProxyHeaderHasToComeInTime(t *testing.T) {
 			require.Equal(t, name != "only a header", strings.Contains(logs.String(), errNoHeader.Error()), "%s", logs)
 		})
 	}
+}
+
+// The switch does not count a proxy's own connections, as of its health checks, which it would
+// have to refuse soon.
+func TestProxysOwnConnectionsAreNotCounted(t *testing.T) {
+	listener, _ := newProxied(t)
+	listener.gater.guard.Ask(&judging{listener.behavior, compat.RejectBanned})
+	for _, command := range []proxyproto.ProtocolVersionAndCommand{proxyproto.PROXY, proxyproto.LOCAL} {
+		addr := startProxy(t, listener, stacktest.ProxyHeader(t, 2, "203.0.113.7", command))
+		conn, err := net.Dial("tcp", addr.DialString())
+		require.NoError(t, err)
+		defer conn.Close()
+		require.NoError(t, conn.SetDeadline(time.Now().Add(time.Minute)))
+		_, err = conn.Write(sniff.MultistreamHeader)
+		require.NoError(t, err)
+		answer, _ := io.ReadAll(io.LimitReader(conn, int64(len(sniff.MultistreamHeader)))) // of what is refused, none
+		require.Equal(t, command.IsLocal(), string(answer) == string(sniff.MultistreamHeader))
+	}
+}
+
+// A connection from a proxy that gives way before its header is logged as such.
+func TestProxiedConnectionThatGivesWayIsLogged(t *testing.T) {
+	limits := DefaultLimits()
+	limits.Connections = 2 * minPlaces
+	listener, logs := newProxied(t, WithLimits(limits))
+	addr := listener.NetAddress()
+	for range minPlaces + 1 {
+		conn, err := net.Dial("tcp", addr.DialString())
+		require.NoError(t, err)
+		defer conn.Close()
+	}
+	require.Eventually(t, func() bool { return logs.Count(errEvicted.Error()) == 1 }, time.Minute, time.Millisecond)
+	require.Zero(t, logs.Count(errNoHeader.Error()))
 }

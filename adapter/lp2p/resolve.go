@@ -131,22 +131,23 @@ func (t *Transport) prove(ctx context.Context, c network.Conn, addr types.NetAdd
 
 // dialAddrs returns the addresses to dial for one IP and port.
 func (o *options) dialAddrs(ip net.IP, port uint16) ([]multiaddr.Multiaddr, error) {
-	tcp, err := p2paddr.TCPMultiaddr(ip, port)
-	if err != nil {
-		return nil, err
+	var addrs []multiaddr.Multiaddr
+	if o.quic != quicOff {
+		quic, err := p2paddr.QUICMultiaddr(ip, port)
+		if err != nil {
+			return nil, err
+		}
+		addrs = append(addrs, quic)
 	}
-	quic, err := p2paddr.QUICMultiaddr(ip, port)
-	if err != nil {
-		return nil, err
+	if o.quic != quicForced {
+		tcp, err := p2paddr.TCPMultiaddr(ip, port)
+		if err != nil {
+			return nil, err
+		}
+		addrs = append(addrs, tcp)
 	}
-	switch o.quic {
-	case quicOff:
-		return []multiaddr.Multiaddr{tcp}, nil
-	case quicForced:
-		return []multiaddr.Multiaddr{quic}, nil
-	default:
-		return []multiaddr.Multiaddr{quic, tcp}, nil
-	}
+
+	return addrs, nil
 }
 
 // dialMultiaddrs returns where to dial. It looks up a host name anew, and not by libp2p,

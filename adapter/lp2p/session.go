@@ -157,7 +157,7 @@ func (s *session) end(cause error, bye *control.Goodbye) (first, tell bool) {
 // goroutine: the caller may hold locks of the switch, and the cleanup must not wait for it.
 func (s *session) fail(err error) {
 	var bye *control.Goodbye
-	if _, byRemote := err.(*GoodbyeError); !byRemote {
+	if _, byRemote := err.(*GoodbyeError); !byRemote && !stream.IsLost(err) {
 		bye = goodbyeFor(err)
 	}
 	first, tell := s.end(err, bye)
@@ -198,17 +198,27 @@ func (s *session) cleanup(bye *control.Goodbye) {
 	}
 
 	// After the goodbye, which explains the resets.
-	s.t.tryEnd(func() {
+	s.tryEnd(func() {
 		s.resetData(network.StreamShutdown)
 		_ = s.control.CloseWrite()
 	})
 	_ = s.control.SetReadDeadline(time.Now().Add(s.t.opts.timeouts.Linger))
 	<-s.controlDone
-	s.t.tryEnd(func() { _ = s.control.Reset() })
+	s.tryEnd(func() { _ = s.control.Reset() })
 	if s.t.gater.blockedConn(s.conn) {
 		_ = s.conn.Close() // even if something else holds it
 	}
 	s.t.release(s.conn)
+}
+
+// tryEnd is that of the transport. On a connection that has ended nothing waits.
+func (s *session) tryEnd(end func()) {
+	if s.conn.IsClosed() {
+		end()
+
+		return
+	}
+	s.t.tryEnd(end)
 }
 
 // abort cleans up after a dialer's handshake that has failed.

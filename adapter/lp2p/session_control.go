@@ -1,7 +1,6 @@
 package lp2p
 
 import (
-	"fmt"
 	"slices"
 	"time"
 
@@ -20,6 +19,11 @@ func (s *session) readLoop() {
 	for extra := 0; extra < afterEnd; {
 		m, err := control.Read(s.control)
 		if err != nil && s.ctx.Err() != nil {
+			return
+		}
+		if stream.IsLost(err) {
+			s.fail(s.endCause(err))
+
 			return
 		}
 		if err != nil {
@@ -66,7 +70,7 @@ func (s *session) endCause(err error) error {
 	case stream.IsEnd(err):
 		return errEOF
 	default:
-		return fmt.Errorf("control stream failed: %w", err)
+		return &controlError{err}
 	}
 }
 

@@ -10,7 +10,6 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
 
-	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/p2paddr"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/stream"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/places"
@@ -142,17 +141,22 @@ func codeOf(err error) network.StreamErrorCode {
 
 // isExempt reports whether the limits that strangers share do not apply to a libp2p peer.
 func (t *Transport) isExempt(p peer.ID) bool {
-	behavior := t.served.Load()
-	if behavior == nil {
+	var decider any = t.opts.admission
+	if behavior := t.served.Load(); behavior != nil {
+		decider = *behavior
+	}
+	exemption, ok := decider.(compat.PeerExemption)
+	behavior, isBehavior := decider.(compat.PeerBehavior)
+	if !ok && !isBehavior {
 		return false
 	}
-	id, err := p2paddr.TM2ID(p)
-	if err != nil {
+	id, err := t.ids.Of(p)
+	switch {
+	case err != nil:
 		return false
+	case ok:
+		return exemption.IsExemptPeer(id)
+	default:
+		return behavior.IsPersistentPeer(id)
 	}
-	if e, ok := (*behavior).(compat.PeerExemption); ok {
-		return e.IsExemptPeer(id)
-	}
-
-	return (*behavior).IsPersistentPeer(id)
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/p2paddr"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/proxied"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/sniff"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/socket"
@@ -143,11 +144,11 @@ type tcpConn struct {
 var _ manet.Conn = (*tcpConn)(nil)
 
 func newTCPConn(conn net.Conn) (*tcpConn, error) {
-	local, err := manet.FromNetAddr(conn.LocalAddr())
+	local, err := p2paddr.FromTCPAddr(conn.LocalAddr())
 	if err != nil {
 		return nil, err
 	}
-	remote, err := manet.FromNetAddr(conn.RemoteAddr())
+	remote, err := p2paddr.FromTCPAddr(conn.RemoteAddr())
 	if err != nil {
 		return nil, err
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/internal/guard"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/places"
@@ -97,11 +98,14 @@ func (l *tcpListener) admit(conn net.Conn) {
 	}
 	l.tasks.Go(func() {
 		client, err := proxied.Accept(l.ctx, conn, l.entrance.timeouts.Handshake)
+		if err != nil {
+			err = fmt.Errorf("%w: %w", errNoHeader, err)
+		}
 		if p.Leave() {
 			err = errEvicted
 		}
 		if err != nil {
-			l.drop(conn, fmt.Errorf("%w: %w", errNoHeader, err))
+			l.drop(conn, err)
 
 			return
 		}
@@ -115,8 +119,11 @@ func (l *tcpListener) admit(conn net.Conn) {
 // proved its ID.
 func (l *tcpListener) receive(conn net.Conn, p *places.Place) {
 	defer p.Leave()
-	refusal := l.entrance.gater.admitConn(netgroup.FromAddr(conn.RemoteAddr()))
-	if isBan(refusal) {
+	var refusal error
+	if !l.entrance.proxies.Contain(conn.RemoteAddr()) { // else it is a proxy's own, as a health check
+		refusal = l.entrance.gater.admitConn(netgroup.FromAddr(conn.RemoteAddr()))
+	}
+	if guard.IsBan(refusal) {
 		l.drop(conn, refusal)
 
 		return

@@ -18,6 +18,7 @@ import (
 	"github.com/multiformats/go-multiaddr"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/addrbook"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/p2paddr"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/places"
@@ -43,6 +44,7 @@ type Transport struct {
 	proposals  *places.Places // inbound streams of strangers that have not proposed a protocol
 	spent      *spent         // delegated sessions, also former ones
 	clock      *clock         // of this node, as peers see it
+	ids        *p2paddr.IDs   // of peers that were asked about last
 	sessions   *sessions
 	buffers    *bufferPool
 	pendings   chan *Pending
@@ -88,6 +90,7 @@ func NewTransport(
 		return nil, err
 	}
 	gater := newGater()
+	gater.guard.Ask(o.admission)
 	h, err := newHost(nodeKey.PrivKey, o, gater)
 	if err != nil {
 		return nil, err
@@ -104,7 +107,7 @@ func NewTransport(
 		proposals: places.New(places.Limits{
 			Total: 4 * l.Handshakes, PerHost: 4 * l.HandshakesPerIP, Configured: l.Handshakes,
 		}),
-		clock: newClock(logger),
+		clock: newClock(logger), ids: p2paddr.NewIDs(l.Connections),
 		spent: newSpent(), sessions: o.sessions, buffers: newBufferPool(),
 		pendings: make(chan *Pending), completed: make(chan *Peer),
 		closed: make(chan struct{}),

@@ -19,7 +19,7 @@ import (
 // compat.ConnReservation, it says which of them have places of their own; if it is a
 // compat.PeerAdmission, it is asked about each verified remote.
 func (mt *MultiplexTransport) Accept(ctx context.Context, behavior compat.PeerBehavior) (compat.PeerConn, error) {
-	mt.guard.ask(behavior)
+	mt.guard.Ask(behavior)
 	admission, _ := behavior.(compat.PeerAdmission)
 	for {
 		pending, err := mt.acceptPending(ctx)
@@ -55,7 +55,11 @@ func (mt *MultiplexTransport) acceptLoop(listener net.Listener) {
 // every peer from there, or there is no place for another handshake.
 func (mt *MultiplexTransport) admit(conn net.Conn) {
 	ip := netgroup.FromAddr(conn.RemoteAddr())
-	if err := mt.guard.check(ip); err != nil {
+	var err error
+	if !mt.proxies.Contain(conn.RemoteAddr()) { // else it is a proxy's own, as a health check
+		err = mt.guard.Check(ip)
+	}
+	if err != nil {
 		mt.inbound.Event(slog.LevelInfo, ip, "inbound connection refused before its handshake", refusal(err),
 			"address", conn.RemoteAddr(), "err", err)
 		mt.closeConn(conn)
@@ -71,7 +75,7 @@ func (mt *MultiplexTransport) admit(conn net.Conn) {
 // connection and returns nil.
 func (mt *MultiplexTransport) takePlace(conn net.Conn) *places.Place {
 	ip := netgroup.FromAddr(conn.RemoteAddr())
-	p, err := mt.places.Take(ip, mt.guard.reserves(ip), func() { mt.closeConn(conn) })
+	p, err := mt.places.Take(ip, mt.guard.Reserves(ip), func() { mt.closeConn(conn) })
 	if err != nil {
 		mt.inbound.Event(slog.LevelWarn, ip, "inbound connection refused", "no place", "address", conn.RemoteAddr(), "err", err)
 		mt.closeConn(conn)

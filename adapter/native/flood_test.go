@@ -110,7 +110,7 @@ func TestConfiguredPeersHavePlaces(t *testing.T) {
 	listener, _ := newLoggedTransport(t, WithHandshakeLimits(HandshakeLimits{Total: total, PerIP: total, Configured: 1}))
 	listener.timeout = time.Hour
 	require.NoError(t, listener.Listen(loopback()))
-	listener.guard.ask(&reserving{behavior: newBehavior(), at: net.IPv4(127, 0, 0, 1)})
+	listener.guard.Ask(&reserving{behavior: newBehavior(), at: net.IPv4(127, 0, 0, 1)})
 
 	addr := listener.NetAddress()
 	dialFrom := func(ip net.IP) (*MultiplexTransport, error) {
@@ -148,7 +148,7 @@ func TestConfiguredPeersGetThroughAFlood(t *testing.T) {
 	listener.timeout = time.Hour
 	require.NoError(t, listener.Listen(loopback()))
 	b := &reserving{behavior: newBehavior(), at: net.IPv4(127, 0, 0, 1)}
-	listener.guard.ask(b)
+	listener.guard.Ask(b)
 
 	ips := stacktest.IPs(50, func(i int) string { return fmt.Sprintf("127.0.0.%d", 2+i) })
 	f := stacktest.StartFlood(dialString(listener), ips, 0, func(_ int, conn net.Conn) { _, _ = conn.Write([]byte{0x22}) })

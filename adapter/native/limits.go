@@ -90,6 +90,13 @@ func WithSockets(s compat.Sockets) Option {
 	}
 }
 
+// WithConnAdmission sets who is asked about inbound connections before their handshakes. If it
+// is a compat.ConnReservation too, it says which of them have places of their own. It is for a
+// relay: Accept asks its behavior instead.
+func WithConnAdmission(a compat.ConnAdmission) Option {
+	return func(mt *MultiplexTransport) { mt.guard.Ask(a) }
+}
+
 // WithHandshakeLimits replaces DefaultHandshakeLimits. Limits that are not valid
 // are reported by Listen and Dial.
 func WithHandshakeLimits(limits HandshakeLimits) Option {

@@ -49,7 +49,7 @@ func TestProxyProtocolShowsTheClient(t *testing.T) {
 			b, asked := newBehavior(), make(chan string, 1)
 			in := make(chan compat.PeerConn, 1)
 			switchOf := &asking{behavior: b, asked: asked}
-			listener.guard.ask(switchOf)
+			listener.guard.Ask(switchOf)
 			ctx := testContext(t)
 			go func() {
 				p, err := listener.Accept(ctx, switchOf)
@@ -63,7 +63,11 @@ func TestProxyProtocolShowsTheClient(t *testing.T) {
 			require.NoError(t, err)
 			inbound := next(t, in)
 			require.Equal(t, c.want, inbound.RemoteIP().String())
-			require.Equal(t, c.want, next(t, asked))
+			if c.want == "127.0.0.1" {
+				require.Empty(t, asked, "a proxy's own connections are not counted")
+			} else {
+				require.Equal(t, c.want, next(t, asked))
+			}
 			require.NoError(t, inbound.Start())
 			require.NoError(t, out.Start())
 			require.True(t, out.Send(chA, []byte("hello")))
@@ -202,4 +206,15 @@ func TestHandshakesBehindAProxyCountForTheClient(t *testing.T) {
 	inHandshake("203.0.113.7")
 	requireClosed(t, first)
 	require.Equal(t, 2, mt.places.Taken())
+}
+
+// A connection from a proxy that gives way before its header is logged as such.
+func TestProxiedConnectionThatGivesWayIsLogged(t *testing.T) {
+	mt, logs := newProxied(t, HandshakeLimits{Total: 1, PerIP: 1}, time.Hour)
+	former := connectTo(t, mt, nil)
+	connectTo(t, mt, nil)
+	_, err := former.Read(make([]byte, 1))
+	require.Error(t, err)
+	require.Eventually(t, func() bool { return logs.Count(errEvicted.Error()) == 1 }, testTimeout, time.Millisecond)
+	require.Zero(t, logs.Count("without a PROXY header"))
 }

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/internal/guard"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
@@ -44,7 +45,7 @@ type MultiplexTransport struct {
 	places   *places.Places // of the inbound handshakes
 	proxies  proxied.Networks
 	inbound  *summary.Log // of inbound connections that come to nothing
-	guard    guard
+	guard    guard.Guard
 	incoming chan *Pending // closed by Close
 
 	mtx      sync.Mutex

@@ -2,7 +2,9 @@ package netnstest
 
 import (
 	"bytes"
+	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"regexp"
@@ -22,8 +24,8 @@ const notPossible = "no namespace where every address is local: "
 // Inside reports whether the test is in a namespace where every address is local. If not, it
 // runs the test there, in another process, and returns false when that has ended: the caller
 // returns. The test fails if it fails there. It is skipped if this machine has no such
-// namespaces.
-func Inside(t *testing.T) bool {
+// namespaces. A benchmark prints its results there, and is skipped here.
+func Inside(t testing.TB) bool {
 	t.Helper()
 	if os.Getenv(insideVar) != "" {
 		if err := everyAddress(); err != nil {
@@ -39,7 +41,13 @@ func Inside(t *testing.T) bool {
 	// Pdeathsig ends the other process with this one, as far as its thread lives.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.v", "-test.timeout=0", "-test.run="+strings.Join(names, "/"))
+	_, benchmark := t.(*testing.B)
+	args := []string{"-test.v", "-test.timeout=0", "-test.run=" + strings.Join(names, "/")}
+	if benchmark {
+		args = []string{"-test.timeout=0", "-test.run=^$", "-test.bench=" + flag.Lookup("test.bench").Value.String(),
+			"-test.benchtime=" + flag.Lookup("test.benchtime").Value.String()}
+	}
+	cmd := exec.CommandContext(t.Context(), os.Args[0], args...)
 	cmd.Env = append(os.Environ(), insideVar+"=1")
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWUSER, Pdeathsig: syscall.SIGKILL,
@@ -48,6 +56,9 @@ func Inside(t *testing.T) bool {
 	}
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
+	if benchmark {
+		cmd.Stdout = io.MultiWriter(&out, os.Stdout)
+	}
 	if err := cmd.Start(); err != nil {
 		t.Skip(notPossible, err)
 	}
@@ -57,6 +68,8 @@ func Inside(t *testing.T) bool {
 		t.Errorf("in a network namespace: %v\n%s", err, &out)
 	case bytes.Contains(out.Bytes(), []byte(notPossible)):
 		t.Skip(out.String())
+	case benchmark:
+		t.Skip("it has run in a network namespace")
 	case !bytes.Contains(out.Bytes(), []byte("--- PASS: "+t.Name())):
 		t.Errorf("in a network namespace the test did not run:\n%s", &out)
 	default:

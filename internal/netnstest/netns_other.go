@@ -5,7 +5,7 @@ package netnstest
 import "testing"
 
 // Inside skips the test: this system has no network namespaces.
-func Inside(t *testing.T) bool {
+func Inside(t testing.TB) bool {
 	t.Helper()
 	t.Skip("no network namespaces on this system")
 

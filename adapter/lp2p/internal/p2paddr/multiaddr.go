@@ -3,11 +3,11 @@ package p2paddr
 import (
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"net"
 	"net/netip"
 
 	"github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
 
 	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 )
@@ -70,22 +70,41 @@ func NetAddr(a multiaddr.Multiaddr) net.Addr {
 	}
 }
 
+// TCPMultiaddr returns the multiaddr of a TCP port. It fails without an IP.
 func TCPMultiaddr(ip net.IP, port uint16) (multiaddr.Multiaddr, error) {
-	return ipMultiaddr(ip, fmt.Sprintf("/tcp/%d", port))
+	return ipMultiaddr(ip, multiaddr.P_TCP, port)
 }
 
+// QUICMultiaddr returns the multiaddr of QUIC at a UDP port. It fails without an IP.
 func QUICMultiaddr(ip net.IP, port uint16) (multiaddr.Multiaddr, error) {
-	return ipMultiaddr(ip, fmt.Sprintf("/udp/%d/quic-v1", port))
+	return ipMultiaddr(ip, multiaddr.P_UDP, port, multiaddr.P_QUIC_V1)
 }
 
-func ipMultiaddr(ip net.IP, rest string) (multiaddr.Multiaddr, error) {
-	if ip == nil {
+// FromTCPAddr returns the multiaddr of an end of a TCP connection.
+func FromTCPAddr(addr net.Addr) (multiaddr.Multiaddr, error) {
+	if a, ok := addr.(*net.TCPAddr); ok && a.Zone == "" {
+		return TCPMultiaddr(a.IP, uint16(a.Port))
+	}
+
+	return manet.FromNetAddr(addr)
+}
+
+// ipMultiaddr returns a multiaddr of an IP, a port, and protocols above it. It makes the
+// binary form, as the way over the text costs several times as much, and every connection has
+// several addresses.
+func ipMultiaddr(ip net.IP, transport int, port uint16, above ...int) (multiaddr.Multiaddr, error) {
+	raw := make([]byte, 0, 1+net.IPv6len+2*3+2) // of the longest, with QUIC
+	if v4 := ip.To4(); v4 != nil {
+		raw = append(binary.AppendUvarint(raw, multiaddr.P_IP4), v4...)
+	} else if v6 := ip.To16(); v6 != nil {
+		raw = append(binary.AppendUvarint(raw, multiaddr.P_IP6), v6...)
+	} else {
 		return nil, errors.New("address has no IP")
 	}
-	version := "/ip6/"
-	if ip.To4() != nil {
-		version = "/ip4/"
+	raw = binary.BigEndian.AppendUint16(binary.AppendUvarint(raw, uint64(transport)), port)
+	for _, code := range above {
+		raw = binary.AppendUvarint(raw, uint64(code))
 	}
 
-	return multiaddr.NewMultiaddr(version + ip.String() + rest)
+	return multiaddr.NewMultiaddrBytes(raw)
 }

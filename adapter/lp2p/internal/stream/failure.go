@@ -48,23 +48,28 @@ func (*ConnError) Temporary() bool { return false }
 // closes it. A failed yamux connection resets its streams with its own error, which may be
 // io.EOF or a timeout.
 func failure(err error, connClosed bool) error {
-	var (
-		reset       *network.StreamError
-		closed      *network.ConnError
-		unsupported multistream.ErrNotSupported[protocol.ID]
-	)
-	switch {
-	case err == nil, err == io.EOF, errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+	// Every session ends with one of these, most of them without a look into the tree.
+	switch e := err.(type) {
+	case nil:
+		return nil
+	case *network.ConnError:
+		return &ConnError{TimedOut: timedOut(err), Err: e}
+	}
+	if err == io.EOF || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
-	case errors.As(err, &unsupported):
+	}
+	if is[multistream.ErrNotSupported[protocol.ID]](err) {
 		return fmt.Errorf("%w: %w", ErrUnsupported, err)
-	case errors.As(err, &reset) && (reset.Remote || !connClosed): // closing it resets the streams here
+	}
+	reset, ok := errors.AsType[*network.StreamError](err)
+	switch {
+	case ok && (reset.Remote || !connClosed): // closing it resets the streams here
 		if reset.Remote && reset.ErrorCode == network.StreamProtocolNegotiationFailed {
 			err = fmt.Errorf("%w: %w", ErrUnsupported, err)
 		}
 
 		return err
-	case connClosed, errors.As(err, &closed), errors.Is(err, net.ErrClosed), errors.Is(err, network.ErrNoConn),
+	case connClosed, is[*network.ConnError](err), errors.Is(err, net.ErrClosed), errors.Is(err, network.ErrNoConn),
 		errors.Is(err, swarm.ErrConnClosed):
 		return &ConnError{TimedOut: timedOut(err), Err: err}
 	case errors.Is(err, network.ErrReset): // some implementations of yamux send no code
@@ -74,6 +79,13 @@ func failure(err error, connClosed bool) error {
 	default:
 		return err
 	}
+}
+
+// is reports whether an error of the type is in the tree.
+func is[E error](err error) bool {
+	_, ok := errors.AsType[E](err)
+
+	return ok
 }
 
 // sendFailure is failure for calls other than Read, where io.EOF means the end of the
@@ -108,11 +120,11 @@ func IsEnd(err error) bool {
 }
 
 // IsLost reports whether the connection below a stream has failed.
-func IsLost(err error) bool { return errors.As(err, new(*ConnError)) }
+func IsLost(err error) bool { return is[*ConnError](err) }
 
 // IsResetWith reports whether the remote has reset a stream with one of the codes.
 func IsResetWith(err error, codes ...network.StreamErrorCode) bool {
-	var reset *network.StreamError
+	reset, ok := errors.AsType[*network.StreamError](err)
 
-	return errors.As(err, &reset) && reset.Remote && slices.Contains(codes, reset.ErrorCode)
+	return ok && reset.Remote && slices.Contains(codes, reset.ErrorCode)
 }

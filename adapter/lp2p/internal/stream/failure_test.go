@@ -173,3 +173,10 @@ func TestFailuresThatAreNoneOfTheMuxers(t *testing.T) {
 		require.Equal(t, err, failure(err, false))
 	}
 }
+
+// Each session ends with such an error, on both sides and on each of its streams.
+func TestFailureOfAConnectionCostsLittle(t *testing.T) {
+	lost := error(&network.ConnError{Remote: true, TransportError: io.ErrClosedPipe})
+	require.LessOrEqual(t, testing.AllocsPerRun(100, func() { _ = failure(lost, true) }), 3.0)
+	require.LessOrEqual(t, testing.AllocsPerRun(100, func() { _ = failure(io.EOF, false) }), 0.0)
+}

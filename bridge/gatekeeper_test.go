@@ -1,0 +1,201 @@
+package bridge
+
+import (
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/native"
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/conduct"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/stacktest"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/summary"
+)
+
+// behindProxy returns an address at which native nodes reach the bridge from a public IP.
+func behindProxy(t *testing.T, b *Bridge, ip string) types.NetAddress {
+	t.Helper()
+
+	return comingFrom(t, b, net.IPv4(127, 0, 0, 9), fmt.Sprintf("PROXY TCP4 %s 127.0.0.9 1 2\r\n", ip))
+}
+
+func proxies() []netip.Prefix { return []netip.Prefix{netip.MustParsePrefix("127.0.0.9/32")} }
+
+// ignorePeers takes what the node tells of its peers, until the test ends.
+func (n *node) ignorePeers(t *testing.T) {
+	t.Helper()
+	done := make(chan struct{})
+	var taking sync.WaitGroup
+	taking.Go(func() {
+		for {
+			select {
+			case <-n.added:
+			case <-n.removed:
+			case <-done:
+				return
+			}
+		}
+	})
+	t.Cleanup(func() {
+		close(done)
+		taking.Wait()
+	})
+}
+
+// leave ends the pair of the node and waits until the bridge has noticed.
+func (n *node) leave(t *testing.T, b *Bridge) {
+	t.Helper()
+	for _, p := range n.sw.Peers().List() {
+		n.sw.StopPeerForError(p, nil)
+		next(t, n.removed)
+	}
+	require.Eventually(t, func() bool { return len(b.Status().Pairs) == 0 }, testTimeout, time.Millisecond)
+}
+
+// A host whose nodes get a pair and leave at once, again and again, is refused for a while, and
+// nobody else is. A configured node at the same host is not.
+func TestHostThatKeepsLeavingIsSlowedDown(t *testing.T) {
+	friend, target := newNode(t, InitiatorNative), newNode(t, InitiatorLibp2p)
+	target.ignorePeers(t)
+	b := newBridgeWith(t, Config{
+		Libp2pPeers: addresses(target), ProxyNetworks: proxies(), UnconditionalPeers: []types.ID{friend.address.ID},
+	}, func(*Bridge) {})
+	var log stacktest.Log
+	b.gate.refused = summary.New(slog.New(slog.NewTextHandler(&log, nil))) // before the first node comes
+	t.Cleanup(b.gate.refused.Close)
+	at := behindProxy(t, b, "9.9.0.1")
+	const free = conduct.MaxPoints / conduct.ConnPoints
+	n, times := newNode(t, InitiatorNative), 0
+	for times < 3*free && n.comes(t, at) {
+		n.leave(t, b)
+		times++
+	}
+	require.Less(t, times, 2*free)
+	require.False(t, newNode(t, InitiatorNative).comes(t, at), "not under another ID")
+	require.Equal(t, 1, log.Count("node is refused for a while"))
+
+	honest := newNode(t, InitiatorNative)
+	require.True(t, honest.comes(t, behindProxy(t, b, "9.9.0.2")))
+	honest.leave(t, b)
+	fromFriend := behindProxy(t, b, "9.9.0.3")
+	for range 2 * free {
+		require.True(t, friend.comes(t, fromFriend))
+		friend.leave(t, b)
+	}
+}
+
+// A node of either side that breaks the protocol is not paired again for a while.
+func TestViolationIsRemembered(t *testing.T) {
+	for _, stack := range []string{InitiatorNative, InitiatorLibp2p} {
+		t.Run(stack, func(t *testing.T) {
+			b := newBridge(t, Config{
+				Libp2pPeers: addresses(newNode(t, InitiatorLibp2p)), NativePeers: addresses(newNode(t, InitiatorNative)),
+				Channels: []*compat.ChannelDescriptor{{ID: chVotes, Priority: 1}, {ID: chTxs, Priority: 1, RecvMessageCapacity: 1 << 10}},
+			})
+			at := b.NativeAddress()
+			if stack == InitiatorLibp2p {
+				at = b.Libp2pAddress()
+			}
+			n := newNode(t, stack)
+			require.True(t, n.comes(t, at))
+			require.True(t, n.sw.Peers().List()[0].Send(chTxs, make([]byte, 2<<10)), "more than the channel takes")
+			next(t, n.removed)
+			failed, done := n.sw.Subscribe(func(e events.Event) bool { return e.Type() == events.DialFailed })
+			defer done()
+			require.False(t, n.comes(t, at))
+			if stack == InitiatorLibp2p {
+				require.ErrorContains(t, next(t, failed).(events.DialFailedEvent).Reason, "refused for")
+			}
+			require.True(t, newNode(t, stack).comes(t, at), "another node of the machine")
+		})
+	}
+}
+
+// Which hosts answer for what comes from them, and which have places of their own.
+func TestGatekeeper(t *testing.T) {
+	public, loopback := net.IPv4(9, 8, 7, 6), net.IPv4(127, 0, 0, 1)
+	target := []*types.NetAddress{{ID: types.GenerateNodeKey().ID(), IP: public}}
+	friend := types.GenerateNodeKey().ID()
+	most := conduct.MaxPoints / conduct.ConnPoints
+	for name, c := range map[string]struct {
+		config   Config
+		ip       net.IP
+		met      types.ID
+		admits   int
+		reserves bool
+	}{
+		"a stranger":                      {ip: public, admits: most - 1},
+		"of whom nothing is known":        {ip: nil, admits: 2 * most},
+		"one of many nodes on a machine":  {ip: loopback, admits: 2 * most},
+		"one of many nodes on an IP":      {config: Config{AllowDuplicateIP: true}, ip: public, admits: 2 * most},
+		"a native target":                 {config: Config{NativePeers: target}, ip: public, admits: 2 * most, reserves: true},
+		"a libp2p target":                 {config: Config{Libp2pPeers: target}, ip: public, admits: 2 * most, reserves: true},
+		"an unconditional node":           {config: Config{UnconditionalPeers: []types.ID{friend}}, ip: public, met: friend, admits: 2 * most, reserves: true},
+		"another node with a pair":        {ip: public, met: friend, admits: most - 1},
+		"an unconditional node elsewhere": {config: Config{UnconditionalPeers: []types.ID{friend}}, ip: public, admits: most - 1},
+		"a blocked IP":                    {config: Config{BlockedIPs: []netip.Prefix{netip.MustParsePrefix("9.8.0.0/16")}}, ip: public},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { // so that no points fade
+				refused := summary.New(quiet())
+				defer refused.Close()
+				g := newGatekeeper(c.config, quiet(), refused)
+				if c.met != "" {
+					g.met(c.met, netip.MustParsePrefix("9.8.7.6/32"))
+				}
+				admits := 0
+				for admits < 2*most && g.AdmitConn(c.ip) == nil {
+					admits++
+				}
+				require.Equal(t, c.admits, admits)
+				require.Equal(t, c.reserves, g.ReservesConn(c.ip))
+			})
+		})
+	}
+}
+
+// TM2 nodes dial again every few seconds. What the bridge, or a target, could not give them is
+// not held against them.
+func TestNodesWithoutTargetAreNotBlamed(t *testing.T) {
+	b := newBridgeWith(t, Config{ProxyNetworks: proxies()}, func(*Bridge) {})
+	at, n := behindProxy(t, b, "9.9.0.1"), newNode(t, InitiatorNative)
+	for range 3 * conduct.MaxPoints / conduct.ConnPoints {
+		require.False(t, n.comes(t, at))
+	}
+	require.NoError(t, b.gate.judge(n.address.ID, netip.MustParsePrefix("9.9.0.1/32")))
+}
+
+// A flood from the network of a configured node, which leaves nobody there the time for a
+// handshake, does not keep the node out.
+func TestConfiguredNodeGetsThroughAFlood(t *testing.T) {
+	friend, target := newNode(t, InitiatorNative), newNode(t, InitiatorLibp2p)
+	target.ignorePeers(t)
+	b := newBridgeWith(t, Config{
+		Libp2pPeers: addresses(target), UnconditionalPeers: []types.ID{friend.address.ID}, AllowDuplicateIP: true,
+	}, func(b *Bridge) {
+		few := native.HandshakeLimits{Total: 4, PerIP: 4, Configured: 1}
+		b.native = native.NewRelayTransport(b.key, b.config.MConfig, quiet(), native.WithConnAdmission(b.gate), native.WithHandshakeLimits(few))
+	})
+	at := comingFrom(t, b, net.IPv4(127, 9, 9, 1))
+	require.True(t, friend.comes(t, at), "the bridge learns from where it comes")
+	friend.leave(t, b)
+
+	ips := stacktest.IPs(50, func(i int) string { return fmt.Sprintf("127.9.9.%d", 2+i) })
+	to := b.NativeAddress()
+	f := stacktest.StartFlood(to.DialString(), ips, 0, func(_ int, conn net.Conn) { _, _ = conn.Write([]byte{0x22}) })
+	defer f.Stop()
+	require.Eventually(t, func() bool { return f.Again() > 50 }, testTimeout, time.Millisecond)
+	for range 20 {
+		require.True(t, friend.comes(t, at))
+		friend.leave(t, b)
+	}
+}
