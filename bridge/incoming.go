@@ -75,16 +75,15 @@ func (b *Bridge) admit(initiator string, in incoming, remote net.Addr) {
 		return
 	}
 	p := b.newPair(initiator)
-	p.id = in.id
-	host := netgroup.Host(netgroup.FromAddr(remote))
-	if err := b.slots.take(p, host); err != nil {
+	p.id, p.from = in.id, netgroup.Host(netgroup.FromAddr(remote))
+	if err := b.slots.take(p, p.from); err != nil {
 		p.end(nil, err)
 		in.reject(err)
 
 		return
 	}
 	if !b.config.AllowDuplicateIP && !b.slots.isUnconditional(p.claim) {
-		p.host = host
+		p.host = p.from
 	}
 	b.wg.Go(func() {
 		defer b.slots.giveBack(p)
@@ -159,7 +158,7 @@ func (b *Bridge) find(ctx context.Context, p *pair, in incoming) (*target, error
 	far := p.dialed
 	far.self = key.ID()
 	far.listen(b.config.describe(in.node.Channels))
-	as := lp2p.Identity{Key: key.PrivKey, NodeInfo: present(in.node, far.self)}
+	as := lp2p.Identity{Key: key.PrivKey, NodeInfo: present(in.node, far.self), Host: p.from}
 	s := search{bridge: b, node: dialer{p.id, p.host}, targets: far.targets}
 	dial := b.dialLibp2p
 	if far == p.native {

@@ -29,6 +29,7 @@ var (
 type pair struct {
 	claim
 	host netip.Prefix // see dialer
+	from netip.Prefix // the host of the node that has dialed the bridge
 
 	bridge *Bridge
 	since  time.Time
