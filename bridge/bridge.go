@@ -84,7 +84,7 @@ func New(nodeKey types.NodeKey, config Config, logger *slog.Logger) (*Bridge, er
 		config:        config,
 		logger:        logger,
 		refused:       summary.New(logger),
-		native:        native.NewRelayTransport(nodeKey, config.MConfig, logger, native.WithProxyProtocol(config.ProxyNetworks...)),
+		native:        native.NewRelayTransport(nodeKey, config.MConfig, logger, native.WithProxyProtocol(config.ProxyNetworks...), native.WithSockets(config.Sockets)),
 		book:          book,
 		nativeTargets: newTargets(config.NativePeers, nil, inUse),
 		libp2pTargets: newTargets(config.Libp2pPeers, book, inUse),
@@ -121,7 +121,7 @@ func (b *Bridge) listen() error {
 	if err := b.native.Listen(b.config.NativeListen); err != nil {
 		return fmt.Errorf("native side: %w", err)
 	}
-	opts := []lp2p.Option{lp2p.WithLimits(b.config.libp2pLimits()), lp2p.WithAddrBook(b.book)}
+	opts := []lp2p.Option{lp2p.WithLimits(b.config.libp2pLimits()), lp2p.WithAddrBook(b.book), lp2p.WithSockets(b.config.Sockets)}
 	if b.config.Libp2pQUIC {
 		opts = append(opts, lp2p.WithQUIC())
 	}

@@ -76,6 +76,9 @@ type Config struct {
 	// connection from there must begin with a PROXY protocol header, version 1 or 2, and
 	// counts as one from the client that the header names (see native.WithProxyProtocol).
 	ProxyNetworks []netip.Prefix
+	// Sockets replaces the system's TCP on both sides, unless it is nil (see
+	// native.WithSockets, lp2p.WithSockets).
+	Sockets compat.Sockets
 }
 
 // Validate names the first field that the bridge cannot work with. The error

@@ -189,7 +189,7 @@ func (p nativePeer) CloseConn() error {
 func (b *Bridge) dialNative(
 	ctx context.Context, addr types.NetAddress, as lp2p.Identity, behavior compat.PeerBehavior,
 ) (compat.PeerConn, error) {
-	transport := native.NewMultiplexTransport(as.NodeInfo, types.NodeKey{PrivKey: as.Key}, b.config.MConfig, b.logger)
+	transport := native.NewMultiplexTransport(as.NodeInfo, types.NodeKey{PrivKey: as.Key}, b.config.MConfig, b.logger, native.WithSockets(b.config.Sockets))
 	peer, err := transport.Dial(ctx, addr, behavior)
 	if err != nil {
 		return nil, errors.Join(err, transport.Close())

@@ -1,7 +1,6 @@
 package dual_test
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"net"
@@ -18,7 +17,6 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/netnstest"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/sniff"
-	"github.com/tm2-libp2p/tm2-libp2p/internal/socket"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/stacktest"
 	"github.com/tm2-libp2p/tm2-libp2p/mconn"
 )
@@ -42,17 +40,6 @@ func startFlood(to string, beginning [][]byte, pace time.Duration, ips []string)
 	})
 }
 
-// socketsFrom are the system's for a node that dials from one IP.
-type socketsFrom struct {
-	socket.System
-
-	dialer net.Dialer
-}
-
-func (s *socketsFrom) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
-	return s.dialer.DialContext(ctx, network, address)
-}
-
 // withSockets makes a node of the kind.
 func withSockets(t testing.TB, kind string, s compat.Sockets) compat.ListeningTransport {
 	t.Helper()
@@ -74,7 +61,7 @@ func withSockets(t testing.TB, kind string, s compat.Sockets) compat.ListeningTr
 // the node.
 func dialFrom(t testing.TB, kind, ip string, to compat.ListeningTransport, at string) (compat.ListeningTransport, error) {
 	t.Helper()
-	s := &socketsFrom{dialer: net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(ip)}}}
+	s := stacktest.SocketsFrom{IP: net.ParseIP(ip)}
 	tr := withSockets(t, kind, s)
 	addr := to.NetAddress()
 	addr.IP = net.ParseIP(at)
