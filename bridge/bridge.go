@@ -41,11 +41,11 @@ type Bridge struct {
 	config Config
 	logger *slog.Logger
 
-	refused       *summary.Log // libp2p nodes
-	native        *native.RelayTransport
-	book          *addrbook.Book // of libp2p nodes
-	nativeTargets *targets       // for libp2p nodes that dial the bridge
-	libp2pTargets *targets       // for native nodes that dial the bridge
+	refused       *summary.Log             // libp2p nodes
+	native        []*native.RelayTransport // one for each identity, that of the key first
+	book          *addrbook.Book           // of libp2p nodes
+	nativeTargets *targets                 // for libp2p nodes that dial the bridge
+	libp2pTargets *targets                 // for native nodes that dial the bridge
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -67,8 +67,12 @@ func New(nodeKey types.NodeKey, config Config, logger *slog.Logger) (*Bridge, er
 	if err := config.Validate(); err != nil {
 		return nil, err
 	}
+	own, err := ownKeys(nodeKey, config.Identities)
+	if err != nil {
+		return nil, err
+	}
 	for _, addr := range slices.Concat(config.NativePeers, config.Libp2pPeers) {
-		if addr.ID == nodeKey.ID() {
+		if slices.ContainsFunc(own, func(key types.NodeKey) bool { return key.ID() == addr.ID }) {
 			return nil, fmt.Errorf("%w: peer %s is the bridge itself", ErrInvalidConfig, addr)
 		}
 	}
@@ -84,7 +88,6 @@ func New(nodeKey types.NodeKey, config Config, logger *slog.Logger) (*Bridge, er
 		config:        config,
 		logger:        logger,
 		refused:       summary.New(logger),
-		native:        native.NewRelayTransport(nodeKey, config.MConfig, logger, native.WithProxyProtocol(config.ProxyNetworks...), native.WithSockets(config.Sockets)),
 		book:          book,
 		nativeTargets: newTargets(config.NativePeers, nil, inUse),
 		libp2pTargets: newTargets(config.Libp2pPeers, book, inUse),
@@ -92,6 +95,10 @@ func New(nodeKey types.NodeKey, config Config, logger *slog.Logger) (*Bridge, er
 		cancel:        cancel,
 		slots:         newSlots(config.MaxPairs, config.MaxPairsPerIP, config.UnconditionalPeers),
 		missed:        events.New(),
+	}
+	for _, key := range own {
+		b.native = append(b.native, native.NewRelayTransport(key, config.MConfig, logger,
+			native.WithProxyProtocol(config.ProxyNetworks...), native.WithSockets(config.Sockets)))
 	}
 	if config.OnlyConfigured {
 		b.libp2pTargets.book = nil
@@ -110,7 +117,9 @@ func (b *Bridge) OnStart() error {
 	if err := b.listen(); err != nil {
 		return errors.Join(err, b.close())
 	}
-	b.wg.Go(b.acceptNative)
+	for _, side := range b.native {
+		b.wg.Go(func() { b.acceptNative(side) })
+	}
 	b.wg.Go(func() { b.acceptLibp2p(b.libp2p.Load()) })
 	b.wg.Go(b.askLoop)
 
@@ -118,8 +127,14 @@ func (b *Bridge) OnStart() error {
 }
 
 func (b *Bridge) listen() error {
-	if err := b.native.Listen(b.config.NativeListen); err != nil {
-		return fmt.Errorf("native side: %w", err)
+	for i, side := range b.native {
+		at := b.config.NativeListen
+		if at.Port > 0 {
+			at.Port += uint16(i)
+		}
+		if err := side.Listen(at); err != nil {
+			return fmt.Errorf("native side: %w", err)
+		}
 	}
 	opts := []lp2p.Option{lp2p.WithLimits(b.config.libp2pLimits()), lp2p.WithAddrBook(b.book), lp2p.WithSockets(b.config.Sockets)}
 	if b.config.Libp2pQUIC {
@@ -162,7 +177,9 @@ func (b *Bridge) close() error {
 		errs = append(errs, d.Stop())
 	}
 	b.refused.Close()
-	errs = append(errs, b.native.Close())
+	for _, side := range b.native {
+		errs = append(errs, side.Close())
+	}
 	if side := b.libp2p.Load(); side != nil {
 		errs = append(errs, side.Close())
 	}
@@ -171,7 +188,18 @@ func (b *Bridge) close() error {
 }
 
 // NativeAddress returns where native nodes dial the bridge, after Start.
-func (b *Bridge) NativeAddress() types.NetAddress { return b.native.NetAddress() }
+func (b *Bridge) NativeAddress() types.NetAddress { return b.native[0].NetAddress() }
+
+// NativeAddresses returns where native nodes dial each identity of the bridge, after Start.
+// The first is NativeAddress.
+func (b *Bridge) NativeAddresses() []types.NetAddress {
+	addrs := make([]types.NetAddress, len(b.native))
+	for i, side := range b.native {
+		addrs[i] = side.NetAddress()
+	}
+
+	return addrs
+}
 
 // Libp2pAddress returns where libp2p nodes dial the bridge, as a TM2 address, after Start.
 func (b *Bridge) Libp2pAddress() types.NetAddress {

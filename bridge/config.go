@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"math"
 	"net/netip"
 	"slices"
 
@@ -19,6 +20,9 @@ import (
 // DefaultMaxPairs is how many pairs a bridge keeps when Config.MaxPairs is 0.
 const DefaultMaxPairs = 128
 
+// maxIdentities bounds Config.Identities.
+const maxIdentities = 16
+
 // ErrInvalidConfig is wrapped by the errors of Config.Validate.
 var ErrInvalidConfig = errors.New("invalid bridge configuration")
 
@@ -30,6 +34,11 @@ type Config struct {
 	// libp2p nodes do. Only IP and port count; port 0 takes a free one.
 	NativeListen types.NetAddress
 	Libp2pListen types.NetAddress
+	// Identities is how many IDs the bridge has on the native side; 0 means 1, 16 are the
+	// most. The first is that of its node key, at NativeListen, and each further one is
+	// derived from the key and listens at the next port. A native node keeps one connection
+	// for an ID, so a node that dials several of them has as many counterparts.
+	Identities int
 	// NativePeers are the native nodes with which the bridge pairs libp2p nodes that dial
 	// it, Libp2pPeers the libp2p nodes with which it pairs native nodes. Each has an ID of
 	// its own, and an IP or a Hostname, which is looked up at each dial. A node without an
@@ -89,6 +98,10 @@ func (c *Config) Validate() error {
 		return invalid("MaxPairs", fmt.Errorf("%d is negative", c.MaxPairs))
 	case c.MaxPairsPerIP < 0:
 		return invalid("MaxPairsPerIP", fmt.Errorf("%d is negative", c.MaxPairsPerIP))
+	case c.Identities < 0 || c.Identities > maxIdentities:
+		return invalid("Identities", fmt.Errorf("%d is not within 1 and %d", c.Identities, maxIdentities))
+	case c.NativeListen.Port > 0 && int(c.NativeListen.Port)+c.Identities-1 > math.MaxUint16:
+		return invalid("Identities", fmt.Errorf("there are no %d ports from %d on", c.Identities, c.NativeListen.Port))
 	case c.Libp2pNetwork != "" && c.OnlyConfigured:
 		return invalid("Libp2pNetwork", errors.New("it has no effect with OnlyConfigured"))
 	case c.Libp2pNetwork != "":
@@ -204,6 +217,7 @@ func (c Config) withDefaults() Config {
 		c.Channels = TM2Channels()
 	}
 	c.MConfig = cmp.Or(c.MConfig, mconn.DefaultMConnConfig())
+	c.Identities = cmp.Or(c.Identities, 1)
 	c.MaxPairs = cmp.Or(c.MaxPairs, DefaultMaxPairs)
 	c.MaxPairsPerIP = cmp.Or(c.MaxPairsPerIP, max(c.MaxPairs/4, 1))
 

@@ -21,19 +21,20 @@ var errPresented = errors.New("a bridged peer is not bridged again")
 // counterpart.
 type incoming struct {
 	id       types.ID
+	at       types.ID // the identity of the bridge that the node has dialed
 	node     types.NodeInfo
 	reject   func(error)
 	complete func(context.Context, types.NodeInfo, compat.PeerBehavior) (compat.PeerConn, error)
 }
 
-// acceptNative pairs each native node that dials the bridge with a libp2p node.
-func (b *Bridge) acceptNative() {
+// acceptNative pairs each native node that dials an identity of the bridge with a libp2p node.
+func (b *Bridge) acceptNative(side *native.RelayTransport) {
 	for {
-		pending, err := b.native.AcceptPending(b.ctx)
+		pending, err := side.AcceptPending(b.ctx)
 		if err != nil {
 			return // only the end of the bridge ends AcceptPending
 		}
-		in := incoming{id: pending.ID(), node: pending.NodeInfo(), reject: pending.Reject}
+		in := incoming{id: pending.ID(), at: side.NetAddress().ID, node: pending.NodeInfo(), reject: pending.Reject}
 		in.complete = func(_ context.Context, far types.NodeInfo, near compat.PeerBehavior) (compat.PeerConn, error) {
 			return pending.Complete(far, near)
 		}
@@ -48,7 +49,7 @@ func (b *Bridge) acceptLibp2p(side *lp2p.Transport) {
 		if err != nil {
 			return // only the end of the bridge ends AcceptPending
 		}
-		in := incoming{id: pending.ID(), node: pending.NodeInfo(), complete: pending.Complete}
+		in := incoming{id: pending.ID(), at: b.key.ID(), node: pending.NodeInfo(), complete: pending.Complete}
 		in.reject = func(err error) {
 			refusal := b.refusal(err)
 			b.refused.Event(slog.LevelInfo, netgroup.FromAddr(pending.RemoteAddr()), "libp2p peer refused", refusal.Code.String(),
@@ -75,7 +76,7 @@ func (b *Bridge) admit(initiator string, in incoming, remote net.Addr) {
 		return
 	}
 	p := b.newPair(initiator)
-	p.id, p.from = in.id, netgroup.Host(netgroup.FromAddr(remote))
+	p.id, p.at, p.from = in.id, in.at, netgroup.Host(netgroup.FromAddr(remote))
 	if err := b.slots.take(p, p.from); err != nil {
 		p.end(nil, err)
 		in.reject(err)
@@ -107,6 +108,7 @@ func (b *Bridge) refusal(err error) *compat.RejectError {
 		{errFull, compat.RejectFull, err},
 		{errReplaced, compat.RejectDuplicate, errReplaced},
 		{errFormer, compat.RejectDuplicate, errFormer},
+		{errNoFurther, compat.RejectFull, errNoFurther},
 		{errDuplicateIP, compat.RejectFull, errDuplicateIP},
 		{errNoTargets, compat.RejectUnavailable, errNoTargets},
 	} {
@@ -132,7 +134,7 @@ func (b *Bridge) join(p *pair, in incoming) {
 		return
 	}
 	defer func() { t.side.release(t, p.outcome()) }()
-	info := present(far.peer.NodeInfo(), b.key.ID())
+	info := present(far.peer.NodeInfo(), in.at)
 	near.self = info.ID()
 	near.listen(b.config.describe(info.Channels))
 	near.peer, err = in.complete(making, info, near)
@@ -159,7 +161,7 @@ func (b *Bridge) find(ctx context.Context, p *pair, in incoming) (*target, error
 	far.self = key.ID()
 	far.listen(b.config.describe(in.node.Channels))
 	as := lp2p.Identity{Key: key.PrivKey, NodeInfo: present(in.node, far.self), Host: p.from}
-	s := search{bridge: b, node: dialer{p.id, p.host}, targets: far.targets}
+	s := search{bridge: b, node: dialer{p.id, p.host, p.at}, targets: far.targets}
 	dial := b.dialLibp2p
 	if far == p.native {
 		dial = b.dialNative
