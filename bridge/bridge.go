@@ -53,6 +53,7 @@ type Bridge struct {
 	slots  *slots
 
 	toLibp2p, toNative meter
+	ends               ends
 
 	missed     *events.Events     // targets that could not be reached
 	dhtOptions []discovery.Option // set by tests

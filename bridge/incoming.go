@@ -93,7 +93,7 @@ func (b *Bridge) admit(initiator string, in incoming, remote net.Addr) {
 }
 
 // refusal is what a libp2p node is told when it gets no pair. An error of a search names
-// addresses of other nodes, so the node learns only its kind.
+// addresses of other nodes, so the node learns only what the targets said, or how they failed.
 func (b *Bridge) refusal(err error) *compat.RejectError {
 	if b.ctx.Err() != nil {
 		return compat.Reject(compat.RejectClosing, "%v", errBridgeStopped)
@@ -115,6 +115,11 @@ func (b *Bridge) refusal(err error) *compat.RejectError {
 		if errors.Is(err, known.err) {
 			return compat.Reject(known.code, "%v", known.told)
 		}
+	}
+
+	var m *missed
+	if errors.As(err, &m) {
+		return compat.Reject(compat.RejectUnavailable, "%s", m.told())
 	}
 
 	return compat.Reject(compat.RejectUnavailable, "%v", errNoCounterpart)

@@ -223,11 +223,11 @@ func (p *pair) run() {
 	end := p.ending()
 	for _, s := range []*side{p.native, p.libp2p} {
 		if end.by == s.other() {
-			s.peer.FlushStop() // sends what it has taken
+			s.flush(end.reasonFor(s)) // sends what it has taken
 		}
-		s.drop(s.peer, end.error)
+		s.drop(s.peer, end.reasonFor(s))
 	}
-	p.bridge.logger.Info("pair has ended", "native", p.native.peer.ID(), "libp2p", p.libp2p.peer.ID(), "err", end.error)
+	p.noteEnd(end)
 }
 
 func (p *pair) begin() {
@@ -241,6 +241,16 @@ func (p *pair) begin() {
 	close(p.ready)
 	p.bridge.logger.Info("pair is up", "native", p.native.peer.ID(), "libp2p", p.libp2p.peer.ID(), "initiator", p.initiator)
 	p.libp2p.ask()
+}
+
+// flush ends a connection once the node has what was accepted for it.
+func (s *side) flush(reason error) {
+	if rf, ok := s.peer.(compat.ReasonFlusher); ok {
+		rf.FlushStopForReason(reason)
+
+		return
+	}
+	s.peer.FlushStop()
 }
 
 // drop stops and closes a connection.

@@ -3,7 +3,6 @@ package bridge
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
@@ -159,7 +158,7 @@ func (s *search) failure(ctx context.Context) error {
 		return errNoTargets
 	}
 
-	return fmt.Errorf("%w: %w", errNoCounterpart, errors.Join(append(s.errs, ctx.Err())...))
+	return newMissed(s.errs, ctx.Err())
 }
 
 // judge returns what an attempt that failed after some time shows about its target. One

@@ -120,6 +120,13 @@ type ReasonStopper interface {
 	StopForReason(reason error) error
 }
 
+// ReasonFlusher is an optional interface of a PeerConn whose stack can tell the remote why
+// the connection ends once it has delivered what was accepted.
+type ReasonFlusher interface {
+	// FlushStopForReason is FlushStop, and sends the reason.
+	FlushStopForReason(reason error)
+}
+
 // Dialect is a form of TM2's handshake (docs/wire.md §1). After the handshake all
 // dialects are alike.
 type Dialect string

@@ -36,6 +36,7 @@ type Peer struct {
 var (
 	_ compat.PeerConn      = (*Peer)(nil)
 	_ compat.ReasonStopper = (*Peer)(nil)
+	_ compat.ReasonFlusher = (*Peer)(nil)
 	_ compat.DelegatedPeer = (*Peer)(nil)
 )
 
@@ -87,8 +88,12 @@ func (p *Peer) StopForReason(reason error) error {
 // FlushStop implements compat.PeerConn: it stops the peer when the reactors of the remote
 // have received all accepted messages, or after the flush timeout. Until then messages of
 // the remote are delivered.
-func (p *Peer) FlushStop() {
-	p.flushOnce.Do(p.s.flush)
+func (p *Peer) FlushStop() { p.FlushStopForReason(nil) }
+
+// FlushStopForReason implements compat.ReasonFlusher: it is FlushStop, and sends the code and
+// text of a *compat.RejectError to the remote. A later call changes neither.
+func (p *Peer) FlushStopForReason(reason error) {
+	p.flushOnce.Do(func() { p.s.flush(reason) })
 	_ = p.Stop() // another call, or the end of the session, may have stopped it
 }
 
