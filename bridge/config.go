@@ -20,8 +20,8 @@ import (
 // DefaultMaxPairs is how many pairs a bridge keeps when Config.MaxPairs is 0.
 const DefaultMaxPairs = 128
 
-// maxIdentities bounds Config.Identities.
-const maxIdentities = 16
+// MaxIdentities bounds Config.Identities.
+const MaxIdentities = 16
 
 // ErrInvalidConfig is wrapped by the errors of Config.Validate.
 var ErrInvalidConfig = errors.New("invalid bridge configuration")
@@ -98,8 +98,8 @@ func (c *Config) Validate() error {
 		return invalid("MaxPairs", fmt.Errorf("%d is negative", c.MaxPairs))
 	case c.MaxPairsPerIP < 0:
 		return invalid("MaxPairsPerIP", fmt.Errorf("%d is negative", c.MaxPairsPerIP))
-	case c.Identities < 0 || c.Identities > maxIdentities:
-		return invalid("Identities", fmt.Errorf("%d is not within 1 and %d", c.Identities, maxIdentities))
+	case c.Identities < 0 || c.Identities > MaxIdentities:
+		return invalid("Identities", fmt.Errorf("%d is not within 1 and %d", c.Identities, MaxIdentities))
 	case c.NativeListen.Port > 0 && int(c.NativeListen.Port)+c.Identities-1 > math.MaxUint16:
 		return invalid("Identities", fmt.Errorf("there are no %d ports from %d on", c.Identities, c.NativeListen.Port))
 	case c.Libp2pNetwork != "" && c.OnlyConfigured:

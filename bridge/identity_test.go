@@ -75,7 +75,7 @@ func TestIdentitiesAreChecked(t *testing.T) {
 	itself := types.NetAddress{ID: own[1].ID(), IP: net.IPv4(8, 8, 8, 8), Port: 1}
 	for _, config := range []Config{
 		{Identities: -1},
-		{Identities: maxIdentities + 1},
+		{Identities: MaxIdentities + 1},
 		{Identities: 2, NativeListen: types.NetAddress{Port: math.MaxUint16}},
 		{Identities: 2, NativePeers: []*types.NetAddress{&itself}},
 	} {

@@ -34,6 +34,7 @@ type Bridge struct {
 	Libp2pNetwork       string `toml:"libp2p_network"`  // the network whose DHT finds more libp2p peers
 	OnlyConfigured      bool   `toml:"only_configured"` // native peers are paired with Libp2pPeers only
 	Libp2pQUIC          bool   `toml:"libp2p_quic"`     // QUIC beside TCP
+	Identities          int    `toml:"identities"`      // on the native side, each at a port of its own
 	MaxPairs            int    `toml:"max_pairs"`
 	MaxPairsPerIP       int    `toml:"max_pairs_per_ip"`
 }
@@ -45,6 +46,7 @@ func Default() *Config {
 		P2P: *nodeconfig.DefaultP2PConfig(),
 		Bridge: Bridge{
 			Libp2pListenAddress: DefaultLibp2pAddress,
+			Identities:          1,
 			MaxPairs:            bridge.DefaultMaxPairs,
 		},
 	}
@@ -62,6 +64,7 @@ func (c *Config) ForBridge(id types.ID) (bridge.Config, error) {
 		Libp2pNetwork:  c.Bridge.Libp2pNetwork,
 		Libp2pQUIC:     c.Bridge.Libp2pQUIC,
 		MConfig:        c.P2P.MConnConfig(),
+		Identities:     c.Bridge.Identities,
 		MaxPairs:       c.Bridge.MaxPairs,
 		MaxPairsPerIP:  c.Bridge.MaxPairsPerIP,
 

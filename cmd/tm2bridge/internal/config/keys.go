@@ -80,6 +80,8 @@ var keys = []key{
 	{"bridge", "libp2p_network", "Network (chain ID) in whose DHT the bridge looks for further libp2p peers, through\n" +
 		"libp2p_peers. Empty: it uses no DHT."},
 	{"bridge", "libp2p_quic", "Use QUIC, too: listen at the UDP port with the number of libp2p_laddr, and dial both."},
+	{"bridge", "identities", "How many IDs the bridge has on the native side: one at laddr, each further one at the next\n" +
+		"port. A native peer that dials several of them has as many counterparts."},
 	{"bridge", "max_pairs", "How many pairs of a native and a libp2p peer the bridge keeps at a time.\n" +
 		"Where peers of both sides may be paired, those of one open three quarters at most."},
 	{"bridge", "max_pairs_per_ip", "How many of them the peers at one IP address (IPv6: one /64) may have opened.\n" +
