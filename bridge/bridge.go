@@ -54,6 +54,7 @@ type Bridge struct {
 
 	toLibp2p, toNative meter
 	ends               ends
+	moves              moveTimes // of tests, before Start
 
 	missed     *events.Events     // targets that could not be reached
 	dhtOptions []discovery.Option // set by tests
@@ -96,6 +97,7 @@ func New(nodeKey types.NodeKey, config Config, logger *slog.Logger) (*Bridge, er
 		cancel:        cancel,
 		slots:         newSlots(config.MaxPairs, config.MaxPairsPerIP, config.UnconditionalPeers),
 		missed:        events.New(),
+		moves:         defaultMoveTimes(),
 	}
 	for _, key := range own {
 		b.native = append(b.native, native.NewRelayTransport(key, config.MConfig, logger,
@@ -123,6 +125,7 @@ func (b *Bridge) OnStart() error {
 	}
 	b.wg.Go(func() { b.acceptLibp2p(b.libp2p.Load()) })
 	b.wg.Go(b.askLoop)
+	b.wg.Go((&mover{Bridge: b, vain: make(map[types.ID]vain)}).run)
 
 	return nil
 }

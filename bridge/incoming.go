@@ -138,6 +138,7 @@ func (b *Bridge) join(p *pair, in incoming) {
 
 		return
 	}
+	p.target = t
 	defer func() { t.side.release(t, p.outcome()) }()
 	info := present(far.peer.NodeInfo(), in.at)
 	near.self = info.ID()

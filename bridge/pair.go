@@ -36,6 +36,7 @@ type pair struct {
 	native *side
 	libp2p *side
 	dialed *side // that of the target: libp2p if the initiator is native
+	target *target
 
 	ctx    context.Context // of the pair and the search for it; its cause is an *ending
 	cancel context.CancelCauseFunc
@@ -66,6 +67,7 @@ type side struct {
 	sent     meter        // relayed to this side
 	total    *meter       // the same over all pairs
 	stuck    atomic.Int32 // messages that wait longer than compat.SendTimeout
+	relayed  atomic.Int64 // when the last message was relayed to this side, in Unix nanoseconds
 
 	// Of discovery:
 	requests *rate.Limiter
@@ -178,6 +180,7 @@ func (s *side) send(chID byte, msg []byte) error {
 
 // count adds to what is relayed to this side, or takes back what was not taken.
 func (s *side) count(messages, bytes int) {
+	s.relayed.Store(time.Now().UnixNano())
 	for _, m := range []*meter{&s.sent, s.total} {
 		m.messages.Add(uint64(messages))
 		m.bytes.Add(uint64(bytes))
