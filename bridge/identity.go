@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
@@ -47,6 +48,26 @@ func derive(bridge ed25519.PrivateKey, domain, of string) (types.NodeKey, error)
 	}
 
 	return types.NodeKey{PrivKey: ed25519.NewKeyFromSeed(seed)}, nil
+}
+
+// bridgedVersion marks the NodeInfo of a node that a bridge presents to a native node: there no
+// delegation tells it. TM2 passes over an optional entry that it does not know.
+var bridgedVersion = types.VersionInfo{Name: "bridged", Version: "v1.0.0", Optional: true}
+
+// presentNative is present for a native node.
+func presentNative(node types.NodeInfo, as types.ID) types.NodeInfo {
+	node = present(node, as)
+	node.VersionSet = slices.Clone(node.VersionSet)
+	node.VersionSet.Set(bridgedVersion)
+
+	return node
+}
+
+// isPresented reports whether a bridge presents the native node.
+func isPresented(node types.NodeInfo) bool {
+	_, marked := node.VersionSet.Get(bridgedVersion.Name)
+
+	return marked
 }
 
 // present returns the NodeInfo under which the bridge shows a node to the other side: the

@@ -31,7 +31,7 @@ func TestNodeHasACounterpartByEachIdentity(t *testing.T) {
 	require.Equal(t, map[types.ID]bool{at[0].ID: true, at[1].ID: true}, shown)
 	first, second := next(t, targets[0].added), next(t, targets[1].added)
 	require.Equal(t, first.ID(), second.ID(), "it is presented as one node")
-	require.Len(t, b.Status().Pairs, 2)
+	awaitPairs(t, b, 2)
 
 	failed, done := n.sw.Subscribe(func(e events.Event) bool { return e.Type() == events.DialFailed })
 	defer done()

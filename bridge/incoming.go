@@ -38,6 +38,11 @@ func (b *Bridge) acceptNative(side *native.RelayTransport) {
 		in.complete = func(_ context.Context, far types.NodeInfo, near compat.PeerBehavior) (compat.PeerConn, error) {
 			return pending.Complete(far, near)
 		}
+		if isPresented(in.node) {
+			in.reject(fmt.Errorf("%s is presented by another bridge: %w", in.id, errPresented))
+
+			continue
+		}
 		b.admit(InitiatorNative, in, pending.RemoteAddr())
 	}
 }
@@ -140,7 +145,11 @@ func (b *Bridge) join(p *pair, in incoming) {
 	}
 	p.target = t
 	defer func() { t.side.release(t, p.outcome()) }()
-	info := present(far.peer.NodeInfo(), in.at)
+	show := present
+	if near == p.native {
+		show = presentNative
+	}
+	info := show(far.peer.NodeInfo(), in.at)
 	near.self = info.ID()
 	near.listen(b.config.describe(info.Channels))
 	near.peer, err = in.complete(making, info, near)
@@ -170,7 +179,7 @@ func (b *Bridge) find(ctx context.Context, p *pair, in incoming) (*target, error
 	s := search{bridge: b, node: dialer{p.id, p.host, p.at}, targets: far.targets}
 	dial := b.dialLibp2p
 	if far == p.native {
-		dial = b.dialNative
+		dial, as.NodeInfo = b.dialNative, presentNative(in.node, far.self)
 	}
 	s.try = func(ctx context.Context, addr types.NetAddress) (compat.PeerConn, error) {
 		return dial(ctx, addr, as, far)
