@@ -54,7 +54,8 @@ type Bridge struct {
 
 	toLibp2p, toNative meter
 	ends               ends
-	moves              moveTimes // of tests, before Start
+	moves              moveTimes // changed by tests before Start
+	started            time.Time
 
 	missed     *events.Events     // targets that could not be reached
 	dhtOptions []discovery.Option // set by tests
@@ -98,6 +99,7 @@ func New(nodeKey types.NodeKey, config Config, logger *slog.Logger) (*Bridge, er
 		slots:         newSlots(config.MaxPairs, config.MaxPairsPerIP, config.UnconditionalPeers),
 		missed:        events.New(),
 		moves:         defaultMoveTimes(),
+		started:       time.Now(),
 	}
 	for _, key := range own {
 		b.native = append(b.native, native.NewRelayTransport(key, config.MConfig, logger,

@@ -186,6 +186,7 @@ func (b *Bridge) find(ctx context.Context, p *pair, in incoming) (*target, error
 	}
 	s.discard = func(peer compat.PeerConn) { far.drop(peer, errNotNeeded) }
 	t, peer, err := s.find(ctx)
+	b.noteCopy(p, s.errs)
 	far.peer, p.left = peer, s.left
 
 	return t, err

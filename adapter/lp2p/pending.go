@@ -195,6 +195,9 @@ func (p *Pending) answer(ctx context.Context, local types.NodeInfo, behavior com
 
 		return nil, err
 	}
+	if p.Delegated() {
+		p.t.noteCopies(p.stream.Conn())
+	}
 	// endBlocked cannot know whose session this is before it is established.
 	if p.t.gater.admits(p.stream.Conn(), p.id) != nil {
 		s.fail(banned())
