@@ -61,7 +61,7 @@ func (s *session) endCause(err error) error {
 		return &GoodbyeError{Code: s.byeRecvd.Code, Text: s.byeRecvd.Text}
 	case s.broken != nil:
 		return s.broken
-	case s.cut != nil:
+	case s.cut != nil && !stream.IsLost(err): // a connection that breaks takes an unread goodbye with it
 		return s.cut
 	case stream.IsEnd(err):
 		return errEOF
