@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -17,6 +18,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/discovery"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/native"
+	"github.com/tm2-libp2p/tm2-libp2p/bridge/tunnel"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/service"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
@@ -62,6 +64,8 @@ type Bridge struct {
 
 	libp2p atomic.Pointer[lp2p.Transport]      // nil before Start
 	dht    atomic.Pointer[discovery.Discovery] // nil before Start, or without one
+
+	tunnels atomic.Pointer[tunnel.Server] // nil before Start, or without any
 }
 
 // New returns a bridge with the node key's identity. A nil logger discards.
@@ -158,11 +162,41 @@ func (b *Bridge) listen() error {
 	if err := b.config.block(side); err != nil {
 		return fmt.Errorf("libp2p side: %w", err)
 	}
+	if err := b.startTunnels(side); err != nil {
+		return err
+	}
 	if err := side.Listen(b.config.Libp2pListen); err != nil {
 		return fmt.Errorf("libp2p side: %w", err)
 	}
 	if err := b.startDHT(side); err != nil {
 		return fmt.Errorf("DHT of the libp2p side: %w", err)
+	}
+
+	return nil
+}
+
+// startTunnels serves the configured tunnels, if there are any.
+func (b *Bridge) startTunnels(side *lp2p.Transport) error {
+	if len(b.config.Tunnels) == 0 {
+		return nil
+	}
+	server, err := tunnel.Serve(side, tunnel.Config{
+		Targets: b.config.Tunnels, Reach: b.config.NativePeers, Sockets: b.config.Sockets, Logger: b.logger,
+		Blocks: func(ip netip.Addr) bool { return b.config.blocks("", ip) },
+	})
+	if err != nil {
+		return err
+	}
+	b.tunnels.Store(server)
+
+	return nil
+}
+
+// TunnelAddresses returns where native nodes dial each node that has a tunnel, after Start: the
+// node's own ID at the bridge.
+func (b *Bridge) TunnelAddresses() []types.NetAddress {
+	if server := b.tunnels.Load(); server != nil {
+		return server.Addresses()
 	}
 
 	return nil
@@ -181,6 +215,9 @@ func (b *Bridge) close() error {
 	var errs []error
 	if d := b.dht.Load(); d != nil {
 		errs = append(errs, d.Stop())
+	}
+	if server := b.tunnels.Load(); server != nil {
+		errs = append(errs, server.Close())
 	}
 	b.refused.Close()
 	for _, side := range b.native {

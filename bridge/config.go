@@ -11,6 +11,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/addrbook"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/discovery"
+	"github.com/tm2-libp2p/tm2-libp2p/bridge/tunnel"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/proxied"
@@ -45,6 +46,10 @@ type Config struct {
 	// IP is named in no discovery answer.
 	NativePeers []*types.NetAddress
 	Libp2pPeers []*types.NetAddress
+	// Tunnels are the libp2p nodes to which native nodes have a tunnel: a port each, behind
+	// which the node itself speaks the native protocol. These nodes may open tunnels to
+	// NativePeers. Each node has one port.
+	Tunnels []tunnel.Target
 	// OnlyConfigured pairs native nodes with Libp2pPeers only. Otherwise the bridge also
 	// takes libp2p nodes that have dialed it, that its libp2p peers name, and those in the
 	// DHT of Libp2pNetwork, when Libp2pPeers fail or are paired with the node already.
@@ -124,6 +129,7 @@ func (c *Config) Validate() error {
 		invalid("BlockedIPs", proxied.Networks(c.BlockedIPs).Validate()),
 		invalid("NativePeers", checkPeers(c.NativePeers)),
 		invalid("Libp2pPeers", checkPeers(c.Libp2pPeers)),
+		invalid("Tunnels", checkTunnels(c.Tunnels)),
 		invalid("MConfig", c.MConfig.Validate()),
 	)
 }
@@ -171,10 +177,26 @@ func checkPeers(peers []*types.NetAddress) error {
 	return nil
 }
 
+// checkTunnels checks the IDs. A node without an address has to keep a connection to the bridge.
+func checkTunnels(tunnels []tunnel.Target) error {
+	seen := make(map[types.ID]bool, len(tunnels))
+	for _, t := range tunnels {
+		if err := t.Node.ID.Validate(); err != nil {
+			return fmt.Errorf("%q: %w", t.Node.ID, err)
+		}
+		if seen[t.Node.ID.Canonical()] {
+			return fmt.Errorf("%s: %w", t.Node.ID, errDuplicatePeer)
+		}
+		seen[t.Node.ID.Canonical()] = true
+	}
+
+	return nil
+}
+
 // libp2pLimits makes room for all pairs, even if all are with one node, and for one
 // connection to each target.
 func (c Config) libp2pLimits() lp2p.Limits {
-	pairs, targets := c.MaxPairs+len(c.UnconditionalPeers), len(c.Libp2pPeers)+maxLearned
+	pairs, targets := c.MaxPairs+len(c.UnconditionalPeers), len(c.Libp2pPeers)+len(c.Tunnels)+maxLearned
 
 	return lp2p.PeerLimits(uint64(pairs), uint64(targets), true)
 }
@@ -212,6 +234,10 @@ func (c Config) withDefaults() Config {
 		*peers = slices.DeleteFunc(*peers, func(addr *types.NetAddress) bool {
 			return addr != nil && slices.Contains(c.BlockedPeers, addr.ID)
 		})
+	}
+	c.Tunnels = slices.Clone(c.Tunnels)
+	for i := range c.Tunnels {
+		c.Tunnels[i].Node.ID = c.Tunnels[i].Node.ID.Canonical()
 	}
 	if c.Channels == nil {
 		c.Channels = TM2Channels()

@@ -212,7 +212,9 @@ func (f *faultyNet) startBridge() {
 	require.NoError(f.t, f.bridge.Start())
 }
 
-func (f *faultyNet) nodes() []*faultyNode { return append(append([]*faultyNode(nil), f.native...), f.libp2p...) }
+func (f *faultyNet) nodes() []*faultyNode {
+	return append(append([]*faultyNode(nil), f.native...), f.libp2p...)
+}
 
 // kill ends a node as kill -9 does, and starts it again with its key at its address.
 func (f *faultyNet) kill(nodes []*faultyNode, stack string, i int) {

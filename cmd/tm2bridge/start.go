@@ -155,6 +155,11 @@ func printBridge(out io.Writer, b *bridge.Bridge) error {
 			fmt.Fprintf(&text, "native nodes dial  %s\n", at.String())
 		}
 	}
+	for _, own := range b.TunnelAddresses() {
+		for _, at := range reachable(own) {
+			fmt.Fprintf(&text, "tunnel             %s\n", at.String())
+		}
+	}
 	for _, at := range reachable(b.Libp2pAddress()) {
 		fmt.Fprintf(&text, "libp2p nodes dial  %s\n", at.String())
 	}

@@ -64,7 +64,9 @@ func (c *Config) validateAddresses() error {
 	_, blockedErr := tomlvalue.IDs(keyBlockedPeers, c.P2P.BlockedPeers)
 	_, networksErr := c.P2P.BlockedNetworks()
 
-	return cmp.Or(checkPeers(keyNativePeers, c.P2P.PersistentPeers), checkPeers(keyLibp2pPeers, c.Bridge.Libp2pPeers),
+	_, tunnelsErr := tunnels(c.Bridge.Tunnels, types.NetAddress{}, nil)
+
+	return cmp.Or(tunnelsErr, checkPeers(keyNativePeers, c.P2P.PersistentPeers), checkPeers(keyLibp2pPeers, c.Bridge.Libp2pPeers),
 		privateErr, unconditionalErr, blockedErr, networksErr)
 }
 
