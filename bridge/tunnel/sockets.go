@@ -61,12 +61,19 @@ func NewSockets(side *lp2p.Transport, bridges []types.NetAddress, logger *slog.L
 func (s *Sockets) Close() error {
 	s.cancel()
 	s.wg.Wait()
+	s.drop()
+
+	return nil
+}
+
+// drop closes the tunnels that nobody has accepted.
+func (s *Sockets) drop() {
 	for {
 		select {
 		case conn := <-s.waiting:
-			_ = conn.Close() // nobody has it
+			_ = conn.Close() // its remote may have ended it
 		default:
-			return nil
+			return
 		}
 	}
 }
@@ -148,6 +155,11 @@ func (s *Sockets) serve(from types.ID, stream net.Conn) {
 	case s.waiting <- &tunneled{stream, remote}:
 	default:
 		_ = stream.Close() // too many wait
+
+		return
+	}
+	if s.ctx.Err() != nil {
+		s.drop() // Close may have come before
 	}
 }
 
