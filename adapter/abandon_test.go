@@ -134,7 +134,7 @@ func TestRemovePeerFollowsInitPeer(t *testing.T) {
 func requireForgotten(t *testing.T, n *node) {
 	t.Helper()
 	require.Empty(t, n.registry.byID)
-	require.Empty(t, n.registry.hosts)
+	require.Empty(t, n.registry.spots)
 	require.Zero(t, n.registry.taken[slotInbound])
 	require.Zero(t, n.registry.taken[slotOutbound])
 	n.conns.Range(func(any, any) bool { require.Fail(t, "a peer is still known"); return false })

@@ -1,6 +1,7 @@
 package adapter
 
 import (
+	"cmp"
 	"maps"
 	"net"
 	"net/netip"
@@ -33,7 +34,7 @@ type registry struct {
 	mtx     sync.Mutex
 	closed  bool
 	byID    map[types.ID]*connection
-	hosts   map[netip.Prefix]uint64 // connections in byID that hold a place at their host
+	spots   map[spot][trusts]uint64 // connections in byID, by where they are and who says so
 	taken   [3]uint64               // slots, by kind; that of slotNone is not used
 	awaited map[types.ID]bool       // IDs of newcomers that wait for the end of a connection
 	evicts  bool                    // one of them waits for a peer that gives way; see eviction.go
@@ -53,12 +54,14 @@ type candidate struct {
 	self, id  types.ID
 	outbound  bool
 	host      netip.Prefix // not valid when the remote IP is not known
+	place     place
 	exempt    bool         // from the limits
 	uncounted bool         // takes no slot
 	guarded   bool         // must be the only peer of its host
 	blocked   bool         // an operator has blocked its IP
 	answers   netip.Prefix // the host, if it answers for what comes from it
 	delegate  types.ID     // the node that presents it, if any
+	byExempt  bool         // that node is exempt
 	crosses   bool         // a dial of this node, see dialer.crosses
 	tries     bool         // may take the place of an outbound peer
 	held      slot         // taken over from the connection that it replaces
@@ -117,7 +120,7 @@ func (r *registry) place(c candidate, former *connection) (taken slot, loser *co
 		}
 		taken = c.own()
 	}
-	err = r.checkHost(c, former)
+	err = cmp.Or(r.checkHost(c, former), r.checkShare(c, former))
 	if err != nil && c.crosses && netgroup.IsLocal(c.host.Addr()) && r.taken[slotOutbound] < r.limits[slotOutbound] {
 		// The dial that it crosses would be admitted beside the other peer of the host.
 		return slotOutbound, nil, nil
@@ -175,24 +178,18 @@ func (r *registry) findSlot(c candidate, former *connection) (slot, error) {
 	}
 }
 
-// checkHost refuses a guarded candidate while another peer of its host is connected. The
-// peer of a connection that this node has dialed passes, whichever connection stays.
+// checkHost refuses a guarded candidate while another peer of its host is connected, as far as
+// that is known as well as for the candidate. The peer of a connection that this node has
+// dialed passes, whichever connection stays.
 func (r *registry) checkHost(c candidate, former *connection) error {
 	welcome := c.held == slotOutbound || (former != nil && former.outbound)
-	if !c.guarded || welcome || r.allowDuplicateIP || !c.host.IsValid() {
-		return nil
-	}
-	others := r.hosts[c.host]
-	if former != nil && former.host == c.host {
-		others--
-	}
-	if others == 0 {
+	if !c.guarded || welcome || r.allowDuplicateIP || !c.place.host.IsValid() || r.othersAt(c.place, former) == 0 {
 		return nil
 	}
 
 	return compat.Reject(compat.RejectFull,
 		"another peer from %s is connected, and neither allow_duplicate_ip nor unconditional_peer_ids lets this one in",
-		netgroup.Name(c.host))
+		netgroup.Name(c.place.host))
 }
 
 // admissible returns why the candidate would be refused now, or nil.
@@ -261,10 +258,10 @@ func (r *registry) reserve(conn *connection, c *candidate) (former *connection, 
 	if c.held == slotNone {
 		r.taken[taken]++
 	}
-	conn.host, conn.slot, conn.evicted, c.held = c.host, taken, c.evicts, slotNone
+	conn.host, conn.place, conn.slot, conn.evicted, c.held = c.host, c.place, taken, c.evicts, slotNone
 	conn.networks = netgroup.Around(c.host.Addr())
 	r.byID[conn.id] = conn
-	r.hosts[conn.host]++
+	r.occupy(conn.place)
 	r.lists.noteHost(c.id, c.host, c.delegate != "")
 
 	return nil, nil
@@ -302,10 +299,8 @@ func (r *registry) of(id types.ID) (conns []*connection) {
 func (r *registry) vacate(conn *connection) {
 	r.mtx.Lock()
 	defer r.mtx.Unlock()
-	if r.hosts[conn.host]--; r.hosts[conn.host] == 0 {
-		delete(r.hosts, conn.host)
-	}
-	conn.host = netip.Prefix{}
+	r.leave(conn.place)
+	conn.host, conn.place = netip.Prefix{}, place{}
 	r.taken[conn.slot]--
 	conn.slot = slotNone
 }
@@ -338,12 +333,9 @@ func (r *registry) get(id types.ID) *connection {
 func (r *registry) isTaken(host netip.Prefix, id types.ID) bool {
 	r.mtx.Lock()
 	defer r.mtx.Unlock()
-	others := r.hosts[host]
-	if c := r.byID[id]; c != nil && c.host == host {
-		others--
-	}
+	at := place{spot{host: host}, proved}
 
-	return host.IsValid() && others > 0 && !r.allowDuplicateIP
+	return host.IsValid() && !r.allowDuplicateIP && r.othersAt(at, r.byID[id]) > 0
 }
 
 // outboundFull reports whether every outbound slot is taken.
@@ -372,7 +364,7 @@ func (r *registry) close() []*connection {
 
 // candidate describes a peer that asks for admission. The delegate is the node that
 // presents it, if any. Such a peer has the delegate's IP, so the guard spares it when it
-// spares the delegate. Only a peer that presents itself can cross a dial: the IDs that a
+// spares the delegate, unless presentedAt tells the guard more. Only a peer that presents itself can cross a dial: the IDs that a
 // delegate presents cost it nothing.
 func (sw *MultiplexSwitch) candidate(id types.ID, outbound bool, remoteIP net.IP, delegate types.ID) candidate {
 	exempt, byExempt := sw.lists.isExempt(id), sw.lists.isExempt(delegate)
@@ -388,8 +380,10 @@ func (sw *MultiplexSwitch) candidate(id types.ID, outbound bool, remoteIP net.IP
 		id:        id,
 		outbound:  outbound,
 		host:      host,
+		place:     place{spot{host: host}, proved},
 		exempt:    exempt,
 		delegate:  delegate,
+		byExempt:  byExempt,
 		uncounted: sw.lists.unconditional[id],
 		guarded:   (!outbound || !netgroup.IsLocal(ip)) && !exempt && !byExempt,
 		blocked:   sw.lists.isBlockedIP(ip),

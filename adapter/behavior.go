@@ -54,7 +54,9 @@ func (b *behavior) IsExemptPeer(id types.ID) bool { return b.sw.lists.isExempt(i
 // subscribers; a failed dial has an event of its own.
 func (b *behavior) AdmitPeer(conn compat.ConnInfo, _ types.NodeInfo) error {
 	id := conn.SocketAddr.ID
-	err := b.sw.registry.admissible(b.sw.candidate(id, conn.Outbound, conn.RemoteIP, conn.DelegatedBy))
+	who := b.sw.candidate(id, conn.Outbound, conn.RemoteIP, conn.DelegatedBy)
+	who.presentedAt(conn.SeenAt, b.sw.lists)
+	err := b.sw.registry.admissible(who)
 	switch {
 	case err == nil:
 	case conn.Outbound:

@@ -68,6 +68,7 @@ type offender struct {
 func (o *offender) RemoteIP() net.IP              { return o.ip }
 func (o *offender) RemoteAddr() net.Addr          { return &net.TCPAddr{IP: o.ip} }
 func (o *offender) DelegatedBy() (types.ID, bool) { return o.by, o.by != "" }
+func (o *offender) SeenAt() netip.Prefix          { return netip.Prefix{} }
 
 // TM2 nodes dial a full node again with each answer of discovery, every 3 s. They are still
 // welcome once a slot is free, also if two of them share an IP. A flood is slowed down.

@@ -25,7 +25,8 @@ type connection struct {
 	gone     chan struct{} // closed when the connection is removed and its ID free
 
 	// Set by the registry, under its lock.
-	host     netip.Prefix
+	host     netip.Prefix // of the connection
+	place    place
 	networks [netgroup.Widths]netip.Prefix // around the host, the widest first
 	slot     slot
 	evicted  bool // another peer gave way to it

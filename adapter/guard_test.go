@@ -3,6 +3,7 @@ package adapter
 import (
 	"context"
 	"net"
+	"net/netip"
 	"testing"
 	"testing/synctest"
 
@@ -263,10 +264,12 @@ func TestUnknownIPIsNotGuarded(t *testing.T) {
 // delegated is a peer that another node speaks for.
 type delegated struct {
 	compat.PeerConn
-	by types.ID
+	by   types.ID
+	seen netip.Prefix
 }
 
 func (d *delegated) DelegatedBy() (types.ID, bool) { return d.by, d.by != "" }
+func (d *delegated) SeenAt() netip.Prefix          { return d.seen }
 
 // A bridge presents many peers from its own IP. They are admitted beside each other if
 // the bridge itself is exempt, but each needs a slot.
@@ -288,7 +291,7 @@ func TestDelegatedPeersShareTheIPOfAnExemptDelegate(t *testing.T) {
 				hub := newNodeOn(t, tr, func(tr *memory.Transport) compat.Transport {
 					return &disguise{
 						Transport: tr,
-						put:       func(p compat.PeerConn) compat.PeerConn { return &delegated{p, bridge.ID} },
+						put:       func(p compat.PeerConn) compat.PeerConn { return &delegated{PeerConn: p, by: bridge.ID} },
 						off:       func(p compat.PeerConn) compat.PeerConn { return p.(*delegated).PeerConn },
 					}
 				}, c.opt(bridge), WithMaxInboundPeers(2))

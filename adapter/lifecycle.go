@@ -49,6 +49,7 @@ func (sw *MultiplexSwitch) admitReserved(c *connection) {
 // replaces, if any, and waits until the former connection is removed.
 func (sw *MultiplexSwitch) reserve(ctx context.Context, c *connection) error {
 	who := sw.candidate(c.id, c.outbound, c.conn.RemoteIP(), compat.Delegate(c.conn))
+	who.presentedAt(compat.SeenAt(c.conn), sw.lists)
 	defer func() { sw.registry.endReserve(who) }()
 	former, err := sw.registry.reserve(c, &who)
 	if errors.Is(err, errConnected) && sw.awaitGhost(ctx, c.id) {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -80,7 +79,7 @@ func NewMultiplexSwitch(transport compat.Transport, opts ...SwitchOption) *Multi
 		lists:       newPeerLists(),
 		registry: registry{
 			byID:    make(map[types.ID]*connection),
-			hosts:   make(map[netip.Prefix]uint64),
+			spots:   make(map[spot][trusts]uint64),
 			awaited: make(map[types.ID]bool),
 			limits:  [...]uint64{slotInbound: DefaultMaxInboundPeers, slotOutbound: DefaultMaxOutboundPeers},
 		},

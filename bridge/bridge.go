@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -17,6 +18,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/discovery"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/native"
+	"github.com/tm2-libp2p/tm2-libp2p/bridge/tunnel"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/service"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
@@ -44,10 +46,10 @@ type Bridge struct {
 
 	refused       *summary.Log // nodes that get no pair
 	gate          *gatekeeper
-	native        *native.RelayTransport
-	book          *addrbook.Book // of libp2p nodes
-	nativeTargets *targets       // for libp2p nodes that dial the bridge
-	libp2pTargets *targets       // for native nodes that dial the bridge
+	native        []*native.RelayTransport // one for each identity, that of the key first
+	book          *addrbook.Book           // of libp2p nodes
+	nativeTargets *targets                 // for libp2p nodes that dial the bridge
+	libp2pTargets *targets                 // for native nodes that dial the bridge
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -55,12 +57,17 @@ type Bridge struct {
 	slots  *slots
 
 	toLibp2p, toNative meter
+	ends               ends
+	moves              moveTimes // changed by tests before Start
+	started            time.Time
 
 	missed     *events.Events     // targets that could not be reached
 	dhtOptions []discovery.Option // set by tests
 
 	libp2p atomic.Pointer[lp2p.Transport]      // nil before Start
 	dht    atomic.Pointer[discovery.Discovery] // nil before Start, or without one
+
+	tunnels atomic.Pointer[tunnel.Server] // nil before Start, or without any
 }
 
 // New returns a bridge with the node key's identity. A nil logger discards.
@@ -70,8 +77,12 @@ func New(nodeKey types.NodeKey, config Config, logger *slog.Logger) (*Bridge, er
 	if err := config.Validate(); err != nil {
 		return nil, err
 	}
+	own, err := ownKeys(nodeKey, config.Identities)
+	if err != nil {
+		return nil, err
+	}
 	for _, addr := range slices.Concat(config.NativePeers, config.Libp2pPeers) {
-		if addr.ID == nodeKey.ID() {
+		if slices.ContainsFunc(own, func(key types.NodeKey) bool { return key.ID() == addr.ID }) {
 			return nil, fmt.Errorf("%w: peer %s is the bridge itself", ErrInvalidConfig, addr)
 		}
 	}
@@ -90,13 +101,11 @@ func New(nodeKey types.NodeKey, config Config, logger *slog.Logger) (*Bridge, er
 	gate := newGatekeeper(config, logger, refused)
 	inUse := &inUse{list: make(map[*target]dialer)}
 	b := &Bridge{
-		key:     nodeKey,
-		config:  config,
-		logger:  logger,
-		refused: refused,
-		gate:    gate,
-		native: native.NewRelayTransport(nodeKey, config.MConfig, logger,
-			native.WithProxyProtocol(config.ProxyNetworks...), native.WithConnAdmission(gate)),
+		key:           nodeKey,
+		config:        config,
+		logger:        logger,
+		refused:       refused,
+		gate:          gate,
 		book:          book,
 		nativeTargets: newTargets(config.NativePeers, nil, inUse),
 		libp2pTargets: newTargets(config.Libp2pPeers, book, inUse),
@@ -104,6 +113,12 @@ func New(nodeKey types.NodeKey, config Config, logger *slog.Logger) (*Bridge, er
 		cancel:        cancel,
 		slots:         newSlots(config.MaxPairs, config.MaxPairsPerIP, config.UnconditionalPeers),
 		missed:        events.New(),
+		moves:         defaultMoveTimes(),
+		started:       time.Now(),
+	}
+	for _, key := range own {
+		b.native = append(b.native, native.NewRelayTransport(key, config.MConfig, logger,
+			native.WithProxyProtocol(config.ProxyNetworks...), native.WithSockets(config.Sockets), native.WithConnAdmission(gate)))
 	}
 	if config.OnlyConfigured {
 		b.libp2pTargets.book = nil
@@ -122,19 +137,29 @@ func (b *Bridge) OnStart() error {
 	if err := b.listen(); err != nil {
 		return errors.Join(err, b.close())
 	}
-	b.wg.Go(b.acceptNative)
+	for _, side := range b.native {
+		b.wg.Go(func() { b.acceptNative(side) })
+	}
 	b.wg.Go(func() { b.acceptLibp2p(b.libp2p.Load()) })
 	b.wg.Go(b.askLoop)
+	b.wg.Go((&mover{Bridge: b, vain: make(map[types.ID]vain)}).run)
 
 	return nil
 }
 
 func (b *Bridge) listen() error {
-	if err := b.native.Listen(b.config.NativeListen); err != nil {
-		return fmt.Errorf("native side: %w", err)
+	for i, side := range b.native {
+		at := b.config.NativeListen
+		if at.Port > 0 {
+			at.Port += uint16(i)
+		}
+		if err := side.Listen(at); err != nil {
+			return fmt.Errorf("native side: %w", err)
+		}
 	}
 	opts := []lp2p.Option{
-		lp2p.WithLimits(b.config.libp2pLimits()), lp2p.WithAddrBook(b.book), lp2p.WithConnAdmission(b.gate),
+		lp2p.WithLimits(b.config.libp2pLimits()), lp2p.WithAddrBook(b.book),
+		lp2p.WithSockets(b.config.Sockets), lp2p.WithConnAdmission(b.gate),
 	}
 	if b.config.Libp2pQUIC {
 		opts = append(opts, lp2p.WithQUIC())
@@ -151,11 +176,41 @@ func (b *Bridge) listen() error {
 	if err := b.config.block(side); err != nil {
 		return fmt.Errorf("libp2p side: %w", err)
 	}
+	if err := b.startTunnels(side); err != nil {
+		return err
+	}
 	if err := side.Listen(b.config.Libp2pListen); err != nil {
 		return fmt.Errorf("libp2p side: %w", err)
 	}
 	if err := b.startDHT(side); err != nil {
 		return fmt.Errorf("DHT of the libp2p side: %w", err)
+	}
+
+	return nil
+}
+
+// startTunnels serves the configured tunnels, if there are any.
+func (b *Bridge) startTunnels(side *lp2p.Transport) error {
+	if len(b.config.Tunnels) == 0 {
+		return nil
+	}
+	server, err := tunnel.Serve(side, tunnel.Config{
+		Targets: b.config.Tunnels, Reach: b.config.NativePeers, Sockets: b.config.Sockets, Logger: b.logger,
+		Blocks: func(ip netip.Addr) bool { return b.config.blocks("", ip) },
+	})
+	if err != nil {
+		return err
+	}
+	b.tunnels.Store(server)
+
+	return nil
+}
+
+// TunnelAddresses returns where native nodes dial each node that has a tunnel, after Start: the
+// node's own ID at the bridge.
+func (b *Bridge) TunnelAddresses() []types.NetAddress {
+	if server := b.tunnels.Load(); server != nil {
+		return server.Addresses()
 	}
 
 	return nil
@@ -175,8 +230,13 @@ func (b *Bridge) close() error {
 	if d := b.dht.Load(); d != nil {
 		errs = append(errs, d.Stop())
 	}
+	if server := b.tunnels.Load(); server != nil {
+		errs = append(errs, server.Close())
+	}
 	b.refused.Close()
-	errs = append(errs, b.native.Close())
+	for _, side := range b.native {
+		errs = append(errs, side.Close())
+	}
 	if side := b.libp2p.Load(); side != nil {
 		errs = append(errs, side.Close())
 	}
@@ -185,7 +245,18 @@ func (b *Bridge) close() error {
 }
 
 // NativeAddress returns where native nodes dial the bridge, after Start.
-func (b *Bridge) NativeAddress() types.NetAddress { return b.native.NetAddress() }
+func (b *Bridge) NativeAddress() types.NetAddress { return b.native[0].NetAddress() }
+
+// NativeAddresses returns where native nodes dial each identity of the bridge, after Start.
+// The first is NativeAddress.
+func (b *Bridge) NativeAddresses() []types.NetAddress {
+	addrs := make([]types.NetAddress, len(b.native))
+	for i, side := range b.native {
+		addrs[i] = side.NetAddress()
+	}
+
+	return addrs
+}
 
 // Libp2pAddress returns where libp2p nodes dial the bridge, as a TM2 address, after Start.
 func (b *Bridge) Libp2pAddress() types.NetAddress {

@@ -4,12 +4,14 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"math"
 	"net/netip"
 	"slices"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/addrbook"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/discovery"
+	"github.com/tm2-libp2p/tm2-libp2p/bridge/tunnel"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
@@ -19,6 +21,9 @@ import (
 
 // DefaultMaxPairs is how many pairs a bridge keeps when Config.MaxPairs is 0.
 const DefaultMaxPairs = 128
+
+// MaxIdentities bounds Config.Identities.
+const MaxIdentities = 16
 
 // ErrInvalidConfig is wrapped by the errors of Config.Validate.
 var ErrInvalidConfig = errors.New("invalid bridge configuration")
@@ -31,12 +36,21 @@ type Config struct {
 	// libp2p nodes do. Only IP and port count; port 0 takes a free one.
 	NativeListen types.NetAddress
 	Libp2pListen types.NetAddress
+	// Identities is how many IDs the bridge has on the native side; 0 means 1, 16 are the
+	// most. The first is that of its node key, at NativeListen, and each further one is
+	// derived from the key and listens at the next port. A native node keeps one connection
+	// for an ID, so a node that dials several of them has as many counterparts.
+	Identities int
 	// NativePeers are the native nodes with which the bridge pairs libp2p nodes that dial
 	// it, Libp2pPeers the libp2p nodes with which it pairs native nodes. Each has an ID of
 	// its own, and an IP or a Hostname, which is looked up at each dial. A node without an
 	// IP is named in no discovery answer.
 	NativePeers []*types.NetAddress
 	Libp2pPeers []*types.NetAddress
+	// Tunnels are the libp2p nodes to which native nodes have a tunnel: a port each, behind
+	// which the node itself speaks the native protocol. These nodes may open tunnels to
+	// NativePeers. Each node has one port.
+	Tunnels []tunnel.Target
 	// OnlyConfigured pairs native nodes with Libp2pPeers only. Otherwise the bridge also
 	// takes libp2p nodes that have dialed it, that its libp2p peers name, and those in the
 	// DHT of Libp2pNetwork, when Libp2pPeers fail or are paired with the node already.
@@ -77,6 +91,9 @@ type Config struct {
 	// connection from there must begin with a PROXY protocol header, version 1 or 2, and
 	// counts as one from the client that the header names (see native.WithProxyProtocol).
 	ProxyNetworks []netip.Prefix
+	// Sockets replaces the system's TCP on both sides, unless it is nil (see
+	// native.WithSockets, lp2p.WithSockets).
+	Sockets compat.Sockets
 }
 
 // Validate names the first field that the bridge cannot work with. The error
@@ -87,6 +104,10 @@ func (c *Config) Validate() error {
 		return invalid("MaxPairs", fmt.Errorf("%d is negative", c.MaxPairs))
 	case c.MaxPairsPerIP < 0:
 		return invalid("MaxPairsPerIP", fmt.Errorf("%d is negative", c.MaxPairsPerIP))
+	case c.Identities < 0 || c.Identities > MaxIdentities:
+		return invalid("Identities", fmt.Errorf("%d is not within 1 and %d", c.Identities, MaxIdentities))
+	case c.NativeListen.Port > 0 && int(c.NativeListen.Port)+c.Identities-1 > math.MaxUint16:
+		return invalid("Identities", fmt.Errorf("there are no %d ports from %d on", c.Identities, c.NativeListen.Port))
 	case c.Libp2pNetwork != "" && c.OnlyConfigured:
 		return invalid("Libp2pNetwork", errors.New("it has no effect with OnlyConfigured"))
 	case c.Libp2pNetwork != "":
@@ -109,6 +130,7 @@ func (c *Config) Validate() error {
 		invalid("BlockedIPs", proxied.Networks(c.BlockedIPs).Validate()),
 		invalid("NativePeers", checkPeers(c.NativePeers)),
 		invalid("Libp2pPeers", checkPeers(c.Libp2pPeers)),
+		invalid("Tunnels", checkTunnels(c.Tunnels)),
 		invalid("MConfig", c.MConfig.Validate()),
 	)
 }
@@ -156,10 +178,26 @@ func checkPeers(peers []*types.NetAddress) error {
 	return nil
 }
 
+// checkTunnels checks the IDs. A node without an address has to keep a connection to the bridge.
+func checkTunnels(tunnels []tunnel.Target) error {
+	seen := make(map[types.ID]bool, len(tunnels))
+	for _, t := range tunnels {
+		if err := t.Node.ID.Validate(); err != nil {
+			return fmt.Errorf("%q: %w", t.Node.ID, err)
+		}
+		if seen[t.Node.ID.Canonical()] {
+			return fmt.Errorf("%s: %w", t.Node.ID, errDuplicatePeer)
+		}
+		seen[t.Node.ID.Canonical()] = true
+	}
+
+	return nil
+}
+
 // libp2pLimits makes room for all pairs, even if all are with one node, and for one
 // connection to each target.
 func (c Config) libp2pLimits() lp2p.Limits {
-	pairs, targets := c.MaxPairs+len(c.UnconditionalPeers), len(c.Libp2pPeers)+maxLearned
+	pairs, targets := c.MaxPairs+len(c.UnconditionalPeers), len(c.Libp2pPeers)+len(c.Tunnels)+maxLearned
 
 	return lp2p.PeerLimits(uint64(pairs), uint64(targets), true)
 }
@@ -198,10 +236,15 @@ func (c Config) withDefaults() Config {
 			return addr != nil && c.blocks(addr.ID, netgroup.FromIP(addr.IP))
 		})
 	}
+	c.Tunnels = slices.Clone(c.Tunnels)
+	for i := range c.Tunnels {
+		c.Tunnels[i].Node.ID = c.Tunnels[i].Node.ID.Canonical()
+	}
 	if c.Channels == nil {
 		c.Channels = TM2Channels()
 	}
 	c.MConfig = cmp.Or(c.MConfig, mconn.DefaultMConnConfig())
+	c.Identities = cmp.Or(c.Identities, 1)
 	c.MaxPairs = cmp.Or(c.MaxPairs, DefaultMaxPairs)
 	c.MaxPairsPerIP = cmp.Or(c.MaxPairsPerIP, max(c.MaxPairs/4, 1))
 

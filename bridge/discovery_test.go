@@ -197,6 +197,7 @@ func TestRefusalsNameNoAddresses(t *testing.T) {
 		code compat.RejectCode
 	}{
 		{errors.Join(errNoCounterpart, secret), compat.RejectUnavailable},
+		{newMissed([]error{secret}, secret), compat.RejectUnavailable},
 		{errNoTargets, compat.RejectUnavailable},
 		{errReplaced, compat.RejectDuplicate},
 		{errors.Join(errFormer, secret), compat.RejectDuplicate},

@@ -109,6 +109,7 @@ func TestViolationIsRemembered(t *testing.T) {
 			require.True(t, n.comes(t, at))
 			require.True(t, n.sw.Peers().List()[0].Send(chTxs, make([]byte, 2<<10)), "more than the channel takes")
 			next(t, n.removed)
+			require.Eventually(t, func() bool { return b.gate.judge(n.address.ID, netip.Prefix{}) != nil }, testTimeout, time.Millisecond)
 			failed, done := n.sw.Subscribe(func(e events.Event) bool { return e.Type() == events.DialFailed })
 			defer done()
 			require.False(t, n.comes(t, at))
@@ -183,7 +184,7 @@ func TestConfiguredNodeGetsThroughAFlood(t *testing.T) {
 		Libp2pPeers: addresses(target), UnconditionalPeers: []types.ID{friend.address.ID}, AllowDuplicateIP: true,
 	}, func(b *Bridge) {
 		few := native.HandshakeLimits{Total: 4, PerIP: 4, Configured: 1}
-		b.native = native.NewRelayTransport(b.key, b.config.MConfig, quiet(), native.WithConnAdmission(b.gate), native.WithHandshakeLimits(few))
+		b.native[0] = native.NewRelayTransport(b.key, b.config.MConfig, quiet(), native.WithConnAdmission(b.gate), native.WithHandshakeLimits(few))
 	})
 	at := comingFrom(t, b, net.IPv4(127, 9, 9, 1))
 	require.True(t, friend.comes(t, at), "the bridge learns from where it comes")

@@ -6,24 +6,68 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"net"
+	"slices"
+	"strconv"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
-// identityDomain separates derived identities from any other use of the bridge's key.
-const identityDomain = "tm2-libp2p/bridge/identity/1"
+// These separate the identities that are derived from the bridge's key from any other use of
+// it: those of nodes, and those of the bridge itself.
+const (
+	identityDomain = "tm2-libp2p/bridge/identity/1"
+	ownDomain      = "tm2-libp2p/bridge/own-identity/1"
+)
 
 // deriveIdentity returns the key under which the bridge presents a node: HKDF
 // (RFC 5869) of the bridge's seed over the node's ID. Only the holder of the
 // bridge's key can derive it, and it is the same at every start.
 func deriveIdentity(bridge ed25519.PrivateKey, node types.ID) (types.NodeKey, error) {
-	info := identityDomain + "\x00" + string(node)
-	seed, err := hkdf.Key(sha256.New, bridge.Seed(), nil, info, ed25519.SeedSize)
+	return derive(bridge, identityDomain, string(node))
+}
+
+// ownKeys returns the keys of the bridge's identities on the native side, its own first. They
+// too are the same at every start.
+func ownKeys(bridge types.NodeKey, n int) ([]types.NodeKey, error) {
+	keys := []types.NodeKey{bridge}
+	for i := 1; i < n; i++ {
+		key, err := derive(bridge.PrivKey, ownDomain, strconv.Itoa(i))
+		if err != nil {
+			return nil, err
+		}
+		keys = append(keys, key)
+	}
+
+	return keys, nil
+}
+
+func derive(bridge ed25519.PrivateKey, domain, of string) (types.NodeKey, error) {
+	seed, err := hkdf.Key(sha256.New, bridge.Seed(), nil, domain+"\x00"+of, ed25519.SeedSize)
 	if err != nil {
-		return types.NodeKey{}, fmt.Errorf("unable to derive the identity of %s: %w", node, err)
+		return types.NodeKey{}, fmt.Errorf("unable to derive the identity of %s: %w", of, err)
 	}
 
 	return types.NodeKey{PrivKey: ed25519.NewKeyFromSeed(seed)}, nil
+}
+
+// bridgedVersion marks the NodeInfo of a node that a bridge presents to a native node: there no
+// delegation tells it. TM2 passes over an optional entry that it does not know.
+var bridgedVersion = types.VersionInfo{Name: "bridged", Version: "v1.0.0", Optional: true}
+
+// presentNative is present for a native node.
+func presentNative(node types.NodeInfo, as types.ID) types.NodeInfo {
+	node = present(node, as)
+	node.VersionSet = slices.Clone(node.VersionSet)
+	node.VersionSet.Set(bridgedVersion)
+
+	return node
+}
+
+// isPresented reports whether a bridge presents the native node.
+func isPresented(node types.NodeInfo) bool {
+	_, marked := node.VersionSet.Get(bridgedVersion.Name)
+
+	return marked
 }
 
 // present returns the NodeInfo under which the bridge shows a node to the other side: the

@@ -21,21 +21,27 @@ var errPresented = errors.New("a bridged peer is not bridged again")
 // counterpart.
 type incoming struct {
 	id       types.ID
+	at       types.ID // the identity of the bridge that the node has dialed
 	node     types.NodeInfo
 	reject   func(error)
 	complete func(context.Context, types.NodeInfo, compat.PeerBehavior) (compat.PeerConn, error)
 }
 
-// acceptNative pairs each native node that dials the bridge with a libp2p node.
-func (b *Bridge) acceptNative() {
+// acceptNative pairs each native node that dials an identity of the bridge with a libp2p node.
+func (b *Bridge) acceptNative(side *native.RelayTransport) {
 	for {
-		pending, err := b.native.AcceptPending(b.ctx)
+		pending, err := side.AcceptPending(b.ctx)
 		if err != nil {
 			return // only the end of the bridge ends AcceptPending
 		}
-		in := incoming{id: pending.ID(), node: pending.NodeInfo(), reject: pending.Reject}
+		in := incoming{id: pending.ID(), at: side.NetAddress().ID, node: pending.NodeInfo(), reject: pending.Reject}
 		in.complete = func(_ context.Context, far types.NodeInfo, near compat.PeerBehavior) (compat.PeerConn, error) {
 			return pending.Complete(far, near)
+		}
+		if isPresented(in.node) {
+			in.reject(fmt.Errorf("%s is presented by another bridge: %w", in.id, errPresented))
+
+			continue
 		}
 		b.admit(InitiatorNative, in, pending.RemoteAddr())
 	}
@@ -48,7 +54,7 @@ func (b *Bridge) acceptLibp2p(side *lp2p.Transport) {
 		if err != nil {
 			return // only the end of the bridge ends AcceptPending
 		}
-		in := incoming{id: pending.ID(), node: pending.NodeInfo(), complete: pending.Complete}
+		in := incoming{id: pending.ID(), at: b.key.ID(), node: pending.NodeInfo(), complete: pending.Complete}
 		in.reject = func(err error) {
 			refusal := b.refusal(err)
 			b.refused.Event(slog.LevelInfo, netgroup.FromAddr(pending.RemoteAddr()), "libp2p peer refused", refusal.Code.String(),
@@ -81,7 +87,7 @@ func (b *Bridge) admit(initiator string, in incoming, remote net.Addr) {
 		return
 	}
 	p := b.newPair(initiator)
-	p.id, p.from = in.id, host
+	p.id, p.at, p.from = in.id, in.at, host
 	if err := b.slots.take(p, host); err != nil {
 		b.gate.spare(p)
 		p.end(nil, err)
@@ -90,7 +96,7 @@ func (b *Bridge) admit(initiator string, in incoming, remote net.Addr) {
 		return
 	}
 	if !b.config.AllowDuplicateIP && !b.slots.isUnconditional(p.claim) {
-		p.host = host
+		p.host = p.from
 	}
 	b.wg.Go(func() {
 		defer b.slots.giveBack(p)
@@ -99,7 +105,7 @@ func (b *Bridge) admit(initiator string, in incoming, remote net.Addr) {
 }
 
 // refusal is what a libp2p node is told when it gets no pair. An error of a search names
-// addresses of other nodes, so the node learns only its kind.
+// addresses of other nodes, so the node learns only what the targets said, or how they failed.
 func (b *Bridge) refusal(err error) *compat.RejectError {
 	if b.ctx.Err() != nil {
 		return compat.Reject(compat.RejectClosing, "%v", errBridgeStopped)
@@ -115,12 +121,18 @@ func (b *Bridge) refusal(err error) *compat.RejectError {
 		{errFull, compat.RejectFull, err},
 		{errReplaced, compat.RejectDuplicate, errReplaced},
 		{errFormer, compat.RejectDuplicate, errFormer},
+		{errNoFurther, compat.RejectFull, errNoFurther},
 		{errDuplicateIP, compat.RejectFull, errDuplicateIP},
 		{errNoTargets, compat.RejectUnavailable, errNoTargets},
 	} {
 		if errors.Is(err, known.err) {
 			return compat.Reject(known.code, "%v", known.told)
 		}
+	}
+
+	var m *missed
+	if errors.As(err, &m) {
+		return compat.Reject(compat.RejectUnavailable, "%s", m.told())
 	}
 
 	return compat.Reject(compat.RejectUnavailable, "%v", errNoCounterpart)
@@ -140,8 +152,13 @@ func (b *Bridge) join(p *pair, in incoming) {
 
 		return
 	}
+	p.target = t
 	defer func() { t.side.release(t, p.outcome()) }()
-	info := present(far.peer.NodeInfo(), b.key.ID())
+	show := present
+	if near == p.native {
+		show = presentNative
+	}
+	info := show(far.peer.NodeInfo(), in.at)
 	near.self = info.ID()
 	near.listen(b.config.describe(info.Channels))
 	near.peer, err = in.complete(making, info, near)
@@ -154,7 +171,6 @@ func (b *Bridge) join(p *pair, in incoming) {
 	}
 	b.gate.met(p.id, p.from)
 	p.run()
-	b.gate.ended(p)
 }
 
 // find searches for a counterpart, to which the node has its derived identity, once the
@@ -170,17 +186,18 @@ func (b *Bridge) find(ctx context.Context, p *pair, in incoming) (*target, error
 	far := p.dialed
 	far.self = key.ID()
 	far.listen(b.config.describe(in.node.Channels))
-	as := lp2p.Identity{Key: key.PrivKey, NodeInfo: present(in.node, far.self)}
-	s := search{bridge: b, node: dialer{p.id, p.host}, targets: far.targets}
+	as := lp2p.Identity{Key: key.PrivKey, NodeInfo: present(in.node, far.self), Host: p.from}
+	s := search{bridge: b, node: dialer{p.id, p.host, p.at}, targets: far.targets}
 	dial := b.dialLibp2p
 	if far == p.native {
-		dial = b.dialNative
+		dial, as.NodeInfo = b.dialNative, presentNative(in.node, far.self)
 	}
 	s.try = func(ctx context.Context, addr types.NetAddress) (compat.PeerConn, error) {
 		return dial(ctx, addr, as, far)
 	}
 	s.discard = func(peer compat.PeerConn) { far.drop(peer, errNotNeeded) }
 	t, peer, err := s.find(ctx)
+	b.noteCopy(p, s.errs)
 	far.peer, p.left = peer, s.left
 
 	return t, err
@@ -201,7 +218,7 @@ func (p nativePeer) CloseConn() error {
 func (b *Bridge) dialNative(
 	ctx context.Context, addr types.NetAddress, as lp2p.Identity, behavior compat.PeerBehavior,
 ) (compat.PeerConn, error) {
-	transport := native.NewMultiplexTransport(as.NodeInfo, types.NodeKey{PrivKey: as.Key}, b.config.MConfig, b.logger)
+	transport := native.NewMultiplexTransport(as.NodeInfo, types.NodeKey{PrivKey: as.Key}, b.config.MConfig, b.logger, native.WithSockets(b.config.Sockets))
 	peer, err := transport.Dial(ctx, addr, behavior)
 	if err != nil {
 		return nil, errors.Join(err, transport.Close())

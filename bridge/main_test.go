@@ -78,6 +78,15 @@ func startNode(
 	t *testing.T, stack string, key *types.NodeKey, channels []byte, more ...func(transport) adapter.SwitchOption,
 ) *node {
 	t.Helper()
+
+	return startNodeAt(t, stack, key, loopback(), channels, more...)
+}
+
+// startNodeAt is startNode at an address.
+func startNodeAt(
+	t *testing.T, stack string, key *types.NodeKey, at types.NetAddress, channels []byte, more ...func(transport) adapter.SwitchOption,
+) *node {
+	t.Helper()
 	if channels == nil {
 		channels = []byte{chVotes, chTxs}
 	}
@@ -97,7 +106,7 @@ func startNode(
 		NetAddress: &addr, Network: "bridged", Version: "v1.0.0", Channels: channels, Moniker: stack,
 	}
 	tr := newTransport(t, stack, info, *key)
-	require.NoError(t, tr.Listen(loopback()))
+	require.NoError(t, tr.Listen(at))
 	n.address = tr.NetAddress()
 	opts := []adapter.SwitchOption{adapter.WithReactor("test", n), adapter.WithAllowDuplicateIP(true)}
 	for _, opt := range more {

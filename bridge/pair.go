@@ -36,6 +36,7 @@ type pair struct {
 	native *side
 	libp2p *side
 	dialed *side // that of the target: libp2p if the initiator is native
+	target *target
 
 	ctx    context.Context // of the pair and the search for it; its cause is an *ending
 	cancel context.CancelCauseFunc
@@ -66,6 +67,7 @@ type side struct {
 	sent     meter        // relayed to this side
 	total    *meter       // the same over all pairs
 	stuck    atomic.Int32 // messages that wait longer than compat.SendTimeout
+	relayed  atomic.Int64 // when the last message was relayed to this side, in Unix nanoseconds
 
 	// Of discovery:
 	requests *rate.Limiter
@@ -178,6 +180,7 @@ func (s *side) send(chID byte, msg []byte) error {
 
 // count adds to what is relayed to this side, or takes back what was not taken.
 func (s *side) count(messages, bytes int) {
+	s.relayed.Store(time.Now().UnixNano())
 	for _, m := range []*meter{&s.sent, s.total} {
 		m.messages.Add(uint64(messages))
 		m.bytes.Add(uint64(bytes))
@@ -221,13 +224,14 @@ func (p *pair) run() {
 	<-p.ctx.Done()
 
 	end := p.ending()
+	p.bridge.gate.ended(p) // first, since the node may dial again while the other one is flushed
 	for _, s := range []*side{p.native, p.libp2p} {
 		if end.by == s.other() {
-			s.peer.FlushStop() // sends what it has taken
+			s.flush(end.reasonFor(s)) // sends what it has taken
 		}
-		s.drop(s.peer, end.error)
+		s.drop(s.peer, end.reasonFor(s))
 	}
-	p.bridge.logger.Info("pair has ended", "native", p.native.peer.ID(), "libp2p", p.libp2p.peer.ID(), "err", end.error)
+	p.noteEnd(end)
 }
 
 func (p *pair) begin() {
@@ -241,6 +245,16 @@ func (p *pair) begin() {
 	close(p.ready)
 	p.bridge.logger.Info("pair is up", "native", p.native.peer.ID(), "libp2p", p.libp2p.peer.ID(), "initiator", p.initiator)
 	p.libp2p.ask()
+}
+
+// flush ends a connection once the node has what was accepted for it.
+func (s *side) flush(reason error) {
+	if rf, ok := s.peer.(compat.ReasonFlusher); ok {
+		rf.FlushStopForReason(reason)
+
+		return
+	}
+	s.peer.FlushStop()
 }
 
 // drop stops and closes a connection.

@@ -3,7 +3,6 @@ package bridge
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
@@ -31,6 +30,7 @@ var (
 	errNoCounterpart = errors.New("no counterpart could be reached")
 	errNoTargets     = errors.New("no counterpart is known: [bridge].libp2p_peers has those of native nodes, [p2p].persistent_peers those of libp2p nodes")
 	errDuplicateIP   = errors.New("the IP has a slot of each counterpart, [p2p].allow_duplicate_ip allows more")
+	errNoFurther     = errors.New("each counterpart has a pair with the node, which has dialed another identity of the bridge")
 	errNotNeeded     = errors.New("another counterpart was faster")
 )
 
@@ -150,13 +150,15 @@ func (s *search) giveUp(a attempt, o outcome) {
 func (s *search) failure(ctx context.Context) error {
 	switch {
 	case len(s.tried) > 0 || ctx.Err() != nil:
+	case s.targets.count(s.node, func(t *target) bool { return t.taken }) > 0:
+		return errNoFurther
 	case s.targets.count(s.node, func(t *target) bool { return t.doubled }) > 0:
 		return errDuplicateIP
 	default:
 		return errNoTargets
 	}
 
-	return fmt.Errorf("%w: %w", errNoCounterpart, errors.Join(append(s.errs, ctx.Err())...))
+	return newMissed(s.errs, ctx.Err())
 }
 
 // judge returns what an attempt that failed after some time shows about its target. One

@@ -36,10 +36,11 @@ type slots struct {
 	held map[claim]*slot
 }
 
-// claim is a node that dials the bridge on one of the sides.
+// claim is a node that dials an identity of the bridge on one of the sides.
 type claim struct {
 	initiator string
 	id        types.ID
+	at        types.ID // the identity
 }
 
 type slot struct {

@@ -22,7 +22,7 @@ func (s *slots) open(node claim, remote net.Addr) (release func(), err error) {
 	return func() { s.giveBack(p) }, nil
 }
 
-func nativeNode() claim { return claim{InitiatorNative, types.GenerateNodeKey().ID()} }
+func nativeNode() claim { return claim{InitiatorNative, types.GenerateNodeKey().ID(), ""} }
 
 func TestSlotsAreCountedPerIP(t *testing.T) {
 	s := newSlots(3, 2, nil)
@@ -59,7 +59,7 @@ func TestUnconditionalPeersHaveTheirOwnSlots(t *testing.T) {
 	require.NoError(t, err, "an unconditional peer takes no slot from others")
 	_, err = s.open(nativeNode(), at)
 	require.ErrorIs(t, err, errFull)
-	_, err = s.open(claim{InitiatorLibp2p, friend.id}, at)
+	_, err = s.open(claim{InitiatorLibp2p, friend.id, ""}, at)
 	require.ErrorIs(t, err, errFull, "only native nodes are unconditional")
 
 	replacement, err := s.open(friend, at)
@@ -95,7 +95,7 @@ func TestFullSaysWhatToChange(t *testing.T) {
 	}
 	_, err = s.open(nativeNode(), other)
 	require.EqualError(t, err, "the bridge has no free pair: 3 are taken for the nodes of one side, three quarters of [bridge].max_pairs")
-	_, err = s.open(claim{InitiatorLibp2p, types.GenerateNodeKey().ID()}, other)
+	_, err = s.open(claim{InitiatorLibp2p, types.GenerateNodeKey().ID(), ""}, other)
 	require.NoError(t, err)
 	_, err = s.open(nativeNode(), other)
 	require.EqualError(t, err, "the bridge has no free pair: 4 are taken in total, as [bridge].max_pairs says")
@@ -128,19 +128,19 @@ func TestOneSideDoesNotTakeAllSlots(t *testing.T) {
 		var release func()
 		for i := range 6 {
 			var err error
-			release, err = s.open(claim{sides[0], types.GenerateNodeKey().ID()}, at(i))
+			release, err = s.open(claim{sides[0], types.GenerateNodeKey().ID(), ""}, at(i))
 			require.NoError(t, err)
 		}
-		_, err := s.open(claim{sides[0], types.GenerateNodeKey().ID()}, at(6))
+		_, err := s.open(claim{sides[0], types.GenerateNodeKey().ID(), ""}, at(6))
 		require.ErrorIs(t, err, errFull)
 		for i := range 2 {
-			_, err := s.open(claim{sides[1], types.GenerateNodeKey().ID()}, at(i))
+			_, err := s.open(claim{sides[1], types.GenerateNodeKey().ID(), ""}, at(i))
 			require.NoError(t, err)
 		}
-		_, err = s.open(claim{sides[1], types.GenerateNodeKey().ID()}, at(0))
+		_, err = s.open(claim{sides[1], types.GenerateNodeKey().ID(), ""}, at(0))
 		require.ErrorIs(t, err, errFull)
 		release()
-		_, err = s.open(claim{sides[0], types.GenerateNodeKey().ID()}, at(0))
+		_, err = s.open(claim{sides[0], types.GenerateNodeKey().ID(), ""}, at(0))
 		require.NoError(t, err)
 	}
 }

@@ -43,6 +43,7 @@ type inUse struct {
 type dialer struct {
 	id   types.ID
 	host netip.Prefix // not valid if its host may have several pairs with one target
+	at   types.ID     // the identity of the bridge that it has dialed
 }
 
 // target is a node that may be dialed, as it was known when it was picked.
@@ -58,6 +59,7 @@ type target struct {
 	pairs      int    // that are up or being made
 	joined     bool   // to the node by a pair
 	doubled    bool   // paired with a node of the same host
+	taken      bool   // paired with the node, which has dialed another identity of the bridge
 }
 
 // record is how attempts at a target, and pairs with it, have ended.
@@ -131,7 +133,7 @@ func (ts *targets) all(node dialer) (all []*target) {
 	byID := make(map[types.ID]*target)
 	add := func(t target) {
 		if byID[t.addr.ID] == nil {
-			t.side, t.record, t.pairs, t.joined = ts, ts.records[t.addr.ID], 0, false
+			t.side, t.record, t.pairs, t.joined, t.doubled, t.taken = ts, ts.records[t.addr.ID], 0, false, false, false
 			byID[t.addr.ID] = &t
 			all = append(all, &t)
 		}
@@ -154,6 +156,7 @@ func (ts *targets) all(node dialer) (all []*target) {
 		if t := byID[used.addr.ID]; t != nil && used.side == ts {
 			t.pairs++
 			t.joined = t.joined || by.id == node.id
+			t.taken = t.taken || by.id == node.id && by.at != node.at
 			t.doubled = t.doubled || by.host == node.host && by.host.IsValid()
 		} else if t := byID[by.id]; t != nil && used.addr.ID == node.id {
 			t.joined = true // it has dialed the node

@@ -2,6 +2,7 @@ package compat
 
 import (
 	"net"
+	"net/netip"
 	"time"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
@@ -11,6 +12,9 @@ import (
 type DelegatedPeer interface {
 	// DelegatedBy returns the node that presents the peer, as a bridge does, or false.
 	DelegatedBy() (types.ID, bool)
+	// SeenAt returns the host at which that node says that it has seen the peer: an IPv4
+	// address or an IPv6 /64, or the zero value if it says nothing. Nothing proves it.
+	SeenAt() netip.Prefix
 }
 
 // Delegate returns the ID of the node that presents the peer, or the empty ID if the peer
@@ -23,6 +27,17 @@ func Delegate(p PeerConn) types.ID {
 	delegate, _ := d.DelegatedBy()
 
 	return delegate
+}
+
+// SeenAt returns the host at which the node that presents the peer says that it has seen
+// it, or the zero value.
+func SeenAt(p PeerConn) netip.Prefix {
+	d, ok := p.(DelegatedPeer)
+	if !ok {
+		return netip.Prefix{}
+	}
+
+	return d.SeenAt()
 }
 
 // ListeningTransport is a Transport that listens at an address. The transports of both stacks
@@ -46,7 +61,7 @@ type ListeningTransport interface {
 type PeerAdmission interface {
 	// AdmitPeer returns nil if the peer may come in now, and else a *RejectError; then the
 	// transport closes the connection. The switch logs the refusal of an inbound peer and
-	// tells its subscribers. It uses RemoteIP and DelegatedBy of conn. AdmitPeer does not
+	// tells its subscribers. It uses RemoteIP, DelegatedBy and SeenAt of conn. AdmitPeer does not
 	// block. A nil promises nothing: the switch checks again.
 	AdmitPeer(conn ConnInfo, node types.NodeInfo) error
 }
@@ -103,6 +118,13 @@ type AnchorSource interface {
 type ReasonStopper interface {
 	// StopForReason is Stop, and sends the reason if that takes no waiting.
 	StopForReason(reason error) error
+}
+
+// ReasonFlusher is an optional interface of a PeerConn whose stack can tell the remote why
+// the connection ends once it has delivered what was accepted.
+type ReasonFlusher interface {
+	// FlushStopForReason is FlushStop, and sends the reason.
+	FlushStopForReason(reason error)
 }
 
 // Dialect is a form of TM2's handshake (docs/wire.md §1). After the handshake all

@@ -2,6 +2,7 @@ package compat
 
 import (
 	"net"
+	"net/netip"
 	"time"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat/service"
@@ -96,6 +97,9 @@ type ConnInfo struct {
 	// bridge does, and else empty. The node has proved that it may, so a switch may apply
 	// to the peer what is configured for the node.
 	DelegatedBy types.ID
+	// SeenAt is the host at which that node says that it has seen the peer: an IPv4 address
+	// or an IPv6 /64, or the zero value if it says nothing. Nothing proves it.
+	SeenAt netip.Prefix
 }
 
 // ConnectionStatus is a snapshot of one connection. The caller owns it.

@@ -16,7 +16,7 @@ func startLibp2p(t *testing.T, o nodeOptions) *node {
 	log := peerlog.New("libp2p " + o.moniker)
 	key := types.GenerateNodeKey()
 	info := newNodeInfo(key.ID(), o)
-	tr, err := lp2p.NewTransport(info, *key, newLogger(log))
+	tr, err := lp2p.NewTransport(info, *key, newLogger(log), lp2p.WithSockets(o.sockets()))
 	require.NoError(t, err)
 
 	return startNode(t, log, tr, info, o)

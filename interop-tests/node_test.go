@@ -1,8 +1,10 @@
 package interoptests
 
 import (
+	"cmp"
 	"encoding/hex"
 	"fmt"
+	"net"
 	"sync"
 	"testing"
 
@@ -13,6 +15,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/stacktest"
 	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/internal/peerlog"
 	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/peers/common/protocol"
 	"github.com/tm2-libp2p/tm2-libp2p/mconn"
@@ -30,7 +33,17 @@ type nodeOptions struct {
 	discovery  bool // report messages of channel 0x50
 	key        *types.NodeKey
 	maxPeers   uint64                   // the switch's default when 0
+	ip         string                   // its own, with the defaults of a switch; loopback, which nodes share, when empty
 	configure  func(*mconn.MConnConfig) // of the native stack; may be nil
+}
+
+// sockets returns those of a node that dials from its IP, or nil.
+func (o nodeOptions) sockets() compat.Sockets {
+	if o.ip == "" {
+		return nil
+	}
+
+	return stacktest.SocketsFrom{IP: net.ParseIP(o.ip)}
 }
 
 type transport = compat.ListeningTransport
@@ -65,7 +78,7 @@ func startNative(t *testing.T, o nodeOptions) *node {
 	if o.configure != nil {
 		o.configure(&config)
 	}
-	tr := native.NewMultiplexTransport(info, *key, config, newLogger(log))
+	tr := native.NewMultiplexTransport(info, *key, config, newLogger(log), native.WithSockets(o.sockets()))
 
 	return startNode(t, log, tr, info, o)
 }
@@ -86,7 +99,7 @@ func startNode(t *testing.T, log *peerlog.Log, tr transport, info types.NodeInfo
 	opts := []adapter.SwitchOption{
 		adapter.WithReactor("interop", newRecorder(t, log, o.discovery)),
 		adapter.WithPersistentPeers(persistent),
-		adapter.WithAllowDuplicateIP(true),
+		adapter.WithAllowDuplicateIP(o.ip == ""),
 	}
 	if o.maxPeers != 0 {
 		opts = append(opts, adapter.WithMaxInboundPeers(o.maxPeers), adapter.WithMaxOutboundPeers(o.maxPeers))
@@ -194,7 +207,7 @@ func (n *node) sendOne(to string, channel byte, msg []byte) error {
 }
 
 func newNodeInfo(id types.ID, o nodeOptions) types.NodeInfo {
-	addr, err := types.ParseNetAddress(types.NetAddressString(id, "127.0.0.1:0"))
+	addr, err := types.ParseNetAddress(types.NetAddressString(id, cmp.Or(o.ip, "127.0.0.1")+":0"))
 	if err != nil {
 		panic(err) // the text is a valid address
 	}

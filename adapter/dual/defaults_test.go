@@ -12,6 +12,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/netnstest"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/stacktest"
 )
 
 // defaultNode is a node with a switch at its own public IP, and with no option set.
@@ -22,7 +23,7 @@ type defaultNode struct {
 
 func startDefault(t *testing.T, kind, ip string) *defaultNode {
 	t.Helper()
-	tr := withSockets(t, kind, &socketsFrom{dialer: net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(ip)}}})
+	tr := withSockets(t, kind, stacktest.SocketsFrom{IP: net.ParseIP(ip)})
 	require.NoError(t, tr.Listen(types.NetAddress{IP: net.IPv4zero}))
 	sw := adapter.NewMultiplexSwitch(tr, adapter.WithReactor("test", newBehavior()))
 	require.NoError(t, sw.Start())

@@ -1,7 +1,6 @@
 package dual_test
 
 import (
-	"context"
 	"fmt"
 	"io"
 	"net"
@@ -19,7 +18,6 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/netnstest"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/sniff"
-	"github.com/tm2-libp2p/tm2-libp2p/internal/socket"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/stacktest"
 	"github.com/tm2-libp2p/tm2-libp2p/mconn"
 )
@@ -43,17 +41,6 @@ func startFlood(to string, beginning [][]byte, pace time.Duration, ips []string)
 	})
 }
 
-// socketsFrom are the system's for a node that dials from one IP.
-type socketsFrom struct {
-	socket.System
-
-	dialer net.Dialer
-}
-
-func (s *socketsFrom) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
-	return s.dialer.DialContext(ctx, network, address)
-}
-
 // withSockets makes a node of the kind.
 func withSockets(t testing.TB, kind string, s compat.Sockets) compat.ListeningTransport {
 	t.Helper()
@@ -65,7 +52,7 @@ func withSockets(t testing.TB, kind string, s compat.Sockets) compat.ListeningTr
 
 // atIP makes a node of the kind that dials from the IP.
 func atIP(kind, ip string, spec compattest.Spec) (compat.ListeningTransport, error) {
-	return nodeWith(kind, spec, &socketsFrom{dialer: net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(ip)}}})
+	return nodeWith(kind, spec, stacktest.SocketsFrom{IP: net.ParseIP(ip)})
 }
 
 func nodeWith(kind string, spec compattest.Spec, s compat.Sockets) (compat.ListeningTransport, error) {

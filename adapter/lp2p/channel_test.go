@@ -206,7 +206,7 @@ func TestControlViolations(t *testing.T) {
 		text string
 	}{
 		"garbage":         {message(0xff, 1), "control message"},
-		"hello":           {control.Append(nil, &control.Hello{Version: 2}), "after the handshake"},
+		"hello":           {control.Append(nil, &control.Hello{Version: control.HostVersion + 1}), "after the handshake"},
 		"answer unasked":  {control.Append(nil, &control.Goodbye{Answer: true}), "answer without a goodbye"},
 		"too large":       {protowire.AppendVarint(nil, 1<<20), "size limit"},
 		"many channels":   {control.Append(nil, &control.Goodbye{Counts: make([]control.ChannelCount, 17)}), "Goodbye"},

@@ -94,7 +94,7 @@ func TestWrongClockIsReportedByDelegations(t *testing.T) {
 				body, err := as.NodeInfo.MarshalBinary()
 				require.NoError(t, err)
 				hello := &control.Hello{Version: control.Version, Epoch: e, NodeInfo: body, Delegation: control.SignDelegation(
-					as.Key, e, from.Host().ID(), n.Host().ID(), time.Now().Add(by+control.DelegationLife))}
+					as.Key, netip.Prefix{}, e, from.Host().ID(), n.Host().ID(), time.Now().Add(by+control.DelegationLife))}
 				maddrs, err := from.dialMultiaddrs(timeout(t), n.NetAddress())
 				require.NoError(t, err)
 				c, err := from.dialPeer(timeout(t), n.Host().ID(), maddrs, from.retain)

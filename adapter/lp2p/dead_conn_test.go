@@ -2,6 +2,7 @@ package lp2p
 
 import (
 	"errors"
+	"io"
 	"net"
 	"testing"
 	"testing/synctest"
@@ -81,4 +82,20 @@ func TestEndOfConnectionIsNoViolation(t *testing.T) {
 			require.True(t, stream.IsLost(err), err.Error())
 		})
 	}
+}
+
+// Nor is a data stream that has ended in order, on a connection that breaks before the goodbye
+// that explains its end was read.
+func TestGoodbyeLostWithItsConnectionIsNoViolation(t *testing.T) {
+	a, b := newNode(t, nil), newNode(t, nil)
+	_, pb := connect(t, a, b)
+	cut := control.Violation("stream of channel %#02x ended without a goodbye", chA)
+	pb.s.mtx.Lock()
+	pb.s.cut = cut
+	pb.s.mtx.Unlock()
+	require.NoError(t, pb.s.conn.Close())
+	err := b.failure(t).err
+	require.NotErrorIs(t, err, compat.ErrViolation)
+	require.True(t, stream.IsLost(err), err.Error())
+	require.Equal(t, cut, pb.s.endCause(io.EOF), "the end of the control stream alone is one")
 }

@@ -2,6 +2,7 @@ package lp2p
 
 import (
 	"net"
+	"net/netip"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -27,7 +28,7 @@ func TestDelegationIsGoodForOneSession(t *testing.T) {
 		body, err := as.NodeInfo.MarshalBinary()
 		require.NoError(t, err)
 		said := control.Append(nil, &control.Hello{Version: 1, Epoch: e, NodeInfo: body, Delegation: control.SignDelegation(
-			as.Key, e, dialer.Host().ID(), n.Host().ID(), time.Now().Add(control.DelegationLife))})
+			as.Key, netip.Prefix{}, e, dialer.Host().ID(), n.Host().ID(), time.Now().Add(control.DelegationLife))})
 		say := func() control.Message {
 			maddrs, err := dialer.dialMultiaddrs(timeout(t), n.NetAddress())
 			require.NoError(t, err)

@@ -6,6 +6,7 @@ import (
 	"crypto/sha512"
 	"math"
 	"math/big"
+	"net/netip"
 	"slices"
 	"testing"
 	"time"
@@ -60,8 +61,15 @@ func TestDelegatedIdentity(t *testing.T) {
 	by, ok := pb.DelegatedBy()
 	require.True(t, ok)
 	require.Equal(t, a.key.ID(), by)
+	require.False(t, pb.SeenAt().IsValid())
 	require.True(t, pb.Send(chA, []byte("x")))
 	a.reactor.await(t, 1)
+
+	there, _ := newIdentity()
+	there.Host = netip.MustParsePrefix("2a00:1:2:3::/64")
+	_, seen := dialAs(t, a, b, there)
+	require.Equal(t, there.Host, seen.SeenAt())
+	require.Equal(t, there.Host, compat.SeenAt(seen))
 }
 
 // Several sessions share one connection, and the end of one does not affect the others.
@@ -123,32 +131,38 @@ func TestDelegationIsChecked(t *testing.T) {
 	require.NoError(t, err)
 	e := control.NewEpoch()
 	soon := time.Now().Add(control.DelegationLife)
-	good := control.SignDelegation(as.Key, e, r.host.ID(), n.Host().ID(), soon)
+	good := control.SignDelegation(as.Key, netip.Prefix{}, e, r.host.ID(), n.Host().ID(), soon)
 	flipped := *good
 	flipped.Signature[0] ^= 1
 	prolonged := *good
 	prolonged.Expires++
+	elsewhere := *control.SignDelegation(as.Key, netip.MustParsePrefix("9.8.7.6/32"), e, r.host.ID(), n.Host().ID(), soon)
+	elsewhere.Host = netip.MustParsePrefix("9.8.7.5/32")
 
 	for name, test := range map[string]struct {
 		d    *control.Delegation
 		text string
 	}{
-		"other dialer":   {control.SignDelegation(as.Key, e, other.host.ID(), n.Host().ID(), soon), "signature"},
-		"other listener": {control.SignDelegation(as.Key, e, r.host.ID(), other.host.ID(), soon), "signature"},
-		"swapped":        {control.SignDelegation(as.Key, e, n.Host().ID(), r.host.ID(), soon), "signature"},
-		"other epoch":    {control.SignDelegation(as.Key, control.NewEpoch(), r.host.ID(), n.Host().ID(), soon), "signature"},
+		"other dialer":   {control.SignDelegation(as.Key, netip.Prefix{}, e, other.host.ID(), n.Host().ID(), soon), "signature"},
+		"other listener": {control.SignDelegation(as.Key, netip.Prefix{}, e, r.host.ID(), other.host.ID(), soon), "signature"},
+		"swapped":        {control.SignDelegation(as.Key, netip.Prefix{}, e, n.Host().ID(), r.host.ID(), soon), "signature"},
+		"other epoch":    {control.SignDelegation(as.Key, netip.Prefix{}, control.NewEpoch(), r.host.ID(), n.Host().ID(), soon), "signature"},
 		"flipped bit":    {&flipped, "signature"},
 		"prolonged":      {&prolonged, "signature"},
-		"expired":        {control.SignDelegation(as.Key, e, r.host.ID(), n.Host().ID(), time.Now().Add(-2*time.Second)), "expired: the clock of its dialer is 5m"},
-		"for too long":   {control.SignDelegation(as.Key, e, r.host.ID(), n.Host().ID(), time.Now().Add(time.Hour)), "too late: the clock of its dialer is 5"},
-		"for ever":       {control.SignDelegation(as.Key, e, r.host.ID(), n.Host().ID(), time.Unix(math.MaxInt64, 0)), "too late"},
-		"self":           {control.SignDelegation(r.key.PrivKey, e, r.host.ID(), n.Host().ID(), soon), "that of the connection"},
-		"ours":           {control.SignDelegation(n.key.PrivKey, e, r.host.ID(), n.Host().ID(), soon), "that of this node"},
-		"low order":      {forge(t, edkey.LowOrderPoints[1], control.DelegationBytes(e, r.host.ID(), n.Host().ID(), 0)), "low order"},
-		"other node":     {control.SignDelegation(types.GenerateNodeKey().PrivKey, e, r.host.ID(), n.Host().ID(), soon), string(id)},
+		"other host":     {&elsewhere, "signature"},
+		"expired":        {control.SignDelegation(as.Key, netip.Prefix{}, e, r.host.ID(), n.Host().ID(), time.Now().Add(-2*time.Second)), "expired: the clock of its dialer is 5m"},
+		"for too long":   {control.SignDelegation(as.Key, netip.Prefix{}, e, r.host.ID(), n.Host().ID(), time.Now().Add(time.Hour)), "too late: the clock of its dialer is 5"},
+		"for ever":       {control.SignDelegation(as.Key, netip.Prefix{}, e, r.host.ID(), n.Host().ID(), time.Unix(math.MaxInt64, 0)), "too late"},
+		"self":           {control.SignDelegation(r.key.PrivKey, netip.Prefix{}, e, r.host.ID(), n.Host().ID(), soon), "that of the connection"},
+		"ours":           {control.SignDelegation(n.key.PrivKey, netip.Prefix{}, e, r.host.ID(), n.Host().ID(), soon), "that of this node"},
+		"low order":      {forge(t, edkey.LowOrderPoints[1], control.DelegationBytes(netip.Prefix{}, e, r.host.ID(), n.Host().ID(), 0)), "low order"},
+		"other node":     {control.SignDelegation(types.GenerateNodeKey().PrivKey, netip.Prefix{}, e, r.host.ID(), n.Host().ID(), soon), string(id)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := &control.Hello{Version: 1, Epoch: e, NodeInfo: body, Delegation: test.d}
+			h := &control.Hello{Version: control.Version, Epoch: e, NodeInfo: body, Delegation: test.d}
+			if test.d.Host.IsValid() {
+				h.Version = control.HostVersion
+			}
 			m, err := r.say(r.open(r.connect(n), false), h)
 			require.NoError(t, err)
 			require.IsType(t, &control.Reject{}, m)
@@ -214,7 +228,7 @@ func TestLowOrder(t *testing.T) {
 			require.True(t, edkey.LowOrder(key[:]))
 			// x = 0 has no negative, but decoders take the encodings with the sign bit:
 			// all of them have forgeries.
-			d := forge(t, key, control.DelegationBytes(e, a.host.ID(), b.host.ID(), 0))
+			d := forge(t, key, control.DelegationBytes(netip.Prefix{}, e, a.host.ID(), b.host.ID(), 0))
 			_, err := d.Verify(e, a.host.ID(), b.host.ID(), time.Unix(0, 0))
 			require.ErrorIs(t, err, control.ErrDelegationLowOrder)
 		}

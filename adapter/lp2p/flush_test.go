@@ -224,3 +224,15 @@ func TestGoodbyeAfterTheEndChangesNothing(t *testing.T) {
 		require.Fail(t, "the session waits for ever")
 	}
 }
+
+// The remote has what was accepted, and learns why.
+func TestFlushStopForReason(t *testing.T) {
+	a, b := newNode(t, nil), newNode(t, nil)
+	pa, _ := connect(t, a, b)
+	require.True(t, pa.Send(chA, []byte("x")))
+	pa.FlushStopForReason(compat.Reject(compat.RejectUnspecified, "another node has left"))
+	b.reactor.await(t, 1)
+	var bye *GoodbyeError
+	require.ErrorAs(t, b.failure(t).err, &bye)
+	require.Equal(t, &GoodbyeError{Text: "another node has left"}, bye)
+}

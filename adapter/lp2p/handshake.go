@@ -127,7 +127,10 @@ func (s *session) dialHandshake(id types.ID, as Identity) (types.NodeInfo, error
 	}
 	h := &control.Hello{Version: control.Version, Epoch: s.key.epoch, NodeInfo: raw}
 	if !as.Key.Equal(s.t.key) {
-		h.Delegation = control.SignDelegation(as.Key, s.key.epoch, s.t.host.ID(), s.conn.RemotePeer(),
+		if as.Host.IsValid() {
+			h.Version = control.HostVersion
+		}
+		h.Delegation = control.SignDelegation(as.Key, as.Host, s.key.epoch, s.t.host.ID(), s.conn.RemotePeer(),
 			time.Now().Add(control.DelegationLife))
 	}
 	if _, err := s.control.Write(control.Append(nil, h)); err != nil {

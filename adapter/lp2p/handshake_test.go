@@ -43,7 +43,7 @@ func TestHelloIsChecked(t *testing.T) {
 		"other kind":        {&control.Reject{}, compat.RejectInvalid},
 		"above the limit":   {protowire.AppendVarint(nil, control.MaxSize), compat.RejectInvalid},
 		"endless length":    {bytes.Repeat([]byte{0xff}, 11), compat.RejectInvalid},
-		"version":           {&control.Hello{Version: 2}, compat.RejectIncompatible},
+		"version":           {&control.Hello{Version: control.HostVersion + 1}, compat.RejectIncompatible},
 		"no node info":      {&control.Hello{Version: 1}, compat.RejectInvalid},
 		"invalid node info": {&control.Hello{Version: 1, NodeInfo: empty}, compat.RejectInvalid},
 		"foreign node info": {&control.Hello{Version: 1, NodeInfo: foreign}, compat.RejectIdentity},

@@ -2,6 +2,7 @@ package lp2p
 
 import (
 	"crypto/ed25519"
+	"net/netip"
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
@@ -15,6 +16,11 @@ type Identity struct {
 	Key ed25519.PrivateKey
 	// NodeInfo is sent in the handshake; its ID must be that of Key.
 	NodeInfo types.NodeInfo
+	// Host is where this node has seen the other one: an IPv4 address or an IPv6 /64. The
+	// remote counts the peer as one from there, as far as it trusts this node. A remote
+	// older than that refuses the session as incompatible. The zero value is not told, and
+	// neither is that of the node's own identity.
+	Host netip.Prefix
 }
 
 // PeerIDFromPublicKey returns the libp2p peer ID of a node's public key: the identity

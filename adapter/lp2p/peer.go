@@ -2,6 +2,7 @@ package lp2p
 
 import (
 	"errors"
+	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -24,6 +25,7 @@ type Peer struct {
 
 	s           *session
 	delegatedBy types.ID
+	seenAt      netip.Prefix
 	flushOnce   sync.Once
 
 	mtx    sync.Mutex
@@ -34,6 +36,8 @@ type Peer struct {
 var (
 	_ compat.PeerConn      = (*Peer)(nil)
 	_ compat.ReasonStopper = (*Peer)(nil)
+	_ compat.ReasonFlusher = (*Peer)(nil)
+	_ compat.DelegatedPeer = (*Peer)(nil)
 )
 
 // newPeer returns the peer of a session. For an outbound one, dialed is the address where
@@ -46,7 +50,7 @@ func newPeer(s *session, r remoteInfo, dialed *types.NetAddress) *Peer {
 	}
 
 	remote := p2paddr.NetAddr(s.conn.RemoteMultiaddr())
-	p := &Peer{Base: basepeer.NewBase(info, r.node, remote), s: s, delegatedBy: r.delegatedBy}
+	p := &Peer{Base: basepeer.NewBase(info, r.node, remote), s: s, delegatedBy: r.delegatedBy, seenAt: r.seenAt}
 	p.BaseService = *service.NewBaseService(s.logger, p.Describe("Libp2pPeer"), p)
 
 	return p
@@ -84,8 +88,12 @@ func (p *Peer) StopForReason(reason error) error {
 // FlushStop implements compat.PeerConn: it stops the peer when the reactors of the remote
 // have received all accepted messages, or after the flush timeout. Until then messages of
 // the remote are delivered.
-func (p *Peer) FlushStop() {
-	p.flushOnce.Do(p.s.flush)
+func (p *Peer) FlushStop() { p.FlushStopForReason(nil) }
+
+// FlushStopForReason implements compat.ReasonFlusher: it is FlushStop, and sends the code and
+// text of a *compat.RejectError to the remote. A later call changes neither.
+func (p *Peer) FlushStopForReason(reason error) {
+	p.flushOnce.Do(func() { p.s.flush(reason) })
 	_ = p.Stop() // another call, or the end of the session, may have stopped it
 }
 
@@ -102,9 +110,11 @@ func (p *Peer) CloseConn() error {
 	return nil
 }
 
-// DelegatedBy returns the TM2 ID of the node that speaks for this peer, and false if the
-// peer speaks for itself.
+// DelegatedBy implements compat.DelegatedPeer.
 func (p *Peer) DelegatedBy() (types.ID, bool) { return p.delegatedBy, p.delegatedBy != "" }
+
+// SeenAt implements compat.DelegatedPeer.
+func (p *Peer) SeenAt() netip.Prefix { return p.seenAt }
 
 // Stack implements compat.StackReporter.
 func (p *Peer) Stack() types.Stack { return types.StackLibp2p }

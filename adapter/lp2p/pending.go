@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"sync/atomic"
 	"time"
 
@@ -35,6 +36,7 @@ type Pending struct {
 	failed      *session    // its streams have yet to end
 	id          types.ID
 	delegatedBy types.ID
+	seenAt      netip.Prefix // where the node that speaks for it has seen it, if it says
 	node        types.NodeInfo
 }
 
@@ -63,6 +65,9 @@ func (p *Pending) identify(h *control.Hello, connKey ed25519.PublicKey) error {
 		return compat.Reject(compat.RejectIdentity, "%v", err)
 	}
 	p.id, p.delegatedBy = types.IDFromPublicKey(key), connID
+	if h.Delegation.Host.IsValid() {
+		p.seenAt = netgroup.Host(h.Delegation.Host.Addr())
+	}
 
 	return nil
 }
@@ -143,7 +148,7 @@ func (p *Pending) admit(local types.NodeInfo, behavior compat.PeerBehavior) erro
 	}
 	if a, ok := behavior.(compat.PeerAdmission); ok {
 		info := connInfo(p.stream.Conn().RemoteMultiaddr(), p.id, behavior, false)
-		info.DelegatedBy = p.delegatedBy
+		info.DelegatedBy, info.SeenAt = p.delegatedBy, p.seenAt
 		if err := a.AdmitPeer(info, p.node); err != nil {
 			var reject *compat.RejectError
 			if !errors.As(err, &reject) {
@@ -190,6 +195,9 @@ func (p *Pending) answer(ctx context.Context, local types.NodeInfo, behavior com
 
 		return nil, err
 	}
+	if p.Delegated() {
+		p.t.noteCopies(p.stream.Conn())
+	}
 	// endBlocked cannot know whose session this is before it is established.
 	if p.t.gater.admits(p.stream.Conn(), p.id) != nil {
 		s.fail(banned())
@@ -224,7 +232,7 @@ func (p *Pending) accept(ctx context.Context, s *session, nodeInfo []byte) (*Pee
 		return nil, err
 	}
 
-	return s.establish(remoteInfo{id: p.id, node: p.node, delegatedBy: p.delegatedBy}, nil)
+	return s.establish(remoteInfo{id: p.id, node: p.node, delegatedBy: p.delegatedBy, seenAt: p.seenAt}, nil)
 }
 
 // run reads the Hello, passes the session to AcceptPending, and waits for the verdict. On
@@ -277,8 +285,9 @@ func (p *Pending) readHello() error {
 	if !ok {
 		return control.Violation("handshake begins with kind %d instead of a hello", m.Kind())
 	}
-	if h.Version != control.Version {
-		return compat.Reject(compat.RejectIncompatible, "session version %d, supported is %d", h.Version, control.Version)
+	if h.Version != control.Version && h.Version != control.HostVersion {
+		return compat.Reject(compat.RejectIncompatible, "session version %d, supported are %d and %d",
+			h.Version, control.Version, control.HostVersion)
 	}
 
 	conn := p.stream.Conn()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -96,6 +97,7 @@ type remoteInfo struct {
 	id          types.ID
 	node        types.NodeInfo
 	delegatedBy types.ID // the node that speaks for it; empty if it speaks for itself
+	seenAt      netip.Prefix
 }
 
 // establish makes the Peer after the handshake and begins to read the control stream. It

@@ -65,7 +65,7 @@ func (s *session) endCause(err error) error {
 		return &GoodbyeError{Code: s.byeRecvd.Code, Text: s.byeRecvd.Text}
 	case s.broken != nil:
 		return s.broken
-	case s.cut != nil:
+	case s.cut != nil && !stream.IsLost(err): // a connection that breaks takes an unread goodbye with it
 		return s.cut
 	case stream.IsEnd(err):
 		return errEOF
@@ -200,7 +200,7 @@ func (s *session) say(m *control.Goodbye) error {
 // flush waits until the remote's reactors have received everything that was accepted: it
 // accepts no more messages, waits for the writers, announces what was sent, and waits for
 // the answer. It gives up when the session ends, or after the flush timeout.
-func (s *session) flush() {
+func (s *session) flush(reason error) {
 	s.mtx.Lock()
 	if s.ended || !s.isStarted {
 		s.mtx.Unlock()
@@ -212,7 +212,7 @@ func (s *session) flush() {
 
 	timer := time.NewTimer(s.t.opts.timeouts.Flush)
 	defer timer.Stop()
-	if !s.announce(timer.C) {
+	if !s.announce(reason, timer.C) {
 		return
 	}
 
@@ -226,7 +226,7 @@ func (s *session) flush() {
 
 // announce waits until what was accepted is written, says goodbye, and ends the data
 // streams. It reports whether it has done so before the deadline.
-func (s *session) announce(deadline <-chan time.Time) bool {
+func (s *session) announce(reason error, deadline <-chan time.Time) bool {
 	defer close(s.announced)
 	select {
 	case <-s.out.refuse():
@@ -241,7 +241,9 @@ func (s *session) announce(deadline <-chan time.Time) bool {
 	s.mtx.Lock()
 	s.byeSent = true
 	s.mtx.Unlock()
-	if err := s.say(&control.Goodbye{Counts: s.out.sent()}); err != nil {
+	bye := goodbyeFor(reason)
+	bye.Counts = s.out.sent()
+	if err := s.say(bye); err != nil {
 		s.logger.Debug("goodbye was not sent", "err", err)
 
 		return false

@@ -145,7 +145,7 @@ func TestStuckRefusal(t *testing.T) {
 	free := make(chan struct{})
 	t.Cleanup(func() { close(free) })
 	n.Host().SetStreamHandler(SessionProtocol, n.handler(func(s network.Stream) { n.handleSession(&stuckStream{s, free}) }))
-	m, err := r.say(r.open(r.connect(n), false), &control.Hello{Version: 2})
+	m, err := r.say(r.open(r.connect(n), false), &control.Hello{Version: control.HostVersion + 1})
 	require.NoError(t, err)
 	require.Equal(t, compat.RejectIncompatible, m.(*control.Reject).Code)
 	require.Eventually(t, func() bool {

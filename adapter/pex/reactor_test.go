@@ -1,6 +1,7 @@
 package pex_test
 
 import (
+	"net/netip"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -68,6 +69,7 @@ type delegatedPeer struct {
 }
 
 func (p *delegatedPeer) DelegatedBy() (types.ID, bool) { return p.by, p.by != "" }
+func (p *delegatedPeer) SeenAt() netip.Prefix          { return netip.Prefix{} }
 
 // Nobody is told of an address under an ID that was not proved.
 func TestForeignIDIsNotTold(t *testing.T) {

@@ -150,8 +150,15 @@ func loadBridge(home string, logger *slog.Logger) (*bridge.Bridge, error) {
 // printBridge prints the addresses that nodes put into their configuration.
 func printBridge(out io.Writer, b *bridge.Bridge) error {
 	var text strings.Builder
-	for _, at := range reachable(b.NativeAddress()) {
-		fmt.Fprintf(&text, "native nodes dial  %s\n", at.String())
+	for _, own := range b.NativeAddresses() {
+		for _, at := range reachable(own) {
+			fmt.Fprintf(&text, "native nodes dial  %s\n", at.String())
+		}
+	}
+	for _, own := range b.TunnelAddresses() {
+		for _, at := range reachable(own) {
+			fmt.Fprintf(&text, "tunnel             %s\n", at.String())
+		}
 	}
 	for _, at := range reachable(b.Libp2pAddress()) {
 		fmt.Fprintf(&text, "libp2p nodes dial  %s\n", at.String())

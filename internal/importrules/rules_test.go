@@ -41,7 +41,9 @@ var allowances = []allowance{
 	{of: "adapter/dual", may: []string{"adapter/addrbook", "adapter/lp2p", "adapter/native", "compat/...", "internal/...",
 		"mconn"}, why: "it joins the two stacks, which do not know each other"},
 
-	{of: "bridge", may: []string{"adapter/addrbook", "adapter/lp2p", "adapter/lp2p/discovery", "adapter/native",
+	{of: "bridge/tunnel", may: []string{"adapter/lp2p", "compat/...", "internal/..."},
+		why: "it passes on what it cannot read"},
+	{of: "bridge", may: []string{"adapter/addrbook", "adapter/lp2p", "adapter/lp2p/discovery", "adapter/native", "bridge/tunnel",
 		"compat/...", "internal/...", "mconn"}, why: "the bridge joins connections of the two stacks without a switch"},
 
 	{of: "internal/...", may: []string{"internal/..."}, why: "the ground floor knows nothing above it"},
@@ -66,9 +68,9 @@ var reaches = []reach{
 	{what: "cmd/...", by: []string{"cmd/..."}, why: "nobody imports a program"},
 	{what: "adapter/native", by: []string{"adapter/dual", "adapter/native", "bridge", "cmd/...", "dropin", "interop-tests/..."},
 		why: "the switch, discovery and the libp2p stack work without the native stack"},
-	{what: "adapter/lp2p", by: []string{"adapter/dual", "adapter/lp2p", "adapter/lp2p/discovery", "bridge", "cmd/...", "dropin",
+	{what: "adapter/lp2p", by: []string{"adapter/dual", "adapter/lp2p", "adapter/lp2p/discovery", "bridge", "bridge/tunnel", "cmd/...", "dropin",
 		"interop-tests/..."}, why: "the switch and the native stack work without the libp2p stack"},
-	{what: "github.com/libp2p/...", by: []string{"adapter/dual", "adapter/lp2p/...", "bridge", "cmd/...", "dropin",
+	{what: "github.com/libp2p/...", by: []string{"adapter/dual", "adapter/lp2p/...", "bridge", "bridge/tunnel", "cmd/...", "dropin",
 		"interop-tests/..."}, why: "a program on the native stack contains no libp2p"},
 	{what: "github.com/gnolang/...", by: []string{"dropin", "interop-tests/..."},
 		why: "the library does not depend on gno"},

@@ -21,7 +21,7 @@ const (
 
 // measurements returns all measurements. Their targets are for two cores.
 func measurements() []measurement {
-	return slices.Concat(nativeMeasurements(), libp2pMeasurements(), quicMeasurements())
+	return slices.Concat(nativeMeasurements(), libp2pMeasurements(), quicMeasurements(), bridgeMeasurements())
 }
 
 func tm2(name string) source { return source{program: "tm2", name: name} }

@@ -1,5 +1,6 @@
 // Command tm2 measures this project: secretconn, and switches of package adapter
-// on the transports of adapter/native, adapter/lp2p and adapter/dual.
+// on the transports of adapter/native, adapter/lp2p and adapter/dual, also joined by package
+// bridge.
 package main
 
 import (
@@ -22,6 +23,12 @@ func main() {
 			Broadcast:    newNetwork(nativeTransport(lifted()), twoChannels(harness.QueueBroadcast)),
 			Idle:         newNetwork(nativeTransport(mconn.DefaultMConnConfig()), nodeChannels()),
 			Connect:      openConnector(nativeTransport(mconn.DefaultMConnConfig())),
+		},
+		"bridge": {
+			Messages:  openBridged(twoChannels(harness.QueueMessages)),
+			RoundTrip: openBridged(twoChannels(harness.QueueMessages)),
+			Broadcast: bridgedNetwork(twoChannels(harness.QueueBroadcast)),
+			Idle:      bridgedNetwork(nodeChannels()),
 		},
 		"libp2p": libp2pProject(libp2pTransport()),
 		"quic":   libp2pProject(libp2pTransport(lp2p.WithQUICOnly())),

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"math"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -36,8 +37,16 @@ func allMessages() []Message {
 	delegated := *h
 	delegated.Delegation = &Delegation{Key: [32]byte{4}, Signature: [64]byte{5}, Expires: 1 << 63}
 
+	seen, seen6 := delegated, delegated
+	seen.Version, seen6.Version = HostVersion, HostVersion
+	for host, hello := range map[string]*Hello{"9.8.7.6/32": &seen, "2a00:1:2:3::/64": &seen6} {
+		d := *delegated.Delegation
+		d.Host = netip.MustParsePrefix(host)
+		hello.Delegation = &d
+	}
+
 	return []Message{
-		h, &delegated,
+		h, &delegated, &seen, &seen6,
 		&Accept{Epoch: Epoch{6}, NodeInfo: []byte("node info")},
 		&Reject{}, &Reject{Code: compat.RejectFull, Text: "40 of 40"},
 		&Goodbye{}, &Goodbye{Answer: true},
@@ -65,7 +74,9 @@ func TestControlIsBounded(t *testing.T) {
 	_, err := Read(bytes.NewReader(Append(nil, m)))
 	require.ErrorIs(t, err, ErrProtocol)
 
-	largest := &Hello{Version: 1, NodeInfo: make([]byte, types.MaxNodeInfoSize), Delegation: &Delegation{Expires: math.MaxUint64}}
+	largest := &Hello{Version: HostVersion, NodeInfo: make([]byte, types.MaxNodeInfoSize), Delegation: &Delegation{
+		Expires: math.MaxUint64, Host: netip.MustParsePrefix("2a00::/64"),
+	}}
 	require.LessOrEqual(t, len(Append(nil, largest)), MaxSize)
 }
 
@@ -102,12 +113,14 @@ func TestVectors(t *testing.T) {
 	}
 	require.Equal(t, "12D3KooWK99VoVxNE7XzyBwXEzW7xhK7Gpv85r9F3V3fyKSUKPH5", peerID(t, dialer).String())
 	expires := time.Unix(1_800_000_000, 0)
-	d := SignDelegation(delegated.PrivKey, e, peerID(t, dialer), peerID(t, listener), expires)
+	d := SignDelegation(delegated.PrivKey, netip.Prefix{}, e, peerID(t, dialer), peerID(t, listener), expires)
+	host := netip.MustParsePrefix("9.8.7.6/32")
+	seen := SignDelegation(delegated.PrivKey, host, e, peerID(t, dialer), peerID(t, listener), expires)
 	for name, v := range map[string]struct {
 		bytes []byte
 		hex   string
 	}{
-		"delegation": {DelegationBytes(e, peerID(t, dialer), peerID(t, listener), d.Expires), "" +
+		"delegation": {DelegationBytes(netip.Prefix{}, e, peerID(t, dialer), peerID(t, listener), d.Expires), "" +
 			"746d322d6c69627032702f73657373696f6e2f64656c65676174696f6e2f3100" +
 			"10000102030405060708090a0b0c0d0e0f" +
 			"260024080112208a88e3dd7409f195fd52db2d3cba5d72ca6709bf1d94121bf3748801b40f6f5c" +
@@ -118,6 +131,15 @@ func TestVectors(t *testing.T) {
 		"delegated hello": {Append(nil, &Hello{Version: 1, Epoch: e, NodeInfo: []byte("NODEINFO"), Delegation: d}), "" +
 			"8d010a8a0108011210000102030405060708090a0b0c0d0e0f1a084e4f4445494e464f226a" +
 			"0a20" + hex.EncodeToString(d.Key[:]) + "1240" + hex.EncodeToString(d.Signature[:]) + "1880a4a7da06"},
+		"what is signed with a host": {DelegationBytes(host, e, peerID(t, dialer), peerID(t, listener), d.Expires), "" +
+			"746d322d6c69627032702f73657373696f6e2f64656c65676174696f6e2f3200" +
+			"10000102030405060708090a0b0c0d0e0f" +
+			"260024080112208a88e3dd7409f195fd52db2d3cba5d72ca6709bf1d94121bf3748801b40f6f5c" +
+			"260024080112208139770ea87d175f56a35466c34c7ecccb8d8a91b4ee37a25df60f5b8fc9b394" +
+			"000000006b49d200" + "0409080706"},
+		"hello with a host": {Append(nil, &Hello{Version: HostVersion, Epoch: e, NodeInfo: []byte("NODEINFO"), Delegation: seen}), "" +
+			"93010a900108021210000102030405060708090a0b0c0d0e0f1a084e4f4445494e464f2270" +
+			"0a20" + hex.EncodeToString(d.Key[:]) + "1240" + hex.EncodeToString(seen.Signature[:]) + "1880a4a7da06" + "220409080706"},
 		"accept": {Append(nil, &Accept{Epoch: e, NodeInfo: []byte("NODEINFO")}),
 			"1e121c0a10000102030405060708090a0b0c0d0e0f12084e4f4445494e464f"},
 		"reject": {Append(nil, &Reject{Code: compat.RejectFull, Text: "no slot"}),
@@ -133,6 +155,29 @@ func TestVectors(t *testing.T) {
 	require.Equal(t, delegated.ID(), types.IDFromPublicKey(d.Key[:]))
 	require.Equal(t, "997006f5c0b210fc296b0e0e98dc76b5c8bc8bcdc57e8a7d7cbe1c397d89713f"+
 		"a3ffac4c9970b1ebe0a15ba520d9dcb4dfe850b68f3582fa5c70c75cfd184b03", hex.EncodeToString(d.Signature[:]))
+	require.Equal(t, "28230230ca88d61285315f40a72fc63ee03c44f429523ba3c80aeccfa280e646"+
+		"02af2a85e53b68b38a5ac7586beddc9aef2af309bbfdc15635ef47fddafd8608", hex.EncodeToString(seen.Signature[:]))
+}
+
+// A Hello with a host has a version of its own, so that a listener that knows the first one
+// alone refuses it as incompatible, and the host cannot be left out of it or added to another.
+func TestHostOfADelegation(t *testing.T) {
+	d := &Delegation{Host: netip.MustParsePrefix("9.8.7.6/32")}
+	without, err := Read(bytes.NewReader(Append(nil, &Hello{Version: Version, NodeInfo: []byte("x"), Delegation: d})))
+	require.NoError(t, err)
+	require.False(t, without.(*Hello).Delegation.Host.IsValid())
+	_, err = Read(bytes.NewReader(Append(nil, &Hello{Version: HostVersion, NodeInfo: []byte("x")})))
+	require.ErrorIs(t, err, ErrProtocol)
+
+	body := (&Hello{Version: HostVersion, NodeInfo: []byte("x"), Delegation: d}).AppendBody(nil)
+	at := bytes.LastIndex(body, []byte{9, 8, 7, 6})
+	require.Positive(t, at)
+	for _, length := range []byte{0, 3, 5} {
+		wrong := bytes.Clone(body)
+		wrong[at-1] = length
+		_, err = Decode(AppendBytes(nil, KindHello, wrong))
+		require.ErrorIs(t, err, ErrProtocol, length)
+	}
 }
 
 func FuzzControl(f *testing.F) {
@@ -146,7 +191,7 @@ func FuzzControl(f *testing.F) {
 
 			return
 		}
-		if h, ok := m.(*Hello); ok && h.Version != Version {
+		if h, ok := m.(*Hello); ok && h.Version != Version && h.Version != HostVersion {
 			return
 		}
 		again, err := Read(bytes.NewReader(Append(nil, m)))
@@ -193,7 +238,7 @@ func FuzzDelegation(f *testing.F) {
 		_, err := d.Verify(e, peerID(t, dialer), peerID(t, listener), now)
 		require.Error(t, err)
 
-		good := SignDelegation(signer.PrivKey, e, peerID(t, dialer), peerID(t, listener), now)
+		good := SignDelegation(signer.PrivKey, netip.Prefix{}, e, peerID(t, dialer), peerID(t, listener), now)
 		for i, b := range signature[:min(len(signature), len(good.Signature))] {
 			good.Signature[i] ^= b
 		}

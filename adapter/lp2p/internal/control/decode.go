@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net/netip"
 
 	"google.golang.org/protobuf/encoding/protowire"
 
@@ -79,6 +80,21 @@ func (f *fields) fixed(dst []byte) {
 	}
 }
 
+// host returns the host that the current field names.
+func (f *fields) host() netip.Prefix {
+	v := f.bytes()
+	switch len(v) {
+	case 4:
+		return netip.PrefixFrom(netip.AddrFrom4([4]byte(v)), 32)
+	case 8:
+		return netip.PrefixFrom(netip.AddrFrom16([16]byte(append(v[:8:8], make([]byte, 8)...))), 64)
+	default:
+		f.fail("%d bytes instead of 4 or 8", len(v))
+
+		return netip.Prefix{}
+	}
+}
+
 // varint returns the number of the current field, which must not exceed limit.
 func (f *fields) varint(limit uint64) uint64 {
 	v, n := protowire.ConsumeVarint(f.rest)
@@ -150,23 +166,26 @@ func Decode(body []byte) (Message, error) {
 
 func decodeHello(f fields) (Message, error) {
 	m := &Hello{Version: f.expect(1).varint(math.MaxUint64)}
-	if f.err == nil && m.Version != Version {
+	if f.err == nil && m.Version != Version && m.Version != HostVersion {
 		return m, nil // the rest is in the form of that version
 	}
 	f.expect(2).fixed(m.Epoch[:])
 	m.NodeInfo = f.expect(3).bytes()
-	if len(f.rest) > 0 {
-		m.Delegation = decodeDelegation(f.expect(4))
+	if len(f.rest) > 0 || m.Version == HostVersion {
+		m.Delegation = decodeDelegation(f.expect(4), m.Version)
 	}
 
 	return m, f.end()
 }
 
-func decodeDelegation(outer *fields) *Delegation {
+func decodeDelegation(outer *fields, version uint64) *Delegation {
 	d, f := new(Delegation), fields{message: "delegation", rest: outer.bytes(), err: outer.err}
 	f.expect(1).fixed(d.Key[:])
 	f.expect(2).fixed(d.Signature[:])
 	d.Expires = f.expect(3).varint(math.MaxUint64)
+	if version == HostVersion {
+		d.Host = f.expect(4).host()
+	}
 	outer.err = f.end()
 
 	return d

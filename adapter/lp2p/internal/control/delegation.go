@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net/netip"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -17,9 +18,13 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/internal/edkey"
 )
 
-// delegationDomain begins what is signed, so that no signature of a node key for another
-// purpose is one of a delegation. The final zero byte is part of it.
-const delegationDomain = "tm2-libp2p/session/delegation/1\x00"
+// These begin what is signed, so that no signature of a node key for another purpose is one
+// of a delegation, and one without a host none of one with a host. The final zero byte is
+// part of them.
+const (
+	delegationDomain     = "tm2-libp2p/session/delegation/1\x00"
+	hostDelegationDomain = "tm2-libp2p/session/delegation/2\x00"
+)
 
 // Why a delegated identity is refused.
 var (
@@ -60,24 +65,48 @@ type Delegation struct {
 	Key       [ed25519.PublicKeySize]byte
 	Signature [ed25519.SignatureSize]byte
 	Expires   uint64 // Unix time in seconds
+	// Host is where the dialer has seen the node: an IPv4 address or an IPv6 /64. Only the
+	// dialer vouches for it. It is the zero value in a Hello of Version.
+	Host netip.Prefix
 }
 
-// DelegationBytes returns what the delegated key signs.
-func DelegationBytes(e Epoch, dialer, listener peer.ID, expires uint64) []byte {
-	b := make([]byte, 0, len(delegationDomain)+len(e)+len(dialer)+len(listener)+16)
-	b = append(b, delegationDomain...)
+// DelegationBytes returns what the delegated key signs. The host may be the zero value.
+func DelegationBytes(host netip.Prefix, e Epoch, dialer, listener peer.ID, expires uint64) []byte {
+	domain := delegationDomain
+	if host.IsValid() {
+		domain = hostDelegationDomain
+	}
+	b := make([]byte, 0, len(domain)+len(e)+len(dialer)+len(listener)+32)
+	b = append(b, domain...)
 	b = protowire.AppendBytes(b, e[:])
 	b = protowire.AppendBytes(b, []byte(dialer))
 	b = protowire.AppendBytes(b, []byte(listener))
 
-	return binary.BigEndian.AppendUint64(b, expires)
+	b = binary.BigEndian.AppendUint64(b, expires)
+	if host.IsValid() {
+		b = protowire.AppendBytes(b, hostBytes(host))
+	}
+
+	return b
 }
 
-// SignDelegation returns the proof of the key for one session.
-func SignDelegation(key ed25519.PrivateKey, e Epoch, dialer, listener peer.ID, expires time.Time) *Delegation {
-	d := &Delegation{Expires: uint64(expires.Unix())}
+// hostBytes returns a host as it is sent: 4 bytes of an IPv4 address, 8 of an IPv6 /64.
+func hostBytes(host netip.Prefix) []byte {
+	if host.Addr().Is4() {
+		return host.Addr().AsSlice()
+	}
+	all := host.Addr().As16()
+
+	return all[:8]
+}
+
+// SignDelegation returns the proof of the key for one session. The host may be the zero value.
+func SignDelegation(
+	key ed25519.PrivateKey, host netip.Prefix, e Epoch, dialer, listener peer.ID, expires time.Time,
+) *Delegation {
+	d := &Delegation{Expires: uint64(expires.Unix()), Host: host}
 	copy(d.Key[:], key[ed25519.SeedSize:])
-	copy(d.Signature[:], ed25519.Sign(key, DelegationBytes(e, dialer, listener, d.Expires)))
+	copy(d.Signature[:], ed25519.Sign(key, DelegationBytes(host, e, dialer, listener, d.Expires)))
 
 	return d
 }
@@ -103,7 +132,7 @@ func (d *Delegation) Verify(e Epoch, dialer, listener peer.ID, now time.Time) (e
 		return nil, errDelegationOfOurs
 	}
 
-	if !ed25519.Verify(key, DelegationBytes(e, dialer, listener, d.Expires), d.Signature[:]) {
+	if !ed25519.Verify(key, DelegationBytes(d.Host, e, dialer, listener, d.Expires), d.Signature[:]) {
 		return nil, errDelegationSignature
 	}
 	switch {

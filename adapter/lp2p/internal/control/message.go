@@ -12,8 +12,11 @@ import (
 )
 
 const (
-	// Version is the version of docs/sessions.md.
-	Version = 1
+	// Version is the version of docs/sessions.md, and HostVersion that of a Hello whose
+	// delegation names a host. Listeners that know Version alone refuse the latter, and say
+	// so, where an unknown field would be a violation.
+	Version     = 1
+	HostVersion = 2
 	// MaxSize bounds a control message in bytes, length prefix included.
 	MaxSize = 16 * 1024
 	// MaxReasonText bounds the text of a Reject or Goodbye in bytes.
@@ -96,6 +99,9 @@ func (m *Hello) AppendBody(b []byte) []byte {
 	d := AppendBytes(nil, 1, m.Delegation.Key[:])
 	d = AppendBytes(d, 2, m.Delegation.Signature[:])
 	d = appendVarint(d, 3, m.Delegation.Expires)
+	if m.Version == HostVersion {
+		d = AppendBytes(d, 4, hostBytes(m.Delegation.Host))
+	}
 
 	return AppendBytes(b, 4, d)
 }

@@ -34,6 +34,8 @@ type Bridge struct {
 	Libp2pNetwork       string `toml:"libp2p_network"`  // the network whose DHT finds more libp2p peers
 	OnlyConfigured      bool   `toml:"only_configured"` // native peers are paired with Libp2pPeers only
 	Libp2pQUIC          bool   `toml:"libp2p_quic"`     // QUIC beside TCP
+	Identities          int    `toml:"identities"`      // on the native side, each at a port of its own
+	Tunnels             string `toml:"tunnels"`         // libp2p peers that native peers reach as they are
 	MaxPairs            int    `toml:"max_pairs"`
 	MaxPairsPerIP       int    `toml:"max_pairs_per_ip"`
 }
@@ -45,6 +47,7 @@ func Default() *Config {
 		P2P: *nodeconfig.DefaultP2PConfig(),
 		Bridge: Bridge{
 			Libp2pListenAddress: DefaultLibp2pAddress,
+			Identities:          1,
 			MaxPairs:            bridge.DefaultMaxPairs,
 		},
 	}
@@ -62,12 +65,13 @@ func (c *Config) ForBridge(id types.ID) (bridge.Config, error) {
 		Libp2pNetwork:  c.Bridge.Libp2pNetwork,
 		Libp2pQUIC:     c.Bridge.Libp2pQUIC,
 		MConfig:        c.P2P.MConnConfig(),
+		Identities:     c.Bridge.Identities,
 		MaxPairs:       c.Bridge.MaxPairs,
 		MaxPairsPerIP:  c.Bridge.MaxPairsPerIP,
 
 		AllowDuplicateIP: c.P2P.AllowDuplicateIP,
 	}
-	var errs [6]error
+	var errs [7]error
 	var native nodeconfig.PeerLists
 	native, errs[0] = c.P2P.PeerLists()
 	cfg.NativePeers, cfg.PrivatePeers, cfg.UnconditionalPeers = native.Persistent, native.Private, native.Unconditional
@@ -77,6 +81,7 @@ func (c *Config) ForBridge(id types.ID) (bridge.Config, error) {
 	cfg.Libp2pPeers, errs[3] = tomlvalue.Peers(keyLibp2pPeers, c.Bridge.Libp2pPeers)
 	cfg.ProxyNetworks, errs[4] = c.P2P.ProxyNetworks()
 	cfg.BlockedIPs, errs[5] = c.P2P.BlockedNetworks()
+	cfg.Tunnels, errs[6] = tunnels(c.Bridge.Tunnels, cfg.NativeListen, cfg.Libp2pPeers)
 
 	return cfg, errors.Join(errs[:]...)
 }

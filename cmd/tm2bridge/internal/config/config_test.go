@@ -59,7 +59,7 @@ func TestMarshalCommentsEveryKey(t *testing.T) {
 			require.Regexp(t, `^# \S`, lines[i-1], line)
 		}
 	}
-	require.Equal(t, 24, written)
+	require.Equal(t, 26, written)
 
 	got, warnings, err := config.Parse(data)
 	require.NoError(t, err)
@@ -167,6 +167,14 @@ func TestBadValueNamesItsField(t *testing.T) {
 		{"[bridge]\nlibp2p_network = \"n\"\nonly_configured = true", "[bridge].libp2p_network", "must be empty when only_configured is true"},
 		{"[bridge]\nlibp2p_quic = \"yes\"", "[bridge].libp2p_quic", `"yes"`},
 		{"[bridge]\nonly_configured = 1", "[bridge].only_configured", "1"},
+		{"[bridge]\nidentities = 0", "[bridge].identities", "0"},
+		{"[bridge]\nidentities = 17", "[bridge].identities", "17"},
+		{"[bridge]\nidentities = 2\n[p2p]\nladdr = \"0.0.0.0:65535\"", "[bridge].identities", "2"},
+		{"[bridge]\nidentities = 2\nlibp2p_laddr = \"0.0.0.0:26657\"", "[bridge].libp2p_laddr", "a further identity"},
+		{"[bridge]\ntunnels = \"g1nobody=1\"", "[bridge].tunnels", "g1nobody"},
+		{"[bridge]\ntunnels = \"g12er44f65vdr5cq59mawm7272ku76v5f4af7s0m\"", "[bridge].tunnels", "ID=port"},
+		{"[bridge]\ntunnels = \"g12er44f65vdr5cq59mawm7272ku76v5f4af7s0m=0\"", "[bridge].tunnels", "ID=port"},
+		{"[bridge]\ntunnels = \"g12er44f65vdr5cq59mawm7272ku76v5f4af7s0m=1,g12er44f65vdr5cq59mawm7272ku76v5f4af7s0m=2\"", "[bridge].tunnels", "another entry"},
 		{"[bridge]\nmax_pairs = 0", "[bridge].max_pairs", "0"},
 		{"[bridge]\nmax_pairs_per_ip = -1", "[bridge].max_pairs_per_ip", "-1"},
 		{"[bridge]\nmax_pairs = \"many\"", "[bridge].max_pairs", `"many"`},

@@ -23,7 +23,7 @@ func TestEveryKeyHasAnEffect(t *testing.T) {
 		"[p2p].max_recv_buffer_bytes": "10000000", "[p2p].max_send_buffer_bytes": "11000000",
 		"[bridge].libp2p_laddr": `"127.0.0.1:6"`, "[bridge].libp2p_peers": peer + `@127.0.0.1:7"`,
 		"[bridge].only_configured": "true", "[bridge].libp2p_network": `"chain"`, "[bridge].libp2p_quic": "true",
-		"[bridge].max_pairs": "8", "[bridge].max_pairs_per_ip": "9",
+		"[bridge].identities": "2", "[bridge].tunnels": peer + `=7"`, "[bridge].max_pairs": "8", "[bridge].max_pairs_per_ip": "9",
 	}
 	require.Len(t, values, len(keys))
 	id := types.GenerateNodeKey().ID()

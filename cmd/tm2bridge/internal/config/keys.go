@@ -16,6 +16,7 @@ const (
 	keyLibp2pListen       = "[bridge].libp2p_laddr"
 	keyLibp2pPeers        = "[bridge].libp2p_peers"
 	keyLibp2pNetwork      = "[bridge].libp2p_network"
+	keyTunnels            = "[bridge].tunnels"
 )
 
 // key is a key of config.toml that has an effect.
@@ -80,6 +81,10 @@ var keys = []key{
 	{"bridge", "libp2p_network", "Network (chain ID) in whose DHT the bridge looks for further libp2p peers, through\n" +
 		"libp2p_peers. Empty: it uses no DHT."},
 	{"bridge", "libp2p_quic", "Use QUIC, too: listen at the UDP port with the number of libp2p_laddr, and dial both."},
+	{"bridge", "identities", "How many IDs the bridge has on the native side: one at laddr, each further one at the next\n" +
+		"port. A native peer that dials several of them has as many counterparts."},
+	{"bridge", "tunnels", "Ports at which native peers dial a libp2p peer itself, comma separated: ID=port. The\n" +
+		"native protocol runs inside a libp2p stream, so both know each other by their own IDs."},
 	{"bridge", "max_pairs", "How many pairs of a native and a libp2p peer the bridge keeps at a time.\n" +
 		"Where peers of both sides may be paired, those of one open three quarters at most."},
 	{"bridge", "max_pairs_per_ip", "How many of them the peers at one IP address (IPv6: one /64) may have opened.\n" +

@@ -3,9 +3,11 @@ package config
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"net/netip"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/discovery"
+	"github.com/tm2-libp2p/tm2-libp2p/bridge"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/tomlvalue"
 )
@@ -17,6 +19,9 @@ func (c *Config) Validate() error {
 	}
 	if err := c.P2P.ValidateBasic(); err != nil {
 		return err
+	}
+	if n := c.Bridge.Identities; n < 1 || n > bridge.MaxIdentities {
+		return tomlvalue.Wrong("[bridge].identities", n, fmt.Sprintf("it must be within 1 and %d", bridge.MaxIdentities))
 	}
 	if c.Bridge.MaxPairs < 1 {
 		return tomlvalue.Wrong("[bridge].max_pairs", c.Bridge.MaxPairs, "it must be at least 1")
@@ -47,15 +52,21 @@ func (c *Config) validateAddresses() error {
 	if err != nil {
 		return err
 	}
-	if native == libp2p && native.Port() != 0 {
-		return tomlvalue.Wrong(keyLibp2pListen, c.Bridge.Libp2pListenAddress, "it is the same as "+keyNativeListen)
+	last := int(native.Port()) + c.Bridge.Identities - 1
+	if last > math.MaxUint16 {
+		return tomlvalue.Wrong("[bridge].identities", c.Bridge.Identities, fmt.Sprintf("there are not as many ports from %d on", native.Port()))
+	}
+	if native.Port() != 0 && native.Addr() == libp2p.Addr() && libp2p.Port() >= native.Port() && int(libp2p.Port()) <= last {
+		return tomlvalue.Wrong(keyLibp2pListen, c.Bridge.Libp2pListenAddress, "it is the same as "+keyNativeListen+", or the port of a further identity")
 	}
 	_, privateErr := tomlvalue.IDs(keyPrivatePeers, c.P2P.PrivatePeerIDs)
 	_, unconditionalErr := tomlvalue.IDs(keyUnconditionalPeers, c.P2P.UnconditionalPeerIDs)
 	_, blockedErr := tomlvalue.IDs(keyBlockedPeers, c.P2P.BlockedPeers)
 	_, networksErr := c.P2P.BlockedNetworks()
 
-	return cmp.Or(checkPeers(keyNativePeers, c.P2P.PersistentPeers), checkPeers(keyLibp2pPeers, c.Bridge.Libp2pPeers),
+	_, tunnelsErr := tunnels(c.Bridge.Tunnels, types.NetAddress{}, nil)
+
+	return cmp.Or(tunnelsErr, checkPeers(keyNativePeers, c.P2P.PersistentPeers), checkPeers(keyLibp2pPeers, c.Bridge.Libp2pPeers),
 		privateErr, unconditionalErr, blockedErr, networksErr)
 }
 

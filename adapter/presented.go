@@ -1,0 +1,120 @@
+package adapter
+
+import (
+	"net/netip"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
+)
+
+// A bridge presents many peers over one connection, and says where it has seen each of them.
+// Nothing proves that, so what a bridge may gain by a lie is bounded: a peer that it presents
+// keeps out no peer that presents itself, and all of its peers together have a share of the
+// inbound slots. A bridge that the operator has configured is believed, and needs no share.
+const (
+	// bridgeShare is the part of the inbound slots that the peers of one bridge may have: a
+	// quarter. bridgesShare is that of all bridges that are not configured: a half.
+	bridgeShare  = 4
+	bridgesShare = 2
+)
+
+// place is what one-peer-per-host counts: where a peer is, and how well that is known.
+type place struct {
+	spot
+	trust trust
+}
+
+// spot is a host. One that is not public means something only near the bridge that tells it.
+type spot struct {
+	host netip.Prefix // not valid when it is not known
+	near types.ID     // the bridge; empty for a public host, and for peers that present themselves
+}
+
+// trust is who says where a peer is.
+type trust uint8
+
+const (
+	toldByStranger trust = iota // a bridge that is not configured
+	toldByExempt                // a bridge that is
+	proved                      // its own connection, or that of a bridge that does not tell
+	trusts
+)
+
+// presentedAt counts the candidate as one at the host where the node that presents it has seen
+// it, if that says so.
+func (c *candidate) presentedAt(seen netip.Prefix, lists *peerLists) {
+	if c.delegate == "" || !seen.IsValid() {
+		return
+	}
+	c.place = place{spot: spot{host: seen}, trust: toldByStranger}
+	if c.byExempt {
+		c.place.trust = toldByExempt
+	}
+	if netgroup.KindOf(seen.Addr()) != netgroup.Public {
+		c.place.near = c.delegate
+	}
+	c.guarded = !c.exempt
+	c.blocked = c.blocked || lists.isBlockedIP(seen.Addr())
+}
+
+// othersAt counts the connections at a place that is known at least as well. The caller holds
+// the lock.
+func (r *registry) othersAt(p place, former *connection) (n uint64) {
+	for t := p.trust; t < trusts; t++ {
+		n += r.spots[p.spot][t]
+	}
+	if former != nil && former.place.spot == p.spot && former.place.trust >= p.trust {
+		n--
+	}
+
+	return n
+}
+
+// occupy counts a connection at its place. The caller holds the lock.
+func (r *registry) occupy(p place) {
+	at := r.spots[p.spot]
+	at[p.trust]++
+	r.spots[p.spot] = at
+}
+
+// leave undoes occupy. The caller holds the lock.
+func (r *registry) leave(p place) {
+	at := r.spots[p.spot]
+	if at[p.trust]--; at == [trusts]uint64{} {
+		delete(r.spots, p.spot)
+
+		return
+	}
+	r.spots[p.spot] = at
+}
+
+// checkShare refuses a peer whose bridge has its share of the inbound slots. The bridges at one
+// host are one bridge, unless several nodes may share an IP. The caller holds the lock.
+func (r *registry) checkShare(c candidate, former *connection) error {
+	if c.delegate == "" || c.byExempt || c.exempt {
+		return nil
+	}
+	var ofBridge, ofAll uint64
+	for _, other := range r.byID {
+		by := compat.Delegate(other.conn)
+		if other == former || by == "" || other.slot == slotNone || r.lists.isExempt(by) {
+			continue
+		}
+		ofAll++
+		if by == c.delegate || other.host == c.host && c.host.IsValid() && !r.allowDuplicateIP {
+			ofBridge++
+		}
+	}
+	limit := r.limits[slotInbound]
+	switch {
+	case ofBridge >= max(1, limit/bridgeShare):
+		return compat.Reject(compat.RejectFull,
+			"the bridge has its quarter of the %d inbound slots, and unconditional_peer_ids does not name it", limit)
+	case ofAll >= max(1, limit/bridgesShare):
+		return compat.Reject(compat.RejectFull,
+			"bridges have their half of the %d inbound slots, and unconditional_peer_ids does not name this one", limit)
+	default:
+		return nil
+	}
+}

@@ -1,0 +1,238 @@
+package tunnel
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/task"
+)
+
+const (
+	// maxWaiting is how many tunnels may wait to be accepted by the native transport.
+	maxWaiting = 16
+	// The pause before a node tries again to reach a bridge, doubled up to the maximum.
+	minRetry = time.Second
+	maxRetry = 30 * time.Second
+)
+
+// errNoBridge is the error of a dial when no bridge has opened a tunnel.
+var errNoBridge = errors.New("no bridge opens a tunnel to there")
+
+// Sockets are those of a node whose native connections run in tunnels. They implement
+// compat.Sockets for native.WithSockets. All methods may be called concurrently.
+type Sockets struct {
+	side    *lp2p.Transport
+	bridges []types.NetAddress
+	logger  *slog.Logger
+
+	ctx     context.Context
+	cancel  context.CancelFunc
+	wg      sync.WaitGroup
+	waiting chan net.Conn
+}
+
+// NewSockets returns the sockets of the node with the libp2p transport, which reaches native
+// nodes through the bridges. It trusts them to say from where a native node comes, and nothing
+// else. It keeps a connection to each until Close, which comes after that of the native transport
+// and before that of side. A nil logger discards.
+func NewSockets(side *lp2p.Transport, bridges []types.NetAddress, logger *slog.Logger) *Sockets {
+	if logger == nil {
+		logger = slog.New(slog.DiscardHandler)
+	}
+	s := &Sockets{side: side, bridges: slices.Clone(bridges), logger: logger, waiting: make(chan net.Conn, maxWaiting)}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	side.HandleStream(protocolIn, s.serve)
+	for _, b := range s.bridges {
+		s.wg.Go(func() { s.stayInReach(b) })
+	}
+
+	return s
+}
+
+// Close ends the connections to the bridges, and refuses further tunnels.
+func (s *Sockets) Close() error {
+	s.cancel()
+	s.wg.Wait()
+	s.drop()
+
+	return nil
+}
+
+// drop closes the tunnels that nobody has accepted.
+func (s *Sockets) drop() {
+	for {
+		select {
+		case conn := <-s.waiting:
+			_ = conn.Close() // its remote may have ended it
+		default:
+			return
+		}
+	}
+}
+
+// DialContext implements compat.Sockets: it asks one bridge after the other for a tunnel to the
+// address.
+func (s *Sockets) DialContext(ctx context.Context, _, address string) (net.Conn, error) {
+	err := errNoBridge
+	for _, b := range s.bridges {
+		conn, bridgeErr := s.dial(ctx, b, address)
+		if bridgeErr == nil {
+			return conn, nil
+		}
+		err = fmt.Errorf("%w: %w", err, bridgeErr)
+	}
+
+	return nil, err
+}
+
+func (s *Sockets) dial(ctx context.Context, bridge types.NetAddress, address string) (net.Conn, error) {
+	stream, err := s.side.OpenStream(ctx, bridge, protocolOut)
+	if err != nil {
+		return nil, err
+	}
+	stop := context.AfterFunc(ctx, func() { _ = stream.Close() })
+	err = ask(stream, address)
+	if !stop() && err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		return nil, errors.Join(err, stream.Close())
+	}
+	remote, err := tcpAddr(address)
+	if err != nil {
+		return stream, nil // a host name: the address of the bridge stands for it
+	}
+
+	return &tunneled{stream, remote}, nil
+}
+
+// Listen implements compat.Sockets: its connections are the tunnels that the bridges open. The
+// listener has the address, at which nobody listens.
+func (s *Sockets) Listen(_, address string) (net.Listener, error) {
+	at, err := tcpAddr(address)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(s.ctx)
+
+	return &listener{s, at, ctx, cancel}, nil
+}
+
+// serve takes a tunnel that a bridge opens.
+func (s *Sockets) serve(from types.ID, stream net.Conn) {
+	address, err := readAddress(stream)
+	if err != nil {
+		_ = stream.Close()
+
+		return
+	}
+	remote, err := tcpAddr(address)
+	known := slices.ContainsFunc(s.bridges, func(b types.NetAddress) bool { return b.ID == from })
+	reason := ""
+	switch {
+	case !known:
+		reason = "this node has no tunnel through the bridge"
+	case err != nil:
+		reason = "no address of the native node"
+	}
+	if reason != "" {
+		refuse(stream, reason)
+	}
+	if reason != "" || accept(stream) != nil {
+		_ = stream.Close()
+
+		return
+	}
+	select {
+	case s.waiting <- &tunneled{stream, remote}:
+	default:
+		_ = stream.Close() // too many wait
+
+		return
+	}
+	if s.ctx.Err() != nil {
+		s.drop() // Close may have come before
+	}
+}
+
+// stayInReach keeps a stream to the bridge, and so the connection below it, on which the bridge
+// opens tunnels.
+func (s *Sockets) stayInReach(bridge types.NetAddress) {
+	for retry := minRetry; ; retry = min(2*retry, maxRetry) {
+		begun := time.Now()
+		err := s.keep(bridge)
+		if s.ctx.Err() != nil {
+			return
+		}
+		if time.Since(begun) > maxRetry {
+			retry = minRetry
+		}
+		s.logger.Info("no connection to the bridge of the tunnels", "bridge", bridge, "retry_in", retry, "err", err)
+		if !task.Sleep(s.ctx, retry) {
+			return
+		}
+	}
+}
+
+// keep returns when the stream has ended.
+func (s *Sockets) keep(bridge types.NetAddress) error {
+	ctx, cancel := context.WithTimeout(s.ctx, openTimeout)
+	defer cancel()
+	stream, err := s.side.OpenStream(ctx, bridge, protocolOut)
+	if err != nil {
+		return err
+	}
+	defer stream.Close()
+	if err := ask(stream, ""); err != nil {
+		return err
+	}
+	stop := context.AfterFunc(s.ctx, func() { _ = stream.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+	_, err = stream.Read(make([]byte, 1)) // the bridge sends nothing
+
+	return err
+}
+
+// tunneled is a tunnel with the address of the native node.
+type tunneled struct {
+	net.Conn
+	remote net.Addr
+}
+
+// RemoteAddr implements net.Conn.
+func (t *tunneled) RemoteAddr() net.Addr { return t.remote }
+
+type listener struct {
+	sockets *Sockets
+	at      net.Addr
+	ctx     context.Context
+	cancel  context.CancelFunc
+}
+
+// Accept implements net.Listener.
+func (l *listener) Accept() (net.Conn, error) {
+	select {
+	case conn := <-l.sockets.waiting:
+		return conn, nil
+	case <-l.ctx.Done():
+		return nil, net.ErrClosed
+	}
+}
+
+// Close implements net.Listener.
+func (l *listener) Close() error {
+	l.cancel()
+
+	return nil
+}
+
+// Addr implements net.Listener.
+func (l *listener) Addr() net.Addr { return l.at }

@@ -1,0 +1,269 @@
+package tunnel
+
+import (
+	"context"
+	"crypto/ed25519"
+	"net"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/tm2-libp2p/tm2-libp2p/adapter"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/native"
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/stacktest"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/wire"
+	"github.com/tm2-libp2p/tm2-libp2p/mconn"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const (
+	channel = 0x30
+	// patience only ends a test that has already failed.
+	patience = time.Minute
+)
+
+func loopback() types.NetAddress { return types.NetAddress{IP: net.IPv4(127, 0, 0, 1)} }
+
+// node is a native node, whose connections may run in tunnels.
+type node struct {
+	compat.BaseReactor
+
+	key      *types.NodeKey
+	at       types.NetAddress
+	sw       *adapter.MultiplexSwitch
+	added    chan compat.PeerConn
+	removed  chan types.ID
+	received chan string
+}
+
+func (*node) GetChannels() []*compat.ChannelDescriptor {
+	return []*compat.ChannelDescriptor{{ID: channel, Priority: 1}}
+}
+func (n *node) AddPeer(p compat.PeerConn)                     { n.added <- p }
+func (n *node) RemovePeer(p compat.PeerConn, _ any)           { n.removed <- p.ID() }
+func (n *node) Receive(_ byte, _ compat.PeerConn, msg []byte) { n.received <- string(msg) }
+
+func infoOf(key *types.NodeKey) types.NodeInfo {
+	at := loopback()
+	at.ID = key.ID()
+
+	return types.NodeInfo{
+		VersionSet: types.VersionSet{{Name: "p2p", Version: "v1.0.0"}}, NetAddress: &at,
+		Network: "tunnel", Version: "v1.0.0", Channels: []byte{channel}, Moniker: "node",
+	}
+}
+
+// startNative starts a native node; sockets may be nil.
+func startNative(t *testing.T, key *types.NodeKey, sockets compat.Sockets) *node {
+	t.Helper()
+	n := &node{key: key, added: make(chan compat.PeerConn, 8), removed: make(chan types.ID, 8), received: make(chan string, 8)}
+	n.BaseReactor = *compat.NewBaseReactor("test", n)
+	tr := native.NewMultiplexTransport(infoOf(key), *key, mconn.DefaultMConnConfig(), nil, native.WithSockets(sockets))
+	require.NoError(t, tr.Listen(loopback()))
+	n.at = tr.NetAddress()
+	n.sw = adapter.NewMultiplexSwitch(tr, adapter.WithReactor("test", n))
+	require.NoError(t, n.sw.Start())
+	t.Cleanup(func() {
+		require.NoError(t, n.sw.Stop())
+		require.NoError(t, tr.Close())
+	})
+
+	return n
+}
+
+func newSide(t *testing.T, key *types.NodeKey, listens bool) *lp2p.Transport {
+	t.Helper()
+	side, err := lp2p.NewTransport(infoOf(key), *key, nil)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, side.Close()) })
+	if listens {
+		require.NoError(t, side.Listen(loopback()))
+	}
+
+	return side
+}
+
+// net is a bridge with a tunnel to one node that nobody can dial, and the node.
+type world struct {
+	bridge *lp2p.Transport
+	server *Server
+	node   *node
+	side   *lp2p.Transport // of the node
+}
+
+func newWorld(t *testing.T, config Config) *world {
+	t.Helper()
+	w := &world{bridge: newSide(t, types.GenerateNodeKey(), true)}
+	key := types.GenerateNodeKey()
+	nowhere := loopback()
+	nowhere.ID, nowhere.Port = key.ID(), stacktest.FreePortAt(t, nowhere.IP)
+	config.Targets = []Target{{Node: nowhere, Listen: loopback()}}
+	var err error
+	w.server, err = Serve(w.bridge, config)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, w.server.Close()) })
+	w.side = newSide(t, key, false)
+	sockets := NewSockets(w.side, []types.NetAddress{w.bridge.NetAddress()}, nil)
+	t.Cleanup(func() { require.NoError(t, sockets.Close()) })
+	w.node = startNative(t, key, sockets)
+	require.Eventually(t, func() bool {
+		w.server.mtx.Lock()
+		defer w.server.mtx.Unlock()
+
+		return w.server.out[key.ID()] == 1
+	}, patience, time.Millisecond, "the node keeps in reach")
+
+	return w
+}
+
+func next[T any](t *testing.T, ch <-chan T) T {
+	t.Helper()
+	select {
+	case v := <-ch:
+		return v
+	case <-time.After(patience):
+		require.FailNow(t, "nothing came")
+		panic("unreachable")
+	}
+}
+
+// exchange sends a message each way.
+func exchange(t *testing.T, a, b compat.PeerConn, na, nb *node) {
+	t.Helper()
+	require.True(t, a.Send(channel, []byte("to b")))
+	require.Equal(t, "to b", next(t, nb.received))
+	require.True(t, b.Send(channel, []byte("to a")))
+	require.Equal(t, "to a", next(t, na.received))
+}
+
+// A native node dials a node that has libp2p connections only, and that nobody can dial, by its
+// own ID at the bridge. Each proves its ID to the other, and neither sees the bridge.
+func TestNativeNodeDialsThroughATunnel(t *testing.T) {
+	w := newWorld(t, Config{})
+	far := startNative(t, types.GenerateNodeKey(), nil)
+	at := w.server.Addresses()
+	require.Len(t, at, 1)
+	require.Equal(t, w.node.key.ID(), at[0].ID)
+	far.sw.DialPeers(&at[0])
+	out, in := next(t, far.added), next(t, w.node.added)
+	require.Equal(t, w.node.key.ID(), out.ID())
+	require.Equal(t, far.key.ID(), in.ID())
+	require.Equal(t, "127.0.0.1", in.RemoteIP().String())
+	require.NotEqual(t, w.bridge.NetAddress().Port, in.SocketAddr().Port, "it is the native node's address")
+	exchange(t, out, in, far, w.node)
+
+	w.node.sw.StopPeerForError(in, net.ErrClosed)
+	require.Equal(t, w.node.key.ID(), next(t, far.removed), "the end of one side is that of the other")
+}
+
+// The node dials a native node that the bridge allows by its address.
+func TestNodeDialsThroughATunnel(t *testing.T) {
+	far := startNative(t, types.GenerateNodeKey(), nil)
+	w := newWorld(t, Config{Reach: []*types.NetAddress{&far.at}})
+	w.node.sw.DialPeers(&far.at)
+	out, in := next(t, w.node.added), next(t, far.added)
+	require.Equal(t, far.key.ID(), out.ID())
+	require.Equal(t, w.node.key.ID(), in.ID())
+	require.Equal(t, far.at.DialString(), out.SocketAddr().DialString())
+	exchange(t, out, in, w.node, far)
+	require.NoError(t, w.server.Close())
+	next(t, w.node.removed)
+	next(t, far.removed)
+}
+
+// A tunnel leads nowhere but to the bridge's native nodes, and for nobody but its targets.
+func TestTunnelsAreNoOpenProxy(t *testing.T) {
+	far := startNative(t, types.GenerateNodeKey(), nil)
+	w := newWorld(t, Config{Reach: []*types.NetAddress{&far.at}})
+	ask := func(by *lp2p.Transport, address string) error {
+		s := &Sockets{side: by, bridges: []types.NetAddress{w.bridge.NetAddress()}}
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		conn, err := s.DialContext(ctx, "tcp", address)
+		if err == nil {
+			require.NoError(t, conn.Close())
+		}
+
+		return err
+	}
+	stranger := newSide(t, types.GenerateNodeKey(), false)
+	require.NoError(t, ask(w.side, far.at.DialString()))
+	var refused *RefusedError
+	require.ErrorAs(t, ask(stranger, far.at.DialString()), &refused)
+	require.Contains(t, refused.Reason, "no tunnel for this node")
+	require.ErrorAs(t, ask(stranger, ""), &refused)
+	require.ErrorAs(t, ask(w.side, "127.0.0.1:22"), &refused)
+	require.Contains(t, refused.Reason, "native nodes only")
+	plain := newSide(t, types.GenerateNodeKey(), true)
+	s := &Sockets{side: w.side, bridges: []types.NetAddress{plain.NetAddress()}}
+	_, err := s.DialContext(t.Context(), "tcp", far.at.DialString())
+	require.ErrorIs(t, err, errNoBridge, "a node is no bridge")
+}
+
+// A node takes tunnels of its bridges only, and needs to know where the native node is.
+func TestNodeTakesTunnelsOfItsBridges(t *testing.T) {
+	w := newWorld(t, Config{})
+	at := w.side.NetAddress()
+	at.IP, at.Port = net.IPv4(127, 0, 0, 1), 1
+	open := func(by *lp2p.Transport, text string) error {
+		stream, err := by.OpenStream(t.Context(), at, protocolIn)
+		require.NoError(t, err)
+		defer stream.Close()
+
+		return ask(stream, text)
+	}
+	require.NoError(t, open(w.bridge, "9.9.9.9:1"))
+	var refused *RefusedError
+	require.ErrorAs(t, open(w.bridge, "somewhere"), &refused)
+	require.Error(t, open(w.bridge, string(make([]byte, 2*maxText))), "an address is bounded")
+
+	other := newSide(t, types.GenerateNodeKey(), true)
+	other.AddrBook().LearnKey(ed25519.PublicKey(w.node.key.PrivKey[ed25519.SeedSize:]))
+	otherAt := other.NetAddress()
+	kept, err := w.side.OpenStream(t.Context(), otherAt, lp2p.NodeInfoProtocol) // a connection to it
+	require.NoError(t, err)
+	defer kept.Close()
+	_, err = wire.ReadSized(kept, 1<<14)
+	require.NoError(t, err)
+	require.ErrorAs(t, open(other, "9.9.9.9:1"), &refused)
+	require.Contains(t, refused.Reason, "no tunnel through the bridge")
+}
+
+// The tunnels of a target are bounded, in all and by host, and nobody from a blocked IP has one.
+func TestTunnelsAreBounded(t *testing.T) {
+	blocked := netip.MustParseAddr("51.0.0.1")
+	s := &Server{
+		config: Config{Blocks: func(ip netip.Addr) bool { return ip == blocked }},
+		count:  make(map[types.ID]int), out: make(map[types.ID]int), hosts: make(map[hostOf]int),
+	}
+	_, err := s.take("a", blocked)
+	require.ErrorIs(t, err, errBlocked)
+	var releases []func()
+	for i := range maxTunnels {
+		release, err := s.take("a", netip.AddrFrom4([4]byte{52, byte(i / maxPerHost), 0, 1}))
+		require.NoError(t, err)
+		releases = append(releases, release)
+	}
+	_, err = s.take("a", netip.MustParseAddr("53.0.0.1"))
+	require.ErrorIs(t, err, errFull)
+	_, err = s.take("b", netip.MustParseAddr("53.0.0.1"))
+	require.NoError(t, err)
+	releases[0]()
+	_, err = s.take("a", netip.AddrFrom4([4]byte{52, 1, 0, 1}))
+	require.ErrorIs(t, err, errCrowded)
+	_, err = s.take("a", netip.AddrFrom4([4]byte{52, 0, 0, 1}))
+	require.NoError(t, err)
+	for range maxTunnels {
+		require.True(t, s.takeOut("a"))
+	}
+	require.False(t, s.takeOut("a"))
+	s.releaseOut("a")
+	require.True(t, s.takeOut("a"))
+}

@@ -1,0 +1,128 @@
+package tunnel
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/protocol"
+
+	"github.com/tm2-libp2p/tm2-libp2p/internal/wire"
+)
+
+// The protocols of the streams, by the direction that they have for the libp2p node. The side
+// that opens one sends an address, IP:port or host:port, as a uvarint length and that many bytes;
+// the other side answers in the same form, with nothing if the tunnel is open and else with the
+// reason. Then the bytes of the native connection follow.
+//
+//   - In: the bridge opens it, and the address is that of the native node that has dialed.
+//   - Out: the node opens it, and the address is the one to dial. An empty address asks for no
+//     connection: the node keeps the stream to stay in reach of the bridge.
+const (
+	protocolIn  protocol.ID = "/tm2/tunnel/in/1"
+	protocolOut protocol.ID = "/tm2/tunnel/out/1"
+)
+
+const (
+	// maxText bounds an address or a reason, with its length, in bytes.
+	maxText = 256
+	// openTimeout bounds the opening of a tunnel: the dial, the address, and the answer. The
+	// native handshake inside has 3 s of its own.
+	openTimeout = 3 * time.Second
+)
+
+// RefusedError is the error of a tunnel that the other side does not open.
+type RefusedError struct{ Reason string }
+
+// Error says why.
+func (e *RefusedError) Error() string { return "tunnel refused: " + e.Reason }
+
+var errRefusedSilently = errors.New("the other side opens no tunnels")
+
+// ask sends an address and reads the answer, within the open timeout.
+func ask(conn net.Conn, address string) error {
+	if err := conn.SetDeadline(time.Now().Add(openTimeout)); err != nil {
+		return err
+	}
+	if _, err := conn.Write(wire.AppendSized(nil, []byte(address))); err != nil {
+		return fmt.Errorf("unable to ask for a tunnel: %w", err)
+	}
+	reason, err := wire.ReadSized(conn, maxText)
+	switch {
+	case errors.Is(err, io.EOF):
+		return fmt.Errorf("%w: %w", errRefusedSilently, err)
+	case err != nil:
+		return fmt.Errorf("no answer to the request for a tunnel: %w", err)
+	case len(reason) > 0:
+		return &RefusedError{printable(reason)}
+	}
+
+	return conn.SetDeadline(time.Time{})
+}
+
+// readAddress reads what ask has sent, within the open timeout.
+func readAddress(conn net.Conn) (string, error) {
+	if err := conn.SetDeadline(time.Now().Add(openTimeout)); err != nil {
+		return "", err
+	}
+	address, err := wire.ReadSized(conn, maxText)
+
+	return string(address), err
+}
+
+// accept says that the tunnel is open.
+func accept(conn net.Conn) error {
+	if _, err := conn.Write(wire.AppendSized(nil, nil)); err != nil {
+		return err
+	}
+
+	return conn.SetDeadline(time.Time{})
+}
+
+// refuse says why the tunnel does not open, and waits until the other side has read that, or the
+// open timeout has passed. The caller closes the stream, which may end the connection.
+func refuse(conn net.Conn, reason string) {
+	if _, err := conn.Write(wire.AppendSized(nil, []byte(reason[:min(len(reason), maxText-2)]))); err == nil {
+		_, _ = io.CopyN(io.Discard, conn, maxText)
+	}
+}
+
+// printable replaces what is not printable ASCII, so that the text of a remote can be logged.
+func printable(text []byte) string {
+	for i, c := range text {
+		if c < 0x20 || c > 0x7e {
+			text[i] = '?'
+		}
+	}
+
+	return string(text)
+}
+
+// tcpAddr returns an address of the form IP:port.
+func tcpAddr(text string) (*net.TCPAddr, error) {
+	at, err := netip.ParseAddrPort(text)
+	if err != nil {
+		return nil, err
+	}
+
+	return net.TCPAddrFromAddrPort(at), nil
+}
+
+// passOn joins two connections until one of them ends, and closes both. What one has sent before
+// its end reaches the other.
+func passOn(a, b net.Conn) {
+	done := make(chan struct{}, 2)
+	for _, way := range [][2]net.Conn{{a, b}, {b, a}} {
+		go func() {
+			_, _ = io.Copy(way[1], way[0]) // either end may fail at any time
+			done <- struct{}{}
+		}()
+	}
+	<-done
+	_ = a.Close()
+	_ = b.Close()
+	<-done
+}

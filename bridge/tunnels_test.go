@@ -1,0 +1,86 @@
+package bridge
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tm2-libp2p/tm2-libp2p/adapter"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/native"
+	"github.com/tm2-libp2p/tm2-libp2p/bridge/tunnel"
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/mconn"
+)
+
+// tunnelNode is a node that has libp2p connections only and speaks the native protocol in tunnels
+// of the bridge.
+func tunnelNode(t *testing.T, key *types.NodeKey, b *Bridge) *node {
+	t.Helper()
+	n := &node{
+		channels: []byte{chVotes, chTxs}, added: make(chan compat.PeerConn, 16),
+		removed: make(chan types.ID, 16), messages: make(chan message, 4096),
+	}
+	n.BaseReactor = *compat.NewBaseReactor("test", n)
+	addr := loopback()
+	addr.ID = key.ID()
+	info := types.NodeInfo{
+		VersionSet: types.VersionSet{{Name: "p2p", Version: "v1.0.0"}}, NetAddress: &addr,
+		Network: "bridged", Version: "v1.0.0", Channels: n.channels, Moniker: "in a tunnel",
+	}
+	side, err := lp2p.NewTransport(info, *key, nil)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, side.Close()) })
+	sockets := tunnel.NewSockets(side, []types.NetAddress{b.Libp2pAddress()}, nil)
+	t.Cleanup(func() { require.NoError(t, sockets.Close()) })
+	tr := native.NewMultiplexTransport(info, *key, mconn.DefaultMConnConfig(), nil, native.WithSockets(sockets))
+	require.NoError(t, tr.Listen(loopback()))
+	n.sw = adapter.NewMultiplexSwitch(tr, adapter.WithReactor("test", n))
+	require.NoError(t, n.sw.Start())
+	t.Cleanup(func() {
+		require.NoError(t, n.sw.Stop())
+		require.NoError(t, tr.Close())
+	})
+
+	return n
+}
+
+// A bridge has tunnels beside its pairs. In a tunnel native and libp2p node know each other by
+// their own IDs, in both directions.
+func TestTunnelsBesidePairs(t *testing.T) {
+	key, libp2p, listening := types.GenerateNodeKey(), newNode(t, InitiatorLibp2p), newNode(t, InitiatorNative)
+	b := newBridge(t, Config{
+		Libp2pPeers: addresses(libp2p), NativePeers: addresses(listening),
+		Tunnels: []tunnel.Target{{Node: types.NetAddress{ID: key.ID()}, Listen: loopback()}},
+	})
+	inside := tunnelNode(t, key, b)
+	at := b.TunnelAddresses()
+	require.Len(t, at, 1)
+
+	dialing := newNode(t, InitiatorNative)
+	dialing.join(t, at[0]) // until the node is in reach of the bridge
+	require.True(t, dialing.sw.Peers().Has(key.ID()))
+	require.Equal(t, dialing.address.ID, next(t, inside.added).ID())
+	inside.dial(listening.address)
+	require.Equal(t, listening.address.ID, next(t, inside.added).ID())
+	require.Equal(t, key.ID(), next(t, listening.added).ID())
+	require.Empty(t, b.Status().Pairs)
+
+	dialing.dial(b.NativeAddress())
+	require.Equal(t, b.key.ID(), next(t, dialing.added).ID())
+	next(t, libp2p.added)
+	awaitPairs(t, b, 1)
+}
+
+func TestTunnelsAreChecked(t *testing.T) {
+	id := types.GenerateNodeKey().ID()
+	for _, targets := range [][]tunnel.Target{
+		{{Node: types.NetAddress{ID: "nobody"}}},
+		{{Node: types.NetAddress{ID: id}}, {Node: types.NetAddress{ID: id}}},
+	} {
+		_, err := New(*types.GenerateNodeKey(), Config{Tunnels: targets}, nil)
+		require.ErrorIs(t, err, ErrInvalidConfig)
+		require.ErrorContains(t, err, "Tunnels")
+	}
+}
