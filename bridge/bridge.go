@@ -53,6 +53,10 @@ type Bridge struct {
 	slots  *slots
 
 	toLibp2p, toNative meter
+	journal            *journal
+
+	changing  sync.Mutex // of what an operator changes while the bridge runs
+	blocklist atomic.Pointer[blocklist]
 
 	missed     *events.Events     // targets that could not be reached
 	dhtOptions []discovery.Option // set by tests
@@ -92,13 +96,14 @@ func New(nodeKey types.NodeKey, config Config, logger *slog.Logger) (*Bridge, er
 		cancel:        cancel,
 		slots:         newSlots(config.MaxPairs, config.MaxPairsPerIP, config.UnconditionalPeers),
 		missed:        events.New(),
+		journal:       newJournal(),
 	}
+	b.blocklist.Store(&blocklist{config.BlockedPeers, config.BlockedIPs})
+	b.nativeTargets.blocked, b.libp2pTargets.blocked = b.blocksTarget, b.blocksTarget
 	if config.OnlyConfigured {
 		b.libp2pTargets.book = nil
 	}
-	if len(config.NativePeers) == 0 || len(config.Libp2pPeers) == 0 && config.OnlyConfigured {
-		b.slots.perSide = config.MaxPairs // only the nodes of one side get pairs
-	}
+	b.slots.share(config.oneSided())
 	b.BaseService = *service.NewBaseService(logger, "Bridge", b)
 
 	return b, nil
@@ -110,6 +115,7 @@ func (b *Bridge) OnStart() error {
 	if err := b.listen(); err != nil {
 		return errors.Join(err, b.close())
 	}
+	b.journal.start()
 	b.wg.Go(b.acceptNative)
 	b.wg.Go(func() { b.acceptLibp2p(b.libp2p.Load()) })
 	b.wg.Go(b.askLoop)
@@ -125,6 +131,9 @@ func (b *Bridge) listen() error {
 	if b.config.Libp2pQUIC {
 		opts = append(opts, lp2p.WithQUIC())
 	}
+	if b.config.Registerer != nil {
+		opts = append(opts, lp2p.WithPrometheus(b.config.Registerer))
+	}
 	listen := b.config.Libp2pListen
 	listen.ID = b.key.ID()
 	network := cmp.Or(b.config.Libp2pNetwork, ownName)
@@ -134,7 +143,7 @@ func (b *Bridge) listen() error {
 		return fmt.Errorf("libp2p side: %w", err)
 	}
 	b.libp2p.Store(side)
-	if err := b.config.block(side); err != nil {
+	if err := b.blocked().apply(side); err != nil {
 		return fmt.Errorf("libp2p side: %w", err)
 	}
 	if err := side.Listen(b.config.Libp2pListen); err != nil {

@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/addrbook"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/discovery"
@@ -76,6 +78,8 @@ type Config struct {
 	// connection from there must begin with a PROXY protocol header, version 1 or 2, and
 	// counts as one from the client that the header names (see native.WithProxyProtocol).
 	ProxyNetworks []netip.Prefix
+	// Registerer gets the metrics of the libp2p side (see lp2p.WithPrometheus); nil: nobody.
+	Registerer prometheus.Registerer
 }
 
 // Validate names the first field that the bridge cannot work with. The error
@@ -153,6 +157,11 @@ func checkPeers(peers []*types.NetAddress) error {
 	}
 
 	return nil
+}
+
+// oneSided reports whether only the nodes of one side get pairs.
+func (c Config) oneSided() bool {
+	return len(c.NativePeers) == 0 || len(c.Libp2pPeers) == 0 && c.OnlyConfigured
 }
 
 // libp2pLimits makes room for all pairs, even if all are with one node, and for one

@@ -37,7 +37,7 @@ func (b *Bridge) acceptNative() {
 		in.complete = func(_ context.Context, far types.NodeInfo, near compat.PeerBehavior) (compat.PeerConn, error) {
 			return pending.Complete(far, near)
 		}
-		b.admit(InitiatorNative, in, pending.RemoteAddr())
+		b.admit(InitiatorNative, b.journal.watch(InitiatorNative, in, pending.RemoteAddr()), pending.RemoteAddr())
 	}
 }
 
@@ -57,6 +57,7 @@ func (b *Bridge) acceptLibp2p(side *lp2p.Transport) {
 				b.logger.Debug("refusal could not be sent", "peer", pending.ID(), "err", err)
 			}
 		}
+		in = b.journal.watch(InitiatorLibp2p, in, pending.RemoteAddr())
 		if pending.Delegated() {
 			in.reject(fmt.Errorf("%s is presented by %s: %w", pending.ID(), pending.DelegatedBy(), errPresented))
 
@@ -69,7 +70,7 @@ func (b *Bridge) acceptLibp2p(side *lp2p.Transport) {
 
 // admit pairs the node, on a goroutine, if it is not blocked and gets a slot.
 func (b *Bridge) admit(initiator string, in incoming, remote net.Addr) {
-	if b.config.blocks(in.id, netgroup.FromAddr(remote)) {
+	if b.blocks(in.id, netgroup.FromAddr(remote)) {
 		in.reject(errBlocked)
 
 		return

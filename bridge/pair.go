@@ -142,6 +142,7 @@ func (s *side) Receive(chID byte, _ compat.PeerConn, msg []byte) {
 	if s.pair.ctx.Err() != nil { // a message must not pass when one before it did not
 		return
 	}
+	begin := time.Now()
 	if chID == discoveryChannel {
 		s.receiveDiscovery(msg)
 
@@ -151,9 +152,13 @@ func (s *side) Receive(chID byte, _ compat.PeerConn, msg []byte) {
 	to.count(1, len(msg)) // before the far node has it, which may then ask for the status
 	if err := to.send(chID, bytes.Clone(msg)); err != nil {
 		to.count(-1, -len(msg))
+		s.pair.bridge.journal.meterOf(to.name).drop(chID)
 		s.pair.end(nil, fmt.Errorf("%w: %d bytes on channel %#02x from the %s side to %s",
 			err, len(msg), chID, s.name, to.peer.ID()))
+
+		return
 	}
+	s.pair.bridge.journal.meterOf(to.name).relayed(chID, len(msg), time.Since(begin))
 }
 
 // send returns when the peer has taken the message, or with an error when the pair has
@@ -226,6 +231,9 @@ func (p *pair) run() {
 		}
 		s.drop(s.peer, end.error)
 	}
+	if p.isUp() {
+		p.bridge.journal.down(p, end)
+	}
 	p.bridge.logger.Info("pair has ended", "native", p.native.peer.ID(), "libp2p", p.libp2p.peer.ID(), "err", end.error)
 }
 
@@ -238,6 +246,7 @@ func (p *pair) begin() {
 		}
 	}
 	close(p.ready)
+	p.bridge.journal.up(p)
 	p.bridge.logger.Info("pair is up", "native", p.native.peer.ID(), "libp2p", p.libp2p.peer.ID(), "initiator", p.initiator)
 	p.libp2p.ask()
 }
@@ -262,4 +271,14 @@ func (s *side) drop(conn compat.PeerConn, reason error) {
 func (s *side) abandon(reason error) {
 	s.drop(s.peer, reason)
 	s.pair.end(s.other(), errors.Join(errNoCounterpart, reason))
+}
+
+// isUp reports whether both connections have been started.
+func (p *pair) isUp() bool {
+	select {
+	case <-p.ready:
+		return true
+	default:
+		return false
+	}
 }
