@@ -225,6 +225,9 @@ func (p *pair) run() {
 	<-p.ctx.Done()
 
 	end := p.ending()
+	if p.bridge.ctx.Err() != nil && p.isUp() {
+		defer p.flush()()
+	}
 	for _, s := range []*side{p.native, p.libp2p} {
 		if end.by == s.other() {
 			s.peer.FlushStop() // sends what it has taken
