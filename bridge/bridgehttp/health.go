@@ -23,10 +23,22 @@ type Health struct {
 	Ready  bool   `json:"ready"` // a node that dials now could get a pair
 	Reason string `json:"reason"`
 	Cure   string `json:"cure,omitempty"`
+	// Refused counts the nodes in Status.Waiting that should have a pair: not those that are
+	// blocked, or have come back while their former pair was ending.
+	Refused int `json:"refused"`
 }
 
-// Judge returns the health of a bridge with this status. The first rule that fits counts.
+// Judge returns the health of a bridge with this status.
 func Judge(s bridge.Status) Health {
+	refused, latest := refusedNow(s)
+	h := judge(s, refused, latest)
+	h.Refused = refused
+
+	return h
+}
+
+// judge decides by the first rule that fits.
+func judge(s bridge.Status, refused int, worst bridge.WaitingStatus) Health {
 	usable, down, configured := 0, 0, 0
 	for _, t := range s.Targets {
 		switch {
@@ -41,7 +53,6 @@ func Judge(s bridge.Status) Health {
 			configured++
 		}
 	}
-	refused, worst := refusedNow(s)
 	switch {
 	case !s.Running:
 		return Health{State: StateDown, Reason: "The bridge does not run."}

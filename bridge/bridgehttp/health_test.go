@@ -41,6 +41,7 @@ func TestJudge(t *testing.T) {
 		h := bridgehttp.Judge(s)
 		require.Equal(t, tc.state, h.State, name)
 		require.Equal(t, tc.ready, h.Ready, name)
+		require.Equal(t, name == "refused", h.Refused == 1, name)
 		require.Contains(t, h.Reason, tc.reason, name)
 		if h.State == bridgehttp.StateDegraded || name == "no targets" {
 			require.NotEmpty(t, h.Cure, name)

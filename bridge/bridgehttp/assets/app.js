@@ -10,6 +10,7 @@ const statusEvery = 2000;
 const historyEvery = 10000;
 const timeout = 8000;
 const schema = 1;
+const maxSamples = 600;
 
 const states = {
   ok: ["✓", "It works"],
@@ -20,7 +21,10 @@ const states = {
 };
 
 let report = null;
+let history = { recent: [], day: [] }; // of the bridge, with what was seen since
 let answered = 0;
+const names = new Map(); // what the nodes that were seen call themselves, by ID
+const maxNames = 1000;
 let skew = 0; // of this browser's clock against the bridge's, in milliseconds
 
 function now() {
@@ -70,14 +74,13 @@ function showPairs() {
 }
 
 function showLists() {
+  if (names.size > maxNames) names.clear();
   byID("waiting-none").hidden = report.waiting.length > 0;
   sync(byID("waiting"), report.waiting, (w) => w.initiator + w.id, (w) => lists.waiting(w, now()));
-  byID("targets-none").hidden = report.targets.length > 0;
-  sync(byID("targets"), report.targets, (t) => t.side + t.id, (t) => lists.target(t, now()));
-
-  const names = new Map();
   for (const w of report.waiting) names.set(w.id, w.moniker);
   for (const p of report.pairs) names.set(p.native_id, p.native.moniker).set(p.libp2p_id, p.libp2p.moniker);
+  byID("targets-none").hidden = report.targets.length > 0;
+  sync(byID("targets"), report.targets, (t) => t.side + t.id, (t) => lists.target(t, names, now()));
   const events = report.events.slice().reverse();
   byID("events-none").hidden = events.length > 0;
   sync(byID("events"), events, (e) => e.time + e.kind + (e.native_id || "") + (e.libp2p_id || ""), (e) => lists.event(e, names));
@@ -102,9 +105,20 @@ function bar(value, limit, label) {
   return meter;
 }
 
-function showHistory(history) {
+// sample is what the report says, in the form of a sample of the history.
+function sample() {
+  return {
+    time: report.time, pairs: report.pairs.length, waiting: report.health.refused, slots_taken: report.slots_taken,
+    queued: report.pairs.reduce((n, p) => n + p.native.queued + p.libp2p.queued, 0),
+    native: report.seen.native, libp2p: report.seen.libp2p,
+    messages: report.to_libp2p.messages + report.to_native.messages,
+    to_libp2p: report.to_libp2p.bytes, to_native: report.to_native.bytes,
+  };
+}
+
+function showHistory() {
   const last = (points) => (points.length ? points[points.length - 1].v : 0);
-  const live = (name, points, format) => ({ name, points, format, value: format(last(points)), range: "15 min" });
+  const live = (name, points, format) => ({ name, points, format, value: format(last(points)) });
   const perSecond = (v) => number(v) + "/s";
   const bytesPerSecond = (v) => bytes(v) + "/s";
   sync(byID("plots"), [
@@ -116,21 +130,22 @@ function showHistory(history) {
     live("Refused nodes", values(history.recent, (s) => s.waiting), number),
   ], (t) => t.name, tile);
 
+  const day = history.day.concat(sample());
   const seen = report.seen.native + report.seen.libp2p;
   const share = seen ? Math.round((100 * report.seen.libp2p) / seen) : 0;
   const moved = seen ? `${share} % of the nodes seen in 24 h speak libp2p` : "no node was seen yet";
   const room = `${report.max_pairs - report.slots_taken} of ${report.max_pairs} slots are free`;
   sync(byID("trends"), [
     {
-      name: `Migration: ${report.seen.libp2p} libp2p, ${report.seen.native} native`, value: moved, range: "24 h", height: 80,
-      points: values(history.day, (s) => (s.native + s.libp2p ? (100 * s.libp2p) / (s.native + s.libp2p) : 0)),
+      name: `Migration: ${report.seen.libp2p} libp2p, ${report.seen.native} native`, value: moved, height: 80,
+      points: values(day, (s) => (s.native + s.libp2p ? (100 * s.libp2p) / (s.native + s.libp2p) : 0)),
       format: (v) => Math.round(v) + " %", extra: [bar(share, 100, moved)],
     },
     {
-      name: `Room: ${report.slots_taken} slots taken`, value: room, range: "24 h", height: 80,
-      points: values(history.day, (s) => s.slots_taken), format: number, extra: [bar(report.slots_taken, report.max_pairs, room)],
+      name: `Room: ${report.slots_taken} slots taken`, value: room, height: 80,
+      points: values(day, (s) => s.slots_taken), format: number, extra: [bar(report.slots_taken, report.max_pairs, room)],
     },
-  ], (t) => t.range + t.name.slice(0, 4), tile);
+  ], (t) => t.name.slice(0, 4), tile);
 }
 
 function show() {
@@ -140,6 +155,8 @@ function show() {
   showPairs();
   showLists();
   showListen();
+  history.recent = history.recent.concat(sample()).slice(-maxSamples);
+  showHistory();
 }
 
 async function pollStatus() {
@@ -158,8 +175,11 @@ async function pollStatus() {
 
 async function pollHistory() {
   try {
-    const history = await get("history");
-    if (report) showHistory(history);
+    const fresh = await get("history");
+    // What this page has seen after the last sample of the bridge stays.
+    const last = fresh.recent.length ? Date.parse(fresh.recent[fresh.recent.length - 1].time) : 0;
+    history = { recent: fresh.recent.concat(history.recent.filter((s) => Date.parse(s.time) > last)), day: fresh.day };
+    if (report) showHistory();
   } catch {
     // pollStatus says that the bridge does not answer.
   }

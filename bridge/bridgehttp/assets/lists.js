@@ -61,14 +61,14 @@ export function waiting(w, now) {
 }
 
 // target is the row of a target.
-export function target(t, now) {
+export function target(t, names, now) {
   const origin = t.configured ? "configured" : t.found ? "found in the DHT" : t.told ? "named by others" : "has dialed the bridge";
   const facts = [origin];
   if (t.pairs > 0) facts.push(`${t.pairs} ${t.pairs === 1 ? "pair" : "pairs"}`);
   if (isTime(t.last_answer)) facts.push(`answered ${span(since(t.last_answer, now))} ago`);
   else if (!isTime(t.last_dial)) facts.push("never dialed");
   if (isTime(t.next_try)) facts.push(since(t.next_try, now) < 0 ? `tried after the others for ${span(-since(t.next_try, now))}` : "tried again at the next chance");
-  const item = el("li", "", badge(t.side), badge(t.state), el("code", "", t.id + "@" + t.address), el("div", "muted", facts.join(" · ")));
+  const item = el("li", "", badge(t.side), badge(t.state), el("span", "who", names.get(t.id) ? names.get(t.id) + " " : ""), el("code", "", t.id + "@" + t.address), el("div", "muted", facts.join(" · ")));
   if (t.last_error) item.append(el("div", "", `${t.last_result}: ${t.last_error}`));
   return item;
 }
@@ -78,7 +78,7 @@ export function event(e, names) {
   const who = (id) => (id ? name(names.get(id), id) : "");
   const nodes = e.native_id && e.libp2p_id ? `${who(e.native_id)} ↔ ${who(e.libp2p_id)}` : who(e.native_id || e.libp2p_id);
   const at = new Date(e.time);
-  const time = el("time", "", at.toLocaleTimeString());
+  const time = el("time", "", at.toLocaleTimeString([], { hour12: false }));
   time.dateTime = e.time;
   const why = [nodes, e.kind === "pair ended" ? `ended by ${e.reason}` : e.reason, e.text].filter(Boolean).join(" · ");
   return el("li", "", time, badge(e.kind), why);

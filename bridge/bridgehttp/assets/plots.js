@@ -1,4 +1,5 @@
 import { el, svg } from "./dom.js";
+import { span } from "./format.js";
 
 const width = 300;
 
@@ -34,6 +35,11 @@ export function rates(samples, of) {
   return list;
 }
 
+// reach says how far back the points go.
+function reach(points) {
+  return points.length > 1 ? span((points[points.length - 1].t - points[0].t) / 1000) : "0 s";
+}
+
 // tile is a plot with its name, its latest value and its scale.
 export function tile(item) {
   const top = Math.max(...item.points.map((p) => p.v), 0);
@@ -41,6 +47,6 @@ export function tile(item) {
     el("div", "name", item.name),
     el("div", "value", item.value),
     ...(item.extra || []),
-    plot(item.points, item.height || 46, `${item.name}: ${item.value}, at most ${item.format(top)} in ${item.range}`),
-    el("div", "scale", el("span", "", item.range + " ago"), el("span", "", "at most " + item.format(top)), el("span", "", "now")));
+    plot(item.points, item.height || 46, `${item.name}: ${item.value}, at most ${item.format(top)} in the last ${reach(item.points)}`),
+    el("div", "scale", el("span", "", reach(item.points)), el("span", "", "at most " + item.format(top))));
 }
