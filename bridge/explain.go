@@ -26,8 +26,8 @@ var reasons = []struct {
 var kinds = map[compat.DialFailure][2]string{
 	compat.DialOtherNetwork: {"incompatible", "The node's network, versions or channels do not fit those of the targets: compare both with: tm2bridge probe"},
 	compat.DialBusy:         {"targets full", "Every target that could be reached is full. Raise max_num_inbound_peers on a target, or configure more targets."},
-	compat.DialUnreachable:  {"targets down", "No target can be reached. See the list of targets, and run: tm2bridge check"},
-	compat.DialTimedOut:     {"targets silent", "No target has answered in time. See the list of targets, and run: tm2bridge check"},
+	compat.DialUnreachable:  {"targets down", "No target that is free for the node can be reached: run tm2bridge check. One that has a pair with another node of the same IP is not free, unless [p2p].allow_duplicate_ip is set."},
+	compat.DialTimedOut:     {"targets silent", "No target that is free for the node has answered in time: see the list of targets, and run tm2bridge check"},
 	compat.DialWrongID:      {"wrong ID", "Another node answers at a target's address. Mend the ID in the configuration."},
 	compat.DialForeign:      {"foreign", "Something else than a node answers at a target's address. Mend the address in the configuration."},
 	compat.DialNotTM2:       {"foreign", "What answers at a target's address is no TM2 node. Mend the address in the configuration."},

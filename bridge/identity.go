@@ -26,8 +26,8 @@ func deriveIdentity(bridge ed25519.PrivateKey, node types.ID) (types.NodeKey, er
 	return types.NodeKey{PrivKey: ed25519.NewKeyFromSeed(seed)}, nil
 }
 
-// PresentedID returns the ID under which the bridge with the key shows a node to the nodes of
-// the other side. It is the same at every start.
+// PresentedID returns the ID under which the bridge with the key shows a node that dials it to
+// the nodes of the other side. It is the same at every start.
 func PresentedID(bridge types.NodeKey, node types.ID) (types.ID, error) {
 	if err := node.Validate(); err != nil {
 		return "", fmt.Errorf("%q: %w", node, err)

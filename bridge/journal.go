@@ -3,6 +3,7 @@ package bridge
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"maps"
 	"net"
 	"slices"
@@ -210,18 +211,21 @@ func (j *journal) down(p *pair, end *ending) {
 	})
 }
 
-// attempt notes how a dial of a target has ended.
-func (j *journal) attempt(side string, addr types.NetAddress, err error) {
+// attempt notes how a dial of a target on behalf of a node has ended.
+func (j *journal) attempt(side string, addr types.NetAddress, node types.ID, err error) {
 	failure := compat.ClassifyDial(err)
 	j.mtx.Lock()
 	defer j.mtx.Unlock()
-	node, now := claim{side, addr.ID}, time.Now()
-	last, known := j.dialed[node]
+	target, now := claim{side, addr.ID}, time.Now()
+	last, known := j.dialed[target]
 	next := dialed{at: now, answered: last.answered, kind: "ok"}
 	if err != nil {
 		next.kind, next.text = failure.String(), err.Error()
 	} else {
 		next.answered = now
+	}
+	if failure.Answered() && err != nil {
+		next.text = fmt.Sprintf("%s was not taken: %s", node, next.text) // that may be due to the node
 	}
 	j.dials[Count{Side: side, Reason: next.kind}]++
 	if failure == compat.DialLocal && err != nil {
@@ -233,7 +237,7 @@ func (j *journal) attempt(side string, addr types.NetAddress, err error) {
 	if !known {
 		makeRoom(j.dialed, maxDialed, func(d dialed) time.Time { return d.at })
 	}
-	j.dialed[node] = next
+	j.dialed[target] = next
 }
 
 // operator notes what an operator has changed.

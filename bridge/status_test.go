@@ -121,8 +121,8 @@ func TestJournalIsBounded(t *testing.T) {
 	for range 3 * maxWaiting {
 		id := types.GenerateNodeKey().ID()
 		j.refused(InitiatorNative, incoming{id: id}, nil, errFull)
-		j.attempt(InitiatorLibp2p, types.NetAddress{ID: id}, errors.New("gone"))
-		j.attempt(InitiatorNative, types.NetAddress{ID: id}, errors.New("gone"))
+		j.attempt(InitiatorLibp2p, types.NetAddress{ID: id}, "", errors.New("gone"))
+		j.attempt(InitiatorNative, types.NetAddress{ID: id}, "", errors.New("gone"))
 	}
 	var s Status
 	j.fill(&s)

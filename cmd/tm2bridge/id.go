@@ -26,8 +26,8 @@ func newID() *cobra.Command {
 ID@host:port, then its TM2 ID, its libp2p peer ID, and its multiaddrs. With --key the
 key file of any TM2 version is read, and the listen addresses are the default ones.
 
-With --of ID it shows the ID under which the bridge presents that node to the nodes of
-the other side.`,
+With --of ID it shows the ID under which that node, when it dials the bridge, is shown
+to the nodes of the other side.`,
 		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			node, err := types.ParseID(of)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -40,6 +41,8 @@ func TestShort(t *testing.T) {
 	require.Equal(t, "999 B", size(999))
 	require.Equal(t, "1.5 MB", size(1500000))
 	require.Equal(t, "ab…", oneLine("abcd", 3))
+	require.Equal(t, "begin", middle("begin"))
+	require.Equal(t, strings.Repeat("a", errorHead)+"…"+strings.Repeat("b", errorTail), middle(strings.Repeat("a", 500)+strings.Repeat("b", 500)))
 }
 
 // status --watch shows what it can, and goes on when the bridge does not answer.

@@ -17,8 +17,8 @@ const (
 	// shownEvents is how many of the latest events a terminal shows.
 	shownEvents = 8
 	nameWidth   = 24
-	// reasonWidth is how many characters of a reason an event shows.
-	reasonWidth = 100
+	// An error shows as many characters of its beginning and of its end, which has the cause.
+	errorHead, errorTail = 40, 70
 )
 
 // signs are the states as a terminal shows them.
@@ -71,6 +71,7 @@ func pairsText(b *strings.Builder, r *bridgehttp.Report, now time.Time) {
 				fmt.Sprintf("%s/s ->, <- %s/s", size(uint64(p.Libp2p.SendRate)), size(uint64(p.Native.SendRate))),
 				fmt.Sprintf("%d queued", p.Native.Queued+p.Libp2p.Queued)},
 			[]string{p.NativeID.String(), "", p.Libp2pID.String()},
+			[]string{"seen as " + p.Native.ShownAs.String(), "", "seen as " + p.Libp2p.ShownAs.String()},
 			[]string{link(p.Native), "", link(p.Libp2p)})
 	}
 	if len(rows) == 0 {
@@ -122,7 +123,7 @@ func targetsText(b *strings.Builder, r *bridgehttp.Report, now time.Time) {
 		}
 		rows = append(rows, []string{t.Side, t.State, fmt.Sprintf("%s@%s", t.ID, t.Address), origin, last})
 		if t.LastError != "" {
-			rows = append(rows, []string{"", "", oneLine(t.LastError, reasonWidth)})
+			rows = append(rows, []string{"", "", middle(t.LastError)})
 		}
 	}
 	if len(rows) == 0 {
@@ -141,13 +142,23 @@ func eventsText(b *strings.Builder, r *bridgehttp.Report) {
 			}
 		}
 		why := strings.TrimSpace(e.Reason + " " + e.Text)
-		rows = append(rows, []string{e.Time.Local().Format(time.TimeOnly), e.Kind, strings.Join(nodes, " <-> "), oneLine(why, reasonWidth)})
+		rows = append(rows, []string{e.Time.Local().Format(time.TimeOnly), e.Kind, strings.Join(nodes, " <-> "), middle(why)})
 	}
 	table(b, "EVENTS, the latest first", rows)
 }
 
 // who is what a node calls itself, or its ID.
 func who(moniker string, id types.ID) string { return cmp.Or(oneLine(moniker, nameWidth), shortID(id)) }
+
+// middle leaves out the middle of a long error.
+func middle(text string) string {
+	runes := []rune(oneLine(text, 0))
+	if len(runes) <= errorHead+errorTail {
+		return string(runes)
+	}
+
+	return string(runes[:errorHead]) + "…" + string(runes[len(runes)-errorTail:])
+}
 
 func shortID(id types.ID) string {
 	const head, tail = 8, 5
