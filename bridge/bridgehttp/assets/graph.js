@@ -24,10 +24,11 @@ function columns(report) {
   return [Array.from(native.values()), Array.from(libp2p.values())];
 }
 
-function box(x, y, width, className, label, letters) {
+// box is a rectangle with its middle at y.
+function box(x, y, width, height, className, label, letters) {
   return svg("g", { class: className },
-    svg("rect", { class: "box", x, y, width, height: boxHeight, rx: 6 }),
-    svg("text", { x: x + width / 2, y: y + boxHeight / 2 + 4.5, "text-anchor": "middle" }, cut(label, letters)));
+    svg("rect", { class: "box", x, y: y - height / 2, width, height, rx: 6 }),
+    svg("text", { x: x + width / 2, y: y + 4.5, "text-anchor": "middle" }, cut(label, letters)));
 }
 
 // place returns the middle of each node's row, by ID, spread over the height.
@@ -66,22 +67,23 @@ export function draw(report, width) {
     svg("text", { class: "head", x: boxWidth / 2, y: 13, "text-anchor": "middle" }, "native"),
     svg("text", { class: "head", x: width - boxWidth / 2, y: 13, "text-anchor": "middle" }, "libp2p"));
   const bridgeY = top + (height - top) / 2;
-  report.pairs.forEach((p, i) => {
-    if (!left.has(p.native_id) || !right.has(p.libp2p_id)) return;
+  const shown = report.pairs.filter((p) => left.has(p.native_id) && right.has(p.libp2p_id));
+  const gap = Math.min(12, (height - top - boxHeight) / Math.max(shown.length, 1));
+  shown.forEach((p, i) => {
     // Lines of different pairs pass the bridge at different heights, so that each can be followed.
-    const slot = bridgeY + (i - (report.pairs.length - 1) / 2) * Math.min(12, (height - top) / (report.pairs.length + 1));
+    const slot = bridgeY + (i - (shown.length - 1) / 2) * gap;
     picture.append(wire(boxWidth, left.get(p.native_id), middle, slot, thickness(p), "wire"));
-    picture.append(wire(middle, slot, middle + bridgeWidth, slot, thickness(p), "wire"));
     picture.append(wire(middle + bridgeWidth, slot, width - boxWidth, right.get(p.libp2p_id), thickness(p), "wire"));
   });
   for (const n of native) {
     if (n.refused) picture.append(wire(boxWidth, left.get(n.id), middle, bridgeY, 1.5, "wire refused"));
-    picture.append(box(1, left.get(n.id) - boxHeight / 2, boxWidth - 2, "native" + (n.refused ? " refused" : ""), n.label, letters));
+    picture.append(box(1, left.get(n.id), boxWidth - 2, boxHeight, "native" + (n.refused ? " refused" : ""), n.label, letters));
   }
   for (const n of libp2p) {
     if (n.refused) picture.append(wire(middle + bridgeWidth, bridgeY, width - boxWidth, right.get(n.id), 1.5, "wire refused"));
-    picture.append(box(width - boxWidth + 1, right.get(n.id) - boxHeight / 2, boxWidth - 2, "libp2p" + (n.refused ? " refused" : ""), n.label, letters));
+    picture.append(box(width - boxWidth + 1, right.get(n.id), boxWidth - 2, boxHeight, "libp2p" + (n.refused ? " refused" : ""), n.label, letters));
   }
-  picture.append(box(middle, bridgeY - boxHeight / 2, bridgeWidth, "bridge", "bridge", 12));
+  const bridgeHeight = boxHeight + Math.max(shown.length - 1, 0) * gap;
+  picture.append(box(middle, bridgeY, bridgeWidth, bridgeHeight, "bridge", "bridge", 12));
   return { picture, left: allNative.length + allLibp2p.length - native.length - libp2p.length };
 }
