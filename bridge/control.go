@@ -205,12 +205,18 @@ func (b *Bridge) setBlocked(now blocklist) error {
 	}
 	b.blocklist.Store(&now)
 	for _, p := range b.slots.live() {
-		for _, s := range []*side{p.native, p.libp2p} {
-			if b.blocks(s.peer.ID(), netgroup.FromAddr(s.peer.RemoteAddr())) {
-				p.end(nil, compat.Reject(compat.RejectBanned, "%v", errBlocked))
-			}
-		}
+		b.endIfBlocked(p)
 	}
 
 	return nil
+}
+
+// endIfBlocked ends a pair that is up if one of its nodes is blocked. Each pair is checked when
+// it comes up, too: its nodes may have been blocked while it was made.
+func (b *Bridge) endIfBlocked(p *pair) {
+	for _, s := range []*side{p.native, p.libp2p} {
+		if b.blocks(s.peer.ID(), netgroup.FromAddr(s.peer.RemoteAddr())) {
+			p.end(nil, compat.Reject(compat.RejectBanned, "%v", errBlocked))
+		}
+	}
 }

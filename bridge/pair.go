@@ -250,6 +250,7 @@ func (p *pair) begin() {
 	}
 	close(p.ready)
 	p.bridge.journal.up(p)
+	p.bridge.endIfBlocked(p)
 	p.bridge.logger.Info("pair is up", "native", p.native.peer.ID(), "libp2p", p.libp2p.peer.ID(), "initiator", p.initiator)
 	p.libp2p.ask()
 }

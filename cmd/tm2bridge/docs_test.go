@@ -63,7 +63,9 @@ func TestOperatorsPageIsTrue(t *testing.T) {
 		commands := regexp.MustCompile("(?m)(?:^    |`|&& )tm2bridge ([a-z]+)").FindAllStringSubmatch(text, -1)
 		require.NotEmpty(t, commands)
 		for _, c := range commands {
-			found, _, err := newRoot().Find([]string{c[1]})
+			root := newRoot()
+			root.InitDefaultCompletionCmd()
+			found, _, err := root.Find([]string{c[1]})
 			require.NoError(t, err, c[0])
 			require.Equal(t, c[1], found.Name())
 		}

@@ -36,6 +36,7 @@ func TestInterval(t *testing.T) {
 		t.Setenv("WATCHDOG_USEC", usec)
 		require.Equal(t, want, sdnotify.Interval())
 	}
+	t.Setenv("WATCHDOG_USEC", "20000000")
 	t.Setenv("WATCHDOG_PID", strconv.Itoa(os.Getpid()))
 	require.Equal(t, 10*time.Second, sdnotify.Interval())
 	t.Setenv("WATCHDOG_PID", "1")
