@@ -43,6 +43,7 @@ func TestForget(t *testing.T) {
 	native, libp2p := newNode(t, InitiatorNative), newNode(t, InitiatorLibp2p)
 	b := newBridge(t, Config{Libp2pPeers: addresses(libp2p)})
 	native.join(t, b.NativeAddress())
+	require.Eventually(t, func() bool { return len(b.Status().Pairs) == 1 }, testTimeout, time.Millisecond)
 	require.NoError(t, b.Forget(libp2p.address.ID))
 	require.Len(t, b.Status().Pairs, 1, "pairs stay")
 	native.stop()
