@@ -225,7 +225,7 @@ func (j *journal) attempt(side string, addr types.NetAddress, node types.ID, err
 		next.answered = now
 	}
 	if failure.Answered() && err != nil {
-		next.text = fmt.Sprintf("%s was not taken: %s", node, next.text) // that may be due to the node
+		next.text = fmt.Sprintf("it refused %s: %s", node, next.text) // that may be due to the node
 	}
 	j.dials[Count{Side: side, Reason: next.kind}]++
 	if failure == compat.DialLocal && err != nil {
