@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"cmp"
 	"errors"
 	"net"
 	"net/netip"
@@ -13,28 +14,40 @@ import (
 
 var errBlocked = errors.New("an operator has blocked the node or its IP ([p2p].blocked_peers, [p2p].blocked_ips)")
 
-// blocks reports whether an operator has blocked the ID, the IP, or the IPv4 address that the
-// IP embeds.
-func (c Config) blocks(id types.ID, ip netip.Addr) bool {
+// blocks reports whether the ID, the IP, or the IPv4 address that the IP embeds is blocked.
+func (l blocklist) blocks(id types.ID, ip netip.Addr) bool {
 	embedded := netgroup.Embedded(ip)
 
-	return slices.Contains(c.BlockedPeers, id) || slices.ContainsFunc(c.BlockedIPs, func(network netip.Prefix) bool {
+	return slices.Contains(l.ids, id) || slices.ContainsFunc(l.networks, func(network netip.Prefix) bool {
 		return network.Contains(ip) || network.Contains(embedded)
 	})
 }
 
-// block keeps what is blocked from the libp2p side before a handshake, and from being dialed
+// blocks reports whether an operator has blocked the ID or the IP.
+func (b *Bridge) blocks(id types.ID, ip netip.Addr) bool { return b.blocked().blocks(id, ip) }
+
+// blocked returns what is blocked now.
+func (b *Bridge) blocked() *blocklist { return cmp.Or(b.blocklist.Load(), &blocklist{}) }
+
+// blocksTarget is blocks for a target, which may have a host name in place of an IP.
+func (b *Bridge) blocksTarget(addr types.NetAddress) bool {
+	return b.blocks(addr.ID, netgroup.FromIP(addr.IP))
+}
+
+// apply keeps what is blocked from the libp2p side before a handshake, and from being dialed
 // there.
-func (c Config) block(side *lp2p.Transport) error {
+func (l blocklist) apply(side *lp2p.Transport) error {
 	var errs []error
-	for _, id := range c.BlockedPeers {
+	for _, id := range l.ids {
 		errs = append(errs, side.Block(id))
 	}
-	for _, network := range c.BlockedIPs {
-		errs = append(errs, side.BlockSubnet(&net.IPNet{
-			IP: network.Addr().AsSlice(), Mask: net.CIDRMask(network.Bits(), network.Addr().BitLen()),
-		}))
+	for _, network := range l.networks {
+		errs = append(errs, side.BlockSubnet(ipNet(network)))
 	}
 
 	return errors.Join(errs...)
+}
+
+func ipNet(network netip.Prefix) *net.IPNet {
+	return &net.IPNet{IP: network.Addr().AsSlice(), Mask: net.CIDRMask(network.Bits(), network.Addr().BitLen())}
 }

@@ -41,6 +41,7 @@ type Bridge struct {
 	service.BaseService
 
 	key    types.NodeKey
+	own    []types.ID // of its identities
 	config Config
 	logger *slog.Logger
 
@@ -57,9 +58,11 @@ type Bridge struct {
 	slots  *slots
 
 	toLibp2p, toNative meter
-	ends               ends
 	moves              moveTimes // changed by tests before Start
-	started            time.Time
+	journal            *journal
+
+	changing  sync.Mutex // of what an operator changes while the bridge runs
+	blocklist atomic.Pointer[blocklist]
 
 	missed     *events.Events     // targets that could not be reached
 	dhtOptions []discovery.Option // set by tests
@@ -88,7 +91,7 @@ func New(nodeKey types.NodeKey, config Config, logger *slog.Logger) (*Bridge, er
 	}
 	logger = cmp.Or(logger, slog.New(slog.DiscardHandler))
 	for _, addr := range named {
-		if config.blocks(addr.ID.Canonical(), netgroup.FromIP(addr.IP)) {
+		if config.blocklist().blocks(addr.ID.Canonical(), netgroup.FromIP(addr.IP)) {
 			logger.Warn("configured peer is no target, because it or its IP is blocked", "peer", addr.ID, "address", addr.DialString())
 		}
 	}
@@ -114,18 +117,21 @@ func New(nodeKey types.NodeKey, config Config, logger *slog.Logger) (*Bridge, er
 		slots:         newSlots(config.MaxPairs, config.MaxPairsPerIP, config.UnconditionalPeers),
 		missed:        events.New(),
 		moves:         defaultMoveTimes(),
-		started:       time.Now(),
+		journal:       newJournal(),
 	}
 	for _, key := range own {
+		b.own = append(b.own, key.ID())
 		b.native = append(b.native, native.NewRelayTransport(key, config.MConfig, logger,
 			native.WithProxyProtocol(config.ProxyNetworks...), native.WithSockets(config.Sockets), native.WithConnAdmission(gate)))
 	}
+	now := config.blocklist()
+	b.blocklist.Store(&now)
+	gate.blocks, gate.configured = b.blocks, b.configuredPeers
+	b.nativeTargets.blocked, b.libp2pTargets.blocked = b.blocksTarget, b.blocksTarget
 	if config.OnlyConfigured {
 		b.libp2pTargets.book = nil
 	}
-	if len(config.NativePeers) == 0 || len(config.Libp2pPeers) == 0 && config.OnlyConfigured {
-		b.slots.perSide = config.MaxPairs // only the nodes of one side get pairs
-	}
+	b.slots.share(config.oneSided())
 	b.BaseService = *service.NewBaseService(logger, "Bridge", b)
 
 	return b, nil
@@ -137,6 +143,7 @@ func (b *Bridge) OnStart() error {
 	if err := b.listen(); err != nil {
 		return errors.Join(err, b.close())
 	}
+	b.journal.start()
 	for _, side := range b.native {
 		b.wg.Go(func() { b.acceptNative(side) })
 	}
@@ -164,6 +171,9 @@ func (b *Bridge) listen() error {
 	if b.config.Libp2pQUIC {
 		opts = append(opts, lp2p.WithQUIC())
 	}
+	if b.config.Registerer != nil {
+		opts = append(opts, lp2p.WithPrometheus(b.config.Registerer))
+	}
 	listen := b.config.Libp2pListen
 	listen.ID = b.key.ID()
 	network := cmp.Or(b.config.Libp2pNetwork, ownName)
@@ -173,7 +183,7 @@ func (b *Bridge) listen() error {
 		return fmt.Errorf("libp2p side: %w", err)
 	}
 	b.libp2p.Store(side)
-	if err := b.config.block(side); err != nil {
+	if err := b.blocked().apply(side); err != nil {
 		return fmt.Errorf("libp2p side: %w", err)
 	}
 	if err := b.startTunnels(side); err != nil {
@@ -196,7 +206,7 @@ func (b *Bridge) startTunnels(side *lp2p.Transport) error {
 	}
 	server, err := tunnel.Serve(side, tunnel.Config{
 		Targets: b.config.Tunnels, Reach: b.config.NativePeers, Sockets: b.config.Sockets, Logger: b.logger,
-		Blocks: func(ip netip.Addr) bool { return b.config.blocks("", ip) },
+		Blocks: func(ip netip.Addr) bool { return b.blocks("", ip) },
 	})
 	if err != nil {
 		return err

@@ -8,6 +8,8 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/addrbook"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/discovery"
@@ -94,6 +96,8 @@ type Config struct {
 	// Sockets replaces the system's TCP on both sides, unless it is nil (see
 	// native.WithSockets, lp2p.WithSockets).
 	Sockets compat.Sockets
+	// Registerer gets the metrics of the libp2p side (see lp2p.WithPrometheus); nil: nobody.
+	Registerer prometheus.Registerer
 }
 
 // Validate names the first field that the bridge cannot work with. The error
@@ -194,6 +198,13 @@ func checkTunnels(tunnels []tunnel.Target) error {
 	return nil
 }
 
+func (c Config) blocklist() blocklist { return blocklist{c.BlockedPeers, c.BlockedIPs} }
+
+// oneSided reports whether only the nodes of one side get pairs.
+func (c Config) oneSided() bool {
+	return len(c.NativePeers) == 0 || len(c.Libp2pPeers) == 0 && c.OnlyConfigured
+}
+
 // libp2pLimits makes room for all pairs, even if all are with one node, and for one
 // connection to each target.
 func (c Config) libp2pLimits() lp2p.Limits {
@@ -233,7 +244,7 @@ func (c Config) withDefaults() Config {
 			}
 		}
 		*peers = slices.DeleteFunc(*peers, func(addr *types.NetAddress) bool {
-			return addr != nil && c.blocks(addr.ID, netgroup.FromIP(addr.IP))
+			return addr != nil && c.blocklist().blocks(addr.ID, netgroup.FromIP(addr.IP))
 		})
 	}
 	c.Tunnels = slices.Clone(c.Tunnels)

@@ -16,14 +16,7 @@ const ghostLife = 2 * time.Minute
 // than that, and has had no pair of the node meanwhile. Nobody else can have that identity.
 func (b *Bridge) noteCopy(p *pair, errs []error) {
 	duplicate := slices.ContainsFunc(errs, func(err error) bool { return compat.ClassifyDial(err) == compat.DialDuplicate })
-	if !duplicate || time.Since(b.started) < ghostLife {
-		return
-	}
-	ends := b.RecentEnds()
-	recent := func(e PairEnd) bool {
-		return time.Since(e.At) < ghostLife && (e.NativeID == p.id || e.Libp2pID == p.id)
-	}
-	if slices.ContainsFunc(ends, recent) || len(ends) == maxEnds && time.Since(ends[0].At) < ghostLife {
+	if !duplicate || !b.journal.ranFor(ghostLife) || b.journal.hadPair(p.id, ghostLife) {
 		return
 	}
 	b.logger.Error("another bridge uses a copy of this bridge's node key: give each bridge a key of its own (tm2bridge init)",

@@ -32,11 +32,11 @@ func TestCopyOfTheKeyIsNoticed(t *testing.T) {
 			var log bytes.Buffer
 			b, err := New(*types.GenerateNodeKey(), Config{}, slog.New(slog.NewTextHandler(&log, nil)))
 			require.NoError(t, err)
-			b.started = time.Now().Add(-c.running)
+			b.journal.started = time.Now().Add(-c.running)
 			p := b.newPair(InitiatorNative)
 			p.id = "node"
 			if c.ended > 0 {
-				b.ends.add(PairEnd{NativeID: p.id, At: time.Now().Add(-c.ended)})
+				b.journal.note(Event{Kind: EventPairEnded, NativeID: p.id, Time: time.Now().Add(-c.ended)})
 			}
 			b.noteCopy(p, c.errs)
 			require.Equal(t, c.noticed, bytes.Contains(log.Bytes(), []byte("copy of this bridge's node key")))

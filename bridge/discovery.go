@@ -3,7 +3,6 @@ package bridge
 import (
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"time"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
@@ -101,7 +100,7 @@ func (s *side) answer() {
 // known returns the configured nodes of this side and those that have a pair. Hints are
 // not passed on.
 func (s *side) known() []*types.NetAddress {
-	addrs := slices.Clone(s.targets.configured)
+	addrs := s.targets.peers()
 	for _, p := range s.pair.bridge.slots.live() {
 		for _, connected := range []*side{p.native, p.libp2p} {
 			if connected.name == s.name {

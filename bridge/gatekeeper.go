@@ -27,8 +27,9 @@ type gatekeeper struct {
 	logger  *slog.Logger
 	refused *summary.Log
 	conduct *conduct.Book
-	exempt  []types.ID            // configured nodes of either side
-	fixed   map[netip.Prefix]bool // hosts of configured addresses
+	// What an operator may change while the bridge runs:
+	blocks     func(types.ID, netip.Addr) bool
+	configured func() []*types.NetAddress // of either side
 
 	mtx   sync.Mutex
 	hosts map[types.ID]netip.Prefix // from where exempt nodes had their last pair
@@ -41,22 +42,18 @@ var (
 )
 
 func newGatekeeper(config Config, logger *slog.Logger, refused *summary.Log) *gatekeeper {
-	g := &gatekeeper{
-		config: config, logger: logger, refused: refused, conduct: conduct.New(), exempt: slices.Clone(config.UnconditionalPeers),
-		fixed: make(map[netip.Prefix]bool), hosts: make(map[types.ID]netip.Prefix),
+	return &gatekeeper{
+		config: config, logger: logger, refused: refused, conduct: conduct.New(), hosts: make(map[types.ID]netip.Prefix),
+		blocks:     config.blocklist().blocks,
+		configured: func() []*types.NetAddress { return slices.Concat(config.NativePeers, config.Libp2pPeers) },
 	}
-	for _, addr := range slices.Concat(config.NativePeers, config.Libp2pPeers) {
-		g.exempt = append(g.exempt, addr.ID)
-		if host := netgroup.Host(netgroup.FromIP(addr.IP)); host.IsValid() {
-			g.fixed[host] = true
-		}
-	}
-
-	return g
 }
 
 // IsExemptPeer implements compat.PeerExemption.
-func (g *gatekeeper) IsExemptPeer(id types.ID) bool { return slices.Contains(g.exempt, id) }
+func (g *gatekeeper) IsExemptPeer(id types.ID) bool {
+	return slices.Contains(g.config.UnconditionalPeers, id) ||
+		slices.ContainsFunc(g.configured(), func(addr *types.NetAddress) bool { return addr.ID == id })
+}
 
 // ReservesConn implements compat.ConnReservation.
 func (g *gatekeeper) ReservesConn(remoteIP net.IP) bool {
@@ -66,13 +63,16 @@ func (g *gatekeeper) ReservesConn(remoteIP net.IP) bool {
 // isExemptHost reports whether a configured node has its address at the host, or had its last
 // pair from there.
 func (g *gatekeeper) isExemptHost(host netip.Prefix) bool {
-	g.mtx.Lock()
-	defer g.mtx.Unlock()
-	if g.fixed[host] {
+	if !host.IsValid() {
+		return false
+	}
+	if slices.ContainsFunc(g.configured(), func(addr *types.NetAddress) bool { return netgroup.Host(netgroup.FromIP(addr.IP)) == host }) {
 		return true
 	}
-	for _, known := range g.hosts {
-		if known == host && host.IsValid() {
+	g.mtx.Lock()
+	defer g.mtx.Unlock()
+	for id, known := range g.hosts {
+		if known == host && g.IsExemptPeer(id) {
 			return true
 		}
 	}
@@ -93,7 +93,7 @@ func (g *gatekeeper) accountable(host netip.Prefix) netip.Prefix {
 // AdmitConn implements compat.ConnAdmission.
 func (g *gatekeeper) AdmitConn(remoteIP net.IP) error {
 	ip := netgroup.FromIP(remoteIP)
-	if g.config.blocks("", ip) {
+	if g.blocks("", ip) {
 		return compat.Reject(compat.RejectBanned, "%v", errBlocked)
 	}
 	host := g.accountable(netgroup.Host(ip))

@@ -70,6 +70,20 @@ func isPresented(node types.NodeInfo) bool {
 	return marked
 }
 
+// PresentedID returns the ID under which the bridge with the key shows a node that dials it to
+// the nodes of the other side. It is the same at every start.
+func PresentedID(bridge types.NodeKey, node types.ID) (types.ID, error) {
+	if err := node.Validate(); err != nil {
+		return "", fmt.Errorf("%q: %w", node, err)
+	}
+	key, err := deriveIdentity(bridge.PrivKey, node.Canonical())
+	if err != nil {
+		return "", err
+	}
+
+	return key.ID(), nil
+}
+
 // present returns the NodeInfo under which the bridge shows a node to the other side: the
 // node's own with another ID, an unspecified IP of the same family, and no RPC address.
 func present(node types.NodeInfo, as types.ID) types.NodeInfo {

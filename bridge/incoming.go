@@ -38,6 +38,7 @@ func (b *Bridge) acceptNative(side *native.RelayTransport) {
 		in.complete = func(_ context.Context, far types.NodeInfo, near compat.PeerBehavior) (compat.PeerConn, error) {
 			return pending.Complete(far, near)
 		}
+		in = b.journal.watch(InitiatorNative, in, pending.RemoteAddr())
 		if isPresented(in.node) {
 			in.reject(fmt.Errorf("%s is presented by another bridge: %w", in.id, errPresented))
 
@@ -63,6 +64,7 @@ func (b *Bridge) acceptLibp2p(side *lp2p.Transport) {
 				b.logger.Debug("refusal could not be sent", "peer", pending.ID(), "err", err)
 			}
 		}
+		in = b.journal.watch(InitiatorLibp2p, in, pending.RemoteAddr())
 		if pending.Delegated() {
 			in.reject(fmt.Errorf("%s is presented by %s: %w", pending.ID(), pending.DelegatedBy(), errPresented))
 
@@ -75,7 +77,7 @@ func (b *Bridge) acceptLibp2p(side *lp2p.Transport) {
 
 // admit pairs the node, on a goroutine, if it is not blocked and gets a slot.
 func (b *Bridge) admit(initiator string, in incoming, remote net.Addr) {
-	if b.config.blocks(in.id, netgroup.FromAddr(remote)) {
+	if b.blocks(in.id, netgroup.FromAddr(remote)) {
 		in.reject(errBlocked)
 
 		return

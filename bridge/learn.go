@@ -37,7 +37,7 @@ func (b *Bridge) dialerAddress(info types.NodeInfo, from netip.Addr) types.NetAd
 func (b *Bridge) mayLearn(addr *types.NetAddress, from netip.Addr) bool {
 	ip := netgroup.FromIP(addr.IP)
 
-	return addr.Dialable() && netgroup.MayDial(ip, from, netgroup.FromIP(b.config.Libp2pListen.IP)) && !b.config.blocks(addr.ID, ip)
+	return addr.Dialable() && netgroup.MayDial(ip, from, netgroup.FromIP(b.config.Libp2pListen.IP)) && !b.blocks(addr.ID, ip)
 }
 
 // learnHints makes targets of the addresses that a libp2p node has told.

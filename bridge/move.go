@@ -161,7 +161,8 @@ func (ts *targets) better(node dialer, present *target) (best *target) {
 		switch {
 		case t.addr.ID == present.addr.ID:
 			load = t.pairs
-		case !t.configured || t.isDown() || t.isTroubled() || t.joined || t.doubled || t.taken || t.addr.ID == node.id:
+		case !t.configured || t.isDown() || t.isTroubled() || t.joined || t.doubled || t.taken ||
+			t.addr.ID == node.id || ts.blocked(t.addr):
 		case best == nil || t.pairs < best.pairs:
 			best = t
 		}

@@ -145,6 +145,7 @@ func (s *side) Receive(chID byte, _ compat.PeerConn, msg []byte) {
 	if s.pair.ctx.Err() != nil { // a message must not pass when one before it did not
 		return
 	}
+	begin := time.Now()
 	if chID == discoveryChannel {
 		s.receiveDiscovery(msg)
 
@@ -154,9 +155,13 @@ func (s *side) Receive(chID byte, _ compat.PeerConn, msg []byte) {
 	to.count(1, len(msg)) // before the far node has it, which may then ask for the status
 	if err := to.send(chID, bytes.Clone(msg)); err != nil {
 		to.count(-1, -len(msg))
+		s.pair.bridge.journal.meterOf(to.name).drop(chID)
 		s.pair.end(nil, fmt.Errorf("%w: %d bytes on channel %#02x from the %s side to %s",
 			err, len(msg), chID, s.name, to.peer.ID()))
+
+		return
 	}
+	s.pair.bridge.journal.meterOf(to.name).relayed(chID, len(msg), time.Since(begin))
 }
 
 // send returns when the peer has taken the message, or with an error when the pair has
@@ -225,13 +230,19 @@ func (p *pair) run() {
 
 	end := p.ending()
 	p.bridge.gate.ended(p) // first, since the node may dial again while the other one is flushed
+	if p.bridge.ctx.Err() != nil && p.isUp() {
+		defer p.flush(end)()
+	}
 	for _, s := range []*side{p.native, p.libp2p} {
 		if end.by == s.other() {
 			s.flush(end.reasonFor(s)) // sends what it has taken
 		}
 		s.drop(s.peer, end.reasonFor(s))
 	}
-	p.noteEnd(end)
+	if p.isUp() {
+		p.bridge.journal.down(p, end)
+	}
+	p.logEnd(end)
 }
 
 func (p *pair) begin() {
@@ -243,6 +254,8 @@ func (p *pair) begin() {
 		}
 	}
 	close(p.ready)
+	p.bridge.journal.up(p)
+	p.bridge.endIfBlocked(p)
 	p.bridge.logger.Info("pair is up", "native", p.native.peer.ID(), "libp2p", p.libp2p.peer.ID(), "initiator", p.initiator)
 	p.libp2p.ask()
 }
@@ -277,4 +290,14 @@ func (s *side) drop(conn compat.PeerConn, reason error) {
 func (s *side) abandon(reason error) {
 	s.drop(s.peer, reason)
 	s.pair.end(s.other(), errors.Join(errNoCounterpart, reason))
+}
+
+// isUp reports whether both connections have been started.
+func (p *pair) isUp() bool {
+	select {
+	case <-p.ready:
+		return true
+	default:
+		return false
+	}
 }

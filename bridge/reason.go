@@ -7,20 +7,13 @@ import (
 	"net"
 	"slices"
 	"strings"
-	"sync"
-	"time"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
-	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
-const (
-	// maxCauses is how many different causes of failed dials a refused node is told.
-	maxCauses = 3
-	// maxEnds is how many ends of pairs are remembered.
-	maxEnds = 64
-)
+// maxCauses is how many different causes of failed dials a refused node is told.
+const maxCauses = 3
 
 // missed is the error of a search in which each target that was tried has failed. Its causes
 // name no addresses, so the node may know them.
@@ -100,52 +93,17 @@ func (e *ending) reasonFor(s *side) error {
 	return compat.Reject(compat.RejectUnspecified, "the %s node behind the bridge: %s", e.by.name, endCause(e.error))
 }
 
-// PairEnd tells how a pair has ended.
-type PairEnd struct {
-	NativeID  types.ID
-	Libp2pID  types.ID
-	Initiator string // InitiatorNative or InitiatorLibp2p
-	At        time.Time
-	Lasted    time.Duration
-	By        string // the side whose node or connection ended it, by the same names; empty: the bridge
-	Reason    string // for people; may contain what a node has said, in printable ASCII
+// logEnd logs the end of a pair whose connections are both made.
+func (p *pair) logEnd(end *ending) {
+	by, cause := end.told()
+	p.bridge.logger.Info("pair has ended", "native", p.native.peer.ID(), "libp2p", p.libp2p.peer.ID(), "by", by, "reason", cause, "err", end.error)
 }
 
-// ends are the last ends of pairs.
-type ends struct {
-	mtx  sync.Mutex
-	list []PairEnd
-}
-
-func (e *ends) add(end PairEnd) {
-	e.mtx.Lock()
-	defer e.mtx.Unlock()
-	if len(e.list) == maxEnds {
-		e.list = slices.Delete(e.list, 0, 1)
+// told returns the side whose node or connection has ended the pair, or "bridge", and why.
+func (e *ending) told() (by, cause string) {
+	if e.by == nil {
+		return "bridge", e.Error()
 	}
-	e.list = append(e.list, end)
-}
 
-// RecentEnds returns how the last pairs have ended, 64 at most, the latest last. The slice is
-// the caller's. It may be called at any time.
-func (b *Bridge) RecentEnds() []PairEnd {
-	b.ends.mtx.Lock()
-	defer b.ends.mtx.Unlock()
-
-	return slices.Clone(b.ends.list)
-}
-
-// noteEnd logs the end of a pair whose connections are both made, and remembers it.
-func (p *pair) noteEnd(end *ending) {
-	e := PairEnd{
-		NativeID: p.native.peer.ID(), Libp2pID: p.libp2p.peer.ID(), Initiator: p.initiator,
-		At: time.Now(), Lasted: time.Since(p.since), Reason: end.Error(),
-	}
-	by := "bridge"
-	if end.by != nil {
-		by = end.by.name
-		e.By, e.Reason = by, endCause(end.error)
-	}
-	p.bridge.ends.add(e)
-	p.bridge.logger.Info("pair has ended", "native", e.NativeID, "libp2p", e.Libp2pID, "by", by, "reason", e.Reason, "err", end.error)
+	return e.by.name, endCause(e.error)
 }

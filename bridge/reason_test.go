@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"testing"
 	"time"
 
@@ -34,10 +35,13 @@ func TestReasonsOfAnEndTravel(t *testing.T) {
 	next(t, native.added)
 	libp2p.sw.StopPeerForError(next(t, libp2p.added), compat.Reject(compat.RejectBanned, "it votes twice"))
 	next(t, native.removed)
-	require.Eventually(t, func() bool { return len(b.RecentEnds()) == 2 }, testTimeout, time.Millisecond)
-	ends := b.RecentEnds()
-	require.Equal(t, []string{InitiatorNative, InitiatorLibp2p}, []string{ends[0].By, ends[1].By})
-	require.Equal(t, "banned: it votes twice", ends[1].Reason)
+	ended := func() []Event {
+		return slices.DeleteFunc(b.Status().Events, func(e Event) bool { return e.Kind != EventPairEnded })
+	}
+	require.Eventually(t, func() bool { return len(ended()) == 2 }, testTimeout, time.Millisecond)
+	ends := ended()
+	require.Equal(t, []string{InitiatorNative, InitiatorLibp2p}, []string{ends[0].Reason, ends[1].Reason})
+	require.Equal(t, "banned: it votes twice", ends[1].Text)
 	require.Equal(t, libp2p.address.ID, ends[1].Libp2pID)
 	require.Equal(t, native.address.ID, ends[1].NativeID)
 }
@@ -76,13 +80,4 @@ func TestCausesNameNoAddress(t *testing.T) {
 	require.Equal(t, []string{"full: no slot", "unclear"}, m.causes)
 	require.NotContains(t, m.told(), "10.0.0.1")
 	require.ErrorIs(t, m, errNoCounterpart)
-}
-
-func TestEndsAreBounded(t *testing.T) {
-	var e ends
-	for i := range 2 * maxEnds {
-		e.add(PairEnd{Lasted: time.Duration(i)})
-	}
-	require.Len(t, e.list, maxEnds)
-	require.EqualValues(t, 2*maxEnds-1, e.list[maxEnds-1].Lasted)
 }

@@ -100,6 +100,7 @@ func (s *search) next(ctx context.Context) bool {
 		a, begin := attempt{target: t}, time.Now()
 		a.peer, a.err = s.try(ctx, t.addr)
 		a.took = time.Since(begin)
+		s.bridge.journal.attempt(s.side(), t.addr, s.node.id, a.err)
 		s.results <- a
 	})
 

@@ -141,18 +141,34 @@ func (s *slots) giveBack(p *pair) {
 	close(p.gone)
 }
 
+// share tells whether the nodes of one side only get pairs, which may then take all of them.
+func (s *slots) share(oneSided bool) {
+	s.mtx.Lock()
+	defer s.mtx.Unlock()
+	if s.perSide = s.total - s.total/4; oneSided {
+		s.perSide = s.total
+	}
+}
+
+// taken returns how many slots are taken of those that are limited.
+func (s *slots) taken() (n int) {
+	s.mtx.Lock()
+	defer s.mtx.Unlock()
+	for _, held := range s.held {
+		n += int(bit(held.counted))
+	}
+
+	return n
+}
+
 // live returns the pairs that are up.
 func (s *slots) live() (pairs []*pair) {
 	s.mtx.Lock()
 	defer s.mtx.Unlock()
 	for _, held := range s.held {
 		for _, p := range held.pairs {
-			select {
-			case <-p.ready:
-				if p.ctx.Err() == nil {
-					pairs = append(pairs, p)
-				}
-			default:
+			if p.isUp() && p.ctx.Err() == nil {
+				pairs = append(pairs, p)
 			}
 		}
 	}

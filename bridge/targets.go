@@ -30,6 +30,7 @@ type targets struct {
 	inUse      *inUse         // its lock guards the records
 	records    map[types.ID]record
 	lost       func() // called when a target that was found in the DHT becomes useless
+	blocked    func(types.NetAddress) bool
 }
 
 // inUse are the targets of both sides that are dialed or have a pair, by the node for
@@ -118,7 +119,10 @@ func (r record) after(o outcome, configured bool) record {
 }
 
 func newTargets(configured []*types.NetAddress, book *addrbook.Book, inUse *inUse) *targets {
-	return &targets{configured: configured, book: book, inUse: inUse, records: make(map[types.ID]record), lost: func() {}}
+	return &targets{
+		configured: configured, book: book, inUse: inUse, records: make(map[types.ID]record), lost: func() {},
+		blocked: func(types.NetAddress) bool { return false },
+	}
 }
 
 // isConfigured reports whether a configured target has the ID, or the IP and port.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -14,7 +15,7 @@ import (
 
 func newDemo() *cobra.Command {
 	var opts demo.Options
-	var asJSON bool
+	var asJSON, kill bool
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Run native and libp2p nodes with a bridge between them and count every message",
@@ -24,7 +25,10 @@ can, and every message is accounted for: on each link by number, and from end to
 end. The exit status is 1 if anything was lost, duplicated or reordered, or if
 nothing crossed the bridge. An interrupt ends the run early.
 
-On a terminal a table is redrawn in place, otherwise each second is one line.`,
+On a terminal a table is redrawn in place, otherwise each second is one line.
+
+With --kill a libp2p node and then the bridge are taken away instead, and the time is
+told until every native node is joined again.`,
 		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			logger, err := newLogger(cmd)
@@ -34,8 +38,11 @@ On a terminal a table is redrawn in place, otherwise each second is one line.`,
 			if err := opts.Validate(); err != nil {
 				return &usageError{cmd, err}
 			}
+			if kill {
+				return runKill(cmd, opts.Nodes, logger)
+			}
 			view := newView(cmd.OutOrStdout(), asJSON)
-			opts.Logger, opts.Progress = logger, view.Progress
+			opts.Logger, opts.Begin, opts.Progress = logger, view.Begin, view.Progress
 			summary, err := demo.Run(cmd.Context(), opts)
 			if summary != nil {
 				if viewErr := view.Done(summary); viewErr != nil {
@@ -52,10 +59,31 @@ On a terminal a table is redrawn in place, otherwise each second is one line.`,
 	cmd.Flags().DurationVar(&opts.Duration, "duration", 10*time.Second, "how long messages are sent")
 	cmd.Flags().IntVar(&opts.Nodes, "nodes", 3, fmt.Sprintf("nodes on each side of the bridge, up to %d", demo.MaxNodes))
 	cmd.Flags().Uint64Var(&opts.Seed, "seed", 1, "seed of the messages' sizes, channels and contents")
+	cmd.Flags().StringVar(&opts.HTTP, "http", "", "IP and port at which the page of the demo's bridge is, as 127.0.0.1:36660")
+	cmd.Flags().BoolVar(&kill, "kill", false, "take a node and then the bridge away, and show the recovery")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "write one JSON object a second, and the summary as the last line")
+	cmd.MarkFlagsMutuallyExclusive("kill", "json")
 	addLogLevel(cmd, slog.LevelWarn)
 
 	return cmd
+}
+
+// runKill shows how a network recovers.
+func runKill(cmd *cobra.Command, nodes int, logger *slog.Logger) error {
+	begin, failed := time.Now(), error(nil)
+	print := func(format string, args ...any) {
+		if _, err := fmt.Fprintf(cmd.OutOrStdout(), format, args...); err != nil && failed == nil {
+			failed = err
+		}
+	}
+	_, err := demo.Kill(cmd.Context(), nodes, logger,
+		func(t demo.Topology) { print("%s", t) },
+		func(text string) { print("%7.3f s  %s\n", time.Since(begin).Seconds(), text) })
+	if err = errors.Join(err, failed); err != nil {
+		return fmt.Errorf("demo: %w", err)
+	}
+
+	return nil
 }
 
 func newView(out io.Writer, asJSON bool) *demo.View {

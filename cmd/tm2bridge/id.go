@@ -12,43 +12,81 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
+	"github.com/tm2-libp2p/tm2-libp2p/bridge"
 	"github.com/tm2-libp2p/tm2-libp2p/cmd/tm2bridge/internal/config"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
 func newID() *cobra.Command {
-	var home, keyFile string
+	var keyFile, of string
 	cmd := &cobra.Command{
-		Use:   "id {--home DIR | --key FILE}",
-		Short: "Show the TM2 ID, the libp2p peer ID and the multiaddrs of a node key",
-		Long: `Show the TM2 ID and the libp2p peer ID of a node key, and the multiaddrs of the
-libp2p listen address in config.toml, or of the default one with --key. Key files
-of all TM2 versions are read.`,
+		Use:   "id [--home DIR | --key FILE] [--of ID]",
+		Short: "Show the addresses and the IDs of the bridge, or as whom it shows a node",
+		Long: `Show the addresses of the bridge in the form that configurations of nodes take,
+ID@host:port, then its TM2 ID, its libp2p peer ID, and its multiaddrs. With --key the
+key file of any TM2 version is read, and the listen addresses are the default ones.
+
+With --of ID it shows the ID under which that node, when it dials the bridge, is shown
+to the nodes of the other side.`,
 		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if (home == "") == (keyFile == "") {
-				return &usageError{cmd, errors.New("give either --home or --key")}
+			node, err := types.ParseID(of)
+			if of != "" && err != nil {
+				return &usageError{cmd, fmt.Errorf("--of %q: %w", of, err)}
 			}
-			cfg := config.Default()
-			if home != "" {
-				var err error
-				if cfg, _, err = config.Load(config.Path(home)); err != nil {
-					return err
-				}
-				keyFile = config.NodeKeyPath(home)
-			}
-			key, err := types.LoadNodeKey(keyFile)
+			key, cfg, err := identity(cmd, keyFile)
 			if err != nil {
 				return err
+			}
+			if of != "" {
+				return printPresented(cmd, *key, node)
 			}
 
 			return printID(cmd, key, cfg)
 		},
 	}
-	cmd.Flags().StringVar(&home, "home", "", "home directory")
+	addHome(cmd)
 	cmd.Flags().StringVar(&keyFile, "key", "", "node key file")
+	cmd.Flags().StringVar(&of, "of", "", "the TM2 ID of a node")
 
 	return cmd
+}
+
+// identity returns the key and the configuration of a home, or the key in a file.
+func identity(cmd *cobra.Command, keyFile string) (*types.NodeKey, *config.Config, error) {
+	if keyFile != "" {
+		if cmd.Flags().Changed("home") {
+			return nil, nil, &usageError{cmd, errors.New("give either --home or --key")}
+		}
+		key, err := types.LoadNodeKey(keyFile)
+
+		return key, config.Default(), withStatus(exitConfig, err)
+	}
+	home, err := homeOf(cmd)
+	if err != nil {
+		return nil, nil, err
+	}
+	overrides, err := overridesOf(cmd)
+	if err != nil {
+		return nil, nil, err
+	}
+	cfg, _, err := loadConfig(home, overrides)
+	if err != nil {
+		return nil, nil, err
+	}
+	key, err := loadKey(home)
+
+	return key, cfg, err
+}
+
+func printPresented(cmd *cobra.Command, key types.NodeKey, node types.ID) error {
+	shown, err := bridge.PresentedID(key, node)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(cmd.OutOrStdout(), shown)
+
+	return err
 }
 
 func printID(cmd *cobra.Command, key *types.NodeKey, cfg *config.Config) error {
@@ -58,18 +96,25 @@ func printID(cmd *cobra.Command, key *types.NodeKey, cfg *config.Config) error {
 	}
 	forBridge, err := cfg.ForBridge(key.ID())
 	if err != nil {
-		return err
+		return withStatus(exitConfig, err)
 	}
 	var text strings.Builder
-	fmt.Fprintf(&text, "TM2 ID     %s\npeer ID    %s\n", key.ID(), peerID)
-	for _, at := range reachable(forBridge.Libp2pListen) {
+	for _, at := range reachable(forBridge.NativeListen) {
+		fmt.Fprintf(&text, "native nodes dial  %s\n", at.String())
+	}
+	libp2p := reachable(forBridge.Libp2pListen)
+	for _, at := range libp2p {
+		fmt.Fprintf(&text, "libp2p nodes dial  %s\n", at.String())
+	}
+	fmt.Fprintf(&text, "TM2 ID             %s\npeer ID            %s\n", key.ID(), peerID)
+	for _, at := range libp2p {
 		family := "ip6"
 		if at.IP.To4() != nil {
 			family = "ip4"
 		}
-		fmt.Fprintf(&text, "multiaddr  /%s/%s/tcp/%d/p2p/%s\n", family, at.IP, at.Port, peerID)
+		fmt.Fprintf(&text, "multiaddr          /%s/%s/tcp/%d/p2p/%s\n", family, at.IP, at.Port, peerID)
 		if forBridge.Libp2pQUIC {
-			fmt.Fprintf(&text, "multiaddr  /%s/%s/udp/%d/quic-v1/p2p/%s\n", family, at.IP, at.Port, peerID)
+			fmt.Fprintf(&text, "multiaddr          /%s/%s/udp/%d/quic-v1/p2p/%s\n", family, at.IP, at.Port, peerID)
 		}
 	}
 	_, err = io.WriteString(cmd.OutOrStdout(), text.String())

@@ -52,8 +52,8 @@ func TestIDOfVectors(t *testing.T) {
 				require.NoError(t, os.WriteFile(path, []byte(file), 0o600))
 				status, stdout, stderr := call(t, "id", "--key", path)
 				require.Zero(t, status, stderr)
-				require.Contains(t, stdout, "TM2 ID     "+v.NodeID.String()+"\n")
-				require.Contains(t, stdout, "peer ID    "+v.peerID(t)+"\n")
+				require.Contains(t, stdout, "TM2 ID             "+v.NodeID.String()+"\n")
+				require.Contains(t, stdout, "peer ID            "+v.peerID(t)+"\n")
 				require.Contains(t, stdout, "/tcp/36656/p2p/"+v.peerID(t)+"\n")
 			})
 		}
@@ -64,13 +64,15 @@ func TestIDOfHome(t *testing.T) {
 	v := keyVectors(t)[0]
 	home := t.TempDir()
 	require.NoError(t, os.WriteFile(config.NodeKeyPath(home), []byte(v.KeyFiles["C"]), 0o600))
-	require.NoError(t, os.WriteFile(config.Path(home), []byte("[bridge]\nlibp2p_laddr = \"tcp://[2001:db8::7]:99\""), 0o600))
+	require.NoError(t, os.WriteFile(config.Path(home), []byte("[p2p]\nladdr = \"127.0.0.1:9\"\n[bridge]\nlibp2p_laddr = \"tcp://[2001:db8::7]:99\""), 0o600))
 
 	status, stdout, stderr := call(t, "id", "--home", home)
 	require.Zero(t, status, stderr)
-	require.Equal(t, "TM2 ID     "+v.NodeID.String()+
-		"\npeer ID    "+v.peerID(t)+
-		"\nmultiaddr  /ip6/2001:db8::7/tcp/99/p2p/"+v.peerID(t)+"\n", stdout)
+	require.Equal(t, "native nodes dial  "+v.NodeID.String()+"@127.0.0.1:9"+
+		"\nlibp2p nodes dial  "+v.NodeID.String()+"@[2001:db8::7]:99"+
+		"\nTM2 ID             "+v.NodeID.String()+
+		"\npeer ID            "+v.peerID(t)+
+		"\nmultiaddr          /ip6/2001:db8::7/tcp/99/p2p/"+v.peerID(t)+"\n", stdout)
 
 	require.NoError(t, os.WriteFile(config.Path(home), []byte("[bridge]\nlibp2p_quic = true"), 0o600))
 	status, stdout, stderr = call(t, "id", "--home", home)
@@ -90,14 +92,52 @@ func TestInitThenID(t *testing.T) {
 
 	status, stdout, stderr = call(t, "id", "--home", home)
 	require.Zero(t, status, stderr)
-	require.Contains(t, stdout, "TM2 ID     "+key.ID().String()+"\n")
+	require.Contains(t, stdout, "TM2 ID             "+key.ID().String()+"\n")
 
-	status, _, stderr = call(t, "init", "--home", home)
-	require.Equal(t, 1, status)
-	require.Contains(t, stderr, config.Path(home))
+	require.NoError(t, os.Remove(config.Path(home)))
+	status, stdout, stderr = call(t, "init", "--home", home)
+	require.Zero(t, status, stderr)
+	require.Contains(t, stdout, "config    made "+config.Path(home))
+	require.Contains(t, stdout, "node key  kept "+config.NodeKeyPath(home))
 	again, err := types.LoadNodeKey(config.NodeKeyPath(home))
 	require.NoError(t, err)
 	require.Equal(t, key.ID(), again.ID())
+}
+
+// A key in a working tree is soon committed.
+func TestInitInAWorkingTree(t *testing.T) {
+	tree := t.TempDir()
+	require.NoError(t, os.Mkdir(filepath.Join(tree, ".git"), 0o700))
+	status, _, stderr := call(t, "init", "--home", filepath.Join(tree, "bridge"))
+	require.Zero(t, status)
+	require.Contains(t, stderr, "do not commit the private key")
+}
+
+func TestDefaultHomeIsUsed(t *testing.T) {
+	dir := home(t)
+	status, _, stderr := call(t, "init")
+	require.Zero(t, status, stderr)
+	require.FileExists(t, config.NodeKeyPath(dir))
+	status, _, stderr = call(t, "id")
+	require.Zero(t, status, stderr)
+}
+
+// The ID under which a node is shown depends on the bridge's key and the node alone.
+func TestIDOfANode(t *testing.T) {
+	home(t)
+	status, _, stderr := call(t, "init")
+	require.Zero(t, status, stderr)
+	node := types.GenerateNodeKey().ID().String()
+	status, shown, stderr := call(t, "id", "--of", node)
+	require.Zero(t, status, stderr)
+	_, err := types.ParseID(strings.TrimSpace(shown))
+	require.NoError(t, err)
+	_, again, _ := call(t, "id", "--of", node)
+	require.Equal(t, shown, again)
+	home(t)
+	_, _, _ = call(t, "init")
+	_, other, _ := call(t, "id", "--of", node)
+	require.NotEqual(t, shown, other)
 }
 
 func TestReachable(t *testing.T) {

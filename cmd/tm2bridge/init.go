@@ -1,8 +1,8 @@
 package main
 
 import (
-	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -10,28 +10,42 @@ import (
 )
 
 func newInit() *cobra.Command {
-	var home string
 	cmd := &cobra.Command{
-		Use:   "init --home DIR",
-		Short: "Write config.toml and a new node_key.json into a home directory",
-		Long: `Write config.toml with comments and a new node_key.json into a home directory,
-which is created if it does not exist. Existing files are never overwritten.`,
+		Use:   "init [--home DIR]",
+		Short: "Make a home: config.toml with comments, a node key, and the token of the HTTP port",
+		Long: `Make a home directory for a bridge: config.toml with comments, node_key.json, which is
+a private key, and http_token. Only what is missing is made, and nothing is changed.`,
 		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if home == "" {
-				return &usageError{cmd, errors.New("--home is missing")}
-			}
-			key, err := config.Init(home, config.Default())
+			home, err := homeOf(cmd)
 			if err != nil {
-				return fmt.Errorf("init: %w", err)
+				return err
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "config    %s\nnode key  %s\nTM2 ID    %s\n",
-				config.Path(home), config.NodeKeyPath(home), key.ID())
+			key, made, err := config.Init(home, config.Default())
+			if err != nil {
+				return withStatus(exitConfig, fmt.Errorf("init: %w", err))
+			}
+			out := cmd.OutOrStdout()
+			for _, file := range []struct{ name, path string }{
+				{"config", config.Path(home)}, {"node key", config.NodeKeyPath(home)}, {"token", config.TokenPath(home)},
+			} {
+				state := "kept"
+				if slices.Contains(made, file.path) {
+					state = "made"
+				}
+				if _, err := fmt.Fprintf(out, "%-9s %s %s\n", file.name, state, file.path); err != nil {
+					return err
+				}
+			}
+			if tree := workingTree(home); tree != "" {
+				cmd.PrintErrf("warning: %s is in the working tree %s: do not commit the private key\n", home, tree)
+			}
+			_, err = fmt.Fprintf(out, "TM2 ID    %s\n\nName the nodes to join in the config, then run: tm2bridge check\n", key.ID())
 
 			return err
 		},
 	}
-	cmd.Flags().StringVar(&home, "home", "", "home directory")
+	addHome(cmd)
 
 	return cmd
 }

@@ -2,9 +2,12 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"log/slog"
 
 	"github.com/spf13/cobra"
+
+	"github.com/tm2-libp2p/tm2-libp2p/cmd/tm2bridge/internal/config"
 )
 
 // addLogLevel adds the --log-level flag, which newLogger reads.
@@ -24,4 +27,20 @@ func newLogger(cmd *cobra.Command) (*slog.Logger, error) {
 	}
 
 	return slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: level})), nil
+}
+
+// newServiceLogger returns the logger of a bridge, whose level may change.
+func newServiceLogger(out io.Writer, log config.Log) (*slog.Logger, *slog.LevelVar, error) {
+	level, err := log.SlogLevel()
+	if err != nil {
+		return nil, nil, err
+	}
+	var current slog.LevelVar
+	current.Set(level)
+	opts := &slog.HandlerOptions{Level: &current}
+	if log.Format == config.FormatJSON {
+		return slog.New(slog.NewJSONHandler(out, opts)), &current, nil
+	}
+
+	return slog.New(slog.NewTextHandler(out, opts)), &current, nil
 }

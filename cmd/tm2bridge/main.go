@@ -2,14 +2,17 @@
 // that speak only libp2p, and helps to run and to examine both.
 //
 //	tm2bridge demo                  a network of both kinds of nodes in one process
-//	tm2bridge init --home DIR       write config.toml and node_key.json
-//	tm2bridge start --home DIR      run the bridge
+//	tm2bridge init                  make a home with config.toml and node_key.json
+//	tm2bridge check                 try everything before the start
+//	tm2bridge start                 run the bridge
+//	tm2bridge status                show what a running bridge does
+//	tm2bridge connect SIDE ADDRESS  give a running bridge a target; also block, unblock, forget, log
 //	tm2bridge probe ADDRESS         find out who answers at an address
-//	tm2bridge id --home DIR         show the identity of a node key
+//	tm2bridge id                    show the identity of the bridge, or of a node behind it
 //	tm2bridge version               show the version
 //
 // Results go to the standard output and logs to the standard error. The exit
-// status is 0 on success and 1 on any error.
+// status is 0 on success; docs/operate.md has the others.
 package main
 
 import (
@@ -19,6 +22,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -45,57 +49,47 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) (stat
 
 	err := root.ExecuteContext(ctx)
 	if err == nil {
-		return 0
+		return exitOK
 	}
 	fmt.Fprintf(stderr, "tm2bridge: %s\n", printable(err.Error()))
 	if usage, ok := errors.AsType[*usageError](err); ok {
-		fmt.Fprintf(stderr, "\n%s", usage.cmd.UsageString())
+		fmt.Fprintf(stderr, "\nUsage:\n  %s\n\nRun %q for its flags.\n", usage.cmd.UseLine(), usage.cmd.CommandPath()+" --help")
 	}
 
-	return 1
+	return statusOf(err)
 }
 
 func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "tm2bridge",
 		Short:         "Bridge between TM2 nodes of the native protocol and of libp2p",
+		Version:       versionLine(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				return &usageError{cmd, fmt.Errorf("there is no command %q", args[0])}
+				return &usageError{cmd, fmt.Errorf("there is no command %q%s", args[0], suggestions(cmd, args[0]))}
 			}
 
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SetVersionTemplate("tm2bridge {{.Version}}\n")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return &usageError{cmd, err} })
-	root.AddCommand(newDemo(), newInit(), newStart(), newProbe(), newID(), newVersion())
+	root.AddCommand(newDemo(), newInit(), newCheck(), newStart(), newStatus(), newConnect(), newForget(), newBlock(), newUnblock(),
+		newLogLevel(), newProbe(), newID(), newVersion())
 
 	return root
 }
 
-// usageError is a mistake on the command line. execute shows the usage of cmd with it.
-type usageError struct {
-	cmd *cobra.Command
-	err error
-}
-
-func (e *usageError) Error() string { return e.err.Error() }
-func (e *usageError) Unwrap() error { return e.err }
-
-// exactArgs requires one argument for each name.
-func exactArgs(names ...string) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		if len(args) > len(names) {
-			return &usageError{cmd, fmt.Errorf("unexpected argument %q", args[len(names)])}
-		}
-		if len(args) < len(names) {
-			return &usageError{cmd, fmt.Errorf("%s is missing", names[len(args)])}
-		}
-
-		return nil
+// suggestions names the commands that are like a mistyped one.
+func suggestions(root *cobra.Command, mistyped string) string {
+	root.SuggestionsMinimumDistance = 2
+	names := root.SuggestionsFor(mistyped)
+	if len(names) == 0 {
+		return ""
 	}
+
+	return "; did you mean " + strings.Join(names, " or ") + "?"
 }

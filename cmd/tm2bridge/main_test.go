@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -18,6 +17,15 @@ import (
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// home makes the default home of the test an empty directory, and returns it.
+func home(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	t.Setenv(config.EnvironmentHome, dir)
+
+	return dir
+}
 
 // call runs a command line until it ends.
 func call(t *testing.T, args ...string) (status int, stdout, stderr string) {
@@ -39,17 +47,21 @@ func TestUsageErrors(t *testing.T) {
 		{[]string{"demo", "--nodes", "many"}, `"many"`},
 		{[]string{"demo", "--duration", "-1s"}, "--duration -1s"},
 		{[]string{"demo", "--log-level", "loud"}, `--log-level "loud"`},
-		{[]string{"start", "--log-level", "loud"}, `--log-level "loud"`},
-		{[]string{"init"}, "--home is missing"},
-		{[]string{"id"}, "--home or --key"},
+		{[]string{"strat"}, `there is no command "strat"; did you mean start?`},
+		{[]string{"start", "--log-level", "loud"}, "--log-level"},
+		{[]string{"check", "--timeout", "0s"}, "--timeout 0s"},
+		{[]string{"id", "--of", "nobody"}, `--of "nobody"`},
+		{[]string{"connect", "libp2p"}, "ADDRESS is missing"},
+		{[]string{"log"}, "LEVEL is missing"},
 		{[]string{"id", "--home", "a", "--key", "b"}, "--home or --key"},
 		{[]string{"probe"}, "ADDRESS is missing"},
 		{[]string{"probe", "a:1", "b:1"}, `"b:1"`},
 		{[]string{"probe", "--timeout", "0s", "a:1"}, "--timeout 0s"},
 	} {
 		t.Run(strings.Join(tc.args, " "), func(t *testing.T) {
+			home(t)
 			status, stdout, stderr := call(t, tc.args...)
-			require.Equal(t, 1, status)
+			require.Equal(t, exitUsage, status)
 			require.Empty(t, stdout)
 			require.Contains(t, stderr, tc.want)
 			require.Contains(t, stderr, "Usage:")
@@ -70,21 +82,26 @@ func TestRuntimeErrors(t *testing.T) {
 	require.NoError(t, os.WriteFile(config.Path(keyless), nil, 0o600))
 
 	for _, tc := range []struct {
-		args []string
-		want []string
+		args   []string
+		status int
+		want   []string
 	}{
-		{[]string{"start", "--home", missing}, []string{config.Path(missing), "tm2bridge init --home"}},
-		{[]string{"start", "--home", bad}, []string{config.Path(bad), "[bridge].max_pairs = -1"}},
-		{[]string{"start", "--home", keyless}, []string{config.NodeKeyPath(keyless)}},
-		{[]string{"id", "--home", missing}, []string{config.Path(missing)}},
-		{[]string{"id", "--key", missing}, []string{missing}},
-		{[]string{"id", "--key", config.Path(bad)}, []string{config.Path(bad)}},
-		{[]string{"init", "--home", bad}, []string{config.Path(bad), "exists already"}},
-		{[]string{"probe", "nowhere"}, []string{`address "nowhere"`}},
+		{[]string{"start", "--home", missing}, exitConfig, []string{config.Path(missing), "tm2bridge init --home"}},
+		{[]string{"start", "--home", bad}, exitConfig, []string{config.Path(bad), "line 2, column 1", "[bridge].max_pairs = -1"}},
+		{[]string{"start", "--home", keyless, "--p2p.laddr", "x"}, exitConfig, []string{"--p2p.laddr: [p2p].laddr"}},
+		{[]string{"start", "--home", keyless}, exitConfig, []string{config.NodeKeyPath(keyless), "tm2bridge init --home"}},
+		{[]string{"id", "--home", missing}, exitConfig, []string{config.Path(missing)}},
+		{[]string{"id", "--key", missing}, exitConfig, []string{missing}},
+		{[]string{"id", "--key", config.Path(bad)}, exitConfig, []string{config.Path(bad)}},
+		{[]string{"init", "--home", bad}, exitConfig, []string{config.Path(bad), "[bridge].max_pairs"}},
+		{[]string{"status", "--home", missing}, exitConfig, []string{config.Path(missing)}},
+		{[]string{"status", "--home", keyless, "--url", "http://127.0.0.1:1"}, exitFailed, []string{"does not answer"}},
+		{[]string{"block", "--home", keyless, "--url", "http://127.0.0.1:1", "g1"}, exitFailed, []string{"does not answer"}},
+		{[]string{"probe", "nowhere"}, exitFailed, []string{`address "nowhere"`}},
 	} {
 		t.Run(strings.Join(tc.args, " "), func(t *testing.T) {
 			status, stdout, stderr := call(t, tc.args...)
-			require.Equal(t, 1, status)
+			require.Equal(t, tc.status, status)
 			require.Empty(t, stdout)
 			require.NotContains(t, stderr, "Usage:")
 			require.Regexp(t, `tm2bridge: \S`, stderr)
@@ -97,15 +114,17 @@ func TestRuntimeErrors(t *testing.T) {
 
 func TestExposedKeyIsRefused(t *testing.T) {
 	home := filepath.Join(t.TempDir(), "home")
-	_, err := config.Init(home, config.Default())
+	_, _, err := config.Init(home, config.Default())
 	require.NoError(t, err)
 	require.NoError(t, os.Chmod(config.NodeKeyPath(home), 0o640))
 
-	_, err = loadBridge(home, slog.New(slog.DiscardHandler))
+	_, err = loadKey(home)
 	require.ErrorIs(t, err, types.ErrExposedNodeKey)
-	status, _, stderr := call(t, "id", "--home", home)
-	require.Equal(t, 1, status)
-	require.Contains(t, stderr, "chmod 600")
+	for _, command := range []string{"id", "start"} {
+		status, _, stderr := call(t, command, "--home", home)
+		require.Equal(t, exitConfig, status)
+		require.Contains(t, stderr, "chmod 600")
+	}
 }
 
 func TestVersion(t *testing.T) {
@@ -113,13 +132,26 @@ func TestVersion(t *testing.T) {
 	require.Zero(t, status)
 	require.Empty(t, stderr)
 	require.Regexp(t, `^tm2bridge \S.* go1\.\S+ \w+/\w+\n$`, stdout)
+	status, same, _ := call(t, "--version")
+	require.Zero(t, status)
+	require.Equal(t, stdout, same)
+}
+
+func TestCompletion(t *testing.T) {
+	status, stdout, stderr := call(t, "completion", "bash")
+	require.Zero(t, status, stderr)
+	require.Contains(t, stdout, "tm2bridge")
+	status, stdout, _ = call(t, "__complete", "st")
+	require.Zero(t, status)
+	require.Contains(t, stdout, "start")
+	require.Contains(t, stdout, "status")
 }
 
 func TestHelp(t *testing.T) {
 	status, stdout, stderr := call(t)
 	require.Zero(t, status)
 	require.Empty(t, stderr)
-	for _, name := range []string{"demo", "init", "start", "probe", "id", "version"} {
+	for _, name := range []string{"demo", "init", "check", "start", "status", "connect", "forget", "block", "unblock", "log", "probe", "id", "version", "completion"} {
 		require.Contains(t, stdout, "\n  "+name+" ")
 	}
 }

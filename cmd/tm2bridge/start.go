@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"log/slog"
 	"net"
 	"os"
 	"strings"
@@ -15,54 +13,60 @@ import (
 
 	"github.com/tm2-libp2p/tm2-libp2p/bridge"
 	"github.com/tm2-libp2p/tm2-libp2p/cmd/tm2bridge/internal/config"
-	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
 func newStart() *cobra.Command {
-	var home string
+	var temporary bool
 	cmd := &cobra.Command{
-		Use:   "start [--home DIR]",
+		Use:   "start [--home DIR | --temporary]",
 		Short: "Run the bridge",
-		Long: `Run the bridge of a home directory, as init makes it, until an interrupt.
+		Long: `Run the bridge of a home directory, as init makes it, until an interrupt or SIGTERM.
+SIGHUP reloads the peers, the blocks and the log level of config.toml.
 
-Without --home the bridge runs from a temporary home, which is removed at the end:
+Each key of config.toml has a flag, and an environment variable, which counts less:
+that of [p2p].laddr is TM2BRIDGE_P2P_LADDR.
+
+With --temporary the bridge runs from a temporary home, which is removed at the end:
 with a new key, without peers, on the loopback interface, at the default ports or
 at free ones where those are taken.`,
 		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			logger, err := newLogger(cmd)
+			overrides, err := overridesOf(cmd)
 			if err != nil {
 				return err
 			}
-			run := runBridge
-			if home == "" {
-				run = runTemporary
+			s := &service{overrides: overrides, out: cmd.OutOrStdout(), log: cmd.ErrOrStderr()}
+			if temporary {
+				err = runTemporary(cmd.Context(), s)
+			} else if s.home, err = homeOf(cmd); err == nil {
+				err = s.run(cmd.Context())
 			}
-			if err := run(cmd.Context(), home, cmd.OutOrStdout(), logger); err != nil {
+			if err != nil {
 				return fmt.Errorf("start: %w", err)
 			}
 
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&home, "home", "", "home directory (default: a temporary one)")
-	addLogLevel(cmd, slog.LevelInfo)
+	addHome(cmd)
+	addKeys(cmd)
+	cmd.Flags().BoolVar(&temporary, "temporary", false, "run from a temporary home")
+	cmd.MarkFlagsMutuallyExclusive("home", "temporary")
 
 	return cmd
 }
 
-// runTemporary runs a bridge from a temporary home, which it removes afterwards.
-func runTemporary(ctx context.Context, _ string, out io.Writer, logger *slog.Logger) (err error) {
-	home, err := makeTemporaryHome()
-	if err != nil {
+// runTemporary runs the service from a temporary home, which it removes afterwards.
+func runTemporary(ctx context.Context, s *service) (err error) {
+	if s.home, err = makeTemporaryHome(); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(home)) }()
-	if _, err := fmt.Fprintf(out, "temporary home     %s, removed at the end\n", home); err != nil {
+	defer func() { err = errors.Join(err, os.RemoveAll(s.home)) }()
+	if _, err := fmt.Fprintf(s.out, "temporary home     %s, removed at the end\n", s.home); err != nil {
 		return err
 	}
 
-	return runBridge(ctx, home, out, logger)
+	return s.run(ctx)
 }
 
 // makeTemporaryHome makes a home whose bridge can start on any machine.
@@ -73,7 +77,8 @@ func makeTemporaryHome() (home string, err error) {
 	cfg := config.Default()
 	cfg.P2P.ListenAddress = onLoopback(config.DefaultNativeAddress)
 	cfg.Bridge.Libp2pListenAddress = onLoopback(config.DefaultLibp2pAddress)
-	if _, err := config.Init(home, cfg); err != nil {
+	cfg.HTTP.ListenAddress = onLoopback(config.DefaultHTTPAddress)
+	if _, _, err := config.Init(home, cfg); err != nil {
 		return "", errors.Join(err, os.RemoveAll(home))
 	}
 
@@ -95,60 +100,8 @@ func onLoopback(address string) string {
 	return address
 }
 
-// runBridge runs the bridge of a home until the context ends.
-func runBridge(ctx context.Context, home string, out io.Writer, logger *slog.Logger) error {
-	b, err := loadBridge(home, logger)
-	if err != nil {
-		return err
-	}
-	if err := b.Start(); err != nil {
-		return err
-	}
-	err = printBridge(out, b)
-	if err == nil {
-		<-ctx.Done()
-		logger.Info("stopping", "reason", context.Cause(ctx))
-	}
-
-	return errors.Join(err, b.Stop())
-}
-
-// loadBridge returns the bridge of a home. It does not start the bridge.
-func loadBridge(home string, logger *slog.Logger) (*bridge.Bridge, error) {
-	cfg, warnings, err := config.Load(config.Path(home))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w (make a home with: tm2bridge init --home %s)", err, home)
-	}
-	if err != nil {
-		return nil, err
-	}
-	for _, warning := range warnings {
-		logger.Warn("configuration", "file", config.Path(home), "warning", warning)
-	}
-	key, err := types.LoadNodeKey(config.NodeKeyPath(home))
-	if err != nil {
-		return nil, err
-	}
-	forBridge, err := cfg.ForBridge(key.ID())
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", config.Path(home), err)
-	}
-	if len(forBridge.Libp2pPeers) == 0 {
-		until := ""
-		if !forBridge.OnlyConfigured {
-			until = " until a libp2p peer has dialed it"
-		}
-		logger.Warn("[bridge].libp2p_peers is empty: native peers that dial the bridge will be refused" + until)
-	}
-	if len(forBridge.NativePeers) == 0 {
-		logger.Info("[p2p].persistent_peers is empty: libp2p peers that dial the bridge will be refused")
-	}
-
-	return bridge.New(*key, forBridge, logger)
-}
-
 // printBridge prints the addresses that nodes put into their configuration.
-func printBridge(out io.Writer, b *bridge.Bridge) error {
+func printBridge(out io.Writer, b *bridge.Bridge, http string) error {
 	var text strings.Builder
 	for _, own := range b.NativeAddresses() {
 		for _, at := range reachable(own) {
@@ -165,6 +118,9 @@ func printBridge(out io.Writer, b *bridge.Bridge) error {
 	}
 	for _, m := range b.Multiaddrs() {
 		fmt.Fprintf(&text, "multiaddr          %s\n", m)
+	}
+	if http != "" {
+		fmt.Fprintf(&text, "page for people    http://%s/\n", http)
 	}
 	_, err := io.WriteString(out, text.String())
 

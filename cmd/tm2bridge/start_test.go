@@ -58,8 +58,8 @@ func (c *running) wait(t *testing.T) int {
 func TestStartFromHome(t *testing.T) {
 	home := t.TempDir()
 	cfg := config.Default()
-	cfg.P2P.ListenAddress, cfg.Bridge.Libp2pListenAddress = "127.0.0.1:0", "127.0.0.1:0"
-	key, err := config.Init(home, cfg)
+	cfg.P2P.ListenAddress, cfg.Bridge.Libp2pListenAddress, cfg.HTTP.ListenAddress = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"
+	key, _, err := config.Init(home, cfg)
 	require.NoError(t, err)
 
 	ctx, cancel := context.WithCancel(t.Context())
@@ -95,9 +95,9 @@ func TestStartFromHome(t *testing.T) {
 func TestStartWithQUIC(t *testing.T) {
 	home := t.TempDir()
 	cfg := config.Default()
-	cfg.P2P.ListenAddress, cfg.Bridge.Libp2pListenAddress = "127.0.0.1:0", "127.0.0.1:0"
+	cfg.P2P.ListenAddress, cfg.Bridge.Libp2pListenAddress, cfg.HTTP.ListenAddress = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"
 	cfg.Bridge.Libp2pQUIC, cfg.Bridge.OnlyConfigured = true, true
-	_, err := config.Init(home, cfg)
+	_, _, err := config.Init(home, cfg)
 	require.NoError(t, err)
 
 	ctx, cancel := context.WithCancel(t.Context())
@@ -124,7 +124,7 @@ func TestStartTemporary(t *testing.T) {
 	}
 	t.Setenv("TMPDIR", t.TempDir())
 
-	c := begin(func(stdout, stderr io.Writer) int { return run([]string{"start"}, stdout, stderr) })
+	c := begin(func(stdout, stderr io.Writer) int { return run([]string{"start", "--temporary"}, stdout, stderr) })
 	home, _, _ := strings.Cut(c.line(t, "temporary home"), ",")
 	require.FileExists(t, config.Path(home))
 	require.Contains(t, c.line(t, "native nodes dial"), "@127.0.0.1:")
@@ -177,11 +177,11 @@ func TestStartOnATakenPort(t *testing.T) {
 	home := t.TempDir()
 	cfg := config.Default()
 	cfg.P2P.ListenAddress, cfg.Bridge.Libp2pListenAddress = "127.0.0.1:0", taken.Addr().String()
-	_, err = config.Init(home, cfg)
+	_, _, err = config.Init(home, cfg)
 	require.NoError(t, err)
 
 	status, _, stderr := call(t, "start", "--home", home)
-	require.Equal(t, 1, status)
+	require.Equal(t, exitListen, status)
 	require.Contains(t, stderr, taken.Addr().String())
 	require.NotContains(t, stderr, "Usage:")
 }

@@ -14,10 +14,15 @@ func newVersion() *cobra.Command {
 		Short: "Show the version",
 		Args:  exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			_, err := fmt.Fprintf(cmd.OutOrStdout(), "tm2bridge %s %s %s/%s\n", buildVersion(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "tm2bridge %s\n", versionLine())
 			return err
 		},
 	}
+}
+
+// versionLine returns the version of the program, of Go, and of the system.
+func versionLine() string {
+	return fmt.Sprintf("%s %s %s/%s", buildVersion(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }
 
 // buildVersion returns the module version that the Go toolchain recorded, followed by

@@ -14,8 +14,8 @@ import (
 // maxFileSize bounds config.toml, in bytes; real ones have about 20 KiB.
 const maxFileSize = 1 << 20
 
-// Load reads and parses a configuration file of up to 1 MiB. Errors name the file, the
-// warnings are those of parse.
+// Load reads and parses a configuration file of up to 1 MiB. Errors name the file, and
+// the line and column of a key at fault; the warnings are those of parse.
 func Load[C any](path string, parse func([]byte) (*C, []string, error)) (cfg *C, warnings []string, err error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -31,7 +31,7 @@ func Load[C any](path string, parse func([]byte) (*C, []string, error)) (cfg *C,
 		return nil, nil, fmt.Errorf("unable to read the configuration: %s is longer than %d bytes", path, maxFileSize)
 	}
 	if cfg, warnings, err = parse(data); err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", path, err)
+		return nil, nil, fmt.Errorf("%s: %w", path, Locate(data, err))
 	}
 
 	return cfg, warnings, nil

@@ -13,6 +13,7 @@ import (
 const (
 	DefaultNativeAddress = "tcp://0.0.0.0:26656"
 	DefaultLibp2pAddress = "tcp://0.0.0.0:36656"
+	DefaultHTTPAddress   = "tcp://127.0.0.1:36660"
 )
 
 // FieldError is the error of an invalid value. It names the key.
@@ -25,6 +26,8 @@ type Config struct {
 	// the others at their defaults.
 	P2P    nodeconfig.P2PConfig
 	Bridge Bridge
+	HTTP   HTTP
+	Log    Log
 }
 
 // Bridge is the section [bridge].
@@ -40,6 +43,19 @@ type Bridge struct {
 	MaxPairsPerIP       int    `toml:"max_pairs_per_ip"`
 }
 
+// HTTP is the section [http].
+type HTTP struct {
+	ListenAddress string `toml:"laddr"` // where the page and the metrics are; empty: nowhere
+	Hosts         string `toml:"hosts"` // names under which a browser may ask
+	Pprof         bool   `toml:"pprof"`
+}
+
+// Log is the section [log].
+type Log struct {
+	Level  string `toml:"level"`  // debug, info, warn or error
+	Format string `toml:"format"` // text or json
+}
+
 // Default returns the default configuration. Its [p2p] section has the defaults of a TM2
 // node.
 func Default() *Config {
@@ -50,6 +66,8 @@ func Default() *Config {
 			Identities:          1,
 			MaxPairs:            bridge.DefaultMaxPairs,
 		},
+		HTTP: HTTP{ListenAddress: DefaultHTTPAddress},
+		Log:  Log{Level: "info", Format: FormatText},
 	}
 	c.P2P.ListenAddress = DefaultNativeAddress
 

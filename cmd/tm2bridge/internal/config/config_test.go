@@ -36,6 +36,8 @@ func TestMarshalRoundTrip(t *testing.T) {
 	want.Bridge.Libp2pPeers = peerB
 	want.Bridge.Libp2pNetwork, want.Bridge.Libp2pQUIC = "chain/1", true
 	want.Bridge.MaxPairs = 3
+	want.HTTP.ListenAddress, want.HTTP.Hosts, want.HTTP.Pprof = "", "a.example, b.example", true
+	want.Log.Level, want.Log.Format = "debug", config.FormatJSON
 
 	data, err := want.Marshal()
 	require.NoError(t, err)
@@ -59,7 +61,7 @@ func TestMarshalCommentsEveryKey(t *testing.T) {
 			require.Regexp(t, `^# \S`, lines[i-1], line)
 		}
 	}
-	require.Equal(t, 26, written)
+	require.Equal(t, 33, written)
 
 	got, warnings, err := config.Parse(data)
 	require.NoError(t, err)
@@ -120,10 +122,8 @@ func TestQuietValuesCauseNoWarning(t *testing.T) {
 }
 
 func TestUnknownSectionIsReported(t *testing.T) {
-	_, warnings, err := config.Parse([]byte("moniker = \"x\"\n[rpc]\nladdr = 7\n[brigde]\nmax_pairs = 3"))
-	require.NoError(t, err)
-	require.Len(t, warnings, 1)
-	require.Contains(t, warnings[0], `"brigde"`)
+	_, _, err := config.Parse([]byte("moniker = \"x\"\n[rpc]\nladdr = 7\n[brigde]\nmax_pairs = 3"))
+	require.EqualError(t, err, `brigde = "...": there is no such section; did you mean "bridge"?`)
 }
 
 func TestBadValueNamesItsField(t *testing.T) {
@@ -158,6 +158,14 @@ func TestBadValueNamesItsField(t *testing.T) {
 		{"[p2p]\nlibp2p_laddr = \"\"", "[p2p].libp2p_laddr", "there is no such key"},
 		{"[bridge]\nladdr = \"\"", "[bridge].laddr", "there is no such key"},
 		{"[bridge]\npex = true", "[bridge].pex", "there is no such key"},
+		{"[p2p]\npersistant_peers = \"\"", "[p2p].persistant_peers", `did you mean "persistent_peers"?`},
+		{"[p2p]\nmax_pairs = 3", "[p2p].max_pairs", "there is one below [bridge]"},
+		{"max_pairs = 3", "max_pairs", "it belongs below [bridge]"},
+		{"nothing = 3", "nothing", "there is no such key"},
+		{"[http]\nladdr = \"0.0.0.0:26656\"", "[http].laddr", "it has the port of [p2p].laddr"},
+		{"[http]\nladdr = \"localhost:1\"", "[http].laddr", "is not an IP"},
+		{"[log]\nlevel = \"loud\"", "[log].level", "debug, info, warn or error"},
+		{"[log]\nformat = \"xml\"", "[log].format", "text or json"},
 		{"[bridge]\nlibp2p_laddr = \":port\"", "[bridge].libp2p_laddr", `"port"`},
 		{"[bridge]\nlibp2p_laddr = \"0.0.0.0:26656\"", "[bridge].libp2p_laddr", "[p2p].laddr"},
 		{"[bridge]\nlibp2p_peers = \"x@y:1\"", "[bridge].libp2p_peers", `"x@y:1"`},

@@ -25,11 +25,14 @@ func TestEveryKeyHasAnEffect(t *testing.T) {
 		"[bridge].only_configured": "true", "[bridge].libp2p_network": `"chain"`, "[bridge].libp2p_quic": "true",
 		"[bridge].identities": "2", "[bridge].tunnels": peer + `=7"`, "[bridge].max_pairs": "8", "[bridge].max_pairs_per_ip": "9",
 	}
-	require.Len(t, values, len(keys))
+	require.Len(t, values, len(keys)-len(names("http"))-len(names("log")), "those of [http] and [log] reach the program")
 	id := types.GenerateNodeKey().ID()
 	before, err := Default().ForBridge(id)
 	require.NoError(t, err)
 	for _, k := range keys {
+		if k.section == "http" || k.section == "log" {
+			continue
+		}
 		cfg, warnings, err := Parse(fmt.Appendf(nil, "[%s]\n%s = %s", k.section, k.name, values[k.String()]))
 		require.NoError(t, err, k)
 		require.Empty(t, warnings, k)

@@ -13,7 +13,7 @@ import (
 
 func TestInit(t *testing.T) {
 	home := filepath.Join(t.TempDir(), "a", "home")
-	key, err := config.Init(home, config.Default())
+	key, _, err := config.Init(home, config.Default())
 	require.NoError(t, err)
 
 	cfg, warnings, err := config.Load(config.Path(home))
@@ -29,31 +29,68 @@ func TestInit(t *testing.T) {
 	require.Zero(t, stat.Mode().Perm()&0o077, "others can read the key")
 }
 
-func TestInitOverwritesNothing(t *testing.T) {
-	for _, present := range []string{config.FileName, config.NodeKeyFileName} {
-		t.Run(present, func(t *testing.T) {
-			home := t.TempDir()
-			path := filepath.Join(home, present)
-			require.NoError(t, os.WriteFile(path, []byte("mine"), 0o600))
+// Init makes what is missing and keeps what is there.
+func TestInitMakesWhatIsMissing(t *testing.T) {
+	home := t.TempDir()
+	mine := []byte("[bridge]\nmax_pairs = 3\n")
+	require.NoError(t, os.WriteFile(config.Path(home), mine, 0o600))
+	key, made, err := config.Init(home, config.Default())
+	require.NoError(t, err)
+	require.Equal(t, []string{config.NodeKeyPath(home), config.TokenPath(home)}, made)
+	kept, err := os.ReadFile(config.Path(home))
+	require.NoError(t, err)
+	require.Equal(t, mine, kept)
+	token, err := config.Token(home)
+	require.NoError(t, err)
 
-			_, err := config.Init(home, config.Default())
-			require.ErrorIs(t, err, config.ErrExists)
-			require.ErrorContains(t, err, path)
+	again, made, err := config.Init(home, config.Default())
+	require.NoError(t, err)
+	require.Empty(t, made)
+	require.Equal(t, key.ID(), again.ID())
+	same, err := config.Token(home)
+	require.NoError(t, err)
+	require.Equal(t, token, same)
+}
 
-			kept, err := os.ReadFile(path)
-			require.NoError(t, err)
-			require.Equal(t, "mine", string(kept))
-			entries, err := os.ReadDir(home)
-			require.NoError(t, err)
-			require.Len(t, entries, 1, "something was written beside the file")
-		})
+func TestInitNamesWhatCannotBeUsed(t *testing.T) {
+	for name, path := range map[string]func(string) string{"config": config.Path, "key": config.NodeKeyPath, "token": config.TokenPath} {
+		home := t.TempDir()
+		require.NoError(t, os.WriteFile(path(home), []byte("mine"), 0o600))
+		_, _, err := config.Init(home, config.Default())
+		require.ErrorContains(t, err, path(home), name)
+		kept, err := os.ReadFile(path(home))
+		require.NoError(t, err)
+		require.Equal(t, "mine", string(kept))
 	}
+}
+
+func TestTokenOfOthersIsRefused(t *testing.T) {
+	home := t.TempDir()
+	token, err := config.Token(home)
+	require.NoError(t, err)
+	require.Len(t, token, 48)
+	require.NoError(t, os.Chmod(config.TokenPath(home), 0o640))
+	_, err = config.Token(home)
+	require.ErrorIs(t, err, config.ErrBadToken)
+	require.ErrorContains(t, err, "chmod 600")
+}
+
+func TestDefaultHome(t *testing.T) {
+	t.Setenv("HOME", "/home/someone")
+	t.Setenv(config.EnvironmentHome, "")
+	home, err := config.DefaultHome()
+	require.NoError(t, err)
+	require.Equal(t, filepath.FromSlash("/home/someone/.tm2bridge"), home)
+	t.Setenv(config.EnvironmentHome, "elsewhere")
+	home, err = config.DefaultHome()
+	require.NoError(t, err)
+	require.Equal(t, "elsewhere", home)
 }
 
 func TestInitNamesAnInvalidHome(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	require.NoError(t, os.WriteFile(file, nil, 0o600))
-	_, err := config.Init(file, config.Default())
+	_, _, err := config.Init(file, config.Default())
 	require.ErrorContains(t, err, file)
 }
 
@@ -61,7 +98,7 @@ func TestInitRefusesABadConfig(t *testing.T) {
 	home := filepath.Join(t.TempDir(), "home")
 	cfg := config.Default()
 	cfg.Bridge.MaxPairs = -1
-	_, err := config.Init(home, cfg)
+	_, _, err := config.Init(home, cfg)
 	require.ErrorContains(t, err, "[bridge].max_pairs")
 	require.NoDirExists(t, home)
 }

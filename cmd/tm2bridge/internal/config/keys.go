@@ -17,6 +17,7 @@ const (
 	keyLibp2pPeers        = "[bridge].libp2p_peers"
 	keyLibp2pNetwork      = "[bridge].libp2p_network"
 	keyTunnels            = "[bridge].tunnels"
+	keyHTTPListen         = "[http].laddr"
 )
 
 // key is a key of config.toml that has an effect.
@@ -30,11 +31,7 @@ func (k key) String() string { return tomlvalue.FullName(k.section, k.name) }
 
 // field returns a pointer to the field that the key sets.
 func (k key) field(c *Config) any {
-	if k.section == "p2p" {
-		return tomlvalue.Fields(&c.P2P)[k.name]
-	}
-
-	return tomlvalue.Fields(&c.Bridge)[k.name]
+	return tomlvalue.Fields(map[string]any{"p2p": &c.P2P, "bridge": &c.Bridge, "http": &c.HTTP, "log": &c.Log}[k.section])[k.name]
 }
 
 // fields returns pointers to the fields of a section's keys that have an effect.
@@ -89,6 +86,14 @@ var keys = []key{
 		"Where peers of both sides may be paired, those of one open three quarters at most."},
 	{"bridge", "max_pairs_per_ip", "How many of them the peers at one IP address (IPv6: one /64) may have opened.\n" +
 		"0 means a quarter of max_pairs."},
+	{"http", "laddr", "Where the page for people, status, health, metrics and control are: IP and TCP port.\n" +
+		"Empty: nowhere. Who reaches the port can read everything, and change nothing without the\n" +
+		"token in the file http_token."},
+	{"http", "hosts", "Host names under which browsers may ask, beside IP addresses and localhost, comma\nseparated. " +
+		"Name here the name of a reverse proxy in front of laddr."},
+	{"http", "pprof", "Serve profiles of the process at /debug/pprof/."},
+	{"log", "level", "Least level that is logged: debug, info, warn or error. tm2bridge log changes it at run time."},
+	{"log", "format", "text or json. The log goes to the standard error."},
 }
 
 // idleKey is a [p2p] key of a node that has no effect on a bridge. It is
@@ -119,6 +124,20 @@ var idleKeys = []idleKey{
 	{"test_dial_fail", false, false, "it is a test switch of former TM2 versions"},
 	{"test_fuzz", false, false, "it is a test switch of former TM2 versions"},
 	{"test_fuzz_config", map[string]any(nil), nil, "it is a test switch of former TM2 versions"},
+}
+
+// sections are those of the file, in the order in which Marshal writes them.
+var sections = []string{"p2p", "bridge", "http", "log"}
+
+// names returns the keys of a section that have an effect.
+func names(section string) (names []string) {
+	for _, k := range keys {
+		if k.section == section {
+			names = append(names, k.name)
+		}
+	}
+
+	return names
 }
 
 // foreignKeys are the top-level keys and sections of a TM2 node that a bridge skips.

@@ -3,43 +3,60 @@ package config
 import (
 	"fmt"
 	"reflect"
+	"slices"
 
 	"github.com/tm2-libp2p/tm2-libp2p/internal/tomlvalue"
 )
 
-// Load reads and validates a file. Keys that are absent keep their defaults. There is one
-// warning, a sentence for the user, for each key that has no effect. An error names the
-// file, and wraps a *FieldError when a key is invalid.
-func Load(path string) (cfg *Config, warnings []string, err error) {
-	return tomlvalue.Load(path, Parse)
+// Load reads a file, puts the overrides over it, and validates the result. Keys that are
+// absent keep their defaults. There is one warning, a sentence for the user, for each key that
+// has no effect. An error names the file, and line and column and a *FieldError when a key is
+// invalid; or it names the override that is.
+func Load(path string, overrides ...Override) (cfg *Config, warnings []string, err error) {
+	return tomlvalue.Load(path, func(data []byte) (*Config, []string, error) { return Parse(data, overrides...) })
 }
 
 // Parse is Load with the content of a file.
-func Parse(data []byte) (cfg *Config, warnings []string, err error) {
+func Parse(data []byte, overrides ...Override) (cfg *Config, warnings []string, err error) {
 	cfg = Default()
-	warnings, err = tomlvalue.Parse(data,
-		tomlvalue.Section{Other: judgeForeign},
-		tomlvalue.Section{Name: "bridge", Fields: cfg.fields("bridge"), Other: func(key string, value any) (string, error) {
-			return "", noSuchKey("bridge", key, value)
-		}},
-		tomlvalue.Section{Name: "p2p", Fields: cfg.fields("p2p"), Other: judgeIdle})
-	if err != nil {
+	parts := []tomlvalue.Section{{Other: judgeForeign}}
+	for _, section := range sections {
+		other := func(key string, value any) (string, error) { return "", noSuchKey(section, key, value) }
+		if section == "p2p" {
+			other = judgeIdle
+		}
+		parts = append(parts, tomlvalue.Section{Name: section, Fields: cfg.fields(section), Other: other})
+	}
+	if warnings, err = tomlvalue.Parse(data, parts...); err != nil {
 		return nil, nil, err
 	}
+	for _, o := range overrides {
+		if err := o.apply(cfg); err != nil {
+			return nil, nil, err
+		}
+	}
 	if err := cfg.Validate(); err != nil {
-		return nil, nil, err
+		return nil, nil, blame(err, overrides)
 	}
 
 	return cfg, warnings, nil
 }
 
-// judgeForeign warns of what neither the bridge nor a TM2 node has beside the sections.
-func judgeForeign(name string, _ any) (warning string, err error) {
-	if _, ours := sectionComments[name]; ours || foreignKeys[name] {
+// judgeForeign skips what a TM2 node has beside the sections, and refuses what nobody has.
+func judgeForeign(name string, value any) (warning string, err error) {
+	if slices.Contains(sections, name) || foreignKeys[name] {
 		return "", nil
 	}
+	if _, isSection := value.(map[string]any); isSection {
+		return "", tomlvalue.Wrong(name, "...", "there is no such section"+didYouMean(tomlvalue.Closest(name, sections)))
+	}
+	for _, section := range sections {
+		if slices.Contains(names(section), name) {
+			return "", tomlvalue.Wrong(name, value, "it belongs below ["+section+"]")
+		}
+	}
 
-	return fmt.Sprintf("%q is ignored: it is neither [p2p] nor [bridge], nor known from TM2 nodes", name), nil
+	return "", tomlvalue.Wrong(name, value, "there is no such key")
 }
 
 // judgeIdle warns of a key of a TM2 node that has no effect on a bridge, and refuses others.
@@ -64,5 +81,20 @@ func judgeIdle(name string, value any) (warning string, err error) {
 }
 
 func noSuchKey(section, name string, value any) error {
-	return tomlvalue.Wrong(tomlvalue.FullName(section, name), value, "there is no such key")
+	reason := "there is no such key"
+	for _, other := range sections {
+		if other != section && slices.Contains(names(other), name) {
+			reason += ", but there is one below [" + other + "]"
+		}
+	}
+
+	return tomlvalue.Wrong(tomlvalue.FullName(section, name), value, reason+didYouMean(tomlvalue.Closest(name, names(section))))
+}
+
+func didYouMean(name string) string {
+	if name == "" {
+		return ""
+	}
+
+	return fmt.Sprintf("; did you mean %q?", name)
 }

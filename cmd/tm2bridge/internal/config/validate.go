@@ -29,6 +29,9 @@ func (c *Config) Validate() error {
 	if c.Bridge.MaxPairsPerIP < 0 {
 		return tomlvalue.Wrong("[bridge].max_pairs_per_ip", c.Bridge.MaxPairsPerIP, "it must not be negative")
 	}
+	if err := cmp.Or(c.validateHTTP(), c.validateLog()); err != nil {
+		return err
+	}
 	network := c.Bridge.Libp2pNetwork
 	if network == "" {
 		return nil
@@ -38,6 +41,34 @@ func (c *Config) Validate() error {
 	}
 	if c.Bridge.OnlyConfigured {
 		return tomlvalue.Wrong(keyLibp2pNetwork, network, "it must be empty when only_configured is true")
+	}
+
+	return nil
+}
+
+func (c *Config) validateHTTP() error {
+	if c.HTTP.ListenAddress == "" {
+		return nil
+	}
+	at, err := parseListen(keyHTTPListen, c.HTTP.ListenAddress)
+	if err != nil {
+		return err
+	}
+	for key, other := range map[string]string{keyNativeListen: c.P2P.ListenAddress, keyLibp2pListen: c.Bridge.Libp2pListenAddress} {
+		if listen, err := parseListen(key, other); err == nil && listen.Port() == at.Port() && at.Port() != 0 {
+			return tomlvalue.Wrong(keyHTTPListen, c.HTTP.ListenAddress, "it has the port of "+key)
+		}
+	}
+
+	return nil
+}
+
+func (c *Config) validateLog() error {
+	if _, err := c.Log.SlogLevel(); err != nil {
+		return err
+	}
+	if c.Log.Format != FormatText && c.Log.Format != FormatJSON {
+		return tomlvalue.Wrong("[log].format", c.Log.Format, "it must be text or json")
 	}
 
 	return nil

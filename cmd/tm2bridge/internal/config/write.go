@@ -13,6 +13,8 @@ var sectionComments = map[string]string{
 		"The keys are those of a TM2 node. You can copy a node's [p2p] section here: the bridge\n" +
 		"warns at its start about keys that have no effect.",
 	"bridge": "The side of the libp2p peers.",
+	"http":   "What people and programs that watch the bridge see.",
+	"log":    "What the bridge writes.",
 }
 
 // Marshal returns the configuration as config.toml with comments. It writes exactly the

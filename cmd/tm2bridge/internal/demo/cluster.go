@@ -26,6 +26,9 @@ type cluster struct {
 	nodes   []*node
 	windows []*window
 	bridge  *bridge.Bridge
+	config  bridge.Config // of the bridge
+	key     *types.NodeKey
+	page    string      // URL of the bridge's page; empty if there is none
 	changed task.Signal // the condition of wait may have changed
 	logger  *slog.Logger
 }
@@ -77,9 +80,9 @@ func (c *cluster) startAll() error {
 	if err := c.startMesh(c.libp2ps()); err != nil {
 		return err
 	}
-	key := types.GenerateNodeKey()
-	listen := loopback(key.ID())
-	cfg := bridge.Config{
+	c.key = types.GenerateNodeKey()
+	listen := loopback(c.key.ID())
+	c.config = bridge.Config{
 		NativeListen:  listen,
 		Libp2pListen:  listen,
 		MConfig:       unlimited(),
@@ -90,9 +93,19 @@ func (c *cluster) startAll() error {
 	}
 	for _, n := range c.libp2ps() {
 		addr := n.transport.NetAddress()
-		cfg.Libp2pPeers = append(cfg.Libp2pPeers, &addr)
+		c.config.Libp2pPeers = append(c.config.Libp2pPeers, &addr)
 	}
-	b, err := bridge.New(*key, cfg, c.logger.With("node", "bridge"))
+	if err := c.startBridge(); err != nil {
+		return err
+	}
+	native := c.bridge.NativeAddress()
+
+	return c.startMesh(c.natives(), &native)
+}
+
+// startBridge starts the bridge, at the ports that it had before if it had some.
+func (c *cluster) startBridge() error {
+	b, err := bridge.New(*c.key, c.config, c.logger.With("node", "bridge"))
 	if err != nil {
 		return fmt.Errorf("unable to make the bridge: %w", err)
 	}
@@ -100,9 +113,9 @@ func (c *cluster) startAll() error {
 		return fmt.Errorf("unable to start the bridge: %w", err)
 	}
 	c.bridge = b
-	native := b.NativeAddress()
+	c.config.NativeListen, c.config.Libp2pListen = b.NativeAddress(), b.Libp2pAddress()
 
-	return c.startMesh(c.natives(), &native)
+	return nil
 }
 
 func (c *cluster) startMesh(side []*node, dial ...*types.NetAddress) error {

@@ -18,6 +18,8 @@ const network = "tm2-demo"
 
 // node is one node of the demo: a stack, a switch and the gossip reactor.
 type node struct {
+	name      string
+	gone      bool // taken away
 	key       *types.NodeKey
 	transport compat.ListeningTransport
 	reactor   *gossip
@@ -52,7 +54,7 @@ func nodeInfo(key *types.NodeKey, moniker string) types.NodeInfo {
 
 // newNode returns a node that listens, for the native protocol or for libp2p.
 func newNode(name string, isNative bool, reactor *gossip, logger *slog.Logger) (*node, error) {
-	n := &node{key: types.GenerateNodeKey(), reactor: reactor, logger: logger}
+	n := &node{name: name, key: types.GenerateNodeKey(), reactor: reactor, logger: logger}
 	info := nodeInfo(n.key, name)
 	if isNative {
 		n.transport = native.NewMultiplexTransport(info, *n.key, unlimited(), logger)
@@ -92,6 +94,9 @@ func (n *node) start(dial []*types.NetAddress, maxPeers int) error {
 // stop stops the node and waits for its goroutines.
 func (n *node) stop() error {
 	var err error
+	if n.gone {
+		return nil
+	}
 	if n.sw != nil {
 		err = n.sw.Stop()
 	}

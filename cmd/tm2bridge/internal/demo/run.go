@@ -28,6 +28,10 @@ type Options struct {
 	Logger   *slog.Logger  // nil discards
 	// Progress is called about once a second, from one goroutine. It may be nil.
 	Progress func(Snapshot)
+	// Begin is called once, when all nodes have their peers. It may be nil.
+	Begin func(Topology)
+	// HTTP is the IP and port of the bridge's page; empty: it has none.
+	HTTP string
 }
 
 // Validate returns an error that names the flag of the demo command at fault.
@@ -60,6 +64,15 @@ func Run(ctx context.Context, opts Options) (summary *Summary, err error) {
 
 	if err := c.awaitPeers(ctx); err != nil {
 		return nil, err
+	}
+
+	closePage, err := c.serve(opts.HTTP)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, closePage()) }()
+	if opts.Begin != nil {
+		opts.Begin(c.topology())
 	}
 
 	return c.measure(ctx, opts), nil

@@ -10,6 +10,7 @@ import (
 
 // View shows the progress and the summary of a run. It is not safe for concurrent use.
 type View struct {
+	begin    func(Topology) error
 	progress func(Snapshot) error
 	done     func(*Summary) error
 	err      error // the first error of writing
@@ -20,6 +21,7 @@ func NewJSONView(w io.Writer) *View {
 	enc := json.NewEncoder(w)
 
 	return &View{
+		begin:    func(Topology) error { return nil },
 		progress: func(s Snapshot) error { return enc.Encode(s) },
 		done:     func(s *Summary) error { return enc.Encode(s) },
 	}
@@ -49,8 +51,16 @@ func newTextView(w io.Writer, progress func(Snapshot) string) *View {
 	}
 
 	return &View{
+		begin:    func(t Topology) error { return write(t.String()) },
 		progress: func(s Snapshot) error { return write(progress(s)) },
 		done:     func(s *Summary) error { return write(renderSummary(s)) },
+	}
+}
+
+// Begin shows the network. The JSON view leaves it out.
+func (v *View) Begin(t Topology) {
+	if v.err == nil {
+		v.err = v.begin(t)
 	}
 }
 

@@ -1,0 +1,165 @@
+package bridgehttp
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/tm2-libp2p/tm2-libp2p/bridge"
+)
+
+const (
+	namespace = "tm2"
+	subsystem = "bridge"
+)
+
+// collector turns a status into metrics. All labels have few values, none of which a remote
+// chooses, except channels, of which there are at most 256.
+type collector struct {
+	server *Server
+
+	info, started, healthy, ready, pairs, maxPairs, slots, waiting, seen, targets *prometheus.Desc
+	opened, ended, messages, bytes, dropped, queued, refusals, dials, latency     *prometheus.Desc
+}
+
+func newCollector(s *Server) *collector {
+	desc := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc(prometheus.BuildFQName(namespace, subsystem, name), help, labels, nil)
+	}
+
+	return &collector{
+		server:   s,
+		info:     desc("info", "1, with the ID and the version of the bridge.", "id", "version"),
+		started:  desc("start_time_seconds", "When the bridge was started, in Unix seconds."),
+		healthy:  desc("health", "1 for the state of the bridge and 0 for the others.", "state"),
+		ready:    desc("ready", "1 while a node that dials could get a pair, else 0."),
+		pairs:    desc("pairs", "Pairs that are up, by the side that dialed.", "initiator"),
+		maxPairs: desc("max_pairs", "Limit on the slots."),
+		slots:    desc("slots_taken", "Slots that are taken."),
+		waiting:  desc("waiting_nodes", "Nodes that were refused within 15 minutes and have no pair, by the side that dials.", "side"),
+		seen:     desc("seen_nodes", "Nodes seen within 24 hours, by their stack.", "stack"),
+		targets:  desc("targets", "Targets, by side and state.", "side", "state"),
+		opened:   desc("pairs_opened_total", "Pairs that came up."),
+		ended:    desc("pairs_ended_total", "Pairs that ended, by the side that ended them, or the bridge.", "by"),
+		messages: desc("messages_total", "Messages relayed, by the side that got them and the channel.", "to", "channel"),
+		bytes:    desc("bytes_total", "Payload bytes relayed, by the side that got them and the channel.", "to", "channel"),
+		dropped:  desc("messages_dropped_total", "Messages that the far node did not take, which ended their pairs.", "to", "channel"),
+		queued:   desc("queue_messages", "Messages that wait to be sent, by side and channel.", "to", "channel"),
+		refusals: desc("refusals_total", "Nodes that dialed and got no pair, by side and reason.", "side", "reason"),
+		dials:    desc("dials_total", "Dials of targets, by side and result.", "side", "result"),
+		latency:  desc("relay_seconds", "Time from a message's arrival until the far node's queue took it.", "to"),
+	}
+}
+
+// Describe implements prometheus.Collector.
+func (c *collector) Describe(out chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{
+		c.info, c.started, c.healthy, c.ready, c.pairs, c.maxPairs, c.slots, c.waiting, c.seen, c.targets,
+		c.opened, c.ended, c.messages, c.bytes, c.dropped, c.queued, c.refusals, c.dials, c.latency,
+	} {
+		out <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c *collector) Collect(out chan<- prometheus.Metric) {
+	s := c.server.source.Status()
+	health := Judge(s)
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		out <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	gauge(c.info, 1, s.ID.String(), c.server.options.version)
+	if !s.Started.IsZero() {
+		gauge(c.started, float64(s.Started.UnixNano())/float64(time.Second))
+	}
+	for _, state := range []string{StateOK, StateIdle, StateDegraded, StateDown} {
+		gauge(c.healthy, one(health.State == state), state)
+	}
+	gauge(c.ready, one(health.Ready))
+	gauge(c.maxPairs, float64(s.MaxPairs))
+	gauge(c.slots, float64(s.SlotsTaken))
+	gauge(c.seen, float64(s.Seen.Native), bridge.InitiatorNative)
+	gauge(c.seen, float64(s.Seen.Libp2p), bridge.InitiatorLibp2p)
+	for _, side := range []string{bridge.InitiatorNative, bridge.InitiatorLibp2p} {
+		pairs, waiting := 0, 0
+		for _, p := range s.Pairs {
+			pairs += int(one(p.Initiator == side))
+		}
+		for _, w := range s.Waiting {
+			waiting += int(one(w.Initiator == side))
+		}
+		gauge(c.pairs, float64(pairs), side)
+		gauge(c.waiting, float64(waiting), side)
+		for _, state := range []string{bridge.TargetPaired, bridge.TargetReady, bridge.TargetTroubled, bridge.TargetDown, bridge.TargetBlocked} {
+			n := 0
+			for _, t := range s.Targets {
+				n += int(one(t.Side == side && t.State == state))
+			}
+			gauge(c.targets, float64(n), side, state)
+		}
+	}
+	for key, n := range queues(s) {
+		gauge(c.queued, float64(n), key.side, channelName(key.channel))
+	}
+	c.collectCounters(out, s.Counters)
+}
+
+func (c *collector) collectCounters(out chan<- prometheus.Metric, s bridge.Counters) {
+	counter := func(d *prometheus.Desc, v uint64, labels ...string) {
+		out <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), labels...)
+	}
+	counter(c.opened, s.PairsOpened)
+	for _, n := range s.PairsEnded {
+		counter(c.ended, n.Count, n.Side)
+	}
+	for _, n := range s.Refusals {
+		counter(c.refusals, n.Count, n.Side, n.Reason)
+	}
+	for _, n := range s.Dials {
+		counter(c.dials, n.Count, n.Side, n.Reason)
+	}
+	for _, ch := range s.Channels {
+		name := channelName(ch.Channel)
+		counter(c.messages, ch.Messages, ch.To, name)
+		counter(c.bytes, ch.Bytes, ch.To, name)
+		counter(c.dropped, ch.Dropped, ch.To, name)
+	}
+	for _, l := range s.Latency {
+		buckets := make(map[float64]uint64, len(l.Bounds))
+		for i, bound := range l.Bounds {
+			buckets[bound] = l.Counts[i]
+		}
+		out <- prometheus.MustNewConstHistogram(c.latency, l.Counts[len(l.Counts)-1], l.Sum, buckets, l.To)
+	}
+}
+
+type queueKey struct {
+	side    string
+	channel byte
+}
+
+// queues sums up the queues of all pairs.
+func queues(s bridge.Status) map[queueKey]int {
+	sums := make(map[queueKey]int)
+	for _, p := range s.Pairs {
+		for _, q := range p.Native.Channels {
+			sums[queueKey{bridge.InitiatorNative, q.Channel}] += q.Queued
+		}
+		for _, q := range p.Libp2p.Channels {
+			sums[queueKey{bridge.InitiatorLibp2p, q.Channel}] += q.Queued
+		}
+	}
+
+	return sums
+}
+
+func channelName(ch byte) string { return fmt.Sprintf("%#02x", ch) }
+
+func one(condition bool) float64 {
+	if condition {
+		return 1
+	}
+
+	return 0
+}

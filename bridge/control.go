@@ -1,0 +1,232 @@
+package bridge
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
+)
+
+// ErrUnknownPeer is returned by Forget for a node that is no target.
+var ErrUnknownPeer = errors.New("the bridge has no such target")
+
+// Connect makes a node a configured target of a side, InitiatorNative or InitiatorLibp2p, or
+// changes its address, until the next Reload that does not have it. A node is paired with it
+// when one dials the bridge. The error wraps ErrInvalidConfig.
+func (b *Bridge) Connect(side string, addr types.NetAddress) error {
+	addr.ID = addr.ID.Canonical()
+	if err := checkPeers([]*types.NetAddress{&addr}); err != nil {
+		return fmt.Errorf("%w: %w", ErrInvalidConfig, err)
+	}
+	ts, err := b.targetsOf(side)
+	if err != nil {
+		return err
+	}
+	b.changing.Lock()
+	defer b.changing.Unlock()
+	switch {
+	case b.isOwn(addr.ID):
+		return fmt.Errorf("%w: %s is the bridge itself", ErrInvalidConfig, &addr)
+	case b.blocksTarget(addr):
+		return fmt.Errorf("%w: %s is blocked", ErrInvalidConfig, &addr)
+	}
+	own := slices.DeleteFunc(ts.peers(), func(other *types.NetAddress) bool { return other.ID == addr.ID })
+	b.configure(ts, append(own, &addr))
+	ts.appeared(addr.ID, true, false)
+	b.tell("target added", "side", side, "peer", addr.String())
+
+	return nil
+}
+
+// Forget takes a node out of the targets of both sides, and out of the address book. Its pairs
+// stay. What names it later makes it a target again. It returns ErrUnknownPeer if the node is
+// no target.
+func (b *Bridge) Forget(id types.ID) error {
+	id = id.Canonical()
+	b.changing.Lock()
+	defer b.changing.Unlock()
+	known := len(b.book.Of(id)) > 0
+	for _, ts := range []*targets{b.nativeTargets, b.libp2pTargets} {
+		before := ts.peers()
+		after := slices.DeleteFunc(slices.Clone(before), func(addr *types.NetAddress) bool { return addr.ID == id })
+		known = known || len(after) < len(before)
+		b.configure(ts, after)
+	}
+	b.book.Forget(id)
+	if !known {
+		return fmt.Errorf("%w: %s", ErrUnknownPeer, id)
+	}
+	b.tell("target forgotten", "peer", id)
+
+	return nil
+}
+
+// Block refuses a node from now on, as Config.BlockedPeers does, and ends its pairs.
+func (b *Bridge) Block(id types.ID) error {
+	id = id.Canonical()
+	if err := id.Validate(); err != nil {
+		return fmt.Errorf("%w: %q: %w", ErrInvalidConfig, id, err)
+	}
+	b.changing.Lock()
+	defer b.changing.Unlock()
+	now := *b.blocked()
+	if slices.Contains(now.ids, id) {
+		return nil
+	}
+	now.ids = append(slices.Clone(now.ids), id)
+	if err := b.setBlocked(now); err != nil {
+		return err
+	}
+	b.tell("peer blocked", "peer", id)
+
+	return nil
+}
+
+// Unblock undoes Block and reports whether the node was blocked.
+func (b *Bridge) Unblock(id types.ID) bool {
+	id = id.Canonical()
+	b.changing.Lock()
+	defer b.changing.Unlock()
+	now := *b.blocked()
+	if !slices.Contains(now.ids, id) {
+		return false
+	}
+	now.ids = slices.DeleteFunc(slices.Clone(now.ids), func(other types.ID) bool { return other == id })
+	if err := b.setBlocked(now); err != nil {
+		b.logger.Warn("peer was unblocked on one side only", "peer", id, "err", err)
+	}
+	b.tell("peer unblocked", "peer", id)
+
+	return true
+}
+
+// Reload replaces the configured targets of both sides and what is blocked by those of the
+// configuration. Pairs stay, unless a node of theirs is blocked now. Other fields count at the
+// next start only. When the error is not nil, nothing has changed.
+func (b *Bridge) Reload(config Config) error {
+	config = config.withDefaults()
+	if err := config.Validate(); err != nil {
+		return err
+	}
+	for _, addr := range slices.Concat(config.NativePeers, config.Libp2pPeers) {
+		if b.isOwn(addr.ID) {
+			return fmt.Errorf("%w: peer %s is the bridge itself", ErrInvalidConfig, addr)
+		}
+	}
+	b.changing.Lock()
+	defer b.changing.Unlock()
+	if err := b.setBlocked(blocklist{config.BlockedPeers, config.BlockedIPs}); err != nil {
+		return err
+	}
+	b.configure(b.nativeTargets, config.NativePeers)
+	b.configure(b.libp2pTargets, config.Libp2pPeers)
+	b.slots.share(config.oneSided())
+	b.tell("peers reloaded", "native", len(config.NativePeers), "libp2p", len(config.Libp2pPeers),
+		"blocked", len(config.BlockedPeers)+len(config.BlockedIPs))
+
+	return nil
+}
+
+// tell logs what an operator has changed, and notes it for the status.
+func (b *Bridge) tell(what string, args ...any) {
+	b.logger.Info(what, args...)
+	text := what
+	for i := 0; i+1 < len(args); i += 2 {
+		text += fmt.Sprintf(" %v=%v", args[i], args[i+1])
+	}
+	b.journal.operator(text)
+}
+
+func (b *Bridge) targetsOf(side string) (*targets, error) {
+	switch side {
+	case InitiatorNative:
+		return b.nativeTargets, nil
+	case InitiatorLibp2p:
+		return b.libp2pTargets, nil
+	default:
+		return nil, fmt.Errorf("%w: side %q is neither %s nor %s", ErrInvalidConfig, side, InitiatorNative, InitiatorLibp2p)
+	}
+}
+
+// configure replaces the configured targets of a side, and tells the book, which the libp2p
+// transport reads.
+func (b *Bridge) configure(ts *targets, addrs []*types.NetAddress) {
+	ts.inUse.mtx.Lock()
+	former := ts.configured
+	ts.configured = addrs
+	ts.inUse.mtx.Unlock()
+	if ts != b.libp2pTargets {
+		return
+	}
+	for _, addr := range former {
+		b.book.Configure(addr.ID)
+	}
+	for _, addr := range addrs {
+		b.book.Configure(addr.ID, *addr)
+	}
+}
+
+// configuredPeers returns the configured targets of both sides.
+func (b *Bridge) configuredPeers() []*types.NetAddress {
+	return slices.Concat(b.nativeTargets.peers(), b.libp2pTargets.peers())
+}
+
+// isOwn reports whether the ID is one of the bridge's identities.
+func (b *Bridge) isOwn(id types.ID) bool {
+	return slices.Contains(b.own, id)
+}
+
+// peers returns the configured targets in a fresh slice.
+func (ts *targets) peers() []*types.NetAddress {
+	ts.inUse.mtx.Lock()
+	defer ts.inUse.mtx.Unlock()
+
+	return slices.Clone(ts.configured)
+}
+
+// blocklist is what an operator has blocked. It is replaced, never changed.
+type blocklist struct {
+	ids      []types.ID
+	networks []netip.Prefix
+}
+
+// setBlocked replaces what is blocked, on the libp2p side too, and ends the pairs of nodes
+// that are blocked now. The caller holds changing.
+func (b *Bridge) setBlocked(now blocklist) error {
+	if side := b.libp2p.Load(); side != nil {
+		ids, networks := side.Blocked()
+		for _, id := range ids {
+			if !slices.Contains(now.ids, id) {
+				side.Unblock(id)
+			}
+		}
+		for _, network := range networks {
+			if !slices.Contains(now.networks, network) {
+				side.UnblockSubnet(ipNet(network))
+			}
+		}
+		if err := now.apply(side); err != nil {
+			return err
+		}
+	}
+	b.blocklist.Store(&now)
+	for _, p := range b.slots.live() {
+		b.endIfBlocked(p)
+	}
+
+	return nil
+}
+
+// endIfBlocked ends a pair that is up if one of its nodes is blocked. Each pair is checked when
+// it comes up, too: its nodes may have been blocked while it was made.
+func (b *Bridge) endIfBlocked(p *pair) {
+	for _, s := range []*side{p.native, p.libp2p} {
+		if b.blocks(s.peer.ID(), netgroup.FromAddr(s.peer.RemoteAddr())) {
+			p.end(nil, compat.Reject(compat.RejectBanned, "%v", errBlocked))
+		}
+	}
+}

@@ -1,0 +1,363 @@
+package bridge
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"net"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+)
+
+const (
+	// WaitingAge is how long a node that was refused stays in Status.Waiting after it has
+	// dialed for the last time.
+	WaitingAge = 15 * time.Minute
+	// SeenAge is how long a node counts in Status.Seen.
+	SeenAge = 24 * time.Hour
+
+	maxWaiting = 64
+	maxSeen    = 4096
+	maxEvents  = 128 // of pairs, and as many of other kinds
+	maxDialed  = 256 // targets whose last dial is remembered
+	// eventInterval is how soon after an event of a node another one with the same reason
+	// is not told again.
+	eventInterval = time.Minute
+)
+
+// The kinds of events.
+const (
+	EventPairUp    = "pair up"
+	EventPairEnded = "pair ended"
+	EventRefused   = "refused"
+	EventFailed    = "dial failed"
+	EventOperator  = "operator"
+)
+
+// Event is something that an operator may want to know.
+type Event struct {
+	Time     time.Time `json:"time"`
+	Kind     string    `json:"kind"`
+	NativeID types.ID  `json:"native_id,omitempty"`
+	Libp2pID types.ID  `json:"libp2p_id,omitempty"`
+	Reason   string    `json:"reason,omitempty"` // one of few words
+	Text     string    `json:"text,omitempty"`
+}
+
+// WaitingStatus is a node that has dialed the bridge and has no pair.
+type WaitingStatus struct {
+	ID        types.ID  `json:"id"`
+	Initiator string    `json:"initiator"` // the side from which it dials
+	Moniker   string    `json:"moniker"`
+	Network   string    `json:"network"`
+	Address   string    `json:"address"`
+	Reason    string    `json:"reason"` // see Counters.Refusals
+	Text      string    `json:"text"`   // the whole reason
+	Cure      string    `json:"cure"`
+	Count     int       `json:"count"` // refusals in a row
+	First     time.Time `json:"first"`
+	Last      time.Time `json:"last"`
+}
+
+// SeenNodes counts nodes by the stack on which the bridge has seen them last.
+type SeenNodes struct {
+	Native int `json:"native"`
+	Libp2p int `json:"libp2p"`
+}
+
+// Counters count since the bridge started.
+type Counters struct {
+	PairsOpened uint64          `json:"pairs_opened"`
+	PairsEnded  []Count         `json:"pairs_ended"` // by the side that ended them, or "bridge"
+	Refusals    []Count         `json:"refusals"`    // by the side that dialed, and the reason
+	Dials       []Count         `json:"dials"`       // by the side dialed, and the result, "ok" or a kind of compat.DialFailure
+	Channels    []ChannelCounts `json:"channels"`
+	Latency     []LatencyCounts `json:"latency"`
+}
+
+// Count is how often something with these labels was counted.
+type Count struct {
+	Side   string `json:"side"`
+	Reason string `json:"reason,omitempty"`
+	Count  uint64 `json:"count"`
+}
+
+// journal keeps what the bridge has seen, for people who watch it. Everything in it is
+// bounded. All methods may be called concurrently.
+type journal struct {
+	toLibp2p, toNative sideMeter
+
+	mtx         sync.Mutex
+	started     time.Time
+	opened      uint64
+	ended       map[Count]uint64 // the keys have no count
+	refusals    map[Count]uint64
+	dials       map[Count]uint64
+	pairEvents  []Event
+	otherEvents []Event
+	waiting     map[claim]*WaitingStatus
+	seen        map[types.ID]sighting
+	dialed      map[claim]dialed // by the side that was dialed
+}
+
+type sighting struct {
+	side string
+	at   time.Time
+}
+
+// dialed is how the last dial of a target has ended.
+type dialed struct {
+	at       time.Time
+	answered time.Time // the last dial that led to a connection
+	kind     string
+	text     string // empty if it did not fail
+}
+
+func newJournal() *journal {
+	return &journal{
+		ended: make(map[Count]uint64), refusals: make(map[Count]uint64), dials: make(map[Count]uint64),
+		waiting: make(map[claim]*WaitingStatus), seen: make(map[types.ID]sighting), dialed: make(map[claim]dialed),
+	}
+}
+
+// meterOf returns the meter of what is relayed to a side.
+func (j *journal) meterOf(side string) *sideMeter {
+	if side == InitiatorNative {
+		return &j.toNative
+	}
+
+	return &j.toLibp2p
+}
+
+func (j *journal) start() {
+	j.mtx.Lock()
+	defer j.mtx.Unlock()
+	j.started = time.Now()
+}
+
+// watch returns the incoming node so that its refusal is noted.
+func (j *journal) watch(initiator string, in incoming, remote net.Addr) incoming {
+	reject, complete := in.reject, in.complete
+	in.reject = func(err error) {
+		j.refused(initiator, in, remote, err)
+		reject(err)
+	}
+	in.complete = func(ctx context.Context, far types.NodeInfo, near compat.PeerBehavior) (compat.PeerConn, error) {
+		peer, err := complete(ctx, far, near)
+		if err != nil {
+			j.refused(initiator, in, remote, err)
+		}
+
+		return peer, err
+	}
+
+	return in
+}
+
+// refused notes that a node got no pair.
+func (j *journal) refused(initiator string, in incoming, remote net.Addr, err error) {
+	reason, cure := explain(err)
+	j.mtx.Lock()
+	defer j.mtx.Unlock()
+	now := time.Now()
+	j.refusals[Count{Side: initiator, Reason: reason}]++
+	j.sight(in.id, initiator, now)
+	node := claim{initiator, in.id, in.at}
+	w := j.waiting[node]
+	if w == nil {
+		makeRoom(j.waiting, maxWaiting, func(w *WaitingStatus) time.Time { return w.Last })
+		w = &WaitingStatus{ID: in.id, Initiator: initiator, First: now}
+		j.waiting[node] = w
+	}
+	if w.Reason != reason || now.Sub(w.Last) > eventInterval {
+		j.note(Event{Time: now, Kind: EventRefused, Reason: reason, Text: err.Error()}.of(initiator, in.id))
+	}
+	w.Moniker, w.Network, w.Address = in.node.Moniker, in.node.Network, addressOf(remote)
+	w.Reason, w.Cure, w.Text, w.Last = reason, cure, err.Error(), now
+	w.Count++
+}
+
+// up notes a pair. Its nodes wait no longer.
+func (j *journal) up(p *pair) {
+	j.mtx.Lock()
+	defer j.mtx.Unlock()
+	now := time.Now()
+	j.opened++
+	delete(j.waiting, p.claim)
+	j.sight(p.native.peer.ID(), InitiatorNative, now)
+	j.sight(p.libp2p.peer.ID(), InitiatorLibp2p, now)
+	j.note(Event{Time: now, Kind: EventPairUp, NativeID: p.native.peer.ID(), Libp2pID: p.libp2p.peer.ID()})
+}
+
+// down notes the end of a pair that was up.
+func (j *journal) down(p *pair, end *ending) {
+	by, cause := end.told()
+	j.mtx.Lock()
+	defer j.mtx.Unlock()
+	now := time.Now()
+	j.ended[Count{Side: by}]++
+	j.sight(p.native.peer.ID(), InitiatorNative, now)
+	j.sight(p.libp2p.peer.ID(), InitiatorLibp2p, now)
+	j.note(Event{
+		Time: now, Kind: EventPairEnded, NativeID: p.native.peer.ID(), Libp2pID: p.libp2p.peer.ID(), Reason: by, Text: cause,
+	})
+}
+
+// hadPair reports whether a pair of the node has ended within the time, or that is not known
+// any more.
+func (j *journal) hadPair(id types.ID, within time.Duration) bool {
+	j.mtx.Lock()
+	defer j.mtx.Unlock()
+	if len(j.pairEvents) == maxEvents && time.Since(j.pairEvents[0].Time) < within {
+		return true
+	}
+
+	return slices.ContainsFunc(j.pairEvents, func(e Event) bool {
+		return e.Kind == EventPairEnded && (e.NativeID == id || e.Libp2pID == id) && time.Since(e.Time) < within
+	})
+}
+
+// ranFor reports whether the bridge has run for the time.
+func (j *journal) ranFor(d time.Duration) bool {
+	j.mtx.Lock()
+	defer j.mtx.Unlock()
+
+	return !j.started.IsZero() && time.Since(j.started) >= d
+}
+
+// attempt notes how a dial of a target on behalf of a node has ended.
+func (j *journal) attempt(side string, addr types.NetAddress, node types.ID, err error) {
+	failure := compat.ClassifyDial(err)
+	j.mtx.Lock()
+	defer j.mtx.Unlock()
+	target, now := claim{side, addr.ID, ""}, time.Now()
+	last, known := j.dialed[target]
+	next := dialed{at: now, answered: last.answered, kind: "ok"}
+	if err != nil {
+		next.kind, next.text = failure.String(), err.Error()
+	} else {
+		next.answered = now
+	}
+	if failure.Answered() && err != nil {
+		next.text = fmt.Sprintf("it refused %s: %s", node, next.text) // that may be due to the node
+	}
+	j.dials[Count{Side: side, Reason: next.kind}]++
+	if failure == compat.DialLocal && err != nil {
+		return // it says nothing about the target
+	}
+	if err != nil && (last.kind != next.kind || now.Sub(last.at) > eventInterval) {
+		j.note(Event{Time: now, Kind: EventFailed, Reason: next.kind, Text: next.text}.of(side, addr.ID))
+	}
+	if !known {
+		makeRoom(j.dialed, maxDialed, func(d dialed) time.Time { return d.at })
+	}
+	j.dialed[target] = next
+}
+
+// operator notes what an operator has changed.
+func (j *journal) operator(text string) {
+	j.mtx.Lock()
+	defer j.mtx.Unlock()
+	j.note(Event{Time: time.Now(), Kind: EventOperator, Text: text})
+}
+
+// of returns the event with the ID of a node of the side.
+func (e Event) of(side string, id types.ID) Event {
+	if side == InitiatorNative {
+		e.NativeID = id
+	} else {
+		e.Libp2pID = id
+	}
+
+	return e
+}
+
+// note appends an event. The caller holds the lock. Strangers can cause refusals and failed
+// dials as often as they like, so that these do not push out the events of pairs.
+func (j *journal) note(e Event) {
+	list := &j.otherEvents
+	if e.Kind == EventPairUp || e.Kind == EventPairEnded || e.Kind == EventOperator {
+		list = &j.pairEvents
+	}
+	if len(*list) == maxEvents {
+		*list = slices.Delete(*list, 0, 1)
+	}
+	*list = append(*list, e)
+}
+
+// sight notes that a node was seen on a side. The caller holds the lock.
+func (j *journal) sight(id types.ID, side string, now time.Time) {
+	if _, known := j.seen[id]; !known {
+		makeRoom(j.seen, maxSeen, func(s sighting) time.Time { return s.at })
+	}
+	j.seen[id] = sighting{side, now}
+}
+
+// makeRoom deletes the oldest entry of a map that is full.
+func makeRoom[K comparable, V any](m map[K]V, limit int, age func(V) time.Time) {
+	if len(m) < limit {
+		return
+	}
+	var oldest K
+	var at time.Time
+	for key, value := range m {
+		if t := age(value); at.IsZero() || t.Before(at) {
+			oldest, at = key, t
+		}
+	}
+	delete(m, oldest)
+}
+
+// fill adds what the journal knows to a status.
+func (j *journal) fill(s *Status) {
+	j.mtx.Lock()
+	defer j.mtx.Unlock()
+	now := time.Now()
+	s.Started = j.started
+	s.Events = append(slices.Clone(j.pairEvents), j.otherEvents...)
+	slices.SortStableFunc(s.Events, func(a, b Event) int { return a.Time.Compare(b.Time) })
+	s.Waiting = []WaitingStatus{}
+	maps.DeleteFunc(j.waiting, func(_ claim, w *WaitingStatus) bool { return now.Sub(w.Last) > WaitingAge })
+	for _, w := range j.waiting {
+		s.Waiting = append(s.Waiting, *w)
+	}
+	slices.SortFunc(s.Waiting, func(a, b WaitingStatus) int { return cmp.Or(b.Last.Compare(a.Last), cmp.Compare(a.ID, b.ID)) })
+	maps.DeleteFunc(j.seen, func(_ types.ID, s sighting) bool { return now.Sub(s.at) > SeenAge })
+	for _, seen := range j.seen {
+		if seen.side == InitiatorNative {
+			s.Seen.Native++
+		} else {
+			s.Seen.Libp2p++
+		}
+	}
+	for i := range s.Targets {
+		t := &s.Targets[i]
+		d := j.dialed[claim{t.Side, t.ID, ""}]
+		t.LastDial, t.LastAnswer, t.LastResult, t.LastError = d.at, d.answered, d.kind, d.text
+	}
+	s.Counters = Counters{
+		PairsOpened: j.opened, PairsEnded: counts(j.ended), Refusals: counts(j.refusals), Dials: counts(j.dials),
+	}
+	for _, side := range []string{InitiatorLibp2p, InitiatorNative} {
+		channels, latency := j.meterOf(side).counts(side)
+		s.Counters.Channels = append(s.Counters.Channels, channels...)
+		s.Counters.Latency = append(s.Counters.Latency, latency)
+	}
+}
+
+// counts returns the counts of a map in order.
+func counts(m map[Count]uint64) []Count {
+	list := make([]Count, 0, len(m))
+	for c, n := range m {
+		c.Count = n
+		list = append(list, c)
+	}
+	slices.SortFunc(list, func(a, b Count) int { return cmp.Or(cmp.Compare(a.Side, b.Side), cmp.Compare(a.Reason, b.Reason)) })
+
+	return list
+}

@@ -1,0 +1,202 @@
+package bridge
+
+import (
+	"encoding/json"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+)
+
+// The status of a pair says who is joined to whom, and as whom each is shown.
+func TestStatusNamesBothNodesOfAPair(t *testing.T) {
+	native, libp2p := newNode(t, InitiatorNative), newNode(t, InitiatorLibp2p)
+	b := newBridge(t, Config{Libp2pPeers: addresses(libp2p)})
+	native.join(t, b.NativeAddress())
+	shown := next(t, libp2p.added)
+
+	native.sw.Broadcast(chTxs, []byte("hello"))
+	require.Equal(t, "hello", next(t, libp2p.messages).data)
+	s := b.Status()
+	require.True(t, s.Running)
+	require.False(t, s.Started.IsZero())
+	require.Equal(t, 1, s.SlotsTaken)
+	require.Len(t, s.Pairs, 1)
+	p := s.Pairs[0]
+	require.Equal(t, native.address.ID, p.NativeID)
+	require.Equal(t, shown.ID(), p.Native.ShownAs)
+	require.Equal(t, native.sw.Peers().List()[0].ID(), p.Libp2p.ShownAs)
+	require.Equal(t, "native", p.Native.Moniker)
+	require.Equal(t, "bridged", p.Libp2p.Network)
+	require.Equal(t, "tcp", p.Native.Transport)
+	require.Equal(t, compat.DialectC, p.Native.Dialect)
+	require.Equal(t, libp2p.address.DialString(), p.Libp2p.Address)
+	require.NotEmpty(t, p.Libp2p.Channels)
+	require.Equal(t, SeenNodes{Native: 1, Libp2p: 1}, s.Seen)
+
+	require.Len(t, s.Targets, 1)
+	require.Equal(t, TargetPaired, s.Targets[0].State)
+	require.Equal(t, "ok", s.Targets[0].LastResult)
+	require.Equal(t, []Count{{Side: InitiatorLibp2p, Reason: "ok", Count: 1}}, s.Counters.Dials)
+	require.Eventually(t, func() bool {
+		for _, ch := range b.Status().Counters.Channels {
+			if ch.To == InitiatorLibp2p && ch.Channel == chTxs {
+				return ch.Traffic == Traffic{Messages: 1, Bytes: 5}
+			}
+		}
+
+		return false
+	}, testTimeout, time.Millisecond)
+
+	native.stop()
+	require.Equal(t, shown.ID(), next(t, libp2p.removed))
+	require.Eventually(t, func() bool {
+		s = b.Status()
+
+		return len(s.Pairs) == 0 && len(s.Events) == 2
+	}, testTimeout, time.Millisecond)
+	require.Equal(t, EventPairUp, s.Events[0].Kind)
+	require.Equal(t, EventPairEnded, s.Events[1].Kind)
+	require.Equal(t, InitiatorNative, s.Events[1].Reason)
+	require.NotEmpty(t, s.Events[1].Text)
+}
+
+// QUIC and a native node that the bridge dialed are told, too.
+func TestStatusTellsQUICAndTheDialectOfATarget(t *testing.T) {
+	native, libp2p := newNode(t, InitiatorNative), newNode(t, overQUIC)
+	b := newBridge(t, Config{NativePeers: addresses(native), Libp2pQUIC: true})
+	libp2p.dial(b.Libp2pAddress())
+	next(t, libp2p.added)
+	require.Eventually(t, func() bool { return len(b.Status().Pairs) == 1 }, testTimeout, time.Millisecond)
+	p := b.Status().Pairs[0]
+	require.Equal(t, "quic", p.Libp2p.Transport)
+	require.Equal(t, compat.DialectC, p.Native.Dialect)
+	require.Equal(t, types.StackNative, p.Native.Stack)
+}
+
+// A node that gets no pair is listed with the reason and the cure, until it gets one.
+func TestRefusedNodesAreListedWithACure(t *testing.T) {
+	libp2p, native := newNode(t, InitiatorLibp2p), newNode(t, InitiatorNative)
+	b := newBridge(t, Config{})
+	require.False(t, native.comes(t, b.NativeAddress()))
+	s := b.Status()
+	require.Len(t, s.Waiting, 1)
+	w := s.Waiting[0]
+	require.Equal(t, native.address.ID, w.ID)
+	require.Equal(t, InitiatorNative, w.Initiator)
+	require.Equal(t, "native", w.Moniker)
+	require.Equal(t, "no target", w.Reason)
+	require.Contains(t, w.Cure, "[bridge].libp2p_peers")
+	require.Equal(t, uint64(w.Count), s.Counters.Refusals[0].Count)
+	require.Equal(t, EventRefused, s.Events[0].Kind)
+
+	require.NoError(t, b.Connect(InitiatorLibp2p, libp2p.address))
+	require.True(t, native.comes(t, b.NativeAddress()))
+	require.Eventually(t, func() bool { return len(b.Status().Waiting) == 0 }, testTimeout, time.Millisecond)
+}
+
+func TestFailedTargetsAreListedWithTheirError(t *testing.T) {
+	gone, native := newNode(t, InitiatorLibp2p), newNode(t, InitiatorNative)
+	b := newBridge(t, Config{Libp2pPeers: addresses(gone)})
+	gone.stop()
+	require.False(t, native.comes(t, b.NativeAddress()))
+	s := b.Status()
+	require.Equal(t, TargetDown, s.Targets[0].State)
+	require.Equal(t, "unreachable", s.Targets[0].LastResult)
+	require.NotEmpty(t, s.Targets[0].LastError)
+	require.True(t, s.Targets[0].NextTry.After(s.Targets[0].LastDial))
+	require.Equal(t, "targets down", s.Waiting[0].Reason)
+}
+
+// Nothing in the journal grows with the number of strangers, and refusals do not push out
+// the events of pairs.
+func TestJournalIsBounded(t *testing.T) {
+	j := newJournal()
+	j.operator("first")
+	for range 3 * maxWaiting {
+		id := types.GenerateNodeKey().ID()
+		j.refused(InitiatorNative, incoming{id: id}, nil, errFull)
+		j.attempt(InitiatorLibp2p, types.NetAddress{ID: id}, "", errors.New("gone"))
+		j.attempt(InitiatorNative, types.NetAddress{ID: id}, "", errors.New("gone"))
+	}
+	var s Status
+	j.fill(&s)
+	require.Len(t, s.Waiting, maxWaiting)
+	require.Len(t, j.dialed, maxDialed)
+	require.Len(t, s.Events, maxEvents+1)
+	require.Equal(t, "first", s.Events[0].Text)
+	require.Equal(t, []Count{{Side: InitiatorNative, Reason: "full", Count: 3 * maxWaiting}}, s.Counters.Refusals)
+}
+
+// What is old is dropped, and a node that repeats itself makes few events.
+func TestJournalForgets(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j, id := newJournal(), types.GenerateNodeKey().ID()
+		for range 10 {
+			j.refused(InitiatorNative, incoming{id: id}, nil, errFull)
+			time.Sleep(time.Second)
+		}
+		var s Status
+		j.fill(&s)
+		require.Len(t, s.Events, 1)
+		require.Equal(t, 10, s.Waiting[0].Count)
+		require.Equal(t, 1, s.Seen.Native)
+
+		time.Sleep(WaitingAge)
+		j.fill(&s)
+		require.Empty(t, s.Waiting)
+		time.Sleep(SeenAge)
+		s = Status{}
+		j.fill(&s)
+		require.Zero(t, s.Seen)
+	})
+}
+
+func TestReasonsOfRefusals(t *testing.T) {
+	for want, err := range map[string]error{
+		"blocked": errBlocked, "presented": errPresented, "full": errFull, "duplicate IP": errDuplicateIP, "no target": errNoTargets,
+		"incompatible": errors.Join(errNoCounterpart, types.ErrIncompatibleNetworks),
+		"targets full": errors.Join(errNoCounterpart, compat.Reject(compat.RejectFull, "")),
+		"other":        errors.New("something else"),
+	} {
+		reason, cure := explain(err)
+		require.Equal(t, want, reason)
+		require.NotEmpty(t, cure)
+	}
+}
+
+func TestLatencyHistogram(t *testing.T) {
+	var m sideMeter
+	for _, took := range []time.Duration{time.Microsecond, 20 * time.Microsecond, 3 * time.Millisecond, time.Minute} {
+		m.relayed(chTxs, 2, took)
+	}
+	m.drop(chVotes)
+	channels, latency := m.counts(InitiatorNative)
+	require.Equal(t, []ChannelCounts{
+		{To: InitiatorNative, Channel: chVotes, Dropped: 1},
+		{To: InitiatorNative, Channel: chTxs, Traffic: Traffic{Messages: 4, Bytes: 8}},
+	}, channels)
+	require.Len(t, latency.Counts, len(latency.Bounds)+1)
+	require.Equal(t, uint64(2), latency.Counts[0])
+	require.Equal(t, uint64(3), latency.Counts[len(latencyBounds)-1])
+	require.Equal(t, uint64(4), latency.Counts[len(latencyBounds)])
+	require.InDelta(t, 60.003021, latency.Sum, 1e-9)
+}
+
+// A status is JSON whatever a node calls itself.
+func TestStatusIsJSON(t *testing.T) {
+	j := newJournal()
+	in := incoming{id: types.GenerateNodeKey().ID(), node: types.NodeInfo{Moniker: "<script>\xff\x00"}}
+	j.refused(InitiatorNative, in, nil, errFull)
+	var s Status
+	j.fill(&s)
+	data, err := json.Marshal(s)
+	require.NoError(t, err)
+	require.NotContains(t, string(data), "<script>")
+	require.True(t, json.Valid(data))
+}

@@ -1,0 +1,84 @@
+package bridge
+
+import (
+	"time"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+)
+
+// The states of a target.
+const (
+	TargetPaired   = "paired"   // it has a pair, or one is being made
+	TargetReady    = "ready"    // it has answered, or was never tried
+	TargetTroubled = "declined" // it answered, and did not want a node or kept no pair
+	TargetDown     = "down"     // it failed, and is tried after the others for a while
+	TargetBlocked  = "blocked"  // an operator has blocked it
+)
+
+// TargetStatus is a node that the bridge may dial to complete a pair.
+type TargetStatus struct {
+	Side       string    `json:"side"` // InitiatorNative or InitiatorLibp2p: what it speaks
+	ID         types.ID  `json:"id"`
+	Address    string    `json:"address"` // host:port or IP:port
+	Configured bool      `json:"configured"`
+	Found      bool      `json:"found"` // in the DHT
+	Told       bool      `json:"told"`  // others have named it, and it has proved nothing
+	State      string    `json:"state"`
+	Pairs      int       `json:"pairs"`    // that are up or being made
+	Failures   int       `json:"failures"` // in a row
+	NextTry    time.Time `json:"next_try"` // when it is no longer tried after the others; zero if it is not troubled
+
+	LastDial   time.Time `json:"last_dial"`   // zero if it was not dialed
+	LastAnswer time.Time `json:"last_answer"` // the last dial that led to a connection; zero if none did
+	LastResult string    `json:"last_result"` // "ok" or a kind of compat.DialFailure; empty if it was not dialed
+	LastError  string    `json:"last_error"`
+}
+
+// targetStatus describes the targets of both sides. The journal adds how dials have ended.
+func (b *Bridge) targetStatus() []TargetStatus {
+	list := []TargetStatus{}
+	for _, side := range []struct {
+		name    string
+		targets *targets
+	}{{InitiatorNative, b.nativeTargets}, {InitiatorLibp2p, b.libp2pTargets}} {
+		side.targets.inUse.mtx.Lock()
+		all := side.targets.all(dialer{})
+		side.targets.inUse.mtx.Unlock()
+		for _, t := range all {
+			s := TargetStatus{
+				Side: side.name, ID: t.addr.ID, Address: t.addr.DialString(), Configured: t.configured, Found: t.found, Told: t.told,
+				Pairs: t.pairs, Failures: t.failures, State: t.state(b),
+			}
+			if t.isTroubled() {
+				s.NextTry = t.troubled.Add(failurePenalty << max(t.failures-1, 0))
+			}
+			list = append(list, s)
+		}
+	}
+
+	return list
+}
+
+func (t *target) state(b *Bridge) string {
+	switch {
+	case b.blocksTarget(t.addr):
+		return TargetBlocked
+	case t.pairs > 0:
+		return TargetPaired
+	case t.isDown():
+		return TargetDown
+	case t.isTroubled():
+		return TargetTroubled
+	default:
+		return TargetReady
+	}
+}
+
+// side returns the name of the side whose targets are searched.
+func (s *search) side() string {
+	if s.targets == s.bridge.nativeTargets {
+		return InitiatorNative
+	}
+
+	return InitiatorLibp2p
+}

@@ -1,0 +1,112 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tm2-libp2p/tm2-libp2p/cmd/tm2bridge/internal/config"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+)
+
+func checkHome(t *testing.T, change func(*config.Config)) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "home")
+	cfg := config.Default()
+	cfg.P2P.ListenAddress, cfg.Bridge.Libp2pListenAddress, cfg.HTTP.ListenAddress = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"
+	change(cfg)
+	_, _, err := config.Init(dir, cfg)
+	require.NoError(t, err)
+
+	return dir
+}
+
+func TestCheckOfAGoodHome(t *testing.T) {
+	native, libp2p := newPeer(t, types.StackNative, "net", "n"), newPeer(t, types.StackLibp2p, "net", "<b>l</b>")
+	dir := checkHome(t, func(c *config.Config) {
+		c.P2P.PersistentPeers, c.Bridge.Libp2pPeers = native.addr.String(), libp2p.addr.String()
+		c.Bridge.Libp2pQUIC = true
+	})
+	status, stdout, stderr := call(t, "check", "--home", dir)
+	require.Zero(t, status, stdout+stderr)
+	require.NotContains(t, stdout, "FAULT")
+	require.Contains(t, stdout, native.addr.String()+` answers on native, dialect C, network "net", version v1.0.0, moniker "n", round trip`)
+	require.Contains(t, stdout, libp2p.addr.String()+" answers on libp2p")
+	require.Contains(t, stdout, `all nodes that tell it are of network "net"`)
+	require.Contains(t, stdout, "UDP port of")
+	status, stdout, _ = call(t, "check", "--home", dir, "--json")
+	require.Zero(t, status)
+	require.Contains(t, stdout, `{"verdict":"ok","subject":"config"`)
+}
+
+// Each fault has a line, and its cure.
+func TestCheckFindsFaults(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer taken.Close()
+	native, libp2p := newPeer(t, types.StackNative, "net", "n"), newPeer(t, types.StackLibp2p, "net", "l")
+	stranger, nobody := types.GenerateNodeKey().ID(), types.GenerateNodeKey().ID()
+	dir := checkHome(t, func(c *config.Config) {
+		c.P2P.ListenAddress = taken.Addr().String()
+		c.P2P.PersistentPeers = libp2p.addr.String()
+		c.Bridge.Libp2pPeers = fmt.Sprintf("%s,%s@%s,%s@127.0.0.1:1", native.addr.String(), stranger, libp2p.addr.DialString(), nobody)
+	})
+	status, stdout, stderr := call(t, "check", "--home", dir)
+	require.Equal(t, exitFailed, status)
+	require.Contains(t, stderr, "there are 5 faults")
+	for _, want := range []string{
+		"address already in use", "choose another one",
+		"speaks native, not libp2p", "move it to [p2p].persistent_peers",
+		"speaks libp2p, not native", "move it to [bridge].libp2p_peers",
+		"asked for " + stranger.String(), "write " + libp2p.addr.ID.String(),
+		"connection refused", "start the node",
+	} {
+		require.Contains(t, stdout, want)
+	}
+}
+
+func TestCheckComparesNetworks(t *testing.T) {
+	native, libp2p := newPeer(t, types.StackNative, "net", "n"), newPeer(t, types.StackLibp2p, "other", "l")
+	dir := checkHome(t, func(c *config.Config) {
+		c.P2P.PersistentPeers, c.Bridge.Libp2pPeers = native.addr.String(), libp2p.addr.String()
+		c.Bridge.Libp2pNetwork = "third"
+	})
+	status, stdout, stderr := call(t, "check", "--home", dir)
+	require.Equal(t, exitFailed, status, stderr)
+	require.Contains(t, stdout, "they refuse each other")
+	require.Contains(t, stdout, `it is "third", and no configured node is of it`)
+}
+
+func TestCheckOfFiles(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "none")
+	status, stdout, _ := call(t, "check", "--home", dir)
+	require.Equal(t, exitFailed, status)
+	require.Contains(t, stdout, "cure: tm2bridge init --home "+dir)
+
+	dir = checkHome(t, func(*config.Config) {})
+	status, stdout, stderr := call(t, "check", "--home", dir)
+	require.Equal(t, exitFailed, status)
+	require.Contains(t, stdout, "no node is configured")
+	require.Contains(t, stderr, "there is 1 fault")
+	require.NoError(t, os.Chmod(config.NodeKeyPath(dir), 0o644))
+	require.NoError(t, os.WriteFile(config.Path(dir), []byte("[p2p]\n\nladdr = 1"), 0o600))
+	_, stdout, _ = call(t, "check", "--home", dir)
+	require.Contains(t, stdout, "line 3, column 1: [p2p].laddr = 1: it must be a string")
+	require.Contains(t, stdout, "cure: chmod 600")
+}
+
+// The ports of a bridge that runs are its own, and no fault.
+func TestCheckWhileTheBridgeRuns(t *testing.T) {
+	libp2p := newPeer(t, types.StackLibp2p, "net", "l")
+	s := startBridge(t, libp2p.addr.String())
+	status, stdout, stderr := call(t, "check", "--home", s.home,
+		"--http.laddr", s.url[len("http://"):], "--p2p.laddr", s.native.DialString(), "--bridge.libp2p_laddr", s.lp2p.DialString())
+	require.Zero(t, status, stdout+stderr)
+	require.Contains(t, stdout, "the bridge of this home runs")
+	s.stop()
+	require.Zero(t, s.wait(t), s.stderr.String())
+}

@@ -1,0 +1,248 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/tm2-libp2p/tm2-libp2p/bridge"
+	"github.com/tm2-libp2p/tm2-libp2p/bridge/bridgehttp"
+	"github.com/tm2-libp2p/tm2-libp2p/cmd/tm2bridge/internal/config"
+	"github.com/tm2-libp2p/tm2-libp2p/cmd/tm2bridge/internal/sdnotify"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/tomlvalue"
+)
+
+// stopTimeout is how long a bridge may take to stop. systemd and container runtimes kill
+// after 10 s at the earliest.
+const stopTimeout = 5 * time.Second
+
+// service is a bridge as a process runs it: with its configuration, its log and its HTTP port.
+type service struct {
+	home      string
+	overrides []config.Override
+	out, log  io.Writer
+
+	config   *config.Config
+	logger   *slog.Logger
+	level    *slog.LevelVar
+	registry *prometheus.Registry
+	bridge   *bridge.Bridge
+
+	server   *bridgehttp.Server // nil without [http].laddr
+	httpAddr string
+	serving  sync.WaitGroup
+	failed   chan error // of the HTTP server
+}
+
+// run runs the bridge until the context ends. SIGHUP reloads the configuration.
+func (s *service) run(ctx context.Context) error {
+	hangUp := make(chan os.Signal, 1)
+	signal.Notify(hangUp, syscall.SIGHUP)
+	defer signal.Stop(hangUp)
+	if err := s.load(); err != nil {
+		return err
+	}
+	if err := s.bridge.Start(); err != nil {
+		return withStatus(exitListen, err)
+	}
+	err := s.serve()
+	if err == nil {
+		err = printBridge(s.out, s.bridge, s.httpAddr)
+	}
+	if err == nil {
+		s.notify(sdnotify.Ready, sdnotify.Status("ready"))
+		err = s.wait(ctx, hangUp)
+	}
+	s.notify(sdnotify.Stopping)
+
+	return errors.Join(err, s.stop())
+}
+
+// load makes the bridge from the home directory. It does not start the bridge.
+func (s *service) load() (err error) {
+	var warnings []string
+	if s.config, warnings, err = loadConfig(s.home, s.overrides); err != nil {
+		return err
+	}
+	if s.logger, s.level, err = newServiceLogger(s.log, s.config.Log); err != nil {
+		return withStatus(exitConfig, err)
+	}
+	s.warn(warnings)
+	key, err := loadKey(s.home)
+	if err != nil {
+		return err
+	}
+	cfg, err := s.config.ForBridge(key.ID())
+	if err != nil {
+		return withStatus(exitConfig, fmt.Errorf("%s: %w", config.Path(s.home), err))
+	}
+	s.warnAboutPeers(cfg)
+	s.registry = prometheus.NewRegistry()
+	s.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	cfg.Registerer = s.registry
+	s.bridge, err = bridge.New(*key, cfg, s.logger)
+
+	return withStatus(exitConfig, err)
+}
+
+func (s *service) warn(warnings []string) {
+	for _, warning := range warnings {
+		s.logger.Warn("configuration", "file", config.Path(s.home), "warning", warning)
+	}
+}
+
+func (s *service) warnAboutPeers(cfg bridge.Config) {
+	if len(cfg.Libp2pPeers) == 0 {
+		until := ""
+		if !cfg.OnlyConfigured {
+			until = " until a libp2p peer has dialed it"
+		}
+		s.logger.Warn("[bridge].libp2p_peers is empty: native peers that dial the bridge will be refused" + until)
+	}
+	if len(cfg.NativePeers) == 0 {
+		s.logger.Info("[p2p].persistent_peers is empty: libp2p peers that dial the bridge will be refused")
+	}
+}
+
+// serve opens the HTTP port, if one is configured.
+func (s *service) serve() error {
+	s.failed = make(chan error, 1)
+	if s.config.HTTP.ListenAddress == "" {
+		return nil
+	}
+	token, err := config.Token(s.home)
+	if err != nil {
+		return withStatus(exitConfig, err)
+	}
+	listener, err := net.Listen("tcp", strings.TrimPrefix(s.config.HTTP.ListenAddress, "tcp://"))
+	if err != nil {
+		return withStatus(exitListen, fmt.Errorf("[http].laddr: %w", err))
+	}
+	s.httpAddr = listener.Addr().String()
+	if at, ok := listener.Addr().(*net.TCPAddr); ok && !at.IP.IsLoopback() {
+		s.logger.Warn("[http].laddr is no loopback address: who reaches the port can read the status and the metrics", "address", at)
+	}
+	opts := []bridgehttp.Option{
+		bridgehttp.WithToken(token), bridgehttp.WithHosts(tomlvalue.SplitList(s.config.HTTP.Hosts)...), bridgehttp.WithLogger(s.logger),
+		bridgehttp.WithLogLevel(s.level), bridgehttp.WithVersion(buildVersion()), bridgehttp.WithListen(listenOf(s.bridge)),
+		bridgehttp.WithGatherer(s.registry),
+	}
+	if s.config.HTTP.Pprof {
+		opts = append(opts, bridgehttp.WithPprof())
+	}
+	if s.server, err = bridgehttp.New(s.bridge, opts...); err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	s.serving.Go(func() {
+		if err := s.server.Serve(listener); err != nil {
+			s.failed <- err
+		}
+	})
+
+	return nil
+}
+
+func listenOf(b *bridge.Bridge) (listen bridgehttp.Listen) {
+	for _, at := range reachable(b.NativeAddress()) {
+		listen.Native = append(listen.Native, at.String())
+	}
+	for _, at := range reachable(b.Libp2pAddress()) {
+		listen.Libp2p = append(listen.Libp2p, at.String())
+	}
+	for _, m := range b.Multiaddrs() {
+		listen.Multiaddrs = append(listen.Multiaddrs, m.String())
+	}
+
+	return listen
+}
+
+// wait serves signals and the watchdog until the context ends or the HTTP server fails.
+func (s *service) wait(ctx context.Context, hangUp <-chan os.Signal) error {
+	var watchdog <-chan time.Time
+	if interval := sdnotify.Interval(); interval > 0 {
+		ticker := time.NewTicker(interval)
+		defer ticker.Stop()
+		watchdog = ticker.C
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			s.logger.Info("stopping", "reason", context.Cause(ctx))
+
+			return nil
+		case err := <-s.failed:
+			return err
+		case <-hangUp:
+			if err := s.reload(); err != nil {
+				s.logger.Error("configuration not reloaded, the former one still counts", "err", err)
+			}
+		case <-watchdog:
+			// A status takes every lock of the bridge, so that a bridge that hangs is not kept alive.
+			s.notify(sdnotify.Watchdog, sdnotify.Status(bridgehttp.Judge(s.bridge.Status()).Reason))
+		}
+	}
+}
+
+func (s *service) notify(states ...string) {
+	if err := sdnotify.Notify(states...); err != nil {
+		s.logger.Warn("systemd was not notified", "err", err)
+	}
+}
+
+// reload takes over what may change while the bridge runs.
+func (s *service) reload() error {
+	loaded, warnings, err := loadConfig(s.home, s.overrides)
+	if err != nil {
+		return err
+	}
+	level, err := loaded.Log.SlogLevel()
+	if err != nil {
+		return err
+	}
+	cfg, err := loaded.ForBridge(s.bridge.NativeAddress().ID)
+	if err != nil {
+		return err
+	}
+	if err := s.bridge.Reload(cfg); err != nil {
+		return err
+	}
+	s.warn(warnings)
+	if later := config.AtNextStart(s.config, loaded); len(later) > 0 {
+		s.logger.Warn("keys have changed that count at the next start", "keys", strings.Join(later, ", "))
+	}
+	s.level.Set(level)
+	s.logger.Info("configuration reloaded", "file", config.Path(s.home))
+
+	return nil
+}
+
+// stop ends the HTTP server and the bridge, which sends what it has taken, within stopTimeout.
+func (s *service) stop() error {
+	stopped := make(chan error, 1)
+	go func() { // when it does not end in time, the process does
+		var err error
+		if s.server != nil {
+			err = s.server.Close()
+			s.serving.Wait()
+		}
+		stopped <- errors.Join(err, s.bridge.Stop())
+	}()
+	select {
+	case err := <-stopped:
+		return err
+	case <-time.After(stopTimeout):
+		return withStatus(exitStop, fmt.Errorf("%w, %v", errStop, stopTimeout))
+	}
+}

@@ -1,0 +1,202 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/tm2-libp2p/tm2-libp2p/bridge"
+	"github.com/tm2-libp2p/tm2-libp2p/bridge/bridgehttp"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+)
+
+const (
+	// shownEvents is how many of the latest events a terminal shows.
+	shownEvents = 8
+	nameWidth   = 24
+	// An error shows as many characters of its beginning and of its end, which has the cause.
+	errorHead, errorTail = 40, 70
+)
+
+// signs are the states as a terminal shows them.
+var signs = map[string]string{
+	bridgehttp.StateOK: "[ OK ]", bridgehttp.StateIdle: "[IDLE]", bridgehttp.StateDegraded: "[LOOK]", bridgehttp.StateDown: "[DOWN]",
+}
+
+// statusText shows a report on a terminal.
+func statusText(r *bridgehttp.Report, now time.Time) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %s\n", signs[r.Health.State], oneLine(r.Health.Reason, 0))
+	if r.Health.Cure != "" {
+		fmt.Fprintf(&b, "       cure: %s\n", oneLine(r.Health.Cure, 0))
+	}
+	fmt.Fprintf(&b, "bridge %s, up for %s\n", r.ID, age(r.Started, now))
+	fmt.Fprintf(&b, "       %d of %d slots taken; in 24 h: %d native and %d libp2p nodes seen\n",
+		r.SlotsTaken, r.MaxPairs, r.Seen.Native, r.Seen.Libp2p)
+	fmt.Fprintf(&b, "       relayed %d messages, %s to libp2p, %s to native\n",
+		r.ToLibp2p.Messages+r.ToNative.Messages, size(r.ToLibp2p.Bytes), size(r.ToNative.Bytes))
+	pairsText(&b, r, now)
+	waitingText(&b, r, now)
+	targetsText(&b, r, now)
+	eventsText(&b, r)
+
+	return b.String()
+}
+
+// table writes aligned columns below a title.
+func table(b *strings.Builder, title string, rows [][]string) {
+	if len(rows) == 0 {
+		return
+	}
+	fmt.Fprintf(b, "\n%s\n", title)
+	w := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
+	for _, row := range rows {
+		fmt.Fprintln(w, "  "+strings.Join(row, "\t"))
+	}
+	_ = w.Flush() // a strings.Builder takes everything
+}
+
+func pairsText(b *strings.Builder, r *bridgehttp.Report, now time.Time) {
+	var rows [][]string
+	for _, p := range r.Pairs {
+		arrow := "-->"
+		if p.Initiator == bridge.InitiatorLibp2p {
+			arrow = "<--"
+		}
+		rows = append(rows,
+			[]string{who(p.Native.Moniker, p.NativeID), arrow, who(p.Libp2p.Moniker, p.Libp2pID), age(p.Since, now),
+				fmt.Sprintf("%s/s ->, <- %s/s", size(uint64(p.Libp2p.SendRate)), size(uint64(p.Native.SendRate))),
+				fmt.Sprintf("%d queued", p.Native.Queued+p.Libp2p.Queued)},
+			[]string{p.NativeID.String(), "", p.Libp2pID.String()},
+			[]string{"seen as " + p.Native.ShownAs.String(), "", "seen as " + p.Libp2p.ShownAs.String()},
+			[]string{link(p.Native), "", link(p.Libp2p)})
+	}
+	if len(rows) == 0 {
+		b.WriteString("\nNo pair is up.\n")
+	}
+	table(b, fmt.Sprintf("PAIRS: native, libp2p (the arrow: who dialed), %d", len(r.Pairs)), rows)
+}
+
+// link describes the connection of a pair: from where, over what, and which version.
+func link(p bridge.PeerStatus) string {
+	parts := []string{p.Address, p.Transport}
+	if p.Dialect != "" {
+		parts = append(parts, "dialect "+string(p.Dialect))
+	}
+	if p.Version != "" {
+		parts = append(parts, oneLine(p.Version, nameWidth))
+	}
+
+	return strings.Join(parts, " ")
+}
+
+func waitingText(b *strings.Builder, r *bridgehttp.Report, now time.Time) {
+	if len(r.Waiting) == 0 {
+		return
+	}
+	fmt.Fprintf(b, "\nREFUSED: %d\n", len(r.Waiting))
+	for _, w := range r.Waiting {
+		fmt.Fprintf(b, "  %s %s (%s, %s), %d times, last %s ago: %s\n    %s\n    cure: %s\n", w.Initiator, who(w.Moniker, w.ID), w.ID,
+			oneLine(w.Address, 0), w.Count, age(w.Last, now), oneLine(w.Reason, 0), oneLine(w.Text, 0), oneLine(w.Cure, 0))
+	}
+}
+
+func targetsText(b *strings.Builder, r *bridgehttp.Report, now time.Time) {
+	var rows [][]string
+	for _, t := range r.Targets {
+		origin := "learned"
+		if t.Configured {
+			origin = "configured"
+		}
+		last := "never dialed"
+		switch {
+		case t.LastError != "":
+			last = t.LastResult
+		case !t.LastAnswer.IsZero():
+			last = "answered " + age(t.LastAnswer, now) + " ago"
+		}
+		if t.NextTry.After(now) {
+			last += ", tried after the others for " + short(t.NextTry.Sub(now))
+		}
+		rows = append(rows, []string{t.Side, t.State, fmt.Sprintf("%s@%s", t.ID, t.Address), origin, last})
+		if t.LastError != "" {
+			rows = append(rows, []string{"", "", middle(t.LastError)})
+		}
+	}
+	if len(rows) == 0 {
+		b.WriteString("\nNo target is known.\n")
+	}
+	table(b, fmt.Sprintf("TARGETS: %d", len(r.Targets)), rows)
+}
+
+func eventsText(b *strings.Builder, r *bridgehttp.Report) {
+	var rows [][]string
+	for _, e := range slices.Backward(r.Events[max(0, len(r.Events)-shownEvents):]) {
+		var nodes []string
+		for _, id := range []types.ID{e.NativeID, e.Libp2pID} {
+			if id != "" {
+				nodes = append(nodes, shortID(id))
+			}
+		}
+		why := strings.TrimSpace(e.Reason + " " + e.Text)
+		rows = append(rows, []string{e.Time.Local().Format(time.TimeOnly), e.Kind, strings.Join(nodes, " <-> "), middle(why)})
+	}
+	table(b, "EVENTS, the latest first", rows)
+}
+
+// who is what a node calls itself, or its ID.
+func who(moniker string, id types.ID) string { return cmp.Or(oneLine(moniker, nameWidth), shortID(id)) }
+
+// middle leaves out the middle of a long error.
+func middle(text string) string {
+	runes := []rune(oneLine(text, 0))
+	if len(runes) <= errorHead+errorTail {
+		return string(runes)
+	}
+
+	return string(runes[:errorHead]) + "…" + string(runes[len(runes)-errorTail:])
+}
+
+func shortID(id types.ID) string {
+	const head, tail = 8, 5
+	if len(id) <= head+tail {
+		return id.String()
+	}
+
+	return id.String()[:head] + "…" + id.String()[len(id)-tail:]
+}
+
+func age(since, now time.Time) string { return short(now.Sub(since)) }
+
+// short writes a duration in at most two units.
+func short(d time.Duration) string {
+	d = max(d, 0).Round(time.Second)
+	days, hours := int(d.Hours())/24, int(d.Hours())%24
+	switch {
+	case d < time.Minute:
+		return fmt.Sprintf("%d s", int(d.Seconds()))
+	case d < time.Hour:
+		return fmt.Sprintf("%d min", int(d.Minutes()))
+	case days == 0:
+		return fmt.Sprintf("%d h %d min", hours, int(d.Minutes())%60)
+	default:
+		return fmt.Sprintf("%d d %d h", days, hours)
+	}
+}
+
+// size writes bytes in their largest unit.
+func size(n uint64) string {
+	units := []string{"B", "kB", "MB", "GB", "TB"}
+	value, unit := float64(n), 0
+	for value >= 1000 && unit < len(units)-1 {
+		value, unit = value/1000, unit+1
+	}
+	if unit == 0 {
+		return fmt.Sprintf("%d B", n)
+	}
+
+	return fmt.Sprintf("%.1f %s", value, units[unit])
+}
