@@ -109,6 +109,7 @@ func TestViolationIsRemembered(t *testing.T) {
 			require.True(t, n.comes(t, at))
 			require.True(t, n.sw.Peers().List()[0].Send(chTxs, make([]byte, 2<<10)), "more than the channel takes")
 			next(t, n.removed)
+			require.Eventually(t, func() bool { return b.gate.judge(n.address.ID, netip.Prefix{}) != nil }, testTimeout, time.Millisecond)
 			failed, done := n.sw.Subscribe(func(e events.Event) bool { return e.Type() == events.DialFailed })
 			defer done()
 			require.False(t, n.comes(t, at))
