@@ -175,11 +175,11 @@ func (b *Bridge) close() error {
 	if d := b.dht.Load(); d != nil {
 		errs = append(errs, d.Stop())
 	}
-	b.refused.Close()
 	errs = append(errs, b.native.Close())
 	if side := b.libp2p.Load(); side != nil {
 		errs = append(errs, side.Close())
 	}
+	b.refused.Close() // the transports have asked the gatekeeper until now
 
 	return errors.Join(errs...)
 }
