@@ -243,13 +243,13 @@ func (b *Bridge) close() error {
 	if server := b.tunnels.Load(); server != nil {
 		errs = append(errs, server.Close())
 	}
-	b.refused.Close()
 	for _, side := range b.native {
 		errs = append(errs, side.Close())
 	}
 	if side := b.libp2p.Load(); side != nil {
 		errs = append(errs, side.Close())
 	}
+	b.refused.Close() // the transports have asked the gatekeeper until now
 
 	return errors.Join(errs...)
 }

@@ -137,8 +137,7 @@ func (g *gatekeeper) spare(p *pair) {
 func (g *gatekeeper) ended(p *pair) {
 	end := p.ending()
 	switch node := p.dialed.other(); {
-	case end.by == node && errors.Is(end.error, compat.ErrViolation):
-		g.blame(p, end.error)
+	case errors.Is(end.error, compat.ErrViolation): // see blame
 	case time.Since(p.since) >= conduct.UsefulUptime:
 		g.conduct.Pardon(p.from)
 	case end.by != node:
@@ -146,7 +145,13 @@ func (g *gatekeeper) ended(p *pair) {
 	}
 }
 
-func (g *gatekeeper) blame(p *pair, reason error) {
+// blame refuses the node that has dialed the bridge if the failure of its side is that it broke
+// the protocol. A configured one is only reported.
+func (g *gatekeeper) blame(s *side, reason error) {
+	p := s.pair
+	if s == p.dialed || !errors.Is(reason, compat.ErrViolation) {
+		return
+	}
 	if g.IsExemptPeer(p.id) {
 		g.logger.Warn("configured peer misbehaves", "peer", p.id, "err", reason)
 

@@ -123,6 +123,7 @@ func (s *side) Reactors() map[byte]compat.Reactor { return s.reactors }
 
 // HandlePeerError implements compat.PeerBehavior by ending the pair.
 func (s *side) HandlePeerError(_ compat.PeerConn, err error) {
+	s.pair.bridge.gate.blame(s, err)
 	s.pair.end(s, fmt.Errorf("%s side: %w", s.name, err))
 }
 

@@ -49,8 +49,8 @@ type attacker struct {
 	out *bufio.Reader
 }
 
-// startAttacker starts an attack and returns when it has begun. Its process gives way to all
-// others, as one on another machine would.
+// startAttacker starts an attack and returns when it has begun. Its process gives way to this
+// one.
 func startAttacker(b *testing.B, spec attackSpec) *attacker {
 	b.Helper()
 	text, err := json.Marshal(spec)
