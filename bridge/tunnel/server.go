@@ -22,7 +22,7 @@ import (
 const (
 	// maxTunnels bounds the tunnels of one libp2p node in each direction, which is what its
 	// libp2p grants a peer without a session. maxPerHost bounds those that native nodes at one
-	// IP address (IPv6: one /64) have opened to it.
+	// public IP address (IPv6: one /64) have opened to it.
 	maxTunnels = 24
 	maxPerHost = 4
 )
@@ -165,7 +165,7 @@ var (
 
 // take counts a tunnel to the target until release.
 func (s *Server) take(target types.ID, from netip.Addr) (release func(), err error) {
-	key := hostOf{target, netgroup.Host(from)}
+	key := hostOf{target, netgroup.PublicHost(from)}
 	s.mtx.Lock()
 	defer s.mtx.Unlock()
 	switch {
@@ -173,7 +173,7 @@ func (s *Server) take(target types.ID, from netip.Addr) (release func(), err err
 		return nil, errBlocked
 	case s.count[target] >= maxTunnels:
 		return nil, errFull
-	case s.hosts[key] >= maxPerHost:
+	case key.host.IsValid() && s.hosts[key] >= maxPerHost:
 		return nil, errCrowded
 	}
 	s.count[target]++
