@@ -11,12 +11,11 @@ import (
 // (docs/sessions.md §7.3).
 const ghostLife = 2 * time.Minute
 
-// noteCopy says that another bridge uses a copy of this one's node key, if a target has a session
+// noteCopy looks at how a dial for a pair, or the pair itself, has failed. It says that another bridge uses a copy of this one's node key, if a target has a session
 // under the identity of the node for which there can be no ghost: this bridge has run for longer
 // than that, and has had no pair of the node meanwhile. Nobody else can have that identity.
-func (b *Bridge) noteCopy(p *pair, errs []error) {
-	duplicate := slices.ContainsFunc(errs, func(err error) bool { return compat.ClassifyDial(err) == compat.DialDuplicate })
-	if !duplicate || time.Since(b.started) < ghostLife {
+func (b *Bridge) noteCopy(p *pair, err error) {
+	if compat.ClassifyDial(err) != compat.DialDuplicate || time.Since(b.started) < ghostLife {
 		return
 	}
 	ends := b.RecentEnds()

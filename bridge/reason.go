@@ -146,6 +146,9 @@ func (p *pair) noteEnd(end *ending) {
 		by = end.by.name
 		e.By, e.Reason = by, endCause(end.error)
 	}
+	if end.by == p.dialed {
+		p.bridge.noteCopy(p, end.error) // a target may see that it has the node only after its accept
+	}
 	p.bridge.ends.add(e)
 	p.bridge.logger.Info("pair has ended", "native", e.NativeID, "libp2p", e.Libp2pID, "by", by, "reason", e.Reason, "err", end.error)
 }
