@@ -1,7 +1,6 @@
 package bridge
 
 import (
-	"slices"
 	"time"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
@@ -11,12 +10,12 @@ import (
 // (docs/sessions.md §7.3).
 const ghostLife = 2 * time.Minute
 
-// noteCopy says that another bridge uses a copy of this one's node key, if a target has a session
-// under the identity of the node for which there can be no ghost: this bridge has run for longer
-// than that, and has had no pair of the node meanwhile. Nobody else can have that identity.
-func (b *Bridge) noteCopy(p *pair, errs []error) {
-	duplicate := slices.ContainsFunc(errs, func(err error) bool { return compat.ClassifyDial(err) == compat.DialDuplicate })
-	if !duplicate || !b.journal.ranFor(ghostLife) || b.journal.hadPair(p.id, ghostLife) {
+// noteCopy looks at how a dial for a pair, or the pair itself, has failed. It says that another
+// bridge uses a copy of this one's node key, if a target has a session under the identity of the
+// node for which there can be no ghost: this bridge has run for longer than that, and has had no
+// pair of the node meanwhile. Nobody else can have that identity.
+func (b *Bridge) noteCopy(p *pair, err error) {
+	if compat.ClassifyDial(err) != compat.DialDuplicate || !b.journal.ranFor(ghostLife) || b.journal.hadPair(p.id, ghostLife) {
 		return
 	}
 	b.logger.Error("another bridge uses a copy of this bridge's node key: give each bridge a key of its own (tm2bridge init)",

@@ -10,14 +10,38 @@ import (
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/stacktest"
 )
+
+// Two bridges with one key present a node to one target: the second one says what is wrong.
+func TestCopyOfTheKeyIsSaid(t *testing.T) {
+	target, key, nodeKey := newNode(t, InitiatorLibp2p), types.GenerateNodeKey(), types.GenerateNodeKey()
+	start := func(log *stacktest.Log) *Bridge {
+		b, err := New(*key, Config{
+			NativeListen: loopback(), Libp2pListen: loopback(), Libp2pPeers: addresses(target), OnlyConfigured: true, AllowDuplicateIP: true,
+		}, slog.New(slog.NewTextHandler(log, nil)))
+		require.NoError(t, err)
+		require.NoError(t, b.Start())
+		b.journal.mtx.Lock()
+		b.journal.started = time.Now().Add(-time.Hour)
+		b.journal.mtx.Unlock()
+		t.Cleanup(func() { require.NoError(t, b.Stop()) })
+
+		return b
+	}
+	first, log := start(new(stacktest.Log)), new(stacktest.Log)
+	newNodeOf(t, InitiatorNative, nodeKey).join(t, first.NativeAddress())
+	second := start(log)
+	newNodeOf(t, InitiatorNative, nodeKey).dial(second.NativeAddress())
+	require.Eventually(t, func() bool { return log.Count("copy of this bridge's node key") > 0 }, testTimeout, time.Millisecond)
+}
 
 // A target that keeps a session of a node which this bridge has not had for long shows another
 // bridge with the same key. A ghost, or another refusal, does not.
 func TestCopyOfTheKeyIsNoticed(t *testing.T) {
-	duplicate := []error{errBadMessage, compat.Reject(compat.RejectDuplicate, "connected already")}
+	duplicate := compat.Reject(compat.RejectDuplicate, "connected already")
 	for name, c := range map[string]struct {
-		errs    []error
+		err     error
 		running time.Duration
 		ended   time.Duration // how long ago a pair of the node ended; 0 for none
 		noticed bool
@@ -26,7 +50,7 @@ func TestCopyOfTheKeyIsNoticed(t *testing.T) {
 		"a pair of an hour before": {duplicate, 2 * time.Hour, time.Hour, true},
 		"a pair just before":       {duplicate, time.Hour, time.Minute, false},
 		"the former process":       {duplicate, time.Minute, 0, false},
-		"another refusal":          {[]error{compat.Reject(compat.RejectFull, "")}, time.Hour, 0, false},
+		"another refusal":          {compat.Reject(compat.RejectFull, ""), time.Hour, 0, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var log bytes.Buffer
@@ -38,7 +62,7 @@ func TestCopyOfTheKeyIsNoticed(t *testing.T) {
 			if c.ended > 0 {
 				b.journal.note(Event{Kind: EventPairEnded, NativeID: p.id, Time: time.Now().Add(-c.ended)})
 			}
-			b.noteCopy(p, c.errs)
+			b.noteCopy(p, c.err)
 			require.Equal(t, c.noticed, bytes.Contains(log.Bytes(), []byte("copy of this bridge's node key")))
 		})
 	}

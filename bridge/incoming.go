@@ -195,11 +195,13 @@ func (b *Bridge) find(ctx context.Context, p *pair, in incoming) (*target, error
 		dial, as.NodeInfo = b.dialNative, presentNative(in.node, far.self)
 	}
 	s.try = func(ctx context.Context, addr types.NetAddress) (compat.PeerConn, error) {
-		return dial(ctx, addr, as, far)
+		peer, err := dial(ctx, addr, as, far)
+		b.noteCopy(p, err)
+
+		return peer, err
 	}
 	s.discard = func(peer compat.PeerConn) { far.drop(peer, errNotNeeded) }
 	t, peer, err := s.find(ctx)
-	b.noteCopy(p, s.errs)
 	far.peer, p.left = peer, s.left
 
 	return t, err

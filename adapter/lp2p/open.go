@@ -18,7 +18,8 @@ import (
 // OpenStream opens a stream of another protocol than a session's to the node at the address. It
 // uses a connection that the node has opened if there is one, so a node that nobody can dial is
 // reached as long as it keeps one; otherwise it dials as Dial does. The connection stays open
-// until the stream is closed. The remote sees the stream with its first bytes.
+// until the stream is closed. The remote sees the stream with its first bytes: a connection that
+// the remote is just closing fails then.
 func (t *Transport) OpenStream(ctx context.Context, addr types.NetAddress, proto protocol.ID) (net.Conn, error) {
 	if err := t.enter(); err != nil {
 		return nil, err

@@ -11,6 +11,7 @@
 //
 // A node that has libp2p connections only runs its native transport on [Sockets]
 // (native.WithSockets). They keep a connection to the bridge, so the node need not be reachable.
+// [Transport] gives one switch both: peers over libp2p and peers through tunnels.
 //
 // docs/bridge.md says when to prefer a tunnel to pairs.
 package tunnel

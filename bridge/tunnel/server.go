@@ -22,7 +22,7 @@ import (
 const (
 	// maxTunnels bounds the tunnels of one libp2p node in each direction, which is what its
 	// libp2p grants a peer without a session. maxPerHost bounds those that native nodes at one
-	// IP address (IPv6: one /64) have opened to it.
+	// public IP address (IPv6: one /64) have opened to it.
 	maxTunnels = 24
 	maxPerHost = 4
 )
@@ -64,7 +64,7 @@ type Server struct {
 	listeners []net.Listener
 
 	mtx   sync.Mutex
-	open  map[net.Conn]struct{} // ends of tunnels
+	ends  map[net.Conn]struct{} // of tunnels
 	count map[types.ID]int      // tunnels by target, both directions apart: in
 	out   map[types.ID]int
 	hosts map[hostOf]int
@@ -86,7 +86,7 @@ func Serve(side *lp2p.Transport, config Config) (*Server, error) {
 		config.Logger = slog.New(slog.DiscardHandler)
 	}
 	s := &Server{
-		side: side, config: config, refused: summary.New(config.Logger), open: make(map[net.Conn]struct{}),
+		side: side, config: config, refused: summary.New(config.Logger), ends: make(map[net.Conn]struct{}),
 		count: make(map[types.ID]int), out: make(map[types.ID]int), hosts: make(map[hostOf]int),
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
@@ -128,7 +128,7 @@ func (s *Server) close() error {
 		errs = append(errs, l.Close())
 	}
 	s.mtx.Lock()
-	for conn := range s.open {
+	for conn := range s.ends {
 		_ = conn.Close() // its tunnel ends
 	}
 	s.mtx.Unlock()
@@ -165,7 +165,7 @@ var (
 
 // take counts a tunnel to the target until release.
 func (s *Server) take(target types.ID, from netip.Addr) (release func(), err error) {
-	key := hostOf{target, netgroup.Host(from)}
+	key := hostOf{target, netgroup.PublicHost(from)}
 	s.mtx.Lock()
 	defer s.mtx.Unlock()
 	switch {
@@ -173,7 +173,7 @@ func (s *Server) take(target types.ID, from netip.Addr) (release func(), err err
 		return nil, errBlocked
 	case s.count[target] >= maxTunnels:
 		return nil, errFull
-	case s.hosts[key] >= maxPerHost:
+	case key.host.IsValid() && s.hosts[key] >= maxPerHost:
 		return nil, errCrowded
 	}
 	s.count[target]++
@@ -194,17 +194,14 @@ func (s *Server) serveIn(conn net.Conn, t Target) {
 	defer s.track(conn)()
 	ctx, cancel := context.WithTimeout(s.ctx, openTimeout)
 	defer cancel()
-	stream, err := s.side.OpenStream(ctx, t.Node, protocolIn)
-	if err == nil {
-		defer s.track(stream)()
-		err = ask(stream, conn.RemoteAddr().String())
-	}
+	stream, err := open(ctx, s.side, t.Node, protocolIn, conn.RemoteAddr().String())
 	if err != nil {
 		s.refused.Event(slog.LevelInfo, netgroup.FromAddr(conn.RemoteAddr()), "tunnel could not be opened", "target",
 			"target", t.Node.ID, "address", conn.RemoteAddr(), "err", err)
 
 		return
 	}
+	defer s.track(stream)()
 	s.pass(conn, stream, t.Node.ID, "in")
 }
 
@@ -283,7 +280,7 @@ func (s *Server) pass(conn, stream net.Conn, node types.ID, direction string) {
 // track lets Close end the connection. The function that it returns closes it.
 func (s *Server) track(conn net.Conn) func() {
 	s.mtx.Lock()
-	s.open[conn] = struct{}{}
+	s.ends[conn] = struct{}{}
 	s.mtx.Unlock()
 	if s.ctx.Err() != nil {
 		_ = conn.Close()
@@ -291,7 +288,7 @@ func (s *Server) track(conn net.Conn) func() {
 
 	return func() {
 		s.mtx.Lock()
-		delete(s.open, conn)
+		delete(s.ends, conn)
 		s.mtx.Unlock()
 		_ = conn.Close() // it may be closed already
 	}

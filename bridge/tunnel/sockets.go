@@ -94,17 +94,9 @@ func (s *Sockets) DialContext(ctx context.Context, _, address string) (net.Conn,
 }
 
 func (s *Sockets) dial(ctx context.Context, bridge types.NetAddress, address string) (net.Conn, error) {
-	stream, err := s.side.OpenStream(ctx, bridge, protocolOut)
+	stream, err := open(ctx, s.side, bridge, protocolOut, address)
 	if err != nil {
 		return nil, err
-	}
-	stop := context.AfterFunc(ctx, func() { _ = stream.Close() })
-	err = ask(stream, address)
-	if !stop() && err == nil {
-		err = ctx.Err()
-	}
-	if err != nil {
-		return nil, errors.Join(err, stream.Close())
 	}
 	remote, err := tcpAddr(address)
 	if err != nil {
@@ -186,14 +178,11 @@ func (s *Sockets) stayInReach(bridge types.NetAddress) {
 func (s *Sockets) keep(bridge types.NetAddress) error {
 	ctx, cancel := context.WithTimeout(s.ctx, openTimeout)
 	defer cancel()
-	stream, err := s.side.OpenStream(ctx, bridge, protocolOut)
+	stream, err := open(ctx, s.side, bridge, protocolOut, "")
 	if err != nil {
 		return err
 	}
 	defer stream.Close()
-	if err := ask(stream, ""); err != nil {
-		return err
-	}
 	stop := context.AfterFunc(s.ctx, func() { _ = stream.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	_, err = stream.Read(make([]byte, 1)) // the bridge sends nothing

@@ -63,19 +63,8 @@ func infoOf(key *types.NodeKey) types.NodeInfo {
 // startNative starts a native node; sockets may be nil.
 func startNative(t *testing.T, key *types.NodeKey, sockets compat.Sockets) *node {
 	t.Helper()
-	n := &node{key: key, added: make(chan compat.PeerConn, 8), removed: make(chan types.ID, 8), received: make(chan string, 8)}
-	n.BaseReactor = *compat.NewBaseReactor("test", n)
-	tr := native.NewMultiplexTransport(infoOf(key), *key, mconn.DefaultMConnConfig(), nil, native.WithSockets(sockets))
-	require.NoError(t, tr.Listen(loopback()))
-	n.at = tr.NetAddress()
-	n.sw = adapter.NewMultiplexSwitch(tr, adapter.WithReactor("test", n))
-	require.NoError(t, n.sw.Start())
-	t.Cleanup(func() {
-		require.NoError(t, n.sw.Stop())
-		require.NoError(t, tr.Close())
-	})
 
-	return n
+	return startOn(t, key, native.NewMultiplexTransport(infoOf(key), *key, mconn.DefaultMConnConfig(), nil, native.WithSockets(sockets)))
 }
 
 func newSide(t *testing.T, key *types.NodeKey, listens bool) *lp2p.Transport {
@@ -90,7 +79,7 @@ func newSide(t *testing.T, key *types.NodeKey, listens bool) *lp2p.Transport {
 	return side
 }
 
-// net is a bridge with a tunnel to one node that nobody can dial, and the node.
+// world is a bridge with a tunnel to one node that nobody can dial, and the node.
 type world struct {
 	bridge *lp2p.Transport
 	server *Server

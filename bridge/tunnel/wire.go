@@ -1,6 +1,7 @@
 package tunnel
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +11,8 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/protocol"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/wire"
 )
 
@@ -41,6 +44,29 @@ type RefusedError struct{ Reason string }
 func (e *RefusedError) Error() string { return "tunnel refused: " + e.Reason }
 
 var errRefusedSilently = errors.New("the other side opens no tunnels")
+
+// open asks the node for a tunnel. It tries twice, since the first stream may be on a connection
+// that the node is just closing.
+func open(ctx context.Context, side *lp2p.Transport, at types.NetAddress, proto protocol.ID, address string) (net.Conn, error) {
+	for again := true; ; again = false {
+		stream, err := side.OpenStream(ctx, at, proto)
+		if err != nil {
+			return nil, err
+		}
+		stop := context.AfterFunc(ctx, func() { _ = stream.Close() })
+		err = ask(stream, address)
+		if !stop() && err == nil {
+			err = ctx.Err()
+		}
+		if err == nil {
+			return stream, nil
+		}
+		_ = stream.Close() // err says more
+		if !again || ctx.Err() != nil || errors.As(err, new(*RefusedError)) {
+			return nil, err
+		}
+	}
+}
 
 // ask sends an address and reads the answer, within the open timeout.
 func ask(conn net.Conn, address string) error {

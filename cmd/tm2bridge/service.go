@@ -155,8 +155,10 @@ func (s *service) serve() error {
 }
 
 func listenOf(b *bridge.Bridge) (listen bridgehttp.Listen) {
-	for _, at := range reachable(b.NativeAddress()) {
-		listen.Native = append(listen.Native, at.String())
+	for _, identity := range b.NativeAddresses() {
+		for _, at := range reachable(identity) {
+			listen.Native = append(listen.Native, at.String())
+		}
 	}
 	for _, at := range reachable(b.Libp2pAddress()) {
 		listen.Libp2p = append(listen.Libp2p, at.String())

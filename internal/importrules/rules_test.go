@@ -41,7 +41,7 @@ var allowances = []allowance{
 	{of: "adapter/dual", may: []string{"adapter/addrbook", "adapter/lp2p", "adapter/native", "compat/...", "internal/...",
 		"mconn"}, why: "it joins the two stacks, which do not know each other"},
 
-	{of: "bridge/tunnel", may: []string{"adapter/lp2p", "compat/...", "internal/..."},
+	{of: "bridge/tunnel", may: []string{"adapter/lp2p", "adapter/native", "compat/...", "internal/...", "mconn"},
 		why: "it passes on what it cannot read"},
 	{of: "bridge", may: []string{"adapter/addrbook", "adapter/lp2p", "adapter/lp2p/discovery", "adapter/native", "bridge/tunnel",
 		"compat/...", "internal/...", "mconn"}, why: "the bridge joins connections of the two stacks without a switch"},

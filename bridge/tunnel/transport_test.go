@@ -1,0 +1,107 @@
+package tunnel
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tm2-libp2p/tm2-libp2p/adapter"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/native"
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/mconn"
+)
+
+// behindBridge is a transport that native nodes dial at a bridge.
+type behindBridge struct {
+	*Transport
+	at types.NetAddress
+}
+
+func (b *behindBridge) NetAddress() types.NetAddress { return b.at }
+
+// A native node and one behind a tunnel, which dial each other, keep the contract of a transport.
+func TestTunnelConformance(t *testing.T) {
+	compattest.TestTransport(t, func(t *testing.T, a, b compattest.Spec) (compat.Transport, compat.Transport) {
+		t.Helper()
+		outside := native.NewMultiplexTransport(a.Info, a.Key, mconn.DefaultMConnConfig(), nil)
+		t.Cleanup(func() { require.NoError(t, outside.Close()) })
+		require.NoError(t, outside.Listen(*a.Info.NetAddress))
+		reached := outside.NetAddress()
+
+		bridge := newSide(t, types.GenerateNodeKey(), true)
+		server, err := Serve(bridge, Config{
+			Targets: []Target{{Node: types.NetAddress{ID: b.Key.ID()}, Listen: loopback()}}, Reach: []*types.NetAddress{&reached},
+		})
+		require.NoError(t, err)
+		t.Cleanup(func() { require.NoError(t, server.Close()) })
+		side, err := lp2p.NewTransport(b.Info, b.Key, nil)
+		require.NoError(t, err)
+		inside := NewTransport(side, b.Key, mconn.DefaultMConnConfig(), []types.NetAddress{bridge.NetAddress()},
+			[]types.ID{a.Key.ID()}, nil)
+		t.Cleanup(func() { require.NoError(t, inside.Close()) })
+		require.NoError(t, inside.Listen(loopback()))
+		require.Eventually(t, func() bool {
+			server.mtx.Lock()
+			defer server.mtx.Unlock()
+
+			return server.out[b.Key.ID()] > 0
+		}, patience, time.Millisecond)
+
+		return outside, &behindBridge{inside, server.Addresses()[0]}
+	})
+}
+
+// One switch has libp2p peers and native ones through a tunnel.
+func TestOneSwitchHasBothKinds(t *testing.T) {
+	far := startNative(t, types.GenerateNodeKey(), nil)
+	bridge, key := newSide(t, types.GenerateNodeKey(), true), types.GenerateNodeKey()
+	server, err := Serve(bridge, Config{
+		Targets: []Target{{Node: types.NetAddress{ID: key.ID()}, Listen: loopback()}}, Reach: []*types.NetAddress{&far.at},
+	})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, server.Close()) })
+	side, err := lp2p.NewTransport(infoOf(key), *key, nil)
+	require.NoError(t, err)
+	tr := NewTransport(side, *key, mconn.DefaultMConnConfig(), []types.NetAddress{bridge.NetAddress()}, []types.ID{far.key.ID()}, nil)
+	n := startOn(t, key, tr)
+	friendKey := types.GenerateNodeKey()
+	friendSide, err := lp2p.NewTransport(infoOf(friendKey), *friendKey, nil)
+	require.NoError(t, err)
+	friend := startOn(t, friendKey, friendSide)
+
+	n.sw.DialPeers(&far.at, &friend.at)
+	stacks := map[types.ID]types.Stack{}
+	for range 2 {
+		p := next(t, n.added)
+		stacks[p.ID()] = p.(compat.StackReporter).Stack()
+	}
+	require.Equal(t, map[types.ID]types.Stack{far.key.ID(): types.StackNative, friendKey.ID(): types.StackLibp2p}, stacks)
+	next(t, far.added)
+	next(t, friend.added)
+	for _, p := range n.sw.Peers().List() {
+		require.True(t, p.Send(channel, []byte("to all")))
+	}
+	require.Equal(t, "to all", next(t, far.received))
+	require.Equal(t, "to all", next(t, friend.received))
+}
+
+// startOn starts a node on a transport, which the test closes.
+func startOn(t *testing.T, key *types.NodeKey, tr compat.ListeningTransport) *node {
+	t.Helper()
+	n := &node{key: key, added: make(chan compat.PeerConn, 8), removed: make(chan types.ID, 8), received: make(chan string, 8)}
+	n.BaseReactor = *compat.NewBaseReactor("test", n)
+	require.NoError(t, tr.Listen(loopback()))
+	n.at = tr.NetAddress()
+	n.sw = adapter.NewMultiplexSwitch(tr, adapter.WithReactor("test", n), adapter.WithAllowDuplicateIP(true))
+	require.NoError(t, n.sw.Start())
+	t.Cleanup(func() {
+		require.NoError(t, n.sw.Stop())
+		require.NoError(t, tr.Close())
+	})
+
+	return n
+}
