@@ -45,11 +45,18 @@ func (*quietReactor) GetChannels() []*compat.ChannelDescriptor {
 // newPeer starts a node at default settings that dials the addresses.
 func newPeer(t *testing.T, stack types.Stack, network, moniker string, dial ...*types.NetAddress) *testPeer {
 	t.Helper()
+
+	return newPeerWithRPC(t, stack, network, moniker, "", dial...)
+}
+
+// newPeerWithRPC starts a node that tells an RPC address.
+func newPeerWithRPC(t *testing.T, stack types.Stack, network, moniker, rpc string, dial ...*types.NetAddress) *testPeer {
+	t.Helper()
 	key := types.GenerateNodeKey()
 	at := types.NetAddress{ID: key.ID(), IP: net.IPv4(127, 0, 0, 1)}
 	info := types.NodeInfo{
 		VersionSet: types.VersionSet{{Name: "p2p", Version: "v1.0.0"}}, NetAddress: &at,
-		Network: network, Version: "v1.0.0", Channels: []byte{0x30}, Moniker: moniker,
+		Network: network, Version: "v1.0.0", Channels: []byte{0x30}, Moniker: moniker, Other: types.NodeInfoOther{RPCAddress: rpc},
 	}
 	var tr compat.ListeningTransport = native.NewMultiplexTransport(info, *key, mconn.DefaultMConnConfig(), nil)
 	if stack == types.StackLibp2p {
