@@ -131,7 +131,7 @@ func New(nodeKey types.NodeKey, config Config, logger *slog.Logger) (*Bridge, er
 	if config.OnlyConfigured {
 		b.libp2pTargets.book = nil
 	}
-	b.slots.share(config.oneSided())
+	b.shareSlots()
 	b.BaseService = *service.NewBaseService(logger, "Bridge", b)
 
 	return b, nil

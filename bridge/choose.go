@@ -48,11 +48,12 @@ func (ts *targets) pick(node dialer, tried []*target, running ...*target) (best 
 	return best
 }
 
-// allows reports whether the target may be dialed now. No node is paired with itself, nobody with a
-// blocked one, no host has two pairs with one target, no node either, by whatever identities, and nothing is dialed twice for one pair, neither an
-// ID nor an IP and port. Targets that were not configured wait as long as a configured one
-// may answer, however distant it is: a nearer one would always be faster. At an address
-// that has never answered, the book decides whether a dial is due.
+// allows reports whether the target may be dialed now. No node is paired with itself or with
+// a blocked one, none twice with one target, by whatever identities, nor has a host two pairs
+// with one, and nothing is dialed twice for one pair, neither an ID nor an IP and port. Targets
+// that were not configured wait as long as a configured one may answer, however distant it is:
+// a nearer one would always be faster. At an address that has never answered, the book decides
+// whether a dial is due.
 func (c *choice) allows(t *target) bool {
 	again := func(other *target) bool { return other.addr.Same(t.addr) }
 	if t.addr.ID == c.node || t.doubled || t.taken || t.side.blocked(t.addr) || slices.ContainsFunc(c.tried, again) {

@@ -200,11 +200,6 @@ func checkTunnels(tunnels []tunnel.Target) error {
 
 func (c Config) blocklist() blocklist { return blocklist{c.BlockedPeers, c.BlockedIPs} }
 
-// oneSided reports whether only the nodes of one side get pairs.
-func (c Config) oneSided() bool {
-	return len(c.NativePeers) == 0 || len(c.Libp2pPeers) == 0 && c.OnlyConfigured
-}
-
 // libp2pLimits makes room for all pairs, even if all are with one node, and for one
 // connection to each target.
 func (c Config) libp2pLimits() lp2p.Limits {

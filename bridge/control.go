@@ -124,7 +124,6 @@ func (b *Bridge) Reload(config Config) error {
 	}
 	b.configure(b.nativeTargets, config.NativePeers)
 	b.configure(b.libp2pTargets, config.Libp2pPeers)
-	b.slots.share(config.oneSided())
 	b.tell("peers reloaded", "native", len(config.NativePeers), "libp2p", len(config.Libp2pPeers),
 		"blocked", len(config.BlockedPeers)+len(config.BlockedIPs))
 
@@ -153,12 +152,13 @@ func (b *Bridge) targetsOf(side string) (*targets, error) {
 }
 
 // configure replaces the configured targets of a side, and tells the book, which the libp2p
-// transport reads.
+// transport reads. The caller holds changing.
 func (b *Bridge) configure(ts *targets, addrs []*types.NetAddress) {
 	ts.inUse.mtx.Lock()
 	former := ts.configured
 	ts.configured = addrs
 	ts.inUse.mtx.Unlock()
+	b.shareSlots()
 	if ts != b.libp2pTargets {
 		return
 	}
@@ -178,6 +178,12 @@ func (b *Bridge) configuredPeers() []*types.NetAddress {
 // isOwn reports whether the ID is one of the bridge's identities.
 func (b *Bridge) isOwn(id types.ID) bool {
 	return slices.Contains(b.own, id)
+}
+
+// shareSlots gives the nodes of one side all slots if those of the other get no pairs.
+func (b *Bridge) shareSlots() {
+	native, libp2p := len(b.nativeTargets.peers()), len(b.libp2pTargets.peers())
+	b.slots.share(native == 0 || libp2p == 0 && b.config.OnlyConfigured)
 }
 
 // peers returns the configured targets in a fresh slice.

@@ -25,7 +25,8 @@ type ChannelCounts struct {
 	To      string `json:"to"` // InitiatorNative or InitiatorLibp2p
 	Channel byte   `json:"channel"`
 	Traffic
-	// Dropped are messages that the far node did not take, which ended their pairs.
+	// Dropped are messages that the far node did not take within compat.SendTimeout, and
+	// whose pairs have ended.
 	Dropped uint64 `json:"dropped"`
 }
 

@@ -156,7 +156,9 @@ func (s *side) Receive(chID byte, _ compat.PeerConn, msg []byte) {
 	to.count(1, len(msg)) // before the far node has it, which may then ask for the status
 	if err := to.send(chID, bytes.Clone(msg)); err != nil {
 		to.count(-1, -len(msg))
-		s.pair.bridge.journal.meterOf(to.name).drop(chID)
+		if to.stuck.Load() > 0 || s.pair.ctx.Err() == nil { // else the pair has ended for another reason
+			s.pair.bridge.journal.meterOf(to.name).drop(chID)
+		}
 		s.pair.end(nil, fmt.Errorf("%w: %d bytes on channel %#02x from the %s side to %s",
 			err, len(msg), chID, s.name, to.peer.ID()))
 

@@ -42,6 +42,9 @@ func relayTo(t *testing.T, far *farSide) *pair {
 	return p
 }
 
+// dropped is how many messages the libp2p side did not take.
+func (p *pair) dropped(ch byte) uint64 { return p.bridge.journal.toLibp2p.channels[ch].dropped.Load() }
+
 // A message after the end must not pass when one before it did not.
 func TestRelayEndsWithItsPair(t *testing.T) {
 	var got []string
@@ -115,6 +118,7 @@ func TestStuckTargetIsToBlame(t *testing.T) {
 			require.Equal(t, time.Minute, time.Since(begun))
 			require.Equal(t, faulty, p.outcome())
 			require.Zero(t, p.libp2p.sent.traffic())
+			require.EqualValues(t, 1, p.dropped(chVotes))
 		}
 	})
 }
@@ -131,6 +135,7 @@ func TestRefusalAtOnceWaitsForTheReason(t *testing.T) {
 		p.native.reactors[chVotes].Receive(chVotes, nil, []byte("message"))
 		err := p.ending().error
 		require.ErrorIs(t, err, reason)
+		require.Zero(t, p.dropped(chVotes))
 		synctest.Wait()
 	})
 }
@@ -146,6 +151,7 @@ func TestRefusalAtOnceBlamesNobody(t *testing.T) {
 		require.Nil(t, by)
 		require.ErrorIs(t, err, errNotTaken)
 		require.NotEqual(t, faulty, p.outcome())
+		require.EqualValues(t, 1, p.dropped(chVotes))
 	})
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/pagetest"
 )
 
 // The status of a pair says who is joined to whom, and as whom each is shown.
@@ -199,4 +200,15 @@ func TestStatusIsJSON(t *testing.T) {
 	require.NoError(t, err)
 	require.NotContains(t, string(data), "<script>")
 	require.True(t, json.Valid(data))
+}
+
+// The page on metrics lists every reason of a refusal.
+func TestPageListsTheReasons(t *testing.T) {
+	page := pagetest.Read(t, "docs/metrics.md")
+	for _, r := range reasons {
+		require.Contains(t, page, "`"+r.reason+"`")
+	}
+	for _, k := range kinds {
+		require.Contains(t, page, "`"+k[0]+"`")
+	}
 }

@@ -44,7 +44,7 @@ func newCollector(s *Server) *collector {
 		ended:    desc("pairs_ended_total", "Pairs that ended, by the side that ended them, or the bridge.", "by"),
 		messages: desc("messages_total", "Messages relayed, by the side that got them and the channel.", "to", "channel"),
 		bytes:    desc("bytes_total", "Payload bytes relayed, by the side that got them and the channel.", "to", "channel"),
-		dropped:  desc("messages_dropped_total", "Messages that the far node did not take, which ended their pairs.", "to", "channel"),
+		dropped:  desc("messages_dropped_total", "Messages that the far node did not take within 10 s, and whose pairs have ended.", "to", "channel"),
 		queued:   desc("queue_messages", "Messages that wait to be sent, by side and channel.", "to", "channel"),
 		refusals: desc("refusals_total", "Nodes that dialed and got no pair, by side and reason.", "side", "reason"),
 		dials:    desc("dials_total", "Dials of targets, by side and result.", "side", "result"),

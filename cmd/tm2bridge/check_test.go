@@ -3,9 +3,13 @@ package main
 import (
 	"fmt"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -97,6 +101,25 @@ func TestCheckOfFiles(t *testing.T) {
 	_, stdout, _ = call(t, "check", "--home", dir)
 	require.Contains(t, stdout, "line 3, column 1: [p2p].laddr = 1: it must be a string")
 	require.Contains(t, stdout, "cure: chmod 600")
+}
+
+// The clock of a node is compared where its RPC server can be asked.
+func TestCheckComparesClocks(t *testing.T) {
+	for ahead, want := range map[time.Duration]string{
+		0:               "has the time of this machine, to 10s",
+		5 * time.Minute: `differs from this machine's by (4m5\ds|5m\ds)`,
+		-time.Hour:      `differs from this machine's by -(59m5\ds|1h0m\ds)`,
+	} {
+		rpc := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Date", time.Now().Add(ahead).UTC().Format(http.TimeFormat))
+		}))
+		node := newPeerWithRPC(t, types.StackLibp2p, "net", "l", "tcp://0.0.0.0:"+rpc.URL[strings.LastIndex(rpc.URL, ":")+1:])
+		dir := checkHome(t, func(c *config.Config) { c.Bridge.Libp2pPeers = node.addr.String() })
+		status, stdout, stderr := call(t, "check", "--home", dir)
+		require.Zero(t, status, stdout+stderr)
+		require.Regexp(t, want, stdout)
+		rpc.Close()
+	}
 }
 
 // The ports of a bridge that runs are its own, and no fault.

@@ -4,9 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -43,11 +45,18 @@ func (*quietReactor) GetChannels() []*compat.ChannelDescriptor {
 // newPeer starts a node at default settings that dials the addresses.
 func newPeer(t *testing.T, stack types.Stack, network, moniker string, dial ...*types.NetAddress) *testPeer {
 	t.Helper()
+
+	return newPeerWithRPC(t, stack, network, moniker, "", dial...)
+}
+
+// newPeerWithRPC starts a node that tells an RPC address.
+func newPeerWithRPC(t *testing.T, stack types.Stack, network, moniker, rpc string, dial ...*types.NetAddress) *testPeer {
+	t.Helper()
 	key := types.GenerateNodeKey()
 	at := types.NetAddress{ID: key.ID(), IP: net.IPv4(127, 0, 0, 1)}
 	info := types.NodeInfo{
 		VersionSet: types.VersionSet{{Name: "p2p", Version: "v1.0.0"}}, NetAddress: &at,
-		Network: network, Version: "v1.0.0", Channels: []byte{0x30}, Moniker: moniker,
+		Network: network, Version: "v1.0.0", Channels: []byte{0x30}, Moniker: moniker, Other: types.NodeInfoOther{RPCAddress: rpc},
 	}
 	var tr compat.ListeningTransport = native.NewMultiplexTransport(info, *key, mconn.DefaultMConnConfig(), nil)
 	if stack == types.StackLibp2p {
@@ -158,23 +167,36 @@ func TestStatusAndControl(t *testing.T) {
 	require.Contains(t, s.stderr.String(), "log level changed")
 }
 
-// SIGHUP takes over peers and the log level, and says which keys wait for the next start. A
-// file that cannot be used changes nothing.
+// SIGHUP takes over peers and the log level, and says which keys wait for the next start.
 func TestReloadBySIGHUP(t *testing.T) {
+	late := make(chan os.Signal, 1) // a signal that comes when the bridge has stopped must not end the test
+	signal.Notify(late, syscall.SIGHUP)
+	defer signal.Stop(late)
 	libp2p := newPeer(t, types.StackLibp2p, "net", "far")
 	s := startBridge(t, "", "--log.format", "json")
-	write := func(text string) {
-		require.NoError(t, os.WriteFile(config.Path(s.home), []byte(text), 0o600))
-		require.NoError(t, syscall.Kill(os.Getpid(), syscall.SIGHUP))
-	}
-	write("[bridge]\nmax_pairs = 3\nlibp2p_peers = \"" + libp2p.addr.String() + "\"\n[log]\nlevel = \"debug\"")
+	text := "[bridge]\nmax_pairs = 3\nlibp2p_peers = \"" + libp2p.addr.String() + "\"\n[log]\nlevel = \"debug\""
+	require.NoError(t, os.WriteFile(config.Path(s.home), []byte(text), 0o600))
+	require.NoError(t, syscall.Kill(os.Getpid(), syscall.SIGHUP))
 	s.eventually(t, func(r bridgehttp.Report) bool { return len(r.Targets) == 1 })
-	write("[bridge]\nlibp2p_pears = \"\"")
 	s.stop()
 	require.Zero(t, s.wait(t), s.stderr.String())
 	log := s.stderr.String()
 	require.Contains(t, log, `"msg":"configuration reloaded"`)
 	require.Contains(t, log, "bridge.max_pairs")
+}
+
+// A file that cannot be used changes nothing.
+func TestReloadOfABadFile(t *testing.T) {
+	dir := t.TempDir()
+	_, _, err := config.Init(dir, config.Default())
+	require.NoError(t, err)
+	s := &service{home: dir, out: io.Discard, log: io.Discard}
+	require.NoError(t, s.load())
+	for _, text := range []string{"[bridge]\nlibp2p_pears = \"\"", "[log]\nlevel = \"loud\"", "["} {
+		require.NoError(t, os.WriteFile(config.Path(dir), []byte(text), 0o600))
+		require.ErrorContains(t, s.reload(), "line ")
+	}
+	require.Equal(t, slog.LevelInfo, s.level.Level())
 }
 
 // systemd hears when the bridge is ready, that it lives, and that it stops.

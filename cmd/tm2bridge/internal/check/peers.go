@@ -93,6 +93,12 @@ func (n *found) try(ctx context.Context, timeout time.Duration) {
 		return
 	}
 	line(OK, "", "%s", describe(n.result))
+	switch ahead, known := clockOf(ctx, n.result); {
+	case known && ahead.Abs() > clockTolerance:
+		line(Note, "", "has a clock that differs from this machine's by %s, as its RPC server tells: one of them is wrong", ahead)
+	case known:
+		line(OK, "", "has the time of this machine, to %s", clockTolerance)
+	}
 	if len(n.result.Stacks) > 1 {
 		line(Note, "", "speaks both stacks: nodes of either can dial it without a bridge")
 	}

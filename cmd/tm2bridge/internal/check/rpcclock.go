@@ -1,0 +1,62 @@
+package check
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/tm2-libp2p/tm2-libp2p/cmd/internal/probe"
+)
+
+const (
+	// rpcTimeout bounds the question to the RPC server of a node, which is often not open.
+	rpcTimeout = 2 * time.Second
+	// clockTolerance is the difference from which on it is told: NTP keeps clocks within a
+	// second, and delegations allow for minutes.
+	clockTolerance = 10 * time.Second
+)
+
+// clockOf returns by how much the clock of a node is ahead of this machine's, to a second, and
+// false if the node does not tell. Neither handshake has a time, but the RPC server of a TM2
+// node is HTTP, whose answers have a Date (RFC 9110, section 6.6.1). It is asked at the port
+// that the node tells, on the host that was probed.
+func clockOf(ctx context.Context, r *probe.Result) (ahead time.Duration, known bool) {
+	if r.NodeInfo == nil {
+		return 0, false
+	}
+	_, port, err := net.SplitHostPort(strings.TrimPrefix(r.NodeInfo.Other.RPCAddress, "tcp://"))
+	if err != nil {
+		return 0, false
+	}
+	host, _, err := net.SplitHostPort(r.Address)
+	if err != nil {
+		return 0, false
+	}
+	ctx, cancel := context.WithTimeout(ctx, rpcTimeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodHead, "http://"+net.JoinHostPort(host, port)+"/health", nil)
+	if err != nil {
+		return 0, false
+	}
+	client := http.Client{
+		Transport:     &http.Transport{DisableKeepAlives: true, MaxResponseHeaderBytes: 16 << 10},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	begin := time.Now()
+	resp, err := client.Do(req)
+	if err != nil {
+		return 0, false
+	}
+	if err := resp.Body.Close(); err != nil {
+		return 0, false
+	}
+	date, err := http.ParseTime(resp.Header.Get("Date"))
+	if err != nil {
+		return 0, false
+	}
+	middle := begin.Add(time.Since(begin) / 2)
+
+	return date.Sub(middle).Round(time.Second), true
+}
