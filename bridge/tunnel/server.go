@@ -65,9 +65,9 @@ type Server struct {
 
 	mtx   sync.Mutex
 	ends  map[net.Conn]struct{} // of tunnels
-	count map[types.ID]int      // tunnels by target, both directions apart: in
-	out   map[types.ID]int
-	hosts map[hostOf]int
+	count map[types.ID]int      // tunnels that native nodes have opened, by target
+	out   map[types.ID]int      // those that the targets have opened, and the streams they keep
+	hosts map[hostOf]int        // tunnels that native nodes at a public host have opened
 }
 
 // hostOf is a host that has tunnels to a target.
@@ -76,8 +76,8 @@ type hostOf struct {
 	host   netip.Prefix
 }
 
-// Serve opens the ports and accepts tunnels until Close. It must be called before the transport
-// listens or soon after, so that a node that is faster is refused at most once.
+// Serve opens the ports and accepts tunnels until Close. A node that comes before it is called
+// finds no tunnels, and tries again.
 func Serve(side *lp2p.Transport, config Config) (*Server, error) {
 	if config.Sockets == nil {
 		config.Sockets = socket.System{}
