@@ -64,11 +64,9 @@ func newMetricsExport(provider metric.MeterProvider) *metricsExport {
 	return r
 }
 
-// OnStart implements service.Service.
+// OnStart implements service.Service. A node starts whether its metrics can be exported or not.
 func (r *metricsExport) OnStart() error {
-	if err := r.refresh(); err != nil {
-		return err
-	}
+	r.refreshOrWarn()
 	ctx, cancel := context.WithCancel(context.Background())
 	r.cancel = cancel
 	r.task.Go(func() { r.run(ctx) })
@@ -96,9 +94,13 @@ func (r *metricsExport) run(ctx context.Context) {
 			return
 		case <-ticker.C:
 		}
-		if err := r.refresh(); err != nil {
-			r.Logger.Warn("unable to export metrics", "err", err)
-		}
+		r.refreshOrWarn()
+	}
+}
+
+func (r *metricsExport) refreshOrWarn() {
+	if err := r.refresh(); err != nil {
+		r.Logger.Warn("unable to export metrics", "err", err)
 	}
 }
 
