@@ -41,6 +41,21 @@ func ownKeys(bridge types.NodeKey, n int) ([]types.NodeKey, error) {
 	return keys, nil
 }
 
+// OwnIDs returns the first n IDs that the bridge with the key has on the native side, the key's
+// own first; see Config.Identities. They are the same at every start.
+func OwnIDs(bridge types.NodeKey, n int) ([]types.ID, error) {
+	keys, err := ownKeys(bridge, n)
+	if err != nil {
+		return nil, err
+	}
+	ids := make([]types.ID, len(keys))
+	for i, key := range keys {
+		ids[i] = key.ID()
+	}
+
+	return ids, nil
+}
+
 func derive(bridge ed25519.PrivateKey, domain, of string) (types.NodeKey, error) {
 	seed, err := hkdf.Key(sha256.New, bridge.Seed(), nil, domain+"\x00"+of, ed25519.SeedSize)
 	if err != nil {
