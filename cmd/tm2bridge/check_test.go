@@ -73,6 +73,18 @@ func TestCheckFindsFaults(t *testing.T) {
 	}
 }
 
+func TestCheckOfABlockedNode(t *testing.T) {
+	libp2p := newPeer(t, types.StackLibp2p, "net", "l")
+	dir := checkHome(t, func(c *config.Config) {
+		c.Bridge.Libp2pPeers, c.P2P.BlockedIPs = libp2p.addr.String(), "127.0.0.0/8"
+	})
+	status, stdout, stderr := call(t, "check", "--home", dir)
+	require.Equal(t, exitFailed, status, stderr)
+	require.Contains(t, stderr, "there is 1 fault")
+	require.Contains(t, stdout, libp2p.addr.String()+" is configured and blocked")
+	require.Contains(t, stdout, "take it out of [p2p].blocked_peers or [p2p].blocked_ips")
+}
+
 func TestCheckComparesNetworks(t *testing.T) {
 	native, libp2p := newPeer(t, types.StackNative, "net", "n"), newPeer(t, types.StackLibp2p, "other", "l")
 	dir := checkHome(t, func(c *config.Config) {
