@@ -84,7 +84,7 @@ func judge(s bridge.Status, refused int, worst bridge.WaitingStatus) Health {
 }
 
 // meant are the reasons of refusals that need no cure.
-var meant = map[string]bool{"blocked": true, "presented": true, "replaced": true, "former pair": true, "ended": true, "closing": true}
+var meant = map[string]bool{"blocked": true, "conduct": true, "presented": true, "replaced": true, "former pair": true, "ended": true, "closing": true}
 
 // refusedNow counts the nodes that would like a pair and get none, and returns the latest.
 func refusedNow(s bridge.Status) (n int, latest bridge.WaitingStatus) {
