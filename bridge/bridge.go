@@ -150,12 +150,12 @@ func (b *Bridge) OnStart() error {
 }
 
 func (b *Bridge) listen() error {
+	native, err := b.config.NativeAddresses(b.key)
+	if err != nil {
+		return err
+	}
 	for i, side := range b.native {
-		at := b.config.NativeListen
-		if at.Port > 0 {
-			at.Port += uint16(i)
-		}
-		if err := side.Listen(at); err != nil {
+		if err := side.Listen(native[i]); err != nil {
 			return fmt.Errorf("native side: %w", err)
 		}
 	}

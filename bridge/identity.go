@@ -41,19 +41,24 @@ func ownKeys(bridge types.NodeKey, n int) ([]types.NodeKey, error) {
 	return keys, nil
 }
 
-// OwnIDs returns the first n IDs that the bridge with the key has on the native side, the key's
-// own first; see Config.Identities. They are the same at every start.
-func OwnIDs(bridge types.NodeKey, n int) ([]types.ID, error) {
-	keys, err := ownKeys(bridge, n)
+// NativeAddresses returns where the bridge with the key listens for native nodes: at
+// NativeListen under the key's own ID, and for each further identity at the next port. Port 0
+// takes a free one for each.
+func (c Config) NativeAddresses(key types.NodeKey) ([]types.NetAddress, error) {
+	keys, err := ownKeys(key, c.Identities)
 	if err != nil {
 		return nil, err
 	}
-	ids := make([]types.ID, len(keys))
-	for i, key := range keys {
-		ids[i] = key.ID()
+	addrs := make([]types.NetAddress, len(keys))
+	for i, own := range keys {
+		addrs[i] = c.NativeListen
+		addrs[i].ID = own.ID()
+		if addrs[i].Port > 0 {
+			addrs[i].Port += uint16(i)
+		}
 	}
 
-	return ids, nil
+	return addrs, nil
 }
 
 func derive(bridge ed25519.PrivateKey, domain, of string) (types.NodeKey, error) {

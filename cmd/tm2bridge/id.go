@@ -124,16 +124,11 @@ func printID(cmd *cobra.Command, key *types.NodeKey, cfg *config.Config) error {
 
 // writeNative writes where native nodes dial each identity of the bridge, and its tunnels.
 func writeNative(out *strings.Builder, key types.NodeKey, cfg bridge.Config) error {
-	own, err := bridge.OwnIDs(key, cfg.Identities)
+	own, err := cfg.NativeAddresses(key)
 	if err != nil {
 		return err
 	}
-	for i, id := range own {
-		listen := cfg.NativeListen
-		listen.ID = id
-		if listen.Port > 0 { // 0 takes a free one for each
-			listen.Port += uint16(i)
-		}
+	for _, listen := range own {
 		for _, at := range reachable(listen) {
 			fmt.Fprintf(out, "native nodes dial  %s\n", at.String())
 		}

@@ -92,14 +92,14 @@ func TestIDOfIdentitiesAndTunnels(t *testing.T) {
 		"[p2p]\nladdr = \"127.0.0.1:9\"\n[bridge]\nidentities = 2\ntunnels = \"%s=77\"", node), 0o600))
 	key, err := types.LoadNodeKey(config.NodeKeyPath(dir))
 	require.NoError(t, err)
-	own, err := bridge.OwnIDs(*key, 2)
+	own, err := bridge.Config{Identities: 2}.NativeAddresses(*key)
 	require.NoError(t, err)
-	require.Equal(t, key.ID(), own[0])
+	require.Equal(t, key.ID(), own[0].ID)
 
 	status, stdout, stderr := call(t, "id")
 	require.Zero(t, status, stderr)
 	require.Contains(t, stdout, fmt.Sprintf("native nodes dial  %s@127.0.0.1:9\nnative nodes dial  %s@127.0.0.1:10\ntunnel             %s@127.0.0.1:77\n",
-		own[0], own[1], node))
+		own[0].ID, own[1].ID, node))
 }
 
 func TestInitThenID(t *testing.T) {
