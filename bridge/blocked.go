@@ -3,6 +3,7 @@ package bridge
 import (
 	"cmp"
 	"errors"
+	"log/slog"
 	"net"
 	"net/netip"
 	"slices"
@@ -21,6 +22,23 @@ func (l blocklist) blocks(id types.ID, ip netip.Addr) bool {
 	return slices.Contains(l.ids, id) || slices.ContainsFunc(l.networks, func(network netip.Prefix) bool {
 		return network.Contains(ip) || network.Contains(embedded)
 	})
+}
+
+// Blocks reports whether the configuration blocks the node or its IP, so that it is no target.
+func (c Config) Blocks(addr types.NetAddress) bool {
+	list := c.withDefaults().blocklist()
+
+	return list.blocks(addr.ID.Canonical(), netgroup.FromIP(addr.IP))
+}
+
+// warnOfBlocked says which of the configured targets are none. c has its defaults, by which they
+// are left out of its lists already.
+func (c Config) warnOfBlocked(named []*types.NetAddress, logger *slog.Logger) {
+	for _, addr := range named {
+		if c.blocklist().blocks(addr.ID.Canonical(), netgroup.FromIP(addr.IP)) {
+			logger.Warn("configured peer is no target, because it or its IP is blocked", "peer", addr.ID, "address", addr.DialString())
+		}
+	}
 }
 
 // blocks reports whether an operator has blocked the ID or the IP.

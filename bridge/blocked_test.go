@@ -65,14 +65,19 @@ func TestRefusedNodesAreSummedUp(t *testing.T) {
 	require.Contains(t, log.String(), "more_times=2 reason=unavailable")
 }
 
-// A configured target at a blocked IP is none, which the log says.
+// A configured target at a blocked IP is none, which the log says, after a reload too.
 func TestTargetAtABlockedIPIsNone(t *testing.T) {
 	var log bytes.Buffer
-	b, err := New(*types.GenerateNodeKey(), Config{
+	config := Config{
 		NativePeers: []*types.NetAddress{{ID: types.GenerateNodeKey().ID(), IP: net.IPv4(9, 8, 7, 6), Port: 1}},
 		BlockedIPs:  []netip.Prefix{netip.MustParsePrefix("9.8.7.0/24")},
-	}, slog.New(slog.NewTextHandler(&log, nil)))
+	}
+	require.True(t, config.Blocks(*config.NativePeers[0]))
+	b, err := New(*types.GenerateNodeKey(), config, slog.New(slog.NewTextHandler(&log, nil)))
 	require.NoError(t, err)
 	require.Empty(t, b.nativeTargets.all(dialer{}))
-	require.Contains(t, log.String(), "configured peer is no target")
+	require.Equal(t, 1, strings.Count(log.String(), "configured peer is no target"))
+	require.NoError(t, b.Reload(config))
+	require.Empty(t, b.nativeTargets.all(dialer{}))
+	require.Equal(t, 2, strings.Count(log.String(), "configured peer is no target"))
 }

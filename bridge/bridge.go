@@ -22,7 +22,6 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/service"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
-	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/summary"
 )
 
@@ -90,11 +89,7 @@ func New(nodeKey types.NodeKey, config Config, logger *slog.Logger) (*Bridge, er
 		}
 	}
 	logger = cmp.Or(logger, slog.New(slog.DiscardHandler))
-	for _, addr := range named {
-		if config.blocklist().blocks(addr.ID.Canonical(), netgroup.FromIP(addr.IP)) {
-			logger.Warn("configured peer is no target, because it or its IP is blocked", "peer", addr.ID, "address", addr.DialString())
-		}
-	}
+	config.warnOfBlocked(named, logger)
 	book, err := config.addrBook(nodeKey.ID())
 	if err != nil {
 		return nil, err
@@ -155,12 +150,12 @@ func (b *Bridge) OnStart() error {
 }
 
 func (b *Bridge) listen() error {
+	native, err := b.config.NativeAddresses(b.key)
+	if err != nil {
+		return err
+	}
 	for i, side := range b.native {
-		at := b.config.NativeListen
-		if at.Port > 0 {
-			at.Port += uint16(i)
-		}
-		if err := side.Listen(at); err != nil {
+		if err := side.Listen(native[i]); err != nil {
 			return fmt.Errorf("native side: %w", err)
 		}
 	}

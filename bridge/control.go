@@ -108,6 +108,7 @@ func (b *Bridge) Unblock(id types.ID) bool {
 // configuration. Pairs stay, unless a node of theirs is blocked now. Other fields count at the
 // next start only. When the error is not nil, nothing has changed.
 func (b *Bridge) Reload(config Config) error {
+	named := slices.Concat(config.NativePeers, config.Libp2pPeers)
 	config = config.withDefaults()
 	if err := config.Validate(); err != nil {
 		return err
@@ -124,6 +125,7 @@ func (b *Bridge) Reload(config Config) error {
 	}
 	b.configure(b.nativeTargets, config.NativePeers)
 	b.configure(b.libp2pTargets, config.Libp2pPeers)
+	config.warnOfBlocked(named, b.logger)
 	b.tell("peers reloaded", "native", len(config.NativePeers), "libp2p", len(config.Libp2pPeers),
 		"blocked", len(config.BlockedPeers)+len(config.BlockedIPs))
 

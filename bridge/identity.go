@@ -41,6 +41,26 @@ func ownKeys(bridge types.NodeKey, n int) ([]types.NodeKey, error) {
 	return keys, nil
 }
 
+// NativeAddresses returns where the bridge with the key listens for native nodes: at
+// NativeListen under the key's own ID, and for each further identity at the next port. Port 0
+// takes a free one for each.
+func (c Config) NativeAddresses(key types.NodeKey) ([]types.NetAddress, error) {
+	keys, err := ownKeys(key, c.Identities)
+	if err != nil {
+		return nil, err
+	}
+	addrs := make([]types.NetAddress, len(keys))
+	for i, own := range keys {
+		addrs[i] = c.NativeListen
+		addrs[i].ID = own.ID()
+		if addrs[i].Port > 0 {
+			addrs[i].Port += uint16(i)
+		}
+	}
+
+	return addrs, nil
+}
+
 func derive(bridge ed25519.PrivateKey, domain, of string) (types.NodeKey, error) {
 	seed, err := hkdf.Key(sha256.New, bridge.Seed(), nil, domain+"\x00"+of, ed25519.SeedSize)
 	if err != nil {

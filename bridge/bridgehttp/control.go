@@ -75,22 +75,20 @@ func (s *Server) authorized(r *http.Request) bool {
 
 func (s *Server) control(w http.ResponseWriter, r *http.Request) {
 	if !s.authorized(r) {
-		w.WriteHeader(http.StatusUnauthorized)
-		s.answer(w, Answer{Error: "the token is missing or wrong"})
+		s.answerWith(w, http.StatusUnauthorized, Answer{Error: "the token is missing or wrong"})
 
 		return
 	}
 	text, err := s.act(w, r)
 	if err != nil {
+		status := http.StatusInternalServerError
 		switch {
 		case errors.Is(err, errNoAction), errors.Is(err, bridge.ErrUnknownPeer):
-			w.WriteHeader(http.StatusNotFound)
+			status = http.StatusNotFound
 		case errors.Is(err, errRequest), errors.Is(err, bridge.ErrInvalidConfig):
-			w.WriteHeader(http.StatusBadRequest)
-		default:
-			w.WriteHeader(http.StatusInternalServerError)
+			status = http.StatusBadRequest
 		}
-		s.answer(w, Answer{Error: err.Error()})
+		s.answerWith(w, status, Answer{Error: err.Error()})
 
 		return
 	}

@@ -46,6 +46,7 @@ func TestControl(t *testing.T) {
 		var a bridgehttp.Answer
 		require.NoError(t, json.Unmarshal(w.Body.Bytes(), &a))
 		require.Equal(t, tc.code, w.Code, a.Error)
+		require.Equal(t, "application/json", w.Result().Header.Get("Content-Type"), "as it was sent")
 		require.Equal(t, tc.code == http.StatusOK, a.OK)
 		require.Contains(t, a.Text+a.Error, tc.text)
 	}

@@ -105,7 +105,10 @@ func (s *Server) text(w http.ResponseWriter, text string) {
 }
 
 // answer sends JSON, in which encoding/json escapes what HTML would take for markup.
-func (s *Server) answer(w http.ResponseWriter, v any) {
+func (s *Server) answer(w http.ResponseWriter, v any) { s.answerWith(w, http.StatusOK, v) }
+
+// answerWith is answer with another status.
+func (s *Server) answerWith(w http.ResponseWriter, status int, v any) {
 	data, err := json.Marshal(v)
 	if err != nil {
 		s.options.logger.Warn("answer could not be encoded", "err", err)
@@ -114,6 +117,7 @@ func (s *Server) answer(w http.ResponseWriter, v any) {
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
 	if _, err := w.Write(append(data, '\n')); err != nil {
 		s.options.logger.Debug("answer could not be sent", "err", err)
 	}

@@ -59,6 +59,9 @@ func judge(s bridge.Status, refused int, worst bridge.WaitingStatus) Health {
 	case usable == 0 && down > 0:
 		return Health{State: StateDown, Reason: fmt.Sprintf("None of %s can be reached.", count(down, "configured target")),
 			Cure: "See the last error of each target, and run: tm2bridge check"}
+	case usable == 0 && len(s.BlockedPeers)+len(s.BlockedIPs) > 0:
+		return Health{State: StateDown, Reason: "No target is known that is not blocked, so that every node that dials is refused.",
+			Cure: "See whether [p2p].blocked_peers and blocked_ips have the configured nodes, and run: tm2bridge check"}
 	case usable == 0:
 		return Health{State: StateDown, Reason: "No target is known, so that every node that dials is refused.",
 			Cure: "Configure [bridge].libp2p_peers or [p2p].persistent_peers and reload, or run: tm2bridge connect"}
@@ -81,7 +84,7 @@ func judge(s bridge.Status, refused int, worst bridge.WaitingStatus) Health {
 }
 
 // meant are the reasons of refusals that need no cure.
-var meant = map[string]bool{"blocked": true, "presented": true, "replaced": true, "former pair": true, "ended": true, "closing": true}
+var meant = map[string]bool{"blocked": true, "conduct": true, "presented": true, "replaced": true, "former pair": true, "ended": true, "closing": true}
 
 // refusedNow counts the nodes that would like a pair and get none, and returns the latest.
 func refusedNow(s bridge.Status) (n int, latest bridge.WaitingStatus) {

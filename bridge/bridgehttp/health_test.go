@@ -19,7 +19,9 @@ func TestJudge(t *testing.T) {
 		"works":   {func(*bridge.Status) {}, bridgehttp.StateOK, true, "1 pair is up, nobody is refused."},
 		"stopped": {func(s *bridge.Status) { s.Running = false }, bridgehttp.StateDown, false, "does not run"},
 		"no targets": {func(s *bridge.Status) { s.Targets = nil }, bridgehttp.StateDown, false,
-			"No target is known"},
+			"No target is known, so"},
+		"targets blocked": {func(s *bridge.Status) { s.Targets, s.BlockedIPs = nil, []string{"192.0.2.0/24"} }, bridgehttp.StateDown, false,
+			"No target is known that is not blocked"},
 		"all down": {func(s *bridge.Status) { s.Targets[0].State = bridge.TargetDown }, bridgehttp.StateDown, false,
 			"None of 1 configured target can be reached."},
 		"one of two down": {func(s *bridge.Status) {
@@ -31,7 +33,7 @@ func TestJudge(t *testing.T) {
 		"refused": {func(s *bridge.Status) {
 			s.Waiting = []bridge.WaitingStatus{{Reason: "full", Cure: "more"}, {Reason: "blocked"}}
 		}, bridgehttp.StateDegraded, true, "1 node gets no pair: full."},
-		"refused as meant": {func(s *bridge.Status) { s.Waiting = []bridge.WaitingStatus{{Reason: "blocked"}} },
+		"refused as meant": {func(s *bridge.Status) { s.Waiting = []bridge.WaitingStatus{{Reason: "blocked"}, {Reason: "conduct"}} },
 			bridgehttp.StateOK, true, "1 pair is up"},
 		"full": {func(s *bridge.Status) { s.SlotsTaken = 4 }, bridgehttp.StateDegraded, false, "4 of 4 slots are taken."},
 		"idle": {func(s *bridge.Status) { s.Pairs = nil }, bridgehttp.StateIdle, true, "No node is paired yet."},

@@ -73,6 +73,39 @@ func TestCheckFindsFaults(t *testing.T) {
 	}
 }
 
+// The ports of identities and tunnels are tried too.
+func TestCheckOfFurtherPorts(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer taken.Close()
+	port := taken.Addr().(*net.TCPAddr).Port
+	libp2p := newPeer(t, types.StackLibp2p, "net", "l")
+	dir := checkHome(t, func(c *config.Config) {
+		c.Bridge.Libp2pPeers = libp2p.addr.String()
+		c.P2P.ListenAddress, c.Bridge.Identities = fmt.Sprintf("127.0.0.1:%d", port-1), 2
+	})
+	_, stdout, _ := call(t, "check", "--home", dir)
+	require.Regexp(t, `FAULT  \[bridge\].identities +listen tcp .* address already in use`, stdout)
+	dir = checkHome(t, func(c *config.Config) {
+		c.Bridge.Libp2pPeers = libp2p.addr.String()
+		c.Bridge.Tunnels = fmt.Sprintf("%s=%d", libp2p.addr.ID, port)
+	})
+	_, stdout, _ = call(t, "check", "--home", dir)
+	require.Regexp(t, `FAULT  \[bridge\].tunnels +listen tcp .* address already in use`, stdout)
+}
+
+func TestCheckOfABlockedNode(t *testing.T) {
+	libp2p := newPeer(t, types.StackLibp2p, "net", "l")
+	dir := checkHome(t, func(c *config.Config) {
+		c.Bridge.Libp2pPeers, c.P2P.BlockedIPs = libp2p.addr.String(), "127.0.0.0/8"
+	})
+	status, stdout, stderr := call(t, "check", "--home", dir)
+	require.Equal(t, exitFailed, status, stderr)
+	require.Contains(t, stderr, "there is 1 fault")
+	require.Contains(t, stdout, libp2p.addr.String()+" is configured and blocked")
+	require.Contains(t, stdout, "take it out of [p2p].blocked_peers or [p2p].blocked_ips")
+}
+
 func TestCheckComparesNetworks(t *testing.T) {
 	native, libp2p := newPeer(t, types.StackNative, "net", "n"), newPeer(t, types.StackLibp2p, "other", "l")
 	dir := checkHome(t, func(c *config.Config) {

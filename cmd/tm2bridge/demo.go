@@ -39,6 +39,12 @@ told until every native node is joined again.`,
 				return &usageError{cmd, err}
 			}
 			if kill {
+				for _, other := range []string{"json", "duration", "seed", "http"} {
+					if cmd.Flags().Changed(other) {
+						return &usageError{cmd, fmt.Errorf("--kill has no use for --%s", other)}
+					}
+				}
+
 				return runKill(cmd, opts.Nodes, logger)
 			}
 			view := newView(cmd.OutOrStdout(), asJSON)
@@ -62,7 +68,6 @@ told until every native node is joined again.`,
 	cmd.Flags().StringVar(&opts.HTTP, "http", "", "IP and port at which the page of the demo's bridge is, as 127.0.0.1:36660")
 	cmd.Flags().BoolVar(&kill, "kill", false, "take a node and then the bridge away, and show the recovery")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "write one JSON object a second, and the summary as the last line")
-	cmd.MarkFlagsMutuallyExclusive("kill", "json")
 	addLogLevel(cmd, slog.LevelWarn)
 
 	return cmd

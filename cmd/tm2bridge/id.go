@@ -99,8 +99,8 @@ func printID(cmd *cobra.Command, key *types.NodeKey, cfg *config.Config) error {
 		return withStatus(exitConfig, err)
 	}
 	var text strings.Builder
-	for _, at := range reachable(forBridge.NativeListen) {
-		fmt.Fprintf(&text, "native nodes dial  %s\n", at.String())
+	if err := writeNative(&text, *key, forBridge); err != nil {
+		return err
 	}
 	libp2p := reachable(forBridge.Libp2pListen)
 	for _, at := range libp2p {
@@ -122,18 +122,39 @@ func printID(cmd *cobra.Command, key *types.NodeKey, cfg *config.Config) error {
 	return err
 }
 
+// writeNative writes where native nodes dial each identity of the bridge, and its tunnels.
+func writeNative(out *strings.Builder, key types.NodeKey, cfg bridge.Config) error {
+	own, err := cfg.NativeAddresses(key)
+	if err != nil {
+		return err
+	}
+	for _, listen := range own {
+		for _, at := range reachable(listen) {
+			fmt.Fprintf(out, "native nodes dial  %s\n", at.String())
+		}
+	}
+	for _, target := range cfg.Tunnels {
+		listen := target.Listen
+		listen.ID = target.Node.ID
+		for _, at := range reachable(listen) {
+			fmt.Fprintf(out, "tunnel             %s\n", at.String())
+		}
+	}
+
+	return nil
+}
+
 // reachable returns the addresses at which a listener can be dialed: the listen address,
-// or for an unspecified IP the addresses of this machine's interfaces, if there are any. It
-// omits link-local addresses, which are valid on one link only.
+// or for an unspecified IP, which means both families, the addresses of this machine's
+// interfaces, if there are any. It omits link-local addresses, which are valid on one link only.
 func reachable(listen types.NetAddress) (addrs []types.NetAddress) {
 	interfaces, err := net.InterfaceAddrs()
 	if err != nil || !listen.IP.IsUnspecified() {
 		return []types.NetAddress{listen}
 	}
-	v4 := listen.IP.To4() != nil
 	for _, i := range interfaces {
 		prefix, err := netip.ParsePrefix(i.String())
-		if err == nil && !prefix.Addr().IsLinkLocalUnicast() && (!v4 || prefix.Addr().Is4()) {
+		if err == nil && !prefix.Addr().IsLinkLocalUnicast() {
 			at := listen
 			at.IP = prefix.Addr().AsSlice()
 			addrs = append(addrs, at)

@@ -4,6 +4,7 @@ import (
 	"crypto/ed25519"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/stretchr/testify/require"
 
+	"github.com/tm2-libp2p/tm2-libp2p/bridge"
 	"github.com/tm2-libp2p/tm2-libp2p/cmd/tm2bridge/internal/config"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
@@ -81,6 +83,25 @@ func TestIDOfHome(t *testing.T) {
 	require.Contains(t, stdout, "/udp/36656/quic-v1/p2p/"+v.peerID(t)+"\n")
 }
 
+// Each identity has an ID and a port, and each tunnel the ID of its node.
+func TestIDOfIdentitiesAndTunnels(t *testing.T) {
+	dir, node := home(t), types.GenerateNodeKey().ID()
+	status, _, stderr := call(t, "init")
+	require.Zero(t, status, stderr)
+	require.NoError(t, os.WriteFile(config.Path(dir), fmt.Appendf(nil,
+		"[p2p]\nladdr = \"127.0.0.1:9\"\n[bridge]\nidentities = 2\ntunnels = \"%s=77\"", node), 0o600))
+	key, err := types.LoadNodeKey(config.NodeKeyPath(dir))
+	require.NoError(t, err)
+	own, err := bridge.Config{Identities: 2}.NativeAddresses(*key)
+	require.NoError(t, err)
+	require.Equal(t, key.ID(), own[0].ID)
+
+	status, stdout, stderr := call(t, "id")
+	require.Zero(t, status, stderr)
+	require.Contains(t, stdout, fmt.Sprintf("native nodes dial  %s@127.0.0.1:9\nnative nodes dial  %s@127.0.0.1:10\ntunnel             %s@127.0.0.1:77\n",
+		own[0].ID, own[1].ID, node))
+}
+
 func TestInitThenID(t *testing.T) {
 	home := filepath.Join(t.TempDir(), "home")
 	status, stdout, stderr := call(t, "init", "--home", home)
@@ -144,9 +165,10 @@ func TestReachable(t *testing.T) {
 	fixed := types.NetAddress{IP: net.IPv4(192, 0, 2, 1), Port: 5}
 	require.Equal(t, []types.NetAddress{fixed}, reachable(fixed))
 
-	for _, addr := range reachable(types.NetAddress{IP: net.IPv4zero, Port: 5}) {
-		require.NotNil(t, addr.IP.To4())
+	both := reachable(types.NetAddress{IP: net.IPv4zero, Port: 5})
+	for _, addr := range both {
 		require.False(t, addr.IP.IsLinkLocalUnicast())
 		require.True(t, strings.HasSuffix(addr.DialString(), ":5"))
 	}
+	require.Equal(t, both, reachable(types.NetAddress{IP: net.IPv6unspecified, Port: 5}))
 }

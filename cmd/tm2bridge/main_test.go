@@ -47,6 +47,8 @@ func TestUsageErrors(t *testing.T) {
 		{[]string{"demo", "--nodes", "many"}, `"many"`},
 		{[]string{"demo", "--duration", "-1s"}, "--duration -1s"},
 		{[]string{"demo", "--log-level", "loud"}, `--log-level "loud"`},
+		{[]string{"demo", "--kill", "--http", "127.0.0.1:0"}, "--kill has no use for --http"},
+		{[]string{"start", "--temporary", "--home", "a"}, "--home or --temporary"},
 		{[]string{"strat"}, `there is no command "strat"; did you mean start?`},
 		{[]string{"start", "--log-level", "loud"}, "--log-level"},
 		{[]string{"check", "--timeout", "0s"}, "--timeout 0s"},

@@ -31,6 +31,9 @@ with a new key, without peers, on the loopback interface, at the default ports o
 at free ones where those are taken.`,
 		Args: exactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if temporary && cmd.Flags().Changed("home") {
+				return &usageError{cmd, errors.New("give either --home or --temporary")}
+			}
 			overrides, err := overridesOf(cmd)
 			if err != nil {
 				return err
@@ -51,7 +54,6 @@ at free ones where those are taken.`,
 	addHome(cmd)
 	addKeys(cmd)
 	cmd.Flags().BoolVar(&temporary, "temporary", false, "run from a temporary home")
-	cmd.MarkFlagsMutuallyExclusive("home", "temporary")
 
 	return cmd
 }

@@ -14,13 +14,26 @@ import (
 
 // ports tries to listen at each address of the bridge.
 func (r *run) ports(ctx context.Context) {
-	native, libp2p := r.bridge.NativeListen.DialString(), r.bridge.Libp2pListen.DialString()
+	libp2p := r.bridge.Libp2pListen.DialString()
 	if r.IsRunning(r.key.ID()) {
 		r.note("ports", "the bridge of this home runs, and has its ports")
 
 		return
 	}
-	r.port(ctx, "[p2p].laddr", "tcp", native)
+	native, err := r.bridge.NativeAddresses(*r.key)
+	if err != nil {
+		r.fault("node key", "restore the file from your backup; a new key is a new identity", "%v", err)
+	}
+	for i, at := range native {
+		key := "[p2p].laddr"
+		if i > 0 {
+			key = "[bridge].identities"
+		}
+		r.port(ctx, key, "tcp", at.DialString())
+	}
+	for _, target := range r.bridge.Tunnels {
+		r.port(ctx, "[bridge].tunnels", "tcp", target.Listen.DialString())
+	}
 	r.port(ctx, "[bridge].libp2p_laddr", "tcp", libp2p)
 	if r.bridge.Libp2pQUIC {
 		r.port(ctx, "[bridge].libp2p_quic", "udp", libp2p)

@@ -36,6 +36,10 @@ func (r *run) peers(ctx context.Context) {
 		addrs []*types.NetAddress
 	}{{bridge.InitiatorNative, r.bridge.NativePeers}, {bridge.InitiatorLibp2p, r.bridge.Libp2pPeers}} {
 		for _, addr := range side.addrs {
+			if r.bridge.Blocks(*addr) {
+				r.fault(side.name+" node", "take it out of [p2p].blocked_peers or [p2p].blocked_ips, or out of the peers",
+					"%s is configured and blocked, so that it is no target", addr)
+			}
 			nodes = append(nodes, &found{side: side.name, addr: *addr})
 		}
 	}

@@ -25,6 +25,7 @@ func TestKill(t *testing.T) {
 		}
 	}
 	require.Equal(t, "the bridge", recoveries[1].What)
+	require.NotContains(t, told[0], "delivered", "there are no figures to explain")
 	require.Contains(t, told[1], gone+" is taken away")
 
 	_, err = Kill(t.Context(), 1, slog.New(slog.DiscardHandler), func(Topology) {}, func(string) {})

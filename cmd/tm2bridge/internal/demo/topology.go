@@ -43,7 +43,16 @@ func (c *cluster) joined() map[string]string {
 	return pairs
 }
 
-// String draws the network, says what the names mean, and what the figures below it count.
+// legend says what the figures of a run count.
+const legend = `Every node sends numbered messages to all others, and passes on what it gets. Below:
+  sent        messages that the nodes of a side have begun
+  delivered   messages of others that reached them, each counted once for each node
+  crossed     frames that came over the bridge
+  lost, duplicated, reordered   must be 0, on every link and from end to end
+
+`
+
+// String draws the network, and says which nodes are joined.
 func (t Topology) String() string {
 	var b strings.Builder
 	middle := (len(t.Native) - 1) / 2
@@ -64,13 +73,6 @@ func (t Topology) String() string {
 	for _, name := range t.Native {
 		fmt.Fprintf(&b, "  %s <-> %s\n", name, t.Joined[name])
 	}
-	b.WriteString(`
-Every node sends numbered messages to all others, and passes on what it gets. Below:
-  sent        messages that the nodes of a side have begun
-  delivered   messages of others that reached them, each counted once for each node
-  crossed     frames that came over the bridge
-  lost, duplicated, reordered   must be 0, on every link and from end to end
-`)
 	if t.Page != "" {
 		fmt.Fprintf(&b, "The page of the bridge is at %s\n", t.Page)
 	}

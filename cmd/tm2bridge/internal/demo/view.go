@@ -51,7 +51,7 @@ func newTextView(w io.Writer, progress func(Snapshot) string) *View {
 	}
 
 	return &View{
-		begin:    func(t Topology) error { return write(t.String()) },
+		begin:    func(t Topology) error { return write(t.String() + legend) },
 		progress: func(s Snapshot) error { return write(progress(s)) },
 		done:     func(s *Summary) error { return write(renderSummary(s)) },
 	}
