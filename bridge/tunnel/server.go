@@ -99,7 +99,7 @@ func Serve(side *lp2p.Transport, config Config) (*Server, error) {
 		s.listeners = append(s.listeners, l)
 		s.wg.Go(func() { s.acceptAt(l, t) })
 	}
-	side.HandleStream(protocolOut, s.serveOut)
+	side.HandleStream(protocolOut, s.isTarget, s.serveOut)
 
 	return s, nil
 }
@@ -212,11 +212,10 @@ func (s *Server) serveOut(from types.ID, stream net.Conn) {
 	if err != nil {
 		return
 	}
-	isTarget := slices.ContainsFunc(s.config.Targets, func(t Target) bool { return t.Node.ID == from })
 	known := slices.ContainsFunc(s.config.Reach, func(a *types.NetAddress) bool { return a.DialString() == address })
 	var reason string
 	switch {
-	case !isTarget:
+	case !s.isTarget(from):
 		reason = "the bridge has no tunnel for this node ([bridge].tunnels)"
 	case address != "" && !known:
 		reason = "the bridge opens tunnels to its native nodes only ([p2p].persistent_peers)"
@@ -251,6 +250,10 @@ func (s *Server) serveOut(from types.ID, stream net.Conn) {
 		return
 	}
 	s.pass(conn, stream, from, "out")
+}
+
+func (s *Server) isTarget(id types.ID) bool {
+	return slices.ContainsFunc(s.config.Targets, func(t Target) bool { return t.Node.ID == id })
 }
 
 func (s *Server) takeOut(from types.ID) bool {
