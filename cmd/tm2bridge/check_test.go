@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -70,6 +71,22 @@ func TestCheckFindsFaults(t *testing.T) {
 		"connection refused", "start the node",
 	} {
 		require.Contains(t, stdout, want)
+	}
+}
+
+// The ports of further identities and of tunnels are tried too.
+func TestCheckTriesEveryPort(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer taken.Close()
+	port := taken.Addr().(*net.TCPAddr).Port
+	dir := checkHome(t, func(c *config.Config) {
+		c.P2P.ListenAddress, c.Bridge.Identities = fmt.Sprintf("127.0.0.1:%d", port-1), 2
+		c.Bridge.Tunnels = fmt.Sprintf("%s=%d", types.GenerateNodeKey().ID(), port)
+	})
+	_, stdout, _ := call(t, "check", "--home", dir)
+	for _, key := range []string{"[bridge].identities", "[bridge].tunnels"} {
+		require.Regexp(t, `FAULT\s+`+regexp.QuoteMeta(key)+".*address already in use", stdout)
 	}
 }
 

@@ -21,6 +21,14 @@ func (r *run) ports(ctx context.Context) {
 		return
 	}
 	r.port(ctx, "[p2p].laddr", "tcp", native)
+	for i := 1; i < r.bridge.Identities && r.bridge.NativeListen.Port > 0; i++ {
+		at := r.bridge.NativeListen
+		at.Port += uint16(i)
+		r.port(ctx, "[bridge].identities", "tcp", at.DialString())
+	}
+	for _, t := range r.bridge.Tunnels {
+		r.port(ctx, "[bridge].tunnels", "tcp", t.Listen.DialString())
+	}
 	r.port(ctx, "[bridge].libp2p_laddr", "tcp", libp2p)
 	if r.bridge.Libp2pQUIC {
 		r.port(ctx, "[bridge].libp2p_quic", "udp", libp2p)
