@@ -200,7 +200,7 @@ func (b *Bridge) startTunnels(side *lp2p.Transport) error {
 		return nil
 	}
 	server, err := tunnel.Serve(side, tunnel.Config{
-		Targets: b.config.Tunnels, Reach: b.config.NativePeers, Sockets: b.config.Sockets, Logger: b.logger,
+		Targets: b.config.Tunnels, Reach: b.reach, Sockets: b.config.Sockets, Logger: b.logger,
 		Blocks: func(ip netip.Addr) bool { return b.blocks("", ip) },
 	})
 	if err != nil {
@@ -209,6 +209,11 @@ func (b *Bridge) startTunnels(side *lp2p.Transport) error {
 	b.tunnels.Store(server)
 
 	return nil
+}
+
+// reach returns the native nodes to which tunnels may be opened now.
+func (b *Bridge) reach() []*types.NetAddress {
+	return slices.DeleteFunc(b.nativeTargets.peers(), func(addr *types.NetAddress) bool { return b.blocksTarget(*addr) })
 }
 
 // TunnelAddresses returns where native nodes dial each node that has a tunnel, after Start: the

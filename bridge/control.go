@@ -203,7 +203,7 @@ type blocklist struct {
 }
 
 // setBlocked replaces what is blocked, on the libp2p side too, and ends the pairs of nodes
-// that are blocked now. The caller holds changing.
+// that are blocked now, and the tunnels of IPs and libp2p nodes that are. The caller holds changing.
 func (b *Bridge) setBlocked(now blocklist) error {
 	if side := b.libp2p.Load(); side != nil {
 		ids, networks := side.Blocked()
@@ -224,6 +224,9 @@ func (b *Bridge) setBlocked(now blocklist) error {
 	b.blocklist.Store(&now)
 	for _, p := range b.slots.live() {
 		b.endIfBlocked(p)
+	}
+	if server := b.tunnels.Load(); server != nil {
+		server.EndBlocked()
 	}
 
 	return nil

@@ -140,7 +140,7 @@ func (g *gatekeeper) ended(p *pair) {
 	case errors.Is(end.error, compat.ErrViolation): // see blame
 	case time.Since(p.since) >= conduct.UsefulUptime:
 		g.conduct.Pardon(p.from)
-	case end.by != node:
+	case end.by != node && !end.replaced():
 		g.spare(p)
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/conduct"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/stacktest"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/summary"
 )
@@ -117,6 +118,32 @@ func TestViolationIsRemembered(t *testing.T) {
 				require.ErrorContains(t, next(t, failed).(events.DialFailedEvent).Reason, "refused for")
 			}
 			require.True(t, newNode(t, stack).comes(t, at), "another node of the machine")
+		})
+	}
+}
+
+// A pair that ends by no fault of its node costs a tenth. One that the node itself replaces does
+// not: it makes the bridge dial a target each time.
+func TestWhoReplacesPairsIsNotSpared(t *testing.T) {
+	from := net.IPv4(9, 9, 0, 1)
+	for _, c := range []struct {
+		end    error
+		admits int
+	}{
+		{errMoves, 4 * conduct.MaxPoints / conduct.ConnPoints},
+		{compat.Reject(compat.RejectDuplicate, "%v", errReplaced), conduct.MaxPoints/conduct.ConnPoints - 1},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			refused := summary.New(quiet())
+			defer refused.Close()
+			g, admits := newGatekeeper(Config{}, quiet(), refused), 0
+			for ; admits < 4*conduct.MaxPoints/conduct.ConnPoints && g.AdmitConn(from) == nil; admits++ {
+				p := (&Bridge{ctx: t.Context()}).newPair(InitiatorNative)
+				p.from = netgroup.Host(netgroup.FromIP(from))
+				p.end(nil, c.end)
+				g.ended(p)
+			}
+			require.Equal(t, c.admits, admits)
 		})
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -25,6 +26,8 @@ const (
 	maxSeen    = 4096
 	maxEvents  = 128 // of pairs, and as many of other kinds
 	maxDialed  = 256 // targets whose last dial is remembered
+	// maxText bounds a text, in bytes: the errors of a search are as many as the targets.
+	maxText = 1024
 	// eventInterval is how soon after an event of a node another one with the same reason
 	// is not told again.
 	eventInterval = time.Minute
@@ -57,7 +60,7 @@ type WaitingStatus struct {
 	Network   string    `json:"network"`
 	Address   string    `json:"address"`
 	Reason    string    `json:"reason"` // see Counters.Refusals
-	Text      string    `json:"text"`   // the whole reason
+	Text      string    `json:"text"`   // the whole reason, cut after 1024 bytes
 	Cure      string    `json:"cure"`
 	Count     int       `json:"count"` // refusals in a row
 	First     time.Time `json:"first"`
@@ -162,6 +165,7 @@ func (j *journal) watch(initiator string, in incoming, remote net.Addr) incoming
 // refused notes that a node got no pair.
 func (j *journal) refused(initiator string, in incoming, remote net.Addr, err error) {
 	reason, cure := explain(err)
+	text := cut(err.Error())
 	j.mtx.Lock()
 	defer j.mtx.Unlock()
 	now := time.Now()
@@ -175,10 +179,10 @@ func (j *journal) refused(initiator string, in incoming, remote net.Addr, err er
 		j.waiting[node] = w
 	}
 	if w.Reason != reason || now.Sub(w.Last) > eventInterval {
-		j.note(Event{Time: now, Kind: EventRefused, Reason: reason, Text: err.Error()}.of(initiator, in.id))
+		j.note(Event{Time: now, Kind: EventRefused, Reason: reason, Text: text}.of(initiator, in.id))
 	}
 	w.Moniker, w.Network, w.Address = in.node.Moniker, in.node.Network, addressOf(remote)
-	w.Reason, w.Cure, w.Text, w.Last = reason, cure, err.Error(), now
+	w.Reason, w.Cure, w.Text, w.Last = reason, cure, text, now
 	w.Count++
 }
 
@@ -197,6 +201,7 @@ func (j *journal) up(p *pair) {
 // down notes the end of a pair that was up.
 func (j *journal) down(p *pair, end *ending) {
 	by, cause := end.told()
+	cause = cut(cause)
 	j.mtx.Lock()
 	defer j.mtx.Unlock()
 	now := time.Now()
@@ -246,6 +251,7 @@ func (j *journal) attempt(side string, addr types.NetAddress, node types.ID, err
 	if failure.Answered() && err != nil {
 		next.text = fmt.Sprintf("it refused %s: %s", node, next.text) // that may be due to the node
 	}
+	next.text = cut(next.text)
 	j.dials[Count{Side: side, Reason: next.kind}]++
 	if failure == compat.DialLocal && err != nil {
 		return // it says nothing about the target
@@ -275,6 +281,16 @@ func (e Event) of(side string, id types.ID) Event {
 	}
 
 	return e
+}
+
+// cut returns a text of maxText bytes at most.
+func cut(text string) string {
+	const more = " [...]"
+	if len(text) <= maxText {
+		return text
+	}
+
+	return strings.ToValidUTF8(text[:maxText-len(more)], "") + more
 }
 
 // note appends an event. The caller holds the lock. Strangers can cause refusals and failed

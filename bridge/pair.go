@@ -52,6 +52,13 @@ type ending struct {
 	by *side // the side that failed; nil if the bridge ended the pair
 }
 
+// replaced reports whether the node has opened another pair.
+func (e *ending) replaced() bool {
+	reject, ok := errors.AsType[*compat.RejectError](e.error)
+
+	return e.by == nil && ok && reject.Code == compat.RejectDuplicate
+}
+
 // side is one of the two connections of a pair. It implements compat.PeerBehavior, and is
 // the reactor of its channels.
 type side struct {

@@ -3,9 +3,11 @@ package bridge
 import (
 	"encoding/json"
 	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
 
@@ -132,6 +134,23 @@ func TestJournalIsBounded(t *testing.T) {
 	require.Len(t, s.Events, maxEvents+1)
 	require.Equal(t, "first", s.Events[0].Text)
 	require.Equal(t, []Count{{Side: InitiatorNative, Reason: "full", Count: 3 * maxWaiting}}, s.Counters.Refusals)
+}
+
+// A text is cut: a refusal has the errors of all targets.
+func TestJournalCutsTexts(t *testing.T) {
+	j, id := newJournal(), types.GenerateNodeKey().ID()
+	long := errors.New(strings.Repeat("ä", maxText))
+	j.refused(InitiatorNative, incoming{id: id}, nil, long)
+	j.attempt(InitiatorNative, types.NetAddress{ID: id}, "", long)
+	s := Status{Targets: []TargetStatus{{Side: InitiatorNative, ID: id}}}
+	j.fill(&s)
+	texts := []string{s.Waiting[0].Text, s.Targets[0].LastError, s.Events[0].Text, s.Events[1].Text}
+	for _, text := range texts {
+		require.LessOrEqual(t, len(text), maxText)
+		require.True(t, utf8.ValidString(text))
+		require.Contains(t, text, "[...]")
+	}
+	require.Equal(t, "gone", cut("gone"))
 }
 
 // What is old is dropped, and a node that repeats itself makes few events.

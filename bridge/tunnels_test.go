@@ -84,3 +84,22 @@ func TestTunnelsAreChecked(t *testing.T) {
 		require.ErrorContains(t, err, "Tunnels")
 	}
 }
+
+// Tunnels lead to the native targets of the moment, and those of a node that is blocked end.
+func TestTunnelsFollowTheOperator(t *testing.T) {
+	key, listening := types.GenerateNodeKey(), newNode(t, InitiatorNative)
+	b := newBridge(t, Config{Tunnels: []tunnel.Target{{Node: types.NetAddress{ID: key.ID()}, Listen: loopback()}}})
+	inside := tunnelNode(t, key, b)
+	require.Empty(t, b.reach())
+	require.NoError(t, b.Connect(InitiatorNative, listening.address))
+	inside.dial(listening.address)
+	next(t, inside.added)
+	next(t, listening.added)
+	require.NoError(t, b.Block(key.ID()))
+	require.Equal(t, key.ID(), next(t, listening.removed))
+	require.True(t, b.Unblock(key.ID()))
+
+	require.Len(t, b.reach(), 1)
+	require.NoError(t, b.Block(listening.address.ID))
+	require.Empty(t, b.reach())
+}

@@ -17,8 +17,8 @@ import (
 // Block refuses the node with the TM2 ID, until Unblock or as long as the transport lives:
 // its connections are neither made nor accepted, and a session in which another node speaks
 // for it is refused with compat.RejectBanned. Sessions of the node, and those in which it
-// speaks for others, end with that code. Block returns ErrTooManyBlocked when 65536 IDs are
-// blocked.
+// speaks for others, end with that code, and its streams of OpenStream and HandleStream end.
+// Block returns ErrTooManyBlocked when 65536 IDs are blocked.
 func (t *Transport) Block(id types.ID) error {
 	if err := id.Validate(); err != nil {
 		return fmt.Errorf("unable to block: %w", err)
@@ -101,7 +101,7 @@ func prefixOf(subnet *net.IPNet) (netip.Prefix, error) {
 	return addr.Prefix(ones)
 }
 
-// endBlocked ends the sessions of what is blocked, and closes its connections without
+// endBlocked ends the sessions and other streams of what is blocked, and closes its connections without
 // sessions. The others close after the last goodbye.
 func (t *Transport) endBlocked() {
 	if t.enter() != nil {
@@ -117,6 +117,7 @@ func (t *Transport) endBlocked() {
 	for c, ref := range t.conns {
 		used[c] = ref.session
 	}
+	opened := slices.Collect(maps.Keys(t.opened))
 	t.mtx.Unlock()
 
 	for _, s := range active {
@@ -124,6 +125,7 @@ func (t *Transport) endBlocked() {
 			s.fail(banned())
 		}
 	}
+	t.resetBlocked(opened...)
 	for _, c := range t.host.Network().Conns() {
 		if t.gater.blockedConn(c) && !used[c] {
 			if err := c.Close(); err != nil {

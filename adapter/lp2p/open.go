@@ -76,22 +76,64 @@ func (t *Transport) openConn(id types.ID) network.Conn {
 
 // HandleStream lets handle serve the streams of a protocol that remotes open, each on a goroutine
 // of its own. handle closes the stream; Close ends all streams and waits for handle. It gets the
-// ID that the remote has proved.
-func (t *Transport) HandleStream(proto protocol.ID, handle func(from types.ID, conn net.Conn)) {
+// ID that the remote has proved. expects says from whom streams are expected. Those of others
+// count as handshakes and keep no connection open, so handle has to end them within the time of
+// one.
+func (t *Transport) HandleStream(proto protocol.ID, expects func(from types.ID) bool, handle func(from types.ID, conn net.Conn)) {
 	t.host.SetStreamHandler(proto, t.handler(func(ns network.Stream) {
-		key, err := p2paddr.PublicKey(ns.Conn().RemotePeer())
-		if err != nil || !t.retain(ns.Conn()) {
+		c := ns.Conn()
+		key, err := p2paddr.PublicKey(c.RemotePeer())
+		if err != nil {
+			_ = ns.ResetWithError(network.StreamShutdown)
+
+			return
+		}
+		from, keep := types.IDFromPublicKey(key), t.retain
+		if !expects(from) {
+			giveBack, ok := t.handshakes.take(c, t.isExempt(c.RemotePeer()))
+			if !ok {
+				_ = ns.ResetWithError(network.StreamRateLimited)
+
+				return
+			}
+			defer giveBack()
+			keep = t.hold
+		}
+		if !keep(c) {
 			_ = ns.ResetWithError(network.StreamShutdown)
 
 			return
 		}
 		t.book.LearnKey(key)
-		handle(types.IDFromPublicKey(key), t.streamConn(stream.Inbound(ns)))
+		handle(from, t.streamConn(stream.Inbound(ns)))
 	}))
 }
 
+// streamConn makes a net.Conn of a stream on a connection that is retained or held for it.
 func (t *Transport) streamConn(s *stream.Stream) net.Conn {
-	return &streamConn{Stream: s, t: t, release: sync.OnceFunc(func() { t.release(s.Conn()) })}
+	c := &streamConn{Stream: s, t: t}
+	c.release = sync.OnceFunc(func() {
+		t.mtx.Lock()
+		delete(t.opened, c)
+		t.mtx.Unlock()
+		t.release(s.Conn())
+	})
+	t.mtx.Lock()
+	t.opened[c] = struct{}{}
+	t.mtx.Unlock()
+	t.resetBlocked(c) // endBlocked may have passed before
+
+	return c
+}
+
+// resetBlocked ends the streams whose remotes are blocked. Whoever has one closes it, which
+// closes the connection.
+func (t *Transport) resetBlocked(streams ...*streamConn) {
+	for _, c := range streams {
+		if t.gater.blockedConn(c.Conn()) {
+			t.tryEnd(func() { _ = c.Reset() })
+		}
+	}
 }
 
 // streamConn is a stream as a net.Conn.

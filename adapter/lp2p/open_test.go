@@ -22,8 +22,8 @@ func TestOpenStream(t *testing.T) {
 		_, _ = io.Copy(conn, conn)
 		_ = conn.Close()
 	}
-	a.HandleStream(echo, serve)
-	b.HandleStream(echo, serve)
+	a.HandleStream(echo, anybody, serve)
+	b.HandleStream(echo, anybody, serve)
 	talk := func(conn net.Conn) {
 		_, err := conn.Write([]byte("hello"))
 		require.NoError(t, err)
@@ -62,4 +62,59 @@ func TestOpenStream(t *testing.T) {
 	_ = left.Close()
 	_, err = a.OpenStream(timeout(t), b.NetAddress(), echo)
 	require.ErrorIs(t, err, compat.ErrTransportClosed)
+}
+
+func anybody(types.ID) bool { return true }
+
+// A stream of a stranger counts as a handshake and does not protect its connection, one that is
+// expected does.
+func TestStreamsOfStrangersAreHandshakes(t *testing.T) {
+	const proto = "/test/wait/1"
+	a, b, stranger := newNode(t, nil), newNode(t, nil), newNode(t, nil)
+	served := make(chan net.Conn, 2)
+	b.HandleStream(proto, func(from types.ID) bool { return from == a.key.ID() }, func(_ types.ID, conn net.Conn) {
+		served <- conn
+		_, _ = io.Copy(io.Discard, conn)
+		_ = conn.Close()
+	})
+	isProtected := func(n *node) bool { return b.host.ConnManager().IsProtected(n.host.ID(), "") }
+	for i, n := range []*node{a, stranger} {
+		conn, err := n.OpenStream(timeout(t), b.NetAddress(), proto)
+		require.NoError(t, err)
+		_, err = conn.Write([]byte("x"))
+		require.NoError(t, err)
+		<-served
+		b.handshakes.mtx.Lock()
+		taken := b.handshakes.taken
+		b.handshakes.mtx.Unlock()
+		require.Equal(t, i, taken)
+		require.Equal(t, n == a, isProtected(n))
+		require.NoError(t, conn.Close())
+	}
+}
+
+// The streams of a node that is blocked end, and its connection with them.
+func TestBlockEndsOpenStreams(t *testing.T) {
+	const proto = "/test/wait/1"
+	a, b := newNode(t, nil), newNode(t, nil)
+	ended := make(chan struct{})
+	b.HandleStream(proto, anybody, func(_ types.ID, conn net.Conn) {
+		_, _ = io.Copy(conn, conn)
+		_ = conn.Close()
+		close(ended)
+	})
+	conn, err := a.OpenStream(timeout(t), b.NetAddress(), proto)
+	require.NoError(t, err)
+	defer conn.Close()
+	_, err = conn.Write([]byte("x"))
+	require.NoError(t, err)
+	_, err = io.ReadFull(conn, make([]byte, 1))
+	require.NoError(t, err)
+	require.NoError(t, b.Block(a.key.ID()))
+	select {
+	case <-ended:
+	case <-timeout(t).Done():
+		require.FailNow(t, "the stream of a blocked node goes on")
+	}
+	b.awaitNoConns(t)
 }

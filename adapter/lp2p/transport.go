@@ -60,6 +60,7 @@ type Transport struct {
 	nodeInfo types.NodeInfo
 	listen   types.NetAddress
 	conns    map[network.Conn]*connRef
+	opened   map[*streamConn]struct{}
 
 	served atomic.Pointer[compat.PeerBehavior] // the last one given to Accept
 }
@@ -113,6 +114,7 @@ func NewTransport(
 		closed: make(chan struct{}),
 		listen: types.NetAddress{ID: nodeKey.ID()},
 		conns:  make(map[network.Conn]*connRef),
+		opened: make(map[*streamConn]struct{}),
 	}
 	gater.judgeBy(t.mayDialNamed)
 	h.Network().Notify(&network.NotifyBundle{DisconnectedF: t.forgetNamed})

@@ -222,3 +222,16 @@ func TestPageIsAccessible(t *testing.T) {
 	page.Await(`document.querySelectorAll("#pairs > li").length === 1`)
 	require.Empty(t, page.Errors())
 }
+
+// Items with one key are as many elements, however often they are shown: a node that waits at
+// two identities of the bridge is in the list twice.
+func TestPageShowsItemsWithOneKey(t *testing.T) {
+	page := browsertest.Open(t)
+	page.Visit(startSite(t).url)
+	page.Await(`document.body && document.body.dataset.ready === "yes"`)
+	require.Equal(t, "ab", browsertest.Eval[string](page, `import("/dom.js").then(({ el, sync }) => {
+		const list = el("ul", "");
+		for (let i = 0; i < 3; i++) sync(list, ["a", "b"], () => "same", (item) => el("li", "", item));
+		return list.textContent;
+	})`))
+}

@@ -49,7 +49,7 @@ func NewSockets(side *lp2p.Transport, bridges []types.NetAddress, logger *slog.L
 	}
 	s := &Sockets{side: side, bridges: slices.Clone(bridges), logger: logger, waiting: make(chan net.Conn, maxWaiting)}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
-	side.HandleStream(protocolIn, s.serve)
+	side.HandleStream(protocolIn, s.isBridge, s.serve)
 	for _, b := range s.bridges {
 		s.wg.Go(func() { s.stayInReach(b) })
 	}
@@ -127,10 +127,9 @@ func (s *Sockets) serve(from types.ID, stream net.Conn) {
 		return
 	}
 	remote, err := tcpAddr(address)
-	known := slices.ContainsFunc(s.bridges, func(b types.NetAddress) bool { return b.ID == from })
 	reason := ""
 	switch {
-	case !known:
+	case !s.isBridge(from):
 		reason = "this node has no tunnel through the bridge"
 	case err != nil:
 		reason = "no address of the native node"
@@ -153,6 +152,10 @@ func (s *Sockets) serve(from types.ID, stream net.Conn) {
 	if s.ctx.Err() != nil {
 		s.drop() // Close may have come before
 	}
+}
+
+func (s *Sockets) isBridge(id types.ID) bool {
+	return slices.ContainsFunc(s.bridges, func(b types.NetAddress) bool { return b.ID.Canonical() == id })
 }
 
 // stayInReach keeps a stream to the bridge, and so the connection below it, on which the bridge

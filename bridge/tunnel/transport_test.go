@@ -34,7 +34,7 @@ func TestTunnelConformance(t *testing.T) {
 
 		bridge := newSide(t, types.GenerateNodeKey(), true)
 		server, err := Serve(bridge, Config{
-			Targets: []Target{{Node: types.NetAddress{ID: b.Key.ID()}, Listen: loopback()}}, Reach: []*types.NetAddress{&reached},
+			Targets: []Target{{Node: types.NetAddress{ID: b.Key.ID()}, Listen: loopback()}}, Reach: reach(reached),
 		})
 		require.NoError(t, err)
 		t.Cleanup(func() { require.NoError(t, server.Close()) })
@@ -60,7 +60,7 @@ func TestOneSwitchHasBothKinds(t *testing.T) {
 	far := startNative(t, types.GenerateNodeKey(), nil)
 	bridge, key := newSide(t, types.GenerateNodeKey(), true), types.GenerateNodeKey()
 	server, err := Serve(bridge, Config{
-		Targets: []Target{{Node: types.NetAddress{ID: key.ID()}, Listen: loopback()}}, Reach: []*types.NetAddress{&far.at},
+		Targets: []Target{{Node: types.NetAddress{ID: key.ID()}, Listen: loopback()}}, Reach: reach(far.at),
 	})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, server.Close()) })

@@ -1,10 +1,14 @@
 package tunnel
 
 import (
+	"bytes"
 	"context"
 	"crypto/ed25519"
+	"log/slog"
 	"net"
 	"net/netip"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -16,7 +20,9 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/native"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/places"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/stacktest"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/summary"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/wire"
 	"github.com/tm2-libp2p/tm2-libp2p/mconn"
 )
@@ -155,7 +161,7 @@ func TestNativeNodeDialsThroughATunnel(t *testing.T) {
 // The node dials a native node that the bridge allows by its address.
 func TestNodeDialsThroughATunnel(t *testing.T) {
 	far := startNative(t, types.GenerateNodeKey(), nil)
-	w := newWorld(t, Config{Reach: []*types.NetAddress{&far.at}})
+	w := newWorld(t, Config{Reach: reach(far.at)})
 	w.node.sw.DialPeers(&far.at)
 	out, in := next(t, w.node.added), next(t, far.added)
 	require.Equal(t, far.key.ID(), out.ID())
@@ -170,7 +176,7 @@ func TestNodeDialsThroughATunnel(t *testing.T) {
 // A tunnel leads nowhere but to the bridge's native nodes, and for nobody but its targets.
 func TestTunnelsAreNoOpenProxy(t *testing.T) {
 	far := startNative(t, types.GenerateNodeKey(), nil)
-	w := newWorld(t, Config{Reach: []*types.NetAddress{&far.at}})
+	w := newWorld(t, Config{Reach: reach(far.at)})
 	ask := func(by *lp2p.Transport, address string) error {
 		s := &Sockets{side: by, bridges: []types.NetAddress{w.bridge.NetAddress()}}
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -225,34 +231,91 @@ func TestNodeTakesTunnelsOfItsBridges(t *testing.T) {
 	require.Contains(t, refused.Reason, "no tunnel through the bridge")
 }
 
+func reach(at types.NetAddress) func() []*types.NetAddress {
+	return func() []*types.NetAddress { return []*types.NetAddress{&at} }
+}
+
 // The tunnels of a target are bounded, in all and by host, and nobody from a blocked IP has one.
+// Those from a crowded network give way as long as their nodes may have proved no ID.
 func TestTunnelsAreBounded(t *testing.T) {
 	blocked := netip.MustParseAddr("51.0.0.1")
+	limits := places.Limits{Total: maxTunnels, PerHost: maxTunnels}
 	s := &Server{
 		config: Config{Blocks: func(ip netip.Addr) bool { return ip == blocked }},
-		count:  make(map[types.ID]int), out: make(map[types.ID]int), hosts: make(map[hostOf]int),
+		places: map[types.ID]*places.Places{"a": places.New(limits), "b": places.New(limits)},
+		out:    make(map[types.ID]int), hosts: make(map[hostOf]int),
 	}
-	_, err := s.take("a", blocked)
+	evicted := 0
+	take := func(target types.ID, ip netip.Addr) (*places.Place, func(), error) {
+		return s.take(target, ip, func() { evicted++ })
+	}
+	_, _, err := take("a", blocked)
 	require.ErrorIs(t, err, errBlocked)
+	var taken []*places.Place
 	var releases []func()
 	for i := range maxTunnels {
-		release, err := s.take("a", netip.AddrFrom4([4]byte{52, byte(i / maxPerHost), 0, 1}))
+		p, release, err := take("a", netip.AddrFrom4([4]byte{52, 0, byte(i / maxPerHost), 1}))
 		require.NoError(t, err)
-		releases = append(releases, release)
+		taken, releases = append(taken, p), append(releases, release)
 	}
-	_, err = s.take("a", netip.MustParseAddr("53.0.0.1"))
-	require.ErrorIs(t, err, errFull)
-	_, err = s.take("b", netip.MustParseAddr("53.0.0.1"))
-	require.NoError(t, err)
-	releases[0]()
-	_, err = s.take("a", netip.AddrFrom4([4]byte{52, 1, 0, 1}))
+	_, _, err = take("a", netip.AddrFrom4([4]byte{52, 0, 1, 1}))
 	require.ErrorIs(t, err, errCrowded)
-	_, err = s.take("a", netip.AddrFrom4([4]byte{52, 0, 0, 1}))
+	require.Zero(t, evicted)
+	_, release, err := take("a", netip.MustParseAddr("53.0.0.1"))
 	require.NoError(t, err)
+	require.Equal(t, 1, evicted, "one of the flood")
+	release()
+	_, _, err = take("a", netip.MustParseAddr("53.0.0.1"))
+	require.NoError(t, err)
+	for _, p := range taken {
+		p.Settle()
+	}
+	_, _, err = take("a", netip.MustParseAddr("54.0.0.1"))
+	require.NoError(t, err)
+	require.Equal(t, 2, evicted, "the only one that is not settled")
+	_, _, err = take("b", netip.MustParseAddr("53.0.0.1"))
+	require.NoError(t, err)
+	for _, release := range releases {
+		release()
+	}
+	require.Len(t, s.hosts, 3)
 	for range maxTunnels {
 		require.True(t, s.takeOut("a"))
 	}
 	require.False(t, s.takeOut("a"))
 	s.releaseOut("a")
 	require.True(t, s.takeOut("a"))
+}
+
+// Who opens many tunnels does not fill the log.
+func TestTunnelsAreSummedUpInTheLog(t *testing.T) {
+	var log bytes.Buffer
+	s := &Server{events: summary.New(slog.New(slog.NewTextHandler(&log, nil)))}
+	defer s.events.Close()
+	for range 3 {
+		conn, end := net.Pipe()
+		stream, other := net.Pipe()
+		require.NoError(t, end.Close())
+		s.pass(conn, stream, "a", "in")
+		require.NoError(t, other.Close())
+	}
+	require.Equal(t, 1, strings.Count(log.String(), "tunnel is open"))
+	require.Equal(t, 1, strings.Count(log.String(), "tunnel has ended"))
+}
+
+// A block that comes later ends tunnels of both directions, and refuses further ones.
+func TestBlockEndsTunnels(t *testing.T) {
+	var on atomic.Bool
+	far := startNative(t, types.GenerateNodeKey(), nil)
+	w := newWorld(t, Config{Reach: reach(far.at), Blocks: func(ip netip.Addr) bool { return on.Load() && ip.IsLoopback() }})
+	w.node.sw.DialPeers(&far.at)
+	next(t, w.node.added)
+	next(t, far.added)
+	dialing := startNative(t, types.GenerateNodeKey(), nil)
+	dialing.sw.DialPeers(&w.server.Addresses()[0])
+	next(t, dialing.added)
+	on.Store(true)
+	w.server.EndBlocked()
+	next(t, far.removed)
+	next(t, dialing.removed)
 }

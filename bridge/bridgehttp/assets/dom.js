@@ -30,9 +30,13 @@ export function text(e, value) {
 // rebuilds an element only if its item looks different.
 export function sync(list, items, keyOf, build) {
   const old = new Map(Array.from(list.children, (child) => [child.dataset.key, child]));
+  const seen = new Map(); // how many items have a key
   let previous = null;
   for (const item of items) {
-    const key = String(keyOf(item));
+    const name = String(keyOf(item));
+    const times = (seen.get(name) || 0) + 1;
+    seen.set(name, times);
+    const key = times > 1 ? `${name} ${times}` : name;
     const built = build(item);
     built.dataset.key = key;
     let child = old.get(key);

@@ -1,6 +1,7 @@
 package config_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -257,6 +258,12 @@ func TestIDsMayHaveAnyForm(t *testing.T) {
 
 	cfg.P2P.PersistentPeers += "," + peerA
 	require.ErrorContains(t, cfg.Validate(), "another entry has the same ID")
+}
+
+func TestTunnelsShareNoPort(t *testing.T) {
+	cfg := config.Default()
+	cfg.Bridge.Tunnels = fmt.Sprintf("%s=26700,%s=026700", types.GenerateNodeKey().ID(), types.GenerateNodeKey().ID())
+	require.ErrorContains(t, cfg.Validate(), "another entry has the same ID or port")
 }
 
 func TestMConnConfigTakesEveryKey(t *testing.T) {

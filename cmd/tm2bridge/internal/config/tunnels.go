@@ -25,7 +25,7 @@ func tunnels(list string, listen types.NetAddress, peers []*types.NetAddress) ([
 		if err != nil || port == 0 {
 			return nil, tomlvalue.Wrong(keyTunnels, entry, "it is not of the form ID=port")
 		}
-		if seen[id.String()] || seen[portText] {
+		if portText = strconv.FormatUint(port, 10); seen[id.String()] || seen[portText] {
 			return nil, tomlvalue.Wrong(keyTunnels, entry, "another entry has the same ID or port")
 		}
 		seen[id.String()], seen[portText] = true, true
