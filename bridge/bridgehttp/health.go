@@ -24,7 +24,7 @@ type Health struct {
 	Reason string `json:"reason"`
 	Cure   string `json:"cure,omitempty"`
 	// Refused counts the nodes in Status.Waiting that should have a pair: not those that are
-	// blocked, or have come back while their former pair was ending.
+	// blocked or misbehave, or have come back while their former pair was ending.
 	Refused int `json:"refused"`
 }
 
@@ -81,7 +81,7 @@ func judge(s bridge.Status, refused int, worst bridge.WaitingStatus) Health {
 }
 
 // meant are the reasons of refusals that need no cure.
-var meant = map[string]bool{"blocked": true, "presented": true, "replaced": true, "former pair": true, "ended": true, "closing": true}
+var meant = map[string]bool{"blocked": true, "conduct": true, "presented": true, "replaced": true, "former pair": true, "ended": true, "closing": true}
 
 // refusedNow counts the nodes that would like a pair and get none, and returns the latest.
 func refusedNow(s bridge.Status) (n int, latest bridge.WaitingStatus) {

@@ -31,7 +31,7 @@ func TestJudge(t *testing.T) {
 		"refused": {func(s *bridge.Status) {
 			s.Waiting = []bridge.WaitingStatus{{Reason: "full", Cure: "more"}, {Reason: "blocked"}}
 		}, bridgehttp.StateDegraded, true, "1 node gets no pair: full."},
-		"refused as meant": {func(s *bridge.Status) { s.Waiting = []bridge.WaitingStatus{{Reason: "blocked"}} },
+		"refused as meant": {func(s *bridge.Status) { s.Waiting = []bridge.WaitingStatus{{Reason: "blocked"}, {Reason: "conduct"}} },
 			bridgehttp.StateOK, true, "1 pair is up"},
 		"full": {func(s *bridge.Status) { s.SlotsTaken = 4 }, bridgehttp.StateDegraded, false, "4 of 4 slots are taken."},
 		"idle": {func(s *bridge.Status) { s.Pairs = nil }, bridgehttp.StateIdle, true, "No node is paired yet."},
