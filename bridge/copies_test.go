@@ -40,21 +40,25 @@ func TestCopyOfTheKeyIsSaid(t *testing.T) {
 // bridge with the same key. A ghost, or another refusal, does not.
 func TestCopyOfTheKeyIsNoticed(t *testing.T) {
 	duplicate := compat.Reject(compat.RejectDuplicate, "connected already")
+	target, learned := loopback(), types.GenerateNodeKey().ID()
+	target.ID, target.Port = types.GenerateNodeKey().ID(), 1
 	for name, c := range map[string]struct {
 		err     error
+		target  types.ID
 		running time.Duration
 		ended   time.Duration // how long ago a pair of the node ended; 0 for none
 		noticed bool
 	}{
-		"another bridge":           {duplicate, time.Hour, 0, true},
-		"a pair of an hour before": {duplicate, 2 * time.Hour, time.Hour, true},
-		"a pair just before":       {duplicate, time.Hour, time.Minute, false},
-		"the former process":       {duplicate, time.Minute, 0, false},
-		"another refusal":          {compat.Reject(compat.RejectFull, ""), time.Hour, 0, false},
+		"another bridge":           {duplicate, target.ID, time.Hour, 0, true},
+		"a pair of an hour before": {duplicate, target.ID, 2 * time.Hour, time.Hour, true},
+		"a pair just before":       {duplicate, target.ID, time.Hour, time.Minute, false},
+		"the former process":       {duplicate, target.ID, time.Minute, 0, false},
+		"a stranger's word":        {duplicate, learned, time.Hour, 0, false},
+		"another refusal":          {compat.Reject(compat.RejectFull, ""), target.ID, time.Hour, 0, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var log bytes.Buffer
-			b, err := New(*types.GenerateNodeKey(), Config{}, slog.New(slog.NewTextHandler(&log, nil)))
+			b, err := New(*types.GenerateNodeKey(), Config{Libp2pPeers: []*types.NetAddress{&target}}, slog.New(slog.NewTextHandler(&log, nil)))
 			require.NoError(t, err)
 			b.journal.started = time.Now().Add(-c.running)
 			p := b.newPair(InitiatorNative)
@@ -62,8 +66,12 @@ func TestCopyOfTheKeyIsNoticed(t *testing.T) {
 			if c.ended > 0 {
 				b.journal.note(Event{Kind: EventPairEnded, NativeID: p.id, Time: time.Now().Add(-c.ended)})
 			}
-			b.noteCopy(p, c.err)
-			require.Equal(t, c.noticed, bytes.Contains(log.Bytes(), []byte("copy of this bridge's node key")))
+			defer b.refused.Close()
+			for range 2 {
+				b.noteCopy(p, c.target, c.err)
+			}
+			times := bytes.Count(log.Bytes(), []byte("copy of this bridge's node key"))
+			require.Equal(t, c.noticed, times == 1, times)
 		})
 	}
 }

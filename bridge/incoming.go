@@ -196,7 +196,7 @@ func (b *Bridge) find(ctx context.Context, p *pair, in incoming) (*target, error
 	}
 	s.try = func(ctx context.Context, addr types.NetAddress) (compat.PeerConn, error) {
 		peer, err := dial(ctx, addr, as, far)
-		b.noteCopy(p, err)
+		b.noteCopy(p, addr.ID, err)
 
 		return peer, err
 	}

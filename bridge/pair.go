@@ -250,7 +250,7 @@ func (p *pair) run() {
 		s.drop(s.peer, end.reasonFor(s))
 	}
 	if end.by == p.dialed {
-		p.bridge.noteCopy(p, end.error) // a target may see that it has the node only after its accept
+		p.bridge.noteCopy(p, p.dialed.peer.ID(), end.error) // a target may see that it has the node only after its accept
 	}
 	if p.isUp() {
 		p.bridge.journal.down(p, end)

@@ -24,7 +24,7 @@ type Health struct {
 	Reason string `json:"reason"`
 	Cure   string `json:"cure,omitempty"`
 	// Refused counts the nodes in Status.Waiting that should have a pair: not those that are
-	// blocked, or have come back while their former pair was ending.
+	// blocked or misbehave, or have come back while their former pair was ending.
 	Refused int `json:"refused"`
 }
 
