@@ -65,6 +65,10 @@ func judge(s bridge.Status, refused int, worst bridge.WaitingStatus) Health {
 	case usable == 0:
 		return Health{State: StateDown, Reason: "No target is known, so that every node that dials is refused.",
 			Cure: "Configure [bridge].libp2p_peers or [p2p].persistent_peers and reload, or run: tm2bridge connect"}
+	case lostSide(s) != "":
+		return Health{State: StateDegraded, Ready: s.MaxPairs == 0 || s.SlotsTaken < s.MaxPairs,
+			Reason: fmt.Sprintf("No configured %s target can be reached, so that nodes of the other side may get no pair.", lostSide(s)),
+			Cure:   "See the last error of each target, and run: tm2bridge check"}
 	case refused > 0:
 		return Health{State: StateDegraded, Ready: true,
 			Reason: fmt.Sprintf("%s no pair: %s.", count2(refused, "node gets", "nodes get"), worst.Reason), Cure: worst.Cure}
@@ -81,6 +85,28 @@ func judge(s bridge.Status, refused int, worst bridge.WaitingStatus) Health {
 	default:
 		return Health{State: StateOK, Ready: true, Reason: fmt.Sprintf("%s up, nobody is refused.", count2(len(s.Pairs), "pair is", "pairs are"))}
 	}
+}
+
+// lostSide returns the side whose configured targets are all down while no other target of it
+// can be used, or nothing.
+func lostSide(s bridge.Status) string {
+	for _, side := range []string{bridge.InitiatorLibp2p, bridge.InitiatorNative} {
+		usable, down := 0, 0
+		for _, t := range s.Targets {
+			switch {
+			case t.Side != side || t.State == bridge.TargetBlocked:
+			case t.State != bridge.TargetDown:
+				usable++
+			case t.Configured:
+				down++
+			}
+		}
+		if usable == 0 && down > 0 {
+			return side
+		}
+	}
+
+	return ""
 }
 
 // meant are the reasons of refusals that need no cure.

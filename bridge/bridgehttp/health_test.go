@@ -27,6 +27,9 @@ func TestJudge(t *testing.T) {
 		"one of two down": {func(s *bridge.Status) {
 			s.Targets = append(s.Targets, bridge.TargetStatus{Configured: true, State: bridge.TargetDown})
 		}, bridgehttp.StateDegraded, true, "1 of 2 configured targets cannot be reached."},
+		"one side down": {func(s *bridge.Status) {
+			s.Targets = append(s.Targets, bridge.TargetStatus{Side: bridge.InitiatorNative, Configured: true, State: bridge.TargetDown})
+		}, bridgehttp.StateDegraded, true, "No configured native target can be reached"},
 		"a hint is down": {func(s *bridge.Status) {
 			s.Targets = append(s.Targets, bridge.TargetStatus{State: bridge.TargetDown})
 		}, bridgehttp.StateOK, true, "1 pair is up"},

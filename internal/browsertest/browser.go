@@ -31,7 +31,7 @@ type Page struct {
 }
 
 // Open starts Chromium with an empty page and stops it at the end of the test. Where no
-// Chromium is found it skips the test.
+// Chromium is found, or it does not start, it skips the test.
 func Open(t testing.TB) *Page {
 	t.Helper()
 	program := ""
@@ -48,7 +48,9 @@ func Open(t testing.TB) *Page {
 	var target struct {
 		TargetID string `json:"targetId"`
 	}
-	p.browser("Target.createTarget", map[string]any{"url": "about:blank"}, &target)
+	if err := p.pipe.call("", "Target.createTarget", map[string]any{"url": "about:blank"}, &target); err != nil {
+		t.Skipf("%s does not start here: %v", program, err)
+	}
 	var attached struct {
 		SessionID string `json:"sessionId"`
 	}
@@ -63,6 +65,9 @@ func Open(t testing.TB) *Page {
 
 // start runs Chromium, which reads the protocol from descriptor 3 and writes it to 4.
 func (p *Page) start(program string) {
+	home, err := os.MkdirTemp("", "browsertest")
+	require.NoError(p.t, err)
+	p.t.Cleanup(func() { p.remove(home) })
 	toBrowser, commands, err := os.Pipe()
 	require.NoError(p.t, err)
 	answers, fromBrowser, err := os.Pipe()
@@ -70,9 +75,9 @@ func (p *Page) start(program string) {
 	// The sandbox needs rights that containers and root do not have; the page is our own.
 	cmd := exec.Command(program, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars",
 		"--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync",
-		"--remote-debugging-pipe", "--user-data-dir="+filepath.Join(p.t.TempDir(), "profile"), "about:blank")
+		"--remote-debugging-pipe", "--user-data-dir="+filepath.Join(home, "profile"), "about:blank")
 	cmd.ExtraFiles = []*os.File{toBrowser, fromBrowser}
-	cmd.Env = append(os.Environ(), "HOME="+p.t.TempDir())
+	cmd.Env = append(os.Environ(), "HOME="+home)
 	require.NoError(p.t, cmd.Start())
 	require.NoError(p.t, toBrowser.Close())
 	require.NoError(p.t, fromBrowser.Close())
@@ -87,6 +92,24 @@ func (p *Page) start(program string) {
 		require.NoError(p.t, commands.Close())
 		require.NoError(p.t, answers.Close())
 	})
+}
+
+// remove deletes the folder of the browser, whose processes may outlive it by a moment and
+// write there.
+func (p *Page) remove(home string) {
+	until := time.Now().Add(Timeout)
+	for {
+		err := os.RemoveAll(home)
+		if err == nil {
+			return
+		}
+		if time.Now().After(until) {
+			p.t.Error(err)
+
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
 }
 
 // note keeps what the page complains about.
