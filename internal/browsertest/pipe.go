@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"time"
 )
 
 // pipe carries messages of the protocol: JSON, each ended by a zero byte.
@@ -101,7 +102,21 @@ func (p *pipe) call(session, method string, params, result any) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", method, err)
 	}
-	m, ok := <-answer
+	timeout := time.NewTimer(Timeout)
+	defer timeout.Stop()
+	var (
+		m  message
+		ok bool
+	)
+	select {
+	case m, ok = <-answer:
+	case <-timeout.C:
+		p.mtx.Lock()
+		defer p.mtx.Unlock()
+		delete(p.waiting, id)
+
+		return fmt.Errorf("%s: the browser does not answer", method)
+	}
 	switch {
 	case !ok:
 		return fmt.Errorf("%s: the browser is gone", method)
