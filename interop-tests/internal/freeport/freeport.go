@@ -7,13 +7,17 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"os"
 	"sync"
 )
 
 const (
 	// The ports are below those that systems use for outgoing connections, so that the port
 	// of a stopped node stays free.
-	minPort, maxPort = 20000, 32000
+	minPort = 20000
+	// Test programs that run at the same time know nothing of the ports that the others have
+	// taken and do not use yet. So each has a range of its own, by its process ID.
+	ranges, perRange = 24, 500
 	// attempts is how many ports are tried.
 	attempts = 100
 )
@@ -24,8 +28,9 @@ var given sync.Map
 // Take returns a port of 127.0.0.1 that is free for TCP and UDP. It returns no port twice.
 func Take() (int, error) {
 	err := errors.New("all that were tried are given")
+	first := minPort + os.Getpid()%ranges*perRange
 	for range attempts {
-		port := minPort + rand.IntN(maxPort-minPort)
+		port := first + rand.IntN(perRange)
 		if _, taken := given.LoadOrStore(port, nil); taken {
 			continue
 		}

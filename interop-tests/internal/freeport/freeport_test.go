@@ -9,6 +9,7 @@ import (
 
 // TestTake takes ports until many of the range are given, so that a port would come twice.
 func TestTake(t *testing.T) {
+	t.Cleanup(given.Clear)
 	seen := make(map[int]bool)
 	for range 300 {
 		port, err := Take()
