@@ -2,7 +2,6 @@ package gnoland
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"regexp"
 	"testing"
@@ -16,6 +15,7 @@ type relay struct {
 	process
 	home           string
 	id             string
+	env            []string
 	native, libp2p int // ports of 127.0.0.1
 }
 
@@ -28,28 +28,21 @@ func (net *network) newRelay(t *testing.T, native, libp2p []*node) *relay {
 	id := regexp.MustCompile(`TM2 ID +(\S+)`).FindStringSubmatch(shown)
 	require.NotNil(t, id, shown)
 	r.id = id[1]
-	file := filepath.Join(r.home, "config.toml")
-	text, err := os.ReadFile(file)
-	require.NoError(t, err)
-	for key, value := range map[string]string{
-		"laddr":              fmt.Sprintf("%q", fmt.Sprintf("tcp://127.0.0.1:%d", r.native)),
-		"libp2p_laddr":       fmt.Sprintf("%q", fmt.Sprintf("tcp://127.0.0.1:%d", r.libp2p)),
-		"persistent_peers":   fmt.Sprintf("%q", addresses(native...)),
-		"libp2p_peers":       fmt.Sprintf("%q", addresses(libp2p...)),
-		"allow_duplicate_ip": "true", // all nodes of these tests share one IP
-	} {
-		line := regexp.MustCompile(`(?m)^` + key + ` = .*$`)
-		require.Len(t, line.FindAll(text, -1), 1, key)
-		text = line.ReplaceAll(text, []byte(key+" = "+value))
+	r.env = []string{
+		fmt.Sprintf("TM2BRIDGE_P2P_LADDR=tcp://127.0.0.1:%d", r.native),
+		fmt.Sprintf("TM2BRIDGE_BRIDGE_LIBP2P_LADDR=tcp://127.0.0.1:%d", r.libp2p),
+		fmt.Sprintf("TM2BRIDGE_HTTP_LADDR=tcp://127.0.0.1:%d", freePort(t)),
+		"TM2BRIDGE_P2P_PERSISTENT_PEERS=" + addresses(native...),
+		"TM2BRIDGE_BRIDGE_LIBP2P_PEERS=" + addresses(libp2p...),
+		"TM2BRIDGE_P2P_ALLOW_DUPLICATE_IP=true", // all nodes of these tests share one IP
 	}
-	require.NoError(t, os.WriteFile(file, text, 0o600))
 
 	return r
 }
 
 func (r *relay) run(t *testing.T) {
 	t.Helper()
-	r.start(t, nil, bridge, "start", "--home", r.home)
+	r.start(t, r.env, bridge, "start", "--home", r.home)
 }
 
 func (r *relay) nativeAddress() string { return fmt.Sprintf("%s@127.0.0.1:%d", r.id, r.native) }
