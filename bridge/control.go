@@ -106,7 +106,8 @@ func (b *Bridge) Unblock(id types.ID) bool {
 
 // Reload replaces the configured targets of both sides and what is blocked by those of the
 // configuration. Pairs stay, unless a node of theirs is blocked now. Other fields count at the
-// next start only. When the error is not nil, nothing has changed.
+// next start only. An error that wraps ErrInvalidConfig has changed nothing. After any other
+// error the targets are as before, and the libp2p side may lack some of what is blocked.
 func (b *Bridge) Reload(config Config) error {
 	named := slices.Concat(config.NativePeers, config.Libp2pPeers)
 	config = config.withDefaults()
@@ -202,8 +203,8 @@ type blocklist struct {
 	networks []netip.Prefix
 }
 
-// setBlocked replaces what is blocked, on the libp2p side too, and ends the pairs of nodes
-// that are blocked now, and the tunnels of IPs and libp2p nodes that are. The caller holds changing.
+// setBlocked replaces what is blocked, on the libp2p side too. It ends the pairs of nodes that
+// are blocked now, and the tunnels of IPs and libp2p nodes that are. The caller holds changing.
 func (b *Bridge) setBlocked(now blocklist) error {
 	if side := b.libp2p.Load(); side != nil {
 		ids, networks := side.Blocked()
