@@ -46,6 +46,7 @@ type switchNode struct {
 	log     *journal
 	addr    types.NetAddress
 	release func()
+	late    int // how many late dials were repeated; guarded by the cluster's mtx
 }
 
 func (n *switchNode) id() types.ID { return n.addr.ID }
@@ -165,20 +166,12 @@ func (c *cluster) pair(t *testing.T) (a, b *switchNode) {
 	return a, b
 }
 
-// connect makes a dial b and waits until the reactors of both have the peer. On a busy
-// machine a dial may take longer than a switch allows. It is repeated then, since a switch
-// dials an address once.
+// connect makes a dial b and waits until the reactors of both have the peer.
 func (c *cluster) connect(t *testing.T, a, b *switchNode) (atA, atB compat.PeerConn) {
 	t.Helper()
 	ofA, ofB := a.log.count(connected, b.id()), b.log.count(connected, a.id())
-	late := a.lateDials(b.id())
 	a.DialPeers(b.address())
 	c.await(t, "both ends of a dial are connected", func() bool {
-		if now := a.lateDials(b.id()); now > late {
-			late = now
-			a.DialPeers(b.address())
-		}
-
 		return a.log.count(connected, b.id()) > ofA && b.log.count(connected, a.id()) > ofB
 	})
 	atA, atB = a.Peers().Get(b.id()), b.Peers().Get(a.id())
@@ -188,13 +181,33 @@ func (c *cluster) connect(t *testing.T, a, b *switchNode) (atA, atB compat.PeerC
 	return atA, atB
 }
 
-// lateDials is how many dials of the ID took too long.
-func (n *switchNode) lateDials(id types.ID) int {
-	return len(n.log.all(func(e entry) bool {
-		reason, _ := e.reason.(error)
+// repeatLateDials repeats each dial from one node of the cluster to another that has failed
+// since it took too long. On a busy machine a dial may take longer than a switch allows, and a
+// switch dials an address once.
+func (c *cluster) repeatLateDials() {
+	c.mtx.Lock()
+	nodes := make(map[types.ID]*switchNode)
+	for _, n := range c.nodes {
+		nodes[n.id()] = n
+	}
+	var dials []func()
+	for _, n := range nodes {
+		late := n.log.all(func(e entry) bool {
+			reason, _ := e.reason.(error)
 
-		return e.what == failed && e.id == id && compat.ClassifyDial(reason) == compat.DialTimedOut
-	}))
+			return e.what == failed && compat.ClassifyDial(reason) == compat.DialTimedOut
+		})
+		for _, e := range late[n.late:] {
+			if other := nodes[e.id]; other != nil {
+				dials = append(dials, func() { n.DialPeers(other.address()) })
+			}
+		}
+		n.late = len(late)
+	}
+	c.mtx.Unlock()
+	for _, dial := range dials {
+		dial()
+	}
 }
 
 // disconnect makes a stop its peer b and waits until both have removed the peer.
@@ -245,7 +258,7 @@ func (c *cluster) exchange(t *testing.T, a, b *switchNode) {
 	}
 }
 
-// await waits until the condition holds.
+// await waits until the condition holds, and repeats late dials meanwhile.
 func (c *cluster) await(t *testing.T, what string, holds func() bool) {
 	t.Helper()
 	deadline := time.NewTimer(patience)
@@ -257,6 +270,7 @@ func (c *cluster) await(t *testing.T, what string, holds func() bool) {
 		if holds() {
 			return
 		}
+		c.repeatLateDials()
 		select {
 		case <-changed:
 		case <-again.C:
