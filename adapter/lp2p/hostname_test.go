@@ -52,7 +52,7 @@ func TestDialTriesEveryAddressOfAName(t *testing.T) {
 
 			names := dnstest.Install(t)
 			timeouts := DefaultTimeouts()
-			timeouts.Dial = 4 * time.Second
+			timeouts.Dial = 10 * time.Second // of which each address has a part, also on a busy machine
 			addr := types.NetAddress{ID: listener.key.ID(), Hostname: "node.example", Port: port}
 			last := append([]net.IP{ip(7)}, ips...) // nothing is at 127.0.0.7
 			for _, order := range [][]net.IP{last, {right, ip(5), ip(2)}} {

@@ -177,9 +177,10 @@ func TestHolesArePunchedToPublicAddresses(t *testing.T) {
 	})
 	awaitRelayed(t, inside)
 	awaitProtocol(t, inside, holepunch.Protocol)
-	_, err := dialer.Dial(timeout(t), inside.RelayedAddresses()[0], dialer.behavior)
-	require.ErrorIs(t, err, ErrOnlyRelayed)
-	require.Positive(t, asked.Load(), "inside has punched")
+	for ctx := timeout(t); asked.Load() == 0; { // a dial may be over before inside has begun
+		_, err := dialer.Dial(ctx, inside.RelayedAddresses()[0], dialer.behavior)
+		require.ErrorIs(t, err, ErrOnlyRelayed)
+	}
 
 	inet.mtx.Lock()
 	defer inet.mtx.Unlock()

@@ -117,8 +117,10 @@ func TestSendRateHonoursPriority(t *testing.T) {
 			require.True(t, p.TrySend(chA, make([]byte, batchSize)))
 			require.True(t, p.TrySend(chC, make([]byte, batchSize)))
 		}
-		<-time.After(6 * time.Second)
-		low, high := len(b.reactor.on(chA)), len(b.reactor.on(chC))
+		<-time.After(time.Second) // what the first queue has sent before the other was filled
+		firstLow, firstHigh := len(b.reactor.on(chA)), len(b.reactor.on(chC))
+		<-time.After(5 * time.Second)
+		low, high := len(b.reactor.on(chA))-firstLow, len(b.reactor.on(chC))-firstHigh
 		require.InDelta(t, 2, float64(high)/float64(low), 0.3, "%d and %d messages", high, low)
 		require.NoError(t, p.Stop())
 	})
