@@ -15,6 +15,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"golang.org/x/net/dns/dnsmessage"
 )
@@ -37,6 +38,15 @@ func init() {
 
 		return system(ctx, network, address)
 	}
+	prepare()
+}
+
+// prepare makes package net read its configuration. The first look-up does, and makes channels
+// for it, which would belong to the synctest bubble of a test that came first.
+func prepare() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	_, _ = net.DefaultResolver.LookupHost(ctx, "localhost") // whatever it finds
 }
 
 // errEnded is what look-ups meet after their test.
