@@ -14,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tm2-libp2p/tm2-libp2p/cmd/internal/cli"
 	"github.com/tm2-libp2p/tm2-libp2p/cmd/tm2bridge/internal/config"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
@@ -65,7 +66,7 @@ func TestStartFromHome(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	c := begin(func(stdout, stderr io.Writer) int {
-		return execute(ctx, []string{"start", "--home", home}, stdout, stderr)
+		return cli.Execute(ctx, newRoot(), []string{"start", "--home", home}, stdout, stderr)
 	})
 	var addrs []*types.NetAddress
 	for _, name := range []string{"native nodes dial", "libp2p nodes dial"} {
@@ -103,7 +104,7 @@ func TestStartWithQUIC(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	c := begin(func(stdout, stderr io.Writer) int {
-		return execute(ctx, []string{"start", "--home", home}, stdout, stderr)
+		return cli.Execute(ctx, newRoot(), []string{"start", "--home", home}, stdout, stderr)
 	})
 	addr, err := types.ParseNetAddress(c.line(t, "libp2p nodes dial"))
 	require.NoError(t, err)
