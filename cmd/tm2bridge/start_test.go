@@ -125,7 +125,9 @@ func TestStartTemporary(t *testing.T) {
 	}
 	t.Setenv("TMPDIR", t.TempDir())
 
-	c := begin(func(stdout, stderr io.Writer) int { return run([]string{"start", "--temporary"}, stdout, stderr) })
+	c := begin(func(stdout, stderr io.Writer) int {
+		return cli.Run(newRoot(), []string{"start", "--temporary"}, stdout, stderr)
+	})
 	home, _, _ := strings.Cut(c.line(t, "temporary home"), ",")
 	require.FileExists(t, config.Path(home))
 	require.Contains(t, c.line(t, "native nodes dial"), "@127.0.0.1:")

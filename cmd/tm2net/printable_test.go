@@ -28,7 +28,7 @@ func TestProbeShowsNoCommandsOfARemote(t *testing.T) {
 		Version: evil, Channels: []byte{1}, Moniker: evil, Other: types.NodeInfoOther{TxIndex: evil, RPCAddress: evil},
 	}
 	var out bytes.Buffer
-	require.NoError(t, printProbe(&out, &probe.Result{NodeInfo: &info, Notes: []string{evil}}))
+	require.NoError(t, printProbe(&out, probed{result: &probe.Result{NodeInfo: &info, Notes: []string{evil}}}))
 	requireVisible(t, out.String())
 
 	_, shown, found := bytes.Cut(out.Bytes(), []byte("node info"))

@@ -13,13 +13,12 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// Main runs a program: it executes the command line of the process until it is done or a
-// signal ends it, and exits with its status. A second signal ends the process at once.
-func Main(root *cobra.Command) {
-	os.Exit(untilSignal(root, os.Args[1:], os.Stdout, os.Stderr))
-}
+// Main runs a program: it executes the command line of the process, as Run does, and exits
+// with its status.
+func Main(root *cobra.Command) { os.Exit(Run(root, os.Args[1:], os.Stdout, os.Stderr)) }
 
-func untilSignal(root *cobra.Command, args []string, stdout, stderr io.Writer) (status int) {
+// Run is Execute until SIGINT or SIGTERM. A second signal ends the process at once.
+func Run(root *cobra.Command, args []string, stdout, stderr io.Writer) (status int) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	defer context.AfterFunc(ctx, stop)()

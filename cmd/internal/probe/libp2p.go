@@ -2,12 +2,14 @@ package probe
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/peer"
+
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
-	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
 // askLibp2p authenticates the remote over new libp2p connections and asks for its
@@ -32,13 +34,49 @@ func (p *prober) askLibp2p(ctx context.Context, r *Result) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", p.hostPort, err)
 	}
-	addr := types.NetAddress{ID: id, IP: at.Addr().AsSlice(), Port: at.Port()}
-	info, err := lp2p.FetchNodeInfo(ctx, addr)
-	if err != nil {
+	if err := p.inquire(ctx, peerID, at, r); err != nil {
 		r.Notes = append(r.Notes, fmt.Sprintf("no NodeInfo: %v", ended(ctx, err)))
-		return nil
+	}
+	if p.QUIC {
+		return p.tryQUIC(ctx, peerID, at, r)
+	}
+
+	return nil
+}
+
+// inquire asks for the NodeInfo, and for other nodes if the probe is to do so.
+func (p *prober) inquire(ctx context.Context, peerID peer.ID, at netip.AddrPort, r *Result) (err error) {
+	q, err := lp2p.Inquire(ctx, peerID, at)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, q.Close()) }()
+	info, err := q.NodeInfo(ctx)
+	if err != nil {
+		return err
 	}
 	r.NodeInfo = &info
+	if p.asksPeersOf(r) {
+		r.askDHT(ctx, q)
+	}
+
+	return nil
+}
+
+// tryQUIC connects over QUIC. UDP does not tell that a port is closed, so a node that does
+// not answer within the time of a dial counts as one without QUIC.
+func (p *prober) tryQUIC(ctx context.Context, peerID peer.ID, at netip.AddrPort, r *Result) error {
+	q, err := lp2p.Inquire(ctx, peerID, at, lp2p.WithQUICOnly())
+	if ctx.Err() != nil {
+		r.Notes = append(r.Notes, fmt.Sprintf("QUIC was not tried to the end: %v", ctx.Err()))
+
+		return nil
+	}
+	answers := err == nil
+	r.QUIC = &answers
+	if answers {
+		return q.Close()
+	}
 
 	return nil
 }
