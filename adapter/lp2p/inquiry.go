@@ -66,7 +66,7 @@ func (q *Inquiry) RemoteIP() netip.Addr { return q.at.Addr() }
 // Stream opens a stream for the protocol, waiting until the node has agreed to it. The caller sets
 // deadlines on the stream and closes it. The error says if the node does not speak the protocol.
 func (q *Inquiry) Stream(ctx context.Context, id protocol.ID) (network.Stream, error) {
-	return q.host.NewStream(network.WithNoDial(ctx, "an inquiry is one connection"), q.peer, id)
+	return stream.OpenTo(ctx, q.host, q.peer, id)
 }
 
 // NodeInfo asks for the NodeInfo. It checks that it is valid and names the node. It takes at

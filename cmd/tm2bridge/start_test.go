@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tm2-libp2p/tm2-libp2p/cmd/internal/cli"
+	"github.com/tm2-libp2p/tm2-libp2p/cmd/internal/probe"
 	"github.com/tm2-libp2p/tm2-libp2p/cmd/tm2bridge/internal/config"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
@@ -77,15 +78,13 @@ func TestStartFromHome(t *testing.T) {
 	}
 	require.Contains(t, c.line(t, "multiaddr"), "/ip4/127.0.0.1/tcp/")
 
-	for i, stack := range []string{"native", "libp2p"} {
-		status, stdout, stderr := call(t, "probe", addrs[i].String())
-		require.Zero(t, status, stderr)
-		require.Regexp(t, `stack +`+stack+`\n`, stdout)
-		require.Contains(t, stdout, key.ID().String())
-
-		status, _, stderr = call(t, "probe", types.GenerateNodeKey().ID().String()+"@"+addrs[i].DialString())
-		require.Equal(t, 1, status)
-		require.Contains(t, stderr, key.ID().String())
+	for i, stack := range []string{probe.StackNative, probe.StackLibp2p} {
+		result, err := probe.Probe(t.Context(), addrs[i].String())
+		require.NoError(t, err)
+		require.Equal(t, []string{stack}, result.Stacks)
+		require.Equal(t, key.ID(), result.ID)
+		require.Equal(t, stack == probe.StackLibp2p, result.Bridge)
+		require.Equal(t, stack == probe.StackNative, result.Withheld)
 	}
 
 	cancel()

@@ -52,8 +52,11 @@ func Neighbors(ctx context.Context, q *lp2p.Inquiry, networkName string) ([]Neig
 		return nil, err
 	}
 	s, err := q.Stream(ctx, prefix+protocolSuffix)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrNoMember, err)
+	switch {
+	case errors.Is(err, stream.ErrUnsupported):
+		return nil, ErrNoMember
+	case err != nil:
+		return nil, err
 	}
 	defer func() { _ = s.Reset() }() // all answers have been read, or do not matter
 	defer context.AfterFunc(ctx, func() { _ = s.SetDeadline(stream.LongAgo) })()

@@ -4,5 +4,6 @@
 //
 // A native node sends its ephemeral key at once (docs/wire.md §3.1), and a libp2p
 // node its multistream header. A node that speaks both stacks waits for the first
-// bytes of the dialer.
+// bytes of the dialer, for a while. So one that does not speak at once is asked over
+// both.
 package probe

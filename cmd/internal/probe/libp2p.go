@@ -1,10 +1,12 @@
 package probe
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -79,4 +81,29 @@ func (p *prober) tryQUIC(ctx context.Context, peerID peer.ID, at netip.AddrPort,
 	}
 
 	return nil
+}
+
+// askForLibp2p probes whether a node that speaks the native protocol also speaks libp2p at the
+// same port. A node that does not ends the connection.
+func (p *prober) askForLibp2p(ctx context.Context, r *Result) {
+	ctx, cancel := context.WithTimeout(ctx, secondStackWait)
+	defer cancel()
+	second := &Result{Address: r.Address}
+	if err := p.askLibp2p(ctx, second); err != nil && second.ID == r.ID {
+		r.Notes = append(r.Notes, err.Error())
+	}
+	switch {
+	case second.ID == r.ID && second.ID != "":
+		r.Stacks, r.QUIC = slices.Concat(second.Stacks, r.Stacks), second.QUIC
+		r.Notes = append(r.Notes, second.Notes...)
+		r.add(second)
+	case second.ID != "":
+		r.Notes = append(r.Notes, fmt.Sprintf("over libp2p another node answers, %s", second.ID))
+	}
+}
+
+// add takes what the node has told over its other stack.
+func (r *Result) add(second *Result) {
+	r.NodeInfo = cmp.Or(r.NodeInfo, second.NodeInfo)
+	r.Peers = r.Peers.with(second.Peers)
 }

@@ -1,7 +1,6 @@
 package probe
 
 import (
-	"cmp"
 	"context"
 	"crypto/ed25519"
 	"errors"
@@ -23,8 +22,9 @@ const (
 	// nodeInfoWait is the least time that a probe waits for the NodeInfo of an
 	// authenticated remote. Nodes send it at once.
 	nodeInfoWait = time.Second
-	// secondStackWait bounds the native probe of a node that speaks libp2p.
-	secondStackWait = 3 * time.Second
+	// secondStackWait bounds the probe of a node's second stack. A node without it refuses it
+	// at once.
+	secondStackWait = 10 * time.Second
 )
 
 // askNative authenticates the remote over conn, reads its NodeInfo and closes conn. It
@@ -138,8 +138,7 @@ func (p *prober) askForNative(ctx context.Context, r *Result) {
 	switch {
 	case second.ID == r.ID && second.ID != "":
 		r.Stacks, r.Dialect, r.Withheld = slices.Concat(r.Stacks, second.Stacks), second.Dialect, second.Withheld
-		r.NodeInfo = cmp.Or(r.NodeInfo, second.NodeInfo)
-		r.Peers = r.Peers.with(second.Peers)
+		r.add(second)
 	case second.ID != "":
 		r.Notes = append(r.Notes, fmt.Sprintf("over the native protocol another node answers, %s", second.ID))
 	case second.Dialect != "":

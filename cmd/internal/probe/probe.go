@@ -93,16 +93,20 @@ func (o Options) Probe(ctx context.Context, address string) (*Result, error) {
 		return nil, fmt.Errorf("%s: unable to connect: %w", hostPort, err)
 	}
 	p := &prober{Options: o, hostPort: conn.RemoteAddr().String(), asked: asked, connectTime: took}
-	stack, late, err := identify(ctx, conn, took)
+	g, err := identify(ctx, conn, took)
 	if err != nil {
 		_ = conn.Close() // the conn has failed already
 		return nil, fmt.Errorf("%s: %w", p.hostPort, err)
 	}
 
 	r := &Result{Address: p.hostPort, ConnectTime: took}
-	err = p.ask(ctx, conn, stack, late, r)
-	if err == nil && late && stack == StackLibp2p {
+	err = p.ask(ctx, conn, g, r)
+	switch {
+	case err != nil || !g.slow:
+	case g.stack == StackLibp2p:
 		p.askForNative(ctx, r)
+	default:
+		p.askForLibp2p(ctx, r)
 	}
 	if len(r.Stacks) == 0 {
 		return nil, err
@@ -121,16 +125,16 @@ type prober struct {
 	connectTime time.Duration
 }
 
-// ask authenticates the remote over the stack and closes conn. A remote that was greeted
-// late gets a new connection, since conn has begun the libp2p protocol.
-func (p *prober) ask(ctx context.Context, conn *sniff.PeekedConn, stack string, late bool, r *Result) error {
-	if stack == StackNative && !late {
+// ask authenticates the remote over its stack and closes conn. A native node that was greeted
+// gets a new connection, since conn has begun the libp2p protocol.
+func (p *prober) ask(ctx context.Context, conn *sniff.PeekedConn, g greeting, r *Result) error {
+	if g.stack == StackNative && !g.greeted {
 		return p.askNative(ctx, conn, r)
 	}
 	if err := conn.Close(); err != nil {
 		return fmt.Errorf("%s: unable to close the first connection: %w", p.hostPort, err)
 	}
-	if stack == StackLibp2p {
+	if g.stack == StackLibp2p {
 		return p.askLibp2p(ctx, r)
 	}
 	conn, _, err := dial(ctx, p.hostPort)

@@ -64,6 +64,11 @@ func (o Options) Validate() error {
 	case o.MaxNodes <= 0:
 		return fmt.Errorf("max-nodes %d: it must be positive", o.MaxNodes)
 	}
+	for _, seed := range o.Seeds {
+		if _, _, _, err := splitSeed(seed); err != nil {
+			return fmt.Errorf("seeds: %w", err)
+		}
+	}
 
 	return nil
 }
@@ -85,6 +90,7 @@ type crawl struct {
 	limiter *rate.Limiter
 	visits  chan visit
 	counts  Progress
+	failed  error // of the last visit that found nobody
 }
 
 // visit is what came of a target.
@@ -114,7 +120,7 @@ func Run(ctx context.Context, opts Options) (*Report, error) {
 	c.walk(ctx)
 	report := c.report(begin, ctx.Err() == nil)
 	if report.Reachable == 0 && ctx.Err() == nil {
-		return report, errors.Join(fmt.Errorf("%w: %s", ErrNoSeed, c.firstError()), err)
+		return report, errors.Join(fmt.Errorf("%w: %w", ErrNoSeed, c.failed), err)
 	}
 
 	return report, err
@@ -186,6 +192,7 @@ func (c *crawl) take(v visit) {
 	answered := v.result != nil && v.result.ID != ""
 	c.Memory.note(v.at, answered, time.Now())
 	if !answered {
+		c.failed = v.err
 		for _, id := range v.claims {
 			c.node(id).failed(v.at, v.err)
 		}
@@ -202,10 +209,10 @@ func (c *crawl) take(v visit) {
 	if v.err != nil && n.Error == "" {
 		n.Error = clip(v.err.Error(), maxError)
 	}
-	if c.network == "" {
+	if c.network == "" && n.Bridge == "" { // a bridge may name none of a chain
 		c.network = n.Network
 	}
-	if n.Network == c.network {
+	if n.Network == c.network || n.Bridge != "" {
 		c.learn(v.result)
 	}
 }
@@ -268,7 +275,7 @@ func (c *crawl) addSeeds(ctx context.Context) (failed error) {
 	for _, seed := range c.Seeds {
 		id, host, port, err := splitSeed(seed)
 		if err != nil {
-			return err // a mistake of the caller
+			return err // Validate has found none
 		}
 		ips, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
 		if err != nil {
@@ -288,7 +295,7 @@ func (c *crawl) addSeeds(ctx context.Context) (failed error) {
 func splitSeed(seed string) (id types.ID, host string, port uint16, err error) {
 	asked, hostPort, err := probe.ParseAddress(seed)
 	if err != nil {
-		return "", "", 0, fmt.Errorf("seed: %w", err)
+		return "", "", 0, err
 	}
 	host, text, err := net.SplitHostPort(hostPort)
 	if err != nil {
@@ -297,17 +304,6 @@ func splitSeed(seed string) (id types.ID, host string, port uint16, err error) {
 	number, err := strconv.ParseUint(text, 10, 16)
 
 	return asked, host, uint16(number), err
-}
-
-// firstError says why no seed has answered.
-func (c *crawl) firstError() string {
-	for _, n := range sorted(c.nodes) {
-		if n.Error != "" {
-			return n.Error
-		}
-	}
-
-	return fmt.Sprintf("%d addresses were tried", c.counts.Visited)
 }
 
 func (c *crawl) progress() {

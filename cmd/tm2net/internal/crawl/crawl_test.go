@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tm2-libp2p/tm2-libp2p/bridge"
 	"github.com/tm2-libp2p/tm2-libp2p/cmd/tm2net/internal/crawl"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
@@ -170,5 +171,28 @@ func TestBadOptions(t *testing.T) {
 		report, err := crawl.Run(t.Context(), opts)
 		require.ErrorContains(t, err, want)
 		require.Nil(t, report)
+	}
+}
+
+// A bridge is known by what it says of itself over libp2p, and suspected by what it withholds
+// over the native protocol. It is counted apart.
+func TestBridge(t *testing.T) {
+	seed := startLibp2p(t, spec{})
+	loopback := types.NetAddress{IP: net.IPv4(127, 0, 0, 1)}
+	b, err := bridge.New(*types.GenerateNodeKey(), bridge.Config{
+		NativeListen: loopback, Libp2pListen: loopback, Libp2pPeers: []*types.NetAddress{&seed.at},
+	}, nil)
+	require.NoError(t, err)
+	require.NoError(t, b.Start())
+	t.Cleanup(func() { require.NoError(t, b.Stop()) })
+	nativeAt, libp2pAt := b.NativeAddresses()[0], b.Libp2pAddress()
+	for at, want := range map[string]string{nativeAt.String(): crawl.BridgeLikely, libp2pAt.String(): crawl.BridgeYes} {
+		opts := options(seed)
+		opts.Seeds = append([]string{at}, opts.Seeds...)
+		report, err := crawl.Run(t.Context(), opts)
+		require.NoError(t, err)
+		require.Equal(t, want, byID(t, report, libp2pAt.ID).Bridge)
+		require.Equal(t, network, report.Network, "that of the node, not of the bridge")
+		require.Equal(t, []int{1, 1}, []int{report.Bridges, report.Libp2p})
 	}
 }

@@ -155,7 +155,7 @@ func startDual(t testing.TB, s spec) *node {
 	info, ip := s.info(key, "node on both stacks")
 	tr, err := dual.NewTransport(info, *key, mconn.DefaultMConnConfig(), nil)
 	require.NoError(t, err)
-	dht, err := discovery.New(tr, discovery.WithBootstrapPeers(s.seedAddrs()), discovery.WithWalkInterval(100*time.Millisecond))
+	dht, err := discovery.New(tr.Libp2p(), discovery.WithBootstrapPeers(s.seedAddrs()), discovery.WithWalkInterval(100*time.Millisecond))
 	require.NoError(t, err)
 	n := start(t, tr, ip, map[string]compat.Reactor{"dht": dht, "pex": s.exchange(t), "other": newSilent()})
 	n.DialPeers(s.seedAddrs()...)

@@ -131,6 +131,9 @@ func (f *Forms) ofPeer(p peer.ID) (err error) {
 
 // at fills in the forms of the address.
 func (f *Forms) at(e endpoint) error {
+	if !isHost(e.host) {
+		return fmt.Errorf("%q is neither an IP nor a host name", e.host)
+	}
 	f.Address = net.JoinHostPort(e.host, strconv.Itoa(int(e.port)))
 	if f.ID != "" {
 		f.Address = f.ID.String() + "@" + f.Address
@@ -156,6 +159,21 @@ func (f *Forms) at(e endpoint) error {
 	f.note()
 
 	return nil
+}
+
+// isHost reports whether a text is an IP, or a host name: letters, digits, hyphens, underscores
+// and dots.
+func isHost(text string) bool {
+	if _, err := netip.ParseAddr(text); err == nil {
+		return true
+	}
+	for _, r := range text {
+		if (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("-_.", r) {
+			return false
+		}
+	}
+
+	return text != ""
 }
 
 // note says that a TM2 ID is a hash, from which no key follows.

@@ -67,7 +67,7 @@ func explainStream(raw []byte, o *secretconn.Opener, challenge [32]byte) (x Expl
 			o = nil // what follows cannot be opened either
 		}
 	}
-	x.Messages = explainMessages(stream, challenge)
+	x.Messages = ExplainMessages(stream, challenge)
 
 	return x
 }
@@ -111,8 +111,9 @@ func allZero(data []byte) bool {
 	return true
 }
 
-// explainMessages explains the stream that the chunks of all frames make.
-func explainMessages(stream []byte, challenge [32]byte) (sections []Section) {
+// ExplainMessages explains the stream that the chunks of all frames make: the auth message, which
+// signs the challenge, the NodeInfo, and packets.
+func ExplainMessages(stream []byte, challenge [32]byte) (sections []Section) {
 	next := func(title, name string, explain func(*explainer, []byte)) {
 		if len(stream) == 0 {
 			return
