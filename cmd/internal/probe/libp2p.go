@@ -89,7 +89,8 @@ func (p *prober) askForLibp2p(ctx context.Context, r *Result) {
 	ctx, cancel := context.WithTimeout(ctx, secondStackWait)
 	defer cancel()
 	second := &Result{Address: r.Address}
-	if err := p.askLibp2p(ctx, second); err != nil && second.ID == r.ID {
+	err := p.askLibp2p(ctx, second)
+	if err != nil && (second.ID == r.ID || !errors.Is(err, lp2p.ErrNotLibp2p)) {
 		r.Notes = append(r.Notes, err.Error())
 	}
 	switch {

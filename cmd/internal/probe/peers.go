@@ -87,31 +87,49 @@ func (p *prober) exchangePeers(ctx context.Context, secret *secretconn.SecretCon
 		return
 	}
 	err := p.becomePeer(secret, own, r)
-	for ask := 0; err == nil && ask < maxAsks; ask++ {
-		var told []types.NetAddress
-		told, err = askOnce(ctx, secret)
+	if err == nil {
+		r.Peers.Exchanged, err = collect(func() ([]types.NetAddress, error) { return askOnce(ctx, secret) })
+	}
+	if err != nil {
+		r.Peers.Refused = append(r.Peers.Refused, ended(ctx, fmt.Errorf("peer exchange: %w", err)))
+	}
+}
+
+// collect asks until an answer is not full, and returns all addresses, each once.
+func collect(ask func() ([]types.NetAddress, error)) (all []types.NetAddress, err error) {
+	for range maxAsks {
+		told, err := ask()
+		if errors.Is(err, errNoAnswer) {
+			return all, nil
+		}
+		if err != nil {
+			return all, err
+		}
 		for _, addr := range told {
-			if !slices.ContainsFunc(r.Peers.Exchanged, func(a types.NetAddress) bool { return a.Equals(addr) }) {
-				r.Peers.Exchanged = append(r.Peers.Exchanged, addr)
+			if !slices.ContainsFunc(all, func(a types.NetAddress) bool { return a.Equals(addr) }) {
+				all = append(all, addr)
 			}
 		}
 		if len(told) < fullAnswer {
 			break
 		}
 	}
-	// A node that knows nobody sends no answer.
-	if err != nil && (ctx.Err() != nil || !errors.Is(err, os.ErrDeadlineExceeded)) {
-		r.Peers.Refused = append(r.Peers.Refused, ended(ctx, fmt.Errorf("peer exchange: %w", err)))
+
+	return all, nil
+}
+
+// ownNodeInfo fits that of a node: it is of its network and versions, and has an address that
+// says that nobody can dial it.
+func ownNodeInfo(theirs *types.NodeInfo, own types.ID) types.NodeInfo {
+	return types.NodeInfo{
+		VersionSet: theirs.VersionSet, NetAddress: &types.NetAddress{ID: own, IP: net.IPv4zero},
+		Network: theirs.Network, Version: theirs.Version, Channels: []byte{pex.Channel}, Moniker: Moniker,
 	}
 }
 
-// becomePeer sends a NodeInfo that fits the node's: of its network and versions, and with an
-// address that says that nobody can dial it.
+// becomePeer sends a NodeInfo that fits the node's.
 func (p *prober) becomePeer(secret *secretconn.SecretConnection, own types.ID, r *Result) error {
-	info := types.NodeInfo{
-		VersionSet: r.NodeInfo.VersionSet, NetAddress: &types.NetAddress{ID: own, IP: net.IPv4zero},
-		Network: r.NodeInfo.Network, Version: r.NodeInfo.Version, Channels: []byte{pex.Channel}, Moniker: Moniker,
-	}
+	info := ownNodeInfo(r.NodeInfo, own)
 	body, err := info.MarshalBinary()
 	if r.Dialect == string(compat.DialectA) {
 		body, err = info.AppendDialectA(nil)
@@ -138,6 +156,9 @@ func askOnce(ctx context.Context, secret *secretconn.SecretConnection) ([]types.
 	var message []byte
 	for range maxPackets {
 		body, err := wire.ReadSized(secret, wire.MaxPacketSize(maxAnswer))
+		if errors.Is(err, os.ErrDeadlineExceeded) && ctx.Err() == nil {
+			return nil, errNoAnswer
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -59,8 +60,8 @@ type Result struct {
 type Options struct {
 	// QUIC has a libp2p node tried over QUIC too, at the port of the address.
 	QUIC bool
-	// Peers has the node asked for other nodes: over the native protocol by peer exchange,
-	// for which the probe becomes its peer for a moment, and over libp2p by the DHT.
+	// Peers has the node asked for other nodes: by peer exchange, for which the probe becomes
+	// its peer for a moment, and over libp2p by the DHT.
 	Peers bool
 	// Network is whose nodes are asked for others. If it is empty, all are.
 	Network string
@@ -107,6 +108,9 @@ func (o Options) Probe(ctx context.Context, address string) (*Result, error) {
 		p.askForNative(ctx, r)
 	default:
 		p.askForLibp2p(ctx, r)
+	}
+	if err == nil && p.asksPeersOf(r) && slices.Equal(r.Stacks, []string{StackLibp2p}) {
+		p.exchangeOverLibp2p(ctx, r)
 	}
 	if len(r.Stacks) == 0 {
 		return nil, err

@@ -64,6 +64,16 @@ func TestHearsayIsVisited(t *testing.T) {
 	require.Empty(t, byID(t, report, private).Addresses)
 }
 
+// Libp2p nodes without a DHT find each other by peer exchange.
+func TestPeerExchangeOverLibp2p(t *testing.T) {
+	there := startLibp2p(t, spec{tells: []string{}})
+	seed := startLibp2p(t, spec{tells: []string{there.addr()}})
+	report, err := crawl.Run(t.Context(), options(seed))
+	require.NoError(t, err)
+	require.Equal(t, []int{2, 2}, []int{report.Reachable, report.Libp2p})
+	require.Empty(t, byID(t, report, seed.id).Error)
+}
+
 // Nodes of another network are told of, and lead nowhere.
 func TestOtherNetworks(t *testing.T) {
 	hidden := startNative(t, spec{network: "other", tells: []string{}})

@@ -19,6 +19,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/cmd/tm2net/internal/crawl"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/stacktest"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/wire"
 	"github.com/tm2-libp2p/tm2-libp2p/mconn"
 )
@@ -97,6 +98,16 @@ func (s spec) info(key *types.NodeKey, moniker string) (types.NodeInfo, net.IP) 
 	}, ip
 }
 
+// sockets are those of a node that dials from its own IP: in a namespace where every IP is local
+// it would dial from that of the other node.
+func (s spec) sockets() compat.Sockets {
+	if s.ip == nil {
+		return nil
+	}
+
+	return stacktest.SocketsFrom{IP: s.ip}
+}
+
 func (s spec) seedAddrs() (addrs []*types.NetAddress) {
 	for _, seed := range s.seeds {
 		at := seed.at
@@ -125,24 +136,30 @@ func startNative(t testing.TB, s spec) *node {
 	t.Helper()
 	key := types.GenerateNodeKey()
 	info, ip := s.info(key, "native node")
-	tr := native.NewMultiplexTransport(info, *key, mconn.DefaultMConnConfig(), nil)
+	tr := native.NewMultiplexTransport(info, *key, mconn.DefaultMConnConfig(), nil, native.WithSockets(s.sockets()))
 	n := start(t, tr, ip, map[string]compat.Reactor{"pex": s.exchange(t)}, adapter.WithPrivatePeers(s.private))
 	n.DialPeers(s.seedAddrs()...)
 
 	return n
 }
 
+// startLibp2p starts a node with a DHT, or with peer exchange only if it is to tell something.
 func startLibp2p(t testing.TB, s spec) *node {
 	t.Helper()
 	key := types.GenerateNodeKey()
 	info, ip := s.info(key, "libp2p node")
-	info.Channels = []byte{0x20}
-	var opts []lp2p.Option
+	if s.tells == nil {
+		info.Channels = []byte{0x20}
+	}
+	opts := []lp2p.Option{lp2p.WithSockets(s.sockets())}
 	if s.quic {
 		opts = append(opts, lp2p.WithQUIC())
 	}
 	tr, err := lp2p.NewTransport(info, *key, nil, opts...)
 	require.NoError(t, err)
+	if s.tells != nil {
+		return start(t, tr, ip, map[string]compat.Reactor{"pex": s.exchange(t), "other": newSilent()})
+	}
 	dht, err := discovery.New(tr, discovery.WithBootstrapPeers(s.seedAddrs()), discovery.WithWalkInterval(100*time.Millisecond))
 	require.NoError(t, err)
 
@@ -153,7 +170,7 @@ func startDual(t testing.TB, s spec) *node {
 	t.Helper()
 	key := types.GenerateNodeKey()
 	info, ip := s.info(key, "node on both stacks")
-	tr, err := dual.NewTransport(info, *key, mconn.DefaultMConnConfig(), nil)
+	tr, err := dual.NewTransport(info, *key, mconn.DefaultMConnConfig(), nil, dual.WithSockets(s.sockets()))
 	require.NoError(t, err)
 	dht, err := discovery.New(tr.Libp2p(), discovery.WithBootstrapPeers(s.seedAddrs()), discovery.WithWalkInterval(100*time.Millisecond))
 	require.NoError(t, err)

@@ -91,6 +91,9 @@ func (n *Node) answered(r *probe.Result) {
 			n.Error = clip(err.Error(), maxError)
 		}
 	}
+	if n.Error == "" {
+		n.Error = clip(strings.Join(r.Notes, "; "), maxError)
+	}
 }
 
 // addAddress keeps an address of the node. One that has answered is the first.
