@@ -90,6 +90,12 @@ func isPresented(node types.NodeInfo) bool {
 	return marked
 }
 
+// IsOwnNodeInfo reports whether a NodeInfo is the one by which a bridge tells of itself over
+// libp2p. Nothing proves it.
+func IsOwnNodeInfo(info types.NodeInfo) bool {
+	return info.Moniker == ownName && len(info.Channels) == 0
+}
+
 // PresentedID returns the ID under which the bridge with the key shows a node that dials it to
 // the nodes of the other side. It is the same at every start.
 func PresentedID(bridge types.NodeKey, node types.ID) (types.ID, error) {

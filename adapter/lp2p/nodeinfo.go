@@ -1,20 +1,11 @@
 package lp2p
 
 import (
-	"context"
-	"crypto/ed25519"
-	"crypto/rand"
-	"errors"
-	"fmt"
 	"time"
 
-	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/protocol"
 
-	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/p2paddr"
-	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/stream"
-	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/wire"
 )
 
@@ -56,66 +47,4 @@ func (t *Transport) sendNodeInfo(s network.Stream) error {
 	_, err = s.Write(wire.AppendSized(nil, body))
 
 	return err
-}
-
-// FetchNodeInfo asks the node at the address for its NodeInfo, under a temporary identity
-// and without becoming its peer. It takes at most the sum of the default Dial and
-// Handshake timeouts, less if ctx ends earlier. A *compat.WrongIDError says that another
-// node answers there.
-func FetchNodeInfo(ctx context.Context, addr types.NetAddress) (info types.NodeInfo, err error) {
-	timeouts := DefaultTimeouts()
-	ctx, cancel := context.WithTimeout(ctx, timeouts.Dial+timeouts.Handshake)
-	defer cancel()
-
-	_, key, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		return types.NodeInfo{}, err
-	}
-	opts, err := newOptions(nil)
-	if err != nil {
-		return types.NodeInfo{}, err
-	}
-	h, err := newHost(key, opts, nil)
-	if err != nil {
-		return types.NodeInfo{}, err
-	}
-	defer func() { err = errors.Join(err, h.Close()) }() // and the stream
-
-	if info, err = fetchNodeInfo(ctx, h, addr); err != nil {
-		return types.NodeInfo{}, fmt.Errorf("unable to get the node info of %s: %w", addr.String(), err)
-	}
-
-	return info, nil
-}
-
-func fetchNodeInfo(ctx context.Context, h host.Host, addr types.NetAddress) (info types.NodeInfo, err error) {
-	id, err := ProbeIdentity(ctx, addr.DialString())
-	if err != nil {
-		return info, err
-	}
-	if err := checkFound(addr, id); err != nil {
-		return info, err
-	}
-	maddr, err := p2paddr.TCPMultiaddr(addr.IP, addr.Port)
-	if err != nil {
-		return info, err
-	}
-	h.Peerstore().AddAddr(id, maddr, time.Minute)
-	s, err := h.NewStream(ctx, id, NodeInfoProtocol)
-	if err != nil {
-		return info, err
-	}
-	defer context.AfterFunc(ctx, func() { _ = s.SetDeadline(stream.LongAgo) })()
-
-	if info, err = stream.ReadNodeInfo(s); err != nil {
-		return info, err
-	}
-	if err := info.Validate(); err != nil {
-		return info, fmt.Errorf("it is not valid: %w", err)
-	}
-	if info.ID() != addr.ID {
-		return info, fmt.Errorf("it names %s, authenticated as %s", info.ID(), addr.ID)
-	}
-
-	return info, nil
 }

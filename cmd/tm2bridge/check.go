@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tm2-libp2p/tm2-libp2p/cmd/internal/cli"
 	"github.com/tm2-libp2p/tm2-libp2p/cmd/tm2bridge/internal/check"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
@@ -23,10 +24,10 @@ func newCheck() *cobra.Command {
 ports, clock, host names, and each configured node: which stack answers, who it is, its
 network and version, and the round trip. One line each; the cure stands below each
 fault. The exit status is 1 if there is a fault.`,
-		Args: exactArgs(),
+		Args: cli.ExactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if timeout <= 0 {
-				return &usageError{cmd, fmt.Errorf("--timeout %s: it must be positive", timeout)}
+				return cli.Usagef(cmd, "--timeout %s: it must be positive", timeout)
 			}
 			home, err := homeOf(cmd)
 			if err != nil {
@@ -102,9 +103,9 @@ func checkLine(l check.Line, asJSON bool) (string, error) {
 
 		return string(data), err
 	}
-	text := fmt.Sprintf("%-6s %-22s %s", strings.ToUpper(l.Verdict), l.Subject, oneLine(l.Text, 0))
+	text := fmt.Sprintf("%-6s %-22s %s", strings.ToUpper(l.Verdict), l.Subject, cli.OneLine(l.Text, 0))
 	if l.Cure != "" {
-		text += fmt.Sprintf("\n%30s%s", "cure: ", oneLine(l.Cure, 0))
+		text += fmt.Sprintf("\n%30s%s", "cure: ", cli.OneLine(l.Cure, 0))
 	}
 
 	return text, nil

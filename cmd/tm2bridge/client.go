@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tm2-libp2p/tm2-libp2p/bridge/bridgehttp"
+	"github.com/tm2-libp2p/tm2-libp2p/cmd/internal/cli"
 	"github.com/tm2-libp2p/tm2-libp2p/cmd/tm2bridge/internal/config"
 )
 
@@ -58,7 +59,7 @@ func newClient(cmd *cobra.Command) (*client, error) {
 		return nil, err
 	}
 	if c.base, err = baseURL(cfg.HTTP.ListenAddress); err != nil {
-		return nil, withStatus(exitConfig, err)
+		return nil, cli.WithStatus(exitConfig, err)
 	}
 
 	return c, nil
@@ -132,7 +133,7 @@ func (c *client) do(ctx context.Context, method, path string, body []byte) (data
 	if method == http.MethodPost {
 		token, err := config.Token(c.home)
 		if err != nil {
-			return nil, withStatus(exitConfig, err)
+			return nil, cli.WithStatus(exitConfig, err)
 		}
 		req.Header.Set("Authorization", "Bearer "+token)
 		req.Header.Set("Content-Type", "application/json")

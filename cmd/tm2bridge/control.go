@@ -7,6 +7,7 @@ import (
 
 	"github.com/tm2-libp2p/tm2-libp2p/bridge"
 	"github.com/tm2-libp2p/tm2-libp2p/bridge/bridgehttp"
+	"github.com/tm2-libp2p/tm2-libp2p/cmd/internal/cli"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
@@ -17,7 +18,7 @@ func newControl(use, short, action string, args []string, request func(args []st
 		Short: short,
 		Long: short + `. The command asks the running bridge over its HTTP port, with the
 token in the home directory. The change lasts until the next reload or start.`,
-		Args: exactArgs(args...),
+		Args: cli.ExactArgs(args...),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := newClient(cmd)
 			if err != nil {
@@ -27,7 +28,7 @@ token in the home directory. The change lasts until the next reload or start.`,
 			if err != nil {
 				return fmt.Errorf("%s: %w", action, err)
 			}
-			_, err = fmt.Fprintln(cmd.OutOrStdout(), printable(text))
+			_, err = fmt.Fprintln(cmd.OutOrStdout(), cli.Printable(text))
 
 			return err
 		},

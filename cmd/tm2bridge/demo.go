@@ -5,11 +5,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/tm2-libp2p/tm2-libp2p/cmd/internal/cli"
 	"github.com/tm2-libp2p/tm2-libp2p/cmd/tm2bridge/internal/demo"
 )
 
@@ -29,19 +29,19 @@ On a terminal a table is redrawn in place, otherwise each second is one line.
 
 With --kill a libp2p node and then the bridge are taken away instead, and the time is
 told until every native node is joined again.`,
-		Args: exactArgs(),
+		Args: cli.ExactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			logger, err := newLogger(cmd)
 			if err != nil {
 				return err
 			}
 			if err := opts.Validate(); err != nil {
-				return &usageError{cmd, err}
+				return cli.UsageError(cmd, err)
 			}
 			if kill {
 				for _, other := range []string{"json", "duration", "seed", "http"} {
 					if cmd.Flags().Changed(other) {
-						return &usageError{cmd, fmt.Errorf("--kill has no use for --%s", other)}
+						return cli.Usagef(cmd, "--kill has no use for --%s", other)
 					}
 				}
 
@@ -95,25 +95,9 @@ func newView(out io.Writer, asJSON bool) *demo.View {
 	switch {
 	case asJSON:
 		return demo.NewJSONView(out)
-	case isTerminal(out):
+	case cli.IsTerminal(out):
 		return demo.NewTableView(out)
 	default:
 		return demo.NewLineView(out)
 	}
-}
-
-// isTerminal reports whether out is an ANSI terminal: a character device other than the
-// null device, with a TERM that is neither empty nor "dumb".
-func isTerminal(out io.Writer) bool {
-	f, ok := out.(*os.File)
-	if !ok || os.Getenv("TERM") == "dumb" || os.Getenv("TERM") == "" {
-		return false
-	}
-	stat, err := f.Stat()
-	if err != nil || stat.Mode()&os.ModeCharDevice == 0 {
-		return false
-	}
-	null, err := os.Stat(os.DevNull)
-
-	return err != nil || !os.SameFile(stat, null)
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tm2-libp2p/tm2-libp2p/cmd/internal/cli"
 	"github.com/tm2-libp2p/tm2-libp2p/cmd/tm2bridge/internal/config"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
@@ -26,7 +27,7 @@ func homeOf(cmd *cobra.Command) (string, error) {
 	}
 	home, err = config.DefaultHome()
 
-	return home, withStatus(exitConfig, err)
+	return home, cli.WithStatus(exitConfig, err)
 }
 
 // addKeys adds a flag for each key of config.toml, which overridesOf reads.
@@ -40,7 +41,7 @@ func addKeys(cmd *cobra.Command) {
 func overridesOf(cmd *cobra.Command) ([]config.Override, error) {
 	overrides, err := config.FromEnvironment(os.Environ())
 	if err != nil {
-		return nil, withStatus(exitConfig, err)
+		return nil, cli.WithStatus(exitConfig, err)
 	}
 	for _, k := range config.Keys() {
 		if flag := cmd.Flags().Lookup(k.Name); flag != nil && flag.Changed {
@@ -58,7 +59,7 @@ func loadConfig(home string, overrides []config.Override) (*config.Config, []str
 		err = fmt.Errorf("%w (make a home with: tm2bridge init --home %s)", err, home)
 	}
 
-	return cfg, warnings, withStatus(exitConfig, err)
+	return cfg, warnings, cli.WithStatus(exitConfig, err)
 }
 
 // loadKey reads the node key of a home.
@@ -68,7 +69,7 @@ func loadKey(home string) (*types.NodeKey, error) {
 		err = fmt.Errorf("%w (make one with: tm2bridge init --home %s)", err, home)
 	}
 
-	return key, withStatus(exitConfig, err)
+	return key, cli.WithStatus(exitConfig, err)
 }
 
 // workingTree returns the Git working tree that a directory is in, or nothing.

@@ -13,6 +13,7 @@ import (
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
 	"github.com/tm2-libp2p/tm2-libp2p/bridge"
+	"github.com/tm2-libp2p/tm2-libp2p/cmd/internal/cli"
 	"github.com/tm2-libp2p/tm2-libp2p/cmd/tm2bridge/internal/config"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
@@ -28,11 +29,11 @@ key file of any TM2 version is read, and the listen addresses are the default on
 
 With --of ID it shows the ID under which that node, when it dials the bridge, is shown
 to the nodes of the other side.`,
-		Args: exactArgs(),
+		Args: cli.ExactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			node, err := types.ParseID(of)
 			if of != "" && err != nil {
-				return &usageError{cmd, fmt.Errorf("--of %q: %w", of, err)}
+				return cli.Usagef(cmd, "--of %q: %w", of, err)
 			}
 			key, cfg, err := identity(cmd, keyFile)
 			if err != nil {
@@ -56,11 +57,11 @@ to the nodes of the other side.`,
 func identity(cmd *cobra.Command, keyFile string) (*types.NodeKey, *config.Config, error) {
 	if keyFile != "" {
 		if cmd.Flags().Changed("home") {
-			return nil, nil, &usageError{cmd, errors.New("give either --home or --key")}
+			return nil, nil, cli.UsageError(cmd, errors.New("give either --home or --key"))
 		}
 		key, err := types.LoadNodeKey(keyFile)
 
-		return key, config.Default(), withStatus(exitConfig, err)
+		return key, config.Default(), cli.WithStatus(exitConfig, err)
 	}
 	home, err := homeOf(cmd)
 	if err != nil {
@@ -96,7 +97,7 @@ func printID(cmd *cobra.Command, key *types.NodeKey, cfg *config.Config) error {
 	}
 	forBridge, err := cfg.ForBridge(key.ID())
 	if err != nil {
-		return withStatus(exitConfig, err)
+		return cli.WithStatus(exitConfig, err)
 	}
 	var text strings.Builder
 	if err := writeNative(&text, *key, forBridge); err != nil {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/tm2-libp2p/tm2-libp2p/cmd/internal/cli"
 	"github.com/tm2-libp2p/tm2-libp2p/cmd/tm2bridge/internal/config"
 )
 
@@ -15,7 +16,7 @@ func newInit() *cobra.Command {
 		Short: "Make a home: config.toml with comments, a node key, and the token of the HTTP port",
 		Long: `Make a home directory for a bridge: config.toml with comments, node_key.json, which is
 a private key, and http_token. Only what is missing is made, and nothing is changed.`,
-		Args: exactArgs(),
+		Args: cli.ExactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			home, err := homeOf(cmd)
 			if err != nil {
@@ -23,7 +24,7 @@ a private key, and http_token. Only what is missing is made, and nothing is chan
 			}
 			key, made, err := config.Init(home, config.Default())
 			if err != nil {
-				return withStatus(exitConfig, fmt.Errorf("init: %w", err))
+				return cli.WithStatus(exitConfig, fmt.Errorf("init: %w", err))
 			}
 			out := cmd.OutOrStdout()
 			for _, file := range []struct{ name, path string }{

@@ -1,12 +1,12 @@
 package main
 
 import (
-	"fmt"
 	"io"
 	"log/slog"
 
 	"github.com/spf13/cobra"
 
+	"github.com/tm2-libp2p/tm2-libp2p/cmd/internal/cli"
 	"github.com/tm2-libp2p/tm2-libp2p/cmd/tm2bridge/internal/config"
 )
 
@@ -23,7 +23,7 @@ func newLogger(cmd *cobra.Command) (*slog.Logger, error) {
 	}
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(text)); err != nil {
-		return nil, &usageError{cmd, fmt.Errorf("--log-level %q: it must be DEBUG, INFO, WARN or ERROR", text)}
+		return nil, cli.Usagef(cmd, "--log-level %q: it must be DEBUG, INFO, WARN or ERROR", text)
 	}
 
 	return slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: level})), nil

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/tm2-libp2p/tm2-libp2p/cmd/internal/cli"
 	"github.com/tm2-libp2p/tm2-libp2p/cmd/tm2bridge/internal/config"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
@@ -30,7 +30,7 @@ func home(t *testing.T) string {
 // call runs a command line until it ends.
 func call(t *testing.T, args ...string) (status int, stdout, stderr string) {
 	var out, errOut bytes.Buffer
-	status = execute(t.Context(), args, &out, &errOut)
+	status = cli.Execute(t.Context(), newRoot(), args, &out, &errOut)
 
 	return status, out.String(), errOut.String()
 }
@@ -56,9 +56,6 @@ func TestUsageErrors(t *testing.T) {
 		{[]string{"connect", "libp2p"}, "ADDRESS is missing"},
 		{[]string{"log"}, "LEVEL is missing"},
 		{[]string{"id", "--home", "a", "--key", "b"}, "--home or --key"},
-		{[]string{"probe"}, "ADDRESS is missing"},
-		{[]string{"probe", "a:1", "b:1"}, `"b:1"`},
-		{[]string{"probe", "--timeout", "0s", "a:1"}, "--timeout 0s"},
 	} {
 		t.Run(strings.Join(tc.args, " "), func(t *testing.T) {
 			home(t)
@@ -99,7 +96,7 @@ func TestRuntimeErrors(t *testing.T) {
 		{[]string{"status", "--home", missing}, exitConfig, []string{config.Path(missing)}},
 		{[]string{"status", "--home", keyless, "--url", "http://127.0.0.1:1"}, exitFailed, []string{"does not answer"}},
 		{[]string{"block", "--home", keyless, "--url", "http://127.0.0.1:1", "g1"}, exitFailed, []string{"does not answer"}},
-		{[]string{"probe", "nowhere"}, exitFailed, []string{`address "nowhere"`}},
+		{[]string{"probe", "127.0.0.1:1", "--timeout", "1s"}, exitFailed, []string{"tm2net probe"}},
 	} {
 		t.Run(strings.Join(tc.args, " "), func(t *testing.T) {
 			status, stdout, stderr := call(t, tc.args...)
@@ -153,28 +150,15 @@ func TestHelp(t *testing.T) {
 	status, stdout, stderr := call(t)
 	require.Zero(t, status)
 	require.Empty(t, stderr)
-	for _, name := range []string{"demo", "init", "check", "start", "status", "connect", "forget", "block", "unblock", "log", "probe", "id", "version", "completion"} {
+	for _, name := range []string{"demo", "init", "check", "start", "status", "connect", "forget", "block", "unblock", "log", "id", "version", "completion"} {
 		require.Contains(t, stdout, "\n  "+name+" ")
 	}
-}
-
-func TestProbeOfAClosedPort(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	at := listener.Addr().String()
-	require.NoError(t, listener.Close())
-
-	status, stdout, stderr := call(t, "probe", at)
-	require.Equal(t, 1, status)
-	require.Empty(t, stdout)
-	require.Contains(t, stderr, at)
-	require.Contains(t, stderr, "refused")
 }
 
 func TestCancelledCommandEnds(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	var out, errOut bytes.Buffer
-	require.Equal(t, 1, execute(ctx, []string{"demo", "--nodes", "1"}, &out, &errOut))
+	require.Equal(t, 1, cli.Execute(ctx, newRoot(), []string{"demo", "--nodes", "1"}, &out, &errOut))
 	require.Contains(t, errOut.String(), "canceled")
 }

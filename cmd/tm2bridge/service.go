@@ -19,6 +19,7 @@ import (
 
 	"github.com/tm2-libp2p/tm2-libp2p/bridge"
 	"github.com/tm2-libp2p/tm2-libp2p/bridge/bridgehttp"
+	"github.com/tm2-libp2p/tm2-libp2p/cmd/internal/cli"
 	"github.com/tm2-libp2p/tm2-libp2p/cmd/tm2bridge/internal/config"
 	"github.com/tm2-libp2p/tm2-libp2p/cmd/tm2bridge/internal/sdnotify"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/tomlvalue"
@@ -55,7 +56,7 @@ func (s *service) run(ctx context.Context) error {
 		return err
 	}
 	if err := s.bridge.Start(); err != nil {
-		return withStatus(exitListen, err)
+		return cli.WithStatus(exitListen, err)
 	}
 	err := s.serve()
 	if err == nil {
@@ -77,7 +78,7 @@ func (s *service) load() (err error) {
 		return err
 	}
 	if s.logger, s.level, err = newServiceLogger(s.log, s.config.Log); err != nil {
-		return withStatus(exitConfig, err)
+		return cli.WithStatus(exitConfig, err)
 	}
 	s.warn(warnings)
 	key, err := loadKey(s.home)
@@ -86,7 +87,7 @@ func (s *service) load() (err error) {
 	}
 	cfg, err := s.config.ForBridge(key.ID())
 	if err != nil {
-		return withStatus(exitConfig, fmt.Errorf("%s: %w", config.Path(s.home), err))
+		return cli.WithStatus(exitConfig, fmt.Errorf("%s: %w", config.Path(s.home), err))
 	}
 	s.warnAboutPeers(cfg)
 	s.registry = prometheus.NewRegistry()
@@ -94,7 +95,7 @@ func (s *service) load() (err error) {
 	cfg.Registerer = s.registry
 	s.bridge, err = bridge.New(*key, cfg, s.logger)
 
-	return withStatus(exitConfig, err)
+	return cli.WithStatus(exitConfig, err)
 }
 
 func (s *service) warn(warnings []string) {
@@ -124,11 +125,11 @@ func (s *service) serve() error {
 	}
 	token, err := config.Token(s.home)
 	if err != nil {
-		return withStatus(exitConfig, err)
+		return cli.WithStatus(exitConfig, err)
 	}
 	listener, err := net.Listen("tcp", strings.TrimPrefix(s.config.HTTP.ListenAddress, "tcp://"))
 	if err != nil {
-		return withStatus(exitListen, fmt.Errorf("[http].laddr: %w", err))
+		return cli.WithStatus(exitListen, fmt.Errorf("[http].laddr: %w", err))
 	}
 	s.httpAddr = listener.Addr().String()
 	if at, ok := listener.Addr().(*net.TCPAddr); ok && !at.IP.IsLoopback() {
@@ -136,7 +137,7 @@ func (s *service) serve() error {
 	}
 	opts := []bridgehttp.Option{
 		bridgehttp.WithToken(token), bridgehttp.WithHosts(tomlvalue.SplitList(s.config.HTTP.Hosts)...), bridgehttp.WithLogger(s.logger),
-		bridgehttp.WithLogLevel(s.level), bridgehttp.WithVersion(buildVersion()), bridgehttp.WithListen(listenOf(s.bridge)),
+		bridgehttp.WithLogLevel(s.level), bridgehttp.WithVersion(cli.Version()), bridgehttp.WithListen(listenOf(s.bridge)),
 		bridgehttp.WithGatherer(s.registry),
 	}
 	if s.config.HTTP.Pprof {
@@ -245,6 +246,6 @@ func (s *service) stop() error {
 	case err := <-stopped:
 		return err
 	case <-time.After(stopTimeout):
-		return withStatus(exitStop, fmt.Errorf("%w, %v", errStop, stopTimeout))
+		return cli.WithStatus(exitStop, fmt.Errorf("%w, %v", errStop, stopTimeout))
 	}
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/native"
 	"github.com/tm2-libp2p/tm2-libp2p/bridge/bridgehttp"
+	"github.com/tm2-libp2p/tm2-libp2p/cmd/internal/cli"
 	"github.com/tm2-libp2p/tm2-libp2p/cmd/tm2bridge/internal/config"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
@@ -98,7 +99,7 @@ func startBridge(t *testing.T, libp2pPeers string, args ...string) *started {
 	s.stop = cancel
 	t.Cleanup(cancel)
 	s.running = begin(func(stdout, stderr io.Writer) int {
-		return execute(ctx, append([]string{"start", "--home", s.home}, args...), stdout, stderr)
+		return cli.Execute(ctx, newRoot(), append([]string{"start", "--home", s.home}, args...), stdout, stderr)
 	})
 	s.native, err = types.ParseNetAddress(s.line(t, "native nodes dial"))
 	require.NoError(t, err)

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/tm2-libp2p/tm2-libp2p/bridge"
+	"github.com/tm2-libp2p/tm2-libp2p/cmd/internal/cli"
 	"github.com/tm2-libp2p/tm2-libp2p/cmd/tm2bridge/internal/config"
 )
 
@@ -29,10 +30,10 @@ that of [p2p].laddr is TM2BRIDGE_P2P_LADDR.
 With --temporary the bridge runs from a temporary home, which is removed at the end:
 with a new key, without peers, on the loopback interface, at the default ports or
 at free ones where those are taken.`,
-		Args: exactArgs(),
+		Args: cli.ExactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if temporary && cmd.Flags().Changed("home") {
-				return &usageError{cmd, errors.New("give either --home or --temporary")}
+				return cli.UsageError(cmd, errors.New("give either --home or --temporary"))
 			}
 			overrides, err := overridesOf(cmd)
 			if err != nil {

@@ -14,6 +14,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tm2-libp2p/tm2-libp2p/cmd/internal/cli"
+	"github.com/tm2-libp2p/tm2-libp2p/cmd/internal/probe"
 	"github.com/tm2-libp2p/tm2-libp2p/cmd/tm2bridge/internal/config"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
@@ -65,7 +67,7 @@ func TestStartFromHome(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	c := begin(func(stdout, stderr io.Writer) int {
-		return execute(ctx, []string{"start", "--home", home}, stdout, stderr)
+		return cli.Execute(ctx, newRoot(), []string{"start", "--home", home}, stdout, stderr)
 	})
 	var addrs []*types.NetAddress
 	for _, name := range []string{"native nodes dial", "libp2p nodes dial"} {
@@ -76,15 +78,13 @@ func TestStartFromHome(t *testing.T) {
 	}
 	require.Contains(t, c.line(t, "multiaddr"), "/ip4/127.0.0.1/tcp/")
 
-	for i, stack := range []string{"native", "libp2p"} {
-		status, stdout, stderr := call(t, "probe", addrs[i].String())
-		require.Zero(t, status, stderr)
-		require.Regexp(t, `stack +`+stack+`\n`, stdout)
-		require.Contains(t, stdout, key.ID().String())
-
-		status, _, stderr = call(t, "probe", types.GenerateNodeKey().ID().String()+"@"+addrs[i].DialString())
-		require.Equal(t, 1, status)
-		require.Contains(t, stderr, key.ID().String())
+	for i, stack := range []string{probe.StackNative, probe.StackLibp2p} {
+		result, err := probe.Probe(t.Context(), addrs[i].String())
+		require.NoError(t, err)
+		require.Equal(t, []string{stack}, result.Stacks)
+		require.Equal(t, key.ID(), result.ID)
+		require.Equal(t, stack == probe.StackLibp2p, result.Bridge)
+		require.Equal(t, stack == probe.StackNative, result.Withheld)
 	}
 
 	cancel()
@@ -103,7 +103,7 @@ func TestStartWithQUIC(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	c := begin(func(stdout, stderr io.Writer) int {
-		return execute(ctx, []string{"start", "--home", home}, stdout, stderr)
+		return cli.Execute(ctx, newRoot(), []string{"start", "--home", home}, stdout, stderr)
 	})
 	addr, err := types.ParseNetAddress(c.line(t, "libp2p nodes dial"))
 	require.NoError(t, err)
@@ -124,7 +124,9 @@ func TestStartTemporary(t *testing.T) {
 	}
 	t.Setenv("TMPDIR", t.TempDir())
 
-	c := begin(func(stdout, stderr io.Writer) int { return run([]string{"start", "--temporary"}, stdout, stderr) })
+	c := begin(func(stdout, stderr io.Writer) int {
+		return cli.Run(newRoot(), []string{"start", "--temporary"}, stdout, stderr)
+	})
 	home, _, _ := strings.Cut(c.line(t, "temporary home"), ",")
 	require.FileExists(t, config.Path(home))
 	require.Contains(t, c.line(t, "native nodes dial"), "@127.0.0.1:")

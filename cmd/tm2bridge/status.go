@@ -5,12 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/tm2-libp2p/tm2-libp2p/bridge/bridgehttp"
+	"github.com/tm2-libp2p/tm2-libp2p/cmd/internal/cli"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/task"
 )
 
@@ -29,7 +29,7 @@ func newStatus() *cobra.Command {
 no pair and why, and which targets can be used. With --json it prints what /status
 answers (docs/status.md). The exit status is 1 if the bridge does not answer or no node
 could get a pair.`,
-		Args: exactArgs(),
+		Args: cli.ExactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := newClient(cmd)
 			if err != nil {
@@ -71,7 +71,7 @@ func view(report *bridgehttp.Report, data []byte, asJSON bool) string {
 // answer is shown as that.
 func watchStatus(ctx context.Context, c *client, out io.Writer, asJSON bool) error {
 	clear := ""
-	if isTerminal(out) && !asJSON {
+	if cli.IsTerminal(out) && !asJSON {
 		clear = "\x1b[H\x1b[2J"
 	}
 	for {
@@ -83,7 +83,7 @@ func watchStatus(ctx context.Context, c *client, out io.Writer, asJSON bool) err
 		case err != nil && asJSON:
 			return fmt.Errorf("status: %w", err)
 		case err != nil:
-			text = printable(err.Error()) + "\n"
+			text = cli.Printable(err.Error()) + "\n"
 		default:
 			text = view(report, data, asJSON)
 		}
@@ -97,15 +97,4 @@ func watchStatus(ctx context.Context, c *client, out io.Writer, asJSON bool) err
 			return nil
 		}
 	}
-}
-
-// oneLine makes a text that a remote may have chosen fit for a line of a terminal, and not
-// longer than a number of characters.
-func oneLine(text string, limit int) string {
-	runes := []rune(printable(strings.ReplaceAll(text, "\n", " ")))
-	if limit > 0 && len(runes) > limit {
-		return string(runes[:limit-1]) + "…"
-	}
-
-	return string(runes)
 }

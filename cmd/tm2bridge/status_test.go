@@ -13,6 +13,7 @@ import (
 
 	"github.com/tm2-libp2p/tm2-libp2p/bridge"
 	"github.com/tm2-libp2p/tm2-libp2p/bridge/bridgehttp"
+	"github.com/tm2-libp2p/tm2-libp2p/cmd/internal/cli"
 )
 
 // What a remote has said cannot command the terminal.
@@ -40,7 +41,6 @@ func TestShort(t *testing.T) {
 	}
 	require.Equal(t, "999 B", size(999))
 	require.Equal(t, "1.5 MB", size(1500000))
-	require.Equal(t, "ab…", oneLine("abcd", 3))
 	require.Equal(t, "begin", middle("begin"))
 	require.Equal(t, strings.Repeat("a", errorHead)+"…"+strings.Repeat("b", errorTail), middle(strings.Repeat("a", 500)+strings.Repeat("b", 500)))
 }
@@ -62,7 +62,7 @@ func TestWatch(t *testing.T) {
 	var out, errOut bytes.Buffer
 	done := make(chan int)
 	go func() {
-		done <- execute(ctx, []string{"status", "--watch", "--home", dir, "--url", server.URL}, &out, &errOut)
+		done <- cli.Execute(ctx, newRoot(), []string{"status", "--watch", "--home", dir, "--url", server.URL}, &out, &errOut)
 	}()
 	<-asked
 	<-asked

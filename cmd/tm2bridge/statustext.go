@@ -10,6 +10,7 @@ import (
 
 	"github.com/tm2-libp2p/tm2-libp2p/bridge"
 	"github.com/tm2-libp2p/tm2-libp2p/bridge/bridgehttp"
+	"github.com/tm2-libp2p/tm2-libp2p/cmd/internal/cli"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
@@ -29,9 +30,9 @@ var signs = map[string]string{
 // statusText shows a report on a terminal.
 func statusText(r *bridgehttp.Report, now time.Time) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s %s\n", signs[r.Health.State], oneLine(r.Health.Reason, 0))
+	fmt.Fprintf(&b, "%s %s\n", signs[r.Health.State], cli.OneLine(r.Health.Reason, 0))
 	if r.Health.Cure != "" {
-		fmt.Fprintf(&b, "       cure: %s\n", oneLine(r.Health.Cure, 0))
+		fmt.Fprintf(&b, "       cure: %s\n", cli.OneLine(r.Health.Cure, 0))
 	}
 	fmt.Fprintf(&b, "bridge %s, up for %s\n", r.ID, age(r.Started, now))
 	fmt.Fprintf(&b, "       %d of %d slots taken; in 24 h: %d native and %d libp2p nodes seen\n",
@@ -87,7 +88,7 @@ func link(p bridge.PeerStatus) string {
 		parts = append(parts, "dialect "+string(p.Dialect))
 	}
 	if p.Version != "" {
-		parts = append(parts, oneLine(p.Version, nameWidth))
+		parts = append(parts, cli.OneLine(p.Version, nameWidth))
 	}
 
 	return strings.Join(parts, " ")
@@ -100,7 +101,7 @@ func waitingText(b *strings.Builder, r *bridgehttp.Report, now time.Time) {
 	fmt.Fprintf(b, "\nREFUSED: %d\n", len(r.Waiting))
 	for _, w := range r.Waiting {
 		fmt.Fprintf(b, "  %s %s (%s, %s), %d times, last %s ago: %s\n    %s\n    cure: %s\n", w.Initiator, who(w.Moniker, w.ID), w.ID,
-			oneLine(w.Address, 0), w.Count, age(w.Last, now), oneLine(w.Reason, 0), oneLine(w.Text, 0), oneLine(w.Cure, 0))
+			cli.OneLine(w.Address, 0), w.Count, age(w.Last, now), cli.OneLine(w.Reason, 0), cli.OneLine(w.Text, 0), cli.OneLine(w.Cure, 0))
 	}
 }
 
@@ -148,11 +149,13 @@ func eventsText(b *strings.Builder, r *bridgehttp.Report) {
 }
 
 // who is what a node calls itself, or its ID.
-func who(moniker string, id types.ID) string { return cmp.Or(oneLine(moniker, nameWidth), shortID(id)) }
+func who(moniker string, id types.ID) string {
+	return cmp.Or(cli.OneLine(moniker, nameWidth), shortID(id))
+}
 
 // middle leaves out the middle of a long error.
 func middle(text string) string {
-	runes := []rune(oneLine(text, 0))
+	runes := []rune(cli.OneLine(text, 0))
 	if len(runes) <= errorHead+errorTail {
 		return string(runes)
 	}

@@ -103,7 +103,7 @@ func New(t *lp2p.Transport, opts ...Option) (*Discovery, error) {
 		side.AddrBook().MarkPrivate(id)
 	}
 	d := &Discovery{
-		t: side, opts: o, client: o.client, self: t.Host().ID(), prefix: prefix, proto: prefix + "/kad/1.0.0",
+		t: side, opts: o, client: o.client, self: t.Host().ID(), prefix: prefix, proto: prefix + protocolSuffix,
 		book: book, records: newRecords(), ids: p2paddr.NewIDs(maxIDs), configured: make(map[types.ID]bool),
 		checking: make(chan struct{}, maxConnecting), tableGrew: task.NewSignal(), wake: task.NewSignal(), unwantedMember: task.NewSignal(),
 	}

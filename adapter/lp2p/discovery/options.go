@@ -165,6 +165,9 @@ func newOptions(opts []Option) (*options, error) {
 // protocol IDs of some hundred bytes; a chain ID has some ten.
 const maxNetworkName = 128
 
+// protocolSuffix follows the prefix of the network in the protocol ID.
+const protocolSuffix = "/kad/1.0.0"
+
 // errNoNetwork is returned for a node that does not say which network it is in.
 var errNoNetwork = errors.New("node info names no network")
 

@@ -27,34 +27,49 @@ const (
 // sends nothing.
 var ErrUnknownPeer = errors.New("neither a TM2 nor a libp2p node answers")
 
+// greeting is how a remote began to speak.
+type greeting struct {
+	stack string
+	// greeted tells that a multistream header was sent first, since the remote did not speak
+	// at once.
+	greeted bool
+	// slow tells that the remote may have waited for the dialer, as one does that speaks both
+	// stacks, and after a while takes a silent dialer for a native node.
+	slow bool
+}
+
 // identify returns the stack that the first bytes of the remote belong to, without consuming
-// them. If the remote does not speak first, identify sends a multistream header, and late
-// is true: such a remote may speak both stacks.
-func identify(ctx context.Context, conn *sniff.PeekedConn, roundTrip time.Duration) (stack string, late bool, err error) {
+// them. If the remote does not speak first, identify sends a multistream header.
+func identify(ctx context.Context, conn *sniff.PeekedConn, roundTrip time.Duration) (g greeting, err error) {
 	defer interruptAt(ctx, conn)()
 
-	first, err := conn.PeekWithin(ctx, max(minWait, waitTrips*roundTrip))
-	late = ctx.Err() == nil && errors.Is(err, os.ErrDeadlineExceeded)
-	if late {
+	begin, wait := time.Now(), max(minWait, waitTrips*roundTrip)
+	first, err := conn.PeekWithin(ctx, wait)
+	g.greeted = ctx.Err() == nil && errors.Is(err, os.ErrDeadlineExceeded)
+	if g.greeted {
 		first, err = greet(conn)
 	}
+	g.slow = time.Since(begin) > wait/2
 	if err != nil {
-		return "", false, describe(ctx, conn, err)
+		return g, describe(ctx, conn, err)
 	}
 	switch sniff.Protocol(first) {
 	case "native":
-		return StackNative, late, nil
+		g.stack = StackNative
 	case "libp2p":
-		return StackLibp2p, late, nil
-	}
-	text, err := conn.Buf.Peek(min(conn.Buf.Buffered(), shown))
-	if err != nil {
-		return "", false, err
+		g.stack = StackLibp2p
+	default:
+		text, err := conn.Buf.Peek(min(conn.Buf.Buffered(), shown))
+		if err != nil {
+			return g, err
+		}
+
+		return g, &compat.ForeignError{
+			Answered: sniff.Protocol(text), Err: fmt.Errorf("%w: the answer begins with %q", ErrUnknownPeer, text),
+		}
 	}
 
-	return "", false, &compat.ForeignError{
-		Answered: sniff.Protocol(text), Err: fmt.Errorf("%w: the answer begins with %q", ErrUnknownPeer, text),
-	}
+	return g, nil
 }
 
 // greet sends a multistream header and returns the first bytes of the answer.

@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"time"
 
@@ -21,12 +22,13 @@ const (
 	// nodeInfoWait is the least time that a probe waits for the NodeInfo of an
 	// authenticated remote. Nodes send it at once.
 	nodeInfoWait = time.Second
-	// secondStackWait bounds the native probe of a node that speaks libp2p.
-	secondStackWait = 3 * time.Second
+	// secondStackWait bounds the probe of a node's second stack. A node without it refuses it
+	// at once.
+	secondStackWait = 10 * time.Second
 )
 
 // askNative authenticates the remote over conn, reads its NodeInfo and closes conn. It
-// sends no NodeInfo, so the remote does not add it as a peer.
+// sends no NodeInfo, so the remote does not add it as a peer, unless it is to ask for others.
 func (p *prober) askNative(ctx context.Context, conn *sniff.PeekedConn, r *Result) (err error) {
 	defer func() {
 		if closeErr := conn.Close(); err == nil && closeErr != nil {
@@ -58,7 +60,12 @@ func (p *prober) askNative(ctx context.Context, conn *sniff.PeekedConn, r *Resul
 		return err
 	}
 
-	return p.readNodeInfo(ctx, secret, r)
+	if err := p.readNodeInfo(ctx, secret, r); err != nil || !p.asksPeersOf(r) {
+		return err
+	}
+	p.exchangePeers(ctx, secret, types.IDFromPublicKey(key.Public().(ed25519.PublicKey)), r)
+
+	return nil
 }
 
 // readNodeInfo reads the NodeInfo of the authenticated remote. It is no error when none
@@ -77,6 +84,7 @@ func (p *prober) readNodeInfo(ctx context.Context, secret *secretconn.SecretConn
 		return fmt.Errorf("%s: %s sent a malformed NodeInfo: %w", p.hostPort, r.ID, err)
 	}
 	if err != nil {
+		r.Withheld = errors.Is(err, os.ErrDeadlineExceeded) && ctx.Err() == nil
 		r.Notes = append(r.Notes, fmt.Sprintf("no NodeInfo: the node sends none before it has received ours, as a bridge does (%v)", err))
 		return nil
 	}
@@ -115,7 +123,11 @@ func decodeNodeInfo(body []byte, secret *secretconn.SecretConnection, r *Result)
 // askForNative probes whether a node that speaks libp2p also speaks the native protocol
 // at the same port.
 func (p *prober) askForNative(ctx context.Context, r *Result) {
-	ctx, cancel := context.WithTimeout(ctx, secondStackWait)
+	wait := secondStackWait
+	if p.Peers {
+		wait += maxAsks * answerWait
+	}
+	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 
 	second := &Result{Address: r.Address}
@@ -125,7 +137,8 @@ func (p *prober) askForNative(ctx context.Context, r *Result) {
 	}
 	switch {
 	case second.ID == r.ID && second.ID != "":
-		r.Stacks, r.Dialect = slices.Concat(r.Stacks, second.Stacks), second.Dialect
+		r.Stacks, r.Dialect, r.Withheld = slices.Concat(r.Stacks, second.Stacks), second.Dialect, second.Withheld
+		r.add(second)
 	case second.ID != "":
 		r.Notes = append(r.Notes, fmt.Sprintf("over the native protocol another node answers, %s", second.ID))
 	case second.Dialect != "":

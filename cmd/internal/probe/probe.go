@@ -4,10 +4,12 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/tm2-libp2p/tm2-libp2p/bridge"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/sniff"
@@ -40,8 +42,39 @@ type Result struct {
 	// HandshakeTime is the duration of the handshake of the secret connection, or of
 	// a TCP connect with the libp2p security handshake.
 	HandshakeTime time.Duration
+	// QUIC tells whether the node answers over QUIC. It is nil when that was not tried.
+	QUIC *bool
+	// Bridge tells that the NodeInfo is that of a bridge.
+	Bridge bool
+	// Withheld tells that the node sent no NodeInfo over the native protocol before it had
+	// received one, as bridges do.
+	Withheld bool
+	// Peers tells what the node answered when it was asked for other nodes. It is nil when
+	// it was not asked.
+	Peers *Peers
 	// Notes are remarks for the user.
 	Notes []string
+}
+
+// Options says what a probe does beside identifying the node.
+type Options struct {
+	// QUIC has a libp2p node tried over QUIC too, at the port of the address.
+	QUIC bool
+	// Peers has the node asked for other nodes: by peer exchange, for which the probe becomes
+	// its peer for a moment, and over libp2p by the DHT.
+	Peers bool
+	// Network is whose nodes are asked for others. If it is empty, all are.
+	Network string
+}
+
+// asksPeersOf reports whether the node is to be asked for others.
+func (o Options) asksPeersOf(r *Result) bool {
+	return o.Peers && r.NodeInfo != nil && (o.Network == "" || o.Network == r.NodeInfo.Network)
+}
+
+// Probe is Options.Probe with the zero value.
+func Probe(ctx context.Context, address string) (*Result, error) {
+	return Options{}.Probe(ctx, address)
 }
 
 // Probe identifies the node at address, which is ID@host:port or host:port. The context
@@ -51,8 +84,8 @@ type Result struct {
 // The Result is nil only when no stack answered; Probe returns a Result with an error
 // when it fails later. The error is a *compat.WrongIDError when the remote does not have the ID
 // in the address.
-func Probe(ctx context.Context, address string) (*Result, error) {
-	asked, hostPort, err := parse(address)
+func (o Options) Probe(ctx context.Context, address string) (*Result, error) {
+	asked, hostPort, err := ParseAddress(address)
 	if err != nil {
 		return nil, err
 	}
@@ -60,42 +93,52 @@ func Probe(ctx context.Context, address string) (*Result, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: unable to connect: %w", hostPort, err)
 	}
-	p := &prober{hostPort: conn.RemoteAddr().String(), asked: asked, connectTime: took}
-	stack, late, err := identify(ctx, conn, took)
+	p := &prober{Options: o, hostPort: conn.RemoteAddr().String(), asked: asked, connectTime: took}
+	g, err := identify(ctx, conn, took)
 	if err != nil {
 		_ = conn.Close() // the conn has failed already
 		return nil, fmt.Errorf("%s: %w", p.hostPort, err)
 	}
 
 	r := &Result{Address: p.hostPort, ConnectTime: took}
-	err = p.ask(ctx, conn, stack, late, r)
-	if err == nil && late && stack == StackLibp2p {
+	err = p.ask(ctx, conn, g, r)
+	switch {
+	case err != nil || !g.slow:
+	case g.stack == StackLibp2p:
 		p.askForNative(ctx, r)
+	default:
+		p.askForLibp2p(ctx, r)
+	}
+	if err == nil && p.asksPeersOf(r) && slices.Equal(r.Stacks, []string{StackLibp2p}) {
+		p.exchangeOverLibp2p(ctx, r)
 	}
 	if len(r.Stacks) == 0 {
 		return nil, err
 	}
+	r.Bridge = r.NodeInfo != nil && bridge.IsOwnNodeInfo(*r.NodeInfo)
 
 	return r, err
 }
 
 // prober is a probe whose first TCP connection is open.
 type prober struct {
+	Options
+
 	hostPort    string
 	asked       types.ID // empty: any
 	connectTime time.Duration
 }
 
-// ask authenticates the remote over the stack and closes conn. A remote that was greeted
-// late gets a new connection, since conn has begun the libp2p protocol.
-func (p *prober) ask(ctx context.Context, conn *sniff.PeekedConn, stack string, late bool, r *Result) error {
-	if stack == StackNative && !late {
+// ask authenticates the remote over its stack and closes conn. A native node that was greeted
+// gets a new connection, since conn has begun the libp2p protocol.
+func (p *prober) ask(ctx context.Context, conn *sniff.PeekedConn, g greeting, r *Result) error {
+	if g.stack == StackNative && !g.greeted {
 		return p.askNative(ctx, conn, r)
 	}
 	if err := conn.Close(); err != nil {
 		return fmt.Errorf("%s: unable to close the first connection: %w", p.hostPort, err)
 	}
-	if stack == StackLibp2p {
+	if g.stack == StackLibp2p {
 		return p.askLibp2p(ctx, r)
 	}
 	conn, _, err := dial(ctx, p.hostPort)
@@ -116,8 +159,8 @@ func (p *prober) verify(r *Result, id types.ID) error {
 	return nil
 }
 
-// parse splits [scheme://][ID@]host:port.
-func parse(address string) (types.ID, string, error) {
+// ParseAddress splits [scheme://][ID@]host:port. The ID is empty if there is none.
+func ParseAddress(address string) (types.ID, string, error) {
 	rest := address
 	if _, after, found := strings.Cut(address, "://"); found {
 		rest = after

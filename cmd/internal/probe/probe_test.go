@@ -235,3 +235,19 @@ func TestProbeBadAddress(t *testing.T) {
 		require.ErrorContains(t, err, "address "+strconv.Quote(address), address)
 	}
 }
+
+func TestProbeQUIC(t *testing.T) {
+	key := types.GenerateNodeKey()
+	lt, err := lp2p.NewTransport(nodeInfo(key.ID()), *key, nil, lp2p.WithQUIC())
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, lt.Close()) })
+	require.NoError(t, lt.Listen(loopback(key.ID())))
+	_, without := startLibp2p(t, types.GenerateNodeKey())
+	for at, want := range map[string]bool{dialString(lt): true, without: false} {
+		r, err := probe.Options{QUIC: true}.Probe(bounded(t), at)
+		require.NoError(t, err)
+		require.NotNil(t, r.QUIC)
+		require.Equal(t, want, *r.QUIC)
+		require.Nil(t, r.Peers, "it is not asked")
+	}
+}

@@ -89,7 +89,7 @@ func (r *run) reach() {
 		}
 		switch {
 		case len(public) > 0:
-			r.ok(at.key, "nodes anywhere can dial %s, if no firewall is in between; try it from another machine: tm2bridge probe %s@%s",
+			r.ok(at.key, "nodes anywhere can dial %s, if no firewall is in between; try it from another machine: tm2net probe %s@%s",
 				strings.Join(public, " and "), r.key.ID(), net.JoinHostPort(public[0], portOf(at.listen)))
 		case len(private) > 0:
 			r.note(at.key, "only nodes of the same network can dial %s; for others forward TCP port %s of a public address to it",

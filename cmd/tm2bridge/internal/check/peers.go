@@ -17,8 +17,13 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
-// atOnce is how many nodes are tried at a time.
-const atOnce = 8
+const (
+	// atOnce is how many nodes are tried at a time.
+	atOnce = 8
+	// clockTolerance is the difference from which on it is told: NTP keeps clocks within a
+	// second, and delegations allow for minutes.
+	clockTolerance = 10 * time.Second
+)
 
 // found is what was found about a node.
 type found struct {
@@ -97,7 +102,7 @@ func (n *found) try(ctx context.Context, timeout time.Duration) {
 		return
 	}
 	line(OK, "", "%s", describe(n.result))
-	switch ahead, known := clockOf(ctx, n.result); {
+	switch ahead, known := probe.ClockAhead(ctx, n.result); {
 	case known && ahead.Abs() > clockTolerance:
 		line(Note, "", "has a clock that differs from this machine's by %s, as its RPC server tells: one of them is wrong", ahead)
 	case known:

@@ -1,4 +1,4 @@
-package check
+package probe
 
 import (
 	"context"
@@ -6,23 +6,16 @@ import (
 	"net/http"
 	"strings"
 	"time"
-
-	"github.com/tm2-libp2p/tm2-libp2p/cmd/internal/probe"
 )
 
-const (
-	// rpcTimeout bounds the question to the RPC server of a node, which is often not open.
-	rpcTimeout = 2 * time.Second
-	// clockTolerance is the difference from which on it is told: NTP keeps clocks within a
-	// second, and delegations allow for minutes.
-	clockTolerance = 10 * time.Second
-)
+// rpcTimeout bounds the question to the RPC server of a node, which is often not open.
+const rpcTimeout = 2 * time.Second
 
-// clockOf returns by how much the clock of a node is ahead of this machine's, to a second, and
+// ClockAhead returns by how much the clock of a node is ahead of this machine's, to a second, and
 // false if the node does not tell. Neither handshake has a time, but the RPC server of a TM2
 // node is HTTP, whose answers have a Date (RFC 9110, section 6.6.1). It is asked at the port
 // that the node tells, on the host that was probed.
-func clockOf(ctx context.Context, r *probe.Result) (ahead time.Duration, known bool) {
+func ClockAhead(ctx context.Context, r *Result) (ahead time.Duration, known bool) {
 	if r.NodeInfo == nil {
 		return 0, false
 	}

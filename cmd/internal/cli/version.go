@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"fmt"
@@ -8,13 +8,13 @@ import (
 	"github.com/spf13/cobra"
 )
 
-func newVersion() *cobra.Command {
+func newVersion(program string) *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "Show the version",
-		Args:  exactArgs(),
+		Args:  ExactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			_, err := fmt.Fprintf(cmd.OutOrStdout(), "tm2bridge %s\n", versionLine())
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "%s %s\n", program, versionLine())
 			return err
 		},
 	}
@@ -22,12 +22,12 @@ func newVersion() *cobra.Command {
 
 // versionLine returns the version of the program, of Go, and of the system.
 func versionLine() string {
-	return fmt.Sprintf("%s %s %s/%s", buildVersion(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	return fmt.Sprintf("%s %s %s/%s", Version(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 }
 
-// buildVersion returns the module version that the Go toolchain recorded, followed by
-// the revision when the program was built from a checkout.
-func buildVersion() string {
+// Version returns the module version that the Go toolchain recorded, followed by the
+// revision when the program was built from a checkout.
+func Version() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok || info.Main.Version == "" {
 		return "(unknown)"

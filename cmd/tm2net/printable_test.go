@@ -17,19 +17,6 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/internal/sniff"
 )
 
-func TestPrintable(t *testing.T) {
-	for text, want := range map[string]string{
-		"two\nlines, ünïcödé": "two\nlines, ünïcödé",
-		"\x1b[2J\a\r\t":       `\u001b[2J\u0007\u000d\u0009`,
-		"\u009b31m\u007f":     `\u009b31m\u007f`,
-		"\u202egnp.exe":       `\u202egnp.exe`,
-		"\U000e0041":          `\udb40\udc41`,
-		"\xff\xfe":            "��",
-	} {
-		require.Equal(t, want, printable(text))
-	}
-}
-
 // TestProbeShowsNoCommandsOfARemote shows a NodeInfo with control characters in each of its
 // texts.
 func TestProbeShowsNoCommandsOfARemote(t *testing.T) {
@@ -41,7 +28,7 @@ func TestProbeShowsNoCommandsOfARemote(t *testing.T) {
 		Version: evil, Channels: []byte{1}, Moniker: evil, Other: types.NodeInfoOther{TxIndex: evil, RPCAddress: evil},
 	}
 	var out bytes.Buffer
-	require.NoError(t, printProbe(&out, &probe.Result{NodeInfo: &info, Notes: []string{evil}}))
+	require.NoError(t, printProbe(&out, probed{result: &probe.Result{NodeInfo: &info, Notes: []string{evil}}}))
 	requireVisible(t, out.String())
 
 	_, shown, found := bytes.Cut(out.Bytes(), []byte("node info"))

@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"fmt"
@@ -7,10 +7,10 @@ import (
 	"unicode/utf16"
 )
 
-// printable returns a text for a terminal. What a remote has sent may be part of it: each
+// Printable returns a text for a terminal. What a remote has sent may be part of it: each
 // rune that cannot be seen, except a line break, stands as an escape of JSON. Some terminals
 // take such runes for commands, others for the direction of what follows.
-func printable(text string) string {
+func Printable(text string) string {
 	var b strings.Builder
 	for _, r := range text {
 		switch {
@@ -25,4 +25,15 @@ func printable(text string) string {
 	}
 
 	return b.String()
+}
+
+// OneLine makes a text that a remote may have chosen fit for a line of a terminal, and not
+// longer than limit runes. 0 means no limit.
+func OneLine(text string, limit int) string {
+	runes := []rune(Printable(strings.ReplaceAll(text, "\n", " ")))
+	if limit > 0 && len(runes) > limit {
+		return string(runes[:limit-1]) + "…"
+	}
+
+	return string(runes)
 }

@@ -1,0 +1,158 @@
+package probe_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tm2-libp2p/tm2-libp2p/adapter"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/native"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/pex"
+	"github.com/tm2-libp2p/tm2-libp2p/cmd/internal/probe"
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/wire"
+	"github.com/tm2-libp2p/tm2-libp2p/mconn"
+)
+
+// answering answers each request on the channel of peer exchange with the next of its answers,
+// after a request of its own.
+type answering struct {
+	compat.BaseReactor
+	answers [][]byte
+}
+
+func (*answering) GetChannels() []*compat.ChannelDescriptor {
+	return []*compat.ChannelDescriptor{{ID: pex.Channel, Priority: 1, SendQueueCapacity: 10}}
+}
+
+func (r *answering) Receive(_ byte, peer compat.PeerConn, msg []byte) {
+	if _, request, err := wire.DecodeDiscovery(msg); err == nil && request && len(r.answers) > 0 {
+		peer.TrySend(pex.Channel, wire.AppendRequest(nil))
+		peer.TrySend(pex.Channel, r.answers[0])
+		r.answers = r.answers[1:]
+	}
+}
+
+// listenOn returns a transport of one of the stacks that listens, for a node with peer exchange.
+func listenOn(t *testing.T, stack string) compat.ListeningTransport {
+	t.Helper()
+	key := types.GenerateNodeKey()
+	info := nodeInfo(key.ID())
+	info.Channels = []byte{pex.Channel}
+	var tr compat.ListeningTransport = native.NewMultiplexTransport(info, *key, mconn.DefaultMConnConfig(), nil)
+	if stack == probe.StackLibp2p {
+		var err error
+		tr, err = lp2p.NewTransport(info, *key, nil)
+		require.NoError(t, err)
+	}
+	require.NoError(t, tr.Listen(loopback(key.ID())))
+
+	return tr
+}
+
+// startAnswering starts a node with the answers on one of the stacks.
+func startAnswering(t *testing.T, stack string, answers ...[]byte) string {
+	t.Helper()
+
+	return startSwitch(t, listenOn(t, stack), answers)
+}
+
+// startFull starts a node without places for peers.
+func startFull(t *testing.T, stack string) string {
+	t.Helper()
+
+	return startSwitch(t, listenOn(t, stack), nil, adapter.WithMaxInboundPeers(0))
+}
+
+// startSwitch starts a switch that answers.
+func startSwitch(t *testing.T, mt compat.ListeningTransport, answers [][]byte, opts ...adapter.SwitchOption) string {
+	t.Helper()
+	r := &answering{answers: answers}
+	r.BaseReactor = *compat.NewBaseReactor("answering", r)
+	sw := adapter.NewMultiplexSwitch(mt, append(opts, adapter.WithReactor("pex", r), adapter.WithAllowDuplicateIP(true))...)
+	require.NoError(t, sw.Start())
+	t.Cleanup(func() {
+		require.NoError(t, sw.Stop())
+		require.NoError(t, mt.Close())
+	})
+
+	return dialString(mt)
+}
+
+// told returns addresses of nodes from number first on.
+func told(first, count int) (texts []string) {
+	for i := range count {
+		texts = append(texts, fmt.Sprintf("g12er44f65vdr5cq59mawm7272ku76v5f4af7s0m@127.0.0.1:%d", first+i))
+	}
+
+	return texts
+}
+
+var stacks = []string{probe.StackNative, probe.StackLibp2p}
+
+// A node is asked again while its answers are full.
+func TestAskForPeers(t *testing.T) {
+	for _, stack := range stacks {
+		at := startAnswering(t, stack, wire.AppendResponse(nil, told(1, 30)), wire.AppendResponse(nil, told(20, 30)), wire.AppendResponse(nil, told(100, 1)))
+		r, err := probe.Options{Peers: true}.Probe(bounded(t), at)
+		require.NoError(t, err)
+		require.Empty(t, r.Peers.Refused)
+		require.Len(t, r.Peers.Exchanged, 50)
+
+		r, err = probe.Options{Peers: true, Network: "another"}.Probe(bounded(t), at)
+		require.NoError(t, err)
+		require.Nil(t, r.Peers, "nodes of other networks are not asked")
+	}
+}
+
+// A node that knows nobody sends no answer.
+func TestNobodyToTell(t *testing.T) {
+	for _, stack := range stacks {
+		r, err := probe.Options{Peers: true}.Probe(bounded(t), startAnswering(t, stack))
+		require.NoError(t, err)
+		require.Empty(t, r.Peers.Exchanged)
+		require.Empty(t, r.Peers.Refused)
+	}
+}
+
+// An answer that is not valid is dropped whole, and said.
+func TestBadAnswers(t *testing.T) {
+	for _, stack := range stacks {
+		for want, answer := range map[string][]byte{
+			"type URL":     {0x0a, 0x02, '/', 'x'},
+			"more than 30": wire.AppendResponse(nil, told(1, 31)),
+			"told address": wire.AppendResponse(nil, []string{told(1, 1)[0], "nonsense"}),
+			"8192":         make([]byte, 9000),
+			"unspecified":  wire.AppendResponse(nil, []string{"g12er44f65vdr5cq59mawm7272ku76v5f4af7s0m@0.0.0.0:1"}),
+		} {
+			r, err := probe.Options{Peers: true}.Probe(bounded(t), startAnswering(t, stack, answer))
+			require.NoError(t, err)
+			require.Empty(t, r.Peers.Exchanged)
+			require.Len(t, r.Peers.Refused, 1)
+			require.ErrorContains(t, r.Peers.Refused[0], want)
+		}
+	}
+}
+
+// A node that takes no peers says so, over libp2p with a reason.
+func TestFullNode(t *testing.T) {
+	for _, stack := range stacks {
+		r, err := probe.Options{Peers: true}.Probe(bounded(t), startFull(t, stack))
+		require.NoError(t, err)
+		require.Len(t, r.Peers.Refused, 1)
+	}
+}
+
+// A node without the channel, and one that serves no DHT, are not asked, and that is no fault.
+func TestNodesThatCannotBeAsked(t *testing.T) {
+	_, at := startNative(t, types.GenerateNodeKey())
+	_, libp2pAt := startLibp2p(t, types.GenerateNodeKey())
+	for _, address := range []string{at, libp2pAt} {
+		r, err := probe.Options{Peers: true}.Probe(bounded(t), address)
+		require.NoError(t, err)
+		require.Equal(t, &probe.Peers{}, r.Peers)
+	}
+}

@@ -1,0 +1,208 @@
+package crawl_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tm2-libp2p/tm2-libp2p/bridge"
+	"github.com/tm2-libp2p/tm2-libp2p/cmd/tm2net/internal/crawl"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+)
+
+// closedPort returns an address at which nobody listens.
+func closedPort(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer func() { require.NoError(t, listener.Close()) }()
+
+	return listener.Addr().String()
+}
+
+func TestDefaults(t *testing.T) {
+	n := startNative(t, spec{})
+	report, err := crawl.Run(t.Context(), crawl.Options{
+		Seeds: []string{n.addr()}, Rate: crawl.DefaultRate, AtOnce: crawl.DefaultAtOnce,
+		Timeout: crawl.DefaultTimeout, MaxNodes: crawl.DefaultMaxNodes,
+	})
+	require.NoError(t, err)
+	require.True(t, report.Complete)
+	require.Equal(t, network, report.Network)
+	found := byID(t, report, n.id)
+	require.Equal(t, crawl.Reachable, found.State)
+	require.Equal(t, n.at.DialString(), found.Addresses[0])
+	require.Equal(t, "C", found.Dialect)
+	require.Nil(t, found.QUIC)
+	require.Empty(t, found.Bridge)
+	require.Positive(t, found.RoundTrip)
+}
+
+// Nodes told by peer exchange are visited. Those that do not answer, or are another node than
+// was said, are heard of.
+func TestHearsayIsVisited(t *testing.T) {
+	there, liar := startNative(t, spec{tells: []string{}}), types.GenerateNodeKey().ID()
+	gone, private := types.GenerateNodeKey().ID(), types.GenerateNodeKey().ID()
+	closed := closedPort(t)
+	seed := startNative(t, spec{tells: []string{
+		there.addr(), fmt.Sprintf("%s@%s", liar, there.at.DialString()), fmt.Sprintf("%s@%s", gone, closed),
+		fmt.Sprintf("%s@10.0.0.1:26656", private),
+	}})
+	report, err := crawl.Run(t.Context(), options(seed))
+	require.NoError(t, err)
+	require.Equal(t, 3, report.Visited, "a private address that is told by a node on loopback is not visited")
+	require.Equal(t, 2, report.Reachable)
+	require.Equal(t, 3, report.Heard)
+	require.Equal(t, 1, byID(t, report, there.id).HeardFrom)
+	require.Equal(t, 4, byID(t, report, seed.id).Told)
+	require.Contains(t, byID(t, report, liar).Error, there.id.String())
+	require.Contains(t, byID(t, report, gone).Error, "refused")
+	require.Equal(t, []string{closed}, byID(t, report, gone).Addresses)
+	require.Empty(t, byID(t, report, private).Addresses)
+}
+
+// Libp2p nodes without a DHT find each other by peer exchange.
+func TestPeerExchangeOverLibp2p(t *testing.T) {
+	there := startLibp2p(t, spec{tells: []string{}})
+	seed := startLibp2p(t, spec{tells: []string{there.addr()}})
+	report, err := crawl.Run(t.Context(), options(seed))
+	require.NoError(t, err)
+	require.Equal(t, []int{2, 2}, []int{report.Reachable, report.Libp2p})
+	require.Empty(t, byID(t, report, seed.id).Error)
+}
+
+// Nodes of another network are told of, and lead nowhere.
+func TestOtherNetworks(t *testing.T) {
+	hidden := startNative(t, spec{network: "other", tells: []string{}})
+	other := startNative(t, spec{network: "other", tells: []string{hidden.addr()}})
+	seed := startNative(t, spec{tells: []string{other.addr()}})
+	report, err := crawl.Run(t.Context(), options(seed))
+	require.NoError(t, err)
+	require.Equal(t, 2, report.Reachable)
+	require.Equal(t, map[string]int{network: 1, "other": 1}, report.Networks)
+	require.Equal(t, 1, report.Native, "the stacks are those of the network")
+
+	opts := options(seed, other)
+	opts.Network = "other"
+	report, err = crawl.Run(t.Context(), opts)
+	require.NoError(t, err)
+	require.Equal(t, 3, report.Reachable)
+	require.Equal(t, 2, report.Native)
+}
+
+func TestQUIC(t *testing.T) {
+	with := startLibp2p(t, spec{quic: true})
+	without := startLibp2p(t, spec{})
+	opts := options(with, without)
+	opts.QUIC = true
+	report, err := crawl.Run(t.Context(), opts)
+	require.NoError(t, err)
+	require.True(t, *byID(t, report, with.id).QUIC)
+	require.False(t, *byID(t, report, without.id).QUIC)
+	require.Equal(t, 1, report.QUIC)
+}
+
+// An interrupt ends a walk with what was found.
+func TestInterrupt(t *testing.T) {
+	there := startNative(t, spec{tells: []string{}})
+	seed := startNative(t, spec{tells: []string{there.addr()}})
+	ctx, cancel := context.WithCancel(t.Context())
+	opts := options(seed)
+	opts.AtOnce = 1
+	opts.Progress = func(p crawl.Progress) { cancel() }
+	report, err := crawl.Run(ctx, opts)
+	require.NoError(t, err)
+	require.False(t, report.Complete)
+	require.Equal(t, 1, report.Reachable)
+	require.Equal(t, crawl.Heard, byID(t, report, there.id).State)
+}
+
+// Later walks pass over addresses where nobody answered, but for seeds.
+func TestMemory(t *testing.T) {
+	gone := types.GenerateNodeKey().ID()
+	closed := closedPort(t)
+	seed := startNative(t, spec{tells: []string{fmt.Sprintf("%s@%s", gone, closed)}})
+	opts := options(seed)
+	opts.Memory = &crawl.Memory{}
+	report, err := crawl.Run(t.Context(), opts)
+	require.NoError(t, err)
+	require.Equal(t, 2, report.Visited)
+	report, err = crawl.Run(t.Context(), opts)
+	require.NoError(t, err)
+	require.Equal(t, 1, report.Visited)
+	require.Contains(t, byID(t, report, gone).Error, "not tried again")
+	opts.Seeds = append(opts.Seeds, closed)
+	report, err = crawl.Run(t.Context(), opts)
+	require.NoError(t, err)
+	require.Equal(t, 2, report.Visited)
+}
+
+// A node that names many ports of a host does not make the walk try them all, nor does it make
+// it tell of more nodes than it may.
+func TestLimits(t *testing.T) {
+	var tells []string
+	for port := 1; port <= 25; port++ {
+		tells = append(tells, fmt.Sprintf("%s@127.0.0.2:%d", types.GenerateNodeKey().ID(), port))
+	}
+	seed := startNative(t, spec{tells: tells})
+	opts := options(seed)
+	opts.MaxNodes = 10
+	report, err := crawl.Run(t.Context(), opts)
+	require.NoError(t, err)
+	require.Len(t, report.Nodes, 10)
+	require.LessOrEqual(t, report.Visited, 10)
+}
+
+func TestNobodyAnswers(t *testing.T) {
+	opts := options()
+	opts.Seeds = []string{closedPort(t)}
+	report, err := crawl.Run(t.Context(), opts)
+	require.ErrorIs(t, err, crawl.ErrNoSeed)
+	require.ErrorContains(t, err, "refused")
+	require.Zero(t, report.Reachable)
+	require.Equal(t, 1, report.Visited)
+}
+
+func TestBadOptions(t *testing.T) {
+	for want, change := range map[string]func(*crawl.Options){
+		"no seed":     func(o *crawl.Options) { o.Seeds = nil },
+		"rate 0":      func(o *crawl.Options) { o.Rate = 0 },
+		"at-once 0":   func(o *crawl.Options) { o.AtOnce = 0 },
+		"timeout 0s":  func(o *crawl.Options) { o.Timeout = 0 },
+		"max-nodes 0": func(o *crawl.Options) { o.MaxNodes = 0 },
+		`"nowhere"`:   func(o *crawl.Options) { o.Seeds = []string{"nowhere"} },
+	} {
+		opts := options()
+		opts.Seeds = []string{"127.0.0.1:1"}
+		change(&opts)
+		report, err := crawl.Run(t.Context(), opts)
+		require.ErrorContains(t, err, want)
+		require.Nil(t, report)
+	}
+}
+
+// A bridge is known by what it says of itself over libp2p, and suspected by what it withholds
+// over the native protocol. It is counted apart.
+func TestBridge(t *testing.T) {
+	seed := startLibp2p(t, spec{})
+	loopback := types.NetAddress{IP: net.IPv4(127, 0, 0, 1)}
+	b, err := bridge.New(*types.GenerateNodeKey(), bridge.Config{
+		NativeListen: loopback, Libp2pListen: loopback, Libp2pPeers: []*types.NetAddress{&seed.at},
+	}, nil)
+	require.NoError(t, err)
+	require.NoError(t, b.Start())
+	t.Cleanup(func() { require.NoError(t, b.Stop()) })
+	nativeAt, libp2pAt := b.NativeAddresses()[0], b.Libp2pAddress()
+	for at, want := range map[string]string{nativeAt.String(): crawl.BridgeLikely, libp2pAt.String(): crawl.BridgeYes} {
+		opts := options(seed)
+		opts.Seeds = append([]string{at}, opts.Seeds...)
+		report, err := crawl.Run(t.Context(), opts)
+		require.NoError(t, err)
+		require.Equal(t, want, byID(t, report, libp2pAt.ID).Bridge)
+		require.Equal(t, network, report.Network, "that of the node, not of the bridge")
+		require.Equal(t, []int{1, 1}, []int{report.Bridges, report.Libp2p})
+	}
+}
