@@ -14,31 +14,27 @@ import (
 // errFlaps is the reason for refusing that a network evicts anybody.
 var errFlaps = errors.New("its peers took the places of others and left at once")
 
-// accountable returns the host if points count against it, and else none. Points do not
-// count against a loopback IP, which all nodes on the machine share, nor against any IP
-// with allow_duplicate_ip, where several nodes may share it. The host of an exempt peer must
-// stay open for that peer, which may have any host until it has been connected.
-func (sw *MultiplexSwitch) accountable(host netip.Prefix) netip.Prefix {
-	if sw.registry.allowDuplicateIP || netgroup.KindOf(host.Addr()) == netgroup.Loopback || sw.lists.isExemptHost(host) {
-		return netip.Prefix{}
+// keeper keeps the switch's conduct book.
+func (sw *MultiplexSwitch) keeper() conduct.Keeper {
+	return conduct.Keeper{
+		Book: sw.conduct, AllowDuplicateIP: sw.registry.allowDuplicateIP, IsExemptHost: sw.lists.isExemptHost, Log: sw.refused,
 	}
+}
 
-	return host
+// accountable returns the host if points count against it, and else none.
+func (sw *MultiplexSwitch) accountable(host netip.Prefix) netip.Prefix {
+	return sw.keeper().Accountable(host)
 }
 
 // chargeConn charges the host of the stranger for an inbound connection. It returns a refusal
 // if the host is refused.
 func (sw *MultiplexSwitch) chargeConn(stranger candidate) error {
-	host, points := stranger.answers, float64(conduct.ConnPoints)
+	points := float64(conduct.ConnPoints)
 	if sw.registry.admissible(stranger) != nil {
 		points = conduct.RefusedPoints
 	}
-	if wait := sw.conduct.Charge("", host, points, conduct.ErrManyConns); wait > 0 {
-		sw.refused.Event(slog.LevelWarn, host.Addr(), "host is refused for a while", "connections",
-			"host", netgroup.Name(host), "for", wait, "err", conduct.ErrManyConns)
-	}
 
-	return sw.conduct.Refusal("", host)
+	return sw.keeper().ChargeConn(stranger.answers, points)
 }
 
 // blame refuses the peer of a connection that has ended because the peer broke the protocol.
@@ -54,10 +50,7 @@ func (sw *MultiplexSwitch) blame(c *connection, reason error) {
 	if !sw.lists.isExempt(compat.Delegate(c.conn)) {
 		host = sw.accountable(hostOf(c.conn))
 	}
-	if wait := sw.conduct.Charge(c.id, host, conduct.ViolationPoints, reason); wait > 0 {
-		sw.refused.Event(slog.LevelWarn, netgroup.FromIP(c.conn.RemoteIP()), "peer is refused for a while", "conduct",
-			"peer", c.id, "address", c.conn.RemoteAddr(), "for", wait, "err", reason)
-	}
+	sw.keeper().Blame(c.id, host, netgroup.FromIP(c.conn.RemoteIP()), conduct.ViolationPoints, reason, "address", c.conn.RemoteAddr())
 }
 
 // blameSource charges the peer that has told the address of a dial at which another node

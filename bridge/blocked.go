@@ -3,17 +3,22 @@ package bridge
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
 	"slices"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 )
 
 var errBlocked = errors.New("an operator has blocked the node or its IP ([p2p].blocked_peers, [p2p].blocked_ips)")
+
+// errBlockedPair ends the pair of a node that is blocked while it has one.
+var errBlockedPair = compat.Reject(compat.RejectBanned, "%v", errBlocked)
 
 // blocks reports whether the ID, the IP, or the IPv4 address that the IP embeds is blocked.
 func (l blocklist) blocks(id types.ID, ip netip.Addr) bool {
@@ -31,11 +36,10 @@ func (c Config) Blocks(addr types.NetAddress) bool {
 	return list.blocks(addr.ID.Canonical(), netgroup.FromIP(addr.IP))
 }
 
-// warnOfBlocked says which of the configured targets are none. c has its defaults, by which they
-// are left out of its lists already.
-func (c Config) warnOfBlocked(named []*types.NetAddress, logger *slog.Logger) {
-	for _, addr := range named {
-		if c.blocklist().blocks(addr.ID.Canonical(), netgroup.FromIP(addr.IP)) {
+// warnOfBlocked says which of the configured targets are not dialed. c has its defaults.
+func (c Config) warnOfBlocked(logger *slog.Logger) {
+	for _, addr := range slices.Concat(c.NativePeers, c.Libp2pPeers) {
+		if c.Blocks(*addr) {
 			logger.Warn("configured peer is no target, because it or its IP is blocked", "peer", addr.ID, "address", addr.DialString())
 		}
 	}
@@ -50,6 +54,16 @@ func (b *Bridge) blocked() *blocklist { return cmp.Or(b.blocklist.Load(), &block
 // blocksTarget is blocks for a target, which may have a host name in place of an IP.
 func (b *Bridge) blocksTarget(addr types.NetAddress) bool {
 	return b.blocks(addr.ID, netgroup.FromIP(addr.IP))
+}
+
+// check reports whether the libp2p side can block as much.
+func (l blocklist) check() error {
+	if len(l.ids) > lp2p.MaxBlocked || len(l.networks) > lp2p.MaxBlocked {
+		return fmt.Errorf("%w: BlockedPeers or BlockedIPs: %d IDs and %d networks, %d of each are the most",
+			ErrInvalidConfig, len(l.ids), len(l.networks), lp2p.MaxBlocked)
+	}
+
+	return nil
 }
 
 // apply keeps what is blocked from the libp2p side before a handshake, and from being dialed

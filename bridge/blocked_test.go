@@ -65,8 +65,9 @@ func TestRefusedNodesAreSummedUp(t *testing.T) {
 	require.Contains(t, log.String(), "more_times=2 reason=unavailable")
 }
 
-// A configured target at a blocked IP is none, which the log says, after a reload too.
-func TestTargetAtABlockedIPIsNone(t *testing.T) {
+// A configured target at a blocked IP is shown as blocked and never dialed. The log says that,
+// after a reload too.
+func TestTargetAtABlockedIPIsShownAsBlocked(t *testing.T) {
 	var log bytes.Buffer
 	config := Config{
 		NativePeers: []*types.NetAddress{{ID: types.GenerateNodeKey().ID(), IP: net.IPv4(9, 8, 7, 6), Port: 1}},
@@ -75,9 +76,29 @@ func TestTargetAtABlockedIPIsNone(t *testing.T) {
 	require.True(t, config.Blocks(*config.NativePeers[0]))
 	b, err := New(*types.GenerateNodeKey(), config, slog.New(slog.NewTextHandler(&log, nil)))
 	require.NoError(t, err)
-	require.Empty(t, b.nativeTargets.all(dialer{}))
-	require.Equal(t, 1, strings.Count(log.String(), "configured peer is no target"))
-	require.NoError(t, b.Reload(config))
-	require.Empty(t, b.nativeTargets.all(dialer{}))
-	require.Equal(t, 2, strings.Count(log.String(), "configured peer is no target"))
+	for round := range 2 {
+		require.Equal(t, TargetBlocked, b.Status().Targets[0].State)
+		require.True(t, b.Status().Targets[0].Configured)
+		require.Nil(t, b.nativeTargets.pick(dialer{id: "node"}, nil))
+		require.Empty(t, b.configuredPeers())
+		require.Equal(t, 1+round, strings.Count(log.String(), "configured peer is no target"))
+		require.NoError(t, b.Reload(config))
+	}
+}
+
+// A node that is blocked while it has a pair: the target stays in the list as blocked, and the
+// end counts as a block.
+func TestBlockOfATargetIsCounted(t *testing.T) {
+	native, libp2p := newNode(t, InitiatorNative), newNode(t, InitiatorLibp2p)
+	b := newBridge(t, Config{Libp2pPeers: addresses(libp2p)})
+	native.join(t, b.NativeAddress())
+	awaitPairs(t, b, 1)
+	require.NoError(t, b.Block(libp2p.address.ID))
+	next(t, native.removed)
+	require.Eventually(t, func() bool { return len(b.Status().Counters.PairsEnded) == 1 }, testTimeout, time.Millisecond)
+	s := b.Status()
+	require.Equal(t, []Count{{Side: byBlock, Count: 1}}, s.Counters.PairsEnded)
+	require.Equal(t, TargetBlocked, s.Targets[0].State)
+	require.True(t, s.Targets[0].Configured)
+	require.Empty(t, s.Flapping)
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/multiformats/go-multiaddr"
+	"golang.org/x/time/rate"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/addrbook"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
@@ -65,6 +66,7 @@ type Bridge struct {
 
 	missed     *events.Events     // targets that could not be reached
 	dhtOptions []discovery.Option // set by tests
+	clock      func() time.Time   // set by tests; nil: the system's
 
 	libp2p atomic.Pointer[lp2p.Transport]      // nil before Start
 	dht    atomic.Pointer[discovery.Discovery] // nil before Start, or without one
@@ -74,7 +76,6 @@ type Bridge struct {
 
 // New returns a bridge with the node key's identity. A nil logger discards.
 func New(nodeKey types.NodeKey, config Config, logger *slog.Logger) (*Bridge, error) {
-	named := slices.Concat(config.NativePeers, config.Libp2pPeers)
 	config = config.withDefaults()
 	if err := config.Validate(); err != nil {
 		return nil, err
@@ -89,7 +90,7 @@ func New(nodeKey types.NodeKey, config Config, logger *slog.Logger) (*Bridge, er
 		}
 	}
 	logger = cmp.Or(logger, slog.New(slog.DiscardHandler))
-	config.warnOfBlocked(named, logger)
+	config.warnOfBlocked(logger)
 	book, err := config.addrBook(nodeKey.ID())
 	if err != nil {
 		return nil, err
@@ -122,6 +123,8 @@ func New(nodeKey types.NodeKey, config Config, logger *slog.Logger) (*Bridge, er
 	now := config.blocklist()
 	b.blocklist.Store(&now)
 	gate.blocks, gate.configured = b.blocks, b.configuredPeers
+	b.journal.exempt = gate.IsExemptPeer
+	b.nativeTargets.spent = make(map[types.ID]*rate.Limiter)
 	b.nativeTargets.blocked, b.libp2pTargets.blocked = b.blocksTarget, b.blocksTarget
 	if config.OnlyConfigured {
 		b.libp2pTargets.book = nil
@@ -161,7 +164,7 @@ func (b *Bridge) listen() error {
 	}
 	opts := []lp2p.Option{
 		lp2p.WithLimits(b.config.libp2pLimits()), lp2p.WithAddrBook(b.book),
-		lp2p.WithSockets(b.config.Sockets), lp2p.WithConnAdmission(b.gate),
+		lp2p.WithSockets(b.config.Sockets), lp2p.WithConnAdmission(b.gate), lp2p.WithClock(b.clock),
 	}
 	if b.config.Libp2pQUIC {
 		opts = append(opts, lp2p.WithQUIC())
@@ -200,7 +203,8 @@ func (b *Bridge) startTunnels(side *lp2p.Transport) error {
 		return nil
 	}
 	server, err := tunnel.Serve(side, tunnel.Config{
-		Targets: b.config.Tunnels, Reach: b.reach, Sockets: b.config.Sockets, Logger: b.logger,
+		Targets: b.config.Tunnels, Reach: b.nativeTargets.open, Sockets: b.config.Sockets, Logger: b.logger,
+		Admission: b.gate, Proxies: b.config.ProxyNetworks,
 		Blocks: func(ip netip.Addr) bool { return b.blocks("", ip) },
 	})
 	if err != nil {
@@ -209,11 +213,6 @@ func (b *Bridge) startTunnels(side *lp2p.Transport) error {
 	b.tunnels.Store(server)
 
 	return nil
-}
-
-// reach returns the native nodes to which tunnels may be opened now.
-func (b *Bridge) reach() []*types.NetAddress {
-	return slices.DeleteFunc(b.nativeTargets.peers(), func(addr *types.NetAddress) bool { return b.blocksTarget(*addr) })
 }
 
 // TunnelAddresses returns where native nodes dial each node that has a tunnel, after Start: the

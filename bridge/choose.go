@@ -56,7 +56,7 @@ func (ts *targets) pick(node dialer, tried []*target, running ...*target) (best 
 // whether a dial is due.
 func (c *choice) allows(t *target) bool {
 	again := func(other *target) bool { return other.addr.Same(t.addr) }
-	if t.addr.ID == c.node || t.doubled || t.taken || t.side.blocked(t.addr) || slices.ContainsFunc(c.tried, again) {
+	if t.addr.ID == c.node || t.doubled || t.taken || t.spared || t.side.blocked(t.addr) || slices.ContainsFunc(c.tried, again) {
 		return false
 	}
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net"
 	"net/netip"
 	"slices"
 
@@ -16,7 +17,6 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/bridge/tunnel"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
-	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/proxied"
 	"github.com/tm2-libp2p/tm2-libp2p/mconn"
 )
@@ -131,10 +131,11 @@ func (c *Config) Validate() error {
 	return cmp.Or(
 		invalid("UnconditionalPeers", checkIDs(c.UnconditionalPeers)),
 		invalid("BlockedPeers", checkIDs(c.BlockedPeers)),
+		c.blocklist().check(),
 		invalid("BlockedIPs", proxied.Networks(c.BlockedIPs).Validate()),
 		invalid("NativePeers", checkPeers(c.NativePeers)),
 		invalid("Libp2pPeers", checkPeers(c.Libp2pPeers)),
-		invalid("Tunnels", checkTunnels(c.Tunnels)),
+		invalid("Tunnels", c.checkTunnels()),
 		invalid("MConfig", c.MConfig.Validate()),
 	)
 }
@@ -182,10 +183,11 @@ func checkPeers(peers []*types.NetAddress) error {
 	return nil
 }
 
-// checkTunnels checks the IDs. A node without an address has to keep a connection to the bridge.
-func checkTunnels(tunnels []tunnel.Target) error {
-	seen := make(map[types.ID]bool, len(tunnels))
-	for _, t := range tunnels {
+// checkTunnels checks the IDs and the ports. A node without an address has to keep a connection to
+// the bridge.
+func (c *Config) checkTunnels() error {
+	seen := make(map[types.ID]bool, len(c.Tunnels))
+	for i, t := range c.Tunnels {
 		if err := t.Node.ID.Validate(); err != nil {
 			return fmt.Errorf("%q: %w", t.Node.ID, err)
 		}
@@ -193,10 +195,34 @@ func checkTunnels(tunnels []tunnel.Target) error {
 			return fmt.Errorf("%s: %w", t.Node.ID, errDuplicatePeer)
 		}
 		seen[t.Node.ID.Canonical()] = true
+		if whose := c.listensAt(t.Listen, c.Tunnels[:i]); whose != "" {
+			return fmt.Errorf("%s: port %d is that of %s", t.Node.ID, t.Listen.Port, whose)
+		}
 	}
 
 	return nil
 }
+
+// listensAt returns what else of the bridge, or which of these tunnels, listens at the address, or
+// nothing. Port 0 takes a free one.
+func (c *Config) listensAt(at types.NetAddress, tunnels []tunnel.Target) string {
+	meets := func(other types.NetAddress, ports int) bool {
+		return at.Port > 0 && other.Port > 0 && at.Port >= other.Port && int(at.Port) < int(other.Port)+ports &&
+			(at.IP.Equal(other.IP) || isAnyIP(at.IP) || isAnyIP(other.IP))
+	}
+	switch i := slices.IndexFunc(tunnels, func(t tunnel.Target) bool { return meets(t.Listen, 1) }); {
+	case meets(c.NativeListen, c.Identities):
+		return "the native side, or of one of its identities"
+	case meets(c.Libp2pListen, 1):
+		return "the libp2p side"
+	case i >= 0:
+		return "the tunnel to " + tunnels[i].Node.ID.String()
+	default:
+		return ""
+	}
+}
+
+func isAnyIP(ip net.IP) bool { return len(ip) == 0 || ip.IsUnspecified() }
 
 func (c Config) blocklist() blocklist { return blocklist{c.BlockedPeers, c.BlockedIPs} }
 
@@ -220,8 +246,7 @@ func (c Config) addrBook(self types.ID) (*addrbook.Book, error) {
 }
 
 // withDefaults also writes each ID as a key's ID is written, so that it can be compared. It
-// leaves nil entries to Validate, and the caller's lists as they are. Blocked peers are no
-// targets.
+// leaves nil entries to Validate, and the caller's lists as they are.
 func (c Config) withDefaults() Config {
 	for _, ids := range []*[]types.ID{&c.PrivatePeers, &c.UnconditionalPeers, &c.BlockedPeers} {
 		*ids = slices.Clone(*ids)
@@ -238,9 +263,6 @@ func (c Config) withDefaults() Config {
 				(*peers)[i] = &own
 			}
 		}
-		*peers = slices.DeleteFunc(*peers, func(addr *types.NetAddress) bool {
-			return addr != nil && c.blocklist().blocks(addr.ID, netgroup.FromIP(addr.IP))
-		})
 	}
 	c.Tunnels = slices.Clone(c.Tunnels)
 	for i := range c.Tunnels {

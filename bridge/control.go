@@ -6,21 +6,27 @@ import (
 	"net/netip"
 	"slices"
 
-	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 )
 
-// ErrUnknownPeer is returned by Forget for a node that is no target.
-var ErrUnknownPeer = errors.New("the bridge has no such target")
+// What Connect, Block and Forget refuse.
+var (
+	// ErrUnknownPeer is returned by Forget for a node that is no target.
+	ErrUnknownPeer = errors.New("the bridge has no such target")
+	// ErrInvalidPeer is wrapped by errors about an ID or an address that cannot be used.
+	ErrInvalidPeer = errors.New("names no node that the bridge can use")
+	// ErrInvalidSide is wrapped by errors about a side that is neither native nor libp2p.
+	ErrInvalidSide = errors.New("the side is neither native nor libp2p")
+)
 
 // Connect makes a node a configured target of a side, InitiatorNative or InitiatorLibp2p, or
 // changes its address, until the next Reload that does not have it. A node is paired with it
-// when one dials the bridge. The error wraps ErrInvalidConfig.
+// when one dials the bridge. The error wraps ErrInvalidPeer or ErrInvalidSide.
 func (b *Bridge) Connect(side string, addr types.NetAddress) error {
 	addr.ID = addr.ID.Canonical()
 	if err := checkPeers([]*types.NetAddress{&addr}); err != nil {
-		return fmt.Errorf("%w: %w", ErrInvalidConfig, err)
+		return fmt.Errorf("%q %w: %w", addr.String(), ErrInvalidPeer, err)
 	}
 	ts, err := b.targetsOf(side)
 	if err != nil {
@@ -30,9 +36,9 @@ func (b *Bridge) Connect(side string, addr types.NetAddress) error {
 	defer b.changing.Unlock()
 	switch {
 	case b.isOwn(addr.ID):
-		return fmt.Errorf("%w: %s is the bridge itself", ErrInvalidConfig, &addr)
+		return fmt.Errorf("%q %w: it is the bridge itself", addr.String(), ErrInvalidPeer)
 	case b.blocksTarget(addr):
-		return fmt.Errorf("%w: %s is blocked", ErrInvalidConfig, &addr)
+		return fmt.Errorf("%q %w: it is blocked", addr.String(), ErrInvalidPeer)
 	}
 	own := slices.DeleteFunc(ts.peers(), func(other *types.NetAddress) bool { return other.ID == addr.ID })
 	b.configure(ts, append(own, &addr))
@@ -65,11 +71,12 @@ func (b *Bridge) Forget(id types.ID) error {
 	return nil
 }
 
-// Block refuses a node from now on, as Config.BlockedPeers does, and ends its pairs.
+// Block refuses a node from now on, as Config.BlockedPeers does, and ends its pairs. The error
+// wraps ErrInvalidPeer, or says that too many nodes are blocked; nothing has changed then.
 func (b *Bridge) Block(id types.ID) error {
 	id = id.Canonical()
 	if err := id.Validate(); err != nil {
-		return fmt.Errorf("%w: %q: %w", ErrInvalidConfig, id, err)
+		return fmt.Errorf("%q %w: %w", id, ErrInvalidPeer, err)
 	}
 	b.changing.Lock()
 	defer b.changing.Unlock()
@@ -106,10 +113,8 @@ func (b *Bridge) Unblock(id types.ID) bool {
 
 // Reload replaces the configured targets of both sides and what is blocked by those of the
 // configuration. Pairs stay, unless a node of theirs is blocked now. Other fields count at the
-// next start only. An error that wraps ErrInvalidConfig has changed nothing. After any other
-// error the targets are as before, and the libp2p side may lack some of what is blocked.
+// next start only. An error wraps ErrInvalidConfig, and nothing has changed then.
 func (b *Bridge) Reload(config Config) error {
-	named := slices.Concat(config.NativePeers, config.Libp2pPeers)
 	config = config.withDefaults()
 	if err := config.Validate(); err != nil {
 		return err
@@ -121,12 +126,12 @@ func (b *Bridge) Reload(config Config) error {
 	}
 	b.changing.Lock()
 	defer b.changing.Unlock()
-	if err := b.setBlocked(blocklist{config.BlockedPeers, config.BlockedIPs}); err != nil {
-		return err
+	if err := b.setBlocked(config.blocklist()); err != nil {
+		return err // only what Validate has seen already
 	}
 	b.configure(b.nativeTargets, config.NativePeers)
 	b.configure(b.libp2pTargets, config.Libp2pPeers)
-	config.warnOfBlocked(named, b.logger)
+	config.warnOfBlocked(b.logger)
 	b.tell("peers reloaded", "native", len(config.NativePeers), "libp2p", len(config.Libp2pPeers),
 		"blocked", len(config.BlockedPeers)+len(config.BlockedIPs))
 
@@ -150,7 +155,7 @@ func (b *Bridge) targetsOf(side string) (*targets, error) {
 	case InitiatorLibp2p:
 		return b.libp2pTargets, nil
 	default:
-		return nil, fmt.Errorf("%w: side %q is neither %s nor %s", ErrInvalidConfig, side, InitiatorNative, InitiatorLibp2p)
+		return nil, fmt.Errorf("%w: %q", ErrInvalidSide, side)
 	}
 }
 
@@ -173,9 +178,9 @@ func (b *Bridge) configure(ts *targets, addrs []*types.NetAddress) {
 	}
 }
 
-// configuredPeers returns the configured targets of both sides.
+// configuredPeers returns the configured targets of both sides that are not blocked.
 func (b *Bridge) configuredPeers() []*types.NetAddress {
-	return slices.Concat(b.nativeTargets.peers(), b.libp2pTargets.peers())
+	return slices.Concat(b.nativeTargets.open(), b.libp2pTargets.open())
 }
 
 // isOwn reports whether the ID is one of the bridge's identities.
@@ -185,7 +190,7 @@ func (b *Bridge) isOwn(id types.ID) bool {
 
 // shareSlots gives the nodes of one side all slots if those of the other get no pairs.
 func (b *Bridge) shareSlots() {
-	native, libp2p := len(b.nativeTargets.peers()), len(b.libp2pTargets.peers())
+	native, libp2p := len(b.nativeTargets.open()), len(b.libp2pTargets.open())
 	b.slots.share(native == 0 || libp2p == 0 && b.config.OnlyConfigured)
 }
 
@@ -197,6 +202,11 @@ func (ts *targets) peers() []*types.NetAddress {
 	return slices.Clone(ts.configured)
 }
 
+// open returns the configured targets that are not blocked.
+func (ts *targets) open() []*types.NetAddress {
+	return slices.DeleteFunc(ts.peers(), func(addr *types.NetAddress) bool { return ts.blocked(*addr) })
+}
+
 // blocklist is what an operator has blocked. It is replaced, never changed.
 type blocklist struct {
 	ids      []types.ID
@@ -204,8 +214,13 @@ type blocklist struct {
 }
 
 // setBlocked replaces what is blocked, on the libp2p side too. It ends the pairs of nodes that
-// are blocked now, and the tunnels of IPs and libp2p nodes that are. The caller holds changing.
+// are blocked now, and the tunnels of IPs and libp2p nodes that are. The caller holds changing. An
+// error is that of blocklist.check, and nothing has changed then: nobody else changes what the
+// libp2p side blocks, so a list that fits does so there.
 func (b *Bridge) setBlocked(now blocklist) error {
+	if err := now.check(); err != nil {
+		return err
+	}
 	if side := b.libp2p.Load(); side != nil {
 		ids, networks := side.Blocked()
 		for _, id := range ids {
@@ -223,6 +238,7 @@ func (b *Bridge) setBlocked(now blocklist) error {
 		}
 	}
 	b.blocklist.Store(&now)
+	b.shareSlots()
 	for _, p := range b.slots.live() {
 		b.endIfBlocked(p)
 	}
@@ -238,7 +254,7 @@ func (b *Bridge) setBlocked(now blocklist) error {
 func (b *Bridge) endIfBlocked(p *pair) {
 	for _, s := range []*side{p.native, p.libp2p} {
 		if b.blocks(s.peer.ID(), netgroup.FromAddr(s.peer.RemoteAddr())) {
-			p.end(nil, compat.Reject(compat.RejectBanned, "%v", errBlocked))
+			p.end(nil, errBlockedPair)
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
@@ -26,7 +27,10 @@ func TestBlockWhileTheBridgeRuns(t *testing.T) {
 		require.False(t, b.Unblock(blocked.address.ID))
 	}
 	native.join(t, b.NativeAddress())
-	require.ErrorIs(t, b.Block("nobody"), ErrInvalidConfig)
+	err := b.Block("g1xx")
+	require.ErrorIs(t, err, ErrInvalidPeer)
+	require.ErrorContains(t, err, `"g1xx" names no node`)
+	require.NotContains(t, err.Error(), "configuration")
 }
 
 // A blocked native target is not dialed.
@@ -70,11 +74,11 @@ func TestConnect(t *testing.T) {
 
 	own := native.address
 	own.ID = b.key.ID()
-	require.ErrorIs(t, b.Connect(InitiatorLibp2p, own), ErrInvalidConfig)
-	require.ErrorIs(t, b.Connect("neither", native.address), ErrInvalidConfig)
-	require.ErrorIs(t, b.Connect(InitiatorNative, types.NetAddress{ID: native.address.ID}), ErrInvalidConfig)
+	require.ErrorIs(t, b.Connect(InitiatorLibp2p, own), ErrInvalidPeer)
+	require.ErrorIs(t, b.Connect("neither", native.address), ErrInvalidSide)
+	require.ErrorIs(t, b.Connect(InitiatorNative, types.NetAddress{ID: native.address.ID}), ErrInvalidPeer)
 	require.NoError(t, b.Block(native.address.ID))
-	require.ErrorIs(t, b.Connect(InitiatorNative, native.address), ErrInvalidConfig)
+	require.ErrorIs(t, b.Connect(InitiatorNative, native.address), ErrInvalidPeer)
 }
 
 // Reload replaces targets and blocks, and changes nothing if the configuration is not valid.
@@ -98,4 +102,30 @@ func TestReload(t *testing.T) {
 	next(t, native.removed)
 	native.join(t, b.NativeAddress())
 	next(t, first.added)
+}
+
+// A reload that cannot be done changes nothing, neither targets nor blocks, on either side.
+func TestReloadIsAllOrNothing(t *testing.T) {
+	first, blocked := newNode(t, InitiatorLibp2p), types.GenerateNodeKey().ID()
+	b := newBridge(t, Config{Libp2pPeers: addresses(first), BlockedPeers: []types.ID{blocked}})
+	before := b.Status()
+	ids, networks := b.libp2p.Load().Blocked()
+	many := make([]netip.Prefix, lp2p.MaxBlocked+1)
+	for i := range many {
+		many[i] = netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}), 32)
+	}
+	for name, config := range map[string]Config{
+		"too many blocked":  {BlockedIPs: many},
+		"the bridge itself": {Libp2pPeers: []*types.NetAddress{{ID: b.key.ID(), IP: first.address.IP, Port: 1}}},
+		"a bad ID":          {BlockedPeers: []types.ID{"nobody"}},
+	} {
+		require.ErrorIs(t, b.Reload(config), ErrInvalidConfig, name)
+		after := b.Status()
+		require.Equal(t, before.Targets, after.Targets, name)
+		require.Equal(t, before.BlockedPeers, after.BlockedPeers, name)
+		require.Equal(t, before.BlockedIPs, after.BlockedIPs, name)
+		idsNow, networksNow := b.libp2p.Load().Blocked()
+		require.Equal(t, ids, idsNow, name)
+		require.Equal(t, networks, networksNow, name)
+	}
 }

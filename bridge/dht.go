@@ -20,7 +20,7 @@ func (b *Bridge) startDHT(side *lp2p.Transport) error {
 	}
 	opts := append([]discovery.Option{
 		discovery.WithClient(dhtClient{b}),
-		discovery.WithBootstrapPeers(b.config.Libp2pPeers),
+		discovery.WithBootstrapPeers(b.libp2pTargets.open()),
 		discovery.WithPrivatePeers(b.config.PrivatePeers),
 		discovery.WithMode(discovery.ModeClient),
 	}, b.dhtOptions...)

@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"time"
 
@@ -38,8 +39,8 @@ func (s *side) receiveDiscovery(msg []byte) {
 	switch {
 	case err != nil:
 		s.complain.Do(func() {
-			s.pair.bridge.logger.Warn("discovery message dropped, further ones of the peer are not logged",
-				"peer", s.peer.ID(), "channel", discoveryChannel, "err", err)
+			s.pair.bridge.refused.Event(slog.LevelWarn, netgroup.FromIP(s.peer.RemoteIP()),
+				"discovery message dropped, further ones of the peer are not logged", s.name, "peer", s.peer.ID(), "channel", discoveryChannel, "err", err)
 		})
 	case request && s.requests.Allow():
 		s.answer()
@@ -100,7 +101,7 @@ func (s *side) answer() {
 // known returns the configured nodes of this side and those that have a pair. Hints are
 // not passed on.
 func (s *side) known() []*types.NetAddress {
-	addrs := s.targets.peers()
+	addrs := s.targets.open()
 	for _, p := range s.pair.bridge.slots.live() {
 		for _, connected := range []*side{p.native, p.libp2p} {
 			if connected.name == s.name {

@@ -163,7 +163,9 @@ func TestOneHostHasOnePairWithATarget(t *testing.T) {
 	doubled := func(ts *targets, by dialer) bool {
 		return ts.count(by, func(t *target) bool { return t.doubled }) > 0
 	}
-	at := func(id types.ID, ip string) dialer { return dialer{id, netgroup.Host(netip.MustParseAddr(ip)), ""} }
+	at := func(id types.ID, ip string) dialer {
+		return dialer{id: id, host: netgroup.Host(netip.MustParseAddr(ip))}
+	}
 	for _, ts := range []*targets{newTargets(idsOf("one"), nil, unused()), targetsWithBook(t, idsOf("one")...)} {
 		first := ts.pick(at("a", "2001:db8::1"), nil)
 		require.NotNil(t, first)

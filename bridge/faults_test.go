@@ -3,11 +3,16 @@ package bridge
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"text/tabwriter"
 	"time"
@@ -177,7 +182,32 @@ type faultyNet struct {
 	sockets        *stacktest.FaultySockets // of the bridge
 	key            *types.NodeKey
 	natAt, libAt   types.NetAddress
-	ended          []*talker // of nodes that were killed
+	ended          []*talker    // of nodes that were killed
+	disk           disk         // that of the bridge's log
+	ahead          atomic.Int64 // by how much the bridge's clock is ahead, in nanoseconds
+}
+
+// disk takes what is written to it until it is full. Then a write fails as the system says.
+type disk struct {
+	full   atomic.Bool
+	failed atomic.Int64
+}
+
+func (d *disk) Write(b []byte) (int, error) {
+	if !d.full.Load() {
+		return len(b), nil
+	}
+	file, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		return 0, err
+	}
+	defer file.Close()
+	n, err := file.Write(b)
+	if errors.Is(err, syscall.ENOSPC) {
+		d.failed.Add(1)
+	}
+
+	return n, err
 }
 
 func startFaultyNet(t *testing.T, natives, libp2ps int) *faultyNet {
@@ -207,8 +237,9 @@ func (f *faultyNet) startBridge() {
 	f.bridge, err = New(*f.key, Config{
 		NativeListen: f.natAt, Libp2pListen: f.libAt, Libp2pPeers: targets, OnlyConfigured: true,
 		AllowDuplicateIP: true, MaxPairs: 1000, MaxPairsPerIP: 1000, Sockets: f.sockets,
-	}, nil)
+	}, slog.New(slog.NewTextHandler(&f.disk, nil)))
 	require.NoError(f.t, err)
+	f.bridge.clock = func() time.Time { return time.Now().Add(time.Duration(f.ahead.Load())) }
 	require.NoError(f.t, f.bridge.Start())
 }
 
@@ -332,8 +363,26 @@ func everywhere(faults stacktest.Faults) func(*faultyNet) {
 
 var healed = everywhere(stacktest.Faults{})
 
-// faults are those of the table. The bridge writes nothing to a disk, so a full one is none, and
-// for a clock that is wrong adapter/lp2p has tests: the delegation is refused with the difference.
+// breakAndRefuse breaks the connections of the bridge while its clock is wrong, so that libp2p
+// nodes refuse its delegations.
+func breakAndRefuse(ahead time.Duration) func(*faultyNet) {
+	return func(f *faultyNet) {
+		f.ahead.Store(int64(ahead))
+		f.sockets.Break()
+		require.Eventually(f.t, func() bool {
+			return slices.ContainsFunc(f.bridge.Status().Targets, func(t TargetStatus) bool {
+				return strings.Contains(t.LastError, "the clock of its dialer is")
+			})
+		}, time.Minute, 10*time.Millisecond, "a target says by how much the clock is wrong")
+	}
+}
+
+func rightClock(f *faultyNet) {
+	f.ahead.Store(0)
+	healed(f)
+}
+
+// faults are those of the table. All that the bridge writes to a disk while it runs is its log.
 var faults = []fault{
 	{"no fault", time.Second, func(*faultyNet) {}, func(*faultyNet) {}},
 	{"all connections of the bridge break", 0, func(f *faultyNet) { f.sockets.Break() }, healed},
@@ -353,6 +402,16 @@ var faults = []fault{
 	}, func(f *faultyNet) { f.startBridge() }},
 	{"kill -9 of a native node", 0, func(f *faultyNet) { f.kill(f.native, InitiatorNative, 0) }, healed},
 	{"kill -9 of a libp2p node", 0, func(f *faultyNet) { f.kill(f.libp2p, InitiatorLibp2p, 0) }, healed},
+	{"clock 6 minutes fast, and all connections break", 10 * time.Second, breakAndRefuse(6 * time.Minute), rightClock},
+	{"clock 6 minutes slow, and all connections break", 10 * time.Second, breakAndRefuse(-6 * time.Minute), rightClock},
+	{"disk full, and all connections break", 10 * time.Second, func(f *faultyNet) {
+		f.disk.full.Store(true)
+		f.sockets.Break()
+		require.Eventually(f.t, func() bool { return f.disk.failed.Load() > 0 }, time.Minute, 10*time.Millisecond, "the log is not written")
+	}, func(f *faultyNet) {
+		f.awaitAll("the disk was full")
+		f.disk.full.Store(false)
+	}},
 	{"nothing gets from native nodes to the bridge", 10 * time.Second,
 		func(f *faultyNet) { f.each(f.native, stacktest.Faults{Cut: true}) }, healed},
 	{"nothing gets from libp2p nodes to the bridge", 10 * time.Second,

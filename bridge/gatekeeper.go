@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tm2-libp2p/tm2-libp2p/bridge/tunnel"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/conduct"
@@ -23,10 +24,9 @@ var errConduct = errors.New("the node or its host is refused for a while")
 // remembers how nodes have behaved, as the switch of a node does. All methods may be called
 // concurrently.
 type gatekeeper struct {
-	config  Config
-	logger  *slog.Logger
-	refused *summary.Log
-	conduct *conduct.Book
+	config Config
+	logger *slog.Logger
+	keeper conduct.Keeper
 	// What an operator may change while the bridge runs:
 	blocks     func(types.ID, netip.Addr) bool
 	configured func() []*types.NetAddress // of either side
@@ -39,14 +39,20 @@ var (
 	_ compat.ConnAdmission   = (*gatekeeper)(nil)
 	_ compat.ConnReservation = (*gatekeeper)(nil)
 	_ compat.PeerExemption   = (*gatekeeper)(nil)
+	_ tunnel.Judge           = (*gatekeeper)(nil)
 )
 
 func newGatekeeper(config Config, logger *slog.Logger, refused *summary.Log) *gatekeeper {
-	return &gatekeeper{
-		config: config, logger: logger, refused: refused, conduct: conduct.New(), hosts: make(map[types.ID]netip.Prefix),
+	g := &gatekeeper{
+		config: config, logger: logger, hosts: make(map[types.ID]netip.Prefix),
 		blocks:     config.blocklist().blocks,
 		configured: func() []*types.NetAddress { return slices.Concat(config.NativePeers, config.Libp2pPeers) },
 	}
+	g.keeper = conduct.Keeper{
+		Book: conduct.New(), AllowDuplicateIP: config.AllowDuplicateIP, IsExemptHost: g.isExemptHost, Log: refused,
+	}
+
+	return g
 }
 
 // IsExemptPeer implements compat.PeerExemption.
@@ -80,26 +86,14 @@ func (g *gatekeeper) isExemptHost(host netip.Prefix) bool {
 	return false
 }
 
-// accountable returns the host if points count against it, and else none: the switch has the
-// same exceptions.
-func (g *gatekeeper) accountable(host netip.Prefix) netip.Prefix {
-	if g.config.AllowDuplicateIP || netgroup.KindOf(host.Addr()) == netgroup.Loopback || g.isExemptHost(host) {
-		return netip.Prefix{}
-	}
-
-	return host
-}
-
 // AdmitConn implements compat.ConnAdmission.
 func (g *gatekeeper) AdmitConn(remoteIP net.IP) error {
 	ip := netgroup.FromIP(remoteIP)
 	if g.blocks("", ip) {
 		return compat.Reject(compat.RejectBanned, "%v", errBlocked)
 	}
-	host := g.accountable(netgroup.Host(ip))
-	g.charge("", host, conduct.ConnPoints, conduct.ErrManyConns)
 
-	return g.conduct.Refusal("", host)
+	return g.keeper.ChargeConn(g.keeper.Accountable(netgroup.Host(ip)), conduct.ConnPoints)
 }
 
 // judge returns why a node that has proved its ID is refused, or nil.
@@ -107,7 +101,7 @@ func (g *gatekeeper) judge(id types.ID, host netip.Prefix) error {
 	if g.IsExemptPeer(id) {
 		return nil
 	}
-	if err := g.conduct.Refusal(id, g.accountable(host)); err != nil {
+	if err := g.keeper.Refusal(id, g.keeper.Accountable(host)); err != nil {
 		return fmt.Errorf("%w: %w", errConduct, err)
 	}
 
@@ -129,7 +123,18 @@ func (g *gatekeeper) met(id types.ID, host netip.Prefix) {
 // sessions in one connection, and is told the reason.
 func (g *gatekeeper) spare(p *pair) {
 	if p.initiator == InitiatorNative {
-		g.conduct.Refund(p.from, conduct.ConnPoints-conduct.RefusedPoints)
+		g.keeper.Refund(p.from, conduct.ConnPoints-conduct.RefusedPoints)
+	}
+}
+
+// TunnelEnded implements tunnel.Judge. The bridge cannot see what passes in a tunnel, but whether
+// the native node has left again at once, as one that costs the target something does.
+func (g *gatekeeper) TunnelEnded(host netip.Prefix, lasted time.Duration, byNode bool) {
+	switch {
+	case lasted >= conduct.UsefulUptime:
+		g.keeper.Pardon(host)
+	case lasted == 0 || !byNode:
+		g.keeper.Refund(host, conduct.ConnPoints-conduct.RefusedPoints)
 	}
 }
 
@@ -139,9 +144,12 @@ func (g *gatekeeper) ended(p *pair) {
 	switch node := p.dialed.other(); {
 	case errors.Is(end.error, compat.ErrViolation): // see blame
 	case time.Since(p.since) >= conduct.UsefulUptime:
-		g.conduct.Pardon(p.from)
+		g.keeper.Pardon(p.from)
 	case end.by != node && !end.replaced():
 		g.spare(p)
+	case p.initiator == InitiatorLibp2p && !g.IsExemptPeer(p.id):
+		// Its connection is charged once, and it may open sessions in it as often as it likes.
+		g.keeper.Blame(p.id, netip.Prefix{}, p.from.Addr(), conduct.ConnPoints, conduct.ErrManyConns)
 	}
 }
 
@@ -157,12 +165,5 @@ func (g *gatekeeper) blame(s *side, reason error) {
 
 		return
 	}
-	g.charge(p.id, g.accountable(p.from), conduct.ViolationPoints, reason)
-}
-
-func (g *gatekeeper) charge(id types.ID, host netip.Prefix, points float64, reason error) {
-	if wait := g.conduct.Charge(id, host, points, reason); wait > 0 {
-		g.refused.Event(slog.LevelWarn, host.Addr(), "node is refused for a while", "conduct",
-			"peer", id, "host", netgroup.Name(host), "for", wait, "err", reason)
-	}
+	g.keeper.Blame(p.id, g.keeper.Accountable(p.from), p.from.Addr(), conduct.ViolationPoints, reason)
 }

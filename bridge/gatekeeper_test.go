@@ -71,8 +71,8 @@ func TestHostThatKeepsLeavingIsSlowedDown(t *testing.T) {
 		Libp2pPeers: addresses(target), ProxyNetworks: proxies(), UnconditionalPeers: []types.ID{friend.address.ID},
 	}, func(*Bridge) {})
 	var log stacktest.Log
-	b.gate.refused = summary.New(slog.New(slog.NewTextHandler(&log, nil))) // before the first node comes
-	t.Cleanup(b.gate.refused.Close)
+	b.gate.keeper.Log = summary.New(slog.New(slog.NewTextHandler(&log, nil))) // before the first node comes
+	t.Cleanup(b.gate.keeper.Log.Close)
 	at := behindProxy(t, b, "9.9.0.1")
 	const free = conduct.MaxPoints / conduct.ConnPoints
 	n, times := newNode(t, InitiatorNative), 0
@@ -82,7 +82,7 @@ func TestHostThatKeepsLeavingIsSlowedDown(t *testing.T) {
 	}
 	require.Less(t, times, 2*free)
 	require.False(t, newNode(t, InitiatorNative).comes(t, at), "not under another ID")
-	require.Equal(t, 1, log.Count("node is refused for a while"))
+	require.Equal(t, 1, log.Count("host is refused for a while"))
 
 	honest := newNode(t, InitiatorNative)
 	require.True(t, honest.comes(t, behindProxy(t, b, "9.9.0.2")))

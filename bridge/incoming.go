@@ -89,7 +89,7 @@ func (b *Bridge) admit(initiator string, in incoming, remote net.Addr) {
 		return
 	}
 	p := b.newPair(initiator)
-	p.id, p.at, p.from = in.id, in.at, host
+	p.id, p.at, p.from, p.stranger = in.id, in.at, host, !b.journal.knows(in.id)
 	if err := b.slots.take(p, host); err != nil {
 		b.gate.spare(p)
 		p.end(nil, err)
@@ -125,6 +125,7 @@ func (b *Bridge) refusal(err error) *compat.RejectError {
 		{errFormer, compat.RejectDuplicate, errFormer},
 		{errNoFurther, compat.RejectFull, errNoFurther},
 		{errDuplicateIP, compat.RejectFull, errDuplicateIP},
+		{errSpared, compat.RejectUnavailable, errSpared},
 		{errNoTargets, compat.RejectUnavailable, errNoTargets},
 	} {
 		if errors.Is(err, known.err) {
@@ -189,7 +190,7 @@ func (b *Bridge) find(ctx context.Context, p *pair, in incoming) (*target, error
 	far.self = key.ID()
 	far.listen(b.config.describe(in.node.Channels))
 	as := lp2p.Identity{Key: key.PrivKey, NodeInfo: present(in.node, far.self), Host: p.from}
-	s := search{bridge: b, node: dialer{p.id, p.host, p.at}, targets: far.targets}
+	s := search{bridge: b, node: p.dialer(), targets: far.targets}
 	dial := b.dialLibp2p
 	if far == p.native {
 		dial, as.NodeInfo = b.dialNative, presentNative(in.node, far.self)

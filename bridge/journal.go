@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 )
 
 const (
@@ -21,6 +23,9 @@ const (
 	WaitingAge = 15 * time.Minute
 	// SeenAge is how long a node counts in Status.Seen.
 	SeenAge = 24 * time.Hour
+	// RefusesAge is how long a target counts as one that refuses after its last refusal. Nodes
+	// without a pair dial again within half of that.
+	RefusesAge = time.Minute
 
 	maxWaiting = 64
 	maxSeen    = 4096
@@ -65,6 +70,15 @@ type WaitingStatus struct {
 	Count     int       `json:"count"` // refusals in a row
 	First     time.Time `json:"first"`
 	Last      time.Time `json:"last"`
+	// Known tells that the node is configured or has had a pair for a minute within SeenAge.
+	// Others are strangers, whose refusals say nothing of the bridge.
+	Known bool `json:"known"`
+}
+
+// waiting is a node that has dialed the bridge and has no pair.
+type waiting struct {
+	WaitingStatus
+	entry
 }
 
 // SeenNodes counts nodes by the stack on which the bridge has seen them last.
@@ -94,6 +108,7 @@ type Count struct {
 // bounded. All methods may be called concurrently.
 type journal struct {
 	toLibp2p, toNative sideMeter
+	exempt             func(types.ID) bool // reports whether a node is configured
 
 	mtx         sync.Mutex
 	started     time.Time
@@ -103,14 +118,10 @@ type journal struct {
 	dials       map[Count]uint64
 	pairEvents  []Event
 	otherEvents []Event
-	waiting     map[claim]*WaitingStatus
-	seen        map[types.ID]sighting
+	waiting     map[claim]*waiting
+	seen        map[types.ID]*sighting
+	flaps       map[claim]*flap
 	dialed      map[claim]dialed // by the side that was dialed
-}
-
-type sighting struct {
-	side string
-	at   time.Time
 }
 
 // dialed is how the last dial of a target has ended.
@@ -118,13 +129,16 @@ type dialed struct {
 	at       time.Time
 	answered time.Time // the last dial that led to a connection
 	kind     string
-	text     string // empty if it did not fail
+	text     string       // empty if it did not fail
+	refused  netip.Prefix // the host of the last node that it has refused since it has taken one
+	refuses  bool         // it has refused a known node since, or nodes of two hosts
 }
 
 func newJournal() *journal {
 	return &journal{
 		ended: make(map[Count]uint64), refusals: make(map[Count]uint64), dials: make(map[Count]uint64),
-		waiting: make(map[claim]*WaitingStatus), seen: make(map[types.ID]sighting), dialed: make(map[claim]dialed),
+		waiting: make(map[claim]*waiting), seen: make(map[types.ID]*sighting), dialed: make(map[claim]dialed),
+		flaps: make(map[claim]*flap), exempt: func(types.ID) bool { return false },
 	}
 }
 
@@ -170,20 +184,23 @@ func (j *journal) refused(initiator string, in incoming, remote net.Addr, err er
 	defer j.mtx.Unlock()
 	now := time.Now()
 	j.refusals[Count{Side: initiator, Reason: reason}]++
-	j.sight(in.id, initiator, now)
+	from := netgroup.FromAddr(remote)
+	j.sight(in.id, initiator, from, now)
 	node := claim{initiator, in.id, in.at}
 	w := j.waiting[node]
 	if w == nil {
-		makeRoom(j.waiting, maxWaiting, func(w *WaitingStatus) time.Time { return w.Last })
-		w = &WaitingStatus{ID: in.id, Initiator: initiator, First: now}
+		w = &waiting{WaitingStatus{ID: in.id, Initiator: initiator, First: now}, entry{now, siteOf(from), j.isKnown(in.id, now)}}
+		if !makeRoomFor(j.waiting, maxWaiting, func(w *waiting) entry { return w.entry }, w.entry) {
+			return
+		}
 		j.waiting[node] = w
 	}
 	if w.Reason != reason || now.Sub(w.Last) > eventInterval {
 		j.note(Event{Time: now, Kind: EventRefused, Reason: reason, Text: text}.of(initiator, in.id))
 	}
 	w.Moniker, w.Network, w.Address = in.node.Moniker, in.node.Network, addressOf(remote)
-	w.Reason, w.Cure, w.Text, w.Last = reason, cure, text, now
-	w.Count++
+	w.Reason, w.Cure, w.Text, w.Last, w.at = reason, cure, text, now, now
+	w.Known, w.Count = w.known, w.Count+1
 }
 
 // up notes a pair. Its nodes wait no longer.
@@ -193,23 +210,30 @@ func (j *journal) up(p *pair) {
 	now := time.Now()
 	j.opened++
 	delete(j.waiting, p.claim)
-	j.sight(p.native.peer.ID(), InitiatorNative, now)
-	j.sight(p.libp2p.peer.ID(), InitiatorLibp2p, now)
+	for _, side := range []*side{p.native, p.libp2p} {
+		if s := j.sight(side.peer.ID(), side.name, netgroup.FromAddr(side.peer.RemoteAddr()), now); s != nil && s.up.IsZero() {
+			s.up = now
+		}
+	}
 	j.note(Event{Time: now, Kind: EventPairUp, NativeID: p.native.peer.ID(), Libp2pID: p.libp2p.peer.ID()})
 }
 
-// down notes the end of a pair that was up.
-func (j *journal) down(p *pair, end *ending) {
+// down notes the end of a pair that was up. bothWays tells that its native target has dialed the
+// bridge as well.
+func (j *journal) down(p *pair, end *ending, bothWays bool) {
 	by, cause := end.told()
-	cause = cut(cause)
 	j.mtx.Lock()
 	defer j.mtx.Unlock()
 	now := time.Now()
 	j.ended[Count{Side: by}]++
-	j.sight(p.native.peer.ID(), InitiatorNative, now)
-	j.sight(p.libp2p.peer.ID(), InitiatorLibp2p, now)
+	for _, side := range []*side{p.native, p.libp2p} {
+		if s := j.sight(side.peer.ID(), side.name, netgroup.FromAddr(side.peer.RemoteAddr()), now); s != nil {
+			s.known, s.up = s.isKnown(now), time.Time{}
+		}
+	}
+	j.flapped(p, end, bothWays, now)
 	j.note(Event{
-		Time: now, Kind: EventPairEnded, NativeID: p.native.peer.ID(), Libp2pID: p.libp2p.peer.ID(), Reason: by, Text: cause,
+		Time: now, Kind: EventPairEnded, NativeID: p.native.peer.ID(), Libp2pID: p.libp2p.peer.ID(), Reason: by, Text: cut(cause),
 	})
 }
 
@@ -236,7 +260,7 @@ func (j *journal) ranFor(d time.Duration) bool {
 }
 
 // attempt notes how a dial of a target on behalf of a node has ended.
-func (j *journal) attempt(side string, addr types.NetAddress, node types.ID, err error) {
+func (j *journal) attempt(side string, addr types.NetAddress, node dialer, err error) {
 	failure := compat.ClassifyDial(err)
 	j.mtx.Lock()
 	defer j.mtx.Unlock()
@@ -249,7 +273,14 @@ func (j *journal) attempt(side string, addr types.NetAddress, node types.ID, err
 		next.answered = now
 	}
 	if failure.Answered() && err != nil {
-		next.text = fmt.Sprintf("it refused %s: %s", node, next.text) // that may be due to the node
+		next.text = fmt.Sprintf("it refused %s: %s", node.id, next.text) // that may be due to the node
+		next.refused, next.refuses = node.from, last.refuses || !node.stranger
+		switch failure {
+		case compat.DialOtherNetwork, compat.DialDuplicate:
+			next.refused, next.refuses = last.refused, last.refuses // it is about this node
+		default:
+			next.refuses = next.refuses || last.refused.IsValid() && last.refused != node.from
+		}
 	}
 	next.text = cut(next.text)
 	j.dials[Count{Side: side, Reason: next.kind}]++
@@ -283,9 +314,11 @@ func (e Event) of(side string, id types.ID) Event {
 	return e
 }
 
-// cut returns a text of maxText bytes at most.
+// cut returns a text of one line and of maxText bytes at most. Joined errors stand on lines of
+// their own.
 func cut(text string) string {
 	const more = " [...]"
+	text = strings.ReplaceAll(text, "\n", "; ")
 	if len(text) <= maxText {
 		return text
 	}
@@ -304,14 +337,6 @@ func (j *journal) note(e Event) {
 		*list = slices.Delete(*list, 0, 1)
 	}
 	*list = append(*list, e)
-}
-
-// sight notes that a node was seen on a side. The caller holds the lock.
-func (j *journal) sight(id types.ID, side string, now time.Time) {
-	if _, known := j.seen[id]; !known {
-		makeRoom(j.seen, maxSeen, func(s sighting) time.Time { return s.at })
-	}
-	j.seen[id] = sighting{side, now}
 }
 
 // makeRoom deletes the oldest entry of a map that is full.
@@ -338,12 +363,13 @@ func (j *journal) fill(s *Status) {
 	s.Events = append(slices.Clone(j.pairEvents), j.otherEvents...)
 	slices.SortStableFunc(s.Events, func(a, b Event) int { return a.Time.Compare(b.Time) })
 	s.Waiting = []WaitingStatus{}
-	maps.DeleteFunc(j.waiting, func(_ claim, w *WaitingStatus) bool { return now.Sub(w.Last) > WaitingAge })
+	maps.DeleteFunc(j.waiting, func(_ claim, w *waiting) bool { return now.Sub(w.Last) > WaitingAge })
 	for _, w := range j.waiting {
-		s.Waiting = append(s.Waiting, *w)
+		s.Waiting = append(s.Waiting, w.WaitingStatus)
 	}
 	slices.SortFunc(s.Waiting, func(a, b WaitingStatus) int { return cmp.Or(b.Last.Compare(a.Last), cmp.Compare(a.ID, b.ID)) })
-	maps.DeleteFunc(j.seen, func(_ types.ID, s sighting) bool { return now.Sub(s.at) > SeenAge })
+	s.Flapping = j.flapping(now)
+	maps.DeleteFunc(j.seen, func(_ types.ID, s *sighting) bool { return s.up.IsZero() && now.Sub(s.at) > SeenAge })
 	for _, seen := range j.seen {
 		if seen.side == InitiatorNative {
 			s.Seen.Native++
@@ -355,6 +381,7 @@ func (j *journal) fill(s *Status) {
 		t := &s.Targets[i]
 		d := j.dialed[claim{t.Side, t.ID, ""}]
 		t.LastDial, t.LastAnswer, t.LastResult, t.LastError = d.at, d.answered, d.kind, d.text
+		t.Refuses = d.refuses && now.Sub(d.at) < RefusesAge
 	}
 	s.Counters = Counters{
 		PairsOpened: j.opened, PairsEnded: counts(j.ended), Refusals: counts(j.refusals), Dials: counts(j.dials),

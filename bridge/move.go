@@ -124,7 +124,7 @@ func (m *mover) choose() (best *pair, to *target) {
 		if time.Since(p.since) < m.moves.age || best != nil && p.idle() <= best.idle() {
 			continue
 		}
-		better := p.dialed.targets.better(dialer{p.id, p.host, p.at}, p.target)
+		better := p.dialed.targets.better(p.dialer(), p.target)
 		if better != nil && time.Now().After(m.vain[better.addr.ID].until) {
 			best, to = p, better
 		}

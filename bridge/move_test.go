@@ -118,8 +118,8 @@ func TestBetterTargets(t *testing.T) {
 	require.EqualValues(t, "b", ts.better(the("n2"), first).addr.ID)
 	require.Nil(t, ts.better(the("n4"), all("n4")["b"]))
 	host := netip.MustParsePrefix("9.9.9.9/32")
-	doubled := dialer{"n2", host, ""}
-	ts.inUse.list[all("n6")["b"]] = dialer{"n6", host, ""}
+	doubled := dialer{id: "n2", host: host}
+	ts.inUse.list[all("n6")["b"]] = dialer{id: "n6", host: host}
 	hold("n7", "a")
 	hold("n8", "a")
 	require.Nil(t, ts.better(doubled, first), "another node of its host is there")

@@ -30,6 +30,8 @@ type pair struct {
 	claim
 	host netip.Prefix // see dialer
 	from netip.Prefix // the host of the node that has dialed the bridge
+	// stranger is that of the dialer, when it came.
+	stranger bool
 
 	bridge *Bridge
 	since  time.Time
@@ -45,6 +47,9 @@ type pair struct {
 	gone  chan struct{} // closed when nothing of the pair is left
 	left  chan struct{} // that of its search; may be nil
 }
+
+// dialer returns the node that has dialed the bridge.
+func (p *pair) dialer() dialer { return dialer{p.id, p.host, p.at, p.from, p.stranger} }
 
 // ending says why a pair has ended.
 type ending struct {
@@ -253,7 +258,7 @@ func (p *pair) run() {
 		p.bridge.noteCopy(p, p.dialed.peer.ID(), end.error) // a target may see that it has the node only after its accept
 	}
 	if p.isUp() {
-		p.bridge.journal.down(p, end)
+		p.bridge.journal.down(p, end, p.targetDialsBridge())
 	}
 	p.logEnd(end)
 }
@@ -269,7 +274,7 @@ func (p *pair) begin() {
 	close(p.ready)
 	p.bridge.journal.up(p)
 	p.bridge.endIfBlocked(p)
-	p.bridge.logger.Info("pair is up", "native", p.native.peer.ID(), "libp2p", p.libp2p.peer.ID(), "initiator", p.initiator)
+	p.tell("pair is up", p.initiator, "native", p.native.peer.ID(), "libp2p", p.libp2p.peer.ID(), "initiator", p.initiator)
 	p.libp2p.ask()
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"slices"
 	"strings"
@@ -22,7 +23,9 @@ type missed struct {
 	err    error
 }
 
-func (m *missed) Error() string   { return m.told() + ": " + m.err.Error() }
+func (m *missed) Error() string {
+	return m.told() + ": " + strings.ReplaceAll(m.err.Error(), "\n", "; ")
+}
 func (m *missed) Unwrap() []error { return []error{errNoCounterpart, m.err} }
 
 // told is what the node learns.
@@ -96,13 +99,34 @@ func (e *ending) reasonFor(s *side) error {
 // logEnd logs the end of a pair whose connections are both made.
 func (p *pair) logEnd(end *ending) {
 	by, cause := end.told()
-	p.bridge.logger.Info("pair has ended", "native", p.native.peer.ID(), "libp2p", p.libp2p.peer.ID(), "by", by, "reason", cause, "err", end.error)
+	p.tell("pair has ended", by, "native", p.native.peer.ID(), "libp2p", p.libp2p.peer.ID(), "by", by, "reason", cause, "err", end.error)
 }
 
-// told returns the side whose node or connection has ended the pair, or "bridge", and why.
+// tell logs what became of the pair. Strangers can open pairs as often as they like, so the log
+// sums up theirs.
+func (p *pair) tell(msg, reason string, args ...any) {
+	if p.stranger {
+		p.bridge.refused.Event(slog.LevelInfo, p.from.Addr(), msg, reason, args...)
+	} else {
+		p.bridge.logger.Info(msg, args...)
+	}
+}
+
+// The parts of the bridge that end pairs, beside the sides.
+const (
+	byBridge = "bridge"
+	byBlock  = "block" // an operator has blocked one of the nodes
+)
+
+// told returns the side whose node or connection has ended the pair, or byBridge or byBlock, and
+// why.
 func (e *ending) told() (by, cause string) {
-	if e.by == nil {
-		return "bridge", e.Error()
+	switch {
+	case e.by != nil:
+	case errors.Is(e.error, errBlockedPair):
+		return byBlock, errBlocked.Error()
+	default:
+		return byBridge, e.Error()
 	}
 
 	return e.by.name, endCause(e.error)

@@ -100,7 +100,7 @@ func (s *search) next(ctx context.Context) bool {
 		a, begin := attempt{target: t}, time.Now()
 		a.peer, a.err = s.try(ctx, t.addr)
 		a.took = time.Since(begin)
-		s.bridge.journal.attempt(s.side(), t.addr, s.node.id, a.err)
+		s.bridge.journal.attempt(s.side(), t.addr, s.node, a.err)
 		s.results <- a
 	})
 
@@ -155,6 +155,8 @@ func (s *search) failure(ctx context.Context) error {
 		return errNoFurther
 	case s.targets.count(s.node, func(t *target) bool { return t.doubled }) > 0:
 		return errDuplicateIP
+	case s.targets.count(s.node, func(t *target) bool { return t.spared }) > 0:
+		return errSpared
 	default:
 		return errNoTargets
 	}

@@ -150,15 +150,23 @@ func (s *slots) share(oneSided bool) {
 	}
 }
 
-// taken returns how many slots are taken of those that are limited.
-func (s *slots) taken() (n int) {
+// usage returns how many slots are taken of those that are limited, in total and by the nodes of
+// each side.
+func (s *slots) usage() (taken int, sides []SideStatus) {
 	s.mtx.Lock()
 	defer s.mtx.Unlock()
-	for _, held := range s.held {
-		n += int(bit(held.counted))
+	sides = []SideStatus{{Initiator: InitiatorNative, MaxSlots: s.perSide}, {Initiator: InitiatorLibp2p, MaxSlots: s.perSide}}
+	for node, held := range s.held {
+		if !held.counted {
+			continue
+		}
+		taken++
+		for i := range sides {
+			sides[i].SlotsTaken += int(bit(sides[i].Initiator == node.initiator))
+		}
 	}
 
-	return n
+	return taken, sides
 }
 
 // live returns the pairs that are up.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/tm2-libp2p/tm2-libp2p/bridge/tunnel"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
@@ -26,6 +27,8 @@ type Status struct {
 	MaxPairs int       `json:"max_pairs"`
 	// SlotsTaken are the nodes that have a pair or wait for one, without unconditional ones.
 	SlotsTaken int `json:"slots_taken"`
+	// Sides tell the same of the nodes that dial from each side: native, then libp2p.
+	Sides []SideStatus `json:"sides"`
 	// Pairs are the pairs that are up, oldest first.
 	Pairs []PairStatus `json:"pairs"`
 	// ToLibp2p and ToNative count over all pairs since the bridge started.
@@ -34,6 +37,9 @@ type Status struct {
 	// Waiting are the nodes that have dialed the bridge within WaitingAge and have got no
 	// pair since, the latest first. There are at most 64.
 	Waiting []WaitingStatus `json:"waiting"`
+	// Flapping are the nodes whose pairs end again and again, the latest first. There are at
+	// most 64.
+	Flapping []FlappingStatus `json:"flapping"`
 	// Targets are the nodes that the bridge may dial, those of the native side first.
 	Targets []TargetStatus `json:"targets"`
 	// Events are the latest events, oldest first: at most 128 of pairs, and as many of
@@ -41,11 +47,20 @@ type Status struct {
 	Events []Event `json:"events"`
 	// Seen counts the nodes that have had a pair, or were refused one, within SeenAge.
 	Seen SeenNodes `json:"seen"`
+	// Tunnels are the tunnels of each node in Config.Tunnels (tunnel.Server.Status).
+	Tunnels []tunnel.Status `json:"tunnels"`
 	// Counters since the bridge started.
 	Counters Counters `json:"counters"`
 	// Blocked are the IDs and networks that get no pair.
 	BlockedPeers []types.ID `json:"blocked_peers"`
 	BlockedIPs   []string   `json:"blocked_ips"`
+}
+
+// SideStatus is the room for nodes that dial from one side.
+type SideStatus struct {
+	Initiator  string `json:"initiator"`
+	SlotsTaken int    `json:"slots_taken"`
+	MaxSlots   int    `json:"max_slots"` // less than MaxPairs if both sides may dial
 }
 
 // Traffic counts relayed messages and their payload bytes. A message counts while it waits
@@ -98,10 +113,11 @@ type QueueStatus struct {
 func (b *Bridge) Status() Status {
 	blocked := b.blocked()
 	s := Status{
-		ID: b.key.ID(), Running: b.IsRunning(), MaxPairs: b.config.MaxPairs, SlotsTaken: b.slots.taken(),
+		ID: b.key.ID(), Running: b.IsRunning(), MaxPairs: b.config.MaxPairs,
 		Pairs: []PairStatus{}, Targets: b.targetStatus(), BlockedPeers: slices.Clone(blocked.ids),
 		ToLibp2p: b.toLibp2p.traffic(), ToNative: b.toNative.traffic(),
 	}
+	s.SlotsTaken, s.Sides = b.slots.usage()
 	for _, network := range blocked.networks {
 		s.BlockedIPs = append(s.BlockedIPs, network.String())
 	}
@@ -116,6 +132,10 @@ func (b *Bridge) Status() Status {
 		return cmp.Or(a.Since.Compare(b.Since), cmp.Compare(a.NativeID, b.NativeID))
 	})
 	b.journal.fill(&s)
+	s.Tunnels = []tunnel.Status{}
+	if server := b.tunnels.Load(); server != nil {
+		s.Tunnels = server.Status()
+	}
 
 	return s
 }

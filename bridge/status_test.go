@@ -3,6 +3,7 @@ package bridge
 import (
 	"encoding/json"
 	"errors"
+	"net/netip"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -124,8 +125,8 @@ func TestJournalIsBounded(t *testing.T) {
 	for range 3 * maxWaiting {
 		id := types.GenerateNodeKey().ID()
 		j.refused(InitiatorNative, incoming{id: id}, nil, errFull)
-		j.attempt(InitiatorLibp2p, types.NetAddress{ID: id}, "", errors.New("gone"))
-		j.attempt(InitiatorNative, types.NetAddress{ID: id}, "", errors.New("gone"))
+		j.attempt(InitiatorLibp2p, types.NetAddress{ID: id}, dialer{}, errors.New("gone"))
+		j.attempt(InitiatorNative, types.NetAddress{ID: id}, dialer{}, errors.New("gone"))
 	}
 	var s Status
 	j.fill(&s)
@@ -141,7 +142,7 @@ func TestJournalCutsTexts(t *testing.T) {
 	j, id := newJournal(), types.GenerateNodeKey().ID()
 	long := errors.New(strings.Repeat("ä", maxText))
 	j.refused(InitiatorNative, incoming{id: id}, nil, long)
-	j.attempt(InitiatorNative, types.NetAddress{ID: id}, "", long)
+	j.attempt(InitiatorNative, types.NetAddress{ID: id}, dialer{}, long)
 	s := Status{Targets: []TargetStatus{{Side: InitiatorNative, ID: id}}}
 	j.fill(&s)
 	texts := []string{s.Waiting[0].Text, s.Targets[0].LastError, s.Events[0].Text, s.Events[1].Text}
@@ -230,4 +231,49 @@ func TestPageListsTheReasons(t *testing.T) {
 	for _, k := range kinds {
 		require.Contains(t, page, "`"+k[0]+"`")
 	}
+}
+
+// A target takes nobody if it has refused a known node, or nodes of two hosts, since it has taken
+// one. What it says of one network, or of one stranger, is that one's affair.
+func TestTargetThatRefuses(t *testing.T) {
+	full, id := compat.Reject(compat.RejectFull, "full"), types.GenerateNodeKey().ID()
+	from := func(ip string) dialer {
+		return dialer{id: "n", from: netip.MustParsePrefix(ip + "/32"), stranger: true}
+	}
+	known := dialer{id: "known", from: netip.MustParsePrefix("9.9.0.1/32")}
+	type dial struct {
+		node dialer
+		err  error
+	}
+	for name, c := range map[string]struct {
+		dials []dial
+		want  bool
+	}{
+		"one stranger":             {[]dial{{from("9.9.0.1"), full}, {from("9.9.0.1"), full}}, false},
+		"strangers of two hosts":   {[]dial{{from("9.9.0.1"), full}, {from("9.9.0.2"), full}}, true},
+		"a known node":             {[]dial{{known, full}}, true},
+		"taken since":              {[]dial{{known, full}, {from("9.9.0.1"), nil}}, false},
+		"of another network":       {[]dial{{known, types.ErrIncompatibleNetworks}, {from("9.9.0.2"), types.ErrIncompatibleNetworks}}, false},
+		"refused, then of another": {[]dial{{known, full}, {known, types.ErrIncompatibleNetworks}}, true},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			j := newJournal()
+			for _, d := range c.dials {
+				j.attempt(InitiatorNative, types.NetAddress{ID: id}, d.node, d.err)
+			}
+			s := Status{Targets: []TargetStatus{{Side: InitiatorNative, ID: id}}}
+			j.fill(&s)
+			require.Equal(t, c.want, s.Targets[0].Refuses, name)
+			time.Sleep(RefusesAge)
+			j.fill(&s)
+			require.False(t, s.Targets[0].Refuses)
+		})
+	}
+}
+
+func TestJoinedErrorsStandOnOneLine(t *testing.T) {
+	j := newJournal()
+	j.refused(InitiatorNative, incoming{id: "n"}, nil, newMissed([]error{errors.New("first"), errors.New("second")}, nil))
+	require.Contains(t, j.status().Waiting[0].Text, "first; second")
+	require.NotContains(t, j.status().Waiting[0].Text, "\n")
 }

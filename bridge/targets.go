@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/addrbook"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
@@ -31,6 +33,7 @@ type targets struct {
 	records    map[types.ID]record
 	lost       func() // called when a target that was found in the DHT becomes useless
 	blocked    func(types.NetAddress) bool
+	spent      map[types.ID]*rate.Limiter // see spares; nil: not counted
 }
 
 // inUse are the targets of both sides that are dialed or have a pair, by the node for
@@ -45,6 +48,9 @@ type dialer struct {
 	id   types.ID
 	host netip.Prefix // not valid if its host may have several pairs with one target
 	at   types.ID     // the identity of the bridge that it has dialed
+	from netip.Prefix // its host, whether or not that may have several pairs
+	// stranger tells that the node is not configured, and has had no pair for a minute.
+	stranger bool
 }
 
 // target is a node that may be dialed, as it was known when it was picked.
@@ -61,6 +67,7 @@ type target struct {
 	joined     bool   // to the node by a pair
 	doubled    bool   // paired with a node of the same host
 	taken      bool   // paired with the node, which has dialed another identity of the bridge
+	spared     bool   // the node is a stranger, and the target is spared those
 }
 
 // record is how attempts at a target, and pairs with it, have ended.
@@ -138,6 +145,7 @@ func (ts *targets) all(node dialer) (all []*target) {
 	add := func(t target) {
 		if byID[t.addr.ID] == nil {
 			t.side, t.record, t.pairs, t.joined, t.doubled, t.taken = ts, ts.records[t.addr.ID], 0, false, false, false
+			t.spared = node.stranger && ts.spares(t.addr.ID)
 			byID[t.addr.ID] = &t
 			all = append(all, &t)
 		}
@@ -167,6 +175,7 @@ func (ts *targets) all(node dialer) (all []*target) {
 		}
 	}
 	maps.DeleteFunc(ts.records, func(id types.ID, _ record) bool { return byID[id] == nil })
+	maps.DeleteFunc(ts.spent, func(id types.ID, _ *rate.Limiter) bool { return byID[id] == nil })
 
 	return all
 }
@@ -174,6 +183,7 @@ func (ts *targets) all(node dialer) (all []*target) {
 // release takes back what pick has returned, and notes what became of it.
 func (ts *targets) release(t *target, o outcome) {
 	ts.inUse.mtx.Lock()
+	ts.spend(t, ts.inUse.list[t], o)
 	delete(ts.inUse.list, t)
 	before := ts.records[t.addr.ID]
 	now := before.after(o, t.configured)

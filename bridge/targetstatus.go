@@ -28,6 +28,10 @@ type TargetStatus struct {
 	Failures   int       `json:"failures"` // in a row
 	NextTry    time.Time `json:"next_try"` // when it is no longer tried after the others; zero if it is not troubled
 
+	// Refuses tells that it takes nobody: within RefusesAge, and since it has taken one, it has
+	// refused a known node, or nodes of two hosts.
+	Refuses bool `json:"refuses"`
+
 	LastDial   time.Time `json:"last_dial"`   // zero if it was not dialed
 	LastAnswer time.Time `json:"last_answer"` // the last dial that led to a connection; zero if none did
 	LastResult string    `json:"last_result"` // "ok" or a kind of compat.DialFailure; empty if it was not dialed

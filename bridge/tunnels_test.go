@@ -67,6 +67,11 @@ func TestTunnelsBesidePairs(t *testing.T) {
 	require.Equal(t, key.ID(), next(t, listening.added).ID())
 	require.Empty(t, b.Status().Pairs)
 
+	tunnels := b.Status().Tunnels
+	require.Len(t, tunnels, 1)
+	require.True(t, tunnels[0].InReach)
+	require.Len(t, tunnels[0].Open, 2)
+
 	dialing.dial(b.NativeAddress())
 	require.Equal(t, b.key.ID(), next(t, dialing.added).ID())
 	next(t, libp2p.added)
@@ -74,12 +79,27 @@ func TestTunnelsBesidePairs(t *testing.T) {
 }
 
 func TestTunnelsAreChecked(t *testing.T) {
-	id := types.GenerateNodeKey().ID()
+	id, other := types.GenerateNodeKey().ID(), types.GenerateNodeKey().ID()
+	at := func(id types.ID, port uint16) tunnel.Target {
+		listen := loopback()
+		listen.Port = port
+
+		return tunnel.Target{Node: types.NetAddress{ID: id}, Listen: listen}
+	}
+	config := Config{NativeListen: loopback(), Libp2pListen: types.NetAddress{Port: 20}, Identities: 3}
+	config.NativeListen.Port = 10
+	config.Tunnels = []tunnel.Target{at(id, 13), at(other, 14)}
+	_, err := New(*types.GenerateNodeKey(), config, nil)
+	require.NoError(t, err)
 	for _, targets := range [][]tunnel.Target{
 		{{Node: types.NetAddress{ID: "nobody"}}},
 		{{Node: types.NetAddress{ID: id}}, {Node: types.NetAddress{ID: id}}},
+		{at(id, 12)},
+		{at(id, 20)},
+		{at(id, 30), at(other, 30)},
 	} {
-		_, err := New(*types.GenerateNodeKey(), Config{Tunnels: targets}, nil)
+		config.Tunnels = targets
+		_, err := New(*types.GenerateNodeKey(), config, nil)
 		require.ErrorIs(t, err, ErrInvalidConfig)
 		require.ErrorContains(t, err, "Tunnels")
 	}
@@ -90,7 +110,7 @@ func TestTunnelsFollowTheOperator(t *testing.T) {
 	key, listening := types.GenerateNodeKey(), newNode(t, InitiatorNative)
 	b := newBridge(t, Config{Tunnels: []tunnel.Target{{Node: types.NetAddress{ID: key.ID()}, Listen: loopback()}}})
 	inside := tunnelNode(t, key, b)
-	require.Empty(t, b.reach())
+	require.Empty(t, b.nativeTargets.open())
 	require.NoError(t, b.Connect(InitiatorNative, listening.address))
 	inside.dial(listening.address)
 	next(t, inside.added)
@@ -99,7 +119,7 @@ func TestTunnelsFollowTheOperator(t *testing.T) {
 	require.Equal(t, key.ID(), next(t, listening.removed))
 	require.True(t, b.Unblock(key.ID()))
 
-	require.Len(t, b.reach(), 1)
+	require.Len(t, b.nativeTargets.open(), 1)
 	require.NoError(t, b.Block(listening.address.ID))
-	require.Empty(t, b.reach())
+	require.Empty(t, b.nativeTargets.open())
 }

@@ -46,17 +46,17 @@ func (t *Transport) Dial(
 	case DialLibp2p:
 		return t.libp2p.Dial(ctx, addr, behavior)
 	}
-	if !t.tasks.Enter() {
-		return nil, compat.ErrTransportClosed
+	if err := t.both.Enter(); err != nil {
+		return nil, err
 	}
-	defer t.tasks.Leave()
+	defer t.both.Leave()
 
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer context.AfterFunc(t.ctx, cancel)()
+	defer context.AfterFunc(t.both.Context(), cancel)()
 
 	p, err := t.dialKnown(ctx, addr, behavior)
-	if err != nil && t.ctx.Err() != nil {
+	if err != nil && t.both.Context().Err() != nil {
 		return nil, fmt.Errorf("%w: %w", compat.ErrTransportClosed, err)
 	}
 

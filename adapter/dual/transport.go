@@ -5,14 +5,13 @@ import (
 	"errors"
 	"log/slog"
 	"net"
-	"sync"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/addrbook"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/native"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
-	"github.com/tm2-libp2p/tm2-libp2p/internal/task"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/bothstacks"
 	"github.com/tm2-libp2p/tm2-libp2p/mconn"
 )
 
@@ -32,11 +31,7 @@ type Transport struct {
 	libp2p *lp2p.Transport
 	parked parked
 
-	ctx      context.Context // ends when Close begins
-	cancel   context.CancelFunc
-	tasks    task.Group // the accept loops, and calls that Close waits for
-	accepted chan compat.PeerConn
-	serve    sync.Once // the first Accept
+	both *bothstacks.Merged
 }
 
 // NewTransport returns a transport whose TM2 ID and libp2p identity are the node key's. It
@@ -53,9 +48,7 @@ func NewTransport(
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
 	}
-	t := &Transport{
-		logger: logger, opts: o, accepted: make(chan compat.PeerConn),
-	}
+	t := &Transport{logger: logger, opts: o}
 	libp2pOpts := append(o.libp2p, lp2p.WithOpened(t.parked.take))
 	if o.stack == StackDual {
 		libp2pOpts = append(libp2pOpts, lp2p.WithOtherStack(func(ctx context.Context, conn net.Conn, settle func() bool) {
@@ -70,7 +63,7 @@ func NewTransport(
 	t.native = native.NewMultiplexTransport(
 		t.libp2p.NodeInfo(), nodeKey, mConfig, logger.With("transport", "native"), o.native...)
 	t.book = t.libp2p.AddrBook()
-	t.ctx, t.cancel = context.WithCancel(context.Background())
+	t.both = bothstacks.New(t.native, t.libp2p)
 
 	return t, nil
 }
@@ -86,52 +79,15 @@ func (t *Transport) AddrBook() *addrbook.Book { return t.book }
 
 // AnnounceChannels implements compat.ChannelAnnouncer.
 func (t *Transport) AnnounceChannels(channels []byte) (former []byte, err error) {
-	if _, err := t.native.AnnounceChannels(channels); err != nil {
-		return nil, err
-	}
-
-	return t.libp2p.AnnounceChannels(channels)
+	return t.both.AnnounceChannels(channels)
 }
 
 // Remove implements compat.Transport.
-func (*Transport) Remove(p compat.PeerConn) {
-	if p != nil {
-		_ = p.CloseConn() // closing what is closed already is no error
-	}
-}
+func (*Transport) Remove(p compat.PeerConn) { bothstacks.Remove(p) }
 
 // Accept implements compat.Transport. All calls use the same behavior.
 func (t *Transport) Accept(ctx context.Context, behavior compat.PeerBehavior) (compat.PeerConn, error) {
-	t.serve.Do(func() { t.acceptFrom(behavior, t.native, t.libp2p) })
-	select {
-	case p := <-t.accepted:
-		return p, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	case <-t.ctx.Done():
-		return nil, compat.ErrTransportClosed
-	}
-}
-
-// acceptFrom passes the peers of the stacks to Accept until the transport is closed.
-func (t *Transport) acceptFrom(behavior compat.PeerBehavior, stacks ...compat.Transport) {
-	for _, stack := range stacks {
-		t.tasks.Go(func() {
-			for {
-				p, err := stack.Accept(t.ctx, behavior)
-				if err != nil {
-					return // the stack or this transport is closed
-				}
-				select {
-				case t.accepted <- p:
-				case <-t.ctx.Done():
-					t.Remove(p)
-
-					return
-				}
-			}
-		})
-	}
+	return t.both.Accept(ctx, behavior)
 }
 
 // Listen begins to accept the peers that the Stack names, and returns. With lp2p.WithQUIC
@@ -140,10 +96,10 @@ func (t *Transport) acceptFrom(behavior compat.PeerBehavior, stacks ...compat.Tr
 // 0 takes a free port, which NetAddress tells. A second call returns
 // compat.ErrAlreadyListening.
 func (t *Transport) Listen(addr types.NetAddress) error {
-	if !t.tasks.Enter() {
-		return compat.ErrTransportClosed
+	if err := t.both.Enter(); err != nil {
+		return err
 	}
-	defer t.tasks.Leave()
+	defer t.both.Leave()
 	if t.opts.stack == StackNative {
 		if err := t.native.Listen(addr); err != nil {
 			return err
@@ -162,11 +118,6 @@ func (t *Transport) Listen(addr types.NetAddress) error {
 // goroutines. It must not be called from a reactor's Receive. Later calls wait for the first
 // one.
 func (t *Transport) Close() error {
-	t.tasks.Close()
-	t.cancel()
 	// The native stack comes first: the listener of the other one waits for what it serves.
-	err := errors.Join(t.native.Close(), t.libp2p.Close())
-	t.tasks.Wait()
-
-	return err
+	return t.both.Close(func() error { return errors.Join(t.native.Close(), t.libp2p.Close()) })
 }

@@ -20,8 +20,8 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 )
 
-// maxBlocked bounds the blocked IDs, and likewise the blocked subnets.
-const maxBlocked = 1 << 16
+// MaxBlocked bounds the IDs that Block takes, and likewise the subnets of BlockSubnet.
+const MaxBlocked = 1 << 16
 
 // ErrTooManyBlocked is returned when a list of what is blocked is full.
 var ErrTooManyBlocked = errors.New("too many are blocked already")
@@ -108,8 +108,8 @@ func (g *gater) judgeBy(judge func(peer.ID, netip.Addr) bool) {
 func block[K comparable](g *gater, set map[K]struct{}, key K) error {
 	g.mtx.Lock()
 	defer g.mtx.Unlock()
-	if _, ok := set[key]; !ok && len(set) >= maxBlocked {
-		return fmt.Errorf("%w: %d", ErrTooManyBlocked, maxBlocked)
+	if _, ok := set[key]; !ok && len(set) >= MaxBlocked {
+		return fmt.Errorf("%w: %d", ErrTooManyBlocked, MaxBlocked)
 	}
 	set[key] = struct{}{}
 

@@ -161,7 +161,7 @@ func delegated(n *node) Identity {
 
 func TestBlockIsBounded(t *testing.T) {
 	g := newGater()
-	for i := range maxBlocked {
+	for i := range MaxBlocked {
 		require.NoError(t, block(g, g.subnets, netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i >> 8), byte(i), 1}), 32)))
 		require.NoError(t, block(g, g.ids, types.ID(strconv.Itoa(i))))
 	}

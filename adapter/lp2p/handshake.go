@@ -131,7 +131,7 @@ func (s *session) dialHandshake(id types.ID, as Identity) (types.NodeInfo, error
 			h.Version = control.HostVersion
 		}
 		h.Delegation = control.SignDelegation(as.Key, as.Host, s.key.epoch, s.t.host.ID(), s.conn.RemotePeer(),
-			time.Now().Add(control.DelegationLife))
+			s.t.opts.now().Add(control.DelegationLife))
 	}
 	if _, err := s.control.Write(control.Append(nil, h)); err != nil {
 		return types.NodeInfo{}, fmt.Errorf("unable to send the hello: %w", err)

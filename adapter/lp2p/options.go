@@ -41,7 +41,8 @@ type options struct {
 	openedConn func(address string) net.Conn
 	logger     *slog.Logger
 
-	sockets compat.Sockets // nil: the system's
+	sockets compat.Sockets   // nil: the system's
+	now     func() time.Time // of delegations
 
 	// For tests. Loopback addresses are exempt from limits per IP unless
 	// loopbackCounts.
@@ -58,6 +59,16 @@ type options struct {
 // AcceptPending: Accept asks its behavior instead.
 func WithConnAdmission(a compat.ConnAdmission) Option {
 	return func(o *options) { o.admission = a }
+}
+
+// WithClock replaces the system's clock, unless now is nil, in the delegations that the transport
+// makes and checks (docs/sessions.md): for programs, such as tests, whose clock is another one.
+func WithClock(now func() time.Time) Option {
+	return func(o *options) {
+		if now != nil {
+			o.now = now
+		}
+	}
 }
 
 // WithLimits replaces DefaultLimits.
@@ -104,7 +115,7 @@ func (o *options) report(err error) { o.err = errors.Join(o.err, err) }
 func newOptions(opts []Option) (*options, error) {
 	o := &options{
 		limits: DefaultLimits(), timeouts: DefaultTimeouts(), budget: anyChannels(), own: &ownAddrs{},
-		logger: slog.New(slog.DiscardHandler),
+		logger: slog.New(slog.DiscardHandler), now: time.Now,
 	}
 	for _, opt := range opts {
 		opt(o)

@@ -56,7 +56,7 @@ func (p *Pending) identify(h *control.Hello, connKey ed25519.PublicKey) error {
 		return nil
 	}
 
-	now := time.Now()
+	now := p.t.opts.now()
 	key, err := h.Delegation.Verify(h.Epoch, p.stream.Conn().RemotePeer(), p.t.host.ID(), now)
 	if err == nil || errors.Is(err, control.ErrDelegationExpired) || errors.Is(err, control.ErrDelegationLong) {
 		p.t.clock.noteDelegation(netgroup.Network(ipOf(p.stream.Conn().RemoteMultiaddr())), h.Delegation, now)

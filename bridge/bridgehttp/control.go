@@ -85,7 +85,8 @@ func (s *Server) control(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case errors.Is(err, errNoAction), errors.Is(err, bridge.ErrUnknownPeer):
 			status = http.StatusNotFound
-		case errors.Is(err, errRequest), errors.Is(err, bridge.ErrInvalidConfig):
+		case errors.Is(err, errRequest), errors.Is(err, bridge.ErrInvalidPeer), errors.Is(err, bridge.ErrInvalidSide),
+			errors.Is(err, bridge.ErrInvalidConfig):
 			status = http.StatusBadRequest
 		}
 		s.answerWith(w, status, Answer{Error: err.Error()})

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/pprof"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -88,9 +89,22 @@ func (s *Server) healthz(w http.ResponseWriter, _ *http.Request) {
 	s.text(w, "ok\n")
 }
 
-func (s *Server) readyz(w http.ResponseWriter, _ *http.Request) {
-	if h := Judge(s.source.Status()); !h.Ready {
-		http.Error(w, h.Reason, http.StatusServiceUnavailable)
+// readyz answers whether a node that dials could get a pair: from each side that is in use, or from
+// the one that the query names, as in /readyz?side=native.
+func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
+	h := Judge(s.source.Status())
+	ready, reason := h.Ready, h.Reason
+	if name := r.URL.Query().Get("side"); name != "" {
+		i := slices.IndexFunc(h.Sides, func(side SideHealth) bool { return side.Initiator == name })
+		if i < 0 {
+			http.Error(w, "side must be native or libp2p", http.StatusBadRequest)
+
+			return
+		}
+		ready, reason = h.Sides[i].Ready, h.Sides[i].Reason
+	}
+	if !ready {
+		http.Error(w, reason, http.StatusServiceUnavailable)
 
 		return
 	}

@@ -2,13 +2,14 @@ package bridgehttp
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/tm2-libp2p/tm2-libp2p/bridge"
 )
 
 // The states of Health.
 const (
-	StateOK       = "ok"       // nodes are paired, and nobody is refused
+	StateOK       = "ok"       // nodes are paired, and no node that should have a pair is refused
 	StateIdle     = "idle"     // everything is there, but no node has dialed the bridge
 	StateDegraded = "degraded" // it works, and something needs a look
 	StateDown     = "down"     // no node could get a pair
@@ -17,105 +18,121 @@ const (
 // fullShare is the part of the slots from which on a bridge counts as almost full.
 const fullShare = 0.9
 
-// Health says at a glance whether the bridge works.
+const seeTargets = "See the last error of each target, and run: tm2bridge check"
+
+// Health says at a glance whether the bridge works. What strangers do, who are refused or come
+// and go, is in its reason and never changes its state.
 type Health struct {
 	State  string `json:"state"`
-	Ready  bool   `json:"ready"` // a node that dials now could get a pair
+	Ready  bool   `json:"ready"` // a node that dials from any side in use now could get a pair
 	Reason string `json:"reason"`
 	Cure   string `json:"cure,omitempty"`
-	// Refused counts the nodes in Status.Waiting that should have a pair: not those that are
-	// blocked or misbehave, or have come back while their former pair was ending.
+	// Refused counts the nodes in Status.Waiting that should have a pair: those that are known,
+	// unless they are blocked or misbehave, or have come back while their former pair was ending.
 	Refused int `json:"refused"`
+	// Sides tell of the nodes that dial from each side: native, then libp2p.
+	Sides []SideHealth `json:"sides"`
 }
 
 // Judge returns the health of a bridge with this status.
 func Judge(s bridge.Status) Health {
+	sides := []SideHealth{judgeSide(s, bridge.InitiatorNative), judgeSide(s, bridge.InitiatorLibp2p)}
 	refused, latest := refusedNow(s)
-	h := judge(s, refused, latest)
-	h.Refused = refused
+	h := judge(s, sides, refused, latest)
+	h.Refused, h.Sides = refused, sides
+	for _, side := range sides {
+		h.Ready = h.Ready || side.Ready
+	}
+	for _, side := range sides {
+		h.Ready = h.Ready && (side.Ready || !side.Used)
+	}
 
 	return h
 }
 
 // judge decides by the first rule that fits.
-func judge(s bridge.Status, refused int, worst bridge.WaitingStatus) Health {
-	usable, down, configured := 0, 0, 0
+func judge(s bridge.Status, sides []SideHealth, refused int, latest bridge.WaitingStatus) Health {
+	if !s.Running {
+		return Health{State: StateDown, Reason: notRunning}
+	}
+	if h, broken := judgeTargets(s, sides); broken {
+		return h
+	}
+	down, configured := 0, 0
 	for _, t := range s.Targets {
-		switch {
-		case t.State == bridge.TargetBlocked:
-			continue
-		case t.State != bridge.TargetDown:
-			usable++
-		case t.Configured:
-			down++
-		}
-		if t.Configured {
+		if t.Configured && t.State != bridge.TargetBlocked {
 			configured++
+			down += int(one(t.State == bridge.TargetDown))
 		}
 	}
+	flapping, isFlapping := flappingNow(s)
 	switch {
-	case !s.Running:
-		return Health{State: StateDown, Reason: "The bridge does not run."}
-	case usable == 0 && down > 0:
-		return Health{State: StateDown, Reason: fmt.Sprintf("None of %s can be reached.", count(down, "configured target")),
-			Cure: "See the last error of each target, and run: tm2bridge check"}
-	case usable == 0 && len(s.BlockedPeers)+len(s.BlockedIPs) > 0:
-		return Health{State: StateDown, Reason: "No target is known that is not blocked, so that every node that dials is refused.",
-			Cure: "See whether [p2p].blocked_peers and blocked_ips have the configured nodes, and run: tm2bridge check"}
-	case usable == 0:
-		return Health{State: StateDown, Reason: "No target is known, so that every node that dials is refused.",
-			Cure: "Configure [bridge].libp2p_peers or [p2p].persistent_peers and reload, or run: tm2bridge connect"}
-	case lostSide(s) != "":
-		return Health{State: StateDegraded, Ready: s.MaxPairs == 0 || s.SlotsTaken < s.MaxPairs,
-			Reason: fmt.Sprintf("No configured %s target can be reached, so that nodes of the other side may get no pair.", lostSide(s)),
-			Cure:   "See the last error of each target, and run: tm2bridge check"}
 	case refused > 0:
-		return Health{State: StateDegraded, Ready: true,
-			Reason: fmt.Sprintf("%s no pair: %s.", count2(refused, "node gets", "nodes get"), worst.Reason), Cure: worst.Cure}
+		return Health{State: StateDegraded,
+			Reason: fmt.Sprintf("%s no pair: %s.", count2(refused, "node gets", "nodes get"), latest.Reason), Cure: latest.Cure}
+	case isFlapping:
+		return Health{State: StateDegraded,
+			Reason: fmt.Sprintf("Pairs of the %s node %s end and come again, %s in a row.", flapping.Initiator, flapping.ID, times(flapping.Ended)),
+			Cure:   flapping.Cure}
 	case s.MaxPairs > 0 && float64(s.SlotsTaken) >= fullShare*float64(s.MaxPairs):
-		return Health{State: StateDegraded, Ready: s.SlotsTaken < s.MaxPairs,
-			Reason: fmt.Sprintf("%d of %d slots are taken.", s.SlotsTaken, s.MaxPairs),
-			Cure:   "Raise [bridge].max_pairs, or run another bridge with a key of its own."}
+		return Health{State: StateDegraded, Reason: fmt.Sprintf("%d of %d slots are taken.", s.SlotsTaken, s.MaxPairs), Cure: moreSlots}
 	case down > 0:
-		return Health{State: StateDegraded, Ready: true,
+		return Health{State: StateDegraded,
 			Reason: fmt.Sprintf("%d of %s cannot be reached.", down, count(configured, "configured target")),
 			Cure:   "See the last error of the target, and run: tm2bridge check"}
 	case len(s.Pairs) == 0:
-		return Health{State: StateIdle, Ready: true, Reason: "Ready. No node is paired yet."}
+		return Health{State: StateIdle, Reason: "Ready. No node is paired yet." + strangers(s)}
 	default:
-		return Health{State: StateOK, Ready: true, Reason: fmt.Sprintf("%s up, nobody is refused.", count2(len(s.Pairs), "pair is", "pairs are"))}
+		return Health{State: StateOK,
+			Reason: fmt.Sprintf("%s up, nobody who should have one is refused.", count2(len(s.Pairs), "pair is", "pairs are")) + strangers(s)}
 	}
 }
 
-// lostSide returns the side whose configured targets are all down while no other target of it
-// can be used, or nothing.
-func lostSide(s bridge.Status) string {
-	for _, side := range []string{bridge.InitiatorLibp2p, bridge.InitiatorNative} {
-		usable, down := 0, 0
-		for _, t := range s.Targets {
-			switch {
-			case t.Side != side || t.State == bridge.TargetBlocked:
-			case t.State != bridge.TargetDown:
-				usable++
-			case t.Configured:
-				down++
-			}
+// judgeTargets reports whether the nodes of a side that is in use get no pair, because its
+// targets cannot be used or its slots are taken.
+func judgeTargets(s bridge.Status, sides []SideHealth) (h Health, broken bool) {
+	used, without := 0, 0
+	h = Health{State: StateDown, Reason: "No target is known, so that every node that dials is refused.",
+		Cure: "Configure [bridge].libp2p_peers or [p2p].persistent_peers and reload, or run: tm2bridge connect"}
+	if hasBlocked(s) {
+		h.Reason = "No target is known that is not blocked, so that every node that dials is refused."
+		h.Cure = "See whether [p2p].blocked_peers and blocked_ips have the configured nodes, and run: tm2bridge check"
+	}
+	var reasons []string
+	for _, side := range sides {
+		if !side.Used {
+			continue
 		}
-		if usable == 0 && down > 0 {
-			return side
+		used++
+		if !side.Ready {
+			reasons, h.Cure = append(reasons, side.Reason), side.Cure
+		}
+		if !side.hasTargets {
+			without++
 		}
 	}
+	switch {
+	case used == 0:
+		return h, true
+	case len(reasons) == 0:
+		return Health{}, false
+	case without < used: // some get a pair, or would if a slot were free
+		h.State = StateDegraded
+	}
+	h.Reason = strings.Join(reasons, " ")
 
-	return ""
+	return h, true
 }
 
 // meant are the reasons of refusals that need no cure.
-var meant = map[string]bool{"blocked": true, "conduct": true, "presented": true, "replaced": true, "former pair": true, "ended": true, "closing": true}
+var meant = map[string]bool{
+	"blocked": true, "conduct": true, "presented": true, "replaced": true, "former pair": true, "ended": true, "closing": true, "spared": true,
+}
 
-// refusedNow counts the nodes that would like a pair and get none, and returns the latest.
+// refusedNow counts the nodes that should have a pair and get none, and returns the latest.
 func refusedNow(s bridge.Status) (n int, latest bridge.WaitingStatus) {
 	for _, w := range s.Waiting {
-		if meant[w.Reason] {
+		if meant[w.Reason] || !w.Known {
 			continue
 		}
 		if n == 0 {
@@ -126,6 +143,40 @@ func refusedNow(s bridge.Status) (n int, latest bridge.WaitingStatus) {
 
 	return n, latest
 }
+
+// flappingNow returns the latest node that is known and whose pairs end again and again.
+func flappingNow(s bridge.Status) (latest bridge.FlappingStatus, found bool) {
+	for _, f := range s.Flapping {
+		if f.Known {
+			return f, true
+		}
+	}
+
+	return bridge.FlappingStatus{}, false
+}
+
+// strangers says what the state does not: that strangers are refused.
+func strangers(s bridge.Status) string {
+	n, reason := 0, ""
+	for _, w := range s.Waiting {
+		if meant[w.Reason] || w.Known {
+			continue
+		}
+		if n == 0 {
+			reason = w.Reason
+		}
+		n++
+	}
+	if n == 0 {
+		return ""
+	}
+
+	return fmt.Sprintf(" %s refused, the last: %s.", count2(n, "stranger is", "strangers are"), reason)
+}
+
+func hasBlocked(s bridge.Status) bool { return len(s.BlockedPeers)+len(s.BlockedIPs) > 0 }
+
+func times(n int) string { return count2(n, "time", "times") }
 
 func count(n int, noun string) string { return count2(n, noun, noun+"s") }
 

@@ -16,6 +16,7 @@ import (
 
 	"github.com/tm2-libp2p/tm2-libp2p/bridge"
 	"github.com/tm2-libp2p/tm2-libp2p/bridge/bridgehttp"
+	"github.com/tm2-libp2p/tm2-libp2p/bridge/tunnel"
 )
 
 func TestStatus(t *testing.T) {
@@ -44,13 +45,19 @@ func TestHealthzAndReadyz(t *testing.T) {
 	require.Equal(t, http.StatusOK, get(server, "/healthz").Code)
 	w := get(server, "/readyz")
 	require.Equal(t, http.StatusServiceUnavailable, w.Code)
-	require.Contains(t, w.Body.String(), "None of 1 configured target can be reached")
+	require.Contains(t, w.Body.String(), "None of 1 configured libp2p target can be reached")
 	s.status.Running = false
 	require.Equal(t, http.StatusServiceUnavailable, get(server, "/healthz").Code)
 }
 
 func TestMetrics(t *testing.T) {
-	body := get(newServer(t, &source{status: working()}), "/metrics").Body.String()
+	status := working()
+	status.Flapping = []bridge.FlappingStatus{{Initiator: bridge.InitiatorLibp2p}}
+	status.Tunnels = []tunnel.Status{{
+		ID: idA, InReach: true, Open: []tunnel.Open{{Direction: tunnel.In}}, Opened: 2, ToNative: 30, ToLibp2p: 40,
+		Refusals: []tunnel.Refusals{{Direction: tunnel.Out, Reason: "full", Count: 5}},
+	}}
+	body := get(newServer(t, &source{status: status}), "/metrics").Body.String()
 	for _, line := range []string{
 		`tm2_bridge_pairs{initiator="native"} 1`,
 		`tm2_bridge_messages_total{channel="0x22",to="libp2p"} 7`,
@@ -61,6 +68,15 @@ func TestMetrics(t *testing.T) {
 		`tm2_bridge_targets{side="libp2p",state="paired"} 1`,
 		`tm2_bridge_relay_seconds_bucket{to="libp2p",le="0.01"} 6`,
 		`tm2_bridge_relay_seconds_count{to="libp2p"} 7`,
+		`tm2_bridge_side_ready{side="native"} 1`,
+		`tm2_bridge_waiting_nodes{known="true",side="native"} 0`,
+		`tm2_bridge_flapping_nodes{side="libp2p"} 1`,
+		`tm2_bridge_tunnels{direction="in"} 1`,
+		`tm2_bridge_tunnels{direction="out"} 0`,
+		`tm2_bridge_tunnel_targets_in_reach 1`,
+		`tm2_bridge_tunnels_opened_total 2`,
+		`tm2_bridge_tunnel_bytes_total{to="libp2p"} 40`,
+		`tm2_bridge_tunnel_refusals_total{direction="out",reason="full"} 5`,
 	} {
 		require.Contains(t, body, line+"\n")
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/places"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/proxied"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/socket"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/summary"
 )
@@ -28,6 +29,10 @@ const (
 	// public IP address (IPv6: one /64) have opened to it.
 	maxTunnels = 24
 	maxPerHost = 4
+	// reserved are those of maxTunnels that native nodes have only at hosts of configured ones.
+	reserved = 4
+	// maxHeaders bounds the connections from proxies whose PROXY header has not come.
+	maxHeaders = 64
 	// settled is how old a tunnel is when its native node has proved its ID to the target, which
 	// ends it otherwise. Until then it gives way to one from a less crowded network.
 	settled = openTimeout + 2*native.HandshakeTimeout
@@ -51,10 +56,23 @@ type Config struct {
 	// Blocks reports whether no tunnel may come from the IP, or lead there; nil: nobody is
 	// blocked. When it blocks more than before, EndBlocked ends the tunnels that there are.
 	Blocks func(ip netip.Addr) bool
+	// Admission is asked about each connection to a port; nil: all are let in. If it is a
+	// compat.ConnReservation too, it says which hosts have places apart. If it is a Judge, it is
+	// told how tunnels end.
+	Admission compat.ConnAdmission
+	// Proxies are the networks of the proxies in front of the ports (native.WithProxyProtocol).
+	Proxies []netip.Prefix
 	// Sockets replaces the system's TCP, unless it is nil.
 	Sockets compat.Sockets
 	// Logger may be nil.
 	Logger *slog.Logger
+}
+
+// Judge learns what the end of a tunnel that a native node has opened says of its host.
+type Judge interface {
+	// TunnelEnded tells how long the tunnel was open, zero if it could not be opened, and
+	// whether the native node has ended it.
+	TunnelEnded(host netip.Prefix, lasted time.Duration, byNode bool)
 }
 
 // Server is the bridge's end of tunnels. All methods may be called concurrently.
@@ -70,10 +88,13 @@ type Server struct {
 
 	listeners []net.Listener
 	places    map[types.ID]*places.Places // of the tunnels that native nodes have opened, by target
+	headers   *places.Places              // of connections whose PROXY header is awaited
+	counted   counters
 
 	mtx   sync.Mutex
 	ends  map[net.Conn]struct{} // of tunnels
 	out   map[types.ID]int      // tunnels that the targets have opened, and the streams they keep
+	kept  map[types.ID]int      // the latter
 	hosts map[hostOf]int        // tunnels that native nodes at a public host have opened
 }
 
@@ -94,12 +115,17 @@ func Serve(side *lp2p.Transport, config Config) (*Server, error) {
 	}
 	s := &Server{
 		side: side, config: config, events: summary.New(config.Logger), ends: make(map[net.Conn]struct{}),
-		places: make(map[types.ID]*places.Places), out: make(map[types.ID]int), hosts: make(map[hostOf]int),
+		places: make(map[types.ID]*places.Places), out: make(map[types.ID]int), kept: make(map[types.ID]int),
+		hosts:   make(map[hostOf]int),
+		headers: places.New(places.Limits{Total: maxHeaders, PerHost: maxHeaders}), counted: newCounters(),
+	}
+	if err := proxied.Networks(config.Proxies).Validate(); err != nil {
+		return nil, fmt.Errorf("%w: Proxies: %w", compat.ErrInvalidOption, err)
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.closed = sync.OnceValue(s.close)
 	for _, t := range config.Targets {
-		s.places[t.Node.ID] = places.New(places.Limits{Total: maxTunnels, PerHost: maxTunnels})
+		s.places[t.Node.ID] = newPlaces()
 	}
 	for _, t := range config.Targets {
 		l, err := config.Sockets.Listen("tcp", t.Listen.DialString())
@@ -165,83 +191,6 @@ func (s *Server) end(choose func(net.Conn) bool) {
 
 func (s *Server) blocks(ip netip.Addr) bool { return s.config.Blocks != nil && s.config.Blocks(ip) }
 
-func (s *Server) acceptAt(l net.Listener, t Target) {
-	socket.Accept(s.ctx, l, func(conn net.Conn) {
-		from := netgroup.FromAddr(conn.RemoteAddr())
-		ctx, cancel := context.WithCancel(s.ctx)
-		place, release, err := s.take(t.Node.ID, from, func() {
-			cancel()
-			_ = conn.Close() // it may be closed already
-		})
-		if err != nil {
-			cancel()
-			s.events.Event(slog.LevelInfo, from, "tunnel refused", err.Error(), "target", t.Node.ID, "address", conn.RemoteAddr())
-			_ = conn.Close()
-
-			return
-		}
-		s.wg.Go(func() {
-			defer cancel()
-			defer release()
-			s.serveIn(ctx, conn, t, place)
-		})
-	}, func(retryIn time.Duration, err error) {
-		s.events.Event(slog.LevelWarn, netip.Addr{}, "unable to accept a connection", "system",
-			"address", l.Addr(), "retry_in", retryIn, "err", err)
-	})
-}
-
-var (
-	errBlocked = errors.New("the IP is blocked ([p2p].blocked_ips)")
-	errFull    = errors.New("the target has as many tunnels as it may have")
-	errCrowded = errors.New("the IP has as many tunnels to the target as it may have")
-)
-
-// take counts a tunnel to the target until release. When there are as many as there may be, it
-// takes the place of one that is not settled, by the rules of package places; that one is evicted.
-func (s *Server) take(target types.ID, from netip.Addr, evict func()) (p *places.Place, release func(), err error) {
-	if s.blocks(from) {
-		return nil, nil, errBlocked
-	}
-	key := hostOf{target, netgroup.PublicHost(from)}
-	s.mtx.Lock()
-	defer s.mtx.Unlock()
-	if key.host.IsValid() && s.hosts[key] >= maxPerHost {
-		return nil, nil, errCrowded
-	}
-	if p, err = s.places[target].Take(from, false, evict); err != nil {
-		return nil, nil, errFull
-	}
-	s.hosts[key]++
-
-	return p, func() {
-		p.Leave()
-		s.mtx.Lock()
-		defer s.mtx.Unlock()
-		if s.hosts[key]--; s.hosts[key] == 0 {
-			delete(s.hosts, key)
-		}
-	}, nil
-}
-
-// serveIn joins a native connection to the target. The context ends when the place is taken.
-func (s *Server) serveIn(ctx context.Context, conn net.Conn, t Target, place *places.Place) {
-	defer s.track(conn)()
-	settle := time.AfterFunc(settled, func() { place.Settle() })
-	defer settle.Stop()
-	ctx, cancel := context.WithTimeout(ctx, openTimeout)
-	defer cancel()
-	stream, err := open(ctx, s.side, t.Node, protocolIn, conn.RemoteAddr().String())
-	if err != nil {
-		s.events.Event(slog.LevelInfo, netgroup.FromAddr(conn.RemoteAddr()), "tunnel could not be opened", "target",
-			"target", t.Node.ID, "address", conn.RemoteAddr(), "err", err)
-
-		return
-	}
-	defer s.track(stream)()
-	s.pass(conn, stream, t.Node.ID, "in")
-}
-
 // serveOut joins a stream of a target to the native node that it names.
 func (s *Server) serveOut(from types.ID, stream net.Conn) {
 	defer s.track(stream)()
@@ -249,34 +198,21 @@ func (s *Server) serveOut(from types.ID, stream net.Conn) {
 	if err != nil {
 		return
 	}
-	var reason string
-	switch {
-	case !s.isTarget(from):
-		reason = "the bridge has no tunnel for this node ([bridge].tunnels)"
-	case address != "" && !s.reaches(address):
-		reason = "the bridge opens tunnels to its native nodes only ([p2p].persistent_peers)"
-	case !s.takeOut(from):
-		reason = errFull.Error()
-	default:
+	reason := s.mayOpen(from, address)
+	if reason == "" {
 		defer s.releaseOut(from)
 	}
 	var conn net.Conn
 	if reason == "" && address != "" {
-		ctx, cancel := context.WithTimeout(s.ctx, openTimeout)
-		defer cancel()
-		if conn, err = s.config.Sockets.DialContext(ctx, "tcp", address); err != nil {
-			reason = "the native node cannot be reached"
-		} else {
+		if conn, reason = s.dialNative(address); conn != nil {
 			defer s.track(conn)()
-			if s.blocks(netgroup.FromAddr(conn.RemoteAddr())) { // a host name leads there
-				reason = errBlocked.Error()
-			}
 		}
 	}
 	if reason != "" {
+		s.counted.refuse(from, Out, reason)
 		s.events.Event(slog.LevelInfo, netgroup.FromAddr(stream.RemoteAddr()), "tunnel refused", reason,
 			"node", from, "address", address)
-		refuse(stream, reason)
+		refuse(stream, reasons[reason])
 
 		return
 	}
@@ -284,11 +220,58 @@ func (s *Server) serveOut(from types.ID, stream net.Conn) {
 		return // the node has left
 	}
 	if address == "" {
-		_, _ = stream.Read(make([]byte, 1)) // the node keeps it to stay in reach
+		s.keep(from, stream)
 
 		return
 	}
-	s.pass(conn, stream, from, "out")
+	s.pass(conn, stream, from, Out)
+}
+
+// keep returns when the node, which stays in reach by the stream, has ended it.
+func (s *Server) keep(from types.ID, stream net.Conn) {
+	count := func(n int) {
+		s.mtx.Lock()
+		defer s.mtx.Unlock()
+		if s.kept[from] += n; s.kept[from] == 0 {
+			delete(s.kept, from)
+		}
+	}
+	count(1)
+	defer count(-1)
+	_, _ = stream.Read(make([]byte, 1)) // nothing comes but its end
+}
+
+// mayOpen returns why the node may not open a tunnel to the address, or nothing and takes a place
+// for it.
+func (s *Server) mayOpen(from types.ID, address string) (reason string) {
+	switch {
+	case !s.isTarget(from):
+		return reasonNoTarget
+	case address != "" && !s.reaches(address):
+		return reasonNotAllowed
+	case !s.takeOut(from):
+		return reasonFull
+	default:
+		return ""
+	}
+}
+
+// dialNative dials a native node for a tunnel. If that is blocked or cannot be reached, it
+// returns the reason.
+func (s *Server) dialNative(address string) (conn net.Conn, reason string) {
+	ctx, cancel := context.WithTimeout(s.ctx, dialTimeout)
+	defer cancel()
+	conn, err := s.config.Sockets.DialContext(ctx, "tcp", address)
+	if err != nil {
+		return nil, reasonUnreachable
+	}
+	if s.blocks(netgroup.FromAddr(conn.RemoteAddr())) { // a host name leads there
+		_ = conn.Close()
+
+		return nil, reasonBlocked
+	}
+
+	return conn, ""
 }
 
 func (s *Server) isTarget(id types.ID) bool {
@@ -318,15 +301,6 @@ func (s *Server) releaseOut(from types.ID) {
 	if s.out[from]--; s.out[from] == 0 {
 		delete(s.out, from)
 	}
-}
-
-// pass passes on bytes until one end closes. A stranger can open tunnels as often as it likes,
-// so the log sums them up.
-func (s *Server) pass(conn, stream net.Conn, node types.ID, direction string) {
-	from, args := netgroup.FromAddr(conn.RemoteAddr()), []any{"node", node, "native", conn.RemoteAddr(), "direction", direction}
-	s.events.Event(slog.LevelInfo, from, "tunnel is open", direction, args...)
-	passOn(conn, stream)
-	s.events.Event(slog.LevelInfo, from, "tunnel has ended", direction, args...)
 }
 
 // track lets Close and EndBlocked end the connection. The function that it returns closes it.

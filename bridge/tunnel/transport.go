@@ -4,13 +4,12 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"sync"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/native"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
-	"github.com/tm2-libp2p/tm2-libp2p/internal/task"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/bothstacks"
 	"github.com/tm2-libp2p/tm2-libp2p/mconn"
 )
 
@@ -21,12 +20,7 @@ type Transport struct {
 	native  *native.MultiplexTransport
 	sockets *Sockets
 	reach   map[types.ID]bool // nodes that are dialed through a tunnel
-
-	ctx      context.Context // ends when Close begins
-	cancel   context.CancelFunc
-	tasks    task.Group
-	serve    sync.Once
-	accepted chan compat.PeerConn
+	both    *bothstacks.Merged
 }
 
 var (
@@ -45,13 +39,13 @@ func NewTransport(
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
 	}
-	t := &Transport{side: side, reach: make(map[types.ID]bool), accepted: make(chan compat.PeerConn)}
+	t := &Transport{side: side, reach: make(map[types.ID]bool)}
 	for _, id := range reach {
 		t.reach[id.Canonical()] = true
 	}
 	t.sockets = NewSockets(side, bridges, logger)
 	t.native = native.NewMultiplexTransport(side.NodeInfo(), nodeKey, mConfig, logger, native.WithSockets(t.sockets))
-	t.ctx, t.cancel = context.WithCancel(context.Background())
+	t.both = bothstacks.New(t.native, t.side)
 
 	return t
 }
@@ -65,10 +59,10 @@ func (t *Transport) Libp2p() *lp2p.Transport { return t.side }
 // Listen begins to accept libp2p peers at the address and native peers through the bridges. See
 // lp2p.Transport.Listen.
 func (t *Transport) Listen(addr types.NetAddress) error {
-	if !t.tasks.Enter() {
-		return compat.ErrTransportClosed
+	if err := t.both.Enter(); err != nil {
+		return err
 	}
-	defer t.tasks.Leave()
+	defer t.both.Leave()
 	if err := t.side.Listen(addr); err != nil {
 		return err
 	}
@@ -78,11 +72,7 @@ func (t *Transport) Listen(addr types.NetAddress) error {
 
 // AnnounceChannels implements compat.ChannelAnnouncer.
 func (t *Transport) AnnounceChannels(channels []byte) (former []byte, err error) {
-	if _, err := t.native.AnnounceChannels(channels); err != nil {
-		return nil, err
-	}
-
-	return t.side.AnnounceChannels(channels)
+	return t.both.AnnounceChannels(channels)
 }
 
 // Dial implements compat.Transport.
@@ -97,53 +87,15 @@ func (t *Transport) Dial(
 }
 
 // Remove implements compat.Transport.
-func (*Transport) Remove(p compat.PeerConn) {
-	if p != nil {
-		_ = p.CloseConn() // closing what is closed already is no error
-	}
-}
+func (*Transport) Remove(p compat.PeerConn) { bothstacks.Remove(p) }
 
 // Accept implements compat.Transport. All calls use the same behavior.
 func (t *Transport) Accept(ctx context.Context, behavior compat.PeerBehavior) (compat.PeerConn, error) {
-	t.serve.Do(func() {
-		for _, stack := range []compat.Transport{t.native, t.side} {
-			t.tasks.Go(func() { t.acceptFrom(stack, behavior) })
-		}
-	})
-	select {
-	case p := <-t.accepted:
-		return p, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	case <-t.ctx.Done():
-		return nil, compat.ErrTransportClosed
-	}
-}
-
-// acceptFrom passes the peers of a stack to Accept until the transport is closed.
-func (t *Transport) acceptFrom(stack compat.Transport, behavior compat.PeerBehavior) {
-	for {
-		p, err := stack.Accept(t.ctx, behavior)
-		if err != nil {
-			return // the stack or this transport is closed
-		}
-		select {
-		case t.accepted <- p:
-		case <-t.ctx.Done():
-			t.Remove(p)
-
-			return
-		}
-	}
+	return t.both.Accept(ctx, behavior)
 }
 
 // Close ends every connection and tunnel, closes the libp2p transport, and waits for all
 // goroutines. It must not be called from a reactor's Receive. Later calls wait for the first one.
 func (t *Transport) Close() error {
-	t.tasks.Close()
-	t.cancel()
-	err := errors.Join(t.native.Close(), t.sockets.Close(), t.side.Close())
-	t.tasks.Wait()
-
-	return err
+	return t.both.Close(func() error { return errors.Join(t.native.Close(), t.sockets.Close(), t.side.Close()) })
 }

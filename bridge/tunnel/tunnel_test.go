@@ -21,6 +21,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/places"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/socket"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/stacktest"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/summary"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/wire"
@@ -239,10 +240,9 @@ func reach(at types.NetAddress) func() []*types.NetAddress {
 // Those from a crowded network give way as long as their nodes may have proved no ID.
 func TestTunnelsAreBounded(t *testing.T) {
 	blocked := netip.MustParseAddr("51.0.0.1")
-	limits := places.Limits{Total: maxTunnels, PerHost: maxTunnels}
 	s := &Server{
 		config: Config{Blocks: func(ip netip.Addr) bool { return ip == blocked }},
-		places: map[types.ID]*places.Places{"a": places.New(limits), "b": places.New(limits)},
+		places: map[types.ID]*places.Places{"a": newPlaces(), "b": newPlaces()},
 		out:    make(map[types.ID]int), hosts: make(map[hostOf]int),
 	}
 	evicted := 0
@@ -253,7 +253,7 @@ func TestTunnelsAreBounded(t *testing.T) {
 	require.ErrorIs(t, err, errBlocked)
 	var taken []*places.Place
 	var releases []func()
-	for i := range maxTunnels {
+	for i := range maxTunnels - reserved {
 		p, release, err := take("a", netip.AddrFrom4([4]byte{52, 0, byte(i / maxPerHost), 1}))
 		require.NoError(t, err)
 		taken, releases = append(taken, p), append(releases, release)
@@ -290,7 +290,7 @@ func TestTunnelsAreBounded(t *testing.T) {
 // Who opens many tunnels does not fill the log.
 func TestTunnelsAreSummedUpInTheLog(t *testing.T) {
 	var log bytes.Buffer
-	s := &Server{events: summary.New(slog.New(slog.NewTextHandler(&log, nil)))}
+	s := &Server{events: summary.New(slog.New(slog.NewTextHandler(&log, nil))), counted: newCounters()}
 	defer s.events.Close()
 	for range 3 {
 		conn, end := net.Pipe()
@@ -318,4 +318,159 @@ func TestBlockEndsTunnels(t *testing.T) {
 	w.server.EndBlocked()
 	next(t, far.removed)
 	next(t, dialing.removed)
+}
+
+// door admits, reserves and judges as the test says.
+type door struct {
+	admit    func(ip net.IP) error
+	reserves func(ip net.IP) bool
+	ended    chan bool // whether the native node has ended a tunnel
+}
+
+func (d *door) AdmitConn(ip net.IP) error   { return d.admit(ip) }
+func (d *door) ReservesConn(ip net.IP) bool { return d.reserves(ip) }
+func (d *door) TunnelEnded(_ netip.Prefix, lasted time.Duration, byNode bool) {
+	if lasted > 0 {
+		d.ended <- byNode
+	}
+}
+
+func openDoor() *door {
+	return &door{
+		admit: func(net.IP) error { return nil }, reserves: func(net.IP) bool { return false }, ended: make(chan bool, 16),
+	}
+}
+
+// The ports of tunnels have the admission of the bridge's other ports: it is asked about each
+// client, also behind a proxy, and told which side has ended a tunnel.
+func TestTunnelPortsHaveAdmission(t *testing.T) {
+	d, asked := openDoor(), make(chan string, 16)
+	d.admit = func(ip net.IP) error {
+		asked <- ip.String()
+		if ip.Equal(net.IPv4(9, 9, 0, 1)) {
+			return compat.Reject(compat.RejectBanned, "misbehaves")
+		}
+
+		return nil
+	}
+	w := newWorld(t, Config{Admission: d, Proxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.9/32")}})
+	from := func(header string) net.Conn {
+		dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 9)}}
+		conn, err := dialer.DialContext(t.Context(), "tcp", w.server.Addresses()[0].DialString())
+		require.NoError(t, err)
+		_, err = conn.Write([]byte(header))
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = conn.Close() })
+
+		return conn
+	}
+	refused := from("PROXY TCP4 9.9.0.1 127.0.0.9 1 2\r\n")
+	require.Equal(t, "9.9.0.1", next(t, asked))
+	_, err := refused.Read(make([]byte, 1))
+	require.Error(t, err)
+	noHeader := from("no header at all\r\n")
+	_, err = noHeader.Read(make([]byte, 1))
+	require.Error(t, err)
+
+	honest := from("PROXY TCP4 9.9.0.2 127.0.0.9 4711 2\r\n")
+	require.Equal(t, "9.9.0.2", next(t, asked))
+	require.Eventually(t, func() bool { return len(w.server.Status()[0].Open) == 1 }, patience, time.Millisecond)
+	require.Equal(t, "9.9.0.2:4711", w.server.Status()[0].Open[0].Address, "the client, not the proxy")
+	require.NoError(t, honest.Close())
+	next(t, d.ended)
+
+	for _, byNode := range []bool{true, false} {
+		far := startNative(t, types.GenerateNodeKey(), nil)
+		far.sw.DialPeers(&w.server.Addresses()[0])
+		require.Equal(t, "127.0.0.1", next(t, asked))
+		out, in := next(t, far.added), next(t, w.node.added)
+		if byNode {
+			far.sw.StopPeerForError(out, net.ErrClosed)
+		} else {
+			w.node.sw.StopPeerForError(in, net.ErrClosed)
+		}
+		require.Equal(t, byNode, next(t, d.ended))
+		next(t, w.node.removed)
+	}
+	require.Equal(t, []Refusals{{In, "conduct", 1}, {In, "no header", 1}}, w.server.Status()[0].Refusals)
+}
+
+// Hosts of configured nodes have places apart, and those of all others when these are taken.
+func TestReservedTunnels(t *testing.T) {
+	d, friend := openDoor(), netip.MustParseAddr("51.0.0.1")
+	d.reserves = func(ip net.IP) bool { return ip.Equal(friend.AsSlice()) || ip.IsLoopback() }
+	s := &Server{
+		config: Config{Admission: d}, places: map[types.ID]*places.Places{"a": newPlaces()},
+		out: make(map[types.ID]int), hosts: make(map[hostOf]int),
+	}
+	take := func(ip netip.Addr) error {
+		p, _, err := s.take("a", ip, func() {})
+		if err == nil {
+			p.Settle()
+		}
+
+		return err
+	}
+	for i := range maxTunnels - reserved {
+		require.NoError(t, take(netip.AddrFrom4([4]byte{52, byte(i), 0, 1})))
+	}
+	require.ErrorIs(t, take(netip.MustParseAddr("53.0.0.1")), errFull)
+	for range reserved {
+		require.NoError(t, take(friend))
+	}
+	require.ErrorIs(t, take(netip.MustParseAddr("127.0.0.1")), errFull, "every place is taken")
+}
+
+// The status shows each target, what is open, and what was passed on.
+func TestTunnelStatus(t *testing.T) {
+	far, dialing := startNative(t, types.GenerateNodeKey(), nil), startNative(t, types.GenerateNodeKey(), nil)
+	w := newWorld(t, Config{Reach: reach(far.at)})
+	s := w.server.Status()
+	require.Len(t, s, 1)
+	require.Equal(t, w.node.key.ID(), s[0].ID)
+	require.Equal(t, w.server.Addresses()[0].String(), s[0].Listen)
+	require.True(t, s[0].InReach)
+	require.Empty(t, s[0].Open)
+
+	w.node.sw.DialPeers(&far.at)
+	out := next(t, w.node.added)
+	next(t, far.added)
+	dialing.sw.DialPeers(&w.server.Addresses()[0])
+	next(t, dialing.added)
+	in := next(t, w.node.added)
+	exchange(t, out, far.sw.Peers().List()[0], w.node, far)
+	s = w.server.Status()
+	require.Len(t, s[0].Open, 2)
+	require.Equal(t, Out, s[0].Open[0].Direction)
+	require.Equal(t, far.at.DialString(), s[0].Open[0].Address)
+	require.Equal(t, In, s[0].Open[1].Direction)
+	require.NotZero(t, s[0].Open[0].ToNative)
+	require.NotZero(t, s[0].Open[0].ToLibp2p)
+
+	w.node.sw.StopPeerForError(in, net.ErrClosed)
+	w.node.sw.StopPeerForError(out, net.ErrClosed)
+	require.Eventually(t, func() bool { return len(w.server.Status()[0].Open) == 0 }, patience, time.Millisecond)
+	require.EqualValues(t, 2, w.server.Status()[0].Opened)
+	require.GreaterOrEqual(t, w.server.Status()[0].ToNative, s[0].ToNative)
+}
+
+// slowSockets dial until the context ends.
+type slowSockets struct{ socket.System }
+
+func (slowSockets) DialContext(ctx context.Context, _, _ string) (net.Conn, error) {
+	<-ctx.Done()
+
+	return nil, ctx.Err()
+}
+
+// A node learns that a native node does not answer, though the dial takes all its time.
+func TestRefusalAfterASlowDialIsTold(t *testing.T) {
+	far := loopback()
+	far.ID, far.Port = types.GenerateNodeKey().ID(), 1
+	w := newWorld(t, Config{Reach: reach(far), Sockets: slowSockets{}})
+	s := &Sockets{side: w.side, bridges: []types.NetAddress{w.bridge.NetAddress()}}
+	_, err := s.DialContext(t.Context(), "tcp", far.DialString())
+	var refused *RefusedError
+	require.ErrorAs(t, err, &refused)
+	require.Equal(t, reasons[reasonUnreachable], refused.Reason)
 }

@@ -35,6 +35,8 @@ const (
 	// openTimeout bounds the opening of a tunnel: the dial, the address, and the answer. The
 	// native handshake inside has 3 s of its own.
 	openTimeout = 3 * time.Second
+	// dialTimeout bounds the dial of a native node, so that the answer still comes in time.
+	dialTimeout = openTimeout - time.Second
 )
 
 // RefusedError is the error of a tunnel that the other side does not open.
@@ -109,8 +111,11 @@ func accept(conn net.Conn) error {
 }
 
 // refuse says why the tunnel does not open, and waits until the other side has read that, or the
-// open timeout has passed. The caller closes the stream, which may end the connection.
+// open timeout has passed anew. The caller closes the stream, which may end the connection.
 func refuse(conn net.Conn, reason string) {
+	if conn.SetDeadline(time.Now().Add(openTimeout)) != nil {
+		return // it is closed
+	}
 	if _, err := conn.Write(wire.AppendSized(nil, []byte(reason[:min(len(reason), maxText-2)]))); err == nil {
 		_, _ = io.CopyN(io.Discard, conn, maxText)
 	}
@@ -135,20 +140,4 @@ func tcpAddr(text string) (*net.TCPAddr, error) {
 	}
 
 	return net.TCPAddrFromAddrPort(at), nil
-}
-
-// passOn joins two connections until one of them ends, and closes both. What one has sent before
-// its end reaches the other.
-func passOn(a, b net.Conn) {
-	done := make(chan struct{}, 2)
-	for _, way := range [][2]net.Conn{{a, b}, {b, a}} {
-		go func() {
-			_, _ = io.Copy(way[1], way[0]) // either end may fail at any time
-			done <- struct{}{}
-		}()
-	}
-	<-done
-	_ = a.Close()
-	_ = b.Close()
-	<-done
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"strings"
@@ -131,7 +132,10 @@ func (c *client) do(ctx context.Context, method, path string, body []byte) (data
 		return nil, err
 	}
 	if method == http.MethodPost {
-		token, err := config.Token(c.home)
+		token, err := config.ReadToken(c.home)
+		if errors.Is(err, fs.ErrNotExist) {
+			err = fmt.Errorf("%w: --home has to be that of the running bridge, or has to have a copy of its %s", err, config.TokenFileName)
+		}
 		if err != nil {
 			return nil, cli.WithStatus(exitConfig, err)
 		}

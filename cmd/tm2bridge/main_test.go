@@ -95,7 +95,7 @@ func TestRuntimeErrors(t *testing.T) {
 		{[]string{"init", "--home", bad}, exitConfig, []string{config.Path(bad), "[bridge].max_pairs"}},
 		{[]string{"status", "--home", missing}, exitConfig, []string{config.Path(missing)}},
 		{[]string{"status", "--home", keyless, "--url", "http://127.0.0.1:1"}, exitFailed, []string{"does not answer"}},
-		{[]string{"block", "--home", keyless, "--url", "http://127.0.0.1:1", "g1"}, exitFailed, []string{"does not answer"}},
+		{[]string{"block", "--home", keyless, "--url", "http://127.0.0.1:1", "g1"}, exitConfig, []string{config.TokenPath(keyless), "--home"}},
 		{[]string{"probe", "127.0.0.1:1", "--timeout", "1s"}, exitFailed, []string{"tm2net probe"}},
 	} {
 		t.Run(strings.Join(tc.args, " "), func(t *testing.T) {

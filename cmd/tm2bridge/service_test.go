@@ -89,7 +89,14 @@ type started struct {
 // startBridge runs a bridge with the section [bridge] at free loopback ports.
 func startBridge(t *testing.T, libp2pPeers string, args ...string) *started {
 	t.Helper()
-	s := &started{home: filepath.Join(t.TempDir(), "home")}
+
+	return startBridgeAt(t, filepath.Join(t.TempDir(), "home"), libp2pPeers, args...)
+}
+
+// startBridgeAt is startBridge with a home, whose files stay if there are any.
+func startBridgeAt(t *testing.T, home, libp2pPeers string, args ...string) *started {
+	t.Helper()
+	s := &started{home: home}
 	cfg := config.Default()
 	cfg.P2P.ListenAddress, cfg.Bridge.Libp2pListenAddress, cfg.HTTP.ListenAddress = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"
 	cfg.Bridge.Libp2pPeers = libp2pPeers
@@ -157,10 +164,18 @@ func TestStatusAndControl(t *testing.T) {
 	status, _, stderr = s.ask(t, "forget", near.addr.ID.String())
 	require.Equal(t, exitFailed, status)
 	require.Contains(t, stderr, "no such target")
-	require.NoError(t, os.Remove(config.TokenPath(s.home)))
+	status, _, stderr = s.ask(t, "block", "g1xx")
+	require.Equal(t, exitFailed, status)
+	require.Contains(t, stderr, `"g1xx" names no node`)
+	require.NotContains(t, stderr, "configuration")
+	require.NoError(t, os.WriteFile(config.TokenPath(s.home), []byte(strings.Repeat("0", 48)), 0o600))
 	status, _, stderr = s.ask(t, "forget", libp2p.addr.ID.String())
 	require.Equal(t, exitFailed, status)
 	require.Contains(t, stderr, "token is missing or wrong")
+	require.NoError(t, os.Remove(config.TokenPath(s.home)))
+	status, _, _ = s.ask(t, "forget", libp2p.addr.ID.String())
+	require.Equal(t, exitConfig, status)
+	require.NoFileExists(t, config.TokenPath(s.home), "a client makes no token")
 
 	s.stop()
 	require.Zero(t, s.wait(t), s.stderr.String())

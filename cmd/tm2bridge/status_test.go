@@ -13,6 +13,7 @@ import (
 
 	"github.com/tm2-libp2p/tm2-libp2p/bridge"
 	"github.com/tm2-libp2p/tm2-libp2p/bridge/bridgehttp"
+	"github.com/tm2-libp2p/tm2-libp2p/bridge/tunnel"
 	"github.com/tm2-libp2p/tm2-libp2p/cmd/internal/cli"
 )
 
@@ -22,10 +23,16 @@ func TestStatusTextIsPrintable(t *testing.T) {
 	evil := "\x1b[2J\nx\u202e"
 	r := &bridgehttp.Report{Health: bridgehttp.Health{State: bridgehttp.StateDegraded, Reason: evil, Cure: evil}}
 	r.Pairs = []bridge.PairStatus{{NativeID: "n", Libp2pID: "l", Native: bridge.PeerStatus{Moniker: evil, Version: evil}}}
-	r.Waiting = []bridge.WaitingStatus{{Moniker: evil, Text: evil, Reason: evil, Address: evil}}
+	r.Waiting = []bridge.WaitingStatus{{Count: 1, Moniker: evil, Text: evil, Reason: evil, Address: evil}}
 	r.Targets = []bridge.TargetStatus{{ID: "l", LastError: evil, NextTry: now.Add(time.Minute)}}
 	r.Events = []bridge.Event{{Kind: bridge.EventRefused, Text: evil}}
+	r.Flapping = []bridge.FlappingStatus{{ID: "n", By: evil, Text: evil, Cure: evil, Ended: 3}}
+	r.Tunnels = []tunnel.Status{{ID: "l", Listen: "l@here", InReach: true, Open: []tunnel.Open{{Direction: tunnel.In, Address: "9.9.0.1:1"}}}}
 	text := statusText(r, now)
+	require.Contains(t, text, "once, ")
+	require.NotContains(t, text, "1 times")
+	require.Contains(t, text, "PAIRS THAT END AND COME AGAIN: 1")
+	require.Regexp(t, `l@here +in reach +1 open`, text)
 	require.NotContains(t, text, "\x1b")
 	require.NotContains(t, text, "\u202e")
 	require.Contains(t, text, `[LOOK] \u001b[2J x\u202e`)

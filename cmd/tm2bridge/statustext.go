@@ -41,7 +41,9 @@ func statusText(r *bridgehttp.Report, now time.Time) string {
 		r.ToLibp2p.Messages+r.ToNative.Messages, size(r.ToLibp2p.Bytes), size(r.ToNative.Bytes))
 	pairsText(&b, r, now)
 	waitingText(&b, r, now)
+	flappingText(&b, r, now)
 	targetsText(&b, r, now)
+	tunnelsText(&b, r, now)
 	eventsText(&b, r)
 
 	return b.String()
@@ -100,8 +102,27 @@ func waitingText(b *strings.Builder, r *bridgehttp.Report, now time.Time) {
 	}
 	fmt.Fprintf(b, "\nREFUSED: %d\n", len(r.Waiting))
 	for _, w := range r.Waiting {
-		fmt.Fprintf(b, "  %s %s (%s, %s), %d times, last %s ago: %s\n    %s\n    cure: %s\n", w.Initiator, who(w.Moniker, w.ID), w.ID,
-			cli.OneLine(w.Address, 0), w.Count, age(w.Last, now), cli.OneLine(w.Reason, 0), cli.OneLine(w.Text, 0), cli.OneLine(w.Cure, 0))
+		asked := fmt.Sprintf("%d times, last %s ago", w.Count, age(w.Last, now))
+		if w.Count == 1 {
+			asked = "once, " + age(w.Last, now) + " ago"
+		}
+		stranger := ""
+		if !w.Known {
+			stranger = "stranger "
+		}
+		fmt.Fprintf(b, "  %s%s %s (%s, %s), %s: %s\n    %s\n    cure: %s\n", stranger, w.Initiator, who(w.Moniker, w.ID), w.ID,
+			cli.OneLine(w.Address, 0), asked, cli.OneLine(w.Reason, 0), cli.OneLine(w.Text, 0), cli.OneLine(w.Cure, 0))
+	}
+}
+
+func flappingText(b *strings.Builder, r *bridgehttp.Report, now time.Time) {
+	if len(r.Flapping) == 0 {
+		return
+	}
+	fmt.Fprintf(b, "\nPAIRS THAT END AND COME AGAIN: %d\n", len(r.Flapping))
+	for _, f := range r.Flapping {
+		fmt.Fprintf(b, "  %s %s to %s: %d in a row, last %s ago, ended by %s: %s\n    cure: %s\n", f.Initiator, f.ID, f.Target,
+			f.Ended, age(f.Last, now), cli.OneLine(f.By, 0), cli.OneLine(f.Text, 0), cli.OneLine(f.Cure, 0))
 	}
 }
 
@@ -119,6 +140,9 @@ func targetsText(b *strings.Builder, r *bridgehttp.Report, now time.Time) {
 		case !t.LastAnswer.IsZero():
 			last = "answered " + age(t.LastAnswer, now) + " ago"
 		}
+		if t.Refuses {
+			last += ", takes nobody now"
+		}
 		if t.NextTry.After(now) {
 			last += ", tried after the others for " + short(t.NextTry.Sub(now))
 		}
@@ -131,6 +155,32 @@ func targetsText(b *strings.Builder, r *bridgehttp.Report, now time.Time) {
 		b.WriteString("\nNo target is known.\n")
 	}
 	table(b, fmt.Sprintf("TARGETS: %d", len(r.Targets)), rows)
+}
+
+func tunnelsText(b *strings.Builder, r *bridgehttp.Report, now time.Time) {
+	var rows [][]string
+	for _, t := range r.Tunnels {
+		var refused uint64
+		for _, n := range t.Refusals {
+			refused += n.Count
+		}
+		if t.ID == "" {
+			rows = append(rows, []string{"nodes without a tunnel", fmt.Sprintf("%d refused", refused)})
+
+			continue
+		}
+		state := "keeps no connection"
+		if t.InReach {
+			state = "in reach"
+		}
+		rows = append(rows, []string{t.Listen, state, fmt.Sprintf("%d open, %d opened, %d refused", len(t.Open), t.Opened, refused),
+			fmt.Sprintf("%s to native, %s to libp2p", size(t.ToNative), size(t.ToLibp2p))})
+		for _, o := range t.Open {
+			rows = append(rows, []string{"  " + o.Direction + " " + cli.OneLine(o.Address, 0), age(o.Since, now), "",
+				fmt.Sprintf("%s to native, %s to libp2p", size(o.ToNative), size(o.ToLibp2p))})
+		}
+	}
+	table(b, "TUNNELS: where native nodes dial each libp2p node", rows)
 }
 
 func eventsText(b *strings.Builder, r *bridgehttp.Report) {

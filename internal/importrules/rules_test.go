@@ -45,10 +45,11 @@ var allowances = []allowance{
 		why: "it passes on what it cannot read"},
 	{of: "bridge", may: []string{"adapter/addrbook", "adapter/lp2p", "adapter/lp2p/discovery", "adapter/native", "bridge/tunnel",
 		"compat/...", "internal/...", "mconn"}, why: "the bridge joins connections of the two stacks without a switch"},
-	{of: "bridge/bridgehttp", may: []string{"bridge", "compat", "compat/types"}, why: "it shows the status of a bridge and knows no stack"},
+	{of: "bridge/bridgehttp", may: []string{"bridge", "bridge/tunnel", "compat", "compat/types"}, why: "it shows the status of a bridge and knows no stack"},
 
 	{of: "internal/...", may: []string{"internal/..."}, why: "the ground floor knows nothing above it"},
-	{of: "internal/conduct", may: []string{"compat", "compat/types"}, why: "it keeps IDs and refuses as the contract does"},
+	{of: "internal/bothstacks", may: []string{"compat", "internal/task"}, why: "it joins transports as the contract knows them"},
+	{of: "internal/conduct", may: []string{"compat", "compat/types", "internal/netgroup", "internal/summary"}, why: "it keeps IDs and refuses as the contract does"},
 	{of: "internal/dialnames", may: []string{"compat", "compat/types"},
 		why: "it judges failed dials as the contract does"},
 	{of: "internal/flow", may: []string{"compat"}, why: "rates are told as the contract's FlowStatus"},

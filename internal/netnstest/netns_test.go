@@ -3,6 +3,9 @@ package netnstest
 import (
 	"io"
 	"net"
+	"os"
+	"path/filepath"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -30,4 +33,13 @@ func TestEveryAddressIsLocal(t *testing.T) {
 		require.NoError(t, in.Close())
 		require.NoError(t, l.Close())
 	}
+}
+
+func TestSmallDisk(t *testing.T) {
+	if !Inside(t) {
+		return
+	}
+	path := filepath.Join(SmallDisk(t, 64<<10), "file")
+	require.NoError(t, os.WriteFile(path, make([]byte, 32<<10), 0o600))
+	require.ErrorIs(t, os.WriteFile(path, make([]byte, 128<<10), 0o600), syscall.ENOSPC)
 }

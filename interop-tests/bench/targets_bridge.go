@@ -37,6 +37,14 @@ func bridgeMeasurements() []measurement {
 			checks: []check{{metric: delivered, against: alone("libp2p", "broadcast", delivered)}},
 		},
 		{
+			name: "bridge: 1 KiB from 20 native nodes to 20 libp2p ones, each to its peer", ours: tm2("bridge/pairs"),
+			checks: []check{
+				{metric: delivered, against: alone("native", "pairs", delivered)},
+				{metric: delivered, against: alone("libp2p", "pairs", delivered)},
+				{metric: delivered, against: gno("native/pairs", delivered)},
+			},
+		},
+		{
 			name: "bridge: idle pair, with the libp2p node's end", ours: tm2("bridge/idle"), steady: true,
 			checks: []check{{metric: heap, atMost: 256}, {metric: goroutines, atMost: 8}},
 		},

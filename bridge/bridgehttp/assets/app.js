@@ -79,8 +79,12 @@ function showLists() {
   sync(byID("waiting"), report.waiting, (w) => w.initiator + w.id, (w) => lists.waiting(w, now()));
   for (const w of report.waiting) names.set(w.id, w.moniker);
   for (const p of report.pairs) names.set(p.native_id, p.native.moniker).set(p.libp2p_id, p.libp2p.moniker);
+  byID("flapping-none").hidden = report.flapping.length > 0;
+  sync(byID("flapping"), report.flapping, (f) => f.initiator + f.id, (f) => lists.flapping(f, names, now()));
   byID("targets-none").hidden = report.targets.length > 0;
   sync(byID("targets"), report.targets, (t) => t.side + t.id, (t) => lists.target(t, names, now()));
+  byID("tunnels-section").hidden = report.tunnels.length === 0;
+  sync(byID("tunnels"), report.tunnels, (t) => t.id, (t) => lists.tunnel(t, names, now()));
   const events = report.events.slice().reverse();
   byID("events-none").hidden = events.length > 0;
   sync(byID("events"), events, (e) => e.time + e.kind + (e.native_id || "") + (e.libp2p_id || ""), (e) => lists.event(e, names));

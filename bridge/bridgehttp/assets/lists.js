@@ -49,14 +49,27 @@ export function pairText(p) {
 // waiting is the card of a node that gets no pair.
 export function waiting(w, now) {
   return el("li", "end",
-    badge(w.initiator), badge(w.reason, "refused"), el("span", "who", name(w.moniker, w.id)),
+    badge(w.initiator), badge(w.reason, "refused"), w.known ? "" : badge("stranger"), el("span", "who", name(w.moniker, w.id)),
     rows([
       ["cure", w.cure],
       ["ID", w.id, true],
       ["address", w.address, true],
       ["network", w.network],
-      ["asked", `${w.count} times in ${span(since(w.first, now))}, last ${span(since(w.last, now))} ago`],
+      ["asked", w.count === 1 ? `once, ${span(since(w.last, now))} ago` : `${w.count} times in ${span(since(w.first, now))}, last ${span(since(w.last, now))} ago`],
       ["reason", w.text],
+    ]));
+}
+
+// flapping is the card of a node whose pairs end again and again.
+export function flapping(f, names, now) {
+  return el("li", "end",
+    badge(f.initiator), badge("comes and goes", "refused"), f.known ? "" : badge("stranger"), el("span", "who", name(names.get(f.id), f.id)),
+    rows([
+      ["cure", f.cure],
+      ["ID", f.id, true],
+      ["target", f.target, true],
+      ["pairs", `${f.ended} in a row have ended within a minute, the last ${span(since(f.last, now))} ago`],
+      ["ended by", `${f.by}: ${f.text}`],
     ]));
 }
 
@@ -65,11 +78,26 @@ export function target(t, names, now) {
   const origin = t.configured ? "configured" : t.found ? "found in the DHT" : t.told ? "named by others" : "has dialed the bridge";
   const facts = [origin];
   if (t.pairs > 0) facts.push(`${t.pairs} ${t.pairs === 1 ? "pair" : "pairs"}`);
+  if (t.refuses) facts.push("takes nobody now");
   if (isTime(t.last_answer)) facts.push(`answered ${span(since(t.last_answer, now))} ago`);
   else if (!isTime(t.last_dial)) facts.push("never dialed");
   if (isTime(t.next_try)) facts.push(since(t.next_try, now) < 0 ? `tried after the others for ${span(-since(t.next_try, now))}` : "tried again at the next chance");
   const item = el("li", "", badge(t.side), badge(t.state), el("span", "who", names.get(t.id) ? names.get(t.id) + " " : ""), el("code", "", t.id + "@" + t.address), el("div", "muted", facts.join(" · ")));
   if (t.last_error) item.append(el("div", "", `${t.last_result}: ${t.last_error}`));
+  return item;
+}
+
+// tunnel is the row of a node with a tunnel, and of what is open to it.
+export function tunnel(t, names, now) {
+  const refused = t.refusals.map((r) => `${r.count} refused (${r.direction}, ${r.reason})`);
+  if (!t.id) return el("li", "", "Nodes without a tunnel: ", refused.join(" · "));
+  const facts = [`${t.open.length} open, ${number(t.opened)} opened`, `${bytes(t.to_native)} to native, ${bytes(t.to_libp2p)} to libp2p`, ...refused];
+  const item = el("li", "", badge(t.in_reach ? "in reach" : "keeps no connection", t.in_reach ? "ready" : "declined"),
+    el("span", "who", names.get(t.id) ? names.get(t.id) + " " : ""), el("code", "", t.listen), el("div", "muted", facts.join(" · ")));
+  for (const o of t.open) {
+    item.append(el("div", "", badge(o.direction), el("code", "", o.address),
+      ` for ${span(since(o.since, now))}, ${bytes(o.to_native)} to native, ${bytes(o.to_libp2p)} to libp2p`));
+  }
   return item;
 }
 

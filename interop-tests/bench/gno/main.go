@@ -17,6 +17,7 @@ func main() {
 		Flood:        openMConn(lifted(), harness.QueueFlood),
 		FloodLimited: openMConn(defaults(), harness.QueueFlood),
 		Broadcast:    newNetwork(lifted(), twoChannels(harness.QueueBroadcast)),
+		Pairs:        harness.Each(openMConn(lifted(), harness.QueueMessages)),
 		Idle:         newNetwork(defaults(), nodeChannels()),
 		Connect:      openConnector,
 	}})

@@ -34,6 +34,10 @@ func TestBroadcast(t *testing.T) {
 	require.Positive(t, measured(t, "tcp/broadcast")["delivered_ps"])
 }
 
+func TestPairs(t *testing.T) {
+	require.Positive(t, measured(t, "tcp/pairs")["delivered_ps"])
+}
+
 func TestIdle(t *testing.T) {
 	found := measured(t, "tcp/idle")
 	require.InDelta(t, 1, found["goroutines_per_peer"], .1, "the hub has one reader for each peer")

@@ -27,6 +27,7 @@ var plainTCP = map[string]Project{"tcp": {
 	SecretConn: openTCP,
 	RoundTrip:  openTCP,
 	Broadcast:  &Network{NewHub: newTCPHub, NewLeaf: newTCPLeaf},
+	Pairs:      Each(openTCP),
 	Idle:       &Network{NewHub: newTCPHub, NewLeaf: newTCPLeaf},
 	Connect:    openTCPConnector,
 }}
@@ -55,7 +56,7 @@ func measured(t *testing.T, name string) map[string]float64 {
 func TestList(t *testing.T) {
 	var out strings.Builder
 	require.NoError(t, run(plainTCP, nil, &out))
-	require.Equal(t, []string{"tcp/broadcast", "tcp/connect", "tcp/idle", "tcp/roundtrip", "tcp/secretconn"},
+	require.Equal(t, []string{"tcp/broadcast", "tcp/connect", "tcp/idle", "tcp/pairs", "tcp/roundtrip", "tcp/secretconn"},
 		strings.Fields(out.String()))
 }
 

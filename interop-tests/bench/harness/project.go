@@ -61,6 +61,8 @@ type Project struct {
 	Flood, FloodLimited Opener
 	// Broadcast makes hubs and leaves with both channels, rate limits lifted.
 	Broadcast *Network
+	// Pairs opens many pairs at once with both channels, rate limits lifted.
+	Pairs ManyOpener
 	// Idle makes hubs and leaves with the seven channels of a node.
 	Idle *Network
 	// Connect makes a listening node and as many dialers as there are workers.
@@ -94,6 +96,9 @@ func (p Project) cases(stack string) map[string]Bench {
 	}
 	if p.Broadcast != nil {
 		cases["broadcast"] = func(r *Run) error { return broadcast(r, p.Broadcast, stack) }
+	}
+	if p.Pairs != nil {
+		cases["pairs"] = func(r *Run) error { return manyPairs(r, p.Pairs) }
 	}
 	if p.Idle != nil {
 		cases["idle"] = func(r *Run) error { return idle(r, stack) }

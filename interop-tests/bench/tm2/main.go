@@ -21,6 +21,7 @@ func main() {
 			Flood:        openSwitches(nativeTransport(lifted()), twoChannels(harness.QueueFlood)),
 			FloodLimited: openSwitches(nativeTransport(mconn.DefaultMConnConfig()), twoChannels(harness.QueueFlood)),
 			Broadcast:    newNetwork(nativeTransport(lifted()), twoChannels(harness.QueueBroadcast)),
+			Pairs:        harness.Each(openSwitches(nativeTransport(lifted()), twoChannels(harness.QueueMessages))),
 			Idle:         newNetwork(nativeTransport(mconn.DefaultMConnConfig()), nodeChannels()),
 			Connect:      openConnector(nativeTransport(mconn.DefaultMConnConfig())),
 		},
@@ -28,6 +29,7 @@ func main() {
 			Messages:  openBridged(twoChannels(harness.QueueMessages)),
 			RoundTrip: openBridged(twoChannels(harness.QueueMessages)),
 			Broadcast: bridgedNetwork(twoChannels(harness.QueueBroadcast)),
+			Pairs:     openBridgedPairs(twoChannels(harness.QueueMessages)),
 			Idle:      bridgedNetwork(nodeChannels()),
 		},
 		"libp2p": libp2pProject(libp2pTransport()),
@@ -53,6 +55,7 @@ func libp2pProject(newTransport transportMaker) harness.Project {
 		RoundTrip: openSwitches(newTransport, twoChannels(harness.QueueMessages)),
 		Flood:     openSwitches(newTransport, twoChannels(harness.QueueFlood)),
 		Broadcast: newNetwork(newTransport, twoChannels(harness.QueueBroadcast)),
+		Pairs:     harness.Each(openSwitches(newTransport, twoChannels(harness.QueueMessages))),
 		Idle:      newNetwork(newTransport, nodeChannels()),
 		Connect:   openConnector(newTransport),
 	}

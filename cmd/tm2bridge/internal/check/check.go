@@ -115,9 +115,12 @@ func (r *run) files() bool {
 		return false
 	}
 	if cfg.HTTP.ListenAddress != "" {
-		if _, err := config.Token(r.Home); err != nil {
+		switch _, err := config.ReadToken(r.Home); {
+		case errors.Is(err, fs.ErrNotExist):
+			r.ok("token", "the start makes %s", config.TokenPath(r.Home))
+		case err != nil:
 			r.fault("token", fmt.Sprintf("chmod 600 %q, or remove it", config.TokenPath(r.Home)), "%v", err)
-		} else {
+		default:
 			r.ok("token", "%s", config.TokenPath(r.Home))
 		}
 	}

@@ -93,14 +93,22 @@ func Init(home string, cfg *Config) (key *types.NodeKey, made []string, err erro
 	return key, made, err
 }
 
-// Token returns the token of the home directory, and makes it if it is missing. An error about
-// a file that others may use, or that has no token, wraps ErrBadToken.
+// Token returns the token of the home directory, and makes it if it is missing. The errors are
+// those of ReadToken.
 func Token(home string) (string, error) {
+	token, err := ReadToken(home)
+	if errors.Is(err, fs.ErrNotExist) {
+		return makeToken(TokenPath(home))
+	}
+
+	return token, err
+}
+
+// ReadToken returns the token of the home directory. An error about a file that others may use,
+// or that has no token, wraps ErrBadToken, and one about a missing file fs.ErrNotExist.
+func ReadToken(home string) (string, error) {
 	path := TokenPath(home)
 	file, err := os.Open(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return makeToken(path)
-	}
 	if err != nil {
 		return "", fmt.Errorf("unable to read the token: %w", err)
 	}

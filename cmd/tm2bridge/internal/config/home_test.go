@@ -1,6 +1,7 @@
 package config_test
 
 import (
+	"io/fs"
 	"os"
 	"path/filepath"
 	"testing"
@@ -50,6 +51,20 @@ func TestInitMakesWhatIsMissing(t *testing.T) {
 	same, err := config.Token(home)
 	require.NoError(t, err)
 	require.Equal(t, token, same)
+}
+
+// A program that only asks a bridge makes no token.
+func TestReadTokenMakesNothing(t *testing.T) {
+	home := t.TempDir()
+	_, err := config.ReadToken(home)
+	require.ErrorIs(t, err, fs.ErrNotExist)
+	require.ErrorContains(t, err, config.TokenPath(home))
+	require.NoFileExists(t, config.TokenPath(home))
+	made, err := config.Token(home)
+	require.NoError(t, err)
+	read, err := config.ReadToken(home)
+	require.NoError(t, err)
+	require.Equal(t, made, read)
 }
 
 func TestInitNamesWhatCannotBeUsed(t *testing.T) {

@@ -95,11 +95,41 @@ func (c *Config) validateAddresses() error {
 	_, blockedErr := tomlvalue.IDs(keyBlockedPeers, c.P2P.BlockedPeers)
 	_, networksErr := c.P2P.BlockedNetworks()
 
-	_, tunnelsErr := tunnels(c.Bridge.Tunnels, types.NetAddress{}, nil)
-
-	return cmp.Or(tunnelsErr, checkPeers(keyNativePeers, c.P2P.PersistentPeers), checkPeers(keyLibp2pPeers, c.Bridge.Libp2pPeers),
+	return cmp.Or(c.validateTunnels(native, libp2p), checkPeers(keyNativePeers, c.P2P.PersistentPeers), checkPeers(keyLibp2pPeers, c.Bridge.Libp2pPeers),
 		privateErr, unconditionalErr, blockedErr, networksErr)
 }
+
+// validateTunnels checks that each tunnel has a port of its own.
+func (c *Config) validateTunnels(native, libp2p netip.AddrPort) error {
+	targets, err := tunnels(c.Bridge.Tunnels, types.NetAddress{}, nil)
+	if err != nil {
+		return err
+	}
+	http, err := parseListen(keyHTTPListen, c.HTTP.ListenAddress)
+	if err != nil {
+		http = netip.AddrPort{} // nothing listens there, or validateHTTP says why
+	}
+	for _, t := range targets {
+		whose := ""
+		switch port := t.Listen.Port; {
+		case native.Port() > 0 && port >= native.Port() && int(port) < int(native.Port())+c.Bridge.Identities:
+			whose = keyNativeListen + ", or of a further identity"
+		case port == libp2p.Port() && meet(native.Addr(), libp2p.Addr()):
+			whose = keyLibp2pListen
+		case port == http.Port() && meet(native.Addr(), http.Addr()):
+			whose = keyHTTPListen
+		default:
+			continue
+		}
+
+		return tomlvalue.Wrong(keyTunnels, fmt.Sprintf("%s=%d", t.Node.ID, t.Listen.Port), "it is the port of "+whose)
+	}
+
+	return nil
+}
+
+// meet reports whether listeners at both IPs and one port would be in each other's way.
+func meet(a, b netip.Addr) bool { return a == b || a.IsUnspecified() || b.IsUnspecified() }
 
 // checkPeers validates a list of peers with distinct IDs.
 func checkPeers(key, list string) error {

@@ -1,0 +1,102 @@
+package bridge
+
+import (
+	"errors"
+	"net/netip"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/conduct"
+)
+
+// A native node both dials the bridge and is its target. It keeps one connection with an IP, so
+// it ends what the bridge opens for libp2p nodes, and they come again: the bridge says so, with
+// the cure.
+func TestNodeThatDialsAndIsATargetIsNamed(t *testing.T) {
+	native, libp2p, far := newNode(t, InitiatorNative), newNode(t, InitiatorLibp2p), newNode(t, InitiatorLibp2p)
+	far.ignorePeers(t)
+	native.ignorePeers(t)
+	b := newBridge(t, Config{Libp2pPeers: addresses(far), NativePeers: addresses(native), OnlyConfigured: true})
+	native.dial(b.NativeAddress())
+	awaitPairs(t, b, 1)
+	own := native.sw.Peers().List()[0].ID() // the bridge's, whose connection stays
+	for range minFlaps {
+		libp2p.join(t, b.Libp2pAddress())
+		for _, p := range native.sw.Peers().List() { // as the guard of a gno node does
+			if p.ID() != own {
+				native.sw.StopPeerForError(p, errors.New("peer from this IP already connected"))
+			}
+		}
+		next(t, libp2p.removed)
+		awaitPairs(t, b, 1)
+	}
+	require.Eventually(t, func() bool { return len(b.Status().Flapping) == 1 }, testTimeout, time.Millisecond)
+	f := b.Status().Flapping[0]
+	require.Equal(t, libp2p.address.ID, f.ID)
+	require.Equal(t, InitiatorLibp2p, f.Initiator)
+	require.Equal(t, native.address.ID, f.Target)
+	require.Equal(t, minFlaps, f.Ended)
+	require.Equal(t, InitiatorNative, f.By)
+	require.True(t, f.Known, "the cause is certain, though nobody knows the libp2p node")
+	require.Contains(t, f.Cure, "both dials this bridge and is a target")
+}
+
+// fakePair is a pair of which only what its end tells counts.
+func fakePair(t *testing.T, initiator string) *pair {
+	p := (&Bridge{ctx: t.Context()}).newPair(initiator)
+	p.id, p.target, p.from = types.GenerateNodeKey().ID(), &target{}, netip.MustParsePrefix("9.9.0.1/32")
+
+	return p
+}
+
+func TestFlapping(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j, p := newJournal(), fakePair(t, InitiatorNative)
+		end := func(e *ending, after time.Duration) {
+			p.since = time.Now()
+			time.Sleep(after)
+			j.flapped(p, e, false, time.Now())
+		}
+		byNode := &ending{errors.New("gone"), p.native}
+		for range minFlaps {
+			require.Empty(t, j.flapping(time.Now()))
+			end(byNode, time.Second)
+		}
+		f := j.flapping(time.Now())[0]
+		require.Equal(t, minFlaps, f.Ended)
+		require.False(t, f.Known)
+		require.Contains(t, f.Cure, "The node itself")
+		end(&ending{errors.New("gone"), p.libp2p}, time.Second)
+		require.Contains(t, j.flapping(time.Now())[0].Cure, "The target ends")
+
+		for _, byBridge := range []error{errMoves, errBlockedPair} {
+			end(&ending{error: byBridge}, time.Second)
+		}
+		require.Equal(t, minFlaps+1, j.flapping(time.Now())[0].Ended, "the bridge has ended the others")
+		end(byNode, conduct.UsefulUptime)
+		require.Empty(t, j.flapping(time.Now()), "a pair has lasted")
+
+		for range minFlaps {
+			end(byNode, time.Second)
+		}
+		time.Sleep(FlapAge + time.Second)
+		require.Empty(t, j.flapping(time.Now()))
+		require.Empty(t, j.flaps)
+	})
+}
+
+// Whoever comes under ever new IDs does not fill the list.
+func TestFlappingIsBounded(t *testing.T) {
+	j := newJournal()
+	for i := range 2 * maxFlapping {
+		p := fakePair(t, InitiatorNative)
+		p.since = time.Now()
+		p.from = netip.PrefixFrom(netip.AddrFrom4([4]byte{9, byte(i), 0, 1}), 32)
+		j.flapped(p, &ending{errors.New("gone"), p.native}, false, time.Now())
+	}
+	require.Len(t, j.flaps, maxFlapping)
+}

@@ -1,0 +1,127 @@
+package bridge
+
+import (
+	"bytes"
+	"log/slog"
+	"net"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/conduct"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/summary"
+)
+
+func tcp(ip net.IP) net.Addr { return &net.TCPAddr{IP: ip, Port: 1} }
+
+func (j *journal) refuse(id types.ID, ip net.IP) {
+	j.refused(InitiatorNative, incoming{id: id}, tcp(ip), errFull)
+}
+
+func (j *journal) status() Status {
+	var s Status
+	j.fill(&s)
+
+	return s
+}
+
+func (s *Status) waits(id types.ID) bool {
+	for _, w := range s.Waiting {
+		if w.ID == id {
+			return true
+		}
+	}
+
+	return false
+}
+
+// One site that makes up IDs neither pushes others out of the list nor counts as many nodes.
+func TestInventedIDsCountAsFewNodes(t *testing.T) {
+	j, honest := newJournal(), types.GenerateNodeKey().ID()
+	j.refuse(honest, net.IPv4(8, 8, 0, 9))
+	for i := range 4 * maxWaiting {
+		j.refuse(types.GenerateNodeKey().ID(), net.IPv4(9, 9, 0, byte(i)))
+	}
+	s := j.status()
+	require.True(t, s.waits(honest))
+	require.Len(t, s.Waiting, 1+maxStrangers)
+	require.Equal(t, SeenNodes{Native: 1 + maxStrangers}, s.Seen)
+	require.Len(t, j.seen, 1+maxStrangers)
+}
+
+// The list is full: of strangers the most crowded site gives way, and a known node stays.
+func TestKnownNodesStayInTheList(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j, known, alone := newJournal(), types.GenerateNodeKey().ID(), types.GenerateNodeKey().ID()
+		j.exempt = func(id types.ID) bool { return id == known }
+		j.refuse(known, net.IPv4(8, 8, 0, 9))
+		j.refuse(alone, net.IPv4(8, 8, 1, 9))
+		for site := range maxWaiting * 2 / 3 {
+			time.Sleep(time.Millisecond)
+			for range 2 {
+				j.refuse(types.GenerateNodeKey().ID(), net.IPv4(9, 9, byte(site), 1))
+			}
+		}
+		s := j.status()
+		require.Len(t, s.Waiting, maxWaiting)
+		require.True(t, s.waits(known))
+		require.True(t, s.waits(alone), "sites with two nodes give way first")
+		for _, w := range s.Waiting {
+			require.Equal(t, w.ID == known, w.Known)
+		}
+
+		j.exempt = func(types.ID) bool { return true }
+		for range maxWaiting {
+			j.refuse(types.GenerateNodeKey().ID(), net.IPv4(7, 7, 0, 1))
+		}
+		j.exempt = func(types.ID) bool { return false }
+		stranger := types.GenerateNodeKey().ID()
+		j.refuse(stranger, net.IPv4(6, 6, 0, 1))
+		s = j.status()
+		require.False(t, s.waits(stranger))
+	})
+}
+
+// A node is known from the moment that its pair has lasted for a minute, for a day.
+func TestWhoIsKnown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j, id := newJournal(), types.GenerateNodeKey().ID()
+		require.False(t, j.knows(id))
+		at := netgroup.FromIP(net.IPv4(9, 9, 0, 1))
+		j.sight(id, InitiatorNative, at, time.Now()).up = time.Now()
+		require.False(t, j.knows(id))
+		time.Sleep(conduct.UsefulUptime)
+		require.True(t, j.knows(id))
+		s := j.sight(id, InitiatorNative, at, time.Now())
+		s.known, s.up = s.isKnown(time.Now()), time.Time{}
+		require.True(t, j.knows(id))
+		time.Sleep(SeenAge + time.Second)
+		j.status()
+		require.False(t, j.knows(id))
+	})
+}
+
+// Pairs of strangers that come and go make few lines.
+func TestPairsOfStrangersAreSummedUp(t *testing.T) {
+	var log bytes.Buffer // read once the bridge has stopped
+	target := newNode(t, InitiatorLibp2p)
+	target.ignorePeers(t)
+	b := newBridgeWith(t, Config{Libp2pPeers: addresses(target), AllowDuplicateIP: true}, func(b *Bridge) {
+		b.logger = slog.New(slog.NewTextHandler(&log, nil))
+		b.refused = summary.New(b.logger)
+	})
+	for range 3 {
+		n := newNode(t, InitiatorNative)
+		require.True(t, n.comes(t, b.NativeAddress()))
+		n.leave(t, b)
+	}
+	require.NoError(t, b.Stop())
+	require.Equal(t, 2, strings.Count(log.String(), "pair is up"), log.String())
+	require.Equal(t, 2, strings.Count(log.String(), "pair has ended"), log.String())
+	require.Contains(t, log.String(), `msg="pair has ended" more_times=2 reason=native`)
+}
