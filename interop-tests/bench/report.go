@@ -3,10 +3,11 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
 	"runtime"
 	"slices"
 	"strings"
+
+	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/internal/machine"
 )
 
 const tableHead = `| measurement | metric | tm2 | against | theirs | ratio | min..max | target | met |
@@ -27,7 +28,7 @@ const (
 func writeReport(out io.Writer, s settings, results []result) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s, %s/%s, %d cores (%s); %d rounds of %v after %v\n\n",
-		runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), cpuModel(), s.runs, s.window, s.warmup)
+		runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), machine.CPU(), s.runs, s.window, s.warmup)
 
 	b.WriteString(tableHead)
 	counts := make(map[verdict]int)
@@ -101,19 +102,4 @@ func foreignCores(results []result) []float64 {
 	}
 
 	return cores
-}
-
-// cpuModel returns the name of the processor, if the system reports it.
-func cpuModel() string {
-	raw, err := os.ReadFile("/proc/cpuinfo")
-	if err != nil {
-		return "unknown model"
-	}
-	for line := range strings.Lines(string(raw)) {
-		if key, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(key) == "model name" {
-			return strings.TrimSpace(value)
-		}
-	}
-
-	return "unknown model"
 }

@@ -12,8 +12,10 @@ import (
 	p2ptypes "github.com/gnolang/gno/tm2/pkg/p2p/types"
 
 	"github.com/tm2-libp2p/tm2-libp2p/bridge"
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/cluster/child"
+	"github.com/tm2-libp2p/tm2-libp2p/mconn"
 )
 
 // bridgeRole is the role of a child that runs a bridge.
@@ -23,18 +25,25 @@ const bridgeRole = "bridge"
 // lines are its log.
 const bridgeReady = "ready"
 
-// bridgeSpec configures the child.
-type bridgeSpec struct {
-	Key            []byte
-	Native, Libp2p string // listen addresses, IP:port
-	NativePeers    []string
-	Libp2pPeers    []string
+// BridgeSpec configures a bridge.
+type BridgeSpec struct {
+	// Native and Libp2p are the listen addresses of both sides, IP:port.
+	Native, Libp2p string
+	// NativePeers and Libp2pPeers are the configured nodes, ID@IP:port.
+	NativePeers, Libp2pPeers []string
+	// Channels are relayed; nil means those of a TM2 node.
+	Channels []*compat.ChannelDescriptor
+	// Rate limits each native connection, both ways, in bytes per second; 0 means the default.
+	Rate int64
+
+	// Key is set by NewBridgeOf.
+	Key []byte
 }
 
 // Bridge is a bridge in a child process. It keeps its key and addresses when it restarts.
 type Bridge struct {
 	logger  *slog.Logger
-	spec    bridgeSpec
+	spec    BridgeSpec
 	id      types.ID
 	process *child.Process
 }
@@ -42,10 +51,7 @@ type Bridge struct {
 // NewBridge returns a bridge between the current members that speak TM2's protocol and
 // those that speak libp2p. It does not start the bridge.
 func (n *Network) NewBridge() (*Bridge, error) {
-	key := types.GenerateNodeKey()
-	b := &Bridge{
-		logger: n.config.Logger.With("node", "bridge"), spec: bridgeSpec{Key: key.PrivKey}, id: key.ID(),
-	}
+	b := NewBridgeOf(BridgeSpec{}, n.config.Logger)
 	for _, side := range []*string{&b.spec.Native, &b.spec.Libp2p} {
 		addr, err := freeAddress(p2ptypes.ID(b.id))
 		if err != nil {
@@ -62,6 +68,14 @@ func (n *Network) NewBridge() (*Bridge, error) {
 	}
 
 	return b, nil
+}
+
+// NewBridgeOf returns a bridge with a new key. It does not start the bridge.
+func NewBridgeOf(spec BridgeSpec, logger *slog.Logger) *Bridge {
+	key := types.GenerateNodeKey()
+	spec.Key = key.PrivKey
+
+	return &Bridge{logger: logger.With("node", "bridge"), spec: spec, id: key.ID()}
 }
 
 // AddressFor returns the address, ID@IP:port, at which nodes that speak the protocol dial
@@ -107,7 +121,7 @@ func (b *Bridge) Kill() error { return b.process.Kill() }
 
 // runBridge is the main function of the child.
 func runBridge(ctx context.Context, specification json.RawMessage, say func(string)) error {
-	var spec bridgeSpec
+	var spec BridgeSpec
 	if err := json.Unmarshal(specification, &spec); err != nil {
 		return err
 	}
@@ -131,7 +145,7 @@ func (say sayWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func startBridge(spec bridgeSpec, logger *slog.Logger) (*bridge.Bridge, error) {
+func startBridge(spec BridgeSpec, logger *slog.Logger) (*bridge.Bridge, error) {
 	native, err := listenAddress(spec.Native)
 	if err != nil {
 		return nil, err
@@ -145,10 +159,15 @@ func startBridge(spec bridgeSpec, logger *slog.Logger) (*bridge.Bridge, error) {
 	if err := errors.Join(append(nativeErrs, libp2pErrs...)...); err != nil {
 		return nil, err
 	}
-	b, err := bridge.New(types.NodeKey{PrivKey: spec.Key}, bridge.Config{
+	config := bridge.Config{
 		NativeListen: native, Libp2pListen: libp2p, NativePeers: nativePeers, Libp2pPeers: libp2pPeers,
-		AllowDuplicateIP: true,
-	}, logger)
+		AllowDuplicateIP: true, Channels: spec.Channels,
+	}
+	if spec.Rate > 0 {
+		config.MConfig = mconn.DefaultMConnConfig()
+		config.MConfig.SendRate, config.MConfig.RecvRate = spec.Rate, spec.Rate
+	}
+	b, err := bridge.New(types.NodeKey{PrivKey: spec.Key}, config, logger)
 	if err != nil {
 		return nil, err
 	}

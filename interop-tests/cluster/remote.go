@@ -170,7 +170,7 @@ func runRemote(ctx context.Context, specification json.RawMessage, say func(stri
 
 // member returns the validator, as the only member of a network in the child.
 func (spec remoteSpec) member(logger *slog.Logger) (*Member, error) {
-	stack, err := stackNamed(spec.Stack)
+	stack, err := StackNamed(spec.Stack)
 	if err != nil {
 		return nil, err
 	}

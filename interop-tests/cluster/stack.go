@@ -40,10 +40,10 @@ type Setup struct {
 	Logger   *slog.Logger
 }
 
-// stackNamed returns the stack with the name. It knows only stacks that reach other
+// StackNamed returns the stack with the name. It knows only stacks that reach other
 // processes.
-func stackNamed(name string) (Stack, error) {
-	for _, s := range []Stack{Gno(), Native(), Libp2p(), Libp2pQUIC(), GnoOnLibp2p()} {
+func StackNamed(name string) (Stack, error) {
+	for _, s := range []Stack{Gno(), Native(), Libp2p(), Libp2pQUIC(), GnoOnLibp2p(), Dual()} {
 		if s.Name == name {
 			return s, nil
 		}

@@ -1,0 +1,55 @@
+//go:build linux
+
+package pair
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/tm2-libp2p/tm2-libp2p/internal/netnstest"
+	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/cluster"
+	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/cluster/child"
+	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/wan/box"
+)
+
+func TestMain(m *testing.M) {
+	roles := cluster.Roles()
+	for name, role := range Roles() {
+		roles[name] = role
+	}
+	child.Main(roles)
+	goleak.VerifyTestMain(m)
+}
+
+// TestPairs runs each stack once for a moment and checks that everything has arrived. What it
+// measures says nothing: other tests run meanwhile.
+func TestPairs(t *testing.T) {
+	if !netnstest.Inside(t) {
+		return
+	}
+	for _, stack := range Stacks() {
+		t.Run(stack.Name, func(t *testing.T) {
+			run := Run{
+				Stack:  stack,
+				Box:    box.Config{Path: box.Even(box.Path{Delay: 10 * time.Millisecond, Loss: .005}), Uplink: box.Everywhere(box.Mbit(100)), Seed: 1},
+				Warmup: 200 * time.Millisecond, During: time.Second, Votes: 10, Parts: 4, Patience: time.Minute,
+			}
+			r, err := Measure(t.Context(), run)
+			if errors.Is(err, box.ErrUnavailable) {
+				t.Skip(err)
+			}
+			require.NoError(t, err)
+			require.Len(t, r.Urgent, int(run.During/urgentInterval)-int(r.NotTaken))
+			require.Positive(t, r.Rate)
+			require.GreaterOrEqual(t, r.Urgent[0], 10*time.Millisecond)
+			require.Greater(t, r.VoteBytes, float64(voteSize))
+			require.Greater(t, r.PartBytes, float64(bulkSize))
+			t.Logf("connected in %v, %.2f MB/s, urgent p50 %v p99 %v, vote %.0f B, part %.0f B, router late by %v",
+				r.Connect.Round(time.Millisecond), r.Rate/1e6, r.Quantile(.5), r.Quantile(.99), r.VoteBytes, r.PartBytes, r.Late)
+		})
+	}
+}

@@ -1,0 +1,128 @@
+package scale
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"runtime"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/cluster/validator"
+	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/wan/internal/clock"
+	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/wan/internal/probe"
+)
+
+const (
+	hubRole = "wan-hub"
+	// broadcastSize is the size of a broadcast in bytes: that of a vote.
+	broadcastSize = 200
+	// broadcastInterval is the time between two broadcasts, so that each meets an idle hub.
+	broadcastInterval = 500 * time.Millisecond
+)
+
+// hubSpec configures the process of the hub.
+type hubSpec struct {
+	Node  probe.Config
+	Peers int
+	// Settle is how long the hub is left alone when all peers are there, and Idle how long
+	// its CPU time is measured afterwards.
+	Settle, Idle time.Duration
+	Broadcasts   int
+}
+
+// runHub is the main function of the process.
+func runHub(ctx context.Context, specification json.RawMessage, say func(string)) error {
+	var spec hubSpec
+	if err := json.Unmarshal(specification, &spec); err != nil {
+		return err
+	}
+	h := &hub{spec: spec, tell: func(e event) { say(e.line()) }, all: make(chan struct{})}
+	h.reactor = newReactor(nil, h.changed)
+	sw, err := probe.NewSwitch(spec.Node, h.reactor)
+	if err != nil {
+		return err
+	}
+	if err := sw.Start(); err != nil {
+		return errors.Join(err, sw.Close())
+	}
+	h.sw, h.before = sw, cpuTime()
+	h.tell(event{Ready: true})
+	select {
+	case <-h.all:
+		h.measure(ctx)
+	case <-ctx.Done():
+	}
+	<-ctx.Done()
+
+	return sw.Close()
+}
+
+// hub is a running hub.
+type hub struct {
+	spec    hubSpec
+	reactor *reactor
+	sw      validator.Switch
+	tell    func(event)
+	before  time.Duration // CPU time when it was ready
+	all     chan struct{} // closed when all peers are there for the first time
+	once    sync.Once
+}
+
+// peersInterval is the number of peers after which the hub tells how many there are.
+const peersInterval = 50
+
+func (h *hub) changed(peers int) {
+	if peers%peersInterval == 0 {
+		h.tell(event{Peers: peers})
+	}
+	if peers == h.spec.Peers {
+		h.once.Do(func() { close(h.all) })
+	}
+}
+
+// measure measures until the context ends.
+func (h *hub) measure(ctx context.Context) {
+	h.tell(event{Connected: &moment{At: clock.Now(), CPU: cpuTime() - h.before}})
+	if !pause(ctx, h.spec.Settle) {
+		return
+	}
+	// A sync.Pool frees its items in the second collection.
+	runtime.GC()
+	debug.FreeOSMemory()
+	var ms runtime.MemStats
+	runtime.ReadMemStats(&ms)
+	idle := Resources{Goroutines: runtime.NumGoroutine(), Heap: ms.HeapAlloc}
+	begun, cpu := clock.Now(), cpuTime()
+	if !pause(ctx, h.spec.Idle) {
+		return
+	}
+	idle.CPU = (cpuTime() - cpu).Seconds() / (clock.Now() - begun).Seconds()
+	h.tell(event{Idle: &idle})
+
+	begun, cpu = clock.Now(), cpuTime()
+	for i := range h.spec.Broadcasts {
+		msg := make([]byte, broadcastSize)
+		binary.BigEndian.PutUint64(msg, uint64(i))
+		h.tell(event{Broadcasting: &moment{Number: i, At: clock.Now()}})
+		h.sw.Broadcast(chBroadcast, msg)
+		if !pause(ctx, broadcastInterval) {
+			return
+		}
+	}
+	h.tell(event{Ended: &ending{CPU: cpuTime() - cpu, Took: clock.Now() - begun, Peers: h.reactor.count()}})
+}
+
+// pause waits and reports whether the context goes on.
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

@@ -1,0 +1,109 @@
+package scale
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/cluster/validator"
+	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/wan/internal/clock"
+	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/wan/internal/probe"
+)
+
+const leavesRole = "wan-leaves"
+
+// dialNow is the signal on which the leaves begin to dial.
+const dialNow = syscall.SIGUSR1
+
+// leavesSpec configures a process of leaves.
+type leavesSpec struct {
+	Nodes []probe.Config
+	// Within is how long the starts of the nodes are spread over.
+	Within     time.Duration
+	Broadcasts int
+}
+
+// runLeaves is the main function of the process.
+func runLeaves(ctx context.Context, specification json.RawMessage, say func(string)) (err error) {
+	var spec leavesSpec
+	if err := json.Unmarshal(specification, &spec); err != nil {
+		return err
+	}
+	dial := make(chan os.Signal, 1)
+	signal.Notify(dial, dialNow)
+	defer signal.Stop(dial)
+	l := &leaves{tell: func(e event) { say(e.line()) }, missing: make([]int, spec.Broadcasts)}
+	for i := range l.missing {
+		l.missing[i] = len(spec.Nodes)
+	}
+	defer func() { err = errors.Join(err, l.close()) }()
+	for i, c := range spec.Nodes {
+		sw, err := probe.NewSwitch(c, newReactor(l.on, nil))
+		if err != nil {
+			return fmt.Errorf("leaf %d: %w", i, err)
+		}
+		l.nodes = append(l.nodes, sw)
+	}
+	l.tell(event{Ready: true})
+	select {
+	case <-dial:
+	case <-ctx.Done():
+		return nil
+	}
+	l.tell(event{Dialing: &moment{At: clock.Now()}})
+	begun := clock.Now()
+	for i, sw := range l.nodes {
+		clock.SleepUntil(begun + spec.Within*time.Duration(i)/time.Duration(len(l.nodes)))
+		if err := sw.Start(); err != nil {
+			return fmt.Errorf("leaf %d: %w", i, err)
+		}
+	}
+	<-ctx.Done()
+
+	return nil
+}
+
+// leaves are the running nodes of a process.
+type leaves struct {
+	tell  func(event)
+	nodes []validator.Switch
+
+	mtx     sync.Mutex
+	missing []int // how many leaves each broadcast has not reached
+}
+
+// on counts a broadcast that has reached a leaf.
+func (l *leaves) on(msg []byte) {
+	now := clock.Now()
+	if len(msg) != broadcastSize {
+		return
+	}
+	number := binary.BigEndian.Uint64(msg)
+	l.mtx.Lock()
+	defer l.mtx.Unlock()
+	if number >= uint64(len(l.missing)) {
+		return
+	}
+	if l.missing[number]--; l.missing[number] == 0 {
+		l.tell(event{Reached: &moment{Number: int(number), At: now}})
+	}
+}
+
+// close closes all nodes at once.
+func (l *leaves) close() error {
+	errs := make([]error, len(l.nodes))
+	var wg sync.WaitGroup
+	for i, sw := range l.nodes {
+		wg.Go(func() { errs[i] = sw.Close() })
+	}
+	wg.Wait()
+
+	return errors.Join(errs...)
+}
