@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Box is a running network. It may be used by several goroutines.
+// Box is a running network. It may be used by several goroutines, except for Move.
 type Box struct {
 	places      []*Place
 	router      *router
@@ -28,7 +28,7 @@ func New(c Config) (*Box, error) {
 	if err := available(c.Congestion); err != nil {
 		return nil, err
 	}
-	b := &Box{}
+	b := &Box{prioritized: enterQuiet()}
 	var ports []port
 	fail := func(err error) (*Box, error) {
 		errs := []error{err, b.Close()}
@@ -53,9 +53,7 @@ func New(c Config) (*Box, error) {
 		return fail(err)
 	}
 	b.router = router
-	prioritized := make(chan bool)
-	go router.run(func(yes bool) { prioritized <- yes })
-	b.prioritized = <-prioritized
+	go router.run()
 
 	return b, nil
 }
@@ -78,6 +76,7 @@ func available(congestion string) error {
 
 // Close ends the network. It returns the first error of the router.
 func (b *Box) Close() error {
+	defer leaveQuiet()
 	var err error
 	if b.router != nil {
 		err = b.router.close()

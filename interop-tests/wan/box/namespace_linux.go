@@ -2,6 +2,7 @@ package box
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os/exec"
 	"runtime"
@@ -44,7 +45,7 @@ func (n *Namespace) serve(begun chan<- error) {
 		return
 	}
 	defer close(n.ended)
-	err := unix.Unshare(unix.CLONE_NEWNET)
+	err := errors.Join(normal(), unix.Unshare(unix.CLONE_NEWNET))
 	begun <- err
 	if err != nil {
 		return

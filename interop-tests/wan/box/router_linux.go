@@ -76,14 +76,11 @@ func newRouter(c Config, ports []port) (*router, error) {
 	return r, nil
 }
 
-// run routes until close is called. prioritized is called with whether the thread has
-// real-time priority.
-func (r *router) run(prioritized func(bool)) {
-	runtime.LockOSThread() // never unlocked: the thread has another priority
+// run routes until close is called.
+func (r *router) run() {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	defer close(r.done)
-	prioritized(unix.SchedSetAttr(0, &unix.SchedAttr{
-		Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: 1, Flags: unix.SCHED_FLAG_RESET_ON_FORK,
-	}, 0) == nil)
 	next := r.now() + tick
 	for {
 		next = r.deliver(next)

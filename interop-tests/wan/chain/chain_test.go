@@ -62,11 +62,11 @@ func TestConsensus(t *testing.T) {
 
 // TestSync lets a node join on each stack that reaches other processes.
 func TestSync(t *testing.T) {
-	if !netnstest.Inside(t) {
-		return
-	}
 	if raceBuild {
 		t.Skip("gno itself has a race when a node joins")
+	}
+	if !netnstest.Inside(t) {
+		return
 	}
 	for _, stack := range []string{"gno", "native", "libp2p", "libp2p-quic", "dual"} {
 		t.Run(stack, func(t *testing.T) {

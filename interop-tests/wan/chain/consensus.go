@@ -98,7 +98,7 @@ type Result struct {
 	// Moved is how long after the move every node had the next two blocks, and the one that has
 	// moved had a new connection to each peer.
 	Moved time.Duration
-	// Late is how late the router was in the measured window.
+	// Late is how late the router was from the begin of the measured window.
 	Late        time.Duration
 	Prioritized bool // the router had real-time priority
 }
@@ -155,6 +155,7 @@ func Measure(ctx context.Context, run Run) (result Result, err error) {
 	if err == nil && run.Move {
 		result.Moved, err = c.move(ctx, run.Patience)
 	}
+	result.Late = max(result.Late, n.box.Late())
 
 	return result, err
 }

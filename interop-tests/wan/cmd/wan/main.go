@@ -71,7 +71,7 @@ func sections() []section {
 }
 
 // run measures and prints the sections. It returns an error if one could not be measured. A
-// void run is no error.
+// void run is no error. What was measured before an error is printed, and in the plot.
 func run(ctx context.Context, s settings, out, log io.Writer) error {
 	r := &report{settings: s, out: out, log: log}
 	r.head()
@@ -80,7 +80,7 @@ func run(ctx context.Context, s settings, out, log io.Writer) error {
 			continue
 		}
 		if err := part.write(r, ctx); err != nil {
-			return fmt.Errorf("%s: %w", part.name, err)
+			return errors.Join(fmt.Errorf("%s: %w", part.name, err), r.plot())
 		}
 	}
 
