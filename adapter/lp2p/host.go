@@ -34,8 +34,12 @@ const (
 	// streamWindow is the receive window in bytes with which yamux opens a stream (yamux
 	// specification). It bounds what a stream that is not read yet makes us hold.
 	streamWindow = 256 << 10
-	// maxStreamWindow is how far the window of a busy stream grows, in bytes.
-	maxStreamWindow = 4 << 20
+	// maxStreamWindow is how far the window of a busy stream grows, in bytes. Half of it
+	// covers 100 Mbit/s over a round trip of 300 ms, and what Linux lets a TCP connection have
+	// on its way by default (4 MiB, tcp_wmem). It is streamWindow, doubled some times (windows).
+	maxStreamWindow = 32 * streamWindow
+	// maxGrowth bounds by how many bytes all windows of a peer grow together.
+	maxGrowth = 32 << 20
 	// maxFrame is the largest yamux frame, header included: one Noise message.
 	maxFrame = noise.MaxPlaintextLength
 
