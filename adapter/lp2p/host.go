@@ -218,20 +218,34 @@ type tunedSecurity struct{ sec.SecureTransport }
 
 // SecureInbound implements sec.SecureTransport.
 func (t tunedSecurity) SecureInbound(ctx context.Context, insecure net.Conn, p peer.ID) (sec.SecureConn, error) {
-	if err := socket.LimitUnsent(insecure); err != nil {
-		return nil, err
-	}
-
-	return t.SecureTransport.SecureInbound(ctx, insecure, p)
+	return secureTuned(ctx, insecure, p, t.SecureTransport.SecureInbound)
 }
 
 // SecureOutbound implements sec.SecureTransport.
 func (t tunedSecurity) SecureOutbound(ctx context.Context, insecure net.Conn, p peer.ID) (sec.SecureConn, error) {
-	if err := socket.LimitUnsent(insecure); err != nil {
+	return secureTuned(ctx, insecure, p, t.SecureTransport.SecureOutbound)
+}
+
+func secureTuned(
+	ctx context.Context, insecure net.Conn, p peer.ID,
+	secure func(context.Context, net.Conn, peer.ID) (sec.SecureConn, error),
+) (sec.SecureConn, error) {
+	drain, err := socket.NewDrain(insecure)
+	if err != nil {
+		return nil, err
+	}
+	c, err := secure(ctx, insecure, p)
+	if err != nil {
 		return nil, err
 	}
 
-	return t.SecureTransport.SecureOutbound(ctx, insecure, p)
+	return &tunedConn{SecureConn: c, drain: drain}, nil
+}
+
+// tunedConn tells the muxer how fast the socket below it drains.
+type tunedConn struct {
+	sec.SecureConn
+	drain *socket.Drain
 }
 
 func newNoise(id protocol.ID, key crypto.PrivKey, muxers []upgrader.StreamMuxer) (tunedSecurity, error) {

@@ -15,6 +15,9 @@ type meteredMuxer struct{ network.Multiplexer }
 // NewConn implements network.Multiplexer.
 func (m meteredMuxer) NewConn(nc net.Conn, isServer bool, scope network.PeerScope) (network.MuxedConn, error) {
 	below := &meteredConn{Conn: nc, backlog: new(backlog), windows: newWindows()}
+	if tuned, ok := nc.(*tunedConn); ok {
+		below.backlog.drain = tuned.drain
+	}
 	c, err := m.Multiplexer.NewConn(below, isServer, scope)
 	if err != nil {
 		return nil, err
@@ -48,6 +51,7 @@ type meteredConn struct {
 func (c *meteredConn) Write(frame []byte) (int, error) {
 	n, err := c.Conn.Write(c.windows.mend(frame))
 	if len(frame) >= yamuxHeader && frame[yamuxTypeAt] == yamuxData {
+		c.backlog.drain.Follow()
 		c.backlog.written(int(binary.BigEndian.Uint32(frame[yamuxLengthAt:])))
 	}
 

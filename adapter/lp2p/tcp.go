@@ -162,6 +162,9 @@ func (c *tcpConn) LocalMultiaddr() multiaddr.Multiaddr { return c.local }
 // RemoteMultiaddr implements manet.Conn.
 func (c *tcpConn) RemoteMultiaddr() multiaddr.Multiaddr { return c.remote }
 
+// NetConn returns the connection below, for socket.NewDrain.
+func (c *tcpConn) NetConn() net.Conn { return c.Conn }
+
 // SyscallConn implements syscall.Conn, so that options of the socket can be set.
 func (c *tcpConn) SyscallConn() (syscall.RawConn, error) { return socket.Raw(c.Conn) }
 
