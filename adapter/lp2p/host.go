@@ -1,11 +1,9 @@
 package lp2p
 
 import (
-	"context"
 	"crypto/ed25519"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"time"
 
@@ -13,19 +11,12 @@ import (
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
-	"github.com/libp2p/go-libp2p/core/peer"
-	"github.com/libp2p/go-libp2p/core/protocol"
-	"github.com/libp2p/go-libp2p/core/sec"
 	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
 	"github.com/libp2p/go-libp2p/p2p/muxer/yamux"
 	"github.com/libp2p/go-libp2p/p2p/net/connmgr"
-	"github.com/libp2p/go-libp2p/p2p/net/upgrader"
 	"github.com/libp2p/go-libp2p/p2p/security/noise"
-	tls "github.com/libp2p/go-libp2p/p2p/security/tls"
 	libp2pquic "github.com/libp2p/go-libp2p/p2p/transport/quic"
 	"github.com/libp2p/go-libp2p/x/rate"
-
-	"github.com/tm2-libp2p/tm2-libp2p/internal/socket"
 )
 
 const (
@@ -84,8 +75,7 @@ func newHost(key ed25519.PrivateKey, o *options, gater *gater) (_ host.Host, err
 	opts := append(o.transports(gater),
 		libp2p.Identity(identity),
 		libp2p.NoListenAddrs,
-		libp2p.Security(noise.ID, newNoise),
-		libp2p.Security(tls.ID, newTLS),
+		o.security.option(),
 		libp2p.Muxer(yamux.ID, newMuxer(o.timeouts)),
 		libp2p.ResourceManager(resources),
 		libp2p.ConnectionManager(conns),
@@ -210,52 +200,4 @@ func newConnRateLimiter(perIP int, loopbackCounts bool) *rate.Limiter {
 			GracePeriod:      time.Minute,
 		},
 	}
-}
-
-// tunedSecurity sets socket options before it secures a connection. Libp2p has no other
-// place for it that covers both directions.
-type tunedSecurity struct{ sec.SecureTransport }
-
-// SecureInbound implements sec.SecureTransport.
-func (t tunedSecurity) SecureInbound(ctx context.Context, insecure net.Conn, p peer.ID) (sec.SecureConn, error) {
-	return secureTuned(ctx, insecure, p, t.SecureTransport.SecureInbound)
-}
-
-// SecureOutbound implements sec.SecureTransport.
-func (t tunedSecurity) SecureOutbound(ctx context.Context, insecure net.Conn, p peer.ID) (sec.SecureConn, error) {
-	return secureTuned(ctx, insecure, p, t.SecureTransport.SecureOutbound)
-}
-
-func secureTuned(
-	ctx context.Context, insecure net.Conn, p peer.ID,
-	secure func(context.Context, net.Conn, peer.ID) (sec.SecureConn, error),
-) (sec.SecureConn, error) {
-	drain, err := socket.NewDrain(insecure)
-	if err != nil {
-		return nil, err
-	}
-	c, err := secure(ctx, insecure, p)
-	if err != nil {
-		return nil, err
-	}
-
-	return &tunedConn{SecureConn: c, drain: drain}, nil
-}
-
-// tunedConn tells the muxer how fast the socket below it drains.
-type tunedConn struct {
-	sec.SecureConn
-	drain *socket.Drain
-}
-
-func newNoise(id protocol.ID, key crypto.PrivKey, muxers []upgrader.StreamMuxer) (tunedSecurity, error) {
-	t, err := noise.New(id, key, muxers)
-
-	return tunedSecurity{t}, err
-}
-
-func newTLS(id protocol.ID, key crypto.PrivKey, muxers []upgrader.StreamMuxer) (tunedSecurity, error) {
-	t, err := tls.New(id, key, muxers)
-
-	return tunedSecurity{t}, err
 }
