@@ -21,7 +21,8 @@ func (p *plan) libp2pOptions(o *options) []lp2p.Option {
 	if p.cfg.RecvAssemblyTimeout == 0 {
 		p.logger.Warn("[p2p].recv_assembly_timeout = 0 means a default over libp2p", "timeout", libp2pTimeouts(p.cfg).Assembly)
 	}
-	opts := append(libp2pLimits(p.cfg), lp2p.WithProxyProtocol(p.proxies...))
+	opts := append(libp2pLimits(p.cfg), lp2p.WithProxyProtocol(p.proxies...),
+		lp2p.WithSecurity(lp2p.Security(p.cfg.Libp2pSecurity)))
 	if p.cfg.QUIC {
 		opts = append(opts, lp2p.WithQUIC())
 	}

@@ -29,7 +29,7 @@ const (
 // ownKeys are the keys of [p2p] that gno's type does not have, in the order in which the
 // node shows them.
 var ownKeys = []string{
-	"stack", "dial", "quic", "dht", "unconditional_peer_ids", "blocked_peers", "blocked_ips",
+	"stack", "dial", "quic", "libp2p_security", "dht", "unconditional_peer_ids", "blocked_peers", "blocked_ips",
 	"proxy_protocol_networks", "seed_mode", "dial_timeout",
 }
 

@@ -59,7 +59,7 @@ func TestOwnKeys(t *testing.T) {
 
 const (
 	someID    = "g12er44f65vdr5cq59mawm7272ku76v5f4af7s0m"
-	everyOwn  = "[p2p]\nstack = \"libp2p\"\ndial = \"native-first\"\nquic = true\ndht = true\nseed_mode = true\ndial_timeout = \"7s\"\n" + everyList
+	everyOwn  = "[p2p]\nstack = \"libp2p\"\ndial = \"native-first\"\nquic = true\nlibp2p_security = \"tls\"\ndht = true\nseed_mode = true\ndial_timeout = \"7s\"\n" + everyList
 	everyList = "unconditional_peer_ids = \"" + someID + "\"\nblocked_peers = \"" + someID + "\"\nblocked_ips = \"192.0.2.0/24\"\nproxy_protocol_networks = \"10.0.0.0/8\"\n"
 )
 
@@ -68,6 +68,7 @@ func everyWanted(home string) config.P2PConfig {
 	cfg.RootDir = home
 	want := FromP2PConfig(*cfg)
 	want.Stack, want.Dial, want.QUIC, want.DHT, want.SeedMode, want.DialTimeout = "libp2p", "native-first", true, true, true, 7*time.Second
+	want.Libp2pSecurity = "tls"
 	want.UnconditionalPeerIDs, want.BlockedPeers, want.BlockedIPs = someID, someID, "192.0.2.0/24"
 	want.ProxyProtocolNetworks = "10.0.0.0/8"
 

@@ -8,9 +8,14 @@ import (
 	"time"
 )
 
-// maxBatch is the size in bytes at which a batch of packets is written. An urgent
-// message waits for the batch before it, so a larger batch would delay it.
+// maxBatch is the size in bytes at which a batch of packets is written, unless the
+// connection says less. An urgent message waits for the batch before it, so a larger
+// batch would delay it.
 const maxBatch = 32 << 10
+
+// sizedWriter is a net.Conn that says how many bytes to write at a time, since it knows
+// how fast its path is. secretconn.SecretConnection is one.
+type sizedWriter interface{ WriteSize() int }
 
 var batchPool = sync.Pool{New: func() any {
 	batch := make([]byte, 0, maxBatch+2048)
@@ -92,7 +97,7 @@ func (w *writer) writeBatch(now time.Time, draining bool) (int, error) {
 		allowed = noLimit
 	}
 
-	batch = w.appendPackets(batch, min(allowed, maxBatch), now)
+	batch = w.appendPackets(batch, min(allowed, w.batchSize()), now)
 	*pooled = batch
 
 	if len(batch) == 0 {
@@ -111,6 +116,14 @@ func (w *writer) writeBatch(now time.Time, draining bool) (int, error) {
 	}
 
 	return len(batch), nil
+}
+
+func (w *writer) batchSize() int {
+	if sized, ok := w.c.conn.(sizedWriter); ok {
+		return min(maxBatch, sized.WriteSize())
+	}
+
+	return maxBatch
 }
 
 // appendPackets appends packets in the order of the scheduler until the batch has

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/tm2-libp2p/tm2-libp2p/internal/socket"
 )
 
 var _ net.Conn = (*SecretConnection)(nil)
@@ -20,6 +22,7 @@ type SecretConnection struct {
 	conn    net.Conn
 	remote  ed25519.PublicKey
 	dialect Dialect
+	drain   *socket.Drain
 
 	readMu sync.Mutex
 	in     *frameReader
@@ -105,8 +108,16 @@ func (sc *SecretConnection) Write(p []byte) (int, error) {
 		return 0, net.ErrClosed
 	}
 
-	return sc.out.Write(p)
+	n, err := sc.out.Write(p)
+	sc.drain.Follow()
+
+	return n, err
 }
+
+// WriteSize returns how many bytes to pass to Write at a time, so that little data waits
+// where nothing can overtake it: what the path takes in 2.5 ms, from 4 to 32 KiB. It is
+// always 32 KiB if the underlying conn is not a TCP socket on Linux.
+func (sc *SecretConnection) WriteSize() int { return sc.drain.Batch() }
 
 // Close closes the underlying conn, which unblocks Read and Write. It sends nothing
 // to the peer. Further calls do nothing and return the same error.

@@ -93,6 +93,9 @@ type P2PConfig struct {
 	Dial  string `json:"dial" toml:"dial" comment:"Stack on which the node dials: auto, native-first, libp2p-first, native or libp2p"`
 	// QUIC says whether the libp2p stack listens at the UDP port beside TCP and dials both.
 	QUIC bool `json:"quic" toml:"quic" comment:"Whether libp2p peers may use QUIC, at the UDP port of laddr"`
+	// Libp2pSecurity is the protocol that libp2p dials over TCP propose first: "noise" or
+	// "tls", as in adapter/lp2p.
+	Libp2pSecurity string `json:"libp2p_security" toml:"libp2p_security" comment:"Protocol that libp2p dials over TCP propose first: noise or tls"`
 	// DHT says whether the node finds libp2p peers in a DHT. It counts only if PeerExchange
 	// is true.
 	DHT bool `json:"dht" toml:"dht" comment:"Whether the node finds libp2p peers in a DHT. Only if pex is true"`
@@ -119,6 +122,7 @@ func DefaultP2PConfig() *P2PConfig {
 		DialTimeout:             adapter.DefaultDialTimeout,
 		Stack:                   "dual",
 		Dial:                    "auto",
+		Libp2pSecurity:          "noise",
 	}
 }
 

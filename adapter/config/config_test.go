@@ -22,7 +22,7 @@ const fileOfTM2 = "testdata/gno-v1.7.1.toml"
 // ours are the keys that TM2 v1.7.1 does not have.
 var ours = []string{
 	"seed_mode", "unconditional_peer_ids", "dial_timeout", "proxy_protocol_networks", "blocked_peers", "blocked_ips",
-	"stack", "dial", "quic", "dht",
+	"stack", "dial", "quic", "libp2p_security", "dht",
 }
 
 // keys are the keys of the struct, in order.
@@ -91,6 +91,7 @@ blocked_ips = "9.8.7.0/24"
 stack = "native"
 dial = "libp2p-first"
 quic = true
+libp2p_security = "tls"
 dht = true
 `
 
@@ -106,7 +107,7 @@ func TestEveryKeyIsRead(t *testing.T) {
 		PeerExchange: true, SeedMode: true, PrivatePeerIDs: "q", AllowDuplicateIP: true, AddrBook: "book.json",
 		UnconditionalPeerIDs: "u", DialTimeout: 12 * time.Second,
 		ProxyProtocolNetworks: "10.0.0.0/8", BlockedPeers: "b", BlockedIPs: "9.8.7.0/24",
-		Stack: "native", Dial: "libp2p-first", QUIC: true, DHT: true,
+		Stack: "native", Dial: "libp2p-first", QUIC: true, Libp2pSecurity: "tls", DHT: true,
 	}, got)
 	for _, name := range keys() {
 		require.Contains(t, everyKey, "\n"+name+" = ")
@@ -199,6 +200,7 @@ func TestBadValueNamesItsKey(t *testing.T) {
 		{`stack = true`, "stack", "true"},
 		{`dial = "dual"`, "dial", `"auto", "native-first", "libp2p-first", "native", "libp2p"`},
 		{`quic = "on"`, "quic", `"on"`},
+		{`libp2p_security = "TLS"`, "libp2p_security", `"noise", "tls"`},
 		{`dht = 1`, "dht", "1"},
 		{`dial_timeout = "0s"`, "dial_timeout", `"0s"`},
 		{`proxy_protocol_networks = "10.0.0.1, proxy.example"`, "proxy_protocol_networks", `"proxy.example"`},

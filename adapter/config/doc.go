@@ -17,7 +17,7 @@
 //
 // P2PConfig has every key of a TM2 node, so the file of a node that moves here is read
 // unchanged. TM2 v1.7.1 lacks some keys: unconditional_peer_ids, under CometBFT's name,
-// blocked_peers, blocked_ips, proxy_protocol_networks, stack, dial, quic and dht, and
+// blocked_peers, blocked_ips, proxy_protocol_networks, stack, dial, quic, libp2p_security and dht, and
 // seed_mode and dial_timeout, which former versions had.
 // docs/configuration.md lists all keys with defaults, units and limits.
 package config

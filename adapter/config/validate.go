@@ -18,11 +18,14 @@ const (
 	maxFlushThrottle = time.Minute // far above what makes sense
 )
 
-// The values of Stack and Dial, as in adapter/dual. A program on the native stack alone can
-// use this package without libp2p, so it does not import that one.
+// The values of Stack and Dial, as in adapter/dual, and of Libp2pSecurity, as in adapter/lp2p.
+// A program on the native stack alone can use this package without libp2p, so it does not
+// import these.
 var (
 	stacks = []string{"native", "dual", "libp2p"}
 	dials  = []string{"auto", "native-first", "libp2p-first", "native", "libp2p"}
+
+	securities = []string{"noise", "tls"}
 )
 
 // FieldError is the error of a value that cannot be used. It names the key, the value and
@@ -68,6 +71,7 @@ func (c *P2PConfig) ValidateBasic() error {
 		{enough(c.MaxSendBufferBytes), "max_send_buffer_bytes", c.MaxSendBufferBytes, buffer},
 		{slices.Contains(stacks, c.Stack), "stack", c.Stack, oneOf(stacks)},
 		{slices.Contains(dials, c.Dial), "dial", c.Dial, oneOf(dials)},
+		{slices.Contains(securities, c.Libp2pSecurity), "libp2p_security", c.Libp2pSecurity, oneOf(securities)},
 	} {
 		if !rule.holds {
 			return tomlvalue.Wrong(fullName(rule.key), rule.value, rule.reason)

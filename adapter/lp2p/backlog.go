@@ -9,12 +9,14 @@ import (
 	"time"
 
 	"github.com/tm2-libp2p/tm2-libp2p/internal/flow"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/socket"
 )
 
 const (
 	// maxBacklog is how many bytes may be in yamux's send queue before a channel has to
 	// wait: nothing overtakes what is there. Yamux itself queues up to 64 frames, which
-	// are 4 MiB. Two frames keep the connection busy.
+	// are 4 MiB. Two frames keep a fast connection busy. On a slower one the socket has
+	// enough while the next channel gets its turn, so that a part of a frame suffices.
 	maxBacklog = 2 * maxFrame
 	// urgentSize is the largest write in bytes that need not wait. 64 such writes, which
 	// fill yamux's queue, are no more than one frame.
@@ -28,7 +30,8 @@ type backlog struct {
 	// bytes counts data that is queued and not yet written. It is too small while a stream
 	// has queued a part and waits for its window.
 	bytes   atomic.Int64
-	waiting atomic.Int32 // len(waiters), read without the lock
+	waiting atomic.Int32  // len(waiters), read without the lock
+	drain   *socket.Drain // of the connection; immutable
 
 	mtx     sync.Mutex
 	waiters []*turn
@@ -50,9 +53,28 @@ type share struct {
 
 func (s share) at(now time.Time) float64 { return s.recent.At(now) / float64(s.priority) }
 
+// limit is how many bytes may be queued when a channel writes.
+func (b *backlog) limit() int64 {
+	if b.drain.Full() {
+		return maxBacklog
+	}
+
+	return int64(b.drain.Batch())
+}
+
+// frame is how many bytes a channel writes at a time. An urgent message waits for the frame
+// before it. With a nil backlog it is what fits into one frame.
+func (b *backlog) frame() int {
+	if b == nil || b.drain.Full() {
+		return batchSize
+	}
+
+	return min(b.drain.Batch(), batchSize)
+}
+
 // await waits until the channel may write size bytes. With a nil backlog that is at once.
 func (b *backlog) await(ctx context.Context, c *channelOut, size int) error {
-	if b == nil || size <= urgentSize || (b.bytes.Load() < maxBacklog && b.waiting.Load() == 0) {
+	if b == nil || size <= urgentSize || (b.bytes.Load() < b.limit() && b.waiting.Load() == 0) {
 		return nil
 	}
 
@@ -93,7 +115,7 @@ func (b *backlog) written(n int) {
 func (b *backlog) dispatch() {
 	for len(b.waiters) > 0 {
 		queued := b.bytes.Load()
-		if queued >= maxBacklog {
+		if queued >= b.limit() {
 			return
 		}
 		now := time.Now()

@@ -118,7 +118,7 @@ func TestMeteredConnCountsDataFrames(t *testing.T) {
 
 		return f
 	}
-	c := &meteredConn{Conn: &recorderConn{failAt: 4}, backlog: new(backlog)}
+	c := &meteredConn{Conn: &recorderConn{failAt: 4}, backlog: new(backlog), windows: newWindows()}
 	c.backlog.bytes.Store(1000)
 	for _, f := range [][]byte{frame(yamuxData, 300), frame(1, 4096), []byte("short")} {
 		n, err := c.Write(f)

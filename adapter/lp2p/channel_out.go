@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -67,8 +66,8 @@ func (c *channelOut) take(batch [][]byte) [][]byte {
 	o.mtx.Lock()
 	defer o.mtx.Unlock()
 
-	size, n := 0, 0
-	for n < len(c.queue) && size < batchSize {
+	size, n, most := 0, 0, o.below.frame()
+	for n < len(c.queue) && size < most {
 		size += len(c.queue[n])
 		n++
 	}
@@ -140,7 +139,8 @@ func (c *channelOut) write(batch [][]byte) error {
 
 // add appends one message to buf, and writes buf whenever it is full.
 func (c *channelOut) add(buf, msg []byte) ([]byte, error) {
-	if cap(buf)-len(buf) < protowire.SizeBytes(len(msg)) && len(buf) > batchSize/2 {
+	frame := c.o.below.frame()
+	if frame-len(buf) < protowire.SizeBytes(len(msg)) && len(buf) > frame/2 {
 		if err := c.put(buf); err != nil {
 			return nil, err
 		}
@@ -148,7 +148,7 @@ func (c *channelOut) add(buf, msg []byte) ([]byte, error) {
 	}
 
 	buf = protowire.AppendVarint(buf, uint64(len(msg)))
-	n := min(len(msg), cap(buf)-len(buf))
+	n := min(len(msg), max(0, frame-len(buf)))
 	buf = append(buf, msg[:n]...)
 	if n == len(msg) {
 		return buf, nil
@@ -157,8 +157,9 @@ func (c *channelOut) add(buf, msg []byte) ([]byte, error) {
 	if err := c.put(buf); err != nil {
 		return nil, err
 	}
-	for rest := range slices.Chunk(msg[n:], batchSize) {
-		if err := c.put(rest); err != nil {
+	for rest := msg[n:]; len(rest) > 0; rest = rest[n:] {
+		n = min(len(rest), c.o.below.frame())
+		if err := c.put(rest[:n]); err != nil {
 			return nil, err
 		}
 	}

@@ -78,9 +78,11 @@ func (t *Transport) dial(
 		return nil, err
 	}
 
-	id, err := t.lookUp(ctx, addr)
+	id, leave, err := t.firstContact(ctx, addr)
 	if err != nil {
 		id, err = t.lookUpRelayed(ctx, addr, err)
+	} else {
+		defer leave()
 	}
 	if err != nil {
 		return nil, err

@@ -8,7 +8,8 @@
 //
 // The libp2p identity of a node is its TM2 node key, so the TM2 ID follows from the peer
 // ID ([TM2ID]). The reverse needs a look-up: Dial uses the peer ID that it has learned
-// before, and otherwise asks who answers at the address ([ProbeIdentity]). It makes no
+// before, and otherwise learns it in the handshake with the node that answers at the address
+// (docs/decisions/0005), or by asking that node before ([ProbeIdentity]). It makes no
 // session with any other node than the one that was dialed.
 //
 // # Delivery

@@ -1,11 +1,9 @@
 package lp2p
 
 import (
-	"context"
 	"crypto/ed25519"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"time"
 
@@ -13,19 +11,12 @@ import (
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
-	"github.com/libp2p/go-libp2p/core/peer"
-	"github.com/libp2p/go-libp2p/core/protocol"
-	"github.com/libp2p/go-libp2p/core/sec"
 	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
 	"github.com/libp2p/go-libp2p/p2p/muxer/yamux"
 	"github.com/libp2p/go-libp2p/p2p/net/connmgr"
-	"github.com/libp2p/go-libp2p/p2p/net/upgrader"
 	"github.com/libp2p/go-libp2p/p2p/security/noise"
-	tls "github.com/libp2p/go-libp2p/p2p/security/tls"
 	libp2pquic "github.com/libp2p/go-libp2p/p2p/transport/quic"
 	"github.com/libp2p/go-libp2p/x/rate"
-
-	"github.com/tm2-libp2p/tm2-libp2p/internal/socket"
 )
 
 const (
@@ -34,8 +25,12 @@ const (
 	// streamWindow is the receive window in bytes with which yamux opens a stream (yamux
 	// specification). It bounds what a stream that is not read yet makes us hold.
 	streamWindow = 256 << 10
-	// maxStreamWindow is how far the window of a busy stream grows, in bytes.
-	maxStreamWindow = 4 << 20
+	// maxStreamWindow is how far the window of a busy stream grows, in bytes. Half of it
+	// covers 100 Mbit/s over a round trip of 300 ms, and what Linux lets a TCP connection have
+	// on its way by default (4 MiB, tcp_wmem). It is streamWindow, doubled some times (windows).
+	maxStreamWindow = 32 * streamWindow
+	// maxGrowth bounds by how many bytes all windows of a peer grow together.
+	maxGrowth = 32 << 20
 	// maxFrame is the largest yamux frame, header included: one Noise message.
 	maxFrame = noise.MaxPlaintextLength
 
@@ -80,8 +75,7 @@ func newHost(key ed25519.PrivateKey, o *options, gater *gater) (_ host.Host, err
 	opts := append(o.transports(gater),
 		libp2p.Identity(identity),
 		libp2p.NoListenAddrs,
-		libp2p.Security(noise.ID, newNoise),
-		libp2p.Security(tls.ID, newTLS),
+		o.security.option(),
 		libp2p.Muxer(yamux.ID, newMuxer(o.timeouts)),
 		libp2p.ResourceManager(resources),
 		libp2p.ConnectionManager(conns),
@@ -206,38 +200,4 @@ func newConnRateLimiter(perIP int, loopbackCounts bool) *rate.Limiter {
 			GracePeriod:      time.Minute,
 		},
 	}
-}
-
-// tunedSecurity sets socket options before it secures a connection. Libp2p has no other
-// place for it that covers both directions.
-type tunedSecurity struct{ sec.SecureTransport }
-
-// SecureInbound implements sec.SecureTransport.
-func (t tunedSecurity) SecureInbound(ctx context.Context, insecure net.Conn, p peer.ID) (sec.SecureConn, error) {
-	if err := socket.LimitUnsent(insecure); err != nil {
-		return nil, err
-	}
-
-	return t.SecureTransport.SecureInbound(ctx, insecure, p)
-}
-
-// SecureOutbound implements sec.SecureTransport.
-func (t tunedSecurity) SecureOutbound(ctx context.Context, insecure net.Conn, p peer.ID) (sec.SecureConn, error) {
-	if err := socket.LimitUnsent(insecure); err != nil {
-		return nil, err
-	}
-
-	return t.SecureTransport.SecureOutbound(ctx, insecure, p)
-}
-
-func newNoise(id protocol.ID, key crypto.PrivKey, muxers []upgrader.StreamMuxer) (tunedSecurity, error) {
-	t, err := noise.New(id, key, muxers)
-
-	return tunedSecurity{t}, err
-}
-
-func newTLS(id protocol.ID, key crypto.PrivKey, muxers []upgrader.StreamMuxer) (tunedSecurity, error) {
-	t, err := tls.New(id, key, muxers)
-
-	return tunedSecurity{t}, err
 }

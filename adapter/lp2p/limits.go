@@ -212,7 +212,7 @@ func WithChannels(descs ...*compat.ChannelDescriptor) Option {
 // budget is what one session may use.
 type budget struct {
 	streams int   // of both directions, the control stream among them
-	growth  int64 // bytes by which the windows of its inbound streams may grow
+	growth  int64 // bytes by which the windows of its inbound streams may grow, at most maxGrowth
 }
 
 // channelBudget is for one stream per channel and direction. The window of an inbound
@@ -222,6 +222,7 @@ func channelBudget(descs []*compat.ChannelDescriptor) budget {
 	for _, d := range descs {
 		b.growth += int64(max(streamWindow, min(d.FillDefaults().RecvMessageCapacity, maxStreamWindow)) - streamWindow)
 	}
+	b.growth = min(b.growth, maxGrowth)
 
 	return b
 }
@@ -230,6 +231,6 @@ func channelBudget(descs []*compat.ChannelDescriptor) budget {
 func anyChannels() budget {
 	return budget{
 		streams: 1 + 2*compat.MaxChannels,
-		growth:  compat.MaxChannels * (maxStreamWindow - streamWindow),
+		growth:  min(compat.MaxChannels*(maxStreamWindow-streamWindow), maxGrowth),
 	}
 }

@@ -8,18 +8,22 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 )
 
-// meteredMuxer is a yamux whose connections have a backlog.
+// meteredMuxer is a yamux whose connections have a backlog, and windows that grow without a
+// loss.
 type meteredMuxer struct{ network.Multiplexer }
 
 // NewConn implements network.Multiplexer.
 func (m meteredMuxer) NewConn(nc net.Conn, isServer bool, scope network.PeerScope) (network.MuxedConn, error) {
-	b := new(backlog)
-	c, err := m.Multiplexer.NewConn(&meteredConn{Conn: nc, backlog: b}, isServer, scope)
+	below := &meteredConn{Conn: nc, backlog: new(backlog), windows: newWindows()}
+	if tuned, ok := nc.(*tunedConn); ok {
+		below.backlog.drain = tuned.drain
+	}
+	c, err := m.Multiplexer.NewConn(below, isServer, scope)
 	if err != nil {
 		return nil, err
 	}
 
-	return &meteredMux{MuxedConn: c, backlog: b}, nil
+	return &meteredMux{MuxedConn: c, below: below}, nil
 }
 
 // The header of a yamux frame (yamux specification) is version, type, flags, stream,
@@ -27,21 +31,27 @@ func (m meteredMuxer) NewConn(nc net.Conn, isServer bool, scope network.PeerScop
 const (
 	yamuxHeader   = 12
 	yamuxTypeAt   = 1
+	yamuxFlagsAt  = 2
+	yamuxStreamAt = 4
 	yamuxLengthAt = 8
-	yamuxData     = 0
+
+	yamuxData         = 0
+	yamuxWindowUpdate = 1
 )
 
-// meteredConn is the connection below yamux. It takes the data frames off the backlog;
-// yamux writes one frame at a time.
+// meteredConn is the connection below yamux. It takes the data frames off the backlog, and
+// mends window updates; yamux writes one frame at a time.
 type meteredConn struct {
 	net.Conn
 	backlog *backlog
+	windows *windows
 }
 
 // Write implements net.Conn.
 func (c *meteredConn) Write(frame []byte) (int, error) {
-	n, err := c.Conn.Write(frame)
+	n, err := c.Conn.Write(c.windows.mend(frame))
 	if len(frame) >= yamuxHeader && frame[yamuxTypeAt] == yamuxData {
+		c.backlog.drain.Follow()
 		c.backlog.written(int(binary.BigEndian.Uint32(frame[yamuxLengthAt:])))
 	}
 
@@ -51,13 +61,13 @@ func (c *meteredConn) Write(frame []byte) (int, error) {
 // meteredMux returns its backlog from As.
 type meteredMux struct {
 	network.MuxedConn
-	backlog *backlog
+	below *meteredConn
 }
 
 // As implements network.MuxedConn.
 func (m *meteredMux) As(target any) bool {
 	if b, ok := target.(**backlog); ok {
-		*b = m.backlog
+		*b = m.below.backlog
 
 		return true
 	}
@@ -80,13 +90,24 @@ func (m *meteredMux) metered(s network.MuxedStream, err error) (network.MuxedStr
 		return nil, err
 	}
 
-	return &meteredStream{MuxedStream: s, backlog: m.backlog}, nil
+	id, ok := streamID(s)
+	if ok {
+		m.below.windows.begin(id)
+	}
+
+	return &meteredStream{MuxedStream: s, id: id, below: m.below}, nil
 }
 
-// meteredStream adds what it queues to the backlog.
+// meteredStream adds what it queues to the backlog, and reads little at a time.
 type meteredStream struct {
 	network.MuxedStream
-	backlog *backlog
+	id    uint32 // 0: unknown
+	below *meteredConn
+}
+
+// Read implements network.MuxedStream.
+func (s *meteredStream) Read(p []byte) (int, error) {
+	return s.MuxedStream.Read(p[:min(len(p), maxRead)])
 }
 
 // Write implements network.MuxedStream. It writes at most one frame at a time, so that
@@ -95,9 +116,37 @@ func (s *meteredStream) Write(p []byte) (int, error) {
 	written := 0
 	for {
 		n, err := s.MuxedStream.Write(p[written:min(len(p), written+maxFrame-yamuxHeader)])
-		s.backlog.bytes.Add(int64(n))
+		s.below.backlog.bytes.Add(int64(n))
 		if written += n; err != nil || written == len(p) {
 			return written, err
 		}
 	}
+}
+
+// CloseRead implements network.MuxedStream.
+func (s *meteredStream) CloseRead() error {
+	s.below.windows.end(s.id)
+
+	return s.MuxedStream.CloseRead()
+}
+
+// Close implements network.MuxedStream.
+func (s *meteredStream) Close() error {
+	s.below.windows.end(s.id)
+
+	return s.MuxedStream.Close()
+}
+
+// Reset implements network.MuxedStream.
+func (s *meteredStream) Reset() error {
+	s.below.windows.end(s.id)
+
+	return s.MuxedStream.Reset()
+}
+
+// ResetWithError implements network.MuxedStream.
+func (s *meteredStream) ResetWithError(code network.StreamErrorCode) error {
+	s.below.windows.end(s.id)
+
+	return s.MuxedStream.ResetWithError(code)
 }

@@ -41,10 +41,11 @@ func (t *Transport) openStream(ctx context.Context, addr types.NetAddress, proto
 	}
 	c := t.openConn(addr.ID)
 	if c == nil {
-		id, err := t.lookUp(ctx, addr)
+		id, leave, err := t.firstContact(ctx, addr)
 		if err != nil {
 			return nil, err
 		}
+		defer leave()
 		if c, _, err = t.connectSomewhere(ctx, id, addr); err != nil {
 			return nil, err
 		}

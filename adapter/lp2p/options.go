@@ -29,6 +29,7 @@ type options struct {
 	libp2p     []libp2p.Option
 	budget     budget   // of one session
 	quic       quicMode // whether UDP is listened to and dialed
+	security   Security // proposed first over TCP
 	nat        natOptions
 	sendRate   int64 // of each session in bytes a second; 0 for no limit
 	recvRate   int64
@@ -115,7 +116,7 @@ func (o *options) report(err error) { o.err = errors.Join(o.err, err) }
 func newOptions(opts []Option) (*options, error) {
 	o := &options{
 		limits: DefaultLimits(), timeouts: DefaultTimeouts(), budget: anyChannels(), own: &ownAddrs{},
-		logger: slog.New(slog.DiscardHandler), now: time.Now,
+		security: SecurityNoise, logger: slog.New(slog.DiscardHandler), now: time.Now,
 	}
 	for _, opt := range opts {
 		opt(o)

@@ -8,10 +8,12 @@ import (
 	"io"
 	"net"
 	"os"
+	"syscall"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/libp2p/go-libp2p/p2p/security/noise"
 	"github.com/multiformats/go-multistream"
 
@@ -41,40 +43,53 @@ func ProbeIdentity(ctx context.Context, dialString string) (peer.ID, error) {
 
 // probeIdentity is ProbeIdentity with a dialer; nil is the system's.
 func probeIdentity(ctx context.Context, dial dialFunc, dialString string) (peer.ID, error) {
-	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
-	defer cancel()
-
 	if dial == nil {
 		dial = socket.System{}.DialContext
 	}
+
+	return reach(ctx, dial, dialString, func(ctx context.Context, conn net.Conn) (peer.ID, error) {
+		defer conn.Close()
+
+		return probe(ctx, conn)
+	})
+}
+
+// reach connects to "ip:port" and returns what the handshake makes of the connection, which
+// owns it. It takes at most 5 seconds.
+func reach[T any](
+	ctx context.Context, dial dialFunc, dialString string, handshake func(context.Context, net.Conn) (T, error),
+) (none T, err error) {
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
 	opened, err := dial(ctx, "tcp", dialString)
 	if err != nil {
-		return "", fmt.Errorf("unable to probe %s: %w", dialString, err)
+		return none, fmt.Errorf("unable to probe %s: %w", dialString, err)
 	}
 	conn := &greetedConn{Conn: opened}
-	defer conn.Close()
 
 	// Ends whatever waits on the connection.
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
-	defer stop()
-
-	id, err := probe(ctx, conn)
+	result, err := handshake(ctx, conn)
+	stop()
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		<-ctx.Done() // the deadline of the connection is that of ctx, and may pass a moment earlier
 	}
+	var wrong *compat.WrongIDError
 	switch {
 	case err == nil:
-		return id, nil
+		return result, nil
 	case ctx.Err() != nil:
-		return "", fmt.Errorf("unable to probe %s: no answer: %w", dialString, ctx.Err())
+		return none, fmt.Errorf("unable to probe %s: no answer: %w", dialString, ctx.Err())
+	case errors.As(err, &wrong), errors.Is(err, compat.ErrNoResources):
+		return none, err
 	default:
-		return "", fmt.Errorf("unable to probe %s: %w", dialString, conn.foreign(fmt.Errorf("%w: %w", ErrNotLibp2p, err)))
+		return none, fmt.Errorf("unable to probe %s: %w", dialString, conn.foreign(fmt.Errorf("%w: %w", ErrNotLibp2p, plain(err))))
 	}
 }
 
 func probe(ctx context.Context, conn net.Conn) (peer.ID, error) {
 	if err := multistream.SelectProtoOrFail(noise.ID, conn); err != nil {
-		return "", fmt.Errorf("negotiation of %s failed: %w", noise.ID, plain(err))
+		return "", fmt.Errorf("negotiation of %s failed: %w", noise.ID, err)
 	}
 
 	key, _, err := crypto.GenerateEd25519Key(rand.Reader)
@@ -92,7 +107,7 @@ func probe(ctx context.Context, conn net.Conn) (peer.ID, error) {
 
 	secure, err := session.SecureOutbound(ctx, conn, "")
 	if err != nil {
-		return "", fmt.Errorf("noise handshake failed: %w", plain(err))
+		return "", fmt.Errorf("noise handshake failed: %w", err)
 	}
 
 	return secure.RemotePeer(), nil
@@ -111,13 +126,22 @@ func (c *greetedConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// NetConn returns the connection below, for socket.NewDrain.
+func (c *greetedConn) NetConn() net.Conn { return c.Conn }
+
+// SyscallConn implements syscall.Conn, so that options of the socket can be set.
+func (c *greetedConn) SyscallConn() (syscall.RawConn, error) { return socket.Raw(c.Conn) }
+
 // foreign makes the error a *compat.ForeignError if the remote's first bytes show that it
 // does not speak libp2p with Noise. An end of the connection shows nothing: a libp2p node
 // that is full, or stops, may close it at any point of the handshake.
 func (c *greetedConn) foreign(err error) error {
-	var without multistream.ErrNotSupported[string]
+	var (
+		without     multistream.ErrNotSupported[string]
+		withoutThis multistream.ErrNotSupported[protocol.ID]
+	)
 	answered := sniff.Protocol(c.first)
-	if len(c.first) == 0 || answered == "libp2p" && !errors.As(err, &without) {
+	if len(c.first) == 0 || answered == "libp2p" && !errors.As(err, &without) && !errors.As(err, &withoutThis) {
 		return err
 	}
 

@@ -65,43 +65,46 @@ func (t *Transport) lookUp(ctx context.Context, addr types.NetAddress) (peer.ID,
 // ask probes the address, or those of a host name within the time of one dial, and returns
 // the peer ID of the node there, which must have the TM2 ID of the address.
 func (t *Transport) ask(ctx context.Context, addr types.NetAddress) (peer.ID, error) {
+	return asked(ctx, t, addr, func(ctx context.Context, at types.NetAddress) (peer.ID, error) {
+		id, err := probeIdentity(ctx, t.probeDial, at.DialString())
+		if err != nil {
+			return "", err
+		}
+
+		return id, checkFound(at, id)
+	}, func(id peer.ID) peer.ID { return id })
+}
+
+// asked returns what askAt has found at the address, or at those of its host name, and records
+// whom it has found: the result of idOf.
+func asked[T any](
+	ctx context.Context, t *Transport, addr types.NetAddress,
+	askAt func(context.Context, types.NetAddress) (T, error), idOf func(T) peer.ID,
+) (T, error) {
 	ctx, cancel := context.WithTimeout(ctx, t.opts.timeouts.Dial)
 	defer cancel()
-	id, err := dialnames.Dial(ctx, addr, t.askAt)
+	found, err := dialnames.Dial(ctx, addr, askAt)
 	if err == nil {
-		_, err = p2paddr.Learn(t.book, id)
+		_, err = p2paddr.Learn(t.book, idOf(found))
 	}
 	t.metrics.probes.count(outcomeOf(err))
-	if err != nil {
-		return "", err
-	}
-	if addr.Hostname == "" {
+	if err == nil && addr.Hostname == "" {
 		t.book.MarkAnswered(&addr, types.StackLibp2p)
 	}
 
-	return id, nil
+	return found, err
 }
 
-// askAt is ask at one IP.
-func (t *Transport) askAt(ctx context.Context, addr types.NetAddress) (peer.ID, error) {
-	dial := func(ctx context.Context, network, address string) (net.Conn, error) {
-		return socket.Dial(ctx, &net.Dialer{Control: t.gater.control}, network, address)
+// probeDial is the dialFunc of probes.
+func (t *Transport) probeDial(ctx context.Context, network, address string) (net.Conn, error) {
+	if conn := t.opts.opened(address); conn != nil {
+		return conn, nil
 	}
 	if t.opts.sockets != nil {
-		dial = t.opts.sockets.DialContext
-	}
-	id, err := probeIdentity(ctx, func(ctx context.Context, network, address string) (net.Conn, error) {
-		if conn := t.opts.opened(address); conn != nil {
-			return conn, nil
-		}
-
-		return dial(ctx, network, address)
-	}, addr.DialString())
-	if err != nil {
-		return "", err
+		return t.opts.sockets.DialContext(ctx, network, address)
 	}
 
-	return id, checkFound(addr, id)
+	return socket.Dial(ctx, &net.Dialer{Control: t.gater.control}, network, address)
 }
 
 // checkFound returns a *compat.WrongIDError unless the peer has the TM2 ID of the address.

@@ -28,7 +28,8 @@ func TestInboundConnectionsLimitUnsentData(t *testing.T) {
 		accepted, err := listener.Accept()
 		require.NoError(t, err)
 		conn := &tcpConn{Conn: sniff.NewPeekedConn(wrap(accepted))}
-		require.NoError(t, socket.LimitUnsent(conn))
+		_, err = socket.NewDrain(conn)
+		require.NoError(t, err)
 
 		raw, err := accepted.(syscall.Conn).SyscallConn()
 		require.NoError(t, err)

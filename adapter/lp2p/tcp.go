@@ -7,9 +7,11 @@ import (
 	"net"
 	"syscall"
 
+	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/transport"
+	"github.com/libp2p/go-libp2p/p2p/security/noise"
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
 	"github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
@@ -28,6 +30,9 @@ type tcpTransport struct {
 	entrance  *entrance
 	upgrader  transport.Upgrader
 	resources network.ResourceManager
+
+	contacting transport.Upgrader // of connections to peers whose peer ID is not known
+	contacts   *contacts
 }
 
 var (
@@ -37,11 +42,22 @@ var (
 
 // newTCP returns the constructor that libp2p calls.
 func (o *options) newTCP(g *gater) any {
-	return func(u transport.Upgrader, rm network.ResourceManager) (*tcpTransport, error) {
+	return func(u transport.Upgrader, rm network.ResourceManager, key crypto.PrivKey) (*tcpTransport, error) {
 		// If nodes dialed from their listening ports, crossed dials would collide in TCP.
 		t, err := tcp.NewTCPTransport(u, rm, nil, tcp.DisableReuseport(), tcp.WithConnectionTimeout(o.timeouts.Dial))
+		if err != nil {
+			return nil, err
+		}
+		n, err := noise.New(noise.ID, key, nil)
+		if err != nil {
+			return nil, err
+		}
+		contacting, err := o.newContactUpgrader(n, rm, g)
 
-		return &tcpTransport{TcpTransport: t, options: o, entrance: newEntrance(o, g), upgrader: u, resources: rm}, err
+		return &tcpTransport{
+			TcpTransport: t, options: o, entrance: newEntrance(o, g),
+			upgrader: u, contacting: contacting, contacts: new(contacts), resources: rm,
+		}, err
 	}
 }
 
@@ -77,6 +93,9 @@ func (t *tcpTransport) DialWithUpdates(
 	family, address, err := manet.DialArgs(at)
 	if err != nil {
 		return nil, err
+	}
+	if c := t.contacts.take(address, p); c != nil {
+		return c, nil
 	}
 	conn := t.opened(address)
 	if conn == nil && t.sockets != nil {
@@ -161,6 +180,9 @@ func (c *tcpConn) LocalMultiaddr() multiaddr.Multiaddr { return c.local }
 
 // RemoteMultiaddr implements manet.Conn.
 func (c *tcpConn) RemoteMultiaddr() multiaddr.Multiaddr { return c.remote }
+
+// NetConn returns the connection below, for socket.NewDrain.
+func (c *tcpConn) NetConn() net.Conn { return c.Conn }
 
 // SyscallConn implements syscall.Conn, so that options of the socket can be set.
 func (c *tcpConn) SyscallConn() (syscall.RawConn, error) { return socket.Raw(c.Conn) }

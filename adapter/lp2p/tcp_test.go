@@ -40,10 +40,13 @@ func (s *countedDials) DialContext(ctx context.Context, network, address string)
 	return s.System.DialContext(ctx, network, address)
 }
 
-// A node that is not known yet is asked over the given sockets, and dialed over them.
+// A node that is not known yet is asked over the given sockets, and dialed over them: by one
+// connection, or by two if the first only asks.
 func TestWithSocketsAsksThere(t *testing.T) {
-	sockets := &countedDials{}
-	a, b := newNode(t, nil, WithSockets(sockets)), newNode(t, nil)
-	connect(t, a, b)
-	require.Equal(t, int32(2), sockets.dials.Load())
+	for first, dials := range map[Security]int32{SecurityNoise: 1, SecurityTLS: 2} {
+		sockets := &countedDials{}
+		a, b := newNode(t, nil, WithSockets(sockets), WithSecurity(first)), newNode(t, nil)
+		connect(t, a, b)
+		require.Equal(t, dials, sockets.dials.Load(), first)
+	}
 }

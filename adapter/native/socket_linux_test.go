@@ -26,7 +26,8 @@ func TestInboundConnectionsLimitUnsentData(t *testing.T) {
 		require.NoError(t, err)
 		accepted, err := listener.Accept()
 		require.NoError(t, err)
-		require.NoError(t, socket.LimitUnsent(wrap(accepted)))
+		_, err = socket.NewDrain(wrap(accepted))
+		require.NoError(t, err)
 
 		raw, err := accepted.(syscall.Conn).SyscallConn()
 		require.NoError(t, err)

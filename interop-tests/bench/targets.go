@@ -21,7 +21,7 @@ const (
 
 // measurements returns all measurements. Their targets are for two cores.
 func measurements() []measurement {
-	return slices.Concat(nativeMeasurements(), libp2pMeasurements(), quicMeasurements(), bridgeMeasurements())
+	return slices.Concat(nativeMeasurements(), libp2pMeasurements(), tlsMeasurements(), quicMeasurements(), bridgeMeasurements())
 }
 
 func tm2(name string) source { return source{program: "tm2", name: name} }
@@ -46,16 +46,17 @@ func nativeMeasurements() []measurement {
 		{
 			name: "native: secret connection, 64 KiB writes", ours: tm2("native/secretconn"),
 			checks: []check{
-				{metric: rate, against: gno("native/secretconn", rate), atLeast: 4.5},
+				{metric: rate, against: gno("native/secretconn", rate)},
 				{metric: rate, against: comet("native/secretconn", rate), atLeast: 1.2},
 				{metric: rate, against: raw("ChaCha20-Poly1305, 1 KiB, one core", "crypto/chacha20poly1305-1k", sealRate), atLeast: .6},
-				{metric: cpuPerGB, atMost: 1.7},
+				{metric: rate, against: raw("sealing, opening and TCP together", "sealed/secretconn", rate), atLeast: .95},
+				{metric: cpuPerGB, against: raw("sealing, opening and TCP together", "sealed/secretconn", cpuPerGB), atMost: 1 / .95},
 			},
 		},
 		nativeMessages("64 B", "native/messages-64", 5, 1.8, check{metric: allocs, atMost: 1}),
-		nativeMessages("1 KiB", "native/messages-1k", 4.5, 1.3, check{metric: allocs, atMost: 1}),
+		nativeMessages("1 KiB", "native/messages-1k", 4.5, 1.3, check{metric: allocs, atMost: 1}, ofSecretConn()),
 		nativeMessages("64 KiB", "native/messages-64k", 5, 1.4),
-		nativeMessages("1 MiB", "native/messages-1m", 5, 1.4),
+		nativeMessages("1 MiB", "native/messages-1m", 5, 1.4, ofSecretConn()),
 		{
 			name: "native: round trip, 128 B, default configuration", ours: tm2("native/roundtrip"),
 			checks: []check{
@@ -108,6 +109,14 @@ func nativeMeasurements() []measurement {
 	}
 }
 
+// ofSecretConn compares messages with the secret connection below them.
+func ofSecretConn() check {
+	return check{
+		metric: rate, atLeast: .9,
+		against: &reference{label: "tm2's secret connection", source: tm2("native/secretconn"), metric: rate},
+	}
+}
+
 func nativeMessages(size, name string, overGno, overComet float64, more ...check) measurement {
 	return measurement{
 		name: "native: messages of " + size + ", limits lifted", ours: tm2(name),
@@ -126,7 +135,7 @@ const (
 
 func libp2pMeasurements() []measurement {
 	return []measurement{
-		libp2pMessages("64 B", "libp2p/messages-64", 150, .35, check{metric: allocs, atMost: 2}),
+		libp2pMessages("64 B", "libp2p/messages-64", 150, .6, check{metric: allocs, atMost: 2}),
 		libp2pMessages("1 KiB", "libp2p/messages-1k", 40, .7, check{metric: allocs, atMost: 2}),
 		// Noise and yamux allocate for each of their frames.
 		libp2pMessages("64 KiB", "libp2p/messages-64k", 2.5, .8,

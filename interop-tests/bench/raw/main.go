@@ -1,5 +1,6 @@
 // Command raw measures the layers below the projects. The stack "tcp" is a plain TCP
-// connection, "crypto" the cipher of the secret connection, "libp2p" plain go-libp2p streams
+// connection, "sealed" one
+// whose ends seal and open 1 KiB at a time, "crypto" the cipher alone, "libp2p" plain go-libp2p streams
 // over TCP, Noise and yamux, and "quic" plain go-libp2p streams over QUIC.
 package main
 
@@ -10,6 +11,7 @@ import (
 func main() {
 	harness.Main(map[string]harness.Project{
 		"tcp":    {RoundTrip: openTCP},
+		"sealed": {SecretConn: openSealed},
 		"crypto": {Other: map[string]harness.Bench{"chacha20poly1305-1k": sealAndOpen}},
 		"libp2p": project(newTCPHost),
 		"quic":   project(newQUICHost),

@@ -33,6 +33,7 @@ func main() {
 			Idle:      bridgedNetwork(nodeChannels()),
 		},
 		"libp2p": libp2pProject(libp2pTransport()),
+		"tls":    libp2pProject(libp2pTransport(lp2p.WithSecurity(lp2p.SecurityTLS))),
 		"quic":   libp2pProject(libp2pTransport(lp2p.WithQUICOnly())),
 		// Two dual nodes speak libp2p, unless they are told to dial natively.
 		"dual":        dualProject(),

@@ -29,3 +29,25 @@ func limitUnsent(conn net.Conn, limit int) error {
 
 	return os.NewSyscallError("setsockopt", optErr)
 }
+
+// deliveryRate returns tcpi_delivery_rate of a TCP socket in bytes a second (Linux 4.9).
+func deliveryRate(conn net.Conn) (int64, error) {
+	raw, err := Raw(conn)
+	if err != nil {
+		return 0, err
+	}
+	var (
+		info   *unix.TCPInfo
+		optErr error
+	)
+	if err := raw.Control(func(fd uintptr) {
+		info, optErr = unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO)
+	}); err != nil {
+		return 0, err
+	}
+	if optErr != nil {
+		return 0, os.NewSyscallError("getsockopt", optErr)
+	}
+
+	return int64(info.Delivery_rate), nil
+}

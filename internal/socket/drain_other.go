@@ -12,3 +12,7 @@ import (
 func limitUnsent(net.Conn, int) error {
 	return fmt.Errorf("on %s: %w", runtime.GOOS, errors.ErrUnsupported)
 }
+
+func deliveryRate(net.Conn) (int64, error) {
+	return 0, fmt.Errorf("on %s: %w", runtime.GOOS, errors.ErrUnsupported)
+}
