@@ -48,9 +48,9 @@ func TestWithSockets(t *testing.T) {
 	require.NoError(t, tr.Close())
 
 	for policy, want := range map[dual.DialPolicy]map[string]int32{
-		dual.DialAuto:        {"native": 1, "libp2p": 2}, // a probe comes first
+		dual.DialAuto:        {"native": 1, "libp2p": 1},
 		dual.DialNative:      {"native": 1},
-		dual.DialLibp2p:      {"libp2p": 2},
+		dual.DialLibp2p:      {"libp2p": 1},
 		dual.DialLibp2pFirst: {"native": 2},
 	} {
 		for kind, dials := range want {
