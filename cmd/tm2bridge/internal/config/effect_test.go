@@ -41,7 +41,10 @@ func TestEveryKeyHasAnEffect(t *testing.T) {
 		require.NotEqual(t, before, got, k)
 	}
 
-	asks := map[string]string{"test_fuzz_config": "{ Mode = 1 }", "handshake_timeout": `"1s"`, "dial_timeout": `"1s"`, "stack": `"dual"`, "dial": `"auto"`}
+	asks := map[string]string{
+		"test_fuzz_config": "{ Mode = 1 }", "handshake_timeout": `"1s"`, "dial_timeout": `"1s"`,
+		"stack": `"dual"`, "dial": `"auto"`, "libp2p_security": `"noise"`,
+	}
 	for _, idle := range idleKeys {
 		value := asks[idle.name]
 		switch idle.quiet {

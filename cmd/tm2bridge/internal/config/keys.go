@@ -120,7 +120,7 @@ var idleKeys = []idleKey{
 	{"stack", "", nil, "a bridge has a port for each stack"},
 	{"dial", "", nil, "a bridge dials native and libp2p peers apart"},
 	{"quic", false, false, "[bridge].libp2p_quic says it for a bridge"},
-	{"libp2p_security", "", "noise", "a bridge proposes noise first"},
+	{"libp2p_security", "", nil, "a bridge proposes noise first"},
 	{"dht", false, false, "[bridge].libp2p_network says it for a bridge"},
 	{"test_dial_fail", false, false, "it is a test switch of former TM2 versions"},
 	{"test_fuzz", false, false, "it is a test switch of former TM2 versions"},
