@@ -68,6 +68,12 @@ are then left alone for 15 minutes, and longer each time.`,
 			return crawlOnce(cmd, opts, flags)
 		},
 	}
+	addCrawlFlags(cmd, &opts, &flags)
+
+	return cmd
+}
+
+func addCrawlFlags(cmd *cobra.Command, opts *crawl.Options, flags *crawlFlags) {
 	cmd.Flags().StringSliceVar(&opts.Seeds, "seeds", nil, "nodes where the walk begins, ID@host:port or host:port")
 	cmd.Flags().StringVar(&opts.Network, "network", "", "chain ID of the network (default: that of the first node that answers)")
 	cmd.Flags().BoolVar(&opts.QUIC, "quic", false, "try each libp2p node over QUIC too, which takes up to 3 seconds where it has none")
@@ -78,8 +84,6 @@ are then left alone for 15 minutes, and longer each time.`,
 	cmd.Flags().BoolVar(&flags.asJSON, "json", false, "print a JSON object for each node, one a line, and the summary as the last line")
 	cmd.Flags().DurationVar(&flags.watch, "watch", 0, "repeat the walk at this interval until an interrupt")
 	cmd.Flags().StringVar(&flags.out, "out", "", "file to which the summary is appended")
-
-	return cmd
 }
 
 func crawlOnce(cmd *cobra.Command, opts crawl.Options, flags crawlFlags) error {

@@ -58,6 +58,9 @@ func Record(ctx context.Context, address string, listen time.Duration) (*Transcr
 	if closeErr := conn.Close(); err == nil && !errors.Is(closeErr, net.ErrClosed) {
 		err = closeErr
 	}
+	if err != nil && ctx.Err() != nil {
+		err = fmt.Errorf("%w (%w)", ctx.Err(), err)
+	}
 	t, transcribeErr := r.transcript()
 
 	return t, errors.Join(err, transcribeErr)

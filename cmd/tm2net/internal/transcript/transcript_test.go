@@ -206,7 +206,7 @@ func TestRecordEndsWithItsContext(t *testing.T) {
 		_ = conn.Close()
 	}()
 	_, err = transcript.Record(ctx, listener.Addr().String(), 0)
-	require.Error(t, err)
+	require.ErrorIs(t, err, context.Canceled)
 }
 
 func TestReadRefusesOtherFiles(t *testing.T) {
