@@ -6,10 +6,11 @@
 //	tm2net record ADDRESS        record a connection and explain each byte of it
 //	tm2net id KEYFILE...         show the IDs of node keys
 //	tm2net convert FORM...       write IDs and addresses in the forms of both stacks
+//	tm2net conform ADDRESS       judge a running node by the specification
 //
 // Results go to the standard output, errors and progress to the standard error. The exit
 // status is 0 on success, 1 if what the command was to do has failed, 2 if the command
-// line is wrong.
+// line is wrong; conform has further ones.
 package main
 
 import (
@@ -28,5 +29,6 @@ func newRoot() *cobra.Command {
 		newRecord(),
 		newID(),
 		newConvert(),
+		newConform(),
 	)
 }

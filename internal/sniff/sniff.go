@@ -97,6 +97,8 @@ var starts = []struct {
 	start    []byte
 }{
 	{"native", NativeStart}, {"libp2p", Libp2pStart}, {"SSH", []byte("SSH-")},
+	// A length prefix may take more bytes than it needs (docs/wire.md §2).
+	{"native", []byte{0xa2, 0x00, 0x0a}}, {"native", []byte{0xa2, 0x80, 0x00}}, {"native", []byte{0xa2, 0x80, 0x80}},
 	{"HTTP", []byte("HTTP/")}, {"HTTP", []byte("GET ")}, {"HTTP", []byte("HEAD ")}, {"HTTP", []byte("POST ")},
 	{"TLS", []byte{0x15, 0x03}}, // an alert: it was not greeted as it expects
 	{"TLS", []byte{0x16, 0x03}},

@@ -20,7 +20,8 @@ func TestProtocol(t *testing.T) {
 		string(NativeStart) + "rest": "native", string(MultistreamHeader): "libp2p", "SSH-2.0-OpenSSH": "SSH",
 		"HTTP/1.1 400": "HTTP", "GET / HTTP/1.1": "HTTP", "\x16\x03\x01": "TLS", "\x15\x03\x01": "TLS",
 		"PROXY TCP4 192.0.2.1": "PROXY", "\r\n\r\n\x00\r\nQUIT\n!": "PROXY",
-		"": "", "\x22\x0a": "", "hello": "",
+		"\xa2\x00\x0a\x20": "native", "\xa2\x80\x00\x0a": "native", "\xa2\x80\x80\x80": "native",
+		"": "", "\x22\x0a": "", "\xa2\x00\x22": "", "hello": "",
 	} {
 		require.Equal(t, want, Protocol([]byte(first)), "%q", first)
 	}

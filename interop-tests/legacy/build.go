@@ -19,13 +19,16 @@ var binaries map[string]string
 // that one version's dependencies do not change another's. It never uses the race detector,
 // as foreign nodes do not. TestMain calls Build before any test. Each peer is a tool of its
 // module, so the go command keeps the program in its cache, for all packages and runs.
-func Build() error {
+func Build() error { return BuildVersions(Versions()...) }
+
+// BuildVersions is Build for the given versions.
+func BuildVersions(versions ...string) error {
 	out, err := run(exec.Command("go", "list", "-m", "-f", "{{.Dir}}", common))
 	if err != nil {
 		return err
 	}
 	built := make(map[string]string)
-	for _, version := range Versions() {
+	for _, version := range versions {
 		build := exec.Command("go", "tool", "-n", path.Join(path.Dir(common), "gno-"+version))
 		build.Dir = filepath.Join(filepath.Dir(string(out)), version)
 		build.Env = append(os.Environ(), "GOWORK=off")

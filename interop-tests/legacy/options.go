@@ -23,6 +23,10 @@ type Options struct {
 	PingInterval     time.Duration // 60 s when 0
 	PongTimeout      time.Duration // 45 s when 0; must be below PingInterval
 	LogLevel         string        // "INFO" when empty
+	// Program is a program with the command line of the peers that runs in place of a release,
+	// with Flags in addition.
+	Program string
+	Flags   []string
 }
 
 func (o Options) args() []string {
@@ -56,5 +60,5 @@ func (o Options) args() []string {
 		}
 	}
 
-	return args
+	return append(args, o.Flags...)
 }

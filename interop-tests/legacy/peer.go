@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -53,16 +54,20 @@ type Peer struct {
 // test shows the end of the process's log.
 func Start(t testing.TB, o Options) *Peer {
 	t.Helper()
-	require.NotEmpty(t, binaries, "Build was not called")
-	if o.Version == "" {
-		o.Version = V1_7_1
+	program, name := o.Program, filepath.Base(o.Program)+" "+o.Moniker
+	if program == "" {
+		require.NotEmpty(t, binaries, "Build was not called")
+		if o.Version == "" {
+			o.Version = V1_7_1
+		}
+		require.Contains(t, binaries, o.Version)
+		program, name = binaries[o.Version], "gno "+o.Version+" "+o.Moniker
 	}
-	require.Contains(t, binaries, o.Version)
 
 	p := &Peer{
-		Log:    peerlog.New("gno " + o.Version + " " + o.Moniker),
+		Log:    peerlog.New(name),
 		t:      t,
-		cmd:    exec.Command(binaries[o.Version], o.args()...),
+		cmd:    exec.Command(program, o.args()...),
 		stderr: &tail{},
 		exited: make(chan struct{}),
 	}

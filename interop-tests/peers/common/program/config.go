@@ -26,7 +26,7 @@ type Config struct {
 	LogLevel         slog.Level
 }
 
-func parseFlags(args []string) (Config, error) {
+func parseFlags(args []string, more []func(*flag.FlagSet)) (Config, error) {
 	var c Config
 	fs := flag.NewFlagSet("gnopeer", flag.ContinueOnError)
 	fs.StringVar(&c.Listen, "listen", "127.0.0.1:0", "`IP:port` to listen at; port 0 takes a free one")
@@ -56,6 +56,9 @@ func parseFlags(args []string) (Config, error) {
 	fs.DurationVar(&c.PingInterval, "ping-interval", 60*time.Second, "time between pings")
 	fs.DurationVar(&c.PongTimeout, "pong-timeout", 45*time.Second, "how long a pong may take, below the ping interval")
 	fs.TextVar(&c.LogLevel, "log-level", slog.LevelInfo, "level of the log on stderr")
+	for _, define := range more {
+		define(fs)
+	}
 	if err := fs.Parse(args); err != nil {
 		return c, err
 	}

@@ -15,9 +15,9 @@ import (
 // its other events.
 type NewNode func(Config, *Reporter, *slog.Logger) (Node, error)
 
-// Main is the main function of a peer process.
-func Main(newNode NewNode) {
-	c, err := parseFlags(os.Args[1:])
+// Main is the main function of a peer process. more adds flags of its own.
+func Main(newNode NewNode, more ...func(*flag.FlagSet)) {
+	c, err := parseFlags(os.Args[1:], more)
 	if errors.Is(err, flag.ErrHelp) {
 		return
 	}

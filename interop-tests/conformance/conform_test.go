@@ -1,0 +1,151 @@
+package conformance
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/legacy"
+)
+
+// report is what tm2net conform --json prints, as far as the tests look at it.
+type report struct {
+	Role    string         `json:"role"`
+	Counts  map[string]int `json:"counts"`
+	Results []struct {
+		Case   string `json:"case"`
+		Status string `json:"status"`
+		Reason string `json:"reason"`
+		Seen   struct {
+			Outcome string `json:"outcome"`
+			Detail  string `json:"detail"`
+		} `json:"seen"`
+	} `json:"results"`
+}
+
+// conform judges a peer, and returns the reports and the exit status. The peer dials what the
+// program asks for.
+func conform(t *testing.T, peer *legacy.Peer, args ...string) ([]report, int) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), program("tm2net"), append([]string{"conform", peer.Addr(), "--json", "--rate", "100"}, args...)...)
+	var stdout bytes.Buffer
+	cmd.Stdout = &stdout
+	stderr, err := cmd.StderrPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	var log strings.Builder
+	var reading sync.WaitGroup
+	reading.Go(func() { dialWhatIsAsked(peer, io.TeeReader(stderr, &log)) })
+	reading.Wait()
+	err = cmd.Wait()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		require.NoError(t, err)
+	}
+	for line := range strings.Lines(log.String()) {
+		if !strings.HasPrefix(line, "conforms") {
+			t.Log(strings.TrimSpace(line))
+		}
+	}
+	var reports []report
+	for d := json.NewDecoder(&stdout); d.More(); {
+		var r report
+		require.NoError(t, d.Decode(&r), log.String())
+		reports = append(reports, r)
+	}
+	require.NotEmpty(t, reports, log.String())
+
+	return reports, cmd.ProcessState.ExitCode()
+}
+
+// dialWhatIsAsked reads what tm2net writes, and makes the peer dial the addresses in it.
+func dialWhatIsAsked(peer *legacy.Peer, log io.Reader) {
+	lines := bufio.NewScanner(log)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		_, list, found := strings.Cut(lines.Text(), `persistent_peers = "`)
+		if !found {
+			continue
+		}
+		for _, addr := range strings.Split(strings.TrimSuffix(list, `"`), ",") {
+			peer.Dial(addr)
+		}
+	}
+}
+
+// options are those of every peer that is judged: it lets in several peers of one IP, and has the
+// channels of a real node.
+func options(o legacy.Options) legacy.Options {
+	o.AllowDuplicateIP, o.Discovery, o.LogLevel = true, true, "ERROR"
+	o.Channels = []byte{0x20, 0x21, 0x22, 0x23, 0x30, 0x40}
+
+	return o
+}
+
+func levels() []string {
+	if full {
+		return []string{"--strict"}
+	}
+
+	return []string{"--strict", "--quick"}
+}
+
+// requireKnown requires that nothing but what is known was seen, in each role.
+func requireKnown(t *testing.T, reports []report, status, roles int) {
+	t.Helper()
+	require.Len(t, reports, roles)
+	for _, r := range reports {
+		require.NotZero(t, r.Counts["conforms"])
+		for _, one := range r.Results {
+			switch one.Status {
+			case "conforms", "known", "skipped":
+			default:
+				t.Errorf("%s, %s: %s: %s %s %s", one.Case, r.Role, one.Status, one.Seen.Outcome, one.Seen.Detail, one.Reason)
+			}
+		}
+	}
+	require.Zero(t, status)
+}
+
+// TestReleases judges the releases of gno. v1.1.0 does not survive the risky cases.
+func TestReleases(t *testing.T) {
+	for _, version := range versions() {
+		t.Run(version, func(t *testing.T) {
+			t.Parallel()
+			peer := legacy.Start(t, options(legacy.Options{Version: version}))
+			args := append(levels(), "--known", "gno-"+version, "--listen", "127.0.0.1:0")
+			if version != legacy.V1_1_0 {
+				args = append(args, "--risky")
+			}
+			reports, status := conform(t, peer, args...)
+			requireKnown(t, reports, status, 2)
+		})
+	}
+}
+
+// TestOurs judges the nodes of this project: they deviate nowhere.
+func TestOurs(t *testing.T) {
+	for stack, more := range map[string][]string{
+		"native": {"--listen", "127.0.0.1:0"}, "dual": {"--listen", "127.0.0.1:0"}, "libp2p": nil,
+		"bridge": {"--network", "interop"}, "bridge-libp2p": {"--network", "interop"},
+	} {
+		t.Run(stack, func(t *testing.T) {
+			t.Parallel()
+			peer := legacy.Start(t, options(legacy.Options{Program: program("node"), Flags: []string{"-stack=" + stack}}))
+			roles := 1
+			if len(more) > 0 && more[0] == "--listen" {
+				roles = 2
+			}
+			reports, status := conform(t, peer, append(append(levels(), "--risky"), more...)...)
+			requireKnown(t, reports, status, roles)
+		})
+	}
+}
