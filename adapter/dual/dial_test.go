@@ -49,7 +49,7 @@ func TestDialFindsTheStack(t *testing.T) {
 				require.Equal(t, want.stack, <-accepted)
 				require.Equal(t, want.stack, dialer.AddrBook().LastStack(addr.ID))
 				conns, spoken := tap.spoken()
-				require.Equal(t, 1+want.wasted, spoken, "connections with bytes")
+				require.Equal(t, 1+want.wasted, spoken, "connections with bytes: the first contact learns the peer ID on its own")
 				require.Equal(t, spoken, conns, "no other connection")
 			})
 		}
