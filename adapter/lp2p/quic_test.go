@@ -13,6 +13,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/p2paddr"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/stacktest"
 )
 
 func TestQUICListensBesideTCP(t *testing.T) {
@@ -36,7 +37,8 @@ func TestQUICListensBesideTCP(t *testing.T) {
 
 // A port that is not free for UDP is not listened to at all.
 func TestQUICPortInUse(t *testing.T) {
-	busy, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	ip := net.IPv4(127, 0, 0, 1)
+	busy, err := net.ListenUDP("udp4", &net.UDPAddr{IP: ip, Port: int(stacktest.FreePortAt(t, ip))}) // free for TCP
 	require.NoError(t, err)
 	defer busy.Close()
 	key := types.GenerateNodeKey()

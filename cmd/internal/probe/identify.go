@@ -92,7 +92,8 @@ func describe(ctx context.Context, conn *sniff.PeekedConn, err error) error {
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
-		return fmt.Errorf("%w: the connection was closed by the remote before it sent anything: %w", ErrUnknownPeer, err)
+		return fmt.Errorf("%w: the connection was closed by the remote before it sent anything, as a native node does that is full or refuses this host: %w",
+			ErrUnknownPeer, err)
 	default:
 		return err
 	}

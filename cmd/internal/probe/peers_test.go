@@ -137,13 +137,18 @@ func TestBadAnswers(t *testing.T) {
 	}
 }
 
-// A node that takes no peers says so, over libp2p with a reason.
+// A libp2p node that takes no peers says so. A native one hangs up before its handshake, once its
+// switch accepts.
 func TestFullNode(t *testing.T) {
-	for _, stack := range stacks {
-		r, err := probe.Options{Peers: true}.Probe(bounded(t), startFull(t, stack))
-		require.NoError(t, err)
-		require.Len(t, r.Peers.Refused, 1)
+	r, err := probe.Options{Peers: true}.Probe(bounded(t), startFull(t, probe.StackLibp2p))
+	require.NoError(t, err)
+	require.Len(t, r.Peers.Refused, 1)
+
+	for ctx, at := bounded(t), startFull(t, probe.StackNative); err == nil; {
+		_, err = probe.Options{Peers: true}.Probe(ctx, at)
 	}
+	require.ErrorIs(t, err, probe.ErrUnknownPeer)
+	require.ErrorContains(t, err, "full")
 }
 
 // A node without the channel, and one that serves no DHT, are not asked, and that is no fault.
