@@ -2,13 +2,13 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/netip"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -42,6 +42,7 @@ type conformFlags struct {
 	operate              bool
 	network              string
 	channel              string
+	channelID            byte // channel, parsed
 	capacity             int
 	rate, conns          int
 	patience             time.Duration
@@ -108,7 +109,7 @@ func (f *conformFlags) define(cmd *cobra.Command) {
 	fs.StringVar(&f.channel, "channel", "", "a channel on which the node ignores what it does not know, as in 0x50")
 	fs.IntVar(&f.capacity, "capacity", 0, "with --channel, its receive capacity in bytes")
 	fs.IntVar(&f.rate, "rate", 20, fmt.Sprintf("connections a second, at most %d", conform.MaxRate))
-	fs.IntVar(&f.conns, "parallel", 4, "cases that are played at a time")
+	fs.IntVar(&f.conns, "parallel", 4, "cases that are played at a time, beside up to 8 slow ones")
 	fs.DurationVar(&f.patience, "patience", 10*time.Second, "how long the node may take to answer or to end a connection")
 }
 
@@ -142,6 +143,13 @@ func (f *conformFlags) check(cmd *cobra.Command, args []string) error {
 	}
 	if (f.channel != "") != (f.capacity > 0) {
 		return cli.Usagef(cmd, "--channel and --capacity go together")
+	}
+	if f.channel != "" {
+		ch, err := strconv.ParseUint(f.channel, 0, 8)
+		if err != nil {
+			return cli.Usagef(cmd, "--channel %s: %w", f.channel, err)
+		}
+		f.channelID = byte(ch)
 	}
 
 	return nil
@@ -250,7 +258,7 @@ func (f *conformFlags) write(cmd *cobra.Command, known *conform.Known, reports [
 	var errs []error
 	if f.asJSON {
 		for _, r := range reports {
-			errs = append(errs, json.NewEncoder(cmd.OutOrStdout()).Encode(r))
+			errs = append(errs, printJSON(cmd.OutOrStdout(), r))
 		}
 	}
 	if f.junit != "" {

@@ -109,12 +109,26 @@ func TestConformUsage(t *testing.T) {
 		{[]string{"conform", "a:1", "--listen", "x"}, "--listen x"},
 		{[]string{"conform", "a:1", "--listen-only"}, "--listen-only needs --listen"},
 		{[]string{"conform", "a:1", "--channel", "0x50"}, "--channel and --capacity go together"},
+		{[]string{"conform", "a:1", "--channel", "0x150", "--capacity", "1"}, "--channel 0x150"},
 		{[]string{"conform", "a:1", "--known", "gno-v0"}, "gno-v1.7.1"},
 	} {
 		status, _, stderr := call(t, tc.args...)
 		require.Equal(t, cli.ExitUsage, status, tc.args)
 		require.Contains(t, stderr, tc.want)
 	}
+}
+
+// What a node has chosen is no command for a terminal in JSON either.
+func TestConformJSONShowsNoCommandsOfARemote(t *testing.T) {
+	cmd := &cobra.Command{}
+	var out strings.Builder
+	cmd.SetOut(&out)
+	result := conform.Result{Status: conform.Failed, Reason: "\u009b31m\u202e"}
+	require.NoError(t, (&conformFlags{asJSON: true}).write(cmd, nil, []*conform.Report{{Results: []conform.Result{result}}}))
+	require.Contains(t, out.String(), `\u009b31m\u202e`)
+	var report conform.Report
+	require.NoError(t, json.Unmarshal([]byte(out.String()), &report))
+	require.Equal(t, result.Reason, report.Results[0].Reason)
 }
 
 // TestCases checks the catalog: names are unique, and each case refers to a section that the page
