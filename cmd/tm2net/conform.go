@@ -274,12 +274,14 @@ func (f *conformFlags) write(cmd *cobra.Command, known *conform.Known, reports [
 	return errors.Join(errs...)
 }
 
-// judgement is the error of the gravest level at which the node deviates.
+// judgement is the error of the gravest level at which the node deviates. A run without a case, as of
+// a section that the node's stack does not have, says nothing of the node, and so is no success.
 func judgement(reports []*conform.Report) error {
-	var failed int
+	var failed, played int
 	worst := conform.Level("")
 	for _, r := range reports {
 		failed += r.Failures()
+		played += len(r.Results) - r.Counts[conform.Skipped]
 		if l := r.Worst(); l != "" && (worst == "" || slices.Index(conform.Levels(), l) < slices.Index(conform.Levels(), worst)) {
 			worst = l
 		}
@@ -291,6 +293,9 @@ func judgement(reports []*conform.Report) error {
 	}
 	if failed > 0 {
 		return fmt.Errorf("conform: %d cases could not be played", failed)
+	}
+	if played == 0 {
+		return errors.New("conform: no case was played: the stacks of the node, the role and the flags leave none")
 	}
 
 	return nil

@@ -73,7 +73,7 @@ func TestConform(t *testing.T) {
 // A node that deviates in a way that is not known gives the exit status of the gravest level.
 func TestConformExitStatus(t *testing.T) {
 	report := func(levels ...conform.Level) []*conform.Report {
-		r := &conform.Report{}
+		r := &conform.Report{Results: []conform.Result{{Status: conform.Conforms}}}
 		for _, l := range levels {
 			r.Results = append(r.Results, conform.Result{CaseInfo: conform.CaseInfo{Level: l}, Status: conform.Deviates})
 		}
@@ -90,6 +90,10 @@ func TestConformExitStatus(t *testing.T) {
 	}
 	failed := &conform.Report{Counts: map[conform.Status]int{conform.Failed: 2}}
 	require.ErrorContains(t, judgement([]*conform.Report{failed}), "2 cases could not be played")
+	skipped := &conform.Report{
+		Counts: map[conform.Status]int{conform.Skipped: 1}, Results: []conform.Result{{Status: conform.Skipped}},
+	}
+	require.ErrorContains(t, judgement([]*conform.Report{skipped, {}}), "no case was played")
 }
 
 func TestConformRefusesPublicAddresses(t *testing.T) {
