@@ -3,6 +3,7 @@ package bridge
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net"
@@ -275,8 +276,10 @@ func (j *journal) attempt(side string, addr types.NetAddress, node dialer, err e
 	if failure.Answered() && err != nil {
 		next.text = fmt.Sprintf("it refused %s: %s", node.id, next.text) // that may be due to the node
 		next.refused, next.refuses = node.from, last.refuses || !node.stranger
-		switch failure {
-		case compat.DialOtherNetwork, compat.DialDuplicate:
+		var reject *compat.RejectError
+		switch {
+		case failure == compat.DialOtherNetwork, failure == compat.DialDuplicate,
+			node.stranger && errors.As(err, &reject) && reject.Code == compat.RejectBanned:
 			next.refused, next.refuses = last.refused, last.refuses // it is about this node
 		default:
 			next.refuses = next.refuses || last.refused.IsValid() && last.refused != node.from

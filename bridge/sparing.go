@@ -41,5 +41,7 @@ func (ts *targets) spend(t *target, node dialer, o outcome) {
 	case ts.spent[t.addr.ID] == nil:
 		ts.spent[t.addr.ID] = rate.NewLimiter(rate.Every(spareEvery), spareBurst)
 	}
-	ts.spent[t.addr.ID].Allow()
+	// Of strangers that come at the same moment more get through than there are tokens, since none
+	// has shown its outcome. Those are a debt, so that the next ones wait longer.
+	ts.spent[t.addr.ID].Reserve()
 }

@@ -42,6 +42,30 @@ func TestStrangersCostTheBridgeLittleAtANativeTarget(t *testing.T) {
 	}
 }
 
+// Strangers that come at the same moment, again and again, cost no more in the long run than those
+// that come one after the other.
+func TestStrangersThatComeAtOncePayItBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ts := newTargets([]*types.NetAddress{dialable(1)}, nil, &inUse{list: make(map[*target]dialer)})
+		ts.spent = make(map[types.ID]*rate.Limiter)
+		const atOnce, span = 8, time.Hour
+		cost := 0
+		for begun := time.Now(); time.Since(begun) < span; time.Sleep(spareEvery) {
+			var wave []*target
+			for range atOnce {
+				if target := ts.pick(dialer{id: types.GenerateNodeKey().ID(), stranger: true}, nil); target != nil {
+					wave = append(wave, target)
+				}
+			}
+			for _, target := range wave {
+				ts.release(target, declined)
+			}
+			cost += len(wave)
+		}
+		require.LessOrEqual(t, cost, spareBurst+int(span/spareEvery)+atOnce)
+	})
+}
+
 // Pairs that last cost nothing, nor do targets that cannot be reached, or on this machine.
 func TestUsefulPairsAreNotHeldBack(t *testing.T) {
 	local := dialable(1)

@@ -237,6 +237,7 @@ func TestPageListsTheReasons(t *testing.T) {
 // one. What it says of one network, or of one stranger, is that one's affair.
 func TestTargetThatRefuses(t *testing.T) {
 	full, id := compat.Reject(compat.RejectFull, "full"), types.GenerateNodeKey().ID()
+	banned := compat.Reject(compat.RejectBanned, "refused for 1m")
 	from := func(ip string) dialer {
 		return dialer{id: "n", from: netip.MustParsePrefix(ip + "/32"), stranger: true}
 	}
@@ -249,12 +250,14 @@ func TestTargetThatRefuses(t *testing.T) {
 		dials []dial
 		want  bool
 	}{
-		"one stranger":             {[]dial{{from("9.9.0.1"), full}, {from("9.9.0.1"), full}}, false},
-		"strangers of two hosts":   {[]dial{{from("9.9.0.1"), full}, {from("9.9.0.2"), full}}, true},
-		"a known node":             {[]dial{{known, full}}, true},
-		"taken since":              {[]dial{{known, full}, {from("9.9.0.1"), nil}}, false},
-		"of another network":       {[]dial{{known, types.ErrIncompatibleNetworks}, {from("9.9.0.2"), types.ErrIncompatibleNetworks}}, false},
-		"refused, then of another": {[]dial{{known, full}, {known, types.ErrIncompatibleNetworks}}, true},
+		"one stranger":              {[]dial{{from("9.9.0.1"), full}, {from("9.9.0.1"), full}}, false},
+		"strangers of two hosts":    {[]dial{{from("9.9.0.1"), full}, {from("9.9.0.2"), full}}, true},
+		"a known node":              {[]dial{{known, full}}, true},
+		"taken since":               {[]dial{{known, full}, {from("9.9.0.1"), nil}}, false},
+		"strangers that are banned": {[]dial{{from("9.9.0.1"), banned}, {from("9.9.0.2"), banned}}, false},
+		"a known one that is":       {[]dial{{known, banned}}, true},
+		"of another network":        {[]dial{{known, types.ErrIncompatibleNetworks}, {from("9.9.0.2"), types.ErrIncompatibleNetworks}}, false},
+		"refused, then of another":  {[]dial{{known, full}, {known, types.ErrIncompatibleNetworks}}, true},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			j := newJournal()

@@ -58,7 +58,8 @@ func (s *Server) admitProxied(conn net.Conn, t Target) {
 // that are a proxy's own, as for a health check, are nobody's conduct.
 func (s *Server) admit(conn net.Conn, t Target, ofProxy bool) {
 	from := netgroup.FromAddr(conn.RemoteAddr())
-	if s.config.Admission != nil && !ofProxy && !s.blocks(from) {
+	charged := s.config.Admission != nil && !ofProxy && !s.blocks(from)
+	if charged {
 		if err := s.config.Admission.AdmitConn(from.AsSlice()); err != nil {
 			s.refuseIn(conn, t, refusal(err), err)
 
@@ -72,7 +73,9 @@ func (s *Server) admit(conn net.Conn, t Target, ofProxy bool) {
 	})
 	if err != nil {
 		cancel()
-		s.judge(from, 0, false)
+		if charged {
+			s.judge(from, 0, false)
+		}
 		s.refuseIn(conn, t, refusal(err), err)
 
 		return
@@ -80,7 +83,9 @@ func (s *Server) admit(conn net.Conn, t Target, ofProxy bool) {
 	s.wg.Go(func() {
 		defer cancel()
 		defer release()
-		s.serveIn(ctx, conn, t, place)
+		if lasted, byNode := s.serveIn(ctx, conn, t, place); charged {
+			s.judge(from, lasted, byNode)
+		}
 	})
 }
 
@@ -150,15 +155,17 @@ func (s *Server) reserves(ip netip.Addr) bool {
 	return ok && reservation.ReservesConn(ip.AsSlice())
 }
 
-// judge tells the judge, if there is one, how a tunnel has ended.
+// judge tells the judge, if there is one, how a tunnel that Admission has let in has ended. What
+// was not let in has cost its host nothing, so its end gives nothing back.
 func (s *Server) judge(from netip.Addr, lasted time.Duration, byNode bool) {
 	if j, ok := s.config.Admission.(Judge); ok {
 		j.TunnelEnded(netgroup.Host(from), lasted, byNode)
 	}
 }
 
-// serveIn joins a native connection to the target. The context ends when the place is taken.
-func (s *Server) serveIn(ctx context.Context, conn net.Conn, t Target, place *places.Place) {
+// serveIn joins a native connection to the target, and returns how long the tunnel was open and
+// whether the native node has ended it. The context ends when the place is taken.
+func (s *Server) serveIn(ctx context.Context, conn net.Conn, t Target, place *places.Place) (lasted time.Duration, byNode bool) {
 	defer s.track(conn)()
 	from := netgroup.FromAddr(conn.RemoteAddr())
 	settle := time.AfterFunc(settled, func() { place.Settle() })
@@ -167,15 +174,15 @@ func (s *Server) serveIn(ctx context.Context, conn net.Conn, t Target, place *pl
 	defer cancel()
 	stream, err := open(ctx, s.side, t.Node, protocolIn, conn.RemoteAddr().String())
 	if err != nil {
-		s.judge(from, 0, false)
 		s.counted.refuse(t.Node.ID, In, reasonTarget)
 		s.events.Event(slog.LevelInfo, from, "tunnel could not be opened", "target",
 			"target", t.Node.ID, "address", conn.RemoteAddr(), "err", err)
 
-		return
+		return 0, false
 	}
 	defer s.track(stream)()
 	begun := time.Now()
-	byNode := s.pass(conn, stream, t.Node.ID, In)
-	s.judge(from, time.Since(begun), byNode)
+	byNode = s.pass(conn, stream, t.Node.ID, In)
+
+	return time.Since(begun), byNode
 }

@@ -395,6 +395,49 @@ func TestTunnelPortsHaveAdmission(t *testing.T) {
 	require.Equal(t, []Refusals{{In, "conduct", 1}, {In, "no header", 1}}, w.server.Status()[0].Refusals)
 }
 
+// fromConn is a connection from an IP.
+type fromConn struct {
+	net.Conn
+	ip net.IP
+}
+
+func (c fromConn) RemoteAddr() net.Addr { return &net.TCPAddr{IP: c.ip, Port: 1} }
+
+// The judge is told of what was let in only: the points of a host fade by no connection that has
+// cost none, as from a blocked IP in an IPv6 /64 whose other IPs are not blocked.
+func TestOnlyWhoIsLetInIsJudged(t *testing.T) {
+	told := 0
+	d := &countingDoor{door: openDoor(), told: &told}
+	blocked, crowded := net.ParseIP("2001:db8::1"), net.ParseIP("2001:db9::1")
+	s := &Server{
+		config: Config{Admission: d, Blocks: func(ip netip.Addr) bool { return ip == netip.MustParseAddr("2001:db8::1") }},
+		places: map[types.ID]*places.Places{"a": newPlaces()}, hosts: make(map[hostOf]int),
+		events: summary.New(slog.New(slog.DiscardHandler)), counted: newCounters(), ctx: t.Context(),
+	}
+	defer s.events.Close()
+	s.hosts[hostOf{"a", netip.MustParsePrefix("2001:db9::/64")}] = maxPerHost
+	for _, c := range []struct {
+		ip      net.IP
+		ofProxy bool
+		told    int
+	}{{blocked, false, 0}, {crowded, true, 0}, {crowded, false, 1}} {
+		near, far := net.Pipe()
+		s.admit(fromConn{near, c.ip}, Target{Node: types.NetAddress{ID: "a"}}, c.ofProxy)
+		_, err := far.Read(make([]byte, 1))
+		require.Error(t, err, "it is refused")
+		require.NoError(t, far.Close())
+		require.Equal(t, c.told, told, c.ip)
+	}
+}
+
+// countingDoor counts the ends that it is told of.
+type countingDoor struct {
+	*door
+	told *int
+}
+
+func (d *countingDoor) TunnelEnded(netip.Prefix, time.Duration, bool) { *d.told++ }
+
 // Hosts of configured nodes have places apart, and those of all others when these are taken.
 func TestReservedTunnels(t *testing.T) {
 	d, friend := openDoor(), netip.MustParseAddr("51.0.0.1")

@@ -2,13 +2,13 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/netip"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -42,6 +42,7 @@ type conformFlags struct {
 	operate              bool
 	network              string
 	channel              string
+	channelID            byte // channel, parsed
 	capacity             int
 	rate, conns          int
 	patience             time.Duration
@@ -108,7 +109,7 @@ func (f *conformFlags) define(cmd *cobra.Command) {
 	fs.StringVar(&f.channel, "channel", "", "a channel on which the node ignores what it does not know, as in 0x50")
 	fs.IntVar(&f.capacity, "capacity", 0, "with --channel, its receive capacity in bytes")
 	fs.IntVar(&f.rate, "rate", 20, fmt.Sprintf("connections a second, at most %d", conform.MaxRate))
-	fs.IntVar(&f.conns, "parallel", 4, "cases that are played at a time")
+	fs.IntVar(&f.conns, "parallel", 4, "cases that are played at a time, beside up to 8 slow ones")
 	fs.DurationVar(&f.patience, "patience", 10*time.Second, "how long the node may take to answer or to end a connection")
 }
 
@@ -142,6 +143,13 @@ func (f *conformFlags) check(cmd *cobra.Command, args []string) error {
 	}
 	if (f.channel != "") != (f.capacity > 0) {
 		return cli.Usagef(cmd, "--channel and --capacity go together")
+	}
+	if f.channel != "" {
+		ch, err := strconv.ParseUint(f.channel, 0, 8)
+		if err != nil {
+			return cli.Usagef(cmd, "--channel %s: %w", f.channel, err)
+		}
+		f.channelID = byte(ch)
 	}
 
 	return nil
@@ -250,7 +258,7 @@ func (f *conformFlags) write(cmd *cobra.Command, known *conform.Known, reports [
 	var errs []error
 	if f.asJSON {
 		for _, r := range reports {
-			errs = append(errs, json.NewEncoder(cmd.OutOrStdout()).Encode(r))
+			errs = append(errs, printJSON(cmd.OutOrStdout(), r))
 		}
 	}
 	if f.junit != "" {
@@ -266,12 +274,14 @@ func (f *conformFlags) write(cmd *cobra.Command, known *conform.Known, reports [
 	return errors.Join(errs...)
 }
 
-// judgement is the error of the gravest level at which the node deviates.
+// judgement is the error of the gravest level at which the node deviates. A run without a case, as of
+// a section that the node's stack does not have, says nothing of the node, and so is no success.
 func judgement(reports []*conform.Report) error {
-	var failed int
+	var failed, played int
 	worst := conform.Level("")
 	for _, r := range reports {
 		failed += r.Failures()
+		played += len(r.Results) - r.Counts[conform.Skipped]
 		if l := r.Worst(); l != "" && (worst == "" || slices.Index(conform.Levels(), l) < slices.Index(conform.Levels(), worst)) {
 			worst = l
 		}
@@ -283,6 +293,9 @@ func judgement(reports []*conform.Report) error {
 	}
 	if failed > 0 {
 		return fmt.Errorf("conform: %d cases could not be played", failed)
+	}
+	if played == 0 {
+		return errors.New("conform: no case was played: the stacks of the node, the role and the flags leave none")
 	}
 
 	return nil

@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/netip"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -36,11 +35,7 @@ func (f *conformFlags) target(ctx context.Context, address string) (*conform.Tar
 		return nil, nil, err
 	}
 	if f.channel != "" {
-		ch, err := strconv.ParseUint(f.channel, 0, 8)
-		if err != nil {
-			return nil, nil, fmt.Errorf("--channel %s: %w", f.channel, err)
-		}
-		t.Channel, t.Capacity, t.HasChannel = byte(ch), f.capacity, true
+		t.Channel, t.Capacity, t.HasChannel = f.channelID, f.capacity, true
 	}
 	t.PeerID, t.Bridge = found.PeerID, f.network != ""
 	var suites []conform.Suite

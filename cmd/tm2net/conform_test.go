@@ -73,7 +73,7 @@ func TestConform(t *testing.T) {
 // A node that deviates in a way that is not known gives the exit status of the gravest level.
 func TestConformExitStatus(t *testing.T) {
 	report := func(levels ...conform.Level) []*conform.Report {
-		r := &conform.Report{}
+		r := &conform.Report{Results: []conform.Result{{Status: conform.Conforms}}}
 		for _, l := range levels {
 			r.Results = append(r.Results, conform.Result{CaseInfo: conform.CaseInfo{Level: l}, Status: conform.Deviates})
 		}
@@ -90,6 +90,10 @@ func TestConformExitStatus(t *testing.T) {
 	}
 	failed := &conform.Report{Counts: map[conform.Status]int{conform.Failed: 2}}
 	require.ErrorContains(t, judgement([]*conform.Report{failed}), "2 cases could not be played")
+	skipped := &conform.Report{
+		Counts: map[conform.Status]int{conform.Skipped: 1}, Results: []conform.Result{{Status: conform.Skipped}},
+	}
+	require.ErrorContains(t, judgement([]*conform.Report{skipped, {}}), "no case was played")
 }
 
 func TestConformRefusesPublicAddresses(t *testing.T) {
@@ -109,12 +113,26 @@ func TestConformUsage(t *testing.T) {
 		{[]string{"conform", "a:1", "--listen", "x"}, "--listen x"},
 		{[]string{"conform", "a:1", "--listen-only"}, "--listen-only needs --listen"},
 		{[]string{"conform", "a:1", "--channel", "0x50"}, "--channel and --capacity go together"},
+		{[]string{"conform", "a:1", "--channel", "0x150", "--capacity", "1"}, "--channel 0x150"},
 		{[]string{"conform", "a:1", "--known", "gno-v0"}, "gno-v1.7.1"},
 	} {
 		status, _, stderr := call(t, tc.args...)
 		require.Equal(t, cli.ExitUsage, status, tc.args)
 		require.Contains(t, stderr, tc.want)
 	}
+}
+
+// What a node has chosen is no command for a terminal in JSON either.
+func TestConformJSONShowsNoCommandsOfARemote(t *testing.T) {
+	cmd := &cobra.Command{}
+	var out strings.Builder
+	cmd.SetOut(&out)
+	result := conform.Result{Status: conform.Failed, Reason: "\u009b31m\u202e"}
+	require.NoError(t, (&conformFlags{asJSON: true}).write(cmd, nil, []*conform.Report{{Results: []conform.Result{result}}}))
+	require.Contains(t, out.String(), `\u009b31m\u202e`)
+	var report conform.Report
+	require.NoError(t, json.Unmarshal([]byte(out.String()), &report))
+	require.Equal(t, result.Reason, report.Results[0].Reason)
 }
 
 // TestCases checks the catalog: names are unique, and each case refers to a section that the page

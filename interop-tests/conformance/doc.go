@@ -1,4 +1,4 @@
-// Package conformance proves tm2net conform: released nodes of gno and this project's own nodes,
+// Package conformance tests tm2net conform: released nodes of gno and this project's own nodes,
 // each as a process, do what the known deviations of their version say and nothing else, and nodes
 // of this project from which one check was taken are found.
 //

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
@@ -150,4 +151,11 @@ func TestKnownFiles(t *testing.T) {
 	require.ErrorContains(t, err, "versions")
 	k := &Known{Version: "x", Deviations: []Deviation{{Case: "s.none", Outcome: Ends}}}
 	require.ErrorContains(t, k.Check(nil), "there is no case s.none")
+}
+
+// The ports of the cases end with the last one that there is.
+func TestListenerHasNoPortsLeft(t *testing.T) {
+	l := NewListener(netip.MustParseAddrPort("127.0.0.1:65535"), time.Minute, func(string) {})
+	_, err := l.reserve(2)
+	require.ErrorContains(t, err, "2 cases need as many ports")
 }

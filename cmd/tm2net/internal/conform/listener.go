@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"net/netip"
 	"os"
@@ -38,6 +39,9 @@ type place struct {
 
 // reserve opens the places of n cases and asks the node to dial them.
 func (l *Listener) reserve(n int) ([]*place, error) {
+	if port := int(l.at.Port()); port != 0 && port+n-1 > math.MaxUint16 {
+		return nil, fmt.Errorf("listen for the node: %d cases need as many ports, and there are not so many from %d on", n, port)
+	}
 	var places []*place
 	var addrs []string
 	for i := range n {
