@@ -45,6 +45,7 @@ type talker struct {
 	mtx     sync.Mutex
 	streams map[uint64]*stream // received ones, by their names
 	sent    map[uint64]uint64  // accepted messages, by the name of the stream
+	to      map[uint64]compat.PeerConn
 	latest  time.Time          // when the newest message that has arrived was sent
 
 	lost, duplicated, reordered int
@@ -56,7 +57,7 @@ type stream struct {
 }
 
 func newTalker() *talker {
-	r := &talker{streams: make(map[uint64]*stream), sent: make(map[uint64]uint64)}
+	r := &talker{streams: make(map[uint64]*stream), sent: make(map[uint64]uint64), to: make(map[uint64]compat.PeerConn)}
 	r.BaseReactor = *compat.NewBaseReactor("talker", r)
 	r.ctx, r.stop = context.WithCancel(context.Background())
 
@@ -84,7 +85,7 @@ func (r *talker) AddPeer(p compat.PeerConn) {
 				continue
 			}
 			r.mtx.Lock()
-			r.sent[name] = n + 1
+			r.sent[name], r.to[name] = n+1, p
 			r.mtx.Unlock()
 		}
 	})
@@ -293,13 +294,14 @@ func (f *faultyNet) check() (lost, duplicated, reordered int) {
 		n.talker.stop()
 		n.talker.wg.Wait()
 	}
-	live := len(f.bridge.Status().Pairs)
 	require.Eventually(f.t, func() bool {
-		complete := 0
+		clear(sent)
 		for _, n := range nodes {
 			n.talker.mtx.Lock()
 			for name, accepted := range n.talker.sent {
-				sent[name] = accepted
+				if n.talker.to[name].IsRunning() {
+					sent[name] = accepted
+				}
 			}
 			for name, s := range n.talker.streams {
 				streams[name] = &stream{next: s.next}
@@ -307,12 +309,12 @@ func (f *faultyNet) check() (lost, duplicated, reordered int) {
 			n.talker.mtx.Unlock()
 		}
 		for name, accepted := range sent {
-			if s := streams[name]; s != nil && s.next == accepted {
-				complete++
+			if s := streams[name]; s == nil || s.next != accepted {
+				return false
 			}
 		}
 
-		return complete >= 2*live
+		return len(sent) > 0
 	}, time.Minute, 10*time.Millisecond, "what was accepted has arrived")
 	for _, r := range f.talkers() {
 		r.mtx.Lock()

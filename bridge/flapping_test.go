@@ -26,6 +26,7 @@ func TestNodeThatDialsAndIsATargetIsNamed(t *testing.T) {
 	own := native.sw.Peers().List()[0].ID() // the bridge's, whose connection stays
 	for range minFlaps {
 		libp2p.join(t, b.Libp2pAddress())
+		require.Eventually(t, func() bool { return len(native.sw.Peers().List()) == 2 }, testTimeout, time.Millisecond)
 		for _, p := range native.sw.Peers().List() { // as the guard of a gno node does
 			if p.ID() != own {
 				native.sw.StopPeerForError(p, errors.New("peer from this IP already connected"))

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -239,32 +240,30 @@ func TestMetricsNeverGoDown(t *testing.T) {
 }
 
 func TestMetricsOfQueues(t *testing.T) {
-	registry := prometheus.NewRegistry()
-	a, b := newNode(t, nil, WithPrometheus(registry)), newNode(t, nil)
-	free, held := make(chan struct{}), make(chan struct{}, 1)
-	b.reactor.discard = true
-	b.reactor.hook = func(byte, compat.PeerConn, []byte) {
-		select {
-		case held <- struct{}{}:
-		default:
+	synctest.Test(t, func(t *testing.T) {
+		registry := prometheus.NewRegistry()
+		a, b, p := rated(t, []Option{WithPrometheus(registry)}, nil)
+		free := make(chan struct{})
+		t.Cleanup(func() { close(free) }) // before that of b, which waits for its reactor
+		b.reactor.discard = true
+		b.reactor.hook = func(byte, compat.PeerConn, []byte) { <-free }
+		queued := 0
+		for fits := true; fits; synctest.Wait() { // until the windows and the connection are full, too
+			fits = false
+			for p.TrySend(chA, make([]byte, 1<<20)) {
+				queued++
+				fits = true
+			}
 		}
-		<-free
-	}
-	pa, _ := connect(t, a, b)
-	queued := 0
-	for pa.TrySend(chA, make([]byte, 1<<20)) {
-		queued++
-	}
-	<-held
-	require.False(t, pa.TrySend(chB, make([]byte, 2<<20)), "the bytes are those of all channels")
-	values := scrape(t, registry, a.key.ID())
-	require.Positive(t, values["tm2_p2p_send_queue_messages{channel=0x20}"])
-	require.Zero(t, values["tm2_p2p_send_queue_messages{channel=0x21}"])
-	require.GreaterOrEqual(t, values["tm2_p2p_send_queue_bytes{}"], 1<<20*values["tm2_p2p_send_queue_messages{channel=0x20}"])
-	require.LessOrEqual(t, values["tm2_p2p_send_queue_bytes{}"], float64(queued<<20))
-	require.InDelta(t, 1, values["tm2_p2p_send_queue_full_total{channel=0x20}"], 0)
-	require.InDelta(t, 1, values["tm2_p2p_send_queue_full_total{channel=0x21}"], 0)
-	close(free)
+		require.False(t, p.TrySend(chB, make([]byte, 2<<20)), "the bytes are those of all channels")
+		values := scrape(t, registry, a.key.ID())
+		require.Positive(t, values["tm2_p2p_send_queue_messages{channel=0x20}"])
+		require.Zero(t, values["tm2_p2p_send_queue_messages{channel=0x21}"])
+		require.GreaterOrEqual(t, values["tm2_p2p_send_queue_bytes{}"], 1<<20*values["tm2_p2p_send_queue_messages{channel=0x20}"])
+		require.LessOrEqual(t, values["tm2_p2p_send_queue_bytes{}"], float64(queued<<20))
+		require.Positive(t, values["tm2_p2p_send_queue_full_total{channel=0x20}"])
+		require.InDelta(t, 1, values["tm2_p2p_send_queue_full_total{channel=0x21}"], 0)
+	})
 }
 
 func TestMetricsOfRefusals(t *testing.T) {
