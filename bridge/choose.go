@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"slices"
+	"time"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
@@ -42,6 +43,7 @@ func (ts *targets) pick(node dialer, tried []*target, running ...*target) (best 
 		}
 	}
 	if best != nil {
+		best.picked = time.Now()
 		ts.inUse.list[best] = node
 	}
 
@@ -77,6 +79,7 @@ func (c *choice) rank(t *target) []int64 {
 		bit(!t.configured),
 		bit(t.failures > 0 && len(c.tried) > 0),       // one second chance for each pair
 		bit(slices.ContainsFunc(c.tried, sameSource)), // many IDs in one network do not use up the tries
+		bit(t.isDown()) * int64(t.pairs),              // while one is tried, another node tries the next
 		t.turn(),
 		bit(!t.configured && !t.proven),
 		int64(t.pairs),

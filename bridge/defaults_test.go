@@ -91,6 +91,14 @@ func awaitPairs(t *testing.T, b *Bridge, n int) {
 		"%d pairs", n)
 }
 
+// awaitUntroubled waits until no target has a penalty, after which all are chosen alike.
+func (b *Bridge) awaitUntroubled(t *testing.T) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		return b.libp2pTargets.count(dialer{}, func(t *target) bool { return t.isTroubled() }) == 0
+	}, 2*time.Minute, 5*time.Millisecond, "penalties")
+}
+
 // Native nodes behind one bridge share two libp2p nodes, with nothing set on any of them. An IP
 // has one slot of each target, and a bridge that nobody knows a quarter of its slots.
 func TestNativeNodesShareTargetsAtDefaults(t *testing.T) {
@@ -102,10 +110,17 @@ func TestNativeNodesShareTargetsAtDefaults(t *testing.T) {
 	var natives []*node
 	for _, ip := range []string{"51.0.0.1", "51.1.0.1", "51.2.0.1", "51.3.0.1", "2a00:1::1", "2a00:2::1"} {
 		natives = append(natives, defaultNode(t, InitiatorNative, ip, b.at(ip)))
+		awaitPairs(t, b, len(natives))
+		b.awaitUntroubled(t)
 	}
-	awaitPairs(t, b, len(natives))
+	slack := 0 // on a busy machine a dial may fail, which sends the node to the other target
+	for _, c := range b.Status().Counters.Dials {
+		if c.Side == InitiatorLibp2p && c.Reason != "ok" {
+			slack += int(c.Count)
+		}
+	}
 	for _, n := range targets {
-		require.EqualValues(t, 3, n.sw.Peers().NumInbound(), "the targets share the nodes evenly")
+		require.InDelta(t, 3, n.sw.Peers().NumInbound(), float64(slack), "the targets share the nodes evenly")
 		for _, p := range n.sw.Peers().List() {
 			require.Equal(t, b.key.ID(), compat.Delegate(p))
 			require.NotEqual(t, "60.0.0.1", compat.SeenAt(p).Addr().String())

@@ -69,6 +69,7 @@ func (s *search) find(ctx context.Context) (*target, compat.PeerConn, error) {
 		case a := <-s.results:
 			s.ended(a)
 			if a.err == nil {
+				s.targets.reached(a.target)
 				s.leave(ctx, a)
 
 				return a.target, a.peer, nil
@@ -125,6 +126,7 @@ func (s *search) leave(ctx context.Context, winner attempt) {
 			s.ended(a)
 			switch {
 			case a.err == nil:
+				s.targets.reached(a.target)
 				s.discard(a.peer)
 			case a.took >= patience && !canceled && !(a.target.configured && lostToLearned):
 				o = judge(context.WithoutCancel(ctx), a.err, a.took)

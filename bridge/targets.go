@@ -60,14 +60,15 @@ type target struct {
 	side       *targets
 	addr       types.NetAddress
 	configured bool
-	answered   bool   // the bridge has dialed it there
-	told       bool   // others have named it, and it has proved nothing
-	source     string // the network that vouches for it; empty for private ones
-	pairs      int    // that are up or being made
-	joined     bool   // to the node by a pair
-	doubled    bool   // paired with a node of the same host
-	taken      bool   // paired with the node, which has dialed another identity of the bridge
-	spared     bool   // the node is a stranger, and the target is spared those
+	answered   bool      // the bridge has dialed it there
+	told       bool      // others have named it, and it has proved nothing
+	source     string    // the network that vouches for it; empty for private ones
+	pairs      int       // that are up or being made
+	joined     bool      // to the node by a pair
+	doubled    bool      // paired with a node of the same host
+	taken      bool      // paired with the node, which has dialed another identity of the bridge
+	spared     bool      // the node is a stranger, and the target is spared those
+	picked     time.Time // when pick has returned it
 }
 
 // record is how attempts at a target, and pairs with it, have ended.
@@ -76,6 +77,7 @@ type record struct {
 	troubled time.Time // when it failed, declined a node, or a node left it, if the last did not go well
 	proven   bool      // it has kept a pair, and not failed since
 	found    bool      // in the DHT
+	reached  time.Time // when it answered a dial, if it was configured
 }
 
 // outcome is what an attempt, or a pair that has ended, shows about its target.
@@ -114,7 +116,7 @@ func (r record) after(o outcome, configured bool) record {
 	}
 	left := o == nodeLeft || o == nodeLeftEarly
 	failed := o == unreachable || o == faulty && !configured
-	next := record{found: r.found, proven: !failed && (r.proven || o == kept || o == nodeLeft)}
+	next := record{found: r.found, reached: r.reached, proven: !failed && (r.proven || o == kept || o == nodeLeft)}
 	if failed {
 		next.failures = min(r.failures+1, maxFailures)
 	}
@@ -187,10 +189,34 @@ func (ts *targets) release(t *target, o outcome) {
 	delete(ts.inUse.list, t)
 	before := ts.records[t.addr.ID]
 	now := before.after(o, t.configured)
+	if o == unreachable && (t.picked.Before(before.reached) || before.failures > 0 && t.picked.Before(before.troubled)) {
+		now = before // it has answered another node meanwhile, or attempts at the same time are one failure
+	}
 	ts.records[t.addr.ID] = now
 	ts.inUse.mtx.Unlock()
 	if before.isUseful() && !now.isUseful() {
 		ts.lost()
+	}
+}
+
+// reached notes that a target has answered a dial. A configured one is up then. If all of
+// those were down, the bridge itself was slow or offline, and all of them get a new try.
+func (ts *targets) reached(t *target) {
+	ts.inUse.mtx.Lock()
+	defer ts.inUse.mtx.Unlock()
+	if !t.configured {
+		return
+	}
+	allDown := !slices.ContainsFunc(ts.configured, func(own *types.NetAddress) bool { return !ts.records[own.ID].isDown() })
+	for _, own := range ts.configured {
+		r := ts.records[own.ID]
+		if r.failures > 0 && (allDown || own.ID == t.addr.ID) {
+			r.failures, r.troubled = 0, time.Time{}
+		}
+		if own.ID == t.addr.ID {
+			r.reached = time.Now()
+		}
+		ts.records[own.ID] = r
 	}
 }
 

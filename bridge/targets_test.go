@@ -141,6 +141,66 @@ func TestPenaltyGrowsAndEnds(t *testing.T) {
 	})
 }
 
+// Many nodes that dial at once while the bridge is slow are one failure of each target, and try
+// all of them again. The first answer ends the penalties of all.
+func TestSlowBridgeExcludesNoTarget(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ts := newTargets(idsOf("a", "b"), nil, unused())
+		all := func(try int) (picked []*target) {
+			for i := range 6 {
+				picked = append(picked, ts.pick(the(types.ID(fmt.Sprint("node", i, try))), nil))
+			}
+			n := 0
+			for _, p := range picked {
+				n += int(bit(p.addr.ID == "a"))
+			}
+			require.Equal(t, 3, n, "the targets share the attempts")
+
+			return picked
+		}
+		first := all(0)
+		task.Sleep(t.Context(), pairTimeout)
+		for _, picked := range first {
+			ts.release(picked, unreachable)
+			task.Sleep(t.Context(), time.Millisecond)
+		}
+		for _, id := range []types.ID{"a", "b"} {
+			require.True(t, ts.records[id].isDown())
+			require.Equal(t, 1, ts.records[id].failures, "they ran at the same time")
+		}
+
+		second := all(1)
+		task.Sleep(t.Context(), time.Second)
+		ts.reached(second[0])
+		for _, id := range []types.ID{"a", "b"} {
+			require.False(t, ts.records[id].isTroubled())
+		}
+		task.Sleep(t.Context(), time.Second)
+		for _, picked := range second[1:] {
+			if picked.addr.ID == second[0].addr.ID {
+				ts.release(picked, unreachable)
+				require.False(t, ts.records[picked.addr.ID].isTroubled(), "it has answered another node meanwhile")
+
+				continue
+			}
+			ts.release(picked, unknown)
+		}
+		require.NotEqual(t, second[0].addr.ID, ts.pick(the("last"), nil).addr.ID, "the other one has fewer pairs")
+	})
+}
+
+// One target that answers is up, which says nothing of another that is down alone.
+func TestAnswerEndsThePenaltyOfItsTarget(t *testing.T) {
+	ts := newTargets(idsOf("a", "b", "c"), nil, unused())
+	a := ts.pick(the("node"), nil)
+	ts.release(a, unreachable)
+	b := ts.pick(the("node"), nil)
+	ts.release(b, unreachable)
+	ts.reached(a)
+	require.False(t, ts.records["a"].isDown())
+	require.True(t, ts.records["b"].isDown())
+}
+
 // Learned targets come after configured ones, however many there are: even a configured one
 // that is down is tried after the first learned one.
 func TestStrangersDoNotKeepOutConfiguredTargets(t *testing.T) {

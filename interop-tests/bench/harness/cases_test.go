@@ -6,6 +6,7 @@ import (
 	"net"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -36,6 +37,48 @@ func TestBroadcast(t *testing.T) {
 
 func TestPairs(t *testing.T) {
 	require.Positive(t, measured(t, "tcp/pairs")["delivered_ps"])
+}
+
+// fakePairs deliver after a time, except those messages that are lost.
+func fakePairs(after time.Duration, lost func(pair, n int) bool) ManyOpener {
+	return func(n int, onB Handler) (*Pairs, error) {
+		pairs, begun := &Pairs{Close: func() error { return nil }}, time.Now()
+		for i := range n {
+			sent := 0
+			pairs.Sends = append(pairs.Sends, func(ch byte, msg []byte) bool {
+				time.Sleep(max(after-time.Since(begun), 10*time.Millisecond))
+				if sent++; !lost(i, sent) {
+					onB(ch, msg)
+				}
+
+				return true
+			})
+		}
+
+		return pairs, nil
+	}
+}
+
+// Pairs that begin to deliver after the window are measured nevertheless: that is a busy machine.
+func TestSlowPairs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &Run{Window: time.Millisecond, metrics: make(map[string]float64)}
+		require.NoError(t, manyPairs(r, fakePairs(time.Minute/4, func(int, int) bool { return false })))
+		require.InEpsilon(t, broadcastPeers*100., r.metrics["delivered_ps"], .1, "one message in 10 ms each")
+	})
+}
+
+// A message that does not arrive fails the case, as does a pair of which none does.
+func TestLossyPairs(t *testing.T) {
+	for what, lost := range map[string]func(pair, n int) bool{
+		"all messages of pair 3": func(pair, n int) bool { return pair == 3 && n == 2*pairWindow },
+		"messages of pair 7":     func(pair, _ int) bool { return pair == 7 },
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			r := &Run{Window: time.Millisecond, metrics: make(map[string]float64)}
+			require.ErrorContains(t, manyPairs(r, fakePairs(0, lost)), what)
+		})
+	}
 }
 
 func TestIdle(t *testing.T) {

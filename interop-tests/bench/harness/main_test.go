@@ -27,7 +27,7 @@ var plainTCP = map[string]Project{"tcp": {
 	SecretConn: openTCP,
 	RoundTrip:  openTCP,
 	Broadcast:  &Network{NewHub: newTCPHub, NewLeaf: newTCPLeaf},
-	Pairs:      Each(openTCP),
+	Pairs:      Each(openTCPMessages),
 	Idle:       &Network{NewHub: newTCPHub, NewLeaf: newTCPLeaf},
 	Connect:    openTCPConnector,
 }}

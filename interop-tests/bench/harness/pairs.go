@@ -2,6 +2,7 @@ package harness
 
 import (
 	"errors"
+	"fmt"
 	"sync/atomic"
 	"time"
 )
@@ -41,47 +42,131 @@ func Each(open Opener) ManyOpener {
 	}
 }
 
-// manyPairs measures pairs whose A's all send to their B's at once, as when each of as many nodes
-// broadcasts to its peer.
-func manyPairs(r *Run, open ManyOpener) error {
-	var received atomic.Int64
-	pairs, err := open(broadcastPeers, func(byte, []byte) { received.Add(1) })
-	if err != nil {
-		return err
-	}
-	var stop atomic.Bool
-	ended := make(chan error, len(pairs.Sends))
-	for _, send := range pairs.Sends {
-		go func() { ended <- sendAll(&Pipe{Send: send}, broadcastSize, &stop) }()
+// pairLoad is what the pairs carry at once. Buffers would otherwise take up to some MB of each
+// pair, more for two connections in a row than for one, and a window of time on a busy machine
+// would show how they fill.
+type pairLoad struct {
+	sent, received [broadcastPeers]atomic.Int64
+	allowed        [broadcastPeers]chan struct{} // a batch may be sent
+	stop           chan struct{}
+}
+
+func newPairLoad() *pairLoad {
+	l := &pairLoad{stop: make(chan struct{})}
+	for i := range l.allowed {
+		l.allowed[i] = make(chan struct{}, pairWindow/pairBatch)
+		for range pairWindow / pairBatch {
+			l.allowed[i] <- struct{}{}
+		}
 	}
 
-	time.Sleep(r.Warmup)
-	n0, u0 := received.Load(), snapshot()
-	time.Sleep(r.Window)
-	n1, u1 := received.Load(), snapshot()
-	stop.Store(true)
-	if err := finishAll(pairs, ended); err != nil {
-		return err
+	return l
+}
+
+// receive counts a message, which begins with the number of its pair.
+func (l *pairLoad) receive(_ byte, msg []byte) {
+	pair := msg[0]
+	if l.received[pair].Add(1)%pairBatch == 0 {
+		select {
+		case l.allowed[pair] <- struct{}{}:
+		default: // a message came twice, which settle tells
+		}
 	}
-	if n0 == n1 {
-		return errNothing
+}
+
+// send sends messages of a pair until the load is stopped.
+func (l *pairLoad) send(pair int, send func(ch byte, msg []byte) bool) error {
+	msg := make([]byte, broadcastSize)
+	msg[0] = byte(pair)
+	for {
+		select {
+		case <-l.stop:
+			return nil
+		case <-l.allowed[pair]:
+		}
+		for range pairBatch {
+			if !send(ChHigh, msg) {
+				return fmt.Errorf("pair %d: %w", pair, errSend)
+			}
+			l.sent[pair].Add(1)
+		}
 	}
-	used, n := u1.sub(u0), float64(n1-n0)
-	r.Add("delivered_ps", n/used.wall.Seconds())
-	r.Add("cpu_us_per_message", used.cpu.Seconds()*1e6/n)
+}
+
+// await waits until each pair has delivered as many messages as it may have on their way since it
+// had delivered those.
+func (l *pairLoad) await(since [broadcastPeers]int64) error {
+	for i := range since {
+		err := Await(fmt.Sprintf("messages of pair %d", i), func() bool { return l.received[i].Load() >= since[i]+pairWindow })
+		if err != nil {
+			return err
+		}
+	}
 
 	return nil
 }
 
-// finishAll is finish for pairs with one sender each.
-func finishAll(pairs *Pairs, ended <-chan error) error {
-	err := pairs.Close()
-	for {
-		select {
-		case sendErr := <-ended:
-			err = errors.Join(err, sendErr)
-		default:
-			return err
+func (l *pairLoad) delivered() (each [broadcastPeers]int64, sum int64) {
+	for i := range each {
+		each[i] = l.received[i].Load()
+		sum += each[i]
+	}
+
+	return each, sum
+}
+
+// settle checks that all messages that were taken arrive, each once.
+func (l *pairLoad) settle() error {
+	for i := range l.sent {
+		if err := Await(fmt.Sprintf("all messages of pair %d", i), func() bool { return l.received[i].Load() == l.sent[i].Load() }); err != nil {
+			return fmt.Errorf("%d of %d arrived: %w", l.received[i].Load(), l.sent[i].Load(), err)
 		}
 	}
+
+	return nil
+}
+
+// manyPairs measures pairs whose A's all send to their B's at once, as when each of as many nodes
+// broadcasts to its peer.
+func manyPairs(r *Run, open ManyOpener) error {
+	load := newPairLoad()
+	pairs, err := open(broadcastPeers, load.receive)
+	if err != nil {
+		return err
+	}
+	ended := make(chan error, len(pairs.Sends))
+	for i, send := range pairs.Sends {
+		go func() { ended <- load.send(i, send) }()
+	}
+	err = load.measure(r)
+	close(load.stop)
+	for range pairs.Sends {
+		err = errors.Join(err, <-ended)
+	}
+	if err == nil {
+		err = load.settle()
+	}
+
+	return errors.Join(err, pairs.Close())
+}
+
+// measure lasts longer than the warm-up and the window if a pair has not delivered its messages by
+// then, since the machine is busy.
+func (l *pairLoad) measure(r *Run) error {
+	time.Sleep(r.Warmup)
+	if err := l.await([broadcastPeers]int64{}); err != nil {
+		return err
+	}
+	each, n0 := l.delivered()
+	u0 := snapshot()
+	time.Sleep(r.Window)
+	if err := l.await(each); err != nil {
+		return err
+	}
+	_, n1 := l.delivered()
+	used, n := snapshot().sub(u0), float64(n1-n0)
+	r.Add("delivered_ps", n/used.wall.Seconds())
+	r.Add("cpu_us_per_message", used.cpu.Seconds()*1e6/n)
+
+	return nil
 }

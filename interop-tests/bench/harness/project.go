@@ -37,6 +37,8 @@ const (
 	broadcastPeers  = 20
 	broadcastSize   = 1 << 10 // bytes
 	broadcastWindow = 256     // most broadcasts that have not reached the slowest peer
+	pairWindow      = 256     // most messages of a pair that have not arrived
+	pairBatch       = 64      // of them are allowed at once
 	idleFewPeers    = 1
 	idleManyPeers   = 50
 	connectWorkers  = 8

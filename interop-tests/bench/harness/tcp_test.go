@@ -58,6 +58,17 @@ func (h *tcpHub) broadcast(msg []byte) {
 	}
 }
 
+// openTCPMessages is openTCP for messages of the broadcast size to B.
+func openTCPMessages(onB, onA Handler) (*Pipe, error) {
+	var msg []byte
+
+	return openTCP(func(ch byte, part []byte) {
+		for msg = append(msg, part...); len(msg) >= broadcastSize; msg = msg[broadcastSize:] {
+			onB(ch, msg[:broadcastSize])
+		}
+	}, onA)
+}
+
 func (h *tcpHub) close() error {
 	err := h.ln.Close()
 	for _, c := range h.peers() {
