@@ -23,10 +23,15 @@ func TestNodeThatDialsAndIsATargetIsNamed(t *testing.T) {
 	b := newBridge(t, Config{Libp2pPeers: addresses(far), NativePeers: addresses(native), OnlyConfigured: true})
 	native.dial(b.NativeAddress())
 	awaitPairs(t, b, 1)
+	awaitPeers := func(n int) { // a pair may be up before the switch of its target has the peer
+		t.Helper()
+		require.Eventually(t, func() bool { return len(native.sw.Peers().List()) == n }, testTimeout, time.Millisecond)
+	}
+	awaitPeers(1)
 	own := native.sw.Peers().List()[0].ID() // the bridge's, whose connection stays
 	for range minFlaps {
 		libp2p.join(t, b.Libp2pAddress())
-		require.Eventually(t, func() bool { return len(native.sw.Peers().List()) == 2 }, testTimeout, time.Millisecond)
+		awaitPeers(2)
 		for _, p := range native.sw.Peers().List() { // as the guard of a gno node does
 			if p.ID() != own {
 				native.sw.StopPeerForError(p, errors.New("peer from this IP already connected"))
