@@ -46,7 +46,7 @@ type talker struct {
 	streams map[uint64]*stream // received ones, by their names
 	sent    map[uint64]uint64  // accepted messages, by the name of the stream
 	to      map[uint64]compat.PeerConn
-	latest  time.Time          // when the newest message that has arrived was sent
+	latest  time.Time // when the newest message that has arrived was sent
 
 	lost, duplicated, reordered int
 }
