@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -47,9 +48,10 @@ func TestBridgeAtDefaults(t *testing.T) {
 		})
 		n.AwaitUp(t, running.id, 1)
 	}
-	require.Len(t, b.Status().Pairs, 5)
+	require.Eventually(t, func() bool { return len(b.Status().Pairs) == 5 }, time.Minute, time.Millisecond, "each node has a pair")
 	for _, target := range targets {
-		require.GreaterOrEqual(t, target.sw.Peers().NumInbound(), uint64(2), "the targets share the nodes")
+		require.Eventually(t, func() bool { return target.sw.Peers().NumInbound() >= 2 }, time.Minute, time.Millisecond,
+			"the targets share the nodes")
 	}
 	for _, pair := range b.Status().Pairs {
 		if pair.NativeID.String() != gno.ID() {
