@@ -28,9 +28,8 @@ type fault struct {
 	// without removes the whole statement instead, for a check that acts in its head.
 	without bool
 
-	stack string   // of the node
-	find  string   // the case of tm2net conform that finds the fault
-	args  []string // for tm2net conform
+	stack string // of the node
+	find  string // the case of tm2net conform that finds the fault
 }
 
 // overlay writes the file without the check, and the overlay of go build that names it, into the
