@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/multiformats/go-multiaddr"
-	"golang.org/x/time/rate"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/addrbook"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
@@ -124,7 +123,7 @@ func New(nodeKey types.NodeKey, config Config, logger *slog.Logger) (*Bridge, er
 	b.blocklist.Store(&now)
 	gate.blocks, gate.configured = b.blocks, b.configuredPeers
 	b.journal.exempt = gate.IsExemptPeer
-	b.nativeTargets.spent = make(map[types.ID]*rate.Limiter)
+	b.nativeTargets.debts = make(map[types.ID]debt)
 	b.nativeTargets.blocked, b.libp2pTargets.blocked = b.blocksTarget, b.blocksTarget
 	if config.OnlyConfigured {
 		b.libp2pTargets.book = nil

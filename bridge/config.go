@@ -234,6 +234,13 @@ func (c Config) libp2pLimits() lp2p.Limits {
 	return lp2p.PeerLimits(uint64(pairs), uint64(targets), true)
 }
 
+const (
+	// maxLearned bounds the addresses of targets that were not configured, maxPerSource
+	// those that one host, or one network, names and that have not answered yet.
+	maxLearned   = 64
+	maxPerSource = 8
+)
+
 // addrBook returns the book of the libp2p nodes. It is in memory.
 func (c Config) addrBook(self types.ID) (*addrbook.Book, error) {
 	book, err := addrbook.Open("", types.NetAddress{ID: self}, addrbook.WithAllowDuplicateIP(c.AllowDuplicateIP),

@@ -60,7 +60,7 @@ func (s *searching) run(t *testing.T) (found string, took time.Duration, err err
 	ctx, cancel := context.WithTimeout(t.Context(), pairTimeout)
 	defer cancel()
 	begun := time.Now()
-	target, _, err := s.find(ctx)
+	target, _, err := s.find(ctx, t.Context())
 	took = time.Since(begun)
 	s.bridge.wg.Wait()
 	if err != nil {
@@ -102,9 +102,7 @@ func TestDistantTargetIsFound(t *testing.T) {
 // run2 is run for another node.
 func (s *searching) run2(t *testing.T) (found string, took time.Duration, err error) {
 	t.Helper()
-	again := *s.search
-	again.tried, again.errs = nil, nil
-	s.search = &again
+	s.search = &search{bridge: s.bridge, node: s.node, targets: s.targets, try: s.try, discard: s.discard}
 
 	return s.run(t)
 }
@@ -112,31 +110,26 @@ func (s *searching) run2(t *testing.T) (found string, took time.Duration, err er
 // Of two that answer the first is taken, and the other is given up in order.
 func TestFirstAnswerCounts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		both := func(ctx context.Context, _ types.NetAddress) (compat.PeerConn, error) {
-			<-ctx.Done() // the connection is made at that very moment
-
-			return &farSide{}, nil
-		}
-		s := newSearch(t, behaviors{"late": both, "quick": after(time.Millisecond, nil)}, "late", "quick")
+		s := newSearch(t, behaviors{"late": after(2400*time.Millisecond, nil), "quick": after(time.Millisecond, nil)}, "late", "quick")
 		found, took, err := s.run(t)
 		require.NoError(t, err)
 		require.Equal(t, "quick", found)
 		require.Equal(t, patience+time.Millisecond, took)
 		require.Equal(t, 1, s.discarded)
-		require.False(t, s.targets.records["late"].isDown(), "it has answered")
+		require.False(t, s.targets.records["late"].isTroubled(), "it has answered")
 	})
 }
 
 func TestAllTargetsFail(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		refused := errors.New("refused")
-		s := newSearch(t, behaviors{"a": after(0, refused), "b": silentTarget}, "a", "b")
+		s := newSearch(t, behaviors{"a": after(0, refused), "b": silentTarget, "c": silentTarget}, "a", "b", "c")
 		_, took, err := s.run(t)
 		require.ErrorIs(t, err, errNoCounterpart)
 		require.ErrorIs(t, err, refused)
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		require.Equal(t, pairTimeout, took)
-		for _, id := range []types.ID{"a", "b"} {
+		for _, id := range []types.ID{"a", "b", "c"} { // c had its whole time, though the search was over before
 			require.True(t, s.targets.records[id].isDown(), id)
 		}
 
@@ -158,7 +151,7 @@ func TestAttemptThatDoesNotEnd(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), pairTimeout)
 		defer cancel()
 		begun := time.Now()
-		_, _, err := s.find(ctx)
+		_, _, err := s.find(ctx, t.Context())
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		require.Equal(t, pairTimeout, time.Since(begun))
 		s.bridge.wg.Wait()
@@ -174,14 +167,14 @@ func TestSearchEndsWithItsPair(t *testing.T) {
 		s := newSearch(t, behaviors{"a": silentTarget, "b": silentTarget}, "a", "b")
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(patience+time.Millisecond, cancel)
-		_, _, err := s.find(ctx)
+		_, _, err := s.find(ctx, ctx)
 		require.ErrorIs(t, err, context.Canceled)
 		s.bridge.wg.Wait()
 		require.Empty(t, s.targets.inUse.list)
 		for _, id := range []types.ID{"a", "b"} {
 			require.False(t, s.targets.records[id].isDown())
 		}
-		_, _, err = s.find(ctx)
+		_, _, err = s.find(ctx, ctx)
 		require.ErrorIs(t, err, errNoCounterpart)
 		s.bridge.wg.Wait()
 	})
@@ -247,7 +240,7 @@ func TestStrangerFollowsAConfiguredTargetAtOnce(t *testing.T) {
 	})
 }
 
-// A configured target that was down, and loses to a learned one, has not failed again.
+// A configured target that was down, and loses to a learned one, is up when it answers late.
 func TestConfiguredTargetThatLosesToAStrangerIsNotBlamed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, first := searchWithStranger(t, behaviors{"own": after(1400*time.Millisecond, nil)}, "own")
@@ -269,7 +262,9 @@ func TestConfiguredTargetThatLosesToAStrangerIsNotBlamed(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, first, found)
 		require.Equal(t, patience+50*time.Millisecond, took)
-		require.Equal(t, 1, s.targets.records["own"].failures)
+		require.Equal(t, 1, s.discarded)
+		require.Zero(t, s.targets.records["own"].failures)
+		require.False(t, s.targets.records["own"].isTroubled())
 	})
 }
 
@@ -287,15 +282,72 @@ func TestPairWaitsForAttemptsThatWereNotNeeded(t *testing.T) {
 			s := newSearch(t, behaviors{"slow": slow, "quick": after(0, nil)}, "slow", "quick")
 			b := s.bridge
 			p := b.opened(t, InitiatorNative, "node")
-			_, _, err := s.find(p.ctx)
+			_, _, err := s.find(p.ctx, p.ctx)
 			require.NoError(t, err)
 			p.left = s.left
+			p.end(nil, errReplaced)
 			begun := time.Now()
 			b.slots.giveBack(p)
 			require.Equal(t, min(ends, loserTimeout), time.Since(begun))
 			require.Empty(t, b.slots.held)
-			p.end(nil, errReplaced)
 			b.wg.Wait()
+		}
+	})
+}
+
+// A node whose search has failed has its slot until the dials that still run have shown whether their
+// targets are up, but not for longer than loserTimeout.
+func TestFailedSearchLetsItsDialsEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		deaf := func(ctx context.Context, _ types.NetAddress) (compat.PeerConn, error) {
+			<-ctx.Done()
+			task.Sleep(t.Context(), time.Minute)
+
+			return nil, ctx.Err()
+		}
+		for late, wait := range map[string]time.Duration{"silent": loserTimeout, "far": 200 * time.Millisecond, "deaf": loserTimeout} {
+			behave := behaviors{"first": silentTarget, "silent": silentTarget, "far": after(1700*time.Millisecond, nil), "deaf": deaf}
+			s := newSearch(t, behave, "first", late)
+			b := s.bridge
+			p := b.opened(t, InitiatorNative, "node")
+			making, stop := context.WithTimeout(p.ctx, pairTimeout)
+			_, _, err := s.find(making, p.ctx)
+			stop()
+			require.ErrorIs(t, err, errNoCounterpart)
+			p.left = s.left
+			begun := time.Now()
+			b.slots.giveBack(p)
+			require.Equal(t, wait, time.Since(begun))
+			require.True(t, isClosed(p.ctx.Done()))
+			b.wg.Wait()
+			require.Equal(t, 1, s.targets.records["first"].failures)
+			require.Equal(t, late == "far", s.discarded == 1)
+			require.False(t, s.targets.records["far"].isTroubled())
+		}
+	})
+}
+
+// Targets that take long to refuse a node do not keep it from another one: they take turns.
+func TestLateRefusalsKeepNobodyOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		behave := make(behaviors)
+		s := newSearch(t, behave)
+		no := &compat.RejectError{Code: compat.RejectIncompatible, Remote: true}
+		for i := range 4 {
+			addr := dialable(i)
+			behave[addr.ID.String()] = after(2470*time.Millisecond, no)
+			if i == 0 { // the one that is tried last
+				behave[addr.ID.String()] = after(50*time.Millisecond, nil)
+			}
+			s.targets.announce(*addr, nil)
+			task.Sleep(t.Context(), time.Second)
+		}
+		_, _, err := s.run2(t)
+		require.ErrorIs(t, err, no)
+		for range 3 {
+			_, took, err := s.run2(t)
+			require.NoError(t, err)
+			require.Equal(t, 50*time.Millisecond, took)
 		}
 	})
 }

@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"net"
+	"slices"
 	"testing"
 	"time"
 
@@ -95,7 +96,7 @@ func awaitPairs(t *testing.T, b *Bridge, n int) {
 func (b *Bridge) awaitUntroubled(t *testing.T) {
 	t.Helper()
 	require.Eventually(t, func() bool {
-		return b.libp2pTargets.count(dialer{}, func(t *target) bool { return t.isTroubled() }) == 0
+		return !slices.ContainsFunc(b.libp2pTargets.all(dialer{}), func(t *target) bool { return t.isTroubled() })
 	}, 2*time.Minute, 5*time.Millisecond, "penalties")
 }
 

@@ -1,6 +1,8 @@
 package bridge
 
 import (
+	"slices"
+
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/addrbook"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/discovery"
@@ -55,14 +57,18 @@ func (c dhtClient) DialPeers(addrs ...*types.NetAddress) {
 // HasPeer implements discovery.Client. A configured target that has not failed needs no
 // search.
 func (c dhtClient) HasPeer(id types.ID) bool {
-	return c.libp2pTargets.count(dialer{}, func(t *target) bool {
+	return slices.ContainsFunc(c.libp2pTargets.all(dialer{}), func(t *target) bool {
 		return t.configured && t.failures == 0 && t.addr.ID == id
-	}) > 0
+	})
 }
 
 // OutboundSlots implements discovery.Client.
 func (c dhtClient) OutboundSlots() (taken, limit uint64) {
-	return c.libp2pTargets.count(dialer{}, func(t *target) bool { return t.isUseful() }), maxFound
+	for _, t := range c.libp2pTargets.all(dialer{}) {
+		taken += uint64(bit(t.isUseful()))
+	}
+
+	return taken, maxFound
 }
 
 // Subscribe implements discovery.Client. The events name targets that could not be

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -161,7 +162,7 @@ func TestProxyShowsTheIPOfANode(t *testing.T) {
 // as the first node has its pair.
 func TestOneHostHasOnePairWithATarget(t *testing.T) {
 	doubled := func(ts *targets, by dialer) bool {
-		return ts.count(by, func(t *target) bool { return t.doubled }) > 0
+		return slices.ContainsFunc(ts.all(by), func(t *target) bool { return t.barred == errDuplicateIP })
 	}
 	at := func(id types.ID, ip string) dialer {
 		return dialer{id: id, host: netgroup.Host(netip.MustParseAddr(ip))}

@@ -144,7 +144,6 @@ func (b *Bridge) refusal(err error) *compat.RejectError {
 // join finds a counterpart for the node on the other side, shows the node the
 // counterpart's NodeInfo, and relays until either connection ends.
 func (b *Bridge) join(p *pair, in incoming) {
-	defer p.end(nil, errNoCounterpart)
 	making, stop := context.WithTimeout(p.ctx, pairTimeout)
 	defer stop()
 	near, far := p.dialed.other(), p.dialed
@@ -202,7 +201,7 @@ func (b *Bridge) find(ctx context.Context, p *pair, in incoming) (*target, error
 		return peer, err
 	}
 	s.discard = func(peer compat.PeerConn) { far.drop(peer, errNotNeeded) }
-	t, peer, err := s.find(ctx)
+	t, peer, err := s.find(ctx, p.ctx)
 	far.peer, p.left = peer, s.left
 
 	return t, err

@@ -157,12 +157,11 @@ func (ts *targets) better(node dialer, present *target) (best *target) {
 	ts.inUse.mtx.Lock()
 	defer ts.inUse.mtx.Unlock()
 	load := 0
-	for _, t := range ts.all(node) {
+	for _, t := range ts.list(node) {
 		switch {
 		case t.addr.ID == present.addr.ID:
 			load = t.pairs
-		case !t.configured || t.isDown() || t.isTroubled() || t.joined || t.doubled || t.taken ||
-			t.addr.ID == node.id || ts.blocked(t.addr):
+		case !t.configured || t.isTroubled() || t.joined || t.barred != nil:
 		case best == nil || t.pairs < best.pairs:
 			best = t
 		}

@@ -89,7 +89,7 @@ func TestReplacedPairIsNotMade(t *testing.T) {
 		defer b.slots.giveBack(former)
 		_, _, err := (&search{
 			bridge: b, node: the(id), targets: newTargets(idsOf("target"), nil, unused()), try: silentTarget,
-		}).find(former.ctx)
+		}).find(former.ctx, former.ctx)
 		found <- err
 	}()
 

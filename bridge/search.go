@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
@@ -12,14 +13,14 @@ import (
 )
 
 const (
-	// pairTimeout bounds the search for a counterpart: the remote that waits
+	// pairTimeout bounds the search for a counterpart, and each dial: the remote that waits
 	// gives up after 3 s (docs/wire.md §3).
 	pairTimeout = 2500 * time.Millisecond
-	// patience is how long one target may take before another one is tried beside it. A
+	// patience is how long one target may take before another one is dialed beside it. A
 	// distant one needs seven round trips, so it may answer later.
 	patience = time.Second
-	// loserTimeout is how long a pair that has ended waits for the attempts at other
-	// targets that lost: such a target would take the node's next connection for a second.
+	// loserTimeout is how long the end of a pair waits for dials of its search that still run:
+	// their targets would refuse the node's next connection as a duplicate.
 	loserTimeout = time.Second
 	// duplicateRetry is the wait before a target is dialed again that still has the
 	// node's former session.
@@ -42,44 +43,43 @@ type search struct {
 	try     func(context.Context, types.NetAddress) (compat.PeerConn, error)
 	discard func(compat.PeerConn) // ends a connection that is not needed
 
-	results        chan attempt
-	tried, running []*target
-	errs           []error
-	left           chan struct{} // closed when the attempts have ended that find left behind
+	tried   []*target
+	running int // dials of which find has no result
+	errs    []error
+	results chan attempt
+	over    chan struct{} // closed when find takes no more results
+	dials   sync.WaitGroup
+	left    chan struct{} // closed when all dials have ended
 }
 
-// attempt is the result of dialing one target.
+// attempt is the result of dialing a target.
 type attempt struct {
 	target *target
-	took   time.Duration
 	peer   compat.PeerConn
 	err    error
 }
 
-// find tries the targets, best first, until one can be paired with the node or the
-// context ends. The next one is tried when one has failed, or has not answered within
-// patience; the first that answers is taken. The caller releases the target when the pair
-// has ended.
-func (s *search) find(ctx context.Context) (*target, compat.PeerConn, error) {
-	trying, cancel := context.WithCancel(ctx)
-	defer cancel()
-	s.results = make(chan attempt)
-	for s.next(trying) || len(s.running) > 0 {
+// find dials the targets, best first, until one answers or the context ends. The next one is dialed
+// when one has failed, or has not answered within patience. The caller releases the target when the
+// pair has ended. Other dials go on, since only their own end shows whether their targets are up,
+// until they or the pair end.
+func (s *search) find(ctx, pair context.Context) (*target, compat.PeerConn, error) {
+	s.results, s.over, s.left = make(chan attempt), make(chan struct{}), make(chan struct{})
+	defer s.bridge.wg.Go(func() {
+		s.dials.Wait()
+		close(s.left)
+	})
+	defer close(s.over)
+	for s.next(ctx, pair) || s.running > 0 {
 		select {
 		case a := <-s.results:
-			s.ended(a)
+			s.running--
 			if a.err == nil {
-				s.targets.reached(a.target)
-				s.leave(ctx, a)
-
 				return a.target, a.peer, nil
 			}
-			s.giveUp(a, judge(ctx, a.err, a.took))
 			s.errs = append(s.errs, a.err)
 		case <-time.After(patience):
 		case <-ctx.Done():
-			s.leave(ctx, attempt{})
-
 			return nil, nil, s.failure(ctx)
 		}
 	}
@@ -88,97 +88,85 @@ func (s *search) find(ctx context.Context) (*target, compat.PeerConn, error) {
 }
 
 // next begins to dial the next target, if there is one and the context has not ended.
-func (s *search) next(ctx context.Context) bool {
+func (s *search) next(ctx, pair context.Context) bool {
 	if ctx.Err() != nil {
 		return false
 	}
-	t := s.targets.pick(s.node, s.tried, s.running...)
+	t := s.targets.pick(s.node, s.tried)
 	if t == nil {
 		return false
 	}
-	s.tried, s.running = append(s.tried, t), append(s.running, t)
-	s.bridge.wg.Go(func() {
-		a, begin := attempt{target: t}, time.Now()
-		a.peer, a.err = s.try(ctx, t.addr)
-		a.took = time.Since(begin)
-		s.bridge.journal.attempt(s.side(), t.addr, s.node, a.err)
-		s.results <- a
-	})
+	s.tried = append(s.tried, t)
+	s.running++
+	s.dials.Go(func() { s.dial(pair, t) })
 
 	return true
 }
 
-func (s *search) ended(a attempt) {
-	s.running = slices.DeleteFunc(s.running, func(t *target) bool { return t == a.target })
-}
-
-// leave waits, on a goroutine, for the running attempts, whose context ends. A target that
-// did not answer within patience is at fault, unless the pair is no longer wanted, or it
-// is a configured one that lost to one that is not.
-func (s *search) leave(ctx context.Context, winner attempt) {
-	s.left = make(chan struct{})
-	lostToLearned := winner.target != nil && !winner.target.configured
-	canceled := errors.Is(ctx.Err(), context.Canceled)
-	s.bridge.wg.Go(func() {
-		defer close(s.left)
-		for len(s.running) > 0 {
-			a, o := <-s.results, unknown
-			s.ended(a)
-			switch {
-			case a.err == nil:
-				s.targets.reached(a.target)
-				s.discard(a.peer)
-			case a.took >= patience && !canceled && !(a.target.configured && lostToLearned):
-				o = judge(context.WithoutCancel(ctx), a.err, a.took)
-			}
-			s.giveUp(a, o)
+// dial dials the target, notes what that has shown, and hands the result to find. A connection that
+// find does not take is ended.
+func (s *search) dial(pair context.Context, t *target) {
+	ctx, stop := context.WithTimeout(pair, pairTimeout)
+	defer stop()
+	peer, err := s.try(ctx, t.addr)
+	s.bridge.journal.attempt(s.side(), t.addr, s.node, err)
+	if err != nil {
+		s.giveUp(t, judge(pair, err), err)
+	} else {
+		s.targets.appeared(t.addr.ID, false, false)
+	}
+	select {
+	case s.results <- attempt{t, peer, err}:
+	case <-s.over:
+		if err == nil {
+			s.discard(peer)
+			s.targets.release(t, unknown)
 		}
-	})
-}
-
-// giveUp releases the target of an attempt that led to no pair. That it was not reached is
-// told to the book and the DHT. Other outcomes may be due to the node, of which these know
-// nothing.
-func (s *search) giveUp(a attempt, o outcome) {
-	missed := o == unreachable && s.targets == s.bridge.libp2pTargets
-	if missed {
-		s.bridge.book.MarkDialFailed(&a.target.addr, a.err)
-	}
-	s.targets.release(a.target, o)
-	if missed {
-		s.bridge.missed.Notify(events.DialFailedEvent{Address: a.target.addr, Reason: a.err})
 	}
 }
 
+// giveUp releases a target whose dial has failed. The book and the DHT are told that it was not
+// reached, but not that it has refused the node, which may be due to the node.
+func (s *search) giveUp(t *target, o outcome, err error) {
+	s.targets.release(t, o)
+	if o == unreachable && s.targets == s.bridge.libp2pTargets {
+		s.bridge.book.MarkDialFailed(&t.addr, err)
+		s.bridge.missed.Notify(events.DialFailedEvent{Address: t.addr, Reason: err})
+	}
+}
+
+// failure says why there is no counterpart.
 func (s *search) failure(ctx context.Context) error {
-	switch {
-	case len(s.tried) > 0 || ctx.Err() != nil:
-	case s.targets.count(s.node, func(t *target) bool { return t.taken }) > 0:
-		return errNoFurther
-	case s.targets.count(s.node, func(t *target) bool { return t.doubled }) > 0:
-		return errDuplicateIP
-	case s.targets.count(s.node, func(t *target) bool { return t.spared }) > 0:
-		return errSpared
-	default:
-		return errNoTargets
+	if len(s.tried) > 0 || ctx.Err() != nil {
+		return newMissed(s.errs, ctx.Err())
+	}
+	all := s.targets.all(s.node)
+	for _, reason := range []error{errNoFurther, errDuplicateIP, errSpared} {
+		if slices.ContainsFunc(all, func(t *target) bool { return t.barred == reason }) {
+			return reason
+		}
 	}
 
-	return newMissed(s.errs, ctx.Err())
+	return errNoTargets
 }
 
-// judge returns what an attempt that failed after some time shows about its target. One
-// that took long has kept out others, whatever it answered. A failure shows nothing when
-// the pair is no longer wanted, or when the target had no time to answer.
-func judge(ctx context.Context, err error, took time.Duration) outcome {
-	late, failure := took >= patience, compat.ClassifyDial(err)
+// judge returns what a failed dial shows about its target: nothing if the pair or the bridge itself
+// has ended it.
+func judge(pair context.Context, err error) outcome {
+	failure := compat.ClassifyDial(err)
 	switch {
-	case errors.Is(ctx.Err(), context.Canceled), !late && (ctx.Err() != nil || failure == compat.DialLocal):
+	case pair.Err() != nil, failure == compat.DialLocal:
 		return unknown
 	case !failure.Answered():
 		return unreachable
-	case late, failure == compat.DialBusy, failure == compat.DialClosing:
-		return faulty // it would refuse any node
+	case refusesAll(failure):
+		return faulty
 	default:
 		return declined
 	}
+}
+
+// refusesAll reports whether a target that refuses a node so would refuse any other, too.
+func refusesAll(failure compat.DialFailure) bool {
+	return failure == compat.DialBusy || failure == compat.DialClosing
 }

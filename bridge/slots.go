@@ -126,11 +126,13 @@ func (s *slots) replace(ctx context.Context, p *pair) error {
 	return nil
 }
 
-// giveBack lets the node open another pair, once nothing is left of this one.
+// giveBack lets the node open another pair, once nothing is left of this one. If its search has
+// failed, the dials that still run get loserTimeout to show whether their targets are up.
 func (s *slots) giveBack(p *pair) {
 	if p.left != nil {
 		task.WaitFor(p.left, loserTimeout)
 	}
+	p.end(nil, errNoCounterpart)
 	s.mtx.Lock()
 	held := s.held[p.claim]
 	held.pairs = slices.DeleteFunc(held.pairs, func(other *pair) bool { return other == p })

@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"context"
 	"net"
 	"net/netip"
 	"strings"
@@ -15,6 +16,7 @@ import (
 // open takes a slot for a pair of the node.
 func (s *slots) open(node claim, remote net.Addr) (release func(), err error) {
 	p := &pair{claim: node, gone: make(chan struct{})}
+	p.ctx, p.cancel = context.WithCancelCause(context.Background())
 	if err := s.take(p, netgroup.Host(netgroup.FromAddr(remote))); err != nil {
 		return nil, err
 	}

@@ -4,17 +4,14 @@ import (
 	"errors"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/conduct"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 )
 
-// A native target that keeps a conduct book charges the bridge's IP for each connection that
-// ends early, whoever has caused it, and at conduct.MaxPoints refuses the bridge. So strangers
-// that keep coming and going may cost half of these points at most, and afterwards as many as
-// fade. The rest is for nodes that are known.
+// A native target that keeps a conduct book charges the bridge's IP for each connection, whoever
+// has caused it, and at conduct.MaxPoints refuses the bridge. So strangers may cost half of these
+// points at most, and afterwards as many as fade. The rest is for nodes that are known.
 const (
 	spareBurst = conduct.MaxPoints / conduct.ConnPoints / 2
 	spareEvery = conduct.ConnPoints * time.Second
@@ -22,26 +19,26 @@ const (
 
 var errSpared = errors.New("too many strangers have come and gone, and each costs the bridge at the counterparts")
 
-// spares reports whether strangers get no connection to the native target now. The caller holds
-// the lock.
-func (ts *targets) spares(id types.ID) bool {
-	spent := ts.spent[id]
-
-	return spent != nil && spent.Tokens() < 1
+// debt is how many connections of strangers a target still holds against the bridge. One fades
+// every spareEvery.
+type debt struct {
+	conns float64
+	at    time.Time // when conns was right
 }
 
-// spend notes that a connection to the target which a node had caused has shown the outcome. The
-// caller holds the lock.
-func (ts *targets) spend(t *target, node dialer, o outcome) {
-	switch {
-	case ts.spent == nil, !node.stranger, o == unreachable, o == kept, o == nodeLeft:
-		return
-	case netgroup.KindOf(netgroup.FromIP(t.addr.IP)) == netgroup.Loopback:
-		return // conduct does not count there
-	case ts.spent[t.addr.ID] == nil:
-		ts.spent[t.addr.ID] = rate.NewLimiter(rate.Every(spareEvery), spareBurst)
+func (d debt) now() float64 {
+	return max(0, d.conns-float64(time.Since(d.at))/float64(spareEvery))
+}
+
+// spares reports whether strangers get no connection to the native target now. The caller holds
+// the lock.
+func (ts *targets) spares(id types.ID) bool { return ts.debts[id].now() > spareBurst-1 }
+
+// charge adds a connection of the node to the debt of the target when it is dialed, or takes it back
+// when it was not reached. The caller holds the lock.
+func (ts *targets) charge(t *target, node dialer, conns float64) {
+	if ts.debts == nil || !node.stranger || netgroup.KindOf(netgroup.FromIP(t.addr.IP)) == netgroup.Loopback {
+		return // conduct does not count on this machine
 	}
-	// Of strangers that come at the same moment more get through than there are tokens, since none
-	// has shown its outcome. Those are a debt, so that the next ones wait longer.
-	ts.spent[t.addr.ID].Reserve()
+	ts.debts[t.addr.ID] = debt{max(0, ts.debts[t.addr.ID].now()+conns), time.Now()}
 }

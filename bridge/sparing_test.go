@@ -2,84 +2,98 @@ package bridge
 
 import (
 	"net"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"golang.org/x/time/rate"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/conduct"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 )
 
+// charging are the native targets of a bridge at defaults. The one target keeps a conduct book.
+type charging struct {
+	*targets
+	t    *testing.T
+	book *conduct.Book
+}
+
+func newCharging(t *testing.T, at *types.NetAddress) *charging {
+	t.Helper()
+	b, err := New(*types.GenerateNodeKey(), Config{NativePeers: []*types.NetAddress{at}}, quiet())
+	require.NoError(t, err)
+
+	return &charging{b.nativeTargets, t, conduct.New()}
+}
+
+// dial is pick for a stranger. The target charges the bridge, and must not refuse it.
+func (c *charging) dial() *target {
+	picked := c.pick(dialer{id: types.GenerateNodeKey().ID(), stranger: true}, nil)
+	if picked != nil {
+		bridge := netgroup.Host(netgroup.FromIP(net.IPv4(5, 5, 5, 5)))
+		require.Zero(c.t, c.book.Charge("", bridge, conduct.ConnPoints, conduct.ErrManyConns), "the target refuses the bridge")
+	}
+
+	return picked
+}
+
 // Strangers that come and go cost the bridge at most half of what a native target bears, and
-// later no more than fades there, under however many IDs and from however many hosts. A known
-// node always gets through.
+// later no more than fades there, under however many IDs and from however many hosts, one after
+// the other or at the same moment, whatever becomes of them. A known node always gets through.
 func TestStrangersCostTheBridgeLittleAtANativeTarget(t *testing.T) {
-	for _, o := range []outcome{declined, faulty, nodeLeftEarly, unknown} {
-		synctest.Test(t, func(t *testing.T) {
-			own := dialable(1)
-			ts := newTargets([]*types.NetAddress{own}, nil, &inUse{list: make(map[*target]dialer)})
-			ts.spent = make(map[types.ID]*rate.Limiter)
-			book, bridge := conduct.New(), netgroup.Host(netgroup.FromIP(net.IPv4(5, 5, 5, 5)))
-			stranger := func() dialer { return dialer{id: types.GenerateNodeKey().ID(), stranger: true} }
-			begun := time.Now()
-			for time.Since(begun) < time.Hour {
-				if target := ts.pick(stranger(), nil); target != nil {
-					require.Zero(t, book.Charge("", bridge, conduct.ConnPoints, conduct.ErrManyConns), "the target refuses the bridge")
-					ts.release(target, o)
+	for _, atOnce := range []int{1, 30} {
+		for _, o := range []outcome{declined, faulty, nodeLeftEarly, unknown} {
+			synctest.Test(t, func(t *testing.T) {
+				const span = 20 * time.Minute
+				c, total := newCharging(t, dialable(1)), 0
+				for begun := time.Now(); time.Since(begun) < span; time.Sleep(time.Second) {
+					var wave []*target
+					for len(wave) < atOnce {
+						picked := c.dial()
+						if picked == nil {
+							break
+						}
+						wave = append(wave, picked)
+					}
+					for _, picked := range wave {
+						c.release(picked, o)
+					}
+					total += len(wave)
 				}
-				time.Sleep(time.Second)
-			}
-			for ts.pick(stranger(), nil) != nil {
-				ts.release(ts.pick(stranger(), nil), o)
-			}
-			require.NotZero(t, ts.count(stranger(), func(t *target) bool { return t.spared }))
-			require.NotNil(t, ts.pick(dialer{id: "known"}, nil))
-		})
+				require.LessOrEqual(t, total, spareBurst+int(span/spareEvery))
+				require.Greater(t, total, int(span/spareEvery)/2, "strangers get in, too")
+				for picked := c.dial(); picked != nil; picked = c.dial() {
+					c.release(picked, o)
+				}
+				spared := func(t *target) bool { return t.barred == errSpared }
+				require.True(t, slices.ContainsFunc(c.all(dialer{id: "s", stranger: true}), spared))
+				require.NotNil(t, c.pick(dialer{id: "known"}, nil))
+			})
+		}
 	}
 }
 
-// Strangers that come at the same moment, again and again, cost no more in the long run than those
-// that come one after the other.
-func TestStrangersThatComeAtOncePayItBack(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		ts := newTargets([]*types.NetAddress{dialable(1)}, nil, &inUse{list: make(map[*target]dialer)})
-		ts.spent = make(map[types.ID]*rate.Limiter)
-		const atOnce, span = 8, time.Hour
-		cost := 0
-		for begun := time.Now(); time.Since(begun) < span; time.Sleep(spareEvery) {
-			var wave []*target
-			for range atOnce {
-				if target := ts.pick(dialer{id: types.GenerateNodeKey().ID(), stranger: true}, nil); target != nil {
-					wave = append(wave, target)
-				}
-			}
-			for _, target := range wave {
-				ts.release(target, declined)
-			}
-			cost += len(wave)
-		}
-		require.LessOrEqual(t, cost, spareBurst+int(span/spareEvery)+atOnce)
-	})
-}
-
-// Pairs that last cost nothing, nor do targets that cannot be reached, or on this machine.
+// Pairs that last hold back no stranger who comes after them, nor do dials of a target that cannot be
+// reached, or that is on this machine.
 func TestUsefulPairsAreNotHeldBack(t *testing.T) {
 	local := dialable(1)
 	local.IP = net.IPv4(127, 0, 0, 1)
 	for _, c := range []struct {
-		at *types.NetAddress
-		o  outcome
-	}{{dialable(1), kept}, {dialable(1), nodeLeft}, {dialable(1), unreachable}, {local, declined}} {
-		ts := newTargets([]*types.NetAddress{c.at}, nil, &inUse{list: make(map[*target]dialer)})
-		ts.spent = make(map[types.ID]*rate.Limiter)
-		for range 4 * spareBurst {
-			target := ts.pick(dialer{id: "stranger", stranger: true}, nil)
-			require.NotNil(t, target)
-			ts.release(target, c.o)
-		}
+		at    *types.NetAddress
+		o     outcome
+		lasts time.Duration
+	}{{dialable(1), kept, minUptime}, {dialable(1), nodeLeft, minUptime}, {dialable(1), unreachable, 0}, {local, declined, 0}} {
+		synctest.Test(t, func(t *testing.T) {
+			ts := newCharging(t, c.at).targets
+			for range 4 * spareBurst {
+				picked := ts.pick(dialer{id: "stranger", stranger: true}, nil)
+				require.NotNil(t, picked)
+				time.Sleep(c.lasts)
+				ts.release(picked, c.o)
+			}
+		})
 	}
 }

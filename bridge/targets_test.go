@@ -171,7 +171,7 @@ func TestSlowBridgeExcludesNoTarget(t *testing.T) {
 
 		second := all(1)
 		task.Sleep(t.Context(), time.Second)
-		ts.reached(second[0])
+		ts.appeared(second[0].addr.ID, false, false)
 		for _, id := range []types.ID{"a", "b"} {
 			require.False(t, ts.records[id].isTroubled())
 		}
@@ -196,7 +196,7 @@ func TestAnswerEndsThePenaltyOfItsTarget(t *testing.T) {
 	ts.release(a, unreachable)
 	b := ts.pick(the("node"), nil)
 	ts.release(b, unreachable)
-	ts.reached(a)
+	ts.appeared(a.addr.ID, false, false)
 	require.False(t, ts.records["a"].isDown())
 	require.True(t, ts.records["b"].isDown())
 }
@@ -351,17 +351,14 @@ func TestWhoIsToBlameForAFailedAttempt(t *testing.T) {
 	running := t.Context()
 	replaced, cancel := context.WithCancel(running)
 	cancel()
-	over, cancel := context.WithTimeout(running, -1)
-	defer cancel()
 	dead := errors.New("connection refused")
 	incompatible := &compat.RejectError{Code: compat.RejectIncompatible, Remote: true}
 
-	require.Equal(t, unreachable, judge(running, dead, 0))
-	require.Equal(t, declined, judge(running, incompatible, 0))
-	require.Equal(t, faulty, judge(running, incompatible, patience), "who says so late has kept out another")
-	require.Equal(t, unreachable, judge(over, context.DeadlineExceeded, patience))
-	require.Equal(t, unknown, judge(over, context.DeadlineExceeded, time.Millisecond), "there was no time to answer")
-	require.Equal(t, unknown, judge(replaced, dead, patience))
+	require.Equal(t, unreachable, judge(running, dead))
+	require.Equal(t, unreachable, judge(running, context.DeadlineExceeded))
+	require.Equal(t, declined, judge(running, incompatible))
+	require.Equal(t, unknown, judge(running, context.Canceled))
+	require.Equal(t, unknown, judge(replaced, dead), "the pair has ended, and with it the dial")
 }
 
 // Targets that decline nodes take turns.

@@ -29,7 +29,7 @@ type TargetStatus struct {
 	NextTry    time.Time `json:"next_try"` // when it is no longer tried after the others; zero if it is not troubled
 
 	// Refuses tells that it takes nobody: within RefusesAge, and since it has taken one, it has
-	// refused a known node, or nodes of two hosts.
+	// refused a known node, or had no room for strangers of two hosts.
 	Refuses bool `json:"refuses"`
 
 	LastDial   time.Time `json:"last_dial"`   // zero if it was not dialed
@@ -45,16 +45,13 @@ func (b *Bridge) targetStatus() []TargetStatus {
 		name    string
 		targets *targets
 	}{{InitiatorNative, b.nativeTargets}, {InitiatorLibp2p, b.libp2pTargets}} {
-		side.targets.inUse.mtx.Lock()
-		all := side.targets.all(dialer{})
-		side.targets.inUse.mtx.Unlock()
-		for _, t := range all {
+		for _, t := range side.targets.all(dialer{}) {
 			s := TargetStatus{
 				Side: side.name, ID: t.addr.ID, Address: t.addr.DialString(), Configured: t.configured, Found: t.found, Told: t.told,
 				Pairs: t.pairs, Failures: t.failures, State: t.state(b),
 			}
 			if t.isTroubled() {
-				s.NextTry = t.troubled.Add(failurePenalty << max(t.failures-1, 0))
+				s.NextTry = t.troubledUntil()
 			}
 			list = append(list, s)
 		}
