@@ -3,7 +3,6 @@ package bridge
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"net"
@@ -131,8 +130,8 @@ type dialed struct {
 	answered time.Time // the last dial that led to a connection
 	kind     string
 	text     string       // empty if it did not fail
-	refused  netip.Prefix // the host of the last node that it has refused since it has taken one
-	refuses  bool         // it has refused a known node since, or nodes of two hosts
+	refused  netip.Prefix // the host of the last stranger that it had no room for since it has taken a node
+	refuses  bool         // it has refused a known node since, or had no room for strangers of two hosts
 }
 
 func newJournal() *journal {
@@ -275,14 +274,13 @@ func (j *journal) attempt(side string, addr types.NetAddress, node dialer, err e
 	}
 	if failure.Answered() && err != nil {
 		next.text = fmt.Sprintf("it refused %s: %s", node.id, next.text) // that may be due to the node
-		next.refused, next.refuses = node.from, last.refuses || !node.stranger
-		var reject *compat.RejectError
+		next.refused, next.refuses = last.refused, last.refuses
 		switch {
-		case failure == compat.DialOtherNetwork, failure == compat.DialDuplicate,
-			node.stranger && errors.As(err, &reject) && reject.Code == compat.RejectBanned:
-			next.refused, next.refuses = last.refused, last.refuses // it is about this node
-		default:
-			next.refuses = next.refuses || last.refused.IsValid() && last.refused != node.from
+		case failure == compat.DialOtherNetwork, failure == compat.DialDuplicate: // it is about this node
+		case !node.stranger:
+			next.refuses = true
+		case refusesAll(failure):
+			next.refused, next.refuses = node.from, last.refuses || last.refused.IsValid() && last.refused != node.from
 		}
 	}
 	next.text = cut(next.text)

@@ -3,6 +3,7 @@ package bridge
 import (
 	"encoding/json"
 	"errors"
+	"io"
 	"net/netip"
 	"strings"
 	"testing"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/native"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/pagetest"
@@ -233,11 +235,13 @@ func TestPageListsTheReasons(t *testing.T) {
 	}
 }
 
-// A target takes nobody if it has refused a known node, or nodes of two hosts, since it has taken
-// one. What it says of one network, or of one stranger, is that one's affair.
+// A target takes nobody if it has refused a known node, or has no room for strangers of two hosts,
+// since it has taken one. What it says of one network, or of a stranger, is that one's affair.
 func TestTargetThatRefuses(t *testing.T) {
 	full, id := compat.Reject(compat.RejectFull, "full"), types.GenerateNodeKey().ID()
-	banned := compat.Reject(compat.RejectBanned, "refused for 1m")
+	banned, invalid := compat.Reject(compat.RejectBanned, "refused for 1m"), compat.Reject(compat.RejectInvalid, "node info")
+	duplicate, closing := compat.Reject(compat.RejectDuplicate, ""), compat.Reject(compat.RejectClosing, "")
+	refusedAtNodeInfo := &native.HandshakeError{Step: "node info", Err: io.EOF}
 	from := func(ip string) dialer {
 		return dialer{id: "n", from: netip.MustParsePrefix(ip + "/32"), stranger: true}
 	}
@@ -252,7 +256,14 @@ func TestTargetThatRefuses(t *testing.T) {
 	}{
 		"one stranger":              {[]dial{{from("9.9.0.1"), full}, {from("9.9.0.1"), full}}, false},
 		"strangers of two hosts":    {[]dial{{from("9.9.0.1"), full}, {from("9.9.0.2"), full}}, true},
+		"one host has no room":      {[]dial{{from("9.9.0.1"), full}, {from("9.9.0.2"), invalid}}, false},
+		"strangers at fault":        {[]dial{{from("9.9.0.1"), invalid}, {from("9.9.0.2"), invalid}, {from("9.9.0.3"), refusedAtNodeInfo}}, false},
+		"of their version":          {[]dial{{from("9.9.0.1"), types.ErrIncompatibleVersions}, {from("9.9.0.2"), types.ErrIncompatibleVersions}}, false},
+		"connected already":         {[]dial{{from("9.9.0.1"), duplicate}, {from("9.9.0.2"), duplicate}}, false},
+		"it closes":                 {[]dial{{from("9.9.0.1"), closing}, {from("9.9.0.2"), full}}, true},
 		"a known node":              {[]dial{{known, full}}, true},
+		"a known node at fault":     {[]dial{{known, invalid}}, true},
+		"strangers after a known":   {[]dial{{known, invalid}, {from("9.9.0.1"), invalid}}, true},
 		"taken since":               {[]dial{{known, full}, {from("9.9.0.1"), nil}}, false},
 		"strangers that are banned": {[]dial{{from("9.9.0.1"), banned}, {from("9.9.0.2"), banned}}, false},
 		"a known one that is":       {[]dial{{known, banned}}, true},
