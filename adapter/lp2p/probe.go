@@ -70,7 +70,12 @@ func reach[T any](
 	// Ends whatever waits on the connection.
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	result, err := handshake(ctx, conn)
-	stop()
+	if !stop() && err == nil { // the connection ends below the result
+		err = ctx.Err()
+		if c, ok := any(result).(io.Closer); ok {
+			err = errors.Join(err, c.Close())
+		}
+	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		<-ctx.Done() // the deadline of the connection is that of ctx, and may pass a moment earlier
 	}
