@@ -109,7 +109,7 @@ func (sc *SecretConnection) Write(p []byte) (int, error) {
 	}
 
 	n, err := sc.out.Write(p)
-	sc.drain.Follow()
+	sc.drain.Follow(n)
 
 	return n, err
 }
