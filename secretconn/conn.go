@@ -119,6 +119,10 @@ func (sc *SecretConnection) Write(p []byte) (int, error) {
 // always 32 KiB if the underlying conn is not a TCP socket on Linux.
 func (sc *SecretConnection) WriteSize() int { return sc.drain.Batch() }
 
+// FrameSize returns how many bytes of data fit into a frame. A frame has 1044 bytes on the
+// wire, however little it holds.
+func (sc *SecretConnection) FrameSize() int { return maxChunkSize }
+
 // Close closes the underlying conn, which unblocks Read and Write. It sends nothing
 // to the peer. Further calls do nothing and return the same error.
 func (sc *SecretConnection) Close() error {
