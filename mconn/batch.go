@@ -27,7 +27,8 @@ var batchPool = sync.Pool{New: func() any {
 // message that is held back in part follow as soon as they may be sent.
 type batch struct {
 	frame  int     // bytes of a frame; 1: the net.Conn has none
-	pooled *[]byte // nil: nothing is held back
+	rest   []byte  // what is held back, less than a frame
+	pooled *[]byte // where buf is from
 	buf    []byte
 	held   int // bytes at the begin of buf that the batch before held back
 	ended  int // bytes of buf until the end of the last whole message
@@ -44,11 +45,8 @@ func newBatch(conn any) batch {
 
 // begin begins a batch with what the one before held back.
 func (b *batch) begin() {
-	if b.pooled == nil {
-		b.pooled = batchPool.Get().(*[]byte)
-		b.buf = (*b.pooled)[:0]
-	}
-
+	b.pooled = batchPool.Get().(*[]byte)
+	b.buf = append((*b.pooled)[:0], b.rest...)
 	b.held, b.ended = len(b.buf), 0
 }
 
@@ -68,18 +66,10 @@ func (b *batch) ready() []byte {
 	return b.buf
 }
 
-// wrote drops the first n bytes. When none is left, it returns the buffer.
-func (b *batch) wrote(n int) {
-	if b.buf = b.buf[:copy(b.buf, b.buf[n:])]; len(b.buf) == 0 {
-		b.release()
-	}
-}
-
-// release returns the buffer.
-func (b *batch) release() {
-	if b.pooled != nil {
-		*b.pooled = b.buf[:0]
-		batchPool.Put(b.pooled)
-		b.pooled, b.buf = nil, nil
-	}
+// end ends the batch, of which n bytes were written, and holds back the others.
+func (b *batch) end(n int) {
+	b.rest = append(b.rest[:0], b.buf[n:]...)
+	*b.pooled = b.buf[:0]
+	batchPool.Put(b.pooled)
+	b.pooled, b.buf = nil, nil
 }

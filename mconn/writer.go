@@ -36,7 +36,6 @@ func newWriter(c *MConnection, now time.Time) *writer {
 // and all accepted messages are written.
 func (w *writer) run() error {
 	defer w.timer.Stop()
-	defer w.batch.release()
 
 	for {
 		if w.c.stopped.Load() {
@@ -75,8 +74,9 @@ func (w *writer) run() error {
 // writes all whole frames of it, and the rest if a message ends there. It returns the
 // number of bytes taken, 0 when there was nothing to send.
 func (w *writer) writeBatch(now time.Time, draining bool) (int, error) {
-	b := &w.batch
+	b, written := &w.batch, 0
 	b.begin()
+	defer func() { b.end(written) }()
 
 	var ping bool
 	if b.buf, ping = w.keep.appendDue(b.buf, now); b.appended() > 0 {
@@ -90,23 +90,22 @@ func (w *writer) writeBatch(now time.Time, draining bool) (int, error) {
 
 	w.appendPackets(b.held+min(allowed, max(1, w.batchSize()-b.held)), now)
 
-	taken, ready := b.appended(), b.ready()
-	if len(ready) > 0 {
+	if ready := b.ready(); len(ready) > 0 {
 		if err := w.write(ready, now); err != nil {
 			return 0, fmt.Errorf("mconn: write: %w", err)
 		}
 
-		w.c.sent.Add(len(ready), now)
+		written = len(ready)
+		w.c.sent.Add(written, now)
 	}
 
-	b.wrote(len(ready))
-	w.pace.spend(taken)
+	w.pace.spend(b.appended())
 
 	if ping {
 		w.keep.pinged(time.Now())
 	}
 
-	return taken, nil
+	return b.appended(), nil
 }
 
 func (w *writer) batchSize() int {
