@@ -41,7 +41,7 @@ func TestNoDyingConnectionIsHandedOut(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	conn, made := told{closed: make(chan struct{})}, told{closed: make(chan struct{})}
 	dial := func(context.Context, string, string) (net.Conn, error) { return conn, nil }
-	got, err := reach(ctx, dial, "192.0.2.1:1", func(context.Context, net.Conn) (net.Conn, error) {
+	got, err := reach(ctx, dial, probeTimeout, "192.0.2.1:1", func(context.Context, net.Conn) (net.Conn, error) {
 		cancel()
 		<-conn.closed
 
@@ -57,7 +57,7 @@ func TestProbeTakesSilenceForSilence(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
 	defer cancel()
 	dial := func(context.Context, string, string) (net.Conn, error) { return early{}, nil }
-	_, err := probeIdentity(ctx, dial, "192.0.2.1:1")
+	_, err := probeIdentity(ctx, dial, probeTimeout, "192.0.2.1:1")
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 	require.False(t, errors.Is(err, ErrNotLibp2p))
 }

@@ -162,5 +162,5 @@ func TestContainerFile(t *testing.T) {
 		require.Contains(t, page, ":"+port+" ")
 	}
 	exposed := strings.Fields(match(file, `^EXPOSE (.*)`))
-	require.Equal(t, append(slices.Insert(ports, 2, ports[1]+"/udp")), exposed)
+	require.Equal(t, slices.Insert(ports, 2, ports[1]+"/udp"), exposed)
 }
