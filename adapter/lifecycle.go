@@ -149,7 +149,11 @@ func (sw *MultiplexSwitch) introduce(c *connection) {
 		}
 	}
 	stack, addr := stackOf(c.conn), c.conn.RemoteAddr()
-	sw.Logger.Info("peer connected", "peer", c.id, "address", addr, "outbound", c.outbound, "stack", stack)
+	args := []any{"peer", c.id, "address", addr, "outbound", c.outbound, "stack", stack}
+	if bridge := compat.TunneledBy(c.conn); bridge != "" {
+		args = append(args, "tunnel", bridge)
+	}
+	sw.Logger.Info("peer connected", args...)
 	sw.events.Notify(events.PeerConnectedEvent{PeerID: c.id, Address: addr, Outbound: c.outbound, Stack: stack})
 }
 

@@ -18,6 +18,7 @@ type Link struct {
 	Address  net.Addr       // the remote address, whose network is "udp" for QUIC
 	Outbound bool           // this node dialed
 	Delegate types.ID       // the node that presents the peer, as a bridge does; else empty
+	Tunnel   types.ID       // the bridge through whose tunnel the connection runs; else empty
 }
 
 // Links tells how each peer in the set is connected, in the order of their IDs. In a network
@@ -29,7 +30,7 @@ func (sw *MultiplexSwitch) Links() []Link {
 	for i, c := range conns {
 		links[i] = Link{
 			PeerID: c.id, Moniker: c.conn.NodeInfo().Moniker, Stack: stackOf(c.conn),
-			Address: c.conn.RemoteAddr(), Outbound: c.outbound, Delegate: compat.Delegate(c.conn),
+			Address: c.conn.RemoteAddr(), Outbound: c.outbound, Delegate: compat.Delegate(c.conn), Tunnel: compat.TunneledBy(c.conn),
 		}
 		if d, ok := c.conn.(compat.DialectReporter); ok {
 			links[i].Dialect = d.Dialect()

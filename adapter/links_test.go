@@ -29,6 +29,7 @@ type nativePeer struct{ compat.PeerConn }
 
 func (nativePeer) Stack() types.Stack      { return types.StackNative }
 func (nativePeer) Dialect() compat.Dialect { return compat.DialectC }
+func (nativePeer) TunneledBy() types.ID    { return "g1bridge" }
 
 // wrapper hides the optional interfaces of a peer, as the wrapper of a reactor does.
 type wrapper struct{ compat.PeerConn }
@@ -48,7 +49,7 @@ func TestLinks(t *testing.T) {
 
 		to := Link{
 			PeerID: b.id(), Moniker: a.Peers().Get(b.id()).NodeInfo().Moniker, Address: a.Peers().Get(b.id()).RemoteAddr(),
-			Stack: types.StackNative, Dialect: compat.DialectC, Outbound: true,
+			Stack: types.StackNative, Dialect: compat.DialectC, Outbound: true, Tunnel: "g1bridge",
 		}
 		from := Link{
 			PeerID: c.id(), Moniker: a.Peers().Get(c.id()).NodeInfo().Moniker, Address: a.Peers().Get(c.id()).RemoteAddr(),

@@ -40,6 +40,23 @@ func SeenAt(p PeerConn) netip.Prefix {
 	return d.SeenAt()
 }
 
+// TunneledPeer is an optional interface of a PeerConn, and of a connection of Sockets, that runs
+// in a tunnel: a bridge passes its bytes on and cannot read them. The peer has proved its own ID.
+type TunneledPeer interface {
+	// TunneledBy returns the bridge, or the empty ID if there is no tunnel.
+	TunneledBy() types.ID
+}
+
+// TunneledBy returns the bridge through whose tunnel the peer is connected, or the empty ID.
+func TunneledBy(p PeerConn) types.ID {
+	t, ok := p.(TunneledPeer)
+	if !ok {
+		return ""
+	}
+
+	return t.TunneledBy()
+}
+
 // ListeningTransport is a Transport that listens at an address. The transports of both stacks
 // implement it.
 type ListeningTransport interface {

@@ -47,7 +47,7 @@ func NewConfiguredSwitch(
 			p.logger.Warn("QUIC, the DHT and other options of libp2p have no effect: [p2p].stack and dial are native")
 		}
 
-		return p.nativeSwitch(o.sw), nil
+		return p.nativeSwitch(o)
 	case o.stack == dual.StackLibp2p && o.dial == dual.DialLibp2p:
 		p.exportMetrics(o)
 

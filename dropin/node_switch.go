@@ -71,10 +71,14 @@ func NewNativeSwitch(
 		return nil, wrapNew("native", err)
 	}
 
-	return p.nativeSwitch(opts), nil
+	return p.nativeSwitch(&options{sw: opts})
 }
 
-func (p *plan) nativeSwitch(opts []adapter.SwitchOption) *Switch {
+func (p *plan) nativeSwitch(o *options) (*Switch, error) {
+	if err := p.refuseTunnels(o); err != nil {
+		return nil, wrapNew("native", err)
+	}
+	opts := o.sw
 	if len(opts) == 0 { // options may add reactors, whose channels are unknown here
 		p.warnOfDiscovery()
 	}
@@ -82,7 +86,7 @@ func (p *plan) nativeSwitch(opts []adapter.SwitchOption) *Switch {
 	tr := native.NewMultiplexTransport(p.info, p.key, p.cfg.MConnConfig(), p.logger.With("transport", "native"),
 		native.WithProxyProtocol(p.proxies...))
 
-	return newSwitch("native", tr, tr, p, opts)
+	return newSwitch("native", tr, tr, p, opts), nil
 }
 
 // NewLibp2pSwitch is NewNativeSwitch over libp2p. Its peers are other nodes with this
@@ -110,16 +114,21 @@ func NewLibp2pSwitch(
 }
 
 func (p *plan) libp2pSwitch(o *options) (*Switch, error) {
-	p.warnOfIdleKeys()
+	if err := p.tunnels(o); err != nil {
+		return nil, wrapNew("libp2p", err)
+	}
+	if len(o.bridges) == 0 {
+		p.warnOfIdleKeys()
+	}
 	if !o.withDHT { // the host finds out its addresses, and the DHT tells them
 		p.warnOfPlace()
 	}
-	tr, err := lp2p.NewTransport(p.info, p.key, p.logger.With("transport", "libp2p"), p.libp2pOptions(o)...)
+	side, err := lp2p.NewTransport(p.info, p.key, p.logger.With("transport", "libp2p"), p.libp2pOptions(o)...)
 	if err != nil {
 		return nil, wrapNew("libp2p", err)
 	}
 
-	return p.switchOver("libp2p", tr, tr, o)
+	return p.switchOver("libp2p", p.inTunnels(side, o), side, o)
 }
 
 // NewSwitch is NewNativeSwitch on a transport of any stack that the caller owns. The caller

@@ -38,6 +38,9 @@ func NewDualSwitch(
 }
 
 func (p *plan) dualSwitch(o *options) (*Switch, error) {
+	if err := p.refuseTunnels(o); err != nil {
+		return nil, wrapNew("dual", err)
+	}
 	p.warnOfPlace()
 	tr, err := dual.NewTransport(p.info, p.key, p.cfg.MConnConfig(), p.logger,
 		dual.WithStack(cmp.Or(o.stack, dual.StackDual)), dual.WithDial(cmp.Or(o.dial, dual.DialAuto)),

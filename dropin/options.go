@@ -7,6 +7,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/dual"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/discovery"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
 // Option configures NewLibp2pSwitch, NewDualSwitch and NewConfiguredSwitch.
@@ -20,6 +21,9 @@ type options struct {
 	withDHT bool
 	dht     []discovery.Option
 	report  time.Duration // reportInterval but in tests
+
+	bridges  []types.NetAddress // of WithTunnels
+	tunneled []types.ID
 }
 
 func newOptions(opts []Option) *options {
@@ -51,6 +55,17 @@ func WithSwitchOptions(opts ...adapter.SwitchOption) Option {
 // lp2p.WithQUIC, lp2p.WithPrometheus and those for NATs (docs/nat.md).
 func WithLibp2pOptions(opts ...lp2p.Option) Option {
 	return func(o *options) { o.libp2p = append(o.libp2p, opts...) }
+}
+
+// WithTunnels gives a node on libp2p alone native peers through tunnels of the bridges
+// (docs/bridge.md), which are named as ID and address of their libp2p side. They dial the node by
+// its own ID at a bridge, and the node dials those among its persistent peers that peers lists
+// through a bridge. It adds to the keys tunnel_bridges and tunnel_peer_ids, and is refused by a
+// switch that has native connections of its own.
+func WithTunnels(bridges []types.NetAddress, peers ...types.ID) Option {
+	return func(o *options) {
+		o.bridges, o.tunneled = append(o.bridges, bridges...), append(o.tunneled, peers...)
+	}
 }
 
 // WithDHT makes the node find peers in a DHT (docs/discovery-dht.md) if pex is true in the

@@ -29,8 +29,8 @@ const (
 // ownKeys are the keys of [p2p] that gno's type does not have, in the order in which the
 // node shows them.
 var ownKeys = []string{
-	"stack", "dial", "quic", "libp2p_security", "dht", "unconditional_peer_ids", "blocked_peers", "blocked_ips",
-	"proxy_protocol_networks", "seed_mode", "dial_timeout",
+	"stack", "dial", "quic", "libp2p_security", "tunnel_bridges", "tunnel_peer_ids", "dht", "unconditional_peer_ids",
+	"blocked_peers", "blocked_ips", "proxy_protocol_networks", "seed_mode", "dial_timeout",
 }
 
 // settings are the values that an operator has given to ownKeys.

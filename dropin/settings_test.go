@@ -59,7 +59,7 @@ func TestOwnKeys(t *testing.T) {
 
 const (
 	someID    = "g12er44f65vdr5cq59mawm7272ku76v5f4af7s0m"
-	everyOwn  = "[p2p]\nstack = \"libp2p\"\ndial = \"native-first\"\nquic = true\nlibp2p_security = \"tls\"\ndht = true\nseed_mode = true\ndial_timeout = \"7s\"\n" + everyList
+	everyOwn  = "[p2p]\nstack = \"libp2p\"\ndial = \"native-first\"\nquic = true\nlibp2p_security = \"tls\"\ntunnel_bridges = \"" + someID + "@192.0.2.1:36656\"\ntunnel_peer_ids = \"" + someID + "\"\ndht = true\nseed_mode = true\ndial_timeout = \"7s\"\n" + everyList
 	everyList = "unconditional_peer_ids = \"" + someID + "\"\nblocked_peers = \"" + someID + "\"\nblocked_ips = \"192.0.2.0/24\"\nproxy_protocol_networks = \"10.0.0.0/8\"\n"
 )
 
@@ -68,7 +68,7 @@ func everyWanted(home string) config.P2PConfig {
 	cfg.RootDir = home
 	want := FromP2PConfig(*cfg)
 	want.Stack, want.Dial, want.QUIC, want.DHT, want.SeedMode, want.DialTimeout = "libp2p", "native-first", true, true, true, 7*time.Second
-	want.Libp2pSecurity = "tls"
+	want.Libp2pSecurity, want.TunnelBridges, want.TunnelPeerIDs = "tls", someID+"@192.0.2.1:36656", someID
 	want.UnconditionalPeerIDs, want.BlockedPeers, want.BlockedIPs = someID, someID, "192.0.2.0/24"
 	want.ProxyProtocolNetworks = "10.0.0.0/8"
 
@@ -160,6 +160,8 @@ func TestWrongSettings(t *testing.T) {
 		{gnoFile, "[p2p]\ndial = \"dual\"", []string{`[p2p].dial = "dual": it must be "auto", "native-first", "libp2p-first", "native", "libp2p"`}},
 		{ownFile, "[p2p]\nquic = \"on\"", []string{`[p2p].quic = "on": it must be true or false`}},
 		{ownFile, "[p2p]\nproxy_protocol_networks = \"x\"", []string{"[p2p].proxy_protocol_networks"}},
+		{ownFile, "[p2p]\ntunnel_bridges = \"192.0.2.1:36656\"", []string{`[p2p].tunnel_bridges = "192.0.2.1:36656": it must be ID@host:port`}},
+		{gnoFile, "[p2p]\ntunnel_peer_ids = \"" + someID + "@192.0.2.1:1\"", []string{"[p2p].tunnel_peer_ids", "it is not a TM2 ID"}},
 		{ownFile, "[p2p]\ndial_timeout = \"0s\"", []string{"[p2p].dial_timeout", "positive"}},
 		{ownFile, "[p2p]\nstak = \"dual\"", []string{"[p2p].stak", "there is no such key", "stack, dial, quic"}},
 		{ownFile, "[p2p]\nladdr = \"tcp://0.0.0.0:1\"", []string{"[p2p].laddr", gnoFile}},

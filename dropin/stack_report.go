@@ -70,7 +70,11 @@ func (r *stackReport) run(ctx context.Context) {
 		case <-ticker.C:
 		}
 		if count := countStacks(r.links()); !count.equal(former) {
-			r.Logger.Info("peers by stack", "native", len(count.native), "libp2p", count.libp2p, "native_peers", count.native)
+			args := []any{"native", len(count.native), "libp2p", count.libp2p, "native_peers", count.native}
+			if len(count.tunneled) > 0 {
+				args = append(args, "in_tunnels", count.tunneled)
+			}
+			r.Logger.Info("peers by stack", args...)
 			former = count
 		}
 	}
@@ -78,14 +82,18 @@ func (r *stackReport) run(ctx context.Context) {
 
 // stackCount tells which peers are native, and how many are not.
 type stackCount struct {
-	native []types.ID // in order
-	libp2p int
+	native   []types.ID // in order
+	tunneled []string   // those of them that come by a tunnel, each with its bridge
+	libp2p   int
 }
 
 func countStacks(links []adapter.Link) (count stackCount) {
 	for _, link := range links {
 		if link.Stack == types.StackNative {
 			count.native = append(count.native, link.PeerID)
+			if link.Tunnel != "" {
+				count.tunneled = append(count.tunneled, string(link.PeerID)+" by "+string(link.Tunnel))
+			}
 		} else {
 			count.libp2p++
 		}
@@ -95,5 +103,5 @@ func countStacks(links []adapter.Link) (count stackCount) {
 }
 
 func (c stackCount) equal(other stackCount) bool {
-	return c.libp2p == other.libp2p && slices.Equal(c.native, other.native)
+	return c.libp2p == other.libp2p && slices.Equal(c.native, other.native) && slices.Equal(c.tunneled, other.tunneled)
 }

@@ -65,6 +65,8 @@ func TestStackReport(t *testing.T) {
 		require.Contains(t, told(), `native=1 libp2p=2 native_peers=[g1c]`)
 		set(libp2p, libp2p, native("g1d"))
 		require.Contains(t, told(), `native=1 libp2p=2 native_peers=[g1d]`, "another one is native")
+		set(libp2p, adapter.Link{PeerID: "g1d", Stack: types.StackNative, Tunnel: "g1bridge"})
+		require.Contains(t, told(), `native=1 libp2p=1 native_peers=[g1d] in_tunnels="[g1d by g1bridge]"`)
 		require.NoError(t, r.Stop())
 	})
 }

@@ -20,7 +20,8 @@ import (
 )
 
 // The suites use the drop-in through gno's types, as a gno reactor does. Every call is
-// converted twice.
+// converted twice. The dual switch stands for libp2p, and adapter/lp2p runs the suite over
+// QUIC, so that the drop-in on libp2p alone has its turn at full size.
 
 func TestNativeDropinConforms(t *testing.T) {
 	besideOthers(t)
@@ -30,6 +31,7 @@ func TestNativeDropinConforms(t *testing.T) {
 }
 
 func TestLibp2pDropinConforms(t *testing.T) {
+	atFullSize(t)
 	besideOthers(t)
 	compattest.TestSwitch(t, func(*testing.T) compattest.MakeSwitch {
 		return makeDropin(newLibp2pDropin(), asTheyAre)
@@ -37,6 +39,7 @@ func TestLibp2pDropinConforms(t *testing.T) {
 }
 
 func TestLibp2pDropinOverQUICConforms(t *testing.T) {
+	atFullSize(t)
 	besideOthers(t)
 	compattest.TestSwitch(t, func(*testing.T) compattest.MakeSwitch {
 		return makeDropin(newLibp2pDropin(lp2p.WithQUICOnly()), asTheyAre)

@@ -52,7 +52,7 @@ func on(channels []byte, batches ...batch) traffic {
 
 // edges has the sizes around the end of a packet (1024), and the capacity of the consensus
 // channels. It ends with a small message, which would reveal a repeated large one.
-var edges = []batch{{1, 3}, {1023, 3}, {1024, 3}, {1025, 3}, {1 << 20, 2}, {1, 1}}
+var edges = []batch{{1, 3}, {1023, 3}, {1024, 3}, {1025, 3}, {1 << 20, 1}, {1, 1}}
 
 var (
 	allSizes = on(channels, edges...)

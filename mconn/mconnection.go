@@ -83,7 +83,8 @@ func NewMConnection(
 // to Stop the connection owns conn, including its deadlines. conn must allow one
 // Read and one Write at the same time, and Close at any time. If it has a method
 // WriteSize() int, the batches that are written are no larger, but for one packet; else
-// they have up to 32 KiB. The descriptors are copied. The scheduler prefers the first registered of two equal channels.
+// they have up to 32 KiB. If it has a method FrameSize() int, writes fill frames of that
+// size unless a message ends in the last one. The descriptors are copied. The scheduler prefers the first registered of two equal channels.
 //
 // onReceive is called for one message at a time, in order. The slice is valid
 // only during the call. onReceive may call any method, but must not wait for

@@ -4,24 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"sync"
 	"time"
 )
-
-// maxBatch is the size in bytes at which a batch of packets is written, unless the
-// connection says less. An urgent message waits for the batch before it, so a larger
-// batch would delay it.
-const maxBatch = 32 << 10
-
-// sizedWriter is a net.Conn that says how many bytes to write at a time, since it knows
-// how fast its path is. secretconn.SecretConnection is one.
-type sizedWriter interface{ WriteSize() int }
-
-var batchPool = sync.Pool{New: func() any {
-	batch := make([]byte, 0, maxBatch+2048)
-
-	return &batch
-}}
 
 // writer is the state of the writer goroutine. Its timer serves pings, pongs and
 // the send rate.
@@ -29,6 +13,7 @@ type writer struct {
 	c        *MConnection
 	pace     pacer
 	keep     keepAlive
+	batch    batch
 	timer    *time.Timer
 	armed    time.Time // when the timer fires; zero: it has fired
 	deadline time.Time // of the net.Conn for writing
@@ -41,6 +26,7 @@ func newWriter(c *MConnection, now time.Time) *writer {
 		c:     c,
 		pace:  newPacer(c.config.SendRate, c.maxPacket, c.config.FlushThrottle, now),
 		keep:  keep,
+		batch: newBatch(c.conn),
 		timer: time.NewTimer(keep.nextPing.Sub(now)),
 		armed: keep.nextPing,
 	}
@@ -84,38 +70,42 @@ func (w *writer) run() error {
 	}
 }
 
-// writeBatch writes at most one batch of the packets that may be sent now. It
-// returns the number of bytes, 0 when there was nothing to write.
+// writeBatch takes the packets that may be sent now, at most one batch of them, and
+// writes all whole frames of it, and the rest if a message ends there. It returns the
+// number of bytes taken, 0 when there was nothing to send.
 func (w *writer) writeBatch(now time.Time, draining bool) (int, error) {
-	pooled := batchPool.Get().(*[]byte)
-	defer batchPool.Put(pooled)
+	b, written := &w.batch, 0
+	b.begin()
+	defer func() { b.end(written) }()
 
-	batch, ping := w.keep.appendDue((*pooled)[:0], now)
+	var ping bool
+	if b.buf, ping = w.keep.appendDue(b.buf, now); b.appended() > 0 {
+		b.markEnd()
+	}
 
 	allowed := w.pace.allowance(now)
 	if draining {
 		allowed = noLimit
 	}
 
-	batch = w.appendPackets(batch, min(allowed, w.batchSize()), now)
-	*pooled = batch
+	w.appendPackets(b.held+min(allowed, max(1, w.batchSize()-b.held)), now)
 
-	if len(batch) == 0 {
-		return 0, nil
+	if ready := b.ready(); len(ready) > 0 {
+		if err := w.write(ready, now); err != nil {
+			return 0, fmt.Errorf("mconn: write: %w", err)
+		}
+
+		written = len(ready)
+		w.c.sent.Add(written, now)
 	}
 
-	if err := w.write(batch, now); err != nil {
-		return 0, fmt.Errorf("mconn: write: %w", err)
-	}
-
-	w.pace.spend(len(batch))
-	w.c.sent.Add(len(batch), now)
+	w.pace.spend(b.appended())
 
 	if ping {
 		w.keep.pinged(time.Now())
 	}
 
-	return len(batch), nil
+	return b.appended(), nil
 }
 
 func (w *writer) batchSize() int {
@@ -128,22 +118,22 @@ func (w *writer) batchSize() int {
 
 // appendPackets appends packets in the order of the scheduler until the batch has
 // at least limit bytes.
-func (w *writer) appendPackets(batch []byte, limit int, now time.Time) []byte {
+func (w *writer) appendPackets(limit int, now time.Time) {
 	w.c.sched.decay(now)
 
-	for len(batch) < limit {
+	b := &w.batch
+	for len(b.buf) < limit {
 		ch := w.c.sched.next(w.pending)
 		if ch == nil {
 			break
 		}
 
 		var last bool
-		if batch, last = ch.appendPacket(batch, w.c.config.MaxPacketMsgPayloadSize); last {
+		if b.buf, last = ch.appendPacket(b.buf, w.c.config.MaxPacketMsgPayloadSize); last {
+			b.markEnd()
 			w.c.advance(ch)
 		}
 	}
-
-	return batch
 }
 
 // pending reports whether the channel has something to send. When no message is

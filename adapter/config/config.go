@@ -96,6 +96,12 @@ type P2PConfig struct {
 	// Libp2pSecurity is the protocol that libp2p dials over TCP propose first: "noise" or
 	// "tls", as in adapter/lp2p.
 	Libp2pSecurity string `json:"libp2p_security" toml:"libp2p_security" comment:"Protocol that libp2p dials over TCP propose first: noise or tls"`
+	// TunnelBridges are the bridges through whose tunnels (bridge/tunnel) a node on libp2p
+	// alone has native peers: ID@host:port of their libp2p side, comma separated.
+	// TunnelPeerIDs are the native peers that it dials through them, at the address that it
+	// knows of them: IDs, comma separated. See Tunnels.
+	TunnelBridges string `json:"tunnel_bridges" toml:"tunnel_bridges" comment:"Comma separated list of bridges, ID@host:port, through whose tunnels native peers reach the node. Only if stack and dial are libp2p"`
+	TunnelPeerIDs string `json:"tunnel_peer_ids" toml:"tunnel_peer_ids" comment:"Comma separated list of IDs of native peers that are dialed through tunnel_bridges"`
 	// DHT says whether the node finds libp2p peers in a DHT. It counts only if PeerExchange
 	// is true.
 	DHT bool `json:"dht" toml:"dht" comment:"Whether the node finds libp2p peers in a DHT. Only if pex is true"`

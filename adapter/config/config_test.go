@@ -22,7 +22,7 @@ const fileOfTM2 = "testdata/gno-v1.7.1.toml"
 // ours are the keys that TM2 v1.7.1 does not have.
 var ours = []string{
 	"seed_mode", "unconditional_peer_ids", "dial_timeout", "proxy_protocol_networks", "blocked_peers", "blocked_ips",
-	"stack", "dial", "quic", "libp2p_security", "dht",
+	"stack", "dial", "quic", "libp2p_security", "tunnel_bridges", "tunnel_peer_ids", "dht",
 }
 
 // keys are the keys of the struct, in order.
@@ -92,6 +92,8 @@ stack = "native"
 dial = "libp2p-first"
 quic = true
 libp2p_security = "tls"
+tunnel_bridges = "` + peerA + `"
+tunnel_peer_ids = "` + idA + `"
 dht = true
 `
 
@@ -107,7 +109,7 @@ func TestEveryKeyIsRead(t *testing.T) {
 		PeerExchange: true, SeedMode: true, PrivatePeerIDs: "q", AllowDuplicateIP: true, AddrBook: "book.json",
 		UnconditionalPeerIDs: "u", DialTimeout: 12 * time.Second,
 		ProxyProtocolNetworks: "10.0.0.0/8", BlockedPeers: "b", BlockedIPs: "9.8.7.0/24",
-		Stack: "native", Dial: "libp2p-first", QUIC: true, Libp2pSecurity: "tls", DHT: true,
+		Stack: "native", Dial: "libp2p-first", QUIC: true, Libp2pSecurity: "tls", TunnelBridges: peerA, TunnelPeerIDs: idA, DHT: true,
 	}, got)
 	for _, name := range keys() {
 		require.Contains(t, everyKey, "\n"+name+" = ")
@@ -201,6 +203,11 @@ func TestBadValueNamesItsKey(t *testing.T) {
 		{`dial = "dual"`, "dial", `"auto", "native-first", "libp2p-first", "native", "libp2p"`},
 		{`quic = "on"`, "quic", `"on"`},
 		{`libp2p_security = "TLS"`, "libp2p_security", `"noise", "tls"`},
+		{`tunnel_bridges = 1`, "tunnel_bridges", "1"},
+		{`tunnel_bridges = "bridge.example:36656"`, "tunnel_bridges", `"bridge.example:36656": it must be ID@host:port`},
+		{`tunnel_bridges = "` + idA + `@192.0.2.1:0"`, "tunnel_bridges", "port 0"},
+		{`tunnel_bridges = "` + peerA + `, ` + idA + `@127.0.0.1:5"`, "tunnel_bridges", "another entry has the same ID"},
+		{`tunnel_peer_ids = "` + idA + `, ` + peerA + `"`, "tunnel_peer_ids", "it is not a TM2 ID"},
 		{`dht = 1`, "dht", "1"},
 		{`dial_timeout = "0s"`, "dial_timeout", `"0s"`},
 		{`proxy_protocol_networks = "10.0.0.1, proxy.example"`, "proxy_protocol_networks", `"proxy.example"`},

@@ -82,6 +82,41 @@ func (c *P2PConfig) BlockedNetworks() ([]netip.Prefix, error) {
 	return parseNetworks("blocked_ips", c.BlockedIPs)
 }
 
+// Tunnels returns TunnelBridges and TunnelPeerIDs, for tunnel.NewTransport. It looks up host
+// names as PeerLists does. One entry that cannot be used makes the whole an error, which joins
+// a *FieldError for each: without an entry, a peer would be dialed in another way than its
+// operator wants.
+func (c *P2PConfig) Tunnels() (bridges []types.NetAddress, peers []types.ID, err error) {
+	if err := c.checkTunnels(); err != nil {
+		return nil, nil, err
+	}
+	found, err := tomlvalue.Peers(fullName("tunnel_bridges"), c.TunnelBridges)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, b := range found {
+		bridges = append(bridges, *b)
+	}
+	peers, err = tomlvalue.IDs(fullName("tunnel_peer_ids"), c.TunnelPeerIDs)
+
+	return bridges, peers, err
+}
+
+// checkTunnels checks both lists, and looks up no names.
+func (c *P2PConfig) checkTunnels() error {
+	for _, bridge := range tomlvalue.SplitList(c.TunnelBridges) {
+		if _, err := tomlvalue.CheckPeer(bridge); err != nil {
+			return tomlvalue.Wrong(fullName("tunnel_bridges"), bridge, err.Error())
+		}
+	}
+	if bridge := tomlvalue.Repeated(c.TunnelBridges); bridge != "" {
+		return tomlvalue.Wrong(fullName("tunnel_bridges"), bridge, "another entry has the same ID")
+	}
+	_, err := tomlvalue.IDs(fullName("tunnel_peer_ids"), c.TunnelPeerIDs)
+
+	return err
+}
+
 func parseNetworks(key, list string) ([]netip.Prefix, error) {
 	var networks []netip.Prefix
 	for _, entry := range tomlvalue.SplitList(list) {

@@ -48,6 +48,9 @@ func (c *P2PConfig) ValidateBasic() error {
 	if _, err := c.BlockedNetworks(); err != nil {
 		return err
 	}
+	if err := c.checkTunnels(); err != nil {
+		return err
+	}
 	if err := checkExternal(c.ExternalAddress); err != nil {
 		return tomlvalue.Wrong(fullName("external_address"), c.ExternalAddress, err.Error())
 	}

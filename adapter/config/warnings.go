@@ -19,6 +19,9 @@ func (c *P2PConfig) Warnings() (warnings []string) {
 	if c.DHT && !c.PeerExchange {
 		warnings = append(warnings, fullName("dht")+" has no effect: a node looks for others only if pex is true")
 	}
+	if c.TunnelPeerIDs != "" && c.TunnelBridges == "" {
+		warnings = append(warnings, fullName("tunnel_peer_ids")+" has no effect: there is no tunnel without tunnel_bridges")
+	}
 
 	for _, list := range [][2]string{{"persistent_peers", c.PersistentPeers}, {"seeds", c.Seeds}} {
 		if peer := tomlvalue.Repeated(list[1]); peer != "" {

@@ -19,7 +19,8 @@ import (
 // patient bounds the dials, handshakes and flushes that have to succeed on a busy machine.
 const patient = 20 * time.Second
 
-// policies are choices of a node. The suites run with the first two, unless -policies is given.
+// policies are choices of a node. The suite of the transport runs with the first two, and that
+// of the switch, which costs more, with the first, unless -policies is given.
 var policies = []struct {
 	name string
 	opts []dual.Option
@@ -35,10 +36,10 @@ var policies = []struct {
 
 var allPolicies = flag.Bool("policies", false, "run the conformance suites with every policy")
 
-func forPolicies(t *testing.T, test func(t *testing.T, opts []dual.Option)) {
+func forPolicies(t *testing.T, most int, test func(t *testing.T, opts []dual.Option)) {
 	t.Helper()
 	for i, p := range policies {
-		if i < 2 || *allPolicies {
+		if i < most || *allPolicies {
 			t.Run(p.name, func(t *testing.T) {
 				t.Parallel()
 				test(t, p.opts)
@@ -49,7 +50,7 @@ func forPolicies(t *testing.T, test func(t *testing.T, opts []dual.Option)) {
 
 func TestTransportConformance(t *testing.T) {
 	t.Parallel()
-	forPolicies(t, func(t *testing.T, opts []dual.Option) {
+	forPolicies(t, 2, func(t *testing.T, opts []dual.Option) {
 		compattest.TestTransport(t, func(t *testing.T, a, b compattest.Spec) (compat.Transport, compat.Transport) {
 			t.Helper()
 
@@ -60,7 +61,7 @@ func TestTransportConformance(t *testing.T) {
 
 func TestSwitchConformance(t *testing.T) {
 	t.Parallel()
-	forPolicies(t, func(t *testing.T, opts []dual.Option) {
+	forPolicies(t, 1, func(t *testing.T, opts []dual.Option) {
 		compattest.TestSwitch(t, func(*testing.T) compattest.MakeSwitch { return makeSwitch(opts...) })
 	})
 }

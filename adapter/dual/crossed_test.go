@@ -12,7 +12,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
-var crossings = flag.Int("crossings", 40, "crossed dials of each pair of kinds in TestCrossedDialsAcrossStacks")
+var crossings = flag.Int("crossings", 20, "crossed dials of each pair of kinds in TestCrossedDialsAcrossStacks")
 
 // Two nodes that dial each other at the same time, on whatever stacks, end with the one
 // connection that the node with the lower ID has dialed. A native and a libp2p node, which

@@ -114,7 +114,7 @@ func TestFloodsKeepNobodyOut(t *testing.T) {
 				listener := listenAtAll(t, newBehavior())
 				f := startFlood(net.JoinHostPort(c.to, fmt.Sprint(listener.NetAddress().Port)), beginning, 10*time.Millisecond, c.ips)
 				defer f.Stop()
-				for i := range 20 {
+				for i := range 10 {
 					kind := honestKinds[i%len(honestKinds)]
 					honest, err := dialFrom(t, kind, fmt.Sprintf(c.honest, i), listener, c.to)
 					require.NoError(t, err, "%s dial %d", kind, i)

@@ -3,6 +3,7 @@ package lp2p
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -16,6 +17,7 @@ import (
 // connRef counts the users of one libp2p connection: sessions, handshakes and others.
 type connRef struct {
 	refs    int
+	uses    int           // how often it was kept
 	tag     string        // protects it from the connection manager; set by a session
 	session bool          // it has carried a session
 	close   bool          // the last user closes it
@@ -51,8 +53,26 @@ func (t *Transport) keep(c network.Conn, session bool) bool {
 		t.host.ConnManager().Protect(c.RemotePeer(), ref.tag)
 	}
 	ref.refs++
+	ref.uses++
 
 	return true
+}
+
+// shared returns a function that reports whether a connection, which the caller has kept for a
+// dial that began then, is older than the dial, or has had other users by now, or the remote is
+// connected still. The last user closes it, at either end: a remote that dials this node at the
+// same time may have used it for a dial that it then left to another connection.
+func (t *Transport) shared(c network.Conn, begun time.Time) func() bool {
+	t.mtx.Lock()
+	defer t.mtx.Unlock()
+	ref, older := t.conns[c], c.Stat().Opened.Before(begun)
+
+	return func() bool {
+		t.mtx.Lock()
+		defer t.mtx.Unlock()
+
+		return older || ref.uses > 1 || t.host.Network().Connectedness(c.RemotePeer()) == network.Connected
+	}
 }
 
 // release undoes one retain or hold; the last one closes the connection.

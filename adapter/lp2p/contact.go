@@ -37,8 +37,9 @@ func (t *Transport) firstContact(ctx context.Context, addr types.NetAddress) (id
 		return id, func() {}, err
 	}
 	defer dialer.contacts.end(addr.ID)
+	limit := t.opts.timeouts.Dial
 	c, err := asked(ctx, t, addr, func(ctx context.Context, at types.NetAddress) (transport.CapableConn, error) {
-		return reach(ctx, t.probeDial, at.DialString(), func(ctx context.Context, conn net.Conn) (transport.CapableConn, error) {
+		return reach(ctx, t.probeDial, limit, at.DialString(), func(ctx context.Context, conn net.Conn) (transport.CapableConn, error) {
 			return dialer.contact(ctx, conn, at)
 		})
 	}, transport.CapableConn.RemotePeer)

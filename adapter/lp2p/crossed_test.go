@@ -1,6 +1,7 @@
 package lp2p
 
 import (
+	"flag"
 	"net"
 	"testing"
 
@@ -22,10 +23,12 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
+var crossings = flag.Int("crossings", 300, "crossed dials in TestManyCrossedDials")
+
 // Both sessions may share one libp2p connection, which must outlive the session that is
 // closed. Encryption does not matter for that and takes two thirds of the time: nine pairs
 // in ten run without it.
-func TestThousandCrossedDials(t *testing.T) {
+func TestManyCrossedDials(t *testing.T) {
 	t.Parallel()
 	const pairs, encrypted = 10, 1
 	made := 0
@@ -45,7 +48,7 @@ func TestThousandCrossedDials(t *testing.T) {
 
 			return switchtest.New(t, spec, tr)
 		}
-	}, pairs, 100)
+	}, pairs, max(1, *crossings/pairs))
 }
 
 // clearTCP makes libp2p's TCP with its plaintext security, which identifies the

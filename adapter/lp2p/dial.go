@@ -94,10 +94,9 @@ func (t *Transport) dial(
 		if err != nil {
 			return nil, err
 		}
-		// The connection may be one whose last session ends right now.
-		shared := c.Stat().Opened.Before(begun)
+		shared := t.shared(c, begun) // its last session may end right now
 		p, err := t.openSession(ctx, c, at, as, behavior)
-		if err == nil || !shared || !errors.Is(err, errConnLost) || attempt == dialAttempts {
+		if err == nil || !errors.Is(err, errConnLost) || !shared() || attempt == dialAttempts {
 			return p, err
 		}
 	}

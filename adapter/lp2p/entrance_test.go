@@ -76,7 +76,7 @@ func TestHalfOpenConnectionsKeepNobodyOut(t *testing.T) {
 			addr := listener.NetAddress()
 			addr.IP = net.ParseIP(c.to)
 			startFlood(t, addr.DialString(), c.first, c.ips)
-			for i := range 20 {
+			for i := range 10 {
 				honest := newDialer(t, fmt.Sprintf(c.honest, i))
 				p, err := honest.Dial(timeout(t), addr, honest.behavior)
 				require.NoError(t, err, "honest dial %d", i)

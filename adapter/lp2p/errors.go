@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/control"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/stream"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 )
 
@@ -15,6 +16,9 @@ var (
 	// ErrNoSessions is wrapped by the error of Dial when the remote speaks libp2p but not
 	// SessionProtocol.
 	ErrNoSessions = errors.New("remote does not support " + string(SessionProtocol))
+	// ErrUnsupported is wrapped by an error of a stream of OpenStream when the remote does not
+	// serve its protocol.
+	ErrUnsupported = stream.ErrUnsupported
 	// ErrPendingGone is returned by the methods of a Pending that was already
 	// completed or rejected, or whose handshake deadline has passed.
 	ErrPendingGone = errors.New("pending session is gone")

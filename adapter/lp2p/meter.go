@@ -51,7 +51,7 @@ type meteredConn struct {
 func (c *meteredConn) Write(frame []byte) (int, error) {
 	n, err := c.Conn.Write(c.windows.mend(frame))
 	if len(frame) >= yamuxHeader && frame[yamuxTypeAt] == yamuxData {
-		c.backlog.drain.Follow()
+		c.backlog.drain.Follow(n)
 		c.backlog.written(int(binary.BigEndian.Uint32(frame[yamuxLengthAt:])))
 	}
 

@@ -22,7 +22,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/internal/socket"
 )
 
-// probeTimeout bounds a probe whose context has no earlier deadline.
+// probeTimeout bounds a probe of no transport, whose context has no earlier deadline.
 const probeTimeout = 5 * time.Second
 
 // maxGreeting is how many of the remote's first bytes are kept to name its protocol.
@@ -38,16 +38,16 @@ type dialFunc func(ctx context.Context, network, address string) (net.Conn, erro
 //
 // Another node may be there later, so a connection has to verify the peer ID again.
 func ProbeIdentity(ctx context.Context, dialString string) (peer.ID, error) {
-	return probeIdentity(ctx, nil, dialString)
+	return probeIdentity(ctx, nil, probeTimeout, dialString)
 }
 
-// probeIdentity is ProbeIdentity with a dialer; nil is the system's.
-func probeIdentity(ctx context.Context, dial dialFunc, dialString string) (peer.ID, error) {
+// probeIdentity is ProbeIdentity with a dialer, of which nil is the system's, and another limit.
+func probeIdentity(ctx context.Context, dial dialFunc, limit time.Duration, dialString string) (peer.ID, error) {
 	if dial == nil {
 		dial = socket.System{}.DialContext
 	}
 
-	return reach(ctx, dial, dialString, func(ctx context.Context, conn net.Conn) (peer.ID, error) {
+	return reach(ctx, dial, limit, dialString, func(ctx context.Context, conn net.Conn) (peer.ID, error) {
 		defer conn.Close()
 
 		return probe(ctx, conn)
@@ -55,11 +55,11 @@ func probeIdentity(ctx context.Context, dial dialFunc, dialString string) (peer.
 }
 
 // reach connects to "ip:port" and returns what the handshake makes of the connection, which
-// owns it. It takes at most 5 seconds.
+// owns it. It takes no longer than the limit.
 func reach[T any](
-	ctx context.Context, dial dialFunc, dialString string, handshake func(context.Context, net.Conn) (T, error),
+	ctx context.Context, dial dialFunc, limit time.Duration, dialString string, handshake func(context.Context, net.Conn) (T, error),
 ) (none T, err error) {
-	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	opened, err := dial(ctx, "tcp", dialString)
 	if err != nil {
@@ -70,7 +70,12 @@ func reach[T any](
 	// Ends whatever waits on the connection.
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	result, err := handshake(ctx, conn)
-	stop()
+	if !stop() && err == nil { // the connection ends below the result
+		err = ctx.Err()
+		if c, ok := any(result).(io.Closer); ok {
+			err = errors.Join(err, c.Close())
+		}
+	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		<-ctx.Done() // the deadline of the connection is that of ctx, and may pass a moment earlier
 	}

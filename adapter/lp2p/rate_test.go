@@ -113,9 +113,10 @@ func TestRateDelaysNoViolation(t *testing.T) {
 func TestSendRateHonoursPriority(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, b, p := rated(t, []Option{WithRates(1<<20, 0)}, nil)
+		const size = batchSize - 16 // one write, so that both channels wait for every turn
 		for range 100 {
-			require.True(t, p.TrySend(chA, make([]byte, batchSize)))
-			require.True(t, p.TrySend(chC, make([]byte, batchSize)))
+			require.True(t, p.TrySend(chA, make([]byte, size)))
+			require.True(t, p.TrySend(chC, make([]byte, size)))
 		}
 		<-time.After(time.Second) // what the first queue has sent before the other was filled
 		firstLow, firstHigh := len(b.reactor.on(chA)), len(b.reactor.on(chC))

@@ -66,7 +66,9 @@ func TestDialOverClosingConnection(t *testing.T) {
 // Both sides dial, stop and dial again; nothing hangs, and a session that was
 // established on both sides delivers or ends on both.
 func TestConcurrentDials(t *testing.T) {
-	a, b := newNode(t, nil), newNode(t, nil)
+	timeouts := DefaultTimeouts()
+	timeouts.Dial, timeouts.Handshake = patience, patience
+	a, b := newNode(t, nil, WithTimeouts(timeouts)), newNode(t, nil, WithTimeouts(timeouts))
 	a.acceptLoop(t)
 	b.acceptLoop(t)
 	const each = 20

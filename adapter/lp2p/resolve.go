@@ -66,7 +66,7 @@ func (t *Transport) lookUp(ctx context.Context, addr types.NetAddress) (peer.ID,
 // the peer ID of the node there, which must have the TM2 ID of the address.
 func (t *Transport) ask(ctx context.Context, addr types.NetAddress) (peer.ID, error) {
 	return asked(ctx, t, addr, func(ctx context.Context, at types.NetAddress) (peer.ID, error) {
-		id, err := probeIdentity(ctx, t.probeDial, at.DialString())
+		id, err := probeIdentity(ctx, t.probeDial, t.opts.timeouts.Dial, at.DialString())
 		if err != nil {
 			return "", err
 		}

@@ -75,7 +75,9 @@ func (mt *MultiplexTransport) secure(conn net.Conn, dialed *types.NetAddress) (*
 		return nil, err
 	}
 
-	return &Pending{transport: mt, conn: secret, socket: socket, outbound: dialed != nil, leave: func() {}}, nil
+	return &Pending{
+		transport: mt, conn: secret, socket: socket, bridge: tunneledBy(conn), outbound: dialed != nil, leave: func() {},
+	}, nil
 }
 
 func wrongID(dialed *types.NetAddress, found types.ID) error {

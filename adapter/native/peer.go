@@ -18,6 +18,7 @@ var (
 	_ compat.PeerConn        = (*peerConn)(nil)
 	_ compat.DialectReporter = (*peerConn)(nil)
 	_ compat.LivenessProber  = (*peerConn)(nil)
+	_ compat.TunneledPeer    = (*peerConn)(nil)
 
 	errNoReactor = errors.New("no reactor for the channel")
 )
@@ -29,6 +30,7 @@ type peerConn struct {
 
 	conn    *secretconn.SecretConnection
 	dialect compat.Dialect
+	bridge  types.ID // whose tunnel the connection runs in, or empty
 	mconn   *mconn.MConnection
 	config  ConnConfig
 	started atomic.Bool
@@ -52,6 +54,7 @@ func (mt *MultiplexTransport) newPeer(pending *Pending, behavior compat.PeerBeha
 		Base:    peer.NewBase(pending.connInfo(behavior), pending.node, pending.conn.RemoteAddr()),
 		conn:    pending.conn,
 		dialect: pending.dialect,
+		bridge:  pending.bridge,
 		config: ConnConfig{
 			MConfig: mt.mConfig, ReactorsByCh: behavior.Reactors(), ChDescs: behavior.ReactorChDescriptors(),
 			OnPeerError: behavior.HandlePeerError,
@@ -80,6 +83,9 @@ func (mt *MultiplexTransport) newPeer(pending *Pending, behavior compat.PeerBeha
 
 // Dialect implements compat.DialectReporter.
 func (p *peerConn) Dialect() compat.Dialect { return p.dialect }
+
+// TunneledBy implements compat.TunneledPeer.
+func (p *peerConn) TunneledBy() types.ID { return p.bridge }
 
 // receive runs on the delivery goroutine of the connection.
 func (p *peerConn) receive(chID byte, msg []byte) {

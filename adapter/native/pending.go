@@ -23,6 +23,7 @@ type Pending struct {
 	socket    *types.NetAddress
 	node      types.NodeInfo
 	dialect   compat.Dialect
+	bridge    types.ID // whose tunnel the connection runs in, or empty
 	outbound  bool
 	shown     *types.NodeInfo // what a relay has sent already; nil: nothing
 	leave     func()          // gives the place among the handshakes back

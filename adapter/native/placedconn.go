@@ -5,6 +5,8 @@ import (
 	"net"
 	"syscall"
 
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/socket"
 )
 
@@ -42,5 +44,18 @@ func (c *placedConn) silent() bool { return c.place != nil }
 // CloseWrite lets FlushStop end one side of the connection.
 func (c *placedConn) CloseWrite() error { return socket.CloseWrite(c.Conn) }
 
+// TunneledBy implements compat.TunneledPeer.
+func (c *placedConn) TunneledBy() types.ID { return tunneledBy(c.Conn) }
+
 // SyscallConn lets the secret connection set options of the socket.
 func (c *placedConn) SyscallConn() (syscall.RawConn, error) { return socket.Raw(c.Conn) }
+
+// tunneledBy returns the bridge through whose tunnel a connection runs, or the empty ID.
+func tunneledBy(conn net.Conn) types.ID {
+	t, ok := conn.(compat.TunneledPeer)
+	if !ok {
+		return ""
+	}
+
+	return t.TunneledBy()
+}

@@ -9,7 +9,12 @@ import (
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/socket"
 )
+
+// endTimeout bounds how long a native node may take to end its side of a tunnel that the libp2p
+// node has ended.
+const endTimeout = 3 * time.Second
 
 // pass passes on bytes until one end closes, and reports whether that was the native one. A
 // stranger can open tunnels as often as it likes, so the log sums them up.
@@ -37,8 +42,14 @@ func passOn(conn, stream net.Conn, l *link) (byNative bool) {
 	go pass(stream, conn, &l.toLibp2p)
 	go pass(conn, stream, &l.toNative)
 	byNative = <-done == conn
-	_ = conn.Close()
+	// A close while bytes of the native node wait to be read would drop those that wait to be sent
+	// to it.
+	waits := !byNative && socket.CloseWrite(conn) == nil && conn.SetReadDeadline(time.Now().Add(endTimeout)) == nil
 	_ = stream.Close()
+	if waits {
+		_, _ = io.Copy(io.Discard, conn) // until the native node has ended it, too
+	}
+	_ = conn.Close()
 	<-done
 
 	return byNative

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
@@ -35,14 +34,14 @@ type Sockets struct {
 
 	ctx     context.Context
 	cancel  context.CancelFunc
-	wg      sync.WaitGroup
+	tasks   task.Group // keep the node in reach of the bridges
 	waiting chan net.Conn
 }
 
 // NewSockets returns the sockets of the node with the libp2p transport, which reaches native
 // nodes through the bridges. It trusts them to say from where a native node comes, and nothing
-// else. It keeps a connection to each until Close, which comes after that of the native transport
-// and before that of side. A nil logger discards.
+// else. It keeps a connection to each from Listen until Close, which comes after that of the
+// native transport and before that of side. A nil logger discards.
 func NewSockets(side *lp2p.Transport, bridges []types.NetAddress, logger *slog.Logger) *Sockets {
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
@@ -50,17 +49,15 @@ func NewSockets(side *lp2p.Transport, bridges []types.NetAddress, logger *slog.L
 	s := &Sockets{side: side, bridges: slices.Clone(bridges), logger: logger, waiting: make(chan net.Conn, maxWaiting)}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	side.HandleStream(protocolIn, s.isBridge, s.serve)
-	for _, b := range s.bridges {
-		s.wg.Go(func() { s.stayInReach(b) })
-	}
 
 	return s
 }
 
 // Close ends the connections to the bridges, and refuses further tunnels.
 func (s *Sockets) Close() error {
+	s.tasks.Close()
 	s.cancel()
-	s.wg.Wait()
+	s.tasks.Wait()
 	s.drop()
 
 	return nil
@@ -98,22 +95,26 @@ func (s *Sockets) dial(ctx context.Context, bridge types.NetAddress, address str
 	if err != nil {
 		return nil, err
 	}
-	remote, err := tcpAddr(address)
-	if err != nil {
-		return stream, nil // a host name: the address of the bridge stands for it
+	var remote net.Addr = stream.RemoteAddr() // of the bridge, which stands for a host name
+	if at, err := tcpAddr(address); err == nil {
+		remote = at
 	}
 
-	return &tunneled{stream, remote}, nil
+	return &tunneled{stream, bridge.ID, remote}, nil
 }
 
-// Listen implements compat.Sockets: its connections are the tunnels that the bridges open. The
-// listener has the address, at which nobody listens.
+// Listen implements compat.Sockets: its connections are the tunnels that the bridges open. From
+// now on until its Close the node stays in reach of them. The listener has the address, at which
+// nobody listens.
 func (s *Sockets) Listen(_, address string) (net.Listener, error) {
 	at, err := tcpAddr(address)
 	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(s.ctx)
+	for _, b := range s.bridges {
+		s.tasks.Go(func() { s.stayInReach(ctx, b) }) // after Close there is nobody to reach
+	}
 
 	return &listener{s, at, ctx, cancel}, nil
 }
@@ -143,7 +144,7 @@ func (s *Sockets) serve(from types.ID, stream net.Conn) {
 		return
 	}
 	select {
-	case s.waiting <- &tunneled{stream, remote}:
+	case s.waiting <- &tunneled{stream, from, remote}:
 	default:
 		_ = stream.Close() // too many wait
 
@@ -158,46 +159,51 @@ func (s *Sockets) isBridge(id types.ID) bool {
 	return slices.ContainsFunc(s.bridges, func(b types.NetAddress) bool { return b.ID.Canonical() == id })
 }
 
-// stayInReach keeps a stream to the bridge, and so the connection below it, on which the bridge
-// opens tunnels.
-func (s *Sockets) stayInReach(bridge types.NetAddress) {
+// stayInReach keeps a stream to the bridge until the context ends, and so the connection below
+// it, on which the bridge opens tunnels.
+func (s *Sockets) stayInReach(ctx context.Context, bridge types.NetAddress) {
 	for retry := minRetry; ; retry = min(2*retry, maxRetry) {
 		begun := time.Now()
-		err := s.keep(bridge)
-		if s.ctx.Err() != nil {
+		err := s.keep(ctx, bridge)
+		if ctx.Err() != nil {
 			return
 		}
 		if time.Since(begun) > maxRetry {
 			retry = minRetry
 		}
-		s.logger.Info("no connection to the bridge of the tunnels", "bridge", bridge, "retry_in", retry, "err", err)
-		if !task.Sleep(s.ctx, retry) {
+		s.logger.Warn("no native node reaches this node through the bridge", "bridge", bridge.String(), "retry_in", retry, "err", err)
+		if !task.Sleep(ctx, retry) {
 			return
 		}
 	}
 }
 
-// keep returns when the stream has ended.
-func (s *Sockets) keep(bridge types.NetAddress) error {
-	ctx, cancel := context.WithTimeout(s.ctx, openTimeout)
+// keep returns when the stream has ended, and why.
+func (s *Sockets) keep(ctx context.Context, bridge types.NetAddress) error {
+	opening, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
-	stream, err := open(ctx, s.side, bridge, protocolOut, "")
+	stream, err := open(opening, s.side, bridge, protocolOut, "")
 	if err != nil {
 		return err
 	}
 	defer stream.Close()
-	stop := context.AfterFunc(s.ctx, func() { _ = stream.SetDeadline(time.Unix(1, 0)) })
+	s.logger.Info("native nodes reach this node through the bridge", "bridge", bridge.String())
+	stop := context.AfterFunc(ctx, func() { _ = stream.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	_, err = stream.Read(make([]byte, 1)) // the bridge sends nothing
 
-	return err
+	return fmt.Errorf("the connection has ended: %w", err)
 }
 
 // tunneled is a tunnel with the address of the native node.
 type tunneled struct {
 	net.Conn
+	bridge types.ID
 	remote net.Addr
 }
+
+// TunneledBy implements compat.TunneledPeer.
+func (t *tunneled) TunneledBy() types.ID { return t.bridge }
 
 // RemoteAddr implements net.Conn.
 func (t *tunneled) RemoteAddr() net.Addr { return t.remote }

@@ -80,7 +80,7 @@ func ask(conn net.Conn, address string) error {
 	}
 	reason, err := wire.ReadSized(conn, maxText)
 	switch {
-	case errors.Is(err, io.EOF):
+	case errors.Is(err, io.EOF), errors.Is(err, lp2p.ErrUnsupported):
 		return fmt.Errorf("%w: %w", errRefusedSilently, err)
 	case err != nil:
 		return fmt.Errorf("no answer to the request for a tunnel: %w", err)

@@ -52,6 +52,42 @@ func TestDashboardAndAlertsUseMetricsThatExist(t *testing.T) {
 	}
 }
 
+// The dashboard or an alert uses every metric of the bridge that the page lists, and each panel is
+// seen: no two have one ID, which Grafana would mix up, or one place.
+func TestDashboardShowsTheBridge(t *testing.T) {
+	_, section, found := strings.Cut(pagetest.Read(t, "docs/metrics.md"), "\n## The bridge\n")
+	require.True(t, found)
+	dashboard := pagetest.Read(t, "deploy/grafana.json")
+	watched := dashboard + pagetest.Read(t, "deploy/alerts.yml")
+	names := regexp.MustCompile("`(tm2_bridge_[a-z_]+)`").FindAllStringSubmatch(section, -1)
+	require.Greater(t, len(names), 20)
+	for _, name := range names {
+		require.True(t, regexp.MustCompile(name[1]+`(_bucket)?\b`).MatchString(watched), name[1])
+	}
+
+	var shown struct {
+		Panels []struct {
+			ID      int
+			GridPos struct{ X, Y, W, H int }
+		}
+	}
+	require.NoError(t, json.Unmarshal([]byte(dashboard), &shown))
+	ids, places := map[int]bool{}, map[[2]int]int{}
+	for _, p := range shown.Panels {
+		require.False(t, ids[p.ID], "panel %d", p.ID)
+		ids[p.ID] = true
+		at := p.GridPos
+		require.Positive(t, at.W*at.H)
+		require.LessOrEqual(t, at.X+at.W, 24, "panel %d", p.ID)
+		for x := at.X; x < at.X+at.W; x++ {
+			for y := at.Y; y < at.Y+at.H; y++ {
+				require.Zero(t, places[[2]int{x, y}], "panel %d", p.ID)
+				places[[2]int{x, y}] = p.ID
+			}
+		}
+	}
+}
+
 // promtool reads the rules, passes their tests, and reads the expressions of the dashboard.
 func TestPromtool(t *testing.T) {
 	promtool, err := exec.LookPath("promtool")

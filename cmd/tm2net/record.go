@@ -1,15 +1,16 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/tm2-libp2p/tm2-libp2p/cmd/internal/cli"
 	"github.com/tm2-libp2p/tm2-libp2p/cmd/tm2net/internal/transcript"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/atomicfile"
 )
 
 func newRecord() *cobra.Command {
@@ -46,7 +47,7 @@ With --out the recording is written to a file, which --from explains again.`,
 			if t != nil {
 				err = errors.Join(err, t.WriteText(cmd.OutOrStdout(), all))
 				if out != "" {
-					err = errors.Join(err, writeFile(out, func(f *os.File) error { return t.Write(f) }))
+					err = errors.Join(err, keep(t, out))
 				}
 			}
 			if err != nil {
@@ -62,6 +63,17 @@ With --out the recording is written to a file, which --from explains again.`,
 	cmd.Flags().BoolVar(&all, "all", false, "show all bytes of a span, not only the first 32")
 
 	return cmd
+}
+
+// keep writes a recording to a file that only its owner can read: it holds the keys by which
+// everything in it is read. A former file there may have been open to others.
+func keep(t *transcript.Transcript, path string) error {
+	var recording bytes.Buffer
+	if err := t.Write(&recording); err != nil {
+		return err
+	}
+
+	return atomicfile.Write(path, recording.Bytes(), 0o600)
 }
 
 func readOrRecord(cmd *cobra.Command, args []string, from string, listen time.Duration) (*transcript.Transcript, error) {

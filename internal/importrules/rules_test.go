@@ -58,8 +58,8 @@ var allowances = []allowance{
 		why: "values of configuration files are addresses and IDs"},
 
 	{of: "cmd/...", may: []string{"..."}, why: "programs stand on top"},
-	{of: "dropin", may: []string{"adapter/...", "compat/...", "internal/...", "mconn"},
-		why: "it converts between gno's types and ours"},
+	{of: "dropin", may: []string{"adapter/...", "bridge/tunnel", "compat/...", "internal/...", "mconn"},
+		why: "it converts between gno's types and ours, and a node takes part in tunnels"},
 	{of: "dropin/cmd/...", may: []string{"adapter/config", "dropin/cmd/..."},
 		why: "a program that changes gno's source needs neither gno nor a stack to be compiled first"},
 	{of: "interop-tests/...", may: []string{"..."}, why: "tests of the whole use all of it"},

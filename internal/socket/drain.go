@@ -26,6 +26,9 @@ const (
 	// below MaxUnsent, since every batch is small then, and in fastInterval otherwise.
 	slowInterval = time.Millisecond
 	fastInterval = 10 * time.Millisecond
+	// quiet is how many bytes are written before the rate is looked up again: so few wait
+	// nowhere, and for a small message the look would be a system call beside its own.
+	quiet = MinUnsent / 2
 )
 
 // A Path is a connection whose rate can be looked up and whose unsent data can be limited.
@@ -43,9 +46,10 @@ type Path interface {
 // (tcpi_delivery_rate, Linux), which does not mistake a writer that pauses for a slow path.
 // Other connections keep what they begin with, MaxUnsent, and so does a nil Drain.
 type Drain struct {
-	path   Path
-	looked time.Time
-	unsent atomic.Int64
+	path    Path
+	looked  time.Time
+	written int // bytes since then
+	unsent  atomic.Int64
 }
 
 // NewDrain limits the unsent data of a TCP socket to MaxUnsent on Linux (TCP_NOTSENT_LOWAT,
@@ -76,10 +80,13 @@ func pathOf(conn net.Conn) Path {
 	return tcpPath{conn}
 }
 
-// Follow looks up the rate if that is due. One goroutine calls it at a time, the one that
-// writes to the connection, after each write.
-func (d *Drain) Follow() {
+// Follow notes that so many bytes were written, and looks up the rate if that is due. One
+// goroutine calls it at a time, the one that writes to the connection, after each write.
+func (d *Drain) Follow(written int) {
 	if d == nil || d.path == nil {
+		return
+	}
+	if d.written += written; d.written < quiet {
 		return
 	}
 	unsent, interval := int(d.unsent.Load()), slowInterval
@@ -90,7 +97,7 @@ func (d *Drain) Follow() {
 	if now.Sub(d.looked) < interval {
 		return
 	}
-	d.looked = now
+	d.looked, d.written = now, 0
 	rate, err := d.path.DeliveryRate()
 	if err != nil || rate == 0 {
 		return // the next write fails too, or finds a rate

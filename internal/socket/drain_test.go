@@ -57,7 +57,7 @@ func TestDrainFollowsTheRate(t *testing.T) {
 		} {
 			time.Sleep(fastInterval)
 			path.rate = c.rate
-			d.Follow()
+			d.Follow(quiet)
 			require.Equal(t, c.unsent, path.limit(), c.name)
 			require.Equal(t, c.unsent/2, d.Batch(), c.name)
 			require.Equal(t, c.unsent == MaxUnsent, d.Full(), c.name)
@@ -71,12 +71,12 @@ func TestDrainLooksSeldom(t *testing.T) {
 		path := &fakePath{rate: 250_000}
 		d, err := NewDrain(path)
 		require.NoError(t, err)
-		d.Follow()
+		d.Follow(quiet)
 		require.Equal(t, MinUnsent, path.limit())
 		looked := func(over time.Duration) int {
 			path.looked = 0
 			for begun := time.Now(); time.Since(begun) < over; time.Sleep(100 * time.Microsecond) {
-				d.Follow()
+				d.Follow(quiet)
 			}
 
 			return path.looked
@@ -84,14 +84,33 @@ func TestDrainLooksSeldom(t *testing.T) {
 		require.InDelta(t, 100, looked(100*slowInterval), 1)
 		path.rate = 1 << 30
 		time.Sleep(slowInterval)
-		d.Follow()
+		d.Follow(quiet)
 		require.Equal(t, MaxUnsent, path.limit())
 		require.InDelta(t, 100, looked(100*fastInterval), 1)
 
 		path.err, path.rate = errors.New("closed"), 1000
 		time.Sleep(fastInterval)
-		d.Follow()
+		d.Follow(quiet)
 		require.Equal(t, MaxUnsent, path.limit())
+	})
+}
+
+// A connection that sends little costs no look-ups.
+func TestDrainLooksAfterEnoughWasWritten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		path := &fakePath{rate: 250_000}
+		d, err := NewDrain(path)
+		require.NoError(t, err)
+		for range quiet/1024 - 1 {
+			time.Sleep(time.Second)
+			d.Follow(1024)
+		}
+		require.Zero(t, path.looked)
+		d.Follow(1024)
+		require.Equal(t, 1, path.looked)
+		time.Sleep(time.Second)
+		d.Follow(1024)
+		require.Equal(t, 1, path.looked)
 	})
 }
 
@@ -102,7 +121,7 @@ func TestDrainOfOtherConnections(t *testing.T) {
 	d, err := NewDrain(near)
 	require.NoError(t, err)
 	for _, d := range []*Drain{d, nil} {
-		d.Follow()
+		d.Follow(quiet)
 		require.True(t, d.Full())
 		require.Equal(t, MaxUnsent/2, d.Batch())
 	}

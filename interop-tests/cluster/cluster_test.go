@@ -33,14 +33,17 @@ type acceptance struct {
 }
 
 func TestClusterGno(t *testing.T) {
+	atFullSize(t)
 	acceptance{topology: Of(Gno(), 4), joiners: []Stack{Gno()}, lost: 3}.run(t)
 }
 
 func TestClusterNative(t *testing.T) {
+	atFullSize(t)
 	acceptance{topology: Of(Native(), 4), joiners: []Stack{Native()}, lost: 3}.run(t)
 }
 
 func TestClusterLibp2p(t *testing.T) {
+	atFullSize(t)
 	acceptance{topology: Of(Libp2p(), 4), joiners: []Stack{Libp2p()}, lost: 3}.run(t)
 }
 
@@ -49,10 +52,12 @@ func TestClusterLibp2pQUIC(t *testing.T) {
 }
 
 func TestClusterGnoOnLibp2p(t *testing.T) {
+	atFullSize(t)
 	acceptance{topology: Of(GnoOnLibp2p(), 4), joiners: []Stack{GnoOnLibp2p()}, lost: 3}.run(t)
 }
 
 func TestClusterGnoAndNative(t *testing.T) {
+	atFullSize(t)
 	acceptance{
 		topology: Topology{Validators: []Stack{Gno(), Gno(), Native(), Native()}, OwnLinks: true},
 		joiners:  []Stack{Gno(), Native()},
@@ -70,6 +75,7 @@ func TestClusterBridged(t *testing.T) {
 }
 
 func TestClusterBridgedWithoutOwnLinks(t *testing.T) {
+	atFullSize(t)
 	acceptance{
 		topology: Topology{Validators: []Stack{Gno(), Gno(), Libp2p(), Libp2p()}, Bridge: true},
 		joiners:  []Stack{Gno(), Libp2p()},

@@ -37,21 +37,29 @@ func bridgedPair() Topology {
 	return Topology{Validators: []Stack{Gno(), Gno(), Libp2p(), Libp2p()}, OwnLinks: true, Bridge: true}
 }
 
-func TestClusterFaultsCutNative(t *testing.T)     { runCuts(t, Of(Native(), 4)) }
-func TestClusterFaultsCutLibp2p(t *testing.T)     { runCuts(t, Of(Libp2p(), 4)) }
+func TestClusterFaultsCutNative(t *testing.T)     { atFullSize(t); runCuts(t, Of(Native(), 4)) }
+func TestClusterFaultsCutLibp2p(t *testing.T)     { atFullSize(t); runCuts(t, Of(Libp2p(), 4)) }
 func TestClusterFaultsCutLibp2pQUIC(t *testing.T) { runCuts(t, Of(Libp2pQUIC(), 4)) }
 func TestClusterFaultsCutBridged(t *testing.T)    { runCuts(t, bridgedPair()) }
 
-func TestClusterFaultsDelayNative(t *testing.T)     { runDelay(t, Of(Native(), 4)) }
-func TestClusterFaultsDelayLibp2p(t *testing.T)     { runDelay(t, Of(Libp2p(), 4)) }
-func TestClusterFaultsDelayLibp2pQUIC(t *testing.T) { runDelay(t, Of(Libp2pQUIC(), 4)) }
+func TestClusterFaultsDelayNative(t *testing.T)     { atFullSize(t); runDelay(t, Of(Native(), 4)) }
+func TestClusterFaultsDelayLibp2p(t *testing.T)     { atFullSize(t); runDelay(t, Of(Libp2p(), 4)) }
+func TestClusterFaultsDelayLibp2pQUIC(t *testing.T) { atFullSize(t); runDelay(t, Of(Libp2pQUIC(), 4)) }
 func TestClusterFaultsDelayBridged(t *testing.T)    { runDelay(t, bridgedPair()) }
 
-func TestClusterFaultsPauseNative(t *testing.T)     { runPause(t, Of(Native(), 3), Native()) }
-func TestClusterFaultsPauseLibp2p(t *testing.T)     { runPause(t, Of(Libp2p(), 3), Libp2p()) }
-func TestClusterFaultsPauseLibp2pQUIC(t *testing.T) { runPause(t, Of(Libp2pQUIC(), 3), Libp2pQUIC()) }
+func TestClusterFaultsPauseNative(t *testing.T) { runPause(t, Of(Native(), 3), Native()) }
+func TestClusterFaultsPauseLibp2p(t *testing.T) {
+	atFullSize(t)
+	runPause(t, Of(Libp2p(), 3), Libp2p())
+}
+
+func TestClusterFaultsPauseLibp2pQUIC(t *testing.T) {
+	atFullSize(t)
+	runPause(t, Of(Libp2pQUIC(), 3), Libp2pQUIC())
+}
 
 func TestClusterFaultsPauseBridged(t *testing.T) {
+	atFullSize(t)
 	runPause(t, Topology{Validators: []Stack{Gno(), Gno(), Libp2p()}, OwnLinks: true, Bridge: true}, Libp2p())
 }
 

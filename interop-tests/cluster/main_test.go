@@ -28,6 +28,16 @@ func TestMain(m *testing.M) {
 // machine.
 func full() bool { return os.Getenv("CLUSTER_FULL") != "" }
 
+// atFullSize skips a test that adds to the others only a stack, or a fault on a stack, that
+// other packages test too. Those that stay for every change see each stack, each fault, and
+// the bridge.
+func atFullSize(t *testing.T) {
+	t.Helper()
+	if !full() {
+		t.Skip("runs with CLUSTER_FULL=1 only")
+	}
+}
+
 // besideOthers runs the test beside others, except at full size.
 func besideOthers(t *testing.T) {
 	t.Helper()

@@ -19,6 +19,7 @@ type Proof struct {
 	Rate           float64          // of TCP, bits of payload per second; 0 if not measured
 	Whole          float64          // the same, from the first byte on
 	Late           time.Duration    // of the router
+	Prioritized    bool             // the router had real-time priority
 }
 
 // Void reports whether the router was too late for the figures to mean anything.
@@ -27,8 +28,8 @@ func (p Proof) Void() bool { return p.Late > LateLimit }
 // WriteProofs prints a Markdown table.
 func WriteProofs(to io.Writer, proofs []Proof) error {
 	var b strings.Builder
-	b.WriteString("| Asked: round trip | loss, one way | uplink | round trip p50, p99 | lost of round trips | overtaken | TCP | congestion control | router late |\n")
-	b.WriteString("|---|---|---|---|---|---|---|---|---|\n")
+	b.WriteString("| Asked: round trip | loss, one way | uplink | round trip p50, p99 | lost of round trips | overtaken | TCP | congestion control | router's priority | router late |\n")
+	b.WriteString("|---|---|---|---|---|---|---|---|---|---|\n")
 	for _, p := range proofs {
 		asked := (2 * p.Asked.Delay).String()
 		if p.Asked.Jitter > 0 {
@@ -41,6 +42,10 @@ func WriteProofs(to io.Writer, proofs []Proof) error {
 		if p.Asked.Reorder > 0 {
 			loss += fmt.Sprintf(", %.0f %% overtaken", 100*p.Asked.Reorder)
 		}
+		priority := "normal"
+		if p.Prioritized {
+			priority = "real-time"
+		}
 		rate, late := "", p.Late.Round(10*time.Microsecond).String()
 		if p.Rate > 0 {
 			rate = fmt.Sprintf("%.1f Mbit/s", p.Rate/1e6)
@@ -48,9 +53,9 @@ func WriteProofs(to io.Writer, proofs []Proof) error {
 		if p.Void() {
 			late += ", **void**"
 		}
-		fmt.Fprintf(&b, "| %s | %s | %.0f Mbit/s | %v, %v | %.2f %% | %d of %d | %s | %s | %s |\n",
+		fmt.Fprintf(&b, "| %s | %s | %.0f Mbit/s | %v, %v | %.2f %% | %d of %d | %s | %s | %s | %s |\n",
 			asked, loss, p.Uplink.Rate/1e6, p.RoundTrip[0].Round(10*time.Microsecond), p.RoundTrip[1].Round(10*time.Microsecond),
-			100*float64(p.Sent-p.Returned)/float64(p.Sent), p.Overtaken, p.Returned, rate, p.Congestion, late)
+			100*float64(p.Sent-p.Returned)/float64(p.Sent), p.Overtaken, p.Returned, rate, p.Congestion, priority, late)
 	}
 	_, err := io.WriteString(to, b.String())
 

@@ -30,7 +30,7 @@ func Prove(c Config, count int, interval, during time.Duration) (p Proof, err er
 		return p, err
 	}
 	defer func() { err = errors.Join(err, b.Close()) }()
-	p.Asked, p.Uplink, p.Sent = b.Path(0, 1), b.router.ports[0].exit.Uplink, count
+	p.Asked, p.Uplink, p.Sent, p.Prioritized = b.Path(0, 1), b.router.ports[0].exit.Uplink, count, b.Prioritized()
 	if err := p.roundTrips(b, interval); err != nil {
 		return p, err
 	}

@@ -99,8 +99,7 @@ type Result struct {
 	// moved had a new connection to each peer.
 	Moved time.Duration
 	// Late is how late the router was from the begin of the measured window.
-	Late        time.Duration
-	Prioritized bool // the router had real-time priority
+	Late time.Duration
 }
 
 // Void reports whether the router was too late for the figures to mean anything.
@@ -194,7 +193,7 @@ func (c *consensus) measure(ctx context.Context, during time.Duration) (Result, 
 		return Result{}, err
 	}
 	to := clock.Now()
-	r := Result{During: to - from, Late: c.box.Late(), Prioritized: c.box.Prioritized()}
+	r := Result{During: to - from, Late: c.box.Late()}
 	if made := c.top() - height; made > 0 {
 		r.BlockWire = float64(c.box.Total().Bytes-bytes) / float64(made)
 	}

@@ -57,8 +57,7 @@ type Result struct {
 	// part; 0 if not measured.
 	VoteBytes, PartBytes float64
 	// Late is how late the router was in the measured window.
-	Late        time.Duration
-	Prioritized bool // the router had real-time priority
+	Late time.Duration
 }
 
 // Void reports whether the router was too late for the figures to mean anything.
@@ -101,7 +100,6 @@ type measurement struct {
 }
 
 func (m *measurement) measure(ctx context.Context) (Result, error) {
-	m.result.Prioritized = m.box.Prioritized()
 	dialer, listener := m.spec(0, m.run.Stack.Dialer), m.spec(1, m.run.Stack.Listener)
 	dialer.Dial = listener.Listen
 	dialer.Plan = plan{

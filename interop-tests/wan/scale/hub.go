@@ -5,12 +5,13 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"errors"
+	"os"
 	"runtime"
 	"runtime/debug"
+	"runtime/pprof"
 	"sync"
 	"time"
 
-	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/cluster/validator"
 	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/wan/internal/clock"
 	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/wan/internal/probe"
 )
@@ -31,6 +32,7 @@ type hubSpec struct {
 	// its CPU time is measured afterwards.
 	Settle, Idle time.Duration
 	Broadcasts   int
+	Profile      string // file for a CPU profile of the broadcasts; "" for none
 }
 
 // runHub is the main function of the process.
@@ -41,7 +43,7 @@ func runHub(ctx context.Context, specification json.RawMessage, say func(string)
 	}
 	h := &hub{spec: spec, tell: func(e event) { say(e.line()) }, all: make(chan struct{})}
 	h.reactor = newReactor(nil, h.changed)
-	sw, err := probe.NewSwitch(spec.Node, h.reactor)
+	sw, err := newNode(spec.Node, h.reactor)
 	if err != nil {
 		return err
 	}
@@ -64,7 +66,7 @@ func runHub(ctx context.Context, specification json.RawMessage, say func(string)
 type hub struct {
 	spec    hubSpec
 	reactor *reactor
-	sw      validator.Switch
+	sw      node
 	tell    func(event)
 	before  time.Duration // CPU time when it was ready
 	all     chan struct{} // closed when all peers are there for the first time
@@ -102,7 +104,21 @@ func (h *hub) measure(ctx context.Context) {
 	idle.CPU = (cpuTime() - cpu).Seconds() / (clock.Now() - begun).Seconds()
 	h.tell(event{Idle: &idle})
 
-	begun, cpu = clock.Now(), cpuTime()
+	stop, err := profile(h.spec.Profile)
+	if err != nil {
+		h.tell(event{Failed: err.Error()})
+
+		return
+	}
+	h.broadcast(ctx)
+	if err := stop(); err != nil {
+		h.tell(event{Failed: err.Error()})
+	}
+}
+
+// broadcast measures broadcasts until the context ends.
+func (h *hub) broadcast(ctx context.Context) {
+	begun, cpu := clock.Now(), cpuTime()
 	for i := range h.spec.Broadcasts {
 		msg := make([]byte, broadcastSize)
 		binary.BigEndian.PutUint64(msg, uint64(i))
@@ -113,6 +129,19 @@ func (h *hub) measure(ctx context.Context) {
 		}
 	}
 	h.tell(event{Ended: &ending{CPU: cpuTime() - cpu, Took: clock.Now() - begun, Peers: h.reactor.count()}})
+}
+
+// profile begins a CPU profile in a file. stop ends it.
+func profile(path string) (stop func() error, err error) {
+	if path == "" {
+		return func() error { return nil }, nil
+	}
+	f, err := os.Create(path)
+	if err != nil {
+		return nil, err
+	}
+
+	return func() error { pprof.StopCPUProfile(); return f.Close() }, pprof.StartCPUProfile(f)
 }
 
 // pause waits and reports whether the context goes on.

@@ -12,7 +12,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/cluster/validator"
 	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/wan/internal/clock"
 	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/wan/internal/probe"
 )
@@ -45,7 +44,7 @@ func runLeaves(ctx context.Context, specification json.RawMessage, say func(stri
 	}
 	defer func() { err = errors.Join(err, l.close()) }()
 	for i, c := range spec.Nodes {
-		sw, err := probe.NewSwitch(c, newReactor(l.on, nil))
+		sw, err := newNode(c, newReactor(l.on, nil))
 		if err != nil {
 			return fmt.Errorf("leaf %d: %w", i, err)
 		}
@@ -73,7 +72,7 @@ func runLeaves(ctx context.Context, specification json.RawMessage, say func(stri
 // leaves are the running nodes of a process.
 type leaves struct {
 	tell  func(event)
-	nodes []validator.Switch
+	nodes []node
 
 	mtx     sync.Mutex
 	missing []int // how many leaves each broadcast has not reached

@@ -29,7 +29,7 @@ func Roles() map[string]child.Role {
 
 // Run describes one run.
 type Run struct {
-	// Stack names the stack of all nodes in package cluster.
+	// Stack names the stack of all nodes in package cluster, or a bound.
 	Stack string
 	// Peers is how many leaves there are, shared out among Processes.
 	Peers, Processes int
@@ -40,6 +40,8 @@ type Run struct {
 	Settle, Idle time.Duration
 	// Broadcasts is how many messages of 200 B go to all peers.
 	Broadcasts int
+	// Profile is the file for a CPU profile of the hub's broadcasts; "" for none.
+	Profile string
 	// Patience is how long each of the following may take: to make the leaves, to connect
 	// them, and the broadcasts.
 	Patience time.Duration
@@ -151,7 +153,7 @@ func (m *measurement) startAll() error {
 		MaxInbound: uint64(m.run.Peers),
 	}
 	err := m.start(hubRole, hubSpec{
-		Node: hub, Peers: m.run.Peers, Settle: m.run.Settle, Idle: m.run.Idle, Broadcasts: m.run.Broadcasts,
+		Node: hub, Peers: m.run.Peers, Settle: m.run.Settle, Idle: m.run.Idle, Broadcasts: m.run.Broadcasts, Profile: m.run.Profile,
 	})
 	if err != nil {
 		return err

@@ -26,7 +26,7 @@ func TestScale(t *testing.T) {
 	if !netnstest.Inside(t) {
 		return
 	}
-	for _, stack := range []string{"gno", "native", "libp2p", "libp2p-quic", "dual"} {
+	for _, stack := range []string{"gno", "native", "libp2p", "libp2p-quic", "dual", NativeBound, Libp2pBound} {
 		t.Run(stack, func(t *testing.T) {
 			r, err := Measure(t.Context(), Run{
 				Stack: stack, Peers: 30, Processes: 2, Within: 200 * time.Millisecond,
@@ -38,7 +38,7 @@ func TestScale(t *testing.T) {
 			require.NoError(t, err)
 			require.Positive(t, r.Storm)
 			require.Positive(t, r.StormCPU)
-			require.Greater(t, r.Goroutines, 30)
+			require.Positive(t, r.Goroutines)
 			require.Positive(t, r.Heap)
 			require.Len(t, r.Broadcast, 2)
 			require.Positive(t, r.Broadcast[0])

@@ -121,6 +121,8 @@ var idleKeys = []idleKey{
 	{"dial", "", nil, "a bridge dials native and libp2p peers apart"},
 	{"quic", false, false, "[bridge].libp2p_quic says it for a bridge"},
 	{"libp2p_security", "", nil, "a bridge proposes noise first"},
+	{"tunnel_bridges", "", "", "[bridge].tunnels says who has tunnels through this bridge"},
+	{"tunnel_peer_ids", "", "", "the tunnels of [bridge].tunnels lead to persistent_peers"},
 	{"dht", false, false, "[bridge].libp2p_network says it for a bridge"},
 	{"test_dial_fail", false, false, "it is a test switch of former TM2 versions"},
 	{"test_fuzz", false, false, "it is a test switch of former TM2 versions"},

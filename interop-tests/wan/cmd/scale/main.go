@@ -17,6 +17,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"regexp"
 	"runtime"
 	"time"
@@ -50,7 +51,8 @@ func main() {
 type settings struct {
 	scale.Run
 
-	stacks *regexp.Regexp
+	stacks  *regexp.Regexp
+	profile string // directory; "" for none
 }
 
 func parse(args []string) (settings, error) {
@@ -59,6 +61,7 @@ func parse(args []string) (settings, error) {
 	full := fs.Bool("full", false, "1000 peers that come within 2 s, and longer times")
 	peers := fs.Int("peers", 0, "peers of the hub (default 100, full 1000)")
 	stacks := fs.String("stacks", "", "regular expression on the names of the rows")
+	profile := fs.String("profile", "", "write a CPU profile of the hub's broadcasts on each stack to this directory")
 	if err := fs.Parse(args); err != nil {
 		return s, err
 	}
@@ -75,6 +78,7 @@ func parse(args []string) (settings, error) {
 			Broadcasts: 20, Patience: 5 * time.Minute,
 		}
 	}
+	s.profile = *profile
 	if *peers != 0 {
 		s.Peers = *peers
 	}
@@ -84,40 +88,54 @@ func parse(args []string) (settings, error) {
 	return s, err
 }
 
-// rows returns the stacks by their name in the table. The first one is the reference.
-func rows() []struct{ name, stack string } {
-	return []struct{ name, stack string }{
-		{"gno v1.7.1", cluster.Gno().Name},
-		{"native", cluster.Native().Name},
-		{"libp2p, TCP", cluster.Libp2p().Name},
-		{"libp2p, QUIC", cluster.Libp2pQUIC().Name},
-		{"dual", cluster.Dual().Name},
+// row is a row of the table.
+type row struct {
+	name, stack string
+	bound       string // the stack of the row that is the least a broadcast costs; "" for none
+}
+
+// rows returns the rows of the table, bounds first.
+func rows() []row {
+	return []row{
+		{name: "bound of native", stack: scale.NativeBound},
+		{name: "bound of libp2p, TCP", stack: scale.Libp2pBound},
+		{"gno v1.7.1", cluster.Gno().Name, scale.NativeBound},
+		{"native", cluster.Native().Name, scale.NativeBound},
+		{"libp2p, TCP", cluster.Libp2p().Name, scale.Libp2pBound},
+		{name: "libp2p, QUIC", stack: cluster.Libp2pQUIC().Name},
+		{"dual", cluster.Dual().Name, scale.Libp2pBound},
 	}
 }
 
 // run measures and prints the table. A stack that does not get as far as asked is a row too.
 func run(ctx context.Context, s settings, out, log io.Writer) error {
 	if _, err := fmt.Fprintf(out, "%s, %d cores (%s), Linux %s. %d peers that begin to dial within %v, each at an address of its own, in %d processes\n"+
-		"on the same machine. Heap, goroutines and CPU are those of the hub alone, whole, not per peer, unless it says so.\n\n"+
-		"| | all are in after | hub CPU for it | heap | goroutines | idle | broadcast of 200 B at the last peer, p50/worst | hub CPU a peer |\n|---|---|---|---|---|---|---|---|\n",
+		"on the same machine. Heap, goroutines and CPU are those of the hub alone, whole, not per peer, unless it says so.\n"+
+		"A bound seals a broadcast once for each peer and writes it to the socket, and does nothing else.\n\n"+
+		"| | all are in after | hub CPU for it | heap | goroutines | idle | broadcast of 200 B at the last peer, p50/worst | hub CPU a peer | by its bound |\n|---|---|---|---|---|---|---|---|---|\n",
 		runtime.Version(), runtime.NumCPU(), machine.CPU(), machine.Setting("kernel/osrelease"), s.Peers, s.Within, s.Processes); err != nil {
 		return err
 	}
+	bounds := make(map[string]time.Duration)
 	for _, row := range rows() {
 		if !s.stacks.MatchString(row.name) {
 			continue
 		}
 		fmt.Fprintln(log, time.Now().Format(time.TimeOnly), row.name)
 		s.Stack = row.stack
+		if s.profile != "" {
+			s.Profile = filepath.Join(s.profile, row.stack+".pprof")
+		}
 		r, err := scale.Measure(ctx, s.Run)
 		if errors.Is(err, box.ErrUnavailable) || ctx.Err() != nil {
 			return errors.Join(err, ctx.Err())
 		}
-		line := fmt.Sprintf("| %s | failed: %v |||||||\n", row.name, err)
+		line := fmt.Sprintf("| %s | failed: %v ||||||||\n", row.name, err)
 		if err == nil {
-			line = fmt.Sprintf("| %s | %.2f s | %.2f s | %.1f MiB | %d | %.2f %% of a core | %.1f/%.1f ms | %.2f µs |\n",
+			bounds[row.stack] = r.BroadcastCPU
+			line = fmt.Sprintf("| %s | %.2f s | %.2f s | %.1f MiB | %d | %.2f %% of a core | %.1f/%.1f ms | %.2f µs | %s |\n",
 				row.name, r.Storm.Seconds(), r.StormCPU.Seconds(), float64(r.Heap)/(1<<20), r.Goroutines, 100*r.CPU,
-				ms(r.Broadcast[len(r.Broadcast)/2]), ms(r.Broadcast[len(r.Broadcast)-1]), float64(r.BroadcastCPU)/1e3)
+				ms(r.Broadcast[len(r.Broadcast)/2]), ms(r.Broadcast[len(r.Broadcast)-1]), float64(r.BroadcastCPU)/1e3, times(r.BroadcastCPU, bounds[row.bound]))
 		}
 		if _, err := io.WriteString(out, line); err != nil {
 			return err
@@ -125,6 +143,15 @@ func run(ctx context.Context, s settings, out, log io.Writer) error {
 	}
 
 	return nil
+}
+
+// times returns how many times the bound a broadcast took, or nothing if that was not measured.
+func times(took, bound time.Duration) string {
+	if bound == 0 {
+		return ""
+	}
+
+	return fmt.Sprintf("%.2f", float64(took)/float64(bound))
 }
 
 func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }

@@ -1,0 +1,140 @@
+package scale
+
+import (
+	"crypto/cipher"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"sync"
+
+	"golang.org/x/crypto/chacha20poly1305"
+)
+
+// Bounds are what a broadcast costs at least: it is sealed once for each peer and written to
+// its socket by one system call, and nothing else is done. They stand for a stack in a [Run].
+const (
+	// NativeBound seals a frame of the secret connection.
+	NativeBound = "bound-native"
+	// Libp2pBound seals a message with its length, a header of yamux and the length of Noise.
+	Libp2pBound = "bound-libp2p"
+)
+
+// boundSizes are the bytes that are sealed for a broadcast, without the tag.
+var boundSizes = map[string]int{NativeBound: 1028, Libp2pBound: 2 + 12 + 2 + broadcastSize}
+
+// boundNode is the hub of a bound if it has peers, else a leaf.
+type boundNode struct {
+	plain   []byte
+	sealed  []byte
+	aead    cipher.AEAD
+	nonce   [chacha20poly1305.NonceSize]byte // always the same: nothing here is secret
+	dial    string
+	reactor *reactor
+	listen  net.Listener
+	done    sync.WaitGroup
+
+	mtx   sync.Mutex
+	conns []net.Conn
+}
+
+// newBound returns a node of a bound. All nodes have one key: what is measured is its use.
+func newBound(stack, listen, dial string, r *reactor) (*boundNode, error) {
+	aead, err := chacha20poly1305.New(make([]byte, chacha20poly1305.KeySize))
+	if err != nil {
+		return nil, err
+	}
+	n := &boundNode{aead: aead, reactor: r, plain: make([]byte, boundSizes[stack])}
+	n.sealed = make([]byte, 0, len(n.plain)+aead.Overhead())
+	if dial != "" {
+		_, n.dial, _ = strings.Cut(dial, "@")
+
+		return n, nil
+	}
+	_, at, _ := strings.Cut(listen, "@")
+	n.listen, err = net.Listen("tcp", at)
+
+	return n, err
+}
+
+// Start begins to accept, or dials.
+func (n *boundNode) Start() error {
+	if n.listen != nil {
+		n.done.Go(n.accept)
+
+		return nil
+	}
+	conn, err := net.Dial("tcp", n.dial)
+	if err != nil {
+		return err
+	}
+	n.add(conn)
+	n.done.Go(func() { n.receive(conn) })
+
+	return nil
+}
+
+func (n *boundNode) add(conn net.Conn) {
+	n.mtx.Lock()
+	defer n.mtx.Unlock()
+	n.conns = append(n.conns, conn)
+	n.reactor.change(1)
+}
+
+// accept ends when the listener is closed.
+func (n *boundNode) accept() {
+	for {
+		conn, err := n.listen.Accept()
+		if err != nil {
+			return
+		}
+		n.add(conn)
+	}
+}
+
+// receive opens what arrives until the connection ends.
+func (n *boundNode) receive(conn net.Conn) {
+	buf := make([]byte, cap(n.sealed))
+	for {
+		if _, err := io.ReadFull(conn, buf); err != nil {
+			return
+		}
+		plain, err := n.aead.Open(n.plain[:0], n.nonce[:], buf, nil)
+		if err != nil {
+			return // the hub and its leaves have the same key, so the broadcast is missed
+		}
+		n.reactor.Receive(chBroadcast, nil, plain[:broadcastSize])
+	}
+}
+
+// Broadcast seals and writes the message to each peer.
+func (n *boundNode) Broadcast(_ byte, msg []byte) {
+	n.mtx.Lock()
+	defer n.mtx.Unlock()
+	copy(n.plain, msg)
+	for _, conn := range n.conns {
+		if _, err := conn.Write(n.aead.Seal(n.sealed[:0], n.nonce[:], n.plain, nil)); err != nil {
+			n.reactor.change(-1)
+		}
+	}
+}
+
+// Close ends all connections.
+func (n *boundNode) Close() error {
+	var errs []error
+	if n.listen != nil {
+		errs = append(errs, n.listen.Close())
+	}
+	n.mtx.Lock()
+	for _, conn := range n.conns {
+		errs = append(errs, conn.Close())
+	}
+	n.mtx.Unlock()
+	n.done.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("bound: %w", err)
+	}
+
+	return nil
+}
