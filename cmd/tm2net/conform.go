@@ -27,6 +27,8 @@ const (
 	exitMust   = 3
 	exitShould = 4
 	exitStrict = 5
+	// exitEnded says that the node's process has ended.
+	exitEnded = 6
 )
 
 // conformFlags are the flags of conform.
@@ -45,6 +47,8 @@ type conformFlags struct {
 	channelID            byte // channel, parsed
 	capacity             int
 	rate, conns          int
+	maxInbound           int
+	onePerIP, quic       bool
 	patience             time.Duration
 }
 
@@ -57,8 +61,8 @@ does with the specification (docs/wire.md, docs/sessions.md). Each case has a le
 
 A deviation that was seen twice counts. With --known, what a released version is known for
 does not. The exit status is 0 if nothing else was seen, and that of the gravest level
-otherwise: 3 must, 4 should, 5 strict. It is 1 if the node cannot be judged, and 2 if the
-command line is wrong.
+otherwise: 3 must, 4 should, 5 strict. It is 6 if the node has ended meanwhile, 1 if it cannot
+be judged, and 2 if the command line is wrong.
 
 Only nodes on this machine and in private networks are tested, unless you say that you
 operate the node. A node that lets in one peer of an IP is judged by fewer cases: set
@@ -108,6 +112,9 @@ func (f *conformFlags) define(cmd *cobra.Command) {
 	fs.StringVar(&f.network, "network", "", "the network of a bridge, which shows no NodeInfo of its own")
 	fs.StringVar(&f.channel, "channel", "", "a channel on which the node ignores what it does not know, as in 0x50")
 	fs.IntVar(&f.capacity, "capacity", 0, "with --channel, its receive capacity in bytes")
+	fs.IntVar(&f.maxInbound, "max-inbound", 0, fmt.Sprintf("the node's max_num_inbound_peers, at most %d, to fill it", conform.MaxInbound))
+	fs.BoolVar(&f.onePerIP, "one-per-ip", false, "the node has allow_duplicate_ip = false: judge that, too")
+	fs.BoolVar(&f.quic, "quic", false, "play the section sessions over QUIC")
 	fs.IntVar(&f.rate, "rate", 20, fmt.Sprintf("connections a second, at most %d", conform.MaxRate))
 	fs.IntVar(&f.conns, "parallel", 4, "cases that are played at a time, beside up to 8 slow ones")
 	fs.DurationVar(&f.patience, "patience", 10*time.Second, "how long the node may take to answer or to end a connection")
@@ -128,7 +135,7 @@ func (f *conformFlags) check(cmd *cobra.Command, args []string) error {
 	}
 	for name, positive := range map[string]bool{
 		"--rate": f.rate > 0 && f.rate <= conform.MaxRate, "--parallel": f.conns > 0 && f.conns <= 64,
-		"--patience": f.patience > 0, "--listen-wait": f.listenWait > 0,
+		"--max-inbound": f.maxInbound >= 0 && f.maxInbound <= conform.MaxInbound, "--patience": f.patience > 0, "--listen-wait": f.listenWait > 0,
 	} {
 		if !positive {
 			return cli.Usagef(cmd, "%s: the value is out of range", name)
@@ -176,7 +183,8 @@ func listCases(out io.Writer) error {
 				marks = append(marks, string(r))
 			}
 		}
-		fmt.Fprintf(&b, "%-6s %-6s %-36s %s: %s (%s; %s)\n", all.Number(c.ID()), c.Level, c.ID(), c.Title, c.Want, c.Spec, strings.Join(marks, ", "))
+		fmt.Fprintf(&b, "%-6s %-6s %-36s %s: %s (%s; %s)\n",
+			all.Number(c.ID()), c.Level, c.ID(), c.Title, conform.Describe(c).Expected(), c.Spec, strings.Join(marks, ", "))
 	}
 	_, err := io.WriteString(out, b.String())
 
@@ -203,11 +211,14 @@ func (f *conformFlags) run(cmd *cobra.Command, address string) error {
 	}
 	reports, err := f.play(ctx, out, target, suites, o)
 	err = errors.Join(err, out.err, f.write(cmd, known, reports))
-	if err != nil {
+	switch {
+	case errors.Is(err, conform.ErrNodeEnded):
+		return cli.WithStatus(exitEnded, fmt.Errorf("conform: %w", err))
+	case err != nil:
 		return fmt.Errorf("conform: %w", err)
+	default:
+		return judgement(reports)
 	}
-
-	return judgement(reports)
 }
 
 func (f *conformFlags) loadKnown(cmd *cobra.Command) (*conform.Known, error) {

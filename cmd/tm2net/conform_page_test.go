@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -35,15 +36,17 @@ const conformanceHead = `# Conformance
 This page shows how the released versions of gno and the nodes of this project answer the cases of ` + "`tm2net conform`" + ` ([tm2net.md](tm2net.md)).
 One command writes it from the cases and the known deviations: ` + "`go test ./cmd/tm2net -run ConformancePage -update`" + `. That they are true is
 what ` + "`interop-tests/conformance`" + ` checks: it judges each version as a process, with ` + "`--strict`" + `, in both roles, and fails if a node deviates
-otherwise than the page says, or does not any more. CI judges v1.7.1, v1.1.0 and all nodes of this project without the slow cases;
+otherwise than the page says, or does not any more. CI judges v1.7.1, v1.1.0, the dual node and both sides of the bridge without the slow cases;
 ` + "`CONFORM_FULL=1 go test -timeout 1h ./interop-tests/conformance`" + ` judges all versions by all cases.
 
 v1.1.0 is not given the three cases that end its process (` + "`--risky`" + `). The native, dual and libp2p nodes of this project and both sides of the
-bridge deviate nowhere; native and dual nodes are judged in both roles, the others where they are dialed.
+bridge deviate nowhere; native, dual and libp2p nodes are judged in both roles, a node over QUIC and the bridge where they are dialed. A native node is
+judged at an address that is not loopback, too, where it lets in one peer of an IP (` + "`TestOneNodePerIP`" + `).
 
-Do the cases find a node that lacks a check? ` + "`interop-tests/conformance/TestFaultsAreFound`" + ` lists 19 checks of this project, each with a case that has to find
-a node without it. CI builds two of these nodes, and ` + "`CONFORM_FULL=1`" + ` all of them. Each of the 19 was built and found. Six other checks were tried and are not
-listed: a node without four of them is told from a whole one by no case, and one without the other two crashes.
+Do the cases find a node that lacks a check? ` + "`interop-tests/conformance/TestFaultsAreFound`" + ` lists FAULTS checks of this project, each with a case that has to find
+a node without it; without two of them the node's process ends, and the run names the case. ` + "`CONFORM_FULL=1`" + ` runs a node without each, CI one that
+lacks ten of them. A node that lacks the check of ` + "`limits.same-id`" + ` is told from a whole one by no case: it lets a peer's second
+connection replace the first, and the case asks only that one of the two stays.
 `
 
 // conformanceText is the page.
@@ -60,12 +63,23 @@ func conformanceText(t *testing.T) string {
 		known[v] = k
 	}
 	var b strings.Builder
-	b.WriteString(conformanceHead)
+	b.WriteString(strings.Replace(conformanceHead, "FAULTS", strconv.Itoa(faults(t)), 1))
 	writeSections(&b)
 	writeVersions(&b, versions, known)
 	writeDeviations(&b, versions, known)
 
 	return b.String()
+}
+
+// faults counts the checks whose absence interop-tests/conformance finds.
+func faults(t *testing.T) int {
+	t.Helper()
+	list, err := os.ReadFile("../../interop-tests/conformance/faults_test.go")
+	require.NoError(t, err)
+	n := strings.Count(string(list), "\t{find: ")
+	require.Positive(t, n)
+
+	return n
 }
 
 // writeSections counts the cases.

@@ -38,6 +38,7 @@ func (f *conformFlags) target(ctx context.Context, address string) (*conform.Tar
 		t.Channel, t.Capacity, t.HasChannel = f.channelID, f.capacity, true
 	}
 	t.PeerID, t.Bridge = found.PeerID, f.network != ""
+	t.MaxInbound, t.OnePerIP, t.QUIC = f.maxInbound, f.onePerIP, f.quic
 	var suites []conform.Suite
 	if slices.Contains(found.Stacks, probe.StackNative) {
 		suites = append(suites, nativecases.Suite())

@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tm2-libp2p/tm2-libp2p/internal/netnstest"
 	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/legacy"
 )
 
@@ -117,11 +118,12 @@ func requireKnown(t *testing.T, reports []report, status, roles int) {
 
 // TestReleases judges the releases of gno. v1.1.0 does not survive the risky cases.
 func TestReleases(t *testing.T) {
+	require.NoError(t, buildVersions())
 	for _, version := range versions() {
 		t.Run(version, func(t *testing.T) {
 			t.Parallel()
 			peer := legacy.Start(t, options(legacy.Options{Version: version}))
-			args := append(levels(), "--known", "gno-"+version, "--listen", "127.0.0.1:0")
+			args := append(levels(), "--known", "gno-"+version, "--listen", "127.0.0.1:0", "--max-inbound", maxInbound)
 			if version != legacy.V1_1_0 {
 				args = append(args, "--risky")
 			}
@@ -131,21 +133,57 @@ func TestReleases(t *testing.T) {
 	}
 }
 
-// TestOurs judges the nodes of this project: they deviate nowhere.
+// ours are the nodes of this project, and how each is judged.
+var ours = map[string]struct {
+	args  []string
+	roles int
+	full  bool // only with CONFORM_FULL
+}{
+	"dual":          {args: []string{"--listen", "127.0.0.1:0", "--max-inbound", maxInbound}, roles: 2},
+	"bridge":        {args: []string{"--network", "interop"}, roles: 1},
+	"bridge-libp2p": {args: []string{"--network", "interop"}, roles: 1},
+	"native":        {args: []string{"--listen", "127.0.0.1:0", "--max-inbound", maxInbound}, roles: 2, full: true},
+	"libp2p":        {args: []string{"--listen", "127.0.0.1:0"}, roles: 2, full: true},
+	"quic":          {args: []string{"--quic"}, roles: 1, full: true},
+}
+
+// maxInbound is that of the programs, of gno and of this project.
+const maxInbound = "100"
+
+// TestOurs judges the nodes of this project: they deviate nowhere. A dual node is judged by the cases
+// of a native and of a libp2p one, so that CI need not judge these.
 func TestOurs(t *testing.T) {
-	for stack, more := range map[string][]string{
-		"native": {"--listen", "127.0.0.1:0"}, "dual": {"--listen", "127.0.0.1:0"}, "libp2p": nil,
-		"bridge": {"--network", "interop"}, "bridge-libp2p": {"--network", "interop"},
-	} {
+	for stack, as := range ours {
 		t.Run(stack, func(t *testing.T) {
+			if as.full && !full {
+				t.Skip("the dual node is judged by the same cases; CONFORM_FULL=1 judges this one")
+			}
 			t.Parallel()
 			peer := legacy.Start(t, options(legacy.Options{Program: program("node"), Flags: []string{"-stack=" + stack}}))
-			roles := 1
-			if len(more) > 0 && more[0] == "--listen" {
-				roles = 2
-			}
-			reports, status := conform(t, peer, append(append(levels(), "--risky"), more...)...)
-			requireKnown(t, reports, status, roles)
+			reports, status := conform(t, peer, append(append(levels(), "--risky"), as.args...)...)
+			requireKnown(t, reports, status, as.roles)
 		})
 	}
+}
+
+// TestOneNodePerIP judges a node at an address that is not loopback, at its defaults: one peer of an IP
+// is let in.
+func TestOneNodePerIP(t *testing.T) {
+	if !netnstest.Inside(t) {
+		return
+	}
+	o := options(legacy.Options{Program: program("node"), Listen: "10.1.2.3:0"})
+	o.AllowDuplicateIP = false
+	reports, status := conform(t, legacy.Start(t, o), "--quick", "--section", "limits", "--one-per-ip")
+	requireKnown(t, reports, status, 1)
+	require.Contains(t, statuses(reports[0]), "limits.one-per-ip conforms")
+}
+
+func statuses(r report) []string {
+	var all []string
+	for _, one := range r.Results {
+		all = append(all, one.Case+" "+one.Status)
+	}
+
+	return all
 }

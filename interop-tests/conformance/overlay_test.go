@@ -17,34 +17,86 @@ import (
 // errMismatch says that the source is not as a fault describes it.
 var errMismatch = errors.New("the check is not there exactly once")
 
-// fault is a node of this project without one check.
+// fault is a node of this project without one check, or without those that stand behind each other.
 type fault struct {
-	// The check is in the file, a path from the root of the repository, and in the function, a
-	// name without its receiver.
-	file, fn string
-	// check is the head of the statement as gofmt writes it: "if x := f(); x > 1" or "case x > 1".
-	// It is never true in the faulty node.
-	check string
-	// without removes the whole statement instead, for a check that acts in its head.
-	without bool
-
-	stack string // of the node
-	find  string // the case of tm2net conform that finds the fault
+	checks []check
+	stack  string // of the node; native when empty
+	find   string // the case of tm2net conform that finds the fault
+	ends   bool   // it finds it since the node's process ends
+	listen bool   // it is played when the node dials
 }
 
-// overlay writes the file without the check, and the overlay of go build that names it, into the
+// check is a statement of the source.
+type check struct {
+	// file is a path from the root of the repository, and fn the function, without its receiver.
+	file, fn string
+	// head is that of the statement as gofmt writes it: "if x := f(); x > 1" or "case x > 1". It
+	// is never true in the faulty node.
+	head string
+	// without leaves out the whole statement instead, for a check that acts in its head.
+	without bool
+}
+
+// never are checks whose condition is never true.
+func never(file, fn, head string) []check { return []check{{file: file, fn: fn, head: head}} }
+
+// without are checks that act in their head, and are left out.
+func without(file, fn, head string) []check {
+	return []check{{file: file, fn: fn, head: head, without: true}}
+}
+
+// env is the variable that makes a node have the fault: one program has all of them.
+func (f fault) env() string { return "CONFORM_FAULT_" + f.find }
+
+// made is whether the node makes the checks, in Go.
+func (f fault) made() string { return fmt.Sprintf("faultenv.Getenv(%q) == \"\"", f.env()) }
+
+// faultImport gives a file the package that made uses.
+const faultImport = "; import faultenv \"os\""
+
+// found reports whether the case has found the fault.
+func (f fault) found(reports []report) bool {
+	want := "deviates"
+	if f.ends {
+		want = "ended"
+	}
+	for _, r := range reports {
+		for _, one := range r.Results {
+			if one.Case == f.find && one.Status == want {
+				return true
+			}
+		}
+	}
+
+	return false
+}
+
+// overlay writes the files with all faults, and the overlay of go build that names them, into the
 // folder.
-func (f fault) overlay(root, dir string) (path string, err error) {
-	name := filepath.Join(root, filepath.FromSlash(f.file))
-	changed, err := f.edit(name)
-	if err != nil {
-		return "", fmt.Errorf("%s: %s: %q: %w", f.file, f.fn, f.check, err)
+func overlay(faults []fault, root, dir string) (path string, err error) {
+	changed := make(map[string][]byte)
+	for _, f := range faults {
+		for _, c := range f.checks {
+			name := filepath.Join(root, filepath.FromSlash(c.file))
+			source, ok := changed[name]
+			if !ok {
+				if source, err = os.ReadFile(name); err != nil {
+					return "", err
+				}
+			}
+			if changed[name], err = c.edit(source, f.made()); err != nil {
+				return "", fmt.Errorf("%s: %s: %q: %w", c.file, c.fn, c.head, err)
+			}
+		}
 	}
-	faulty := filepath.Join(dir, "faulty.go")
-	if err := os.WriteFile(faulty, changed, 0o600); err != nil {
-		return "", err
+	replace := make(map[string]string)
+	for name, text := range changed {
+		replace[name] = filepath.Join(dir, fmt.Sprintf("faulty%d.go", len(replace)))
+		if err := os.WriteFile(replace[name], text, 0o600); err != nil {
+			return "", err
+		}
 	}
-	list, err := json.Marshal(map[string]map[string]string{"Replace": {name: faulty}})
+	list, err := json.Marshal(map[string]map[string]string{"Replace": replace})
 	if err != nil {
 		return "", err
 	}
@@ -53,51 +105,52 @@ func (f fault) overlay(root, dir string) (path string, err error) {
 	return path, os.WriteFile(path, list, 0o600)
 }
 
-// edit returns the file without the check.
-func (f fault) edit(name string) ([]byte, error) {
-	source, err := os.ReadFile(name)
-	if err != nil {
-		return nil, err
-	}
+// edit returns a file in which the check is made only if the expression is true.
+func (c check) edit(source []byte, made string) ([]byte, error) {
 	fset := token.NewFileSet()
-	file, err := parser.ParseFile(fset, name, source, parser.SkipObjectResolution)
+	file, err := parser.ParseFile(fset, "", source, parser.SkipObjectResolution)
 	if err != nil {
 		return nil, err
 	}
 	var checks []ast.Node // the conditions, or whole statements
 	for _, d := range file.Decls {
-		if fn, ok := d.(*ast.FuncDecl); ok && fn.Name.Name == f.fn {
-			checks = append(checks, f.checks(fset, fn)...)
+		if fn, ok := d.(*ast.FuncDecl); ok && fn.Name.Name == c.fn {
+			checks = append(checks, c.find(fset, fn)...)
 		}
 	}
 	if len(checks) != 1 {
 		return nil, fmt.Errorf("%w, but %d times", errMismatch, len(checks))
 	}
+	name := fset.Position(file.Name.End()).Offset
 	start, end := fset.Position(checks[0].Pos()).Offset, fset.Position(checks[0].End()).Offset
-	var never []byte
-	if !f.without { // it uses the same variables as before
-		never = slices.Concat([]byte("("), source[start:end], []byte(") && false"))
+	open, shut := "(", ") && "+made
+	if c.without {
+		open, shut = "if "+made+" { ", " }"
+	}
+	head := source[:name]
+	if !strings.HasPrefix(string(source[name:]), faultImport) {
+		head = append(slices.Clone(head), faultImport...)
 	}
 
-	return slices.Concat(source[:start], never, source[end:]), nil
+	return slices.Concat(head, source[name:start], []byte(open), source[start:end], []byte(shut), source[end:]), nil
 }
 
-// checks returns the conditions of the check in the function, or its statements.
-func (f fault) checks(fset *token.FileSet, fn *ast.FuncDecl) (found []ast.Node) {
+// find returns the conditions of the check in the function, or its statements.
+func (c check) find(fset *token.FileSet, fn *ast.FuncDecl) (found []ast.Node) {
 	ast.Inspect(fn, func(n ast.Node) bool {
 		switch s := n.(type) {
 		case *ast.IfStmt:
-			if head(fset, s) != f.check {
+			if head(fset, s) != c.head {
 				break
 			}
-			if f.without {
+			if c.without {
 				found = append(found, s)
 			} else {
 				found = append(found, s.Cond)
 			}
 		case *ast.CaseClause:
 			for _, e := range s.List {
-				if "case "+text(fset, e) == f.check {
+				if "case "+text(fset, e) == c.head {
 					found = append(found, e)
 				}
 			}

@@ -27,6 +27,8 @@ type Options struct {
 	// with Flags in addition.
 	Program string
 	Flags   []string
+	// Env is added to the environment of the process.
+	Env []string
 }
 
 func (o Options) args() []string {

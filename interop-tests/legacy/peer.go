@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -71,6 +72,7 @@ func Start(t testing.TB, o Options) *Peer {
 		stderr: &tail{},
 		exited: make(chan struct{}),
 	}
+	p.cmd.Env = append(os.Environ(), o.Env...)
 	p.cmd.Stderr = p.stderr
 	stdin, err := p.cmd.StdinPipe()
 	require.NoError(t, err)
@@ -164,6 +166,13 @@ func (p *Peer) Stop() {
 func (p *Peer) Kill() {
 	p.t.Helper()
 	p.end(p.cmd.Process.Kill)
+}
+
+// AwaitExit waits until the process ends by itself, as the test expects it to, with or without an
+// error.
+func (p *Peer) AwaitExit() {
+	p.t.Helper()
+	p.end(func() error { return nil })
 }
 
 // end ends the process by calling how, unless it has ended, and waits for it.

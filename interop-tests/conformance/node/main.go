@@ -17,7 +17,7 @@ func main() {
 	var stack string
 	program.Main(func(c program.Config, out *program.Reporter, logger *slog.Logger) (program.Node, error) {
 		switch stack {
-		case "native", "libp2p", "dual":
+		case "native", "libp2p", "quic", "dual":
 			return newNode(stack, c, out, logger)
 		case "bridge", "bridge-libp2p":
 			return newBridged(stack, c, out, logger)
@@ -25,7 +25,7 @@ func main() {
 			return nil, fmt.Errorf("there is no stack %q", stack)
 		}
 	}, func(fs *flag.FlagSet) {
-		fs.StringVar(&stack, "stack", "native", "native, libp2p, dual, bridge (its native side) or bridge-libp2p")
+		fs.StringVar(&stack, "stack", "native", "native, libp2p, quic (libp2p over QUIC, too), dual, bridge (its native side) or bridge-libp2p")
 	})
 }
 

@@ -27,6 +27,9 @@ type node struct {
 	dir       string // of the address book
 }
 
+// maxInbound is how many inbound peers a node lets in.
+const maxInbound = 100
+
 func newNode(stack string, c program.Config, out *program.Reporter, logger *slog.Logger) (*node, error) {
 	key := types.GenerateNodeKey()
 	listen, err := listenAddress(key.ID(), c)
@@ -49,7 +52,7 @@ func newNode(stack string, c program.Config, out *program.Reporter, logger *slog
 	}
 	n.sw = adapter.NewMultiplexSwitch(n.transport,
 		adapter.WithReactor("sink", newSink(c.Channels)), adapter.WithReactor("discovery", pex.NewReactor(book)),
-		adapter.WithAllowDuplicateIP(c.AllowDuplicateIP), adapter.WithMaxInboundPeers(100), adapter.WithMaxOutboundPeers(100),
+		adapter.WithAllowDuplicateIP(c.AllowDuplicateIP), adapter.WithMaxInboundPeers(maxInbound), adapter.WithMaxOutboundPeers(100),
 	)
 	n.sw.SetLogger(logger)
 
@@ -62,6 +65,8 @@ func newTransport(stack string, info types.NodeInfo, key *types.NodeKey, logger 
 		return native.NewMultiplexTransport(info, *key, mconn.DefaultMConnConfig(), logger), nil
 	case "libp2p":
 		return lp2p.NewTransport(info, *key, logger)
+	case "quic":
+		return lp2p.NewTransport(info, *key, logger, lp2p.WithQUIC())
 	default:
 		return dual.NewTransport(info, *key, mconn.DefaultMConnConfig(), logger)
 	}

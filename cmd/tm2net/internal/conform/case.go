@@ -42,12 +42,14 @@ const (
 	Silent    Outcome = "silent"    // the node neither answers nor ends it in time
 	Malformed Outcome = "malformed" // the node sends what no node should
 	Differs   Outcome = "differs"   // the node answers otherwise than the case says
+	OtherCode Outcome = "code"      // the node ends it with another code than the case says, or without one
 )
 
 // Seen is what a node did.
 type Seen struct {
 	Outcome Outcome       `json:"outcome"`
 	Detail  string        `json:"detail,omitempty"`
+	Code    *uint64       `json:"code,omitempty"`     // with which the node has refused or ended it
 	After   time.Duration `json:"after_ns,omitempty"` // from the begin of the situation
 }
 
@@ -67,15 +69,44 @@ type Case struct {
 	Spec    string // page and section that says what the node does
 	Level   Level
 	Want    Outcome
-	Roles   []Role // nil for Dialing alone
+	// Code is the code with which the node has to end it, nil for any or none.
+	Code  *Code
+	Roles []Role // nil for Dialing alone
 	// Slow cases wait for timers of the node for more than 10 s.
 	Slow bool
+	// Alone is set for a case that takes what others need: it is played after them.
+	Alone bool
 	// Risky is why a released version does not survive the case: the whole process ends.
 	Risky string
 	// Needs tells why a target cannot be judged by the case, or "".
 	Needs func(*Target) string
 	// Play makes the situation once. An error means that the situation could not be made.
 	Play func(context.Context, *Target) (Seen, error)
+}
+
+// Code is what a node tells when it ends something (docs/sessions.md §9).
+type Code struct {
+	Number uint64
+	Level  Level // how much it matters that the code is this one
+	// AtBridge is the number that a bridge tells instead, which only passes on how its other side has
+	// refused; 0 for the same.
+	AtBridge uint64
+}
+
+// judgeCode returns what was seen, as OtherCode if the node has ended it without the code that is due.
+func (c Case) judgeCode(t *Target, seen Seen) Seen {
+	if c.Code == nil || seen.Outcome != Ends {
+		return seen
+	}
+	due := c.Code.Number
+	if t.Bridge && c.Code.AtBridge != 0 {
+		due = c.Code.AtBridge
+	}
+	if seen.Code == nil || *seen.Code != due {
+		seen.Outcome, seen.Detail = OtherCode, fmt.Sprintf("it does not tell code %d: %s", due, seen.Detail)
+	}
+
+	return seen
 }
 
 // ID names the case.

@@ -34,7 +34,7 @@ func scripted(name string, level Level, want Outcome, outcomes ...Outcome) Case 
 func run(t *testing.T, honest func(context.Context, *Target) error, o Options, cases ...Case) (*Report, error) {
 	t.Helper()
 
-	return Run(t.Context(), &Target{Role: Dialing}, []Suite{{Stack: "test", Cases: cases, Honest: honest}}, o)
+	return Run(t.Context(), NewTarget(netip.AddrPort{}, "", TargetOptions{Rate: MaxRate}), []Suite{{Stack: "test", Cases: cases, Honest: honest}}, o)
 }
 
 func accepts(context.Context, *Target) error { return nil }
@@ -81,6 +81,25 @@ func TestStatuses(t *testing.T) {
 			require.Equal(t, "old", d.Why)
 		}
 	}
+}
+
+// A code is judged at its own level, and only when the node ends something.
+func TestCodes(t *testing.T) {
+	coded := func(name string, seen Seen) Case {
+		return Case{Section: "s", Name: name, Level: Must, Want: Ends, Code: &Code{Number: 6, Level: Should},
+			Play: func(context.Context, *Target) (Seen, error) { return seen, nil }}
+	}
+	code := func(n uint64) *uint64 { return &n }
+	r, err := run(t, accepts, Options{}, coded("right", Seen{Outcome: Ends, Code: code(6)}), coded("other", Seen{Outcome: Ends, Code: code(2)}),
+		coded("none", Seen{Outcome: Ends}))
+	require.NoError(t, err)
+	require.Equal(t, map[string]Status{"s.right": Conforms, "s.other": Deviates, "s.none": Deviates}, statuses(r))
+	require.Equal(t, Should, r.Worst())
+	require.Contains(t, r.Results[1].Line(), "expected: ends with code 6")
+
+	r, err = run(t, accepts, Options{}, coded("accepted", Seen{Outcome: Accepts}))
+	require.NoError(t, err)
+	require.Equal(t, Must, r.Worst())
 }
 
 func TestChoice(t *testing.T) {

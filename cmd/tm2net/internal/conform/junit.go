@@ -34,7 +34,7 @@ type (
 )
 
 // WriteJUnit writes the reports as JUnit XML, with one suite for each role and section. A
-// deviation that is not known is a failure, a situation that could not be made an error.
+// deviation that is not known is a failure, the end of the node as well, a situation that could not be made an error.
 func WriteJUnit(w io.Writer, reports ...*Report) error {
 	var all junitSuites
 	for _, r := range reports {
@@ -69,7 +69,10 @@ func (s *junitSuite) add(r Result) {
 	switch r.Status {
 	case Deviates:
 		s.Failures++
-		c.Failure = &junitMessage{fmt.Sprintf("%s, %s: expected: %s; seen: %s", r.Level, r.Spec, r.Want, r.Seen)}
+		c.Failure = &junitMessage{fmt.Sprintf("%s, %s: expected: %s; seen: %s", r.Level, r.Spec, r.Expected(), r.Seen)}
+	case Ended:
+		s.Failures++
+		c.Failure = &junitMessage{r.Reason}
 	case Failed:
 		s.Errors++
 		c.Error = &junitMessage{r.Reason}
@@ -77,7 +80,7 @@ func (s *junitSuite) add(r Result) {
 		s.Skipped++
 		c.Skipped = &junitMessage{r.Reason}
 	case AsKnown, Gone:
-		c.Output = fmt.Sprintf("%s: expected: %s; seen: %s; %s", r.Status, r.Want, r.Seen, r.Reason)
+		c.Output = fmt.Sprintf("%s: expected: %s; seen: %s; %s", r.Status, r.Expected(), r.Seen, r.Reason)
 	case Conforms:
 	}
 	s.Cases = append(s.Cases, c)

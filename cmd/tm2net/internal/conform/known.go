@@ -123,7 +123,7 @@ func (k *Known) Merge(reports ...*Report) *Known {
 	played := make(map[string]bool)
 	for _, r := range reports {
 		for _, one := range r.Results {
-			if one.Status == Skipped || one.Status == Failed {
+			if one.Status == Skipped || one.Status == Failed || one.Status == Ended {
 				continue
 			}
 			played[one.ID+string(r.Role)] = true

@@ -93,3 +93,48 @@ func (p *place) connect(ctx context.Context) (net.Conn, ed25519.PrivateKey, erro
 		}
 	}
 }
+
+// Place is where the node dials in the listening role, for a stack that accepts by itself, and the key
+// whose ID it dials. Closing the listener ends Accept, and the next Place goes on with it.
+func (t *Target) Place() (net.Listener, ed25519.PrivateKey, error) {
+	return borrowed{t.place.listener}, t.place.key, t.place.listener.SetDeadline(time.Time{})
+}
+
+// borrowed is a listener whose owner closes it.
+type borrowed struct{ *net.TCPListener }
+
+// Accept implements net.Listener.
+func (b borrowed) Accept() (net.Conn, error) {
+	conn, err := b.TCPListener.Accept()
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		err = net.ErrClosed
+	}
+
+	return conn, err
+}
+
+// Close implements net.Listener.
+func (b borrowed) Close() error { return b.SetDeadline(time.Unix(1, 0)) }
+
+// AwaitDial returns when arrived is closed, which tells that the node has dialed the Place. Until
+// then the node is asked again.
+func (t *Target) AwaitDial(ctx context.Context, arrived <-chan struct{}) error {
+	again := time.NewTicker(askPause)
+	defer again.Stop()
+	end := time.NewTimer(t.place.wait)
+	defer end.Stop()
+	for {
+		select {
+		case <-arrived:
+			t.dialer.life.answered(t.play)
+
+			return nil
+		case <-again.C:
+			t.place.again()
+		case <-end.C:
+			return fmt.Errorf("the node has not dialed within %s", t.place.wait)
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}

@@ -19,6 +19,7 @@ const (
 	Gone     Status = "gone"    // conforms, although the version is known to deviate
 	Skipped  Status = "skipped" // not played
 	Failed   Status = "failed"  // the situation could not be made
+	Ended    Status = "ended"   // the node's process ended while the case was played, or one beside it
 )
 
 // CaseInfo is what a report says of a case.
@@ -29,10 +30,26 @@ type CaseInfo struct {
 	Spec    string  `json:"spec"`
 	Level   Level   `json:"level"`
 	Want    Outcome `json:"expected"`
+	Code    *uint64 `json:"expected_code,omitempty"`
 }
 
-func describe(c Case) CaseInfo {
-	return CaseInfo{ID: c.ID(), Section: c.Section, Title: c.Title, Spec: c.Spec, Level: c.Level, Want: c.Want}
+// Describe returns what a report says of a case.
+func Describe(c Case) CaseInfo {
+	info := CaseInfo{ID: c.ID(), Section: c.Section, Title: c.Title, Spec: c.Spec, Level: c.Level, Want: c.Want}
+	if c.Code != nil {
+		info.Code = &c.Code.Number
+	}
+
+	return info
+}
+
+// Expected is what a case expects, in words.
+func (c CaseInfo) Expected() string {
+	if c.Code == nil {
+		return string(c.Want)
+	}
+
+	return fmt.Sprintf("%s with code %d", c.Want, *c.Code)
 }
 
 // Result is what came of one case.
@@ -51,7 +68,9 @@ type Report struct {
 	Role     Role           `json:"role"`
 	Duration time.Duration  `json:"duration_ns"`
 	Counts   map[Status]int `json:"counts"`
-	Results  []Result       `json:"results"`
+	// Ended are the cases during which the node has ended; one of them is why.
+	Ended   []string `json:"ended,omitempty"`
+	Results []Result `json:"results"`
 }
 
 // finish sorts the results by number and counts them.
@@ -87,8 +106,8 @@ func (r Result) Line() string {
 	fmt.Fprintf(&b, "%-8s  %-6s %-6s %s: %s", r.Status, r.Number, r.Level, r.ID, r.Title)
 	switch r.Status {
 	case Deviates, AsKnown:
-		fmt.Fprintf(&b, "\n          expected: %s (%s)\n          seen: %s", r.Want, r.Spec, r.Seen)
-	case Conforms, Gone, Skipped, Failed:
+		fmt.Fprintf(&b, "\n          expected: %s (%s)\n          seen: %s", r.Expected(), r.Spec, r.Seen)
+	case Conforms, Gone, Skipped, Failed, Ended:
 	}
 	if r.Reason != "" {
 		fmt.Fprintf(&b, "\n          %s", r.Reason)
@@ -100,7 +119,7 @@ func (r Result) Line() string {
 // Summary counts the results on one line.
 func (r *Report) Summary() string {
 	var parts []string
-	for _, s := range []Status{Conforms, Deviates, AsKnown, Gone, Failed, Skipped} {
+	for _, s := range []Status{Conforms, Deviates, Ended, AsKnown, Gone, Failed, Skipped} {
 		if n := r.Counts[s]; n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", n, s))
 		}

@@ -56,14 +56,55 @@ func Run(ctx context.Context, t *Target, suites []Suite, o Options) (*Report, er
 		r.catalog = append(r.catalog, s.Cases...)
 	}
 	begun := time.Now()
-	defer func() { r.report.finish(r.catalog, time.Since(begun)) }()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	t.dialer.life.start(cancel)
+	var err error
 	for _, s := range suites {
-		if err := r.suite(ctx, s); err != nil {
-			return r.report, err
+		if err = r.suite(ctx, s); err != nil {
+			break
+		}
+	}
+	err = r.afterEnds(context.Cause(ctx), err)
+	r.report.finish(r.catalog, time.Since(begun))
+
+	return r.report, err
+}
+
+// afterEnds takes back what was seen of a node that had ended meanwhile. cause is why the run has ended,
+// if it has.
+func (r *runner) afterEnds(cause, err error) error {
+	for _, l := range r.target.dialer.life.lost {
+		r.takeBack(l.cases, Failed, fmt.Sprintf("the node refused connections for %s while this was played", l.away.Round(time.Second)))
+	}
+	var ended *EndedError
+	if !errors.As(cause, &ended) {
+		return err
+	}
+	r.report.Ended = ended.Cases
+	r.takeBack(ended.Cases, Ended, "the node ended while this was played")
+	for _, c := range r.catalog {
+		if r.awaits(c) {
+			r.add(Result{CaseInfo: Describe(c), Status: Skipped, Reason: ErrNodeEnded.Error()})
 		}
 	}
 
-	return r.report, nil
+	return ended
+}
+
+// takeBack gives the results of cases another status.
+func (r *runner) takeBack(cases []string, status Status, why string) {
+	for i := range r.report.Results {
+		if one := &r.report.Results[i]; slices.Contains(cases, one.ID) {
+			one.Status, one.Reason = status, why
+			r.tell(*one)
+		}
+	}
+}
+
+// awaits reports whether a case that was chosen has no result.
+func (r *runner) awaits(c Case) bool {
+	return r.wants(c) && !slices.ContainsFunc(r.report.Results, func(one Result) bool { return one.ID == c.ID() })
 }
 
 type runner struct {
@@ -87,11 +128,14 @@ func (r *runner) suite(ctx context.Context, s Suite) error {
 	if err := r.honest(ctx, s); err != nil {
 		return err
 	}
-	var slow, quick Catalog
+	var slow, quick, alone Catalog
 	for _, c := range chosen {
-		if c.Slow {
+		switch {
+		case c.Alone:
+			alone = append(alone, c)
+		case c.Slow:
 			slow = append(slow, c)
-		} else {
+		default:
 			quick = append(quick, c)
 		}
 	}
@@ -109,6 +153,10 @@ func (r *runner) suite(ctx context.Context, s Suite) error {
 	if err == nil && len(slow) > 0 {
 		err = r.honest(ctx, s)
 	}
+	for i := 0; err == nil && i < len(alone); i++ {
+		r.play(ctx, s, alone[i:i+1], 1)
+		err = r.honest(ctx, s)
+	}
 
 	return err
 }
@@ -123,7 +171,12 @@ func (r *runner) listen(ctx context.Context, s Suite, cases Catalog) error {
 	for i, c := range cases {
 		wg.Go(func() { r.add(r.judge(ctx, s, c, r.target.at(places[i]))) })
 	}
+	looks, stop := context.WithCancel(ctx)
+	var watch sync.WaitGroup
+	watch.Go(func() { r.target.dialer.life.watch(looks, r.target) })
 	wg.Wait()
+	stop()
+	watch.Wait()
 
 	return errors.Join(closeAll(places), ctx.Err())
 }
@@ -158,17 +211,22 @@ func (r *runner) conns() int {
 // chosen sections as skipped.
 func (r *runner) chosen(s Suite) (chosen Catalog) {
 	for _, c := range s.Cases {
-		if len(r.options.Sections) > 0 && !slices.Contains(r.options.Sections, c.Section) || !c.In(r.target.Role) {
+		if !r.wants(c) {
 			continue
 		}
 		if why := r.skip(c); why != "" {
-			r.add(Result{CaseInfo: describe(c), Status: Skipped, Reason: why})
+			r.add(Result{CaseInfo: Describe(c), Status: Skipped, Reason: why})
 		} else {
 			chosen = append(chosen, c)
 		}
 	}
 
 	return chosen
+}
+
+// wants reports whether a case is in a section that the options choose, and in the role.
+func (r *runner) wants(c Case) bool {
+	return (len(r.options.Sections) == 0 || slices.Contains(r.options.Sections, c.Section)) && c.In(r.target.Role)
 }
 
 func (r *runner) skip(c Case) string {
@@ -210,9 +268,9 @@ func (r *runner) play(ctx context.Context, s Suite, cases Catalog, conns int) {
 // machine that is busy for a moment is no deviation. What was seen once counts if the second time
 // does not come about.
 func (r *runner) judge(ctx context.Context, s Suite, c Case, t *Target) Result {
-	seen, err := c.Play(ctx, t)
+	seen, err := r.once(ctx, c, t)
 	if (err != nil || r.surprises(c, seen)) && ctx.Err() == nil && r.honest(ctx, s) == nil {
-		again, e := c.Play(ctx, t)
+		again, e := r.once(ctx, c, t)
 		switch {
 		case e == nil:
 			seen, err = again, nil
@@ -220,15 +278,33 @@ func (r *runner) judge(ctx context.Context, s Suite, c Case, t *Target) Result {
 			err = errors.Join(err, e)
 		}
 	}
-	result := Result{CaseInfo: describe(c), Seen: seen}
+	result := Result{CaseInfo: Describe(c), Seen: seen}
+	if errors.Is(context.Cause(ctx), ErrNodeEnded) {
+		result.Status, result.Reason = Skipped, ErrNodeEnded.Error()
+
+		return result
+	}
 	if err != nil {
 		result.Status, result.Reason = Failed, err.Error()
 
 		return result
 	}
 	result.Status, result.Reason = r.options.Known.judge(c, r.target.Role, seen)
+	if seen.Outcome == OtherCode {
+		result.Level = c.Code.Level
+	}
 
 	return result
+}
+
+// once plays a case one time.
+func (r *runner) once(ctx context.Context, c Case, t *Target) (Seen, error) {
+	p := t.dialer.life.begin(c)
+	defer t.dialer.life.finish(p)
+
+	seen, err := c.Play(ctx, t.during(p))
+
+	return c.judgeCode(t, seen), err
 }
 
 // surprises reports whether the node has done neither what is expected nor what it is known for.
@@ -251,12 +327,7 @@ func (r *runner) honest(ctx context.Context, s Suite) error {
 		if err == nil {
 			return nil
 		}
-		pause := time.NewTimer(recoveryPause)
-		select {
-		case <-pause.C:
-		case <-ctx.Done():
-			pause.Stop()
-
+		if Pause(ctx, recoveryPause) != nil {
 			return fmt.Errorf("%w: %w", ErrNotHonest, err)
 		}
 	}
@@ -267,6 +338,10 @@ func (r *runner) add(result Result) {
 	defer r.mtx.Unlock()
 	result.Number = r.catalog.Number(result.ID)
 	r.report.Results = append(r.report.Results, result)
+	r.tell(result)
+}
+
+func (r *runner) tell(result Result) {
 	if r.options.Progress != nil {
 		r.options.Progress(result)
 	}

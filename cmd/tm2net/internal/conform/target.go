@@ -34,6 +34,12 @@ type Target struct {
 	// OneConn reports that the node lets in one peer of an IP, so that cases that need two
 	// cannot be played.
 	OneConn bool
+	// MaxInbound is how many inbound peers the node lets in (max_num_inbound_peers), 0 if that is not
+	// known. OnePerIP reports that it is to let in one of an IP (allow_duplicate_ip).
+	MaxInbound int
+	OnePerIP   bool
+	// QUIC reports that sessions are played over QUIC.
+	QUIC bool
 	// Bridge reports that the node is a bridge, which shows others the nodes of its other side.
 	Bridge bool
 	// Patience is how long each wait for the node takes at most, unless a case says otherwise.
@@ -41,6 +47,7 @@ type Target struct {
 
 	dialer *dialer
 	place  *place // where the node dials, in the listening role
+	play   *play  // the case for which the target is used, if any
 }
 
 // TargetOptions are how a target is reached.
@@ -50,14 +57,18 @@ type TargetOptions struct {
 	Patience time.Duration
 }
 
-// MaxRate bounds the rate of connections.
-const MaxRate = 200
+const (
+	// MaxRate bounds the rate of connections.
+	MaxRate = 200
+	// MaxInbound bounds the inbound limit of a node that is filled.
+	MaxInbound = 256
+)
 
 // NewTarget returns a target in the dialing role. Its NodeInfo and channel are set by the caller.
 func NewTarget(addr netip.AddrPort, id types.ID, o TargetOptions) *Target {
 	return &Target{
 		Addr: addr, ID: id, Role: Dialing, Patience: o.Patience,
-		dialer: &dialer{addr: addr, pace: newPacer(min(max(1, o.Rate), MaxRate))},
+		dialer: newDialer(addr, min(max(1, o.Rate), MaxRate)),
 	}
 }
 
@@ -65,7 +76,12 @@ func NewTarget(addr netip.AddrPort, id types.ID, o TargetOptions) *Target {
 // In the listening role it is the next one of the node, which dials the ID of that key.
 func (t *Target) Connect(ctx context.Context) (net.Conn, ed25519.PrivateKey, error) {
 	if t.place != nil {
-		return t.place.connect(ctx)
+		conn, key, err := t.place.connect(ctx)
+		if err == nil {
+			t.dialer.life.answered(t.play)
+		}
+
+		return conn, key, err
 	}
 	conn, err := t.Dial(ctx)
 	if err != nil {
@@ -76,7 +92,36 @@ func (t *Target) Connect(ctx context.Context) (net.Conn, ed25519.PrivateKey, err
 }
 
 // Dial connects to the node, whatever the role.
-func (t *Target) Dial(ctx context.Context) (net.Conn, error) { return t.dialer.dial(ctx) }
+func (t *Target) Dial(ctx context.Context) (net.Conn, error) { return t.dialer.dial(ctx, t.play) }
+
+// Reach connects to the node otherwise than by TCP, at the rate of the other connections. UDP does
+// not tell that nobody is there, so if it fails the node is looked at over TCP.
+func (t *Target) Reach(ctx context.Context, connect func(context.Context) error) error {
+	if err := t.dialer.pace.wait(ctx); err != nil {
+		return err
+	}
+	begun := time.Now()
+	err := connect(ctx)
+	if err == nil {
+		t.dialer.life.connected(begun, t.play)
+
+		return nil
+	}
+	conn, e := t.Dial(ctx)
+	if e == nil {
+		e = conn.Close()
+	}
+
+	return errors.Join(err, e)
+}
+
+// during returns the target for a case that is played.
+func (t *Target) during(p *play) *Target {
+	c := *t
+	c.play = p
+
+	return &c
+}
 
 // at returns the target for a case that is played at the place.
 func (t *Target) at(p *place) *Target {
@@ -102,17 +147,23 @@ func CheckAddr(addr netip.Addr) error {
 // dialer opens connections at a bounded rate, and from many IPs where the node is on loopback:
 // many nodes let in one peer of an IP.
 type dialer struct {
-	addr netip.AddrPort
-	pace *pacer
-	next atomic.Uint32
+	addr    netip.AddrPort
+	pace    *pacer
+	next    atomic.Uint32
+	life    *life
+	connect func(context.Context) (net.Conn, error) // open, but in tests
 }
 
 const connectTimeout = 10 * time.Second
 
-func (d *dialer) dial(ctx context.Context) (net.Conn, error) {
-	if err := d.pace.wait(ctx); err != nil {
-		return nil, err
-	}
+func newDialer(addr netip.AddrPort, rate int) *dialer {
+	d := &dialer{addr: addr, pace: newPacer(rate), life: &life{}}
+	d.connect = d.open
+
+	return d
+}
+
+func (d *dialer) open(ctx context.Context) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
 	nd := net.Dialer{LocalAddr: d.source()}
@@ -152,12 +203,6 @@ func (p *pacer) wait(ctx context.Context) error {
 		return ctx.Err()
 	}
 	defer func() { p.slots <- struct{}{} }()
-	t := time.NewTimer(p.gap)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+
+	return Pause(ctx, p.gap)
 }

@@ -39,6 +39,10 @@ func limitCases() conform.Catalog {
 		{name: "deaf-peer", title: "a peer that sends 20000 pings and reads nothing holds up no other", spec: "5.2", level: conform.Should,
 			want: conform.Accepts, needs: needsTwo,
 			play: besideNoise(func(*session) []byte { return bytes.Repeat(wire.AppendPing(nil), 20000) })},
+		{name: "inbound-full", title: "one peer more connects than max_num_inbound_peers: not all stay, and when one leaves another is let in", spec: "4.5",
+			level: conform.Should, want: conform.Accepts, alone: true, needs: needsMaxInbound, play: full},
+		{name: "one-per-ip", title: "a second peer connects from an IP: it is let in when the first has left", spec: "4.5", level: conform.Should,
+			want: conform.Accepts, alone: true, needs: needsOnePerIP, play: onePerIP},
 	})
 }
 

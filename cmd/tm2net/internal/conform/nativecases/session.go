@@ -152,7 +152,7 @@ type row struct {
 	level             conform.Level
 	want              conform.Outcome
 	roles             []conform.Role
-	slow              bool
+	slow, alone       bool
 	risky             string
 	needs             func(*conform.Target) string
 	play              func(ctx context.Context, t *conform.Target) (conform.Seen, error)
@@ -163,7 +163,7 @@ func section(name string, rows []row) conform.Catalog {
 	for _, r := range rows {
 		cases = append(cases, conform.Case{
 			Section: name, Name: r.name, Title: r.title, Spec: "docs/wire.md §" + r.spec, Level: r.level, Want: r.want,
-			Roles: r.roles, Slow: r.slow, Risky: r.risky, Needs: r.needs, Play: r.play,
+			Roles: r.roles, Slow: r.slow, Alone: r.alone, Risky: r.risky, Needs: r.needs, Play: r.play,
 		})
 	}
 

@@ -16,6 +16,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
+	quic "github.com/libp2p/go-libp2p/p2p/transport/quic"
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
 	"github.com/multiformats/go-multiaddr"
 	manet "github.com/multiformats/go-multiaddr/net"
@@ -44,32 +45,51 @@ type dialer func(context.Context) (net.Conn, error)
 // DialContext implements the interface of the TCP transport. The address is that of the node.
 func (d dialer) DialContext(ctx context.Context, _, _ string) (net.Conn, error) { return d(ctx) }
 
-// Dial connects to the node with the peer ID. dial opens the TCP connection. Each wait for the
-// node takes patience at most.
+// Dial connects to the node with the peer ID over TCP. dial opens the TCP connection. Each wait for
+// the node takes patience at most.
 func Dial(
 	ctx context.Context, key ed25519.PrivateKey, at netip.AddrPort, remote peer.ID, dial func(context.Context) (net.Conn, error), patience time.Duration,
+) (*Client, error) {
+	forAddr := func(multiaddr.Multiaddr) (tcp.ContextDialer, error) { return dialer(dial), nil }
+	addr, err := manet.FromNetAddr(net.TCPAddrFromAddrPort(at))
+	if err != nil {
+		return nil, err
+	}
+
+	return connect(ctx, key, remote, addr, patience, libp2p.Transport(tcp.NewTCPTransport, tcp.WithDialerForAddr(forAddr)))
+}
+
+// DialQUIC is Dial over QUIC, at the same port number.
+func DialQUIC(ctx context.Context, key ed25519.PrivateKey, at netip.AddrPort, remote peer.ID, patience time.Duration) (*Client, error) {
+	addr, err := manet.FromNetAddr(net.UDPAddrFromAddrPort(at))
+	if err != nil {
+		return nil, err
+	}
+
+	return connect(ctx, key, remote, addr.Encapsulate(quicVersion), patience, libp2p.Transport(quic.NewTransport))
+}
+
+// quicVersion is the end of a multiaddr of QUIC.
+var quicVersion = multiaddr.StringCast("/quic-v1")
+
+func connect(
+	ctx context.Context, key ed25519.PrivateKey, remote peer.ID, addr multiaddr.Multiaddr, patience time.Duration, transport libp2p.Option,
 ) (*Client, error) {
 	identity, err := crypto.UnmarshalEd25519PrivateKey(key)
 	if err != nil {
 		return nil, fmt.Errorf("key: %w", err)
 	}
-	forAddr := func(multiaddr.Multiaddr) (tcp.ContextDialer, error) { return dialer(dial), nil }
 	h, err := libp2p.New(
 		libp2p.Identity(identity), libp2p.NoListenAddrs, libp2p.DisableRelay(), libp2p.DisableMetrics(), libp2p.DisableIdentifyAddressDiscovery(),
-		libp2p.ResourceManager(&network.NullResourceManager{}), libp2p.UserAgent("tm2net conform"),
-		libp2p.Transport(tcp.NewTCPTransport, tcp.WithDialerForAddr(forAddr)),
+		libp2p.ResourceManager(&network.NullResourceManager{}), libp2p.UserAgent("tm2net conform"), transport,
 	)
 	if err != nil {
 		return nil, fmt.Errorf("libp2p host: %w", err)
 	}
 	h.SetStreamHandler(ChannelProtocol, take)
-	addr, err := manet.FromNetAddr(net.TCPAddrFromAddrPort(at))
-	if err == nil {
-		ctx, cancel := context.WithTimeout(ctx, patience)
-		defer cancel()
-		err = h.Connect(ctx, peer.AddrInfo{ID: remote, Addrs: []multiaddr.Multiaddr{addr}})
-	}
-	if err != nil {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	if err := h.Connect(ctx, peer.AddrInfo{ID: remote, Addrs: []multiaddr.Multiaddr{addr}}); err != nil {
 		return nil, errors.Join(fmt.Errorf("libp2p connection: %w", err), h.Close())
 	}
 

@@ -75,6 +75,16 @@ func Goodbye(code uint64, text string, answer bool, counts ...[2]uint64) []byte 
 	return Control(KindGoodbye, b)
 }
 
+// Accept is an Accept message.
+func Accept(epoch Epoch, nodeInfo []byte) []byte {
+	return Control(KindAccept, bytesField(bytesField(nil, 1, epoch[:]), 2, nodeInfo))
+}
+
+// Reject is a Reject message.
+func Reject(code uint64, text string) []byte {
+	return Control(KindReject, bytesField(varint(nil, 1, code), 2, []byte(text)))
+}
+
 func varint(b []byte, num protowire.Number, v uint64) []byte {
 	return protowire.AppendVarint(protowire.AppendTag(b, num, protowire.VarintType), v)
 }
@@ -86,9 +96,9 @@ func bytesField(b []byte, num protowire.Number, v []byte) []byte {
 // Message is a control message of the node, as far as cases look at it.
 type Message struct {
 	Kind     int
-	Code     uint64 // of a Reject or Goodbye
+	Code     uint64 // of a Reject or Goodbye; the version of a Hello
 	Text     string
-	Epoch    []byte // of an Accept
+	Epoch    []byte // of a Hello or Accept
 	NodeInfo []byte
 	Answer   bool // of a Goodbye
 }
@@ -144,6 +154,10 @@ func (m *Message) set(num protowire.Number, number uint64, text []byte) {
 	case m.Kind == KindAccept && num == 1:
 		m.Epoch = text
 	case m.Kind == KindAccept && num == 2:
+		m.NodeInfo = text
+	case m.Kind == KindHello && num == 2:
+		m.Epoch = text
+	case m.Kind == KindHello && num == 3:
 		m.NodeInfo = text
 	case num == 1:
 		m.Code = number

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"time"
 
@@ -75,9 +76,12 @@ func (s *Stream) Rest() error {
 // ErrMalformed says that the node sends what no node should.
 var ErrMalformed = errors.New("malformed")
 
-// IsSilent reports whether the node has neither answered nor ended the stream in time.
+// IsSilent reports whether the node has neither answered nor ended the stream in time. Multiplexers have
+// deadline errors of their own.
 func IsSilent(err error) bool {
-	return errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded)
+	var timeout net.Error
+
+	return errors.As(err, &timeout) && timeout.Timeout() || errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded)
 }
 
 // SetPatience changes how long each wait for the node takes at most.

@@ -91,13 +91,13 @@ var dataRows = []row{
 
 			return s.resetOnly(st), nil
 		})},
-	{name: "channel-unknown", title: "a data stream of a channel that the node does not have", spec: "5", level: conform.Must, want: conform.Ends,
+	{name: "channel-unknown", title: "a data stream of a channel that the node does not have", spec: "5", level: conform.Must, want: conform.Ends, code: violates,
 		play: violation(func(s *session) error {
 			_, err := s.data(s.epoch, unknownChannel(s.target))
 
 			return err
 		})},
-	{name: "stream-twice", title: "a second data stream of a channel", spec: "5", level: conform.Must, want: conform.Ends,
+	{name: "stream-twice", title: "a second data stream of a channel", spec: "5", level: conform.Must, want: conform.Ends, code: violates,
 		play: violation(func(s *session) error {
 			for range 2 {
 				if st, err := s.data(s.epoch, s.target.Info.Channels[0]); err != nil {
@@ -109,8 +109,8 @@ var dataRows = []row{
 
 			return nil
 		})},
-	{name: "message-empty", title: "a message of no bytes", spec: "5", level: conform.Must, want: conform.Ends, needs: needsChannel, play: sends(0)},
-	{name: "message-over", title: "a message of one byte more than the receive capacity is announced", spec: "5", level: conform.Must, want: conform.Ends,
+	{name: "message-empty", title: "a message of no bytes", spec: "5", level: conform.Must, want: conform.Ends, code: violates, needs: needsChannel, play: sends(0)},
+	{name: "message-over", title: "a message of one byte more than the receive capacity is announced", spec: "5", level: conform.Must, want: conform.Ends, code: violates,
 		needs: needsChannel, play: violation(func(s *session) error {
 			_, err := s.data(s.epoch, s.target.Channel, protowire.AppendVarint(nil, uint64(s.target.Capacity)+1)...)
 
@@ -126,9 +126,9 @@ var dataRows = []row{
 
 			return s.alive(), nil
 		})},
-	{name: "length-2-62", title: "a message of 2^62 bytes is announced", spec: "5", level: conform.Must, want: conform.Ends, needs: needsChannel,
+	{name: "length-2-62", title: "a message of 2^62 bytes is announced", spec: "5", level: conform.Must, want: conform.Ends, code: violates, needs: needsChannel,
 		play: sends(protowire.AppendVarint(nil, 1<<62)...)},
-	{name: "length-endless", title: "a length of more than 64 bits", spec: "5", level: conform.Must, want: conform.Ends, needs: needsChannel,
+	{name: "length-endless", title: "a length of more than 64 bits", spec: "5", level: conform.Must, want: conform.Ends, code: violates, needs: needsChannel,
 		play: sends(bytes.Repeat([]byte{0xff}, 11)...)},
 	{name: "message-cut", title: "the stream ends inside a message", spec: "5", level: conform.Must, want: conform.Ends, needs: needsChannel,
 		play: violation(func(s *session) error {
@@ -159,7 +159,7 @@ var dataRows = []row{
 
 			return err
 		})},
-	{name: "assembly", title: "a message that is begun and not finished", spec: "5", level: conform.Should, want: conform.Ends, slow: true,
+	{name: "assembly", title: "a message that is begun and not finished", spec: "5", level: conform.Should, want: conform.Ends, code: invalid, slow: true,
 		needs: needsChannel, play: connected(func(s *session) (conform.Seen, error) {
 			if _, err := s.data(s.epoch, s.target.Channel, 100, 0xff); err != nil {
 				return conform.Seen{}, err

@@ -37,15 +37,15 @@ var endRows = []row{
 
 			return s.goodbyeAnswered(), nil
 		})},
-	{name: "answer-unasked", title: "an answer to a Goodbye that was not sent", spec: "7.2", level: conform.Must, want: conform.Ends,
+	{name: "answer-unasked", title: "an answer to a Goodbye that was not sent", spec: "7.2", level: conform.Must, want: conform.Ends, code: violates,
 		play: control(func(*session) []byte { return rawsession.Goodbye(0, "", true) })},
-	{name: "hello-again", title: "a Hello on the control stream of a session", spec: "4", level: conform.Must, want: conform.Ends,
+	{name: "hello-again", title: "a Hello on the control stream of a session", spec: "4", level: conform.Must, want: conform.Ends, code: violates,
 		play: control(func(s *session) []byte { return s.hello().Bytes() })},
-	{name: "control-garbage", title: "bytes that are no control message", spec: "2", level: conform.Must, want: conform.Ends,
+	{name: "control-garbage", title: "bytes that are no control message", spec: "2", level: conform.Must, want: conform.Ends, code: violates,
 		play: control(func(*session) []byte { return []byte("\x05hello") })},
-	{name: "control-huge", title: "a control message of more than 16384 bytes is announced", spec: "2", level: conform.Must, want: conform.Ends,
+	{name: "control-huge", title: "a control message of more than 16384 bytes is announced", spec: "2", level: conform.Must, want: conform.Ends, code: violates,
 		play: control(func(*session) []byte { return []byte{0xff, 0xff, 0x01} })},
-	{name: "counts-descending", title: "a Goodbye whose counts are not ascending", spec: "3", level: conform.Must, want: conform.Ends,
+	{name: "counts-descending", title: "a Goodbye whose counts are not ascending", spec: "3", level: conform.Must, want: conform.Ends, code: violates,
 		play: control(func(*session) []byte {
 			return rawsession.Goodbye(0, "", false, [2]uint64{0x50, 1}, [2]uint64{0x20, 1})
 		})},

@@ -32,38 +32,38 @@ var helloRows = []row{
 			s.control.Send([]byte{b})
 		}
 	})},
-	{name: "version-unknown", title: "a Hello of version 99", spec: "3", level: conform.Must, want: conform.Ends,
+	{name: "version-unknown", title: "a Hello of version 99", spec: "3", level: conform.Must, want: conform.Ends, code: otherVersion,
 		play: hello(func(_ *session, h *rawsession.Hello) { h.Version = 99 })},
-	{name: "version-absent", title: "a Hello without a version", spec: "3", level: conform.Must, want: conform.Ends,
+	{name: "version-absent", title: "a Hello without a version", spec: "3", level: conform.Must, want: conform.Ends, code: violates,
 		play: hello(func(_ *session, h *rawsession.Hello) { h.Version = 0 })},
-	{name: "version-2-alone", title: "a Hello of version 2 without a delegation", spec: "3", level: conform.Must, want: conform.Ends,
+	{name: "version-2-alone", title: "a Hello of version 2 without a delegation", spec: "3", level: conform.Must, want: conform.Ends, code: violates,
 		play: hello(func(_ *session, h *rawsession.Hello) { h.Version = 2 })},
-	{name: "epoch-15", title: "an epoch of 15 bytes", spec: "3", level: conform.Must, want: conform.Ends,
+	{name: "epoch-15", title: "an epoch of 15 bytes", spec: "3", level: conform.Must, want: conform.Ends, code: violates,
 		play: hello(func(_ *session, h *rawsession.Hello) { h.Epoch = h.Epoch[:15] })},
-	{name: "unknown-field", title: "an unknown field in the Hello", spec: "2", level: conform.Must, want: conform.Ends,
+	{name: "unknown-field", title: "an unknown field in the Hello", spec: "2", level: conform.Must, want: conform.Ends, code: violates,
 		play: hello(func(_ *session, h *rawsession.Hello) { h.Extra = []byte{0x48, 0x01} })},
-	{name: "epoch-twice", title: "a field that comes after a later one", spec: "2", level: conform.Must, want: conform.Ends,
+	{name: "epoch-twice", title: "a field that comes after a later one", spec: "2", level: conform.Must, want: conform.Ends, code: violates,
 		play: hello(func(_ *session, h *rawsession.Hello) { h.Extra = []byte{0x08, 0x01} })},
-	{name: "garbage", title: "bytes that are no Hello", spec: "4", level: conform.Must, want: conform.Ends,
+	{name: "garbage", title: "bytes that are no Hello", spec: "4", level: conform.Must, want: conform.Ends, code: violates,
 		play: handshake(func(s *session) { s.control.Send([]byte("\x05hello")) })},
-	{name: "kind-goodbye", title: "a Goodbye in place of the Hello", spec: "4", level: conform.Must, want: conform.Ends,
+	{name: "kind-goodbye", title: "a Goodbye in place of the Hello", spec: "4", level: conform.Must, want: conform.Ends, code: violates,
 		play: handshake(func(s *session) { s.control.Send(rawsession.Goodbye(0, "", false)) })},
-	{name: "declared-16385", title: "a control message of more than 16384 bytes is announced", spec: "2", level: conform.Must, want: conform.Ends,
+	{name: "declared-16385", title: "a control message of more than 16384 bytes is announced", spec: "2", level: conform.Must, want: conform.Ends, code: violates,
 		play: handshake(func(s *session) { s.control.Send([]byte{0xff, 0xff, 0x01}) })},
 	{name: "cut", title: "the stream ends inside the Hello", spec: "4", level: conform.Must, want: conform.Ends,
 		play: handshake(func(s *session) { s.control.Send(s.hello().Bytes()[:20]); s.control.End() })},
 	{name: "silent", title: "no Hello comes", spec: "4", level: conform.Should, want: conform.Ends, play: handshake(func(s *session) { s.control.Send(nil) })},
 	{name: "stalled", title: "a Hello that is begun and not finished", spec: "4", level: conform.Should, want: conform.Ends,
 		play: handshake(func(s *session) { s.control.Send(s.hello().Bytes()[:20]) })},
-	{name: "id-other", title: "a NodeInfo with the ID of another node", spec: "4", level: conform.Must, want: conform.Ends,
+	{name: "id-other", title: "a NodeInfo with the ID of another node", spec: "4", level: conform.Must, want: conform.Ends, code: otherNode,
 		play: infoOf(func(_ *session, i *wire.NodeInfo) {
 			i.NetAddress = types.GenerateNodeKey().ID().String() + "@192.0.2.1:26656"
 		})},
-	{name: "network-other", title: "another network", spec: "4", level: conform.Must, want: conform.Ends,
+	{name: "network-other", title: "another network", spec: "4", level: conform.Must, want: conform.Ends, code: incompatible,
 		play: infoOf(func(_ *session, i *wire.NodeInfo) { i.Network += "-other" })},
-	{name: "channels-disjoint", title: "no channel in common", spec: "4", level: conform.Must, want: conform.Ends,
+	{name: "channels-disjoint", title: "no channel in common", spec: "4", level: conform.Must, want: conform.Ends, code: incompatible,
 		play: infoOf(func(s *session, i *wire.NodeInfo) { i.Channels = []byte{unknownChannel(s.target)} })},
-	{name: "versions-major", title: "another major version of p2p", spec: "4", level: conform.Must, want: conform.Ends, needs: needsVersions,
+	{name: "versions-major", title: "another major version of p2p", spec: "4", level: conform.Must, want: conform.Ends, code: incompatible, needs: needsVersions,
 		play: infoOf(func(_ *session, i *wire.NodeInfo) {
 			for n := range i.VersionSet {
 				if i.VersionSet[n].Name == "p2p" {
@@ -71,16 +71,16 @@ var helloRows = []row{
 				}
 			}
 		})},
-	{name: "moniker-absent", title: "no moniker", spec: "4", level: conform.Should, want: conform.Ends,
+	{name: "moniker-absent", title: "no moniker", spec: "4", level: conform.Should, want: conform.Ends, code: invalid,
 		play: infoOf(func(_ *session, i *wire.NodeInfo) { i.Moniker = "" })},
-	{name: "channels-17", title: "17 channels", spec: "4", level: conform.Should, want: conform.Ends, play: infoOf(func(_ *session, i *wire.NodeInfo) {
+	{name: "channels-17", title: "17 channels", spec: "4", level: conform.Should, want: conform.Ends, code: invalid, play: infoOf(func(_ *session, i *wire.NodeInfo) {
 		for ch := byte(0x70); len(i.Channels) < 17; ch++ {
 			i.Channels = append(i.Channels, ch)
 		}
 	})},
-	{name: "node-info-absent", title: "an empty NodeInfo", spec: "4", level: conform.Must, want: conform.Ends,
+	{name: "node-info-absent", title: "an empty NodeInfo", spec: "4", level: conform.Must, want: conform.Ends, code: invalid,
 		play: hello(func(_ *session, h *rawsession.Hello) { h.NodeInfo = nil })},
-	{name: "epoch-in-use", title: "a second Hello with the epoch of a session", spec: "4", level: conform.Must, want: conform.Ends, play: epochInUse},
+	{name: "epoch-in-use", title: "a second Hello with the epoch of a session", spec: "4", level: conform.Must, want: conform.Ends, code: violates, play: epochInUse},
 	{name: "node-info", title: "a NodeInfo without a session", spec: "10", level: conform.Must, want: conform.Accepts, play: nodeInfo},
 }
 
@@ -173,30 +173,30 @@ var delegationRows = []row{
 		play: delegated(func(s *session, key ed25519.PrivateKey) []byte {
 			return rawsession.Delegation(key, s.epoch, s.PeerID(), s.Remote(), expiry())
 		})},
-	{name: "delegation-expired", title: "a delegation that has expired", spec: "6", level: conform.Must, want: conform.Ends,
+	{name: "delegation-expired", title: "a delegation that has expired", spec: "6", level: conform.Must, want: conform.Ends, code: forged,
 		play: delegated(func(s *session, key ed25519.PrivateKey) []byte {
 			return rawsession.Delegation(key, s.epoch, s.PeerID(), s.Remote(), time.Now().Add(-time.Hour))
 		})},
-	{name: "delegation-long", title: "a delegation that expires in a day", spec: "6", level: conform.Must, want: conform.Ends,
+	{name: "delegation-long", title: "a delegation that expires in a day", spec: "6", level: conform.Must, want: conform.Ends, code: forged,
 		play: delegated(func(s *session, key ed25519.PrivateKey) []byte {
 			return rawsession.Delegation(key, s.epoch, s.PeerID(), s.Remote(), time.Now().Add(24*time.Hour))
 		})},
-	{name: "delegation-other-epoch", title: "a delegation for another epoch", spec: "6", level: conform.Must, want: conform.Ends,
+	{name: "delegation-other-epoch", title: "a delegation for another epoch", spec: "6", level: conform.Must, want: conform.Ends, code: forged,
 		play: delegated(func(s *session, key ed25519.PrivateKey) []byte {
 			return rawsession.Delegation(key, rawsession.NewEpoch(), s.PeerID(), s.Remote(), expiry())
 		})},
-	{name: "delegation-other-listener", title: "a delegation for another listener", spec: "6", level: conform.Must, want: conform.Ends,
+	{name: "delegation-other-listener", title: "a delegation for another listener", spec: "6", level: conform.Must, want: conform.Ends, code: forged,
 		play: delegated(func(s *session, key ed25519.PrivateKey) []byte {
 			return rawsession.Delegation(key, s.epoch, s.PeerID(), s.PeerID(), expiry())
 		})},
-	{name: "delegation-forged", title: "a delegation with a wrong signature", spec: "6", level: conform.Must, want: conform.Ends,
+	{name: "delegation-forged", title: "a delegation with a wrong signature", spec: "6", level: conform.Must, want: conform.Ends, code: forged,
 		play: delegated(func(s *session, key ed25519.PrivateKey) []byte {
 			d := rawsession.Delegation(key, s.epoch, s.PeerID(), s.Remote(), expiry())
 			d[40] ^= 1
 
 			return d
 		})},
-	{name: "delegation-self", title: "a delegation by the key of the connection", spec: "6", level: conform.Must, want: conform.Ends,
+	{name: "delegation-self", title: "a delegation by the key of the connection", spec: "6", level: conform.Must, want: conform.Ends, code: forged,
 		play: hello(func(s *session, h *rawsession.Hello) {
 			h.Delegation = rawsession.Delegation(s.Key, s.epoch, s.PeerID(), s.Remote(), expiry())
 		})},

@@ -37,7 +37,7 @@ func openAs(ctx context.Context, t *conform.Target, key *types.NodeKey) (*sessio
 	if err != nil {
 		return nil, fmt.Errorf("peer ID of the node: %w", err)
 	}
-	c, err := rawsession.Dial(ctx, key.PrivKey, t.Addr, remote, t.Dial, t.Patience)
+	c, err := dial(ctx, t, key, remote)
 	if err != nil {
 		return nil, err
 	}
@@ -49,6 +49,20 @@ func openAs(ctx context.Context, t *conform.Target, key *types.NodeKey) (*sessio
 	}
 
 	return s, nil
+}
+
+// dial connects to the node over TCP, or over QUIC where that is judged.
+func dial(ctx context.Context, t *conform.Target, key *types.NodeKey, remote peer.ID) (c *rawsession.Client, err error) {
+	if !t.QUIC {
+		return rawsession.Dial(ctx, key.PrivKey, t.Addr, remote, t.Dial, t.Patience)
+	}
+	err = t.Reach(ctx, func(ctx context.Context) error {
+		c, err = rawsession.DialQUIC(ctx, key.PrivKey, t.Addr, remote, t.Patience)
+
+		return err
+	})
+
+	return c, err
 }
 
 // connect opens a session that the node accepts.
@@ -90,7 +104,7 @@ func (s *session) answer() conform.Seen {
 	case err != nil:
 		return s.seen(err)
 	case m.Kind == rawsession.KindReject:
-		return s.at(conform.Ends, fmt.Sprintf("Reject with code %d: %s", m.Code, m.Text))
+		return s.told("Reject", m)
 	case m.Kind != rawsession.KindAccept:
 		return s.at(conform.Differs, fmt.Sprintf("a control message of kind %d in place of the answer", m.Kind))
 	case !slices.Equal(m.Epoch, s.epoch[:]):
@@ -109,6 +123,14 @@ func (s *session) answer() conform.Seen {
 
 func (s *session) at(o conform.Outcome, detail string) conform.Seen {
 	return conform.Seen{Outcome: o, Detail: detail, After: time.Since(s.begun)}
+}
+
+// told is an end with a code.
+func (s *session) told(kind string, m rawsession.Message) conform.Seen {
+	seen := s.at(conform.Ends, fmt.Sprintf("%s with code %d: %s", kind, m.Code, m.Text))
+	seen.Code = &m.Code
+
+	return seen
 }
 
 // seen is what an error of a stream means.
@@ -161,7 +183,7 @@ func (s *session) ended() conform.Seen {
 	case err != nil:
 		return s.seen(err)
 	case m.Kind == rawsession.KindGoodbye:
-		return s.at(conform.Ends, fmt.Sprintf("Goodbye with code %d: %s", m.Code, m.Text))
+		return s.told("Goodbye", m)
 	default:
 		return s.at(conform.Differs, fmt.Sprintf("a control message of kind %d", m.Kind))
 	}
