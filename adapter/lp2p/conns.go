@@ -59,19 +59,19 @@ func (t *Transport) keep(c network.Conn, session bool) bool {
 }
 
 // shared returns a function that reports whether a connection, which the caller has kept for a
-// dial that began then, is older than the dial, or has had other users by now, or the remote is
-// connected still. The last user closes it, at either end: a remote that dials this node at the
-// same time may have used it for a dial that it then left to another connection.
+// dial that began then, may have been closed without regard to the dial. The last user closes a
+// connection, at either end. So one that the remote has opened may be closed, or is older than the
+// dial, or has had other users by now. If the remote is connected still, it has just used another.
 func (t *Transport) shared(c network.Conn, begun time.Time) func() bool {
 	t.mtx.Lock()
 	defer t.mtx.Unlock()
-	ref, older := t.conns[c], c.Stat().Opened.Before(begun)
+	ref, other := t.conns[c], c.Stat().Direction == network.DirInbound || c.Stat().Opened.Before(begun)
 
 	return func() bool {
 		t.mtx.Lock()
 		defer t.mtx.Unlock()
 
-		return older || ref.uses > 1 || t.host.Network().Connectedness(c.RemotePeer()) == network.Connected
+		return other || ref.uses > 1 || t.host.Network().Connectedness(c.RemotePeer()) == network.Connected
 	}
 }
 

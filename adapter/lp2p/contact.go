@@ -25,7 +25,9 @@ import (
 
 // firstContact returns the peer ID behind the address's TM2 ID, as lookUp does. Where that takes a
 // connection, the next dial of the peer ID at the same IP and port uses it. The caller calls
-// leave when it has dialed, which closes a connection that was not used.
+// leave as soon as it has dialed, which closes a connection that was not used: nothing serves it,
+// but the remote, which may dial this node at the same time, takes it for one to use. leave is
+// never nil.
 func (t *Transport) firstContact(ctx context.Context, addr types.NetAddress) (id peer.ID, leave func(), err error) {
 	if id, ok := p2paddr.Known(t.book, addr.ID); ok {
 		return id, func() {}, nil
@@ -47,7 +49,7 @@ func (t *Transport) firstContact(ctx context.Context, addr types.NetAddress) (id
 		err = errors.Join(err, c.Close())
 	}
 	if err != nil {
-		return "", nil, err
+		return "", func() {}, err
 	}
 
 	return c.RemotePeer(), dialer.contacts.offer(c), nil

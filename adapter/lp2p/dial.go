@@ -81,8 +81,6 @@ func (t *Transport) dial(
 	id, leave, err := t.firstContact(ctx, addr)
 	if err != nil {
 		id, err = t.lookUpRelayed(ctx, addr, err)
-	} else {
-		defer leave()
 	}
 	if err != nil {
 		return nil, err
@@ -91,6 +89,7 @@ func (t *Transport) dial(
 	for attempt := 1; ; attempt++ {
 		begun := time.Now()
 		c, at, err := t.connectSomewhere(ctx, id, addr)
+		leave()
 		if err != nil {
 			return nil, err
 		}

@@ -45,8 +45,9 @@ func (t *Transport) openStream(ctx context.Context, addr types.NetAddress, proto
 		if err != nil {
 			return nil, err
 		}
-		defer leave()
-		if c, _, err = t.connectSomewhere(ctx, id, addr); err != nil {
+		c, _, err = t.connectSomewhere(ctx, id, addr)
+		leave()
+		if err != nil {
 			return nil, err
 		}
 	}

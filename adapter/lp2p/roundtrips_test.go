@@ -92,3 +92,27 @@ func TestFirstContactWithAnotherNodeRevealsNothing(t *testing.T) {
 		require.Empty(t, a.Host().Network().Peers())
 	})
 }
+
+// A first contact that is not needed, since the remote has connected meanwhile, is closed before
+// the session begins: the remote could use the connection, which nobody serves here.
+func TestFirstContactIsNotKeptBesideAnotherConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network, a, b := farNodes(t)
+		b.Host().Peerstore().AddAddrs(a.Host().ID(), a.Host().Addrs(), time.Hour)
+		_, err := b.Host().Network().DialPeer(t.Context(), a.Host().ID())
+		require.NoError(t, err)
+		time.Sleep(time.Second)
+		made := network.Dials()
+
+		dialed := make(chan error, 1)
+		go func() {
+			_, err := a.Dial(t.Context(), b.NetAddress(), a.behavior)
+			dialed <- err
+		}()
+		time.Sleep(2 * time.Second) // nobody answers the session yet
+		require.Equal(t, made+1, network.Dials())
+		require.Len(t, b.Host().Network().ConnsToPeer(a.Host().ID()), 1)
+		b.acceptLoop(t)
+		require.NoError(t, <-dialed)
+	})
+}
