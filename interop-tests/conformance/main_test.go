@@ -36,11 +36,9 @@ func TestMain(m *testing.M) {
 	if programs = os.Getenv(programsVar); programs != "" {
 		goleak.VerifyTestMain(m)
 	}
-	if full {
-		flag.Parse()
-		if err := flag.Set("test.parallel", atATime); err != nil {
-			panic(err) // it is a number
-		}
+	flag.Parse()
+	if err := flag.Set("test.parallel", atATime); err != nil {
+		panic(err) // it is a number
 	}
 	if err := build(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
