@@ -194,7 +194,7 @@ func (g *game) dial(ctx context.Context, u *use, tried *[]*use) (compat.PeerConn
 func (g *game) judge(u *use, tried []*use) {
 	g.check(!u.target.blocked, "%s is blocked", u.target.name)
 	g.check(u.target != u.node, "%s is joined to itself", u.node.name)
-	g.check(!g.barred(u.by, u.target), "%s may not have another pair with %s", u.node.name, u.target.name)
+	g.check(!g.taken(u.by, u.target), "%s may not have another pair with %s", u.node.name, u.target.name)
 	for _, p := range g.players {
 		if p == u.target || p == u.node || !p.target || p.stack != u.target.stack || p.suspect || p.blocked || g.joined(u.node, p) || g.barred(u.by, p) {
 			continue
@@ -228,10 +228,22 @@ func (g *game) joined(a, b *player) bool {
 	return false
 }
 
-// barred reports whether the target is taken for the node by another of its identities, or by its host.
+// barred reports whether the target is dialed for the node, or has a pair with it, by another of its
+// identities, or by another node of its host.
 func (g *game) barred(by dialer, p *player) bool {
 	for u := range g.uses {
 		if u.target == p && (u.by.id == by.id && u.by.at != by.at || u.by.host == by.host) {
+			return true
+		}
+	}
+
+	return false
+}
+
+// taken is barred without the dials that another node of the host may not need any more.
+func (g *game) taken(by dialer, p *player) bool {
+	for u, up := range g.uses {
+		if u.target == p && (u.by.id == by.id && u.by.at != by.at || up && u.by.host == by.host) {
 			return true
 		}
 	}

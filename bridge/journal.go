@@ -126,12 +126,13 @@ type journal struct {
 
 // dialed is how the last dial of a target has ended.
 type dialed struct {
-	at       time.Time
-	answered time.Time // the last dial that led to a connection
-	kind     string
-	text     string       // empty if it did not fail
-	refused  netip.Prefix // the host of the last stranger that it had no room for since it has taken a node
-	refuses  bool         // it has refused a known node since, or had no room for strangers of two hosts
+	at        time.Time
+	answered  time.Time // the last dial that led to a connection
+	kind      string
+	text      string       // empty if it did not fail
+	refused   netip.Prefix // the host of the last stranger that it had no room for since it has taken a node
+	refuses   bool         // it has refused a known node since, or had no room for strangers of two hosts
+	refusedAt time.Time    // the last refusal that counts
 }
 
 func newJournal() *journal {
@@ -274,13 +275,16 @@ func (j *journal) attempt(side string, addr types.NetAddress, node dialer, err e
 	}
 	if failure.Answered() && err != nil {
 		next.text = fmt.Sprintf("it refused %s: %s", node.id, next.text) // that may be due to the node
-		next.refused, next.refuses = last.refused, last.refuses
+		if now.Sub(last.refusedAt) < RefusesAge {
+			next.refused, next.refuses, next.refusedAt = last.refused, last.refuses, last.refusedAt
+		}
 		switch {
 		case failure == compat.DialOtherNetwork, failure == compat.DialDuplicate: // it is about this node
 		case !node.stranger:
-			next.refuses = true
+			next.refuses, next.refusedAt = true, now
 		case refusesAll(failure):
-			next.refused, next.refuses = node.from, last.refuses || last.refused.IsValid() && last.refused != node.from
+			next.refuses = next.refuses || next.refused.IsValid() && next.refused != node.from
+			next.refused, next.refusedAt = node.from, now
 		}
 	}
 	next.text = cut(next.text)
@@ -382,7 +386,7 @@ func (j *journal) fill(s *Status) {
 		t := &s.Targets[i]
 		d := j.dialed[claim{t.Side, t.ID, ""}]
 		t.LastDial, t.LastAnswer, t.LastResult, t.LastError = d.at, d.answered, d.kind, d.text
-		t.Refuses = d.refuses && now.Sub(d.at) < RefusesAge
+		t.Refuses = d.refuses && now.Sub(d.refusedAt) < RefusesAge
 	}
 	s.Counters = Counters{
 		PairsOpened: j.opened, PairsEnded: counts(j.ended), Refusals: counts(j.refusals), Dials: counts(j.dials),

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/native"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
@@ -75,6 +76,8 @@ func (s *search) find(ctx, pair context.Context) (*target, compat.PeerConn, erro
 		case a := <-s.results:
 			s.running--
 			if a.err == nil {
+				s.targets.lose(s.tried, a.target)
+
 				return a.target, a.peer, nil
 			}
 			s.errs = append(s.errs, a.err)
@@ -128,11 +131,20 @@ func (s *search) dial(pair context.Context, t *target) {
 // giveUp releases a target whose dial has failed. The book and the DHT are told that it was not
 // reached, but not that it has refused the node, which may be due to the node.
 func (s *search) giveUp(t *target, o outcome, err error) {
-	s.targets.release(t, o)
-	if o == unreachable && s.targets == s.bridge.libp2pTargets {
+	if isConnectFailure(err) {
+		s.targets.refund(t)
+	}
+	if s.targets.release(t, o) && o == unreachable && s.targets == s.bridge.libp2pTargets {
 		s.bridge.book.MarkDialFailed(&t.addr, err)
 		s.bridge.missed.Notify(events.DialFailedEvent{Address: t.addr, Reason: err})
 	}
+}
+
+// isConnectFailure reports whether a native target has not seen the dial.
+func isConnectFailure(err error) bool {
+	handshake, ok := errors.AsType[*native.HandshakeError](err)
+
+	return ok && handshake.Step == "dial"
 }
 
 // failure says why there is no counterpart.

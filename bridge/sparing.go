@@ -35,7 +35,7 @@ func (d debt) now() float64 {
 func (ts *targets) spares(id types.ID) bool { return ts.debts[id].now() > spareBurst-1 }
 
 // charge adds a connection of the node to the debt of the target when it is dialed, or takes it back
-// when it was not reached. The caller holds the lock.
+// when the dial has not reached it. The caller holds the lock.
 func (ts *targets) charge(t *target, node dialer, conns float64) {
 	if ts.debts == nil || !node.stranger || netgroup.KindOf(netgroup.FromIP(t.addr.IP)) == netgroup.Loopback {
 		return // conduct does not count on this machine

@@ -92,6 +92,9 @@ func TestUsefulPairsAreNotHeldBack(t *testing.T) {
 				picked := ts.pick(dialer{id: "stranger", stranger: true}, nil)
 				require.NotNil(t, picked)
 				time.Sleep(c.lasts)
+				if c.o == unreachable {
+					ts.refund(picked)
+				}
 				ts.release(picked, c.o)
 			}
 		})

@@ -285,6 +285,23 @@ func TestTargetThatRefuses(t *testing.T) {
 	}
 }
 
+// What is due to strangers does not make a refusal last longer than it does by itself.
+func TestRefusalEndsWhateverStrangersDo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j, at := newJournal(), types.NetAddress{ID: types.GenerateNodeKey().ID()}
+		s := Status{Targets: []TargetStatus{{Side: InitiatorNative, ID: at.ID}}}
+		j.attempt(InitiatorNative, at, dialer{id: "known"}, compat.Reject(compat.RejectFull, ""))
+		for range 4 {
+			j.fill(&s)
+			require.True(t, s.Targets[0].Refuses)
+			time.Sleep(RefusesAge / 4)
+			j.attempt(InitiatorNative, at, dialer{id: "stranger", stranger: true}, compat.Reject(compat.RejectInvalid, ""))
+		}
+		j.fill(&s)
+		require.False(t, s.Targets[0].Refuses)
+	})
+}
+
 func TestJoinedErrorsStandOnOneLine(t *testing.T) {
 	j := newJournal()
 	j.refused(InitiatorNative, incoming{id: "n"}, nil, newMissed([]error{errors.New("first"), errors.New("second")}, nil))

@@ -200,22 +200,41 @@ func (t *target) count(by, node dialer) {
 	}
 }
 
-// release takes back what pick has returned, and notes what became of it.
-func (ts *targets) release(t *target, o outcome) {
+// release takes back what pick has returned, and notes what became of it. It reports whether that
+// is news: the target may have been heard of since it was dialed in vain.
+func (ts *targets) release(t *target, o outcome) (news bool) {
 	ts.inUse.mtx.Lock()
-	if o == unreachable {
-		ts.charge(t, ts.inUse.list[t], -1)
-	}
 	delete(ts.inUse.list, t)
 	before := ts.records[t.addr.ID]
 	now := before.after(o, t.configured)
-	if o == unreachable && t.picked.Before(before.heard) {
+	if news = o != unreachable || !t.picked.Before(before.heard); !news {
 		now = before
 	}
 	ts.records[t.addr.ID] = now
 	ts.inUse.mtx.Unlock()
 	if before.isUseful() && !now.isUseful() {
 		ts.lost()
+	}
+
+	return news
+}
+
+// refund takes back what pick has charged, since no connection to the target came about.
+func (ts *targets) refund(t *target) {
+	ts.inUse.mtx.Lock()
+	defer ts.inUse.mtx.Unlock()
+	ts.charge(t, ts.inUse.list[t], -1)
+}
+
+// lose lets other nodes of the host have the targets whose dials are not needed any more.
+func (ts *targets) lose(tried []*target, winner *target) {
+	ts.inUse.mtx.Lock()
+	defer ts.inUse.mtx.Unlock()
+	for _, t := range tried {
+		if by, running := ts.inUse.list[t]; running && t != winner {
+			by.host = netip.Prefix{}
+			ts.inUse.list[t] = by
+		}
 	}
 }
 
@@ -234,6 +253,10 @@ func (ts *targets) appeared(id types.ID, isNew, found bool) {
 		anew = ts.configured
 	case own || isNew:
 		anew = []*types.NetAddress{{ID: id}}
+	}
+	if r, known := ts.records[id]; known && !found {
+		r.heard = time.Now()
+		ts.records[id] = r
 	}
 	for _, addr := range anew {
 		r := ts.records[addr.ID]

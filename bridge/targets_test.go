@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -310,6 +311,35 @@ func TestRecordsAreThoseOfTargets(t *testing.T) {
 		}
 		require.LessOrEqual(t, len(ts.records), maxLearned+1)
 	})
+}
+
+// A dial that has begun before the target was heard of says nothing new when it fails.
+func TestLateFailureIsNoNews(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ts := targetsWithBook(t)
+		ts.announce(*dialable(1), nil)
+		slow := ts.pick(the("node"), nil)
+		task.Sleep(t.Context(), time.Second)
+		quick := ts.pick(the("another"), nil)
+		require.Equal(t, slow.addr.ID, quick.addr.ID)
+		ts.appeared(quick.addr.ID, false, false)
+		task.Sleep(t.Context(), time.Second)
+		require.False(t, ts.release(slow, unreachable))
+		require.False(t, ts.records[slow.addr.ID].isDown())
+		require.True(t, ts.release(quick, unreachable))
+		require.True(t, ts.records[slow.addr.ID].isDown())
+	})
+}
+
+// A dial that lost to another target keeps no other node of the host from its own.
+func TestDialThatHasLostBarsNobody(t *testing.T) {
+	ts, host := newTargets(idsOf("slow", "quick"), nil, unused()), netip.MustParsePrefix("9.9.0.1/32")
+	first, second := dialer{id: "first", host: host}, dialer{id: "second", host: host}
+	slow := ts.pick(first, nil)
+	quick := ts.pick(first, []*target{slow})
+	require.Nil(t, ts.pick(second, nil))
+	ts.lose([]*target{slow, quick}, quick)
+	require.Equal(t, slow.addr.ID, ts.pick(second, nil).addr.ID)
 }
 
 func TestWhatIsLearnedOfKnownTargets(t *testing.T) {

@@ -12,6 +12,8 @@ import (
 
 var errTunnels = errors.New("tunnels are for a node that has libp2p only: a node that has native connections itself needs none")
 
+var errNoBridges = errors.New("WithTunnels: peers in tunnels need a bridge, and none is named")
+
 // refuseTunnels returns an error if the node of the plan is to have tunnels. A stack that has
 // none must not ignore that: it would dial the peers in the open.
 func (p *plan) refuseTunnels(o *options) error {
@@ -21,7 +23,7 @@ func (p *plan) refuseTunnels(o *options) error {
 				`; set [p2p].stack and [p2p].dial to "libp2p", or leave this key out`,
 		}
 	}
-	if len(o.bridges) > 0 {
+	if len(o.bridges)+len(o.tunneled) > 0 {
 		return fmt.Errorf("WithTunnels: %w", errTunnels)
 	}
 
@@ -34,10 +36,13 @@ func (p *plan) tunnels(o *options) error {
 	if err != nil {
 		return err
 	}
+	if len(bridges)+len(o.bridges) == 0 && len(o.tunneled) > 0 {
+		return errNoBridges
+	}
 	o.bridges, o.tunneled = append(bridges, o.bridges...), append(peers, o.tunneled...)
 	for _, b := range o.bridges {
 		if id := p.key.ID(); b.ID.Canonical() == id {
-			return fmt.Errorf("[p2p].tunnel_bridges: %s is this node, not a bridge", id)
+			return fmt.Errorf("[p2p].tunnel_bridges or WithTunnels: %s is this node, not a bridge", id)
 		}
 	}
 

@@ -33,6 +33,8 @@ func TestTunnelsNeedLibp2pAlone(t *testing.T) {
 	at.ID = types.ID(key.ID())
 	_, err = NewLibp2pSwitch(info, key, loopbackConfig(), nil, nil, WithTunnels([]types.NetAddress{at}))
 	require.ErrorContains(t, err, "is this node, not a bridge")
+	_, err = NewLibp2pSwitch(info, key, loopbackConfig(), nil, nil, WithTunnels(nil, someID))
+	require.ErrorIs(t, err, errNoBridges)
 
 	_, log, err := configured(t, homeWith(t, map[string]string{ownFile: "[p2p]\ntunnel_peer_ids = \"" + someID + "\""}))
 	require.NoError(t, err)

@@ -190,7 +190,9 @@ func (s *Sockets) keep(ctx context.Context, bridge types.NetAddress) error {
 	s.logger.Info("native nodes reach this node through the bridge", "bridge", bridge.String())
 	stop := context.AfterFunc(ctx, func() { _ = stream.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
-	_, err = stream.Read(make([]byte, 1)) // the bridge sends nothing
+	if _, err = stream.Read(make([]byte, 1)); err == nil {
+		err = errors.New("the bridge has sent bytes, and the protocol has none")
+	}
 
 	return fmt.Errorf("the connection has ended: %w", err)
 }

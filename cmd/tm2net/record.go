@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -71,6 +72,10 @@ func keep(t *transcript.Transcript, path string) error {
 	var recording bytes.Buffer
 	if err := t.Write(&recording); err != nil {
 		return err
+	}
+
+	if to, err := os.Stat(path); err == nil && !to.Mode().IsRegular() { // such as a pipe
+		return os.WriteFile(path, recording.Bytes(), 0o600)
 	}
 
 	return atomicfile.Write(path, recording.Bytes(), 0o600)

@@ -107,13 +107,13 @@ func (s *session) leave() {
 	s.Close()
 }
 
-// letInPause is between two attempts to have a place that has become free.
+// letInPause is between the first two attempts to have a place that has become free. It doubles.
 const letInPause = 200 * time.Millisecond
 
 // letIn tells whether a peer is let in. The node may take a moment to free a place.
 func letIn(ctx context.Context, t *conform.Target, before string) (conform.Seen, error) {
 	end := time.Now().Add(t.Patience)
-	for {
+	for pause := letInPause; ; pause *= 2 {
 		s, err := connect(ctx, t)
 		if err == nil {
 			seen := s.alive()
@@ -125,7 +125,7 @@ func letIn(ctx context.Context, t *conform.Target, before string) (conform.Seen,
 		if ctx.Err() != nil || time.Now().After(end) {
 			return differs("%s; no peer is let in within %s of the end of one: %s", before, t.Patience, err), ctx.Err()
 		}
-		if err := conform.Pause(ctx, letInPause); err != nil {
+		if err := conform.Pause(ctx, pause); err != nil {
 			return conform.Seen{}, err
 		}
 	}
