@@ -221,6 +221,10 @@ func (b *Bridge) setBlocked(now blocklist) error {
 	if err := now.check(); err != nil {
 		return err
 	}
+	before := b.blocklist.Swap(&now)
+	for _, p := range b.slots.live() {
+		b.endIfBlocked(p) // before the transport ends its session, which would look like the node's doing
+	}
 	if side := b.libp2p.Load(); side != nil {
 		ids, networks := side.Blocked()
 		for _, id := range ids {
@@ -234,14 +238,12 @@ func (b *Bridge) setBlocked(now blocklist) error {
 			}
 		}
 		if err := now.apply(side); err != nil {
+			b.blocklist.Store(before)
+
 			return err
 		}
 	}
-	b.blocklist.Store(&now)
 	b.shareSlots()
-	for _, p := range b.slots.live() {
-		b.endIfBlocked(p)
-	}
 	if server := b.tunnels.Load(); server != nil {
 		server.EndBlocked()
 	}
