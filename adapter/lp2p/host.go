@@ -14,6 +14,7 @@ import (
 	rcmgr "github.com/libp2p/go-libp2p/p2p/host/resource-manager"
 	"github.com/libp2p/go-libp2p/p2p/muxer/yamux"
 	"github.com/libp2p/go-libp2p/p2p/net/connmgr"
+	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 	"github.com/libp2p/go-libp2p/p2p/security/noise"
 	libp2pquic "github.com/libp2p/go-libp2p/p2p/transport/quic"
 	"github.com/libp2p/go-libp2p/x/rate"
@@ -83,6 +84,7 @@ func newHost(key ed25519.PrivateKey, o *options, gater *gater) (_ host.Host, err
 		libp2p.Ping(false),
 		libp2p.MultiaddrResolver(noNames{}),
 		libp2p.WithDialTimeout(o.timeouts.Dial),
+		libp2p.SwarmOpts(swarm.WithDialTimeoutLocal(o.timeouts.Dial)), // else 5 s at private addresses
 		// The switch decides how often to dial, not a detector of black holes.
 		libp2p.UDPBlackHoleSuccessCounter(nil),
 		libp2p.IPv6BlackHoleSuccessCounter(nil),
