@@ -104,7 +104,7 @@ func TestReadyzOfASide(t *testing.T) {
 	require.Equal(t, http.StatusServiceUnavailable, w.Code)
 	require.Contains(t, w.Body.String(), "No native target is known")
 
-	s.status.Targets = append(s.status.Targets, nativeTarget(bridge.TargetDown))
+	s.change(func(status *bridge.Status) { status.Targets = append(status.Targets, nativeTarget(bridge.TargetDown)) })
 	w = get(server, "/readyz")
 	require.Equal(t, http.StatusServiceUnavailable, w.Code)
 	require.Contains(t, w.Body.String(), "None of 1 configured native target can be reached")

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -38,6 +39,14 @@ func (s *source) Status() bridge.Status {
 	defer s.mtx.Unlock()
 
 	return s.status
+}
+
+// change changes the status. Those that were returned stay as they are.
+func (s *source) change(f func(*bridge.Status)) {
+	s.mtx.Lock()
+	defer s.mtx.Unlock()
+	s.status.Targets = slices.Clone(s.status.Targets)
+	f(&s.status)
 }
 
 func (s *source) note(text string) error {

@@ -41,12 +41,12 @@ func TestHealthzAndReadyz(t *testing.T) {
 	server := newServer(t, s)
 	require.Equal(t, http.StatusOK, get(server, "/healthz").Code)
 	require.Equal(t, http.StatusOK, get(server, "/readyz").Code)
-	s.status.Targets[0].State = bridge.TargetDown
+	s.change(func(status *bridge.Status) { status.Targets[0].State = bridge.TargetDown })
 	require.Equal(t, http.StatusOK, get(server, "/healthz").Code)
 	w := get(server, "/readyz")
 	require.Equal(t, http.StatusServiceUnavailable, w.Code)
 	require.Contains(t, w.Body.String(), "None of 1 configured libp2p target can be reached")
-	s.status.Running = false
+	s.change(func(status *bridge.Status) { status.Running = false })
 	require.Equal(t, http.StatusServiceUnavailable, get(server, "/healthz").Code)
 }
 
