@@ -3,7 +3,7 @@
 # given time or number of executions (10m unless told). It stops at the first
 # finding; go test then tells the input, which it has left in testdata/fuzz.
 #
-# CI passes a number, as 5000x. Up to Go 1.26, a target whose time is up may fail
+# CI passes a number, as 1000x. Up to Go 1.26, a target whose time is up may fail
 # with "context deadline exceeded" though nothing was found (go.dev/issue/75804).
 set -euo pipefail
 shopt -s inherit_errexit
