@@ -208,7 +208,7 @@ func (c *contacts) offer(conn transport.CapableConn) (leave func()) {
 		}
 		c.mtx.Unlock()
 		if i >= 0 {
-			_ = conn.Close()
+			_ = conn.Close() // nobody has used it
 		}
 	}
 }
