@@ -421,6 +421,42 @@ func TestSlotTakenOverIsGivenBack(t *testing.T) {
 	})
 }
 
+// A candidate that waits for one connection of its peer after the other takes over one slot.
+func TestOneSlotIsTakenOver(t *testing.T) {
+	const id, self types.ID = "a", "b" // the connection that the lower ID has dialed stays
+	sw := NewMultiplexSwitch(&fixedAddress{addr: types.NetAddress{ID: self}}, WithMaxInboundPeers(0), WithMaxOutboundPeers(2))
+	r := &sw.registry
+	dialed := func() *connection {
+		c, who := &connection{id: id, outbound: true}, sw.candidate(id, true, testIP(1), "")
+		former, err := r.reserve(c, &who)
+		require.NoError(t, err)
+		require.Nil(t, former)
+
+		return c
+	}
+	end := func(c *connection) {
+		r.vacate(c)
+		r.release(c)
+	}
+	accepted, who := &connection{id: id}, sw.candidate(id, false, testIP(1), "")
+	for range 2 {
+		dialed := dialed()
+		former, err := r.reserve(accepted, &who)
+		require.NoError(t, err)
+		require.Same(t, dialed, former)
+		end(dialed)
+		require.Equal(t, 1, int(r.taken[slotOutbound]))
+	}
+	former, err := r.reserve(accepted, &who)
+	require.NoError(t, err)
+	require.Nil(t, former)
+	r.endReserve(who)
+	require.Equal(t, 1, int(r.taken[slotOutbound]))
+	end(accepted)
+	require.Zero(t, r.taken[slotOutbound])
+	require.Zero(t, r.taken[slotInbound])
+}
+
 // twinBelow makes a node whose ID is lower than the given one.
 func twinBelow(t *testing.T, network *memory.Network, id types.ID) *node {
 	t.Helper()

@@ -217,12 +217,9 @@ func (r *registry) anyAdmissible(stranger candidate, exempt []candidate) error {
 	}
 	again := stranger
 	for id, c := range r.byID {
-		again.id = id
-		if _, _, err := r.judge(again); err == nil {
-			return nil
-		}
-		// Only from its own host: a full node must not admit connections from everywhere.
-		if c.host == stranger.host && r.wouldAdmit(again) == nil {
+		// An open one gives way only to one of its own host: a full node must not admit connections
+		// from everywhere.
+		if again.id = id; (c.isClosed() || c.host == stranger.host) && r.wouldAdmit(again) == nil {
 			return nil
 		}
 	}
@@ -243,7 +240,8 @@ func (r *registry) reserve(conn *connection, c *candidate) (former *connection, 
 	}
 	if former != nil {
 		evicted := former.id != c.id
-		if evicted || taken == former.slot && taken != c.own() {
+		// One that has waited for another connection holds a slot already: that of this one is freed.
+		if c.held == slotNone && (evicted || taken == former.slot && taken != c.own()) {
 			c.held, former.slot = taken, slotNone
 		}
 		if evicted {
