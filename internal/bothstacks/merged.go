@@ -2,6 +2,7 @@ package bothstacks
 
 import (
 	"context"
+	"errors"
 	"sync"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
@@ -22,13 +23,19 @@ type Merged struct {
 	ctx      context.Context // ends when Close begins
 	cancel   context.CancelFunc
 	tasks    task.Group // the accept loops, and calls that Close waits for
-	accepted chan compat.PeerConn
+	accepted chan accepted
 	serve    sync.Once // the first Accept
+}
+
+// accepted is what Accept of a stack has returned.
+type accepted struct {
+	peer compat.PeerConn
+	err  error
 }
 
 // New returns the stacks as one, until Close.
 func New(stacks ...Stack) *Merged {
-	m := &Merged{stacks: stacks, accepted: make(chan compat.PeerConn)}
+	m := &Merged{stacks: stacks, accepted: make(chan accepted)}
 	m.ctx, m.cancel = context.WithCancel(context.Background())
 
 	return m
@@ -62,7 +69,8 @@ func (m *Merged) AnnounceChannels(channels []byte) (former []byte, err error) {
 	return former, nil
 }
 
-// Accept implements compat.Transport. All calls use the same behavior.
+// Accept implements compat.Transport. All calls use the same behavior. An error of one stack says
+// nothing of the others, and the next call may accept from all of them again.
 func (m *Merged) Accept(ctx context.Context, behavior compat.PeerBehavior) (compat.PeerConn, error) {
 	m.serve.Do(func() {
 		for _, stack := range m.stacks {
@@ -70,8 +78,8 @@ func (m *Merged) Accept(ctx context.Context, behavior compat.PeerBehavior) (comp
 		}
 	})
 	select {
-	case p := <-m.accepted:
-		return p, nil
+	case a := <-m.accepted:
+		return a.peer, a.err
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	case <-m.ctx.Done():
@@ -79,15 +87,15 @@ func (m *Merged) Accept(ctx context.Context, behavior compat.PeerBehavior) (comp
 	}
 }
 
-// acceptFrom passes the peers of a stack to Accept until either is closed.
+// acceptFrom passes the peers and errors of a stack to Accept until either is closed.
 func (m *Merged) acceptFrom(stack compat.Transport, behavior compat.PeerBehavior) {
 	for {
 		p, err := stack.Accept(m.ctx, behavior)
-		if err != nil {
+		if errors.Is(err, compat.ErrTransportClosed) {
 			return
 		}
 		select {
-		case m.accepted <- p:
+		case m.accepted <- accepted{p, err}:
 		case <-m.ctx.Done():
 			Remove(p)
 

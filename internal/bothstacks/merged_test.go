@@ -37,16 +37,21 @@ type stack struct {
 	compat.Transport
 
 	peers    chan compat.PeerConn
+	failures chan error // of Accept
 	channels []byte
 	err      error
 }
 
-func newStack() *stack { return &stack{peers: make(chan compat.PeerConn, 1)} }
+func newStack() *stack {
+	return &stack{peers: make(chan compat.PeerConn, 1), failures: make(chan error, 1)}
+}
 
 func (s *stack) Accept(ctx context.Context, _ compat.PeerBehavior) (compat.PeerConn, error) {
 	select {
 	case p := <-s.peers:
 		return p, nil
+	case err := <-s.failures:
+		return nil, err
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
@@ -88,6 +93,21 @@ func TestAccept(t *testing.T) {
 	}
 	_, err = m.Accept(t.Context(), nil)
 	require.ErrorIs(t, err, compat.ErrTransportClosed)
+}
+
+// A stack that fails to accept one peer still accepts the next.
+func TestAcceptGoesOnAfterAnError(t *testing.T) {
+	s := newStack()
+	m := New(newStack(), s)
+	defer func() { require.NoError(t, m.Close(nothing)) }()
+	broken, p := errors.New("broken"), newPeer()
+	s.failures <- broken
+	_, err := m.Accept(t.Context(), nil)
+	require.ErrorIs(t, err, broken)
+	s.peers <- p
+	got, err := m.Accept(t.Context(), nil)
+	require.NoError(t, err)
+	require.Same(t, p, got)
 }
 
 // Close waits for calls, which end with the context, and lets none begin.
