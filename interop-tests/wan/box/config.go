@@ -28,7 +28,7 @@ const (
 	TCPSendMemory    = "4096 16384 4194304"
 )
 
-// LateLimit is how late the router may be. A measurement during which it was later says
+// LateLimit is how late the router may be by Box.Late. A measurement during which it was later says
 // nothing about the network that was asked for.
 const LateLimit = 5 * time.Millisecond
 

@@ -41,7 +41,7 @@ type router struct {
 	traffic  [][]Traffic
 	flying   flight
 	sequence uint64
-	late     time.Duration
+	late     lateness
 	err      error // the first of reading or writing
 }
 
@@ -207,16 +207,17 @@ func (r *router) deliver(expected time.Duration) time.Duration {
 	r.mtx.Lock()
 	defer r.mtx.Unlock()
 	now := r.now()
-	r.late = max(r.late, now-expected)
+	late := now - expected
 	for len(r.flying) > 0 && r.flying[0].due <= now {
 		p := heap.Pop(&r.flying).(*packet)
-		r.late = max(r.late, now-p.due)
+		late = max(late, now-p.due)
 		if err := write(r.ports[p.to].tun, p.data); err != nil && r.err == nil {
 			r.err = fmt.Errorf("write to place %d: %w", p.to, err)
 		}
 		r.spare = append(r.spare, p)
 		now = r.now()
 	}
+	r.late.add(late)
 	next := now + tick
 	if len(r.flying) > 0 {
 		next = min(next, r.flying[0].due)
