@@ -29,7 +29,7 @@ func (c *Config) Validate() error {
 	if c.Bridge.MaxPairsPerIP < 0 {
 		return tomlvalue.Wrong("[bridge].max_pairs_per_ip", c.Bridge.MaxPairsPerIP, "it must not be negative")
 	}
-	if err := cmp.Or(c.validateHTTP(), c.validateLog()); err != nil {
+	if err := c.validateLog(); err != nil {
 		return err
 	}
 	network := c.Bridge.Libp2pNetwork
@@ -41,23 +41,6 @@ func (c *Config) Validate() error {
 	}
 	if c.Bridge.OnlyConfigured {
 		return tomlvalue.Wrong(keyLibp2pNetwork, network, "it must be empty when only_configured is true")
-	}
-
-	return nil
-}
-
-func (c *Config) validateHTTP() error {
-	if c.HTTP.ListenAddress == "" {
-		return nil
-	}
-	at, err := parseListen(keyHTTPListen, c.HTTP.ListenAddress)
-	if err != nil {
-		return err
-	}
-	for key, other := range map[string]string{keyNativeListen: c.P2P.ListenAddress, keyLibp2pListen: c.Bridge.Libp2pListenAddress} {
-		if listen, err := parseListen(key, other); err == nil && listen.Port() == at.Port() && at.Port() != 0 {
-			return tomlvalue.Wrong(keyHTTPListen, c.HTTP.ListenAddress, "it has the port of "+key)
-		}
 	}
 
 	return nil
@@ -83,53 +66,17 @@ func (c *Config) validateAddresses() error {
 	if err != nil {
 		return err
 	}
-	last := int(native.Port()) + c.Bridge.Identities - 1
-	if last > math.MaxUint16 {
+	if int(native.Port())+c.Bridge.Identities-1 > math.MaxUint16 {
 		return tomlvalue.Wrong("[bridge].identities", c.Bridge.Identities, fmt.Sprintf("there are not as many ports from %d on", native.Port()))
-	}
-	if native.Port() != 0 && native.Addr() == libp2p.Addr() && libp2p.Port() >= native.Port() && int(libp2p.Port()) <= last {
-		return tomlvalue.Wrong(keyLibp2pListen, c.Bridge.Libp2pListenAddress, "it is the same as "+keyNativeListen+", or the port of a further identity")
 	}
 	_, privateErr := tomlvalue.IDs(keyPrivatePeers, c.P2P.PrivatePeerIDs)
 	_, unconditionalErr := tomlvalue.IDs(keyUnconditionalPeers, c.P2P.UnconditionalPeerIDs)
 	_, blockedErr := tomlvalue.IDs(keyBlockedPeers, c.P2P.BlockedPeers)
 	_, networksErr := c.P2P.BlockedNetworks()
 
-	return cmp.Or(c.validateTunnels(native, libp2p), checkPeers(keyNativePeers, c.P2P.PersistentPeers), checkPeers(keyLibp2pPeers, c.Bridge.Libp2pPeers),
+	return cmp.Or(c.validatePorts(native, libp2p), checkPeers(keyNativePeers, c.P2P.PersistentPeers), checkPeers(keyLibp2pPeers, c.Bridge.Libp2pPeers),
 		privateErr, unconditionalErr, blockedErr, networksErr)
 }
-
-// validateTunnels checks that each tunnel has a port of its own.
-func (c *Config) validateTunnels(native, libp2p netip.AddrPort) error {
-	targets, err := tunnels(c.Bridge.Tunnels, types.NetAddress{}, nil)
-	if err != nil {
-		return err
-	}
-	http, err := parseListen(keyHTTPListen, c.HTTP.ListenAddress)
-	if err != nil {
-		http = netip.AddrPort{} // nothing listens there, or validateHTTP says why
-	}
-	for _, t := range targets {
-		whose := ""
-		switch port := t.Listen.Port; {
-		case native.Port() > 0 && port >= native.Port() && int(port) < int(native.Port())+c.Bridge.Identities:
-			whose = keyNativeListen + ", or of a further identity"
-		case port == libp2p.Port() && meet(native.Addr(), libp2p.Addr()):
-			whose = keyLibp2pListen
-		case port == http.Port() && meet(native.Addr(), http.Addr()):
-			whose = keyHTTPListen
-		default:
-			continue
-		}
-
-		return tomlvalue.Wrong(keyTunnels, fmt.Sprintf("%s=%d", t.Node.ID, t.Listen.Port), "it is the port of "+whose)
-	}
-
-	return nil
-}
-
-// meet reports whether listeners at both IPs and one port would be in each other's way.
-func meet(a, b netip.Addr) bool { return a == b || a.IsUnspecified() || b.IsUnspecified() }
 
 // checkPeers validates a list of peers with distinct IDs.
 func checkPeers(key, list string) error {
