@@ -78,11 +78,12 @@ func (c *choice) rank(t *target) []int64 {
 
 // standing puts targets that can be reached first, and of these the ones that no pair joins to the
 // node: networks that only the bridge links would fall apart into islands. When a target that was
-// not configured did not help, the configured ones come first, even those that are down.
+// not configured did not help, the configured ones come first, in that order too, even those that are
+// down.
 func (c *choice) standing(t *target) int64 {
 	switch {
 	case t.configured && c.learned > 0:
-		return 0
+		return bit(t.joined) + 2*bit(t.isDown()) - 4
 	case t.isDown():
 		return 3
 	case t.told:
