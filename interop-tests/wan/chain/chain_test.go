@@ -78,7 +78,7 @@ func TestSync(t *testing.T) {
 				t.Skip(err)
 			}
 			require.NoError(t, err)
-			require.EqualValues(t, 28, r.Blocks)
+			require.EqualValues(t, 29, r.Blocks)
 			require.Greater(t, r.Bytes, r.Blocks*20<<10)
 			t.Logf("%.2f MB/s, %.0f blocks a second, router late by %v", r.Rate()/1e6, r.PerSecond(), r.Late)
 		})
