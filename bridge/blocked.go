@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -13,6 +14,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/socket"
 )
 
 var errBlocked = errors.New("an operator has blocked the node or its IP ([p2p].blocked_peers, [p2p].blocked_ips)")
@@ -51,7 +53,7 @@ func (b *Bridge) blocks(id types.ID, ip netip.Addr) bool { return b.blocked().bl
 // blocked returns what is blocked now.
 func (b *Bridge) blocked() *blocklist { return cmp.Or(b.blocklist.Load(), &blocklist{}) }
 
-// blocksTarget is blocks for a target, which may have a host name in place of an IP.
+// blocksTarget is blocks for a target. Where its host name leads shows when it is dialed.
 func (b *Bridge) blocksTarget(addr types.NetAddress) bool {
 	return b.blocks(addr.ID, netgroup.FromIP(addr.IP))
 }
@@ -82,4 +84,39 @@ func (l blocklist) apply(side *lp2p.Transport) error {
 
 func ipNet(network netip.Prefix) *net.IPNet {
 	return &net.IPNet{IP: network.Addr().AsSlice(), Mask: net.CIDRMask(network.Bits(), network.Addr().BitLen())}
+}
+
+// errBlockedIP ends a dial of a host name that leads to a blocked IP.
+var errBlockedIP = compat.Reject(compat.RejectBanned, "an operator has blocked the IP to which the host name leads ([p2p].blocked_ips)")
+
+// isOwnBlock reports whether the bridge itself refused to dial, since it blocks the IP.
+func isOwnBlock(err error) bool {
+	reject, ok := errors.AsType[*compat.RejectError](err)
+
+	return ok && reject.Code == compat.RejectBanned && !reject.Remote
+}
+
+// dialSockets returns the sockets of dials of native nodes.
+func (b *Bridge) dialSockets() compat.Sockets {
+	sockets := b.config.Sockets
+	if sockets == nil {
+		sockets = socket.System{}
+	}
+
+	return unblockedSockets{sockets, b.blocks}
+}
+
+// unblockedSockets connect to no IP that the bridge blocks.
+type unblockedSockets struct {
+	compat.Sockets
+	blocks func(types.ID, netip.Addr) bool
+}
+
+// DialContext implements compat.Sockets.
+func (s unblockedSockets) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	if at, err := netip.ParseAddrPort(address); err == nil && s.blocks("", at.Addr().Unmap()) {
+		return nil, errBlockedIP
+	}
+
+	return s.Sockets.DialContext(ctx, network, address)
 }

@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"net"
+	"net/netip"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -91,4 +92,36 @@ func TestHostNamesAreNotTold(t *testing.T) {
 	require.NoError(t, err)
 	require.False(t, request)
 	require.Equal(t, []string{other.address.String()}, addrs)
+}
+
+// A name that leads to a blocked IP is not dialed there. Nodes get another counterpart.
+func TestNameOfABlockedIP(t *testing.T) {
+	names := dnstest.Install(t)
+	l, err := net.Listen("tcp", "127.0.0.2:0")
+	require.NoError(t, err)
+	accepted := make(chan error, 1)
+	go func() {
+		conn, err := l.Accept()
+		if err == nil {
+			err = conn.Close()
+		}
+		accepted <- err
+	}()
+	at := types.NetAddress{ID: types.GenerateNodeKey().ID(), Hostname: "blocked.example", Port: uint16(l.Addr().(*net.TCPAddr).Port)}
+	names.Set(at.Hostname, net.IPv4(127, 0, 0, 2))
+	native := newNode(t, InitiatorNative)
+	b := newBridge(t, Config{
+		NativePeers: []*types.NetAddress{&at, &native.address}, BlockedIPs: []netip.Prefix{netip.MustParsePrefix("127.0.0.2/32")},
+	})
+	dialer := newNode(t, InitiatorLibp2p)
+	dialer.dial(b.Libp2pAddress())
+	next(t, dialer.added)
+	next(t, native.added)
+	exchange(t, dialer, native)
+	s := statusOf(t, b, at.ID)
+	require.Contains(t, s.LastError, errBlockedIP.Error())
+	require.NotContains(t, s.LastError, "refused", "no node was refused")
+	require.Equal(t, TargetDown, s.State)
+	require.NoError(t, l.Close())
+	require.ErrorIs(t, <-accepted, net.ErrClosed, "nobody has connected")
 }

@@ -222,7 +222,7 @@ func (p nativePeer) CloseConn() error {
 func (b *Bridge) dialNative(
 	ctx context.Context, addr types.NetAddress, as lp2p.Identity, behavior compat.PeerBehavior,
 ) (compat.PeerConn, error) {
-	transport := native.NewMultiplexTransport(as.NodeInfo, types.NodeKey{PrivKey: as.Key}, b.config.MConfig, b.logger, native.WithSockets(b.config.Sockets))
+	transport := native.NewMultiplexTransport(as.NodeInfo, types.NodeKey{PrivKey: as.Key}, b.config.MConfig, b.logger, native.WithSockets(b.dialSockets()))
 	peer, err := transport.Dial(ctx, addr, behavior)
 	if err != nil {
 		return nil, errors.Join(err, transport.Close())

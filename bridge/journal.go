@@ -273,7 +273,7 @@ func (j *journal) attempt(side string, addr types.NetAddress, node dialer, err e
 	} else {
 		next.answered = now
 	}
-	if failure.Answered() && err != nil {
+	if failure.Answered() && err != nil && !isOwnBlock(err) {
 		next.text = fmt.Sprintf("it refused %s: %s", node.id, next.text) // that may be due to the node
 		if now.Sub(last.refusedAt) < RefusesAge {
 			next.refused, next.refuses, next.refusedAt = last.refused, last.refuses, last.refusedAt
@@ -365,7 +365,7 @@ func (j *journal) fill(s *Status) {
 	defer j.mtx.Unlock()
 	now := time.Now()
 	s.Started = j.started
-	s.Events = append(slices.Clone(j.pairEvents), j.otherEvents...)
+	s.Events = append(append([]Event{}, j.pairEvents...), j.otherEvents...)
 	slices.SortStableFunc(s.Events, func(a, b Event) int { return a.Time.Compare(b.Time) })
 	s.Waiting = []WaitingStatus{}
 	maps.DeleteFunc(j.waiting, func(_ claim, w *waiting) bool { return now.Sub(w.Last) > WaitingAge })
@@ -390,6 +390,7 @@ func (j *journal) fill(s *Status) {
 	}
 	s.Counters = Counters{
 		PairsOpened: j.opened, PairsEnded: counts(j.ended), Refusals: counts(j.refusals), Dials: counts(j.dials),
+		Channels: []ChannelCounts{},
 	}
 	for _, side := range []string{InitiatorLibp2p, InitiatorNative} {
 		channels, latency := j.meterOf(side).counts(side)

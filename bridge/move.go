@@ -1,12 +1,10 @@
 package bridge
 
 import (
-	"context"
 	"time"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
-	"github.com/tm2-libp2p/tm2-libp2p/internal/socket"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/task"
 )
 
@@ -68,6 +66,7 @@ func (m *mover) run() {
 
 // look moves a pair if one should move and may do so now.
 func (m *mover) look() {
+	m.retry()
 	if m.last != nil && !m.settle() {
 		return
 	}
@@ -83,10 +82,8 @@ func (m *mover) look() {
 	if time.Since(m.moved) < m.moves.apart || p.idle() < m.moves.quiet && time.Since(m.wanted) < m.moves.late {
 		return
 	}
-	if err := m.reach(to); err != nil {
-		m.logger.Debug("a better counterpart cannot be reached yet", "target", to.addr, "err", err)
-
-		return
+	if m.reach(to) != nil {
+		return // it is down, so that the next look finds another one
 	}
 	m.logger.Info("pair moves", "node", p.id, "from", p.target.addr.ID, "to", to.addr.ID)
 	p.end(nil, errMoves)
@@ -133,23 +130,6 @@ func (m *mover) choose() (best *pair, to *target) {
 	return best, to
 }
 
-// reach reports why the target accepts no TCP connection. Whether it is the right node shows in
-// the search of the node that moves.
-func (m *mover) reach(to *target) error {
-	ctx, cancel := context.WithTimeout(m.ctx, pairTimeout)
-	defer cancel()
-	sockets := m.config.Sockets
-	if sockets == nil {
-		sockets = socket.System{}
-	}
-	conn, err := sockets.DialContext(ctx, "tcp", to.addr.DialString())
-	if err != nil {
-		return err
-	}
-
-	return conn.Close()
-}
-
 // better returns the configured target that the node should have in place of its present one:
 // the one with the fewest pairs of those that may be dialed for it and are not known to be
 // down. It returns nil if the present one is configured and has at most spareLoad pairs more.
@@ -161,7 +141,7 @@ func (ts *targets) better(node dialer, present *target) (best *target) {
 		switch {
 		case t.addr.ID == present.addr.ID:
 			load = t.pairs
-		case !t.configured || t.isTroubled() || t.joined || t.barred != nil:
+		case !t.configured || t.isTroubled() || t.mayBeDown() || t.joined || t.barred != nil:
 		case best == nil || t.pairs < best.pairs:
 			best = t
 		}

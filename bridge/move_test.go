@@ -2,7 +2,6 @@ package bridge
 
 import (
 	"fmt"
-	"net"
 	"net/netip"
 	"testing"
 	"time"
@@ -107,6 +106,13 @@ func TestBetterTargets(t *testing.T) {
 	ts.records["b"] = record{}.after(declined, true)
 	require.Nil(t, ts.better(the("n1"), at), "one is down, and one declines nodes")
 
+	over := record{failures: 1, troubled: time.Now().Add(-time.Hour)}
+	ts.records = map[types.ID]record{"a": over}
+	require.EqualValues(t, "b", ts.better(the("n1"), at).addr.ID, "nothing shows that the first is up again")
+	over.accepts = true
+	ts.records = map[types.ID]record{"a": over}
+	require.EqualValues(t, "a", ts.better(the("n1"), at).addr.ID)
+
 	ts.records = map[types.ID]record{}
 	first := hold("n2", "a")
 	require.Nil(t, ts.better(the("n2"), first), "one pair is no load")
@@ -155,16 +161,4 @@ func TestMovesInVain(t *testing.T) {
 	b.slots.mtx.Lock()
 	delete(b.slots.held, p.claim)
 	b.slots.mtx.Unlock()
-}
-
-// A target that accepts connections again is reached, and one that does not is not.
-func TestMoverReachesTheTarget(t *testing.T) {
-	b := newBridgeWith(t, Config{}, func(b *Bridge) { b.moves.every = time.Hour })
-	m := &mover{Bridge: b}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	to := &target{addr: types.NetAddress{IP: net.IPv4(127, 0, 0, 1), Port: uint16(l.Addr().(*net.TCPAddr).Port)}}
-	require.NoError(t, m.reach(to))
-	require.NoError(t, l.Close())
-	require.Error(t, m.reach(to))
 }

@@ -22,6 +22,7 @@ import (
 var (
 	errBridgeStopped = errors.New("bridge is stopping")
 	errNotTaken      = errors.New("message was not taken")
+	errUndeclared    = errors.New("it has sent on a channel that its NodeInfo does not have")
 )
 
 // pair couples a native connection with a libp2p session. It runs until one of
@@ -165,6 +166,11 @@ func (s *side) Receive(chID byte, _ compat.PeerConn, msg []byte) {
 		return
 	}
 	to := s.other()
+	if to.reactors[chID] == nil { // its connection has no such channel, and would never take it
+		s.pair.end(s, fmt.Errorf("%s side: %w: %#02x", s.name, errUndeclared, chID))
+
+		return
+	}
 	to.count(1, len(msg)) // before the far node has it, which may then ask for the status
 	if err := to.send(chID, bytes.Clone(msg)); err != nil {
 		to.count(-1, -len(msg))

@@ -75,6 +75,8 @@ func endCause(err error) string {
 		return fmt.Sprintf("%s: %s", reject.Code, reject.Reason)
 	case errors.As(err, &goodbye):
 		return "it has ended the session"
+	case errors.Is(err, errUndeclared):
+		return errUndeclared.Error()
 	case errors.Is(err, compat.ErrViolation):
 		return "it has broken the protocol"
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):

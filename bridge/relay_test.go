@@ -37,6 +37,7 @@ func relayTo(t *testing.T, far *farSide) *pair {
 	p := b.newPair(InitiatorNative)
 	p.libp2p.peer = far
 	p.native.listen(TM2Channels())
+	p.libp2p.listen(TM2Channels())
 	close(p.ready)
 
 	return p

@@ -112,7 +112,7 @@ func (s *search) dial(pair context.Context, t *target) {
 	ctx, stop := context.WithTimeout(pair, pairTimeout)
 	defer stop()
 	peer, err := s.try(ctx, t.addr)
-	s.bridge.journal.attempt(s.side(), t.addr, s.node, err)
+	s.bridge.journal.attempt(s.bridge.sideOf(s.targets), t.addr, s.node, err)
 	if err != nil {
 		s.giveUp(t, judge(pair, err), err)
 	} else {
@@ -169,7 +169,7 @@ func judge(pair context.Context, err error) outcome {
 	switch {
 	case pair.Err() != nil, failure == compat.DialLocal:
 		return unknown
-	case !failure.Answered():
+	case !failure.Answered(), isOwnBlock(err):
 		return unreachable
 	case refusesAll(failure):
 		return faulty

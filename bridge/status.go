@@ -114,7 +114,7 @@ func (b *Bridge) Status() Status {
 	blocked := b.blocked()
 	s := Status{
 		ID: b.key.ID(), Running: b.IsRunning(), MaxPairs: b.config.MaxPairs,
-		Pairs: []PairStatus{}, Targets: b.targetStatus(), BlockedPeers: slices.Clone(blocked.ids),
+		Pairs: []PairStatus{}, Targets: b.targetStatus(), BlockedPeers: append([]types.ID{}, blocked.ids...), BlockedIPs: []string{},
 		ToLibp2p: b.toLibp2p.traffic(), ToNative: b.toNative.traffic(),
 	}
 	s.SlotsTaken, s.Sides = b.slots.usage()

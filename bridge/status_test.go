@@ -239,7 +239,7 @@ func TestPageListsTheReasons(t *testing.T) {
 // since it has taken one. What it says of one network, or of a stranger, is that one's affair.
 func TestTargetThatRefuses(t *testing.T) {
 	full, id := compat.Reject(compat.RejectFull, "full"), types.GenerateNodeKey().ID()
-	banned, invalid := compat.Reject(compat.RejectBanned, "refused for 1m"), compat.Reject(compat.RejectInvalid, "node info")
+	banned, invalid := &compat.RejectError{Code: compat.RejectBanned, Reason: "refused for 1m", Remote: true}, compat.Reject(compat.RejectInvalid, "node info")
 	duplicate, closing := compat.Reject(compat.RejectDuplicate, ""), compat.Reject(compat.RejectClosing, "")
 	refusedAtNodeInfo := &native.HandshakeError{Step: "node info", Err: io.EOF}
 	from := func(ip string) dialer {
@@ -307,4 +307,13 @@ func TestJoinedErrorsStandOnOneLine(t *testing.T) {
 	j.refused(InitiatorNative, incoming{id: "n"}, nil, newMissed([]error{errors.New("first"), errors.New("second")}, nil))
 	require.Contains(t, j.status().Waiting[0].Text, "first; second")
 	require.NotContains(t, j.status().Waiting[0].Text, "\n")
+}
+
+// Programs that read the status find a list, and not null, where there is nothing yet.
+func TestStatusHasNoNull(t *testing.T) {
+	b, err := New(*types.GenerateNodeKey(), Config{}, nil)
+	require.NoError(t, err)
+	text, err := json.Marshal(b.Status())
+	require.NoError(t, err)
+	require.NotContains(t, string(text), "null")
 }

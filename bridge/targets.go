@@ -71,6 +71,7 @@ type record struct {
 	picked   time.Time // when it was last dialed
 	proven   bool      // it has kept a pair, and not failed since
 	found    bool      // in the DHT
+	accepts  bool      // connections again, as the bridge has seen since it failed
 }
 
 // outcome is what an attempt, or a pair that has ended, shows about its target.
@@ -93,6 +94,10 @@ func (r record) troubledUntil() time.Time {
 func (r record) isTroubled() bool { return time.Now().Before(r.troubledUntil()) }
 func (r record) isDown() bool     { return r.failures > 0 && r.isTroubled() }
 
+// mayBeDown reports whether nothing shows that the target is up again since it has failed. When its
+// penalty is over it is tried like any other all the same.
+func (r record) mayBeDown() bool { return r.failures > 0 && !r.accepts }
+
 // isUseful reports whether the target was found in the DHT and serves the bridge. One
 // that declines nodes, and has never kept a pair, does not.
 func (r record) isUseful() bool {
@@ -108,7 +113,7 @@ func (r record) after(o outcome, configured bool) record {
 	}
 	failed := o == unreachable || o == faulty && !configured
 	fine := o == kept || configured && (o == nodeLeft || o == nodeLeftEarly)
-	r.heard, r.troubled = time.Now(), time.Time{}
+	r.heard, r.troubled, r.accepts = time.Now(), time.Time{}, false
 	if !fine {
 		r.troubled = r.heard
 	}

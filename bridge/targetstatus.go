@@ -11,7 +11,7 @@ const (
 	TargetPaired   = "paired"   // it has a pair, or one is being made
 	TargetReady    = "ready"    // it has answered, or was never tried
 	TargetTroubled = "declined" // it answered, and did not want a node or kept no pair
-	TargetDown     = "down"     // it failed, and is tried after the others for a while
+	TargetDown     = "down"     // it failed, and nothing shows that it is up again
 	TargetBlocked  = "blocked"  // an operator has blocked it
 )
 
@@ -66,7 +66,7 @@ func (t *target) state(b *Bridge) string {
 		return TargetBlocked
 	case t.pairs > 0:
 		return TargetPaired
-	case t.isDown():
+	case t.mayBeDown():
 		return TargetDown
 	case t.isTroubled():
 		return TargetTroubled
@@ -75,9 +75,9 @@ func (t *target) state(b *Bridge) string {
 	}
 }
 
-// side returns the name of the side whose targets are searched.
-func (s *search) side() string {
-	if s.targets == s.bridge.nativeTargets {
+// sideOf returns the name of the side of the targets.
+func (b *Bridge) sideOf(ts *targets) string {
+	if ts == b.nativeTargets {
 		return InitiatorNative
 	}
 

@@ -223,6 +223,15 @@ func TestPageIsAccessible(t *testing.T) {
 	require.Empty(t, page.Errors())
 }
 
+// The page of a bridge that no node has dialed yet says how it is, and where nodes dial it.
+func TestPageOfAFreshBridge(t *testing.T) {
+	page := browsertest.Open(t)
+	page.Visit(startSite(t).url)
+	page.Await(`document.body && document.body.dataset.ready === "yes"`)
+	require.NotEqual(t, "unknown", browsertest.Eval[string](page, `document.getElementById("light").dataset.state`))
+	require.NotZero(t, browsertest.Eval[int](page, `document.querySelectorAll("#listen dd").length`))
+}
+
 // Items with one key are as many elements, however often they are shown: a node that waits at
 // two identities of the bridge is in the list twice.
 func TestPageShowsItemsWithOneKey(t *testing.T) {

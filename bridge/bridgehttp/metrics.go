@@ -2,6 +2,7 @@ package bridgehttp
 
 import (
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -44,7 +45,7 @@ func newCollector(s *Server) *collector {
 		slots:          desc("slots_taken", "Slots that are taken."),
 		waiting:        desc("waiting_nodes", "Nodes that were refused within 15 minutes and have no pair, by the side that dials, and whether they are known.", "side", "known"),
 		seen:           desc("seen_nodes", "Nodes seen within 24 hours, by their stack.", "stack"),
-		targets:        desc("targets", "Targets, by side and state.", "side", "state"),
+		targets:        desc("targets", "Targets, by side and state, and whether they are configured.", "side", "state", "configured"),
 		tunnels:        desc("tunnels", "Tunnels that are open, by direction.", "direction"),
 		tunnelReach:    desc("tunnel_targets_in_reach", "Nodes with a tunnel that keep a connection to the bridge."),
 		tunnelsOpened:  desc("tunnels_opened_total", "Tunnels that were opened."),
@@ -115,11 +116,13 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 		gauge(c.waiting, known, side, "true")
 		gauge(c.waiting, strangers, side, "false")
 		for _, state := range []string{bridge.TargetPaired, bridge.TargetReady, bridge.TargetTroubled, bridge.TargetDown, bridge.TargetBlocked} {
-			n := 0
-			for _, t := range s.Targets {
-				n += int(one(t.Side == side && t.State == state))
+			for _, configured := range []bool{true, false} {
+				n := 0
+				for _, t := range s.Targets {
+					n += int(one(t.Side == side && t.State == state && t.Configured == configured))
+				}
+				gauge(c.targets, float64(n), side, state, strconv.FormatBool(configured))
 			}
-			gauge(c.targets, float64(n), side, state)
 		}
 	}
 	for key, n := range queues(s) {

@@ -65,7 +65,7 @@ func TestMetrics(t *testing.T) {
 		`tm2_bridge_queue_messages{channel="0x22",to="native"} 3`,
 		`tm2_bridge_refusals_total{reason="full",side="native"} 5`,
 		`tm2_bridge_health{state="ok"} 1`,
-		`tm2_bridge_targets{side="libp2p",state="paired"} 1`,
+		`tm2_bridge_targets{configured="true",side="libp2p",state="paired"} 1`,
 		`tm2_bridge_relay_seconds_bucket{to="libp2p",le="0.01"} 6`,
 		`tm2_bridge_relay_seconds_count{to="libp2p"} 7`,
 		`tm2_bridge_side_ready{side="native"} 1`,

@@ -1,0 +1,74 @@
+package bridge
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+)
+
+// statusOf returns what the bridge says of a target.
+func statusOf(t *testing.T, b *Bridge, id types.ID) TargetStatus {
+	t.Helper()
+	targets := b.Status().Targets
+	i := slices.IndexFunc(targets, func(s TargetStatus) bool { return s.ID == id })
+	require.GreaterOrEqual(t, i, 0)
+
+	return targets[i]
+}
+
+// A configured target that has failed counts as down until it accepts connections again, which the
+// bridge finds out without any node that dials.
+func TestBridgeFindsOutThatATargetIsBack(t *testing.T) {
+	for _, stack := range []string{InitiatorNative, InitiatorLibp2p, overQUIC} {
+		t.Run(stack, func(t *testing.T) {
+			key := types.GenerateNodeKey()
+			n := newNodeOf(t, stack, key)
+			at := n.address
+			n.stop()
+			config := Config{Libp2pPeers: []*types.NetAddress{&at}, Libp2pQUIC: stack == overQUIC}
+			if stack == InitiatorNative {
+				config = Config{NativePeers: []*types.NetAddress{&at}}
+			}
+			var ts *targets
+			// The penalty of the failure before the start, and of those that follow, is over.
+			over := record{failures: 1, troubled: time.Now().Add(-24 * time.Hour)}
+			b := newBridgeWith(t, config, func(b *Bridge) {
+				b.moves = moveTimes{every: 10 * time.Millisecond}
+				ts = b.libp2pTargets
+				if stack == InitiatorNative {
+					ts = b.nativeTargets
+				}
+				ts.records[at.ID] = over
+			})
+			require.Eventually(t, func() bool { return statusOf(t, b, at.ID).Failures == 2 }, testTimeout, time.Millisecond)
+			s := statusOf(t, b, at.ID)
+			require.Equal(t, TargetDown, s.State)
+			require.NotEmpty(t, s.LastError)
+
+			startNodeAt(t, stack, key, at, nil)
+			ts.note(at.ID, time.Now(), func(record) record { return over })
+			require.Equal(t, TargetDown, statusOf(t, b, at.ID).State, "its penalty is over, and nothing shows that it is back")
+			require.Eventually(t, func() bool { return statusOf(t, b, at.ID).State == TargetReady }, testTimeout, time.Millisecond)
+		})
+	}
+}
+
+// What a dial has shown meanwhile counts more.
+func TestNoteAfterADial(t *testing.T) {
+	ts := newTargets(idsOf("a"), nil, unused())
+	begun := time.Now()
+	ts.appeared("a", true, false)
+	ts.note("a", begun.Add(-time.Second), func(r record) record { return r.after(unreachable, true) })
+	require.Zero(t, ts.records["a"].failures)
+	ts.note("a", time.Now(), func(r record) record { return r.after(unreachable, true) })
+	require.Equal(t, 1, ts.records["a"].failures)
+	require.Nil(t, ts.overdue(), "its penalty is not over")
+	ts.records["a"] = record{failures: 1, troubled: time.Now().Add(-time.Hour)}
+	require.NotNil(t, ts.overdue())
+	ts.blocked = func(types.NetAddress) bool { return true }
+	require.Nil(t, ts.overdue())
+}
