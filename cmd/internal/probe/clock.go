@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -19,8 +20,8 @@ func ClockAhead(ctx context.Context, r *Result) (ahead time.Duration, known bool
 	if r.NodeInfo == nil {
 		return 0, false
 	}
-	_, port, err := net.SplitHostPort(strings.TrimPrefix(r.NodeInfo.Other.RPCAddress, "tcp://"))
-	if err != nil {
+	port, told := rpcPort(r.NodeInfo.Other.RPCAddress)
+	if !told {
 		return 0, false
 	}
 	host, _, err := net.SplitHostPort(r.Address)
@@ -52,4 +53,19 @@ func ClockAhead(ctx context.Context, r *Result) (ahead time.Duration, known bool
 	middle := begin.Add(time.Since(begin) / 2)
 
 	return date.Sub(middle).Round(time.Second), true
+}
+
+// rpcPort returns the port of an RPC address as a number that was read from it, and false if there is
+// none between 1 and 65535. Text of the node in a URL could name another host.
+func rpcPort(address string) (port string, told bool) {
+	_, text, err := net.SplitHostPort(strings.TrimPrefix(address, "tcp://"))
+	if err != nil {
+		return "", false
+	}
+	number, err := strconv.ParseUint(text, 10, 16)
+	if err != nil || number == 0 {
+		return "", false
+	}
+
+	return strconv.FormatUint(number, 10), true
 }
