@@ -34,6 +34,9 @@ func (f *conformFlags) target(ctx context.Context, address string) (*conform.Tar
 	if t.Info, err = f.info(found); err != nil {
 		return nil, nil, err
 	}
+	if err := t.CheckInfo(); err != nil {
+		return nil, nil, err
+	}
 	if f.channel != "" {
 		t.Channel, t.Capacity, t.HasChannel = f.channelID, f.capacity, true
 	}
@@ -100,6 +103,9 @@ func (f *conformFlags) info(found *probe.Result) (wire.NodeInfo, error) {
 		return wire.NodeInfo{}, errors.New("the node shows no NodeInfo: name its network with --network")
 	}
 	if f.network == "" {
+		if err := found.NodeInfo.Validate(); err != nil {
+			return wire.NodeInfo{}, fmt.Errorf("%w: its NodeInfo is not valid: %w", conform.ErrNotJudged, err)
+		}
 		body, err := found.NodeInfo.MarshalBinary()
 		if err != nil {
 			return wire.NodeInfo{}, err

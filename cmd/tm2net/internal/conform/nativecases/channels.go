@@ -25,7 +25,7 @@ const (
 func channelCases() conform.Catalog {
 	return section("channels", []row{
 		{name: "unknown", title: "a message on a channel that the node does not have", spec: "5.1", level: conform.Must, want: conform.Ends,
-			play: connected(func(s *session) { s.Message(wire.AppendMsg(nil, unknownChannel(s.target), true, junk(2))) })},
+			play: connected(func(s *session) { s.Message(wire.AppendMsg(nil, s.target.UnknownChannel(), true, junk(2))) })},
 		{name: "zero", title: "a message without a channel, which is channel 0", spec: "5.1", level: conform.Must, want: conform.Ends,
 			needs: needsNoChannel0, play: connected(func(s *session) { s.Message(wire.AppendMsg(nil, 0, true, junk(2))) })},
 		{name: "message-in-pieces", title: "a message of 1000 pieces of one byte", spec: "5.1", level: conform.Must, want: conform.Accepts,
@@ -112,16 +112,6 @@ func bulk(script func(s *session)) playFunc {
 	})
 }
 
-// unknownChannel is one that the node does not list.
-func unknownChannel(t *conform.Target) byte {
-	ch := byte(0x7f)
-	for slices.Contains(t.Info.Channels, ch) {
-		ch--
-	}
-
-	return ch
-}
-
 func needsNoChannel0(t *conform.Target) string {
 	if slices.Contains(t.Info.Channels, 0) {
 		return "the node has a channel 0"
@@ -171,7 +161,7 @@ func otherChannel(t *conform.Target) byte {
 		}
 	}
 
-	return unknownChannel(t)
+	return t.UnknownChannel()
 }
 
 // needsAnswer is for cases that look at what the node makes of a discovery request.

@@ -127,7 +127,7 @@ var infoRows = []infoRow{
 	{name: "channels-absent", title: "no channels", spec: "4.3", level: conform.Must, want: conform.Ends,
 		edit: func(_ *session, i *wire.NodeInfo) { i.Channels = nil }},
 	{name: "channels-disjoint", title: "no channel in common", spec: "4.3", level: conform.Must, want: conform.Ends,
-		edit: func(s *session, i *wire.NodeInfo) { i.Channels = []byte{unknownChannel(s.target)} }},
+		edit: func(s *session, i *wire.NodeInfo) { i.Channels = []byte{s.target.UnknownChannel()} }},
 	{name: "versions-absent", title: "no version set", spec: "4.3", level: conform.Must, want: conform.Ends,
 		edit: func(_ *session, i *wire.NodeInfo) { i.VersionSet = nil }},
 	{name: "versions-more", title: "a version more that is required", spec: "4.3", level: conform.Must, want: conform.Ends,
@@ -235,15 +235,13 @@ func version(name, value string) func(*session, *wire.NodeInfo) {
 
 // channels fills the list up to n channels.
 func channels(n int) func(*session, *wire.NodeInfo) {
-	return func(_ *session, i *wire.NodeInfo) {
-		for ch := byte(0x70); len(i.Channels) < n; ch++ {
-			i.Channels = append(i.Channels, ch)
-		}
+	return func(s *session, i *wire.NodeInfo) {
+		i.Channels = append(i.Channels, s.target.FreeChannels(0x70, n-len(i.Channels))...)
 	}
 }
 
 // sizedTo fills the body up so that it has n bytes with its prefix of two bytes. The filling is
-// an optional version, about which nobody cares.
+// an optional version, about which nobody cares. Target.CheckInfo has made sure of the room for it.
 func sizedTo(n int) func([]byte) []byte {
 	return func(body []byte) []byte {
 		const head = 3 + 3 + 2 // tag and size of the version, tag and size of its name, optional

@@ -67,17 +67,8 @@ func (s *session) shakeHands(info *wire.NodeInfo) error {
 	return s.Failure()
 }
 
-// info is the well-formed NodeInfo of the peer. The address is one for documentation, so that
-// the node has nobody to dial there.
-func (s *session) info() *wire.NodeInfo {
-	own := s.target.Info
-	info := &wire.NodeInfo{
-		VersionSet: slices.Clone(own.VersionSet), NetAddress: s.as.String() + "@192.0.2.1:26656",
-		Network: own.Network, Version: own.Version, Channels: slices.Clone(own.Channels), Moniker: "conform", TxIndex: "off",
-	}
-
-	return info
-}
+// info is the well-formed NodeInfo of the peer.
+func (s *session) info() *wire.NodeInfo { return s.target.InfoAs(s.as) }
 
 func sized(info *wire.NodeInfo) []byte { return wire.AppendSized(nil, wire.AppendNodeInfo(nil, info)) }
 

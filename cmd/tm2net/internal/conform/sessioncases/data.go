@@ -93,7 +93,7 @@ var dataRows = []row{
 		})},
 	{name: "channel-unknown", title: "a data stream of a channel that the node does not have", spec: "5", level: conform.Must, want: conform.Ends, code: violates,
 		play: violation(func(s *session) error {
-			_, err := s.data(s.epoch, unknownChannel(s.target))
+			_, err := s.data(s.epoch, s.target.UnknownChannel())
 
 			return err
 		})},

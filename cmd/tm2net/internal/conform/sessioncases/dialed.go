@@ -109,7 +109,7 @@ var dialedRows = []row{
 	{name: "dialed-network-other", title: "an Accept with another network", spec: "4", level: conform.Must, want: conform.Ends, code: incompatible,
 		play: accepts(func(_ *session, i *wire.NodeInfo) { i.Network += "-other" })},
 	{name: "dialed-channels-disjoint", title: "an Accept with no channel in common", spec: "4", level: conform.Must, want: conform.Ends, code: incompatible,
-		play: accepts(func(s *session, i *wire.NodeInfo) { i.Channels = []byte{unknownChannel(s.target)} })},
+		play: accepts(func(s *session, i *wire.NodeInfo) { i.Channels = []byte{s.target.UnknownChannel()} })},
 	{name: "dialed-moniker-absent", title: "an Accept without a moniker", spec: "4", level: conform.Should, want: conform.Ends, code: invalid,
 		play: accepts(func(_ *session, i *wire.NodeInfo) { i.Moniker = "" })},
 }

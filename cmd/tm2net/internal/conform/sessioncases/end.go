@@ -51,7 +51,7 @@ var endRows = []row{
 		})},
 	{name: "control-ends", title: "the control stream ends", spec: "7.3", level: conform.Must, want: conform.Ends,
 		play: violation(func(s *session) error { s.control.End(); return nil })},
-	{name: "control-reset", title: "the control stream is reset", spec: "7.3", level: conform.Must, want: conform.Ends,
+	{name: "control-reset", title: "the control stream is reset", spec: "7.3", level: conform.Must, want: conform.Ends, needs: needsTwoChannels,
 		play: connected(func(s *session) (conform.Seen, error) {
 			st, err := s.data(s.epoch, s.target.Info.Channels[0])
 			if err != nil {
@@ -79,6 +79,15 @@ func (s *session) goodbyeAnswered() conform.Seen {
 	default:
 		return s.at(conform.Accepts, "")
 	}
+}
+
+// needsTwoChannels is for a case that opens the stream of a channel when it has used that of another.
+func needsTwoChannels(t *conform.Target) string {
+	if len(t.Info.Channels) < 2 {
+		return "the node has one channel only"
+	}
+
+	return ""
 }
 
 // gone tells whether the session is unknown now: the node resets its streams.

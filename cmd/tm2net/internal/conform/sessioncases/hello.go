@@ -62,7 +62,7 @@ var helloRows = []row{
 	{name: "network-other", title: "another network", spec: "4", level: conform.Must, want: conform.Ends, code: incompatible,
 		play: infoOf(func(_ *session, i *wire.NodeInfo) { i.Network += "-other" })},
 	{name: "channels-disjoint", title: "no channel in common", spec: "4", level: conform.Must, want: conform.Ends, code: incompatible,
-		play: infoOf(func(s *session, i *wire.NodeInfo) { i.Channels = []byte{unknownChannel(s.target)} })},
+		play: infoOf(func(s *session, i *wire.NodeInfo) { i.Channels = []byte{s.target.UnknownChannel()} })},
 	{name: "versions-major", title: "another major version of p2p", spec: "4", level: conform.Must, want: conform.Ends, code: incompatible, needs: needsVersions,
 		play: infoOf(func(_ *session, i *wire.NodeInfo) {
 			for n := range i.VersionSet {
@@ -73,10 +73,8 @@ var helloRows = []row{
 		})},
 	{name: "moniker-absent", title: "no moniker", spec: "4", level: conform.Should, want: conform.Ends, code: invalid,
 		play: infoOf(func(_ *session, i *wire.NodeInfo) { i.Moniker = "" })},
-	{name: "channels-17", title: "17 channels", spec: "4", level: conform.Should, want: conform.Ends, code: invalid, play: infoOf(func(_ *session, i *wire.NodeInfo) {
-		for ch := byte(0x70); len(i.Channels) < 17; ch++ {
-			i.Channels = append(i.Channels, ch)
-		}
+	{name: "channels-17", title: "17 channels", spec: "4", level: conform.Should, want: conform.Ends, code: invalid, play: infoOf(func(s *session, i *wire.NodeInfo) {
+		i.Channels = append(i.Channels, s.target.FreeChannels(0x70, 17-len(i.Channels))...)
 	})},
 	{name: "node-info-absent", title: "an empty NodeInfo", spec: "4", level: conform.Must, want: conform.Ends, code: invalid,
 		play: hello(func(_ *session, h *rawsession.Hello) { h.NodeInfo = nil })},
@@ -93,18 +91,6 @@ func needsVersions(t *conform.Target) string {
 	}
 
 	return "the node has no version of p2p"
-}
-
-func unknownChannel(t *conform.Target) byte {
-	for ch := byte(0x7f); ; ch-- {
-		known := false
-		for _, c := range t.Info.Channels {
-			known = known || c == ch
-		}
-		if !known {
-			return ch
-		}
-	}
 }
 
 // epochInUse opens a second control stream with the epoch of the session.

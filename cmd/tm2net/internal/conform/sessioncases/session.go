@@ -88,14 +88,7 @@ func (s *session) hello() rawsession.Hello {
 }
 
 // info is a well-formed NodeInfo with the ID.
-func (s *session) info(id types.ID) *wire.NodeInfo {
-	own := s.target.Info
-
-	return &wire.NodeInfo{
-		VersionSet: slices.Clone(own.VersionSet), NetAddress: id.String() + "@192.0.2.1:26656", Network: own.Network,
-		Version: own.Version, Channels: slices.Clone(own.Channels), Moniker: "conform", TxIndex: "off",
-	}
-}
+func (s *session) info(id types.ID) *wire.NodeInfo { return s.target.InfoAs(id) }
 
 // answer reads the node's answer to a Hello.
 func (s *session) answer() conform.Seen {
