@@ -20,10 +20,11 @@ var errMismatch = errors.New("the check is not there exactly once")
 // fault is a node of this project without one check, or without those that stand behind each other.
 type fault struct {
 	checks []check
-	stack  string // of the node; native when empty
-	find   string // the case of tm2net conform that finds the fault
-	ends   bool   // it finds it since the node's process ends
-	listen bool   // it is played when the node dials
+	stack  string   // of the node; native when empty
+	find   string   // the case of tm2net conform that finds the fault
+	also   []string // other cases of its section that do
+	ends   bool     // it finds it since the node's process ends
+	listen bool     // it is played when the node dials
 }
 
 // check is a statement of the source.
@@ -54,21 +55,16 @@ func (f fault) made() string { return fmt.Sprintf("faultenv.Getenv(%q) == \"\"",
 // faultImport gives a file the package that made uses.
 const faultImport = "; import faultenv \"os\""
 
-// found reports whether the case has found the fault.
-func (f fault) found(reports []report) bool {
+// missed returns the cases that have not found the fault, although they should.
+func (f fault) missed(reports []report) []string {
 	want := "deviates"
 	if f.ends {
 		want = "ended"
 	}
-	for _, r := range reports {
-		for _, one := range r.Results {
-			if one.Case == f.find && one.Status == want {
-				return true
-			}
-		}
-	}
 
-	return false
+	return slices.DeleteFunc(append([]string{f.find}, f.also...), func(name string) bool {
+		return slices.ContainsFunc(reports, func(r report) bool { return slices.Contains(statuses(r), name+" "+want) })
+	})
 }
 
 // overlay writes the files with all faults, and the overlay of go build that names them, into the

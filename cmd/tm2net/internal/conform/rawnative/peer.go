@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"os"
 	"time"
@@ -32,6 +33,7 @@ type Peer struct {
 	challenge        []byte
 	sent, received   uint64 // frames
 	raw, plain       bytes.Buffer
+	arrived          int64 // bytes of the remote
 
 	patience time.Duration
 	failure  error
@@ -139,6 +141,7 @@ func (p *Peer) fill(deadline time.Time) error {
 	}
 	var b [16 << 10]byte
 	n, err := p.conn.Read(b[:])
+	p.arrived += int64(n)
 	p.raw.Write(b[:n])
 
 	return err
@@ -157,6 +160,9 @@ func (p *Peer) HangUp() {
 	}
 }
 
+// Arrived is how many bytes the remote has sent, as far as they were waited for.
+func (p *Peer) Arrived() int64 { return p.arrived }
+
 // Drain waits until the remote ends the connection and drops what it sends.
 func (p *Peer) Drain() {
 	if p.failure != nil {
@@ -166,7 +172,8 @@ func (p *Peer) Drain() {
 	if p.failure != nil {
 		return
 	}
-	_, err := io.Copy(io.Discard, p.conn)
+	n, err := io.Copy(io.Discard, p.conn)
+	p.arrived += n
 	if err == nil {
 		err = io.EOF
 	}
@@ -186,9 +193,12 @@ func (p *Peer) Drip(b []byte, pause, limit time.Duration) {
 
 // Watch waits until the pause is over or the connection ends. What the remote sends meanwhile is
 // read later.
-func (p *Peer) Watch(pause time.Duration) {
+func (p *Peer) Watch(pause time.Duration) { p.AwaitArrived(math.MaxInt64, pause) }
+
+// AwaitArrived is Watch until the remote has sent n bytes in all.
+func (p *Peer) AwaitArrived(n int64, pause time.Duration) {
 	end := time.Now().Add(pause)
-	for p.failure == nil {
+	for p.failure == nil && p.arrived < n {
 		err := p.fill(end)
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			return
