@@ -199,7 +199,7 @@ func summaryText(s crawl.Summary) string {
 	var b strings.Builder
 	state := "complete"
 	if !s.Complete {
-		state = "ended early"
+		state = "not complete"
 	}
 	fmt.Fprintf(&b, "\nnetwork    %s, %s in %.1f s: %d addresses visited\n", cli.OneLine(s.Network, 0), state, s.Seconds, s.Visited)
 	fmt.Fprintf(&b, "nodes      %d reachable, %d only heard of\n", s.Reachable, s.Heard)

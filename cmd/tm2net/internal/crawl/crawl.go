@@ -91,6 +91,7 @@ type crawl struct {
 	visits  chan visit
 	counts  Progress
 	failed  error // of the last visit that found nobody
+	cut     bool  // a limit has kept out a node or an address
 }
 
 // visit is what came of a target.
@@ -118,7 +119,7 @@ func Run(ctx context.Context, opts Options) (*Report, error) {
 		return nil, err
 	}
 	c.walk(ctx)
-	report := c.report(begin, ctx.Err() == nil)
+	report := c.report(begin, ctx.Err() == nil && !c.cut)
 	if report.Reachable == 0 && ctx.Err() == nil {
 		return report, errors.Join(fmt.Errorf("%w: %w", ErrNoSeed, c.failed), err)
 	}
@@ -165,9 +166,9 @@ func (c *crawl) visit(ctx context.Context, ask probe.Options, t *target) (*probe
 }
 
 // wants reports whether a target is to be visited: a node that has answered elsewhere is not
-// visited at its other addresses.
+// visited at its other addresses, unless somebody else may be there.
 func (c *crawl) wants(t *target) bool {
-	known := len(t.claims) > 0
+	known := len(t.claims) > 0 && !t.crowded
 	for _, id := range t.claims {
 		n := c.nodes[id]
 		known = known && n != nil && n.State == Reachable
@@ -239,6 +240,8 @@ func (c *crawl) learn(r *probe.Result) {
 // something else here than there are not believed.
 func (c *crawl) hear(teller types.ID, from netip.Addr, id types.ID, peerID string, at ...netip.AddrPort) {
 	if c.nodes[id] == nil && len(c.nodes) >= c.MaxNodes {
+		c.cut = true
+
 		return
 	}
 	n := c.node(id)
@@ -255,7 +258,7 @@ func (c *crawl) hear(teller types.ID, from netip.Addr, id types.ID, peerID strin
 			continue
 		}
 		n.addAddress(to.String(), false)
-		c.targets.add(to, id, false)
+		c.cut = !c.targets.add(to, id, false) || c.cut
 	}
 }
 

@@ -153,7 +153,45 @@ func TestLimits(t *testing.T) {
 	report, err := crawl.Run(t.Context(), opts)
 	require.NoError(t, err)
 	require.Len(t, report.Nodes, 10)
+	require.False(t, report.Complete)
 	require.LessOrEqual(t, report.Visited, 10)
+}
+
+// A walk is not complete either if a host has more addresses than are visited.
+func TestLimitOfAHost(t *testing.T) {
+	tells := func(from, to int) spec {
+		var s spec
+		for port := from; port <= to; port++ {
+			s.tells = append(s.tells, fmt.Sprintf("%s@127.0.0.2:%d", types.GenerateNodeKey().ID(), port))
+		}
+
+		return s
+	}
+	seeds := []*node{startNative(t, tells(1, 30)), startNative(t, tells(31, 60)), startNative(t, tells(61, 64))}
+	report, err := crawl.Run(t.Context(), options(seeds...))
+	require.NoError(t, err)
+	require.True(t, report.Complete, "64 addresses")
+	require.Equal(t, 64+3, report.Visited)
+
+	report, err = crawl.Run(t.Context(), options(append(seeds, startNative(t, tells(65, 65)))...))
+	require.NoError(t, err)
+	require.False(t, report.Complete, "65 addresses")
+	require.Equal(t, 64+4, report.Visited)
+}
+
+// A node that answers, and is said to be at the address of another one, does not keep the walk from the
+// other one.
+func TestNobodyIsHidden(t *testing.T) {
+	hidden := startNative(t, spec{tells: []string{}})
+	teller := startNative(t, spec{tells: []string{hidden.addr()}})
+	seed := startNative(t, spec{claims: []string{hidden.at.DialString()}, tells: []string{teller.addr()}})
+	opts := options(seed)
+	opts.AtOnce = 1 // the turn of the address comes before the teller is heard
+	report, err := crawl.Run(t.Context(), opts)
+	require.NoError(t, err)
+	require.True(t, report.Complete)
+	require.Equal(t, crawl.Reachable, byID(t, report, hidden.id).State)
+	require.Equal(t, 3, report.Visited)
 }
 
 func TestNobodyAnswers(t *testing.T) {

@@ -2,6 +2,7 @@ package crawl_test
 
 import (
 	"net"
+	"slices"
 	"testing"
 	"time"
 
@@ -79,6 +80,7 @@ type spec struct {
 	seeds   []*node // it dials them, and enters the DHT there
 	quic    bool
 	tells   []string // by peer exchange, in place of what it knows
+	claims  []string // addresses that it then tells as its own, before the others
 	private []types.ID
 }
 
@@ -135,6 +137,9 @@ func (s spec) exchange(t testing.TB) compat.Reactor {
 func startNative(t testing.TB, s spec) *node {
 	t.Helper()
 	key := types.GenerateNodeKey()
+	for _, at := range s.claims {
+		s.tells = slices.Insert(s.tells, 0, types.NetAddressString(key.ID(), at))
+	}
 	info, ip := s.info(key, "native node")
 	tr := native.NewMultiplexTransport(info, *key, mconn.DefaultMConnConfig(), nil, native.WithSockets(s.sockets()))
 	n := start(t, tr, ip, map[string]compat.Reactor{"pex": s.exchange(t)}, adapter.WithPrivatePeers(s.private))

@@ -32,7 +32,7 @@ type Summary struct {
 	Time    time.Time `json:"time"`
 	Seconds float64   `json:"seconds"` // how long it took
 	Network string    `json:"network"`
-	// Complete tells that nobody was left to visit.
+	// Complete tells that nobody was left to visit, and that no limit has kept a node or an address out.
 	Complete  bool `json:"complete"`
 	Visited   int  `json:"visited"` // addresses
 	Reachable int  `json:"reachable"`

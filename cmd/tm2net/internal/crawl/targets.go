@@ -20,9 +20,11 @@ const (
 // target is an address to visit, once.
 type target struct {
 	at netip.AddrPort
-	// claims are the nodes that are said to be there.
-	claims []types.ID
-	seed   bool
+	// claims are the nodes that are said to be there, and crowded says that there are more.
+	claims  []types.ID
+	crowded bool
+	seed    bool
+	passed  bool // its turn has come, and it was not wanted
 }
 
 func (t *target) host() netip.Prefix { return netgroup.Host(t.at.Addr()) }
@@ -44,7 +46,9 @@ func newTargets(limit int) *targets {
 }
 
 // add notes that the node, if its ID is known, is said to be at the address. It reports
-// whether the address is visited, or was.
+// whether the address was taken, and is not one too many. One that was passed over has its turn again when
+// another node is said to be there: whoever names a node that is known already for the addresses of others
+// must not hide these.
 func (q *targets) add(at netip.AddrPort, id types.ID, seed bool) bool {
 	t := q.byAddress[at]
 	if t == nil {
@@ -57,11 +61,23 @@ func (q *targets) add(at netip.AddrPort, id types.ID, seed bool) bool {
 		q.perHost[host]++
 		q.waiting = append(q.waiting, t)
 	}
-	if id != "" && len(t.claims) < maxClaims && !slices.Contains(t.claims, id) {
-		t.claims = append(t.claims, id)
+	if id != "" && !slices.Contains(t.claims, id) {
+		q.claim(t, id)
 	}
 
 	return true
+}
+
+func (q *targets) claim(t *target, id types.ID) {
+	if len(t.claims) < maxClaims {
+		t.claims = append(t.claims, id)
+	} else {
+		t.crowded = true
+	}
+	if t.passed {
+		t.passed = false
+		q.waiting = append(q.waiting, t)
+	}
 }
 
 // next takes the first target whose host is not being visited, and passes over those that
@@ -78,6 +94,7 @@ func (q *targets) next(wanted func(*target) bool) *target {
 
 			return t
 		}
+		t.passed = true
 		i--
 	}
 

@@ -45,6 +45,25 @@ func TestClaimsAreBounded(t *testing.T) {
 	require.False(t, q.add(at("192.0.2.2:1"), "", false))
 }
 
+// An address that was passed over has its turn again when another node is said to be there, also when more
+// are said to be there than are kept.
+func TestPassedOver(t *testing.T) {
+	q, a := newTargets(1), at("192.0.2.1:1")
+	none, all := func(*target) bool { return false }, func(*target) bool { return true }
+	for _, id := range []types.ID{"a", "b", "c", "d", "e", "f", "g", "h", "i", "j"} {
+		require.True(t, q.add(a, id, false))
+		require.Len(t, q.waiting, 1, id)
+		require.Nil(t, q.next(none))
+		require.True(t, q.add(a, "a", false))
+		require.Empty(t, q.waiting, "nobody new is said to be there")
+	}
+	require.True(t, q.byAddress[a].crowded)
+	q.add(a, "k", false)
+	require.NotNil(t, q.next(all))
+	q.add(a, "l", false)
+	require.Nil(t, q.next(all), "it was visited")
+}
+
 // An address is left alone for a time that grows, until it answers.
 func TestMemoryRests(t *testing.T) {
 	var m Memory
