@@ -104,7 +104,7 @@ func (f *conformFlags) define(cmd *cobra.Command) {
 	fs.BoolVar(&f.asJSON, "json", false, "print one report in JSON for each role on a line; what happens goes to the standard error")
 	fs.StringVar(&f.junit, "junit", "", "write a report in JUnit XML to this `file`")
 	fs.StringVar(&f.known, "known", "", "what the node is known for: a `version` ("+strings.Join(conform.KnownVersions(), ", ")+") or a file")
-	fs.StringVar(&f.writeKnown, "write-known", "", "write what was seen as known deviations to this `file`")
+	fs.StringVar(&f.writeKnown, "write-known", "", "write what was seen as known deviations to this `file`, after a whole run")
 	fs.StringVar(&f.listen, "listen", "", "then let the node dial this `IP:port` and those after it, one for each case")
 	fs.BoolVar(&f.listenOnly, "listen-only", false, "with --listen, play only what the node dials")
 	fs.DurationVar(&f.listenWait, "listen-wait", 2*time.Minute, "how long the node may take to dial")
@@ -210,7 +210,10 @@ func (f *conformFlags) run(cmd *cobra.Command, address string) error {
 		Sections: f.sections, Strict: f.strict, Quick: f.quick, Risky: f.risky, Known: known, Conns: f.conns, Progress: out.result,
 	}
 	reports, err := f.play(ctx, out, target, suites, o)
-	err = errors.Join(err, out.err, f.write(cmd, known, reports))
+	if err == nil {
+		err = f.keepKnown(known, reports)
+	}
+	err = errors.Join(err, out.err, f.write(cmd, reports))
 	switch {
 	case errors.Is(err, conform.ErrNodeEnded):
 		return cli.WithStatus(exitEnded, fmt.Errorf("conform: %w", err))
@@ -264,8 +267,20 @@ func (f *conformFlags) play(
 	return reports, nil
 }
 
-// write writes the files and the JSON that were asked for.
-func (f *conformFlags) write(cmd *cobra.Command, known *conform.Known, reports []*conform.Report) error {
+// keepKnown writes what the node of a whole run is known for from now on, if that was asked for.
+func (f *conformFlags) keepKnown(known *conform.Known, reports []*conform.Report) error {
+	if f.writeKnown == "" {
+		return nil
+	}
+	if known == nil {
+		known = &conform.Known{}
+	}
+
+	return known.Merge(reports...).Write(f.writeKnown)
+}
+
+// write writes the report and the JSON that were asked for.
+func (f *conformFlags) write(cmd *cobra.Command, reports []*conform.Report) error {
 	var errs []error
 	if f.asJSON {
 		for _, r := range reports {
@@ -274,12 +289,6 @@ func (f *conformFlags) write(cmd *cobra.Command, known *conform.Known, reports [
 	}
 	if f.junit != "" {
 		errs = append(errs, writeFile(f.junit, func(w *os.File) error { return conform.WriteJUnit(w, reports...) }))
-	}
-	if f.writeKnown != "" {
-		if known == nil {
-			known = &conform.Known{}
-		}
-		errs = append(errs, known.Merge(reports...).Write(f.writeKnown))
 	}
 
 	return errors.Join(errs...)

@@ -1,13 +1,20 @@
 package main
 
 import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/tm2-libp2p/tm2-libp2p/cmd/internal/cli"
+	"github.com/tm2-libp2p/tm2-libp2p/cmd/tm2net/internal/conform"
 	"github.com/tm2-libp2p/tm2-libp2p/cmd/tm2net/internal/conform/fakenode"
+	"github.com/tm2-libp2p/tm2-libp2p/cmd/tm2net/internal/conform/rawnative"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/wire"
 )
 
@@ -34,4 +41,34 @@ func TestConformOfANodeThatCannotBeJudged(t *testing.T) {
 		require.Contains(t, stderr, want)
 		require.Empty(t, stdout)
 	}
+}
+
+// An interrupt while cases wait for a pong is no verdict on the node, and no known deviation.
+func TestConformInterrupted(t *testing.T) {
+	ctx, interrupt := context.WithCancel(t.Context())
+	node := fakenode.Start(t, "127.0.0.1", fakenode.Info(0x20), func(c *fakenode.Conn) {
+		c.Greet()
+		c.AwaitPing() // of a well-formed peer; what a case sends then is not answered
+		c.Receive(rawnative.FrameSize)
+		if c.Failure() == nil {
+			interrupt()
+		}
+		c.Drain()
+	})
+	known := filepath.Join(t.TempDir(), "known.json")
+	require.NoError(t, os.WriteFile(known, []byte("former"), 0o600))
+	var stdout, stderr bytes.Buffer
+	status := cli.Execute(ctx, newRoot(), []string{
+		"conform", node.Addr(), "--section", "packets", "--json", "--write-known", known, "--patience", "1m",
+	}, &stdout, &stderr)
+	require.Equal(t, cli.ExitFailed, status, stderr.String())
+	var report conform.Report
+	require.NoError(t, json.Unmarshal(stdout.Bytes(), &report))
+	require.Positive(t, report.Counts[conform.Skipped])
+	for _, one := range report.Results {
+		require.Equal(t, conform.Skipped, one.Status, one.ID)
+	}
+	kept, err := os.ReadFile(known)
+	require.NoError(t, err)
+	require.Equal(t, "former", string(kept))
 }

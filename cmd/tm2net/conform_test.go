@@ -128,7 +128,7 @@ func TestConformJSONShowsNoCommandsOfARemote(t *testing.T) {
 	var out strings.Builder
 	cmd.SetOut(&out)
 	result := conform.Result{Status: conform.Failed, Reason: "\u009b31m\u202e"}
-	require.NoError(t, (&conformFlags{asJSON: true}).write(cmd, nil, []*conform.Report{{Results: []conform.Result{result}}}))
+	require.NoError(t, (&conformFlags{asJSON: true}).write(cmd, []*conform.Report{{Results: []conform.Result{result}}}))
 	require.Contains(t, out.String(), `\u009b31m\u202e`)
 	var report conform.Report
 	require.NoError(t, json.Unmarshal([]byte(out.String()), &report))

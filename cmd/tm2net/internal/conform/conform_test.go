@@ -172,6 +172,28 @@ func TestKnownFiles(t *testing.T) {
 	require.ErrorContains(t, k.Check(nil), "there is no case s.none")
 }
 
+// An interrupt ends the connections of cases, which is nothing that the node has done.
+func TestInterruptIsNoVerdict(t *testing.T) {
+	ctx, interrupt := context.WithCancel(t.Context())
+	ended := func(name string, want Outcome) Case {
+		return Case{Section: "s", Name: name, Level: Must, Want: want, Play: func(ctx context.Context, _ *Target) (Seen, error) {
+			interrupt()
+			<-ctx.Done()
+
+			return Seen{Outcome: Ends}, nil
+		}}
+	}
+	r, err := Run(ctx, NewTarget(netip.AddrPort{}, "", TargetOptions{Rate: MaxRate}),
+		[]Suite{{Cases: Catalog{ended("ends", Ends), ended("accepts", Accepts)}, Honest: accepts}}, Options{})
+	require.ErrorIs(t, err, context.Canceled)
+	require.Zero(t, r.Counts[Conforms]+r.Counts[Deviates])
+	require.NotEmpty(t, r.Results)
+	for _, one := range r.Results {
+		require.Equal(t, Skipped, one.Status)
+		require.Contains(t, one.Reason, "interrupted")
+	}
+}
+
 // The ports of the cases end with the last one that there is.
 func TestListenerHasNoPortsLeft(t *testing.T) {
 	l := NewListener(netip.MustParseAddrPort("127.0.0.1:65535"), time.Minute, func(string) {})

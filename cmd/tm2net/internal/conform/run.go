@@ -266,7 +266,8 @@ func (r *runner) play(ctx context.Context, s Suite, cases Catalog, conns int) {
 
 // judge plays a case, and a second time if the node seems to deviate in a way that is not known: a
 // machine that is busy for a moment is no deviation. What was seen once counts if the second time
-// does not come about.
+// does not come about, but for a run that ends meanwhile: that ends the connections of its cases, so that
+// nothing seen then is what the node does.
 func (r *runner) judge(ctx context.Context, s Suite, c Case, t *Target) Result {
 	seen, err := r.once(ctx, c, t)
 	if (err != nil || r.surprises(c, seen)) && ctx.Err() == nil && r.honest(ctx, s) == nil {
@@ -278,12 +279,10 @@ func (r *runner) judge(ctx context.Context, s Suite, c Case, t *Target) Result {
 			err = errors.Join(err, e)
 		}
 	}
-	result := Result{CaseInfo: Describe(c), Seen: seen}
-	if errors.Is(context.Cause(ctx), ErrNodeEnded) {
-		result.Status, result.Reason = Skipped, ErrNodeEnded.Error()
-
-		return result
+	if ctx.Err() != nil {
+		return Result{CaseInfo: Describe(c), Status: Skipped, Reason: whyEnded(ctx)}
 	}
+	result := Result{CaseInfo: Describe(c), Seen: seen}
 	if err != nil {
 		result.Status, result.Reason = Failed, err.Error()
 
@@ -295,6 +294,15 @@ func (r *runner) judge(ctx context.Context, s Suite, c Case, t *Target) Result {
 	}
 
 	return result
+}
+
+// whyEnded tells why a run has ended before a case was played.
+func whyEnded(ctx context.Context) string {
+	if errors.Is(context.Cause(ctx), ErrNodeEnded) {
+		return ErrNodeEnded.Error()
+	}
+
+	return "the run was interrupted"
 }
 
 // once plays a case one time.
