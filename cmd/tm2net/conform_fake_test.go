@@ -72,3 +72,21 @@ func TestConformInterrupted(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "former", string(kept))
 }
+
+// What was seen of a node that wrongly accepts, and wrongly ends, is known from then on.
+func TestConformWritesWhatIsKnown(t *testing.T) {
+	node := fakenode.Start(t, "127.0.0.1", fakenode.Info(0x20), (*fakenode.Conn).Serve)
+	known := filepath.Join(t.TempDir(), "known.json")
+	judge := func(flags ...string) (int, string) {
+		status, stdout, stderr := call(t, append([]string{"conform", node.Addr(), "--section", "sts", "--strict", "--rate", "100", "--parallel", "32"}, flags...)...)
+
+		return status, stdout + stderr
+	}
+	status, out := judge("--write-known", known)
+	require.Equal(t, exitShould, status, out)
+	require.Contains(t, out, "sts.reflected")
+	require.Contains(t, out, "sts.prefix-nonminimal")
+	status, out = judge("--known", known)
+	require.Zero(t, status, out)
+	require.Contains(t, out, "3 known")
+}

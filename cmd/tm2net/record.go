@@ -4,14 +4,12 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/tm2-libp2p/tm2-libp2p/cmd/internal/cli"
 	"github.com/tm2-libp2p/tm2-libp2p/cmd/tm2net/internal/transcript"
-	"github.com/tm2-libp2p/tm2-libp2p/internal/atomicfile"
 )
 
 func newRecord() *cobra.Command {
@@ -74,11 +72,7 @@ func keep(t *transcript.Transcript, path string) error {
 		return err
 	}
 
-	if to, err := os.Stat(path); err == nil && !to.Mode().IsRegular() { // such as a pipe
-		return os.WriteFile(path, recording.Bytes(), 0o600)
-	}
-
-	return atomicfile.Write(path, recording.Bytes(), 0o600)
+	return cli.WriteFile(path, recording.Bytes(), 0o600)
 }
 
 func readOrRecord(cmd *cobra.Command, args []string, from string, listen time.Duration) (*transcript.Transcript, error) {

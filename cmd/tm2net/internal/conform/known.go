@@ -11,6 +11,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"github.com/tm2-libp2p/tm2-libp2p/cmd/internal/cli"
 )
 
 // Known is what a released version is known to do otherwise than the cases expect.
@@ -117,7 +119,7 @@ func (k *Known) find(id string, r Role) *Deviation {
 }
 
 // Merge returns what the node of the reports is known for from now on: its deviations, with the
-// reasons that are known already, and what is known of cases that were not played.
+// reasons that are known already or else what was seen, and what is known of cases that were not played.
 func (k *Known) Merge(reports ...*Report) *Known {
 	merged := &Known{Version: k.Version}
 	played := make(map[string]bool)
@@ -130,7 +132,7 @@ func (k *Known) Merge(reports ...*Report) *Known {
 			if one.Seen.Outcome == one.Want {
 				continue
 			}
-			d := Deviation{Case: one.ID, Role: r.Role, Outcome: one.Seen.Outcome, Why: one.Seen.Detail}
+			d := Deviation{Case: one.ID, Role: r.Role, Outcome: one.Seen.Outcome, Why: cmp.Or(one.Seen.Detail, "seen: "+string(one.Seen.Outcome))}
 			if former := k.find(one.ID, r.Role); former != nil && former.Outcome == d.Outcome {
 				d.Why = former.Why
 			}
@@ -167,12 +169,13 @@ func (k *Known) joined() *Known {
 	return k
 }
 
-// Write writes the known deviations to a file that LoadKnown reads.
+// Write writes the known deviations to a file that LoadKnown reads. Until that has succeeded the file has
+// its old content.
 func (k *Known) Write(path string) error {
 	data, err := json.MarshalIndent(k, "", "  ")
 	if err != nil {
 		return err
 	}
 
-	return os.WriteFile(path, append(data, '\n'), 0o644)
+	return cli.WriteFile(path, append(data, '\n'), 0o644)
 }
