@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/netip"
 	"path/filepath"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -191,6 +192,16 @@ func TestInterruptIsNoVerdict(t *testing.T) {
 	for _, one := range r.Results {
 		require.Equal(t, Skipped, one.Status)
 		require.Contains(t, one.Reason, "interrupted")
+	}
+}
+
+// No line of what a node has sent looks like a result.
+func TestLinesOfResults(t *testing.T) {
+	r := Result{CaseInfo: CaseInfo{ID: "s.bad", Title: "bad"}, Status: Deviates, Seen: Seen{Outcome: Ends, Detail: "x\nconforms"}, Reason: "y\nconforms"}
+	lines := strings.Split(r.Line(), "\n")
+	require.Len(t, lines, 6)
+	for _, line := range lines[1:] {
+		require.True(t, strings.HasPrefix(line, "          "), line)
 	}
 }
 

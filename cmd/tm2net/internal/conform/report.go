@@ -100,17 +100,22 @@ func (r *Report) Worst() Level {
 // Failures returns how many situations could not be made.
 func (r *Report) Failures() int { return r.Counts[Failed] }
 
-// Line is the result on one line.
+// margin begins the lines under that of a result.
+const margin = "\n          "
+
+// Line is the result on one line, with what there is to say of it on lines of their own. Errors have several,
+// and a node chooses what some of them quote: none of these looks like a result.
 func (r Result) Line() string {
 	var b strings.Builder
+	within := func(text string) string { return strings.ReplaceAll(text, "\n", margin) }
 	fmt.Fprintf(&b, "%-8s  %-6s %-6s %s: %s", r.Status, r.Number, r.Level, r.ID, r.Title)
 	switch r.Status {
 	case Deviates, AsKnown:
-		fmt.Fprintf(&b, "\n          expected: %s (%s)\n          seen: %s", r.Expected(), r.Spec, r.Seen)
+		fmt.Fprintf(&b, "%sexpected: %s (%s)%sseen: %s", margin, r.Expected(), r.Spec, margin, within(r.Seen.String()))
 	case Conforms, Gone, Skipped, Failed, Ended:
 	}
 	if r.Reason != "" {
-		fmt.Fprintf(&b, "\n          %s", r.Reason)
+		b.WriteString(margin + within(r.Reason))
 	}
 
 	return b.String()

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"slices"
 
+	"google.golang.org/protobuf/encoding/protowire"
+
 	"github.com/tm2-libp2p/tm2-libp2p/cmd/tm2net/internal/conform"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/wire"
 )
@@ -91,14 +93,14 @@ var anyRows = []packetRow{
 
 var msgRows = []packetRow{
 	{"message", "a message", conform.Must, conform.Accepts, func(ch byte) []byte { return msg(field(1, ch), eof, payload(2)) }, true},
-	{"message-1034", "1034 bytes of payload in a packet that ends a message, which is the limit", conform.Must, conform.Accepts,
-		func(ch byte) []byte { return wire.AppendMsg(nil, ch, true, junk(1034)) }, true},
-	{"message-1035", "1035 bytes of payload in a packet that ends a message", conform.Must, conform.Ends,
-		func(ch byte) []byte { return wire.AppendMsg(nil, ch, true, junk(1035)) }, true},
-	{"piece-1036", "1036 bytes of payload in a packet that goes on, which is the limit", conform.Must, conform.Accepts,
-		func(ch byte) []byte { return wire.AppendMsg(nil, ch, false, junk(1036)) }, true},
-	{"piece-1037", "1037 bytes of payload in a packet that goes on", conform.Must, conform.Ends,
-		func(ch byte) []byte { return wire.AppendMsg(nil, ch, false, junk(1037)) }, true},
+	{"message-1034", "1034 bytes of payload (1033 on a channel from 0x80 on) in a packet that ends a message, which is the limit", conform.Must, conform.Accepts,
+		func(ch byte) []byte { return wire.AppendMsg(nil, ch, true, instead(ch, 1034)) }, true},
+	{"message-1035", "a byte of payload more than the limit in a packet that ends a message", conform.Must, conform.Ends,
+		func(ch byte) []byte { return wire.AppendMsg(nil, ch, true, instead(ch, 1035)) }, true},
+	{"piece-1036", "1036 bytes of payload (1035 on a channel from 0x80 on) in a packet that goes on, which is the limit", conform.Must, conform.Accepts,
+		func(ch byte) []byte { return wire.AppendMsg(nil, ch, false, instead(ch, 1036)) }, true},
+	{"piece-1037", "a byte of payload more than the limit in a packet that goes on", conform.Must, conform.Ends,
+		func(ch byte) []byte { return wire.AppendMsg(nil, ch, false, instead(ch, 1037)) }, true},
 	{"message-prefix-nonminimal", "a message whose length prefix takes two bytes", conform.Should, conform.Accepts, func(ch byte) []byte {
 		b := msg(field(1, ch), eof, payload(2))
 
@@ -109,12 +111,10 @@ var msgRows = []packetRow{
 	{"eof-2", "EOF 2, which does not end a message", conform.Should, conform.Accepts, func(ch byte) []byte { return msg(field(1, ch), []byte{0x10, 0x02}, payload(2)) }, true},
 	{"eof-256", "EOF 256", conform.Must, conform.Ends, func(ch byte) []byte { return msg(field(1, ch), []byte{0x10, 0x80, 0x02}, payload(2)) }, true},
 	{"channel-256", "channel 256", conform.Must, conform.Ends, func(byte) []byte { return msg([]byte{0x08, 0x80, 0x02}, eof, payload(2)) }, false},
-	{"channel-nonminimal", "a channel that takes two bytes more than it needs", conform.Should, conform.Accepts,
-		func(ch byte) []byte { return msg([]byte{0x08, ch | 0x80, 0x80, 0x00}, eof, payload(2)) }, true},
+	{"channel-nonminimal", "a channel that takes three bytes", conform.Should, conform.Accepts,
+		func(ch byte) []byte { return msg(longChannel(ch, 3), eof, payload(2)) }, true},
 	{"channel-11-bytes", "a channel of eleven bytes", conform.Must, conform.Ends,
-		func(ch byte) []byte {
-			return msg(append(append([]byte{0x08, ch | 0x80}, bytes.Repeat([]byte{0x80}, 9)...), 0x00), eof, payload(2))
-		}, true},
+		func(ch byte) []byte { return msg(longChannel(ch, 11), eof, payload(2)) }, true},
 	{"payload-varint", "the payload as a varint", conform.Must, conform.Ends, func(ch byte) []byte { return msg(field(1, ch), eof, []byte{0x18, 0x01}) }, true},
 	{"payload-overrun", "a payload that is longer than the packet", conform.Must, conform.Ends,
 		func(ch byte) []byte { return msg(field(1, ch), eof, []byte{0x1a, 0x09, 0xff}) }, true},
@@ -156,7 +156,21 @@ var endRows = []struct {
 
 var eof = []byte{0x10, 0x01}
 
-func field(num, value byte) []byte { return []byte{num << 3, value} }
+// field is a number of 8 bits.
+func field(num, value byte) []byte { return protowire.AppendVarint([]byte{num << 3}, uint64(value)) }
+
+// longChannel is field 1 with the channel in n bytes, of which the last ones are not needed.
+func longChannel(ch byte, n int) []byte {
+	b := append([]byte{0x08, ch | 0x80, ch>>7 | 0x80}, bytes.Repeat([]byte{0x80}, n-3)...)
+
+	return append(b, 0x00)
+}
+
+// instead is as much junk as makes a packet as large as n bytes do on channel 1: channels from 0x80 on take
+// a byte more themselves, and channel 0 takes none.
+func instead(ch byte, n int) []byte {
+	return junk(n + wire.MsgSize(1, false, n) - wire.MsgSize(ch, false, n))
+}
 
 func payload(n int) []byte { return append([]byte{0x1a, byte(n)}, junk(n)...) }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/peer"
 
+	"github.com/tm2-libp2p/tm2-libp2p/cmd/internal/cli"
 	"github.com/tm2-libp2p/tm2-libp2p/cmd/tm2net/internal/conform"
 	"github.com/tm2-libp2p/tm2-libp2p/cmd/tm2net/internal/conform/rawsession"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
@@ -118,9 +119,12 @@ func (s *session) at(o conform.Outcome, detail string) conform.Seen {
 	return conform.Seen{Outcome: o, Detail: detail, After: time.Since(s.begun)}
 }
 
+// maxText is how much of a text of the node is shown, in runes.
+const maxText = 200
+
 // told is an end with a code.
 func (s *session) told(kind string, m rawsession.Message) conform.Seen {
-	seen := s.at(conform.Ends, fmt.Sprintf("%s with code %d: %s", kind, m.Code, m.Text))
+	seen := s.at(conform.Ends, fmt.Sprintf("%s with code %d: %s", kind, m.Code, cli.OneLine(m.Text, maxText)))
 	seen.Code = &m.Code
 
 	return seen
