@@ -166,11 +166,12 @@ func otherChannel(t *conform.Target) byte {
 
 // needsAnswer is for cases that look at what the node makes of a discovery request.
 func needsAnswer(t *conform.Target) string {
+	why := needsAsking(t)
 	switch {
+	case why != "":
+		return why
 	case len(t.Info.Channels) < 2:
 		return "the node has one channel only"
-	case t.OneConn:
-		return "the node lets in one peer of an IP (allow_duplicate_ip), and nothing is told to the only peer"
 	case !t.Answers:
 		return "the node does not answer discovery requests"
 	default:
