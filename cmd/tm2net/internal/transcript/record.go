@@ -24,7 +24,9 @@ import (
 const (
 	// handshakeTimeout bounds all up to the NodeInfo, as real nodes do twice (docs/wire.md §3).
 	handshakeTimeout = 6 * time.Second
-	// maxRecorded bounds what is recorded of each direction, in bytes.
+	// maxRecorded bounds what is recorded of each direction after the NodeInfo, in bytes: the recording ends
+	// with the frame that reaches it. A node fills one direction by frames of its own, and the other by
+	// pings, of which a frame holds 85 and each is answered by a frame.
 	maxRecorded = 4 << 20
 	// maxPayload takes the packets of a sender that is configured for the largest payload.
 	maxPayload = 64 << 10
@@ -232,11 +234,12 @@ func (t *tap) Write(p []byte) (int, error) {
 	return n, err
 }
 
+// size is how much was recorded of the direction of which there is more, in bytes.
 func (t *tap) size() int {
 	t.mtx.Lock()
 	defer t.mtx.Unlock()
 
-	return t.received.Len()
+	return max(t.sent.Len(), t.received.Len())
 }
 
 func (t *tap) recorded() (sent, received []byte) {

@@ -17,9 +17,11 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/addrbook"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/native"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/pex"
+	"github.com/tm2-libp2p/tm2-libp2p/cmd/tm2net/internal/conform/fakenode"
 	"github.com/tm2-libp2p/tm2-libp2p/cmd/tm2net/internal/transcript"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/wire"
 	"github.com/tm2-libp2p/tm2-libp2p/mconn"
 	"github.com/tm2-libp2p/tm2-libp2p/secretconn"
 )
@@ -163,6 +165,21 @@ func TestRecordOfAnotherNode(t *testing.T) {
 	require.ErrorAs(t, err, &wrong)
 	require.Equal(t, at.ID, wrong.Found)
 	require.NotEmpty(t, tr.ListenerToDialer.Frames, "what was recorded until then")
+}
+
+// A node that makes the recorder send much, by pings that cost little, is recorded up to a limit.
+func TestRecordOfAFlood(t *testing.T) {
+	const limit, frame = 4 << 20, 1044
+	node := fakenode.Start(t, "127.0.0.1", fakenode.Info(0x20), func(c *fakenode.Conn) {
+		c.Greet()
+		c.Message(bytes.Repeat(wire.AppendPing(nil), 2*limit/frame))
+		c.Drain()
+	})
+	tr, err := transcript.Record(t.Context(), node.Addr(), time.Second)
+	require.NoError(t, err)
+	require.GreaterOrEqual(t, len(tr.DialerToListener.Raw), limit)
+	require.LessOrEqual(t, len(tr.DialerToListener.Raw), limit+frame)
+	require.Less(t, len(tr.ListenerToDialer.Raw), limit)
 }
 
 // What is no native node is recorded and shown as it is.
