@@ -1,0 +1,79 @@
+package tunnel
+
+import (
+	"context"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/socket"
+)
+
+// The node dials a native node that the bridge allows by its address.
+func TestNodeDialsThroughATunnel(t *testing.T) {
+	far := startNative(t, types.GenerateNodeKey(), nil)
+	w := newWorld(t, Config{Reach: reach(far.at)})
+	w.node.sw.DialPeers(&far.at)
+	out, in := next(t, w.node.added), next(t, far.added)
+	require.Equal(t, far.key.ID(), out.ID())
+	require.Equal(t, w.node.key.ID(), in.ID())
+	require.Equal(t, far.at.DialString(), out.SocketAddr().DialString())
+	exchange(t, out, in, w.node, far)
+	require.NoError(t, w.server.Close())
+	next(t, w.node.removed)
+	next(t, far.removed)
+}
+
+// A tunnel leads nowhere but to the bridge's native nodes, and for nobody but its targets.
+func TestTunnelsAreNoOpenProxy(t *testing.T) {
+	far := startNative(t, types.GenerateNodeKey(), nil)
+	w := newWorld(t, Config{Reach: reach(far.at)})
+	ask := func(by *lp2p.Transport, address string) error {
+		s := &Sockets{side: by, bridges: []types.NetAddress{w.bridge.NetAddress()}}
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		defer cancel()
+		conn, err := s.DialContext(ctx, "tcp", address)
+		if err == nil {
+			require.NoError(t, conn.Close())
+		}
+
+		return err
+	}
+	stranger := newSide(t, types.GenerateNodeKey(), false)
+	require.NoError(t, ask(w.side, far.at.DialString()))
+	var refused *RefusedError
+	require.ErrorAs(t, ask(stranger, far.at.DialString()), &refused)
+	require.Contains(t, refused.Reason, "no tunnel for this node")
+	require.ErrorAs(t, ask(stranger, ""), &refused)
+	require.ErrorAs(t, ask(w.side, "127.0.0.1:22"), &refused)
+	require.Contains(t, refused.Reason, "native nodes only")
+	plain := newSide(t, types.GenerateNodeKey(), true)
+	s := &Sockets{side: w.side, bridges: []types.NetAddress{plain.NetAddress()}}
+	_, err := s.DialContext(t.Context(), "tcp", far.at.DialString())
+	require.ErrorIs(t, err, errNoBridge, "a node is no bridge")
+}
+
+// slowSockets dial until the context ends.
+type slowSockets struct{ socket.System }
+
+func (slowSockets) DialContext(ctx context.Context, _, _ string) (net.Conn, error) {
+	<-ctx.Done()
+
+	return nil, ctx.Err()
+}
+
+// A node learns that a native node does not answer, though the dial takes all its time.
+func TestRefusalAfterASlowDialIsTold(t *testing.T) {
+	far := loopback()
+	far.ID, far.Port = types.GenerateNodeKey().ID(), 1
+	w := newWorld(t, Config{Reach: reach(far), Sockets: slowSockets{}})
+	s := &Sockets{side: w.side, bridges: []types.NetAddress{w.bridge.NetAddress()}}
+	_, err := s.DialContext(t.Context(), "tcp", far.DialString())
+	var refused *RefusedError
+	require.ErrorAs(t, err, &refused)
+	require.Equal(t, reasons[reasonUnreachable], refused.Reason)
+}
