@@ -1,0 +1,119 @@
+package tunnel
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"slices"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
+)
+
+// serveOut joins a stream of a target to the native node that it names.
+func (s *Server) serveOut(from types.ID, stream net.Conn) {
+	defer s.track(stream)()
+	address, err := readAddress(stream)
+	if err != nil {
+		return
+	}
+	reason := s.mayOpen(from, address)
+	if reason == "" {
+		defer s.releaseOut(from)
+	}
+	var conn net.Conn
+	if reason == "" && address != "" {
+		if conn, reason = s.dialNative(address); conn != nil {
+			defer s.track(conn)()
+		}
+	}
+	if reason != "" {
+		s.counted.refuse(from, Out, reason)
+		s.events.Event(slog.LevelInfo, netgroup.FromAddr(stream.RemoteAddr()), "tunnel refused", reason,
+			"node", from, "address", address)
+		refuse(stream, reasons[reason])
+
+		return
+	}
+	if accept(stream) != nil {
+		return // the node has left
+	}
+	if address == "" {
+		s.keep(from, stream)
+
+		return
+	}
+	s.pass(conn, stream, from, Out)
+}
+
+// keep returns when the node, which stays in reach by the stream, has ended it.
+func (s *Server) keep(from types.ID, stream net.Conn) {
+	count := func(n int) {
+		s.mtx.Lock()
+		defer s.mtx.Unlock()
+		if s.kept[from] += n; s.kept[from] == 0 {
+			delete(s.kept, from)
+		}
+	}
+	count(1)
+	defer count(-1)
+	_, _ = stream.Read(make([]byte, 1)) // nothing comes but its end
+}
+
+// mayOpen returns why the node may not open a tunnel to the address, or nothing and takes a place
+// for it.
+func (s *Server) mayOpen(from types.ID, address string) (reason string) {
+	switch {
+	case !s.isTarget(from):
+		return reasonNoTarget
+	case address != "" && !s.reaches(address):
+		return reasonNotAllowed
+	case !s.takeOut(from):
+		return reasonFull
+	default:
+		return ""
+	}
+}
+
+// dialNative dials a native node for a tunnel. If that is blocked or cannot be reached, it
+// returns the reason.
+func (s *Server) dialNative(address string) (conn net.Conn, reason string) {
+	ctx, cancel := context.WithTimeout(s.ctx, dialTimeout)
+	defer cancel()
+	conn, err := s.config.Sockets.DialContext(ctx, "tcp", address)
+	if err != nil {
+		return nil, reasonUnreachable
+	}
+	if s.blocks(netgroup.FromAddr(conn.RemoteAddr())) { // a host name leads there
+		_ = conn.Close()
+
+		return nil, reasonBlocked
+	}
+
+	return conn, ""
+}
+
+// reaches reports whether the targets may open tunnels to the address.
+func (s *Server) reaches(address string) bool {
+	return s.config.Reach != nil &&
+		slices.ContainsFunc(s.config.Reach(), func(a *types.NetAddress) bool { return a.DialString() == address })
+}
+
+func (s *Server) takeOut(from types.ID) bool {
+	s.mtx.Lock()
+	defer s.mtx.Unlock()
+	if s.out[from] >= maxTunnels {
+		return false
+	}
+	s.out[from]++
+
+	return true
+}
+
+func (s *Server) releaseOut(from types.ID) {
+	s.mtx.Lock()
+	defer s.mtx.Unlock()
+	if s.out[from]--; s.out[from] == 0 {
+		delete(s.out, from)
+	}
+}
