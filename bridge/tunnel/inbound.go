@@ -45,12 +45,14 @@ func (s *Server) admitProxied(conn net.Conn, t Target) {
 	}
 	s.wg.Go(func() {
 		client, err := proxied.Accept(s.ctx, conn, openTimeout)
-		if place.Leave() || err != nil {
+		switch evicted := place.Leave(); {
+		case evicted:
+			s.refuseIn(conn, t, reasonFull, errEvicted)
+		case err != nil:
 			s.refuseIn(conn, t, reasonNoHeader, err)
-
-			return
+		default:
+			s.admit(client, t, netgroup.FromAddr(client.RemoteAddr()) == from)
 		}
-		s.admit(client, t, netgroup.FromAddr(client.RemoteAddr()) == from)
 	})
 }
 
@@ -92,7 +94,7 @@ func (s *Server) admit(conn net.Conn, t Target, ofProxy bool) {
 func (s *Server) refuseIn(conn net.Conn, t Target, reason string, err error) {
 	s.counted.refuse(t.Node.ID, In, reason)
 	s.events.Event(slog.LevelInfo, netgroup.FromAddr(conn.RemoteAddr()), "tunnel refused", reason,
-		"target", t.Node.ID, "address", conn.RemoteAddr(), "err", err)
+		"target", t.Node.ID, "address", conn.RemoteAddr(), "reason", reason, "err", err)
 	_ = conn.Close() // it may be closed already
 }
 
@@ -114,6 +116,7 @@ var (
 	errBlocked = errors.New("the IP is blocked ([p2p].blocked_ips)")
 	errFull    = errors.New("the target has as many tunnels as it may have")
 	errCrowded = errors.New("the IP has as many tunnels to the target as it may have")
+	errEvicted = errors.New("its place went to another connection whose PROXY header is awaited")
 )
 
 // take counts a tunnel to the target until release. When there are as many as there may be, it

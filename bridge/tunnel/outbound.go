@@ -1,7 +1,10 @@
 package tunnel
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"slices"
@@ -23,15 +26,12 @@ func (s *Server) serveOut(from types.ID, stream net.Conn) {
 	}
 	var conn net.Conn
 	if reason == "" && address != "" {
-		if conn, reason = s.dialNative(address); conn != nil {
+		if conn, reason, err = s.dialNative(address); conn != nil {
 			defer s.track(conn)()
 		}
 	}
 	if reason != "" {
-		s.counted.refuse(from, Out, reason)
-		s.events.Event(slog.LevelInfo, netgroup.FromAddr(stream.RemoteAddr()), "tunnel refused", reason,
-			"node", from, "address", address)
-		refuse(stream, reasons[reason])
+		s.refuseOut(from, stream, address, reason, err)
 
 		return
 	}
@@ -44,6 +44,15 @@ func (s *Server) serveOut(from types.ID, stream net.Conn) {
 		return
 	}
 	s.pass(conn, stream, from, Out)
+}
+
+// refuseOut tells why the node gets no tunnel to the address. err, which may be nil, is for the
+// log alone: it may name addresses that are the bridge's own business.
+func (s *Server) refuseOut(from types.ID, stream net.Conn, address, reason string, err error) {
+	s.counted.refuse(from, Out, reason)
+	s.events.Event(slog.LevelInfo, netgroup.FromAddr(stream.RemoteAddr()), "tunnel refused", reason,
+		"node", from, "address", address, "reason", reason, "err", cmp.Or(err, errors.New(reasons[reason])))
+	refuse(stream, reasons[reason])
 }
 
 // keep returns when the node, which stays in reach by the stream, has ended it.
@@ -76,21 +85,21 @@ func (s *Server) mayOpen(from types.ID, address string) (reason string) {
 }
 
 // dialNative dials a native node for a tunnel. If that is blocked or cannot be reached, it
-// returns the reason.
-func (s *Server) dialNative(address string) (conn net.Conn, reason string) {
+// returns the reason, and its error.
+func (s *Server) dialNative(address string) (conn net.Conn, reason string, err error) {
 	ctx, cancel := context.WithTimeout(s.ctx, dialTimeout)
 	defer cancel()
-	conn, err := s.config.Sockets.DialContext(ctx, "tcp", address)
+	conn, err = s.config.Sockets.DialContext(ctx, "tcp", address)
 	if err != nil {
-		return nil, reasonUnreachable
+		return nil, reasonUnreachable, err
 	}
-	if s.blocks(netgroup.FromAddr(conn.RemoteAddr())) { // a host name leads there
+	if at := conn.RemoteAddr(); s.blocks(netgroup.FromAddr(at)) { // a host name leads there
 		_ = conn.Close()
 
-		return nil, reasonBlocked
+		return nil, reasonBlocked, fmt.Errorf("%w: %s", errBlocked, at)
 	}
 
-	return conn, ""
+	return conn, "", nil
 }
 
 // reaches reports whether the targets may open tunnels to the address.

@@ -2,15 +2,16 @@ package tunnel
 
 import (
 	"context"
+	"log/slog"
 	"net"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/socket"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/stacktest"
 )
 
 // The node dials a native node that the bridge allows by its address.
@@ -76,4 +77,33 @@ func TestRefusalAfterASlowDialIsTold(t *testing.T) {
 	var refused *RefusedError
 	require.ErrorAs(t, err, &refused)
 	require.Equal(t, reasons[reasonUnreachable], refused.Reason)
+}
+
+// lines are those of a log.
+type lines chan string
+
+func (l lines) Write(b []byte) (int, error) {
+	l <- string(b)
+
+	return len(b), nil
+}
+
+// The log of the bridge says why a node gets no tunnel, with the error of the dial, which names
+// the address and is not told to the node.
+func TestRefusalsAreLogged(t *testing.T) {
+	nobody, log := loopback(), make(lines, 64)
+	nobody.ID, nobody.Port = types.GenerateNodeKey().ID(), stacktest.FreePortAt(t, nobody.IP)
+	w := newWorld(t, Config{Reach: reach(nobody), Logger: slog.New(slog.NewTextHandler(log, nil))})
+	s := &Sockets{side: w.side, bridges: []types.NetAddress{w.bridge.NetAddress()}}
+	for address, want := range map[string]string{
+		nobody.DialString(): `reason=unreachable err="dial tcp ` + nobody.DialString() + `: connect: connection refused"`,
+		"127.0.0.1:22":      `reason="not allowed" err="` + reasons[reasonNotAllowed] + `"`,
+	} {
+		_, err := s.DialContext(t.Context(), "tcp", address)
+		require.Error(t, err)
+		require.NotContains(t, err.Error(), "connection refused")
+		line := next(t, log)
+		require.Contains(t, line, "tunnel refused")
+		require.Contains(t, line, "address="+address+" "+want)
+	}
 }

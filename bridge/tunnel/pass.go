@@ -1,6 +1,7 @@
 package tunnel
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -30,7 +31,10 @@ const (
 	maxBusy = 10 * time.Minute
 )
 
-var errStalled = errors.New("it has taken nothing")
+var (
+	errLeft    = errors.New("it has closed the connection")
+	errStalled = errors.New("it has taken nothing")
+)
 
 // pass passes on bytes until one end closes, and reports whether that was the native one. A
 // stranger can open tunnels as often as it likes, so the log sums them up.
@@ -41,7 +45,7 @@ func (s *Server) pass(conn, stream net.Conn, node types.ID, direction string) (b
 	s.events.Event(slog.LevelInfo, from, "tunnel is open", direction, args...)
 	end := passOn(conn, stream, l)
 	s.counted.end(l)
-	s.events.Event(slog.LevelInfo, from, "tunnel has ended", direction, args...)
+	s.events.Event(slog.LevelInfo, from, "tunnel has ended", direction, append(args, "by", s.whoEnded(end), "err", cmp.Or(end.err, errLeft))...)
 
 	return end.byNative
 }
@@ -50,6 +54,18 @@ func (s *Server) pass(conn, stream net.Conn, node types.ID, direction string) (b
 type ending struct {
 	byNative bool  // or by the libp2p node
 	err      error // nil if it has closed its connection
+}
+
+// whoEnded names the side that has ended a tunnel, or the bridge, whose own close is an error too.
+func (s *Server) whoEnded(end ending) string {
+	switch {
+	case s.ctx.Err() != nil, errors.Is(end.err, net.ErrClosed):
+		return "bridge"
+	case end.byNative:
+		return string(types.StackNative)
+	default:
+		return string(types.StackLibp2p)
+	}
 }
 
 // passOn joins a native connection with the stream of a tunnel until one of them ends, or takes

@@ -121,7 +121,7 @@ func TestTunnelStatus(t *testing.T) {
 // Who opens many tunnels does not fill the log.
 func TestTunnelsAreSummedUpInTheLog(t *testing.T) {
 	var log bytes.Buffer
-	s := &Server{events: summary.New(slog.New(slog.NewTextHandler(&log, nil))), counted: newCounters()}
+	s := &Server{events: summary.New(slog.New(slog.NewTextHandler(&log, nil))), counted: newCounters(), ctx: t.Context()}
 	defer s.events.Close()
 	for range 3 {
 		conn, end := net.Pipe()
@@ -132,4 +132,5 @@ func TestTunnelsAreSummedUpInTheLog(t *testing.T) {
 	}
 	require.Equal(t, 1, strings.Count(log.String(), "tunnel is open"))
 	require.Equal(t, 1, strings.Count(log.String(), "tunnel has ended"))
+	require.Contains(t, log.String(), `by=native err="it has closed the connection"`)
 }
