@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"slices"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
@@ -20,7 +19,7 @@ func (s *Server) serveOut(from types.ID, stream net.Conn) {
 	if err != nil {
 		return
 	}
-	reason := s.mayOpen(from, address)
+	reason := s.mayOpen(from)
 	if reason == "" {
 		defer s.releaseOut(from)
 	}
@@ -69,14 +68,11 @@ func (s *Server) keep(from types.ID, stream net.Conn) {
 	_, _ = stream.Read(make([]byte, 1)) // nothing comes but its end
 }
 
-// mayOpen returns why the node may not open a tunnel to the address, or nothing and takes a place
-// for it.
-func (s *Server) mayOpen(from types.ID, address string) (reason string) {
+// mayOpen returns why the node may open no tunnel, or nothing and takes a place for one.
+func (s *Server) mayOpen(from types.ID) (reason string) {
 	switch {
 	case !s.isTarget(from):
 		return reasonNoTarget
-	case address != "" && !s.reaches(address):
-		return reasonNotAllowed
 	case !s.takeOut(from):
 		return reasonFull
 	default:
@@ -84,11 +80,17 @@ func (s *Server) mayOpen(from types.ID, address string) (reason string) {
 	}
 }
 
-// dialNative dials a native node for a tunnel. If that is blocked or cannot be reached, it
-// returns the reason, and its error.
+// dialNative dials the native node at the address for a tunnel. If that is none to which tunnels
+// may lead, is blocked or cannot be reached, it returns the reason, and its error if there is one.
 func (s *Server) dialNative(address string) (conn net.Conn, reason string, err error) {
 	ctx, cancel := context.WithTimeout(s.ctx, dialTimeout)
 	defer cancel()
+	switch node, err := s.reaches(ctx, address); {
+	case err != nil:
+		return nil, reasonUnreachable, err
+	case node == nil:
+		return nil, reasonNotAllowed, nil
+	}
 	conn, err = s.config.Sockets.DialContext(ctx, "tcp", address)
 	if err != nil {
 		return nil, reasonUnreachable, err
@@ -100,12 +102,6 @@ func (s *Server) dialNative(address string) (conn net.Conn, reason string, err e
 	}
 
 	return conn, "", nil
-}
-
-// reaches reports whether the targets may open tunnels to the address.
-func (s *Server) reaches(address string) bool {
-	return s.config.Reach != nil &&
-		slices.ContainsFunc(s.config.Reach(), func(a *types.NetAddress) bool { return a.DialString() == address })
 }
 
 func (s *Server) takeOut(from types.ID) bool {
