@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/netip"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -203,8 +202,7 @@ func (b *Bridge) startTunnels(side *lp2p.Transport) error {
 	}
 	server, err := tunnel.Serve(side, tunnel.Config{
 		Targets: b.config.Tunnels, Reach: b.nativeTargets.open, Sockets: b.config.Sockets, Logger: b.logger,
-		Admission: b.gate, Proxies: b.config.ProxyNetworks,
-		Blocks: func(ip netip.Addr) bool { return b.blocks("", ip) },
+		Admission: b.gate, Proxies: b.config.ProxyNetworks, Blocks: b.blocks,
 	})
 	if err != nil {
 		return err

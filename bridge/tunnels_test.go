@@ -119,7 +119,14 @@ func TestTunnelsFollowTheOperator(t *testing.T) {
 	require.Equal(t, key.ID(), next(t, listening.removed))
 	require.True(t, b.Unblock(key.ID()))
 
+	next(t, inside.removed)
+	inside.join(t, listening.address) // until the node is back at the bridge
+	next(t, listening.added)
 	require.Len(t, b.nativeTargets.open(), 1)
+	require.NoError(t, b.Forget(listening.address.ID))
+	require.NoError(t, b.Block(types.GenerateNodeKey().ID()))
+	require.Len(t, b.Status().Tunnels[0].Open, 1, "it stays, as a pair does")
 	require.NoError(t, b.Block(listening.address.ID))
+	require.Equal(t, key.ID(), next(t, listening.removed))
 	require.Empty(t, b.nativeTargets.open())
 }

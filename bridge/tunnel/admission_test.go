@@ -105,7 +105,7 @@ func TestOnlyWhoIsLetInIsJudged(t *testing.T) {
 	d := &countingDoor{door: openDoor(), told: &told}
 	blocked, crowded := net.ParseIP("2001:db8::1"), net.ParseIP("2001:db9::1")
 	s := &Server{
-		config: Config{Admission: d, Blocks: func(ip netip.Addr) bool { return ip == netip.MustParseAddr("2001:db8::1") }},
+		config: Config{Admission: d, Blocks: func(_ types.ID, ip netip.Addr) bool { return ip == netip.MustParseAddr("2001:db8::1") }},
 		places: map[types.ID]*places.Places{"a": newPlaces()}, hosts: make(map[hostOf]int),
 		events: summary.New(slog.New(slog.DiscardHandler)), counted: newCounters(), ctx: t.Context(),
 	}

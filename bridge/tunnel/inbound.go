@@ -60,7 +60,7 @@ func (s *Server) admitProxied(conn net.Conn, t Target) {
 // that are a proxy's own, as for a health check, are nobody's conduct.
 func (s *Server) admit(conn net.Conn, t Target, ofProxy bool) {
 	from := netgroup.FromAddr(conn.RemoteAddr())
-	charged := s.config.Admission != nil && !ofProxy && !s.blocks(from)
+	charged := s.config.Admission != nil && !ofProxy && !s.blocks("", from)
 	if charged {
 		if err := s.config.Admission.AdmitConn(from.AsSlice()); err != nil {
 			s.refuseIn(conn, t, refusal(err), err)
@@ -123,7 +123,7 @@ var (
 // takes the place of one that is not settled, by the rules of package places; that one is
 // evicted. A host of a configured node has the places of all others too.
 func (s *Server) take(target types.ID, from netip.Addr, evict func()) (p *places.Place, release func(), err error) {
-	if s.blocks(from) {
+	if s.blocks("", from) {
 		return nil, nil, errBlocked
 	}
 	configured := s.reserves(from)
@@ -169,7 +169,7 @@ func (s *Server) judge(from netip.Addr, lasted time.Duration, byNode bool) {
 // serveIn joins a native connection to the target, and returns how long the tunnel was open and
 // whether the native node has ended it. The context ends when the place is taken.
 func (s *Server) serveIn(ctx context.Context, conn net.Conn, t Target, place *places.Place) (lasted time.Duration, byNode bool) {
-	defer s.track(conn)()
+	defer s.track("", conn)()
 	from := netgroup.FromAddr(conn.RemoteAddr())
 	settle := time.AfterFunc(settled, func() { place.Settle() })
 	defer settle.Stop()
@@ -183,7 +183,7 @@ func (s *Server) serveIn(ctx context.Context, conn net.Conn, t Target, place *pl
 
 		return 0, false
 	}
-	defer s.track(stream)()
+	defer s.track("", stream)()
 	begun := time.Now()
 	byNode = s.pass(conn, stream, t.Node.ID, In)
 

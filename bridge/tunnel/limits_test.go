@@ -16,7 +16,7 @@ import (
 func TestTunnelsAreBounded(t *testing.T) {
 	blocked := netip.MustParseAddr("51.0.0.1")
 	s := &Server{
-		config: Config{Blocks: func(ip netip.Addr) bool { return ip == blocked }},
+		config: Config{Blocks: func(_ types.ID, ip netip.Addr) bool { return ip == blocked }},
 		places: map[types.ID]*places.Places{"a": newPlaces(), "b": newPlaces()},
 		out:    make(map[types.ID]int), hosts: make(map[hostOf]int),
 	}

@@ -14,7 +14,7 @@ import (
 
 // serveOut joins a stream of a target to the native node that it names.
 func (s *Server) serveOut(from types.ID, stream net.Conn) {
-	defer s.track(stream)()
+	defer s.track("", stream)()
 	address, err := readAddress(stream)
 	if err != nil {
 		return
@@ -25,8 +25,9 @@ func (s *Server) serveOut(from types.ID, stream net.Conn) {
 	}
 	var conn net.Conn
 	if reason == "" && address != "" {
-		if conn, reason, err = s.dialNative(address); conn != nil {
-			defer s.track(conn)()
+		var node types.ID
+		if node, conn, reason, err = s.dialNative(address); conn != nil {
+			defer s.track(node, conn)()
 		}
 	}
 	if reason != "" {
@@ -82,26 +83,27 @@ func (s *Server) mayOpen(from types.ID) (reason string) {
 
 // dialNative dials the native node at the address for a tunnel. If that is none to which tunnels
 // may lead, is blocked or cannot be reached, it returns the reason, and its error if there is one.
-func (s *Server) dialNative(address string) (conn net.Conn, reason string, err error) {
+func (s *Server) dialNative(address string) (id types.ID, conn net.Conn, reason string, err error) {
 	ctx, cancel := context.WithTimeout(s.ctx, dialTimeout)
 	defer cancel()
-	switch node, err := s.reaches(ctx, address); {
+	node, err := s.reaches(ctx, address)
+	switch {
 	case err != nil:
-		return nil, reasonUnreachable, err
+		return "", nil, reasonUnreachable, err
 	case node == nil:
-		return nil, reasonNotAllowed, nil
+		return "", nil, reasonNotAllowed, nil
 	}
 	conn, err = s.config.Sockets.DialContext(ctx, "tcp", address)
 	if err != nil {
-		return nil, reasonUnreachable, err
+		return "", nil, reasonUnreachable, err
 	}
-	if at := conn.RemoteAddr(); s.blocks(netgroup.FromAddr(at)) { // a host name leads there
+	if s.blocksConn(node.ID, conn) { // a host name leads there, or it is blocked since
 		_ = conn.Close()
 
-		return nil, reasonBlocked, fmt.Errorf("%w: %s", errBlocked, at)
+		return "", nil, reasonBlocked, fmt.Errorf("%w: %s", errBlocked, conn.RemoteAddr())
 	}
 
-	return conn, "", nil
+	return node.ID, conn, "", nil
 }
 
 func (s *Server) takeOut(from types.ID) bool {

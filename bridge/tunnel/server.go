@@ -51,11 +51,14 @@ type Target struct {
 type Config struct {
 	Targets []Target
 	// Reach returns the native nodes to which the targets may open tunnels now, by the address as
-	// it is there; nil: none. Nobody else may open any, nor to any other address.
+	// it is there, by its host name, or by an IP to which that leads now; nil: none. Nobody else may
+	// open any, nor to any other address. A tunnel to a node that is there no more goes on.
 	Reach func() []*types.NetAddress
-	// Blocks reports whether no tunnel may come from the IP, or lead there; nil: nobody is
-	// blocked. When it blocks more than before, EndBlocked ends the tunnels that there are.
-	Blocks func(ip netip.Addr) bool
+	// Blocks reports whether no tunnel may lead to the native node, which Reach has named, or
+	// come from the IP, or lead there; nil: nobody is blocked. The ID is empty for a native node
+	// that has dialed, since the bridge does not learn it. When Blocks blocks more than before,
+	// EndBlocked ends the tunnels that there are.
+	Blocks func(id types.ID, ip netip.Addr) bool
 	// Admission is asked about each connection to a port; nil: all are let in. If it is a
 	// compat.ConnReservation too, it says which hosts have places apart. If it is a Judge, it is
 	// told how tunnels end.
@@ -92,7 +95,7 @@ type Server struct {
 	counted   counters
 
 	mtx   sync.Mutex
-	ends  map[net.Conn]struct{} // of tunnels
+	ends  map[net.Conn]types.ID // of tunnels; the ID is that of a native node that a target has dialed
 	out   map[types.ID]int      // tunnels that the targets have opened, and the streams they keep
 	kept  map[types.ID]int      // the latter
 	hosts map[hostOf]int        // tunnels that native nodes at a public host have opened
@@ -114,7 +117,7 @@ func Serve(side *lp2p.Transport, config Config) (*Server, error) {
 		config.Logger = slog.New(slog.DiscardHandler)
 	}
 	s := &Server{
-		side: side, config: config, events: summary.New(config.Logger), ends: make(map[net.Conn]struct{}),
+		side: side, config: config, events: summary.New(config.Logger), ends: make(map[net.Conn]types.ID),
 		places: make(map[types.ID]*places.Places), out: make(map[types.ID]int), kept: make(map[types.ID]int),
 		hosts:   make(map[hostOf]int),
 		headers: places.New(places.Limits{Total: maxHeaders, PerHost: maxHeaders}), counted: newCounters(),
@@ -163,44 +166,49 @@ func (s *Server) close() error {
 	for _, l := range s.listeners {
 		errs = append(errs, l.Close())
 	}
-	s.end(func(net.Conn) bool { return true })
+	s.end(func(types.ID, net.Conn) bool { return true })
 	s.wg.Wait()
 	s.events.Close()
 
 	return errors.Join(errs...)
 }
 
-// EndBlocked ends the tunnels that come from a blocked IP, or lead there.
-func (s *Server) EndBlocked() {
-	s.end(func(conn net.Conn) bool { return s.blocks(netgroup.FromAddr(conn.RemoteAddr())) })
-}
+// EndBlocked ends the tunnels that come from a blocked IP, or lead there or to a blocked node.
+func (s *Server) EndBlocked() { s.end(s.blocksConn) }
 
 // end ends the tunnels one end of which is chosen.
-func (s *Server) end(choose func(net.Conn) bool) {
+func (s *Server) end(choose func(types.ID, net.Conn) bool) {
 	s.mtx.Lock()
-	ends := slices.Collect(maps.Keys(s.ends))
+	ends := maps.Clone(s.ends)
 	s.mtx.Unlock()
 	var closing sync.WaitGroup // each may wait for its remote
-	for _, conn := range ends {
-		if choose(conn) {
+	for conn, id := range ends {
+		if choose(id, conn) {
 			closing.Go(func() { _ = conn.Close() }) // it may be closed already
 		}
 	}
 	closing.Wait()
 }
 
-func (s *Server) blocks(ip netip.Addr) bool { return s.config.Blocks != nil && s.config.Blocks(ip) }
+func (s *Server) blocks(id types.ID, ip netip.Addr) bool {
+	return s.config.Blocks != nil && s.config.Blocks(id, ip)
+}
+
+func (s *Server) blocksConn(id types.ID, conn net.Conn) bool {
+	return s.blocks(id, netgroup.FromAddr(conn.RemoteAddr()))
+}
 
 func (s *Server) isTarget(id types.ID) bool {
 	return slices.ContainsFunc(s.config.Targets, func(t Target) bool { return t.Node.ID == id })
 }
 
-// track lets Close and EndBlocked end the connection. The function that it returns closes it.
-func (s *Server) track(conn net.Conn) func() {
+// track lets Close and EndBlocked end the connection, which may be one to the native node with the
+// ID. The function that it returns closes it.
+func (s *Server) track(id types.ID, conn net.Conn) func() {
 	s.mtx.Lock()
-	s.ends[conn] = struct{}{}
+	s.ends[conn] = id
 	s.mtx.Unlock()
-	if s.ctx.Err() != nil || s.blocks(netgroup.FromAddr(conn.RemoteAddr())) { // since the connection was made
+	if s.ctx.Err() != nil || s.blocksConn(id, conn) { // since the connection was made
 		_ = conn.Close()
 	}
 

@@ -72,7 +72,7 @@ func TestNodeTakesTunnelsOfItsBridges(t *testing.T) {
 func TestBlockEndsTunnels(t *testing.T) {
 	var on atomic.Bool
 	far := startNative(t, types.GenerateNodeKey(), nil)
-	w := newWorld(t, Config{Reach: reach(far.at), Blocks: func(ip netip.Addr) bool { return on.Load() && ip.IsLoopback() }})
+	w := newWorld(t, Config{Reach: reach(far.at), Blocks: func(_ types.ID, ip netip.Addr) bool { return on.Load() && ip.IsLoopback() }})
 	w.node.sw.DialPeers(&far.at)
 	next(t, w.node.added)
 	next(t, far.added)
