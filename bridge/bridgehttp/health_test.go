@@ -14,6 +14,11 @@ func nativeTarget(state string) bridge.TargetStatus {
 	return bridge.TargetStatus{Side: bridge.InitiatorNative, Configured: true, State: state}
 }
 
+// learned is a libp2p target that is not configured.
+func learned(state string) bridge.TargetStatus {
+	return bridge.TargetStatus{Side: bridge.InitiatorLibp2p, State: state}
+}
+
 func TestJudge(t *testing.T) {
 	known := func(reason string) bridge.WaitingStatus {
 		return bridge.WaitingStatus{Reason: reason, Cure: "more", Known: true}
@@ -52,6 +57,31 @@ func TestJudge(t *testing.T) {
 		"a hint is down": {func(s *bridge.Status) {
 			s.Targets = append(s.Targets, bridge.TargetStatus{Side: bridge.InitiatorNative, State: bridge.TargetDown})
 		}, bridgehttp.StateOK, true, "1 pair is up"},
+		"a stranger announces an address": {func(s *bridge.Status) {
+			s.Targets[0].State = bridge.TargetDown
+			s.Targets = append(s.Targets, learned(bridge.TargetReady))
+		}, bridgehttp.StateDown, false, "None of 1 configured libp2p target can be reached"},
+		"a learned target has answered": {func(s *bridge.Status) {
+			s.Targets[0].State = bridge.TargetDown
+			s.Targets = append(s.Targets, learned(bridge.TargetTroubled))
+			s.Targets[1].LastAnswer = s.Started
+		}, bridgehttp.StateDegraded, true, "1 of 1 configured target cannot be reached."},
+		"a learned target has failed since": {func(s *bridge.Status) {
+			s.Targets[0].State = bridge.TargetDown
+			s.Targets = append(s.Targets, learned(bridge.TargetReady))
+			s.Targets[1].LastAnswer, s.Targets[1].Failures = s.Started, 1
+		}, bridgehttp.StateDown, false, "None of 1 configured libp2p target can be reached"},
+		"a learned target has a pair": {func(s *bridge.Status) {
+			s.Targets[0].State, s.Targets[0].ID = bridge.TargetDown, idA
+			s.Targets = append(s.Targets, learned(bridge.TargetPaired))
+			s.Targets[1].ID = idB
+		}, bridgehttp.StateDegraded, true, "1 of 1 configured target cannot be reached."},
+		"learned targets alone": {func(s *bridge.Status) {
+			s.Targets, s.Pairs = []bridge.TargetStatus{learned(bridge.TargetReady)}, nil
+		}, bridgehttp.StateIdle, true, "No node is paired yet."},
+		"a stranger is no target of the other side": {func(s *bridge.Status) {
+			s.Targets = []bridge.TargetStatus{nativeTarget(bridge.TargetDown), learned(bridge.TargetReady)}
+		}, bridgehttp.StateDown, false, "None of 1 configured native target can be reached"},
 		"refused": {func(s *bridge.Status) {
 			s.Waiting = []bridge.WaitingStatus{known("incompatible"), known("blocked")}
 		}, bridgehttp.StateDegraded, true, "1 node gets no pair: incompatible."},

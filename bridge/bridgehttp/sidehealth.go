@@ -2,6 +2,7 @@ package bridgehttp
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/tm2-libp2p/tm2-libp2p/bridge"
 )
@@ -20,7 +21,7 @@ type SideHealth struct {
 	Reason string `json:"reason"`
 	Cure   string `json:"cure,omitempty"`
 
-	hasTargets bool // some can be used
+	hasTargets bool // some can be used, and are configured or have proved it
 }
 
 // judgeSide returns the health of the side whose nodes have the initiator.
@@ -29,7 +30,7 @@ func judgeSide(s bridge.Status, initiator string) SideHealth {
 	if initiator == far {
 		far = bridge.InitiatorNative
 	}
-	usable, configured, blocked, refusing := 0, 0, 0, 0
+	var configured, blocked, refusing, proven, others int
 	for _, t := range s.Targets {
 		if t.Side != far {
 			continue
@@ -41,11 +42,17 @@ func judgeSide(s bridge.Status, initiator string) SideHealth {
 		case t.State == bridge.TargetDown:
 		case t.Refuses:
 			refusing += int(one(t.Configured))
+		case t.Configured || hasProved(s, t):
+			proven++
 		default:
-			usable++
+			others++
 		}
 	}
-	h := SideHealth{Initiator: initiator, Used: configured > 0 || usable > 0, hasTargets: usable > 0}
+	usable := proven
+	if configured == 0 && len(s.Tunnels) == 0 {
+		usable += others // the bridge lives from such targets, which are dialed once a node comes
+	}
+	h := SideHealth{Initiator: initiator, Used: configured > 0 || usable > 0, hasTargets: proven > 0}
 	targets := count(configured, "configured "+far+" target")
 	switch {
 	case !s.Running:
@@ -66,6 +73,23 @@ func judgeSide(s bridge.Status, initiator string) SideHealth {
 	}
 
 	return h
+}
+
+// hasProved reports whether a target that is not configured has answered the bridge when it was
+// dialed last, or has a pair. Anybody can announce an address at which nobody answers.
+func hasProved(s bridge.Status, t bridge.TargetStatus) bool {
+	if !t.LastAnswer.IsZero() && t.Failures == 0 {
+		return true
+	}
+
+	return slices.ContainsFunc(s.Pairs, func(p bridge.PairStatus) bool {
+		target := p.Libp2pID
+		if p.Initiator == bridge.InitiatorLibp2p {
+			target = p.NativeID
+		}
+
+		return p.Initiator != t.Side && target == t.ID
+	})
 }
 
 // judgeSlots tells whether a slot is free for a node of the side.
