@@ -212,8 +212,8 @@ func (j *journal) up(p *pair) {
 	j.opened++
 	delete(j.waiting, p.claim)
 	for _, side := range []*side{p.native, p.libp2p} {
-		if s := j.sight(side.peer.ID(), side.name, netgroup.FromAddr(side.peer.RemoteAddr()), now); s != nil && s.up.IsZero() {
-			s.up = now
+		if s := j.sight(side.peer.ID(), side.name, netgroup.FromAddr(side.peer.RemoteAddr()), now); s != nil {
+			s.paired(now)
 		}
 	}
 	j.note(Event{Time: now, Kind: EventPairUp, NativeID: p.native.peer.ID(), Libp2pID: p.libp2p.peer.ID()})
@@ -229,7 +229,7 @@ func (j *journal) down(p *pair, end *ending, bothWays bool) {
 	j.ended[Count{Side: by}]++
 	for _, side := range []*side{p.native, p.libp2p} {
 		if s := j.sight(side.peer.ID(), side.name, netgroup.FromAddr(side.peer.RemoteAddr()), now); s != nil {
-			s.known, s.up = s.isKnown(now), time.Time{}
+			s.unpaired(p.since, now)
 		}
 	}
 	j.flapped(p, end, bothWays, now)

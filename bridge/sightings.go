@@ -79,13 +79,39 @@ func (e entry) givesWayBefore(other entry, strangers map[netip.Prefix]int) bool 
 type sighting struct {
 	entry
 
-	side string
-	up   time.Time // since when it has a pair; zero if it has none
+	side  string
+	pairs int       // that it has
+	up    time.Time // since when it has any; zero if it has none
 }
 
 // isKnown reports whether the node has had a pair for as long as a useful session lasts.
 func (s *sighting) isKnown(now time.Time) bool {
 	return s.known || !s.up.IsZero() && now.Sub(s.up) >= conduct.UsefulUptime
+}
+
+// place is the entry by which a newcomer may take the place of the node: one that has a pair keeps
+// it, so that its neighbours do not make a stranger of it.
+func (s *sighting) place() entry {
+	e := s.entry
+	e.known = e.known || s.pairs > 0
+
+	return e
+}
+
+// paired notes a pair of the node.
+func (s *sighting) paired(now time.Time) {
+	if s.pairs++; s.pairs == 1 {
+		s.up = now
+	}
+}
+
+// unpaired notes the end of a pair that began at the time. There may have been no room for the node
+// when it came up.
+func (s *sighting) unpaired(since, now time.Time) {
+	s.known = s.isKnown(now) || now.Sub(since) >= conduct.UsefulUptime
+	if s.pairs = max(s.pairs-1, 0); s.pairs == 0 {
+		s.up = time.Time{}
+	}
 }
 
 // knows reports whether the node is no stranger: it is configured, or has had a pair for a
@@ -110,7 +136,7 @@ func (j *journal) sight(id types.ID, side string, from netip.Addr, now time.Time
 	s := j.seen[id]
 	if s == nil {
 		s = &sighting{entry: entry{known: j.exempt(id), site: siteOf(from)}}
-		if !makeRoomFor(j.seen, maxSeen, func(s *sighting) entry { return s.entry }, s.entry) {
+		if !makeRoomFor(j.seen, maxSeen, (*sighting).place, s.entry) {
 			return nil
 		}
 		j.seen[id] = s

@@ -93,16 +93,44 @@ func TestWhoIsKnown(t *testing.T) {
 		j, id := newJournal(), types.GenerateNodeKey().ID()
 		require.False(t, j.knows(id))
 		at := netgroup.FromIP(net.IPv4(9, 9, 0, 1))
-		j.sight(id, InitiatorNative, at, time.Now()).up = time.Now()
+		begun := time.Now()
+		j.sight(id, InitiatorNative, at, begun).paired(begun)
 		require.False(t, j.knows(id))
 		time.Sleep(conduct.UsefulUptime)
 		require.True(t, j.knows(id))
-		s := j.sight(id, InitiatorNative, at, time.Now())
-		s.known, s.up = s.isKnown(time.Now()), time.Time{}
+		j.sight(id, InitiatorNative, at, time.Now()).unpaired(begun, time.Now())
 		require.True(t, j.knows(id))
 		time.Sleep(SeenAge + time.Second)
 		j.status()
 		require.False(t, j.knows(id))
+	})
+}
+
+// Neighbours of a node that has a pair, who come and are refused under ever new IDs, make no
+// stranger of it, nor does a full list in which it has found no room.
+func TestNeighboursMakeNoStranger(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j, id := newJournal(), types.GenerateNodeKey().ID()
+		at, begun := netgroup.FromIP(net.IPv4(9, 9, 0, 1)), time.Now()
+		j.sight(id, InitiatorNative, at, begun).paired(begun)
+		j.sight(id, InitiatorNative, at, begun).paired(begun)
+		crowd := func() {
+			time.Sleep(conduct.UsefulUptime)
+			for range 2 * maxStrangers {
+				j.refuse(types.GenerateNodeKey().ID(), net.IPv4(9, 9, 0, 2))
+			}
+		}
+		crowd()
+		require.True(t, j.knows(id))
+		j.sight(id, InitiatorNative, at, time.Now()).unpaired(begun, time.Now())
+		crowd()
+		require.True(t, j.knows(id))
+		require.Len(t, j.seen, 1+maxStrangers)
+
+		late := types.GenerateNodeKey().ID()
+		j.sight(late, InitiatorNative, at, time.Now()).unpaired(time.Now().Add(-conduct.UsefulUptime), time.Now())
+		require.True(t, j.knows(late))
+		require.Zero(t, j.seen[late].pairs)
 	})
 }
 
