@@ -70,6 +70,7 @@ func TestTunnelsBesidePairs(t *testing.T) {
 	tunnels := b.Status().Tunnels
 	require.Len(t, tunnels, 1)
 	require.True(t, tunnels[0].InReach)
+	require.False(t, tunnels[0].Dialable)
 	require.Len(t, tunnels[0].Open, 2)
 
 	dialing.dial(b.NativeAddress())

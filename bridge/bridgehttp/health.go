@@ -2,6 +2,7 @@ package bridgehttp
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/tm2-libp2p/tm2-libp2p/bridge"
@@ -12,7 +13,7 @@ const (
 	StateOK       = "ok"       // nodes are paired, and no node that should have a pair is refused
 	StateIdle     = "idle"     // everything is there, but no node has dialed the bridge
 	StateDegraded = "degraded" // it works, and something needs a look
-	StateDown     = "down"     // no node could get a pair
+	StateDown     = "down"     // no node could get a pair, or a tunnel where the bridge has nothing else
 )
 
 // fullShare is the part of the slots from which on a bridge counts as almost full.
@@ -23,8 +24,10 @@ const seeTargets = "See the last error of each target, and run: tm2bridge check"
 // Health says at a glance whether the bridge works. What strangers do, who are refused or come
 // and go, is in its reason and never changes its state.
 type Health struct {
-	State  string `json:"state"`
-	Ready  bool   `json:"ready"` // a node that dials from any side in use now could get a pair
+	State string `json:"state"`
+	// Ready tells that a node that dials from any side in use now could get a pair. Where none is
+	// in use it tells that some tunnel leads to its node.
+	Ready  bool   `json:"ready"`
 	Reason string `json:"reason"`
 	Cure   string `json:"cure,omitempty"`
 	// Refused counts the nodes in Status.Waiting that should have a pair: those that are known,
@@ -40,11 +43,10 @@ func Judge(s bridge.Status) Health {
 	refused, latest := refusedNow(s)
 	h := judge(s, sides, refused, latest)
 	h.Refused, h.Sides = refused, sides
-	for _, side := range sides {
-		h.Ready = h.Ready || side.Ready
-	}
-	for _, side := range sides {
-		h.Ready = h.Ready && (side.Ready || !side.Used)
+	tunnels := tunnelsNow(s)
+	h.Ready = s.Running && tunnels.away < tunnels.targets
+	if slices.ContainsFunc(sides, func(side SideHealth) bool { return side.Used }) {
+		h.Ready = !slices.ContainsFunc(sides, func(side SideHealth) bool { return side.Used && !side.Ready })
 	}
 
 	return h
@@ -66,6 +68,7 @@ func judge(s bridge.Status, sides []SideHealth, refused int, latest bridge.Waiti
 		}
 	}
 	flapping, isFlapping := flappingNow(s)
+	tunnels := tunnelsNow(s)
 	switch {
 	case refused > 0:
 		return Health{State: StateDegraded,
@@ -80,11 +83,26 @@ func judge(s bridge.Status, sides []SideHealth, refused int, latest bridge.Waiti
 		return Health{State: StateDegraded,
 			Reason: fmt.Sprintf("%d of %s cannot be reached.", down, count(configured, "configured target")),
 			Cure:   "See the last error of the target, and run: tm2bridge check"}
-	case len(s.Pairs) == 0:
-		return Health{State: StateIdle, Reason: "Ready. No node is paired yet." + strangers(s)}
+	case tunnels.away > 0:
+		return Health{State: StateDegraded, Reason: tunnels.reason(), Cure: bringBack}
 	default:
+		h := works(s, tunnels)
+		h.Reason += strangers(s)
+
+		return h
+	}
+}
+
+// works is the health of a bridge at which nothing needs a look.
+func works(s bridge.Status, tunnels tunnelHealth) Health {
+	switch {
+	case len(s.Pairs) > 0:
 		return Health{State: StateOK,
-			Reason: fmt.Sprintf("%s up, nobody who should have one is refused.", count2(len(s.Pairs), "pair is", "pairs are")) + strangers(s)}
+			Reason: fmt.Sprintf("%s up, nobody who should have one is refused.", count2(len(s.Pairs), "pair is", "pairs are"))}
+	case tunnels.open > 0:
+		return Health{State: StateOK, Reason: fmt.Sprintf("%s open. No node is paired.", count2(tunnels.open, "tunnel is", "tunnels are"))}
+	default:
+		return Health{State: StateIdle, Reason: "Ready. No node is paired yet."}
 	}
 }
 
@@ -111,7 +129,12 @@ func judgeTargets(s bridge.Status, sides []SideHealth) (h Health, broken bool) {
 			without++
 		}
 	}
+	tunnels := tunnelsNow(s)
 	switch {
+	case used == 0 && tunnels.away < tunnels.targets:
+		return Health{}, false // the bridge is there for them
+	case used == 0 && tunnels.targets > 0:
+		return Health{State: StateDown, Reason: tunnels.reason(), Cure: bringBack}, true
 	case used == 0:
 		return h, true
 	case len(reasons) == 0:

@@ -8,6 +8,7 @@ import (
 
 	"github.com/tm2-libp2p/tm2-libp2p/bridge"
 	"github.com/tm2-libp2p/tm2-libp2p/bridge/bridgehttp"
+	"github.com/tm2-libp2p/tm2-libp2p/bridge/tunnel"
 )
 
 func nativeTarget(state string) bridge.TargetStatus {
@@ -109,6 +110,25 @@ func TestJudge(t *testing.T) {
 		}, bridgehttp.StateDegraded, true, "Pairs of the libp2p node " + idA.String() + " end and come again, 7 times in a row."},
 		"a stranger flaps": {func(s *bridge.Status) { s.Flapping = []bridge.FlappingStatus{{ID: idA, Ended: 7}} },
 			bridgehttp.StateOK, true, "1 pair is up"},
+		"tunnels alone": {func(s *bridge.Status) {
+			s.Targets, s.Pairs, s.Tunnels = nil, nil, []tunnel.Status{{ID: idA, InReach: true}, {ID: idB, Dialable: true}, {}}
+		}, bridgehttp.StateIdle, true, "No node is paired yet."},
+		"a tunnel is open": {func(s *bridge.Status) {
+			s.Targets, s.Pairs, s.Tunnels = nil, nil, []tunnel.Status{{ID: idA, InReach: true, Open: []tunnel.Open{{}}}}
+		}, bridgehttp.StateOK, true, "1 tunnel is open."},
+		"one of two nodes with a tunnel is away": {func(s *bridge.Status) {
+			s.Targets, s.Tunnels = nil, []tunnel.Status{{ID: idA, InReach: true}, {ID: idB}}
+		}, bridgehttp.StateDegraded, true, "1 of 2 nodes with a tunnel cannot be reached"},
+		"all nodes with a tunnel are away": {func(s *bridge.Status) { s.Targets, s.Tunnels = nil, []tunnel.Status{{ID: idA}} },
+			bridgehttp.StateDown, false, "1 of 1 node with a tunnel cannot be reached"},
+		"a stranger at a bridge for tunnels": {func(s *bridge.Status) {
+			s.Targets, s.Tunnels = []bridge.TargetStatus{learned(bridge.TargetReady)}, []tunnel.Status{{ID: idA}}
+		}, bridgehttp.StateDown, false, "1 of 1 node with a tunnel cannot be reached"},
+		"a node with a tunnel is away beside pairs": {func(s *bridge.Status) { s.Tunnels = []tunnel.Status{{ID: idA}} },
+			bridgehttp.StateDegraded, true, "1 of 1 node with a tunnel cannot be reached"},
+		"stopped with a tunnel": {func(s *bridge.Status) {
+			s.Targets, s.Running, s.Tunnels = nil, false, []tunnel.Status{{ID: idA, InReach: true}}
+		}, bridgehttp.StateDown, false, "does not run"},
 		"idle": {func(s *bridge.Status) { s.Pairs = nil }, bridgehttp.StateIdle, true, "No node is paired yet."},
 	} {
 		s := working()

@@ -22,7 +22,7 @@ type collector struct {
 	server *Server
 
 	info, started, healthy, ready, pairs, maxPairs, slots, waiting, seen, targets *prometheus.Desc
-	tunnels, tunnelReach, tunnelsOpened, tunnelBytes, tunnelRefusals              *prometheus.Desc
+	tunnels, tunnelReach, tunnelAway, tunnelsOpened, tunnelBytes, tunnelRefusals  *prometheus.Desc
 	sideReady, flapping                                                           *prometheus.Desc
 	opened, ended, messages, bytes, dropped, queued, refusals, dials, latency     *prometheus.Desc
 }
@@ -48,6 +48,7 @@ func newCollector(s *Server) *collector {
 		targets:        desc("targets", "Targets, by side and state, and whether they are configured.", "side", "state", "configured"),
 		tunnels:        desc("tunnels", "Tunnels that are open, by direction.", "direction"),
 		tunnelReach:    desc("tunnel_targets_in_reach", "Nodes with a tunnel that keep a connection to the bridge."),
+		tunnelAway:     desc("tunnel_targets_away", "Nodes with a tunnel that keep no connection to the bridge, and of which it has no address."),
 		tunnelsOpened:  desc("tunnels_opened_total", "Tunnels that were opened."),
 		tunnelBytes:    desc("tunnel_bytes_total", "Bytes passed on in tunnels, by the side that got them.", "to"),
 		tunnelRefusals: desc("tunnel_refusals_total", "Tunnels that did not open, by direction and reason.", "direction", "reason"),
@@ -67,7 +68,7 @@ func newCollector(s *Server) *collector {
 func (c *collector) Describe(out chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		c.info, c.started, c.healthy, c.ready, c.sideReady, c.flapping, c.pairs, c.maxPairs, c.slots, c.waiting, c.seen, c.targets,
-		c.tunnels, c.tunnelReach, c.tunnelsOpened, c.tunnelBytes, c.tunnelRefusals,
+		c.tunnels, c.tunnelReach, c.tunnelAway, c.tunnelsOpened, c.tunnelBytes, c.tunnelRefusals,
 		c.opened, c.ended, c.messages, c.bytes, c.dropped, c.queued, c.refusals, c.dials, c.latency,
 	} {
 		out <- d
@@ -129,6 +130,7 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 		gauge(c.queued, float64(n), key.side, channelName(key.channel))
 	}
 	c.collectCounters(out, s.Counters)
+	gauge(c.tunnelAway, float64(tunnelsNow(s).away))
 	c.collectTunnels(out, s.Tunnels)
 }
 

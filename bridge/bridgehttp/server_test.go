@@ -56,7 +56,7 @@ func TestMetrics(t *testing.T) {
 	status.Tunnels = []tunnel.Status{{
 		ID: idA, InReach: true, Open: []tunnel.Open{{Direction: tunnel.In}}, Opened: 2, ToNative: 30, ToLibp2p: 40,
 		Refusals: []tunnel.Refusals{{Direction: tunnel.Out, Reason: "full", Count: 5}},
-	}}
+	}, {ID: idB}}
 	body := get(newServer(t, &source{status: status}), "/metrics").Body.String()
 	for _, line := range []string{
 		`tm2_bridge_pairs{initiator="native"} 1`,
@@ -64,7 +64,7 @@ func TestMetrics(t *testing.T) {
 		`tm2_bridge_bytes_total{channel="0x22",to="libp2p"} 70`,
 		`tm2_bridge_queue_messages{channel="0x22",to="native"} 3`,
 		`tm2_bridge_refusals_total{reason="full",side="native"} 5`,
-		`tm2_bridge_health{state="ok"} 1`,
+		`tm2_bridge_health{state="degraded"} 1`,
 		`tm2_bridge_targets{configured="true",side="libp2p",state="paired"} 1`,
 		`tm2_bridge_relay_seconds_bucket{to="libp2p",le="0.01"} 6`,
 		`tm2_bridge_relay_seconds_count{to="libp2p"} 7`,
@@ -74,6 +74,7 @@ func TestMetrics(t *testing.T) {
 		`tm2_bridge_tunnels{direction="in"} 1`,
 		`tm2_bridge_tunnels{direction="out"} 0`,
 		`tm2_bridge_tunnel_targets_in_reach 1`,
+		`tm2_bridge_tunnel_targets_away 1`,
 		`tm2_bridge_tunnels_opened_total 2`,
 		`tm2_bridge_tunnel_bytes_total{to="libp2p"} 40`,
 		`tm2_bridge_tunnel_refusals_total{direction="out",reason="full"} 5`,

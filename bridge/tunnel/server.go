@@ -47,6 +47,10 @@ type Target struct {
 	Listen types.NetAddress
 }
 
+// Dialable reports whether the bridge has an address of the node. Otherwise native nodes reach it
+// only while it keeps a connection to the bridge.
+func (t Target) Dialable() bool { return t.Node.Hostname != "" || t.Node.Dialable() }
+
 // Config says which tunnels a bridge has.
 type Config struct {
 	Targets []Target

@@ -48,8 +48,9 @@ type Status struct {
 	Listen string   `json:"listen"` // where native nodes dial it: its ID at the bridge
 	// InReach tells that the node keeps a connection to the bridge, over which native nodes
 	// reach it even where nobody can dial it.
-	InReach bool   `json:"in_reach"`
-	Open    []Open `json:"open"` // oldest first
+	InReach  bool   `json:"in_reach"`
+	Dialable bool   `json:"dialable"` // see Target.Dialable
+	Open     []Open `json:"open"`     // oldest first
 	// Since the start:
 	Opened   uint64 `json:"opened"`
 	ToNative uint64 `json:"to_native"` // bytes that native nodes have got
@@ -165,7 +166,7 @@ func (s *Server) Status() []Status {
 	list := make([]Status, 0, len(s.config.Targets))
 	for i, at := range s.Addresses() {
 		target := s.counted.status(s.config.Targets[i].Node.ID)
-		target.Listen = at.String()
+		target.Listen, target.Dialable = at.String(), s.config.Targets[i].Dialable()
 		s.mtx.Lock()
 		target.InReach = s.kept[target.ID] > 0
 		s.mtx.Unlock()

@@ -94,6 +94,7 @@ func TestTunnelStatus(t *testing.T) {
 	require.Equal(t, w.node.key.ID(), s[0].ID)
 	require.Equal(t, w.server.Addresses()[0].String(), s[0].Listen)
 	require.True(t, s[0].InReach)
+	require.True(t, s[0].Dialable)
 	require.Empty(t, s[0].Open)
 
 	w.node.sw.DialPeers(&far.at)

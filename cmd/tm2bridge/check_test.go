@@ -15,6 +15,7 @@ import (
 
 	"github.com/tm2-libp2p/tm2-libp2p/cmd/tm2bridge/internal/config"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/stacktest"
 )
 
 func checkHome(t *testing.T, change func(*config.Config)) string {
@@ -92,6 +93,18 @@ func TestCheckOfFurtherPorts(t *testing.T) {
 	})
 	_, stdout, _ = call(t, "check", "--home", dir)
 	require.Regexp(t, `FAULT  \[bridge\].tunnels +listen tcp .* address already in use`, stdout)
+}
+
+// A bridge that has tunnels only joins nodes, too.
+func TestCheckOfTunnelsAlone(t *testing.T) {
+	node := types.GenerateNodeKey().ID()
+	dir := checkHome(t, func(c *config.Config) {
+		c.Bridge.Tunnels = fmt.Sprintf("%s=%d", node, stacktest.FreePortAt(t, net.IPv4(127, 0, 0, 1)))
+	})
+	status, stdout, stderr := call(t, "check", "--home", dir)
+	require.Zero(t, status, stdout+stderr)
+	require.NotContains(t, stdout, "no node is configured")
+	require.Contains(t, stdout, node.String()+" is not in [bridge].libp2p_peers: native nodes reach it while it keeps a connection")
 }
 
 func TestCheckOfABlockedNode(t *testing.T) {

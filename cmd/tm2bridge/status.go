@@ -17,7 +17,7 @@ import (
 // watchInterval is how often --watch asks.
 const watchInterval = 2 * time.Second
 
-// errDown is the error of a status whose bridge cannot pair any node.
+// errDown is the error of a status whose bridge is down (bridgehttp.StateDown).
 var errDown = errors.New("the bridge is down")
 
 func newStatus() *cobra.Command {
@@ -27,8 +27,7 @@ func newStatus() *cobra.Command {
 		Short: "Show what a running bridge does",
 		Long: `Show the state of a running bridge: whether it works, who is joined to whom, who gets
 no pair and why, and which targets can be used. With --json it prints what /status
-answers (docs/status.md). The exit status is 1 if the bridge does not answer or no node
-could get a pair.`,
+answers (docs/status.md). The exit status is 1 if the bridge does not answer or is down.`,
 		Args: cli.ExactArgs(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := newClient(cmd)

@@ -27,12 +27,13 @@ func TestStatusTextIsPrintable(t *testing.T) {
 	r.Targets = []bridge.TargetStatus{{ID: "l", LastError: evil, NextTry: now.Add(time.Minute)}}
 	r.Events = []bridge.Event{{Kind: bridge.EventRefused, Text: evil}}
 	r.Flapping = []bridge.FlappingStatus{{ID: "n", By: evil, Text: evil, Cure: evil, Ended: 3}}
-	r.Tunnels = []tunnel.Status{{ID: "l", Listen: "l@here", InReach: true, Open: []tunnel.Open{{Direction: tunnel.In, Address: "9.9.0.1:1"}}}}
+	r.Tunnels = []tunnel.Status{{ID: "l", Listen: "l@here", InReach: true, Open: []tunnel.Open{{Direction: tunnel.In, Address: "9.9.0.1:1"}}}, {ID: "m", Listen: "m@here"}}
 	text := statusText(r, now)
 	require.Contains(t, text, "once, ")
 	require.NotContains(t, text, "1 times")
 	require.Contains(t, text, "PAIRS THAT END AND COME AGAIN: 1")
 	require.Regexp(t, `l@here +in reach +1 open`, text)
+	require.Regexp(t, `m@here +out of reach +0 open`, text)
 	require.NotContains(t, text, "\x1b")
 	require.NotContains(t, text, "\u202e")
 	require.Contains(t, text, `[LOOK] \u001b[2J x\u202e`)

@@ -169,9 +169,12 @@ func tunnelsText(b *strings.Builder, r *bridgehttp.Report, now time.Time) {
 
 			continue
 		}
-		state := "keeps no connection"
-		if t.InReach {
+		state := "out of reach"
+		switch {
+		case t.InReach:
 			state = "in reach"
+		case t.Dialable:
+			state = "dialed when needed"
 		}
 		rows = append(rows, []string{t.Listen, state, fmt.Sprintf("%d open, %d opened, %d refused", len(t.Open), t.Opened, refused),
 			fmt.Sprintf("%s to native, %s to libp2p", size(t.ToNative), size(t.ToLibp2p))})

@@ -92,7 +92,8 @@ export function tunnel(t, names, now) {
   const refused = t.refusals.map((r) => `${r.count} refused (${r.direction}, ${r.reason})`);
   if (!t.id) return el("li", "", "Nodes without a tunnel: ", refused.join(" · "));
   const facts = [`${t.open.length} open, ${number(t.opened)} opened`, `${bytes(t.to_native)} to native, ${bytes(t.to_libp2p)} to libp2p`, ...refused];
-  const item = el("li", "", badge(t.in_reach ? "in reach" : "keeps no connection", t.in_reach ? "ready" : "declined"),
+  const reach = t.in_reach ? "in reach" : t.dialable ? "dialed when needed" : "out of reach";
+  const item = el("li", "", badge(reach, t.in_reach || t.dialable ? "ready" : "down"),
     el("span", "who", names.get(t.id) ? names.get(t.id) + " " : ""), el("code", "", t.listen), el("div", "muted", facts.join(" · ")));
   for (const o of t.open) {
     item.append(el("div", "", badge(o.direction), el("code", "", o.address),

@@ -66,7 +66,12 @@ func (r *run) peers(ctx context.Context) {
 	if len(r.bridge.Libp2pPeers) == 0 && r.bridge.OnlyConfigured {
 		r.note("[bridge].libp2p_peers", "it is empty: native nodes that dial the bridge are refused")
 	}
-	if len(nodes) == 0 {
+	for _, t := range r.bridge.Tunnels {
+		if !t.Dialable() {
+			r.note("[bridge].tunnels", "%s is not in [bridge].libp2p_peers: native nodes reach it while it keeps a connection to this bridge", t.Node.ID)
+		}
+	}
+	if len(nodes) == 0 && len(r.bridge.Tunnels) == 0 {
 		r.fault("peers", "name at least one node in [bridge].libp2p_peers or [p2p].persistent_peers", "no node is configured, so that nobody can be joined")
 	}
 	r.compare(nodes)
