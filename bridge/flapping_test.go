@@ -51,6 +51,20 @@ func TestNodeThatDialsAndIsATargetIsNamed(t *testing.T) {
 	require.Contains(t, f.Cure, "both dials this bridge and is a target")
 }
 
+// The ends of strangers' pairs are counted apart: they say nothing of the bridge.
+func TestEndsOfStrangersAreCountedApart(t *testing.T) {
+	known, stranger, target := newNode(t, InitiatorNative), newNode(t, InitiatorNative), newNode(t, InitiatorLibp2p)
+	target.ignorePeers(t)
+	b := newBridge(t, Config{Libp2pPeers: addresses(target), UnconditionalPeers: []types.ID{known.address.ID}})
+	for _, n := range []*node{known, stranger} {
+		require.True(t, n.comes(t, b.NativeAddress()))
+		awaitPairs(t, b, 1)
+		n.leave(t, b)
+	}
+	require.Eventually(t, func() bool { return len(b.Status().Counters.PairsEnded) == 2 }, testTimeout, time.Millisecond)
+	require.Equal(t, []Count{{Side: InitiatorNative, Count: 1}, {Side: InitiatorNative, Known: true, Count: 1}}, b.Status().Counters.PairsEnded)
+}
+
 // fakePair is a pair of which only what its end tells counts.
 func fakePair(t *testing.T, initiator string) *pair {
 	p := (&Bridge{ctx: t.Context()}).newPair(initiator)

@@ -90,7 +90,7 @@ type SeenNodes struct {
 // Counters count since the bridge started.
 type Counters struct {
 	PairsOpened uint64          `json:"pairs_opened"`
-	PairsEnded  []Count         `json:"pairs_ended"` // by the side that ended them, or "bridge"
+	PairsEnded  []Count         `json:"pairs_ended"` // by the side that ended them, "bridge" or "block", and whether the node was known
 	Refusals    []Count         `json:"refusals"`    // by the side that dialed, and the reason
 	Dials       []Count         `json:"dials"`       // by the side dialed, and the result, "ok" or a kind of compat.DialFailure
 	Channels    []ChannelCounts `json:"channels"`
@@ -101,7 +101,9 @@ type Counters struct {
 type Count struct {
 	Side   string `json:"side"`
 	Reason string `json:"reason,omitempty"`
-	Count  uint64 `json:"count"`
+	// Known tells of a pair that its node was no stranger when it dialed (WaitingStatus.Known).
+	Known bool   `json:"known,omitempty"`
+	Count uint64 `json:"count"`
 }
 
 // journal keeps what the bridge has seen, for people who watch it. Everything in it is
@@ -226,7 +228,7 @@ func (j *journal) down(p *pair, end *ending, bothWays bool) {
 	j.mtx.Lock()
 	defer j.mtx.Unlock()
 	now := time.Now()
-	j.ended[Count{Side: by}]++
+	j.ended[Count{Side: by, Known: !p.stranger}]++
 	for _, side := range []*side{p.native, p.libp2p} {
 		if s := j.sight(side.peer.ID(), side.name, netgroup.FromAddr(side.peer.RemoteAddr()), now); s != nil {
 			s.unpaired(p.since, now)
@@ -406,7 +408,9 @@ func counts(m map[Count]uint64) []Count {
 		c.Count = n
 		list = append(list, c)
 	}
-	slices.SortFunc(list, func(a, b Count) int { return cmp.Or(cmp.Compare(a.Side, b.Side), cmp.Compare(a.Reason, b.Reason)) })
+	slices.SortFunc(list, func(a, b Count) int {
+		return cmp.Or(cmp.Compare(a.Side, b.Side), cmp.Compare(a.Reason, b.Reason), cmp.Compare(bit(a.Known), bit(b.Known)))
+	})
 
 	return list
 }

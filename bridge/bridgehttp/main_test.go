@@ -81,10 +81,10 @@ func working() bridge.Status {
 		Waiting: []bridge.WaitingStatus{},
 		Targets: []bridge.TargetStatus{{Side: bridge.InitiatorLibp2p, ID: idB, Configured: true, State: bridge.TargetPaired}},
 		Counters: bridge.Counters{
-			PairsOpened: 2,
-			Refusals:    []bridge.Count{{Side: bridge.InitiatorNative, Reason: "full", Count: 5}},
-			Channels:    []bridge.ChannelCounts{{To: bridge.InitiatorLibp2p, Channel: 0x22, Traffic: bridge.Traffic{Messages: 7, Bytes: 70}}},
-			Latency:     []bridge.LatencyCounts{{To: bridge.InitiatorLibp2p, Bounds: []float64{0.001, 0.01}, Counts: []uint64{1, 6, 7}, Sum: 0.5}},
+			PairsOpened: 2, PairsEnded: []bridge.Count{{Side: bridge.InitiatorLibp2p, Known: true, Count: 1}},
+			Refusals: []bridge.Count{{Side: bridge.InitiatorNative, Reason: "full", Count: 5}},
+			Channels: []bridge.ChannelCounts{{To: bridge.InitiatorLibp2p, Channel: 0x22, Traffic: bridge.Traffic{Messages: 7, Bytes: 70}}},
+			Latency:  []bridge.LatencyCounts{{To: bridge.InitiatorLibp2p, Bounds: []float64{0.001, 0.01}, Counts: []uint64{1, 6, 7}, Sum: 0.5}},
 		},
 	}
 }

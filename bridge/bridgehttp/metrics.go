@@ -53,7 +53,7 @@ func newCollector(s *Server) *collector {
 		tunnelBytes:    desc("tunnel_bytes_total", "Bytes passed on in tunnels, by the side that got them.", "to"),
 		tunnelRefusals: desc("tunnel_refusals_total", "Tunnels that did not open, by direction and reason.", "direction", "reason"),
 		opened:         desc("pairs_opened_total", "Pairs that came up."),
-		ended:          desc("pairs_ended_total", "Pairs that ended, by the side that ended them, the bridge, or a block.", "by"),
+		ended:          desc("pairs_ended_total", "Pairs that ended, by the side that ended them, the bridge, or a block, and whether the node that dialed was known.", "by", "known"),
 		messages:       desc("messages_total", "Messages relayed, by the side that got them and the channel.", "to", "channel"),
 		bytes:          desc("bytes_total", "Payload bytes relayed, by the side that got them and the channel.", "to", "channel"),
 		dropped:        desc("messages_dropped_total", "Messages that the far node did not take within 10 s, and whose pairs have ended.", "to", "channel"),
@@ -171,7 +171,7 @@ func (c *collector) collectCounters(out chan<- prometheus.Metric, s bridge.Count
 	}
 	counter(c.opened, s.PairsOpened)
 	for _, n := range s.PairsEnded {
-		counter(c.ended, n.Count, n.Side)
+		counter(c.ended, n.Count, n.Side, strconv.FormatBool(n.Known))
 	}
 	for _, n := range s.Refusals {
 		counter(c.refusals, n.Count, n.Side, n.Reason)

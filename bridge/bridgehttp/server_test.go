@@ -64,6 +64,7 @@ func TestMetrics(t *testing.T) {
 		`tm2_bridge_bytes_total{channel="0x22",to="libp2p"} 70`,
 		`tm2_bridge_queue_messages{channel="0x22",to="native"} 3`,
 		`tm2_bridge_refusals_total{reason="full",side="native"} 5`,
+		`tm2_bridge_pairs_ended_total{by="libp2p",known="true"} 1`,
 		`tm2_bridge_health{state="degraded"} 1`,
 		`tm2_bridge_targets{configured="true",side="libp2p",state="paired"} 1`,
 		`tm2_bridge_relay_seconds_bucket{to="libp2p",le="0.01"} 6`,
