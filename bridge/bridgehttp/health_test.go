@@ -20,16 +20,35 @@ func learned(state string) bridge.TargetStatus {
 	return bridge.TargetStatus{Side: bridge.InitiatorLibp2p, State: state}
 }
 
+// healthCase is a change to a bridge that works, and the health that follows.
+type healthCase struct {
+	change func(*bridge.Status)
+	state  string
+	ready  bool
+	reason string
+}
+
+func requireHealth(t *testing.T, cases map[string]healthCase) {
+	t.Helper()
+	for name, tc := range cases {
+		s := working()
+		tc.change(&s)
+		h := bridgehttp.Judge(s)
+		require.Equal(t, tc.state, h.State, name)
+		require.Equal(t, tc.ready, h.Ready, name)
+		require.Equal(t, name == "refused" || name == "refused and full", h.Refused == 1, name)
+		require.Contains(t, h.Reason, tc.reason, name)
+		if h.State == bridgehttp.StateDegraded || name == "no targets" {
+			require.NotEmpty(t, h.Cure, name)
+		}
+	}
+}
+
 func TestJudge(t *testing.T) {
 	known := func(reason string) bridge.WaitingStatus {
 		return bridge.WaitingStatus{Reason: reason, Cure: "more", Known: true}
 	}
-	for name, tc := range map[string]struct {
-		change func(*bridge.Status)
-		state  string
-		ready  bool
-		reason string
-	}{
+	requireHealth(t, map[string]healthCase{
 		"works":   {func(*bridge.Status) {}, bridgehttp.StateOK, true, "1 pair is up, nobody who should have one is refused."},
 		"stopped": {func(s *bridge.Status) { s.Running = false }, bridgehttp.StateDown, false, "does not run"},
 		"no targets": {func(s *bridge.Status) { s.Targets = nil }, bridgehttp.StateDown, false,
@@ -58,6 +77,46 @@ func TestJudge(t *testing.T) {
 		"a hint is down": {func(s *bridge.Status) {
 			s.Targets = append(s.Targets, bridge.TargetStatus{Side: bridge.InitiatorNative, State: bridge.TargetDown})
 		}, bridgehttp.StateOK, true, "1 pair is up"},
+		"refused": {func(s *bridge.Status) {
+			s.Waiting = []bridge.WaitingStatus{known("incompatible"), known("blocked")}
+		}, bridgehttp.StateDegraded, true, "1 node gets no pair: incompatible."},
+		"refused and full": {func(s *bridge.Status) {
+			s.Waiting, s.SlotsTaken = []bridge.WaitingStatus{known("full")}, 4
+		}, bridgehttp.StateDegraded, false, "4 of 4 slots are taken."},
+		"refused as meant": {func(s *bridge.Status) { s.Waiting = []bridge.WaitingStatus{known("blocked"), known("conduct")} },
+			bridgehttp.StateOK, true, "1 pair is up"},
+		"full": {func(s *bridge.Status) { s.SlotsTaken = 4 }, bridgehttp.StateDegraded, false, "4 of 4 slots are taken."},
+		"full for one side": {func(s *bridge.Status) {
+			s.SlotsTaken = 3
+			s.Sides = []bridge.SideStatus{{Initiator: bridge.InitiatorNative, SlotsTaken: 3, MaxSlots: 3}}
+		}, bridgehttp.StateDegraded, false, "3 of 3 slots for native nodes are taken."},
+		"full for a side that nobody uses": {func(s *bridge.Status) {
+			s.Sides = []bridge.SideStatus{{Initiator: bridge.InitiatorLibp2p, SlotsTaken: 3, MaxSlots: 3}}
+		}, bridgehttp.StateOK, true, "1 pair is up"},
+		"flapping": {func(s *bridge.Status) {
+			s.Flapping = []bridge.FlappingStatus{{ID: idB, Ended: 2}, {ID: idA, Initiator: bridge.InitiatorLibp2p, Ended: 7, Known: true, Cure: "more"}}
+		}, bridgehttp.StateDegraded, true, "Pairs of the libp2p node " + idA.String() + " end and come again, 7 times in a row."},
+		"a stranger flaps": {func(s *bridge.Status) { s.Flapping = []bridge.FlappingStatus{{ID: idA, Ended: 7}} },
+			bridgehttp.StateOK, true, "1 pair is up"},
+		"idle": {func(s *bridge.Status) { s.Pairs = nil }, bridgehttp.StateIdle, true, "No node is paired yet."},
+	})
+}
+
+func TestJudgeStrangers(t *testing.T) {
+	requireHealth(t, map[string]healthCase{
+		"strangers refused": {func(s *bridge.Status) {
+			s.Waiting = []bridge.WaitingStatus{{Reason: "incompatible"}, {Reason: "full"}, {Reason: "blocked"}}
+		}, bridgehttp.StateOK, true, "is refused. 2 strangers are refused, the last: incompatible."},
+		"a stranger at an idle bridge": {func(s *bridge.Status) {
+			s.Pairs, s.Waiting = nil, []bridge.WaitingStatus{{Reason: "incompatible"}}
+		}, bridgehttp.StateIdle, true, "1 stranger is refused"},
+	})
+}
+
+// A target that is not configured counts once it has proved that it can be used, unless the bridge
+// lives from such targets alone.
+func TestJudgeLearnedTargets(t *testing.T) {
+	requireHealth(t, map[string]healthCase{
 		"a stranger announces an address": {func(s *bridge.Status) {
 			s.Targets[0].State = bridge.TargetDown
 			s.Targets = append(s.Targets, learned(bridge.TargetReady))
@@ -83,33 +142,11 @@ func TestJudge(t *testing.T) {
 		"a stranger is no target of the other side": {func(s *bridge.Status) {
 			s.Targets = []bridge.TargetStatus{nativeTarget(bridge.TargetDown), learned(bridge.TargetReady)}
 		}, bridgehttp.StateDown, false, "None of 1 configured native target can be reached"},
-		"refused": {func(s *bridge.Status) {
-			s.Waiting = []bridge.WaitingStatus{known("incompatible"), known("blocked")}
-		}, bridgehttp.StateDegraded, true, "1 node gets no pair: incompatible."},
-		"refused and full": {func(s *bridge.Status) {
-			s.Waiting, s.SlotsTaken = []bridge.WaitingStatus{known("full")}, 4
-		}, bridgehttp.StateDegraded, false, "4 of 4 slots are taken."},
-		"strangers refused": {func(s *bridge.Status) {
-			s.Waiting = []bridge.WaitingStatus{{Reason: "incompatible"}, {Reason: "full"}, {Reason: "blocked"}}
-		}, bridgehttp.StateOK, true, "is refused. 2 strangers are refused, the last: incompatible."},
-		"a stranger at an idle bridge": {func(s *bridge.Status) {
-			s.Pairs, s.Waiting = nil, []bridge.WaitingStatus{{Reason: "incompatible"}}
-		}, bridgehttp.StateIdle, true, "1 stranger is refused"},
-		"refused as meant": {func(s *bridge.Status) { s.Waiting = []bridge.WaitingStatus{known("blocked"), known("conduct")} },
-			bridgehttp.StateOK, true, "1 pair is up"},
-		"full": {func(s *bridge.Status) { s.SlotsTaken = 4 }, bridgehttp.StateDegraded, false, "4 of 4 slots are taken."},
-		"full for one side": {func(s *bridge.Status) {
-			s.SlotsTaken = 3
-			s.Sides = []bridge.SideStatus{{Initiator: bridge.InitiatorNative, SlotsTaken: 3, MaxSlots: 3}}
-		}, bridgehttp.StateDegraded, false, "3 of 3 slots for native nodes are taken."},
-		"full for a side that nobody uses": {func(s *bridge.Status) {
-			s.Sides = []bridge.SideStatus{{Initiator: bridge.InitiatorLibp2p, SlotsTaken: 3, MaxSlots: 3}}
-		}, bridgehttp.StateOK, true, "1 pair is up"},
-		"flapping": {func(s *bridge.Status) {
-			s.Flapping = []bridge.FlappingStatus{{ID: idB, Ended: 2}, {ID: idA, Initiator: bridge.InitiatorLibp2p, Ended: 7, Known: true, Cure: "more"}}
-		}, bridgehttp.StateDegraded, true, "Pairs of the libp2p node " + idA.String() + " end and come again, 7 times in a row."},
-		"a stranger flaps": {func(s *bridge.Status) { s.Flapping = []bridge.FlappingStatus{{ID: idA, Ended: 7}} },
-			bridgehttp.StateOK, true, "1 pair is up"},
+	})
+}
+
+func TestJudgeTunnels(t *testing.T) {
+	requireHealth(t, map[string]healthCase{
 		"tunnels alone": {func(s *bridge.Status) {
 			s.Targets, s.Pairs, s.Tunnels = nil, nil, []tunnel.Status{{ID: idA, InReach: true}, {ID: idB, Dialable: true}, {}}
 		}, bridgehttp.StateIdle, true, "No node is paired yet."},
@@ -129,19 +166,7 @@ func TestJudge(t *testing.T) {
 		"stopped with a tunnel": {func(s *bridge.Status) {
 			s.Targets, s.Running, s.Tunnels = nil, false, []tunnel.Status{{ID: idA, InReach: true}}
 		}, bridgehttp.StateDown, false, "does not run"},
-		"idle": {func(s *bridge.Status) { s.Pairs = nil }, bridgehttp.StateIdle, true, "No node is paired yet."},
-	} {
-		s := working()
-		tc.change(&s)
-		h := bridgehttp.Judge(s)
-		require.Equal(t, tc.state, h.State, name)
-		require.Equal(t, tc.ready, h.Ready, name)
-		require.Equal(t, name == "refused" || name == "refused and full", h.Refused == 1, name)
-		require.Contains(t, h.Reason, tc.reason, name)
-		if h.State == bridgehttp.StateDegraded || name == "no targets" {
-			require.NotEmpty(t, h.Cure, name)
-		}
-	}
+	})
 }
 
 // Each side is ready on its own, and the bridge if all that are in use are.
