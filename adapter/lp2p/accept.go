@@ -67,23 +67,25 @@ func (t *Transport) AcceptPending(ctx context.Context) (*Pending, error) {
 
 // handleSession runs an inbound handshake.
 func (t *Transport) handleSession(ns network.Stream) {
-	giveBack, ok := t.handshakes.take(ns.Conn(), t.isExempt(ns.Conn().RemotePeer()))
-	if !ok {
-		t.logInbound(slog.LevelWarn, ns.Conn(), "inbound handshake refused", "busy")
+	slot, err := t.takeSlot(t.handshakes, ns)
+	if err != nil {
+		t.logInbound(slog.LevelWarn, ns.Conn(), "inbound handshake refused", "busy", "err", err)
 		t.metrics.handshakes[dirIn].count(outcomeBusy)
 		_ = ns.ResetWithError(network.StreamRateLimited)
 
 		return
 	}
-	defer giveBack()
+	defer slot.leave()
 
-	if !t.retain(ns.Conn()) {
+	if !t.retainUnproved(ns.Conn()) {
 		_ = ns.ResetWithError(network.StreamShutdown)
 
 		return
 	}
-	p := newPending(t, ns)
-	err := p.run()
+	p := newPending(t, ns, slot)
+	if err = p.run(); err != nil {
+		err = slot.explain(err)
+	}
 	t.metrics.handshakes[dirIn].count(outcomeOf(err))
 	if err != nil {
 		t.logInbound(t.levelOf(err), ns.Conn(), "inbound handshake failed", outcomeOf(err).String(), "err", err)

@@ -16,6 +16,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/control"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/stream"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/places"
 )
 
 // readBuffer is the buffer of each inbound data stream in bytes. Messages that fit into
@@ -45,7 +46,11 @@ func (t *Transport) handleData(ns network.Stream) {
 	s, channel, err := t.readHeader(ns)
 	if err != nil {
 		t.logger.Debug("data stream refused", "peer", ns.Conn().RemotePeer(), "err", err)
-		_ = ns.ResetWithError(network.StreamProtocolViolation)
+		code := network.StreamProtocolViolation
+		if errors.Is(err, places.ErrFull) {
+			code = network.StreamRateLimited
+		}
+		_ = ns.ResetWithError(code)
 
 		return
 	}
@@ -63,13 +68,18 @@ func (t *Transport) handleData(ns network.Stream) {
 }
 
 // readHeader reads the epoch and the channel at the beginning of a data stream. It returns
-// the session of that epoch, and the channel.
+// the session of that epoch, and the channel. It does not wait for the header of a remote that
+// has no session: either side activates a session before the other one can know of it, so no
+// data stream comes earlier.
 func (t *Transport) readHeader(ns network.Stream) (*session, byte, error) {
-	giveBack, ok := t.headers.take(ns.Conn(), t.isExempt(ns.Conn().RemotePeer()))
-	if !ok {
-		return nil, 0, errors.New("too many data streams without a header")
+	if t.sessions.of(ns.Conn().RemotePeer()) == 0 {
+		return nil, 0, errors.New("the remote has no session")
 	}
-	defer giveBack()
+	slot, err := t.takeSlot(t.headers, ns)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer slot.leave()
 
 	if err := ns.SetReadDeadline(time.Now().Add(t.opts.timeouts.Handshake)); err != nil {
 		return nil, 0, err
@@ -80,6 +90,9 @@ func (t *Transport) readHeader(ns network.Stream) (*session, byte, error) {
 	}
 	if err := ns.SetReadDeadline(time.Time{}); err != nil {
 		return nil, 0, err
+	}
+	if evicted := slot.Leave(); evicted {
+		return nil, 0, errGaveWay
 	}
 
 	s, err := t.sessions.lookup(ns.Conn(), control.Epoch(header[:len(control.Epoch{})]))

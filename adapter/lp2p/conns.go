@@ -19,7 +19,7 @@ type connRef struct {
 	refs    int
 	uses    int           // how often it was kept
 	tag     string        // protects it from the connection manager; set by a session
-	session bool          // it has carried a session
+	session bool          // it has carried a session, or the handshake of one
 	close   bool          // the last user closes it
 	met     bool          // it was made after a meeting at a relay
 	closed  chan struct{} // made when the last user has gone, closed when the connection is
@@ -27,13 +27,27 @@ type connRef struct {
 
 // retain keeps the connection open for a session until release. It returns false
 // when the connection, or the transport, is being closed.
-func (t *Transport) retain(c network.Conn) bool { return t.keep(c, true) }
+func (t *Transport) retain(c network.Conn) bool {
+	if !t.retainUnproved(c) {
+		return false
+	}
+	t.protect(c)
+
+	return true
+}
+
+// retainUnproved is retain for an inbound handshake. Until protect, the connection manager may
+// close the connection, so that streams that say nothing keep none open. Unless closeUnused is
+// called too, the connection is left to the remote to close.
+func (t *Transport) retainUnproved(c network.Conn) bool {
+	return t.keep(c, func(ref *connRef) { ref.session = true })
+}
 
 // hold is retain for a user that is no session. A connection that the remote has opened,
-// and that has carried no session, is left to the remote to close.
-func (t *Transport) hold(c network.Conn) bool { return t.keep(c, false) }
+// and that has carried none, is left to the remote to close.
+func (t *Transport) hold(c network.Conn) bool { return t.keep(c, func(*connRef) {}) }
 
-func (t *Transport) keep(c network.Conn, session bool) bool {
+func (t *Transport) keep(c network.Conn, note func(*connRef)) bool {
 	t.mtx.Lock()
 	defer t.mtx.Unlock()
 
@@ -47,15 +61,31 @@ func (t *Transport) keep(c network.Conn, session bool) bool {
 	case ref.closed != nil:
 		return false
 	}
-	if session && !ref.session {
-		ref.session, ref.close = true, true
-		ref.tag = c.ID()
-		t.host.ConnManager().Protect(c.RemotePeer(), ref.tag)
-	}
+	note(ref)
 	ref.refs++
 	ref.uses++
 
 	return true
+}
+
+// protect keeps the connection manager from closing a connection that the caller has retained.
+// The last user closes it.
+func (t *Transport) protect(c network.Conn) {
+	t.mtx.Lock()
+	defer t.mtx.Unlock()
+	ref := t.conns[c]
+	ref.close = true
+	if ref.tag == "" {
+		ref.tag = c.ID()
+		t.host.ConnManager().Protect(c.RemotePeer(), ref.tag)
+	}
+}
+
+// closeUnused lets the last user close a connection that the caller has retained.
+func (t *Transport) closeUnused(c network.Conn) {
+	t.mtx.Lock()
+	defer t.mtx.Unlock()
+	t.conns[c].close = true
 }
 
 // shared returns a function that reports whether a connection, which the caller has kept for a
@@ -91,7 +121,7 @@ func (t *Transport) release(c network.Conn) {
 	} else {
 		delete(t.conns, c)
 	}
-	if ref.session {
+	if ref.tag != "" {
 		t.host.ConnManager().Unprotect(c.RemotePeer(), ref.tag)
 	}
 	t.mtx.Unlock()

@@ -163,8 +163,8 @@ type exempting struct {
 
 func (e exempting) IsExemptPeer(id types.ID) bool { return id == e.peer }
 
-// A configured peer gets in although strangers of its own IP have all places, and a
-// stranger hears that the node is busy, which does not make the node look gone.
+// A configured peer gets in although strangers of its own IP have all places, and takes none
+// of them.
 func TestConfiguredPeerHasPlaces(t *testing.T) {
 	limits := DefaultLimits()
 	limits.Handshakes = 3
@@ -174,33 +174,40 @@ func TestConfiguredPeerHasPlaces(t *testing.T) {
 	accepted := make(chan struct{})
 	go func() {
 		defer close(accepted)
-		for range 2 {
-			if p, err := n.Accept(timeout(t), served); err == nil {
-				_ = p.Start()
-			}
+		if p, err := n.Accept(timeout(t), served); err == nil {
+			_ = p.Start()
 		}
 	}()
 	r := newRaw(t)
-	c := r.connect(n)
-	handshakesOf(t, n, r, c, 3)
+	handshakesOf(t, n, r, r.connect(n), limits.Handshakes)
 	p, err := configured.dial(t, n)
 	require.NoError(t, err)
+	<-accepted
 	require.NoError(t, p.Start())
 	require.True(t, p.Send(chA, []byte("in")))
 	n.reactor.await(t, 1)
+	require.Eventually(t, func() bool { return n.handshakes.places.Taken() == limits.Handshakes }, patience, time.Millisecond)
+}
 
-	_, err = newNode(t, nil).dial(t, n)
+// A stranger that has to give way hears that the node is busy, which does not make the node
+// look gone.
+func TestWhoGivesWayHearsBusy(t *testing.T) {
+	limits := DefaultLimits()
+	limits.Handshakes = 1
+	n, stranger := newNode(t, nil, WithLimits(limits)), newNode(t, nil)
+	dialed := make(chan error, 1)
+	go func() {
+		_, err := stranger.Dial(timeout(t), n.NetAddress(), stranger.behavior)
+		dialed <- err
+	}()
+	_, err := n.AcceptPending(timeout(t))
+	require.NoError(t, err)
+	r := newRaw(t)
+	announced(t, r.open(r.connect(n), false))
+	err = <-dialed
 	require.ErrorIs(t, err, compat.ErrBusy)
 	require.Equal(t, compat.DialBusy, compat.ClassifyDial(err))
 	require.True(t, compat.ClassifyDial(err).Answered(), "the node is not gone")
-
-	require.NoError(t, c.Close())
-	require.Eventually(t, func() bool {
-		_, err := newNode(t, nil).dial(t, n)
-
-		return err == nil
-	}, patience, time.Millisecond)
-	<-accepted
 }
 
 // Where streams without a protocol take all places, those of the most crowded network give

@@ -172,8 +172,7 @@ func TestCloseReleasesEverything(t *testing.T) {
 	require.Empty(t, a.sessions.entries)
 	require.Empty(t, a.conns)
 	require.Empty(t, a.sessions.inbound)
-	require.Zero(t, a.handshakes.taken)
-	require.Empty(t, a.handshakes.ips)
+	require.Zero(t, a.handshakes.places.Taken())
 	require.Empty(t, a.handshakes.peers)
 	require.NoError(t, pa.CloseConn())
 }

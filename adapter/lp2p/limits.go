@@ -17,8 +17,10 @@ const (
 // Limits bounds what remotes may use before the switch decides about them.
 type Limits struct {
 	// Handshakes, HandshakesPerIP and HandshakesPerPeer bound the inbound handshakes
-	// that run at a time. IPv6 addresses count by their /64. Of the persistent and
-	// unconditional peers only HandshakesPerPeer counts. The limits on streams follow.
+	// that run at a time. IPv6 addresses count by their /64. When as many run as may in all,
+	// or from the IP, a new one takes the place of one in the most crowded network, by the
+	// rule of Connections. Persistent and unconditional peers have as many places again,
+	// apart. The limits on streams follow.
 	Handshakes, HandshakesPerIP, HandshakesPerPeer int
 	// SessionsPerPeer bounds the inbound sessions, pending or active, of one
 	// libp2p peer; only a bridge has more than one or two.

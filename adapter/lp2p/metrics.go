@@ -10,6 +10,7 @@ import (
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/stream"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/places"
 )
 
 // outcome is how a handshake, a probe or a session ended, as a label. The first outcomes
@@ -47,6 +48,8 @@ func outcomeOf(err error) outcome {
 		return outcomeOfCode(reject.Code)
 	case errors.Is(err, compat.ErrTransportClosed):
 		return outcome(compat.RejectClosing)
+	case errors.Is(err, places.ErrFull):
+		return outcomeBusy
 	}
 	switch compat.ClassifyDial(err) {
 	case compat.DialWrongID:

@@ -17,15 +17,15 @@ const NodeInfoProtocol protocol.ID = "/tm2/nodeinfo/1"
 // the answer to. Such streams count as handshakes.
 func (t *Transport) answering(answer func(network.Stream) error) network.StreamHandler {
 	return t.handler(func(s network.Stream) {
-		giveBack, ok := t.handshakes.take(s.Conn(), t.isExempt(s.Conn().RemotePeer()))
-		if !ok {
+		slot, err := t.takeSlot(t.handshakes, s)
+		if err != nil {
 			_ = s.ResetWithError(network.StreamRateLimited)
 
 			return
 		}
-		defer giveBack()
+		defer slot.leave()
 
-		err := s.SetDeadline(time.Now().Add(t.opts.timeouts.Handshake))
+		err = s.SetDeadline(time.Now().Add(t.opts.timeouts.Handshake))
 		if err == nil {
 			err = answer(s)
 		}

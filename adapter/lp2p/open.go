@@ -80,7 +80,7 @@ func (t *Transport) openConn(id types.ID) network.Conn {
 // of its own. handle closes the stream; Close ends all streams and waits for handle. It gets the
 // ID that the remote has proved. expects says from whom streams are expected. Those of others
 // count as handshakes and keep no connection open, so handle has to end them within the time of
-// one.
+// one, and they are reset to make room as handshakes are.
 func (t *Transport) HandleStream(proto protocol.ID, expects func(from types.ID) bool, handle func(from types.ID, conn net.Conn)) {
 	t.host.SetStreamHandler(proto, t.handler(func(ns network.Stream) {
 		c := ns.Conn()
@@ -92,13 +92,13 @@ func (t *Transport) HandleStream(proto protocol.ID, expects func(from types.ID) 
 		}
 		from, keep := types.IDFromPublicKey(key), t.retain
 		if !expects(from) {
-			giveBack, ok := t.handshakes.take(c, t.isExempt(c.RemotePeer()))
-			if !ok {
+			slot, err := t.takeSlot(t.handshakes, ns)
+			if err != nil {
 				_ = ns.ResetWithError(network.StreamRateLimited)
 
 				return
 			}
-			defer giveBack()
+			defer slot.leave()
 			keep = t.hold
 		}
 		if !keep(c) {

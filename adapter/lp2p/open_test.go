@@ -84,10 +84,7 @@ func TestStreamsOfStrangersAreHandshakes(t *testing.T) {
 		_, err = conn.Write([]byte("x"))
 		require.NoError(t, err)
 		<-served
-		b.handshakes.mtx.Lock()
-		taken := b.handshakes.taken
-		b.handshakes.mtx.Unlock()
-		require.Equal(t, i, taken)
+		require.Equal(t, i, b.handshakes.places.Taken())
 		require.Equal(t, n == a, isProtected(n))
 		require.NoError(t, conn.Close())
 	}

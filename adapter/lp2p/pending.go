@@ -20,12 +20,14 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/edkey"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/places"
 )
 
 // Pending is an inbound session that waits for its answer. The remote has proved its
 // identity. All methods may be called concurrently.
 type Pending struct {
 	t        *Transport
+	slot     *slot
 	stream   *stream.Stream
 	deadline time.Time
 	claimed  atomic.Bool
@@ -40,9 +42,9 @@ type Pending struct {
 	node        types.NodeInfo
 }
 
-func newPending(t *Transport, ns network.Stream) *Pending {
+func newPending(t *Transport, ns network.Stream, slot *slot) *Pending {
 	return &Pending{
-		t: t, stream: stream.Inbound(ns), verdict: make(chan error, 1),
+		t: t, slot: slot, stream: stream.Inbound(ns), verdict: make(chan error, 1),
 		deadline: time.Now().Add(t.opts.timeouts.Handshake),
 	}
 }
@@ -231,6 +233,11 @@ func (p *Pending) accept(ctx context.Context, s *session, nodeInfo []byte) (*Pee
 	if err := p.stream.SetDeadline(time.Time{}); err != nil {
 		return nil, err
 	}
+	// Not before: a remote that does not read the Accept gives way too.
+	if evicted := p.slot.Leave(); evicted {
+		return nil, errGaveWay
+	}
+	p.t.protect(p.stream.Conn())
 
 	return s.establish(remoteInfo{id: p.id, node: p.node, delegatedBy: p.delegatedBy, seenAt: p.seenAt}, nil)
 }
@@ -245,21 +252,26 @@ func (p *Pending) run() error {
 	if err := p.readHello(); err != nil {
 		return err
 	}
+	p.slot.Speak()
 
 	timer := time.NewTimer(time.Until(p.deadline))
 	defer timer.Stop()
 	select {
 	case p.t.pendings <- p:
+	case <-p.slot.lost:
+		return errGaveWay
 	case <-timer.C:
 		return compat.Reject(compat.RejectUnavailable, "nobody has accepted the session in time")
 	case <-p.t.ctx.Done():
 		return compat.Reject(compat.RejectClosing, "")
 	}
 
-	var late *compat.RejectError
+	var late error
 	select {
 	case err := <-p.verdict:
 		return err
+	case <-p.slot.lost:
+		late = errGaveWay
 	case <-timer.C:
 		late = compat.Reject(compat.RejectUnavailable, "nobody has answered the session in time")
 	case <-p.t.ctx.Done():
@@ -336,7 +348,12 @@ func (p *Pending) refuse(reason error) {
 	if p.failed != nil {
 		p.t.tryEnd(func() { p.failed.resetData(network.StreamShutdown) })
 	}
-	p.t.tryEnd(func() { _ = p.stream.Reset() })
+	code := network.StreamRateLimited // which may be lost with a connection that closes at once
+	if !errors.Is(reason, places.ErrFull) {
+		code = network.StreamNoError
+		p.t.closeUnused(p.stream.Conn())
+	}
+	p.t.tryEnd(func() { _ = p.stream.ResetWithError(code) })
 }
 
 // tell sends the reason if it is a refusal: by a Goodbye if the remote has the Accept, else

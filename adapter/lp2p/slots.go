@@ -1,6 +1,8 @@
 package lp2p
 
 import (
+	"errors"
+	"fmt"
 	"net/netip"
 	"sync"
 
@@ -10,53 +12,99 @@ import (
 	manet "github.com/multiformats/go-multiaddr/net"
 
 	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/places"
 )
 
-// slots limits what remotes have under way: in total, per IP and per peer. A slot is taken
-// before anything is allocated for the remote.
+// errGaveWay is wrapped by the error for a stream whose slot another one has taken.
+var errGaveWay = fmt.Errorf("%w: gave way to another stream", places.ErrFull)
+
+// slots bounds the inbound streams that wait for their remote: in total, per host and per
+// peer. When all are taken, the stream of the most crowded network gives way (package
+// places). A slot is taken before anything is allocated for the remote.
 type slots struct {
-	total, perIP, perPeer int
+	places  *places.Places
+	perPeer int
 
 	mtx   sync.Mutex
-	taken int
-	ips   map[netip.Prefix]int
 	peers map[peer.ID]int
 }
 
+// newSlots returns slots with the limits. Exempt peers have as many again, apart.
 func newSlots(total, perIP, perPeer int) *slots {
 	return &slots{
-		total: total, perIP: perIP, perPeer: perPeer,
-		ips: make(map[netip.Prefix]int), peers: make(map[peer.ID]int),
+		places:  places.New(places.Limits{Total: total, PerHost: perIP, Configured: total}),
+		perPeer: perPeer, peers: make(map[peer.ID]int),
 	}
 }
 
-// take takes a slot for the remote of the connection, if there is one. An exempt peer has
-// slots of its own: only the limit per peer applies to it. The caller gives the slot back once.
-func (s *slots) take(c network.Conn, exempt bool) (giveBack func(), ok bool) {
-	ip, id := hostOf(c), c.RemotePeer()
-	s.mtx.Lock()
-	defer s.mtx.Unlock()
-
-	if s.peers[id] >= s.perPeer || !exempt && (s.taken >= s.total || s.ips[ip] >= s.perIP) {
-		return nil, false
-	}
-	s.peers[id]++
-	if !exempt {
-		s.taken++
-		s.ips[ip]++
-	}
-
-	return func() { s.giveBack(ip, id, exempt) }, true
+// slot is that of one stream.
+type slot struct {
+	*places.Place
+	of   *slots
+	peer peer.ID
+	lost chan struct{} // closed when another stream has taken it
 }
 
-func (s *slots) giveBack(ip netip.Prefix, id peer.ID, exempt bool) {
+// takeSlot takes a slot for the stream, which the caller gives back by leave. If another stream
+// takes the place before, this one is reset as busy. The error wraps places.ErrFull. The caller
+// is a task.
+func (t *Transport) takeSlot(of *slots, ns network.Stream) (*slot, error) {
+	c := ns.Conn()
+	s := &slot{of: of, peer: c.RemotePeer(), lost: make(chan struct{})}
+	if !of.enter(s.peer) {
+		return nil, fmt.Errorf("%w: the peer has %d of them", places.ErrFull, of.perPeer)
+	}
+	var err error
+	s.Place, err = of.places.Take(ipOf(c.RemoteMultiaddr()), t.isExempt(s.peer), func() {
+		close(s.lost)
+		t.tasks.Go(func() { _ = ns.ResetWithError(network.StreamRateLimited) }) // it may wait for the connection
+	})
+	if err != nil {
+		of.exit(s.peer)
+
+		return nil, err
+	}
+
+	return s, nil
+}
+
+// leave gives the slot back, and the place if the stream still has it. It is called once.
+func (s *slot) leave() {
+	s.Leave()
+	s.of.exit(s.peer)
+}
+
+// explain returns the error of a stream, with the reason if another one has taken the slot.
+func (s *slot) explain(err error) error {
+	select {
+	case <-s.lost:
+	default:
+		return err
+	}
+	if errors.Is(err, errGaveWay) {
+		return err
+	}
+
+	return fmt.Errorf("%w: %w", errGaveWay, err)
+}
+
+// enter counts a stream of the peer, unless that has as many as it may have.
+func (s *slots) enter(p peer.ID) bool {
 	s.mtx.Lock()
 	defer s.mtx.Unlock()
-	decrement(s.peers, id)
-	if !exempt {
-		s.taken--
-		decrement(s.ips, ip)
+	if s.peers[p] >= s.perPeer {
+		return false
 	}
+	s.peers[p]++
+
+	return true
+}
+
+// exit undoes enter.
+func (s *slots) exit(p peer.ID) {
+	s.mtx.Lock()
+	defer s.mtx.Unlock()
+	decrement(s.peers, p)
 }
 
 func decrement[K comparable](counts map[K]int, key K) {

@@ -148,12 +148,7 @@ func TestStuckRefusal(t *testing.T) {
 	m, err := r.say(r.open(r.connect(n), false), &control.Hello{Version: control.HostVersion + 1})
 	require.NoError(t, err)
 	require.Equal(t, compat.RejectIncompatible, m.(*control.Reject).Code)
-	require.Eventually(t, func() bool {
-		n.handshakes.mtx.Lock()
-		defer n.handshakes.mtx.Unlock()
-
-		return n.handshakes.taken == 0
-	}, patience, time.Millisecond)
+	require.Eventually(t, func() bool { return n.handshakes.places.Taken() == 0 }, patience, time.Millisecond)
 	n.awaitNoConns(t)
 }
 

@@ -45,7 +45,7 @@ func TestFailedHandshakesAreSummedUp(t *testing.T) {
 // Strangers that find no place write one line too.
 func TestRefusedHandshakesAreSummedUp(t *testing.T) {
 	limits := DefaultLimits()
-	limits.Handshakes = 1
+	limits.HandshakesPerPeer = 1
 	n, log := newLoggedNode(t, net.IPv4(127, 0, 0, 1), WithLimits(limits))
 	r := newRaw(t)
 	c := r.connect(n)

@@ -39,7 +39,7 @@ type Transport struct {
 	gater      *gater
 	metrics    *metrics
 	inbound    *summary.Log   // what strangers fail at
-	handshakes *slots         // inbound handshakes under way
+	handshakes *slots         // inbound handshakes and questions under way
 	headers    *slots         // inbound data streams whose header has not arrived
 	proposals  *places.Places // inbound streams of strangers that have not proposed a protocol
 	spent      *spent         // delegated sessions, also former ones
