@@ -57,6 +57,9 @@ func (b *behavior) AdmitPeer(conn compat.ConnInfo, _ types.NodeInfo) error {
 	who := b.sw.candidate(id, conn.Outbound, conn.RemoteIP, conn.DelegatedBy)
 	who.presentedAt(conn.SeenAt, b.sw.lists)
 	err := b.sw.registry.admissible(who)
+	if err == nil && conn.Again {
+		err = b.sw.chargeAgain(who)
+	}
 	switch {
 	case err == nil:
 	case conn.Outbound:

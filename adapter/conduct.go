@@ -37,6 +37,26 @@ func (sw *MultiplexSwitch) chargeConn(stranger candidate) error {
 	return sw.keeper().ChargeConn(stranger.answers, points)
 }
 
+// chargeAgain charges an admissible peer as for an inbound connection, because it uses one on
+// which another session has ended. It returns a refusal if the peer or its host is refused. Many
+// nodes share the connection of a bridge, and any of them may come and go: so each pays itself,
+// and the host of the bridge a tenth.
+func (sw *MultiplexSwitch) chargeAgain(c candidate) error {
+	k := sw.keeper()
+	switch {
+	case c.exempt || !c.answers.IsValid():
+		return nil
+	case c.delegate == "":
+		return k.ChargeConn(c.answers, conduct.ConnPoints)
+	}
+	k.Blame(c.id, netip.Prefix{}, c.answers.Addr(), conduct.ConnPoints, conduct.ErrManyConns)
+	if err := k.ChargeConn(c.answers, conduct.RefusedPoints); err != nil {
+		return err
+	}
+
+	return k.Refusal(c.id, netip.Prefix{})
+}
+
 // blame refuses the peer of a connection that has ended because the peer broke the protocol.
 // An exempt peer is only reported. The host of a bridge that is exempt does not answer for the
 // peers that the bridge presents.

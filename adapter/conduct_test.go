@@ -58,6 +58,49 @@ func TestWhoAnswersForAViolation(t *testing.T) {
 	}
 }
 
+// A session on a connection that another one has left costs as much as a connection. Who is
+// exempt pays nothing, and a bridge little for its nodes.
+func TestSessionAfterAnotherIsCharged(t *testing.T) {
+	public, bridge := net.IPv4(9, 8, 7, 6), testID(50)
+	const most, bridged = conduct.MaxPoints/conduct.ConnPoints - 1, conduct.MaxPoints/conduct.RefusedPoints - 1
+	for name, c := range map[string]struct {
+		by           types.ID
+		opts         []SwitchOption
+		same, others int // sessions of one ID until it is refused, or of many; 0: never
+	}{
+		"a stranger":                    {"", nil, most, most},
+		"one of many nodes on an IP":    {"", []SwitchOption{WithAllowDuplicateIP(true)}, 0, 0},
+		"a configured peer":             {"", []SwitchOption{WithUnconditionalPeers([]types.ID{testID(1)})}, 0, most},
+		"presented by a stranger":       {bridge, nil, most, bridged},
+		"presented by a configured one": {bridge, []SwitchOption{WithUnconditionalPeers([]types.ID{bridge})}, 0, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				admits := func(next func(i int) types.ID, again bool) (times int) {
+					sw := NewMultiplexSwitch(&fixedAddress{addr: types.NetAddress{ID: testID(99)}}, c.opts...)
+					defer sw.refused.Close()
+					for ; times < 2*conduct.MaxPoints; times++ {
+						info := compat.ConnInfo{
+							SocketAddr: &types.NetAddress{ID: next(times), IP: public}, RemoteIP: public, DelegatedBy: c.by, Again: again,
+						}
+						if err := sw.behavior.AdmitPeer(info, types.NodeInfo{}); err != nil {
+							requireCode(t, compat.RejectBanned, err)
+
+							return times
+						}
+					}
+
+					return 0
+				}
+				same := func(int) types.ID { return testID(1) }
+				require.Zero(t, admits(same, false), "the first one has been charged for")
+				require.Equal(t, c.same, admits(same, true))
+				require.Equal(t, c.others, admits(func(int) types.ID { return types.GenerateNodeKey().ID() }, true))
+			})
+		})
+	}
+}
+
 // offender is a PeerConn that only says where it is.
 type offender struct {
 	compat.PeerConn

@@ -78,8 +78,8 @@ type ListeningTransport interface {
 type PeerAdmission interface {
 	// AdmitPeer returns nil if the peer may come in now, and else a *RejectError; then the
 	// transport closes the connection. The switch logs the refusal of an inbound peer and
-	// tells its subscribers. It uses RemoteIP, DelegatedBy and SeenAt of conn. AdmitPeer does not
-	// block. A nil promises nothing: the switch checks again.
+	// tells its subscribers. It uses RemoteIP, DelegatedBy, SeenAt and Again of conn. AdmitPeer
+	// does not block. A nil promises nothing: the switch checks again.
 	AdmitPeer(conn ConnInfo, node types.NodeInfo) error
 }
 

@@ -100,6 +100,10 @@ type ConnInfo struct {
 	// SeenAt is the host at which that node says that it has seen the peer: an IPv4 address
 	// or an IPv6 /64, or the zero value if it says nothing. Nothing proves it.
 	SeenAt netip.Prefix
+	// Again reports whether a peer on the same source connection has ended before, of which
+	// AdmitPeer has not been told yet. Where a connection can carry several peers,
+	// ConnAdmission is asked about the first only.
+	Again bool
 }
 
 // ConnectionStatus is a snapshot of one connection. The caller owns it.

@@ -115,7 +115,7 @@ func (t *Transport) endBlocked() {
 	t.mtx.Lock()
 	used := make(map[network.Conn]bool, len(t.conns))
 	for c, ref := range t.conns {
-		used[c] = ref.session
+		used[c] = ref.session && ref.refs > 0
 	}
 	opened := slices.Collect(maps.Keys(t.opened))
 	t.mtx.Unlock()

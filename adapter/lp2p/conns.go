@@ -3,6 +3,7 @@ package lp2p
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
@@ -23,6 +24,7 @@ type connRef struct {
 	close   bool          // the last user closes it
 	met     bool          // it was made after a meeting at a relay
 	closed  chan struct{} // made when the last user has gone, closed when the connection is
+	past    atomic.Int64  // inbound sessions that have ended and were not charged yet
 }
 
 // retain keeps the connection open for a session until release. It returns false
@@ -118,11 +120,12 @@ func (t *Transport) release(c network.Conn) {
 	closing := ref.close && !t.carriesCircuits(c.RemotePeer()) || t.gater.blockedConn(c)
 	if closing {
 		ref.closed = make(chan struct{})
-	} else {
-		delete(t.conns, c)
+	} else if ref.past.Load() == 0 || c.IsClosed() {
+		delete(t.conns, c) // else disconnected does
 	}
 	if ref.tag != "" {
 		t.host.ConnManager().Unprotect(c.RemotePeer(), ref.tag)
+		ref.tag = ""
 	}
 	t.mtx.Unlock()
 	if !closing {
@@ -136,6 +139,25 @@ func (t *Transport) release(c network.Conn) {
 	defer t.mtx.Unlock()
 	delete(t.conns, c)
 	close(ref.closed)
+}
+
+// disconnected forgets what was kept of a connection that has ended.
+func (t *Transport) disconnected(n network.Network, c network.Conn) {
+	t.forgetNamed(n, c)
+	t.mtx.Lock()
+	defer t.mtx.Unlock()
+	if ref := t.conns[c]; ref != nil && ref.refs == 0 && ref.closed == nil {
+		delete(t.conns, c)
+	}
+}
+
+// past returns how many inbound sessions on a retained connection have ended and were not
+// charged yet.
+func (t *Transport) past(c network.Conn) *atomic.Int64 {
+	t.mtx.Lock()
+	defer t.mtx.Unlock()
+
+	return &t.conns[c].past
 }
 
 // awaitClosed waits until a connection that could not be retained is closed. It returns

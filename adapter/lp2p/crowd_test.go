@@ -2,11 +2,14 @@ package lp2p
 
 import (
 	"net"
+	"net/netip"
 	"testing"
+	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/control"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
 )
@@ -106,4 +109,89 @@ func TestHostThatKeepsLeavingIsSlowedDown(t *testing.T) {
 	}
 	require.Greater(t, sessions, 3, "a few are free")
 	require.NoError(t, visit(net.IPv4(9, 1, 1, 2)))
+}
+
+// So is one whose sessions keep ending on a connection that stays open. Sessions beside each
+// other cost nothing.
+func TestSessionsThatKeepEndingAreCharged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		memnet := newMemNet()
+		hub := memnet.newNode(t, net.IPv4(7, 1, 1, 1))
+		_, next := serve(t, hub)
+		r := memnet.newRaw(t, net.IPv4(9, 1, 1, 1))
+		c := r.connect(hub)
+		ctrl := r.open(c, false)
+		m, err := r.say(ctrl, r.hello(control.NewEpoch()))
+		for sessions := 1; ; sessions++ {
+			require.NoError(t, err)
+			require.IsType(t, &control.Accept{}, m)
+			require.Equal(t, events.PeerConnected, next().Type())
+			require.Less(t, sessions, 30)
+			hello := control.Append(nil, r.hello(control.NewEpoch()))
+			following := r.open(c, false) // keeps the connection
+			_, err = following.Write(hello[:1])
+			require.NoError(t, err)
+			synctest.Wait()
+			_, err = r.say(ctrl, &control.Goodbye{})
+			require.NoError(t, err)
+			require.NoError(t, ctrl.CloseWrite())
+			require.Equal(t, events.PeerDisconnected, next().Type())
+			if m, err = r.say(following, hello[1:]); err == nil && m.Kind() == control.KindReject {
+				require.Equal(t, compat.RejectBanned, m.(*control.Reject).Code)
+				require.Greater(t, sessions, 3, "a few are free")
+
+				break
+			}
+			ctrl = following
+		}
+		require.Equal(t, events.PeerRejected, next().Type())
+	})
+}
+
+// The nodes that a bridge presents at once are charged for nothing. One that keeps coming back is
+// refused itself, while others come and go.
+func TestBridgeIsNotChargedForOneOfItsNodes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		memnet := newMemNet()
+		hub := memnet.newNode(t, net.IPv4(7, 1, 1, 1))
+		_, next := serve(t, hub)
+		bridge := memnet.newNode(t, net.IPv4(9, 1, 1, 1))
+		host := byte(0)
+		present := func(as Identity) (compat.PeerConn, error) {
+			host++
+			as.Host = netip.PrefixFrom(netip.AddrFrom4([4]byte{8, host, 1, 1}), 32)
+
+			return bridge.DialAs(timeout(t), hub.NetAddress(), as, bridge.behavior)
+		}
+		for range 5 { // they stay, so the connection does
+			p, err := present(delegated(bridge))
+			require.NoError(t, err)
+			require.NoError(t, p.Start())
+			require.Equal(t, events.PeerConnected, next().Type())
+		}
+		visit := func(as Identity) error {
+			p, err := present(as)
+			if err != nil {
+				return err
+			}
+			require.NoError(t, p.Start())
+			require.Equal(t, events.PeerConnected, next().Type())
+			require.NoError(t, p.Stop())
+			require.Equal(t, events.PeerDisconnected, next().Type())
+
+			return nil
+		}
+		flapping, visits := delegated(bridge), 0
+		var err error
+		for err = visit(flapping); err == nil; err = visit(flapping) {
+			visits++
+			require.Less(t, visits, 30)
+		}
+		requireRefused(t, err, compat.RejectBanned)
+		require.Equal(t, events.PeerRejected, next().Type())
+		require.Greater(t, visits, 3, "a few are free")
+		for range 20 {
+			require.NoError(t, visit(delegated(bridge)))
+		}
+	})
 }

@@ -360,6 +360,19 @@ func (n *memNet) newNode(t testing.TB, ip net.IP, opts ...Option) *node {
 	return n.newNodeAt(t, ip, memPort, opts...)
 }
 
+// newRaw is newRaw for a host at an IP address of this network, which listens nowhere.
+func (n *memNet) newRaw(t testing.TB, ip net.IP) *raw {
+	t.Helper()
+	key := types.GenerateNodeKey()
+	o, err := newOptions([]Option{withTCP(libp2p.Transport(n.transport(ip)), n.dial(ip))})
+	require.NoError(t, err)
+	h, err := newHost(key.PrivKey, o, nil)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, h.Close()) })
+
+	return &raw{t: t, host: h, key: key, info: nodeInfo(key.ID())}
+}
+
 // forward lets connections to the address reach a listener elsewhere, as a router does.
 func (n *memNet) forward(address, listener string) {
 	n.mtx.Lock()

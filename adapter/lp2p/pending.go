@@ -151,6 +151,8 @@ func (p *Pending) admit(local types.NodeInfo, behavior compat.PeerBehavior) erro
 	if a, ok := behavior.(compat.PeerAdmission); ok {
 		info := connInfo(p.stream.Conn().RemoteMultiaddr(), p.id, behavior, false)
 		info.DelegatedBy, info.SeenAt = p.delegatedBy, p.seenAt
+		past := p.t.past(p.stream.Conn())
+		info.Again = past.Load() > 0
 		if err := a.AdmitPeer(info, p.node); err != nil {
 			var reject *compat.RejectError
 			if !errors.As(err, &reject) {
@@ -158,6 +160,9 @@ func (p *Pending) admit(local types.NodeInfo, behavior compat.PeerBehavior) erro
 			}
 
 			return err
+		}
+		if info.Again {
+			past.Add(-1) // a peer that was refused is asked about as before
 		}
 	}
 
@@ -184,6 +189,7 @@ func (p *Pending) answer(ctx context.Context, local types.NodeInfo, behavior com
 	}
 
 	s := newSession(p.t, p.stream.Conn(), p.stream, p.key.epoch, false, behavior)
+	s.past = p.t.past(p.stream.Conn())
 	if err := p.t.sessions.activate(s); err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
@@ -35,6 +36,7 @@ type session struct {
 	conn     network.Conn
 	control  *stream.Stream
 	outbound bool
+	past     *atomic.Int64 // counts it when it has ended; nil if it is outbound
 	behavior compat.PeerBehavior
 	reactors map[byte]compat.Reactor
 	channels []compat.ChannelDescriptor // ours, in the order of registration
@@ -148,6 +150,9 @@ func (s *session) end(cause error, bye *control.Goodbye) (first, tell bool) {
 		_ = s.control.SetDeadline(stream.LongAgo) // ends the handshake, whose caller cleans up
 
 		return true, false
+	}
+	if s.past != nil {
+		s.past.Add(1) // before the switch hears of it
 	}
 	s.out.close()
 	go s.cleanup(bye) // counted in sessions.alive, as the session is

@@ -117,7 +117,7 @@ func NewTransport(
 		opened: make(map[*streamConn]struct{}),
 	}
 	gater.judgeBy(t.mayDialNamed)
-	h.Network().Notify(&network.NotifyBundle{DisconnectedF: t.forgetNamed})
+	h.Network().Notify(&network.NotifyBundle{DisconnectedF: t.disconnected})
 	t.metrics = newMetrics(t)
 	t.sessions.retire = t.metrics.retire
 	if err := t.metrics.register(); err != nil {

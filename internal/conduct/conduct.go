@@ -21,12 +21,13 @@ const (
 	// WrongAddrPoints are for an address at which another node answers than the one that
 	// the peer has told. They count against the peer's hints only.
 	WrongAddrPoints = 10
-	// ConnPoints are for an inbound connection. About ten in a row are free, and one every 10 s
-	// after that. A session of UsefulUptime clears the host.
+	// ConnPoints are for an inbound connection, and for a session on one that another session
+	// has left. About ten in a row are free, and one every 10 s after that. A session of
+	// UsefulUptime clears the host.
 	ConnPoints = 10
 	// RefusedPoints are for an inbound connection while no slot is left for it. TM2 nodes
 	// dial a full node again with each answer of discovery, every 3 s, and several of them
-	// may share an IP.
+	// may share an IP. A bridge gets them where a node that it presents gets ConnPoints.
 	RefusedPoints = 1
 	// FlapPoints are for the widest network of a peer that took the place of another one and
 	// left within UsefulUptime. A network that is refused for it evicts nobody for that time.
