@@ -84,6 +84,37 @@ func TestEndOfConnectionIsNoViolation(t *testing.T) {
 	}
 }
 
+// Nor is, over QUIC, the end of a data stream whose goodbye does not come: its packets may all
+// have been lost. Over TCP they cannot be.
+func TestEndWithoutGoodbyeOverQUICIsNoViolation(t *testing.T) {
+	for _, quic := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			memnet, udp := newMemNet(), &silentUDP{internet: newInternet()}
+			var optsA, optsB []Option
+			if quic {
+				optsA = []Option{udp.quic(t, "10.0.0.1"), WithQUICOnly()}
+				optsB = []Option{udp.quic(t, "10.0.0.2"), WithQUICOnly()}
+			}
+			a := memnet.newNode(t, net.IPv4(10, 0, 0, 1), optsA...)
+			b := memnet.newNode(t, net.IPv4(10, 0, 0, 2), optsB...)
+			pa, _ := connect(t, a, b)
+			require.True(t, pa.Send(chA, []byte("x")))
+			b.reactor.await(t, 1)
+			begun := time.Now()
+			for _, s := range pa.s.out.streams() {
+				require.NoError(t, s.CloseWrite())
+			}
+			err := b.failure(t).err
+			require.ErrorIs(t, err, control.ErrProtocol)
+			require.ErrorContains(t, err, "without a goodbye")
+			require.Equal(t, !quic, errors.Is(err, compat.ErrViolation))
+			if quic {
+				require.GreaterOrEqual(t, time.Since(begun), quicStreamGrace)
+			}
+		})
+	}
+}
+
 // Nor is a data stream that has ended in order, on a connection that breaks before the goodbye
 // that explains its end was read.
 func TestGoodbyeLostWithItsConnectionIsNoViolation(t *testing.T) {

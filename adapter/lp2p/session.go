@@ -288,14 +288,19 @@ func (s *session) grace() time.Duration {
 	return streamGrace
 }
 
-// dataEnded notes that the remote has ended a data stream, which is a violation unless a
-// goodbye of it arrives within the grace time.
+// dataEnded notes that the remote has ended a data stream, which ends the session unless a
+// goodbye of it arrives within the grace time. Over TCP the goodbye has come first, so that is a
+// violation; over QUIC it may have been lost as often as it was sent.
 func (s *session) dataEnded(channel byte) {
 	s.mtx.Lock()
 	defer s.mtx.Unlock()
 	if s.ended || s.byeRecvd != nil || s.cut != nil {
 		return
 	}
-	s.cut = control.Violation("stream of channel %#02x ended without a goodbye", channel)
+	blame := control.Violation
+	if s.out.below == nil {
+		blame = control.TooSlow
+	}
+	s.cut = blame("stream of channel %#02x ended without a goodbye", channel)
 	_ = s.control.SetReadDeadline(time.Now().Add(s.grace()))
 }
