@@ -1,6 +1,7 @@
 package discovery
 
 import (
+	"errors"
 	"io"
 	"net/netip"
 	"sync"
@@ -14,7 +15,9 @@ import (
 	"github.com/libp2p/go-libp2p/x/rate"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/p2paddr"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/stream"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/places"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/wire"
 )
 
@@ -35,10 +38,13 @@ const (
 	betweenTimeout = 5 * time.Second
 )
 
+var errGaveWay = errors.New("the stream gave way to one of a less crowded network")
+
 // server bounds what queries of others may cost before kad-dht sees them.
 type server struct {
 	d       *Discovery
 	limiter *rate.Limiter // streams of each IP
+	places  *places.Places
 
 	mtx     sync.Mutex
 	opened  bool
@@ -49,6 +55,7 @@ type server struct {
 func newServer(d *Discovery) *server {
 	return &server{
 		d: d, streams: make(map[*guardedStream]struct{}),
+		places: places.New(places.Limits{Total: maxServed, PerHost: maxServed}), // begin has the limit for a host
 		limiter: &rate.Limiter{
 			GlobalLimit: rate.Limit{RPS: 1000, Burst: 2000},
 			NetworkPrefixLimits: []rate.PrefixLimit{
@@ -75,14 +82,14 @@ func (s *server) open(h p2phost.Host, id protocol.ID, handler network.StreamHand
 	h.SetStreamHandler(id, s.limiter.Limit(func(stream network.Stream) { s.serve(stream, handler) }))
 }
 
-// shut ends serving. When it returns, the protocol is not announced, all streams are
-// reset, and their handlers have returned.
+// shut ends serving. When it returns, the protocol is not announced, and all handlers have
+// returned and have reset their streams.
 func (s *server) shut(h p2phost.Host, id protocol.ID) {
 	h.RemoveStreamHandler(id)
 	s.mtx.Lock()
 	s.opened = false
 	for stream := range s.streams {
-		_ = stream.Reset() // whether it has ended by itself does not matter
+		stream.giveWay()
 	}
 	s.mtx.Unlock()
 	s.serving.Wait()
@@ -91,10 +98,8 @@ func (s *server) shut(h p2phost.Host, id protocol.ID) {
 // serve runs kad-dht's handler on a stream of a remote, on the goroutine that
 // libp2p has made for it.
 func (s *server) serve(stream network.Stream, handler network.StreamHandler) {
-	g := &guardedStream{
-		Stream: stream, s: s, from: stream.Conn().RemotePeer(), host: remoteHost(stream.Conn()),
-	}
-	g.waiting.Store(time.Now().UnixNano())
+	ip := remoteIP(stream.Conn())
+	g := &guardedStream{Stream: stream, s: s, from: stream.Conn().RemotePeer(), ip: ip, host: remoteHost(ip)}
 	if s.d.records.isRefused(g.from, time.Now()) || !s.begin(g) {
 		_ = stream.ResetWithError(network.StreamResourceLimitExceeded) // all the answer there is
 
@@ -111,17 +116,26 @@ func (s *server) serve(stream network.Stream, handler network.StreamHandler) {
 	handler(g)
 }
 
-// remoteHost returns the host of a remote. It is not valid on loopback, which all
-// processes of this machine share, and behind a relay.
-func remoteHost(c network.Conn) netip.Prefix {
+// remoteIP returns the IP of a remote. It is not valid behind a relay.
+func remoteIP(c network.Conn) netip.Addr {
 	at, _ := p2paddr.AddrPort(c.RemoteMultiaddr())
-	if ip := at.Addr(); ip.IsValid() && !ip.IsLoopback() {
-		return netgroup.Host(ip)
-	}
 
-	return netip.Prefix{}
+	return at.Addr()
 }
 
+// remoteHost returns the host at the IP. It is not valid on loopback, which all processes of
+// this machine share.
+func remoteHost(ip netip.Addr) netip.Prefix {
+	if ip.IsLoopback() {
+		return netip.Prefix{}
+	}
+
+	return netgroup.Host(ip)
+}
+
+// begin takes a place for the stream. When there is none, a stream of the most crowded
+// network gives way, also while it is being answered: a remote that does not read an answer
+// would keep its place for long.
 func (s *server) begin(g *guardedStream) bool {
 	s.mtx.Lock()
 	defer s.mtx.Unlock()
@@ -134,7 +148,11 @@ func (s *server) begin(g *guardedStream) bool {
 			ofHost++
 		}
 	}
-	if !s.opened || ofPeer >= maxServedPerPeer || ofHost >= maxServedPerHost || len(s.streams) >= maxServed && !s.makeRoom() {
+	if !s.opened || ofPeer >= maxServedPerPeer || ofHost >= maxServedPerHost {
+		return false
+	}
+	var err error
+	if g.place, err = s.places.Take(g.ip, false, g.giveWay); err != nil {
 		return false
 	}
 	s.streams[g] = struct{}{}
@@ -143,31 +161,11 @@ func (s *server) begin(g *guardedStream) bool {
 	return true
 }
 
-// makeRoom ends the stream that has waited longest for a query. An honest remote sends
-// its query at once. The caller holds the lock.
-func (s *server) makeRoom() bool {
-	var (
-		longest *guardedStream
-		since   int64
-	)
-	for g := range s.streams {
-		if at := g.waiting.Load(); at != 0 && (longest == nil || at < since) {
-			longest, since = g, at
-		}
-	}
-	if longest == nil {
-		return false
-	}
-	delete(s.streams, longest)
-	_ = longest.ResetWithError(network.StreamResourceLimitExceeded) // its handler ends
-
-	return true
-}
-
 func (s *server) end(g *guardedStream) {
 	s.mtx.Lock()
 	defer s.mtx.Unlock()
 	delete(s.streams, g)
+	g.place.Leave()
 	s.serving.Done()
 }
 
@@ -176,13 +174,29 @@ func (s *server) end(g *guardedStream) {
 // is small.
 type guardedStream struct {
 	network.Stream
-	s    *server
-	from peer.ID
-	host netip.Prefix
-	rest []byte
-	n    int
+	s     *server
+	from  peer.ID
+	ip    netip.Addr
+	host  netip.Prefix
+	place *places.Place
+	gone  atomic.Bool // it gives way
+	rest  []byte
+	n     int
+}
 
-	waiting atomic.Int64 // since when for a query, as Unix time in ns; 0 while one is answered
+// giveWay ends the stream without waiting for the remote: its handler then resets it.
+func (g *guardedStream) giveWay() {
+	g.gone.Store(true)
+	_ = g.SetDeadline(stream.LongAgo) // it may have ended by itself
+}
+
+// Reset implements network.MuxedStream. It tells the remote if the stream gives way.
+func (g *guardedStream) Reset() error {
+	if g.gone.Load() {
+		return g.ResetWithError(network.StreamResourceLimitExceeded)
+	}
+
+	return g.Stream.Reset()
 }
 
 // Read implements io.Reader. An end between two queries is io.EOF, as is one query
@@ -203,19 +217,21 @@ func (g *guardedStream) next() error {
 	if g.n == maxRequests {
 		return io.EOF // the last answer is on its way: no reset
 	}
-	now, timeout := time.Now(), serveTimeout
+	timeout := serveTimeout
 	if g.n > 0 {
 		timeout = betweenTimeout
-		g.waiting.Store(now.UnixNano())
 	}
-	if err := g.SetDeadline(now.Add(timeout)); err != nil {
+	if err := g.SetDeadline(time.Now().Add(timeout)); err != nil {
 		return err
+	}
+	if g.gone.Load() { // and its deadline was another one
+		return errGaveWay
 	}
 	body, err := wire.ReadSized(g.Stream, maxRequest)
 	if err != nil {
 		return err
 	}
-	g.waiting.Store(0)
+	g.place.Speak()
 	g.n++
 	g.s.d.counters.add(&g.s.d.counters.QueriesServed, 1)
 	g.rest = wire.AppendSized(nil, body)
