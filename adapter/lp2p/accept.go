@@ -104,7 +104,8 @@ func (t *Transport) levelOf(err error) slog.Level {
 	return slog.LevelInfo
 }
 
-// logInbound logs what a stranger can cause over and over. The reason is one of a few.
+// logInbound logs what a remote can cause over and over. The message and the reason are two of a
+// few.
 func (t *Transport) logInbound(level slog.Level, c network.Conn, msg, reason string, args ...any) {
 	args = append(args, "peer", c.RemotePeer(), "address", p2paddr.NetAddr(c.RemoteMultiaddr()))
 	t.inbound.Event(level, ipOf(c.RemoteMultiaddr()), msg, reason, args...)

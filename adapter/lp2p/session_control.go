@@ -1,6 +1,8 @@
 package lp2p
 
 import (
+	"fmt"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -87,7 +89,7 @@ func (s *session) onAnswer(g *control.Goodbye) {
 	if !asked {
 		s.fail(control.Violation("answer without a goodbye"))
 	} else if !slices.Equal(g.Counts, s.out.sent()) {
-		s.logger.Warn("remote did not receive everything before the stop")
+		s.warn("remote did not receive everything before the stop")
 	}
 }
 
@@ -139,11 +141,16 @@ func (s *session) awaitDelivery(counts []control.ChannelCount) {
 	timer := time.NewTimer(s.t.opts.timeouts.Flush)
 	defer timer.Stop()
 
-	for s.outstanding(counts) {
+	for {
+		c, received, missing := s.outstanding(counts)
+		if !missing {
+			return
+		}
 		select {
 		case <-s.delivery.C():
 		case <-timer.C:
-			s.logger.Warn("messages that the remote has sent were not delivered in time")
+			s.warn("messages that the remote has announced did not reach their reactor in time",
+				"channel", fmt.Sprintf("%#02x", c.Channel), "announced", c.Messages, "received", received)
 
 			return
 		case <-s.ctx.Done():
@@ -152,19 +159,30 @@ func (s *session) awaitDelivery(counts []control.ChannelCount) {
 	}
 }
 
-// outstanding reports whether an announced message is missing and may still come.
-func (s *session) outstanding(counts []control.ChannelCount) bool {
+// outstanding reports whether an announced message is missing and may still come, and on which
+// channel, of which the reactor has received so many.
+func (s *session) outstanding(counts []control.ChannelCount) (c control.ChannelCount, received uint64, missing bool) {
 	s.mtx.Lock()
 	defer s.mtx.Unlock()
 	if s.broken != nil {
-		return false
+		return c, 0, false
+	}
+	for _, c := range counts {
+		received := uint64(0)
+		if in := s.inbound[c.Channel]; in != nil {
+			received = in.delivered.Load()
+		}
+		if received < c.Messages {
+			return c, received, true
+		}
 	}
 
-	return slices.ContainsFunc(counts, func(c control.ChannelCount) bool {
-		in := s.inbound[c.Channel]
+	return c, 0, false
+}
 
-		return in == nil || in.delivered.Load() < c.Messages
-	})
+// warn logs what a remote can cause with every session.
+func (s *session) warn(msg string, args ...any) {
+	s.t.logInbound(slog.LevelWarn, s.conn, msg, "goodbye", append(args, "session", s.key.epoch)...)
 }
 
 // delivered counts the messages that the reactors have received.
@@ -220,7 +238,7 @@ func (s *session) flush(reason error) {
 	case <-s.answered:
 	case <-s.ctx.Done():
 	case <-timer.C:
-		s.logger.Warn("remote did not confirm the delivery before the stop")
+		s.warn("remote did not confirm the delivery before the stop")
 	}
 }
 
@@ -233,7 +251,7 @@ func (s *session) announce(reason error, deadline <-chan time.Time) bool {
 	case <-s.ctx.Done():
 		return false
 	case <-deadline:
-		s.logger.Warn("not everything was sent before the stop")
+		s.warn("not everything was sent before the stop")
 
 		return false
 	}

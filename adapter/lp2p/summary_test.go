@@ -4,6 +4,7 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -56,6 +57,23 @@ func TestRefusedHandshakesAreSummedUp(t *testing.T) {
 	require.NoError(t, n.Close())
 	require.Equal(t, 2, strings.Count(log.String(), "inbound handshake refused"), log.String())
 	require.Contains(t, log.String(), "more_times=9 reason=busy")
+}
+
+// So do goodbyes that announce what was never sent. The line says what did not come.
+func TestInventedCountsAreSummedUp(t *testing.T) {
+	timeouts := DefaultTimeouts()
+	timeouts.Flush = time.Millisecond
+	n, log := newLoggedNode(t, net.IPv4(127, 0, 0, 1), WithTimeouts(timeouts))
+	for range 10 {
+		_, ctrl, _, _ := newRaw(t).session(n)
+		_, err := ctrl.Write(control.Append(nil, &control.Goodbye{Counts: []control.ChannelCount{{Channel: chA, Messages: 3}}}))
+		require.NoError(t, err)
+		n.failure(t)
+	}
+	require.NoError(t, n.Close())
+	require.Equal(t, 2, strings.Count(log.String(), "did not reach their reactor"), log.String())
+	require.Contains(t, log.String(), "channel=0x20 announced=3 received=0")
+	require.Contains(t, log.String(), "more_times=9 reason=goodbye")
 }
 
 // What a stranger names itself, or gives as a reason, is in no error, refusal or line of the

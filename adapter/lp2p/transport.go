@@ -38,7 +38,7 @@ type Transport struct {
 	book       *addrbook.Book
 	gater      *gater
 	metrics    *metrics
-	inbound    *summary.Log   // what strangers fail at
+	inbound    *summary.Log   // what remotes can cause over and over
 	handshakes *slots         // inbound handshakes and questions under way
 	headers    *slots         // inbound data streams whose header has not arrived
 	proposals  *places.Places // inbound streams of strangers that have not proposed a protocol

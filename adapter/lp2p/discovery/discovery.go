@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,6 +25,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/summary"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/task"
 )
 
@@ -64,6 +66,7 @@ type Discovery struct {
 	book     *addrbook.Book // of the DHT; that of the transport is for peers of the switch
 	records  *records
 	pool     *pool
+	refused  *summary.Log // peers of other networks, which others can invent without end
 	server   *server
 	counters counters
 
@@ -111,9 +114,16 @@ func New(t *lp2p.Transport, opts ...Option) (*Discovery, error) {
 		d.configured[addr.ID] = true
 	}
 	d.BaseReactor = compat.NewBaseReactor("dht", d)
+	d.refused = summary.New(d.Logger)
 	d.ctx, d.cancel = context.WithCancel(context.Background())
 
 	return d, nil
+}
+
+// SetLogger implements service.Service. It must be called before Start.
+func (d *Discovery) SetLogger(logger *slog.Logger) {
+	d.BaseReactor.SetLogger(logger)
+	d.refused = summary.New(logger)
 }
 
 // Protocol is the libp2p protocol of the DHT: /tm2/<network>/kad/1.0.0, the network
@@ -224,6 +234,7 @@ func (d *Discovery) OnStop() {
 	}
 	d.tasks.Wait()
 	d.pool.close()
+	d.refused.Close()
 	if err := d.t.AddrBook().Flush(); err != nil {
 		d.saveFailed(err)
 	}

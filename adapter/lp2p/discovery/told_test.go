@@ -2,6 +2,7 @@ package discovery
 
 import (
 	"errors"
+	"log/slog"
 	"net/netip"
 	"testing"
 	"testing/synctest"
@@ -19,6 +20,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/access"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/p2paddr"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/summary"
 )
 
 // endpointMemory is how long the book remembers what came of dials at an IP and port.
@@ -32,7 +34,10 @@ func newRemembering(t *testing.T) *Discovery {
 	book, err := newBook(types.GenerateNodeKey().ID(), false)
 	require.NoError(t, err)
 
-	return &Discovery{book: book, records: newRecords(), ids: p2paddr.NewIDs(maxIDs), opts: &options{}}
+	refused := summary.New(slog.New(slog.DiscardHandler))
+	t.Cleanup(refused.Close)
+
+	return &Discovery{book: book, records: newRecords(), ids: p2paddr.NewIDs(maxIDs), opts: &options{}, refused: refused}
 }
 
 // endpoint is the i-th of many addresses.

@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/netip"
+	"strings"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -23,6 +25,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/ownaddr"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/stacktest"
 )
 
 // No two networks share a prefix, and none can pass for another protocol.
@@ -417,6 +420,30 @@ func TestRefusalsDisplaceNobodyAlive(t *testing.T) {
 	_, refused := r.size(now)
 	require.Equal(t, maxRefused, refused)
 	require.True(t, r.isRefused(somePeer(t, 999+2*maxKnown), now), "the newest are kept")
+}
+
+// Peers of other networks, which anybody can invent, write a few lines in all, from wherever
+// they are.
+func TestForeignPeersAreSummedUp(t *testing.T) {
+	const foreign = 600 // more than are remembered as refused
+	var log stacktest.Log
+	d := newRemembering(t)
+	d.t, d.pool = access.Of(newTransport(t)), newPool(d)
+	d.BaseReactor = compat.NewBaseReactor("dht", d)
+	d.SetLogger(slog.New(slog.NewTextHandler(&log, nil)))
+	for i := range foreign {
+		p, at := somePeer(t, i), endpoint(i)
+		_, err := p2paddr.Learn(d.t.AddrBook(), p)
+		require.NoError(t, err)
+		addr := d.addrOf(t, p, at)
+		d.book.MarkAnswered(&addr, types.StackLibp2p)
+		d.dialFailed(addr, types.ErrIncompatibleNetworks)
+	}
+	require.EqualValues(t, foreign, d.counters.snapshot().PeersRefused)
+	d.refused.Close()
+	lines := strings.Count(log.String(), "left out of the DHT")
+	require.Positive(t, lines)
+	require.LessOrEqual(t, lines, 20, log.String())
 }
 
 // A node without the protocols of TM2 is of no TM2 network, unless it is known as a node

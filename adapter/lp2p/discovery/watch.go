@@ -1,6 +1,8 @@
 package discovery
 
 import (
+	"log/slog"
+	"net/netip"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -97,7 +99,11 @@ func (d *Discovery) refusePeer(p peer.ID, ttl time.Duration) {
 		ttl = min(ttl, shortRefusedTTL)
 	}
 	d.counters.add(&d.counters.PeersRefused, 1)
-	d.Logger.Info("peer of another network is left out of the DHT", "peer", p, "for", ttl)
+	var from netip.Addr
+	if ips := d.ipsOf(p); len(ips) > 0 {
+		from = ips[0]
+	}
+	d.refused.Event(slog.LevelInfo, from, "peer of another network is left out of the DHT", "network", "peer", p, "for", ttl)
 	d.records.refuse(p, ttl, time.Now())
 	d.evict(p)
 }
