@@ -253,6 +253,35 @@ func TestAnswerIsChecked(t *testing.T) {
 	}
 }
 
+// A data stream that fails while the dialer's handshake runs does not end it: the goodbye that
+// follows the Accept has the reason.
+func TestStreamFailsDuringTheHandshake(t *testing.T) {
+	n, r := newNode(t, nil), newRaw(t)
+	info, err := r.info.MarshalBinary()
+	require.NoError(t, err)
+	r.host.SetStreamHandler(SessionProtocol, func(s network.Stream) {
+		m, err := control.Read(s)
+		h, ok := m.(*control.Hello)
+		if err != nil || !ok {
+			return
+		}
+		n.sessions.mtx.Lock()
+		active := n.sessions.active()
+		n.sessions.mtx.Unlock()
+		for _, dialing := range active {
+			dialing.dataFailed(errors.New("a data stream was reset"))
+		}
+		answer := control.Append(nil, &control.Accept{Epoch: h.Epoch, NodeInfo: info})
+		_, _ = s.Write(append(answer, control.Append(nil, &control.Goodbye{Code: compat.RejectDuplicate})...))
+	})
+	p, err := n.Dial(timeout(t), r.listen(), n.behavior)
+	require.NoError(t, err)
+	if err = p.Start(); err == nil {
+		err = n.failure(t).err
+	}
+	require.Equal(t, compat.RejectDuplicate, rejectOf(t, err).Code)
+}
+
 func TestNoSessionProtocol(t *testing.T) {
 	n, r := newNode(t, nil), newRaw(t)
 	_, err := n.Dial(timeout(t), r.listen(), n.behavior)

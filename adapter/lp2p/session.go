@@ -113,6 +113,9 @@ func (s *session) establish(r remoteInfo, dialed *types.NetAddress) (*Peer, erro
 		return nil, s.cause
 	}
 	s.peer, s.out = p, out
+	if s.broken != nil {
+		_ = s.control.SetReadDeadline(time.Now().Add(s.grace()))
+	}
 	go s.readLoop() // cleanup waits for it
 
 	return p, nil
@@ -262,18 +265,13 @@ func (s *session) resetData(code network.StreamErrorCode) {
 // remote, which is the better reason to report, the grace time to be read.
 func (s *session) dataFailed(err error) {
 	s.mtx.Lock()
-	if s.peer == nil {
-		s.mtx.Unlock()
-		s.fail(err)
-
-		return
-	}
 	defer s.mtx.Unlock()
 	if s.ended || s.broken != nil {
 		return
 	}
 	s.broken = err
-	if s.byeRecvd == nil {
+	// While the handshake runs, whose deadline is another one, establish does so.
+	if s.peer != nil && s.byeRecvd == nil {
 		_ = s.control.SetReadDeadline(time.Now().Add(s.grace()))
 	}
 	s.delivery.Set()
