@@ -214,9 +214,9 @@ type blocklist struct {
 }
 
 // setBlocked replaces what is blocked, on the libp2p side too. It ends the pairs of nodes that
-// are blocked now, and the tunnels of IPs and libp2p nodes that are, and to native nodes. The caller holds changing. An
-// error is that of blocklist.check, and nothing has changed then: nobody else changes what the
-// libp2p side blocks, so a list that fits does so there.
+// are blocked now, and the tunnels of blocked IPs and libp2p nodes, and those that lead to blocked
+// native nodes. The caller holds changing. An error is that of blocklist.check, and nothing has
+// changed then: nobody else changes what the libp2p side blocks, so a list that fits does so there.
 func (b *Bridge) setBlocked(now blocklist) error {
 	if err := now.check(); err != nil {
 		return err

@@ -110,9 +110,9 @@ func TestNameOfABlockedIP(t *testing.T) {
 	at := types.NetAddress{ID: types.GenerateNodeKey().ID(), Hostname: "blocked.example", Port: uint16(l.Addr().(*net.TCPAddr).Port)}
 	names.Set(at.Hostname, net.IPv4(127, 0, 0, 2))
 	native := newNode(t, InitiatorNative)
-	b := newBridge(t, Config{
+	b := newBridgeWith(t, Config{
 		NativePeers: []*types.NetAddress{&at, &native.address}, BlockedIPs: []netip.Prefix{netip.MustParsePrefix("127.0.0.2/32")},
-	})
+	}, func(*Bridge) {})
 	dialer := newNode(t, InitiatorLibp2p)
 	dialer.dial(b.Libp2pAddress())
 	next(t, dialer.added)

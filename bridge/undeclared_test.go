@@ -27,7 +27,7 @@ func (undeclared) IsPrivatePeer(types.ID) bool                    { return false
 // blame.
 func TestMessageOnAnUndeclaredChannel(t *testing.T) {
 	libp2p := newNode(t, InitiatorLibp2p)
-	b := newBridge(t, Config{Libp2pPeers: addresses(libp2p)})
+	b := newBridgeWith(t, Config{Libp2pPeers: addresses(libp2p)}, func(*Bridge) {})
 	key, at := types.GenerateNodeKey(), loopback()
 	at.ID = key.ID()
 	info := types.NodeInfo{
