@@ -17,9 +17,12 @@ var ErrInvalidConfig = errors.New("mconn: invalid config")
 // p2p section of a TM2 node's configuration.
 type MConnConfig struct {
 	// SendRate and RecvRate limit the traffic of each direction, in bytes per
-	// second; 0 means no limit. SendRate counts packets, as TM2 does. RecvRate works by
-	// pausing reads, and counts what the peer sends over the wire: if the net.Conn has a
-	// method BytesRead() int64, as a SecretConnection has, the bytes that this counts.
+	// second; 0 means no limit. SendRate counts packets, as TM2 does, but a frame as
+	// full, if the net.Conn has a method FrameSize() int. RecvRate works by pausing reads,
+	// and counts what the peer sends over the wire: if the net.Conn has a method
+	// BytesRead() int64, the bytes that this counts. A SecretConnection has both.
+	// RecvRate allows a thirty-second more, which is above what sealing adds: a peer that
+	// sends at the same rate is never the faster one, so nothing piles up in between.
 	SendRate int64 `toml:"send_rate"`
 	RecvRate int64 `toml:"recv_rate"`
 

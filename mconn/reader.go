@@ -33,7 +33,7 @@ type wireCounter interface {
 func newReader(c *MConnection, now time.Time) *reader {
 	r := &reader{
 		c:    c,
-		pace: newPacer(c.config.RecvRate, c.maxPacket, c.config.FlushThrottle, now),
+		pace: newPacer(recvAllowance(c.config.RecvRate), c.maxPacket, c.config.FlushThrottle, now),
 		buf:  newReadBuffer(c.maxPacket, now),
 		assembler: assembler{
 			channels: c.channels, budget: c.config.MaxRecvBufferBytes, timeout: c.config.RecvAssemblyTimeout,
@@ -45,6 +45,11 @@ func newReader(c *MConnection, now time.Time) *reader {
 
 	return r
 }
+
+// recvAllowance returns the bytes a second that are read at a RecvRate. They are more, by
+// more than the 2 % that sealing adds, so that a peer which sends at the same rate does not
+// fill the socket: an urgent message would wait there, where nothing can overtake.
+func recvAllowance(rate int64) int64 { return rate + rate/32 }
 
 // run reads and delivers until the connection ends.
 func (r *reader) run() error {

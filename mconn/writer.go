@@ -99,7 +99,7 @@ func (w *writer) writeBatch(now time.Time, draining bool) (int, error) {
 		w.c.sent.Add(written, now)
 	}
 
-	w.pace.spend(b.appended())
+	w.pace.spend(b.cost(written))
 
 	if ping {
 		w.keep.pinged(time.Now())

@@ -1,6 +1,7 @@
 package native
 
 import (
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -35,10 +36,10 @@ func (b announcingBehavior) Reactors() map[byte]compat.Reactor {
 	return map[byte]compat.Reactor{chA: b.announcer, chB: b.announcer}
 }
 
-// urgentDelays measures how long a message of high priority takes under bulk.
-func urgentDelays(t *testing.T, fixed bool) (p50, longest time.Duration) {
+// urgentDelays measures how long a message of high priority takes under bulk, in messages of
+// bulk bytes, at the default limits.
+func urgentDelays(t *testing.T, path stacktest.Path, bulk int, fixed bool) (p50, longest time.Duration) {
 	synctest.Test(t, func(t *testing.T) {
-		path := stacktest.Path{Delay: 50 * time.Millisecond, Rate: 250_000, Unsent: socket.MaxUnsent}
 		near, far := path.Connect()
 		if fixed {
 			near = stacktest.Fixed{Conn: near}
@@ -61,7 +62,15 @@ func urgentDelays(t *testing.T, fixed bool) (p50, longest time.Duration) {
 		require.NoError(t, (<-accepted).Start())
 		require.NoError(t, out.Start())
 		p50, longest = stacktest.UrgentDelays(t, path,
-			func(msg []byte) bool { return out.Send(chB, msg) },
+			func(msg []byte) bool {
+				for part := range slices.Chunk(msg, bulk) {
+					if !out.Send(chB, part) {
+						return false
+					}
+				}
+
+				return true
+			},
 			func(msg []byte) bool { return out.Send(chA, msg) },
 			a.received, func() { require.NoError(t, out.Stop()) })
 	})
@@ -72,9 +81,22 @@ func urgentDelays(t *testing.T, fixed bool) (p50, longest time.Duration) {
 // Little waits below the channels of a slow path, so that an urgent message overtakes bulk data
 // soon. At the default limits it would wait for most of half a second.
 func TestUrgentMessageOnASlowPath(t *testing.T) {
-	p50, longest := urgentDelays(t, false)
-	fixed50, fixedLongest := urgentDelays(t, true)
+	path := stacktest.Path{Delay: 50 * time.Millisecond, Rate: 250_000, Unsent: socket.MaxUnsent}
+	p50, longest := urgentDelays(t, path, 64<<10, false)
+	fixed50, fixedLongest := urgentDelays(t, path, 64<<10, true)
 	t.Logf("p50 %v, longest %v; with fixed limits %v, %v", p50, longest, fixed50, fixedLongest)
 	require.Less(t, longest, 100*time.Millisecond)
 	require.Less(t, longest, fixed50/2)
+}
+
+// At the default rates, bulk on a fast path does not pile up at the receiver, which reads no
+// faster than its rate: an urgent message waits for one batch of the sender, and one pause of
+// the receiver. Small messages leave the last frame of each batch filled in part.
+func TestUrgentMessageAtDefaultRates(t *testing.T) {
+	path := stacktest.Path{Delay: 10 * time.Millisecond, Rate: 1 << 30, Unsent: socket.MaxUnsent}
+	for _, bulk := range []int{64 << 10, 600} {
+		p50, longest := urgentDelays(t, path, bulk, false)
+		t.Logf("under messages of %d bytes: p50 %v, longest %v", bulk, p50, longest)
+		require.Less(t, longest, 10*time.Millisecond)
+	}
 }
