@@ -116,15 +116,20 @@ func (o *options) transports(g *gater) []libp2p.Option {
 	return opts
 }
 
-// newMuxer returns yamux. It pings the remote when a connection was silent for KeepAlive,
-// waits at most Pong until the ping is sent, and at most Pong for the answer. A write fails
-// after Pong.
+// rttInterval is the time between two measurements of a connection's round trip, from which
+// yamux learns how far a window has to grow.
+const rttInterval = time.Minute
+
+// newMuxer returns yamux. It pings the remote when a connection was silent for KeepAlive at
+// most, waits at most Pong until the ping is sent, and at most Pong for the answer. A write
+// fails after Pong.
 func newMuxer(t Timeouts) network.Multiplexer {
 	config := *yamux.DefaultTransport
 	config.MaxStreamWindowSize = maxStreamWindow
 	config.MaxMessageSize = maxFrame
 	config.EnableKeepAlive = true
 	config.KeepAliveInterval = t.KeepAlive
+	config.MeasureRTTInterval = rttInterval
 	config.ConnectionWriteTimeout = t.Pong
 
 	return meteredMuxer{&config}

@@ -111,8 +111,9 @@ type Timeouts struct {
 	// Linger bounds each of the two last steps of a session: writing the goodbye, and
 	// waiting until the remote has noticed it.
 	Linger time.Duration
-	// KeepAlive is how long a TCP connection may be silent before the remote is pinged.
-	// QUIC pings after 15 seconds, whatever this says.
+	// KeepAlive is how long a TCP connection may be silent before the remote is pinged, at
+	// most: each connection takes a random time of at least three quarters of it. QUIC pings
+	// after 15 seconds, whatever this says.
 	KeepAlive time.Duration
 	// Pong bounds how long the remote may take to answer a ping, and how long a TCP
 	// connection may accept no data; yamux may give up after half of that. A busy
@@ -129,7 +130,7 @@ func DefaultTimeouts() Timeouts {
 		Dial: 5 * time.Second, Handshake: 3 * time.Second, Assembly: 30 * time.Second,
 		Flush: 5 * time.Second, Linger: time.Second,
 		// Together the 105 s after which a native node notices (docs/wire.md §5.2).
-		KeepAlive: 15 * time.Second, Pong: 45 * time.Second,
+		KeepAlive: 20 * time.Second, Pong: 42500 * time.Millisecond,
 	}
 }
 

@@ -3,14 +3,17 @@ package lp2p
 import (
 	"context"
 	"encoding/binary"
+	"math/rand/v2"
 	"net"
+	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/p2p/muxer/yamux"
 )
 
 // meteredMuxer is a yamux whose connections have a backlog, and windows that grow without a
 // loss.
-type meteredMuxer struct{ network.Multiplexer }
+type meteredMuxer struct{ config *yamux.Transport }
 
 // NewConn implements network.Multiplexer.
 func (m meteredMuxer) NewConn(nc net.Conn, isServer bool, scope network.PeerScope) (network.MuxedConn, error) {
@@ -18,12 +21,21 @@ func (m meteredMuxer) NewConn(nc net.Conn, isServer bool, scope network.PeerScop
 	if tuned, ok := nc.(*tunedConn); ok {
 		below.backlog.drain = tuned.drain
 	}
-	c, err := m.Multiplexer.NewConn(below, isServer, scope)
+	config := *m.config
+	config.KeepAliveInterval = unlikeTheRemote(config.KeepAliveInterval)
+	c, err := config.NewConn(below, isServer, scope)
 	if err != nil {
 		return nil, err
 	}
 
 	return &meteredMux{MuxedConn: c, below: below}, nil
+}
+
+// unlikeTheRemote returns a random time from three quarters of interval on. Both ends of a
+// connection would else ping each other at the same moment, since a ping of either begins the
+// interval of both, and a node would ping all its peers at once.
+func unlikeTheRemote(interval time.Duration) time.Duration {
+	return interval - rand.N(max(1, interval/4))
 }
 
 // The header of a yamux frame (yamux specification) is version, type, flags, stream,

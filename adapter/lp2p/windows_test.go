@@ -21,7 +21,7 @@ const fastEthernet = 12_500_000
 func muxers() (alone, ours network.Multiplexer) {
 	muxer := newMuxer(DefaultTimeouts()).(meteredMuxer)
 
-	return muxer.Multiplexer, muxer
+	return muxer.config, muxer
 }
 
 // ledger is what the receiving side of a yamux connection has granted.
