@@ -9,8 +9,10 @@ import (
 
 // assembly bounds the memory of a session's messages that do not fit into a read buffer,
 // from their first byte until the reactor has received them. Incomplete messages that
-// need more than the limit by themselves are a violation. While complete ones wait for
-// their delivery, the others wait for room. All methods may be called concurrently.
+// need more than the limit by themselves end the session. That is not held against the remote:
+// it has sent them one after the other, perhaps, and they have waited in the windows. While
+// complete ones wait for their delivery, the others wait for room. All methods may be called
+// concurrently.
 type assembly struct {
 	limit int
 
@@ -20,7 +22,7 @@ type assembly struct {
 	room     chan struct{} // closed when memory is released; nil while nothing waits
 }
 
-var errAssembly = control.Violation("more than %d bytes of unfinished messages", maxPartialBytes)
+var errAssembly = control.TooSlow("more than %d bytes of unfinished messages", maxPartialBytes)
 
 func newAssembly(limit int) *assembly { return &assembly{limit: limit} }
 

@@ -15,10 +15,15 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
+// maxRefused is how many handshakes may be refused on a connection without a session before it is
+// closed. Its host is charged for the next one.
+const maxRefused = 8
+
 // connRef counts the users of one libp2p connection: sessions, handshakes and others.
 type connRef struct {
 	refs    int
 	uses    int           // how often it was kept
+	refused int           // handshakes
 	tag     string        // protects it from the connection manager; set by a session
 	session bool          // it has carried a session, or the handshake of one
 	close   bool          // the last user closes it
@@ -83,11 +88,13 @@ func (t *Transport) protect(c network.Conn) {
 	}
 }
 
-// closeUnused lets the last user close a connection that the caller has retained.
+// closeUnused lets the last user close a connection that the caller has retained for a handshake,
+// which was refused.
 func (t *Transport) closeUnused(c network.Conn) {
 	t.mtx.Lock()
 	defer t.mtx.Unlock()
 	t.conns[c].close = true
+	t.conns[c].refused++
 }
 
 // shared returns a function that reports whether a connection, which the caller has kept for a
@@ -107,12 +114,17 @@ func (t *Transport) shared(c network.Conn, begun time.Time) func() bool {
 	}
 }
 
-// release undoes one retain or hold; the last one closes the connection.
+// release undoes one retain or hold; the last one closes the connection. It is closed sooner when
+// many handshakes were refused on it and there is no session.
 func (t *Transport) release(c network.Conn) {
 	t.mtx.Lock()
 	ref := t.conns[c]
 	if ref.refs--; ref.refs > 0 {
+		tiresome := ref.refused >= maxRefused && ref.tag == ""
 		t.mtx.Unlock()
+		if tiresome {
+			t.closeConn(c)
+		}
 
 		return
 	}
@@ -132,13 +144,17 @@ func (t *Transport) release(c network.Conn) {
 		return
 	}
 
-	if err := c.Close(); err != nil {
-		t.logger.Debug("connection did not close cleanly", "peer", c.RemotePeer(), "err", err)
-	}
+	t.closeConn(c)
 	t.mtx.Lock()
 	defer t.mtx.Unlock()
 	delete(t.conns, c)
 	close(ref.closed)
+}
+
+func (t *Transport) closeConn(c network.Conn) {
+	if err := c.Close(); err != nil {
+		t.logger.Debug("connection did not close cleanly", "peer", c.RemotePeer(), "err", err)
+	}
 }
 
 // disconnected forgets what was kept of a connection that has ended.

@@ -256,6 +256,15 @@ func TestAnswerIsChecked(t *testing.T) {
 // A data stream that fails while the dialer's handshake runs does not end it: the goodbye that
 // follows the Accept has the reason.
 func TestStreamFailsDuringTheHandshake(t *testing.T) {
+	for name, end := range map[string]func(*session){
+		"reset": func(s *session) { s.dataFailed(errors.New("a data stream was reset")) },
+		"end":   func(s *session) { s.dataEnded(chA) },
+	} {
+		t.Run(name, func(t *testing.T) { testStreamEnds(t, end) })
+	}
+}
+
+func testStreamEnds(t *testing.T, end func(*session)) {
 	n, r := newNode(t, nil), newRaw(t)
 	info, err := r.info.MarshalBinary()
 	require.NoError(t, err)
@@ -269,7 +278,7 @@ func TestStreamFailsDuringTheHandshake(t *testing.T) {
 		active := n.sessions.active()
 		n.sessions.mtx.Unlock()
 		for _, dialing := range active {
-			dialing.dataFailed(errors.New("a data stream was reset"))
+			end(dialing)
 		}
 		answer := control.Append(nil, &control.Accept{Epoch: h.Epoch, NodeInfo: info})
 		_, _ = s.Write(append(answer, control.Append(nil, &control.Goodbye{Code: compat.RejectDuplicate})...))
@@ -280,6 +289,26 @@ func TestStreamFailsDuringTheHandshake(t *testing.T) {
 		err = n.failure(t).err
 	}
 	require.Equal(t, compat.RejectDuplicate, rejectOf(t, err).Code)
+}
+
+// Whoever is refused all the time loses the connection, though another handshake on it is not over,
+// and pays for a new one.
+func TestManyRefusedHandshakesEndTheConnection(t *testing.T) {
+	n, r := newNode(t, nil), newRaw(t)
+	hello := r.hello(control.NewEpoch())
+	hello.Version++
+	c := r.connect(n)
+	_, err := r.open(c, false).Write([]byte{1}) // of a message that does not come
+	require.NoError(t, err)
+	for range maxRefused {
+		require.False(t, c.IsClosed())
+		s := r.open(c, false)
+		m, err := r.say(s, hello)
+		require.NoError(t, err)
+		require.IsType(t, &control.Reject{}, m)
+		require.NoError(t, s.Close())
+	}
+	require.Eventually(t, c.IsClosed, patience, time.Millisecond)
 }
 
 func TestNoSessionProtocol(t *testing.T) {

@@ -113,7 +113,7 @@ func (s *session) establish(r remoteInfo, dialed *types.NetAddress) (*Peer, erro
 		return nil, s.cause
 	}
 	s.peer, s.out = p, out
-	if s.broken != nil {
+	if s.broken != nil || s.cut != nil {
 		_ = s.control.SetReadDeadline(time.Now().Add(s.grace()))
 	}
 	go s.readLoop() // cleanup waits for it
@@ -279,12 +279,16 @@ func (s *session) dataFailed(err error) {
 
 // grace is how long after the end of a stream a goodbye may arrive.
 func (s *session) grace() time.Duration {
-	if s.out.below == nil {
-		return quicStreamGrace // only QUIC has no backlog
+	if s.overQUIC() {
+		return quicStreamGrace
 	}
 
 	return streamGrace
 }
+
+// overQUIC reports whether the session is known to run over QUIC, which alone has no backlog.
+// Before establish it is not known.
+func (s *session) overQUIC() bool { return s.out != nil && s.out.below == nil }
 
 // dataEnded notes that the remote has ended a data stream, which ends the session unless a
 // goodbye of it arrives within the grace time. Over TCP the goodbye has come first, so that is a
@@ -296,9 +300,11 @@ func (s *session) dataEnded(channel byte) {
 		return
 	}
 	blame := control.Violation
-	if s.out.below == nil {
+	if s.overQUIC() {
 		blame = control.TooSlow
 	}
 	s.cut = blame("stream of channel %#02x ended without a goodbye", channel)
-	_ = s.control.SetReadDeadline(time.Now().Add(s.grace()))
+	if s.peer != nil { // else establish does so
+		_ = s.control.SetReadDeadline(time.Now().Add(s.grace()))
+	}
 }

@@ -141,6 +141,56 @@ func TestWriteOnAConnectionThatHasEnded(t *testing.T) {
 	})
 }
 
+// muxed is a stream of a link, as libp2p's swarm wraps it.
+type muxed struct {
+	network.Stream
+	on     network.MuxedConn
+	stream network.MuxedStream
+}
+
+type muxedConn struct {
+	network.Conn
+	on network.MuxedConn
+}
+
+func (m muxed) CloseWrite() error  { return m.stream.CloseWrite() }
+func (m muxed) Conn() network.Conn { return muxedConn{on: m.on} }
+func (c muxedConn) IsClosed() bool { return c.on.IsClosed() }
+
+// What a remote has sent before it ended its side and the connection is read to the end.
+func TestBytesOfAConnectionThatHasEnded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLink(t)
+		defer l.close()
+		const size = 200 << 10 // more than half a window, so that yamux wants to tell that it was read
+		require.NoError(t, l.streams[1].CloseWrite())
+		_, err := l.streams[0].Write(make([]byte, size))
+		require.NoError(t, err)
+		require.NoError(t, l.streams[0].CloseWrite())
+		synctest.Wait()
+		_ = l.below[0].Close()
+		synctest.Wait()
+		require.True(t, l.conns[1].IsClosed())
+		got, err := io.ReadAll(&Stream{Stream: muxed{on: l.conns[1]}, rw: l.streams[1]})
+		require.NoError(t, err)
+		require.Len(t, got, size)
+	})
+}
+
+// To end a side on such a connection fails, and does not mean that the remote has ended its own.
+func TestCloseWriteOnAConnectionThatHasEnded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLink(t)
+		defer l.close()
+		_ = l.below[0].Close()
+		synctest.Wait()
+		s := &Stream{Stream: muxed{on: l.conns[1], stream: l.streams[1]}, rw: l.streams[1]}
+		err := s.CloseWrite()
+		require.True(t, IsLost(err), "%v", err)
+		require.False(t, IsEnd(err))
+	})
+}
+
 func TestFailuresOfQUIC(t *testing.T) {
 	for _, c := range []struct {
 		err            error

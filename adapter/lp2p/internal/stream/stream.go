@@ -67,6 +67,11 @@ func (s *Stream) Read(p []byte) (int, error) {
 		return 0, err
 	}
 	n, err := s.rw.Read(p)
+	if n > 0 && err == io.EOF && s.Conn().IsClosed() {
+		// Yamux was unable to tell the remote that these bytes were read, since the connection has
+		// ended. This is not the end of the stream, and there may be more bytes.
+		return n, nil
+	}
 	if err != nil {
 		err = failure(err, s.Conn().IsClosed())
 	}
@@ -87,6 +92,16 @@ func (s *Stream) Write(p []byte) (int, error) {
 	}
 
 	return n, err
+}
+
+// CloseWrite implements network.Stream; see failure for its errors.
+func (s *Stream) CloseWrite() error {
+	err := s.Stream.CloseWrite()
+	if err != nil {
+		err = sendFailure(err, s.Conn().IsClosed())
+	}
+
+	return err
 }
 
 // Drain reads and discards until the remote has ended its side, until the read deadline, or
