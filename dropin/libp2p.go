@@ -13,6 +13,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/pex"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/tomlvalue"
 )
 
 // libp2pOptions returns the options of the node's libp2p stack: those that the section and
@@ -64,18 +65,23 @@ func addrBookOf(reactors map[string]p2p.Reactor) *addrbook.Book {
 	return nil
 }
 
-// libp2pLimits returns the limits that the section implies for the libp2p stack. Both
-// include the persistent peers, which do not use up slots and may connect in either
-// direction.
+// libp2pLimits returns the limits that the section implies for the libp2p stack.
 func libp2pLimits(cfg config.P2PConfig) []lp2p.Option {
-	persistent := uint64(strings.Count(cfg.PersistentPeers, "@"))
-	in := addUpTo(cfg.MaxNumInboundPeers, persistent)
-	out := addUpTo(cfg.MaxNumOutboundPeers, persistent)
+	in, out := mostPeers(cfg)
 
 	return []lp2p.Option{
 		lp2p.WithTimeouts(libp2pTimeouts(cfg)), lp2p.WithPeerLimits(in, out, cfg.AllowDuplicateIP),
 		lp2p.WithRates(cfg.SendRate, cfg.RecvRate),
 	}
+}
+
+// mostPeers returns how many peers there may be that have dialed this node, and that it has
+// dialed. Both include the persistent and the unconditional peers, which do not use up slots and
+// may connect in either direction, all from one IP.
+func mostPeers(cfg config.P2PConfig) (in, out uint64) {
+	exempt := uint64(strings.Count(cfg.PersistentPeers, "@") + len(tomlvalue.SplitList(cfg.UnconditionalPeerIDs)))
+
+	return addUpTo(cfg.MaxNumInboundPeers, exempt), addUpTo(cfg.MaxNumOutboundPeers, exempt)
 }
 
 func libp2pTimeouts(cfg config.P2PConfig) lp2p.Timeouts {

@@ -331,6 +331,16 @@ func TestLibp2pOptions(t *testing.T) {
 	require.NoError(t, sw.Close())
 }
 
+// The libp2p stack has room for the peers that the switch lets in beside its slots.
+func TestPeersWithoutASlotHaveRoom(t *testing.T) {
+	cfg := FromP2PConfig(*loopbackConfig())
+	cfg.MaxNumInboundPeers, cfg.MaxNumOutboundPeers = 40, 10
+	cfg.PersistentPeers, cfg.UnconditionalPeerIDs = "g1a@host:1,g1b@host:1", "g1c, g1d,g1e,"
+	in, out := mostPeers(cfg)
+	require.EqualValues(t, 45, in)
+	require.EqualValues(t, 15, out)
+}
+
 func TestPeerLimitsDoNotOverflow(t *testing.T) {
 	require.EqualValues(t, 12, addUpTo(10, 2))
 	require.EqualValues(t, uint64(math.MaxUint64), addUpTo(math.MaxUint64, 2))

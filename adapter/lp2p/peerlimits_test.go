@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/multiformats/go-multiaddr"
 	"github.com/stretchr/testify/require"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter"
@@ -267,6 +268,24 @@ func TestDialWithoutStreams(t *testing.T) {
 		require.ErrorIs(t, err, compat.ErrNoResources)
 		require.Equal(t, compat.DialLocal, compat.ClassifyDial(err))
 	})
+}
+
+// A dial above the connections that one IP may have is this node's failure, too.
+func TestDialAboveTheConnectionsOfAnIP(t *testing.T) {
+	o, err := newOptions([]Option{WithPeerLimits(1, 1, false)})
+	require.NoError(t, err)
+	resources, err := newResourceManager(o)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, resources.Close()) })
+	at := multiaddr.StringCast("/ip4/10.0.0.1/tcp/1")
+	for range o.limits.ConnectionsPerIP {
+		scope, err := resources.OpenConnection(network.DirOutbound, true, at)
+		require.NoError(t, err)
+		t.Cleanup(scope.Done)
+	}
+	_, err = resources.OpenConnection(network.DirOutbound, true, at)
+	require.ErrorIs(t, forbidden(err), compat.ErrNoResources)
+	require.ErrorContains(t, err, "connections per ip limit exceeded")
 }
 
 // The rate of connections is limited for one IP, and so for loopback when it is not

@@ -9,6 +9,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
+	"github.com/multiformats/go-multiaddr"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/stream"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
@@ -40,10 +41,23 @@ func (l streamLimits) of(p peer.ID) int { return l.spare + l.sessions(p)*l.perSe
 
 // guardedResources refuses inbound streams above the limit of their peer. The limits of
 // libp2p's resource manager are the same for a stranger and for a bridge with all its
-// sessions.
+// sessions. Its errors about the connections of an IP wrap network.ErrResourceLimitExceeded,
+// as those about all connections do.
 type guardedResources struct {
 	network.ResourceManager
 	limits streamLimits
+}
+
+// OpenConnection implements network.ResourceManager.
+func (g guardedResources) OpenConnection(
+	dir network.Direction, usefd bool, endpoint multiaddr.Multiaddr,
+) (network.ConnManagementScope, error) {
+	scope, err := g.ResourceManager.OpenConnection(dir, usefd, endpoint)
+	if err != nil && !errors.Is(err, network.ErrResourceLimitExceeded) {
+		err = fmt.Errorf("%w: %w", network.ErrResourceLimitExceeded, err)
+	}
+
+	return scope, err
 }
 
 // OpenStream implements network.ResourceManager.
