@@ -201,7 +201,7 @@ func (b *Bridge) startTunnels(side *lp2p.Transport) error {
 		return nil
 	}
 	server, err := tunnel.Serve(side, tunnel.Config{
-		Targets: b.config.Tunnels, Reach: b.nativeTargets.open, Sockets: b.config.Sockets, Logger: b.logger,
+		Targets: b.config.Tunnels, Where: b.libp2pTargets.at, Reach: b.nativeTargets.open, Sockets: b.config.Sockets, Logger: b.logger,
 		Admission: b.gate, Proxies: b.config.ProxyNetworks, Blocks: b.blocks,
 	})
 	if err != nil {

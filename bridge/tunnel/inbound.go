@@ -175,7 +175,7 @@ func (s *Server) serveIn(ctx context.Context, conn net.Conn, t Target, place *pl
 	defer settle.Stop()
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
-	stream, err := open(ctx, s.side, t.Node, protocolIn, conn.RemoteAddr().String())
+	stream, err := open(ctx, s.side, s.where(t).Node, protocolIn, conn.RemoteAddr().String())
 	if err != nil {
 		s.counted.refuse(t.Node.ID, In, reasonTarget)
 		s.events.Event(slog.LevelInfo, from, "tunnel could not be opened", "target",

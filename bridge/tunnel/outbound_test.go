@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/native"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/socket"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/stacktest"
@@ -56,6 +57,29 @@ func TestTunnelsAreNoOpenProxy(t *testing.T) {
 	s := &Sockets{side: w.side, bridges: []types.NetAddress{plain.NetAddress()}}
 	_, err := s.DialContext(t.Context(), "tcp", far.at.DialString())
 	require.ErrorIs(t, err, errNoBridge, "a node is no bridge")
+}
+
+// A bridge that takes connections and says nothing leaves a dial time for the other bridge, which
+// is asked first from then on.
+func TestOneOfTwoBridgesIsGone(t *testing.T) {
+	far := startNative(t, types.GenerateNodeKey(), nil)
+	w := newWorld(t, Config{Reach: reach(far.at)})
+	mute, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer mute.Close()
+	gone, err := types.NewNetAddress(types.GenerateNodeKey().ID(), mute.Addr())
+	require.NoError(t, err)
+	s := &Sockets{side: w.side, bridges: []types.NetAddress{*gone, w.bridge.NetAddress()}}
+	for range 2 {
+		ctx, cancel := context.WithTimeout(t.Context(), native.DialTimeout)
+		conn, err := s.DialContext(ctx, "tcp", far.at.DialString())
+		cancel()
+		require.NoError(t, err)
+		require.NoError(t, conn.Close())
+		require.Equal(t, w.bridge.NetAddress().ID, s.inOrder()[0].ID)
+	}
+	_, err = s.DialContext(t.Context(), "tcp", "127.0.0.1:22")
+	require.ErrorContains(t, err, "bridge "+w.bridge.NetAddress().ID.String())
 }
 
 // slowSockets dial until the context ends.

@@ -54,6 +54,8 @@ func (t Target) Dialable() bool { return t.Node.Hostname != "" || t.Node.Dialabl
 // Config says which tunnels a bridge has.
 type Config struct {
 	Targets []Target
+	// Where returns where the bridge dials a target now; nil: at Target.Node.
+	Where func(types.ID) *types.NetAddress
 	// Reach returns the native nodes to which the targets may open tunnels now, by the address as
 	// it is there, by its host name, or by an IP to which that leads now; nil: none. Nobody else may
 	// open any, nor to any other address. A tunnel to a node that is there no more goes on.
@@ -204,6 +206,17 @@ func (s *Server) blocksConn(id types.ID, conn net.Conn) bool {
 
 func (s *Server) isTarget(id types.ID) bool {
 	return slices.ContainsFunc(s.config.Targets, func(t Target) bool { return t.Node.ID == id })
+}
+
+// where returns where the bridge dials the target now, unless it keeps a connection.
+func (s *Server) where(t Target) Target {
+	if s.config.Where != nil {
+		if at := s.config.Where(t.Node.ID); at != nil {
+			t.Node = *at
+		}
+	}
+
+	return t
 }
 
 // track lets Close and EndBlocked end the connection, which may be one to the native node with the

@@ -7,10 +7,12 @@ import (
 	"log/slog"
 	"net"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/dialnames"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/task"
 )
 
@@ -36,6 +38,9 @@ type Sockets struct {
 	cancel  context.CancelFunc
 	tasks   task.Group // keep the node in reach of the bridges
 	waiting chan net.Conn
+
+	mtx  sync.Mutex
+	last types.ID // of the bridge that has answered last
 }
 
 // NewSockets returns the sockets of the node with the libp2p transport, which reaches native
@@ -76,22 +81,41 @@ func (s *Sockets) drop() {
 }
 
 // DialContext implements compat.Sockets: it asks one bridge after the other for a tunnel to the
-// address.
+// address, first the one that has answered last. The time that the context leaves is divided
+// evenly among those that are left, so that one which is gone leaves time for the others.
 func (s *Sockets) DialContext(ctx context.Context, _, address string) (net.Conn, error) {
 	err := errNoBridge
-	for _, b := range s.bridges {
-		conn, bridgeErr := s.dial(ctx, b, address)
+	bridges := s.inOrder()
+	for i, b := range bridges {
+		conn, bridgeErr := s.dial(ctx, len(bridges)-i, b, address)
 		if bridgeErr == nil {
 			return conn, nil
 		}
-		err = fmt.Errorf("%w: %w", err, bridgeErr)
+		err = fmt.Errorf("%w: bridge %s: %w", err, b.ID, bridgeErr)
 	}
 
 	return nil, err
 }
 
-func (s *Sockets) dial(ctx context.Context, bridge types.NetAddress, address string) (net.Conn, error) {
+// inOrder returns the bridges, that one first which has answered last.
+func (s *Sockets) inOrder() []types.NetAddress {
+	s.mtx.Lock()
+	defer s.mtx.Unlock()
+	i := max(0, slices.IndexFunc(s.bridges, func(b types.NetAddress) bool { return b.ID == s.last }))
+
+	return slices.Concat(s.bridges[i:], s.bridges[:i])
+}
+
+// dial asks the bridge within an equal share of the context's time.
+func (s *Sockets) dial(ctx context.Context, left int, bridge types.NetAddress, address string) (net.Conn, error) {
+	ctx, cancel := dialnames.Share(ctx, left)
+	defer cancel()
 	stream, err := open(ctx, s.side, bridge, protocolOut, address)
+	if err == nil || errors.As(err, new(*RefusedError)) {
+		s.mtx.Lock()
+		s.last = bridge.ID
+		s.mtx.Unlock()
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -166,7 +166,7 @@ func (s *Server) Status() []Status {
 	list := make([]Status, 0, len(s.config.Targets))
 	for i, at := range s.Addresses() {
 		target := s.counted.status(s.config.Targets[i].Node.ID)
-		target.Listen, target.Dialable = at.String(), s.config.Targets[i].Dialable()
+		target.Listen, target.Dialable = at.String(), s.where(s.config.Targets[i]).Dialable()
 		s.mtx.Lock()
 		target.InReach = s.kept[target.ID] > 0
 		s.mtx.Unlock()

@@ -15,6 +15,7 @@ import (
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/stacktest"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/summary"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/wire"
 )
@@ -66,6 +67,33 @@ func TestNodeTakesTunnelsOfItsBridges(t *testing.T) {
 	require.NoError(t, err)
 	require.ErrorAs(t, open(other, "9.9.9.9:1"), &refused)
 	require.Contains(t, refused.Reason, "no tunnel through the bridge")
+}
+
+// The bridge dials a target where it is now, which is not where it was at the start.
+func TestBridgeDialsATargetThatHasMoved(t *testing.T) {
+	key, bridge := types.GenerateNodeKey(), newSide(t, types.GenerateNodeKey(), true)
+	side := newSide(t, key, true)
+	var now atomic.Pointer[types.NetAddress]
+	server, err := Serve(bridge, Config{
+		Targets: []Target{{Node: types.NetAddress{ID: key.ID()}, Listen: loopback()}},
+		Where:   func(types.ID) *types.NetAddress { return now.Load() },
+	})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, server.Close()) })
+	outOfReach := bridge.NetAddress()
+	outOfReach.Port = stacktest.FreePortAt(t, loopback().IP)
+	sockets := NewSockets(side, []types.NetAddress{outOfReach}, nil)
+	t.Cleanup(func() { require.NoError(t, sockets.Close()) })
+	inside, far := startNative(t, key, sockets), startNative(t, types.GenerateNodeKey(), nil)
+	require.False(t, server.Status()[0].Dialable)
+
+	at := side.NetAddress()
+	now.Store(&at)
+	require.True(t, server.Status()[0].Dialable)
+	far.sw.DialPeers(&server.Addresses()[0])
+	require.Equal(t, key.ID(), next(t, far.added).ID())
+	require.Equal(t, far.key.ID(), next(t, inside.added).ID())
+	require.False(t, server.Status()[0].InReach)
 }
 
 // A block that comes later ends tunnels of both directions, and refuses further ones.
