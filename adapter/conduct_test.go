@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -257,22 +258,26 @@ func TestBlockedIPs(t *testing.T) {
 	require.ErrorIs(t, sw.Start(), compat.ErrInvalidOption)
 }
 
-// A persistent peer at a blocked IP is not dialed, which the log says once, and cannot be added.
+// A persistent peer or seed at a blocked IP is not dialed, which the log says once, and cannot be
+// added. One with a host name is dialed: it led to a blocked IP once.
 func TestPersistentPeerAtABlockedIPIsNotDialed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		network := memory.NewNetwork()
 		blocked := newNodeAt(t, network, net.IPv4(9, 8, 7, 6), 1)
+		seed := types.NetAddress{ID: testID(1), IP: net.IPv4(9, 8, 7, 5), Port: 1}
+		named := types.NetAddress{ID: types.GenerateNodeKey().ID(), Hostname: "moved.example", IP: net.IPv4(9, 8, 7, 4), Port: 1}
 		var logged bytes.Buffer
 		hub := newDialingNode(t, network, WithBlockedIPs([]netip.Prefix{netip.MustParsePrefix("9.8.7.0/24")}),
-			WithPersistentPeers([]*types.NetAddress{blocked.addr()}), WithLogger(slog.New(slog.NewTextHandler(&logged, nil))))
+			WithPersistentPeers([]*types.NetAddress{blocked.addr(), &named}), WithSeeds([]*types.NetAddress{&seed}),
+			WithLogger(slog.New(slog.NewTextHandler(&logged, nil))))
 		defer start(t, hub.node, blocked)()
 		pass(10 * maxRedial)
 		require.True(t, hub.Redial(blocked.id()))
 		pass(maxRedial)
-		hub.mtx.Lock()
-		require.Empty(t, hub.tried)
-		hub.mtx.Unlock()
+		require.Equal(t, []string{named.DialString()}, slices.Compact(hub.addresses()))
 		require.Equal(t, 1, bytes.Count(logged.Bytes(), []byte("is in blocked_ips")))
+		require.Equal(t, 1, bytes.Count(logged.Bytes(), []byte("seed is not dialed")))
 		require.ErrorContains(t, hub.AddPersistentPeer(*blocked.addr()), "blocked_ips")
+		require.NoError(t, hub.AddPersistentPeer(named))
 	})
 }

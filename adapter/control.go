@@ -6,7 +6,6 @@ import (
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
-	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 )
 
 var _ compat.PeerController = (*MultiplexSwitch)(nil)
@@ -31,7 +30,7 @@ func (sw *MultiplexSwitch) AddPersistentPeer(addr types.NetAddress) error {
 	if addr.ID == sw.self() {
 		return fmt.Errorf("persistent peer %s is this node", addr.ID)
 	}
-	if sw.lists.isBlockedIP(netgroup.FromIP(addr.IP)) {
+	if sw.lists.blocksAddress(addr) {
 		return fmt.Errorf("persistent peer %s: the IP of %s is in blocked_ips", addr.ID, addr.DialString())
 	}
 	sw.lists.setPersistent(addr)
@@ -58,7 +57,7 @@ func (sw *MultiplexSwitch) Redial(id types.ID) bool {
 	if !persistent || sw.registry.has(id) {
 		return false
 	}
-	if id != sw.self() && !sw.lists.isBlocked(id) && !sw.lists.isBlockedIP(netgroup.FromIP(addr.IP)) {
+	if id != sw.self() && !sw.lists.isBlocked(id) && !sw.lists.blocksAddress(addr) {
 		sw.dials.restart(addr)
 	}
 

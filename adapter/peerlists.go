@@ -115,6 +115,12 @@ func (l *peerLists) isBlockedIP(ip netip.Addr) bool {
 	return slices.ContainsFunc(l.blockedIPs, func(p netip.Prefix) bool { return p.Contains(ip) || p.Contains(embedded) })
 }
 
+// blocksAddress reports whether the address is in a blocked network. Where a host name leads
+// shows at each dial, and the peer is refused then if that is a blocked IP.
+func (l *peerLists) blocksAddress(addr types.NetAddress) bool {
+	return addr.Hostname == "" && l.isBlockedIP(netgroup.FromIP(addr.IP))
+}
+
 // isExempt reports whether neither the limits nor the rule of one peer per IP apply.
 func (l *peerLists) isExempt(id types.ID) bool { return l.unconditional[id] || l.isPersistent(id) }
 

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
-	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 )
 
 // The schedule of redials: at once, then after 1, 2, 4, 8, 16 and 30 s. Each wait varies
@@ -31,7 +30,7 @@ func (sw *MultiplexSwitch) redial(id types.ID, uptime time.Duration) {
 
 		return
 	}
-	if sw.lists.isBlockedIP(netgroup.FromIP(addr.IP)) {
+	if sw.lists.blocksAddress(addr) {
 		sw.Logger.Warn("persistent peer is not dialed, because its IP is in blocked_ips", "peer", id, "address", addr.DialString())
 		sw.dials.wake.Set()
 

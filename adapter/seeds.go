@@ -26,6 +26,15 @@ type seeder struct {
 	stretch float64   // the jitter of the wait that follows
 }
 
+// warnOfBlockedSeeds says which seeds are never dialed.
+func (sw *MultiplexSwitch) warnOfBlockedSeeds() {
+	for id, addr := range sw.lists.seeds {
+		if sw.lists.isBlocked(id) || sw.lists.blocksAddress(addr) {
+			sw.Logger.Warn("seed is not dialed, because it is in blocked_peers or its IP in blocked_ips", "peer", id, "address", addr.DialString())
+		}
+	}
+}
+
 // askSeed queues one seed if an outbound slot is free, the wait is over, and no hint waits
 // or is dialed, or none has brought a peer for seedWaitStalled. If only the wait is missing
 // it returns its end. The other conditions change with the end of a dial or the removal of
@@ -36,7 +45,7 @@ func (sw *MultiplexSwitch) askSeed(s *seeder) (due time.Time, wanted bool) {
 	}
 	var candidates []types.NetAddress
 	for id, addr := range sw.lists.seeds {
-		if sw.hintable(id) {
+		if sw.hintable(id) && !sw.lists.blocksAddress(addr) {
 			candidates = append(candidates, addr)
 		}
 	}

@@ -126,6 +126,7 @@ func (sw *MultiplexSwitch) OnStart() error {
 	for _, id := range sw.lists.persistentIDs() {
 		sw.redial(id, stableUptime)
 	}
+	sw.warnOfBlockedSeeds()
 
 	return nil
 }

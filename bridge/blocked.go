@@ -31,11 +31,21 @@ func (l blocklist) blocks(id types.ID, ip netip.Addr) bool {
 	})
 }
 
-// Blocks reports whether the configuration blocks the node or its IP, so that it is no target.
-func (c Config) Blocks(addr types.NetAddress) bool {
-	list := c.withDefaults().blocklist()
+// blocksTarget is blocks for a target. Where a host name leads shows when it is dialed, and not by
+// the IP that it had once.
+func (l blocklist) blocksTarget(addr types.NetAddress) bool {
+	var ip netip.Addr
+	if addr.Hostname == "" {
+		ip = netgroup.FromIP(addr.IP)
+	}
 
-	return list.blocks(addr.ID.Canonical(), netgroup.FromIP(addr.IP))
+	return l.blocks(addr.ID.Canonical(), ip)
+}
+
+// Blocks reports whether the configuration blocks the node or its IP, so that it is no target. Where
+// a host name leads does not matter: that is looked up at each dial.
+func (c Config) Blocks(addr types.NetAddress) bool {
+	return c.withDefaults().blocklist().blocksTarget(addr)
 }
 
 // warnOfBlocked says which of the configured targets are not dialed. c has its defaults.
@@ -53,10 +63,7 @@ func (b *Bridge) blocks(id types.ID, ip netip.Addr) bool { return b.blocked().bl
 // blocked returns what is blocked now.
 func (b *Bridge) blocked() *blocklist { return cmp.Or(b.blocklist.Load(), &blocklist{}) }
 
-// blocksTarget is blocks for a target. Where its host name leads shows when it is dialed.
-func (b *Bridge) blocksTarget(addr types.NetAddress) bool {
-	return b.blocks(addr.ID, netgroup.FromIP(addr.IP))
-}
+func (b *Bridge) blocksTarget(addr types.NetAddress) bool { return b.blocked().blocksTarget(addr) }
 
 // check reports whether the libp2p side can block as much.
 func (l blocklist) check() error {

@@ -74,6 +74,9 @@ func TestTargetAtABlockedIPIsShownAsBlocked(t *testing.T) {
 		BlockedIPs:  []netip.Prefix{netip.MustParsePrefix("9.8.7.0/24")},
 	}
 	require.True(t, config.Blocks(*config.NativePeers[0]))
+	moved := *config.NativePeers[0]
+	moved.Hostname = "moved.example"
+	require.False(t, config.Blocks(moved), "it led there once")
 	b, err := New(*types.GenerateNodeKey(), config, slog.New(slog.NewTextHandler(&log, nil)))
 	require.NoError(t, err)
 	for round := range 2 {

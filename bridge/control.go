@@ -207,6 +207,16 @@ func (ts *targets) open() []*types.NetAddress {
 	return slices.DeleteFunc(ts.peers(), func(addr *types.NetAddress) bool { return ts.blocked(*addr) })
 }
 
+// at returns where the configured target is now, or nil.
+func (ts *targets) at(id types.ID) *types.NetAddress {
+	peers := ts.peers()
+	if i := slices.IndexFunc(peers, func(addr *types.NetAddress) bool { return addr.ID.Canonical() == id }); i >= 0 {
+		return peers[i]
+	}
+
+	return nil
+}
+
 // blocklist is what an operator has blocked. It is replaced, never changed.
 type blocklist struct {
 	ids      []types.ID

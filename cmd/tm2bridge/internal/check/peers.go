@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -54,7 +55,7 @@ func (r *run) peers(ctx context.Context) {
 		group.Go(func() {
 			places <- struct{}{}
 			defer func() { <-places }()
-			n.try(ctx, r.Timeout)
+			n.try(ctx, r.Timeout, r.bridge)
 		})
 	}
 	group.Wait()
@@ -78,7 +79,7 @@ func (r *run) peers(ctx context.Context) {
 }
 
 // try looks up the host name of the node, and asks who answers there.
-func (n *found) try(ctx context.Context, timeout time.Duration) {
+func (n *found) try(ctx context.Context, timeout time.Duration, config bridge.Config) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	subject := n.side + " node"
@@ -89,6 +90,13 @@ func (n *found) try(ctx context.Context, timeout time.Duration) {
 		ips, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
 		if err != nil {
 			line(Fault, "mend the host name, or the resolver of this machine", "cannot be looked up: %v", err)
+
+			return
+		}
+		if !slices.ContainsFunc(ips, func(ip netip.Addr) bool {
+			return !config.Blocks(types.NetAddress{ID: n.addr.ID, IP: ip.Unmap().AsSlice(), Port: n.addr.Port})
+		}) {
+			line(Fault, "take it out of [p2p].blocked_ips, or mend the host name", "is at %v, which is blocked", ips)
 
 			return
 		}
