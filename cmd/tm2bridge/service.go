@@ -179,6 +179,7 @@ func (s *service) wait(ctx context.Context, hangUp <-chan os.Signal) error {
 		defer ticker.Stop()
 		watchdog = ticker.C
 	}
+	read, asked := make(chan reread, 1), hangUp
 	for {
 		select {
 		case <-ctx.Done():
@@ -187,8 +188,14 @@ func (s *service) wait(ctx context.Context, hangUp <-chan os.Signal) error {
 			return nil
 		case err := <-s.failed:
 			return err
-		case <-hangUp:
-			if err := s.reload(); err != nil {
+		case <-asked:
+			asked = nil // one at a time
+			// It looks up host names, which ends after seconds where none can be looked up. When the
+			// process ends first, nobody waits for it.
+			go func() { read <- s.read() }()
+		case r := <-read:
+			asked = hangUp
+			if err := s.apply(r); err != nil {
 				s.logger.Error("configuration not reloaded, the former one still counts", "err", err)
 			}
 		case <-watchdog:
@@ -204,28 +211,41 @@ func (s *service) notify(states ...string) {
 	}
 }
 
-// reload takes over what may change while the bridge runs.
-func (s *service) reload() error {
-	loaded, warnings, err := loadConfig(s.home, s.overrides)
-	if err != nil {
+// reread is a configuration that was read anew.
+type reread struct {
+	config   *config.Config
+	bridge   bridge.Config
+	level    slog.Level
+	warnings []string
+	err      error
+}
+
+// read reads the configuration anew, and changes nothing.
+func (s *service) read() (r reread) {
+	if r.config, r.warnings, r.err = loadConfig(s.home, s.overrides); r.err != nil {
+		return r
+	}
+	if r.level, r.err = r.config.Log.SlogLevel(); r.err != nil {
+		return r
+	}
+	r.bridge, r.err = r.config.ForBridge(s.bridge.NativeAddress().ID)
+
+	return r
+}
+
+// apply takes over what may change while the bridge runs.
+func (s *service) apply(r reread) error {
+	if r.err != nil {
+		return r.err
+	}
+	if err := s.bridge.Reload(r.bridge); err != nil {
 		return err
 	}
-	level, err := loaded.Log.SlogLevel()
-	if err != nil {
-		return err
-	}
-	cfg, err := loaded.ForBridge(s.bridge.NativeAddress().ID)
-	if err != nil {
-		return err
-	}
-	if err := s.bridge.Reload(cfg); err != nil {
-		return err
-	}
-	s.warn(warnings)
-	if later := config.AtNextStart(s.config, loaded); len(later) > 0 {
+	s.warn(r.warnings)
+	if later := config.AtNextStart(s.config, r.config); len(later) > 0 {
 		s.logger.Warn("keys have changed that count at the next start", "keys", strings.Join(later, ", "))
 	}
-	s.level.Set(level)
+	s.level.Set(r.level)
 	s.logger.Info("configuration reloaded", "file", config.Path(s.home))
 
 	return nil

@@ -210,7 +210,7 @@ func TestReloadOfABadFile(t *testing.T) {
 	require.NoError(t, s.load())
 	for _, text := range []string{"[bridge]\nlibp2p_pears = \"\"", "[log]\nlevel = \"loud\"", "["} {
 		require.NoError(t, os.WriteFile(config.Path(dir), []byte(text), 0o600))
-		require.ErrorContains(t, s.reload(), "line ")
+		require.ErrorContains(t, s.apply(s.read()), "line ")
 	}
 	require.Equal(t, slog.LevelInfo, s.level.Level())
 }

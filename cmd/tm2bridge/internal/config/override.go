@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -48,8 +49,19 @@ func Keys() (list []Key) {
 	return list
 }
 
+// ofService matches the names, after the prefix, of variables in which Kubernetes tells each
+// container about a service whose name begins with "tm2bridge".
+var ofService = regexp.MustCompile(`(^|_)(SERVICE_HOST|SERVICE_PORT(_.+)?|PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)$`)
+
+// isOfService reports whether Kubernetes has made the variable. What only ends in PORT has a URL
+// then, and may else be a slip in the name of a key.
+func isOfService(name, value string) bool {
+	return ofService.MatchString(name) || strings.HasSuffix("_"+name, "_PORT") && strings.Contains(value, "://")
+}
+
 // FromEnvironment returns the overrides in the environment, which has the form of
-// os.Environ. An *OverrideError names a variable with the prefix that sets no key.
+// os.Environ. An *OverrideError names a variable with the prefix that sets no key, unless
+// Kubernetes has made it for a service.
 func FromEnvironment(environ []string) (overrides []Override, err error) {
 	byVariable, variables := make(map[string]string), []string{}
 	for _, k := range keys {
@@ -62,6 +74,9 @@ func FromEnvironment(environ []string) (overrides []Override, err error) {
 			continue
 		}
 		key, known := byVariable[variable]
+		if !known && isOfService(strings.TrimPrefix(variable, EnvironmentPrefix), value) {
+			continue
+		}
 		if !known {
 			closest := strings.ToUpper(tomlvalue.Closest(variable, variables))
 

@@ -38,6 +38,20 @@ func TestEveryKeyCanBeOverridden(t *testing.T) {
 	}
 }
 
+// Kubernetes tells each container about the services beside it, such as one in front of the bridge.
+func TestVariablesOfAServiceSetNothing(t *testing.T) {
+	overrides, err := config.FromEnvironment([]string{
+		"TM2BRIDGE_SERVICE_HOST=10.0.0.1", "TM2BRIDGE_SERVICE_PORT=26656", "TM2BRIDGE_SERVICE_PORT_NATIVE=26656",
+		"TM2BRIDGE_PORT=tcp://10.0.0.1:26656", "TM2BRIDGE_PORT_26656_TCP=tcp://10.0.0.1:26656",
+		"TM2BRIDGE_PORT_26656_TCP_PROTO=tcp", "TM2BRIDGE_PORT_26656_TCP_PORT=26656", "TM2BRIDGE_PORT_26656_TCP_ADDR=10.0.0.1",
+		"TM2BRIDGE_METRICS_SERVICE_HOST=10.0.0.2", "TM2BRIDGE_METRICS_PORT=tcp://10.0.0.2:9100",
+	})
+	require.NoError(t, err)
+	require.Empty(t, overrides)
+	_, err = config.FromEnvironment([]string{"TM2BRIDGE_HTTP_PORT=9100"})
+	require.ErrorContains(t, err, "TM2BRIDGE_HTTP_PORT: there is no such variable")
+}
+
 // An error names where the value comes from, and not a line of the file.
 func TestBadOverrideIsBlamed(t *testing.T) {
 	_, err := config.FromEnvironment([]string{"TM2BRIDGE_P2P_LADR=x"})
