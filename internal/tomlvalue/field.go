@@ -33,12 +33,13 @@ func FullName(section, key string) string { return "[" + section + "]." + key }
 func Wrong(key string, value any, reason string) error { return &FieldError{key, value, reason} }
 
 // Fields returns pointers to the fields of the struct that the pointer names, by the names
-// in their toml tags.
+// in their toml tags, without options.
 func Fields(structure any) map[string]any {
 	v := reflect.ValueOf(structure).Elem()
 	fields := make(map[string]any, v.NumField())
 	for i := range v.NumField() {
-		fields[v.Type().Field(i).Tag.Get("toml")] = v.Field(i).Addr().Interface()
+		name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("toml"), ",")
+		fields[name] = v.Field(i).Addr().Interface()
 	}
 
 	return fields

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"time"
@@ -38,9 +39,12 @@ func (b *builder) build(ctx context.Context, tags []string) error {
 
 	b.say("compiling up to %d packages; the first time takes some minutes", len(packages))
 	version := b.gnoVersion + "+tm2-libp2p." + b.ours
-	root := b.gnoRoot
-	if root == "" {
-		root = b.gnoDir
+	root := b.gnoDir
+	if b.gnoRoot != "" {
+		var err error
+		if root, err = filepath.Abs(b.gnoRoot); err != nil {
+			return err
+		}
 	}
 	link := fmt.Sprintf("-ldflags=-X '%[1]s/tm2/pkg/version.Version=%[2]s' -X '%[1]s/gnovm/pkg/gnoenv._GNOROOT=%[3]s'", gnoModule, version, root)
 	args := append(append([]string{"build", "-v"}, flags...), link, "-o", b.out, pkg)

@@ -70,15 +70,22 @@ func TestProgress(t *testing.T) {
 	require.Equal(t, "# example.com/b\n./b.go:1:2: undefined: x\ngo: downloading example.com/c v1.0.0\n", shown.String())
 }
 
-// TestDirectory changes a checkout of gno, and refuses one whose node has an option that our
+// TestDirectory changes a checkout of gno that lies below somebody's workspace, and refuses one whose node has an option that our
 // switch would not have.
 func TestDirectory(t *testing.T) {
 	o, err := parseFlags(nil, &bytes.Buffer{})
 	require.NoError(t, err)
 	b := &builder{options: *o, stderr: t.Output()}
 	require.NoError(t, b.findModules(t.Context()))
-	dir := t.TempDir()
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "go.mod"), []byte("module "+gnoModule+"\n"), 0o600))
+	workspace := t.TempDir()
+	dir := filepath.Join(workspace, "gno")
+	for name, text := range map[string]string{
+		"go.work": "go 1.26.0\n\nuse ./other\n", "other/go.mod": "module example.com/other\n", "gno/go.mod": "module " + gnoModule + "\n",
+	} {
+		name = filepath.Join(workspace, name)
+		require.NoError(t, os.MkdirAll(filepath.Dir(name), 0o700))
+		require.NoError(t, os.WriteFile(name, []byte(text), 0o600))
+	}
 	for _, name := range []string{edit.NodeFile, edit.ConfigFile, edit.AddressFile, edit.TypesFile} {
 		text, err := os.ReadFile(filepath.Join(b.gnoDir, name))
 		require.NoError(t, err)

@@ -41,9 +41,8 @@ func (b *builder) findModules(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	module, err := output(ctx, dir, "go", "list", "-m")
-	if err != nil || module != gnoModule {
-		return errors.Join(fmt.Errorf("%s is not the module %s", dir, gnoModule), err)
+	if err := isGno(ctx, dir); err != nil {
+		return fmt.Errorf("%s is not the module %s: %w", dir, gnoModule, err)
 	}
 	b.gnoDir = dir
 	// gno's own Makefile names a build in the same way.
@@ -56,6 +55,23 @@ func (b *builder) findModules(ctx context.Context) error {
 	}
 	b.gnoVersion = version
 	b.say("gno: %s, version %s", dir, version)
+
+	return nil
+}
+
+// isGno returns nil if the folder is gno's module, also below a workspace that it is no part of.
+func isGno(ctx context.Context, dir string) error {
+	text, err := output(ctx, dir, "go", "mod", "edit", "-json", filepath.Join(dir, "go.mod"))
+	if err != nil {
+		return err
+	}
+	var file struct{ Module struct{ Path string } }
+	if err := json.Unmarshal([]byte(text), &file); err != nil {
+		return err
+	}
+	if file.Module.Path != gnoModule {
+		return fmt.Errorf("its go.mod names %q", file.Module.Path)
+	}
 
 	return nil
 }

@@ -16,8 +16,9 @@ const ConfigFile = "tm2/pkg/p2p/config/config.go"
 const addrBookKey = "addr_book_file"
 
 // Config adds the keys of ours to the section [p2p] of a gno that does not have them, with
-// the values of ours as defaults, so that `gnoland config` gets and sets them. The source is
-// that of ConfigFile; ours is a struct whose fields have the tags toml, json and comment.
+// the values of ours as defaults, so that `gnoland config` gets and sets them. It writes none
+// that are zero: a gnoland that is older than a key has zero for it until it adds the default,
+// and a newer one takes a written zero for what the operator wants. The source is that of ConfigFile; ours is a struct whose fields have the tags toml, json and comment.
 func Config(s *Source, ours any) error {
 	section, err := s.structure("P2PConfig")
 	if err != nil {
@@ -42,7 +43,7 @@ func Config(s *Source, ours any) error {
 		if key == addrBookKey {
 			continue
 		}
-		fmt.Fprintf(&fields, "\n%s %s %s\n", field.Name, field.Type, quoteTag(field.Tag))
+		fmt.Fprintf(&fields, "\n%s %s %s\n", field.Name, field.Type, quoteTag(omitEmpty(field.Tag, key)))
 		if !value.IsZero() {
 			fmt.Fprintf(&defaults, "%s: %s,\n", field.Name, literal(value))
 		}
@@ -68,7 +69,8 @@ func (s *Source) keys(section *ast.StructType) (map[string]ast.Expr, error) {
 		if err != nil {
 			return nil, s.mismatch(field.Tag.Pos(), "a tag that can be read")
 		}
-		types[reflect.StructTag(tag).Get("toml")] = field.Type
+		key, _, _ := strings.Cut(reflect.StructTag(tag).Get("toml"), ",")
+		types[key] = field.Type
 	}
 
 	return types, nil
@@ -93,6 +95,11 @@ func (s *Source) defaultLiteral() (*ast.CompositeLit, error) {
 	}
 
 	return made, nil
+}
+
+// omitEmpty returns the tag of a key that is not written when it is zero.
+func omitEmpty(tag reflect.StructTag, key string) reflect.StructTag {
+	return reflect.StructTag(strings.Replace(string(tag), `toml:"`+key+`"`, `toml:"`+key+`,omitempty"`, 1))
 }
 
 // quoteTag returns a tag as it stands in source.

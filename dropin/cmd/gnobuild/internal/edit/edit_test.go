@@ -91,7 +91,7 @@ func TestConfig(t *testing.T) {
 	require.NoError(t, Config(s, *config.DefaultP2PConfig()))
 	text, err := s.Bytes()
 	require.NoError(t, err)
-	require.Regexp(t, "Stack string +`json:\"stack\" toml:\"stack\" comment:\".+\"`", string(text))
+	require.Regexp(t, "Stack string +`json:\"stack\" toml:\"stack,omitempty\" comment:\".+\"`", string(text))
 	require.Regexp(t, `Stack: +"dual",`, string(text))
 	require.Regexp(t, `DialTimeout: +10000000000,`, string(text))
 	require.Equal(t, 1, strings.Count(string(text), "AddrBook string"))
