@@ -1,6 +1,7 @@
 package dropin
 
 import (
+	"cmp"
 	"log/slog"
 	"net"
 	"slices"
@@ -155,12 +156,16 @@ func TestConfiguredSwitchErrors(t *testing.T) {
 	_, err = NewConfiguredSwitch(info, other, loopbackConfig(), nil, nil)
 	require.ErrorIs(t, err, errOtherID)
 
-	var log strings.Builder
 	t.Setenv("TM2_P2P_STACK", "native")
 	t.Setenv("TM2_P2P_DIAL", "native")
-	t.Setenv("TM2_P2P_QUIC", "true")
-	sw, err := NewConfiguredSwitch(info, key, loopbackConfig(), nil, slog.New(slog.NewTextHandler(&log, nil)))
-	require.NoError(t, err)
-	require.NoError(t, sw.Close())
-	require.Contains(t, log.String(), "QUIC, the DHT and other options of libp2p have no effect")
+	for _, keys := range [][2]string{{"", "noise"}, {"true", "noise"}, {"false", "tls"}} {
+		t.Setenv("TM2_P2P_QUIC", cmp.Or(keys[0], "false"))
+		t.Setenv("TM2_P2P_LIBP2P_SECURITY", keys[1])
+		var log strings.Builder
+		sw, err := NewConfiguredSwitch(info, key, loopbackConfig(), nil, slog.New(slog.NewTextHandler(&log, nil)))
+		require.NoError(t, err)
+		require.NoError(t, sw.Close())
+		warned := strings.Contains(log.String(), "libp2p_security and other options of libp2p have no effect")
+		require.Equal(t, keys[0] != "", warned, log.String())
+	}
 }
