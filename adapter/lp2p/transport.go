@@ -87,7 +87,7 @@ func NewTransport(
 		logger = slog.New(slog.DiscardHandler)
 	}
 	o.logger = logger
-	if err := o.openBook(nodeKey.ID()); err != nil {
+	if err := o.openBook(nodeInfo); err != nil {
 		return nil, err
 	}
 	gater := newGater()
@@ -135,10 +135,12 @@ func NewTransport(
 	return t, nil
 }
 
-// openBook makes an address book for the node with the ID unless it is given one.
-func (o *options) openBook(id types.ID) (err error) {
+// openBook makes an address book for the node unless it is given one. The port is left out, since
+// it may not be known yet.
+func (o *options) openBook(info types.NodeInfo) (err error) {
 	if o.book == nil {
-		o.book, err = addrbook.Open("", types.NetAddress{ID: id}, addrbook.WithLogger(o.logger))
+		self := types.NetAddress{ID: info.NetAddress.ID, IP: info.NetAddress.IP}
+		o.book, err = addrbook.Open("", self, addrbook.WithLogger(o.logger))
 	}
 	if err == nil && o.nat.circuits {
 		o.book.AllowRelayed()

@@ -6,7 +6,7 @@
 // reactor tells, believes and refuses, and how the book is kept, is described in
 // docs/discovery.md.
 //
-//	book, err := addrbook.Open(path, transport.NetAddress(), addrbook.WithPrivatePeers(private))
+//	book, err := addrbook.Open(path, *nodeInfo.NetAddress, addrbook.WithPrivatePeers(private))
 //	if err != nil {
 //		return err
 //	}

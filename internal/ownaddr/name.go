@@ -103,16 +103,17 @@ func (n Name) lookUp(ctx context.Context) ([]netip.Addr, error) {
 	return ips[:min(len(ips), maxIPs)], nil
 }
 
-// Choose returns the IP for a NodeInfo, which has room for one: the current one if it is
-// among them, so that it does not change without need, else an IPv4 address, which more
-// nodes can dial, else the first.
+// Choose returns the IP for a NodeInfo, which has room for one: an IPv4 address if there is one,
+// since more nodes can dial it, and the current one among those, so that it does not change
+// without need. A look-up that has found IPv6 only may have got half of an answer.
 func Choose(ips []netip.Addr, current netip.Addr) netip.Addr {
+	v4 := slices.IndexFunc(ips, netip.Addr.Is4)
 	switch {
-	case slices.Contains(ips, current):
+	case slices.Contains(ips, current) && (current.Is4() || v4 < 0):
 		return current
 	case len(ips) == 0:
 		return netip.Addr{}
 	default:
-		return ips[max(0, slices.IndexFunc(ips, netip.Addr.Is4))]
+		return ips[max(0, v4)]
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -85,7 +86,9 @@ func TestNameIsFollowed(t *testing.T) {
 func TestChoose(t *testing.T) {
 	both := ips("5.6.7.8", "5.6.7.9", "2a00::1")
 	require.Equal(t, both[0], ownaddr.Choose(both, netip.Addr{}))
-	require.Equal(t, both[2], ownaddr.Choose(both, both[2]), "it does not change without need")
+	require.Equal(t, both[1], ownaddr.Choose(both, both[1]), "it does not change without need")
+	require.Equal(t, both[0], ownaddr.Choose(both, both[2]), "the IPv4 address is there again")
+	require.Equal(t, both[2], ownaddr.Choose(both[2:], both[2]))
 	require.Equal(t, both[2], ownaddr.Choose(both[2:], both[0]))
 	require.False(t, ownaddr.Choose(nil, both[0]).IsValid())
 }
@@ -99,4 +102,9 @@ func TestPublic(t *testing.T) {
 		addrs = append(addrs, network)
 	}
 	require.Equal(t, ips("5.6.7.8", "2a00::1"), ownaddr.Public(addrs))
+	require.Empty(t, ownaddr.Local(addrs), "it has a public one")
+	behindNAT := slices.DeleteFunc(addrs, func(a net.Addr) bool {
+		return strings.HasPrefix(a.String(), "5.6") || strings.HasPrefix(a.String(), "2a00")
+	})
+	require.Equal(t, ips("10.0.0.1", "100.64.0.1", "127.0.0.1", "::1", "fe80::1"), ownaddr.Local(behindNAT))
 }

@@ -37,7 +37,8 @@ func newNode(stack string, c program.Config, out *program.Reporter, logger *slog
 		return nil, err
 	}
 	n := &node{out: out}
-	if n.transport, err = newTransport(stack, nodeInfo(c, listen), key, logger); err != nil {
+	info := nodeInfo(c, listen)
+	if n.transport, err = newTransport(stack, info, key, logger); err != nil {
 		return nil, err
 	}
 	if err := n.transport.Listen(*listen); err != nil {
@@ -46,7 +47,7 @@ func newNode(stack string, c program.Config, out *program.Reporter, logger *slog
 	if n.dir, err = os.MkdirTemp("", "conformance"); err != nil {
 		return nil, errors.Join(err, n.transport.Close())
 	}
-	book, err := addrbook.Open(filepath.Join(n.dir, "addrbook.json"), n.transport.NetAddress())
+	book, err := addrbook.Open(filepath.Join(n.dir, "addrbook.json"), *info.NetAddress)
 	if err != nil {
 		return nil, errors.Join(err, n.transport.Close(), os.RemoveAll(n.dir))
 	}
