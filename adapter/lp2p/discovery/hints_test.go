@@ -100,6 +100,51 @@ func TestHintsComeDuringALookup(t *testing.T) {
 	d.loops.Wait()
 }
 
+// trying is a switch whose slots are all taken, and that may try another peer all the same.
+type trying struct {
+	telling
+	told []*types.NetAddress
+}
+
+func (s *trying) Peers() compat.PeerSet                  { return s }
+func (*trying) Has(types.ID) bool                        { return false }
+func (*trying) List() []compat.PeerConn                  { return nil }
+func (s *trying) DialPeers(addrs ...*types.NetAddress)   { s.told = append(s.told, addrs...) }
+func (*trying) DialHints(types.ID, ...*types.NetAddress) {}
+
+// A switch without a free slot is told of a few peers, so that it can try one of another network,
+// unless it cannot, or has slots that discovery is not to fill.
+func TestFullSwitchIsOfferedPeers(t *testing.T) {
+	key := types.GenerateNodeKey()
+	tr, err := lp2p.NewTransport(types.NodeInfo{
+		NetAddress: &types.NetAddress{ID: key.ID(), IP: net.IPv4(127, 0, 0, 1)}, Network: "test", Moniker: "node",
+	}, *key, nil)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, tr.Close()) }()
+	d, err := New(tr)
+	require.NoError(t, err)
+	for i := range 2 * maxOffered {
+		p := somePeer(t, i)
+		id, err := d.ids.Of(p)
+		require.NoError(t, err)
+		addr := netAddress(id, netip.AddrPortFrom(netip.AddrFrom4([4]byte{5, byte(i), 7, 8}), 9))
+		d.book.MarkAnswered(&addr, types.StackLibp2p)
+		d.records.noteAnswer(p, time.Now())
+	}
+	open := &trying{telling: telling{taken: 4, limit: 5}}
+	d.SetSwitch(open)
+	d.offer()
+	require.Empty(t, open.told)
+	full := &trying{telling: telling{taken: 5, limit: 5}}
+	d.SetSwitch(full)
+	require.Zero(t, d.hint())
+	d.offer()
+	require.Len(t, full.told, maxOffered)
+	other := &telling{taken: 5, limit: 5}
+	d.SetSwitch(other)
+	d.offer() // it would panic if it told this one
+}
+
 // The switch is told of peers at many hosts, whoever has many keys at one.
 func TestHintsAreSpreadOverHosts(t *testing.T) {
 	host := func(i int) netip.Prefix { return netip.PrefixFrom(netip.AddrFrom4([4]byte{5, 6, 7, byte(i)}), 32) }

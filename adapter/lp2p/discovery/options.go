@@ -72,7 +72,9 @@ func WithBootstrapPeers(addrs []*types.NetAddress) Option {
 	return func(o *options) {
 		for _, addr := range addrs {
 			if addr != nil && addr.ID != "" {
-				o.bootstrap = append(o.bootstrap, *addr)
+				own := *addr
+				own.ID = own.ID.Canonical() // in another form it would be nobody's
+				o.bootstrap = append(o.bootstrap, own)
 			}
 		}
 	}

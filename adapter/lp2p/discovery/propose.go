@@ -8,12 +8,18 @@ import (
 	"github.com/libp2p/go-libp2p/core/peer"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/p2paddr"
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 )
 
-// maxHints bounds the hints after one walk.
-const maxHints = 16
+const (
+	// maxHints bounds the hints after one walk.
+	maxHints = 16
+	// A switch without a free slot is told of a few peers now and then.
+	offerInterval = time.Minute
+	maxOffered    = 4
+)
 
 // openSlots returns how many outbound peers are missing, at most maxHints.
 func (d *Discovery) openSlots() int {
@@ -41,7 +47,30 @@ type candidate struct {
 // again as it has open slots, and returns of how many.
 func (d *Discovery) hint() int {
 	missing := d.openSlots()
-	if missing == 0 || d.ctx.Err() != nil {
+	if missing == 0 {
+		return 0
+	}
+
+	return d.hintUpTo(min(missing+missing/2+1, maxHints))
+}
+
+// offer tells a switch whose slots are all taken of a few peers. It may try one of another network
+// in the place of a peer (compat.HintDialer), so that whoever once has all its slots does not keep
+// them.
+func (d *Discovery) offer() {
+	client, ok := d.client.(switchClient)
+	if !ok {
+		return
+	}
+	taken, limit := client.OutboundSlots()
+	if _, tries := client.Switch.(compat.HintDialer); tries && taken >= limit {
+		d.hintUpTo(maxOffered)
+	}
+}
+
+// hintUpTo hints at most n candidates, and returns how many.
+func (d *Discovery) hintUpTo(n int) int {
+	if d.ctx.Err() != nil {
 		return 0
 	}
 	taken := make(map[netip.Prefix]int)
@@ -50,7 +79,7 @@ func (d *Discovery) hint() int {
 			taken[d.hostOf(ip)]++
 		}
 	}
-	picked := pick(d.candidates(), taken, min(missing+missing/2+1, maxHints))
+	picked := pick(d.candidates(), taken, n)
 	hints := make([]*types.NetAddress, 0, len(picked))
 	for _, c := range picked {
 		addr := netAddress(c.id, c.at)

@@ -78,12 +78,12 @@ func (d *Discovery) walkLoop() {
 	for {
 		d.round(p)
 		if d.ctx.Err() == nil && !time.Now().Before(refresh) {
-			d.refresh()
+			d.hinting(p.interval, d.refresh)
 			refresh = time.Now().Add(stretch(d.opts.refreshInterval))
 		}
 		pause := min(p.next(len(d.peers()), d.entered()), time.Until(refresh))
 		if d.openSlots() == 0 && d.entered() {
-			pause = time.Until(refresh) // a peer that leaves wakes it
+			pause = min(time.Until(refresh), offerInterval) // a peer that leaves wakes it
 		}
 		timer.Reset(max(pause, time.Millisecond))
 		select {
@@ -113,7 +113,12 @@ func (d *Discovery) round(p *pace) {
 	if !d.entered() {
 		d.bootstrap(p.interval)
 	}
-	if d.openSlots() == 0 || !d.entered() || d.ctx.Err() != nil {
+	if !d.entered() || d.ctx.Err() != nil {
+		return
+	}
+	if d.openSlots() == 0 {
+		d.offer()
+
 		return
 	}
 	if time.Now().Before(p.walkAt) {
@@ -163,7 +168,7 @@ func (d *Discovery) lookUp(key string) error {
 // refresh checks the members of the routing table, and refreshes buckets without a
 // recent lookup. It also asks one bootstrap peer and one former peer, so that two parts
 // of a network that lost each other join again.
-func (d *Discovery) refresh() {
+func (d *Discovery) refresh() error {
 	d.counters.add(&d.counters.Refreshes, 1)
 	for _, addrs := range [][]types.NetAddress{d.someBootstrapPeers(), d.remembered()} {
 		if len(addrs) > 0 {
@@ -178,4 +183,6 @@ func (d *Discovery) refresh() {
 	case <-d.ctx.Done():
 	}
 	d.checkMembers()
+
+	return nil
 }
