@@ -85,9 +85,10 @@ func (sw *MultiplexSwitch) blameSource(t *dial, err error) {
 	}
 }
 
-// judgeEnd settles what the end of a connection says of its peer.
+// judgeEnd settles what the end of a connection says of its peer. One that has taken the place of
+// another peer and is soon gone has taken it in vain, unless this node itself has sent it away.
 func (sw *MultiplexSwitch) judgeEnd(c *connection, reason error, uptime time.Duration) {
-	if c.evicted && uptime < usefulUptime {
+	if c.evicted && uptime < usefulUptime && !isOwnWish(reason) {
 		sw.conduct.Charge("", c.networks[0], conduct.FlapPoints, errFlaps)
 	}
 	switch {
@@ -96,6 +97,12 @@ func (sw *MultiplexSwitch) judgeEnd(c *connection, reason error, uptime time.Dur
 	case uptime >= usefulUptime:
 		sw.conduct.Pardon(hostOf(c.conn))
 	}
+}
+
+// isOwnWish reports whether this node has ended a connection for a reason that says nothing of its
+// peer.
+func isOwnWish(reason error) bool {
+	return errors.Is(reason, errEvicted) || errors.Is(reason, errReplaced) || errors.Is(reason, errBlocked) || errors.Is(reason, errSeedHangUp)
 }
 
 // hostOf returns the host of the remote. It is not valid if its IP is not known.

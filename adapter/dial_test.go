@@ -133,6 +133,15 @@ func TestDialPeersSkips(t *testing.T) {
 	})
 }
 
+// A hint that comes just when its peer has become persistent is not dialed beside the redial.
+func TestHintOfAPersistentPeerIsNotQueued(t *testing.T) {
+	d := newDialer()
+	addr := types.NetAddress{ID: testID(1), IP: net.IPv4(9, 8, 7, 6), Port: 1}
+	d.redial(addr, 0)
+	require.True(t, d.hint(&dial{addr: addr}))
+	require.Zero(t, d.hints.len())
+}
+
 // A reactor that hears of a removal may dial the peer at once. The remote may not
 // have noticed yet and refuse, but the address is not skipped.
 func TestDialPeersDuringRemoval(t *testing.T) {

@@ -96,10 +96,14 @@ func newDialer() *dialer {
 	}
 }
 
-// hint queues an address. It reports false when the queue is full.
+// hint queues an address. It reports false when the queue is full. A peer that has become
+// persistent has a schedule and an address of its own.
 func (d *dialer) hint(t *dial) bool {
 	d.mtx.Lock()
 	defer d.mtx.Unlock()
+	if d.redials.has(t.addr.ID) {
+		return true
+	}
 	if former := d.current(t.addr.ID); former != nil {
 		d.addOther(former, t)
 

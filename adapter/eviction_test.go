@@ -202,6 +202,33 @@ func TestNetworkThatFlapsEvictsNobody(t *testing.T) {
 	})
 }
 
+// A peer that this node itself sends away has not taken its place in vain.
+func TestPeerThatIsSentAwayDoesNotFlap(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := memory.NewNetwork()
+		hub := newNode(t, network, WithMaxInboundPeers(3))
+		nodes := []*node{hub}
+		for i := range 3 {
+			nodes = append(nodes, newNodeAt(t, network, net.IPv4(9, 1, 1, byte(i+1)), 1))
+		}
+		for i := range conduct.MaxPoints/conduct.FlapPoints + 1 {
+			nodes = append(nodes, newNodeAt(t, network, net.IPv4(8, 8, byte(i), 8), 1))
+		}
+		defer start(t, nodes...)()
+		for _, n := range nodes[4:] {
+			for _, honest := range nodes[1:4] {
+				if !hub.Peers().Has(honest.id()) {
+					connect(t, honest, hub)
+				}
+			}
+			connect(t, n, hub)
+			require.NoError(t, hub.BlockPeer(n.id()))
+			synctest.Wait()
+			require.False(t, hub.Peers().Has(n.id()))
+		}
+	})
+}
+
 // One peer at a time waits for the removal of the peer that had its ID, so that it cannot
 // hold the places of the accept loop by coming again and again.
 func TestOneConnectionWaitsForTheRemovalOfTheFormer(t *testing.T) {

@@ -73,6 +73,10 @@ func (sw *MultiplexSwitch) reserve(ctx context.Context, c *connection) error {
 				return errStopping
 			}
 
+			if former.id != c.id {
+				return compat.Reject(compat.RejectFull, "the peer that it takes the place of is still being removed")
+			}
+
 			return compat.Reject(compat.RejectDuplicate, "the connection that it takes the place of is still being removed")
 		}
 	}

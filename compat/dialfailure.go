@@ -137,7 +137,7 @@ func ClassifyDial(err error) DialFailure {
 	case isAny(err, types.ErrIncompatibleVersions, types.ErrIncompatibleNetworks, types.ErrNoCommonChannels):
 		return DialOtherNetwork
 	case isAny(err, context.Canceled, ErrTransportClosed, ErrNoResources, syscall.EMFILE, syscall.ENFILE,
-		syscall.ENOBUFS, syscall.ENOMEM, syscall.EADDRNOTAVAIL, syscall.ENETDOWN):
+		syscall.ENOBUFS, syscall.ENOMEM, syscall.ENETDOWN), isOutOfPorts(err):
 		return DialLocal
 	case errors.As(err, &wrong):
 		return DialWrongID
@@ -177,10 +177,27 @@ func classifyNetwork(err error) DialFailure {
 	case isAny(err, context.DeadlineExceeded, os.ErrDeadlineExceeded), errors.As(err, &network) && network.Timeout():
 		return DialTimedOut
 	case errors.As(err, &dns) && dns.IsNotFound,
-		isAny(err, syscall.ECONNREFUSED, syscall.EHOSTUNREACH, syscall.EHOSTDOWN, syscall.ENETUNREACH):
+		isAny(err, syscall.ECONNREFUSED, syscall.EHOSTUNREACH, syscall.EHOSTDOWN, syscall.ENETUNREACH, syscall.EADDRNOTAVAIL):
 		return DialUnreachable
 	default:
 		return DialUnclear
+	}
+}
+
+// isOutOfPorts reports whether the system had no free port for a dial. A machine without IPv6 says
+// the same of every IPv6 address, which is no reason to think less of what others have found.
+func isOutOfPorts(err error) bool {
+	switch e := err.(type) {
+	case *net.OpError:
+		to, _ := e.Addr.(*net.TCPAddr)
+
+		return errors.Is(e.Err, syscall.EADDRNOTAVAIL) && (to == nil || to.IP.To4() != nil)
+	case interface{ Unwrap() []error }:
+		return slices.ContainsFunc(e.Unwrap(), isOutOfPorts)
+	case interface{ Unwrap() error }:
+		return isOutOfPorts(e.Unwrap())
+	default:
+		return err == syscall.EADDRNOTAVAIL
 	}
 }
 

@@ -27,6 +27,7 @@ func dialing(errno syscall.Errno) error {
 func TestClassifyDial(t *testing.T) {
 	remote := func(code RejectCode) error { return &RejectError{Code: code, Remote: true} }
 	unknown := errors.New("upgrade failed")
+	noIPv6 := &net.OpError{Op: "dial", Addr: &net.TCPAddr{IP: net.ParseIP("2606:4700::1")}, Err: os.NewSyscallError("connect", syscall.EADDRNOTAVAIL)}
 	for _, c := range []struct {
 		err  error
 		want DialFailure
@@ -42,6 +43,7 @@ func TestClassifyDial(t *testing.T) {
 		{ErrNoResources, DialLocal},
 		{dialing(syscall.EMFILE), DialLocal},
 		{dialing(syscall.EADDRNOTAVAIL), DialLocal},
+		{fmt.Errorf("dial: %w", &net.OpError{Addr: &net.TCPAddr{IP: net.IPv4(9, 8, 7, 6)}, Err: syscall.EADDRNOTAVAIL}), DialLocal},
 		{fmt.Errorf("%w: %w", context.Canceled, dialing(syscall.ECONNREFUSED)), DialLocal},
 		{errors.Join(&WrongIDError{}, context.Canceled), DialLocal},
 
@@ -53,9 +55,12 @@ func TestClassifyDial(t *testing.T) {
 
 		{dialing(syscall.ECONNREFUSED), DialUnreachable},
 		{dialing(syscall.EHOSTUNREACH), DialUnreachable},
+		{fmt.Errorf("dial: %w", noIPv6), DialUnreachable},
+		{errors.Join(noIPv6, dialing(syscall.ECONNREFUSED)), DialUnreachable},
 		{&net.DNSError{Err: "no such host", IsNotFound: true}, DialUnreachable},
 
 		{&WrongIDError{}, DialWrongID},
+		{errors.Join(&WrongIDError{}, noIPv6), DialWrongID},
 		{&ForeignError{Answered: "HTTP", Err: io.EOF}, DialForeign},
 		{&ForeignError{Answered: "libp2p", Proved: true, Err: unknown}, DialNotTM2},
 		{declared{unknown}, DialRefused},
