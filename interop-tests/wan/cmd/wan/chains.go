@@ -140,6 +140,9 @@ func (r *report) sync(ctx context.Context) error {
 	return r.err
 }
 
+// patience is how long a chain may take to be as before.
+const patience = 3 * time.Minute
+
 // cut measures how long a chain takes to be as before.
 func (r *report) cut(ctx context.Context) error {
 	r.section("A cut and a move", fmt.Sprintf("The seven validators are cut for %v into three and four, none of which can make blocks. Then, in the full form, the\n"+
@@ -154,7 +157,7 @@ func (r *report) cut(ctx context.Context) error {
 		c, err := collect(ctx, r, "cut of "+kind.Name, func(ctx context.Context, seed int) (chain.Result, error) {
 			return chain.Measure(ctx, chain.Run{
 				Kind: kind, Box: chain.World(0, r.link(), r.congestion, uint64(seed)), During: time.Second,
-				Cut: r.settings.cut, Move: r.full, Patience: 3 * time.Minute,
+				Cut: r.settings.cut, Move: r.full, Patience: patience,
 			})
 		}, lateness)
 		if err != nil {
@@ -163,11 +166,14 @@ func (r *report) cut(ctx context.Context) error {
 		r.row(kind.Name, c.text(func(runs []chain.Result) string {
 			return fmt.Sprintf("%.1f s", median(runs, func(c chain.Result) float64 { return c.Restored.Seconds() }))
 		}), c.text(func(runs []chain.Result) string {
-			if !r.full {
+			switch moved := median(runs, func(c chain.Result) float64 { return c.Moved.Seconds() }); {
+			case !r.full:
 				return "not measured"
+			case moved == 0:
+				return fmt.Sprintf("not within %v", patience)
+			default:
+				return fmt.Sprintf("%.1f s", moved)
 			}
-
-			return fmt.Sprintf("%.1f s", median(runs, func(c chain.Result) float64 { return c.Moved.Seconds() }))
 		}))
 	}
 
