@@ -23,6 +23,7 @@ type connection struct {
 	source   types.ID      // who told its address, if this node dialed it
 	channels [256]bool     // what the remote listens on
 	gone     chan struct{} // closed when the connection is removed and its ID free
+	local    localAddress
 
 	// Set by the registry, under its lock.
 	host     netip.Prefix // of the connection
@@ -56,6 +57,7 @@ func newConnection(conn compat.PeerConn) *connection {
 		outbound: conn.IsOutbound(),
 		gone:     make(chan struct{}),
 		refs:     2,
+		local:    localAddressOf(conn),
 		out:      outboxes{backlogs: make(map[byte]*backlog)},
 	}
 	for _, ch := range conn.NodeInfo().Channels {

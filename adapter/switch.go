@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -48,6 +49,7 @@ type MultiplexSwitch struct {
 
 	dialTimeout time.Duration // not changed once built
 	seedUptime  time.Duration // likewise; zero without WithSeedMode
+	interfaces  func() ([]net.Addr, error)
 	lists       *peerLists
 
 	registry registry
@@ -76,6 +78,7 @@ func NewMultiplexSwitch(transport compat.Transport, opts ...SwitchOption) *Multi
 	sw := &MultiplexSwitch{
 		transport:   transport,
 		dialTimeout: DefaultDialTimeout,
+		interfaces:  net.InterfaceAddrs,
 		lists:       newPeerLists(),
 		registry: registry{
 			byID:    make(map[types.ID]*connection),
@@ -123,6 +126,7 @@ func (sw *MultiplexSwitch) OnStart() error {
 	}
 	sw.tasks.Go(func() { sw.acceptLoop(sw.ctx) })
 	sw.tasks.Go(func() { sw.dialLoop(sw.ctx) })
+	sw.tasks.Go(func() { sw.watchLocal(sw.ctx) })
 	for _, id := range sw.lists.persistentIDs() {
 		sw.redial(id, stableUptime)
 	}

@@ -57,6 +57,14 @@ func TunneledBy(p PeerConn) types.ID {
 	return t.TunneledBy()
 }
 
+// LocalPeer is an optional interface of a PeerConn whose connection ends with an address of this
+// machine. The switch ends it when the machine loses that, since neither end would notice soon.
+type LocalPeer interface {
+	// LocalIP returns the IP of this machine to which the connection is bound, or nil if it is not
+	// known, or the connection can do without it, as over QUIC (RFC 9000 section 9).
+	LocalIP() net.IP
+}
+
 // ListeningTransport is a Transport that listens at an address. The transports of both stacks
 // implement it.
 type ListeningTransport interface {

@@ -2,6 +2,7 @@ package lp2p
 
 import (
 	"errors"
+	"net"
 	"net/netip"
 	"slices"
 	"sync"
@@ -38,6 +39,7 @@ var (
 	_ compat.ReasonStopper = (*Peer)(nil)
 	_ compat.ReasonFlusher = (*Peer)(nil)
 	_ compat.DelegatedPeer = (*Peer)(nil)
+	_ compat.LocalPeer     = (*Peer)(nil)
 )
 
 // newPeer returns the peer of a session. For an outbound one, dialed is the address where
@@ -115,6 +117,17 @@ func (p *Peer) DelegatedBy() (types.ID, bool) { return p.delegatedBy, p.delegate
 
 // SeenAt implements compat.DelegatedPeer.
 func (p *Peer) SeenAt() netip.Prefix { return p.seenAt }
+
+// LocalIP implements compat.LocalPeer. A connection over QUIC, or through a relay, has none.
+func (p *Peer) LocalIP() net.IP {
+	at := p.s.conn.LocalMultiaddr()
+	if p2paddr.IsUDP(at) || isCircuit(p.s.conn.RemoteMultiaddr()) {
+		return nil
+	}
+	ip, _, _ := p2paddr.Endpoint(at)
+
+	return ip
+}
 
 // Stack implements compat.StackReporter.
 func (p *Peer) Stack() types.Stack { return types.StackLibp2p }

@@ -81,6 +81,7 @@ func TestPeerDescribesItsConnection(t *testing.T) {
 	require.Equal(t, addr.String(), pa.SocketAddr().String())
 	require.Equal(t, addr.DialString(), pa.RemoteAddr().String())
 	require.True(t, pb.RemoteIP().IsLoopback())
+	require.True(t, pa.LocalIP().IsLoopback() && pb.LocalIP().IsLoopback())
 	require.Equal(t, a.key.ID(), pb.NodeInfo().ID())
 	require.NotNil(t, pb.SocketAddr())
 	_, delegated := pb.DelegatedBy()

@@ -3,6 +3,7 @@ package native
 import (
 	"errors"
 	"fmt"
+	"net"
 	"sync/atomic"
 	"time"
 
@@ -19,6 +20,7 @@ var (
 	_ compat.DialectReporter = (*peerConn)(nil)
 	_ compat.LivenessProber  = (*peerConn)(nil)
 	_ compat.TunneledPeer    = (*peerConn)(nil)
+	_ compat.LocalPeer       = (*peerConn)(nil)
 
 	errNoReactor = errors.New("no reactor for the channel")
 )
@@ -86,6 +88,16 @@ func (p *peerConn) Dialect() compat.Dialect { return p.dialect }
 
 // TunneledBy implements compat.TunneledPeer.
 func (p *peerConn) TunneledBy() types.ID { return p.bridge }
+
+// LocalIP implements compat.LocalPeer. A tunnel has no address of this machine.
+func (p *peerConn) LocalIP() net.IP {
+	at, ok := p.conn.LocalAddr().(*net.TCPAddr)
+	if !ok || p.bridge != "" {
+		return nil
+	}
+
+	return at.IP
+}
 
 // receive runs on the delivery goroutine of the connection.
 func (p *peerConn) receive(chID byte, msg []byte) {

@@ -179,6 +179,7 @@ func TestSilentProxyConnectionsKeepNobodyOut(t *testing.T) {
 	dialer := newTransport(t, "net")
 	_, in := connectAt(t, dialer, mt, addr, newBehavior(), newBehavior())
 	require.Equal(t, "203.0.113.7", in.RemoteIP().String())
+	require.True(t, in.(compat.LocalPeer).LocalIP().IsLoopback())
 	requireClosed(t, silent[0])
 
 	closed := make(chan error)

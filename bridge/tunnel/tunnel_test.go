@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/stacktest"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/summary"
@@ -33,6 +34,7 @@ func TestNativeNodeDialsThroughATunnel(t *testing.T) {
 	require.Equal(t, w.node.key.ID(), out.ID())
 	require.Equal(t, far.key.ID(), in.ID())
 	require.Equal(t, "127.0.0.1", in.RemoteIP().String())
+	require.Nil(t, in.(compat.LocalPeer).LocalIP(), "a tunnel has none")
 	require.NotEqual(t, w.bridge.NetAddress().Port, in.SocketAddr().Port, "it is the native node's address")
 	exchange(t, out, in, far, w.node)
 
