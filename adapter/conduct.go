@@ -4,6 +4,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
@@ -102,7 +103,9 @@ func (sw *MultiplexSwitch) judgeEnd(c *connection, reason error, uptime time.Dur
 // isOwnWish reports whether this node has ended a connection for a reason that says nothing of its
 // peer.
 func isOwnWish(reason error) bool {
-	return errors.Is(reason, errEvicted) || errors.Is(reason, errReplaced) || errors.Is(reason, errBlocked) || errors.Is(reason, errSeedHangUp)
+	own := []error{errEvicted, errReplaced, errBlocked, errSeedHangUp, errAddressGone}
+
+	return slices.ContainsFunc(own, func(err error) bool { return errors.Is(reason, err) })
 }
 
 // hostOf returns the host of the remote. It is not valid if its IP is not known.

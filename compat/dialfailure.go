@@ -177,7 +177,7 @@ func classifyNetwork(err error) DialFailure {
 	case isAny(err, context.DeadlineExceeded, os.ErrDeadlineExceeded), errors.As(err, &network) && network.Timeout():
 		return DialTimedOut
 	case errors.As(err, &dns) && dns.IsNotFound,
-		isAny(err, syscall.ECONNREFUSED, syscall.EHOSTUNREACH, syscall.EHOSTDOWN, syscall.ENETUNREACH, syscall.EADDRNOTAVAIL):
+		isAny(err, syscall.ECONNREFUSED, syscall.EHOSTUNREACH, syscall.EHOSTDOWN, syscall.ENETUNREACH):
 		return DialUnreachable
 	default:
 		return DialUnclear

@@ -35,6 +35,7 @@ func TestClassifyDial(t *testing.T) {
 		{nil, DialUnclear},
 		{unknown, DialUnclear},
 		{io.EOF, DialUnclear},
+		{fmt.Errorf("dial: %w", noIPv6), DialUnclear},
 		{dialing(syscall.ECONNRESET), DialUnclear},
 		{&net.DNSError{Err: "server misbehaving", IsTemporary: true}, DialUnclear},
 
@@ -55,7 +56,6 @@ func TestClassifyDial(t *testing.T) {
 
 		{dialing(syscall.ECONNREFUSED), DialUnreachable},
 		{dialing(syscall.EHOSTUNREACH), DialUnreachable},
-		{fmt.Errorf("dial: %w", noIPv6), DialUnreachable},
 		{errors.Join(noIPv6, dialing(syscall.ECONNREFUSED)), DialUnreachable},
 		{&net.DNSError{Err: "no such host", IsNotFound: true}, DialUnreachable},
 

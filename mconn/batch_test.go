@@ -68,6 +68,42 @@ func TestBulkFillsFrames(t *testing.T) {
 	}
 }
 
+// TestFramesAreFullUnderASendRate checks that messages that wait share frames, whatever the rate and
+// the size of packets: a frame counts as full.
+func TestFramesAreFullUnderASendRate(t *testing.T) {
+	t.Parallel()
+
+	for _, c := range []struct {
+		rate     int64
+		throttle time.Duration
+		packet   int
+	}{
+		{3000, 100 * time.Millisecond, 1024}, {100_000, 0, 1024}, {100_000, 100 * time.Millisecond, 64}, {5_120_000, 0, 1024},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			local, remote := newMemConn(plenty)
+			framed := &framedConn{Conn: local, size: maxBatch}
+			config := unlimited()
+			config.SendRate, config.FlushThrottle, config.MaxPacketMsgPayloadSize = c.rate, c.throttle, c.packet
+			sender, receiver := startNode(t, framed, config, oneChannel...), startNode(t, remote, unlimited(), oneChannel...)
+			const messages, size = 3000, 100
+			go func() {
+				for range messages {
+					for !sender.Send(0x20, make([]byte, size)) && sender.IsRunning() {
+					}
+				}
+			}()
+			for len(receiver.messages()) < messages {
+				advance(time.Second)
+			}
+			require.Less(t, framed.frames*testFrame*9/10, framed.bytes, "%+v", c)
+
+			sender.stop(t)
+			receiver.stop(t)
+		})
+	}
+}
+
 // TestFramesDelayNothing checks that messages and pings arrive at the same moments with and
 // without frames: only what is of no use to the peer is held back. Where a send rate holds
 // messages up, they take no longer than what their frames cost.

@@ -54,6 +54,11 @@ func newChannels(descs []*compat.ChannelDescriptor) ([]*channel, error) {
 	return channels, nil
 }
 
+// packetSize returns the size of the next packet of the message being sent.
+func (ch *channel) packetSize(maxPayload int) int {
+	return wire.MsgSize(ch.desc.ID, len(ch.sending) <= maxPayload, min(len(ch.sending), maxPayload))
+}
+
 // appendPacket appends the next packet of the message being sent and adds its
 // size to recentlySent. last reports whether it completes the message.
 func (ch *channel) appendPacket(dst []byte, maxPayload int) (packets []byte, last bool) {

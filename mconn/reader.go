@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"runtime/debug"
 	"time"
@@ -49,7 +50,7 @@ func newReader(c *MConnection, now time.Time) *reader {
 // recvAllowance returns the bytes a second that are read at a RecvRate. They are more, by
 // more than the 2 % that sealing adds, so that a peer which sends at the same rate does not
 // fill the socket: an urgent message would wait there, where nothing can overtake.
-func recvAllowance(rate int64) int64 { return rate + rate/32 }
+func recvAllowance(rate int64) int64 { return rate + min(rate/32, math.MaxInt64-rate) }
 
 // run reads and delivers until the connection ends.
 func (r *reader) run() error {

@@ -88,7 +88,10 @@ func (w *writer) writeBatch(now time.Time, draining bool) (int, error) {
 		allowed = noLimit
 	}
 
-	w.appendPackets(b.held+min(allowed, max(1, w.batchSize()-b.held)), now)
+	if allowed > 0 {
+		// The rest of the last frame is paid for anyway.
+		w.appendPackets(b.cost(b.held+min(allowed, max(1, w.batchSize()-b.held))), allowed != noLimit, now)
+	}
 
 	if ready := b.ready(); len(ready) > 0 {
 		if err := w.write(ready, now); err != nil {
@@ -117,14 +120,18 @@ func (w *writer) batchSize() int {
 }
 
 // appendPackets appends packets in the order of the scheduler until the batch has
-// at least limit bytes.
-func (w *writer) appendPackets(limit int, now time.Time) {
+// at least limit bytes. A packet for which a further frame would be begun waits for the next
+// batch where frames are paid for.
+func (w *writer) appendPackets(limit int, paid bool, now time.Time) {
 	w.c.sched.decay(now)
 
 	b := &w.batch
 	for len(b.buf) < limit {
 		ch := w.c.sched.next(w.pending)
 		if ch == nil {
+			break
+		}
+		if paid && b.frame > 1 && b.appended() > 0 && len(b.buf)+ch.packetSize(w.c.config.MaxPacketMsgPayloadSize) > limit {
 			break
 		}
 

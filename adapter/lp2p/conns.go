@@ -15,15 +15,15 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
-// maxRefused is how many handshakes may be refused on a connection without a session before it is
-// closed. Its host is charged for the next one.
+// maxRefused is how many handshakes may be refused, for what the remote has said, on an inbound
+// connection without a session before it is closed. Its host is charged for the next one.
 const maxRefused = 8
 
 // connRef counts the users of one libp2p connection: sessions, handshakes and others.
 type connRef struct {
 	refs    int
 	uses    int           // how often it was kept
-	refused int           // handshakes
+	refused int           // handshakes, for what the remote has said
 	tag     string        // protects it from the connection manager; set by a session
 	session bool          // it has carried a session, or the handshake of one
 	close   bool          // the last user closes it
@@ -89,12 +89,18 @@ func (t *Transport) protect(c network.Conn) {
 }
 
 // closeUnused lets the last user close a connection that the caller has retained for a handshake,
-// which was refused.
-func (t *Transport) closeUnused(c network.Conn) {
+// which was refused. A bridge may present many nodes in a moment at which this one has no slot, or
+// is stopping, so these refusals do not count.
+func (t *Transport) closeUnused(c network.Conn, reason error) {
 	t.mtx.Lock()
 	defer t.mtx.Unlock()
-	t.conns[c].close = true
-	t.conns[c].refused++
+	ref := t.conns[c]
+	ref.close = true
+	switch r, _ := refusalOf(reason); r.Code {
+	case compat.RejectFull, compat.RejectDuplicate, compat.RejectUnavailable, compat.RejectClosing:
+	default:
+		ref.refused++
+	}
 }
 
 // shared returns a function that reports whether a connection, which the caller has kept for a
@@ -120,7 +126,8 @@ func (t *Transport) release(c network.Conn) {
 	t.mtx.Lock()
 	ref := t.conns[c]
 	if ref.refs--; ref.refs > 0 {
-		tiresome := ref.refused >= maxRefused && ref.tag == ""
+		tiresome := ref.refused >= maxRefused && ref.tag == "" &&
+			c.Stat().Direction == network.DirInbound && !t.carriesCircuits(c.RemotePeer())
 		t.mtx.Unlock()
 		if tiresome {
 			t.closeConn(c)

@@ -294,12 +294,20 @@ func testStreamEnds(t *testing.T, end func(*session)) {
 // Whoever is refused all the time loses the connection, though another handshake on it is not over,
 // and pays for a new one.
 func TestManyRefusedHandshakesEndTheConnection(t *testing.T) {
-	n, r := newNode(t, nil), newRaw(t)
+	timeouts := DefaultTimeouts()
+	timeouts.Handshake = 2 * patience
+	n, r := newNode(t, nil, WithTimeouts(timeouts)), newRaw(t)
 	hello := r.hello(control.NewEpoch())
 	hello.Version++
 	c := r.connect(n)
 	_, err := r.open(c, false).Write([]byte{1}) // of a message that does not come
 	require.NoError(t, err)
+	require.Eventually(t, func() bool {
+		n.Transport.mtx.Lock()
+		defer n.Transport.mtx.Unlock()
+
+		return len(n.conns) == 1
+	}, patience, time.Millisecond)
 	for range maxRefused {
 		require.False(t, c.IsClosed())
 		s := r.open(c, false)

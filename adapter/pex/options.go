@@ -36,8 +36,7 @@ func WithSaveInterval(interval time.Duration) Option {
 // WithPrivateNetworks tells loopback and private addresses to every peer, and believes
 // every peer about them, as TM2 does. Without it they pass only to and from a peer that
 // is connected from an address of the same kind, and are believed only if this node
-// announces one too, or announces no address and has none but such at its network
-// interfaces. A network that mixes private and public addresses, as over a VPN,
+// announces one too. A network that mixes private and public addresses, as over a VPN,
 // needs it.
 func WithPrivateNetworks() Option {
 	return func(r *Reactor) { r.privateNetworks = true }

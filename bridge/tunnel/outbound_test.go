@@ -9,7 +9,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
-	"github.com/tm2-libp2p/tm2-libp2p/adapter/native"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/socket"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/stacktest"
@@ -71,7 +70,7 @@ func TestOneOfTwoBridgesIsGone(t *testing.T) {
 	require.NoError(t, err)
 	s := &Sockets{side: w.side, bridges: []types.NetAddress{*gone, w.bridge.NetAddress()}}
 	for range 2 {
-		ctx, cancel := context.WithTimeout(t.Context(), native.DialTimeout)
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		conn, err := s.DialContext(ctx, "tcp", far.at.DialString())
 		cancel()
 		require.NoError(t, err)

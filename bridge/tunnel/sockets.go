@@ -12,7 +12,6 @@ import (
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
-	"github.com/tm2-libp2p/tm2-libp2p/internal/dialnames"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/task"
 )
 
@@ -22,6 +21,8 @@ const (
 	// The pause before a node tries again to reach a bridge, doubled up to the maximum.
 	minRetry = time.Second
 	maxRetry = 30 * time.Second
+	// nextAfter is how long a bridge is asked for a tunnel before another one is asked too.
+	nextAfter = time.Second
 )
 
 // errNoBridge is the error of a dial when no bridge has opened a tunnel.
@@ -80,21 +81,76 @@ func (s *Sockets) drop() {
 	}
 }
 
-// DialContext implements compat.Sockets: it asks one bridge after the other for a tunnel to the
-// address, first the one that has answered last. The time that the context leaves is divided
-// evenly among those that are left, so that one which is gone leaves time for the others.
+// DialContext implements compat.Sockets: it asks the bridges for a tunnel to the address, first the
+// one that has answered last. The next one is asked when one has failed, or has not answered for a
+// while; the first tunnel that opens counts.
 func (s *Sockets) DialContext(ctx context.Context, _, address string) (net.Conn, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	answers, waiting := make(chan answer, len(s.bridges)), 0
+	patience := time.NewTimer(nextAfter)
+	defer patience.Stop()
 	err := errNoBridge
-	bridges := s.inOrder()
-	for i, b := range bridges {
-		conn, bridgeErr := s.dial(ctx, len(bridges)-i, b, address)
-		if bridgeErr == nil {
-			return conn, nil
+	for next := s.inOrder(); len(next) > 0 || waiting > 0; {
+		if len(next) > 0 && waiting == 0 {
+			next, waiting = s.askNext(ctx, next, address, answers), waiting+1
+			patience.Reset(nextAfter)
 		}
-		err = fmt.Errorf("%w: bridge %s: %w", err, b.ID, bridgeErr)
+		select {
+		case a := <-answers:
+			waiting--
+			if a.err == nil {
+				s.endOthers(answers, waiting)
+
+				return a.conn, nil
+			}
+			err = fmt.Errorf("%w: %w", err, a.err)
+		case <-patience.C:
+			if len(next) > 0 {
+				next, waiting = s.askNext(ctx, next, address, answers), waiting+1
+				patience.Reset(nextAfter)
+			}
+		}
 	}
 
 	return nil, err
+}
+
+// answer is a tunnel that a bridge has opened, or why it has not.
+type answer struct {
+	conn net.Conn
+	err  error
+}
+
+// askNext asks the first of the bridges on a goroutine and returns the others.
+func (s *Sockets) askNext(ctx context.Context, bridges []types.NetAddress, address string, answers chan<- answer) []types.NetAddress {
+	b := bridges[0]
+	asked := s.tasks.Go(func() {
+		conn, err := s.dial(ctx, b, address)
+		if err != nil {
+			err = fmt.Errorf("bridge %s: %w", b.ID, err)
+		}
+		answers <- answer{conn, err}
+	})
+	if !asked {
+		answers <- answer{err: net.ErrClosed}
+	}
+
+	return bridges[1:]
+}
+
+// endOthers ends the tunnels that open after another one. The dials end with their context.
+func (s *Sockets) endOthers(answers <-chan answer, waiting int) {
+	if waiting == 0 {
+		return
+	}
+	s.tasks.Go(func() { // or Close, which waits for the dials, ends the connections below them
+		for range waiting {
+			if a := <-answers; a.err == nil {
+				_ = a.conn.Close() // nobody has it
+			}
+		}
+	})
 }
 
 // inOrder returns the bridges, that one first which has answered last.
@@ -106,10 +162,7 @@ func (s *Sockets) inOrder() []types.NetAddress {
 	return slices.Concat(s.bridges[i:], s.bridges[:i])
 }
 
-// dial asks the bridge within an equal share of the context's time.
-func (s *Sockets) dial(ctx context.Context, left int, bridge types.NetAddress, address string) (net.Conn, error) {
-	ctx, cancel := dialnames.Share(ctx, left)
-	defer cancel()
+func (s *Sockets) dial(ctx context.Context, bridge types.NetAddress, address string) (net.Conn, error) {
 	stream, err := open(ctx, s.side, bridge, protocolOut, address)
 	if err == nil || errors.As(err, new(*RefusedError)) {
 		s.mtx.Lock()

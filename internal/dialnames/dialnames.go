@@ -23,7 +23,7 @@ func Resolve(ctx context.Context, addr types.NetAddress) ([]types.NetAddress, er
 	if addr.Hostname == "" {
 		return []types.NetAddress{addr}, nil
 	}
-	ctx, cancel := Share(ctx, 2)
+	ctx, cancel := share(ctx, 2)
 	defer cancel()
 	ips, err := net.DefaultResolver.LookupIP(ctx, "ip", addr.Hostname)
 	if err != nil {
@@ -85,14 +85,14 @@ func Dial[T any](
 func within[T any](
 	ctx context.Context, left int, addr types.NetAddress, dial func(context.Context, types.NetAddress) (T, error),
 ) (T, error) {
-	ctx, cancel := Share(ctx, left)
+	ctx, cancel := share(ctx, left)
 	defer cancel()
 
 	return dial(ctx, addr)
 }
 
-// Share returns a context with one of several equal parts of the time that is left.
-func Share(ctx context.Context, parts int) (context.Context, context.CancelFunc) {
+// share returns a context with one of several equal parts of the time that is left.
+func share(ctx context.Context, parts int) (context.Context, context.CancelFunc) {
 	deadline, ok := ctx.Deadline()
 	if !ok || parts == 1 {
 		return context.WithCancel(ctx)

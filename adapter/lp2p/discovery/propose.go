@@ -3,6 +3,7 @@ package discovery
 import (
 	mathrand "math/rand/v2"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -16,7 +17,7 @@ import (
 const (
 	// maxHints bounds the hints after one walk.
 	maxHints = 16
-	// A switch without a free slot is told of a few peers now and then.
+	// A switch without a free slot is told of a few peers once in a while.
 	offerInterval = time.Minute
 	maxOffered    = 4
 )
@@ -51,12 +52,12 @@ func (d *Discovery) hint() int {
 		return 0
 	}
 
-	return d.hintUpTo(min(missing+missing/2+1, maxHints))
+	return d.hintSome(d.candidates(), min(missing+missing/2+1, maxHints))
 }
 
-// offer tells a switch whose slots are all taken of a few peers. It may try one of another network
-// in the place of a peer (compat.HintDialer), so that whoever once has all its slots does not keep
-// them.
+// offer tells a switch whose slots are all taken of a few peers that this node has found. The switch
+// may try one of another network in the place of a peer (compat.HintDialer), so that whoever once
+// has all its slots does not keep them. It ignores most of them, which is no dial that has failed.
 func (d *Discovery) offer() {
 	client, ok := d.client.(switchClient)
 	if !ok {
@@ -64,12 +65,13 @@ func (d *Discovery) offer() {
 	}
 	taken, limit := client.OutboundSlots()
 	if _, tries := client.Switch.(compat.HintDialer); tries && taken >= limit {
-		d.hintUpTo(maxOffered)
+		found := slices.DeleteFunc(d.candidates(), func(c candidate) bool { return !c.seen })
+		d.hintSome(found, maxOffered)
 	}
 }
 
-// hintUpTo hints at most n candidates, and returns how many.
-func (d *Discovery) hintUpTo(n int) int {
+// hintSome hints at most n of the candidates, and returns how many.
+func (d *Discovery) hintSome(candidates []candidate, n int) int {
 	if d.ctx.Err() != nil {
 		return 0
 	}
@@ -79,7 +81,7 @@ func (d *Discovery) hintUpTo(n int) int {
 			taken[d.hostOf(ip)]++
 		}
 	}
-	picked := pick(d.candidates(), taken, n)
+	picked := pick(candidates, taken, n)
 	hints := make([]*types.NetAddress, 0, len(picked))
 	for _, c := range picked {
 		addr := netAddress(c.id, c.at)

@@ -36,6 +36,7 @@ type pace struct {
 	gap      time.Duration // between walks that bring nobody
 	walkAt   time.Time     // no walk before
 	peers    int           // of the switch, after the last round
+	offerAt  time.Time     // no offer before
 }
 
 // soon makes the next round walk: something has changed.
@@ -117,7 +118,10 @@ func (d *Discovery) round(p *pace) {
 		return
 	}
 	if d.openSlots() == 0 {
-		d.offer()
+		if now := time.Now(); !now.Before(p.offerAt) {
+			p.offerAt = now.Add(offerInterval)
+			d.offer()
+		}
 
 		return
 	}

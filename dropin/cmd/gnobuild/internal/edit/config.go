@@ -15,10 +15,13 @@ const ConfigFile = "tm2/pkg/p2p/config/config.go"
 // for it.
 const addrBookKey = "addr_book_file"
 
+// newerKey is one of a gno that reads its file over the defaults; v1.1.0 has neither.
+const newerKey = "recv_assembly_timeout"
+
 // Config adds the keys of ours to the section [p2p] of a gno that does not have them, with
-// the values of ours as defaults, so that `gnoland config` gets and sets them. It writes none
-// that are zero: a gnoland that is older than a key has zero for it until it adds the default,
-// and a newer one takes a written zero for what the operator wants. The source is that of ConfigFile; ours is a struct whose fields have the tags toml, json and comment.
+// the values of ours as defaults, so that `gnoland config` gets and sets them. A gno that reads its
+// file over zeros, and not over the defaults, writes none of them that are zero: a newer gno would
+// take these for what the operator wants. The source is that of ConfigFile; ours is a struct whose fields have the tags toml, json and comment.
 func Config(s *Source, ours any) error {
 	section, err := s.structure("P2PConfig")
 	if err != nil {
@@ -43,7 +46,11 @@ func Config(s *Source, ours any) error {
 		if key == addrBookKey {
 			continue
 		}
-		fmt.Fprintf(&fields, "\n%s %s %s\n", field.Name, field.Type, quoteTag(omitEmpty(field.Tag, key)))
+		tag := field.Tag
+		if _, isNewer := types[newerKey]; !isNewer {
+			tag = omitEmpty(tag, key)
+		}
+		fmt.Fprintf(&fields, "\n%s %s %s\n", field.Name, field.Type, quoteTag(tag))
 		if !value.IsZero() {
 			fmt.Fprintf(&defaults, "%s: %s,\n", field.Name, literal(value))
 		}

@@ -91,7 +91,7 @@ func TestConfig(t *testing.T) {
 	require.NoError(t, Config(s, *config.DefaultP2PConfig()))
 	text, err := s.Bytes()
 	require.NoError(t, err)
-	require.Regexp(t, "Stack string +`json:\"stack\" toml:\"stack,omitempty\" comment:\".+\"`", string(text))
+	require.Regexp(t, "Stack string +`json:\"stack\" toml:\"stack\" comment:\".+\"`", string(text))
 	require.Regexp(t, `Stack: +"dual",`, string(text))
 	require.Regexp(t, `DialTimeout: +10000000000,`, string(text))
 	require.Equal(t, 1, strings.Count(string(text), "AddrBook string"))
@@ -102,6 +102,15 @@ func TestConfig(t *testing.T) {
 	same, err := again.Bytes()
 	require.NoError(t, err)
 	require.Equal(t, string(text), string(same), "no key is added twice")
+}
+
+// TestZerosAreNotWritten checks that a gno which reads its file over zeros writes none for our keys.
+func TestZerosAreNotWritten(t *testing.T) {
+	s := source(t, ConfigFile, "`json:\"recv_assembly_timeout\" toml:\"recv_assembly_timeout\"", "`toml:\"other\"")
+	require.NoError(t, Config(s, *config.DefaultP2PConfig()))
+	text, err := s.Bytes()
+	require.NoError(t, err)
+	require.Regexp(t, "Stack string +`json:\"stack\" toml:\"stack,omitempty\" comment:\".+\"`", string(text))
 }
 
 // TestEveryKeyHasAComment checks that the operator finds a comment above each key of ours.
