@@ -79,7 +79,8 @@ func (m *mover) look() {
 	case m.wanted.IsZero():
 		m.wanted = time.Now()
 	}
-	if time.Since(m.moved) < m.moves.apart || p.idle() < m.moves.quiet && time.Since(m.wanted) < m.moves.late {
+	busy := p.idle() < m.moves.quiet || p.waits()
+	if time.Since(m.moved) < m.moves.apart || busy && time.Since(m.wanted) < m.moves.late {
 		return
 	}
 	if m.reach(to) != nil {
@@ -132,21 +133,22 @@ func (m *mover) choose() (best *pair, to *target) {
 
 // better returns the configured target that the node should have in place of its present one:
 // the one with the fewest pairs of those that may be dialed for it and are not known to be
-// down. It returns nil if the present one is configured and has at most spareLoad pairs more.
+// down. One that has declined some node may take this one; vain says which do not. It returns nil if
+// the present one is configured and has at most spareLoad pairs more.
 func (ts *targets) better(node dialer, present *target) (best *target) {
 	ts.inUse.mtx.Lock()
 	defer ts.inUse.mtx.Unlock()
-	load := 0
+	load, configured := 0, false // now, which may be other than when the pair was made
 	for _, t := range ts.list(node) {
 		switch {
 		case t.addr.ID == present.addr.ID:
-			load = t.pairs
-		case !t.configured || t.isTroubled() || t.mayBeDown() || t.joined || t.barred != nil:
+			load, configured = t.pairs, t.configured
+		case !t.configured || t.mayBeDown() || t.joined || t.barred != nil:
 		case best == nil || t.pairs < best.pairs:
 			best = t
 		}
 	}
-	if best != nil && present.configured && load-best.pairs <= spareLoad {
+	if best != nil && configured && load-best.pairs <= spareLoad {
 		return nil
 	}
 
@@ -156,4 +158,17 @@ func (ts *targets) better(node dialer, present *target) (best *target) {
 // idle returns for how long nothing was relayed.
 func (p *pair) idle() time.Duration {
 	return time.Since(time.Unix(0, max(p.since.UnixNano(), p.native.relayed.Load(), p.libp2p.relayed.Load())))
+}
+
+// waits reports whether a node has yet to take messages, so that nothing new may be relayed.
+func (p *pair) waits() bool {
+	for _, s := range []*side{p.native, p.libp2p} {
+		for _, ch := range s.peer.Status().Channels {
+			if ch.SendQueueSize > 0 {
+				return true
+			}
+		}
+	}
+
+	return false
 }

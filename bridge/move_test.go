@@ -104,7 +104,9 @@ func TestBetterTargets(t *testing.T) {
 	ts.records["a"] = record{}.after(unreachable, true)
 	require.EqualValues(t, "b", ts.better(the("n1"), at).addr.ID)
 	ts.records["b"] = record{}.after(declined, true)
-	require.Nil(t, ts.better(the("n1"), at), "one is down, and one declines nodes")
+	require.EqualValues(t, "b", ts.better(the("n1"), at).addr.ID, "it has declined another node, perhaps")
+	ts.records["b"] = record{}.after(unreachable, true)
+	require.Nil(t, ts.better(the("n1"), at), "both are down")
 
 	over := record{failures: 1, troubled: time.Now().Add(-time.Hour)}
 	ts.records = map[types.ID]record{"a": over}
@@ -116,6 +118,9 @@ func TestBetterTargets(t *testing.T) {
 	ts.records = map[types.ID]record{}
 	first := hold("n2", "a")
 	require.Nil(t, ts.better(the("n2"), first), "one pair is no load")
+	first.configured = false // when the pair was made
+	require.Nil(t, ts.better(the("n2"), first), "it was configured since")
+	first.configured = true
 	hold("n3", "a")
 	require.EqualValues(t, "b", ts.better(the("n2"), first).addr.ID)
 	hold("n4", "b")

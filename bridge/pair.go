@@ -251,7 +251,7 @@ func (p *pair) run() {
 
 	end := p.ending()
 	p.bridge.gate.ended(p) // first, since the node may dial again while the other one is flushed
-	if p.bridge.ctx.Err() != nil && p.isUp() {
+	if (p.bridge.ctx.Err() != nil || errors.Is(end.error, errMoves)) && p.isUp() {
 		defer p.flush(end)()
 	}
 	for _, s := range []*side{p.native, p.libp2p} {
@@ -264,7 +264,7 @@ func (p *pair) run() {
 		p.bridge.noteCopy(p, p.dialed.peer.ID(), end.error) // a target may see that it has the node only after its accept
 	}
 	if p.isUp() {
-		p.bridge.journal.down(p, end, p.targetDialsBridge())
+		p.bridge.journal.down(p, end, end.by == p.dialed && p.targetDialsBridge())
 	}
 	p.logEnd(end)
 }

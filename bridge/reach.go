@@ -2,11 +2,15 @@ package bridge
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"io"
 	"net"
 	"time"
 
 	"github.com/libp2p/go-libp2p/p2p/protocol/ping"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/dialnames"
 )
@@ -74,14 +78,33 @@ func (ts *targets) note(id types.ID, since time.Time, change func(record) record
 }
 
 // connect connects to a native target over TCP. A libp2p target, which may listen over QUIC only,
-// proves its ID as well.
+// proves its ID as well, and answers: a connection to it may be open that has long been dead.
 func (m *mover) connect(ctx context.Context, t *target) (net.Conn, error) {
 	if t.side == m.libp2pTargets {
-		return m.libp2p.Load().OpenStream(ctx, t.addr, ping.ID)
+		return m.ping(ctx, t.addr)
 	}
 	sockets := m.dialSockets()
 
 	return dialnames.Dial(ctx, t.addr, func(ctx context.Context, at types.NetAddress) (net.Conn, error) {
 		return sockets.DialContext(ctx, "tcp", at.DialString())
 	})
+}
+
+// ping opens a stream to a libp2p node on which it has answered, if only that it knows no ping.
+func (m *mover) ping(ctx context.Context, addr types.NetAddress) (net.Conn, error) {
+	conn, err := m.libp2p.Load().OpenStream(ctx, addr, ping.ID)
+	if err != nil {
+		return nil, err
+	}
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+	sent := make([]byte, ping.PingSize)
+	if _, err = conn.Write(sent); err == nil {
+		_, err = io.ReadFull(conn, sent)
+	}
+	if err != nil && !errors.Is(err, lp2p.ErrUnsupported) {
+		return nil, errors.Join(fmt.Errorf("no answer: %w", err), conn.Close())
+	}
+
+	return conn, nil
 }

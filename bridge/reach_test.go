@@ -1,12 +1,18 @@
 package bridge
 
 import (
+	"io"
 	"slices"
 	"testing"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/p2p/protocol/ping"
 	"github.com/stretchr/testify/require"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
@@ -71,4 +77,31 @@ func TestNoteAfterADial(t *testing.T) {
 	require.NotNil(t, ts.overdue())
 	ts.blocked = func(types.NetAddress) bool { return true }
 	require.Nil(t, ts.overdue())
+}
+
+// A target that has failed is down also while it is dialed, unless it has a pair.
+func TestStateOfATargetThatIsDialed(t *testing.T) {
+	b := &Bridge{}
+	failed, fresh := &target{record: record{failures: 1}, pairs: 1}, &target{pairs: 1}
+	require.Equal(t, TargetDown, failed.state(b, false))
+	require.Equal(t, TargetPaired, failed.state(b, true))
+	require.Equal(t, TargetPaired, fresh.state(b, false))
+}
+
+// A libp2p target is up when it answers, and not because a connection to it is open. One that knows
+// no ping answers too.
+func TestOpenConnectionIsNoAnswer(t *testing.T) {
+	var h host.Host
+	libp2p := startNode(t, InitiatorLibp2p, types.GenerateNodeKey(), nil, func(tr transport) adapter.SwitchOption {
+		h = tr.(*lp2p.Transport).Host()
+
+		return adapter.WithMaxInboundPeers(1)
+	})
+	m := &mover{Bridge: newBridge(t, Config{Libp2pPeers: addresses(libp2p)})}
+	at := &target{side: m.libp2pTargets, addr: libp2p.address, configured: true}
+	require.NoError(t, m.reach(at))
+	h.SetStreamHandler(ping.ID, func(s network.Stream) { _, _ = io.Copy(io.Discard, s) }) // until its end
+	require.ErrorContains(t, m.reach(at), "no answer")
+	h.RemoveStreamHandler(ping.ID)
+	require.NoError(t, m.reach(at))
 }

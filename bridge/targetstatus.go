@@ -41,6 +41,10 @@ type TargetStatus struct {
 // targetStatus describes the targets of both sides. The journal adds how dials have ended.
 func (b *Bridge) targetStatus() []TargetStatus {
 	list := []TargetStatus{}
+	up := make(map[types.ID]bool)
+	for _, p := range b.slots.live() {
+		up[p.target.addr.ID] = true
+	}
 	for _, side := range []struct {
 		name    string
 		targets *targets
@@ -48,7 +52,7 @@ func (b *Bridge) targetStatus() []TargetStatus {
 		for _, t := range side.targets.all(dialer{}) {
 			s := TargetStatus{
 				Side: side.name, ID: t.addr.ID, Address: t.addr.DialString(), Configured: t.configured, Found: t.found, Told: t.told,
-				Pairs: t.pairs, Failures: t.failures, State: t.state(b),
+				Pairs: t.pairs, Failures: t.failures, State: t.state(b, up[t.addr.ID]),
 			}
 			if t.isTroubled() {
 				s.NextTry = t.troubledUntil()
@@ -60,14 +64,18 @@ func (b *Bridge) targetStatus() []TargetStatus {
 	return list
 }
 
-func (t *target) state(b *Bridge) string {
+// state returns the state of a target, which has a pair that is up or not. One that has failed is
+// down also while it is dialed.
+func (t *target) state(b *Bridge, up bool) string {
 	switch {
 	case b.blocksTarget(t.addr):
 		return TargetBlocked
-	case t.pairs > 0:
+	case up:
 		return TargetPaired
 	case t.mayBeDown():
 		return TargetDown
+	case t.pairs > 0:
+		return TargetPaired
 	case t.isTroubled():
 		return TargetTroubled
 	default:
