@@ -52,18 +52,30 @@ type Drain struct {
 	unsent  atomic.Int64
 }
 
+// maxBackoff is the longest wait between two retransmissions. By default it doubles up to two
+// minutes: a connection that has outlived an outage of 30 s may then be silent for as long again.
+// With it, Linux gives up a connection whose remote acknowledges nothing for a minute
+// (tcp_retries2), of which a node would else hear after 105 s.
+const maxBackoff = 5 * time.Second
+
 // NewDrain limits the unsent data of a TCP socket to MaxUnsent on Linux (TCP_NOTSENT_LOWAT,
-// tcp(7)), or of a connection that is a Path, or whose NetConn is. It does nothing to other
+// tcp(7)), or of a connection that is a Path, or whose NetConn is, and the wait between
+// retransmissions of a TCP socket to 5 s (TCP_RTO_MAX_MS, Linux 6.15). It does nothing to other
 // connections and on other systems. After an error the connection is unusable.
 func NewDrain(conn net.Conn) (*Drain, error) {
 	d := &Drain{path: pathOf(conn)}
 	d.unsent.Store(MaxUnsent)
 	err := d.path.LimitUnsent(MaxUnsent)
+	if p, ok := d.path.(tcpPath); ok && err == nil {
+		if err = limitBackoff(p.conn, maxBackoff); errors.Is(err, errors.ErrUnsupported) {
+			err = nil // an older kernel
+		}
+	}
 	switch {
 	case errors.Is(err, errors.ErrUnsupported):
 		d.path = nil
 	case err != nil:
-		return nil, fmt.Errorf("limit unsent data: %w", err)
+		return nil, fmt.Errorf("set up socket: %w", err)
 	}
 
 	return d, nil

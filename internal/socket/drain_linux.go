@@ -5,21 +5,31 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// limitUnsent sets TCP_NOTSENT_LOWAT to limit bytes. The error wraps
-// errors.ErrUnsupported when the connection or the kernel lacks the option.
-func limitUnsent(conn net.Conn, limit int) error {
+// tcpRTOMax is TCP_RTO_MAX_MS of Linux 6.15.
+const tcpRTOMax = 44
+
+// limitUnsent sets TCP_NOTSENT_LOWAT to limit bytes.
+func limitUnsent(conn net.Conn, limit int) error { return setTCP(conn, unix.TCP_NOTSENT_LOWAT, limit) }
+
+// limitBackoff sets TCP_RTO_MAX_MS.
+func limitBackoff(conn net.Conn, limit time.Duration) error {
+	return setTCP(conn, tcpRTOMax, int(limit.Milliseconds()))
+}
+
+// setTCP sets an option of a TCP socket. The error wraps errors.ErrUnsupported when the connection
+// or the kernel lacks the option.
+func setTCP(conn net.Conn, option, value int) error {
 	raw, err := Raw(conn)
 	if err != nil {
 		return err
 	}
 	var optErr error
-	err = raw.Control(func(fd uintptr) {
-		optErr = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, limit)
-	})
+	err = raw.Control(func(fd uintptr) { optErr = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, option, value) })
 	if err != nil {
 		return err
 	}

@@ -43,6 +43,28 @@ func TestNewDrain(t *testing.T) {
 	require.ErrorIs(t, err, net.ErrClosed)
 }
 
+// A connection that an outage has spared is used again soon after it.
+func TestBackoffOfASocketIsShort(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer listener.Close()
+	conn, err := net.Dial("tcp", listener.Addr().String())
+	require.NoError(t, err)
+	defer conn.Close()
+	_, err = NewDrain(conn)
+	require.NoError(t, err)
+	raw, err := Raw(conn)
+	require.NoError(t, err)
+	var got int
+	var optErr error
+	require.NoError(t, raw.Control(func(fd uintptr) { got, optErr = unix.GetsockoptInt(int(fd), unix.IPPROTO_TCP, tcpRTOMax) }))
+	if errors.Is(optErr, unix.ENOPROTOOPT) {
+		t.Skip("TCP_RTO_MAX_MS needs Linux 6.15")
+	}
+	require.NoError(t, optErr)
+	require.EqualValues(t, maxBackoff.Milliseconds(), got)
+}
+
 // The kernel tells the rate of a socket once data was acknowledged, and takes another limit.
 func TestDrainOfASocket(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

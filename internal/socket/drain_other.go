@@ -7,9 +7,14 @@ import (
 	"fmt"
 	"net"
 	"runtime"
+	"time"
 )
 
 func limitUnsent(net.Conn, int) error {
+	return fmt.Errorf("on %s: %w", runtime.GOOS, errors.ErrUnsupported)
+}
+
+func limitBackoff(net.Conn, time.Duration) error {
 	return fmt.Errorf("on %s: %w", runtime.GOOS, errors.ErrUnsupported)
 }
 
