@@ -14,9 +14,11 @@ import (
 const (
 	// localInterval is the time between two looks at the addresses of the network interfaces.
 	localInterval = 3 * time.Second
-	// maxAbsent is how many looks in a row may miss an address, which a machine may lose for a
-	// moment while its lease is renewed.
-	maxAbsent = 1
+	// An address is lost when so many looks in a row miss it: few if the machine has got another
+	// one meanwhile, and more if it may get its own back, as after the loss of a cable, since
+	// connections outlive that.
+	absentMoved = 2
+	absentAlone = 10
 )
 
 // errAddressGone ends a connection that nothing can reach any more.
@@ -25,9 +27,9 @@ var errAddressGone = errors.New("this machine no longer has the address of the c
 // localAddress is the address of this machine to which a connection is bound. Only the goroutine of
 // watchLocal uses it.
 type localAddress struct {
-	ip     netip.Addr // not valid: unknown, loopback, or that of no interface
-	seen   bool       // an interface had it
-	absent int        // looks in a row since then in which none had it
+	ip     netip.Addr          // not valid: unknown, loopback, or that of no interface
+	beside map[netip.Addr]bool // all addresses at the last look that has found it; nil: none has
+	absent int                 // looks in a row since then
 }
 
 func localAddressOf(conn compat.PeerConn) localAddress {
@@ -60,7 +62,12 @@ func (sw *MultiplexSwitch) watchLocal(ctx context.Context) {
 			sw.Logger.Warn("an address of this machine is gone, and with it the connections to these peers", "peers", len(lost))
 		}
 		for _, c := range lost {
-			sw.tasks.Go(func() { sw.stop(c, errAddressGone) }) // each may take its time to say goodbye
+			sw.tasks.Go(func() { // each may take its time to say goodbye
+				sw.stop(c, errAddressGone)
+				if err := c.conn.(compat.LocalPeer).CloseLost(); err != nil {
+					sw.Logger.Debug("connection did not close cleanly", "peer", c.id, "err", err)
+				}
+			})
 		}
 	}
 }
@@ -87,18 +94,42 @@ func (sw *MultiplexSwitch) lostLocal() (lost []*connection) {
 		}
 	}
 	for _, c := range bound {
-		switch l := &c.local; {
-		case present[l.ip]:
-			l.seen, l.absent = true, 0
-		case !l.seen:
-			l.ip = netip.Addr{} // the system takes it for its own without an interface
-		case l.absent < maxAbsent:
-			l.absent++
-		default:
-			l.ip = netip.Addr{} // stop is called once
+		if c.local.isLost(present) {
 			lost = append(lost, c)
 		}
 	}
 
 	return lost
+}
+
+// isLost notes a look, and reports once whether the address is lost.
+func (l *localAddress) isLost(present map[netip.Addr]bool) bool {
+	switch {
+	case present[l.ip]:
+		l.beside, l.absent = present, 0
+
+		return false
+	case l.beside == nil:
+		l.ip = netip.Addr{} // the system takes it for its own without an interface
+
+		return false
+	}
+	l.absent++
+	if l.absent < absentMoved || l.absent < absentAlone && !l.hasMoved(present) {
+		return false
+	}
+	l.ip = netip.Addr{}
+
+	return true
+}
+
+// hasMoved reports whether the machine has got an address since it lost this one.
+func (l *localAddress) hasMoved(present map[netip.Addr]bool) bool {
+	for ip := range present {
+		if !l.beside[ip] {
+			return true
+		}
+	}
+
+	return false
 }

@@ -23,7 +23,8 @@ type bound struct {
 	ip net.IP
 }
 
-func (b *bound) LocalIP() net.IP { return b.ip }
+func (b *bound) LocalIP() net.IP  { return b.ip }
+func (b *bound) CloseLost() error { return b.CloseConn() }
 
 // interfaces are those of a machine in a test.
 type interfaces struct {
@@ -91,20 +92,26 @@ func TestConnectionsOfALostAddressEnd(t *testing.T) {
 		require.Len(t, hub.Peers().List(), len(peers))
 
 		machine.set(nil, other) // for a moment
-		pass(localInterval)
+		pass((absentAlone - 1) * localInterval)
 		machine.set(nil, old, other)
 		pass(time.Minute)
 		machine.set(errors.New("no answer"))
 		pass(time.Minute)
 		require.EqualValues(t, 1, dials.Load())
 
-		machine.set(nil, other)
+		machine.set(nil, other, net.IPv4(10, 0, 2, 5))
 		moved.Store(true)
-		pass((maxAbsent + 2) * localInterval)
+		pass((absentMoved + 1) * localInterval)
 		require.EqualValues(t, 2, dials.Load())
 		require.Len(t, hub.Peers().List(), len(peers))
 		require.Equal(t, net.IPv4(10, 0, 2, 5), hub.Peers().Get(moves.id()).(compat.LocalPeer).LocalIP())
 		pass(time.Minute)
 		require.EqualValues(t, 2, dials.Load(), "nobody else is dialed again")
+
+		machine.set(nil, other)
+		pass((absentMoved + 1) * localInterval)
+		require.EqualValues(t, 2, dials.Load(), "it may come back")
+		pass(absentAlone * localInterval)
+		require.EqualValues(t, 3, dials.Load())
 	})
 }

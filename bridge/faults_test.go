@@ -213,15 +213,20 @@ func (d *disk) Write(b []byte) (int, error) {
 
 func startFaultyNet(t *testing.T, natives, libp2ps int) *faultyNet {
 	t.Helper()
-	f := &faultyNet{t: t, key: types.GenerateNodeKey(), natAt: loopback(), libAt: loopback()}
-	f.natAt.Port, f.libAt.Port = stacktest.FreePortAt(t, f.natAt.IP), stacktest.FreePortAt(t, f.libAt.IP)
+	free := func() types.NetAddress {
+		at := loopback()
+		at.Port = stacktest.FreePortAt(t, at.IP)
+
+		return at
+	}
+	f := &faultyNet{t: t, key: types.GenerateNodeKey(), natAt: free(), libAt: free()}
 	f.natAt.ID, f.libAt.ID = f.key.ID(), f.key.ID()
 	for range libp2ps {
-		f.libp2p = append(f.libp2p, startFaulty(t, InitiatorLibp2p, types.GenerateNodeKey(), loopback(), f.libAt))
+		f.libp2p = append(f.libp2p, startFaulty(t, InitiatorLibp2p, types.GenerateNodeKey(), free(), f.libAt))
 	}
 	f.startBridge()
 	for range natives {
-		f.native = append(f.native, startFaulty(t, InitiatorNative, types.GenerateNodeKey(), loopback(), f.natAt))
+		f.native = append(f.native, startFaulty(t, InitiatorNative, types.GenerateNodeKey(), free(), f.natAt))
 	}
 
 	return f

@@ -133,17 +133,23 @@ func (m *mover) choose() (best *pair, to *target) {
 
 // better returns the configured target that the node should have in place of its present one:
 // the one with the fewest pairs of those that may be dialed for it and are not known to be
-// down. One that has declined some node may take this one; vain says which do not. It returns nil if
-// the present one is configured and has at most spareLoad pairs more.
+// down. It returns nil if the present one is configured and has at most spareLoad pairs more.
+//
+// A target that has just declined some node counts only where the present one is not configured:
+// it may take this one, and vain says if it does not.
 func (ts *targets) better(node dialer, present *target) (best *target) {
 	ts.inUse.mtx.Lock()
 	defer ts.inUse.mtx.Unlock()
-	load, configured := 0, false // now, which may be other than when the pair was made
-	for _, t := range ts.list(node) {
+	list := ts.list(node)
+	load, configured := 0, present.configured
+	for _, t := range list {
+		if t.addr.ID == present.addr.ID {
+			load, configured = t.pairs, configured || t.configured // since the pair was made
+		}
+	}
+	for _, t := range list {
 		switch {
-		case t.addr.ID == present.addr.ID:
-			load, configured = t.pairs, t.configured
-		case !t.configured || t.mayBeDown() || t.joined || t.barred != nil:
+		case !t.configured || t.addr.ID == present.addr.ID || t.mayBeDown() || t.joined || t.barred != nil, configured && t.isTroubled():
 		case best == nil || t.pairs < best.pairs:
 			best = t
 		}
@@ -163,6 +169,9 @@ func (p *pair) idle() time.Duration {
 // waits reports whether a node has yet to take messages, so that nothing new may be relayed.
 func (p *pair) waits() bool {
 	for _, s := range []*side{p.native, p.libp2p} {
+		if u, ok := s.peer.(interface{ Unsent() int }); ok && u.Unsent() > 0 {
+			return true
+		}
 		for _, ch := range s.peer.Status().Channels {
 			if ch.SendQueueSize > 0 {
 				return true

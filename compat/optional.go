@@ -63,6 +63,9 @@ type LocalPeer interface {
 	// LocalIP returns the IP of this machine to which the connection is bound, or nil if it is not
 	// known, or the connection can do without it, as over QUIC (RFC 9000 section 9).
 	LocalIP() net.IP
+	// CloseLost closes the connection after the loss of that address, without a word to the remote,
+	// with all else that runs on it, so that nothing uses it again.
+	CloseLost() error
 }
 
 // ListeningTransport is a Transport that listens at an address. The transports of both stacks

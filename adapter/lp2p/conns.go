@@ -3,6 +3,7 @@ package lp2p
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -15,15 +16,15 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
-// maxRefused is how many handshakes may be refused, for what the remote has said, on an inbound
-// connection without a session before it is closed. Its host is charged for the next one.
+// maxRefused is how many handshakes may fail on an inbound connection without a session before it is
+// closed. Its host is charged for the next one.
 const maxRefused = 8
 
 // connRef counts the users of one libp2p connection: sessions, handshakes and others.
 type connRef struct {
 	refs    int
 	uses    int           // how often it was kept
-	refused int           // handshakes, for what the remote has said
+	refused int           // handshakes that have failed, see closeUnused
 	tag     string        // protects it from the connection manager; set by a session
 	session bool          // it has carried a session, or the handshake of one
 	close   bool          // the last user closes it
@@ -89,16 +90,17 @@ func (t *Transport) protect(c network.Conn) {
 }
 
 // closeUnused lets the last user close a connection that the caller has retained for a handshake,
-// which was refused. A bridge may present many nodes in a moment at which this one has no slot, or
-// is stopping, so these refusals do not count.
-func (t *Transport) closeUnused(c network.Conn, reason error) {
+// which has failed. A bridge may present many nodes in a moment at which this one has no slot for
+// them, or is stopping, so such refusals of delegated nodes do not count.
+func (t *Transport) closeUnused(c network.Conn, delegated bool, reason error) {
 	t.mtx.Lock()
 	defer t.mtx.Unlock()
 	ref := t.conns[c]
 	ref.close = true
-	switch r, _ := refusalOf(reason); r.Code {
-	case compat.RejectFull, compat.RejectDuplicate, compat.RejectUnavailable, compat.RejectClosing:
-	default:
+	r, ok := refusalOf(reason)
+	if spared := []compat.RejectCode{
+		compat.RejectFull, compat.RejectDuplicate, compat.RejectUnavailable, compat.RejectClosing,
+	}; !ok || !delegated || !slices.Contains(spared, r.Code) {
 		ref.refused++
 	}
 }
@@ -121,7 +123,7 @@ func (t *Transport) shared(c network.Conn, begun time.Time) func() bool {
 }
 
 // release undoes one retain or hold; the last one closes the connection. It is closed sooner when
-// many handshakes were refused on it and there is no session.
+// many handshakes have failed on it and there is no session.
 func (t *Transport) release(c network.Conn) {
 	t.mtx.Lock()
 	ref := t.conns[c]

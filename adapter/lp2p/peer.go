@@ -129,6 +129,19 @@ func (p *Peer) LocalIP() net.IP {
 	return ip
 }
 
+// CloseLost implements compat.LocalPeer. It ends all sessions on the libp2p connection.
+func (p *Peer) CloseLost() error { return p.s.conn.Close() }
+
+// Unsent returns how many messages were accepted and not yet handed to libp2p. SendQueueSize of the
+// status lacks those that are being written.
+func (p *Peer) Unsent() int {
+	o := p.s.out
+	o.mtx.Lock()
+	defer o.mtx.Unlock()
+
+	return o.messages
+}
+
 // Stack implements compat.StackReporter.
 func (p *Peer) Stack() types.Stack { return types.StackLibp2p }
 

@@ -357,7 +357,7 @@ func (p *Pending) refuse(reason error) {
 	code := network.StreamRateLimited // which may be lost with a connection that closes at once
 	if !errors.Is(reason, places.ErrFull) {
 		code = network.StreamNoError
-		p.t.closeUnused(p.stream.Conn(), reason)
+		p.t.closeUnused(p.stream.Conn(), p.Delegated(), reason)
 	}
 	p.t.tryEnd(func() { _ = p.stream.ResetWithError(code) })
 }

@@ -99,6 +99,9 @@ func (p *peerConn) LocalIP() net.IP {
 	return at.IP
 }
 
+// CloseLost implements compat.LocalPeer.
+func (p *peerConn) CloseLost() error { return p.CloseConn() }
+
 // receive runs on the delivery goroutine of the connection.
 func (p *peerConn) receive(chID byte, msg []byte) {
 	reactor := p.config.ReactorsByCh[chID]

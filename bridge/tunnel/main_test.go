@@ -63,9 +63,9 @@ func startNative(t *testing.T, key *types.NodeKey, sockets compat.Sockets) *node
 	return startOn(t, key, native.NewMultiplexTransport(infoOf(key), *key, mconn.DefaultMConnConfig(), nil, native.WithSockets(sockets)))
 }
 
-func newSide(t *testing.T, key *types.NodeKey, listens bool) *lp2p.Transport {
+func newSide(t *testing.T, key *types.NodeKey, listens bool, opts ...lp2p.Option) *lp2p.Transport {
 	t.Helper()
-	side, err := lp2p.NewTransport(infoOf(key), *key, nil)
+	side, err := lp2p.NewTransport(infoOf(key), *key, nil, opts...)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, side.Close()) })
 	if listens {
@@ -83,7 +83,8 @@ type world struct {
 	side   *lp2p.Transport // of the node
 }
 
-func newWorld(t *testing.T, config Config) *world {
+// newWorld makes a world whose node has the options.
+func newWorld(t *testing.T, config Config, opts ...lp2p.Option) *world {
 	t.Helper()
 	w := &world{bridge: newSide(t, types.GenerateNodeKey(), true)}
 	key := types.GenerateNodeKey()
@@ -94,7 +95,7 @@ func newWorld(t *testing.T, config Config) *world {
 	w.server, err = Serve(w.bridge, config)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, w.server.Close()) })
-	w.side = newSide(t, key, false)
+	w.side = newSide(t, key, false, opts...)
 	sockets := NewSockets(w.side, []types.NetAddress{w.bridge.NetAddress()}, nil)
 	t.Cleanup(func() { require.NoError(t, sockets.Close()) })
 	w.node = startNative(t, key, sockets)

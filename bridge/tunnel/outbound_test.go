@@ -62,7 +62,9 @@ func TestTunnelsAreNoOpenProxy(t *testing.T) {
 // is asked first from then on.
 func TestOneOfTwoBridgesIsGone(t *testing.T) {
 	far := startNative(t, types.GenerateNodeKey(), nil)
-	w := newWorld(t, Config{Reach: reach(far.at)})
+	timeouts := lp2p.DefaultTimeouts()
+	timeouts.Dial = 10 * patience // so that the dial of the first one does not end
+	w := newWorld(t, Config{Reach: reach(far.at)}, lp2p.WithTimeouts(timeouts))
 	mute, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer mute.Close()
@@ -77,6 +79,7 @@ func TestOneOfTwoBridgesIsGone(t *testing.T) {
 		require.NoError(t, conn.Close())
 		require.Equal(t, w.bridge.NetAddress().ID, s.inOrder()[0].ID)
 	}
+	s.bridges = s.bridges[1:] // the first one would be waited for
 	_, err = s.DialContext(t.Context(), "tcp", "127.0.0.1:22")
 	require.ErrorContains(t, err, "bridge "+w.bridge.NetAddress().ID.String())
 }

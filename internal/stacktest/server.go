@@ -1,6 +1,7 @@
 package stacktest
 
 import (
+	"math/rand/v2"
 	"net"
 	"sync"
 	"testing"
@@ -8,21 +9,26 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// FreePortAt returns a port that is free at each of the addresses.
+// Ports that the system gives to nobody who asks for any: those of connections begin at 32768 on
+// Linux, and at 49152 elsewhere (RFC 6335).
+const (
+	firstOwnPort = 10000
+	ownPorts     = 20000
+)
+
+// FreePortAt returns a TCP port that is free at all of the IPs. It stays free, also while a node that
+// listens there restarts: no connection gets it as its own.
 func FreePortAt(t *testing.T, ips ...net.IP) uint16 {
 	t.Helper()
 	for range 100 {
-		first, err := net.ListenTCP("tcp", &net.TCPAddr{IP: ips[0]})
-		require.NoError(t, err)
-		port := first.Addr().(*net.TCPAddr).Port
+		port := firstOwnPort + rand.IntN(ownPorts)
 		free := true
-		for _, ip := range ips[1:] {
-			other, err := net.ListenTCP("tcp", &net.TCPAddr{IP: ip, Port: port})
+		for _, ip := range ips {
+			l, err := net.ListenTCP("tcp", &net.TCPAddr{IP: ip, Port: port})
 			if free = free && err == nil; err == nil {
-				require.NoError(t, other.Close())
+				require.NoError(t, l.Close())
 			}
 		}
-		require.NoError(t, first.Close())
 		if free {
 			return uint16(port)
 		}
