@@ -24,6 +24,7 @@ import (
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/p2paddr"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/stream"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/wire"
 )
@@ -84,10 +85,37 @@ func (s *stranger) meet(t *testing.T, n *node) {
 	require.NoError(t, s.Connect(timeout(t), peer.AddrInfo{ID: n.t.Host().ID(), Addrs: n.t.Host().Network().ListenAddresses()}))
 }
 
-// ask sends raw bytes on a new stream and returns the message that comes back.
+// connTo returns a connection to the node, one that the stranger has opened if there is any: the node
+// may open one too, to see whether the stranger serves queries, and closes that when it knows.
+func (s *stranger) connTo(t *testing.T, n *node) network.Conn {
+	t.Helper()
+	for _, c := range s.Network().ConnsToPeer(n.t.Host().ID()) {
+		if c.Stat().Direction == network.DirOutbound {
+			return c
+		}
+	}
+	c, err := s.Network().DialPeer(timeout(t), n.t.Host().ID())
+	require.NoError(t, err)
+
+	return c
+}
+
+// ask sends raw bytes on a new stream and returns the message that comes back. It asks again when the
+// node has closed the connection just then, as it does with those of strangers that are idle.
 func (s *stranger) ask(t *testing.T, n *node, id protocol.ID, request []byte) ([]byte, error) {
 	t.Helper()
-	stream, err := s.NewStream(timeout(t), n.t.Host().ID(), id)
+	for {
+		c := s.connTo(t, n)
+		body, err := s.askOn(t, c, id, request)
+		if err == nil || !c.IsClosed() {
+			return body, err
+		}
+	}
+}
+
+func (s *stranger) askOn(t *testing.T, c network.Conn, id protocol.ID, request []byte) ([]byte, error) {
+	t.Helper()
+	stream, err := stream.Open(timeout(t), c, id)
 	if err != nil {
 		return nil, err
 	}
