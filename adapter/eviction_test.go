@@ -1,6 +1,7 @@
 package adapter
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"testing"
@@ -148,10 +149,17 @@ func TestOneEvictionAtATime(t *testing.T) {
 		hub.reactor.onReceive = func(byte, compat.PeerConn, []byte) { <-release }
 		require.True(t, b.Peers().Get(hub.id()).Send(chA, []byte("hold")))
 		synctest.Wait()
+		refusals, unsubscribe := hub.Subscribe(func(e events.Event) bool { return e.Type() == events.PeerRejected })
+		defer unsubscribe()
 		c.DialPeers(hub.addr())
 		synctest.Wait()
 		d.DialPeers(hub.addr())
 		pass(2 * formerTimeout)
+		for _, e := range collect(refusals) {
+			reject, ok := errors.AsType[*compat.RejectError](e.(events.PeerRejectedEvent).Reason)
+			require.True(t, ok)
+			require.Equal(t, compat.RejectFull, reject.Code, "nobody of them is connected already")
+		}
 		require.True(t, hub.Peers().Has(a.id()) && hub.Peers().Has(e.id()))
 		require.False(t, hub.Peers().Has(c.id()) || hub.Peers().Has(d.id()))
 		close(release)

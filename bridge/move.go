@@ -149,7 +149,8 @@ func (ts *targets) better(node dialer, present *target) (best *target) {
 	}
 	for _, t := range list {
 		switch {
-		case !t.configured || t.addr.ID == present.addr.ID || t.mayBeDown() || t.joined || t.barred != nil, configured && t.isTroubled():
+		case !t.configured || t.addr.ID == present.addr.ID || t.mayBeDown() || t.joined || t.barred != nil:
+		case configured && t.isTroubled():
 		case best == nil || t.pairs < best.pairs:
 			best = t
 		}

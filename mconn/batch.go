@@ -66,9 +66,9 @@ func (b *batch) ready() []byte {
 	return b.buf
 }
 
-// cost returns what n bytes count for the send rate: whole frames, since the peer counts
-// them so. Else it would read less than it is sent, and all messages would wait in its
-// socket.
+// cost returns what n bytes count for the send rate: whole frames, as the peer counts them
+// when it reads. If it counted more than this side does, it would be the slower one, and
+// all messages would wait in its socket.
 func (b *batch) cost(n int) int { return (n + b.frame - 1) / b.frame * b.frame }
 
 // end ends the batch, of which n bytes were written, and holds back the others.

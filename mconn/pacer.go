@@ -16,9 +16,9 @@ const batchPackets = 10
 const noLimit = math.MaxInt
 
 // pacer limits one direction to its rate. It is a token bucket that may go into
-// debt by one packet and the rest of its frame, or one read. An empty bucket stays closed until it holds a group of
-// packets, so that a limited connection does not move single packets. It is not
-// safe for concurrent use.
+// debt by one packet and the rest of its frame, or by one read. An empty bucket stays
+// closed until it holds a group of packets, so that a limited connection does not move
+// single packets. It is not safe for concurrent use.
 type pacer struct {
 	rate    float64 // bytes per second; 0: no limit
 	burst   float64 // capacity of the bucket, in bytes

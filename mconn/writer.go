@@ -120,8 +120,8 @@ func (w *writer) batchSize() int {
 }
 
 // appendPackets appends packets in the order of the scheduler until the batch has
-// at least limit bytes. A packet for which a further frame would be begun waits for the next
-// batch where frames are paid for.
+// at least limit bytes. Where frames are paid for, because there is a send rate, a packet that
+// would begin a further frame waits for the next batch.
 func (w *writer) appendPackets(limit int, paid bool, now time.Time) {
 	w.c.sched.decay(now)
 

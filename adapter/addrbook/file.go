@@ -77,9 +77,9 @@ type fileEntry struct {
 }
 
 // Open reads the book from the file, or begins an empty one if there is
-// none. Self is the address that this node announces, in its NodeInfo, and not the one
-// at which it listens; the book never takes it. With an empty path the book is in memory only. The book holds no resources and needs no
-// closing, but Flush saves it.
+// none. Self is the address that this node announces in its NodeInfo, and not the one
+// at which it listens; the book never takes it. With an empty path the book is in memory
+// only. The book holds no resources and needs no closing, but Flush saves it.
 //
 // Addresses that are not valid, or older than 30 days, are left out. A file that
 // is no book at all, or larger than 4 MiB, is renamed to path.corrupt (or

@@ -9,8 +9,8 @@ import (
 
 // assembly bounds the memory of a session's messages that do not fit into a read buffer,
 // from their first byte until the reactor has received them. Incomplete messages that
-// need more than the limit by themselves end the session. That is not held against the remote:
-// it has sent them one after the other, perhaps, and they have waited in the windows. While
+// need more than the limit by themselves end the session. Nobody is blamed for it: an honest
+// remote may have sent them one after the other, and they have waited in the windows. While
 // complete ones wait for their delivery, the others wait for room. All methods may be called
 // concurrently.
 type assembly struct {

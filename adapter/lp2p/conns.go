@@ -97,12 +97,15 @@ func (t *Transport) closeUnused(c network.Conn, delegated bool, reason error) {
 	defer t.mtx.Unlock()
 	ref := t.conns[c]
 	ref.close = true
-	r, ok := refusalOf(reason)
-	if spared := []compat.RejectCode{
-		compat.RejectFull, compat.RejectDuplicate, compat.RejectUnavailable, compat.RejectClosing,
-	}; !ok || !delegated || !slices.Contains(spared, r.Code) {
-		ref.refused++
+	if r, ok := refusalOf(reason); ok && delegated && slices.Contains(ofThisNode, r.Code) {
+		return
 	}
+	ref.refused++
+}
+
+// ofThisNode are the refusals that say nothing of the remote, only of this node at the moment.
+var ofThisNode = []compat.RejectCode{
+	compat.RejectFull, compat.RejectDuplicate, compat.RejectUnavailable, compat.RejectClosing,
 }
 
 // shared returns a function that reports whether a connection, which the caller has kept for a

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -82,6 +83,73 @@ func TestOneOfTwoBridgesIsGone(t *testing.T) {
 	s.bridges = s.bridges[1:] // the first one would be waited for
 	_, err = s.DialContext(t.Context(), "tcp", "127.0.0.1:22")
 	require.ErrorContains(t, err, "bridge "+w.bridge.NetAddress().ID.String())
+}
+
+// heldSockets dial when they are released.
+type heldSockets struct {
+	socket.System
+	asked   chan struct{}
+	release chan struct{}
+}
+
+func (s heldSockets) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	s.asked <- struct{}{}
+	select {
+	case <-s.release:
+		return s.System.DialContext(ctx, network, address)
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// A bridge that is slow to answer is not given up for one that refuses, and its tunnel is closed if
+// another one has opened before.
+func TestSlowBridge(t *testing.T) {
+	for name, refuses := range map[string]bool{"the other one refuses": true, "the other one is faster": false} {
+		t.Run(name, func(t *testing.T) {
+			far, err := net.Listen("tcp", "127.0.0.1:0")
+			require.NoError(t, err)
+			defer far.Close()
+			at, err := types.NewNetAddress(types.GenerateNodeKey().ID(), far.Addr())
+			require.NoError(t, err)
+			held := heldSockets{asked: make(chan struct{}, 2), release: make(chan struct{})}
+			w := newWorld(t, Config{Reach: reach(*at), Sockets: held})
+			reached := reach(*at)
+			if refuses {
+				reached = nil
+			}
+			other := newSide(t, types.GenerateNodeKey(), true)
+			server, err := Serve(other, Config{
+				Targets: []Target{{Node: types.NetAddress{ID: w.node.key.ID()}, Listen: loopback()}}, Reach: reached,
+			})
+			require.NoError(t, err)
+			t.Cleanup(func() { require.NoError(t, server.Close()) })
+			s := &Sockets{side: w.side, bridges: []types.NetAddress{w.bridge.NetAddress(), other.NetAddress()}}
+			opened := make(chan net.Conn, 1)
+			go func() {
+				conn, err := s.DialContext(t.Context(), "tcp", at.DialString())
+				if err != nil {
+					t.Errorf("dial: %v", err)
+				}
+				opened <- conn
+			}()
+			<-held.asked
+			if !refuses {
+				conn := next(t, opened)
+				require.Equal(t, other.NetAddress().ID, conn.(*tunneled).bridge)
+				require.NoError(t, conn.Close())
+				s.tasks.Close()
+				s.tasks.Wait() // for the dial of the slow one, and whoever closes what it has opened
+
+				return
+			}
+			require.Eventually(t, func() bool { return s.inOrder()[0].ID == other.NetAddress().ID }, patience, time.Millisecond, "it has refused")
+			close(held.release)
+			conn := next(t, opened)
+			require.Equal(t, w.bridge.NetAddress().ID, conn.(*tunneled).bridge)
+			require.NoError(t, conn.Close())
+		})
+	}
 }
 
 // slowSockets dial until the context ends.

@@ -15,6 +15,7 @@ import (
 
 	"github.com/tm2-libp2p/tm2-libp2p/cmd/tm2bridge/internal/config"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/dnstest"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/stacktest"
 )
 
@@ -117,6 +118,21 @@ func TestCheckOfABlockedNode(t *testing.T) {
 	require.Contains(t, stderr, "there is 1 fault")
 	require.Contains(t, stdout, libp2p.addr.String()+" is configured and blocked")
 	require.Contains(t, stdout, "take it out of [p2p].blocked_peers or [p2p].blocked_ips")
+}
+
+// Where a host name leads counts, and not that it is a name.
+func TestCheckOfANameThatLeadsToABlockedIP(t *testing.T) {
+	names, libp2p := dnstest.Install(t), newPeer(t, types.StackLibp2p, "net", "l")
+	names.Set("blocked.example", net.IPv4(127, 0, 0, 1))
+	dir := checkHome(t, func(c *config.Config) {
+		c.Bridge.Libp2pPeers = fmt.Sprintf("%s@blocked.example:%d", libp2p.addr.ID, libp2p.addr.Port)
+		c.P2P.BlockedIPs = "127.0.0.0/8"
+	})
+	status, stdout, stderr := call(t, "check", "--home", dir)
+	require.Equal(t, exitFailed, status, stderr)
+	require.Contains(t, stderr, "there is 1 fault")
+	require.Contains(t, stdout, "is at [127.0.0.1], which is blocked")
+	require.Contains(t, stdout, "take it out of [p2p].blocked_ips, or mend the host name")
 }
 
 func TestCheckComparesNetworks(t *testing.T) {

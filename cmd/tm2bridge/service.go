@@ -44,7 +44,8 @@ type service struct {
 	server   *bridgehttp.Server // nil without [http].laddr
 	httpAddr string
 	serving  sync.WaitGroup
-	failed   chan error // of the HTTP server
+	reading  sync.WaitGroup // a configuration anew
+	failed   chan error     // of the HTTP server
 }
 
 // run runs the bridge until the context ends. SIGHUP reloads the configuration.
@@ -189,10 +190,8 @@ func (s *service) wait(ctx context.Context, hangUp <-chan os.Signal) error {
 		case err := <-s.failed:
 			return err
 		case <-asked:
-			asked = nil // one at a time
-			// It looks up host names, which ends after seconds where none can be looked up. When the
-			// process ends first, nobody waits for it.
-			go func() { read <- s.read() }()
+			asked = nil                               // one at a time
+			s.reading.Go(func() { read <- s.read() }) // it may wait for host names, which delays no stop
 		case r := <-read:
 			asked = hangUp
 			if err := s.apply(r); err != nil {
@@ -251,9 +250,11 @@ func (s *service) apply(r reread) error {
 	return nil
 }
 
-// stop ends the HTTP server and the bridge, which sends what it has taken, within stopTimeout.
+// stop ends the HTTP server and the bridge, which sends what it has taken, within stopTimeout. It
+// waits as long at most for a configuration that is being read, since look-ups of host names end by
+// themselves.
 func (s *service) stop() error {
-	stopped := make(chan error, 1)
+	stopped, read, timeout := make(chan error, 1), make(chan struct{}), time.After(stopTimeout)
 	go func() { // when it does not end in time, the process does
 		var err error
 		if s.server != nil {
@@ -261,11 +262,18 @@ func (s *service) stop() error {
 			s.serving.Wait()
 		}
 		stopped <- errors.Join(err, s.bridge.Stop())
+		s.reading.Wait()
+		close(read)
 	}()
 	select {
 	case err := <-stopped:
+		select {
+		case <-read:
+		case <-timeout:
+		}
+
 		return err
-	case <-time.After(stopTimeout):
+	case <-timeout:
 		return cli.WithStatus(exitStop, fmt.Errorf("%w, %v", errStop, stopTimeout))
 	}
 }

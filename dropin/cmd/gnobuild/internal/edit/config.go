@@ -15,13 +15,15 @@ const ConfigFile = "tm2/pkg/p2p/config/config.go"
 // for it.
 const addrBookKey = "addr_book_file"
 
-// newerKey is one of a gno that reads its file over the defaults; v1.1.0 has neither.
+// newerKey is a key of every gno that reads its file over the defaults. Gno v1.1.0 lacks the key, and
+// reads its file over zeros.
 const newerKey = "recv_assembly_timeout"
 
 // Config adds the keys of ours to the section [p2p] of a gno that does not have them, with
-// the values of ours as defaults, so that `gnoland config` gets and sets them. A gno that reads its
-// file over zeros, and not over the defaults, writes none of them that are zero: a newer gno would
-// take these for what the operator wants. The source is that of ConfigFile; ours is a struct whose fields have the tags toml, json and comment.
+// the values of ours as defaults, so that `gnoland config` gets and sets them. A gno that reads
+// its file over zeros writes no key of ours that is zero: a newer gno would take the zero for
+// what the operator wants. The source is that of ConfigFile; ours is a struct whose fields have
+// the tags toml, json and comment.
 func Config(s *Source, ours any) error {
 	section, err := s.structure("P2PConfig")
 	if err != nil {
