@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -174,24 +175,9 @@ func TestOneEvictionAtATime(t *testing.T) {
 func TestNetworkThatFlapsEvictsNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		network := memory.NewNetwork()
-		hub := newNode(t, network, WithMaxInboundPeers(3))
-		nodes := []*node{hub}
-		for i := range 3 {
-			nodes = append(nodes, newNodeAt(t, network, net.IPv4(9, 1, 1, byte(i+1)), 1))
-		}
-		for i := range 4 {
-			nodes = append(nodes, newNodeAt(t, network, net.IPv4(8, 8, byte(i), 8), 1))
-		}
+		hub, honest, flapping, comeBack := crowded(t, network)
 		newcomer := newNodeAt(t, network, net.IPv4(7, 7, 7, 7), 1)
-		defer start(t, append(nodes, newcomer)...)()
-		honest, flapping := nodes[1:4], nodes[4:]
-		comeBack := func() {
-			for _, n := range honest {
-				if !hub.Peers().Has(n.id()) {
-					connect(t, n, hub)
-				}
-			}
-		}
+		defer start(t, slices.Concat([]*node{hub, newcomer}, honest, flapping)...)()
 		comeBack()
 		for i, n := range flapping {
 			n.DialPeers(hub.addr())
@@ -213,28 +199,38 @@ func TestNetworkThatFlapsEvictsNobody(t *testing.T) {
 // A peer that this node itself sends away has not taken its place in vain.
 func TestPeerThatIsSentAwayDoesNotFlap(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		network := memory.NewNetwork()
-		hub := newNode(t, network, WithMaxInboundPeers(3))
-		nodes := []*node{hub}
-		for i := range 3 {
-			nodes = append(nodes, newNodeAt(t, network, net.IPv4(9, 1, 1, byte(i+1)), 1))
-		}
-		for i := range conduct.MaxPoints/conduct.FlapPoints + 1 {
-			nodes = append(nodes, newNodeAt(t, network, net.IPv4(8, 8, byte(i), 8), 1))
-		}
-		defer start(t, nodes...)()
-		for _, n := range nodes[4:] {
-			for _, honest := range nodes[1:4] {
-				if !hub.Peers().Has(honest.id()) {
-					connect(t, honest, hub)
-				}
-			}
+		hub, honest, others, comeBack := crowded(t, memory.NewNetwork())
+		require.Greater(t, len(others), conduct.MaxPoints/conduct.FlapPoints)
+		defer start(t, slices.Concat([]*node{hub}, honest, others)...)()
+		for _, n := range others {
+			comeBack()
 			connect(t, n, hub)
 			require.NoError(t, hub.BlockPeer(n.id()))
 			synctest.Wait()
 			require.False(t, hub.Peers().Has(n.id()))
 		}
 	})
+}
+
+// crowded makes a node with three inbound slots, three honest nodes of one network that take them
+// when comeBack is called, and four nodes of another network, to which they give way.
+func crowded(t *testing.T, network *memory.Network) (hub *node, honest, others []*node, comeBack func()) {
+	t.Helper()
+	hub = newNode(t, network, WithMaxInboundPeers(3))
+	for i := range 3 {
+		honest = append(honest, newNodeAt(t, network, net.IPv4(9, 1, 1, byte(i+1)), 1))
+	}
+	for i := range 4 {
+		others = append(others, newNodeAt(t, network, net.IPv4(8, 8, byte(i), 8), 1))
+	}
+
+	return hub, honest, others, func() {
+		for _, n := range honest {
+			if !hub.Peers().Has(n.id()) {
+				connect(t, n, hub)
+			}
+		}
+	}
 }
 
 // One peer at a time waits for the removal of the peer that had its ID, so that it cannot

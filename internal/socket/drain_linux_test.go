@@ -43,15 +43,26 @@ func TestNewDrain(t *testing.T) {
 	require.ErrorIs(t, err, net.ErrClosed)
 }
 
-// A connection that an outage has spared is used again soon after it.
-func TestBackoffOfASocketIsShort(t *testing.T) {
+// tcpPair returns the ends of a TCP connection, which are closed when the test ends.
+func tcpPair(t *testing.T) (conn, remote net.Conn) {
+	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer listener.Close()
-	conn, err := net.Dial("tcp", listener.Addr().String())
+	conn, err = net.Dial("tcp", listener.Addr().String())
 	require.NoError(t, err)
-	defer conn.Close()
-	_, err = NewDrain(conn)
+	t.Cleanup(func() { require.NoError(t, conn.Close()) })
+	remote, err = listener.Accept()
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, remote.Close()) })
+
+	return conn, remote
+}
+
+// A connection that an outage has spared is used again soon after it.
+func TestBackoffOfASocketIsShort(t *testing.T) {
+	conn, _ := tcpPair(t)
+	_, err := NewDrain(conn)
 	require.NoError(t, err)
 	raw, err := Raw(conn)
 	require.NoError(t, err)
@@ -67,15 +78,7 @@ func TestBackoffOfASocketIsShort(t *testing.T) {
 
 // The kernel tells the rate of a socket once data was acknowledged, and takes another limit.
 func TestDrainOfASocket(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer listener.Close()
-	conn, err := net.Dial("tcp", listener.Addr().String())
-	require.NoError(t, err)
-	defer conn.Close()
-	remote, err := listener.Accept()
-	require.NoError(t, err)
-	defer remote.Close()
+	conn, remote := tcpPair(t)
 	d, err := NewDrain(conn)
 	require.NoError(t, err)
 

@@ -73,17 +73,24 @@ func (e *eager) DialPeers(addrs ...*types.NetAddress) {
 func (*eager) HasPeer(types.ID) bool           { return false }
 func (*eager) OutboundSlots() (uint64, uint64) { return 0, 1 }
 
-// Who has answered is hinted while the lookup goes on, however long others hold it
-// up.
-func TestHintsComeDuringALookup(t *testing.T) {
+// idleTransport is one of a node on loopback that does not listen.
+func idleTransport(t *testing.T) *lp2p.Transport {
+	t.Helper()
 	key := types.GenerateNodeKey()
 	tr, err := lp2p.NewTransport(types.NodeInfo{
 		NetAddress: &types.NetAddress{ID: key.ID(), IP: net.IPv4(127, 0, 0, 1)}, Network: "test", Moniker: "node",
 	}, *key, nil)
 	require.NoError(t, err)
-	defer func() { require.NoError(t, tr.Close()) }()
+	t.Cleanup(func() { require.NoError(t, tr.Close()) })
+
+	return tr
+}
+
+// Who has answered is hinted while the lookup goes on, however long others hold it
+// up.
+func TestHintsComeDuringALookup(t *testing.T) {
 	client := &eager{hints: make(chan *types.NetAddress, 1)}
-	d, err := New(tr, WithClient(client))
+	d, err := New(idleTransport(t), WithClient(client))
 	require.NoError(t, err)
 	p := somePeer(t, 1)
 	want, err := d.ids.Of(p)
@@ -115,13 +122,7 @@ func (*trying) DialHints(types.ID, ...*types.NetAddress) {}
 // A switch without a free slot is told of a few peers, so that it can try one of another network,
 // unless it cannot, or has slots that discovery is not to fill.
 func TestFullSwitchIsOfferedPeers(t *testing.T) {
-	key := types.GenerateNodeKey()
-	tr, err := lp2p.NewTransport(types.NodeInfo{
-		NetAddress: &types.NetAddress{ID: key.ID(), IP: net.IPv4(127, 0, 0, 1)}, Network: "test", Moniker: "node",
-	}, *key, nil)
-	require.NoError(t, err)
-	defer func() { require.NoError(t, tr.Close()) }()
-	d, err := New(tr)
+	d, err := New(idleTransport(t))
 	require.NoError(t, err)
 	for i := range 2 * maxOffered {
 		p := somePeer(t, i)
