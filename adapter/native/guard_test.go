@@ -170,6 +170,15 @@ func (n *guardedNode) connect() bool {
 	return false
 }
 
+// awaitAccept waits until Accept has replaced a switch that has stopped, which goes on refusing
+// connections until then.
+func (n *guardedNode) awaitAccept() {
+	n.t.Helper()
+	for !n.connect() {
+		require.NoError(n.t, n.t.Context().Err())
+	}
+}
+
 // A switch that is full spends no handshake on whoever cannot be one that it
 // always lets in; that one gets in.
 func TestFullSwitchRefusesBeforeTheHandshake(t *testing.T) {
@@ -217,6 +226,7 @@ func TestFullSwitchRefusesBeforeTheHandshake(t *testing.T) {
 	require.False(t, hub.connect(), "a switch that has stopped lets nobody in")
 	friend.awaitLoss()
 	hub.start(opts...)
+	hub.awaitAccept()
 	friend.dial(hub)
 }
 
@@ -247,9 +257,7 @@ func TestAcceptAsksTheSwitch(t *testing.T) {
 		_, err := hub.tr.Accept(ctx, b)
 		accepted <- err
 	}()
-	for b := false; !b; { // until Accept has replaced the switch that has stopped
-		b = hub.connect()
-	}
+	hub.awaitAccept()
 	guest.DialPeers(&hub.addr)
 	info := <-asked
 	require.Equal(t, guest.addr.ID, info.SocketAddr.ID)
