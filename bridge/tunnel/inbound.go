@@ -44,7 +44,7 @@ func (s *Server) admitProxied(conn net.Conn, t Target) {
 		return
 	}
 	s.wg.Go(func() {
-		client, err := proxied.Accept(s.ctx, conn, openTimeout)
+		client, err := proxied.Accept(s.ctx, conn, s.config.times.open)
 		switch evicted := place.Leave(); {
 		case evicted:
 			s.refuseIn(conn, t, reasonFull, errEvicted)
@@ -173,9 +173,9 @@ func (s *Server) serveIn(ctx context.Context, conn net.Conn, t Target, place *pl
 	from := netgroup.FromAddr(conn.RemoteAddr())
 	settle := time.AfterFunc(settled, func() { place.Settle() })
 	defer settle.Stop()
-	ctx, cancel := context.WithTimeout(ctx, openTimeout)
+	ctx, cancel := context.WithTimeout(ctx, s.config.times.open)
 	defer cancel()
-	stream, err := open(ctx, s.side, s.where(t).Node, protocolIn, conn.RemoteAddr().String())
+	stream, err := open(ctx, s.side, s.where(t).Node, protocolIn, conn.RemoteAddr().String(), s.config.times.open)
 	if err != nil {
 		s.counted.refuse(t.Node.ID, In, reasonTarget)
 		s.events.Event(slog.LevelInfo, from, "tunnel could not be opened", "target",

@@ -12,6 +12,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/native"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/stacktest"
 	"github.com/tm2-libp2p/tm2-libp2p/mconn"
@@ -46,6 +47,25 @@ func (n *node) AddPeer(p compat.PeerConn)                     { n.added <- p }
 func (n *node) RemovePeer(p compat.PeerConn, _ any)           { n.removed <- p.ID() }
 func (n *node) Receive(_ byte, _ compat.PeerConn, msg []byte) { n.received <- string(msg) }
 
+// join dials the address until the node has a peer there: on a busy machine a native handshake may
+// take longer than the node waits for it.
+func (n *node) join(t *testing.T, at types.NetAddress) compat.PeerConn {
+	t.Helper()
+	failed, done := n.sw.Subscribe(func(e events.Event) bool { return e.Type() == events.DialFailed })
+	defer done()
+	over := time.After(patience)
+	for {
+		n.sw.DialPeers(&at)
+		select {
+		case p := <-n.added:
+			return p
+		case <-failed:
+		case <-over:
+			require.FailNow(t, "the node has found nobody")
+		}
+	}
+}
+
 func infoOf(key *types.NodeKey) types.NodeInfo {
 	at := loopback()
 	at.ID = key.ID()
@@ -63,9 +83,21 @@ func startNative(t *testing.T, key *types.NodeKey, sockets compat.Sockets) *node
 	return startOn(t, key, native.NewMultiplexTransport(infoOf(key), *key, mconn.DefaultMConnConfig(), nil, native.WithSockets(sockets)))
 }
 
+// patientTimes bound steps that have to succeed on a busy machine. What a bridge does not answer
+// still ends after what its dial may take.
+func patientTimes() times { return times{open: patience, dial: patience / 2, next: nextAfter} }
+
+// patientTimeouts do so for libp2p.
+func patientTimeouts() lp2p.Option {
+	timeouts := lp2p.DefaultTimeouts()
+	timeouts.Dial, timeouts.Handshake, timeouts.Flush = patience, patience, patience
+
+	return lp2p.WithTimeouts(timeouts)
+}
+
 func newSide(t *testing.T, key *types.NodeKey, listens bool, opts ...lp2p.Option) *lp2p.Transport {
 	t.Helper()
-	side, err := lp2p.NewTransport(infoOf(key), *key, nil, opts...)
+	side, err := lp2p.NewTransport(infoOf(key), *key, nil, append([]lp2p.Option{patientTimeouts()}, opts...)...)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, side.Close()) })
 	if listens {
@@ -91,22 +123,31 @@ func newWorld(t *testing.T, config Config, opts ...lp2p.Option) *world {
 	nowhere := loopback()
 	nowhere.ID, nowhere.Port = key.ID(), stacktest.FreePortAt(t, nowhere.IP)
 	config.Targets = []Target{{Node: nowhere, Listen: loopback()}}
+	if config.times == (times{}) {
+		config.times = patientTimes()
+	}
 	var err error
 	w.server, err = Serve(w.bridge, config)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, w.server.Close()) })
 	w.side = newSide(t, key, false, opts...)
 	sockets := NewSockets(w.side, []types.NetAddress{w.bridge.NetAddress()}, nil)
+	sockets.times = patientTimes()
 	t.Cleanup(func() { require.NoError(t, sockets.Close()) })
 	w.node = startNative(t, key, sockets)
 	require.Eventually(t, func() bool {
 		w.server.mtx.Lock()
 		defer w.server.mtx.Unlock()
 
-		return w.server.out[key.ID()] == 1
+		return w.server.kept[key.ID()] == 1
 	}, patience, time.Millisecond, "the node keeps in reach")
 
 	return w
+}
+
+// asking returns sockets of a node that listens nowhere, and so asks the bridges only when it dials.
+func asking(side *lp2p.Transport, bridges ...types.NetAddress) *Sockets {
+	return &Sockets{side: side, bridges: bridges, times: patientTimes()}
 }
 
 func next[T any](t *testing.T, ch <-chan T) T {

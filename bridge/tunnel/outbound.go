@@ -15,7 +15,7 @@ import (
 // serveOut joins a stream of a target to the native node that it names.
 func (s *Server) serveOut(from types.ID, stream net.Conn) {
 	defer s.track("", stream)()
-	address, err := readAddress(stream)
+	address, err := readAddress(stream, s.config.times.open)
 	if err != nil {
 		return
 	}
@@ -52,7 +52,7 @@ func (s *Server) refuseOut(from types.ID, stream net.Conn, address, reason strin
 	s.counted.refuse(from, Out, reason)
 	s.events.Event(slog.LevelInfo, netgroup.FromAddr(stream.RemoteAddr()), "tunnel refused", reason,
 		"node", from, "address", address, "reason", reason, "err", cmp.Or(err, errors.New(reasons[reason])))
-	refuse(stream, reasons[reason])
+	refuse(stream, reasons[reason], s.config.times.open)
 }
 
 // keep returns when the node, which stays in reach by the stream, has ended it.
@@ -84,7 +84,7 @@ func (s *Server) mayOpen(from types.ID) (reason string) {
 // dialNative dials the native node at the address for a tunnel. If that is none to which tunnels
 // may lead, is blocked or cannot be reached, it returns the reason, and its error if there is one.
 func (s *Server) dialNative(address string) (id types.ID, conn net.Conn, reason string, err error) {
-	ctx, cancel := context.WithTimeout(s.ctx, dialTimeout)
+	ctx, cancel := context.WithTimeout(s.ctx, s.config.times.dial)
 	defer cancel()
 	node, err := s.reaches(ctx, address)
 	switch {

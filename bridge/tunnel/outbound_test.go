@@ -19,8 +19,8 @@ import (
 func TestNodeDialsThroughATunnel(t *testing.T) {
 	far := startNative(t, types.GenerateNodeKey(), nil)
 	w := newWorld(t, Config{Reach: reach(far.at)})
-	w.node.sw.DialPeers(&far.at)
-	out, in := next(t, w.node.added), next(t, far.added)
+	out := w.node.join(t, far.at)
+	in := next(t, far.added)
 	require.Equal(t, far.key.ID(), out.ID())
 	require.Equal(t, w.node.key.ID(), in.ID())
 	require.Equal(t, far.at.DialString(), out.SocketAddr().DialString())
@@ -35,7 +35,7 @@ func TestTunnelsAreNoOpenProxy(t *testing.T) {
 	far := startNative(t, types.GenerateNodeKey(), nil)
 	w := newWorld(t, Config{Reach: reach(far.at)})
 	ask := func(by *lp2p.Transport, address string) error {
-		s := &Sockets{side: by, bridges: []types.NetAddress{w.bridge.NetAddress()}}
+		s := asking(by, w.bridge.NetAddress())
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		defer cancel()
 		conn, err := s.DialContext(ctx, "tcp", address)
@@ -54,7 +54,7 @@ func TestTunnelsAreNoOpenProxy(t *testing.T) {
 	require.ErrorAs(t, ask(w.side, "127.0.0.1:22"), &refused)
 	require.Contains(t, refused.Reason, "native nodes only")
 	plain := newSide(t, types.GenerateNodeKey(), true)
-	s := &Sockets{side: w.side, bridges: []types.NetAddress{plain.NetAddress()}}
+	s := asking(w.side, plain.NetAddress())
 	_, err := s.DialContext(t.Context(), "tcp", far.at.DialString())
 	require.ErrorIs(t, err, errNoBridge, "a node is no bridge")
 }
@@ -71,7 +71,7 @@ func TestOneOfTwoBridgesIsGone(t *testing.T) {
 	defer mute.Close()
 	gone, err := types.NewNetAddress(types.GenerateNodeKey().ID(), mute.Addr())
 	require.NoError(t, err)
-	s := &Sockets{side: w.side, bridges: []types.NetAddress{*gone, w.bridge.NetAddress()}}
+	s := asking(w.side, *gone, w.bridge.NetAddress())
 	for range 2 {
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		conn, err := s.DialContext(ctx, "tcp", far.at.DialString())
@@ -114,17 +114,26 @@ func TestSlowBridge(t *testing.T) {
 			require.NoError(t, err)
 			held := heldSockets{asked: make(chan struct{}, 2), release: make(chan struct{})}
 			w := newWorld(t, Config{Reach: reach(*at), Sockets: held})
-			reached := reach(*at)
+			begun := make(chan struct{})
+			reached := func() []*types.NetAddress {
+				select { // so that the other one is not faster than the question to the first
+				case <-begun:
+				case <-t.Context().Done():
+				}
+
+				return reach(*at)()
+			}
 			if refuses {
 				reached = nil
 			}
 			other := newSide(t, types.GenerateNodeKey(), true)
 			server, err := Serve(other, Config{
-				Targets: []Target{{Node: types.NetAddress{ID: w.node.key.ID()}, Listen: loopback()}}, Reach: reached,
+				Targets: []Target{{Node: types.NetAddress{ID: w.node.key.ID()}, Listen: loopback()}}, Reach: reached, times: patientTimes(),
 			})
 			require.NoError(t, err)
 			t.Cleanup(func() { require.NoError(t, server.Close()) })
-			s := &Sockets{side: w.side, bridges: []types.NetAddress{w.bridge.NetAddress(), other.NetAddress()}}
+			s := asking(w.side, w.bridge.NetAddress(), other.NetAddress())
+			s.times.next = 10 * time.Millisecond
 			opened := make(chan net.Conn, 1)
 			go func() {
 				conn, err := s.DialContext(t.Context(), "tcp", at.DialString())
@@ -133,7 +142,8 @@ func TestSlowBridge(t *testing.T) {
 				}
 				opened <- conn
 			}()
-			<-held.asked
+			next(t, held.asked)
+			close(begun)
 			if !refuses {
 				conn := next(t, opened)
 				require.Equal(t, other.NetAddress().ID, conn.(*tunneled).bridge)
@@ -165,8 +175,8 @@ func (slowSockets) DialContext(ctx context.Context, _, _ string) (net.Conn, erro
 func TestRefusalAfterASlowDialIsTold(t *testing.T) {
 	far := loopback()
 	far.ID, far.Port = types.GenerateNodeKey().ID(), 1
-	w := newWorld(t, Config{Reach: reach(far), Sockets: slowSockets{}})
-	s := &Sockets{side: w.side, bridges: []types.NetAddress{w.bridge.NetAddress()}}
+	w := newWorld(t, Config{Reach: reach(far), Sockets: slowSockets{}, times: times{open: patience, dial: 100 * time.Millisecond}})
+	s := asking(w.side, w.bridge.NetAddress())
 	_, err := s.DialContext(t.Context(), "tcp", far.DialString())
 	var refused *RefusedError
 	require.ErrorAs(t, err, &refused)
@@ -180,7 +190,7 @@ func TestRefusalsAreLogged(t *testing.T) {
 	nobody.ID, nobody.Port = types.GenerateNodeKey().ID(), stacktest.FreePortAt(t, nobody.IP)
 	var log stacktest.Log
 	w := newWorld(t, Config{Reach: reach(nobody), Logger: slog.New(slog.NewTextHandler(&log, nil))})
-	s := &Sockets{side: w.side, bridges: []types.NetAddress{w.bridge.NetAddress()}}
+	s := asking(w.side, w.bridge.NetAddress())
 	for address, want := range map[string]string{
 		nobody.DialString(): `reason=unreachable err="dial tcp ` + nobody.DialString() + `: connect: connection refused"`,
 		"127.0.0.1:22":      `reason="not allowed" err="` + reasons[reasonNotAllowed] + `"`,

@@ -23,7 +23,7 @@ func TestTunnelsFollowHostNames(t *testing.T) {
 	resolved := types.NetAddress{ID: types.GenerateNodeKey().ID(), Hostname: "moves.example", IP: net.IPv4(127, 0, 0, 2), Port: port}
 	otherPort := types.NetAddress{ID: types.GenerateNodeKey().ID(), Hostname: "other.example", Port: port - 1}
 	w := newWorld(t, Config{Reach: func() []*types.NetAddress { return []*types.NetAddress{&unresolved, &resolved, &otherPort} }})
-	s := &Sockets{side: w.side, bridges: []types.NetAddress{w.bridge.NetAddress()}}
+	s := asking(w.side, w.bridge.NetAddress())
 	requireReason := func(want, host string) {
 		t.Helper()
 		conn, err := s.DialContext(t.Context(), "tcp", net.JoinHostPort(host, strconv.Itoa(int(port))))
@@ -62,7 +62,6 @@ func TestNodeDialsAHostNameThroughATunnel(t *testing.T) {
 	at.IP, at.Hostname = nil, "native.example"
 	w := newWorld(t, Config{Reach: reach(at)})
 	names.Set("native.example", far.at.IP)
-	w.node.sw.DialPeers(&at)
-	require.Equal(t, far.key.ID(), next(t, w.node.added).ID())
+	require.Equal(t, far.key.ID(), w.node.join(t, at).ID())
 	require.Equal(t, w.node.key.ID(), next(t, far.added).ID())
 }

@@ -75,6 +75,8 @@ type Config struct {
 	Sockets compat.Sockets
 	// Logger may be nil.
 	Logger *slog.Logger
+
+	times times // set by tests; zero: the default ones
 }
 
 // Judge learns what the end of a tunnel that a native node has opened says of its host.
@@ -121,6 +123,9 @@ func Serve(side *lp2p.Transport, config Config) (*Server, error) {
 	}
 	if config.Logger == nil {
 		config.Logger = slog.New(slog.DiscardHandler)
+	}
+	if config.times == (times{}) {
+		config.times = defaultTimes()
 	}
 	s := &Server{
 		side: side, config: config, events: summary.New(config.Logger), ends: make(map[net.Conn]types.ID),

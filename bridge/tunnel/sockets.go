@@ -34,6 +34,7 @@ type Sockets struct {
 	side    *lp2p.Transport
 	bridges []types.NetAddress
 	logger  *slog.Logger
+	times   times // changed by tests before Listen
 
 	ctx     context.Context
 	cancel  context.CancelFunc
@@ -52,7 +53,7 @@ func NewSockets(side *lp2p.Transport, bridges []types.NetAddress, logger *slog.L
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
 	}
-	s := &Sockets{side: side, bridges: slices.Clone(bridges), logger: logger, waiting: make(chan net.Conn, maxWaiting)}
+	s := &Sockets{side: side, bridges: slices.Clone(bridges), logger: logger, times: defaultTimes(), waiting: make(chan net.Conn, maxWaiting)}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	side.HandleStream(protocolIn, s.isBridge, s.serve)
 
@@ -88,13 +89,13 @@ func (s *Sockets) DialContext(ctx context.Context, _, address string) (net.Conn,
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	answers, waiting := make(chan answer, len(s.bridges)), 0
-	patience := time.NewTimer(nextAfter)
+	patience := time.NewTimer(s.times.next)
 	defer patience.Stop()
 	err := errNoBridge
 	for next := s.inOrder(); len(next) > 0 || waiting > 0; {
 		if len(next) > 0 && waiting == 0 {
 			next, waiting = s.askNext(ctx, next, address, answers), waiting+1
-			patience.Reset(nextAfter)
+			patience.Reset(s.times.next)
 		}
 		select {
 		case a := <-answers:
@@ -108,7 +109,7 @@ func (s *Sockets) DialContext(ctx context.Context, _, address string) (net.Conn,
 		case <-patience.C:
 			if len(next) > 0 {
 				next, waiting = s.askNext(ctx, next, address, answers), waiting+1
-				patience.Reset(nextAfter)
+				patience.Reset(s.times.next)
 			}
 		}
 	}
@@ -163,7 +164,7 @@ func (s *Sockets) inOrder() []types.NetAddress {
 }
 
 func (s *Sockets) dial(ctx context.Context, bridge types.NetAddress, address string) (net.Conn, error) {
-	stream, err := open(ctx, s.side, bridge, protocolOut, address)
+	stream, err := open(ctx, s.side, bridge, protocolOut, address, s.times.open)
 	if err == nil || errors.As(err, new(*RefusedError)) {
 		s.mtx.Lock()
 		s.last = bridge.ID
@@ -198,7 +199,7 @@ func (s *Sockets) Listen(_, address string) (net.Listener, error) {
 
 // serve takes a tunnel that a bridge opens.
 func (s *Sockets) serve(from types.ID, stream net.Conn) {
-	address, err := readAddress(stream)
+	address, err := readAddress(stream, s.times.open)
 	if err != nil {
 		_ = stream.Close()
 
@@ -213,7 +214,7 @@ func (s *Sockets) serve(from types.ID, stream net.Conn) {
 		reason = "no address of the native node"
 	}
 	if reason != "" {
-		refuse(stream, reason)
+		refuse(stream, reason, s.times.open)
 	}
 	if reason != "" || accept(stream) != nil {
 		_ = stream.Close()
@@ -257,9 +258,9 @@ func (s *Sockets) stayInReach(ctx context.Context, bridge types.NetAddress) {
 
 // keep returns when the stream has ended, and why.
 func (s *Sockets) keep(ctx context.Context, bridge types.NetAddress) error {
-	opening, cancel := context.WithTimeout(ctx, openTimeout)
+	opening, cancel := context.WithTimeout(ctx, s.times.open)
 	defer cancel()
-	stream, err := open(opening, s.side, bridge, protocolOut, "")
+	stream, err := open(opening, s.side, bridge, protocolOut, "", s.times.open)
 	if err != nil {
 		return err
 	}

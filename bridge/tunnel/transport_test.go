@@ -34,14 +34,15 @@ func TestTunnelConformance(t *testing.T) {
 
 		bridge := newSide(t, types.GenerateNodeKey(), true)
 		server, err := Serve(bridge, Config{
-			Targets: []Target{{Node: types.NetAddress{ID: b.Key.ID()}, Listen: loopback()}}, Reach: reach(reached),
+			Targets: []Target{{Node: types.NetAddress{ID: b.Key.ID()}, Listen: loopback()}}, Reach: reach(reached), times: patientTimes(),
 		})
 		require.NoError(t, err)
 		t.Cleanup(func() { require.NoError(t, server.Close()) })
-		side, err := lp2p.NewTransport(b.Info, b.Key, nil)
+		side, err := lp2p.NewTransport(b.Info, b.Key, nil, patientTimeouts())
 		require.NoError(t, err)
 		inside := NewTransport(side, b.Key, mconn.DefaultMConnConfig(), []types.NetAddress{bridge.NetAddress()},
 			[]types.ID{a.Key.ID()}, nil)
+		inside.sockets.times = patientTimes()
 		t.Cleanup(func() { require.NoError(t, inside.Close()) })
 		require.NoError(t, inside.Listen(loopback()))
 		require.Eventually(t, func() bool {
@@ -60,23 +61,23 @@ func TestOneSwitchHasBothKinds(t *testing.T) {
 	far := startNative(t, types.GenerateNodeKey(), nil)
 	bridge, key := newSide(t, types.GenerateNodeKey(), true), types.GenerateNodeKey()
 	server, err := Serve(bridge, Config{
-		Targets: []Target{{Node: types.NetAddress{ID: key.ID()}, Listen: loopback()}}, Reach: reach(far.at),
+		Targets: []Target{{Node: types.NetAddress{ID: key.ID()}, Listen: loopback()}}, Reach: reach(far.at), times: patientTimes(),
 	})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, server.Close()) })
-	side, err := lp2p.NewTransport(infoOf(key), *key, nil)
+	side, err := lp2p.NewTransport(infoOf(key), *key, nil, patientTimeouts())
 	require.NoError(t, err)
 	tr := NewTransport(side, *key, mconn.DefaultMConnConfig(), []types.NetAddress{bridge.NetAddress()}, []types.ID{far.key.ID()}, nil)
+	tr.sockets.times = patientTimes()
 	n := startOn(t, key, tr)
 	friendKey := types.GenerateNodeKey()
-	friendSide, err := lp2p.NewTransport(infoOf(friendKey), *friendKey, nil)
+	friendSide, err := lp2p.NewTransport(infoOf(friendKey), *friendKey, nil, patientTimeouts())
 	require.NoError(t, err)
 	friend := startOn(t, friendKey, friendSide)
 
-	n.sw.DialPeers(&far.at, &friend.at)
 	stacks := map[types.ID]types.Stack{}
-	for range 2 {
-		p := next(t, n.added)
+	for _, at := range []types.NetAddress{far.at, friend.at} {
+		p := n.join(t, at)
 		stacks[p.ID()] = p.(compat.StackReporter).Stack()
 	}
 	require.Equal(t, map[types.ID]types.Stack{far.key.ID(): types.StackNative, friendKey.ID(): types.StackLibp2p}, stacks)

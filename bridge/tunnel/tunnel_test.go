@@ -29,8 +29,8 @@ func TestNativeNodeDialsThroughATunnel(t *testing.T) {
 	at := w.server.Addresses()
 	require.Len(t, at, 1)
 	require.Equal(t, w.node.key.ID(), at[0].ID)
-	far.sw.DialPeers(&at[0])
-	out, in := next(t, far.added), next(t, w.node.added)
+	out := far.join(t, at[0])
+	in := next(t, w.node.added)
 	require.Equal(t, w.node.key.ID(), out.ID())
 	require.Equal(t, far.key.ID(), in.ID())
 	require.Equal(t, "127.0.0.1", in.RemoteIP().String())
@@ -52,7 +52,7 @@ func TestNodeTakesTunnelsOfItsBridges(t *testing.T) {
 		require.NoError(t, err)
 		defer stream.Close()
 
-		return ask(stream, text)
+		return ask(stream, text, patience)
 	}
 	require.NoError(t, open(w.bridge, "9.9.9.9:1"))
 	var refused *RefusedError
@@ -79,6 +79,7 @@ func TestBridgeDialsATargetThatHasMoved(t *testing.T) {
 	server, err := Serve(bridge, Config{
 		Targets: []Target{{Node: types.NetAddress{ID: key.ID()}, Listen: loopback()}},
 		Where:   func(types.ID) *types.NetAddress { return now.Load() },
+		times:   patientTimes(),
 	})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, server.Close()) })
@@ -92,8 +93,7 @@ func TestBridgeDialsATargetThatHasMoved(t *testing.T) {
 	at := side.NetAddress()
 	now.Store(&at)
 	require.True(t, server.Status()[0].Dialable)
-	far.sw.DialPeers(&server.Addresses()[0])
-	require.Equal(t, key.ID(), next(t, far.added).ID())
+	require.Equal(t, key.ID(), far.join(t, server.Addresses()[0]).ID())
 	require.Equal(t, far.key.ID(), next(t, inside.added).ID())
 	require.False(t, server.Status()[0].InReach)
 }
@@ -103,12 +103,10 @@ func TestBlockEndsTunnels(t *testing.T) {
 	var on atomic.Bool
 	far := startNative(t, types.GenerateNodeKey(), nil)
 	w := newWorld(t, Config{Reach: reach(far.at), Blocks: func(_ types.ID, ip netip.Addr) bool { return on.Load() && ip.IsLoopback() }})
-	w.node.sw.DialPeers(&far.at)
-	next(t, w.node.added)
+	w.node.join(t, far.at)
 	next(t, far.added)
 	dialing := startNative(t, types.GenerateNodeKey(), nil)
-	dialing.sw.DialPeers(&w.server.Addresses()[0])
-	next(t, dialing.added)
+	dialing.join(t, w.server.Addresses()[0])
 	on.Store(true)
 	w.server.EndBlocked()
 	next(t, far.removed)
@@ -127,11 +125,9 @@ func TestTunnelStatus(t *testing.T) {
 	require.True(t, s[0].Dialable)
 	require.Empty(t, s[0].Open)
 
-	w.node.sw.DialPeers(&far.at)
-	out := next(t, w.node.added)
+	out := w.node.join(t, far.at)
 	next(t, far.added)
-	dialing.sw.DialPeers(&w.server.Addresses()[0])
-	next(t, dialing.added)
+	dialing.join(t, w.server.Addresses()[0])
 	in := next(t, w.node.added)
 	exchange(t, out, far.sw.Peers().List()[0], w.node, far)
 	s = w.server.Status()

@@ -39,6 +39,14 @@ const (
 	dialTimeout = openTimeout - time.Second
 )
 
+// times are how long the steps of a tunnel take at most.
+type times struct {
+	open, dial time.Duration // openTimeout and dialTimeout
+	next       time.Duration // nextAfter
+}
+
+func defaultTimes() times { return times{open: openTimeout, dial: dialTimeout, next: nextAfter} }
+
 // RefusedError is the error of a tunnel that the other side does not open.
 type RefusedError struct{ Reason string }
 
@@ -47,16 +55,18 @@ func (e *RefusedError) Error() string { return "tunnel refused: " + e.Reason }
 
 var errRefusedSilently = errors.New("the other side opens no tunnels")
 
-// open asks the node for a tunnel. It tries twice, since the first stream may be on a connection
-// that the node is just closing.
-func open(ctx context.Context, side *lp2p.Transport, at types.NetAddress, proto protocol.ID, address string) (net.Conn, error) {
+// open asks the node for a tunnel, and waits for each answer within the timeout. It tries twice,
+// since the first stream may be on a connection that the node is just closing.
+func open(
+	ctx context.Context, side *lp2p.Transport, at types.NetAddress, proto protocol.ID, address string, timeout time.Duration,
+) (net.Conn, error) {
 	for again := true; ; again = false {
 		stream, err := side.OpenStream(ctx, at, proto)
 		if err != nil {
 			return nil, err
 		}
 		stop := context.AfterFunc(ctx, func() { _ = stream.Close() })
-		err = ask(stream, address)
+		err = ask(stream, address, timeout)
 		if !stop() && err == nil {
 			err = ctx.Err()
 		}
@@ -70,9 +80,9 @@ func open(ctx context.Context, side *lp2p.Transport, at types.NetAddress, proto 
 	}
 }
 
-// ask sends an address and reads the answer, within the open timeout.
-func ask(conn net.Conn, address string) error {
-	if err := conn.SetDeadline(time.Now().Add(openTimeout)); err != nil {
+// ask sends an address and reads the answer, within the timeout.
+func ask(conn net.Conn, address string, timeout time.Duration) error {
+	if err := conn.SetDeadline(time.Now().Add(timeout)); err != nil {
 		return err
 	}
 	if _, err := conn.Write(wire.AppendSized(nil, []byte(address))); err != nil {
@@ -91,9 +101,9 @@ func ask(conn net.Conn, address string) error {
 	return conn.SetDeadline(time.Time{})
 }
 
-// readAddress reads what ask has sent, within the open timeout.
-func readAddress(conn net.Conn) (string, error) {
-	if err := conn.SetDeadline(time.Now().Add(openTimeout)); err != nil {
+// readAddress reads what ask has sent, within the timeout.
+func readAddress(conn net.Conn, timeout time.Duration) (string, error) {
+	if err := conn.SetDeadline(time.Now().Add(timeout)); err != nil {
 		return "", err
 	}
 	address, err := wire.ReadSized(conn, maxText)
@@ -111,9 +121,9 @@ func accept(conn net.Conn) error {
 }
 
 // refuse says why the tunnel does not open, and waits until the other side has read that, or the
-// open timeout has passed anew. The caller closes the stream, which may end the connection.
-func refuse(conn net.Conn, reason string) {
-	if conn.SetDeadline(time.Now().Add(openTimeout)) != nil {
+// timeout has passed anew. The caller closes the stream, which may end the connection.
+func refuse(conn net.Conn, reason string, timeout time.Duration) {
+	if conn.SetDeadline(time.Now().Add(timeout)) != nil {
 		return // it is closed
 	}
 	if _, err := conn.Write(wire.AppendSized(nil, []byte(reason[:min(len(reason), maxText-2)]))); err == nil {
