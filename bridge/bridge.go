@@ -59,6 +59,8 @@ type Bridge struct {
 	moves              moveTimes // changed by tests before Start
 	journal            *journal
 
+	pairTimeout, patience time.Duration // changed by tests before Start
+
 	changing  sync.Mutex // of what an operator changes while the bridge runs
 	blocklist atomic.Pointer[blocklist]
 
@@ -112,6 +114,8 @@ func New(nodeKey types.NodeKey, config Config, logger *slog.Logger) (*Bridge, er
 		missed:        events.New(),
 		moves:         defaultMoveTimes(),
 		journal:       newJournal(),
+		pairTimeout:   pairTimeout,
+		patience:      patience,
 	}
 	for _, key := range own {
 		b.own = append(b.own, key.ID())

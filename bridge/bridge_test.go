@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -38,9 +39,8 @@ func exchange(t *testing.T, from, to *node) {
 func TestNativeNodeDialsTheBridge(t *testing.T) {
 	native, modern := newNode(t, InitiatorNative), newNode(t, InitiatorLibp2p)
 	b := newBridge(t, Config{Libp2pPeers: addresses(modern)})
-	native.dial(b.NativeAddress())
-
-	seenByNative, seenByModern := next(t, native.added), next(t, modern.added)
+	seenByNative := native.join(t, b.NativeAddress())
+	seenByModern := modern.met(t)
 	require.Equal(t, b.NativeAddress().ID, seenByNative.ID())
 	require.Equal(t, InitiatorLibp2p, seenByNative.NodeInfo().Moniker, "the far node's NodeInfo is shown")
 	require.True(t, seenByNative.NodeInfo().NetAddress.IP.IsUnspecified())
@@ -52,22 +52,23 @@ func TestNativeNodeDialsTheBridge(t *testing.T) {
 	exchange(t, native, modern)
 	exchange(t, modern, native)
 
+	require.Eventually(t, func() bool { // it counts a message when it was sent, which may have arrived before
+		s := b.Status()
+
+		return s.ToLibp2p.Messages == 10 && s.ToNative.Messages == 10
+	}, testTimeout, time.Millisecond)
 	status := b.Status()
 	require.Len(t, status.Pairs, 1)
 	require.Equal(t, native.address.ID, status.Pairs[0].NativeID)
 	require.Equal(t, modern.address.ID, status.Pairs[0].Libp2pID)
 	require.Equal(t, InitiatorNative, status.Pairs[0].Initiator)
-	require.EqualValues(t, 10, status.ToLibp2p.Messages)
-	require.EqualValues(t, 10, status.ToNative.Messages)
 }
 
 func TestLibp2pNodeDialsTheBridge(t *testing.T) {
 	native, modern := newNode(t, InitiatorNative), newNode(t, InitiatorLibp2p)
 	b := newBridge(t, Config{NativePeers: addresses(native)})
-	modern.dial(b.Libp2pAddress())
-
-	require.Equal(t, InitiatorNative, next(t, modern.added).NodeInfo().Moniker)
-	require.Equal(t, InitiatorLibp2p, next(t, native.added).NodeInfo().Moniker)
+	require.Equal(t, InitiatorNative, modern.join(t, b.Libp2pAddress()).NodeInfo().Moniker)
+	require.Equal(t, InitiatorLibp2p, native.met(t).NodeInfo().Moniker)
 	exchange(t, native, modern)
 	exchange(t, modern, native)
 	require.Equal(t, InitiatorLibp2p, b.Status().Pairs[0].Initiator)
@@ -78,9 +79,8 @@ func TestPairIsCoupled(t *testing.T) {
 		t.Run(ends, func(t *testing.T) {
 			native, modern := newNode(t, InitiatorNative), newNode(t, InitiatorLibp2p)
 			b := newBridge(t, Config{Libp2pPeers: addresses(modern)})
-			native.dial(b.NativeAddress())
-			next(t, native.added)
-			next(t, modern.added)
+			native.join(t, b.NativeAddress())
+			modern.met(t)
 
 			first, second := native, modern
 			if ends == InitiatorLibp2p {
@@ -104,9 +104,8 @@ func TestPairIsCoupled(t *testing.T) {
 func TestStoppedBridgeEndsAllPairs(t *testing.T) {
 	native, modern := newNode(t, InitiatorNative), newNode(t, InitiatorLibp2p)
 	b := newBridge(t, Config{Libp2pPeers: addresses(modern)})
-	native.dial(b.NativeAddress())
-	next(t, native.added)
-	next(t, modern.added)
+	native.join(t, b.NativeAddress())
+	modern.met(t)
 
 	require.NoError(t, b.Stop())
 	next(t, native.removed)
@@ -119,11 +118,10 @@ func TestPairsSpreadOverTargets(t *testing.T) {
 	b := newBridge(t, Config{Libp2pPeers: addresses(moderns...)})
 	for range moderns {
 		native := newNode(t, InitiatorNative)
-		native.dial(b.NativeAddress())
-		next(t, native.added)
+		native.join(t, b.NativeAddress())
 	}
 	for _, m := range moderns {
-		next(t, m.added)
+		m.met(t)
 		require.Len(t, m.sw.Peers().List(), 1)
 	}
 }
@@ -133,9 +131,8 @@ func TestUnreachableTargetIsPassedOver(t *testing.T) {
 	dead := types.NetAddress{ID: types.GenerateNodeKey().ID(), IP: loopback().IP, Port: 1}
 	b := newBridge(t, Config{Libp2pPeers: append(addresses(), &dead, &modern.address)})
 	native := newNode(t, InitiatorNative)
-	native.dial(b.NativeAddress())
-	next(t, native.added)
-	next(t, modern.added)
+	native.join(t, b.NativeAddress())
+	modern.met(t)
 }
 
 func TestNobodyToPairWith(t *testing.T) {
@@ -194,9 +191,8 @@ func TestDiscoveryIsAnsweredPerSide(t *testing.T) {
 		// The bridge asks nobody on its own account.
 		OnlyConfigured: true,
 	})
-	native.dial(b.NativeAddress())
-	next(t, native.added)
-	next(t, modern.added)
+	native.join(t, b.NativeAddress())
+	modern.met(t)
 
 	for _, c := range []struct{ asks, knows *node }{{native, otherNative}, {modern, otherModern}} {
 		require.True(t, c.asks.sw.Peers().List()[0].Send(discoveryChannel, wire.AppendRequest(nil)))

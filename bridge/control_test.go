@@ -69,8 +69,7 @@ func TestConnect(t *testing.T) {
 
 	require.NoError(t, b.Connect(InitiatorNative, native.address))
 	other := newNode(t, InitiatorLibp2p)
-	other.dial(b.Libp2pAddress())
-	next(t, other.added)
+	other.join(t, b.Libp2pAddress())
 
 	own := native.address
 	own.ID = b.key.ID()
@@ -94,14 +93,14 @@ func TestReload(t *testing.T) {
 		BlockedIPs: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")},
 	}))
 	native.join(t, b.NativeAddress())
-	next(t, second.added)
+	second.met(t)
 	require.Equal(t, []string{"10.0.0.0/8"}, b.Status().BlockedIPs)
 	require.Equal(t, b.slots.total-b.slots.total/4, b.slots.perSide, "nodes of both sides get pairs now")
 
 	require.NoError(t, b.Reload(Config{Libp2pPeers: addresses(first), BlockedPeers: []types.ID{second.address.ID}}))
 	next(t, native.removed)
 	native.join(t, b.NativeAddress())
-	next(t, first.added)
+	first.met(t)
 }
 
 // A reload that cannot be done changes nothing, neither targets nor blocks, on either side.

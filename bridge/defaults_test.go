@@ -161,6 +161,7 @@ func TestShareOfTheBridgeAtDefaults(t *testing.T) {
 				Sockets: stacktest.SocketsFrom{IP: net.ParseIP("60.0.0.1")}, Libp2pPeers: addresses(target), OnlyConfigured: true,
 			}, nil)
 			require.NoError(t, err)
+			b.pairTimeout = testTimeout // on a busy machine a search may last long
 			require.NoError(t, b.Start())
 			defer func() { require.NoError(t, b.Stop()) }()
 			got := 0

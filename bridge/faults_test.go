@@ -284,7 +284,7 @@ func (f *faultyNet) awaitAll(what string) time.Duration {
 		}
 
 		return true
-	}, time.Minute, 10*time.Millisecond, "all nodes are joined after: %s", what)
+	}, 3*time.Minute, 10*time.Millisecond, "all nodes are joined after: %s", what) // nodes dial again after up to 30 s
 
 	return time.Since(since)
 }

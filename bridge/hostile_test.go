@@ -47,12 +47,13 @@ func silent(t *testing.T) *types.NetAddress {
 
 func TestSilentTargetIsPassedOver(t *testing.T) {
 	modern := newNode(t, InitiatorLibp2p)
-	b := newBridge(t, Config{Libp2pPeers: []*types.NetAddress{silent(t), &modern.address}})
+	b := newBridgeWith(t, Config{
+		Libp2pPeers: []*types.NetAddress{silent(t), &modern.address}, AllowDuplicateIP: true,
+	}, func(b *Bridge) { b.patience = patience })
 	for range 2 {
 		native := newNode(t, InitiatorNative)
-		native.dial(b.NativeAddress())
-		next(t, native.added)
-		next(t, modern.added)
+		native.join(t, b.NativeAddress())
+		modern.met(t)
 	}
 }
 
@@ -61,8 +62,8 @@ func TestFlushStopCrossesTheBridgeAgainstTraffic(t *testing.T) {
 	for range 5 {
 		native, modern := newNode(t, InitiatorNative), newNode(t, InitiatorLibp2p)
 		b := newBridge(t, Config{Libp2pPeers: addresses(modern)})
-		native.dial(b.NativeAddress())
-		towards, away := next(t, native.added), next(t, modern.added)
+		towards := native.join(t, b.NativeAddress())
+		away := modern.met(t)
 
 		var wg sync.WaitGroup
 		wg.Go(func() {
@@ -160,15 +161,13 @@ func TestUnconditionalPeerOfAFullBridge(t *testing.T) {
 	b := newBridge(t, Config{
 		Libp2pPeers: addresses(modern), MaxPairs: 1, UnconditionalPeers: []types.ID{friend.address.ID},
 	})
-	first.dial(b.NativeAddress())
-	next(t, first.added)
+	first.join(t, b.NativeAddress())
 
 	failed, done := stranger.sw.Subscribe(func(e events.Event) bool { return e.Type() == events.DialFailed })
 	defer done()
 	stranger.dial(b.NativeAddress())
 	next(t, failed)
-	friend.dial(b.NativeAddress())
-	next(t, friend.added)
+	friend.join(t, b.NativeAddress())
 	exchange(t, friend, modern)
 	require.Len(t, b.Status().Pairs, 2)
 }

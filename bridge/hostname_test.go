@@ -60,15 +60,13 @@ func TestTargetsByHostName(t *testing.T) {
 	names.Set("modern.example", loopback().IP)
 
 	dialer := newNode(t, InitiatorNative)
-	dialer.dial(b.NativeAddress())
-	next(t, dialer.added)
-	next(t, modern.added)
+	dialer.join(t, b.NativeAddress())
+	modern.met(t)
 	exchange(t, dialer, modern)
 
 	dialer = newNode(t, InitiatorLibp2p)
-	dialer.dial(b.Libp2pAddress())
-	next(t, dialer.added)
-	next(t, native.added)
+	dialer.join(t, b.Libp2pAddress())
+	native.met(t)
 	exchange(t, dialer, native)
 }
 
@@ -83,9 +81,8 @@ func TestHostNamesAreNotTold(t *testing.T) {
 		NativePeers: append(addresses(other), named(unresolved, "native.example")),
 		Libp2pPeers: []*types.NetAddress{named(modern, "modern.example")},
 	})
-	native.dial(b.NativeAddress())
-	next(t, native.added)
-	next(t, modern.added)
+	native.join(t, b.NativeAddress())
+	modern.met(t)
 
 	require.True(t, native.sw.Peers().List()[0].Send(discoveryChannel, wire.AppendRequest(nil)))
 	addrs, request, err := wire.DecodeDiscovery([]byte(next(t, native.messages).data))
@@ -114,9 +111,8 @@ func TestNameOfABlockedIP(t *testing.T) {
 		NativePeers: []*types.NetAddress{&at, &native.address}, BlockedIPs: []netip.Prefix{netip.MustParsePrefix("127.0.0.2/32")},
 	}, func(*Bridge) {})
 	dialer := newNode(t, InitiatorLibp2p)
-	dialer.dial(b.Libp2pAddress())
-	next(t, dialer.added)
-	next(t, native.added)
+	dialer.join(t, b.Libp2pAddress())
+	native.met(t)
 	exchange(t, dialer, native)
 	s := statusOf(t, b, at.ID)
 	require.Contains(t, s.LastError, errBlockedIP.Error())

@@ -38,14 +38,12 @@ func TestNodeHasACounterpartByEachIdentity(t *testing.T) {
 	n.dial(at[2])
 	next(t, failed) // no counterpart is left for a third
 	extra := newNode(t, InitiatorNative)
-	extra.dial(at[2])
-	require.Equal(t, at[2].ID, next(t, extra.added).ID(), "another node gets one by any identity")
+	require.Equal(t, at[2].ID, extra.join(t, at[2]).ID(), "another node gets one by any identity")
 
 	// The end of one pair leaves the other alone, and frees its counterpart.
 	targets[0].sw.StopPeerForError(first, errBadMessage)
 	gone := next(t, n.removed)
-	n.dial(at[2])
-	require.Equal(t, at[2].ID, next(t, n.added).ID())
+	require.Equal(t, at[2].ID, n.join(t, at[2]).ID())
 	require.False(t, n.sw.Peers().Has(gone))
 	require.Len(t, n.sw.Peers().List(), 2)
 }

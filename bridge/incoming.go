@@ -144,7 +144,7 @@ func (b *Bridge) refusal(err error) *compat.RejectError {
 // join finds a counterpart for the node on the other side, shows the node the
 // counterpart's NodeInfo, and relays until either connection ends.
 func (b *Bridge) join(p *pair, in incoming) {
-	making, stop := context.WithTimeout(p.ctx, pairTimeout)
+	making, stop := context.WithTimeout(p.ctx, b.pairTimeout)
 	defer stop()
 	near, far := p.dialed.other(), p.dialed
 	t, err := b.find(making, p, in)

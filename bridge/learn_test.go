@@ -6,23 +6,19 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/wire"
 )
 
-// refused dials the address and waits for the failure.
+// refused dials the bridge, which has nobody for the node.
 func (n *node) refused(t *testing.T, b *Bridge) {
 	t.Helper()
-	failed, done := n.sw.Subscribe(func(e events.Event) bool { return e.Type() == events.DialFailed })
-	defer done()
+	at := b.Libp2pAddress()
 	if n.stack == InitiatorNative {
-		n.dial(b.NativeAddress())
-	} else {
-		n.dial(b.Libp2pAddress())
+		at = b.NativeAddress()
 	}
-	next(t, failed)
+	require.False(t, n.comes(t, at))
 }
 
 // A native node whose libp2p node has gone gets one that has dialed the bridge, though
@@ -31,15 +27,13 @@ func TestNodeThatHasDialedTakesOver(t *testing.T) {
 	native, own, dialer := newNode(t, InitiatorNative), newNode(t, InitiatorLibp2p), newNode(t, InitiatorLibp2p)
 	b := newBridge(t, Config{Libp2pPeers: addresses(own)})
 	dialer.refused(t, b)
-	native.dial(b.NativeAddress())
-	next(t, native.added)
-	next(t, own.added)
+	native.join(t, b.NativeAddress())
+	own.met(t)
 
 	own.stop()
 	next(t, native.removed)
-	native.dial(b.NativeAddress())
-	next(t, native.added)
-	next(t, dialer.added)
+	native.join(t, b.NativeAddress())
+	dialer.met(t)
 	exchange(t, native, dialer)
 }
 
@@ -50,9 +44,8 @@ func TestNodeThatAnotherTellsOfTakesOver(t *testing.T) {
 	own, told := newNode(t, InitiatorLibp2p, channels...), newNode(t, InitiatorLibp2p)
 	dead := types.NetAddress{ID: types.GenerateNodeKey().ID(), IP: loopback().IP, Port: 1}
 	b := newBridge(t, Config{Libp2pPeers: append(addresses(own), &dead)})
-	native.dial(b.NativeAddress())
-	next(t, native.added)
-	bridged := next(t, own.added)
+	native.join(t, b.NativeAddress())
+	bridged := own.met(t)
 
 	question := next(t, own.messages)
 	require.Equal(t, message{bridged.ID(), discoveryChannel, string(wire.AppendRequest(nil))}, question)
@@ -63,9 +56,8 @@ func TestNodeThatAnotherTellsOfTakesOver(t *testing.T) {
 
 	own.stop()
 	next(t, native.removed)
-	native.dial(b.NativeAddress())
-	next(t, native.added)
-	next(t, told.added)
+	native.join(t, b.NativeAddress())
+	told.met(t)
 	exchange(t, native, told)
 }
 
@@ -78,9 +70,8 @@ func TestConfiguredTargetIsFoundWhereItDialsFrom(t *testing.T) {
 		former.Port = 1
 		b := newBridge(t, Config{Libp2pPeers: []*types.NetAddress{&former}, OnlyConfigured: only})
 		moved.refused(t, b)
-		native.dial(b.NativeAddress())
-		next(t, native.added)
-		next(t, moved.added)
+		native.join(t, b.NativeAddress())
+		moved.met(t)
 		exchange(t, native, moved)
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/stacktest"
 	"github.com/tm2-libp2p/tm2-libp2p/mconn"
 )
 
@@ -129,7 +130,9 @@ func newTransport(t *testing.T, stack string, info types.NodeInfo, key types.Nod
 	if stack == InitiatorNative {
 		return native.NewMultiplexTransport(info, key, mconn.DefaultMConnConfig(), quiet())
 	}
-	var opts []lp2p.Option
+	timeouts := lp2p.DefaultTimeouts()
+	timeouts.Dial, timeouts.Handshake, timeouts.Flush = testTimeout, testTimeout, testTimeout
+	opts := []lp2p.Option{lp2p.WithTimeouts(timeouts)}
 	if stack == overQUIC {
 		opts = append(opts, lp2p.WithQUICOnly())
 	}
@@ -159,6 +162,15 @@ func (n *node) Receive(ch byte, p compat.PeerConn, msg []byte) {
 	n.messages <- m
 }
 
+// freePort returns an address at which a node can start, and again after it has stopped.
+func freePort(t *testing.T) types.NetAddress {
+	t.Helper()
+	at := loopback()
+	at.Port = stacktest.FreePortAt(t, at.IP)
+
+	return at
+}
+
 // newBridge starts a bridge for nodes that share the IP 127.0.0.1.
 func newBridge(t *testing.T, config Config) *Bridge {
 	t.Helper()
@@ -173,6 +185,7 @@ func newBridgeWith(t *testing.T, config Config, change func(*Bridge)) *Bridge {
 	config.NativeListen, config.Libp2pListen = loopback(), loopback()
 	b, err := New(*types.GenerateNodeKey(), config, quiet())
 	require.NoError(t, err)
+	b.pairTimeout, b.patience = testTimeout, testTimeout // a target that is slow is not to lose to another one
 	change(b)
 	require.NoError(t, b.Start())
 	t.Cleanup(func() {
@@ -195,8 +208,9 @@ func addresses(nodes ...*node) []*types.NetAddress {
 
 func (n *node) dial(addr types.NetAddress) { n.sw.DialPeers(&addr) }
 
-// join dials the bridge, as a native node that does not give up, until it has a pair.
-func (n *node) join(t *testing.T, at types.NetAddress) {
+// join dials the bridge, as a native node that does not give up, until it has a pair, and returns
+// whom it has met: on a busy machine a handshake may take longer than a node waits for it.
+func (n *node) join(t *testing.T, at types.NetAddress) compat.PeerConn {
 	t.Helper()
 	failed, done := n.sw.Subscribe(func(e events.Event) bool { return e.Type() == events.DialFailed })
 	defer done()
@@ -204,12 +218,25 @@ func (n *node) join(t *testing.T, at types.NetAddress) {
 	for {
 		n.dial(at)
 		select {
-		case <-n.added:
-			return
+		case p := <-n.added:
+			return p
 		case <-failed:
 		case <-over:
 			require.FailNow(t, "the node has found nobody")
 		}
+	}
+}
+
+// met returns the peer that the node has since another one has joined the bridge. Dials that came too
+// late for their nodes may have been its peers before.
+func (n *node) met(t *testing.T) compat.PeerConn {
+	t.Helper()
+	for {
+		p := next(t, n.added)
+		if n.sw.Peers().Get(p.ID()) == p {
+			return p
+		}
+		next(t, n.removed)
 	}
 }
 

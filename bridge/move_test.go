@@ -50,7 +50,7 @@ func awaitTargets(t *testing.T, b *Bridge, want map[*node]int) {
 // each of them once.
 func TestPairsMoveToAConfiguredNodeThatIsBack(t *testing.T) {
 	stranger, key := newNode(t, InitiatorLibp2p), types.GenerateNodeKey()
-	own := newNodeOf(t, InitiatorLibp2p, key)
+	own := startNodeAt(t, InitiatorLibp2p, key, freePort(t), nil)
 	at := own.address
 	own.stop()
 	b := newBridgeWith(t, Config{Libp2pPeers: []*types.NetAddress{&at}, AllowDuplicateIP: true}, movesAtOnce)

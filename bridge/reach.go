@@ -48,7 +48,7 @@ func (ts *targets) overdue() *target {
 // reach connects to a configured target, and notes whether it accepts connections. Whether it takes
 // a node shows in the search for that.
 func (m *mover) reach(t *target) error {
-	ctx, cancel := context.WithTimeout(m.ctx, pairTimeout)
+	ctx, cancel := context.WithTimeout(m.ctx, m.pairTimeout)
 	defer cancel()
 	begun := time.Now()
 	conn, err := m.connect(ctx, t)

@@ -33,7 +33,7 @@ func TestBridgeFindsOutThatATargetIsBack(t *testing.T) {
 	for _, stack := range []string{InitiatorNative, InitiatorLibp2p, overQUIC} {
 		t.Run(stack, func(t *testing.T) {
 			key := types.GenerateNodeKey()
-			n := newNodeOf(t, stack, key)
+			n := startNodeAt(t, stack, key, freePort(t), nil)
 			at := n.address
 			n.stop()
 			config := Config{Libp2pPeers: []*types.NetAddress{&at}, Libp2pQUIC: stack == overQUIC}
@@ -56,9 +56,11 @@ func TestBridgeFindsOutThatATargetIsBack(t *testing.T) {
 			require.Equal(t, TargetDown, s.State)
 			require.NotEmpty(t, s.LastError)
 
-			startNodeAt(t, stack, key, at, nil)
-			ts.note(at.ID, time.Now(), func(record) record { return over })
+			again := func() { ts.note(at.ID, time.Now(), func(record) record { return over }) }
+			again()
 			require.Equal(t, TargetDown, statusOf(t, b, at.ID).State, "its penalty is over, and nothing shows that it is back")
+			startNodeAt(t, stack, key, at, nil)
+			again()
 			require.Eventually(t, func() bool { return statusOf(t, b, at.ID).State == TargetReady }, testTimeout, time.Millisecond)
 		})
 	}
@@ -98,7 +100,7 @@ func TestOpenConnectionIsNoAnswer(t *testing.T) {
 
 		return adapter.WithMaxInboundPeers(1)
 	})
-	m := &mover{Bridge: newBridge(t, Config{Libp2pPeers: addresses(libp2p)})}
+	m := &mover{Bridge: newBridgeWith(t, Config{Libp2pPeers: addresses(libp2p)}, func(b *Bridge) { b.pairTimeout = pairTimeout })}
 	at := &target{side: m.libp2pTargets, addr: libp2p.address, configured: true}
 	answers := func() error {
 		ctx, cancel := context.WithTimeout(t.Context(), testTimeout)

@@ -25,12 +25,23 @@ func dialAs(t *testing.T, b *Bridge, key *types.NodeKey) compat.PeerConn {
 	}
 	tr := native.NewMultiplexTransport(info, *key, mconn.DefaultMConnConfig(), quiet())
 	t.Cleanup(func() { require.NoError(t, tr.Close()) })
+
+	return dialUntilMet(t, tr, b, b.newPair(InitiatorNative).native)
+}
+
+// dialUntilMet dials the bridge as often as it takes: on a busy machine a handshake may take longer than
+// a native node waits for it.
+func dialUntilMet(t *testing.T, tr compat.Transport, b *Bridge, behavior compat.PeerBehavior) compat.PeerConn {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), testTimeout)
 	defer cancel()
-	p, err := tr.Dial(ctx, b.NativeAddress(), b.newPair(InitiatorNative).native)
-	require.NoError(t, err)
-
-	return p
+	for {
+		p, err := tr.Dial(ctx, b.NativeAddress(), behavior)
+		if err == nil {
+			return p
+		}
+		require.NoError(t, ctx.Err(), "%v", err)
+	}
 }
 
 // A node that opens another pair has lost its former one, whether the bridge knows

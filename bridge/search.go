@@ -81,7 +81,7 @@ func (s *search) find(ctx, pair context.Context) (*target, compat.PeerConn, erro
 				return a.target, a.peer, nil
 			}
 			s.errs = append(s.errs, a.err)
-		case <-time.After(patience):
+		case <-time.After(s.bridge.patience):
 		case <-ctx.Done():
 			return nil, nil, s.failure(ctx)
 		}
@@ -109,7 +109,7 @@ func (s *search) next(ctx, pair context.Context) bool {
 // dial dials the target, notes what that has shown, and hands the result to find. A connection that
 // find does not take is ended.
 func (s *search) dial(pair context.Context, t *target) {
-	ctx, stop := context.WithTimeout(pair, pairTimeout)
+	ctx, stop := context.WithTimeout(pair, s.bridge.pairTimeout)
 	defer stop()
 	peer, err := s.try(ctx, t.addr)
 	s.bridge.journal.attempt(s.bridge.sideOf(s.targets), t.addr, s.node, err)

@@ -76,8 +76,7 @@ func TestStatusNamesBothNodesOfAPair(t *testing.T) {
 func TestStatusTellsQUICAndTheDialectOfATarget(t *testing.T) {
 	native, libp2p := newNode(t, InitiatorNative), newNode(t, overQUIC)
 	b := newBridge(t, Config{NativePeers: addresses(native), Libp2pQUIC: true})
-	libp2p.dial(b.Libp2pAddress())
-	next(t, libp2p.added)
+	libp2p.join(t, b.Libp2pAddress())
 	require.Eventually(t, func() bool { return len(b.Status().Pairs) == 1 }, testTimeout, time.Millisecond)
 	p := b.Status().Pairs[0]
 	require.Equal(t, "quic", p.Libp2p.Transport)

@@ -83,8 +83,8 @@ func TestNodeIsNotPairedWithItself(t *testing.T) {
 	modern, other := newNodeOf(t, InitiatorLibp2p, key), newNode(t, InitiatorLibp2p)
 	native := newNodeOf(t, InitiatorNative, key)
 	b := newBridge(t, Config{Libp2pPeers: addresses(modern, other)})
-	native.dial(b.NativeAddress())
-	next(t, other.added)
+	native.join(t, b.NativeAddress())
+	other.met(t)
 }
 
 // However many targets are dead, the live one is found by a node that asks as often

@@ -36,9 +36,8 @@ func TestRefusedNodeDoesNotDemoteAConfiguredTarget(t *testing.T) {
 	b := newBridge(t, Config{Libp2pPeers: addresses(own)})
 	require.Error(t, dialFrom(t, b, "another"))
 	stranger.refused(t, b)
-	honest.dial(b.NativeAddress())
-	next(t, honest.added)
-	next(t, own.added)
+	honest.join(t, b.NativeAddress())
+	own.met(t)
 	require.Zero(t, stranger.sw.Peers().NumInbound())
 }
 
@@ -49,16 +48,15 @@ func TestBadMessagesDoNotDemoteAConfiguredTarget(t *testing.T) {
 	stranger.refused(t, b)
 	for range 3 {
 		evil := newNode(t, InitiatorNative)
-		evil.dial(b.NativeAddress())
-		towards, away := next(t, evil.added), next(t, own.added)
+		towards := evil.join(t, b.NativeAddress())
+		away := own.met(t)
 		require.True(t, towards.Send(chTxs, []byte("undecodable")))
 		next(t, own.messages)
 		own.sw.StopPeerForError(away, errBadMessage)
 		next(t, evil.removed)
 	}
-	honest.dial(b.NativeAddress())
-	next(t, honest.added)
-	next(t, own.added)
+	honest.join(t, b.NativeAddress())
+	own.met(t)
 	require.Zero(t, stranger.sw.Peers().NumInbound())
 }
 
@@ -69,17 +67,16 @@ func TestStrangersTakeTurns(t *testing.T) {
 	b := newBridge(t, Config{})
 	good.refused(t, b)
 	evil.refused(t, b) // the newer one is tried first
-	native.dial(b.NativeAddress())
-	towards, away := next(t, native.added), next(t, evil.added)
+	towards := native.join(t, b.NativeAddress())
+	away := evil.met(t)
 	require.True(t, away.Send(chTxs, []byte("undecodable")))
 	next(t, native.messages)
 	native.sw.StopPeerForError(towards, errBadMessage)
 	next(t, native.removed)
 	next(t, evil.removed)
 
-	native.dial(b.NativeAddress())
-	next(t, native.added)
-	next(t, good.added)
+	native.join(t, b.NativeAddress())
+	good.met(t)
 }
 
 // What each outcome does to its target. A learned target takes turns with others when a node

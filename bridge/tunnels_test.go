@@ -62,8 +62,7 @@ func TestTunnelsBesidePairs(t *testing.T) {
 	dialing.join(t, at[0]) // until the node is in reach of the bridge
 	require.True(t, dialing.sw.Peers().Has(key.ID()))
 	require.Equal(t, dialing.address.ID, next(t, inside.added).ID())
-	inside.dial(listening.address)
-	require.Equal(t, listening.address.ID, next(t, inside.added).ID())
+	require.Equal(t, listening.address.ID, inside.join(t, listening.address).ID())
 	require.Equal(t, key.ID(), next(t, listening.added).ID())
 	require.Empty(t, b.Status().Pairs)
 
@@ -73,8 +72,7 @@ func TestTunnelsBesidePairs(t *testing.T) {
 	require.False(t, tunnels[0].Dialable)
 	require.Len(t, tunnels[0].Open, 2)
 
-	dialing.dial(b.NativeAddress())
-	require.Equal(t, b.key.ID(), next(t, dialing.added).ID())
+	require.Equal(t, b.key.ID(), dialing.join(t, b.NativeAddress()).ID())
 	next(t, libp2p.added)
 	awaitPairs(t, b, 1)
 }
@@ -113,8 +111,7 @@ func TestTunnelsFollowTheOperator(t *testing.T) {
 	inside := tunnelNode(t, key, b)
 	require.Empty(t, b.nativeTargets.open())
 	require.NoError(t, b.Connect(InitiatorNative, listening.address))
-	inside.dial(listening.address)
-	next(t, inside.added)
+	inside.join(t, listening.address)
 	next(t, listening.added)
 	require.NoError(t, b.Block(key.ID()))
 	require.Equal(t, key.ID(), next(t, listening.removed))

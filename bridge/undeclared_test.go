@@ -37,11 +37,10 @@ func TestMessageOnAnUndeclaredChannel(t *testing.T) {
 	tr := native.NewMultiplexTransport(info, *key, mconn.DefaultMConnConfig(), quiet())
 	defer func() { require.NoError(t, tr.Close()) }()
 	node := undeclared{make(chan error, 8)}
-	peer, err := tr.Dial(t.Context(), b.NativeAddress(), node)
-	require.NoError(t, err)
+	peer := dialUntilMet(t, tr, b, node)
 	defer func() { require.NoError(t, peer.CloseConn()) }()
 	require.NoError(t, peer.Start())
-	next(t, libp2p.added)
+	libp2p.met(t)
 
 	require.True(t, peer.Send(chTxs, []byte("tx")))
 	next(t, libp2p.removed)
