@@ -17,6 +17,11 @@ const rpcTimeout = 2 * time.Second
 // node is HTTP, whose answers have a Date (RFC 9110, section 6.6.1). It is asked at the port
 // that the node tells, on the host that was probed.
 func ClockAhead(ctx context.Context, r *Result) (ahead time.Duration, known bool) {
+	return clockAhead(ctx, r, rpcTimeout)
+}
+
+// clockAhead is ClockAhead with a bound for the question.
+func clockAhead(ctx context.Context, r *Result, timeout time.Duration) (ahead time.Duration, known bool) {
 	if r.NodeInfo == nil {
 		return 0, false
 	}
@@ -28,7 +33,7 @@ func ClockAhead(ctx context.Context, r *Result) (ahead time.Duration, known bool
 	if err != nil {
 		return 0, false
 	}
-	ctx, cancel := context.WithTimeout(ctx, rpcTimeout)
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodHead, "http://"+net.JoinHostPort(host, port)+"/health", nil)
 	if err != nil {

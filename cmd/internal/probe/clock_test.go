@@ -19,9 +19,9 @@ import (
 func clockOf(t *testing.T, rpcAddress string) (time.Duration, bool) {
 	t.Helper()
 
-	return probe.ClockAhead(bounded(t), &probe.Result{
+	return probe.ClockWithin(bounded(t), &probe.Result{
 		Address: "127.0.0.1:26656", NodeInfo: &types.NodeInfo{Other: types.NodeInfoOther{RPCAddress: rpcAddress}},
-	})
+	}, patient)
 }
 
 // The clock is asked for at the port that the node tells, and nowhere else: of a text that is no port

@@ -1,6 +1,7 @@
 package probe
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"errors"
@@ -71,7 +72,7 @@ func (p *prober) askNative(ctx context.Context, conn *sniff.PeekedConn, r *Resul
 // readNodeInfo reads the NodeInfo of the authenticated remote. It is no error when none
 // arrives: a bridge sends none before it has received the dialer's.
 func (p *prober) readNodeInfo(ctx context.Context, secret *secretconn.SecretConnection, r *Result) error {
-	wait := max(nodeInfoWait, waitTrips*p.connectTime)
+	wait := max(cmp.Or(p.nodeInfoWait, nodeInfoWait), waitTrips*p.connectTime)
 	if deadline, ok := ctx.Deadline(); ok {
 		wait = min(wait, time.Until(deadline))
 	}

@@ -65,6 +65,8 @@ type Options struct {
 	Peers bool
 	// Network is whose nodes are asked for others. If it is empty, all are.
 	Network string
+
+	nodeInfoWait time.Duration // set by tests; zero: nodeInfoWait
 }
 
 // asksPeersOf reports whether the node is to be asked for others.

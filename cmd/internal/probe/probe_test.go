@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -23,20 +24,51 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/mconn"
 )
 
+// patient bounds what has to succeed on a busy machine.
+const patient = time.Minute
+
+// patiently are options for probes of nodes that send their NodeInfo.
+var patiently = probe.Options{}.Patient(patient)
+
 // bounded returns a context for probes that get an answer.
 func bounded(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patient)
 	t.Cleanup(cancel)
 
 	return ctx
 }
 
-// short returns a context for probes that get no answer.
-func short(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
-	t.Cleanup(cancel)
+// deadline is a context whose deadline passes when the test says so.
+type deadline struct {
+	context.Context
+	over chan struct{}
+}
 
-	return ctx
+func (d deadline) Done() <-chan struct{} { return d.over }
+
+func (d deadline) Err() error {
+	select {
+	case <-d.over:
+		return context.DeadlineExceeded
+	default:
+		return nil
+	}
+}
+
+// untilSilent returns a context for probes that get no answer, and a handler of connections that lets
+// its deadline pass when the probe waits for one.
+func untilSilent(t *testing.T, sends ...byte) (context.Context, func(net.Conn)) {
+	d := deadline{t.Context(), make(chan struct{})}
+	pass := sync.OnceFunc(func() { close(d.over) })
+	t.Cleanup(pass)
+	context.AfterFunc(bounded(t), pass)
+
+	return d, func(conn net.Conn) {
+		_, _ = conn.Write(sends)
+		_, _ = conn.Read(make([]byte, 1))
+		pass()
+		_, _ = io.Copy(io.Discard, conn)
+	}
 }
 
 func requireIdentity(t *testing.T, key *types.NodeKey, r *probe.Result) {
@@ -58,7 +90,7 @@ func TestProbeNative(t *testing.T) {
 	}()
 
 	for _, address := range []string{at, key.ID().String() + "@" + at, "tcp://" + at} {
-		r, err := probe.Probe(bounded(t), address)
+		r, err := patiently.Probe(bounded(t), address)
 		require.NoError(t, err, address)
 		require.Equal(t, at, r.Address)
 		require.Equal(t, []string{probe.StackNative}, r.Stacks)
@@ -77,7 +109,7 @@ func TestProbeLibp2p(t *testing.T) {
 	key := types.GenerateNodeKey()
 	_, at := startLibp2p(t, key)
 	for _, address := range []string{at, key.ID().String() + "@" + at, strings.ToUpper(key.ID().String()) + "@" + at} {
-		r, err := probe.Probe(bounded(t), address)
+		r, err := patiently.Probe(bounded(t), address)
 		require.NoError(t, err, address)
 		require.Equal(t, []string{probe.StackLibp2p}, r.Stacks)
 		require.Empty(t, r.Dialect)
@@ -99,7 +131,7 @@ func TestProbeBothStacksAtOnePort(t *testing.T) {
 		return libp2pAt
 	})
 
-	r, err := probe.Probe(bounded(t), at)
+	r, err := patiently.Probe(bounded(t), at)
 	require.NoError(t, err)
 	require.Equal(t, []string{probe.StackLibp2p, probe.StackNative}, r.Stacks)
 	require.Equal(t, "C", r.Dialect)
@@ -111,7 +143,7 @@ func TestProbeNativeThatAnswersLate(t *testing.T) {
 	key := types.GenerateNodeKey()
 	_, nativeAt := startNative(t, key)
 
-	r, err := probe.Probe(bounded(t), proxy(t, func(byte) string { return nativeAt }))
+	r, err := patiently.Probe(bounded(t), proxy(t, func(byte) string { return nativeAt }))
 	require.NoError(t, err)
 	require.Equal(t, []string{probe.StackNative}, r.Stacks)
 	requireIdentity(t, key, r)
@@ -153,7 +185,7 @@ func TestProbeOlderDialects(t *testing.T) {
 	for _, dialect := range []compat.Dialect{compat.DialectA, compat.DialectB} {
 		t.Run(string(dialect), func(t *testing.T) {
 			key := types.GenerateNodeKey()
-			r, err := probe.Probe(bounded(t), serve(t, typedNode{t: t, key: key, dialect: dialect}.answer))
+			r, err := patiently.Probe(bounded(t), serve(t, typedNode{t: t, key: key, dialect: dialect}.answer))
 			require.NoError(t, err)
 			require.Equal(t, []string{probe.StackNative}, r.Stacks)
 			require.Equal(t, string(dialect), r.Dialect)
@@ -177,8 +209,9 @@ func TestProbeClosedPort(t *testing.T) {
 }
 
 func TestProbeSilentPort(t *testing.T) {
-	at := serve(t, func(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) })
-	r, err := probe.Probe(short(t), at)
+	ctx, silence := untilSilent(t)
+	at := serve(t, silence)
+	r, err := probe.Probe(ctx, at)
 	require.Nil(t, r)
 	require.ErrorIs(t, err, probe.ErrUnknownPeer)
 	require.ErrorIs(t, err, context.DeadlineExceeded)
@@ -197,11 +230,8 @@ func TestProbeCancelled(t *testing.T) {
 }
 
 func TestProbeStalledHandshake(t *testing.T) {
-	at := serve(t, func(conn net.Conn) {
-		_, _ = conn.Write([]byte{0x22, 0x0a, 0x20})
-		_, _ = io.Copy(io.Discard, conn)
-	})
-	r, err := probe.Probe(short(t), at)
+	ctx, stall := untilSilent(t, 0x22, 0x0a, 0x20)
+	r, err := probe.Probe(ctx, serve(t, stall))
 	require.Nil(t, r)
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 	require.ErrorContains(t, err, "native handshake failed")

@@ -46,7 +46,7 @@ func TestRunAgreesWithTheBridge(t *testing.T) {
 	require.Eventually(t, func() bool {
 		s := c.bridge.Status()
 		return s.ToLibp2p.Messages == summary.Crossed.ToLibp2p && s.ToNative.Messages == summary.Crossed.ToNative
-	}, 10*time.Second, time.Millisecond)
+	}, time.Minute, time.Millisecond)
 }
 
 func TestRunInterrupted(t *testing.T) {
