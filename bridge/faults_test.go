@@ -213,20 +213,14 @@ func (d *disk) Write(b []byte) (int, error) {
 
 func startFaultyNet(t *testing.T, natives, libp2ps int) *faultyNet {
 	t.Helper()
-	free := func() types.NetAddress {
-		at := loopback()
-		at.Port = stacktest.FreePortAt(t, at.IP)
-
-		return at
-	}
-	f := &faultyNet{t: t, key: types.GenerateNodeKey(), natAt: free(), libAt: free()}
+	f := &faultyNet{t: t, key: types.GenerateNodeKey(), natAt: freePort(t), libAt: freePort(t)}
 	f.natAt.ID, f.libAt.ID = f.key.ID(), f.key.ID()
 	for range libp2ps {
-		f.libp2p = append(f.libp2p, startFaulty(t, InitiatorLibp2p, types.GenerateNodeKey(), free(), f.libAt))
+		f.libp2p = append(f.libp2p, startFaulty(t, InitiatorLibp2p, types.GenerateNodeKey(), freePort(t), f.libAt))
 	}
 	f.startBridge()
 	for range natives {
-		f.native = append(f.native, startFaulty(t, InitiatorNative, types.GenerateNodeKey(), free(), f.natAt))
+		f.native = append(f.native, startFaulty(t, InitiatorNative, types.GenerateNodeKey(), freePort(t), f.natAt))
 	}
 
 	return f
