@@ -1,5 +1,6 @@
 // Package child runs parts of a program in child processes, which can be killed and paused.
-// A child runs the same program: its main function, or TestMain, must call [Main] first.
+// A child runs the same program unless it is started with another one: the main function, or
+// TestMain, of either must call [Main] first.
 //
 // A child reads its specification, a line of JSON, from its standard input, and reports
 // events by lines on its standard output. It ends when its input is closed.
@@ -79,15 +80,22 @@ type Process struct {
 // time, in a goroutine that ends with the child. The child shares this process's standard
 // error.
 func Start(role string, spec any, onLine func(line string)) (*Process, error) {
+	return StartProgram("", role, spec, onLine)
+}
+
+// StartProgram is like [Start] for another program, whose main function calls [Main] too. ""
+// is this program.
+func StartProgram(program, role string, spec any, onLine func(line string)) (*Process, error) {
 	line, err := json.Marshal(spec)
 	if err != nil {
 		return nil, err
 	}
-	self, err := os.Executable()
-	if err != nil {
-		return nil, err
+	if program == "" {
+		if program, err = os.Executable(); err != nil {
+			return nil, err
+		}
 	}
-	cmd := exec.Command(self)
+	cmd := exec.Command(program)
 	cmd.Env = append(os.Environ(), roleVariable+"="+role)
 	cmd.Stderr = os.Stderr
 	input, err := cmd.StdinPipe()

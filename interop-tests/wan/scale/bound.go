@@ -10,6 +10,8 @@ import (
 	"sync"
 
 	"golang.org/x/crypto/chacha20poly1305"
+
+	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/wan/scale/process"
 )
 
 // Bounds are what a broadcast costs at least: it is sealed once for each peer and written to
@@ -22,37 +24,37 @@ const (
 )
 
 // boundSizes are the bytes that are sealed for a broadcast, without the tag.
-var boundSizes = map[string]int{NativeBound: 1028, Libp2pBound: 2 + 12 + 2 + broadcastSize}
+var boundSizes = map[string]int{NativeBound: 1028, Libp2pBound: 2 + 12 + 2 + process.BroadcastSize}
 
 // boundNode is the hub of a bound if it has peers, else a leaf.
 type boundNode struct {
-	plain   []byte
-	sealed  []byte
-	aead    cipher.AEAD
-	nonce   [chacha20poly1305.NonceSize]byte // always the same: nothing here is secret
-	dial    string
-	reactor *reactor
-	listen  net.Listener
-	done    sync.WaitGroup
+	plain    []byte
+	sealed   []byte
+	aead     cipher.AEAD
+	nonce    [chacha20poly1305.NonceSize]byte // always the same: nothing here is secret
+	dial     string
+	observer *process.Observer
+	listen   net.Listener
+	done     sync.WaitGroup
 
 	mtx   sync.Mutex
 	conns []net.Conn
 }
 
 // newBound returns a node of a bound. All nodes have one key: what is measured is its use.
-func newBound(stack, listen, dial string, r *reactor) (*boundNode, error) {
+func newBound(c process.Config, o *process.Observer) (*boundNode, error) {
 	aead, err := chacha20poly1305.New(make([]byte, chacha20poly1305.KeySize))
 	if err != nil {
 		return nil, err
 	}
-	n := &boundNode{aead: aead, reactor: r, plain: make([]byte, boundSizes[stack])}
+	n := &boundNode{aead: aead, observer: o, plain: make([]byte, boundSizes[c.Stack])}
 	n.sealed = make([]byte, 0, len(n.plain)+aead.Overhead())
-	if dial != "" {
-		_, n.dial, _ = strings.Cut(dial, "@")
+	if c.Dial != "" {
+		_, n.dial, _ = strings.Cut(c.Dial, "@")
 
 		return n, nil
 	}
-	_, at, _ := strings.Cut(listen, "@")
+	_, at, _ := strings.Cut(c.Listen, "@")
 	n.listen, err = net.Listen("tcp", at)
 
 	return n, err
@@ -79,7 +81,7 @@ func (n *boundNode) add(conn net.Conn) {
 	n.mtx.Lock()
 	defer n.mtx.Unlock()
 	n.conns = append(n.conns, conn)
-	n.reactor.change(1)
+	n.observer.Change(1)
 }
 
 // accept ends when the listener is closed.
@@ -104,7 +106,7 @@ func (n *boundNode) receive(conn net.Conn) {
 		if err != nil {
 			return // the hub and its leaves have the same key, so the broadcast is missed
 		}
-		n.reactor.Receive(chBroadcast, nil, plain[:broadcastSize])
+		n.observer.Received(plain[:process.BroadcastSize])
 	}
 }
 
@@ -115,7 +117,7 @@ func (n *boundNode) Broadcast(_ byte, msg []byte) {
 	copy(n.plain, msg)
 	for _, conn := range n.conns {
 		if _, err := conn.Write(n.aead.Seal(n.sealed[:0], n.nonce[:], n.plain, nil)); err != nil {
-			n.reactor.change(-1)
+			n.observer.Change(-1)
 		}
 	}
 }

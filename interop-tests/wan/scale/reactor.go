@@ -1,14 +1,23 @@
 package scale
 
 import (
-	"sync"
-
 	"github.com/gnolang/gno/tm2/pkg/p2p"
 	"github.com/gnolang/gno/tm2/pkg/p2p/conn"
+
+	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/wan/internal/probe"
+	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/wan/scale/process"
 )
 
-// chBroadcast is the channel of broadcasts: that of votes.
-const chBroadcast byte = 0x22
+// newNode makes a switch of package cluster, or a boundNode.
+func newNode(c process.Config, o *process.Observer) (process.Node, error) {
+	if _, ok := boundSizes[c.Stack]; ok {
+		return newBound(c, o)
+	}
+
+	return probe.NewSwitch(probe.Config{
+		Stack: c.Stack, Key: c.Key, Listen: c.Listen, Dial: c.Dial, MaxInbound: c.MaxInbound,
+	}, newReactor(o))
+}
 
 // channels returns the channels of a gno.land node: consensus, mempool, block sync and
 // discovery.
@@ -16,7 +25,7 @@ func channels() []*conn.ChannelDescriptor {
 	return []*conn.ChannelDescriptor{
 		{ID: 0x20, Priority: 5, SendQueueCapacity: 100},
 		{ID: 0x21, Priority: 10, SendQueueCapacity: 100, RecvBufferCapacity: 50 * 4096},
-		{ID: chBroadcast, Priority: 5, SendQueueCapacity: 100, RecvBufferCapacity: 100 * 100},
+		{ID: process.ChBroadcast, Priority: 5, SendQueueCapacity: 100, RecvBufferCapacity: 100 * 100},
 		{ID: 0x23, Priority: 1, SendQueueCapacity: 2, RecvBufferCapacity: 1024},
 		{ID: 0x30, Priority: 5},
 		{ID: 0x40, Priority: 10, SendQueueCapacity: 1000, RecvBufferCapacity: 50 * 4096},
@@ -24,19 +33,15 @@ func channels() []*conn.ChannelDescriptor {
 	}
 }
 
-// reactor counts peers and passes on messages.
+// reactor tells the observer of peers and messages.
 type reactor struct {
 	p2p.BaseReactor
 
-	on      func(msg []byte) // nil drops messages
-	changed func(peers int)  // called with each change; nil if nobody listens
-
-	mtx   sync.Mutex
-	peers int
+	observer *process.Observer
 }
 
-func newReactor(on func([]byte), changed func(int)) *reactor {
-	r := &reactor{on: on, changed: changed}
+func newReactor(o *process.Observer) *reactor {
+	r := &reactor{observer: o}
 	r.BaseReactor = *p2p.NewBaseReactor("Probe", r)
 
 	return r
@@ -46,30 +51,10 @@ func newReactor(on func([]byte), changed func(int)) *reactor {
 func (r *reactor) GetChannels() []*conn.ChannelDescriptor { return channels() }
 
 // AddPeer implements p2p.Reactor.
-func (r *reactor) AddPeer(p2p.PeerConn) { r.change(1) }
+func (r *reactor) AddPeer(p2p.PeerConn) { r.observer.Change(1) }
 
 // RemovePeer implements p2p.Reactor.
-func (r *reactor) RemovePeer(p2p.PeerConn, any) { r.change(-1) }
+func (r *reactor) RemovePeer(p2p.PeerConn, any) { r.observer.Change(-1) }
 
 // Receive implements p2p.Reactor.
-func (r *reactor) Receive(_ byte, _ p2p.PeerConn, msg []byte) {
-	if r.on != nil {
-		r.on(msg)
-	}
-}
-
-func (r *reactor) change(by int) {
-	r.mtx.Lock()
-	defer r.mtx.Unlock()
-	r.peers += by
-	if r.changed != nil {
-		r.changed(r.peers)
-	}
-}
-
-func (r *reactor) count() int {
-	r.mtx.Lock()
-	defer r.mtx.Unlock()
-
-	return r.peers
-}
+func (r *reactor) Receive(_ byte, _ p2p.PeerConn, msg []byte) { r.observer.Received(msg) }

@@ -4,6 +4,7 @@ package scale
 
 import (
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"slices"
@@ -13,7 +14,7 @@ import (
 
 	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/cluster/child"
 	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/wan/box"
-	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/wan/internal/probe"
+	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/wan/scale/process"
 )
 
 const (
@@ -24,13 +25,16 @@ const (
 
 // Roles returns the roles of child processes that this package needs (child.Main).
 func Roles() map[string]child.Role {
-	return map[string]child.Role{hubRole: runHub, leavesRole: runLeaves}
+	return process.Roles(newNode)
 }
 
 // Run describes one run.
 type Run struct {
 	// Stack names the stack of all nodes in package cluster, or a bound.
 	Stack string
+	// Program is the program whose processes the nodes are in, if Stack is one of its own. ""
+	// is this program.
+	Program string
 	// Peers is how many leaves there are, shared out among Processes.
 	Peers, Processes int
 	// Within is the time over which the leaves begin to dial.
@@ -52,7 +56,7 @@ type Result struct {
 	// Storm is the time from the first dial until the hub had all peers. StormCPU is what the
 	// hub took for it, in CPU time.
 	Storm, StormCPU time.Duration
-	Resources
+	process.Resources
 	// Broadcast holds for each broadcast the time until the last peer had it, sorted.
 	Broadcast []time.Duration
 	// BroadcastCPU is the hub's CPU time for one broadcast to one peer, without what it uses
@@ -85,7 +89,8 @@ func Measure(ctx context.Context, run Run) (result Result, err error) {
 
 // of is an event of a process.
 type of struct {
-	event
+	process.Event
+
 	from int // the hub is 0
 }
 
@@ -101,7 +106,7 @@ type measurement struct {
 	ready, peers, reached int
 	dialing               time.Duration
 	sent, got             []time.Duration // by broadcast: when it was sent, and when the last leaf had it
-	ending                *ending
+	ending                *process.Ending
 	idle                  bool
 }
 
@@ -114,7 +119,7 @@ func (m *measurement) measure(ctx context.Context) error {
 		return err
 	}
 	for _, p := range m.processes[1:] {
-		if err := p.Signal(dialNow); err != nil {
+		if err := p.Signal(process.DialNow); err != nil {
 			return err
 		}
 	}
@@ -125,7 +130,7 @@ func (m *measurement) measure(ctx context.Context) error {
 	if err := m.await(ctx, m.run.Patience+quiet, "to be idle", func() bool { return m.idle }); err != nil {
 		return err
 	}
-	sending := time.Duration(m.run.Broadcasts) * broadcastInterval
+	sending := time.Duration(m.run.Broadcasts) * process.BroadcastInterval
 	err := m.await(ctx, m.run.Patience+sending, "to get the broadcasts", func() bool {
 		return m.ending != nil && m.reached == m.run.Broadcasts*m.run.Processes
 	})
@@ -148,24 +153,24 @@ func (m *measurement) measure(ctx context.Context) error {
 // startAll starts the hub and the leaves.
 func (m *measurement) startAll() error {
 	key := p2ptypes.GenerateNodeKey()
-	hub := probe.Config{
+	hub := process.Config{
 		Stack: m.run.Stack, Key: key.PrivKey[:], Listen: fmt.Sprintf("%s@0.0.0.0:%d", key.ID(), hubPort),
 		MaxInbound: uint64(m.run.Peers),
 	}
-	err := m.start(hubRole, hubSpec{
+	err := m.start(process.HubRole, process.HubSpec{
 		Node: hub, Peers: m.run.Peers, Settle: m.run.Settle, Idle: m.run.Idle, Broadcasts: m.run.Broadcasts, Profile: m.run.Profile,
 	})
 	if err != nil {
 		return err
 	}
-	specs := make([]leavesSpec, m.run.Processes)
+	specs := make([]process.LeavesSpec, m.run.Processes)
 	for i := range m.run.Peers {
 		s := &specs[i%len(specs)]
 		s.Within, s.Broadcasts = m.run.Within, m.run.Broadcasts
-		s.Nodes = append(s.Nodes, m.leaf(i, key.ID()))
+		s.Nodes = append(s.Nodes, m.leaf(i, key))
 	}
 	for _, s := range specs {
-		if err := m.start(leavesRole, s); err != nil {
+		if err := m.start(process.LeavesRole, s); err != nil {
 			return err
 		}
 	}
@@ -175,13 +180,13 @@ func (m *measurement) startAll() error {
 
 // leaf returns the configuration of a leaf, which has an address in a network of its own as
 // far as there are enough.
-func (m *measurement) leaf(i int, hub p2ptypes.ID) probe.Config {
+func (m *measurement) leaf(i int, hub *p2ptypes.NodeKey) process.Config {
 	key := p2ptypes.GenerateNodeKey()
 	ip := fmt.Sprintf("%d.%d.0.1", 11+i%100, 1+i/100)
 
-	return probe.Config{
-		Stack: m.run.Stack, Key: key.PrivKey[:],
-		Listen: fmt.Sprintf("%s@%s:%d", key.ID(), ip, leafPort), Dial: fmt.Sprintf("%s@%s:%d", hub, ip, hubPort),
+	return process.Config{
+		Stack: m.run.Stack, Key: key.PrivKey[:], HubKey: hub.PrivKey[ed25519.SeedSize:],
+		Listen: fmt.Sprintf("%s@%s:%d", key.ID(), ip, leafPort), Dial: fmt.Sprintf("%s@%s:%d", hub.ID(), ip, hubPort),
 	}
 }
 
@@ -189,9 +194,9 @@ func (m *measurement) start(role string, spec any) error {
 	from := len(m.processes)
 
 	return m.ns.Do(func() error {
-		p, err := child.Start(role, spec, func(line string) {
+		p, err := child.StartProgram(m.run.Program, role, spec, func(line string) {
 			select {
-			case m.events <- of{parseEvent(line), from}:
+			case m.events <- of{process.ParseEvent(line), from}:
 			case <-m.ended:
 			}
 		})

@@ -25,9 +25,13 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/cluster"
 	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/cluster/child"
 	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/internal/machine"
+	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/internal/outside"
 	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/wan/box"
 	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/wan/scale"
 )
+
+// scalePath is the import path of package scale.
+const scalePath = "github.com/tm2-libp2p/tm2-libp2p/interop-tests/wan/scale"
 
 func main() {
 	child.Main(scale.Roles())
@@ -92,6 +96,7 @@ func parse(args []string) (settings, error) {
 type row struct {
 	name, stack string
 	bound       string // the stack of the row that is the least a broadcast costs; "" for none
+	program     string // the program that has the stack, in the folder of package scale; "" for this one
 }
 
 // rows returns the rows of the table, bounds first.
@@ -99,16 +104,22 @@ func rows() []row {
 	return []row{
 		{name: "bound of native", stack: scale.NativeBound},
 		{name: "bound of libp2p, TCP", stack: scale.Libp2pBound},
-		{"gno v1.7.1", cluster.Gno().Name, scale.NativeBound},
-		{"native", cluster.Native().Name, scale.NativeBound},
-		{"libp2p, TCP", cluster.Libp2p().Name, scale.Libp2pBound},
+		{name: "gno v1.7.1", stack: cluster.Gno().Name, bound: scale.NativeBound},
+		{name: "CometBFT v0.40.0", stack: "comet", bound: scale.NativeBound, program: "comet"},
+		{name: "native", stack: cluster.Native().Name, bound: scale.NativeBound},
+		{name: "libp2p, TCP", stack: cluster.Libp2p().Name, bound: scale.Libp2pBound},
 		{name: "libp2p, QUIC", stack: cluster.Libp2pQUIC().Name},
-		{"dual", cluster.Dual().Name, scale.Libp2pBound},
+		{name: "dual", stack: cluster.Dual().Name, bound: scale.Libp2pBound},
 	}
 }
 
 // run measures and prints the table. A stack that does not get as far as asked is a row too.
-func run(ctx context.Context, s settings, out, log io.Writer) error {
+func run(ctx context.Context, s settings, out, log io.Writer) (err error) {
+	dir, err := os.MkdirTemp("", "scale-*")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	if _, err := fmt.Fprintf(out, "%s, %d cores (%s), Linux %s. %d peers that begin to dial within %v, each at an address of its own, in %d processes\n"+
 		"on the same machine. Heap, goroutines and CPU are those of the hub alone, whole, not per peer, unless it says so.\n"+
 		"A bound seals a broadcast once for each peer and writes it to the socket, and does nothing else.\n\n"+
@@ -122,11 +133,7 @@ func run(ctx context.Context, s settings, out, log io.Writer) error {
 			continue
 		}
 		fmt.Fprintln(log, time.Now().Format(time.TimeOnly), row.name)
-		s.Stack = row.stack
-		if s.profile != "" {
-			s.Profile = filepath.Join(s.profile, row.stack+".pprof")
-		}
-		r, err := scale.Measure(ctx, s.Run)
+		r, err := s.measure(ctx, row, dir)
 		if errors.Is(err, box.ErrUnavailable) || ctx.Err() != nil {
 			return errors.Join(err, ctx.Err())
 		}
@@ -143,6 +150,22 @@ func run(ctx context.Context, s settings, out, log io.Writer) error {
 	}
 
 	return nil
+}
+
+// measure measures a row, and builds the program that it needs into dir.
+func (s settings) measure(ctx context.Context, row row, dir string) (scale.Result, error) {
+	s.Stack = row.stack
+	if s.profile != "" {
+		s.Profile = filepath.Join(s.profile, row.stack+".pprof")
+	}
+	if row.program != "" {
+		var err error
+		if s.Program, err = outside.Build(ctx, scalePath, row.program, dir); err != nil {
+			return scale.Result{}, err
+		}
+	}
+
+	return scale.Measure(ctx, s.Run)
 }
 
 // times returns how many times the bound a broadcast took, or nothing if that was not measured.

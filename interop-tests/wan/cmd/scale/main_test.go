@@ -5,6 +5,7 @@ package main
 import (
 	"errors"
 	"io"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -40,6 +41,32 @@ func TestShortForm(t *testing.T) {
 	t.Log("\n" + out.String())
 	require.Contains(t, out.String(), "| native |")
 	require.Contains(t, out.String(), "| bound of native |")
+	require.NotContains(t, out.String(), "failed")
+}
+
+// fullVariable makes TestAllRows run.
+const fullVariable = "WAN_FULL"
+
+// TestAllRows measures every row with a few peers, CometBFT among them, which is built for it.
+func TestAllRows(t *testing.T) {
+	if os.Getenv(fullVariable) == "" {
+		t.Skip("CometBFT takes long to build: set " + fullVariable)
+	}
+	if !netnstest.Inside(t) {
+		return
+	}
+	s, err := parse([]string{"-peers", "10"})
+	require.NoError(t, err)
+	var out strings.Builder
+	err = run(t.Context(), s, &out, io.Discard)
+	if errors.Is(err, box.ErrUnavailable) {
+		t.Skip(err)
+	}
+	require.NoError(t, err)
+	t.Log("\n" + out.String())
+	for _, row := range rows() {
+		require.Contains(t, out.String(), "| "+row.name+" |")
+	}
 	require.NotContains(t, out.String(), "failed")
 }
 

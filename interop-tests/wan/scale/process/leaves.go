@@ -1,4 +1,4 @@
-package scale
+package process
 
 import (
 	"context"
@@ -13,50 +13,50 @@ import (
 	"time"
 
 	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/wan/internal/clock"
-	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/wan/internal/probe"
 )
 
-const leavesRole = "wan-leaves"
+// LeavesRole is the role of a process of leaves.
+const LeavesRole = "wan-leaves"
 
-// dialNow is the signal on which the leaves begin to dial.
-const dialNow = syscall.SIGUSR1
+// DialNow is the signal on which the leaves begin to dial.
+const DialNow = syscall.SIGUSR1
 
-// leavesSpec configures a process of leaves.
-type leavesSpec struct {
-	Nodes []probe.Config
+// LeavesSpec configures a process of leaves.
+type LeavesSpec struct {
+	Nodes []Config
 	// Within is how long the starts of the nodes are spread over.
 	Within     time.Duration
 	Broadcasts int
 }
 
 // runLeaves is the main function of the process.
-func runLeaves(ctx context.Context, specification json.RawMessage, say func(string)) (err error) {
-	var spec leavesSpec
+func (newNode NewNode) runLeaves(ctx context.Context, specification json.RawMessage, say func(string)) (err error) {
+	var spec LeavesSpec
 	if err := json.Unmarshal(specification, &spec); err != nil {
 		return err
 	}
 	dial := make(chan os.Signal, 1)
-	signal.Notify(dial, dialNow)
+	signal.Notify(dial, DialNow)
 	defer signal.Stop(dial)
-	l := &leaves{tell: func(e event) { say(e.line()) }, missing: make([]int, spec.Broadcasts)}
+	l := &leaves{tell: func(e Event) { say(e.line()) }, missing: make([]int, spec.Broadcasts)}
 	for i := range l.missing {
 		l.missing[i] = len(spec.Nodes)
 	}
 	defer func() { err = errors.Join(err, l.close()) }()
 	for i, c := range spec.Nodes {
-		sw, err := newNode(c, newReactor(l.on, nil))
+		sw, err := newNode(c, &Observer{on: l.on})
 		if err != nil {
 			return fmt.Errorf("leaf %d: %w", i, err)
 		}
 		l.nodes = append(l.nodes, sw)
 	}
-	l.tell(event{Ready: true})
+	l.tell(Event{Ready: true})
 	select {
 	case <-dial:
 	case <-ctx.Done():
 		return nil
 	}
-	l.tell(event{Dialing: &moment{At: clock.Now()}})
+	l.tell(Event{Dialing: &Moment{At: clock.Now()}})
 	begun := clock.Now()
 	for i, sw := range l.nodes {
 		clock.SleepUntil(begun + spec.Within*time.Duration(i)/time.Duration(len(l.nodes)))
@@ -71,8 +71,8 @@ func runLeaves(ctx context.Context, specification json.RawMessage, say func(stri
 
 // leaves are the running nodes of a process.
 type leaves struct {
-	tell  func(event)
-	nodes []node
+	tell  func(Event)
+	nodes []Node
 
 	mtx     sync.Mutex
 	missing []int // how many leaves each broadcast has not reached
@@ -81,7 +81,7 @@ type leaves struct {
 // on counts a broadcast that has reached a leaf.
 func (l *leaves) on(msg []byte) {
 	now := clock.Now()
-	if len(msg) != broadcastSize {
+	if len(msg) != BroadcastSize {
 		return
 	}
 	number := binary.BigEndian.Uint64(msg)
@@ -91,7 +91,7 @@ func (l *leaves) on(msg []byte) {
 		return
 	}
 	if l.missing[number]--; l.missing[number] == 0 {
-		l.tell(event{Reached: &moment{Number: int(number), At: now}})
+		l.tell(Event{Reached: &Moment{Number: int(number), At: now}})
 	}
 }
 

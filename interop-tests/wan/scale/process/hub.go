@@ -1,4 +1,4 @@
-package scale
+package process
 
 import (
 	"context"
@@ -13,20 +13,22 @@ import (
 	"time"
 
 	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/wan/internal/clock"
-	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/wan/internal/probe"
 )
 
 const (
-	hubRole = "wan-hub"
-	// broadcastSize is the size of a broadcast in bytes: that of a vote.
-	broadcastSize = 200
-	// broadcastInterval is the time between two broadcasts, so that each meets an idle hub.
-	broadcastInterval = 500 * time.Millisecond
+	// HubRole is the role of the hub.
+	HubRole = "wan-hub"
+	// BroadcastSize is the size of a broadcast in bytes: that of a vote.
+	BroadcastSize = 200
+	// ChBroadcast is the channel of broadcasts: that of votes.
+	ChBroadcast byte = 0x22
+	// BroadcastInterval is the time between two broadcasts, so that each meets an idle hub.
+	BroadcastInterval = 500 * time.Millisecond
 )
 
-// hubSpec configures the process of the hub.
-type hubSpec struct {
-	Node  probe.Config
+// HubSpec configures the process of the hub.
+type HubSpec struct {
+	Node  Config
 	Peers int
 	// Settle is how long the hub is left alone when all peers are there, and Idle how long
 	// its CPU time is measured afterwards.
@@ -36,14 +38,14 @@ type hubSpec struct {
 }
 
 // runHub is the main function of the process.
-func runHub(ctx context.Context, specification json.RawMessage, say func(string)) error {
-	var spec hubSpec
+func (newNode NewNode) runHub(ctx context.Context, specification json.RawMessage, say func(string)) error {
+	var spec HubSpec
 	if err := json.Unmarshal(specification, &spec); err != nil {
 		return err
 	}
-	h := &hub{spec: spec, tell: func(e event) { say(e.line()) }, all: make(chan struct{})}
-	h.reactor = newReactor(nil, h.changed)
-	sw, err := newNode(spec.Node, h.reactor)
+	h := &hub{spec: spec, tell: func(e Event) { say(e.line()) }, all: make(chan struct{})}
+	h.observer = &Observer{changed: h.changed}
+	sw, err := newNode(spec.Node, h.observer)
 	if err != nil {
 		return err
 	}
@@ -51,7 +53,7 @@ func runHub(ctx context.Context, specification json.RawMessage, say func(string)
 		return errors.Join(err, sw.Close())
 	}
 	h.sw, h.before = sw, cpuTime()
-	h.tell(event{Ready: true})
+	h.tell(Event{Ready: true})
 	select {
 	case <-h.all:
 		h.measure(ctx)
@@ -64,13 +66,13 @@ func runHub(ctx context.Context, specification json.RawMessage, say func(string)
 
 // hub is a running hub.
 type hub struct {
-	spec    hubSpec
-	reactor *reactor
-	sw      node
-	tell    func(event)
-	before  time.Duration // CPU time when it was ready
-	all     chan struct{} // closed when all peers are there for the first time
-	once    sync.Once
+	spec     HubSpec
+	observer *Observer
+	sw       Node
+	tell     func(Event)
+	before   time.Duration // CPU time when it was ready
+	all      chan struct{} // closed when all peers are there for the first time
+	once     sync.Once
 }
 
 // peersInterval is the number of peers after which the hub tells how many there are.
@@ -78,7 +80,7 @@ const peersInterval = 50
 
 func (h *hub) changed(peers int) {
 	if peers%peersInterval == 0 {
-		h.tell(event{Peers: peers})
+		h.tell(Event{Peers: peers})
 	}
 	if peers == h.spec.Peers {
 		h.once.Do(func() { close(h.all) })
@@ -87,7 +89,7 @@ func (h *hub) changed(peers int) {
 
 // measure measures until the context ends.
 func (h *hub) measure(ctx context.Context) {
-	h.tell(event{Connected: &moment{At: clock.Now(), CPU: cpuTime() - h.before}})
+	h.tell(Event{Connected: &Moment{At: clock.Now(), CPU: cpuTime() - h.before}})
 	if !pause(ctx, h.spec.Settle) {
 		return
 	}
@@ -102,17 +104,17 @@ func (h *hub) measure(ctx context.Context) {
 		return
 	}
 	idle.CPU = (cpuTime() - cpu).Seconds() / (clock.Now() - begun).Seconds()
-	h.tell(event{Idle: &idle})
+	h.tell(Event{Idle: &idle})
 
 	stop, err := profile(h.spec.Profile)
 	if err != nil {
-		h.tell(event{Failed: err.Error()})
+		h.tell(Event{Failed: err.Error()})
 
 		return
 	}
 	h.broadcast(ctx)
 	if err := stop(); err != nil {
-		h.tell(event{Failed: err.Error()})
+		h.tell(Event{Failed: err.Error()})
 	}
 }
 
@@ -120,15 +122,15 @@ func (h *hub) measure(ctx context.Context) {
 func (h *hub) broadcast(ctx context.Context) {
 	begun, cpu := clock.Now(), cpuTime()
 	for i := range h.spec.Broadcasts {
-		msg := make([]byte, broadcastSize)
+		msg := make([]byte, BroadcastSize)
 		binary.BigEndian.PutUint64(msg, uint64(i))
-		h.tell(event{Broadcasting: &moment{Number: i, At: clock.Now()}})
-		h.sw.Broadcast(chBroadcast, msg)
-		if !pause(ctx, broadcastInterval) {
+		h.tell(Event{Broadcasting: &Moment{Number: i, At: clock.Now()}})
+		h.sw.Broadcast(ChBroadcast, msg)
+		if !pause(ctx, BroadcastInterval) {
 			return
 		}
 	}
-	h.tell(event{Ended: &ending{CPU: cpuTime() - cpu, Took: clock.Now() - begun, Peers: h.reactor.count()}})
+	h.tell(Event{Ended: &Ending{CPU: cpuTime() - cpu, Took: clock.Now() - begun, Peers: h.observer.count()}})
 }
 
 // profile begins a CPU profile in a file. stop ends it.

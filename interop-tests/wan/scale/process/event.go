@@ -1,4 +1,4 @@
-package scale
+package process
 
 import (
 	"encoding/json"
@@ -7,21 +7,21 @@ import (
 	"time"
 )
 
-// event is a line that a process says to its parent. One of the fields is set.
-type event struct {
+// Event is a line that a process says to its parent. One of the fields is set.
+type Event struct {
 	Ready        bool       `json:",omitempty"` // all its nodes listen
-	Dialing      *moment    `json:",omitempty"` // the first leaf dials
+	Dialing      *Moment    `json:",omitempty"` // the first leaf dials
 	Peers        int        `json:",omitempty"` // of the hub, now and then
-	Connected    *moment    `json:",omitempty"` // the hub has all peers
+	Connected    *Moment    `json:",omitempty"` // the hub has all peers
 	Idle         *Resources `json:",omitempty"`
-	Broadcasting *moment    `json:",omitempty"`
-	Reached      *moment    `json:",omitempty"` // a broadcast has reached the last leaf of the process
-	Ended        *ending    `json:",omitempty"`
+	Broadcasting *Moment    `json:",omitempty"`
+	Reached      *Moment    `json:",omitempty"` // a broadcast has reached the last leaf of the process
+	Ended        *Ending    `json:",omitempty"`
 	Failed       string     `json:",omitempty"`
 }
 
-// moment is when something happened.
-type moment struct {
+// Moment is when something happened.
+type Moment struct {
 	Number int           // of the broadcast
 	At     time.Duration // clock.Now
 	CPU    time.Duration // of the hub, since it was ready
@@ -34,13 +34,13 @@ type Resources struct {
 	CPU        float64 // cores
 }
 
-// ending is what the broadcasts took.
-type ending struct {
+// Ending is what the broadcasts took.
+type Ending struct {
 	CPU, Took time.Duration // of the hub, from the first broadcast until a while after the last
 	Peers     int           // left
 }
 
-func (e event) line() string {
+func (e Event) line() string {
 	line, err := json.Marshal(e)
 	if err != nil {
 		panic(fmt.Sprintf("event %+v: %v", e, err)) // events are plain data
@@ -49,11 +49,11 @@ func (e event) line() string {
 	return string(line)
 }
 
-// parseEvent returns the event of a line. Other lines are failures: processes say nothing else.
-func parseEvent(line string) event {
-	var e event
+// ParseEvent returns the event of a line. Other lines are failures: processes say nothing else.
+func ParseEvent(line string) Event {
+	var e Event
 	if err := json.Unmarshal([]byte(line), &e); err != nil {
-		return event{Failed: fmt.Sprintf("unexpected output %q: %v", line, err)}
+		return Event{Failed: fmt.Sprintf("unexpected output %q: %v", line, err)}
 	}
 
 	return e
