@@ -33,6 +33,7 @@ func TestPairs(t *testing.T) {
 	}
 	for _, stack := range Stacks() {
 		t.Run(stack.Name, func(t *testing.T) {
+			t.Parallel()
 			run := Run{
 				Stack:  stack,
 				Box:    box.Config{Path: box.Even(box.Path{Delay: 10 * time.Millisecond, Loss: .005}), Uplink: box.Everywhere(box.Mbit(100)), Seed: 1},
