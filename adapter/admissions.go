@@ -253,9 +253,9 @@ func (r *registry) reserve(conn *connection, c *candidate) (former *connection, 
 
 		return former, nil
 	}
-	if c.held == slotNone {
-		r.taken[taken]++
-	}
+	// It may take another slot than the one that it holds, since both may have changed while it waited.
+	r.taken[taken]++
+	r.taken[c.held]--
 	conn.host, conn.place, conn.slot, conn.evicted, c.held = c.host, c.place, taken, c.evicts, slotNone
 	conn.networks = netgroup.Around(c.host.Addr())
 	r.byID[conn.id] = conn

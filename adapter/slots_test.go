@@ -1,6 +1,7 @@
 package adapter
 
 import (
+	"net"
 	"testing"
 	"testing/synctest"
 
@@ -56,4 +57,60 @@ func TestOutboundSlotsOfExemptPeers(t *testing.T) {
 		connect(t, n, free)
 		requireSlots(t, n, 2, 1, 3)
 	})
+}
+
+// A newcomer waits in an inbound slot for the peer that gives way to it. Meanwhile outbound slots
+// become free, and a peer of the newcomer's own machine takes one. The newcomer then gets the
+// outbound slot of the dial that it crosses: the one in which it has waited is free again.
+func TestNewcomerChangesItsSlotWhileItWaits(t *testing.T) {
+	sw := NewMultiplexSwitch(&fixedAddress{addr: types.NetAddress{ID: testID(99)}}, WithMaxInboundPeers(2), WithMaxOutboundPeers(2))
+	r := &sw.registry
+	var conns []*connection
+	reserve := func(who *candidate) *connection {
+		t.Helper()
+		c := &connection{id: who.id, started: true, outbound: who.outbound, gone: make(chan struct{})}
+		former, err := r.reserve(c, who)
+		require.NoError(t, err)
+		if former == nil {
+			conns = append(conns, c)
+		}
+
+		return former
+	}
+	at := func(id int, outbound bool, ip string) *candidate {
+		who := sw.candidate(testID(id), outbound, net.ParseIP(ip), "")
+		who.crosses = !outbound && who.host == hostOfIP("10.0.0.1")
+
+		return &who
+	}
+	for i, ip := range []string{"9.1.1.1", "9.1.2.1"} {
+		require.Nil(t, reserve(at(i, false, ip)))
+	}
+	for i, ip := range []string{"8.1.1.1", "8.2.1.1"} {
+		require.Nil(t, reserve(at(2+i, true, ip)))
+	}
+	waiting := at(4, false, "10.0.0.1")
+	loser := reserve(waiting)
+	require.NotNil(t, loser)
+	for _, c := range conns[2:] {
+		r.vacate(c)
+		r.release(c)
+	}
+	conns = conns[:2]
+	require.Nil(t, reserve(at(5, false, "10.0.0.1")))
+	r.vacate(loser)
+	r.release(loser)
+	require.Nil(t, reserve(waiting))
+	r.endReserve(*waiting)
+	require.EqualValues(t, 1, r.taken[slotInbound])
+	require.EqualValues(t, 2, r.taken[slotOutbound])
+
+	for _, c := range conns {
+		if c != loser {
+			r.vacate(c)
+			r.release(c)
+		}
+	}
+	require.Zero(t, r.taken[slotInbound])
+	require.Zero(t, r.taken[slotOutbound])
 }
