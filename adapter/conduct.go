@@ -59,19 +59,23 @@ func (sw *MultiplexSwitch) chargeAgain(c candidate) error {
 }
 
 // blame refuses the peer of a connection that has ended because the peer broke the protocol.
-// An exempt peer is only reported. The host of a bridge that is exempt does not answer for the
-// peers that the bridge presents.
+// An exempt peer is only reported. A bridge passes on what it cannot judge, such as a message that
+// is larger than this node takes: its host pays little for the peers that it presents, so that
+// one of them does not shut out the others, and nothing if the bridge is exempt.
 func (sw *MultiplexSwitch) blame(c *connection, reason error) {
 	if sw.lists.isExempt(c.id) {
 		sw.Logger.Warn("configured peer misbehaves", "peer", c.id, "address", c.conn.RemoteAddr(), "err", reason)
 
 		return
 	}
-	var host netip.Prefix
-	if !sw.lists.isExempt(compat.Delegate(c.conn)) {
-		host = sw.accountable(hostOf(c.conn))
+	k, host := sw.keeper(), sw.accountable(hostOf(c.conn))
+	if bridge := compat.Delegate(c.conn); bridge != "" {
+		if host.IsValid() && !sw.lists.isExempt(bridge) {
+			k.Blame("", host, host.Addr(), conduct.RefusedPoints, reason)
+		}
+		host = netip.Prefix{}
 	}
-	sw.keeper().Blame(c.id, host, netgroup.FromIP(c.conn.RemoteIP()), conduct.ViolationPoints, reason, "address", c.conn.RemoteAddr())
+	k.Blame(c.id, host, netgroup.FromIP(c.conn.RemoteIP()), conduct.ViolationPoints, reason, "address", c.conn.RemoteAddr())
 }
 
 // blameSource charges the peer that has told the address of a dial at which another node

@@ -39,7 +39,7 @@ func TestWhoAnswersForAViolation(t *testing.T) {
 		"a neighbour of a persistent one": {public, "", []SwitchOption{WithPersistentPeers([]*types.NetAddress{{ID: testID(9), IP: public}})}, true, false},
 		"a persistent peer":               {public, "", []SwitchOption{WithPersistentPeers([]*types.NetAddress{{ID: testID(1)}})}, false, false},
 		"an unconditional peer":           {public, "", []SwitchOption{WithUnconditionalPeers([]types.ID{testID(1)})}, false, false},
-		"presented by a stranger":         {public, bridge, nil, true, true},
+		"presented by a stranger":         {public, bridge, nil, true, false},
 		"presented by a configured one":   {public, bridge, []SwitchOption{WithUnconditionalPeers([]types.ID{bridge})}, true, false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -57,6 +57,22 @@ func TestWhoAnswersForAViolation(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A bridge does not answer for one of its nodes that breaks the protocol, but does for many.
+func TestBridgeAnswersForManyViolations(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) { // so that no points fade
+		sw := NewMultiplexSwitch(&fixedAddress{addr: types.NetAddress{ID: testID(99)}})
+		defer sw.refused.Close()
+		bridge, times := net.IPv4(9, 8, 7, 6), 0
+		for sw.registry.admissible(sw.candidate(testID(50), false, bridge, "")) == nil {
+			require.Less(t, times, conduct.MaxPoints)
+			conn := &connection{conn: &offender{ip: bridge, by: testID(50)}, id: testID(100 + times), gone: make(chan struct{})}
+			sw.judgeEnd(conn, errBad, time.Second)
+			times++
+		}
+		require.Equal(t, conduct.MaxPoints/conduct.RefusedPoints, times)
+	})
 }
 
 // A session on a connection that another one has left costs as much as a connection. Who is

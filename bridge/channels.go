@@ -20,8 +20,9 @@ const (
 )
 
 // TM2Channels returns descriptors of the channels of TM2 nodes (docs/wire.md §7). Where
-// versions differ they have the capacities of the newest version, except 0x40, which has
-// that of the oldest so that any block passes.
+// versions differ they have the capacities of the newest version: a message that the bridge
+// lets through, and that is too large for the target, breaks the protocol in the name of the
+// bridge there. A network of v1.1.0 with blocks above 8 MiB needs 104857605 for 0x40.
 func TM2Channels() []*compat.ChannelDescriptor {
 	const mib = 1 << 20
 
@@ -31,7 +32,7 @@ func TM2Channels() []*compat.ChannelDescriptor {
 		{ID: 0x22, Priority: 5, SendQueueCapacity: 100, RecvBufferCapacity: 10000, RecvMessageCapacity: mib},
 		{ID: 0x23, Priority: 1, SendQueueCapacity: 2, RecvBufferCapacity: 1024, RecvMessageCapacity: mib},
 		{ID: 0x30, Priority: 5, SendQueueCapacity: 1, RecvBufferCapacity: 4096, RecvMessageCapacity: 21 * mib},
-		{ID: 0x40, Priority: 10, SendQueueCapacity: 1000, RecvBufferCapacity: 204800, RecvMessageCapacity: 104857605},
+		{ID: 0x40, Priority: 10, SendQueueCapacity: 1000, RecvBufferCapacity: 204800, RecvMessageCapacity: 8454144},
 		{ID: discoveryChannel, Priority: 1, SendQueueCapacity: 20, RecvBufferCapacity: 4096, RecvMessageCapacity: 5 * mib},
 	}
 }

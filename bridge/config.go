@@ -73,7 +73,8 @@ type Config struct {
 	BlockedPeers []types.ID
 	BlockedIPs   []netip.Prefix
 	// Channels describes the channels to relay; nil means TM2Channels. A channel that
-	// nodes have and that is not described is relayed with the defaults.
+	// nodes have and that is not described is relayed with the defaults. None should take
+	// larger messages than the targets do: these hold them against the bridge.
 	Channels []*compat.ChannelDescriptor
 	// MConfig configures the native connections; the zero value means
 	// mconn.DefaultMConnConfig.

@@ -122,6 +122,36 @@ func TestViolationIsRemembered(t *testing.T) {
 	}
 }
 
+// A block that is too large for TM2 nodes since v1.2.0 ends at the bridge, and its sender is
+// refused there. The target would hold it against the bridge. Older networks may have it pass.
+func TestTooLargeBlockIsBlamedOnItsSender(t *testing.T) {
+	const chBlocks, capacity = byte(0x40), 8454144
+	for name, c := range map[string]struct {
+		channels []*compat.ChannelDescriptor
+		size     int
+		passes   bool
+	}{
+		"the largest block":         {nil, capacity, true},
+		"a larger one":              {nil, capacity + 1, false},
+		"a larger one of a network": {[]*compat.ChannelDescriptor{{ID: chBlocks, Priority: 10, RecvMessageCapacity: 104857605}}, capacity + 1, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n, target := newNode(t, InitiatorNative, chBlocks), newNode(t, InitiatorLibp2p, chBlocks)
+			b := newBridge(t, Config{Libp2pPeers: addresses(target), Channels: c.channels})
+			require.True(t, n.comes(t, b.NativeAddress()))
+			require.True(t, n.sw.Peers().List()[0].Send(chBlocks, make([]byte, c.size)))
+			if c.passes {
+				require.Len(t, next(t, target.messages).data, c.size)
+
+				return
+			}
+			next(t, n.removed)
+			require.Eventually(t, func() bool { return b.gate.judge(n.address.ID, netip.Prefix{}) != nil }, testTimeout, time.Millisecond)
+			require.Empty(t, target.messages)
+		})
+	}
+}
+
 // A pair that ends by no fault of its node costs a tenth. One that the node itself replaces does
 // not: it makes the bridge dial a target each time.
 func TestWhoReplacesPairsIsNotSpared(t *testing.T) {
