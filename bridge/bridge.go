@@ -126,7 +126,8 @@ func New(nodeKey types.NodeKey, config Config, logger *slog.Logger) (*Bridge, er
 	b.blocklist.Store(&now)
 	gate.blocks, gate.configured = b.blocks, b.configuredPeers
 	b.journal.exempt = gate.IsExemptPeer
-	b.nativeTargets.debts = make(map[types.ID]debt)
+	b.nativeTargets.debts, b.libp2pTargets.debts = make(map[types.ID]debt), make(map[types.ID]debt)
+	b.libp2pTargets.sessions = true
 	b.nativeTargets.blocked, b.libp2pTargets.blocked = b.blocksTarget, b.blocksTarget
 	if config.OnlyConfigured {
 		b.libp2pTargets.book = nil

@@ -118,8 +118,8 @@ func (g *gatekeeper) met(id types.ID, host netip.Prefix) {
 	g.hosts[id] = host
 }
 
-// spare takes back what a connection has cost a native node that got no pair, or lost it, by no
-// fault of its own: TM2 nodes dial again every few seconds. A libp2p node may have several
+// spare takes back what a connection has cost a native node that got no pair, or that the bridge
+// has taken it from: TM2 nodes dial again every few seconds. A libp2p node may have several
 // sessions in one connection, and is told the reason.
 func (g *gatekeeper) spare(p *pair) {
 	if p.initiator == InitiatorNative {
@@ -138,7 +138,8 @@ func (g *gatekeeper) TunnelEnded(host netip.Prefix, lasted time.Duration, byNode
 	}
 }
 
-// ended settles what the end of a pair says of the node that has dialed the bridge.
+// ended settles what the end of a pair says of the node that has dialed the bridge. A pair that its
+// target has ended costs the node a connection: it can have the target do that.
 func (g *gatekeeper) ended(p *pair) {
 	end := p.ending()
 	switch node := p.dialed.other(); {
@@ -146,7 +147,9 @@ func (g *gatekeeper) ended(p *pair) {
 	case time.Since(p.since) >= conduct.UsefulUptime:
 		g.keeper.Pardon(p.from)
 	case end.by != node && !end.replaced():
-		g.spare(p)
+		if end.by == nil || !p.isUp() {
+			g.spare(p)
+		}
 	case p.initiator == InitiatorLibp2p && !g.IsExemptPeer(p.id):
 		// Its connection is charged once, and it may open sessions in it as often as it likes.
 		g.keeper.Blame(p.id, netip.Prefix{}, p.from.Addr(), conduct.ConnPoints, conduct.ErrManyConns)

@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -152,25 +153,38 @@ func TestTooLargeBlockIsBlamedOnItsSender(t *testing.T) {
 	}
 }
 
-// A pair that ends by no fault of its node costs a tenth. One that the node itself replaces does
-// not: it makes the bridge dial a target each time.
+// A pair that never came up, or that the bridge ends, costs a tenth. One that the node itself
+// replaces does not, nor one that the target ends: either makes the bridge dial a target each time.
 func TestWhoReplacesPairsIsNotSpared(t *testing.T) {
 	from := net.IPv4(9, 9, 0, 1)
+	const all, few = 4 * conduct.MaxPoints / conduct.ConnPoints, conduct.MaxPoints/conduct.ConnPoints - 1
 	for _, c := range []struct {
-		end    error
-		admits int
+		end      error
+		up       bool
+		byTarget bool
+		admits   int
 	}{
-		{errMoves, 4 * conduct.MaxPoints / conduct.ConnPoints},
-		{compat.Reject(compat.RejectDuplicate, "%v", errReplaced), conduct.MaxPoints/conduct.ConnPoints - 1},
+		{errMoves, true, false, all},
+		{errNoCounterpart, false, false, all},
+		{compat.Reject(compat.RejectDuplicate, "%v", errReplaced), true, false, few},
+		{errors.New("the target has not taken the node"), false, true, all},
+		{errors.New("the target has closed the connection"), true, true, few},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			refused := summary.New(quiet())
 			defer refused.Close()
 			g, admits := newGatekeeper(Config{}, quiet(), refused), 0
-			for ; admits < 4*conduct.MaxPoints/conduct.ConnPoints && g.AdmitConn(from) == nil; admits++ {
+			for ; admits < all && g.AdmitConn(from) == nil; admits++ {
 				p := (&Bridge{ctx: t.Context()}).newPair(InitiatorNative)
 				p.from = netgroup.Host(netgroup.FromIP(from))
-				p.end(nil, c.end)
+				var by *side
+				if c.byTarget {
+					by = p.dialed
+				}
+				if c.up {
+					close(p.ready)
+				}
+				p.end(by, c.end)
 				g.ended(p)
 			}
 			require.Equal(t, c.admits, admits)

@@ -9,12 +9,19 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 )
 
-// A native target that keeps a conduct book charges the bridge's IP for each connection, whoever
+// A target that keeps a conduct book charges the bridge's IP for each connection, whoever
 // has caused it, and at conduct.MaxPoints refuses the bridge. So strangers may cost half of these
 // points at most, and afterwards as many as fade. The rest is for nodes that are known.
+//
+// A libp2p target charges the bridge for a connection too, and for each session that follows one
+// which has ended, and for one that has broken the protocol. When the last session ends, so does
+// the connection.
 const (
 	spareBurst = conduct.MaxPoints / conduct.ConnPoints / 2
 	spareEvery = conduct.ConnPoints * time.Second
+
+	sessionCost = 2.0 * conduct.RefusedPoints / conduct.ConnPoints
+	lastCost    = 1 + 1.0*conduct.RefusedPoints/conduct.ConnPoints
 )
 
 var errSpared = errors.New("too many strangers have come and gone, and each costs the bridge at the counterparts")
@@ -30,15 +37,40 @@ func (d debt) now() float64 {
 	return max(0, d.conns-float64(time.Since(d.at))/float64(spareEvery))
 }
 
-// spares reports whether strangers get no connection to the native target now. The caller holds
+// spares reports whether strangers get no connection to the target now. The caller holds
 // the lock.
 func (ts *targets) spares(id types.ID) bool { return ts.debts[id].now() > spareBurst-1 }
 
-// charge adds a connection of the node to the debt of the target when it is dialed, or takes it back
-// when the dial has not reached it. The caller holds the lock.
+// charge adds a connection of the node to the debt of the native target when it is dialed, or takes
+// it back when the dial has not reached it. The caller holds the lock.
 func (ts *targets) charge(t *target, node dialer, conns float64) {
+	if !ts.sessions {
+		ts.owe(t, node, conns)
+	}
+}
+
+// chargeEnd adds what the end of a pair with the libp2p target, or of a dial of it, will cost.
+// Nodes that come at the same moment, as after a restart of the bridge, cost nothing before. Pairs
+// that may still be in the making do not count as others. The caller holds the lock.
+func (ts *targets) chargeEnd(t *target, node dialer, o outcome) {
+	if !ts.sessions || o == unreachable {
+		return
+	}
+	cost := lastCost
+	for other := range ts.inUse.list {
+		if other.side == ts && other.addr.ID == t.addr.ID && time.Since(other.picked) >= pairTimeout {
+			cost = sessionCost
+		}
+	}
+	ts.owe(t, node, cost)
+}
+
+// owe adds to the debt of the target, which is no higher than what makes it refuse the bridge. The
+// caller holds the lock.
+func (ts *targets) owe(t *target, node dialer, conns float64) {
 	if ts.debts == nil || !node.stranger || netgroup.KindOf(netgroup.FromIP(t.addr.IP)) == netgroup.Loopback {
 		return // conduct does not count on this machine
 	}
-	ts.debts[t.addr.ID] = debt{max(0, ts.debts[t.addr.ID].now()+conns), time.Now()}
+	sum := max(0, ts.debts[t.addr.ID].now()+conns)
+	ts.debts[t.addr.ID] = debt{min(sum, conduct.MaxPoints/conduct.ConnPoints), time.Now()}
 }

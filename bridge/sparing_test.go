@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"math/rand/v2"
 	"net"
 	"slices"
 	"testing"
@@ -96,6 +97,109 @@ func TestUsefulPairsAreNotHeldBack(t *testing.T) {
 					ts.refund(picked)
 				}
 				ts.release(picked, c.o)
+			}
+		})
+	}
+}
+
+// hub is a libp2p target that keeps a conduct book, and the sessions of a bridge there.
+type hub struct {
+	*targets
+	t    *testing.T
+	book *conduct.Book
+	ends map[*target]time.Time
+	past int // sessions on the connection that have ended and were not charged yet
+}
+
+func (h *hub) charge(points float64) {
+	bridge := netgroup.Host(netgroup.FromIP(net.IPv4(5, 5, 5, 5)))
+	require.Zero(h.t, h.book.Charge("", bridge, points, conduct.ErrManyConns), "the target refuses the bridge")
+}
+
+// dial makes a session for a stranger, if it gets one.
+func (h *hub) dial(lasts time.Duration) bool {
+	picked := h.pick(dialer{id: types.GenerateNodeKey().ID(), stranger: true}, nil)
+	switch {
+	case picked == nil:
+		return false
+	case len(h.ends) == 0:
+		h.charge(conduct.ConnPoints)
+		h.past = 0
+	case h.past > 0:
+		h.charge(conduct.RefusedPoints)
+		h.past--
+	}
+	h.ends[picked] = time.Now().Add(lasts)
+
+	return true
+}
+
+// settle ends the sessions whose time is over.
+func (h *hub) settle(o outcome, violate bool) {
+	for picked, end := range h.ends {
+		if time.Now().Before(end) {
+			continue
+		}
+		delete(h.ends, picked)
+		h.past++
+		if violate {
+			h.charge(conduct.RefusedPoints)
+		}
+		h.release(picked, o)
+	}
+}
+
+// Native strangers that come and go get no libp2p target to refuse the bridge, whoever ends their
+// pairs and whatever for, one after the other or as many at a time as a target takes from a bridge.
+// Strangers get in all the while, and a known node always gets through.
+func TestStrangersCostTheBridgeLittleAtALibp2pTarget(t *testing.T) {
+	const span = 5 * time.Minute
+	seed := rand.Uint64()
+	rng := rand.New(rand.NewPCG(seed, 0))
+	outcomes := []outcome{declined, faulty, nodeLeftEarly, unknown}
+	for _, atOnce := range []int{1, 2, 10} {
+		for _, longest := range []time.Duration{0, 5 * time.Second, 30 * time.Second} {
+			synctest.Test(t, func(t *testing.T) {
+				b, err := New(*types.GenerateNodeKey(), Config{Libp2pPeers: []*types.NetAddress{dialable(1)}}, quiet())
+				require.NoError(t, err)
+				h, total := &hub{b.libp2pTargets, t, conduct.New(), make(map[*target]time.Time), 0}, 0
+				for begun := time.Now(); time.Since(begun) < span; time.Sleep(time.Duration(rng.IntN(1000)) * time.Millisecond) {
+					h.settle(outcomes[rng.IntN(len(outcomes))], rng.IntN(2) == 0)
+					for len(h.ends) < atOnce && h.dial(time.Duration(rng.Int64N(int64(longest)+1))) {
+						total++
+					}
+				}
+				require.Greater(t, total, int(span/spareEvery)/2, "strangers get in, too; seed %d", seed)
+				require.NotNil(t, h.pick(dialer{id: "known"}, nil))
+			})
+			require.False(t, t.Failed(), "seed %d", seed)
+		}
+	}
+}
+
+// Nodes that come at the same moment, as after a restart of the bridge, are not held back, nor by
+// dials that do not reach the target, or when the target is on this machine.
+func TestStrangersComeAtOnceToALibp2pTarget(t *testing.T) {
+	local := dialable(1)
+	local.IP = net.IPv4(127, 0, 0, 1)
+	for _, c := range []struct {
+		at     *types.NetAddress
+		o      outcome
+		atOnce int
+	}{{dialable(1), kept, 100}, {dialable(1), unreachable, 1}, {local, faulty, 1}} {
+		synctest.Test(t, func(t *testing.T) {
+			b, err := New(*types.GenerateNodeKey(), Config{Libp2pPeers: []*types.NetAddress{c.at}}, quiet())
+			require.NoError(t, err)
+			for range 100 / c.atOnce {
+				var wave []*target
+				for range c.atOnce {
+					picked := b.libp2pTargets.pick(dialer{id: types.GenerateNodeKey().ID(), stranger: true}, nil)
+					require.NotNil(t, picked)
+					wave = append(wave, picked)
+				}
+				for _, picked := range wave {
+					b.libp2pTargets.release(picked, c.o)
+				}
 			}
 		})
 	}

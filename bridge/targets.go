@@ -26,7 +26,8 @@ type targets struct {
 	book       *addrbook.Book // nil: configured ones only
 	inUse      *inUse         // its lock guards the records and debts
 	records    map[types.ID]record
-	debts      map[types.ID]debt // see charge; nil: strangers cost nothing
+	debts      map[types.ID]debt // see charge and chargeEnd; nil: strangers cost nothing
+	sessions   bool              // several pairs share a connection, and cost when they end
 	lost       func()            // called when a target that was found in the DHT becomes useless
 	blocked    func(types.NetAddress) bool
 }
@@ -209,7 +210,9 @@ func (t *target) count(by, node dialer) {
 // is news: the target may have been heard of since it was dialed in vain.
 func (ts *targets) release(t *target, o outcome) (news bool) {
 	ts.inUse.mtx.Lock()
+	by := ts.inUse.list[t]
 	delete(ts.inUse.list, t)
+	ts.chargeEnd(t, by, o)
 	before := ts.records[t.addr.ID]
 	now := before.after(o, t.configured)
 	if news = o != unreachable || !t.picked.Before(before.heard); !news {
