@@ -70,12 +70,13 @@ func (b *Bridge) acceptLibp2p(side *lp2p.Transport) {
 
 			continue
 		}
-		b.learnDialer(pending.NodeInfo(), pending.RemoteAddr())
 		b.admit(InitiatorLibp2p, in, pending.RemoteAddr())
 	}
 }
 
-// admit pairs the node, on a goroutine, if it is not blocked and gets a slot.
+// admit pairs the node, on a goroutine, if it is not blocked and gets a slot. A libp2p node becomes a
+// target, also if it gets none, but not while it is refused for its conduct: what it has failed in
+// before would be forgotten.
 func (b *Bridge) admit(initiator string, in incoming, remote net.Addr) {
 	if b.blocks(in.id, netgroup.FromAddr(remote)) {
 		in.reject(errBlocked)
@@ -87,6 +88,9 @@ func (b *Bridge) admit(initiator string, in incoming, remote net.Addr) {
 		in.reject(err)
 
 		return
+	}
+	if initiator == InitiatorLibp2p {
+		b.learnDialer(in.node, remote)
 	}
 	p := b.newPair(initiator)
 	p.id, p.at, p.from, p.stranger = in.id, in.at, host, !b.journal.knows(in.id)

@@ -2,11 +2,15 @@ package bridge
 
 import (
 	"net"
+	"net/netip"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/conduct"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/wire"
 )
@@ -82,6 +86,19 @@ func TestOnlyConfigured(t *testing.T) {
 	dialer.refused(t, b)
 	native.refused(t, b)
 	require.Empty(t, b.libp2pTargets.known())
+}
+
+// A node that is refused for its conduct does not become a target.
+func TestRefusedNodeIsNotLearned(t *testing.T) {
+	dialer := newNode(t, InitiatorLibp2p)
+	b := newBridge(t, Config{})
+	b.gate.keeper.Blame(dialer.address.ID, netip.Prefix{}, netip.Addr{}, conduct.ViolationPoints, compat.ErrViolation)
+	dialer.refused(t, b)
+	require.Empty(t, b.libp2pTargets.known())
+
+	other := newNode(t, InitiatorLibp2p)
+	other.refused(t, b)
+	require.Equal(t, []types.ID{other.address.ID}, b.libp2pTargets.known(), "there is only no target for it")
 }
 
 // A peer that another bridge presents does not become a target.
