@@ -90,11 +90,19 @@ func (sw *MultiplexSwitch) blameSource(t *dial, err error) {
 	}
 }
 
+// flapped charges the network of a peer that has taken the place of another one in vain, unless this
+// node itself has sent it away.
+func (sw *MultiplexSwitch) flapped(network netip.Prefix, reason error) {
+	if !isOwnWish(reason) {
+		sw.conduct.Charge("", network, conduct.FlapPoints, errFlaps)
+	}
+}
+
 // judgeEnd settles what the end of a connection says of its peer. One that has taken the place of
-// another peer and is soon gone has taken it in vain, unless this node itself has sent it away.
+// another peer and is soon gone has taken it in vain.
 func (sw *MultiplexSwitch) judgeEnd(c *connection, reason error, uptime time.Duration) {
-	if c.evicted && uptime < usefulUptime && !isOwnWish(reason) {
-		sw.conduct.Charge("", c.networks[0], conduct.FlapPoints, errFlaps)
+	if c.evicted && uptime < usefulUptime {
+		sw.flapped(c.networks[0], reason)
 	}
 	switch {
 	case errors.Is(reason, compat.ErrViolation):

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -16,6 +17,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/conduct"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 )
 
 // fullSwitch is a switch whose inbound slots are taken from the IPs, by peers of which the
@@ -193,6 +195,34 @@ func TestNetworkThatFlapsEvictsNobody(t *testing.T) {
 		comeBack()
 		pass(conduct.FirstRefusal)
 		connect(t, flapping[3], hub)
+	})
+}
+
+// A newcomer that another peer gives way to, and that is refused in the end, has had that peer end
+// its session in vain too.
+func TestRefusedNewcomerEvictsInVain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := memory.NewNetwork()
+		hub, honest, _, comeBack := crowded(t, network)
+		one, other := newNodeAt(t, network, net.IPv4(8, 8, 8, 8), 1), newNodeAt(t, network, net.IPv4(8, 8, 8, 8), 2)
+		defer start(t, slices.Concat([]*node{hub, one, other}, honest)...)()
+		comeBack()
+		release := make(chan struct{})
+		hub.reactor.onReceive = func(byte, compat.PeerConn, []byte) { <-release }
+		for _, n := range honest { // whoever gives way is removed slowly
+			require.True(t, n.Peers().Get(hub.id()).Send(chA, []byte("hold")))
+		}
+		synctest.Wait()
+		one.DialPeers(hub.addr())
+		synctest.Wait()
+		require.True(t, hub.registry.evicts)
+		hub.registry.limits[slotInbound]++ // another slot becomes free
+		connect(t, other, hub)
+		close(release)
+		synctest.Wait()
+		require.False(t, hub.Peers().Has(one.id()), "its host has a slot by now")
+		site := netgroup.Around(netip.MustParseAddr("8.8.8.8"))[0]
+		require.Equal(t, conduct.FirstRefusal, hub.conduct.Charge("", site, conduct.MaxPoints-conduct.FlapPoints, errFlaps))
 	})
 }
 

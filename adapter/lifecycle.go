@@ -80,6 +80,9 @@ func (sw *MultiplexSwitch) reserve(ctx context.Context, c *connection) error {
 			return compat.Reject(compat.RejectDuplicate, "the connection that it takes the place of is still being removed")
 		}
 	}
+	if err != nil && who.evicts {
+		sw.flapped(netgroup.Around(who.host.Addr())[0], err)
+	}
 
 	return err
 }
