@@ -204,13 +204,15 @@ func (sw *MultiplexSwitch) dismiss(conn compat.PeerConn, reason error) {
 }
 
 // reportRefusal tells the log, which sums up what strangers can cause without end, and the
-// subscribers.
+// subscribers. A remote may give any of 256 codes, which are one reason in the sums.
 func (sw *MultiplexSwitch) reportRefusal(id types.ID, addr net.Addr, outbound bool, reason error) {
-	var code compat.RejectCode
-	if reject, ok := errors.AsType[*compat.RejectError](reason); ok {
-		code = reject.Code
+	kind := compat.RejectUnspecified.String()
+	if reject, ok := errors.AsType[*compat.RejectError](reason); ok && reject.Remote {
+		kind = "by the remote"
+	} else if ok {
+		kind = reject.Code.String()
 	}
-	sw.refused.Event(slog.LevelInfo, netgroup.FromAddr(addr), "peer refused", code.String(),
+	sw.refused.Event(slog.LevelInfo, netgroup.FromAddr(addr), "peer refused", kind,
 		"peer", id, "address", addr, "outbound", outbound, "err", reason)
 	sw.probeDuplicate(id, reason)
 	sw.events.Notify(events.PeerRejectedEvent{PeerID: id, Address: addr, Reason: reason, Outbound: outbound})

@@ -85,6 +85,23 @@ func TestRefusalsAreSummedUp(t *testing.T) {
 	})
 }
 
+// A remote that takes its session back before it is a peer cannot choose of how many kinds the lines
+// are by the code that it gives.
+func TestRefusalsOfTheRemoteAreOneKind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log lockedBuffer
+		hub := newNode(t, memory.NewNetwork(), WithLogger(logTo(&log)))
+		defer start(t, hub)()
+		for code := range 256 {
+			reason := &compat.RejectError{Code: compat.RejectCode(code), Remote: true}
+			hub.reportRefusal(testID(1), &net.TCPAddr{IP: net.IPv4(9, 8, 7, 6)}, false, reason)
+		}
+		require.Equal(t, 1, strings.Count(log.String(), "peer refused"))
+		pass(time.Minute)
+		require.Contains(t, log.String(), `more_times=255 reason="by the remote" network=9.8.7.0/24`)
+	})
+}
+
 // Strangers can tell dead addresses without end, so failures to dial them are summed up too.
 // Those of configured peers are not.
 func TestFailedDialsOfHintsAreSummedUp(t *testing.T) {
