@@ -127,6 +127,17 @@ func (c *connection) runsSince() (since time.Time, runs bool) {
 	return c.since, c.started && !c.closed
 }
 
+// uptime returns how long the peer has run, closed or not: zero if it was not started.
+func (c *connection) uptime() time.Duration {
+	c.mtx.Lock()
+	defer c.mtx.Unlock()
+	if !c.started {
+		return 0
+	}
+
+	return time.Since(c.since)
+}
+
 func (c *connection) stopReason() error {
 	c.mtx.Lock()
 	defer c.mtx.Unlock()

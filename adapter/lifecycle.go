@@ -21,6 +21,13 @@ import (
 // waits for a handshake.
 const formerTimeout = 3 * time.Second
 
+// So many lines about sessions of strangers are written at once, and one for each interval after that,
+// before they are summed up: about all that a node has peers for when it starts.
+const (
+	sessionLines         = 64
+	sessionLinesInterval = 10 * time.Second
+)
+
 // errReplaced is the reason for closing one of two crossed connections.
 var errReplaced = compat.Reject(compat.RejectDuplicate, "the connection dialed by the lower ID stays")
 
@@ -156,11 +163,11 @@ func (sw *MultiplexSwitch) introduce(c *connection) {
 		}
 	}
 	stack, addr := stackOf(c.conn), c.conn.RemoteAddr()
-	args := []any{"peer", c.id, "address", addr, "outbound", c.outbound, "stack", stack}
+	args := []any{"outbound", c.outbound, "stack", stack}
 	if bridge := compat.TunneledBy(c.conn); bridge != "" {
 		args = append(args, "tunnel", bridge)
 	}
-	sw.Logger.Info("peer connected", args...)
+	sw.logSession(c, 0, "peer connected", args...)
 	sw.events.Notify(events.PeerConnectedEvent{PeerID: c.id, Address: addr, Outbound: c.outbound, Stack: stack})
 }
 
@@ -233,12 +240,25 @@ func (sw *MultiplexSwitch) stop(c *connection, reason error) {
 	if !first {
 		return
 	}
-	sw.Logger.Info("stopping peer", "peer", c.id, "address", c.conn.RemoteAddr(), "err", reason)
+	sw.logSession(c, c.uptime(), "stopping peer", "err", reason)
 	if !started {
 		return // the admission owns the peer until it runs, and stops it then
 	}
 	sw.halt(c)
 	sw.release(c)
+}
+
+// logSession logs the begin or the end of a session. Strangers of many hosts may come and leave
+// without end, so beyond a number of lines those of short sessions are summed up.
+func (sw *MultiplexSwitch) logSession(c *connection, uptime time.Duration, msg string, args ...any) {
+	addr := c.conn.RemoteAddr()
+	args = append([]any{"peer", c.id, "address", addr}, args...)
+	if uptime >= usefulUptime || sw.lists.isExempt(c.id) || sw.lines.Allow() {
+		sw.Logger.Info(msg, args...)
+
+		return
+	}
+	sw.refused.Event(slog.LevelInfo, netgroup.FromAddr(addr), msg, "session", args...)
 }
 
 // halt stops the peer itself, and tells the remote why if the stack can.

@@ -2,6 +2,7 @@ package adapter
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -99,6 +100,49 @@ func TestRefusalsOfTheRemoteAreOneKind(t *testing.T) {
 		require.Equal(t, 1, strings.Count(log.String(), "peer refused"))
 		pass(time.Minute)
 		require.Contains(t, log.String(), `more_times=255 reason="by the remote" network=9.8.7.0/24`)
+	})
+}
+
+// Strangers of many hosts that are let in and leave at once do not fill the log. A session of a minute
+// and those of configured peers are told all the same, and the first ones of a node are.
+func TestSessionsAreSummedUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := memory.NewNetwork()
+		var log lockedBuffer
+		friend := newNode(t, network)
+		hub := newNode(t, network, WithLogger(logTo(&log)), WithUnconditionalPeers([]types.ID{friend.id()}))
+		stays := newNodeAt(t, network, net.IPv4(8, 8, 8, 8), 1)
+		defer start(t, hub, friend, stays)()
+		lines := func(msg string, n *node) (count int) {
+			for line := range strings.Lines(log.String()) {
+				if strings.Contains(line, msg) && (n == nil || strings.Contains(line, "peer="+n.id().String())) {
+					count++
+				}
+			}
+
+			return count
+		}
+		connect(t, stays, hub)
+		for i := range 200 {
+			n := newNodeAt(t, network, net.ParseIP(fmt.Sprintf("2a00:1:2:%x::1", i)), 1)
+			stop := start(t, n)
+			connect(t, n, hub)
+			stop()
+			synctest.Wait()
+			if i == sessionLines/2-3 {
+				require.Equal(t, sessionLines/2-1, lines("peer connected", nil), "the first ones")
+			}
+		}
+		require.LessOrEqual(t, lines("peer connected", nil)+lines("stopping peer", nil), sessionLines+2)
+		pass(time.Minute)
+		require.Contains(t, log.String(), "reason=session network=2a00:1:2::/48")
+		connect(t, friend, hub)
+		hub.StopPeerForError(hub.Peers().Get(friend.id()), errTest)
+		hub.StopPeerForError(hub.Peers().Get(stays.id()), errTest)
+		synctest.Wait()
+		require.Equal(t, 1, lines("peer connected", friend))
+		require.Equal(t, 1, lines("stopping peer", friend))
+		require.Equal(t, 1, lines("stopping peer", stays))
 	})
 }
 

@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/service"
@@ -54,8 +56,9 @@ type MultiplexSwitch struct {
 
 	registry registry
 	conduct  *conduct.Book
-	refused  *summary.Log // what strangers can cause without end
-	conns    sync.Map     // compat.PeerConn to *connection
+	refused  *summary.Log  // what strangers can cause without end
+	lines    *rate.Limiter // about sessions that are not summed up
+	conns    sync.Map      // compat.PeerConn to *connection
 	peers    *peerSet
 	dials    *dialer
 	events   *events.Events
@@ -90,6 +93,7 @@ func NewMultiplexSwitch(transport compat.Transport, opts ...SwitchOption) *Multi
 		dials:   newDialer(),
 		conduct: conduct.New(),
 		events:  events.New(),
+		lines:   rate.NewLimiter(rate.Every(sessionLinesInterval), sessionLines),
 	}
 	sw.registry.lists, sw.registry.conduct = sw.lists, sw.conduct
 	sw.behavior = &behavior{sw: sw, reactors: make(map[byte]compat.Reactor)}
