@@ -7,6 +7,7 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -231,6 +232,25 @@ func TestUnknownChannel(t *testing.T) {
 		<-n.Done()
 		isChannel(0, ErrUnknownChannel)(t, n.onlyError(t))
 		require.Equal(t, []message{{0x20, "before"}}, n.messages())
+	})
+}
+
+// Of a channel that is announced and not served nothing is kept, and nothing is a violation.
+func TestUnservedChannel(t *testing.T) {
+	t.Parallel()
+
+	synctest.Test(t, func(t *testing.T) {
+		local, remote := newMemConn(plenty)
+		n := newNode(t, local, unlimited(), oneChannel...)
+		n.DropUnserved([]byte{0x20, 0x50})
+		require.NoError(t, n.Start())
+		p := peer{t, remote}
+		p.write(whole(0x20, "before"), whole(0x50, "dropped"), piece(0x50, false, []byte("begun")),
+			whole(0x50, ""), whole(0x20, "after"), whole(0x51, "stranger"))
+		<-n.Done()
+		isChannel(0x51, ErrUnknownChannel)(t, n.onlyError(t))
+		require.Equal(t, []message{{0x20, "before"}, {0x20, "after"}}, n.messages())
+		require.NoError(t, remote.Close())
 	})
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -45,6 +46,7 @@ type MConnection struct {
 
 	channels []*channel // in the order of registration; never changes
 	byID     [256]*channel
+	unserved []byte // channels whose messages are dropped
 	sched    scheduler
 	sent     flow.Meter
 	received flow.Meter
@@ -142,6 +144,12 @@ func (c *MConnection) String() string {
 func (c *MConnection) SetLogger(logger *slog.Logger) {
 	c.BaseService.SetLogger(logger)
 }
+
+// DropUnserved makes the connection read and drop what the peer sends on these channels, which
+// must not be registered: the peer may use them because it was told of them, and is not to
+// blame. Nothing of such a message is kept, and it counts for the RecvRate as any other. It must be
+// called before Start.
+func (c *MConnection) DropUnserved(channels []byte) { c.unserved = slices.Clone(channels) }
 
 // OnStart implements service.Service; call Start.
 func (c *MConnection) OnStart() error {

@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/tm2-libp2p/tm2-libp2p/internal/task"
@@ -216,6 +217,9 @@ func (r *reader) handle(packet wire.Packet) error {
 	}
 
 	ch := r.c.byID[packet.Channel]
+	if ch == nil && slices.Contains(r.c.unserved, packet.Channel) {
+		return nil
+	}
 	if ch == nil {
 		return &ChannelError{Channel: packet.Channel, Err: ErrUnknownChannel}
 	}

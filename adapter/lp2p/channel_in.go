@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"runtime/debug"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -31,7 +32,7 @@ var errDelivery = errors.New("delivery failed")
 type channelIn struct {
 	s         *session
 	desc      compat.ChannelDescriptor
-	reactor   compat.Reactor
+	reactor   compat.Reactor // nil: nobody serves the channel, and its messages are dropped
 	stream    *stream.Stream
 	br        *bufio.Reader
 	delivered atomic.Uint64 // messages that the reactor has received
@@ -101,8 +102,9 @@ func (t *Transport) readHeader(ns network.Stream) (*session, byte, error) {
 }
 
 // attach adds the data stream of a channel. It returns errStopped when the session has
-// ended, and a violation when this node does not have the channel or the channel has a
-// stream already.
+// ended, and a violation when this node has not announced the channel or the channel has a
+// stream already. A channel that it has announced and does not serve is the node's own mistake: its
+// messages are received as any, for the counts of a goodbye, and dropped.
 func (s *session) attach(channel byte, st *stream.Stream) (*channelIn, error) {
 	s.mtx.Lock()
 	defer s.mtx.Unlock()
@@ -113,19 +115,29 @@ func (s *session) attach(channel byte, st *stream.Stream) (*channelIn, error) {
 	if s.inbound[channel] != nil {
 		return nil, control.Violation("second stream for channel %#02x", channel)
 	}
+	d, r := s.receiver(channel)
+	if r == nil && !slices.Contains(s.promised, channel) {
+		return nil, control.Violation("unknown channel %#02x", channel)
+	}
+	c := &channelIn{
+		s: s, desc: d, reactor: r, stream: st, br: bufio.NewReaderSize(st, readBuffer),
+		large: pieces{pool: s.t.buffers},
+	}
+	s.inbound[channel] = c
+
+	return c, nil
+}
+
+// receiver returns the channel and its reactor. The reactor is nil if nobody serves the channel,
+// which then has the limits of one that sets none.
+func (s *session) receiver(channel byte) (compat.ChannelDescriptor, compat.Reactor) {
 	for _, d := range s.channels {
 		if r := s.reactors[channel]; d.ID == channel && r != nil {
-			c := &channelIn{
-				s: s, desc: d, reactor: r, stream: st, br: bufio.NewReaderSize(st, readBuffer),
-				large: pieces{pool: s.t.buffers},
-			}
-			s.inbound[channel] = c
-
-			return c, nil
+			return d, r
 		}
 	}
 
-	return nil, control.Violation("unknown channel %#02x", channel)
+	return compat.ChannelDescriptor{ID: channel}.FillDefaults(), nil
 }
 
 // run receives until the stream or the session ends. It does not read before the session
@@ -363,6 +375,13 @@ func (c *channelIn) receive(msg []byte, in *pieces) (size int, err error) {
 		return 0, errStopped
 	}
 
+	if c.reactor == nil {
+		if in != nil {
+			return in.got, nil
+		}
+
+		return len(msg), nil
+	}
 	defer func() {
 		if p := recover(); p != nil {
 			c.s.logger.Error("reactor panicked", "channel", c.desc.ID, "panic", p, "stack", string(debug.Stack()))

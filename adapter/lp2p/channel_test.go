@@ -48,6 +48,29 @@ func TestRemoteViolations(t *testing.T) {
 	}
 }
 
+// A channel that nobody serves although the NodeInfo promises it costs no connection.
+func TestUnservedChannelIsDropped(t *testing.T) {
+	for name, opts := range map[string][]Option{"TCP": nil, "QUIC": {WithQUICOnly()}} {
+		t.Run(name, func(t *testing.T) {
+			a, b := newNode(t, nil, opts...), newNode(t, nil, append(opts, WithChannels())...)
+			b.descs = b.descs[1:] // without chA, which its NodeInfo names
+			require.Equal(t, streamsFor(3), b.opts.budget.streams, "there is room for the streams")
+			pa, _ := connect(t, a, b)
+			for _, size := range []int{1, 100_000, 1} {
+				require.True(t, pa.Send(chA, make([]byte, size)))
+			}
+			require.True(t, pa.Send(chB, []byte("served")))
+			b.reactor.await(t, 1)
+			pa.FlushStop() // waits until b has received everything
+
+			var bye *GoodbyeError
+			require.ErrorAs(t, b.failure(t).err, &bye)
+			require.Empty(t, b.failures)
+			require.Empty(t, b.reactor.on(chA))
+		})
+	}
+}
+
 func TestSecondStream(t *testing.T) {
 	n, r := newNode(t, nil), newRaw(t)
 	c, ctrl, e, _ := r.session(n)

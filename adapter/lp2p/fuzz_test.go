@@ -58,7 +58,7 @@ func memChannel(t *testing.T, capacity int, data []byte, piece int) (*channelIn,
 	tr := &Transport{opts: o, logger: slog.New(slog.DiscardHandler), buffers: newBufferPool()}
 	b := newBehavior()
 	b.descs = []*compat.ChannelDescriptor{{ID: chA, Priority: 1, RecvMessageCapacity: capacity}}
-	s := newSession(tr, memMux{}, nil, control.NewEpoch(), false, b)
+	s := newSession(tr, memMux{}, nil, control.NewEpoch(), false, nil, b)
 	id := types.GenerateNodeKey().ID()
 	s.out = newOutbox(s, nil)
 	s.peer = newPeer(s, remoteInfo{id: id, node: nodeInfo(id)}, nil)

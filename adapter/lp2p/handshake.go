@@ -86,7 +86,7 @@ func (t *Transport) openSession(
 		return nil, lost(c, forbidden(err))
 	}
 
-	s := newSession(t, c, ctrl, control.NewEpoch(), true, behavior)
+	s := newSession(t, c, ctrl, control.NewEpoch(), true, as.NodeInfo.Channels, behavior)
 	if err := t.sessions.reserve(s.key, false); err != nil {
 		t.tryEnd(func() { _ = ctrl.Reset() })
 		t.release(c)

@@ -218,10 +218,12 @@ type budget struct {
 	growth  int64 // bytes by which the windows of its inbound streams may grow, at most maxGrowth
 }
 
+func streamsFor(channels int) int { return 1 + 2*channels }
+
 // channelBudget is for one stream per channel and direction. The window of an inbound
 // stream grows up to maxStreamWindow to hold one message.
 func channelBudget(descs []*compat.ChannelDescriptor) budget {
-	b := budget{streams: 1 + 2*len(descs)}
+	b := budget{streams: streamsFor(len(descs))}
 	for _, d := range descs {
 		b.growth += int64(max(streamWindow, min(d.FillDefaults().RecvMessageCapacity, maxStreamWindow)) - streamWindow)
 	}
@@ -233,7 +235,7 @@ func channelBudget(descs []*compat.ChannelDescriptor) budget {
 // anyChannels is the budget without WithChannels.
 func anyChannels() budget {
 	return budget{
-		streams: 1 + 2*compat.MaxChannels,
+		streams: streamsFor(compat.MaxChannels),
 		growth:  min(compat.MaxChannels*(maxStreamWindow-streamWindow), maxGrowth),
 	}
 }

@@ -188,7 +188,7 @@ func (p *Pending) answer(ctx context.Context, local types.NodeInfo, behavior com
 		p.t.spent.add(*p.key, time.Now())
 	}
 
-	s := newSession(p.t, p.stream.Conn(), p.stream, p.key.epoch, false, behavior)
+	s := newSession(p.t, p.stream.Conn(), p.stream, p.key.epoch, false, local.Channels, behavior)
 	s.past = p.t.past(p.stream.Conn())
 	if err := p.t.sessions.activate(s); err != nil {
 		return nil, err

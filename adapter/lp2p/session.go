@@ -40,6 +40,7 @@ type session struct {
 	behavior compat.PeerBehavior
 	reactors map[byte]compat.Reactor
 	channels []compat.ChannelDescriptor // ours, in the order of registration
+	promised []byte                     // the channels that the remote is told
 	logger   *slog.Logger
 
 	ctx         context.Context // ends with the session
@@ -72,14 +73,15 @@ type session struct {
 	inbound     map[byte]*channelIn
 }
 
-// newSession returns a session. The caller has reserved its epoch and retained its
-// connection.
+// newSession returns a session in which the remote is told the promised channels. The caller
+// has reserved its epoch and retained its connection.
 func newSession(
-	t *Transport, c network.Conn, ctrl *stream.Stream, e control.Epoch, outbound bool, behavior compat.PeerBehavior,
+	t *Transport, c network.Conn, ctrl *stream.Stream, e control.Epoch, outbound bool, promised []byte,
+	behavior compat.PeerBehavior,
 ) *session {
 	s := &session{
 		t: t, key: sessionKey{peer: c.RemotePeer(), epoch: e}, conn: c, control: ctrl, outbound: outbound,
-		behavior: behavior, reactors: behavior.Reactors(),
+		behavior: behavior, reactors: behavior.Reactors(), promised: promised,
 		started: make(chan struct{}), answered: make(chan struct{}), announced: make(chan struct{}),
 		controlDone: make(chan struct{}), delivery: task.NewSignal(),
 		inbound: make(map[byte]*channelIn), assembly: newAssembly(maxPartialBytes),

@@ -90,6 +90,8 @@ func NewTransport(
 	if err := o.openBook(nodeInfo); err != nil {
 		return nil, err
 	}
+	// Peers may send on every channel that they are told, also on one that nobody serves.
+	o.budget.streams = max(o.budget.streams, streamsFor(len(nodeInfo.Channels)))
 	gater := newGater()
 	gater.guard.Ask(o.admission)
 	h, err := newHost(nodeKey.PrivKey, o, gater)

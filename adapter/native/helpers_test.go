@@ -118,7 +118,7 @@ func testContext(t *testing.T) context.Context {
 }
 
 // connect returns the two ends of a connection, not started.
-func connect(t *testing.T, dialer, listener *MultiplexTransport, bd, bl *behavior) (out, in compat.PeerConn) {
+func connect(t *testing.T, dialer, listener *MultiplexTransport, bd, bl compat.PeerBehavior) (out, in compat.PeerConn) {
 	t.Helper()
 
 	return connectAt(t, dialer, listener, listener.NetAddress(), bd, bl)
@@ -126,7 +126,7 @@ func connect(t *testing.T, dialer, listener *MultiplexTransport, bd, bl *behavio
 
 // connectAt is connect by the given address of the listener.
 func connectAt(
-	t *testing.T, dialer, listener *MultiplexTransport, addr types.NetAddress, bd, bl *behavior,
+	t *testing.T, dialer, listener *MultiplexTransport, addr types.NetAddress, bd, bl compat.PeerBehavior,
 ) (out, in compat.PeerConn) {
 	t.Helper()
 	ctx := testContext(t)

@@ -81,6 +81,7 @@ func (p *Pending) listenFirst(local types.NodeInfo, pause time.Duration) (spoke 
 
 // sendNodeInfo sends our NodeInfo in the dialect.
 func (p *Pending) sendNodeInfo(local types.NodeInfo, dialect compat.Dialect) error {
+	p.promised = local.Channels
 	body, err := encodeNodeInfo(local, dialect)
 	if err != nil {
 		return fmt.Errorf("unable to encode own node info: %w", err)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -49,6 +50,13 @@ type ConnConfig struct {
 	OnPeerError func(compat.PeerConn, error)
 }
 
+// unserved returns the channels of which the remote was told and that are not registered here.
+func (c ConnConfig) unserved(promised []byte) []byte {
+	return slices.DeleteFunc(slices.Clone(promised), func(ch byte) bool {
+		return slices.ContainsFunc(c.ChDescs, func(d *compat.ChannelDescriptor) bool { return d.ID == ch })
+	})
+}
+
 // newPeer makes a peer of a verified connection. On an error the connection is
 // closed.
 func (mt *MultiplexTransport) newPeer(pending *Pending, behavior compat.PeerBehavior) (compat.PeerConn, error) {
@@ -73,6 +81,7 @@ func (mt *MultiplexTransport) newPeer(pending *Pending, behavior compat.PeerBeha
 		return nil, fmt.Errorf("unable to multiplex the connection with %s: %w", pending.socket, err)
 	}
 	p.mconn.SetLogger(mt.logger.With("peer", pending.ID()))
+	p.mconn.DropUnserved(p.config.unserved(pending.promised))
 	if err := mt.track(p); err != nil {
 		pending.close()
 

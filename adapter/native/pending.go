@@ -26,6 +26,7 @@ type Pending struct {
 	bridge    types.ID // whose tunnel the connection runs in, or empty
 	outbound  bool
 	shown     *types.NodeInfo // what a relay has sent already; nil: nothing
+	promised  []byte          // the channels that the remote was told
 	leave     func()          // gives the place among the handshakes back
 }
 
