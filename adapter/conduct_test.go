@@ -274,6 +274,32 @@ func TestBlockedIPs(t *testing.T) {
 	require.ErrorIs(t, sw.Start(), compat.ErrInvalidOption)
 }
 
+// A persistent peer that is blocked is not dialed, which the log says once, and cannot be added.
+func TestBlockedPersistentPeerIsNotDialed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := memory.NewNetwork()
+		blocked := newNode(t, network)
+		var logged bytes.Buffer
+		hub := newDialingNode(t, network, WithBlockedPeers([]types.ID{blocked.id()}),
+			WithPersistentPeers([]*types.NetAddress{blocked.addr()}), WithLogger(logTo(&logged)))
+		defer start(t, hub.node, blocked)()
+		pass(10 * maxRedial)
+		require.True(t, hub.Redial(blocked.id()))
+		pass(maxRedial)
+		require.Empty(t, hub.addresses())
+		require.Equal(t, 1, bytes.Count(logged.Bytes(), []byte("blocked_peers")), logged.String())
+
+		require.True(t, hub.RemovePersistentPeer(blocked.id()))
+		require.ErrorContains(t, hub.AddPersistentPeer(*blocked.addr()), "blocked_peers")
+		require.False(t, hub.RemovePersistentPeer(blocked.id()), "it was not added")
+		require.False(t, hub.Redial(blocked.id()))
+		require.True(t, hub.UnblockPeer(blocked.id()))
+		require.NoError(t, hub.AddPersistentPeer(*blocked.addr()))
+		synctest.Wait()
+		require.True(t, hub.Peers().Has(blocked.id()))
+	})
+}
+
 // A persistent peer or seed at a blocked IP is not dialed, which the log says once, and cannot be
 // added. One with a host name is dialed: it led to a blocked IP once.
 func TestPersistentPeerAtABlockedIPIsNotDialed(t *testing.T) {

@@ -30,8 +30,8 @@ func (sw *MultiplexSwitch) AddPersistentPeer(addr types.NetAddress) error {
 	if addr.ID == sw.self() {
 		return fmt.Errorf("persistent peer %s is this node", addr.ID)
 	}
-	if sw.lists.blocksAddress(addr) {
-		return fmt.Errorf("persistent peer %s: the IP of %s is in blocked_ips", addr.ID, addr.DialString())
+	if why := sw.lists.whyBlocked(addr); why != "" {
+		return fmt.Errorf("persistent peer %s at %s would not be dialed: %s", addr.ID, addr.DialString(), why)
 	}
 	sw.lists.setPersistent(addr)
 	sw.Redial(addr.ID)
@@ -57,7 +57,7 @@ func (sw *MultiplexSwitch) Redial(id types.ID) bool {
 	if !persistent || sw.registry.has(id) {
 		return false
 	}
-	if id != sw.self() && !sw.lists.isBlocked(id) && !sw.lists.blocksAddress(addr) {
+	if id != sw.self() && sw.lists.whyBlocked(addr) == "" {
 		sw.dials.restart(addr)
 	}
 

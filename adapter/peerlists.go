@@ -121,6 +121,19 @@ func (l *peerLists) blocksAddress(addr types.NetAddress) bool {
 	return addr.Hostname == "" && l.isBlockedIP(netgroup.FromIP(addr.IP))
 }
 
+// whyBlocked says why nobody is dialed at the address, with the key that would change it, or
+// returns the empty string.
+func (l *peerLists) whyBlocked(addr types.NetAddress) string {
+	switch {
+	case l.isBlocked(addr.ID):
+		return "it is blocked, as by blocked_peers"
+	case l.blocksAddress(addr):
+		return "its IP is in blocked_ips"
+	default:
+		return ""
+	}
+}
+
 // isExempt reports whether neither the limits nor the rule of one peer per IP apply.
 func (l *peerLists) isExempt(id types.ID) bool { return l.unconditional[id] || l.isPersistent(id) }
 

@@ -25,13 +25,13 @@ const (
 // other peer it only wakes the dial loop, which may dial a seed.
 func (sw *MultiplexSwitch) redial(id types.ID, uptime time.Duration) {
 	addr, persistent := sw.lists.persistentAddr(id)
-	if !persistent || id == sw.self() || sw.lists.isBlocked(id) {
+	if !persistent || id == sw.self() {
 		sw.dials.wake.Set()
 
 		return
 	}
-	if sw.lists.blocksAddress(addr) {
-		sw.Logger.Warn("persistent peer is not dialed, because its IP is in blocked_ips", "peer", id, "address", addr.DialString())
+	if why := sw.lists.whyBlocked(addr); why != "" {
+		sw.Logger.Warn("persistent peer is not dialed, because "+why, "peer", id, "address", addr.DialString())
 		sw.dials.wake.Set()
 
 		return

@@ -203,7 +203,8 @@ type ChannelAnnouncer interface {
 type PeerController interface {
 	// AddPersistentPeer makes the peer persistent, or changes its address. A peer that
 	// is not connected is dialed at the address at once; a connection that exists stays.
-	// The error names an address that cannot be dialed.
+	// The error names an address that cannot be dialed, or a peer that is blocked; nothing
+	// has changed then.
 	AddPersistentPeer(addr types.NetAddress) error
 	// RemovePersistentPeer ends the redials of the peer and reports whether it was
 	// persistent. A connection that exists stays.

@@ -168,6 +168,14 @@ func TestKeysWithoutEffectAreReported(t *testing.T) {
 	require.Regexp(t, `^\[p2p\]\.persistent_peers: "`+strings.ToUpper(idA)+`@127.0.0.1:2" replaces an earlier entry`, warnings[0])
 }
 
+func TestBlockedPeersHaveNoEffect(t *testing.T) {
+	for _, key := range []string{"persistent_peers", "seeds"} {
+		_, warnings, err := config.Parse([]byte("[p2p]\n" + key + " = \"" + peerA + "," + peerB + "\"\nblocked_peers = \"nobody," + strings.ToUpper(idA) + "\""))
+		require.NoError(t, err)
+		require.Equal(t, []string{"[p2p]." + key + `: "` + peerA + `" has no effect, because the ID is in [p2p].blocked_peers`}, warnings)
+	}
+}
+
 func TestBadValueNamesItsKey(t *testing.T) {
 	for _, tc := range []struct{ line, key, value string }{
 		{`laddr = ""`, "laddr", `""`},

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/tomlvalue"
@@ -23,9 +24,15 @@ func (c *P2PConfig) Warnings() (warnings []string) {
 		warnings = append(warnings, fullName("tunnel_peer_ids")+" has no effect: there is no tunnel without tunnel_bridges")
 	}
 
+	blocked, _ := tomlvalue.IDs(fullName("blocked_peers"), c.BlockedPeers) // PeerLists reports what cannot be used
 	for _, list := range [][2]string{{"persistent_peers", c.PersistentPeers}, {"seeds", c.Seeds}} {
 		if peer := tomlvalue.Repeated(list[1]); peer != "" {
 			warnings = append(warnings, fmt.Sprintf("%s: %q replaces an earlier entry with the same ID, which has no effect", fullName(list[0]), peer))
+		}
+		for _, peer := range tomlvalue.SplitList(list[1]) {
+			if id, err := tomlvalue.CheckPeer(peer); err == nil && slices.Contains(blocked, id) {
+				warnings = append(warnings, fmt.Sprintf("%s: %q has no effect, because the ID is in %s", fullName(list[0]), peer, fullName("blocked_peers")))
+			}
 		}
 	}
 
