@@ -14,8 +14,9 @@ var (
 	// errReconfigured is the cause of a dial that ends because its peer was given another
 	// address, or is no longer persistent.
 	errReconfigured = errors.New("the configuration of the peer has changed")
-	// errBlocked is the reason for refusing and ending connections of a blocked peer.
-	errBlocked = compat.Reject(compat.RejectBanned, "an operator has blocked the peer, its IP, or the node that presents it")
+	// errBlocked is the reason for refusing and ending connections of a blocked peer. Peers are
+	// told it, so it does not say which of the keys names them.
+	errBlocked = compat.Reject(compat.RejectBanned, "an operator has blocked the peer, its IP, or the node that presents it (blocked_peers, blocked_ips)")
 )
 
 // AddPersistentPeer implements compat.PeerController.

@@ -51,6 +51,22 @@ func TestRefusalIsLoggedOnceOnBothEnds(t *testing.T) {
 	}
 }
 
+// The refusal of a blocked peer names the keys, and does not tell the peer which of them has it.
+func TestRefusalOfABlockedPeerNamesTheKeys(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := memory.NewNetwork()
+		var hubLog, nodeLog bytes.Buffer
+		hub := newNode(t, network, WithLogger(logTo(&hubLog)))
+		node := newNodeAt(t, network, sharedIP, 1, WithLogger(logTo(&nodeLog)))
+		require.NoError(t, hub.BlockPeer(node.id()))
+		defer start(t, hub, node)()
+		node.DialPeers(hub.addr())
+		synctest.Wait()
+		requireLine(t, hubLog.String(), "peer refused", "peer="+node.id().String(), "(blocked_peers, blocked_ips)")
+		requireLine(t, nodeLog.String(), "cannot dial peer", "rejected by the peer", "(blocked_peers, blocked_ips)")
+	})
+}
+
 // Strangers can cause refusals without end, so one of each network and reason is logged in a
 // minute, with the number of the others.
 func TestRefusalsAreSummedUp(t *testing.T) {

@@ -215,11 +215,12 @@ func dialError(addr types.NetAddress, err error) error {
 	return fmt.Errorf("%s: %w", addr.DialString(), err)
 }
 
-// forbidden marks a dial that this node's own bans or limits have refused.
+// forbidden marks a dial that this node's own bans or limits have refused. libp2p does not say
+// whether it was a ban, or an address that only remotes have named.
 func forbidden(err error) error {
 	switch {
 	case errors.Is(err, swarm.ErrGaterDisallowedConnection):
-		return fmt.Errorf("%w: %w", banned(), err)
+		return fmt.Errorf("%w: %w", compat.Reject(compat.RejectBanned, ""), err)
 	case errors.Is(err, network.ErrResourceLimitExceeded):
 		return fmt.Errorf("%w: %w", compat.ErrNoResources, err)
 	default:

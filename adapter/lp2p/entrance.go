@@ -69,6 +69,8 @@ func newEntrance(o *options, g *gater) *entrance {
 func (e *entrance) enter(conn net.Conn) *places.Place {
 	ip := netgroup.FromAddr(conn.RemoteAddr())
 	if e.gater.blockedIP(ip) {
+		e.inbound.Event(slog.LevelInfo, ip, "inbound connection refused", compat.RejectBanned.String(),
+			"address", conn.RemoteAddr(), "err", banned())
 		e.close(conn)
 
 		return nil

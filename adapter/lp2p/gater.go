@@ -3,6 +3,7 @@ package lp2p
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"sync"
 	"syscall"
@@ -18,6 +19,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/summary"
 )
 
 // MaxBlocked bounds the IDs that Block takes, and likewise the subnets of BlockSubnet.
@@ -38,6 +40,7 @@ type gater struct {
 	judge   func(peer.ID, netip.Addr) bool
 
 	guard guard.Guard
+	log   *summary.Log // of refused inbound connections that no listener of ours logs; nil: none
 }
 
 // dialTarget is a peer and one of its addresses, in binary form.
@@ -191,8 +194,27 @@ func (g *gater) InterceptAddrDial(p peer.ID, a multiaddr.Multiaddr) bool {
 // handshake costs anything. A relay does not answer for those that connect through it.
 func (g *gater) InterceptAccept(c network.ConnMultiaddrs) bool {
 	from := c.RemoteMultiaddr()
+	var refusal error
+	switch {
+	case g.blockedAddr(from):
+		refusal = banned()
+	case !isCircuit(from):
+		refusal = g.admitConn(ipOf(from))
+	}
+	if !guard.IsBan(refusal) {
+		return true
+	}
+	g.logRefusal(from, refusal)
 
-	return !g.blockedAddr(from) && (isCircuit(from) || !guard.IsBan(g.admitConn(ipOf(from))))
+	return false
+}
+
+// logRefusal logs a refused inbound connection, of which libp2p tells nobody.
+func (g *gater) logRefusal(from multiaddr.Multiaddr, err error) {
+	if g.log != nil {
+		g.log.Event(slog.LevelInfo, ipOf(from), "inbound connection refused", compat.RejectBanned.String(),
+			"address", p2paddr.NetAddr(from), "err", err)
+	}
 }
 
 // admitConn asks the switch about a connection from the IP, and returns why it is refused, or
@@ -205,9 +227,16 @@ func (g *gater) admitConn(ip netip.Addr) error {
 	return g.guard.Check(ip)
 }
 
-// InterceptSecured implements connmgr.ConnectionGater.
-func (g *gater) InterceptSecured(_ network.Direction, p peer.ID, _ network.ConnMultiaddrs) bool {
-	return !g.blockedPeer(p)
+// InterceptSecured implements connmgr.ConnectionGater. Our TCP listener logs the refusal itself.
+func (g *gater) InterceptSecured(dir network.Direction, p peer.ID, c network.ConnMultiaddrs) bool {
+	if !g.blockedPeer(p) {
+		return true
+	}
+	if from := c.RemoteMultiaddr(); dir == network.DirInbound && p2paddr.IsUDP(from) {
+		g.logRefusal(from, banned())
+	}
+
+	return false
 }
 
 // InterceptUpgraded implements connmgr.ConnectionGater. What was blocked while the
@@ -216,8 +245,11 @@ func (g *gater) InterceptUpgraded(c network.Conn) (bool, control.DisconnectReaso
 	return !g.blockedConn(c), 0
 }
 
-// banned returns the refusal of a blocked node.
-func banned() *compat.RejectError { return compat.Reject(compat.RejectBanned, "") }
+// banned returns the refusal of a blocked node, with the keys of a configuration that block nodes.
+// The node is told it, so it does not say which of them does.
+func banned() *compat.RejectError {
+	return compat.Reject(compat.RejectBanned, "an operator has blocked the node or its IP (blocked_peers, blocked_ips)")
+}
 
 // admits returns a refusal for a session of the node with the ID if that is blocked, or the
 // connection. The session may be over an older connection: one with sessions stays open

@@ -4,7 +4,9 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -226,6 +228,38 @@ func TestHostsAreBannedBeforeTheHandshake(t *testing.T) {
 				a, b := nodes[0], nodes[1]
 				a.gater.guard.Ask(&judging{a.behavior, code})
 				require.Equal(t, connects, b.open(t, a))
+			})
+		}
+	}
+}
+
+// What is blocked is refused with one line in the log, which names the keys.
+func TestBlockedConnectionsAreLogged(t *testing.T) {
+	for name, block := range map[string]func(a, b *node) error{
+		"IP":     func(a, _ *node) error { return a.BlockSubnet(subnet("127.0.0.0/8")) },
+		"ID":     func(a, b *node) error { return a.Block(b.key.ID()) },
+		"switch": func(a, _ *node) error { a.gater.guard.Ask(&judging{a.behavior, compat.RejectBanned}); return nil },
+	} {
+		for network, opts := range map[string][]Option{"TCP": nil, "QUIC": {WithQUICOnly()}} {
+			t.Run(name+" over "+network, func(t *testing.T) {
+				a, log := newLoggedNode(t, net.IPv4(127, 0, 0, 1), opts...)
+				b := newNode(t, nil, opts...)
+				require.NoError(t, block(a, b))
+				require.False(t, b.open(t, a))
+				require.Eventually(t, func() bool { return strings.Contains(log.String(), "inbound connection") }, patience, time.Millisecond)
+				require.NoError(t, a.Close())
+				lines := slices.DeleteFunc(strings.Split(log.String(), "\n"), func(line string) bool {
+					return !strings.Contains(line, "inbound connection")
+				})
+				require.Len(t, lines, 1, log.String())
+				require.Contains(t, lines[0], "level=INFO")
+				require.Contains(t, lines[0], "address=127.0.0.1:")
+				switch {
+				case name == "ID" && network == "TCP":
+					require.Contains(t, lines[0], "gater rejected connection with peer") // libp2p's words
+				case name != "switch": // whose text is its own
+					require.Contains(t, lines[0], "(blocked_peers, blocked_ips)")
+				}
 			})
 		}
 	}

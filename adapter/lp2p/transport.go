@@ -93,6 +93,7 @@ func NewTransport(
 	// Peers may send on every channel that they are told, also on one that nobody serves.
 	o.budget.streams = max(o.budget.streams, streamsFor(len(nodeInfo.Channels)))
 	gater := newGater()
+	gater.log = summary.New(logger)
 	gater.guard.Ask(o.admission)
 	h, err := newHost(nodeKey.PrivKey, o, gater)
 	if err != nil {
@@ -102,7 +103,7 @@ func NewTransport(
 	l := o.limits
 	t := &Transport{
 		logger: logger, opts: o,
-		inbound: summary.New(logger),
+		inbound: gater.log,
 		key:     nodeKey.PrivKey, id: nodeKey.ID(), nodeInfo: nodeInfo, host: h, book: o.book, gater: gater,
 		handshakes: newSlots(l.Handshakes, l.HandshakesPerIP, l.HandshakesPerPeer),
 		// A session opens all its streams at once when its node is busy.
