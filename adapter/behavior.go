@@ -17,6 +17,7 @@ var (
 	_ compat.PeerExemption   = (*behavior)(nil)
 	_ compat.ConnAdmission   = (*behavior)(nil)
 	_ compat.ConnReservation = (*behavior)(nil)
+	_ compat.DialAdmission   = (*behavior)(nil)
 )
 
 // behavior is what transports see of the switch. Its fields do not change once the
@@ -90,6 +91,15 @@ func (b *behavior) AdmitConn(remoteIP net.IP) error {
 	}
 
 	return b.sw.admissibleFrom(remoteIP)
+}
+
+// AdmitDial implements compat.DialAdmission.
+func (b *behavior) AdmitDial(ip net.IP) error {
+	if b.sw.lists.isBlockedIP(netgroup.FromIP(ip)) {
+		return errBlockedIP
+	}
+
+	return nil
 }
 
 // announceChannels makes the transport announce exactly the channels of the reactors. A

@@ -17,6 +17,8 @@ var (
 	// errBlocked is the reason for refusing and ending connections of a blocked peer. Peers are
 	// told it, so it does not say which of the keys names them.
 	errBlocked = compat.Reject(compat.RejectBanned, "an operator has blocked the peer, its IP, or the node that presents it (blocked_peers, blocked_ips)")
+	// errBlockedIP is the failure of a dial at an IP to which nobody connects.
+	errBlockedIP = compat.Reject(compat.RejectBanned, "the IP is in blocked_ips")
 )
 
 // AddPersistentPeer implements compat.PeerController.

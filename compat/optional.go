@@ -124,6 +124,16 @@ type ConnReservation interface {
 	ReservesConn(remoteIP net.IP) bool
 }
 
+// DialAdmission is an optional interface of a PeerBehavior. A transport asks it before it connects to
+// an IP: where a host name leads shows only in the dial, and the name may lead to other IPs too.
+type DialAdmission interface {
+	// AdmitDial returns nil if a dial may connect to the IP, and else a *RejectError with
+	// RejectBanned; then the transport goes on with the next IP of the host name. It does not
+	// block, and may be called concurrently. A nil promises nothing: the switch may still refuse
+	// the peer.
+	AdmitDial(ip net.IP) error
+}
+
 // HintDialer is an optional interface of a Switch that knows who gave a hint. It spreads its
 // outbound peers over the sources, and may ignore those of one that tells wrong addresses.
 type HintDialer interface {

@@ -51,7 +51,7 @@ func (t *Transport) Dial(
 	}
 	defer t.both.Leave()
 
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := context.WithCancel(dialnames.WithAdmission(ctx, behavior))
 	defer cancel()
 	defer context.AfterFunc(t.both.Context(), cancel)()
 

@@ -33,8 +33,9 @@ const dialAddrTTL = 3 * time.Minute
 //
 // A host name is looked up at each dial. Its addresses of both families are dialed in the
 // resolver's order until one proves the ID: a connect that fails, another node, or a failed
-// handshake leads to the next address. All of them together have Timeouts.Dial, divided
-// evenly among those that are left.
+// handshake leads to the next address. An IP that the behavior refuses (compat.DialAdmission)
+// is passed over. All of them together have Timeouts.Dial, divided evenly among those that are
+// left.
 func (t *Transport) Dial(
 	ctx context.Context, addr types.NetAddress, behavior compat.PeerBehavior,
 ) (compat.PeerConn, error) {
@@ -78,6 +79,7 @@ func (t *Transport) dial(
 		return nil, err
 	}
 
+	ctx = dialnames.WithAdmission(ctx, behavior)
 	id, leave, err := t.firstContact(ctx, addr)
 	if err != nil {
 		id, err = t.lookUpRelayed(ctx, addr, err)

@@ -19,8 +19,8 @@ import (
 // A configured host name is resolved at each dial, also one that has not resolved
 // before. Its addresses of both families are dialed in the resolver's order until one
 // proves the ID: a connect that fails, another node, or a failed handshake leads to the
-// next address. All of them together have the time of one dial, divided evenly among
-// those that are left.
+// next address. An IP that the behavior refuses (compat.DialAdmission) is passed over. All
+// of them together have the time of one dial, divided evenly among those that are left.
 func (mt *MultiplexTransport) Dial(
 	ctx context.Context,
 	addr types.NetAddress,
@@ -63,7 +63,7 @@ func (mt *MultiplexTransport) dial(
 	}
 	defer mt.wg.Done()
 
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := context.WithCancel(dialnames.WithAdmission(ctx, behavior))
 	defer cancel()
 	defer context.AfterFunc(mt.ctx, cancel)()
 

@@ -37,9 +37,23 @@ func Resolve(ctx context.Context, addr types.NetAddress) ([]types.NetAddress, er
 	return addrs, nil
 }
 
+// admissionKey is that of the compat.DialAdmission in a context.
+type admissionKey struct{}
+
+// WithAdmission returns a context with which Each and Dial ask the behavior about each IP, if it is
+// a compat.DialAdmission, and connect to none that it refuses.
+func WithAdmission(ctx context.Context, behavior compat.PeerBehavior) context.Context {
+	admission, ok := behavior.(compat.DialAdmission)
+	if !ok {
+		return ctx
+	}
+
+	return context.WithValue(ctx, admissionKey{}, admission)
+}
+
 // Each dials the addresses of one peer in turn until one succeeds, the peer itself has
-// refused (compat.DialFailure.Answered), or the context ends. An IP that this node bans is
-// passed over. The time that the context leaves is divided evenly among the addresses that
+// refused (compat.DialFailure.Answered), or the context ends. An IP that this node bans, as the
+// admission of the context or the error of dial says, is passed over. The time that the context leaves is divided evenly among the addresses that
 // are left. The error is that of MoreTelling.
 func Each[T any](
 	ctx context.Context, addrs []types.NetAddress, dial func(context.Context, types.NetAddress) (T, error),
@@ -85,6 +99,13 @@ func Dial[T any](
 func within[T any](
 	ctx context.Context, left int, addr types.NetAddress, dial func(context.Context, types.NetAddress) (T, error),
 ) (T, error) {
+	if admission, ok := ctx.Value(admissionKey{}).(compat.DialAdmission); ok {
+		if err := admission.AdmitDial(addr.IP); err != nil {
+			var none T
+
+			return none, fmt.Errorf("%s: %w", addr.DialString(), err)
+		}
+	}
 	ctx, cancel := share(ctx, left)
 	defer cancel()
 
@@ -103,8 +124,8 @@ func share(ctx context.Context, parts int) (context.Context, context.CancelFunc)
 
 // MoreTelling joins the failures at two addresses of a host name; the first one may be nil.
 // Only the one that tells more about the peer is wrapped, so that it alone is classified:
-// its own answer first, then a transient failure, since the peer may still be there, and
-// last that another node answers, or none.
+// its own answer first, then a transient failure, since the peer may still be there, then
+// that another node answers, or none, and last that this node bans the IP.
 func MoreTelling(a, b error) error {
 	if a == nil {
 		return b
@@ -118,6 +139,8 @@ func MoreTelling(a, b error) error {
 
 func rank(err error) int {
 	switch failure := compat.ClassifyDial(err); {
+	case banned(err):
+		return -1
 	case failure.Answered():
 		return 3
 	case failure == compat.DialUnreachable:

@@ -115,6 +115,42 @@ func TestTimeIsDivided(t *testing.T) {
 	})
 }
 
+// blocking is a switch that lets nobody connect to an IP.
+type blocking struct {
+	compat.PeerBehavior
+	ip net.IP
+}
+
+func (b blocking) AdmitDial(ip net.IP) error {
+	if ip.Equal(b.ip) {
+		return compat.Reject(compat.RejectBanned, "blocked")
+	}
+
+	return nil
+}
+
+// An IP that the switch refuses is not connected to, whatever the others are like.
+func TestRefusedIPsAreNotDialed(t *testing.T) {
+	ctx := WithAdmission(t.Context(), blocking{ip: net.IPv4(192, 0, 2, 1)})
+	bad, good := types.NetAddress{IP: net.IPv4(192, 0, 2, 1), Port: 1}, types.NetAddress{IP: net.IPv4(192, 0, 2, 2), Port: 1}
+	for _, failure := range []error{nil, nobody, timeout} {
+		for _, order := range [][]types.NetAddress{{bad, good}, {good, bad}, {bad, good, bad}} {
+			var dialed []types.NetAddress
+			_, err := Each(ctx, order, func(_ context.Context, a types.NetAddress) (int, error) {
+				dialed = append(dialed, a)
+
+				return 0, failure
+			})
+			require.Equal(t, []types.NetAddress{good}, dialed)
+			require.Equal(t, failure == nil, err == nil)
+			if err != nil {
+				require.Equal(t, compat.ClassifyDial(failure), compat.ClassifyDial(err), "it tells more")
+				require.ErrorContains(t, err, "192.0.2.1:1: rejected: banned: blocked")
+			}
+		}
+	}
+}
+
 func TestResolve(t *testing.T) {
 	names := dnstest.Install(t)
 	plain := types.NetAddress{ID: "id", IP: net.IPv4(192, 0, 2, 1), Port: 1}

@@ -1,0 +1,90 @@
+package dual_test
+
+import (
+	"net"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tm2-libp2p/tm2-libp2p/adapter"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/dual"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/native"
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/dnstest"
+	"github.com/tm2-libp2p/tm2-libp2p/mconn"
+)
+
+// byStack makes the transports of a node whose name leads to a blocked IP too.
+var byStack = map[string]func(t *testing.T, spec compattest.Spec) compat.ListeningTransport{
+	"native": func(_ *testing.T, spec compattest.Spec) compat.ListeningTransport {
+		return native.NewMultiplexTransport(spec.Info, spec.Key, mconn.DefaultMConnConfig(), nil)
+	},
+	"libp2p over TCP": func(t *testing.T, spec compattest.Spec) compat.ListeningTransport {
+		t.Helper()
+
+		return libp2pWith(t, spec)
+	},
+	"libp2p over QUIC": func(t *testing.T, spec compattest.Spec) compat.ListeningTransport {
+		t.Helper()
+
+		return libp2pWith(t, spec, lp2p.WithQUICOnly())
+	},
+	"dual": func(t *testing.T, spec compattest.Spec) compat.ListeningTransport {
+		t.Helper()
+		tr, err := dual.NewTransport(spec.Info, spec.Key, mconn.DefaultMConnConfig(), nil)
+		require.NoError(t, err)
+
+		return tr
+	},
+}
+
+func libp2pWith(t *testing.T, spec compattest.Spec, opts ...lp2p.Option) compat.ListeningTransport {
+	t.Helper()
+	tr, err := lp2p.NewTransport(spec.Info, spec.Key, nil, opts...)
+	require.NoError(t, err)
+
+	return tr
+}
+
+// A persistent peer whose host name leads to a blocked IP is found at the other one, in whatever
+// order they come.
+func TestNameWithABlockedIPLeadsToTheOther(t *testing.T) {
+	blocked, free := net.IPv4(127, 0, 0, 2), net.IPv4(127, 0, 0, 1)
+	for name, newTransport := range byStack {
+		for _, order := range [][]net.IP{{blocked, free}, {free, blocked}} {
+			t.Run(name, func(t *testing.T) {
+				names := dnstest.Install(t)
+				names.Set("node.example", order...)
+				listener := newTransport(t, loopbackSpec())
+				require.NoError(t, listener.Listen(types.NetAddress{IP: net.IPv4zero})) // at both
+				runSwitch(t, listener)
+				addr := listener.NetAddress()
+				addr.Hostname, addr.IP = "node.example", nil
+
+				sw := runSwitch(t, newTransport(t, loopbackSpec()),
+					adapter.WithPersistentPeers([]*types.NetAddress{&addr}),
+					adapter.WithBlockedIPs([]netip.Prefix{netip.PrefixFrom(netip.MustParseAddr("127.0.0.2"), 32)}))
+				require.Eventually(t, func() bool { return sw.Peers().Has(addr.ID) }, time.Minute, time.Millisecond)
+				require.Equal(t, free.String(), sw.Peers().Get(addr.ID).RemoteIP().String())
+			})
+		}
+	}
+}
+
+// runSwitch runs a switch over the transport until the test ends.
+func runSwitch(t *testing.T, tr compat.ListeningTransport, opts ...adapter.SwitchOption) *adapter.MultiplexSwitch {
+	t.Helper()
+	sw := adapter.NewMultiplexSwitch(tr, append(opts, adapter.WithReactor("TEST", newBehavior()))...)
+	require.NoError(t, sw.Start())
+	t.Cleanup(func() {
+		require.NoError(t, sw.Stop())
+		require.NoError(t, tr.Close())
+	})
+
+	return sw
+}
