@@ -168,6 +168,7 @@ func (b *Bridge) listen() error {
 	opts := []lp2p.Option{
 		lp2p.WithLimits(b.config.libp2pLimits()), lp2p.WithAddrBook(b.book),
 		lp2p.WithSockets(b.config.Sockets), lp2p.WithConnAdmission(b.gate), lp2p.WithClock(b.clock),
+		lp2p.WithProxyProtocol(b.config.ProxyNetworks...),
 	}
 	if b.config.Libp2pQUIC {
 		opts = append(opts, lp2p.WithQUIC())

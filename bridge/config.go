@@ -90,9 +90,10 @@ type Config struct {
 	// one target. Otherwise they have one, because a slot of the target is all that the IP
 	// would get there without the bridge. UnconditionalPeers are not bound by that.
 	AllowDuplicateIP bool
-	// ProxyNetworks are those of the proxies in front of NativeListen. Each native
+	// ProxyNetworks are those of the proxies in front of the TCP listeners of both sides. Each
 	// connection from there must begin with a PROXY protocol header, version 1 or 2, and
-	// counts as one from the client that the header names (see native.WithProxyProtocol).
+	// counts as one from the client that the header names (see native.WithProxyProtocol and
+	// lp2p.WithProxyProtocol). QUIC has no such header.
 	ProxyNetworks []netip.Prefix
 	// Sockets replaces the system's TCP on both sides, unless it is nil (see
 	// native.WithSockets, lp2p.WithSockets).

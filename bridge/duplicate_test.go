@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"net/netip"
@@ -22,9 +23,15 @@ import (
 // where connections begin with the header.
 func comingFrom(t *testing.T, b *Bridge, ip net.IP, header ...string) types.NetAddress {
 	t.Helper()
+
+	return comingTo(t, b.NativeAddress(), ip, header...)
+}
+
+// comingTo is comingFrom for either listener of the bridge.
+func comingTo(t *testing.T, to types.NetAddress, ip net.IP, header ...string) types.NetAddress {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	to := b.NativeAddress()
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for {
@@ -155,6 +162,28 @@ func TestProxyShowsTheIPOfANode(t *testing.T) {
 	require.False(t, newNode(t, InitiatorNative).comes(t, first), "the IP has its slot")
 	require.True(t, newNode(t, InitiatorNative).comes(t, comingFrom(t, b, proxy, "PROXY TCP4 9.9.0.2 127.0.0.9 1 2\r\n")))
 	require.False(t, newNode(t, InitiatorNative).comes(t, comingFrom(t, b, net.IPv4(127, 0, 0, 8), "PROXY TCP4 9.9.0.3 127.0.0.9 1 2\r\n")))
+
+	b.slots.mtx.Lock()
+	defer b.slots.mtx.Unlock()
+	for _, held := range b.slots.held {
+		require.Contains(t, []string{"9.9.0.1", "9.9.0.2"}, netgroup.Name(held.host))
+	}
+}
+
+// The same holds for libp2p nodes behind a proxy, also for the IPs that are blocked.
+func TestProxyShowsTheIPOfALibp2pNode(t *testing.T) {
+	target := newNode(t, InitiatorNative)
+	b := newBridgeWith(t, Config{
+		NativePeers: addresses(target), ProxyNetworks: proxies(), BlockedIPs: []netip.Prefix{netip.MustParsePrefix("9.9.1.0/24")},
+	}, func(*Bridge) {})
+	behind := func(client string) types.NetAddress {
+		return comingTo(t, b.Libp2pAddress(), net.IPv4(127, 0, 0, 9), fmt.Sprintf("PROXY TCP4 %s 127.0.0.9 1 2\r\n", client))
+	}
+	first := behind("9.9.0.1")
+	require.True(t, newNode(t, InitiatorLibp2p).comes(t, first))
+	require.False(t, newNode(t, InitiatorLibp2p).comes(t, first), "the IP has its slot")
+	require.True(t, newNode(t, InitiatorLibp2p).comes(t, behind("9.9.0.2")))
+	require.False(t, newNode(t, InitiatorLibp2p).comes(t, behind("9.9.1.1")), "it is blocked")
 
 	b.slots.mtx.Lock()
 	defer b.slots.mtx.Unlock()

@@ -57,8 +57,9 @@ var keys = []key{
 	{"p2p", "blocked_peers", "IDs of peers of either side that get no pair and are not dialed, comma separated."},
 	{"p2p", "blocked_ips", "Networks or IPs from which no peer of either side gets a pair, comma separated."},
 	{"p2p", "allow_duplicate_ip", "Let peers at one IP address (IPv6: one /64) have several pairs with one target."},
-	{"p2p", "proxy_protocol_networks", "Networks or IPs of the proxies in front of laddr, comma separated. Each connection from\n" +
-		"there must begin with a PROXY protocol header, which names the peer's address."},
+	{"p2p", "proxy_protocol_networks", "Networks or IPs of the proxies in front of laddr, libp2p_laddr and the ports of tunnels,\n" +
+		"comma separated. Each TCP connection from there must begin with a PROXY protocol header,\n" +
+		"which names the peer's address."},
 	{"p2p", "flush_throttle_timeout", "Longest time that packets for a native peer wait to be written together."},
 	{"p2p", "max_packet_msg_payload_size", "Largest piece of a message in one packet to a native peer, in bytes.\n" +
 		"Peers with the default setting cut off a sender that uses more than 1024."},
