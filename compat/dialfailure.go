@@ -184,20 +184,33 @@ func classifyNetwork(err error) DialFailure {
 	}
 }
 
-// isOutOfPorts reports whether the system had no free port for a dial. A machine without IPv6 says
-// the same of every IPv6 address, which is no reason to think less of what others have found.
-func isOutOfPorts(err error) bool {
+// IsNoRoute reports whether a dial failed only because no route leads to an IPv4 address. It is
+// DialUnreachable, but says little of the peer: a machine that has lost its uplink says the same
+// of every address, as long as that lasts.
+func IsNoRoute(err error) bool {
+	return ClassifyDial(err) == DialUnreachable && !isAny(err, syscall.ECONNREFUSED, syscall.EHOSTUNREACH, syscall.EHOSTDOWN) &&
+		saysOfIPv4(err, syscall.ENETUNREACH)
+}
+
+// isOutOfPorts reports whether the system had no free port for a dial.
+func isOutOfPorts(err error) bool { return saysOfIPv4(err, syscall.EADDRNOTAVAIL) }
+
+// saysOfIPv4 reports whether the system has answered so for an IPv4 address, or for one that is not
+// known. A machine without IPv6 does of every IPv6 address, which is no reason to think less of what
+// others have found.
+func saysOfIPv4(err error, errno syscall.Errno) bool {
+	says := func(err error) bool { return saysOfIPv4(err, errno) }
 	switch e := err.(type) {
 	case *net.OpError:
 		to, _ := e.Addr.(*net.TCPAddr)
 
-		return errors.Is(e.Err, syscall.EADDRNOTAVAIL) && (to == nil || to.IP.To4() != nil)
+		return errors.Is(e.Err, errno) && (to == nil || to.IP.To4() != nil)
 	case interface{ Unwrap() []error }:
-		return slices.ContainsFunc(e.Unwrap(), isOutOfPorts)
+		return slices.ContainsFunc(e.Unwrap(), says)
 	case interface{ Unwrap() error }:
-		return isOutOfPorts(e.Unwrap())
+		return says(e.Unwrap())
 	default:
-		return err == syscall.EADDRNOTAVAIL
+		return err == errno
 	}
 }
 

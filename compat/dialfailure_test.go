@@ -56,6 +56,7 @@ func TestClassifyDial(t *testing.T) {
 
 		{dialing(syscall.ECONNREFUSED), DialUnreachable},
 		{dialing(syscall.EHOSTUNREACH), DialUnreachable},
+		{dialing(syscall.ENETUNREACH), DialUnreachable},
 		{errors.Join(noIPv6, dialing(syscall.ECONNREFUSED)), DialUnreachable},
 		{&net.DNSError{Err: "no such host", IsNotFound: true}, DialUnreachable},
 
@@ -84,6 +85,31 @@ func TestClassifyDial(t *testing.T) {
 			wrapped = fmt.Errorf("unable to dial: %w", c.err)
 		}
 		require.Equal(t, c.want, ClassifyDial(wrapped), "%v", c.err)
+	}
+}
+
+// A machine without an uplink has no route to any address. One without IPv6 has none to an IPv6
+// address, and whoever answered at another address counts.
+func TestNoRouteIsToldFromAPeerThatIsGone(t *testing.T) {
+	to := func(ip string) error {
+		return &net.OpError{Op: "dial", Addr: &net.TCPAddr{IP: net.ParseIP(ip)}, Err: os.NewSyscallError("connect", syscall.ENETUNREACH)}
+	}
+	for _, c := range []struct {
+		err  error
+		want bool
+	}{
+		{nil, false},
+		{to("9.8.7.6"), true},
+		{dialing(syscall.ENETUNREACH), true},
+		{errors.Join(to("9.8.7.6"), to("2606:4700::1")), true},
+		{to("2606:4700::1"), false},
+		{errors.Join(to("2606:4700::1"), dialing(syscall.ECONNREFUSED)), false},
+		{errors.Join(to("9.8.7.6"), dialing(syscall.ECONNREFUSED)), false},
+		{errors.Join(to("9.8.7.6"), &WrongIDError{}), false},
+		{errors.Join(to("9.8.7.6"), context.DeadlineExceeded), false},
+		{dialing(syscall.EHOSTUNREACH), false},
+	} {
+		require.Equal(t, c.want, IsNoRoute(fmt.Errorf("unable to dial: %w", c.err)), "%v", c.err)
 	}
 }
 

@@ -59,7 +59,7 @@ type Entry struct {
 	Advertised bool      // the peer, while it was connected, named an address for others
 	Anchor     bool      // see SetAnchors
 	Failures   int       // dials that failed since it last answered
-	Failed     time.Time // when the last of these did; zero after a restart
+	Failed     time.Time // when the last dial did, also one that does not count; zero after a restart
 
 	group string // the network of the source, see networkOf
 	from  string // the host of the source, see hostOf; empty after a restart
@@ -93,9 +93,6 @@ func (e *Entry) SourceNetwork() string {
 // Due reports whether the last failure is long enough ago for another dial: 10 s,
 // doubled with each failure in a row, up to 10 minutes.
 func (e *Entry) Due(now time.Time) bool {
-	if e.Failures == 0 {
-		return true
-	}
 	wait := firstRetry
 	for range e.Failures - 1 {
 		wait = min(2*wait, maxRetry)
@@ -319,17 +316,31 @@ func (b *Book) AllowRelayed() {
 // MarkDialFailed notes what the error of a dial says about the address (see
 // compat.ClassifyDial). It is MarkWrongID for a *compat.WrongIDError. It does nothing if
 // this node ended the dial, or if the peer was there and had no room, was shutting down or
-// was connected already. For any other error it is MarkFailed.
+// was connected already. Without a route (compat.IsNoRoute) the address waits for 10 s, and the
+// failure does not count. For any other error it is MarkFailed.
 func (b *Book) MarkDialFailed(addr *types.NetAddress, err error) {
 	switch compat.ClassifyDial(err) {
 	case compat.DialLocal, compat.DialBusy, compat.DialDuplicate, compat.DialClosing:
 		return
 	}
 	var wrong *compat.WrongIDError
-	if errors.As(err, &wrong) {
+	switch {
+	case errors.As(err, &wrong):
 		b.MarkWrongID(addr, cmp.Or(wrong.Found, types.ID(wrong.FoundPeer)))
-	} else {
+	case compat.IsNoRoute(err):
+		b.postpone(addr)
+	default:
 		b.MarkFailed(addr)
+	}
+}
+
+// postpone makes the address wait as after a failure. While this machine has no uplink all dials
+// fail at once, and counting them would keep the node alone long after the uplink is back.
+func (b *Book) postpone(addr *types.NetAddress) {
+	b.mtx.Lock()
+	defer b.mtx.Unlock()
+	if e := b.entry(addr); e != nil {
+		e.Failed = time.Now()
 	}
 }
 

@@ -167,6 +167,22 @@ func TestFailedAddressesAreDueLater(t *testing.T) {
 	})
 }
 
+// A dial without a route makes the address wait, however often, as long as one failure does.
+func TestWithoutARouteTheWaitDoesNotGrow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := openBook(t, "")
+		addr := addrAt("1.2.3.4", 1)
+		b.MarkAnswered(addr, types.StackNative)
+		for range 10 {
+			require.True(t, b.Of(addr.ID)[0].Due(time.Now()))
+			b.MarkDialFailed(addr, syscall.ENETUNREACH)
+			require.False(t, b.Of(addr.ID)[0].Due(time.Now()))
+			pass(10 * time.Second)
+		}
+		require.True(t, b.Of(addr.ID)[0].Due(time.Now()))
+	})
+}
+
 // Where somebody else answers nobody is looked for but who answers.
 func TestWrongIDs(t *testing.T) {
 	b := openBook(t, "")
@@ -191,6 +207,7 @@ func TestFailuresThatCount(t *testing.T) {
 		"nobody answers":           {syscall.ECONNREFUSED, 1, false},
 		"nobody answers in time":   {context.DeadlineExceeded, 1, false},
 		"no file descriptors":      {syscall.EMFILE, 0, false},
+		"no route":                 {syscall.ENETUNREACH, 0, false},
 		"no resources":             {compat.ErrNoResources, 0, false},
 		"another node":             {&compat.WrongIDError{Found: types.GenerateNodeKey().ID()}, 1, true},
 		"a peer without a TM2 ID":  {&compat.WrongIDError{FoundPeer: "QmPeer"}, 1, true},

@@ -18,6 +18,10 @@ import (
 // Channel is the channel of discovery messages (docs/wire.md §7).
 const Channel byte = 0x50
 
+// waitingInterval is how often a node without any peer dials one address that is not due. While the
+// network was gone all addresses may have failed until none is due for minutes.
+const waitingInterval = 30 * time.Second
+
 // request is what every peer is asked with. It is never changed.
 var request = wire.AppendRequest(nil)
 
@@ -34,6 +38,8 @@ type Reactor struct {
 	saveInterval    time.Duration
 	privateNetworks bool
 	optionErr       error // what was wrong with the options; Start reports it
+
+	waiting time.Time // when an address that was not due was dialed; of the goroutine that asks
 
 	statsMtx sync.Mutex
 	stats    Stats // without AddressesKnown
@@ -83,6 +89,7 @@ func (r *Reactor) OnStart() error {
 	r.cancel = cancel
 	failed, unsubscribe := r.Switch.Subscribe(func(e events.Event) bool { return e.Type() == events.DialFailed })
 	r.dialBook()
+	r.waiting = time.Now()
 	r.wg.Go(func() { r.askLoop(ctx) })
 	r.wg.Go(func() { r.book.KeepSaved(ctx, r.saveInterval, r.rememberAll, r.saveFailed) })
 	r.wg.Go(func() {
@@ -149,7 +156,7 @@ func advertised(peer compat.PeerConn) *types.NetAddress {
 }
 
 // askLoop asks one random peer in each interval. Without any peer the addresses of the
-// book are dialed again.
+// book are dialed again, those that are due and now and then another one.
 func (r *Reactor) askLoop(ctx context.Context) {
 	ticker := time.NewTicker(r.interval)
 	defer ticker.Stop()
@@ -167,6 +174,7 @@ func (r *Reactor) askRandom() {
 	peers := r.Switch.Peers().List()
 	if len(peers) == 0 {
 		r.dialBook()
+		r.dialWaiting(time.Now())
 
 		return
 	}
@@ -197,6 +205,21 @@ func (r *Reactor) ask(peer compat.PeerConn) {
 func (r *Reactor) dialBook() {
 	if addrs := r.book.Dialable(r.book.Addresses()); len(addrs) > 0 {
 		r.Switch.DialPeers(addrs...)
+	}
+}
+
+// dialWaiting has one address at which a peer has answered dialed, though it is not due, if the
+// last one is long enough ago. So a node notices soon that its network is back.
+func (r *Reactor) dialWaiting(now time.Time) {
+	if now.Sub(r.waiting) < waitingInterval {
+		return
+	}
+	waiting := slices.DeleteFunc(r.book.Entries(), func(e addrbook.Entry) bool {
+		return e.Due(now) || !e.Configured && !e.HasAnswered()
+	})
+	if len(waiting) > 0 {
+		r.waiting = now
+		r.Switch.DialPeers(&waiting[rand.IntN(len(waiting))].Addr)
 	}
 }
 

@@ -250,7 +250,7 @@ func (l *pool) connect(ctx context.Context, p peer.ID) (network.Conn, func(), er
 	switch {
 	case err == nil:
 		l.d.noteConn(conn)
-	case ctx.Err() == nil && compat.ClassifyDial(err) != compat.DialLocal:
+	case ctx.Err() == nil && compat.ClassifyDial(err) != compat.DialLocal && !compat.IsNoRoute(err):
 		l.d.noteAbsent(p, hints, err)
 	}
 

@@ -287,6 +287,7 @@ func TestFailedDialsOfKnownPeers(t *testing.T) {
 		{compat.Reject(compat.RejectDuplicate, ""), true, false},
 		{context.Canceled, true, false},
 		{syscall.EMFILE, true, false},
+		{syscall.ENETUNREACH, true, false},
 		{compat.ErrTransportClosed, true, false},
 	} {
 		d := newRemembering(t)

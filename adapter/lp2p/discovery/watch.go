@@ -46,6 +46,9 @@ func (d *Discovery) dialFailed(addr types.NetAddress, reason error) {
 	if !known {
 		return // it was never reached over libp2p
 	}
+	if compat.IsNoRoute(reason) {
+		return // while this machine has no uplink nothing is known of any peer
+	}
 	gone, lost := false, true
 	switch compat.ClassifyDial(reason) {
 	case compat.DialLocal, compat.DialDuplicate:
