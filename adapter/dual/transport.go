@@ -62,6 +62,7 @@ func NewTransport(
 	// Its NodeInfo has no address if the node is private.
 	t.native = native.NewMultiplexTransport(
 		t.libp2p.NodeInfo(), nodeKey, mConfig, logger.With("transport", "native"), o.native...)
+	t.libp2p.OnPlaced(t.native.MoveTo)
 	t.book = t.libp2p.AddrBook()
 	t.both = bothstacks.New(t.native, t.libp2p)
 

@@ -47,6 +47,11 @@ func (t *Transport) watchPeers() error {
 	return nil
 }
 
+// OnPlaced has f called with each address at which peers of several networks have dialed this
+// node, once the node tells it to libp2p peers. That is for a node that tells its address on another
+// stack too. f must not wait. A later call replaces f.
+func (t *Transport) OnPlaced(f func(at netip.AddrPort)) { t.placed.Store(&f) }
+
 func (o *observer) note(e event.EvtPeerIdentificationCompleted, now time.Time) {
 	if isCircuit(e.Conn.RemoteMultiaddr()) {
 		return // the address is that of the relay
@@ -60,9 +65,12 @@ func (o *observer) note(e event.EvtPeerIdentificationCompleted, now time.Time) {
 	if e.Conn.Stat().Direction == network.DirInbound {
 		if o.dialed.add(from, at, now) && at != o.own {
 			o.own = at
+			o.t.moveTo([]netip.Addr{at.Addr()}, at.Port())
+			if placed := o.t.placed.Load(); placed != nil {
+				(*placed)(at)
+			}
 			o.t.logger.Info("peers of several networks have dialed this node at an address, which others are told from now on",
 				"addr", at)
-			o.t.moveTo([]netip.Addr{at.Addr()}, at.Port())
 		}
 
 		return

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -62,7 +63,8 @@ type Transport struct {
 	conns    map[network.Conn]*connRef
 	opened   map[*streamConn]struct{}
 
-	served atomic.Pointer[compat.PeerBehavior] // the last one given to Accept
+	served atomic.Pointer[compat.PeerBehavior]  // the last one given to Accept
+	placed atomic.Pointer[func(netip.AddrPort)] // see OnPlaced
 }
 
 var (

@@ -175,6 +175,19 @@ func (mt *MultiplexTransport) followName(host string) {
 	}.Follow(mt.ctx)
 }
 
+// MoveTo makes the IP and port those at which the NodeInfo says that the node can be dialed, for
+// connections that begin later. A NodeInfo without an address is left as it is.
+func (mt *MultiplexTransport) MoveTo(at netip.AddrPort) {
+	mt.mtx.Lock()
+	defer mt.mtx.Unlock()
+	if mt.nodeInfo.NetAddress == nil {
+		return
+	}
+	moved := *mt.nodeInfo.NetAddress
+	moved.IP, moved.Port = at.Addr().AsSlice(), at.Port()
+	mt.nodeInfo.NetAddress = &moved
+}
+
 // families names the families of IP addresses at which a listener with this IP takes
 // connections.
 func families(ip net.IP) string {

@@ -45,6 +45,7 @@ func NewTransport(
 	}
 	t.sockets = NewSockets(side, bridges, logger)
 	t.native = native.NewMultiplexTransport(side.NodeInfo(), nodeKey, mConfig, logger, native.WithSockets(t.sockets))
+	side.OnPlaced(t.native.MoveTo)
 	t.both = bothstacks.New(t.native, t.side)
 
 	return t

@@ -1,6 +1,8 @@
 package tunnel
 
 import (
+	"log/slog"
+	"net"
 	"testing"
 	"time"
 
@@ -12,6 +14,8 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/netnstest"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/stacktest"
 	"github.com/tm2-libp2p/tm2-libp2p/mconn"
 )
 
@@ -90,12 +94,57 @@ func TestOneSwitchHasBothKinds(t *testing.T) {
 	require.Equal(t, "to all", next(t, friend.received))
 }
 
+// A native node that comes through a tunnel is told where libp2p peers of three networks have dialed
+// the node.
+func TestNativePeersAreToldWhereTheNodeIs(t *testing.T) {
+	if !netnstest.Inside(t) {
+		return
+	}
+	bridge, key := newSide(t, types.GenerateNodeKey(), true), types.GenerateNodeKey()
+	server, err := Serve(bridge, Config{Targets: []Target{{Node: types.NetAddress{ID: key.ID()}, Listen: loopback()}}})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, server.Close()) })
+	var log stacktest.Log
+	info := infoOf(key)
+	info.NetAddress.IP = net.IPv4zero
+	side, err := lp2p.NewTransport(info, *key, slog.New(slog.NewTextHandler(&log, nil)))
+	require.NoError(t, err)
+	n := startAt(t, key, NewTransport(side, *key, mconn.DefaultMConnConfig(), []types.NetAddress{bridge.NetAddress()}, nil, nil),
+		types.NetAddress{IP: net.IPv4zero})
+	at := n.at
+	at.IP = net.ParseIP("8.8.8.8")
+	for _, ip := range []string{"51.0.0.1", "52.0.0.1", "53.0.0.1"} {
+		key := types.GenerateNodeKey()
+		from, err := lp2p.NewTransport(infoOf(key), *key, nil, lp2p.WithSockets(stacktest.SocketsFrom{IP: net.ParseIP(ip)}))
+		require.NoError(t, err)
+		dialer := startOn(t, key, from)
+		dialer.sw.DialPeers(&at)
+		next(t, dialer.added)
+	}
+	require.Eventually(t, func() bool { return log.Count("have dialed this node at an address") == 1 }, patience, time.Millisecond)
+	require.Eventually(t, func() bool {
+		server.mtx.Lock()
+		defer server.mtx.Unlock()
+
+		return server.out[key.ID()] > 0
+	}, patience, time.Millisecond, "the node keeps in reach")
+	far := startNative(t, types.GenerateNodeKey(), nil)
+	far.sw.DialPeers(&server.Addresses()[0])
+	require.Equal(t, at.DialString(), next(t, far.added).NodeInfo().NetAddress.DialString())
+}
+
 // startOn starts a node on a transport, which the test closes.
 func startOn(t *testing.T, key *types.NodeKey, tr compat.ListeningTransport) *node {
 	t.Helper()
+
+	return startAt(t, key, tr, loopback())
+}
+
+func startAt(t *testing.T, key *types.NodeKey, tr compat.ListeningTransport, at types.NetAddress) *node {
+	t.Helper()
 	n := &node{key: key, added: make(chan compat.PeerConn, 8), removed: make(chan types.ID, 8), received: make(chan string, 8)}
 	n.BaseReactor = *compat.NewBaseReactor("test", n)
-	require.NoError(t, tr.Listen(loopback()))
+	require.NoError(t, tr.Listen(at))
 	n.at = tr.NetAddress()
 	n.sw = adapter.NewMultiplexSwitch(tr, adapter.WithReactor("test", n), adapter.WithAllowDuplicateIP(true))
 	require.NoError(t, n.sw.Start())
