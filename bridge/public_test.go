@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"fmt"
+	"log/slog"
 	"net"
 	"testing"
 	"time"
@@ -106,4 +107,32 @@ func TestConfiguredNodeGetsThroughAFloodAtDefaults(t *testing.T) {
 	defer f.Stop()
 	require.Eventually(t, func() bool { return f.Again() > 50 }, testTimeout, time.Millisecond)
 	friend.getsThrough(t, b, to, 5)
+}
+
+// A bridge whose clock is wrong is refused by every libp2p node, and says so once nodes of three
+// networks have told it.
+func TestBridgeHearsThatItsClockIsWrong(t *testing.T) {
+	if !netnstest.Inside(t) {
+		return
+	}
+	for want, by := range map[string]time.Duration{"clock=fast": 6 * time.Minute, "clock=slow": -6 * time.Minute} {
+		t.Run(want, func(t *testing.T) {
+			var targets []*node
+			for i := range 3 {
+				targets = append(targets, defaultNode(t, InitiatorLibp2p, fmt.Sprintf("5%d.0.0.1", 2+i), nil))
+			}
+			var log stacktest.Log
+			at := types.NetAddress{IP: net.ParseIP("60.0.0.1")}
+			b, err := New(*types.GenerateNodeKey(), Config{
+				NativeListen: at, Libp2pListen: at, Sockets: stacktest.SocketsFrom{IP: at.IP}, Libp2pPeers: addresses(targets...),
+			}, slog.New(slog.NewTextHandler(&log, nil)))
+			require.NoError(t, err)
+			b.clock = func() time.Time { return time.Now().Add(by) }
+			require.NoError(t, b.Start())
+			t.Cleanup(func() { require.NoError(t, b.Stop()) })
+			require.False(t, defaultNode(t, InitiatorNative, "51.0.0.1", nil).comes(t, b.NativeAddress()))
+			require.Eventually(t, func() bool { return log.Count("the clock of this node is wrong") == 1 }, testTimeout, time.Millisecond)
+			require.Equal(t, 1, log.Count(want), "%s", log.String())
+		})
+	}
 }

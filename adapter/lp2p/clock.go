@@ -27,6 +27,8 @@ const (
 //     0003, peer.TimestampSeq). It may be old, so that it only shows that this node's clock
 //     is slow: when it comes from the future.
 //   - A delegation has the time at which it was made, just before (docs/sessions.md).
+//   - Whoever refuses a delegation of this node says by how much the clocks differ. A bridge
+//     hears of its own clock in no other way if that is fast.
 type clock struct {
 	logger *slog.Logger
 
@@ -67,6 +69,13 @@ func (c *clock) noteRecord(network netip.Prefix, signed *record.Envelope, now ti
 // noteDelegation looks at a delegation of a peer in the network.
 func (c *clock) noteDelegation(network netip.Prefix, d *control.Delegation, now time.Time) {
 	c.note(network, d.Ahead(now), now)
+}
+
+// noteRefusal looks at the text by which a peer in the network has refused a delegation.
+func (c *clock) noteRefusal(network netip.Prefix, text string, now time.Time) {
+	if ahead, ok := control.SkewIn(text); ok {
+		c.note(network, -ahead, now)
+	}
 }
 
 // note notes by how much the clock of a peer in the network is ahead of this node's, and

@@ -42,7 +42,7 @@
 // peers are told of a change by identify, and the peers of later sessions by NodeInfo.
 //
 // The transport warns if peers of three networks show that the clock of this node is wrong:
-// by delegations, and by peer records from the future.
+// by delegations and what is said in refusals of them, and by peer records from the future.
 //
 // # Strangers
 //

@@ -91,6 +91,24 @@ func TestReasonText(t *testing.T) {
 	require.Equal(t, long, m.(*Reject).Text)
 }
 
+// What a refusal says of the clocks is read back, and nothing else is.
+func TestSkewInARefusal(t *testing.T) {
+	now := time.Now()
+	for _, by := range []time.Duration{6 * time.Minute, -6 * time.Minute, 50 * time.Hour} {
+		d := &Delegation{Expires: uint64(now.Add(by + DelegationLife).Unix())}
+		ahead, ok := SkewIn(reasonText(d.skewed(ErrDelegationExpired, now).Error()))
+		require.True(t, ok)
+		require.InDelta(t, by, ahead, float64(2*time.Second))
+	}
+	for _, text := range []string{
+		"", ErrDelegationExpired.Error(), skewOfDialer, skewOfDialer + "6m0s", skewOfDialer + "6m0s apart from the listener's",
+		skewOfDialer + "-6m0s " + skewAhead, skewOfDialer + "long " + skewAhead, skewOfDialer + "9999999h " + skewAhead,
+	} {
+		_, ok := SkewIn(text)
+		require.False(t, ok, "%q", text)
+	}
+}
+
 func TestTruncatedControl(t *testing.T) {
 	for _, m := range allMessages() {
 		b := Append(nil, m)

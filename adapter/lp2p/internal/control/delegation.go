@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"math"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -154,10 +155,35 @@ func (d *Delegation) Ahead(now time.Time) time.Duration {
 // skewed adds to the error how far the clocks of the two nodes differ, if the dialer has
 // just made the delegation.
 func (d *Delegation) skewed(err error, now time.Time) error {
-	ahead, direction := d.Ahead(now), "ahead of"
+	ahead, direction := d.Ahead(now), skewAhead
 	if ahead < 0 {
-		ahead, direction = -ahead, "behind"
+		ahead, direction = -ahead, skewBehind
 	}
 
-	return fmt.Errorf("%w: the clock of its dialer is %s %s the listener's", err, ahead.Round(time.Second), direction)
+	return fmt.Errorf("%w: %s%s %s", err, skewOfDialer, ahead.Round(time.Second), direction)
+}
+
+// What the text of a refusal says of the clocks (docs/sessions.md §6).
+const (
+	skewOfDialer = "the clock of its dialer is "
+	skewAhead    = "ahead of the listener's"
+	skewBehind   = "behind the listener's"
+)
+
+// SkewIn returns by how much the clock of the dialer is ahead of the listener's, if the text of a
+// refusal says so.
+func SkewIn(text string) (ahead time.Duration, ok bool) {
+	_, said, _ := strings.Cut(text, skewOfDialer)
+	amount, direction, _ := strings.Cut(said, " ")
+	ahead, err := time.ParseDuration(amount)
+	switch {
+	case err != nil || ahead < 0:
+		return 0, false
+	case direction == skewAhead:
+		return ahead, true
+	case direction == skewBehind:
+		return -ahead, true
+	default:
+		return 0, false
+	}
 }
