@@ -5,13 +5,9 @@ import (
 	"math"
 	"strings"
 
-	"github.com/gnolang/gno/tm2/pkg/p2p"
-
 	"github.com/tm2-libp2p/tm2-libp2p/adapter"
-	"github.com/tm2-libp2p/tm2-libp2p/adapter/addrbook"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/config"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
-	"github.com/tm2-libp2p/tm2-libp2p/adapter/pex"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/tomlvalue"
 )
@@ -27,7 +23,7 @@ func (p *plan) libp2pOptions(o *options) []lp2p.Option {
 	if p.cfg.QUIC {
 		opts = append(opts, lp2p.WithQUIC())
 	}
-	if book := addrBookOf(p.reactors); book != nil {
+	if book := p.addrBook(o); book != nil {
 		opts = append(opts, lp2p.WithAddrBook(book))
 	}
 	if len(o.sw) == 0 { // options may add reactors, whose channels are unknown here
@@ -52,17 +48,6 @@ func (p *plan) switchOver(stack string, tr compat.ListeningTransport, libp2p *lp
 	}
 
 	return newSwitch(stack, tr, tr, p, o.sw), nil
-}
-
-// addrBookOf returns the address book of our discovery reactor among the reactors, or nil.
-func addrBookOf(reactors map[string]p2p.Reactor) *addrbook.Book {
-	for _, r := range reactors {
-		if r, ok := FromReactor(r).(*pex.Reactor); ok && r != nil {
-			return r.AddrBook()
-		}
-	}
-
-	return nil
 }
 
 // libp2pLimits returns the limits that the section implies for the libp2p stack.
