@@ -91,7 +91,7 @@ func New(nodeKey types.NodeKey, config Config, logger *slog.Logger) (*Bridge, er
 	}
 	logger = cmp.Or(logger, slog.New(slog.DiscardHandler))
 	config.warnOfBlocked(logger)
-	book, err := config.addrBook(nodeKey.ID())
+	book, err := config.addrBook(nodeKey.ID(), logger)
 	if err != nil {
 		return nil, err
 	}
@@ -150,6 +150,7 @@ func (b *Bridge) OnStart() error {
 	}
 	b.wg.Go(func() { b.acceptLibp2p(b.libp2p.Load()) })
 	b.wg.Go(b.askLoop)
+	b.wg.Go(func() { b.book.KeepSaved(b.ctx, addrbook.DefaultSaveInterval, func() {}, b.saveFailed) })
 	b.wg.Go((&mover{Bridge: b, vain: make(map[types.ID]vain)}).run)
 
 	return nil
@@ -252,9 +253,15 @@ func (b *Bridge) close() error {
 		errs = append(errs, side.Close())
 	}
 	b.refused.Close() // the transports have asked the gatekeeper until now
+	if err := b.book.Flush(); err != nil {
+		b.saveFailed(err)
+	}
 
 	return errors.Join(errs...)
 }
+
+// saveFailed logs that the address book was not saved. A full disk is no reason to stop.
+func (b *Bridge) saveFailed(err error) { b.logger.Error("cannot save address book", "err", err) }
 
 // NativeAddress returns where native nodes dial the bridge, after Start.
 func (b *Bridge) NativeAddress() types.NetAddress { return b.native[0].NetAddress() }

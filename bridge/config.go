@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math"
 	"net"
 	"net/netip"
@@ -63,7 +64,11 @@ type Config struct {
 	// Libp2pQUIC listens for QUIC at the UDP port with the number of the TCP port of
 	// Libp2pListen, and dials both.
 	Libp2pQUIC bool
-	// PrivatePeers are named in no discovery answer.
+	// AddrBook is the file in which the bridge keeps what it knows of libp2p nodes, so that it
+	// finds them again after a restart. If empty, or if the file cannot be used, which is
+	// logged, the book is in memory.
+	AddrBook string
+	// PrivatePeers are named in no discovery answer, and not in AddrBook.
 	PrivatePeers []types.ID
 	// UnconditionalPeers are native nodes to which MaxPairs and MaxPairsPerIP do not
 	// apply, and whose pairs count in neither.
@@ -243,10 +248,19 @@ const (
 	maxPerSource = 8
 )
 
-// addrBook returns the book of the libp2p nodes. It is in memory.
-func (c Config) addrBook(self types.ID) (*addrbook.Book, error) {
-	book, err := addrbook.Open("", types.NetAddress{ID: self}, addrbook.WithAllowDuplicateIP(c.AllowDuplicateIP),
-		addrbook.WithMaxPeers(len(c.Libp2pPeers)+maxLearned), addrbook.WithMaxHints(maxPerSource))
+// addrBook returns the book of the libp2p nodes. A file that cannot be used keeps no bridge
+// from starting: without it the bridge has what the configuration names, and what it hears.
+func (c Config) addrBook(self types.ID, logger *slog.Logger) (*addrbook.Book, error) {
+	open := func(path string) (*addrbook.Book, error) {
+		return addrbook.Open(path, types.NetAddress{ID: self}, addrbook.WithAllowDuplicateIP(c.AllowDuplicateIP),
+			addrbook.WithMaxPeers(len(c.Libp2pPeers)+maxLearned), addrbook.WithMaxHints(maxPerSource),
+			addrbook.WithUnsavedPeers(c.PrivatePeers), addrbook.WithLogger(logger))
+	}
+	book, err := open(c.AddrBook)
+	if err != nil && c.AddrBook != "" {
+		logger.Warn("the bridge forgets the nodes that it finds when it stops, since it has no file for them", "file", c.AddrBook, "err", err)
+		book, err = open("")
+	}
 	for i := 0; err == nil && i < len(c.Libp2pPeers); i++ {
 		book.Configure(c.Libp2pPeers[i].ID, *c.Libp2pPeers[i])
 	}

@@ -36,7 +36,7 @@ func unused() *inUse { return &inUse{list: make(map[*target]dialer)} }
 // targetsWithBook returns targets that are learned, too.
 func targetsWithBook(t *testing.T, configured ...*types.NetAddress) *targets {
 	t.Helper()
-	book, err := Config{Libp2pPeers: configured}.addrBook(types.GenerateNodeKey().ID())
+	book, err := Config{Libp2pPeers: configured}.addrBook(types.GenerateNodeKey().ID(), quiet())
 	require.NoError(t, err)
 
 	return newTargets(configured, book, unused())

@@ -38,6 +38,7 @@ type Book struct {
 	maxPeers int
 	maxHints int
 	logger   *slog.Logger
+	secret   map[types.ID]struct{} // see WithUnsavedPeers
 
 	saving sync.Mutex // one save at a time; taken before mtx
 

@@ -100,6 +100,7 @@ func Open(path string, self types.NetAddress, opts ...Option) (*Book, error) {
 		peers:     make(map[types.ID]*peer),
 		endpoints: newEndpoints(),
 		private:   make(map[types.ID]struct{}),
+		secret:    make(map[types.ID]struct{}),
 	}
 	for _, opt := range opts {
 		opt(b)
@@ -208,7 +209,7 @@ func (b *Book) fill(raw []json.RawMessage) {
 		switch {
 		case err != nil:
 			invalid++
-		case !b.wanted(&e.Addr):
+		case !b.wanted(&e.Addr), b.isSecret(e.Addr.ID):
 			b.unsaved.changed = true
 		case now.Sub(e.Seen) > maxAge:
 			expired++
@@ -217,6 +218,7 @@ func (b *Book) fill(raw []json.RawMessage) {
 				b.entries[e.Addr.ID] = append(b.entries[e.Addr.ID], e)
 			}
 			b.fillPeer(&f, e.Addr.ID)
+			b.unsaved.changed = b.unsaved.changed || b.isSecret(e.Source)
 		}
 	}
 	b.trim()
@@ -348,6 +350,9 @@ func (b *Book) snapshot(due func(*unsaved, time.Time) bool) ([]byte, unsaved, er
 	}
 	file := bookFile{Peers: make([]json.RawMessage, 0, len(b.entries))}
 	for _, e := range b.sorted() {
+		if b.isSecret(e.Addr.ID) {
+			continue
+		}
 		text, err := json.Marshal(b.forFile(e))
 		if err != nil {
 			return nil, before, err
@@ -363,16 +368,25 @@ func (b *Book) snapshot(due func(*unsaved, time.Time) bool) ([]byte, unsaved, er
 	return append(raw, '\n'), before, nil
 }
 
+// isSecret reports whether the file must not have the peer. The caller holds the lock.
+func (b *Book) isSecret(id types.ID) bool {
+	_, private := b.private[id]
+	_, secret := b.secret[id]
+
+	return private || secret
+}
+
 // forFile returns the line of an address. The caller holds the lock.
 func (b *Book) forFile(e *Entry) fileEntry {
 	f := fileEntry{
-		Addr:        e.key,
-		LastSeen:    e.Seen.Unix(),
-		Advertised:  e.Advertised,
-		Anchor:      e.Anchor,
-		Failures:    e.Failures,
-		Source:      e.Source,
-		SourceGroup: e.group,
+		Addr:       e.key,
+		LastSeen:   e.Seen.Unix(),
+		Advertised: e.Advertised,
+		Anchor:     e.Anchor,
+		Failures:   e.Failures,
+	}
+	if !b.isSecret(e.Source) {
+		f.Source, f.SourceGroup = e.Source, e.group
 	}
 	if e.HasAnswered() {
 		f.LastConnected = e.Answered.Unix()

@@ -53,6 +53,37 @@ func folder(t *testing.T, path string) (names []string) {
 	return names
 }
 
+// A peer that the file must not have is known until the node ends, and not named as a source. A
+// former file that has it is written anew.
+func TestUnsavedPeers(t *testing.T) {
+	path := bookPath(t)
+	former, secret, private, other := openBook(t, path), addrAt("1.2.3.4", 1), addrAt("1.3.3.4", 1), addrAt("5.6.7.8", 2)
+	hint := addrAt("9.8.7.6", 3)
+	former.MarkConnected(secret, true)
+	former.MarkConnected(other, true)
+	require.Equal(t, 1, former.Add(addrbook.Source{ID: secret.ID, IP: secret.IP}, hint))
+	require.Equal(t, 1, former.Add(addrbook.Source{ID: private.ID, IP: private.IP}, addrAt("9.7.7.6", 3)))
+	require.NoError(t, former.Save())
+
+	b, err := addrbook.Open(path, types.NetAddress{}, addrbook.WithUnsavedPeers([]types.ID{secret.ID}),
+		addrbook.WithPrivatePeers([]types.ID{private.ID}))
+	require.NoError(t, err)
+	for range 2 {
+		require.NoError(t, b.Save())
+		text, err := os.ReadFile(path)
+		require.NoError(t, err)
+		require.Contains(t, string(text), other.String())
+		require.Contains(t, string(text), hint.String())
+		for _, addr := range []*types.NetAddress{secret, private} {
+			require.NotContains(t, string(text), string(addr.ID))
+			require.NotContains(t, string(text), addr.IP.String()[:4])
+		}
+		b.MarkConnected(secret, true)
+		b.Add(addrbook.Source{ID: secret.ID, IP: secret.IP}, addrAt("9.6.7.6", 4))
+		require.Len(t, b.Of(secret.ID), 1)
+	}
+}
+
 func TestSavedBookIsReadByTM2AndUs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path := bookPath(t)

@@ -50,6 +50,16 @@ func WithPrivatePeers(peerIDs []types.ID) Option {
 	}
 }
 
+// WithUnsavedPeers names peers of which the file has nothing, neither an address nor that
+// they have told one. In memory the book knows them as others.
+func WithUnsavedPeers(peerIDs []types.ID) Option {
+	return func(b *Book) {
+		for _, id := range peerIDs {
+			b.secret[id.Canonical()] = struct{}{}
+		}
+	}
+}
+
 // WithLogger sets the logger of the book, which discards otherwise.
 func WithLogger(logger *slog.Logger) Option {
 	return func(b *Book) {

@@ -93,7 +93,7 @@ func (s *service) load() (err error) {
 	s.warnAboutPeers(cfg)
 	s.registry = prometheus.NewRegistry()
 	s.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	cfg.Registerer = s.registry
+	cfg.Registerer, cfg.AddrBook = s.registry, config.AddrBookPath(s.home)
 	s.bridge, err = bridge.New(*key, cfg, s.logger)
 
 	return cli.WithStatus(exitConfig, err)

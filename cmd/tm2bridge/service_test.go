@@ -117,6 +117,19 @@ func startBridgeAt(t *testing.T, home, libp2pPeers string, args ...string) *star
 	return s
 }
 
+// The home has the address book, so that the next start knows the nodes of this one.
+func TestAddressBookIsInTheHome(t *testing.T) {
+	libp2p := newPeer(t, types.StackLibp2p, "net", "far")
+	s := startBridgeAt(t, filepath.Join(t.TempDir(), "home"), libp2p.addr.String())
+	newPeer(t, types.StackNative, "net", "near", s.native)
+	s.eventually(t, func(r bridgehttp.Report) bool { return len(r.Pairs) == 1 })
+	s.stop()
+	require.Zero(t, s.wait(t), s.stderr.String())
+	text, err := os.ReadFile(config.AddrBookPath(s.home))
+	require.NoError(t, err)
+	require.Contains(t, string(text), libp2p.addr.String())
+}
+
 // ask runs a command against the running bridge.
 func (s *started) ask(t *testing.T, args ...string) (status int, stdout, stderr string) {
 	t.Helper()

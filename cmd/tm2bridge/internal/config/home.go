@@ -21,6 +21,7 @@ const (
 	FileName        = "config.toml"
 	NodeKeyFileName = "node_key.json"
 	TokenFileName   = "http_token"
+	AddrBookName    = "addrbook.json"
 )
 
 // tokenBytes is how many random bytes a token has; the file has them in hexadecimal digits.
@@ -37,6 +38,9 @@ func NodeKeyPath(home string) string { return filepath.Join(home, NodeKeyFileNam
 
 // TokenPath returns the path of http_token in the home directory.
 func TokenPath(home string) string { return filepath.Join(home, TokenFileName) }
+
+// AddrBookPath returns the path of addrbook.json in the home directory.
+func AddrBookPath(home string) string { return filepath.Join(home, AddrBookName) }
 
 // DefaultHome returns the home directory of a bridge for which none was named: that in
 // TM2BRIDGE_HOME, or else .tm2bridge in the user's home directory.

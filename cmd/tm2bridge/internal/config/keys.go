@@ -113,7 +113,7 @@ var idleKeys = []idleKey{
 	{"max_num_inbound_peers", int64(0), nil, "[bridge].max_pairs limits the peers"},
 	{"max_num_outbound_peers", int64(0), nil, "[bridge].max_pairs limits the peers"},
 	{"pex", false, nil, "the bridge always answers discovery, for each side by itself"},
-	{"addr_book_file", "", "", "the bridge keeps its address book in memory"},
+	{"addr_book_file", "", "", "the bridge keeps its address book in addrbook.json of its home"},
 	{"upnp", false, false, "the bridge opens no ports on routers"},
 	{"seed_mode", false, false, "the bridge is no seed node"},
 	{"handshake_timeout", time.Duration(0), nil, "handshakes are limited to 3 seconds"},
