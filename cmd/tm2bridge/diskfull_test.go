@@ -27,7 +27,8 @@ func fill(t *testing.T, disk string) {
 }
 
 // With its home on a full disk a bridge starts, joins nodes and stops, since it can do without the
-// only file that it writes while it runs, its address book. init says what it could not write, and leaves nothing half-written.
+// only file that it writes while it runs, its address book. init says what it could not write, and
+// leaves nothing half-written.
 func TestDiskFull(t *testing.T) {
 	if !netnstest.Inside(t) {
 		return

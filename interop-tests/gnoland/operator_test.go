@@ -142,6 +142,27 @@ func TestStackIsChosen(t *testing.T) {
 	require.Contains(t, text, "TM2_P2P_STACK")
 }
 
+// TestExternalNameNeedNotResolve starts a node whose external address has a host name that does not
+// resolve, which the stock program refuses.
+func TestExternalNameNeedNotResolve(t *testing.T) {
+	net := newNetwork(t, fast)
+	n := net.newNode(t, "dual")
+	net.makeGenesis(t, n)
+	n.set(t, "p2p.external_address", "no.such.host.invalid:26656")
+	start := []string{"start", "-data-dir", n.home, "-genesis", net.genesis, "-chainid", chainID, "-skip-genesis-sig-verification"}
+	text, err := tryCommand(t, net.env, "", stock, start...)
+	require.Error(t, err)
+	require.Contains(t, text, "external address")
+	n.run(t)
+	n.waitHeight(t, 1)
+	n.stop(t)
+
+	n.set(t, "p2p.external_address", "no.such.host.invalid:0")
+	text, err = tryCommand(t, net.env, "", ours, start...)
+	require.Error(t, err)
+	require.Contains(t, text, "[p2p].external_address")
+}
+
 // TestLazyStart lets our program make its config and a genesis by itself.
 func TestLazyStart(t *testing.T) {
 	net := newNetwork(t, fast)

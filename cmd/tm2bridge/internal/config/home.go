@@ -18,10 +18,10 @@ import (
 
 // Names of the files in a home directory.
 const (
-	FileName        = "config.toml"
-	NodeKeyFileName = "node_key.json"
-	TokenFileName   = "http_token"
-	AddrBookName    = "addrbook.json"
+	FileName         = "config.toml"
+	NodeKeyFileName  = "node_key.json"
+	TokenFileName    = "http_token"
+	AddrBookFileName = "addrbook.json"
 )
 
 // tokenBytes is how many random bytes a token has; the file has them in hexadecimal digits.
@@ -40,7 +40,7 @@ func NodeKeyPath(home string) string { return filepath.Join(home, NodeKeyFileNam
 func TokenPath(home string) string { return filepath.Join(home, TokenFileName) }
 
 // AddrBookPath returns the path of addrbook.json in the home directory.
-func AddrBookPath(home string) string { return filepath.Join(home, AddrBookName) }
+func AddrBookPath(home string) string { return filepath.Join(home, AddrBookFileName) }
 
 // DefaultHome returns the home directory of a bridge for which none was named: that in
 // TM2BRIDGE_HOME, or else .tm2bridge in the user's home directory.

@@ -46,6 +46,8 @@ func TestNode(t *testing.T) {
 		require.False(t, strings.Contains(string(text), gone), gone)
 	}
 	require.Equal(t, 1, strings.Count(string(text), "dropin.NewConfiguredSwitch("))
+	require.NotContains(t, string(text), "invalid p2p external address", "it need not resolve yet")
+	require.Regexp(t, `if err == nil \{[^\n]*\n\t+nodeInfo\.NetAddress = addr\n`, string(text))
 
 	again, err := Parse(NodeFile, text)
 	require.NoError(t, err)
@@ -68,6 +70,9 @@ func TestNodeThatDiffers(t *testing.T) {
 		"no peers":         {"peerAddrs := parsePersistentPeerAddrs", "peers := parsePersistentPeerAddrs", "nothing but the options"},
 		"fails later":      {"	return node, nil\n}", "	if node == nil { return nil, fmt.Errorf(\"x\") }\n	return node, nil\n}", "cannot fail"},
 		"literal":          {"transport:        transport,", "", "a field transport"},
+		"no NodeInfo":      {"func makeNodeInfo(", "func nodeInfoOf(", "a function makeNodeInfo"},
+		"external address": {`if config.P2P.ExternalAddress != ""`, `if len(config.P2P.ExternalAddress) > 0`, "`if config.P2P.ExternalAddress"},
+		"external error":   {"invalid p2p external address: %w\", err)", "invalid p2p external address: %w\", err); addr = nil", "three statements"},
 		"listen address":   {"listenAddress := p2pTypes.NetAddressString(", "listenAddress := addressOf(", "the listen address"},
 		"port":             {"if addr.Port == 0", "if addr.Port < 1", "addr.Port == 0"},
 		"start":            {"err = n.sw.Start()", "err = n.start()", "n.sw.Start in OnStart"},

@@ -22,7 +22,7 @@ const (
 // transport and switch. The source is that of NodeFile.
 func Node(s *Source) error {
 	for _, edit := range []func() error{
-		s.editImport, s.editFields, s.editAccessor, s.editConstructor, s.editOnStart, s.editOnStop, s.requireNoTransport,
+		s.editImport, s.editFields, s.editAccessor, s.editConstructor, s.editNodeInfo, s.editOnStart, s.editOnStop, s.requireNoTransport,
 	} {
 		if err := edit(); err != nil {
 			return err
@@ -228,6 +228,32 @@ func (s *Source) editLiteral(f *ast.FuncDecl) error {
 	if !found {
 		return s.mismatch(f.Pos(), "a field transport in the Node that NewNode makes")
 	}
+
+	return nil
+}
+
+// editNodeInfo lets a node start whose external address is a host name that does not resolve yet.
+// Our switch follows the name, and refuses what cannot be an address.
+func (s *Source) editNodeInfo() error {
+	f, err := s.function("", "makeNodeInfo")
+	if err != nil {
+		return err
+	}
+	const cond = `config.P2P.ExternalAddress != ""`
+	at := slices.IndexFunc(f.Body.List, func(stmt ast.Stmt) bool {
+		external, ok := stmt.(*ast.IfStmt)
+
+		return ok && s.code(external.Cond) == cond
+	})
+	if at < 0 {
+		return s.mismatch(f.Pos(), "`if %s` in makeNodeInfo", cond)
+	}
+	body := f.Body.List[at].(*ast.IfStmt).Body.List
+	const taken = "nodeInfo.NetAddress = addr"
+	if len(body) != 3 || !s.calls(body[0], "p2pTypes.NewNetAddressFromString") || !s.returnsError(body[1]) || s.code(body[2]) != taken {
+		return s.mismatch(f.Body.List[at].Pos(), "three statements that make the external address")
+	}
+	s.replace(body[1], body[2], "if err == nil { // else dropin looks it up until it resolves\n"+taken+"\n}")
 
 	return nil
 }
