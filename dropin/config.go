@@ -135,9 +135,14 @@ func (p *plan) warnOfDiscovery() {
 	}
 }
 
-// warnOfPlace warns when peers cannot tell others the address in the NodeInfo.
-func (p *plan) warnOfPlace() {
+// warnOfPlace warns when peers cannot tell others the address in the NodeInfo. A DHT tells the
+// addresses of the network interfaces too. None of them is public then (see addresses), so it
+// only has the node found on a private network.
+func (p *plan) warnOfPlace(withDHT bool) {
 	if warning := p.cfg.UnknownPlace(*p.info.NetAddress); warning != "" {
+		if withDHT {
+			warning = "outside of its private network " + warning
+		}
 		p.logger.Warn(warning, "advertised", p.info.NetAddress.DialString())
 	}
 }

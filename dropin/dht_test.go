@@ -17,6 +17,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/discovery"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/ownaddr"
 )
 
 // dhtNode is a node with a gno reactor and a DHT.
@@ -99,6 +100,32 @@ func TestDHTFollowsPex(t *testing.T) {
 
 // isDHT reports whether the protocol is that of a DHT.
 func isDHT[ID ~string](p ID) bool { return strings.HasSuffix(string(p), "/kad/1.0.0") }
+
+// TestDHTWithoutAPlaceIsReported starts nodes with a DHT that listen at all addresses, as behind a
+// NAT. A node that listens at a public one has nothing to be warned of.
+func TestDHTWithoutAPlaceIsReported(t *testing.T) {
+	interfaces, err := net.InterfaceAddrs()
+	require.NoError(t, err)
+	nowhere := len(ownaddr.Public(interfaces)) == 0
+	const warning = "outside of its private network no peer can be told where this node is: set [p2p].external_address"
+	for _, stack := range []string{"libp2p", "dual"} {
+		dial := map[string]string{"libp2p": "libp2p", "dual": "auto"}[stack]
+		for at, want := range map[string]bool{"0.0.0.0:0": nowhere, "127.0.0.1:0": false} {
+			var log strings.Builder
+			cfg := gnoconfig.DefaultP2PConfig()
+			cfg.ListenAddress = "tcp://" + at
+			cfg.RootDir = homeWith(t, map[string]string{ownFile: "[p2p]\ndht = true\nstack = \"" + stack + "\"\ndial = \"" + dial + "\""})
+			key, info := newIdentity(testChannel)
+			info.NetAddress = nil
+			sw, err := NewConfiguredSwitch(info, key, cfg, map[string]p2p.Reactor{"R": newGnoRecorder("r", testChannel)},
+				slog.New(slog.NewTextHandler(&log, nil)))
+			require.NoError(t, err)
+			require.Equal(t, want, strings.Contains(log.String(), warning), stack+" "+at+" "+log.String())
+			require.NoError(t, sw.Start())
+			require.NoError(t, sw.Close())
+		}
+	}
+}
 
 func TestDHTErrors(t *testing.T) {
 	key, info := newIdentity(testChannel)

@@ -82,7 +82,7 @@ func (p *plan) nativeSwitch(o *options) (*Switch, error) {
 	if len(opts) == 0 { // options may add reactors, whose channels are unknown here
 		p.warnOfDiscovery()
 	}
-	p.warnOfPlace()
+	p.warnOfPlace(false) // a DHT has no effect here
 	tr := native.NewMultiplexTransport(p.info, p.key, p.cfg.MConnConfig(), p.logger.With("transport", "native"),
 		native.WithProxyProtocol(p.proxies...))
 
@@ -120,9 +120,7 @@ func (p *plan) libp2pSwitch(o *options) (*Switch, error) {
 	if len(o.bridges) == 0 {
 		p.warnOfIdleKeys()
 	}
-	if !o.withDHT { // the host finds out its addresses, and the DHT tells them
-		p.warnOfPlace()
-	}
+	p.warnOfPlace(o.withDHT)
 	side, err := lp2p.NewTransport(p.info, p.key, p.logger.With("transport", "libp2p"), p.libp2pOptions(o)...)
 	if err != nil {
 		return nil, wrapNew("libp2p", err)

@@ -41,7 +41,7 @@ func (p *plan) dualSwitch(o *options) (*Switch, error) {
 	if err := p.refuseTunnels(o); err != nil {
 		return nil, wrapNew("dual", err)
 	}
-	p.warnOfPlace()
+	p.warnOfPlace(o.withDHT)
 	tr, err := dual.NewTransport(p.info, p.key, p.cfg.MConnConfig(), p.logger,
 		dual.WithStack(cmp.Or(o.stack, dual.StackDual)), dual.WithDial(cmp.Or(o.dial, dual.DialAuto)),
 		dual.WithNative(native.WithProxyProtocol(p.proxies...)), dual.WithLibp2p(p.libp2pOptions(o)...))
