@@ -21,7 +21,7 @@ import (
 
 const (
 	testChannel byte = 0x20
-	patience         = 20 * time.Second
+	patience         = time.Minute
 )
 
 // newGnoTransport returns a gno transport that listens on a loopback port.

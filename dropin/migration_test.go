@@ -70,9 +70,8 @@ func newValidator(t *testing.T) *validator {
 	v.key, v.info = newIdentity(testChannel)
 	v.cfg.RootDir = filepath.Join(v.dir, "gnoland-data")
 	require.NoError(t, os.MkdirAll(filepath.Join(v.cfg.RootDir, configDir), 0o755))
-	v.start(t, stock) // takes a port
-	addr := v.sw.NetAddress()
-	v.cfg.ListenAddress = addr.DialString()
+	v.cfg.ListenAddress = freeAddress(t)
+	v.start(t, stock)
 	t.Cleanup(func() { v.stop(t) })
 
 	return v
@@ -136,10 +135,10 @@ func (v *validator) awaitLinks(t *testing.T, n int) {
 	}
 }
 
-// renew ends the link to the peer, so that it is made anew.
-func (v *validator) renew(t *testing.T, id types.ID) {
+// renew ends the switch's link to the peer, so that it is made anew.
+func renew(t *testing.T, sw *Switch, id types.ID) {
 	t.Helper()
-	mux := v.sw.MultiplexSwitch()
+	mux := sw.MultiplexSwitch()
 	down, cancel := mux.Subscribe(func(e events.Event) bool {
 		lost, ok := e.(events.PeerDisconnectedEvent)
 
@@ -173,7 +172,7 @@ func (n network) requireStack(t *testing.T, want types.Stack) {
 			for _, link := range v.sw.MultiplexSwitch().Links() {
 				if link.Stack != want {
 					settled = false
-					v.renew(t, link.PeerID)
+					renew(t, v.sw, link.PeerID)
 				}
 			}
 		}

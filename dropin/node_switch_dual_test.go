@@ -33,9 +33,10 @@ func TestDualSwitchReachesEveryStack(t *testing.T) {
 			require.NoError(t, acceptor.Start())
 			require.NoError(t, dialer.Start())
 
-			require.True(t, await(t, a.added).Send(testChannel, []byte("there")))
+			atA, atB := awaitStack(t, dialer, expected[other.name], a, b)
+			require.True(t, atA.Send(testChannel, []byte("there")))
 			require.Equal(t, "there", await(t, b.received).msg)
-			require.True(t, await(t, b.added).Send(testChannel, []byte("and back")))
+			require.True(t, atB.Send(testChannel, []byte("and back")))
 			require.Equal(t, "and back", await(t, a.received).msg)
 			for sw, outbound := range map[*Switch]bool{dialer: true, acceptor: false} {
 				links := sw.MultiplexSwitch().Links()
@@ -49,6 +50,22 @@ func TestDualSwitchReachesEveryStack(t *testing.T) {
 			require.NoError(t, acceptor.Close())
 		}
 	})
+}
+
+// awaitStack waits until the two reactors have each other as peers on the stack. A node that is
+// held up for a second takes a node of both stacks for a native one, so a few links are made anew.
+func awaitStack(t *testing.T, dialer *Switch, want types.Stack, a, b *gnoRecorder) (atA, atB p2p.PeerConn) {
+	t.Helper()
+	for range 5 {
+		atA, atB = await(t, a.added), await(t, b.added)
+		links := dialer.MultiplexSwitch().Links()
+		if len(links) == 1 && links[0].Stack == want {
+			return atA, atB
+		}
+		renew(t, dialer, types.ID(atA.ID()))
+	}
+	require.Fail(t, "the link is on the other stack", "wanted %s", want)
+	panic("unreachable")
 }
 
 // TestDualSwitchTellsQUIC checks that a link over QUIC is one over UDP.

@@ -19,6 +19,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/config"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/stacktest"
 )
 
 // onEachStack runs a test on each switch.
@@ -147,9 +148,12 @@ func TestListen(t *testing.T) {
 		addr := sw.NetAddress()
 		require.Equal(t, before.ID, addr.ID)
 		requireDialed(t, addr.DialString())
+		require.NoError(t, sw.Close())
 
 		cfg := loopbackConfig()
-		cfg.ListenAddress = addr.DialString()
+		cfg.ListenAddress = freeAddress(t)
+		sw = newSwitchWith(t, s, cfg, nil)
+		addr = sw.NetAddress()
 		second, err := s.make(t, cfg, nil)
 		require.NoError(t, err, "a switch holds no port before it listens")
 		require.ErrorContains(t, second.Listen(), addr.DialString(), "the port is taken")
@@ -162,6 +166,13 @@ func TestListen(t *testing.T) {
 		require.NoError(t, second.Close())
 		require.NoError(t, second.Listen(), "it has, once")
 	})
+}
+
+// freeAddress returns a loopback address that nobody takes while a node that listens there is down.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+
+	return fmt.Sprintf("127.0.0.1:%d", stacktest.FreePortAt(t, net.IPv4(127, 0, 0, 1)))
 }
 
 // requireDialed checks that the address accepts a connection.
