@@ -17,13 +17,12 @@ func TestGnoThatDialsAndIsATargetIsNamed(t *testing.T) {
 	far := startLibp2p(t, nodeOptions{moniker: "far"})
 	gno := legacy.Start(t, legacy.Options{Moniker: "gno"})
 	b := startBridge(t, bridgePeers{native: []string{gno.Addr()}, libp2p: []string{netAddressString(*far.info.NetAddress)}, only: true})
-	gno.Dial(b.forNative())
-	gno.AwaitUp(t, b.id, 1)
+	dialUntil(t, gno, b.forNative(), gno, hasPeer(b.id))
 	startLibp2p(t, nodeOptions{moniker: "again", persistent: []string{b.forLibp2p()}})
 	require.Eventually(t, func() bool {
 		return slices.ContainsFunc(b.Status().Flapping, func(f bridge.FlappingStatus) bool {
 			return f.Initiator == bridge.InitiatorLibp2p && f.Target.String() == gno.ID() && f.Known
 		})
-	}, 2*time.Minute, 10*time.Millisecond)
+	}, 4*time.Minute, 10*time.Millisecond)
 	require.Contains(t, b.Status().Flapping[0].Cure, "both dials this bridge and is a target")
 }

@@ -1,6 +1,7 @@
 package interoptests
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"slices"
@@ -91,6 +92,15 @@ func requireBridged(t *testing.T, b runningBridge, dialer, acceptor endpoint) st
 	require.False(t, atAcceptor.Outbound)
 	require.NotEqual(t, dialer.ID(), atAcceptor.Peer)
 	require.NotEqual(t, b.id, atAcceptor.Peer)
+	// The first pair may have ended, as in startDialing.
+	ctx, cancel := context.WithTimeout(t.Context(), peerlog.Patience)
+	defer cancel()
+	for _, ends := range []struct {
+		at   endpoint
+		peer string
+	}{{dialer, b.id}, {acceptor, atAcceptor.Peer}, {dialer, b.id}} {
+		require.True(t, ends.at.Until(ctx, hasPeer(ends.peer)), "%s has no peer %s", ends.at.Addr(), ends.peer)
+	}
 	requirePresented(t, acceptor, b.id, *atDialer.NodeInfo)
 	requirePresented(t, dialer, atAcceptor.Peer, *atAcceptor.NodeInfo)
 

@@ -91,10 +91,11 @@ func TestWeLearnFromGno(t *testing.T) {
 		// The third node does not ask, so the connection must come from us.
 		hub, third := startDiscovering(t, version, "hub"), startVersion(t, version, "third")
 		third.Dial(hub.Addr())
-		hub.AwaitUp(t, third.ID(), 1)
+		awaitConnected(t, third, hub)
 
 		ours := startPex(t, "ours")
 		ours.Dial(hub.Addr())
+		awaitConnected(t, ours, hub)
 		require.True(t, ours.AwaitUp(t, hub.ID(), 1).Outbound)
 		require.True(t, ours.AwaitUp(t, third.ID(), 1).Outbound)
 		third.AwaitUp(t, ours.ID(), 1)

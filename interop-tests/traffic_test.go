@@ -1,9 +1,11 @@
 package interoptests
 
 import (
+	"context"
 	"fmt"
 	"hash/fnv"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -24,6 +26,7 @@ type endpoint interface {
 	AwaitDown(t testing.TB, id string, n int) protocol.Event
 	AwaitReceived(t testing.TB, id string, channel byte, n int) []protocol.Digest
 	AwaitText(t testing.TB, kind string, parts ...string) protocol.Event
+	Until(ctx context.Context, done func([]protocol.Event) bool) bool
 	Events(match func(protocol.Event) bool) []protocol.Event
 }
 
@@ -100,10 +103,11 @@ func forEachVersion(t *testing.T, test func(t *testing.T, version string)) {
 	}
 }
 
-// requireConnected waits until the two are peers for the first time, and checks that each has
-// the other's NodeInfo.
+// requireConnected waits until the two are peers, of which the dialer has dialed the acceptor, and
+// checks that each has the other's NodeInfo.
 func requireConnected(t *testing.T, dialer, acceptor endpoint) {
 	t.Helper()
+	awaitConnected(t, dialer, acceptor)
 	atDialer := dialer.AwaitUp(t, acceptor.ID(), 1)
 	atAcceptor := acceptor.AwaitUp(t, dialer.ID(), 1)
 	require.True(t, atDialer.Outbound)
@@ -111,6 +115,62 @@ func requireConnected(t *testing.T, dialer, acceptor endpoint) {
 	require.Equal(t, acceptor.Addr(), atDialer.Addr)
 	require.Equal(t, acceptor.NodeInfo(), *atDialer.NodeInfo)
 	require.Equal(t, dialer.NodeInfo(), *atAcceptor.NodeInfo)
+}
+
+const (
+	// handshakeTime is what gno and our native stack give each step of a handshake, which a busy
+	// machine may exceed.
+	handshakeTime = 3 * time.Second
+	// dialTime is longer than any dial with its handshake. Gno tells nobody that a dial has failed.
+	dialTime = 5 * handshakeTime
+	// attempts is how often something is begun that fails when a handshake takes too long.
+	attempts = 6
+)
+
+// awaitConnected waits until the two are peers, and dials again if that takes longer than a dial. A
+// late handshake may make a peer at one end only, for a moment.
+func awaitConnected(t *testing.T, dialer, acceptor endpoint) {
+	t.Helper()
+	for range attempts {
+		ctx, cancel := context.WithTimeout(t.Context(), dialTime)
+		both := dialer.Until(ctx, hasPeer(acceptor.ID())) && acceptor.Until(ctx, hasPeer(dialer.ID())) &&
+			dialer.Until(ctx, hasPeer(acceptor.ID()))
+		cancel()
+		if both {
+			return
+		}
+		dialer.Dial(acceptor.Addr())
+	}
+	require.Fail(t, "no dial comes about", "from %s to %s", dialer.Addr(), acceptor.Addr())
+}
+
+// hasPeer returns whether the last thing that events tell of a peer is that it has connected.
+func hasPeer(id string) func([]protocol.Event) bool {
+	return func(events []protocol.Event) (connected bool) {
+		for _, e := range events {
+			if e.Peer == id && (e.Event == protocol.EventPeerUp || e.Event == protocol.EventPeerDown) {
+				connected = e.Event == protocol.EventPeerUp
+			}
+		}
+
+		return connected
+	}
+}
+
+// dialUntil makes the dialer dial the address until done holds for what an endpoint has seen, and
+// dials again if that takes longer than a dial.
+func dialUntil(t *testing.T, dialer endpoint, addr string, at endpoint, done func([]protocol.Event) bool) {
+	t.Helper()
+	for range attempts {
+		dialer.Dial(addr)
+		ctx, cancel := context.WithTimeout(t.Context(), dialTime)
+		held := at.Until(ctx, done)
+		cancel()
+		if held {
+			return
+		}
+	}
+	require.Fail(t, "no dial has the wanted end", "from %s to %s", dialer.Addr(), addr)
 }
 
 // exchange sends the traffic both ways at the same time, and requires that it arrives byte for

@@ -80,6 +80,8 @@ func TestDropinThroughTunnel(t *testing.T) {
 		require.False(t, listening.AwaitUp(t, ours.ID(), n).Outbound)
 		require.True(t, dialing.AwaitUp(t, ours.ID(), n).Outbound)
 		require.False(t, ours.AwaitUp(t, dialing.ID(), n).Outbound)
+		awaitConnected(t, ours, listening)
+		awaitConnected(t, dialing, ours)
 	}
 	requireBoth(1)
 	exchange(t, ours, listening, fewSizes)

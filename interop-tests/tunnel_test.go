@@ -61,6 +61,7 @@ func TestGnoThroughTunnel(t *testing.T) {
 		})
 		require.True(t, dialing.AwaitUp(t, ours.ID(), 1).Outbound)
 		require.False(t, ours.AwaitUp(t, dialing.ID(), 1).Outbound)
+		awaitConnected(t, dialing, ours)
 		exchange(t, dialing, ours, on(realChannels, edges...))
 		requireStillConnected(t, dialing, ours)
 	})

@@ -16,7 +16,7 @@ import (
 )
 
 // Patience is how long a test waits for an event before it fails.
-const Patience = 60 * time.Second
+const Patience = 2 * time.Minute
 
 // Log holds the events of one peer in order. All methods may be called concurrently.
 type Log struct {
@@ -103,6 +103,25 @@ func (l *Log) Await(t testing.TB, what string, n int, match func(protocol.Event)
 		case <-more:
 		case <-ctx.Done():
 			l.fail(t, what, n, len(found), ctx.Err())
+		}
+	}
+}
+
+// Until waits until done holds for all events so far, and reports whether it does. It gives up
+// when ctx ends or the log ends.
+func (l *Log) Until(ctx context.Context, done func([]protocol.Event) bool) bool {
+	for {
+		events, more, ended := l.snapshot()
+		if done(events) {
+			return true
+		}
+		if ended != nil {
+			return false
+		}
+		select {
+		case <-more:
+		case <-ctx.Done():
+			return false
 		}
 	}
 }
