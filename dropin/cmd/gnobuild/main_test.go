@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
 
@@ -63,11 +64,13 @@ func TestNoCompiler(t *testing.T) {
 // TestProgress checks that messages of the go command are shown, and names of packages only
 // from time to time.
 func TestProgress(t *testing.T) {
-	var shown bytes.Buffer
-	b := &builder{stderr: &shown}
-	require.NoError(t, b.showProgress(strings.NewReader(
-		"runtime\nexample.com/a\n# example.com/b\n./b.go:1:2: undefined: x\ngo: downloading example.com/c v1.0.0\n")))
-	require.Equal(t, "# example.com/b\n./b.go:1:2: undefined: x\ngo: downloading example.com/c v1.0.0\n", shown.String())
+	synctest.Test(t, func(t *testing.T) { // no time passes
+		var shown bytes.Buffer
+		b := &builder{stderr: &shown}
+		require.NoError(t, b.showProgress(strings.NewReader(
+			"runtime\nexample.com/a\n# example.com/b\n./b.go:1:2: undefined: x\ngo: downloading example.com/c v1.0.0\n")))
+		require.Equal(t, "# example.com/b\n./b.go:1:2: undefined: x\ngo: downloading example.com/c v1.0.0\n", shown.String())
+	})
 }
 
 // TestDirectory changes a checkout of gno that lies below somebody's workspace, and refuses one whose node has an option that our

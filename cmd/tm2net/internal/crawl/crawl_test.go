@@ -5,40 +5,51 @@ import (
 	"fmt"
 	"net"
 	"testing"
+	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/tm2-libp2p/tm2-libp2p/bridge"
 	"github.com/tm2-libp2p/tm2-libp2p/cmd/tm2net/internal/crawl"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/stacktest"
 )
 
 // closedPort returns an address at which nobody listens.
 func closedPort(t *testing.T) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer func() { require.NoError(t, listener.Close()) }()
 
-	return listener.Addr().String()
+	return fmt.Sprintf("127.0.0.1:%d", stacktest.FreePortAt(t, net.IPv4(127, 0, 0, 1)))
+}
+
+// settles requires that a walk finds what the check says, and walks again until it does: of a node that
+// is held up for a second or two a visit learns less.
+func settles(t *testing.T, opts crawl.Options, check func(t *assert.CollectT, report *crawl.Report)) {
+	t.Helper()
+	require.EventuallyWithT(t, func(c *assert.CollectT) {
+		report, err := crawl.Run(t.Context(), opts)
+		require.NoError(c, err)
+		check(c, report)
+	}, patience, time.Millisecond)
 }
 
 func TestDefaults(t *testing.T) {
 	n := startNative(t, spec{})
-	report, err := crawl.Run(t.Context(), crawl.Options{
+	settles(t, crawl.Options{
 		Seeds: []string{n.addr()}, Rate: crawl.DefaultRate, AtOnce: crawl.DefaultAtOnce,
 		Timeout: crawl.DefaultTimeout, MaxNodes: crawl.DefaultMaxNodes,
+	}, func(t *assert.CollectT, report *crawl.Report) {
+		require.True(t, report.Complete)
+		require.Equal(t, network, report.Network)
+		found := byID(t, report, n.id)
+		require.Equal(t, crawl.Reachable, found.State)
+		require.Equal(t, n.at.DialString(), found.Addresses[0])
+		require.Equal(t, "C", found.Dialect)
+		require.Nil(t, found.QUIC)
+		require.Empty(t, found.Bridge)
+		require.Positive(t, found.RoundTrip)
 	})
-	require.NoError(t, err)
-	require.True(t, report.Complete)
-	require.Equal(t, network, report.Network)
-	found := byID(t, report, n.id)
-	require.Equal(t, crawl.Reachable, found.State)
-	require.Equal(t, n.at.DialString(), found.Addresses[0])
-	require.Equal(t, "C", found.Dialect)
-	require.Nil(t, found.QUIC)
-	require.Empty(t, found.Bridge)
-	require.Positive(t, found.RoundTrip)
 }
 
 // Nodes told by peer exchange are visited. Those that do not answer, or are another node than
@@ -51,27 +62,27 @@ func TestHearsayIsVisited(t *testing.T) {
 		there.addr(), fmt.Sprintf("%s@%s", liar, there.at.DialString()), fmt.Sprintf("%s@%s", gone, closed),
 		fmt.Sprintf("%s@10.0.0.1:26656", private),
 	}})
-	report, err := crawl.Run(t.Context(), options(seed))
-	require.NoError(t, err)
-	require.Equal(t, 3, report.Visited, "a private address that is told by a node on loopback is not visited")
-	require.Equal(t, 2, report.Reachable)
-	require.Equal(t, 3, report.Heard)
-	require.Equal(t, 1, byID(t, report, there.id).HeardFrom)
-	require.Equal(t, 4, byID(t, report, seed.id).Told)
-	require.Contains(t, byID(t, report, liar).Error, there.id.String())
-	require.Contains(t, byID(t, report, gone).Error, "refused")
-	require.Equal(t, []string{closed}, byID(t, report, gone).Addresses)
-	require.Empty(t, byID(t, report, private).Addresses)
+	settles(t, options(seed), func(t *assert.CollectT, report *crawl.Report) {
+		require.Equal(t, 3, report.Visited, "a private address that is told by a node on loopback is not visited")
+		require.Equal(t, 2, report.Reachable)
+		require.Equal(t, 3, report.Heard)
+		require.Equal(t, 1, byID(t, report, there.id).HeardFrom)
+		require.Equal(t, 4, byID(t, report, seed.id).Told)
+		require.Contains(t, byID(t, report, liar).Error, there.id.String())
+		require.Contains(t, byID(t, report, gone).Error, "refused")
+		require.Equal(t, []string{closed}, byID(t, report, gone).Addresses)
+		require.Empty(t, byID(t, report, private).Addresses)
+	})
 }
 
 // Libp2p nodes without a DHT find each other by peer exchange.
 func TestPeerExchangeOverLibp2p(t *testing.T) {
 	there := startLibp2p(t, spec{tells: []string{}})
 	seed := startLibp2p(t, spec{tells: []string{there.addr()}})
-	report, err := crawl.Run(t.Context(), options(seed))
-	require.NoError(t, err)
-	require.Equal(t, []int{2, 2}, []int{report.Reachable, report.Libp2p})
-	require.Empty(t, byID(t, report, seed.id).Error)
+	settles(t, options(seed), func(t *assert.CollectT, report *crawl.Report) {
+		require.Equal(t, []int{2, 2}, []int{report.Reachable, report.Libp2p})
+		require.Empty(t, byID(t, report, seed.id).Error)
+	})
 }
 
 // Nodes of another network are told of, and lead nowhere.
@@ -79,18 +90,18 @@ func TestOtherNetworks(t *testing.T) {
 	hidden := startNative(t, spec{network: "other", tells: []string{}})
 	other := startNative(t, spec{network: "other", tells: []string{hidden.addr()}})
 	seed := startNative(t, spec{tells: []string{other.addr()}})
-	report, err := crawl.Run(t.Context(), options(seed))
-	require.NoError(t, err)
-	require.Equal(t, 2, report.Reachable)
-	require.Equal(t, map[string]int{network: 1, "other": 1}, report.Networks)
-	require.Equal(t, 1, report.Native, "the stacks are those of the network")
+	settles(t, options(seed), func(t *assert.CollectT, report *crawl.Report) {
+		require.Equal(t, 2, report.Reachable)
+		require.Equal(t, map[string]int{network: 1, "other": 1}, report.Networks)
+		require.Equal(t, 1, report.Native, "the stacks are those of the network")
+	})
 
 	opts := options(seed, other)
 	opts.Network = "other"
-	report, err = crawl.Run(t.Context(), opts)
-	require.NoError(t, err)
-	require.Equal(t, 3, report.Reachable)
-	require.Equal(t, 2, report.Native)
+	settles(t, opts, func(t *assert.CollectT, report *crawl.Report) {
+		require.Equal(t, 3, report.Reachable)
+		require.Equal(t, 2, report.Native)
+	})
 }
 
 func TestQUIC(t *testing.T) {
@@ -98,26 +109,32 @@ func TestQUIC(t *testing.T) {
 	without := startLibp2p(t, spec{})
 	opts := options(with, without)
 	opts.QUIC = true
-	report, err := crawl.Run(t.Context(), opts)
-	require.NoError(t, err)
-	require.True(t, *byID(t, report, with.id).QUIC)
-	require.False(t, *byID(t, report, without.id).QUIC)
-	require.Equal(t, 1, report.QUIC)
+	settles(t, opts, func(t *assert.CollectT, report *crawl.Report) {
+		for _, n := range []*node{with, without} {
+			found := byID(t, report, n.id)
+			require.NotNil(t, found.QUIC)
+			require.Equal(t, n == with, *found.QUIC)
+		}
+		require.Equal(t, 1, report.QUIC)
+	})
 }
 
 // An interrupt ends a walk with what was found.
 func TestInterrupt(t *testing.T) {
 	there := startNative(t, spec{tells: []string{}})
 	seed := startNative(t, spec{tells: []string{there.addr()}})
-	ctx, cancel := context.WithCancel(t.Context())
-	opts := options(seed)
-	opts.AtOnce = 1
-	opts.Progress = func(p crawl.Progress) { cancel() }
-	report, err := crawl.Run(ctx, opts)
-	require.NoError(t, err)
-	require.False(t, report.Complete)
-	require.Equal(t, 1, report.Reachable)
-	require.Equal(t, crawl.Heard, byID(t, report, there.id).State)
+	require.EventuallyWithT(t, func(c *assert.CollectT) {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		opts := options(seed)
+		opts.AtOnce = 1
+		opts.Progress = func(p crawl.Progress) { cancel() }
+		report, err := crawl.Run(ctx, opts)
+		require.NoError(c, err)
+		require.False(c, report.Complete)
+		require.Equal(c, 1, report.Reachable)
+		require.Equal(c, crawl.Heard, byID(c, report, there.id).State)
+	}, patience, time.Millisecond)
 }
 
 // Later walks pass over addresses where nobody answered, but for seeds.
@@ -125,19 +142,21 @@ func TestMemory(t *testing.T) {
 	gone := types.GenerateNodeKey().ID()
 	closed := closedPort(t)
 	seed := startNative(t, spec{tells: []string{fmt.Sprintf("%s@%s", gone, closed)}})
-	opts := options(seed)
-	opts.Memory = &crawl.Memory{}
-	report, err := crawl.Run(t.Context(), opts)
-	require.NoError(t, err)
-	require.Equal(t, 2, report.Visited)
-	report, err = crawl.Run(t.Context(), opts)
-	require.NoError(t, err)
-	require.Equal(t, 1, report.Visited)
-	require.Contains(t, byID(t, report, gone).Error, "not tried again")
-	opts.Seeds = append(opts.Seeds, closed)
-	report, err = crawl.Run(t.Context(), opts)
-	require.NoError(t, err)
-	require.Equal(t, 2, report.Visited)
+	require.EventuallyWithT(t, func(c *assert.CollectT) {
+		opts := options(seed)
+		opts.Memory = &crawl.Memory{}
+		report, err := crawl.Run(t.Context(), opts)
+		require.NoError(c, err)
+		require.Equal(c, 2, report.Visited)
+		report, err = crawl.Run(t.Context(), opts)
+		require.NoError(c, err)
+		require.Equal(c, 1, report.Visited)
+		require.Contains(c, byID(c, report, gone).Error, "not tried again")
+		opts.Seeds = append(opts.Seeds, closed)
+		report, err = crawl.Run(t.Context(), opts)
+		require.NoError(c, err)
+		require.Equal(c, 2, report.Visited)
+	}, patience, time.Millisecond)
 }
 
 // A node that names many ports of a host does not make the walk try them all, nor does it make
@@ -150,11 +169,11 @@ func TestLimits(t *testing.T) {
 	seed := startNative(t, spec{tells: tells})
 	opts := options(seed)
 	opts.MaxNodes = 10
-	report, err := crawl.Run(t.Context(), opts)
-	require.NoError(t, err)
-	require.Len(t, report.Nodes, 10)
-	require.False(t, report.Complete)
-	require.LessOrEqual(t, report.Visited, 10)
+	settles(t, opts, func(t *assert.CollectT, report *crawl.Report) {
+		require.Len(t, report.Nodes, 10)
+		require.False(t, report.Complete)
+		require.LessOrEqual(t, report.Visited, 10)
+	})
 }
 
 // A walk is not complete either if a host has more addresses than are visited.
@@ -168,15 +187,15 @@ func TestLimitOfAHost(t *testing.T) {
 		return s
 	}
 	seeds := []*node{startNative(t, tells(1, 30)), startNative(t, tells(31, 60)), startNative(t, tells(61, 64))}
-	report, err := crawl.Run(t.Context(), options(seeds...))
-	require.NoError(t, err)
-	require.True(t, report.Complete, "64 addresses")
-	require.Equal(t, 64+3, report.Visited)
+	settles(t, options(seeds...), func(t *assert.CollectT, report *crawl.Report) {
+		require.True(t, report.Complete, "64 addresses")
+		require.Equal(t, 64+3, report.Visited)
+	})
 
-	report, err = crawl.Run(t.Context(), options(append(seeds, startNative(t, tells(65, 65)))...))
-	require.NoError(t, err)
-	require.False(t, report.Complete, "65 addresses")
-	require.Equal(t, 64+4, report.Visited)
+	settles(t, options(append(seeds, startNative(t, tells(65, 65)))...), func(t *assert.CollectT, report *crawl.Report) {
+		require.False(t, report.Complete, "65 addresses")
+		require.Equal(t, 64+4, report.Visited)
+	})
 }
 
 // A node that answers, and is said to be at the address of another one, does not keep the walk from the
@@ -187,11 +206,11 @@ func TestNobodyIsHidden(t *testing.T) {
 	seed := startNative(t, spec{claims: []string{hidden.at.DialString()}, tells: []string{teller.addr()}})
 	opts := options(seed)
 	opts.AtOnce = 1 // the turn of the address comes before the teller is heard
-	report, err := crawl.Run(t.Context(), opts)
-	require.NoError(t, err)
-	require.True(t, report.Complete)
-	require.Equal(t, crawl.Reachable, byID(t, report, hidden.id).State)
-	require.Equal(t, 3, report.Visited)
+	settles(t, opts, func(t *assert.CollectT, report *crawl.Report) {
+		require.True(t, report.Complete)
+		require.Equal(t, crawl.Reachable, byID(t, report, hidden.id).State)
+		require.Equal(t, 3, report.Visited)
+	})
 }
 
 func TestNobodyAnswers(t *testing.T) {
@@ -237,10 +256,10 @@ func TestBridge(t *testing.T) {
 	for at, want := range map[string]string{nativeAt.String(): crawl.BridgeLikely, libp2pAt.String(): crawl.BridgeYes} {
 		opts := options(seed)
 		opts.Seeds = append([]string{at}, opts.Seeds...)
-		report, err := crawl.Run(t.Context(), opts)
-		require.NoError(t, err)
-		require.Equal(t, want, byID(t, report, libp2pAt.ID).Bridge)
-		require.Equal(t, network, report.Network, "that of the node, not of the bridge")
-		require.Equal(t, []int{1, 1}, []int{report.Bridges, report.Libp2p})
+		settles(t, opts, func(t *assert.CollectT, report *crawl.Report) {
+			require.Equal(t, want, byID(t, report, libp2pAt.ID).Bridge)
+			require.Equal(t, network, report.Network, "that of the node, not of the bridge")
+			require.Equal(t, []int{1, 1}, []int{report.Bridges, report.Libp2p})
+		})
 	}
 }

@@ -228,8 +228,7 @@ func options(seeds ...*node) crawl.Options {
 }
 
 // byID finds a node of a report.
-func byID(t *testing.T, r *crawl.Report, id types.ID) *crawl.Node {
-	t.Helper()
+func byID(t require.TestingT, r *crawl.Report, id types.ID) *crawl.Node {
 	for _, n := range r.Nodes {
 		if n.ID == id {
 			return n
@@ -241,8 +240,7 @@ func byID(t *testing.T, r *crawl.Report, id types.ID) *crawl.Node {
 }
 
 // stacksOf counts reachable nodes by moniker and checks their stacks.
-func stacksOf(t *testing.T, r *crawl.Report) map[string]int {
-	t.Helper()
+func stacksOf(t require.TestingT, r *crawl.Report) map[string]int {
 	want := map[string][]string{
 		"native node": {probe.StackNative}, "libp2p node": {probe.StackLibp2p}, "node on both stacks": {probe.StackLibp2p, probe.StackNative},
 	}

@@ -4,8 +4,8 @@ import (
 	"net"
 	"os"
 	"testing"
-	"time"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/tm2-libp2p/tm2-libp2p/cmd/tm2net/internal/crawl"
@@ -42,21 +42,13 @@ func TestCrawlOfManyNodes(t *testing.T) {
 	}
 
 	want := map[string]int{"native node": natives, "libp2p node": libp2ps, "node on both stacks": duals}
-	for deadline := time.Now().Add(patience); ; {
-		report, err := crawl.Run(t.Context(), options(first))
-		require.NoError(t, err)
-		require.True(t, report.Complete)
-		found := stacksOf(t, report)
-		t.Logf("%d addresses visited in %.1f s: %v, %d heard of", report.Visited, report.Seconds, found, report.Heard)
-		if report.Reachable == natives+libp2ps+duals {
-			require.Equal(t, want, found)
-			require.Equal(t, []int{natives, duals, libp2ps}, []int{report.Native, report.Both, report.Libp2p})
-			require.Zero(t, report.Heard)
-			require.Equal(t, map[string]int{network: natives + libp2ps + duals}, report.Networks)
-			require.Equal(t, natives+libp2ps+duals, report.Visited, "each address is visited once")
-
-			return
-		}
-		require.True(t, time.Now().Before(deadline), "not all nodes are found")
-	}
+	settles(t, options(first), func(c *assert.CollectT, report *crawl.Report) {
+		t.Logf("%d addresses visited in %.1f s: %d nodes, %d heard of", report.Visited, report.Seconds, report.Reachable, report.Heard)
+		require.True(c, report.Complete)
+		require.Equal(c, want, stacksOf(c, report))
+		require.Equal(c, []int{natives, duals, libp2ps}, []int{report.Native, report.Both, report.Libp2p})
+		require.Zero(c, report.Heard)
+		require.Equal(c, map[string]int{network: natives + libp2ps + duals}, report.Networks)
+		require.Equal(c, natives+libp2ps+duals, report.Visited, "each address is visited once")
+	})
 }
