@@ -17,7 +17,7 @@ import (
 
 // patience bounds every wait. A test that reaches it has failed, even on a busy machine under
 // the race detector.
-const patience = time.Minute
+const patience = 3 * time.Minute
 
 // blockTime is the least time between two blocks, except at full size. It leaves the
 // processors to the networks of other tests.

@@ -26,7 +26,7 @@ import (
 
 const (
 	chainID  = "validator"
-	patience = 30 * time.Second
+	patience = 2 * time.Minute
 )
 
 // newConfig returns the config of the only validator of a chain.

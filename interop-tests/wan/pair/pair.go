@@ -26,7 +26,7 @@ const (
 	nodePort   = 26656
 	bridgePort = 26660 // and the next one
 	// startPatience is how long nodes may take to start and connect.
-	startPatience = 30 * time.Second
+	startPatience = 2 * time.Minute
 )
 
 // Run describes one run.

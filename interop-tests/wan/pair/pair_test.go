@@ -25,6 +25,10 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
+// attempts is how often a stack is run: a node that is held up for the whole window receives nothing
+// in it.
+const attempts = 5
+
 // TestPairs runs each stack once for a moment and checks that everything has arrived. What it
 // measures says nothing: other tests run meanwhile.
 func TestPairs(t *testing.T) {
@@ -39,11 +43,18 @@ func TestPairs(t *testing.T) {
 				Box:    box.Config{Path: box.Even(box.Path{Delay: 10 * time.Millisecond, Loss: .005}), Uplink: box.Everywhere(box.Mbit(100)), Seed: 1},
 				Warmup: 200 * time.Millisecond, During: time.Second, Votes: 10, Parts: 4, Patience: time.Minute,
 			}
-			r, err := Measure(t.Context(), run)
-			if errors.Is(err, box.ErrUnavailable) {
-				t.Skip(err)
+			var r Result
+			for range attempts {
+				var err error
+				r, err = Measure(t.Context(), run)
+				if errors.Is(err, box.ErrUnavailable) {
+					t.Skip(err)
+				}
+				require.NoError(t, err)
+				if r.Rate > 0 {
+					break
+				}
 			}
-			require.NoError(t, err)
 			require.Len(t, r.Urgent, int(run.During/urgentInterval)-int(r.NotTaken))
 			require.Positive(t, r.Rate)
 			require.GreaterOrEqual(t, r.Urgent[0], 10*time.Millisecond)
