@@ -37,7 +37,7 @@ func newGnoSwitch(t *testing.T, spec compattest.SwitchSpec) (compattest.SwitchNo
 		p2p.WithMaxOutboundPeers(spec.MaxOutboundPeers),
 		p2p.WithAllowDuplicateIP(spec.AllowDuplicateIP),
 	}
-	sw := gnoSwitchOn(tr.gno, opts, spec.Reactors)
+	sw := gnoSwitchOn(patientDials{tr.gno}, opts, spec.Reactors)
 
 	return sw, tr.NetAddress(), releaseOf(t, sw, tr.finish)
 }

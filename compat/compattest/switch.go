@@ -32,9 +32,10 @@ func TestSwitch(t *testing.T, makeNetwork MakeNetwork, exemptions ...Exemption) 
 }
 
 func switchPromises() []switchPromise {
+	// Promises that wait for a timer come first, so that the others run meanwhile.
 	return slices.Concat(
-		lifecyclePromises(), initPeerPromises(), receivePromises(), panicPromises(), peersPromises(),
+		seedPromises(), lifecyclePromises(), initPeerPromises(), receivePromises(), panicPromises(), peersPromises(),
 		broadcastPromises(), sendPromises(), stopPeerPromises(), dialPromises(), crossedPromises(),
-		eventsPromises(), limitsPromises(), persistentPromises(), seedPromises(), shutdownPromises(),
+		eventsPromises(), limitsPromises(), persistentPromises(), shutdownPromises(),
 	)
 }

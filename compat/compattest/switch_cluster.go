@@ -166,15 +166,16 @@ func (c *cluster) pair(t *testing.T) (a, b *switchNode) {
 	return a, b
 }
 
-// connect makes a dial b and waits until the reactors of both have the peer.
+// connect makes a dial b and waits until the reactors of both have the peer. It dials again
+// where a handshake has come to nothing, as on a busy machine: the dialer's end may be done when
+// the other end has waited too long, and a listener that has waited too long just hangs up.
 func (c *cluster) connect(t *testing.T, a, b *switchNode) (atA, atB compat.PeerConn) {
 	t.Helper()
 	ofA, ofB := a.log.count(connected, b.id()), b.log.count(connected, a.id())
-	ended := a.log.count(disconnected, b.id())
+	ended := a.endedDials(b.id())
 	a.DialPeers(b.address())
 	c.await(t, "both ends of a dial are connected", func() bool {
-		// The dialer's end of a handshake may be done when the other end has waited too long.
-		if now := a.log.count(disconnected, b.id()); now > ended {
+		if now := a.endedDials(b.id()); now > ended {
 			ended = now
 			a.DialPeers(b.address())
 		}
@@ -188,6 +189,21 @@ func (c *cluster) connect(t *testing.T, a, b *switchNode) (atA, atB compat.PeerC
 	return atA, atB
 }
 
+// endedDials counts the dials of the ID that have failed or whose peers have ended. It leaves out
+// those that await repeats itself.
+func (n *switchNode) endedDials(id types.ID) int {
+	return len(n.log.all(func(e entry) bool {
+		return e.id == id && (e.what == disconnected || e.what == failed && !e.isLateDial())
+	}))
+}
+
+// isLateDial tells whether a dial has failed since it took too long.
+func (e entry) isLateDial() bool {
+	reason, _ := e.reason.(error)
+
+	return e.what == failed && compat.ClassifyDial(reason) == compat.DialTimedOut
+}
+
 // repeatLateDials repeats each dial from one node of the cluster to another that has failed
 // since it took too long. On a busy machine a dial may take longer than a switch allows, and a
 // switch dials an address once.
@@ -199,11 +215,7 @@ func (c *cluster) repeatLateDials() {
 	}
 	var dials []func()
 	for _, n := range nodes {
-		late := n.log.all(func(e entry) bool {
-			reason, _ := e.reason.(error)
-
-			return e.what == failed && compat.ClassifyDial(reason) == compat.DialTimedOut
-		})
+		late := n.log.all(entry.isLateDial)
 		for _, e := range late[n.late:] {
 			if other := nodes[e.id]; other != nil {
 				dials = append(dials, func() { n.DialPeers(other.address()) })

@@ -15,10 +15,14 @@ func seedPromises() []switchPromise {
 	}
 }
 
+// seedUptime is long enough for both nodes to start their peers on a busy machine. A node that
+// hears the goodbye before would have no peer that ends.
+const seedUptime = 5 * time.Second
+
 // A node in seed mode hangs up its peers, for a reason that they take as transient if they
 // learn it.
 func testSeedHangsUp(t *testing.T, c *cluster) {
-	seed := c.started(t, func(s *nodeSetup) { s.SeedUptime = 100 * time.Millisecond })
+	seed := c.started(t, func(s *nodeSetup) { s.SeedUptime = seedUptime })
 	node := c.started(t)
 	node.DialPeers(seed.address())
 	for _, ends := range [][2]*switchNode{{seed, node}, {node, seed}} {

@@ -176,11 +176,20 @@ func (e *endpoint) hold(t *testing.T) (release func()) {
 
 func (e *endpoint) id() types.ID { return e.spec.Key.ID() }
 
-// dial dials an address until ctx ends, for at most endpointPatience.
+// dial dials an address until ctx ends, for at most endpointPatience. On a busy machine a dial may
+// take longer than a transport allows. It is repeated then.
 func (e *endpoint) dial(ctx context.Context, addr types.NetAddress) (compat.PeerConn, error) {
 	ctx, cancel := context.WithTimeout(ctx, endpointPatience)
 	defer cancel()
+	for {
+		peer, err := e.dialOnce(ctx, addr)
+		if err == nil || ctx.Err() != nil || compat.ClassifyDial(err) != compat.DialTimedOut {
+			return peer, err
+		}
+	}
+}
 
+func (e *endpoint) dialOnce(ctx context.Context, addr types.NetAddress) (compat.PeerConn, error) {
 	return e.keep(e.tr.Dial(ctx, addr, e.behavior))
 }
 

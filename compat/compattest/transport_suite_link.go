@@ -46,7 +46,7 @@ func connectOnce(ctx context.Context, a, b *endpoint) (*link, error) {
 	}()
 
 	var err error
-	l.out, err = a.dial(ctx, b.tr.NetAddress())
+	l.out, err = a.dialOnce(ctx, b.tr.NetAddress())
 	if err != nil {
 		cancel() // there is no peer to accept
 		<-accepted
