@@ -92,7 +92,8 @@ func TestUnknownEpochResetsTheStreamOnly(t *testing.T) {
 }
 
 func TestSlowHeader(t *testing.T) {
-	n, r := newNode(t, nil, shortHandshake(time.Second)), newRaw(t)
+	t.Parallel()
+	n, r := newNode(t, nil, shortHandshake(shortWait)), newRaw(t)
 	c, _, e, _ := r.session(n)
 	s := r.open(c, true)
 	_, err := s.Write(e[:5])

@@ -317,13 +317,15 @@ func TestPendingReject(t *testing.T) {
 }
 
 func TestNobodyAccepts(t *testing.T) {
-	a, b := newNode(t, nil), newNode(t, nil, shortHandshake(500*time.Millisecond))
+	t.Parallel()
+	a, b := newNode(t, nil), newNode(t, nil, shortHandshake(shortWait))
 	_, err := a.dial(t, b)
 	require.Equal(t, compat.RejectUnavailable, rejectOf(t, err).Code)
 }
 
 func TestNobodyAnswersPending(t *testing.T) {
-	a, b := newNode(t, nil), newNode(t, nil, shortHandshake(time.Second))
+	t.Parallel()
+	a, b := newNode(t, nil), newNode(t, nil, shortHandshake(shortWait))
 	got := make(chan *Pending, 1)
 	go func() {
 		p, _ := b.AcceptPending(timeout(t))

@@ -32,11 +32,11 @@ func dialingFrom(ip string) Option {
 	return withTCP(transport, dialer.DialContext)
 }
 
-// newDialer returns a node that does not listen and dials from the IP.
+// newDialer returns a patient node that does not listen and dials from the IP.
 func newDialer(t testing.TB, ip string) *node {
 	t.Helper()
 	key := types.GenerateNodeKey()
-	tr, err := NewTransport(nodeInfo(key.ID()), *key, nil, dialingFrom(ip))
+	tr, err := NewTransport(nodeInfo(key.ID()), *key, nil, WithTimeouts(patientTimeouts()), dialingFrom(ip))
 	require.NoError(t, err)
 
 	return &node{Transport: tr, behavior: newBehavior(), key: key}
@@ -71,7 +71,7 @@ func TestHalfOpenConnectionsKeepNobodyOut(t *testing.T) {
 		"multistream, of one IPv6 48": {"2a01::1", "2a02:%x::1", site, sniff.MultistreamHeader},
 	} {
 		t.Run(name, func(t *testing.T) {
-			listener, _ := newLoggedNode(t, net.ParseIP("::"))
+			listener, _ := newLoggedNode(t, net.ParseIP("::"), WithTimeouts(patientTimeouts())) // no connection ends by itself
 			listener.acceptLoop(t)
 			addr := listener.NetAddress()
 			addr.IP = net.ParseIP(c.to)

@@ -14,7 +14,7 @@ import (
 
 // patientFlush lets FlushStop end only by what it waits for.
 func patientFlush() Option {
-	timeouts := DefaultTimeouts()
+	timeouts := patientTimeouts()
 	timeouts.Flush = time.Hour
 
 	return WithTimeouts(timeouts)

@@ -37,7 +37,7 @@ func TestBlockEndsSessions(t *testing.T) {
 		for _, outbound := range []bool{false, true} {
 			t.Run(name+"/outbound="+strconv.FormatBool(outbound), func(t *testing.T) {
 				memnet := newMemNet()
-				a, b := memnet.newNode(t, net.IPv4(10, 0, 0, 1)), memnet.newNode(t, net.IPv4(10, 0, 0, 2))
+				a, b := memnet.newNode(t, net.IPv4(10, 0, 0, 1), patientGoodbye()), memnet.newNode(t, net.IPv4(10, 0, 0, 2), patientGoodbye())
 				other := memnet.newNode(t, net.IPv4(10, 0, 1, 1))
 				var pa, pb *Peer
 				if outbound {
@@ -128,7 +128,7 @@ func TestBlockClosesIdleConnections(t *testing.T) {
 // A node for which another one speaks has no connection of its own: its session is refused,
 // or ended.
 func TestBlockDelegated(t *testing.T) {
-	a, b := newNode(t, nil), newNode(t, nil)
+	a, b := newNode(t, nil, patientGoodbye()), newNode(t, nil, patientGoodbye())
 	b.acceptLoop(t)
 	as := delegated(a)
 	id := as.NodeInfo.ID()

@@ -78,7 +78,8 @@ func TestTruncatedHello(t *testing.T) {
 }
 
 func TestSlowHello(t *testing.T) {
-	n := newNode(t, nil, shortHandshake(50*time.Millisecond))
+	t.Parallel()
+	n := newNode(t, nil, shortHandshake(shortWait))
 	r := newRaw(t)
 	s := r.open(r.connect(n), false)
 	b := control.Append(nil, r.hello(control.NewEpoch()))

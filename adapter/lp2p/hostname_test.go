@@ -74,6 +74,12 @@ func TestDialTriesEveryAddressOfAName(t *testing.T) {
 	}
 }
 
+// silentDial is how a dial of a name has ended that leads to the addresses in this order.
+type silentDial struct {
+	order []net.IP
+	err   error
+}
+
 // A peer that may still be at a silent address of its name does not look gone.
 func TestSilenceOutranksAWrongNode(t *testing.T) {
 	ip := func(last byte) net.IP { return net.IPv4(127, 0, 0, last) }
@@ -83,30 +89,49 @@ func TestSilenceOutranksAWrongNode(t *testing.T) {
 	stacktest.AnswerAt(t, ip(5), port, func(net.Conn) { <-mute })
 	t.Cleanup(func() { close(mute) })
 	names := dnstest.Install(t)
+	names.Set("wrong.example", ip(2), ip(7))
+	orders := map[string][]net.IP{"last.example": {ip(2), ip(5), ip(7)}, "first.example": {ip(5), ip(2)}}
+	for name, order := range orders {
+		names.Set(name, order...)
+	}
 	timeouts := DefaultTimeouts()
-	timeouts.Dial = 2 * time.Second
+	timeouts.Dial = 10 * time.Second // of which each address has a part, also on a busy machine
 	absent := newNode(t, nil)
-	addr := types.NetAddress{ID: absent.key.ID(), Hostname: "node.example", Port: port}
+	addr := types.NetAddress{ID: absent.key.ID(), Port: port}
+	var waiting []<-chan silentDial // beside each other
 	for _, known := range []bool{false, true} {
 		for _, opts := range [][]Option{nil, {WithQUIC()}} {
-			dialer := newNode(t, nil, append(opts, WithTimeouts(timeouts))...)
-			if known {
-				_, err := p2paddr.Learn(dialer.book, absent.Host().ID())
-				require.NoError(t, err)
+			newDialer := func() *node {
+				dialer := newNode(t, nil, append(opts, WithTimeouts(timeouts))...)
+				if known {
+					_, err := p2paddr.Learn(dialer.book, absent.Host().ID())
+					require.NoError(t, err)
+				}
+
+				return dialer
 			}
 			if opts == nil { // UDP reports no refusal
-				names.Set("node.example", ip(2), ip(7))
+				dialer := newDialer()
+				addr.Hostname = "wrong.example"
 				_, err := dialer.Dial(timeout(t), addr, dialer.behavior)
 				require.Equal(t, compat.DialWrongID, compat.ClassifyDial(err), "%v", err)
 			}
-			for _, order := range [][]net.IP{{ip(2), ip(5), ip(7)}, {ip(5), ip(2)}} {
-				names.Set("node.example", order...)
-				_, err := dialer.Dial(timeout(t), addr, dialer.behavior)
-				require.Equal(t, compat.DialTimedOut, compat.ClassifyDial(err), "%v", err)
-				require.ErrorContains(t, err, "127.0.0.2")
-				require.ErrorContains(t, err, "127.0.0.5")
-				require.Equal(t, slices.ContainsFunc(order, ip(7).Equal), strings.Contains(err.Error(), "127.0.0.7"))
+			for name, order := range orders {
+				dialer, ended, addr := newDialer(), make(chan silentDial, 1), addr
+				addr.Hostname = name
+				waiting = append(waiting, ended)
+				go func() {
+					_, err := dialer.Dial(timeout(t), addr, dialer.behavior)
+					ended <- silentDial{order, err}
+				}()
 			}
 		}
+	}
+	for _, ended := range waiting {
+		d := <-ended
+		require.Equal(t, compat.DialTimedOut, compat.ClassifyDial(d.err), "%v", d.err)
+		require.ErrorContains(t, d.err, "127.0.0.2")
+		require.ErrorContains(t, d.err, "127.0.0.5")
+		require.Equal(t, slices.ContainsFunc(d.order, ip(7).Equal), strings.Contains(d.err.Error(), "127.0.0.7"))
 	}
 }

@@ -198,7 +198,26 @@ func nodeInfo(id types.ID) types.NodeInfo {
 	}
 }
 
-// newNode returns a node that listens on loopback and is closed with the test.
+// patientTimeouts are those of a node whose dials, handshakes and flushes succeed however busy the
+// machine is.
+func patientTimeouts() Timeouts {
+	timeouts := DefaultTimeouts()
+	timeouts.Dial, timeouts.Handshake, timeouts.Flush = patience, patience, patience
+
+	return timeouts
+}
+
+// patientGoodbye is for nodes whose remotes, which answer a goodbye, have to learn its reason however
+// busy the machine is.
+func patientGoodbye() Option {
+	timeouts := patientTimeouts()
+	timeouts.Linger = patience
+
+	return WithTimeouts(timeouts)
+}
+
+// newNode returns a node with patientTimeouts, unless an option says otherwise, that listens on
+// loopback and is closed with the test.
 func newNode(t testing.TB, change func(*types.NodeInfo), opts ...Option) *node {
 	t.Helper()
 	key := types.GenerateNodeKey()
@@ -206,7 +225,7 @@ func newNode(t testing.TB, change func(*types.NodeInfo), opts ...Option) *node {
 	if change != nil {
 		change(&info)
 	}
-	tr, err := NewTransport(info, *key, nil, opts...)
+	tr, err := NewTransport(info, *key, nil, append([]Option{WithTimeouts(patientTimeouts())}, opts...)...)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, tr.Close()) })
 	require.NoError(t, tr.Listen(types.NetAddress{IP: net.IPv4(127, 0, 0, 1)}))
@@ -281,9 +300,13 @@ func timeout(t testing.TB) context.Context {
 	return ctx
 }
 
+// shortWait is a handshake timeout that a test waits out after it has reached the listener in time,
+// also on a busy machine. Such a test runs beside others.
+const shortWait = 5 * time.Second
+
 // shortHandshake makes a listener that gives up soon.
 func shortHandshake(d time.Duration) Option {
-	timeouts := DefaultTimeouts()
+	timeouts := patientTimeouts()
 	timeouts.Handshake = d
 
 	return WithTimeouts(timeouts)

@@ -38,7 +38,7 @@ func (k keepsPrivate) IsPrivatePeer(id types.ID) bool {
 // can meet with others, but libp2p does not punch holes there.
 func hidden(t *testing.T) (relay, inside *node) {
 	t.Helper()
-	relay = newNode(t, nil, WithRelayService(DefaultRelayLimits()))
+	relay = newNode(t, nil, WithRelayService(DefaultRelayLimits()), patientGoodbye())
 	inside = newNode(t, nil, WithRelayClient(relay.NetAddress()))
 	require.Eventually(t, func() bool {
 		_, ok := relay.relayedKey(inside.key.ID())
@@ -190,7 +190,8 @@ func ask(t *testing.T, relay *node, question []byte) ([]byte, error) {
 }
 
 func TestRelayedProtocol(t *testing.T) {
-	relay := newNode(t, nil, WithRelayService(DefaultRelayLimits()), shortHandshake(300*time.Millisecond))
+	t.Parallel()
+	relay := newNode(t, nil, WithRelayService(DefaultRelayLimits()), shortHandshake(shortWait))
 	inside := newNode(t, nil, WithRelayClient(relay.NetAddress()))
 	visitor := newNode(t, nil)
 	connect(t, visitor, relay)

@@ -88,7 +88,7 @@ func TestQUICWrongNode(t *testing.T) {
 }
 
 func TestQUICBlock(t *testing.T) {
-	a, b := newNode(t, nil, WithQUICOnly()), newNode(t, nil, WithQUICOnly())
+	a, b := newNode(t, nil, WithQUICOnly(), patientGoodbye()), newNode(t, nil, WithQUICOnly(), patientGoodbye())
 	for _, c := range []struct {
 		block   func() error
 		unblock func()

@@ -83,9 +83,9 @@ func TestRateOfTinyMessages(t *testing.T) {
 // session.
 func TestRecvRateOverSockets(t *testing.T) {
 	const messages = 5 * maxFrame / messageCost
-	timeouts := DefaultTimeouts()
-	timeouts.Flush = 300 * time.Millisecond
-	a, b := newNode(t, nil, WithTimeouts(timeouts)), newNode(t, nil, WithRates(0, 1))
+	timeouts := patientTimeouts()
+	timeouts.Flush = 300 * time.Millisecond // neither end can wait for so many messages
+	a, b := newNode(t, nil, WithTimeouts(timeouts)), newNode(t, nil, WithTimeouts(timeouts), WithRates(0, 1))
 	p, q := connect(t, a, b)
 	for range messages {
 		require.True(t, p.Send(chA, []byte{1}))

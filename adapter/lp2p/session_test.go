@@ -168,7 +168,7 @@ func TestOneReceiveAtATime(t *testing.T) {
 }
 
 func TestStopInsideReceive(t *testing.T) {
-	a, b := newNode(t, nil), newNode(t, nil)
+	a, b := newNode(t, nil, patientGoodbye()), newNode(t, nil, patientGoodbye())
 	done := make(chan error, 1)
 	b.reactor.hook = func(_ byte, p compat.PeerConn, _ []byte) { done <- p.Stop() }
 	pa, pb := connect(t, a, b)
@@ -198,7 +198,7 @@ func TestPanicInReceive(t *testing.T) {
 }
 
 func TestGoodbyeReason(t *testing.T) {
-	a, b := newNode(t, nil), newNode(t, nil)
+	a, b := newNode(t, nil, patientGoodbye()), newNode(t, nil, patientGoodbye())
 	pa, pb := connect(t, a, b)
 	// Data streams in both directions: their resets must not hide the reason.
 	require.True(t, pa.Send(chA, []byte("x")))
@@ -216,7 +216,7 @@ func TestGoodbyeReason(t *testing.T) {
 }
 
 func TestCloseConnOfRunningPeer(t *testing.T) {
-	a, b := newNode(t, nil), newNode(t, nil)
+	a, b := newNode(t, nil, patientGoodbye()), newNode(t, nil, patientGoodbye())
 	pa, _ := connect(t, a, b)
 	require.NoError(t, pa.CloseConn())
 	require.ErrorIs(t, a.failure(t).err, ErrConnClosed)
@@ -228,7 +228,7 @@ func TestCloseConnOfRunningPeer(t *testing.T) {
 
 func TestUnstartedPeer(t *testing.T) {
 	for _, remoteRuns := range []bool{true, false} {
-		a, b := newNode(t, nil), newNode(t, nil)
+		a, b := newNode(t, nil, patientGoodbye()), newNode(t, nil, patientGoodbye())
 		accepted := make(chan *Peer, 1)
 		go func() { accepted <- b.accept(t) }()
 		pa, err := a.dial(t, b)

@@ -49,10 +49,10 @@ func (s *stuckStream) ResetWithError(code network.StreamErrorCode) error {
 	return s.Stream.ResetWithError(code)
 }
 
-// soon shortens the timeouts.
-func soon() Option {
-	timeouts := DefaultTimeouts()
-	timeouts.Handshake, timeouts.Linger = 50*time.Millisecond, 50*time.Millisecond
+// soon shortens the time for goodbyes, and sets that for a handshake.
+func soon(handshake time.Duration) Option {
+	timeouts := patientTimeouts()
+	timeouts.Handshake, timeouts.Linger = handshake, 50*time.Millisecond
 
 	return WithTimeouts(timeouts)
 }
@@ -108,7 +108,7 @@ func (r *raw) accept() {
 
 // A stream whose reset blocks does not block a dial.
 func TestStuckDial(t *testing.T) {
-	n, r := newNode(t, nil, soon()), newRaw(t)
+	n, r := newNode(t, nil, soon(50*time.Millisecond)), newRaw(t)
 	r.host.SetStreamHandler(SessionProtocol, func(network.Stream) {}) // answers nothing
 	c := n.stuckDial(t, r)
 	ended := make(chan error, 1)
@@ -127,7 +127,7 @@ func TestStuckDial(t *testing.T) {
 
 // Nor does it block the end of a session and its connection.
 func TestStuckSession(t *testing.T) {
-	n, r := newNode(t, nil, soon()), newRaw(t)
+	n, r := newNode(t, nil, soon(patience)), newRaw(t)
 	r.accept()
 	c := n.stuckDial(t, r)
 	p, err := n.openSession(timeout(t), c, r.address(), Identity{Key: n.Transport.key, NodeInfo: n.info}, n.behavior)
@@ -141,7 +141,7 @@ func TestStuckSession(t *testing.T) {
 
 // Nor the slot of a handshake.
 func TestStuckRefusal(t *testing.T) {
-	n, r := newNode(t, nil, soon()), newRaw(t)
+	n, r := newNode(t, nil, soon(patience)), newRaw(t)
 	free := make(chan struct{})
 	t.Cleanup(func() { close(free) })
 	n.Host().SetStreamHandler(SessionProtocol, n.handler(func(s network.Stream) { n.handleSession(&stuckStream{s, free}) }))

@@ -39,7 +39,7 @@ func TestFoundPeerIsKeptAsItWasFound(t *testing.T) {
 		d.filter.private.Store(true)
 		p, at := other.Host().ID(), other.NetAddress()
 		side.Host().Peerstore().AddAddrs(p, append(other.Host().Addrs(), elsewhere), peerstore.PermanentAddrTTL)
-		require.Eventually(t, func() bool { return d.connected(p) }, 10*time.Second, 10*time.Millisecond)
+		require.Eventually(t, func() bool { return d.connected(p) }, time.Minute, 10*time.Millisecond)
 
 		require.Nil(t, side.AddrBook().Key(at.ID))
 		found := d.noteFound(p)
@@ -105,7 +105,7 @@ func TestFoundPeerMayNotTellPrivateAddresses(t *testing.T) {
 		d, other := newUnstarted(t), listening(t)
 		p, id := other.Host().ID(), other.NetAddress().ID
 		require.NoError(t, other.Host().Connect(t.Context(), peer.AddrInfo{ID: d.t.Host().ID(), Addrs: d.t.Host().Addrs()}))
-		require.Eventually(t, func() bool { return d.connected(p) }, 10*time.Second, 10*time.Millisecond)
+		require.Eventually(t, func() bool { return d.connected(p) }, time.Minute, 10*time.Millisecond)
 		told := multiaddr.StringCast("/ip4/10.0.0.1/tcp/1")
 		d.t.Host().Peerstore().AddAddr(p, told, peerstore.PermanentAddrTTL)
 		d.opts.privateAddresses = c.option
