@@ -81,7 +81,9 @@ func TestFloodAtDefaults(t *testing.T) {
 				dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(51, byte(i), 0, 1)}}
 				conn, err := dialer.DialContext(testContext(t), "tcp", addr.DialString())
 				require.NoError(t, err)
-				out, err := newTransport(t, "net").DialOn(testContext(t), conn, addr, newBehavior())
+				honest := newTransport(t, "net")
+				honest.timeout = testTimeout
+				out, err := honest.DialOn(testContext(t), conn, addr, newBehavior())
 				require.NoError(t, err, "honest dial %d", i)
 				in, err := listener.Accept(testContext(t), newBehavior())
 				require.NoError(t, err)

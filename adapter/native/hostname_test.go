@@ -93,7 +93,7 @@ func TestDialTriesEveryAddressOfAName(t *testing.T) {
 
 			names := dnstest.Install(t)
 			dialer := newTransport(t, "net")
-			dialer.timeout = time.Second
+			dialer.timeout = testTimeout // none waits for the silent one
 			addr := types.NetAddress{ID: listener.NetAddress().ID, Hostname: "node.example", Port: port}
 			slices.Reverse(ips)
 			names.Set("node.example", append([]net.IP{ip(7)}, ips...)...) // nothing is at 127.0.0.7
@@ -106,16 +106,30 @@ func TestDialTriesEveryAddressOfAName(t *testing.T) {
 			out, in = connectAt(t, dialer, listener, addr, newBehavior(), newBehavior())
 			dialer.Remove(out)
 			listener.Remove(in)
-
-			// A peer that may still be at a silent address does not look gone.
-			names.Set("node.example", ip(2), ip(7))
-			_, err := dialer.Dial(testContext(t), addr, newBehavior())
-			require.Equal(t, compat.DialWrongID, compat.ClassifyDial(err))
-			names.Set("node.example", ip(2), ip(5), ip(7))
-			_, err = dialer.Dial(testContext(t), addr, newBehavior())
-			require.Equal(t, compat.DialTimedOut, compat.ClassifyDial(err))
-			require.ErrorContains(t, err, "127.0.0.2")
-			require.ErrorContains(t, err, "127.0.0.7")
 		})
 	}
+}
+
+// A peer that may still be at a silent address of its name does not look gone.
+func TestSilenceOutranksAWrongNode(t *testing.T) {
+	ip := func(last byte) net.IP { return net.IPv4(127, 0, 0, last) }
+	port := stacktest.FreePortAt(t, ip(2), ip(5))
+	other := newTransport(t, "net")
+	require.NoError(t, other.Listen(types.NetAddress{IP: ip(2), Port: port}))
+	mute := make(chan struct{})
+	stacktest.AnswerAt(t, ip(5), port, func(net.Conn) { <-mute })
+	t.Cleanup(func() { close(mute) })
+
+	names := dnstest.Install(t)
+	dialer := newTransport(t, "net")
+	dialer.timeout = 5 * time.Second // also for the wrong node on a busy machine
+	addr := types.NetAddress{ID: types.GenerateNodeKey().ID(), Hostname: "node.example", Port: port}
+	names.Set("node.example", ip(2), ip(7)) // nothing is at 127.0.0.7
+	_, err := dialer.Dial(testContext(t), addr, newBehavior())
+	require.Equal(t, compat.DialWrongID, compat.ClassifyDial(err))
+	names.Set("node.example", ip(2), ip(5), ip(7))
+	_, err = dialer.Dial(testContext(t), addr, newBehavior())
+	require.Equal(t, compat.DialTimedOut, compat.ClassifyDial(err))
+	require.ErrorContains(t, err, "127.0.0.2")
+	require.ErrorContains(t, err, "127.0.0.7")
 }
