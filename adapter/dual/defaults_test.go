@@ -1,6 +1,7 @@
 package dual_test
 
 import (
+	"errors"
 	"net"
 	"testing"
 	"time"
@@ -37,6 +38,26 @@ func startDefault(t *testing.T, kind, ip string) *defaultNode {
 	return &defaultNode{sw, at}
 }
 
+// join makes the node dial the other one until they are peers on the stack. A dialer that is held
+// up may come too late, and a dual node takes it for a native one.
+func (n *defaultNode) join(t *testing.T, other *defaultNode, stack types.Stack) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		p := n.sw.Peers().Get(other.at.ID)
+		switch {
+		case p == nil:
+			n.sw.DialPeers(&other.at)
+		case p.(compat.StackReporter).Stack() != stack:
+			n.sw.StopPeerForError(p, errors.New("on the other stack"))
+		default:
+			return true
+		}
+
+		return false
+	}, time.Minute, 10*time.Millisecond, "%s is no peer on %s", other.at.ID, stack)
+	other.awaitStack(t, n, stack)
+}
+
 func (n *defaultNode) awaitStack(t *testing.T, of *defaultNode, stack types.Stack) {
 	t.Helper()
 	require.Eventually(t, func() bool {
@@ -54,16 +75,10 @@ func TestNetworkAtDefaults(t *testing.T) {
 	}
 	hub, other := startDefault(t, "dual", "8.8.8.8"), startDefault(t, "dual", "9.9.9.9")
 	nat, lib := startDefault(t, "native", "51.0.0.1"), startDefault(t, "libp2p", "52.0.0.1")
-	hub.sw.DialPeers(&other.at, &nat.at)
-	lib.sw.DialPeers(&hub.at)
-	nat.sw.DialPeers(&other.at)
-	for peer, stack := range map[*defaultNode]types.Stack{
-		other: types.StackLibp2p, nat: types.StackNative, lib: types.StackLibp2p,
-	} {
-		hub.awaitStack(t, peer, stack)
-		peer.awaitStack(t, hub, stack)
-	}
-	other.awaitStack(t, nat, types.StackNative)
+	hub.join(t, other, types.StackLibp2p)
+	hub.join(t, nat, types.StackNative)
+	lib.join(t, hub, types.StackLibp2p)
+	nat.join(t, other, types.StackNative)
 
 	again := startDefault(t, "libp2p", "51.0.0.1")
 	told, cancel := again.sw.Subscribe(nil)
