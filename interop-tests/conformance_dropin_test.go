@@ -2,6 +2,7 @@ package interoptests
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -130,7 +131,7 @@ func newLibp2pDropin(opts ...lp2p.Option) newDropin {
 
 		return dropin.NewLibp2pSwitch(
 			dropin.NodeInfo(spec.Info), key, cfg, reactors, nil,
-			dropin.WithLibp2pOptions(opts...), dropin.WithSwitchOptions(switchOptions(spec)...))
+			dropin.WithLibp2pOptions(slices.Concat(opts, []lp2p.Option{patientTimeouts()})...), dropin.WithSwitchOptions(switchOptions(spec)...))
 	}
 }
 
@@ -142,7 +143,9 @@ func newDualDropin(
 		return nil, err
 	}
 
-	return dropin.NewDualSwitch(dropin.NodeInfo(spec.Info), key, cfg, reactors, nil, dropin.WithSwitchOptions(switchOptions(spec)...))
+	return dropin.NewDualSwitch(
+		dropin.NodeInfo(spec.Info), key, cfg, reactors, nil,
+		dropin.WithLibp2pOptions(patientTimeouts()), dropin.WithSwitchOptions(switchOptions(spec)...))
 }
 
 // switchOptions are for what the spec asks and gno's config has no key for.
@@ -152,6 +155,14 @@ func switchOptions(spec compattest.SwitchSpec) (opts []adapter.SwitchOption) {
 	}
 
 	return opts
+}
+
+// patientTimeouts are for dials, handshakes and flushes that have to succeed on a busy machine.
+func patientTimeouts() lp2p.Option {
+	timeouts := lp2p.DefaultTimeouts()
+	timeouts.Dial, timeouts.Handshake, timeouts.Flush = dialPatience, dialPatience, dialPatience
+
+	return lp2p.WithTimeouts(timeouts)
 }
 
 // makeDropin implements compattest.MakeSwitch with a switch of the drop-in, which gets the
@@ -249,7 +260,7 @@ func newGnoSwitchOnLibp2p(t *testing.T, spec compattest.SwitchSpec) (compattest.
 
 func listenLibp2p(t *testing.T, spec compattest.Spec) *lp2p.Transport {
 	t.Helper()
-	tr, err := lp2p.NewTransport(spec.Info, spec.Key, nil)
+	tr, err := lp2p.NewTransport(spec.Info, spec.Key, nil, patientTimeouts())
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, tr.Close()) })
 	require.NoError(t, tr.Listen(*spec.Info.NetAddress))

@@ -16,6 +16,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/dropin"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/stacktest"
 )
 
 const (
@@ -66,23 +67,13 @@ func newGnoTransport(t *testing.T, spec compattest.Spec) *gnoTransport {
 		return tr
 	}
 	for range portAttempts {
-		if tr, err := listen(freePort(t, spec.Info.NetAddress.IP)); err == nil {
+		if tr, err := listen(stacktest.FreePortAt(t, spec.Info.NetAddress.IP)); err == nil {
 			return tr
 		}
 	}
 	t.Fatal("no port is free")
 
 	return nil
-}
-
-// freePort returns a free port.
-func freePort(t *testing.T, ip net.IP) uint16 {
-	t.Helper()
-	listener, err := net.ListenTCP("tcp", &net.TCPAddr{IP: ip})
-	require.NoError(t, err)
-	require.NoError(t, listener.Close())
-
-	return uint16(listener.Addr().(*net.TCPAddr).Port)
 }
 
 // finish closes the transport and its unaccepted peers, and waits until gno's accept loop has

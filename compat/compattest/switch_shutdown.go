@@ -1,6 +1,7 @@
 package compattest
 
 import (
+	"math"
 	"runtime"
 	"sync/atomic"
 	"testing"
@@ -101,7 +102,7 @@ func testNothingFollowsStop(t *testing.T, c *cluster) {
 	for range 3 {
 		dialer := c.started(t, func(s *nodeSetup) { s.PersistentPeers = []*types.NetAddress{n.address()} })
 		awaitConnections(t, c, dialer, n, 1)
-		waits = append(waits, flood(dialer.Peers().Get(n.id())))
+		waits = append(waits, flood(dialer.Peers().Get(n.id()), math.MaxInt))
 		dialers = append(dialers, dialer)
 	}
 	c.await(t, "messages are received", func() bool { return inside.Load() >= messages })

@@ -44,6 +44,33 @@ func TestAwaitUpCounts(t *testing.T) {
 	require.True(t, log.AwaitUpAs(t, "m", 2).Outbound)
 }
 
+func TestUntil(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := peerlog.New("peer")
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		atLeast := func(n int) func([]protocol.Event) bool {
+			return func(events []protocol.Event) bool { return len(events) >= n }
+		}
+		until := func(ctx context.Context, n int) <-chan bool {
+			held := make(chan bool, 1)
+			go func() { held <- log.Until(ctx, atLeast(n)) }()
+			synctest.Wait()
+
+			return held
+		}
+		second, third, fourth := until(t.Context(), 2), until(ctx, 3), until(t.Context(), 4)
+		log.Append(protocol.Event{})
+		log.Append(protocol.Event{})
+		require.True(t, <-second)
+		cancel()
+		require.False(t, <-third, "the context has ended")
+		log.End(errors.New("gone"))
+		require.False(t, <-fourth, "no event will follow")
+		require.True(t, log.Until(ctx, atLeast(2)), "it holds already")
+	})
+}
+
 func TestAwaitFails(t *testing.T) {
 	for name, c := range map[string]struct {
 		happens func(*peerlog.Log)
