@@ -37,6 +37,7 @@ const (
 func (t *Transport) Dial(
 	ctx context.Context, addr types.NetAddress, behavior compat.PeerBehavior,
 ) (compat.PeerConn, error) {
+	addr.ID = addr.ID.Canonical() // the form in which nodes are compared
 	if err := t.libp2p.CheckDial(addr); err != nil {
 		return nil, fmt.Errorf("unable to dial %s: %w", addr.String(), err)
 	}

@@ -55,6 +55,7 @@ func (t *Transport) DialAs(
 
 	ctx, cancel := t.untilClose(ctx)
 	defer cancel()
+	addr.ID = addr.ID.Canonical() // the form in which nodes are compared
 	p, err := t.dial(ctx, addr, as, behavior)
 	if err == nil {
 		return p, nil
@@ -110,6 +111,7 @@ func (t *Transport) CheckDial(addr types.NetAddress) error {
 	if err := addr.ID.Validate(); err != nil {
 		return err
 	}
+	addr.ID = addr.ID.Canonical()
 	if addr.ID == t.id {
 		return compat.Reject(compat.RejectSelf, "address of this node")
 	}

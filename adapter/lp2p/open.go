@@ -27,6 +27,7 @@ func (t *Transport) OpenStream(ctx context.Context, addr types.NetAddress, proto
 	defer t.tasks.Done()
 	ctx, cancel := t.untilClose(ctx)
 	defer cancel()
+	addr.ID = addr.ID.Canonical() // as in Dial
 	conn, err := t.openStream(ctx, addr, proto)
 	if err != nil {
 		return nil, fmt.Errorf("unable to open a stream of %s to %s: %w", proto, addr.String(), err)

@@ -3,6 +3,7 @@ package lp2p
 import (
 	"io"
 	"net"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -33,6 +34,7 @@ func TestOpenStream(t *testing.T) {
 		require.Equal(t, "hello", string(got))
 	}
 	at := b.NetAddress()
+	at.ID = types.ID(strings.ToUpper(at.ID.String())) // any form of the ID will do
 	there, err := a.OpenStream(timeout(t), at, echo)
 	require.NoError(t, err)
 	talk(there)

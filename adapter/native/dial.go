@@ -55,6 +55,7 @@ func (mt *MultiplexTransport) dial(
 	behavior compat.PeerBehavior,
 	connect func(context.Context, types.NetAddress) (*Pending, error),
 ) (compat.PeerConn, error) {
+	addr.ID = addr.ID.Canonical() // the form in which nodes are compared
 	if err := mt.checkDialed(addr); err != nil {
 		return nil, &HandshakeError{Step: stepDial, Remote: addr.String(), Err: err}
 	}

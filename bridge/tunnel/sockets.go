@@ -54,6 +54,9 @@ func NewSockets(side *lp2p.Transport, bridges []types.NetAddress, logger *slog.L
 		logger = slog.New(slog.DiscardHandler)
 	}
 	s := &Sockets{side: side, bridges: slices.Clone(bridges), logger: logger, times: defaultTimes(), waiting: make(chan net.Conn, maxWaiting)}
+	for i := range s.bridges {
+		s.bridges[i].ID = s.bridges[i].ID.Canonical() // the form in which nodes are compared
+	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	side.HandleStream(protocolIn, s.isBridge, s.serve)
 
@@ -234,7 +237,7 @@ func (s *Sockets) serve(from types.ID, stream net.Conn) {
 }
 
 func (s *Sockets) isBridge(id types.ID) bool {
-	return slices.ContainsFunc(s.bridges, func(b types.NetAddress) bool { return b.ID.Canonical() == id })
+	return slices.ContainsFunc(s.bridges, func(b types.NetAddress) bool { return b.ID == id })
 }
 
 // stayInReach keeps a stream to the bridge until the context ends, and so the connection below

@@ -3,6 +3,7 @@ package tunnel
 import (
 	"log/slog"
 	"net"
+	"strings"
 	"testing"
 	"time"
 
@@ -71,7 +72,9 @@ func TestOneSwitchHasBothKinds(t *testing.T) {
 	t.Cleanup(func() { require.NoError(t, server.Close()) })
 	side, err := lp2p.NewTransport(infoOf(key), *key, nil, patientTimeouts())
 	require.NoError(t, err)
-	tr := NewTransport(side, *key, mconn.DefaultMConnConfig(), []types.NetAddress{bridge.NetAddress()}, []types.ID{far.key.ID()}, nil)
+	at := bridge.NetAddress()
+	at.ID = types.ID(strings.ToUpper(at.ID.String())) // any form of the ID will do
+	tr := NewTransport(side, *key, mconn.DefaultMConnConfig(), []types.NetAddress{at}, []types.ID{far.key.ID()}, nil)
 	tr.sockets.times = patientTimes()
 	n := startOn(t, key, tr)
 	friendKey := types.GenerateNodeKey()
@@ -83,6 +86,9 @@ func TestOneSwitchHasBothKinds(t *testing.T) {
 	for _, at := range []types.NetAddress{far.at, friend.at} {
 		p := n.join(t, at)
 		stacks[p.ID()] = p.(compat.StackReporter).Stack()
+		if p.ID() == far.key.ID() {
+			require.Equal(t, bridge.NetAddress().ID, compat.TunneledBy(p))
+		}
 	}
 	require.Equal(t, map[types.ID]types.Stack{far.key.ID(): types.StackNative, friendKey.ID(): types.StackLibp2p}, stacks)
 	next(t, far.added)

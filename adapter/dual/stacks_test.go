@@ -3,6 +3,7 @@ package dual_test
 import (
 	"net"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -19,7 +20,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/mconn"
 )
 
-// byStack makes the transports of a node whose name leads to a blocked IP too.
+// byStack makes the transport of a node of each kind.
 var byStack = map[string]func(t *testing.T, spec compattest.Spec) compat.ListeningTransport{
 	"native": func(_ *testing.T, spec compattest.Spec) compat.ListeningTransport {
 		return native.NewMultiplexTransport(spec.Info, spec.Key, mconn.DefaultMConnConfig(), nil)
@@ -73,6 +74,25 @@ func TestNameWithABlockedIPLeadsToTheOther(t *testing.T) {
 				require.Equal(t, free.String(), sw.Peers().Get(addr.ID).RemoteIP().String())
 			})
 		}
+	}
+}
+
+// A program may name a node in any form of its ID.
+func TestDialInAnyFormOfTheID(t *testing.T) {
+	for name, newTransport := range byStack {
+		t.Run(name, func(t *testing.T) {
+			listener, dialer := newTransport(t, loopbackSpec()), newTransport(t, loopbackSpec())
+			require.NoError(t, listener.Listen(types.NetAddress{IP: net.IPv4(127, 0, 0, 1)}))
+			acceptAll(t, listener, newBehavior(), func(p compat.PeerConn) { _ = p.Start() })
+			defer func() { require.NoError(t, dialer.Close()) }()
+			addr := listener.NetAddress()
+			addr.ID = types.ID(strings.ToUpper(addr.ID.String()))
+			p, err := dialer.Dial(timeout(t), addr, newBehavior())
+			require.NoError(t, err)
+			require.Equal(t, listener.NetAddress().ID, p.ID())
+			require.Equal(t, listener.NetAddress().ID, p.SocketAddr().ID)
+			dialer.Remove(p)
+		})
 	}
 }
 
