@@ -8,7 +8,6 @@ import (
 	gnoconfig "github.com/gnolang/gno/tm2/pkg/p2p/config"
 	gnotypes "github.com/gnolang/gno/tm2/pkg/p2p/types"
 
-	"github.com/tm2-libp2p/tm2-libp2p/adapter/config"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/dual"
 )
 
@@ -44,8 +43,8 @@ func NewConfiguredSwitch(
 	p.reportStacks(o)
 	switch {
 	case o.stack == dual.StackNative && o.dial == dual.DialNative:
-		if p.cfg.QUIC || o.withDHT || len(o.libp2p) > 0 || p.cfg.Libp2pSecurity != config.DefaultP2PConfig().Libp2pSecurity {
-			p.logger.Warn("QUIC, the DHT, libp2p_security and other options of libp2p have no effect: [p2p].stack and dial are native")
+		if o.withDHT && !p.cfg.DHT || len(o.libp2p) > 0 { // the keys have warnings of their own
+			p.logger.Warn("the DHT and other options of libp2p have no effect: [p2p].stack and dial are native")
 		}
 
 		return p.nativeSwitch(o)

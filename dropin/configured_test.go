@@ -158,6 +158,11 @@ func TestConfiguredSwitchErrors(t *testing.T) {
 
 	t.Setenv("TM2_P2P_STACK", "native")
 	t.Setenv("TM2_P2P_DIAL", "native")
+	var log strings.Builder
+	sw, err := NewConfiguredSwitch(info, key, loopbackConfig(), nil, slog.New(slog.NewTextHandler(&log, nil)), WithDHT())
+	require.NoError(t, err)
+	require.NoError(t, sw.Close())
+	require.Contains(t, log.String(), "the DHT and other options of libp2p have no effect")
 	for _, keys := range [][2]string{{"", "noise"}, {"true", "noise"}, {"false", "tls"}} {
 		t.Setenv("TM2_P2P_QUIC", cmp.Or(keys[0], "false"))
 		t.Setenv("TM2_P2P_LIBP2P_SECURITY", keys[1])
@@ -165,7 +170,8 @@ func TestConfiguredSwitchErrors(t *testing.T) {
 		sw, err := NewConfiguredSwitch(info, key, loopbackConfig(), nil, slog.New(slog.NewTextHandler(&log, nil)))
 		require.NoError(t, err)
 		require.NoError(t, sw.Close())
-		warned := strings.Contains(log.String(), "libp2p_security and other options of libp2p have no effect")
-		require.Equal(t, keys[0] != "", warned, log.String())
+		require.Equal(t, keys[0] == "true", strings.Contains(log.String(), "[p2p].quic has no effect"), log.String())
+		require.Equal(t, keys[1] == "tls", strings.Contains(log.String(), "[p2p].libp2p_security has no effect"), log.String())
+		require.NotContains(t, log.String(), "options of libp2p")
 	}
 }

@@ -88,8 +88,8 @@ dial_timeout = "12s"
 proxy_protocol_networks = "10.0.0.0/8"
 blocked_peers = "b"
 blocked_ips = "9.8.7.0/24"
-stack = "native"
-dial = "libp2p-first"
+stack = "libp2p"
+dial = "libp2p"
 quic = true
 libp2p_security = "tls"
 tunnel_bridges = "` + peerA + `"
@@ -109,7 +109,7 @@ func TestEveryKeyIsRead(t *testing.T) {
 		PeerExchange: true, SeedMode: true, PrivatePeerIDs: "q", AllowDuplicateIP: true, AddrBook: "book.json",
 		UnconditionalPeerIDs: "u", DialTimeout: 12 * time.Second,
 		ProxyProtocolNetworks: "10.0.0.0/8", BlockedPeers: "b", BlockedIPs: "9.8.7.0/24",
-		Stack: "native", Dial: "libp2p-first", QUIC: true, Libp2pSecurity: "tls", TunnelBridges: peerA, TunnelPeerIDs: idA, DHT: true,
+		Stack: "libp2p", Dial: "libp2p", QUIC: true, Libp2pSecurity: "tls", TunnelBridges: peerA, TunnelPeerIDs: idA, DHT: true,
 	}, got)
 	for _, name := range keys() {
 		require.Contains(t, everyKey, "\n"+name+" = ")
@@ -166,6 +166,31 @@ func TestKeysWithoutEffectAreReported(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, warnings, 1)
 	require.Regexp(t, `^\[p2p\]\.persistent_peers: "`+strings.ToUpper(idA)+`@127.0.0.1:2" replaces an earlier entry`, warnings[0])
+}
+
+// Keys of libp2p have no effect on a node without it, and tunnels none on a node that has native
+// connections itself.
+func TestKeysOfAnotherStackHaveNoEffect(t *testing.T) {
+	const ofLibp2p = "quic = true\nlibp2p_security = \"tls\"\ndht = true\n"
+	for _, c := range []struct {
+		stack, dial, keys string
+		idle              []string
+	}{
+		{"native", "native", ofLibp2p, []string{"dht", "quic", "libp2p_security"}},
+		{"native", "native", "quic = false\nlibp2p_security = \"noise\"\n", nil},
+		{"native", "auto", ofLibp2p, nil},
+		{"dual", "native", ofLibp2p, nil},
+		{"libp2p", "libp2p", "tunnel_bridges = \"" + peerA + "\"\n", nil},
+		{"libp2p", "auto", "tunnel_bridges = \"" + peerA + "\"\n", []string{"tunnel_bridges"}},
+		{"dual", "libp2p", "tunnel_bridges = \"" + peerA + "\"\n", []string{"tunnel_bridges"}},
+	} {
+		_, warnings, err := config.Parse([]byte("[p2p]\nstack = \"" + c.stack + "\"\ndial = \"" + c.dial + "\"\n" + c.keys))
+		require.NoError(t, err)
+		require.Len(t, warnings, len(c.idle), "%+v", c)
+		for i, key := range c.idle {
+			require.Regexp(t, `^\[p2p\]\.`+key+` has no effect: \S`, warnings[i])
+		}
+	}
 }
 
 func TestBlockedPeersHaveNoEffect(t *testing.T) {

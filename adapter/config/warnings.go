@@ -11,19 +11,32 @@ import (
 // Warnings returns a sentence for the operator about each value that is valid and has no
 // effect because of another value. Parse and LoadFile return them too.
 func (c *P2PConfig) Warnings() (warnings []string) {
-	if c.Seeds != "" && !c.PeerExchange {
-		warnings = append(warnings, fullName("seeds")+" has no effect: seeds are asked for peers only if pex is true")
-	}
-	if c.SeedMode && !c.PeerExchange {
-		warnings = append(warnings, fullName("seed_mode")+" has no effect: a node tells of others only if pex is true")
-	}
-	if c.DHT && !c.PeerExchange {
-		warnings = append(warnings, fullName("dht")+" has no effect: a node looks for others only if pex is true")
-	}
-	if c.TunnelPeerIDs != "" && c.TunnelBridges == "" {
-		warnings = append(warnings, fullName("tunnel_peer_ids")+" has no effect: there is no tunnel without tunnel_bridges")
+	const onlyLibp2p = "it is for libp2p, and stack and dial are native"
+	native := c.Stack == "native" && c.Dial == "native"
+	for _, rule := range []struct {
+		idle        bool
+		key, reason string
+	}{
+		{c.Seeds != "" && !c.PeerExchange, "seeds", "seeds are asked for peers only if pex is true"},
+		{c.SeedMode && !c.PeerExchange, "seed_mode", "a node tells of others only if pex is true"},
+		{c.DHT && !c.PeerExchange, "dht", "a node looks for others only if pex is true"},
+		{c.DHT && c.PeerExchange && native, "dht", onlyLibp2p},
+		{c.QUIC && native, "quic", onlyLibp2p},
+		{c.Libp2pSecurity == "tls" && native, "libp2p_security", onlyLibp2p},
+		{c.TunnelPeerIDs != "" && c.TunnelBridges == "", "tunnel_peer_ids", "there is no tunnel without tunnel_bridges"},
+		{c.TunnelBridges != "" && (c.Stack != "libp2p" || c.Dial != "libp2p"), "tunnel_bridges",
+			"a node has tunnels only if stack and dial are libp2p"},
+	} {
+		if rule.idle {
+			warnings = append(warnings, fullName(rule.key)+" has no effect: "+rule.reason)
+		}
 	}
 
+	return append(warnings, c.idlePeers()...)
+}
+
+// idlePeers is Warnings for entries of the lists of peers.
+func (c *P2PConfig) idlePeers() (warnings []string) {
 	blocked, _ := tomlvalue.IDs(fullName("blocked_peers"), c.BlockedPeers) // PeerLists reports what cannot be used
 	for _, list := range [][2]string{{"persistent_peers", c.PersistentPeers}, {"seeds", c.Seeds}} {
 		if peer := tomlvalue.Repeated(list[1]); peer != "" {
