@@ -20,7 +20,8 @@ type Limits struct {
 	// that run at a time. IPv6 addresses count by their /64. When as many run as may in all,
 	// or from the IP, a new one takes the place of one in the most crowded network, by the
 	// rule of Connections. Persistent and unconditional peers have as many places again,
-	// apart. The limits on streams follow.
+	// apart. The limits on streams follow. A peer may begin 64 handshakes a second, or
+	// SessionsPerPeer if that is more, and twice as many at once.
 	Handshakes, HandshakesPerIP, HandshakesPerPeer int
 	// SessionsPerPeer bounds the inbound sessions, pending or active, of one
 	// libp2p peer; only a bridge has more than one or two.

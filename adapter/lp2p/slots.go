@@ -24,6 +24,7 @@ var errGaveWay = fmt.Errorf("%w: gave way to another stream", places.ErrFull)
 type slots struct {
 	places  *places.Places
 	perPeer int
+	rate    *handshakeRate // nil: as often as there are slots
 
 	mtx   sync.Mutex
 	peers map[peer.ID]int
@@ -54,8 +55,14 @@ func (t *Transport) takeSlot(of *slots, ns network.Stream) (*slot, error) {
 	if !of.enter(s.peer) {
 		return nil, fmt.Errorf("%w: the peer has %d of them", places.ErrFull, of.perPeer)
 	}
+	exempt := t.isExempt(s.peer)
+	if of.rate != nil && !exempt && !of.rate.allow(s.peer) {
+		of.exit(s.peer)
+
+		return nil, fmt.Errorf("%w: the peer begins more than %d a second", places.ErrFull, of.rate.perSecond)
+	}
 	var err error
-	s.Place, err = of.places.Take(ipOf(c.RemoteMultiaddr()), t.isExempt(s.peer), func() {
+	s.Place, err = of.places.Take(ipOf(c.RemoteMultiaddr()), exempt, func() {
 		close(s.lost)
 		t.tasks.Go(func() { _ = ns.ResetWithError(network.StreamRateLimited) }) // it may wait for the connection
 	})

@@ -125,6 +125,7 @@ func NewTransport(
 	h.Network().Notify(&network.NotifyBundle{DisconnectedF: t.disconnected})
 	t.metrics = newMetrics(t)
 	t.sessions.retire = t.metrics.retire
+	t.handshakes.rate = newHandshakeRate(l.SessionsPerPeer)
 	if err := t.metrics.register(); err != nil {
 		return nil, errors.Join(err, h.Close())
 	}
