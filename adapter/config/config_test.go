@@ -84,7 +84,7 @@ private_peer_ids = "q"
 allow_duplicate_ip = true
 addr_book_file = "book.json"
 unconditional_peer_ids = "u"
-dial_timeout = "12s"
+dial_timeout = "9s"
 proxy_protocol_networks = "10.0.0.0/8"
 blocked_peers = "b"
 blocked_ips = "9.8.7.0/24"
@@ -107,7 +107,7 @@ func TestEveryKeyIsRead(t *testing.T) {
 		FlushThrottleTimeout: 5 * time.Millisecond, MaxPacketMsgPayloadSize: 6, SendRate: 7, RecvRate: 8,
 		RecvAssemblyTimeout: 9 * time.Second, MaxRecvBufferBytes: 10_000_000, MaxSendBufferBytes: 11_000_000,
 		PeerExchange: true, SeedMode: true, PrivatePeerIDs: "q", AllowDuplicateIP: true, AddrBook: "book.json",
-		UnconditionalPeerIDs: "u", DialTimeout: 12 * time.Second,
+		UnconditionalPeerIDs: "u", DialTimeout: 9 * time.Second,
 		ProxyProtocolNetworks: "10.0.0.0/8", BlockedPeers: "b", BlockedIPs: "9.8.7.0/24",
 		Stack: "libp2p", Dial: "libp2p", QUIC: true, Libp2pSecurity: "tls", TunnelBridges: peerA, TunnelPeerIDs: idA, DHT: true,
 	}, got)
@@ -161,6 +161,11 @@ func TestKeysWithoutEffectAreReported(t *testing.T) {
 	require.Regexp(t, `^\[p2p\]\.seeds has no effect: \S`, warnings[0])
 	require.Regexp(t, `^\[p2p\]\.seed_mode has no effect: \S`, warnings[1])
 	require.Regexp(t, `^\[p2p\]\.dht has no effect: \S`, warnings[2])
+
+	_, warnings, err = config.Parse([]byte("[p2p]\ndial_timeout = \"10001ms\""))
+	require.NoError(t, err)
+	require.Len(t, warnings, 1)
+	require.Regexp(t, `^\[p2p\]\.dial_timeout = 10\.001s waits no longer for a slow peer than 10s: \S`, warnings[0])
 
 	_, warnings, err = config.Parse([]byte("[p2p]\npersistent_peers = \"" + peerA + "," + peerB + "," + strings.ToUpper(idA) + "@127.0.0.1:2\""))
 	require.NoError(t, err)

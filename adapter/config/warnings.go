@@ -4,12 +4,14 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/tomlvalue"
 )
 
 // Warnings returns a sentence for the operator about each value that is valid and has no
-// effect because of another value. Parse and LoadFile return them too.
+// effect because of another value, or more than the stacks make use of. Parse and LoadFile return
+// them too.
 func (c *P2PConfig) Warnings() (warnings []string) {
 	const onlyLibp2p = "it is for libp2p, and stack and dial are native"
 	native := c.Stack == "native" && c.Dial == "native"
@@ -30,6 +32,10 @@ func (c *P2PConfig) Warnings() (warnings []string) {
 		if rule.idle {
 			warnings = append(warnings, fullName(rule.key)+" has no effect: "+rule.reason)
 		}
+	}
+	if c.DialTimeout > adapter.DefaultDialTimeout {
+		warnings = append(warnings, fmt.Sprintf("%s = %s waits no longer for a slow peer than %s: a stack has 3s (native) or 5s (libp2p) to connect, "+
+			"and 3s for each step of the handshakes, as the peer has", fullName("dial_timeout"), c.DialTimeout, adapter.DefaultDialTimeout))
 	}
 
 	return append(warnings, c.idlePeers()...)

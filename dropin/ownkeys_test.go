@@ -1,0 +1,155 @@
+package dropin
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/gnolang/gno/tm2/pkg/p2p"
+	gnotypes "github.com/gnolang/gno/tm2/pkg/p2p/types"
+	libp2pnet "github.com/libp2p/go-libp2p/core/network"
+	"github.com/stretchr/testify/require"
+
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/dual"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/native"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+)
+
+// dials names the [p2p].dial that goes with a stack.
+var dials = map[string]string{"native": "native", "libp2p": "libp2p", "dual": "auto"}
+
+// configuredAs is configuredStack with the keys of a stack.
+func configuredAs(s stack, lines ...string) stack {
+	return configuredStack(append(lines, `stack = "`+s.name+`"`, `dial = "`+dials[s.name]+`"`)...)
+}
+
+// TestEveryOwnKeyHasAnEffect walks every key of [p2p] that gno does not have and shows over each
+// stack what it does. Some keys have a test of their own.
+func TestEveryOwnKeyHasAnEffect(t *testing.T) {
+	elsewhere := map[string]func(*testing.T){
+		"stack": TestConfiguredSwitchHasTheStack, "dial": TestConfiguredSwitchDialsAsToldTo,
+		"quic": TestConfiguredSwitchHasQUICAndDHT, "dht": TestConfiguredSwitchHasQUICAndDHT,
+		"unconditional_peer_ids": TestConfiguredSwitchKnowsItsPeers, "proxy_protocol_networks": TestProxyProtocolNetworks,
+	}
+	effects := map[string]func(*testing.T, stack){
+		"blocked_peers":   refuses(func(at gnotypes.NetAddress) string { return `blocked_peers = "` + string(at.ID) + `"` }),
+		"blocked_ips":     refuses(func(gnotypes.NetAddress) string { return `blocked_ips = "127.0.0.0/8"` }),
+		"libp2p_security": proposesTLS, "tunnel_bridges": hasTunnels, "tunnel_peer_ids": hasTunnels,
+		"seed_mode": hangsUp, "dial_timeout": givesUp,
+	}
+	require.Len(t, ownKeys, len(elsewhere)+len(effects))
+	for _, key := range ownKeys {
+		if elsewhere[key] != nil {
+			continue
+		}
+		require.Contains(t, effects, key)
+		t.Run(key, func(t *testing.T) { onEachStack(t, effects[key]) })
+	}
+}
+
+// refuses shows that a node with the line refuses the one at the address.
+func refuses(line func(at gnotypes.NetAddress) string) func(*testing.T, stack) {
+	return func(t *testing.T, s stack) {
+		other, r := newSwitchWith(t, s, loopbackConfig(), nil), newGnoRecorder("r", testChannel)
+		sw := newSwitchWith(t, configuredAs(s, line(other.NetAddress())), loopbackConfig(), map[string]p2p.Reactor{"R": r})
+		refused, unsubscribe := other.MultiplexSwitch().Subscribe(func(e events.Event) bool {
+			return e.Type() == events.DialFailed || e.Type() == events.PeerDisconnected // a native node may hear of it late
+		})
+		defer unsubscribe()
+		require.NoError(t, sw.Start())
+		require.NoError(t, other.Start())
+		at := sw.NetAddress()
+		other.DialPeers(&at)
+		await(t, refused)
+		require.Empty(t, r.added)
+	}
+}
+
+func proposesTLS(t *testing.T, s stack) {
+	if s.name == "native" {
+		return // TestConfiguredSwitchErrors has the warning
+	}
+	other, r := newSwitchWith(t, stacks()[1], loopbackConfig(), nil), newGnoRecorder("r", testChannel)
+	require.NoError(t, other.Start())
+	sw := newSwitchWith(t, configuredAs(s, `libp2p_security = "tls"`), loopbackConfig(other.NetAddress()), map[string]p2p.Reactor{"R": r})
+	require.NoError(t, sw.Start())
+	await(t, r.added)
+	tr, ok := sw.transport.(*lp2p.Transport)
+	if !ok {
+		tr = sw.transport.(*dual.Transport).Libp2p()
+	}
+	require.True(t, slices.ContainsFunc(tr.Host().Network().Conns(), func(c libp2pnet.Conn) bool {
+		return c.ConnState().Security == "/tls/1.0.0"
+	}))
+}
+
+// hasTunnels shows that a libp2p node has a native peer. With other stacks the keys are an error
+// (TestTunnelsNeedLibp2pAlone).
+func hasTunnels(t *testing.T, s stack) {
+	if s.name != "libp2p" {
+		return
+	}
+	far := newSwitchWith(t, stacks()[0], loopbackConfig(), nil)
+	require.NoError(t, far.Start())
+	at, r := far.NetAddress(), newGnoRecorder("r", testChannel)
+	key, info := newIdentity(testChannel)
+	bridgeAt := startBridge(t, far, types.ID(key.ID())).Libp2pAddress()
+	cfg := loopbackConfig(at)
+	cfg.RootDir = homeWith(t, map[string]string{ownFile: "[p2p]\nstack = \"libp2p\"\ndial = \"libp2p\"\ntunnel_bridges = \"" +
+		bridgeAt.String() + "\"\ntunnel_peer_ids = \"" + string(at.ID) + "\""})
+	sw, err := NewConfiguredSwitch(info, key, cfg, map[string]p2p.Reactor{"R": r}, nil)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, sw.Close()) })
+	require.NoError(t, sw.Start())
+	require.Equal(t, at.ID, await(t, r.added).ID())
+	require.Equal(t, bridgeAt.ID, sw.MultiplexSwitch().Links()[0].Tunnel)
+}
+
+// hangsUp shows that a seed hangs up a peer. That takes a minute, and is the switch's, whatever the
+// stack.
+func hangsUp(t *testing.T, s stack) {
+	if s.name != "dual" {
+		return
+	}
+	if testing.Short() {
+		t.Skip("a seed hangs up after a minute")
+	}
+	cfg, r := loopbackConfig(), newGnoRecorder("r", testChannel)
+	cfg.PeerExchange = true
+	seed := newSwitchWith(t, configuredAs(s, "seed_mode = true"), cfg, map[string]p2p.Reactor{"R": r})
+	require.NoError(t, seed.Start())
+	other := newSwitchWith(t, s, loopbackConfig(), nil)
+	require.NoError(t, other.Start())
+	at := seed.NetAddress()
+	other.DialPeers(&at)
+	peer := await(t, r.added)
+	require.Equal(t, peer, awaitWithin(t, 5*time.Minute, r.removed))
+}
+
+// givesUp shows that a dial of a node that answers has no more time than the key says, and that
+// the node says if the stacks give up before that.
+func givesUp(t *testing.T, s stack) {
+	other := newSwitchWith(t, s, loopbackConfig(), nil)
+	require.NoError(t, other.Start())
+	at := other.NetAddress()
+	sw := newSwitchWith(t, configuredAs(s, `dial_timeout = "1ns"`), loopbackConfig(), nil)
+	failed, unsubscribe := sw.MultiplexSwitch().Subscribe(func(e events.Event) bool { return e.Type() == events.DialFailed })
+	defer unsubscribe()
+	require.NoError(t, sw.Start())
+	sw.DialPeers(&at)
+	require.ErrorIs(t, await(t, failed).(events.DialFailedEvent).Reason, context.DeadlineExceeded)
+
+	_, log, err := configured(t, homeWith(t, map[string]string{ownFile: "[p2p]\ndial_timeout = \"1m0s\""}))
+	require.NoError(t, err)
+	require.Contains(t, log, "[p2p].dial_timeout = 1m0s waits no longer for a slow peer than 10s")
+	timeouts := lp2p.DefaultTimeouts()
+	require.Contains(t, log, native.DialTimeout.String()+" (native) or "+timeouts.Dial.String()+" (libp2p) to connect")
+	require.Equal(t, timeouts.Handshake, native.HandshakeTimeout)
+	require.Contains(t, log, timeouts.Handshake.String()+" for each step of the handshakes")
+	_, log, err = configured(t, homeWith(t, nil))
+	require.NoError(t, err)
+	require.NotContains(t, log, "dial_timeout")
+}
