@@ -257,7 +257,7 @@ func (r *registry) reserve(conn *connection, c *candidate) (former *connection, 
 	r.taken[taken]++
 	r.taken[c.held]--
 	conn.host, conn.place, conn.slot, conn.evicted, c.held = c.host, c.place, taken, c.evicts, slotNone
-	conn.networks = netgroup.Around(c.host.Addr())
+	conn.networks = c.networks()
 	r.byID[conn.id] = conn
 	r.occupy(conn.place)
 	r.lists.noteHost(c.id, c.host, c.delegate != "")

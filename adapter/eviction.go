@@ -33,10 +33,11 @@ type resident struct {
 }
 
 // findLoser returns the peer whose slot the candidate may take, or nil: the youngest
-// peer of the most crowded network. Exempt peers, those that an exempt peer presents, peers that
-// are being admitted, and those that have been connected longest stay. The caller holds the lock.
+// peer of the most crowded network. Exempt peers, those that an exempt peer presents from no public
+// host, peers that are being admitted, and those that have been connected longest stay. The caller
+// holds the lock.
 func (r *registry) findLoser(c candidate) *connection {
-	networks := netgroup.Around(c.host.Addr())
+	networks := c.networks()
 	if c.outbound && !c.tries || !c.host.IsValid() || r.evicts || r.conduct.Refusal("", networks[0]) != nil {
 		return nil
 	}
@@ -74,7 +75,10 @@ func (r *registry) findLoser(c candidate) *connection {
 func (r *registry) residents(kind slot) (residents []resident, crowd map[netip.Prefix]int) {
 	crowd = make(map[netip.Prefix]int, 3*len(r.byID))
 	for id, c := range r.byID {
-		if c.slot != kind || !c.host.IsValid() || r.lists.isExempt(id) || r.lists.isExempt(compat.Delegate(c.conn)) {
+		if c.slot != kind || !c.host.IsValid() || r.lists.isExempt(id) {
+			continue
+		}
+		if !c.place.isBelieved() && r.lists.isExempt(compat.Delegate(c.conn)) {
 			continue
 		}
 		for _, n := range c.networks {

@@ -88,7 +88,7 @@ func (sw *MultiplexSwitch) reserve(ctx context.Context, c *connection) error {
 		}
 	}
 	if err != nil && who.evicts {
-		sw.flapped(netgroup.Around(who.host.Addr())[0], err)
+		sw.flapped(who.networks()[0], err)
 	}
 
 	return err

@@ -58,6 +58,21 @@ func (c *candidate) presentedAt(seen netip.Prefix, lists *peerLists) {
 	c.blocked = c.blocked || lists.isBlockedIP(seen.Addr())
 }
 
+// isBelieved reports whether an exempt bridge tells the place of a peer, which counts then in the
+// place of the bridge's own. Hosts that are not public mean nothing beside those of other peers.
+func (p place) isBelieved() bool {
+	return p.trust == toldByExempt && p.near == "" && p.host.IsValid()
+}
+
+// networks returns the networks in which the candidate counts, the widest first.
+func (c candidate) networks() [netgroup.Widths]netip.Prefix {
+	if c.place.isBelieved() {
+		return netgroup.Around(c.place.host.Addr())
+	}
+
+	return netgroup.Around(c.host.Addr())
+}
+
 // othersAt counts the connections at a place that is known at least as well. The caller holds
 // the lock.
 func (r *registry) othersAt(p place, former *connection) (n uint64) {

@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -130,6 +131,39 @@ func TestOneSlotForAPresentedHost(t *testing.T) {
 				}
 				require.Empty(t, sw.registry.spots, "nothing is counted any more")
 				require.Zero(t, sw.registry.taken[slotInbound])
+			}
+		})
+	}
+}
+
+// The peers of a configured bridge count in the networks that it tells, as if they came themselves.
+// So one network behind it gives way to others, whether these come by the bridge or not.
+func TestCrowdedNetworkBehindAConfiguredBridgeGivesWay(t *testing.T) {
+	friend := presenter{testID(50), "9.9.9.1"}
+	for name, c := range map[string]struct {
+		told []string
+		want int // gives way, -1: nobody
+	}{
+		"one site":              {[]string{"2a00:1:1:1::1", "2a00:1:1:2::1", "2a00:1:1:3::1", "2a00:1:1:4::1"}, 3},
+		"two of one network":    {[]string{"2a00:1:1:1::1", "2a00:1:2:1::1", "51.0.0.1", "52.0.0.1"}, 1},
+		"all of other networks": {[]string{"2a00:1::1", "2a01:1::1", "51.0.0.1", "52.0.0.1"}, -1},
+		"hosts near the bridge": {[]string{"10.0.0.1", "10.0.0.2", "10.0.0.3", "10.0.0.4"}, -1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			sw := NewMultiplexSwitch(&fixedAddress{addr: types.NetAddress{ID: testID(99)}},
+				WithMaxInboundPeers(4), WithUnconditionalPeers([]types.ID{friend.id}))
+			begin := time.Now()
+			for i, told := range c.told {
+				conn, err := comes(sw, friend, testID(i), told)
+				require.NoError(t, err)
+				conn.started, conn.since = true, begin.Add(time.Duration(i)*time.Millisecond)
+			}
+			require.Equal(t, c.want, loser(sw, "8.8.8.8"))
+			_, err := comes(sw, friend, testID(97), "8.8.8.8")
+			if c.want < 0 {
+				requireCode(t, compat.RejectFull, err)
+			} else {
+				require.ErrorIs(t, err, errEvicted)
 			}
 		})
 	}
