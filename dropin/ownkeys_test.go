@@ -4,7 +4,6 @@ import (
 	"context"
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/gnolang/gno/tm2/pkg/p2p"
 	gnotypes "github.com/gnolang/gno/tm2/pkg/p2p/types"
@@ -33,12 +32,13 @@ func TestEveryOwnKeyHasAnEffect(t *testing.T) {
 		"stack": TestConfiguredSwitchHasTheStack, "dial": TestConfiguredSwitchDialsAsToldTo,
 		"quic": TestConfiguredSwitchHasQUICAndDHT, "dht": TestConfiguredSwitchHasQUICAndDHT,
 		"unconditional_peer_ids": TestConfiguredSwitchKnowsItsPeers, "proxy_protocol_networks": TestProxyProtocolNetworks,
+		"seed_mode": TestSettingsFromFiles, // and adapter/config/TestSeedModeHangsUp, in which a minute passes at once
 	}
 	effects := map[string]func(*testing.T, stack){
 		"blocked_peers":   refuses(func(at gnotypes.NetAddress) string { return `blocked_peers = "` + string(at.ID) + `"` }),
 		"blocked_ips":     refuses(func(gnotypes.NetAddress) string { return `blocked_ips = "127.0.0.0/8"` }),
 		"libp2p_security": proposesTLS, "tunnel_bridges": hasTunnels, "tunnel_peer_ids": hasTunnels,
-		"seed_mode": hangsUp, "dial_timeout": givesUp,
+		"dial_timeout": givesUp,
 	}
 	require.Len(t, ownKeys, len(elsewhere)+len(effects))
 	for _, key := range ownKeys {
@@ -106,27 +106,6 @@ func hasTunnels(t *testing.T, s stack) {
 	require.NoError(t, sw.Start())
 	require.Equal(t, at.ID, await(t, r.added).ID())
 	require.Equal(t, bridgeAt.ID, sw.MultiplexSwitch().Links()[0].Tunnel)
-}
-
-// hangsUp shows that a seed hangs up a peer. That takes a minute, and is the switch's, whatever the
-// stack.
-func hangsUp(t *testing.T, s stack) {
-	if s.name != "dual" {
-		return
-	}
-	if testing.Short() {
-		t.Skip("a seed hangs up after a minute")
-	}
-	cfg, r := loopbackConfig(), newGnoRecorder("r", testChannel)
-	cfg.PeerExchange = true
-	seed := newSwitchWith(t, configuredAs(s, "seed_mode = true"), cfg, map[string]p2p.Reactor{"R": r})
-	require.NoError(t, seed.Start())
-	other := newSwitchWith(t, s, loopbackConfig(), nil)
-	require.NoError(t, other.Start())
-	at := seed.NetAddress()
-	other.DialPeers(&at)
-	peer := await(t, r.added)
-	require.Equal(t, peer, awaitWithin(t, 5*time.Minute, r.removed))
 }
 
 // givesUp shows that a dial of a node that answers has no more time than the key says, and that
