@@ -91,8 +91,10 @@ func TestNodeOnAMachineThatMoves(t *testing.T) {
 			await(t, looks) // the address is known to be there
 			setAddress(t, "add", ips[1])
 			setAddress(t, "del", ips[0])
+			moved := time.Now()
 			require.Equal(t, events.PeerDisconnected, await(t, changes).Type())
 			require.Equal(t, events.PeerConnected, await(t, changes).Type())
+			t.Logf("%s: connected again %s after the address was lost", t.Name(), time.Since(moved).Round(time.Millisecond))
 			require.Contains(t, log.String(), "an address of this machine is gone")
 			require.Eventually(t, func() bool { return len(peer.Peers().List()) == 1 }, patience, time.Millisecond)
 		})

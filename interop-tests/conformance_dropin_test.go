@@ -44,9 +44,7 @@ func TestLibp2pDropinOverQUICConforms(t *testing.T) {
 	besideOthers(t)
 	compattest.TestSwitch(t, func(*testing.T) compattest.MakeSwitch {
 		return makeDropin(newLibp2pDropin(lp2p.WithQUICOnly()), asTheyAre)
-	}, append(dropinExemptions(), compattest.Exemption{
-		Promise: "Crossed/SilentConnectionGivesWay", Why: "the relay of the suite passes TCP only",
-	})...)
+	}, dropinExemptions()...)
 }
 
 func TestDualDropinConforms(t *testing.T) {

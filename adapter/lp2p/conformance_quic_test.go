@@ -25,6 +25,5 @@ func TestTransportQUICConformance(t *testing.T) {
 
 func TestSwitchQUICConformance(t *testing.T) {
 	t.Parallel()
-	compattest.TestSwitch(t, func(*testing.T) compattest.MakeSwitch { return makeSwitch(lp2p.WithQUICOnly()) },
-		compattest.Exemption{Promise: "Crossed/SilentConnectionGivesWay", Why: "the relay of the suite passes TCP only"})
+	compattest.TestSwitch(t, func(*testing.T) compattest.MakeSwitch { return makeSwitch(lp2p.WithQUICOnly()) })
 }

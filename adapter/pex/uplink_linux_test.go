@@ -116,8 +116,10 @@ func TestNodeWithoutUplinkKeepsItsBook(t *testing.T) {
 			require.Eventually(t, func() bool { return !known().Due(time.Now()) }, patience, time.Millisecond)
 			require.Zero(t, known().Failures)
 			ip(t, "route add local 0.0.0.0/0 dev lo")
+			back := time.Now()
 			for awaitEvent(t, happened).Type() != events.PeerConnected {
 			}
+			t.Logf("%s: connected again %s after the route was back", t.Name(), time.Since(back).Round(time.Millisecond))
 		})
 	}
 }

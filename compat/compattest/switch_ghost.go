@@ -2,15 +2,21 @@ package compattest
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
+	"net/netip"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
+
+// maxPacket is the size of the largest datagram.
+const maxPacket = 64 << 10
 
 // A node whose connection has gone silent, as after a power cut, is connected again under its
 // ID without waiting for a ping timeout. The connection runs through a relay that stops
@@ -32,8 +38,10 @@ func testGhost(t *testing.T, c *cluster) {
 	require.NotNil(t, former)
 
 	relay.freeze()
+	silent := time.Now()
 	start(hub.address())
 	c.await(t, "the node is connected again", func() bool { return hub.log.count(connected, id) == 2 })
+	t.Logf("%s: connected again %s after the connection fell silent", t.Name(), time.Since(silent).Round(time.Millisecond))
 	now := hub.Peers().Get(id)
 	require.NotNil(t, now)
 	require.NotSame(t, former, now)
@@ -41,9 +49,12 @@ func testGhost(t *testing.T, c *cluster) {
 	require.False(t, former.IsRunning())
 }
 
-// relay passes bytes between its clients and one target until it is frozen.
+// relay passes bytes between its clients and one target until it is frozen: those of TCP
+// connections, and the datagrams that come to the UDP port of the same number.
 type relay struct {
+	target   string
 	listener net.Listener
+	packets  *net.UDPConn
 	frozen   context.Context
 	freeze   context.CancelFunc
 	wg       sync.WaitGroup
@@ -54,13 +65,12 @@ type relay struct {
 
 func newRelay(t *testing.T, target string) *relay {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	r := &relay{listener: listener}
+	r := &relay{target: target}
+	r.listener, r.packets = listenBoth(t)
 	r.frozen, r.freeze = context.WithCancel(context.Background())
 	r.wg.Go(func() {
 		for {
-			client, err := listener.Accept()
+			client, err := r.listener.Accept()
 			if err != nil {
 				return // closed by the cleanup
 			}
@@ -74,9 +84,15 @@ func newRelay(t *testing.T, target string) *relay {
 			r.pass(client, server)
 		}
 	})
+	r.wg.Go(func() {
+		if err := r.passPackets(); err != nil {
+			t.Errorf("relay: %v", err)
+		}
+	})
 	t.Cleanup(func() {
 		r.freeze()
-		_ = listener.Close()
+		_ = r.listener.Close()
+		_ = r.packets.Close()
 		r.mtx.Lock()
 		for _, c := range r.conns {
 			_ = c.Close()
@@ -88,11 +104,26 @@ func newRelay(t *testing.T, target string) *relay {
 	return r
 }
 
+// listenBoth listens at one port for TCP and UDP.
+func listenBoth(t *testing.T) (net.Listener, *net.UDPConn) {
+	t.Helper()
+	for range 100 {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, err)
+		at := listener.Addr().(*net.TCPAddr)
+		if packets, err := net.ListenUDP("udp", &net.UDPAddr{IP: at.IP, Port: at.Port}); err == nil {
+			return listener, packets
+		}
+		_ = listener.Close() // somebody else has the UDP port
+	}
+	require.FailNow(t, "no port is free for both")
+
+	return nil, nil
+}
+
 // pass copies both ways. A frozen relay drops what it reads and closes nothing.
 func (r *relay) pass(a, b net.Conn) {
-	r.mtx.Lock()
-	r.conns = append(r.conns, a, b)
-	r.mtx.Unlock()
+	r.keep(a, b)
 	for _, way := range [][2]net.Conn{{a, b}, {b, a}} {
 		r.wg.Go(func() {
 			_, _ = io.Copy(unlessFrozen{way[1], r}, way[0])
@@ -100,6 +131,48 @@ func (r *relay) pass(a, b net.Conn) {
 				_ = way[1].Close()
 			}
 		})
+	}
+}
+
+func (r *relay) keep(conns ...net.Conn) {
+	r.mtx.Lock()
+	defer r.mtx.Unlock()
+	r.conns = append(r.conns, conns...)
+}
+
+// passPackets passes datagrams until the cleanup, those of each client from a port of their own.
+func (r *relay) passPackets() error {
+	servers := make(map[netip.AddrPort]net.Conn)
+	buf := make([]byte, maxPacket)
+	for {
+		n, from, err := r.packets.ReadFromUDPAddrPort(buf)
+		if err != nil {
+			return nil // closed by the cleanup
+		}
+		server := servers[from]
+		if server == nil {
+			if server, err = net.Dial("udp", r.target); err != nil {
+				return err
+			}
+			r.keep(server)
+			servers[from] = server
+			r.wg.Go(func() { r.answer(from, server) })
+		}
+		_, _ = unlessFrozen{server, r}.Write(buf[:n]) // a lost datagram is sent again
+	}
+}
+
+// answer passes the datagrams of the target to the client.
+func (r *relay) answer(client netip.AddrPort, server net.Conn) {
+	buf := make([]byte, maxPacket)
+	for {
+		n, err := server.Read(buf)
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err == nil && r.frozen.Err() == nil { // else nobody listens at the target now
+			_, _ = r.packets.WriteToUDPAddrPort(buf[:n], client)
+		}
 	}
 }
 

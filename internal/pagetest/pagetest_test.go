@@ -56,7 +56,7 @@ func TestProofs(t *testing.T) {
 	repository(t, map[string]string{
 		"a/a_test.go":      "package a\n\nfunc TestA(t *testing.T) {}\n",
 		"b/c/c_test.go":    "package c\n\nfunc ExampleC() {}\n\nfunc FuzzC(f *testing.F) {}\n",
-		"docs/good.md":     head + "| one | `TestA` |\n| two | `b/c/ExampleC`, `b/c/FuzzC` |\n| three | a command |\n",
+		"docs/good.md":     head + "| one | `TestA` |\n| two | `b/c/ExampleC`, `b/c/FuzzC` |\n| three | a command |\n\n## More\n\n| four | `TestD` |\n",
 		"docs/bad.md":      head + "| one | `TestB` |\n",
 		"docs/folder.md":   head + "| one | `b/c/TestA` |\n",
 		"docs/empty.md":    head,

@@ -33,6 +33,7 @@ func Proofs(t testing.TB, page, heading string, folders ...string) []Row {
 	require.True(t, found, "%s has no %q", page, heading)
 	_, table, found := strings.Cut(section, "|---|")
 	require.True(t, found, "%s has no table below %q", page, heading)
+	table, _, _ = strings.Cut(table, "\n#") // the next section
 
 	defined := Defined(t, folders...)
 	var rows []Row
