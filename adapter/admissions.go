@@ -38,6 +38,7 @@ type registry struct {
 	taken   [3]uint64               // slots, by kind; that of slotNone is not used
 	awaited map[types.ID]bool       // IDs of newcomers that wait for the end of a connection
 	evicts  bool                    // one of them waits for a peer that gives way; see eviction.go
+	shares  types.ID                // the bridge that presents that one, if any
 }
 
 // slot is what a connection takes up of the limits.
@@ -114,13 +115,18 @@ func (r *registry) judge(c candidate) (taken slot, former *connection, err error
 // and the peer that loses its slot to it, if any. The caller holds the lock.
 func (r *registry) place(c candidate, former *connection) (taken slot, loser *connection, err error) {
 	taken, full := r.findSlot(c, former)
+	err = r.checkHost(c, former)
+	if share := r.checkShare(c, former); share != nil && err == nil {
+		full, loser = cmp.Or(full, share), r.findSharer(c)
+	} else if full != nil {
+		loser = r.findLoser(c)
+	}
 	if full != nil {
-		if loser = r.findLoser(c); loser == nil {
+		if loser == nil {
 			return slotNone, nil, full
 		}
 		taken = c.own()
 	}
-	err = cmp.Or(r.checkHost(c, former), r.checkShare(c, former))
 	if err != nil && c.crosses && netgroup.IsLocal(c.host.Addr()) && r.taken[slotOutbound] < r.limits[slotOutbound] {
 		// The dial that it crosses would be admitted beside the other peer of the host.
 		return slotOutbound, nil, nil
@@ -245,7 +251,7 @@ func (r *registry) reserve(conn *connection, c *candidate) (former *connection, 
 			c.held, former.slot = taken, slotNone
 		}
 		if evicted {
-			r.evicts, c.evicts = true, true
+			r.evicts, r.shares, c.evicts = true, c.delegate, true
 		}
 		if !c.outbound {
 			r.awaited[c.id], c.waits = true, true
@@ -275,7 +281,7 @@ func (r *registry) endReserve(c candidate) {
 		delete(r.awaited, c.id)
 	}
 	if c.evicts {
-		r.evicts = false
+		r.evicts, r.shares = false, ""
 	}
 }
 

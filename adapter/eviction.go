@@ -24,12 +24,13 @@ const (
 
 // errEvicted is the reason for ending the connection of a peer that gives way.
 var errEvicted = compat.Reject(compat.RejectFull,
-	"all slots are taken, and a peer of a less crowded network takes the place (max_num_inbound_peers)")
+	"all slots, or those of the bridge, are taken, and a peer of a less crowded network takes the place (max_num_inbound_peers)")
 
 // resident is a peer that could give way.
 type resident struct {
-	conn  *connection
-	since time.Time // when it was started
+	conn     *connection
+	since    time.Time                     // when it was started
+	networks [netgroup.Widths]netip.Prefix // in which it counts
 }
 
 // findLoser returns the peer whose slot the candidate may take, or nil: the youngest
@@ -46,7 +47,16 @@ func (r *registry) findLoser(c candidate) *connection {
 		protected, gain = maxAnchors, 1
 	}
 	residents, crowd := r.residents(c.own())
-	stays := func(p resident) bool { return !moreCrowded(p.conn.networks, networks, crowd, gain) }
+
+	return choose(residents, crowd, networks, protected, gain)
+}
+
+// choose returns the youngest of the residents in the most crowded network, of those who may give way
+// to a newcomer in the networks, or nil. So many stay because they have been connected longest.
+func choose(
+	residents []resident, crowd map[netip.Prefix]int, newcomer [netgroup.Widths]netip.Prefix, protected uint64, gain int,
+) *connection {
+	stays := func(p resident) bool { return !moreCrowded(p.networks, newcomer, crowd, gain) }
 	if !slices.ContainsFunc(residents, func(p resident) bool { return !stays(p) }) {
 		return nil
 	}
@@ -60,8 +70,8 @@ func (r *registry) findLoser(c candidate) *connection {
 	}
 
 	return slices.MaxFunc(residents, func(a, b resident) int {
-		for i := range a.conn.networks {
-			if d := crowd[a.conn.networks[i]] - crowd[b.conn.networks[i]]; d != 0 {
+		for i := range a.networks {
+			if d := crowd[a.networks[i]] - crowd[b.networks[i]]; d != 0 {
 				return d
 			}
 		}
@@ -85,7 +95,7 @@ func (r *registry) residents(kind slot) (residents []resident, crowd map[netip.P
 			crowd[n]++
 		}
 		if since, runs := c.runsSince(); runs {
-			residents = append(residents, resident{c, since})
+			residents = append(residents, resident{c, since, c.networks})
 		}
 	}
 

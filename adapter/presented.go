@@ -117,7 +117,13 @@ func (r *registry) checkShare(c candidate, former *connection) error {
 			continue
 		}
 		ofAll++
-		if by == c.delegate || other.host == c.host && c.host.IsValid() && !r.allowDuplicateIP {
+		if r.sameBridge(c, other) {
+			ofBridge++
+		}
+	}
+	if r.shares != "" && !c.evicts && !r.lists.isExempt(r.shares) { // who waits for a place has one
+		ofAll++
+		if r.shares == c.delegate {
 			ofBridge++
 		}
 	}
@@ -132,4 +138,35 @@ func (r *registry) checkShare(c candidate, former *connection) error {
 	default:
 		return nil
 	}
+}
+
+// sameBridge reports whether the bridge that presents the candidate presents the other peer too.
+func (r *registry) sameBridge(c candidate, other *connection) bool {
+	return compat.Delegate(other.conn) == c.delegate || other.host == c.host && c.host.IsValid() && !r.allowDuplicateIP
+}
+
+// findSharer returns the peer of the same bridge whose place in the share the candidate may take, or
+// nil. It is chosen like any peer that gives way, by the networks that the bridge tells: a lie there
+// harms only the peers of the bridge itself. The caller holds the lock.
+func (r *registry) findSharer(c candidate) *connection {
+	told := func(p place) bool { return p.trust == toldByStranger && p.near == "" && p.host.IsValid() }
+	if c.outbound || !told(c.place) || r.evicts || r.conduct.Refusal("", c.networks()[0]) != nil {
+		return nil
+	}
+	var residents []resident
+	crowd := make(map[netip.Prefix]int)
+	for id, other := range r.byID {
+		if compat.Delegate(other.conn) == "" || !r.sameBridge(c, other) || other.slot != slotInbound || !told(other.place) || r.lists.isExempt(id) {
+			continue
+		}
+		networks := netgroup.Around(other.place.host.Addr())
+		for _, n := range networks {
+			crowd[n]++
+		}
+		if since, runs := other.runsSince(); runs {
+			residents = append(residents, resident{other, since, networks})
+		}
+	}
+
+	return choose(residents, crowd, netgroup.Around(c.place.host.Addr()), r.limits[slotInbound]/bridgeShare/protectedShare, 2)
 }

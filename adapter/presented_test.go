@@ -1,6 +1,7 @@
 package adapter
 
 import (
+	"fmt"
 	"net"
 	"net/netip"
 	"testing"
@@ -167,6 +168,46 @@ func TestCrowdedNetworkBehindAConfiguredBridgeGivesWay(t *testing.T) {
 			}
 		})
 	}
+}
+
+// One network does not keep the share of a bridge for ever: the youngest of its peers gives way to a
+// peer of another network that the same bridge presents. The share stays as large as it is.
+func TestCrowdedNetworkBehindABridgeGivesWay(t *testing.T) {
+	sw := NewMultiplexSwitch(&fixedAddress{addr: types.NetAddress{ID: testID(99)}})
+	bridge, other := presenter{testID(50), "9.9.9.1"}, presenter{testID(51), "9.9.9.2"}
+	begin := time.Now()
+	var conns []*connection
+	for i := range DefaultMaxInboundPeers / bridgeShare {
+		conn, err := comes(sw, bridge, testID(i), fmt.Sprintf("2a00:1:1:%x::1", i))
+		require.NoError(t, err)
+		conn.started, conn.since = true, begin.Add(time.Duration(i)*time.Millisecond)
+		conns = append(conns, conn)
+		_, err = comes(sw, other, testID(20+i), fmt.Sprintf("2a00:1:2:%x::1", i))
+		require.NoError(t, err)
+	}
+	for _, at := range []string{"2a00:1:1:ff::1", "10.0.0.1", ""} {
+		_, err := comes(sw, bridge, testID(60), at)
+		require.ErrorContains(t, err, "rejected: full", "nobody gives way to %q", at)
+	}
+
+	r := &sw.registry
+	newcomer := &connection{id: testID(61), conn: &offender{ip: net.ParseIP(bridge.ip), by: bridge.id}, gone: make(chan struct{})}
+	who := sw.candidate(newcomer.id, false, net.ParseIP(bridge.ip), bridge.id)
+	who.presentedAt(hostOfIP("51.0.0.1"), sw.lists)
+	loser, err := r.reserve(newcomer, &who)
+	require.NoError(t, err)
+	require.Equal(t, conns[len(conns)-1], loser)
+	r.vacate(loser)
+	r.release(loser)
+	_, err = comes(sw, bridge, testID(62), "52.0.0.1")
+	require.ErrorContains(t, err, "quarter", "the place is promised")
+	former, err := r.reserve(newcomer, &who)
+	require.NoError(t, err)
+	require.Nil(t, former)
+	r.endReserve(who)
+	require.EqualValues(t, DefaultMaxInboundPeers/bridgesShare, r.taken[slotInbound])
+	_, err = comes(sw, bridge, testID(62), "52.0.0.1")
+	require.ErrorIs(t, err, errEvicted, "the next one finds a place too")
 }
 
 // A peer that comes back to its bridge takes its own place, however full the share is.
