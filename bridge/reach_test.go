@@ -56,7 +56,14 @@ func TestBridgeFindsOutThatATargetIsBack(t *testing.T) {
 			require.Equal(t, TargetDown, s.State)
 			require.NotEmpty(t, s.LastError)
 
-			again := func() { ts.note(at.ID, time.Now(), func(record) record { return over }) }
+			again := func() { // and what a dial that began before that shows counts no more
+				ts.note(at.ID, time.Now(), func(record) record {
+					r := over
+					r.heard = time.Now()
+
+					return r
+				})
+			}
 			again()
 			require.Equal(t, TargetDown, statusOf(t, b, at.ID).State, "its penalty is over, and nothing shows that it is back")
 			startNodeAt(t, stack, key, at, nil)
