@@ -38,7 +38,7 @@ type registry struct {
 	taken   [3]uint64               // slots, by kind; that of slotNone is not used
 	awaited map[types.ID]bool       // IDs of newcomers that wait for the end of a connection
 	evicts  bool                    // one of them waits for a peer that gives way; see eviction.go
-	shares  types.ID                // the bridge that presents that one, if any
+	shares  sharer                  // the bridge that presents that one, if any
 }
 
 // slot is what a connection takes up of the limits.
@@ -114,11 +114,12 @@ func (r *registry) judge(c candidate) (taken slot, former *connection, err error
 // place returns the slot that the candidate may take, also that of its former connection,
 // and the peer that loses its slot to it, if any. The caller holds the lock.
 func (r *registry) place(c candidate, former *connection) (taken slot, loser *connection, err error) {
-	taken, full := r.findSlot(c, former)
-	err = r.checkHost(c, former)
-	if share := r.checkShare(c, former); share != nil && err == nil {
-		full, loser = cmp.Or(full, share), r.findSharer(c)
-	} else if full != nil {
+	taken, noSlot := r.findSlot(c, former)
+	noHost, noShare := r.checkHost(c, former), r.checkShare(c, former)
+	full := noSlot
+	if noShare != nil && noHost == nil {
+		full, loser = cmp.Or(noSlot, noShare), r.findSharer(c)
+	} else if noSlot != nil {
 		loser = r.findLoser(c)
 	}
 	if full != nil {
@@ -127,12 +128,12 @@ func (r *registry) place(c candidate, former *connection) (taken slot, loser *co
 		}
 		taken = c.own()
 	}
-	if err != nil && c.crosses && netgroup.IsLocal(c.host.Addr()) && r.taken[slotOutbound] < r.limits[slotOutbound] {
+	if noHost != nil && c.crosses && netgroup.IsLocal(c.host.Addr()) && r.taken[slotOutbound] < r.limits[slotOutbound] {
 		// The dial that it crosses would be admitted beside the other peer of the host.
 		return slotOutbound, nil, nil
 	}
 
-	return taken, loser, err
+	return taken, loser, noHost
 }
 
 // wouldAdmit returns why the candidate would be refused now, or nil. It passes a candidate
@@ -251,7 +252,7 @@ func (r *registry) reserve(conn *connection, c *candidate) (former *connection, 
 			c.held, former.slot = taken, slotNone
 		}
 		if evicted {
-			r.evicts, r.shares, c.evicts = true, c.delegate, true
+			r.evicts, r.shares, c.evicts = true, sharer{c.delegate, c.host}, true
 		}
 		if !c.outbound {
 			r.awaited[c.id], c.waits = true, true
@@ -281,7 +282,7 @@ func (r *registry) endReserve(c candidate) {
 		delete(r.awaited, c.id)
 	}
 	if c.evicts {
-		r.evicts, r.shares = false, ""
+		r.evicts, r.shares = false, sharer{}
 	}
 }
 

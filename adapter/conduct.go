@@ -71,7 +71,7 @@ func (sw *MultiplexSwitch) blame(c *connection, reason error) {
 	k, host := sw.keeper(), sw.accountable(hostOf(c.conn))
 	if bridge := compat.Delegate(c.conn); bridge != "" {
 		if host.IsValid() && !sw.lists.isExempt(bridge) {
-			k.Blame("", host, host.Addr(), conduct.RefusedPoints, reason)
+			k.Blame("", host, host.Addr(), conduct.RefusedPoints, reason, "bridge", bridge, "host", netgroup.Name(host))
 		}
 		host = netip.Prefix{}
 	}
@@ -115,7 +115,7 @@ func (sw *MultiplexSwitch) judgeEnd(c *connection, reason error, uptime time.Dur
 // isOwnWish reports whether this node has ended a connection for a reason that says nothing of its
 // peer.
 func isOwnWish(reason error) bool {
-	own := []error{errEvicted, errReplaced, errBlocked, errSeedHangUp, errAddressGone}
+	own := []error{errEvicted, errReplaced, errConnected, errBlocked, errSeedHangUp, errAddressGone}
 
 	return slices.ContainsFunc(own, func(err error) bool { return errors.Is(reason, err) })
 }

@@ -258,7 +258,7 @@ func (sw *MultiplexSwitch) logSession(c *connection, uptime time.Duration, msg s
 
 		return
 	}
-	sw.refused.Event(slog.LevelInfo, netgroup.FromAddr(addr), msg, "session", args...)
+	sw.sessions.Event(slog.LevelInfo, netgroup.FromAddr(addr), msg, "session", args...)
 }
 
 // halt stops the peer itself, and tells the remote why if the stack can.

@@ -107,7 +107,7 @@ func (r *registry) leave(p place) {
 // checkShare refuses a peer whose bridge has its share of the inbound slots. The bridges at one
 // host are one bridge, unless several nodes may share an IP. The caller holds the lock.
 func (r *registry) checkShare(c candidate, former *connection) error {
-	if c.delegate == "" || c.byExempt || c.exempt {
+	if c.delegate == "" || c.byExempt || c.exempt || c.evicts { // a peer has given way to that one
 		return nil
 	}
 	var ofBridge, ofAll uint64
@@ -117,13 +117,13 @@ func (r *registry) checkShare(c candidate, former *connection) error {
 			continue
 		}
 		ofAll++
-		if r.sameBridge(c, other) {
+		if r.sameBridge(c, sharer{by, other.host}) {
 			ofBridge++
 		}
 	}
-	if r.shares != "" && !c.evicts && !r.lists.isExempt(r.shares) { // who waits for a place has one
+	if r.shares.id != "" && !r.lists.isExempt(r.shares.id) { // who waits for a place has one
 		ofAll++
-		if r.shares == c.delegate {
+		if r.sameBridge(c, r.shares) {
 			ofBridge++
 		}
 	}
@@ -140,14 +140,20 @@ func (r *registry) checkShare(c candidate, former *connection) error {
 	}
 }
 
-// sameBridge reports whether the bridge that presents the candidate presents the other peer too.
-func (r *registry) sameBridge(c candidate, other *connection) bool {
-	return compat.Delegate(other.conn) == c.delegate || other.host == c.host && c.host.IsValid() && !r.allowDuplicateIP
+// sharer is a bridge, and the host from which it connects.
+type sharer struct {
+	id   types.ID
+	host netip.Prefix
+}
+
+// sameBridge reports whether the bridge counts as the one that presents the candidate.
+func (r *registry) sameBridge(c candidate, by sharer) bool {
+	return by.id == c.delegate || by.host == c.host && c.host.IsValid() && !r.allowDuplicateIP
 }
 
 // findSharer returns the peer of the same bridge whose place in the share the candidate may take, or
 // nil. It is chosen like any peer that gives way, by the networks that the bridge tells: a lie there
-// harms only the peers of the bridge itself. The caller holds the lock.
+// harms only the peers of the bridges at its own host. The caller holds the lock.
 func (r *registry) findSharer(c candidate) *connection {
 	told := func(p place) bool { return p.trust == toldByStranger && p.near == "" && p.host.IsValid() }
 	if c.outbound || !told(c.place) || r.evicts || r.conduct.Refusal("", c.networks()[0]) != nil {
@@ -156,7 +162,8 @@ func (r *registry) findSharer(c candidate) *connection {
 	var residents []resident
 	crowd := make(map[netip.Prefix]int)
 	for id, other := range r.byID {
-		if compat.Delegate(other.conn) == "" || !r.sameBridge(c, other) || other.slot != slotInbound || !told(other.place) || r.lists.isExempt(id) {
+		by := compat.Delegate(other.conn)
+		if by == "" || !r.sameBridge(c, sharer{by, other.host}) || other.slot != slotInbound || !told(other.place) || r.lists.isExempt(id) {
 			continue
 		}
 		networks := netgroup.Around(other.place.host.Addr())

@@ -57,6 +57,7 @@ type MultiplexSwitch struct {
 	registry registry
 	conduct  *conduct.Book
 	refused  *summary.Log  // what strangers can cause without end
+	sessions *summary.Log  // the same for begins and ends of sessions, which must not crowd out refusals
 	lines    *rate.Limiter // about sessions that are not summed up
 	conns    sync.Map      // compat.PeerConn to *connection
 	peers    *peerSet
@@ -98,7 +99,7 @@ func NewMultiplexSwitch(transport compat.Transport, opts ...SwitchOption) *Multi
 	sw.registry.lists, sw.registry.conduct = sw.lists, sw.conduct
 	sw.behavior = &behavior{sw: sw, reactors: make(map[byte]compat.Reactor)}
 	sw.BaseService = *service.NewBaseService(nil, "P2P MultiplexSwitch", sw)
-	sw.refused = summary.New(sw.Logger)
+	sw.refused, sw.sessions = summary.New(sw.Logger), summary.New(sw.Logger)
 	sw.ctx, sw.cancel = context.WithCancel(context.Background())
 
 	for _, opt := range opts {
@@ -111,7 +112,7 @@ func NewMultiplexSwitch(transport compat.Transport, opts ...SwitchOption) *Multi
 // SetLogger implements service.Service. It must be called before Start; see WithLogger.
 func (sw *MultiplexSwitch) SetLogger(logger *slog.Logger) {
 	sw.BaseService.SetLogger(logger)
-	sw.refused = summary.New(logger)
+	sw.refused, sw.sessions = summary.New(logger), summary.New(logger)
 }
 
 // OnStart implements service.Service: it starts all reactors and then accepts
@@ -174,6 +175,7 @@ func (sw *MultiplexSwitch) OnStop() {
 	sw.stopPeers(conns, timeout)
 	sw.stopReactors(sw.reactors)
 	sw.refused.Close()
+	sw.sessions.Close()
 }
 
 // stopPeers stops the connections concurrently, so that a slow one does not delay the

@@ -202,15 +202,27 @@ func saysOfIPv4(err error, errno syscall.Errno) bool {
 	says := func(err error) bool { return saysOfIPv4(err, errno) }
 	switch e := err.(type) {
 	case *net.OpError:
-		to, _ := e.Addr.(*net.TCPAddr)
+		to := ipOf(e.Addr)
 
-		return errors.Is(e.Err, errno) && (to == nil || to.IP.To4() != nil)
+		return errors.Is(e.Err, errno) && (to == nil || to.To4() != nil)
 	case interface{ Unwrap() []error }:
 		return slices.ContainsFunc(e.Unwrap(), says)
 	case interface{ Unwrap() error }:
 		return says(e.Unwrap())
 	default:
 		return err == errno
+	}
+}
+
+// ipOf returns the IP of a TCP or UDP address, or nil.
+func ipOf(addr net.Addr) net.IP {
+	switch addr := addr.(type) {
+	case *net.TCPAddr:
+		return addr.IP
+	case *net.UDPAddr:
+		return addr.IP
+	default:
+		return nil
 	}
 }
 

@@ -335,13 +335,16 @@ func (b *Book) MarkDialFailed(addr *types.NetAddress, err error) {
 	}
 }
 
-// postpone makes the address wait as after a failure. While this machine has no uplink all dials
-// fail at once, and counting them would keep the node alone long after the uplink is back.
+// postpone makes the address wait as after a failure, and takes back a dial that Try has counted.
+// While this machine has no uplink all dials fail at once, and counting them would keep the node
+// alone long after the uplink is back.
 func (b *Book) postpone(addr *types.NetAddress) {
 	b.mtx.Lock()
 	defer b.mtx.Unlock()
+	now := time.Now()
+	b.endpoints.takeBack(addr, now)
 	if e := b.entry(addr); e != nil {
-		e.Failed = time.Now()
+		e.Failed = now
 	}
 }
 
@@ -458,7 +461,7 @@ func (b *Book) Dialable(addrs []*types.NetAddress) []*types.NetAddress {
 }
 
 // Try reports whether a dial may look for the peer at an IP and port where it has not
-// answered. It counts the dial as failed until MarkConnected or MarkAnswered. The
+// answered. It counts the dial as failed until MarkConnected or MarkAnswered, or a dial without a route. The
 // answer is no after three failed dials there, or 16 at the host, within 10 minutes,
 // for any IDs. It is also no for 10 minutes after another peer has answered there.
 func (b *Book) Try(addr *types.NetAddress) bool {

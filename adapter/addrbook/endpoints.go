@@ -143,6 +143,15 @@ func (s *endpoints) failed(addr *types.NetAddress, now time.Time) {
 	}
 }
 
+// takeBack undoes try for a dial that says nothing.
+func (s *endpoints) takeBack(addr *types.NetAddress, now time.Time) {
+	for _, p := range s.of(addr, now) {
+		if p.owner == "" {
+			p.succeed()
+		}
+	}
+}
+
 // answered notes which peer is at the address.
 func (s *endpoints) answered(addr *types.NetAddress, now time.Time) {
 	at := s.of(addr, now)

@@ -180,6 +180,12 @@ func TestWithoutARouteTheWaitDoesNotGrow(t *testing.T) {
 			pass(10 * time.Second)
 		}
 		require.True(t, b.Of(addr.ID)[0].Due(time.Now()))
+
+		hint := addrAt("5.6.7.8", 1)
+		for range 20 {
+			require.True(t, b.Try(hint), "it is no failed dial of a hint either")
+			b.MarkDialFailed(hint, syscall.ENETUNREACH)
+		}
 	})
 }
 

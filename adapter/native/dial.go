@@ -101,7 +101,12 @@ func (mt *MultiplexTransport) dialPending(ctx context.Context, addr types.NetAdd
 		return nil, &HandshakeError{Step: stepDial, Remote: addr.String(), Err: err}
 	}
 
-	return dialnames.Each(ctx, addrs, mt.dialAddress)
+	pending, err := dialnames.Each(ctx, addrs, mt.dialAddress)
+	if _, isStep := errors.AsType[*HandshakeError](err); err != nil && !isStep { // an IP was refused before its dial
+		err = &HandshakeError{Step: stepDial, Remote: addr.String(), Err: err}
+	}
+
+	return pending, err
 }
 
 // dialAddress makes a verified connection before the context ends.

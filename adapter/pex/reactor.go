@@ -22,6 +22,9 @@ const Channel byte = 0x50
 // network was gone all addresses may have failed until none is due for minutes.
 const waitingInterval = 30 * time.Second
 
+// mostWaiting is among how many addresses that one is chosen.
+const mostWaiting = 8
+
 // request is what every peer is asked with. It is never changed.
 var request = wire.AppendRequest(nil)
 
@@ -208,8 +211,9 @@ func (r *Reactor) dialBook() {
 	}
 }
 
-// dialWaiting has one address at which a peer has answered dialed, though it is not due, if the
-// last one is long enough ago. So a node notices soon that its network is back.
+// dialWaiting has one address dialed that is not due, if the last one is long enough ago. It is one of
+// those at which peers have answered last, since these are the likeliest to be there when the network
+// is back.
 func (r *Reactor) dialWaiting(now time.Time) {
 	if now.Sub(r.waiting) < waitingInterval {
 		return
@@ -217,6 +221,8 @@ func (r *Reactor) dialWaiting(now time.Time) {
 	waiting := slices.DeleteFunc(r.book.Entries(), func(e addrbook.Entry) bool {
 		return e.Due(now) || !e.Configured && !e.HasAnswered()
 	})
+	slices.SortFunc(waiting, func(a, b addrbook.Entry) int { return b.Answered.Compare(a.Answered) })
+	waiting = waiting[:min(len(waiting), mostWaiting)]
 	if len(waiting) > 0 {
 		r.waiting = now
 		r.Switch.DialPeers(&waiting[rand.IntN(len(waiting))].Addr)

@@ -250,7 +250,11 @@ func (l *pool) connect(ctx context.Context, p peer.ID) (network.Conn, func(), er
 	switch {
 	case err == nil:
 		l.d.noteConn(conn)
-	case ctx.Err() == nil && compat.ClassifyDial(err) != compat.DialLocal && !compat.IsNoRoute(err):
+	case compat.IsNoRoute(err):
+		for _, addr := range hints {
+			l.d.book.MarkDialFailed(&addr, err)
+		}
+	case ctx.Err() == nil && compat.ClassifyDial(err) != compat.DialLocal:
 		l.d.noteAbsent(p, hints, err)
 	}
 

@@ -46,8 +46,10 @@ func (d *Discovery) dialFailed(addr types.NetAddress, reason error) {
 	if !known {
 		return // it was never reached over libp2p
 	}
-	if compat.IsNoRoute(reason) {
-		return // while this machine has no uplink nothing is known of any peer
+	if compat.IsNoRoute(reason) { // while this machine has no uplink nothing is known of any peer
+		d.book.MarkDialFailed(&addr, reason)
+
+		return
 	}
 	gone, lost := false, true
 	switch compat.ClassifyDial(reason) {
