@@ -54,7 +54,7 @@ func TestTunnelConformance(t *testing.T) {
 			server.mtx.Lock()
 			defer server.mtx.Unlock()
 
-			return server.out[b.Key.ID()] > 0
+			return server.kept[b.Key.ID()] == 1
 		}, patience, time.Millisecond)
 
 		return outside, &behindBridge{inside, server.Addresses()[0]}
@@ -132,11 +132,10 @@ func TestNativePeersAreToldWhereTheNodeIs(t *testing.T) {
 		server.mtx.Lock()
 		defer server.mtx.Unlock()
 
-		return server.out[key.ID()] > 0
+		return server.kept[key.ID()] == 1
 	}, patience, time.Millisecond, "the node keeps in reach")
 	far := startNative(t, types.GenerateNodeKey(), nil)
-	far.sw.DialPeers(&server.Addresses()[0])
-	require.Equal(t, at.DialString(), next(t, far.added).NodeInfo().NetAddress.DialString())
+	require.Equal(t, at.DialString(), far.join(t, server.Addresses()[0]).NodeInfo().NetAddress.DialString())
 }
 
 // startOn starts a node on a transport, which the test closes.
