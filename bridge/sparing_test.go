@@ -155,6 +155,7 @@ func (h *hub) settle(o outcome, violate bool) {
 func TestStrangersCostTheBridgeLittleAtALibp2pTarget(t *testing.T) {
 	const span = 5 * time.Minute
 	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
 	rng := rand.New(rand.NewPCG(seed, 0))
 	outcomes := []outcome{declined, faulty, nodeLeftEarly, unknown}
 	for _, atOnce := range []int{1, 2, 10} {
@@ -169,10 +170,9 @@ func TestStrangersCostTheBridgeLittleAtALibp2pTarget(t *testing.T) {
 						total++
 					}
 				}
-				require.Greater(t, total, int(span/spareEvery)/2, "strangers get in, too; seed %d", seed)
+				require.Greater(t, total, int(span/spareEvery)/2, "strangers get in, too")
 				require.NotNil(t, h.pick(dialer{id: "known"}, nil))
 			})
-			require.False(t, t.Failed(), "seed %d", seed)
 		}
 	}
 }
