@@ -3,11 +3,14 @@ package compattest
 import (
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -20,6 +23,12 @@ import (
 // lookAgain is how often await checks its condition without a signal. Some state, such as
 // the size of a set, changes without a call.
 const lookAgain = 20 * time.Millisecond
+
+// maxDials is how often connect dials.
+const maxDials = 5
+
+// hangUps are what a dialer sees of a listener that closes the connection.
+var hangUps = []error{io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.EPIPE}
 
 // errTest is the reason with which the tests stop peers.
 var errTest = errors.New("stopped by the test")
@@ -167,16 +176,18 @@ func (c *cluster) pair(t *testing.T) (a, b *switchNode) {
 }
 
 // connect makes a dial b and waits until the reactors of both have the peer. It dials again
-// where a handshake has come to nothing, as on a busy machine: the dialer's end may be done when
-// the other end has waited too long, and a listener that has waited too long just hangs up.
+// where the other end has hung up, as on a busy machine: the dialer's end may be done when
+// the listener has waited too long, and such a listener just hangs up. After maxDials the pair has
+// to be connected: a switch that takes only a few of its peers keeps no contract.
 func (c *cluster) connect(t *testing.T, a, b *switchNode) (atA, atB compat.PeerConn) {
 	t.Helper()
 	ofA, ofB := a.log.count(connected, b.id()), b.log.count(connected, a.id())
-	ended := a.endedDials(b.id())
+	dials, ended := 1, len(a.hungUp(b.id()))
 	a.DialPeers(b.address())
 	c.await(t, "both ends of a dial are connected", func() bool {
-		if now := a.endedDials(b.id()); now > ended {
-			ended = now
+		if now := a.hungUp(b.id()); len(now) > ended && dials < maxDials {
+			t.Logf("dial %d of %s has come to nothing: %v", dials, b.id(), now[len(now)-1].reason)
+			dials, ended = dials+1, len(now)
 			a.DialPeers(b.address())
 		}
 
@@ -189,12 +200,24 @@ func (c *cluster) connect(t *testing.T, a, b *switchNode) (atA, atB compat.PeerC
 	return atA, atB
 }
 
-// endedDials counts the dials of the ID that have failed or whose peers have ended. It leaves out
-// those that await repeats itself.
-func (n *switchNode) endedDials(id types.ID) int {
-	return len(n.log.all(func(e entry) bool {
-		return e.id == id && (e.what == disconnected || e.what == failed && !e.isLateDial())
-	}))
+// hungUp returns the dials of the ID that have failed, or whose peers have ended, since the other
+// end has hung up.
+func (n *switchNode) hungUp(id types.ID) []entry {
+	return n.log.all(func(e entry) bool { return e.id == id && e.isHangUp() })
+}
+
+// isHangUp tells whether the other end of a dial has hung up and has not said why. A refusal is
+// a verdict, and await repeats late dials itself. Stacks end a peer with different reasons, so any
+// other counts there.
+func (e entry) isHangUp() bool {
+	reason, _ := e.reason.(error)
+	if _, refused := errors.AsType[*compat.RejectError](reason); refused {
+		return false
+	}
+
+	return e.what == disconnected || e.what == failed && !e.isLateDial() && slices.ContainsFunc(hangUps, func(err error) bool {
+		return errors.Is(reason, err)
+	})
 }
 
 // isLateDial tells whether a dial has failed since it took too long.
