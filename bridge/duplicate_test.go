@@ -13,7 +13,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
@@ -76,28 +75,6 @@ func passOn(ctx context.Context, in net.Conn, ip net.IP, to string, header ...st
 		_, _ = io.Copy(out, in) // either end may close the connection
 	})
 	_, _ = io.Copy(in, out)
-}
-
-// comes reports whether the node gets a pair when it dials the address. It dials again when that took
-// longer than it waits, which is no refusal.
-func (n *node) comes(t *testing.T, at types.NetAddress) bool {
-	t.Helper()
-	failed, done := n.sw.Subscribe(func(e events.Event) bool { return e.Type() == events.DialFailed })
-	defer done()
-	over := time.After(testTimeout)
-	for {
-		n.dial(at)
-		select {
-		case <-n.added:
-			return true
-		case e := <-failed:
-			if compat.ClassifyDial(e.(events.DialFailedEvent).Reason) != compat.DialTimedOut {
-				return false
-			}
-		case <-over:
-			require.FailNow(t, "neither a pair nor a refusal")
-		}
-	}
 }
 
 // However many nodes one IP has, it gets one slot of each target, and none that another IP

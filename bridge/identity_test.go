@@ -43,7 +43,7 @@ func TestNodeHasACounterpartByEachIdentity(t *testing.T) {
 	// The end of one pair leaves the other alone, and frees its counterpart.
 	targets[0].sw.StopPeerForError(first, errBadMessage)
 	gone := next(t, n.removed)
-	require.Equal(t, at[2].ID, n.join(t, at[2]).ID())
+	require.Equal(t, at[2].ID, n.joinAtLast(t, at[2]).ID())
 	require.False(t, n.sw.Peers().Has(gone))
 	require.Len(t, n.sw.Peers().List(), 2)
 }

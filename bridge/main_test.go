@@ -208,23 +208,65 @@ func addresses(nodes ...*node) []*types.NetAddress {
 
 func (n *node) dial(addr types.NetAddress) { n.sw.DialPeers(&addr) }
 
-// join dials the bridge, as a native node that does not give up, until it has a pair, and returns
-// whom it has met: on a busy machine a handshake may take longer than a node waits for it.
+// join dials the bridge and returns whom the node has met. A refusal fails the test.
 func (n *node) join(t *testing.T, at types.NetAddress) compat.PeerConn {
+	t.Helper()
+	p, err := n.tryToJoin(t, at)
+	require.NoError(t, err, "the node has got no peer")
+
+	return p
+}
+
+// joinAtLast is join of a node that is refused until the bridge is ready for it, and does not give up.
+func (n *node) joinAtLast(t *testing.T, at types.NetAddress) compat.PeerConn {
+	t.Helper()
+	for begun := time.Now(); ; {
+		p, err := n.tryToJoin(t, at)
+		if err == nil {
+			return p
+		}
+		require.Less(t, time.Since(begun), testTimeout, "the node has found nobody: %v", err)
+	}
+}
+
+// comes reports whether the node gets a pair when it dials the address.
+func (n *node) comes(t *testing.T, at types.NetAddress) bool {
+	t.Helper()
+	_, err := n.tryToJoin(t, at)
+
+	return err == nil
+}
+
+// tryToJoin dials the address and returns whom the node has met, or why it was refused. It dials again
+// when a dial was late, which is no refusal.
+func (n *node) tryToJoin(t *testing.T, at types.NetAddress) (compat.PeerConn, error) {
 	t.Helper()
 	failed, done := n.sw.Subscribe(func(e events.Event) bool { return e.Type() == events.DialFailed })
 	defer done()
 	over := time.After(testTimeout)
 	for {
+		begun := time.Now()
 		n.dial(at)
 		select {
 		case p := <-n.added:
-			return p
-		case <-failed:
+			return p, nil
+		case e := <-failed:
+			reason := e.(events.DialFailedEvent).Reason
+			if !wasLate(begun, reason) {
+				return nil, reason
+			}
+			t.Logf("a late dial is repeated: %v", reason)
 		case <-over:
-			require.FailNow(t, "the node has found nobody")
+			require.FailNow(t, "neither a peer nor a refusal")
 		}
 	}
+}
+
+// wasLate tells whether a dial may have failed since a node or the bridge has waited too long for
+// another one, as on a busy machine. A native node that has waited too long just hangs up, as it does
+// when it refuses a peer, but nobody gives up before pairTimeout.
+func wasLate(begun time.Time, reason error) bool {
+	return compat.ClassifyDial(reason) == compat.DialTimedOut || time.Since(begun) >= pairTimeout
 }
 
 // met returns the peer that the node has since another one has joined the bridge. Dials that came too

@@ -60,7 +60,7 @@ func TestIdentitiesAndTunnelsAtPublicIPs(t *testing.T) {
 
 	inside := tunnelNode(t, key, b)
 	for _, ip := range []string{"51.1.0.1", "51.2.0.1"} {
-		defaultNode(t, InitiatorNative, ip, nil).join(t, b.TunnelAddresses()[0])
+		defaultNode(t, InitiatorNative, ip, nil).joinAtLast(t, b.TunnelAddresses()[0])
 		require.Equal(t, ip, next(t, inside.added).RemoteIP().String())
 	}
 	require.Len(t, b.Status().Tunnels[0].Open, 2)

@@ -59,7 +59,7 @@ func TestTunnelsBesidePairs(t *testing.T) {
 	require.Len(t, at, 1)
 
 	dialing := newNode(t, InitiatorNative)
-	dialing.join(t, at[0]) // until the node is in reach of the bridge
+	dialing.joinAtLast(t, at[0]) // until the node is in reach of the bridge
 	require.True(t, dialing.sw.Peers().Has(key.ID()))
 	require.Equal(t, dialing.address.ID, next(t, inside.added).ID())
 	require.Equal(t, listening.address.ID, inside.join(t, listening.address).ID())
@@ -111,14 +111,14 @@ func TestTunnelsFollowTheOperator(t *testing.T) {
 	inside := tunnelNode(t, key, b)
 	require.Empty(t, b.nativeTargets.open())
 	require.NoError(t, b.Connect(InitiatorNative, listening.address))
-	inside.join(t, listening.address)
+	inside.joinAtLast(t, listening.address)
 	next(t, listening.added)
 	require.NoError(t, b.Block(key.ID()))
 	require.Equal(t, key.ID(), next(t, listening.removed))
 	require.True(t, b.Unblock(key.ID()))
 
 	next(t, inside.removed)
-	inside.join(t, listening.address) // until the node is back at the bridge
+	inside.joinAtLast(t, listening.address) // until the node is back at the bridge
 	next(t, listening.added)
 	require.Len(t, b.nativeTargets.open(), 1)
 	require.NoError(t, b.Forget(listening.address.ID))
