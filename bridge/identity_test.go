@@ -7,7 +7,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
@@ -22,21 +21,14 @@ func TestNodeHasACounterpartByEachIdentity(t *testing.T) {
 	require.Equal(t, b.key.ID(), at[0].ID)
 
 	n := newNode(t, InitiatorNative)
-	n.dial(at[0])
-	n.dial(at[1])
-	shown := map[types.ID]bool{}
-	for range 2 {
-		shown[next(t, n.added).ID()] = true
+	for _, to := range at[:2] {
+		require.Equal(t, to.ID, n.join(t, to).ID())
 	}
-	require.Equal(t, map[types.ID]bool{at[0].ID: true, at[1].ID: true}, shown)
-	first, second := next(t, targets[0].added), next(t, targets[1].added)
+	first, second := targets[0].met(t), targets[1].met(t)
 	require.Equal(t, first.ID(), second.ID(), "it is presented as one node")
 	awaitPairs(t, b, 2)
 
-	failed, done := n.sw.Subscribe(func(e events.Event) bool { return e.Type() == events.DialFailed })
-	defer done()
-	n.dial(at[2])
-	next(t, failed) // no counterpart is left for a third
+	require.False(t, n.comes(t, at[2]), "no counterpart is left for a third")
 	extra := newNode(t, InitiatorNative)
 	require.Equal(t, at[2].ID, extra.join(t, at[2]).ID(), "another node gets one by any identity")
 
