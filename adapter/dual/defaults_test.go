@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
@@ -38,24 +39,52 @@ func startDefault(t *testing.T, kind, ip string) *defaultNode {
 	return &defaultNode{sw, at}
 }
 
-// join makes the node dial the other one until they are peers on the stack. A dialer that is held
-// up may come too late, and a dual node takes it for a native one.
+// join makes the node dial the other one, and requires that they become peers on the stack. Only a
+// dial that has taken lp2p.SniffTimeout is repeated: the dialer may have come too late, and a dual node
+// takes it for a native one.
 func (n *defaultNode) join(t *testing.T, other *defaultNode, stack types.Stack) {
 	t.Helper()
-	require.Eventually(t, func() bool {
-		p := n.sw.Peers().Get(other.at.ID)
-		switch {
-		case p == nil:
-			n.sw.DialPeers(&other.at)
-		case p.(compat.StackReporter).Stack() != stack:
-			n.sw.StopPeerForError(p, errors.New("on the other stack"))
-		default:
-			return true
-		}
+	for range 5 {
+		begun := time.Now()
+		result := n.dial(t, other)
+		took := time.Since(begun)
+		up, connected := result.(events.PeerConnectedEvent)
+		if connected && up.Stack == stack {
+			other.awaitStack(t, n, stack)
 
-		return false
-	}, time.Minute, 10*time.Millisecond, "%s is no peer on %s", other.at.ID, stack)
-	other.awaitStack(t, n, stack)
+			return
+		}
+		require.GreaterOrEqual(t, took, lp2p.SniffTimeout, "%s is no peer on %s: %+v", other.at.ID, stack, result)
+		t.Logf("a late dial: %+v", result)
+		if p := n.sw.Peers().Get(other.at.ID); p != nil {
+			n.sw.StopPeerForError(p, errors.New("on the other stack"))
+		}
+		require.Eventually(t, func() bool { return !n.sw.Peers().Has(other.at.ID) && !other.sw.Peers().Has(n.at.ID) },
+			time.Minute, time.Millisecond, "%s keeps a peer that is gone", other.at.ID)
+	}
+	require.Fail(t, "every dial is late")
+}
+
+// dial dials the other node and returns the event that tells how that has ended.
+func (n *defaultNode) dial(t *testing.T, other *defaultNode) events.Event {
+	t.Helper()
+	ended, cancel := n.sw.Subscribe(func(e events.Event) bool {
+		up, connected := e.(events.PeerConnectedEvent)
+		failed, ok := e.(events.DialFailedEvent)
+		refused, rejected := e.(events.PeerRejectedEvent)
+
+		return connected && up.PeerID == other.at.ID || ok && failed.Address.ID == other.at.ID ||
+			rejected && refused.PeerID == other.at.ID
+	})
+	defer cancel()
+	n.sw.DialPeers(&other.at)
+	select {
+	case e := <-ended:
+		return e
+	case <-timeout(t).Done():
+		require.FailNow(t, "a dial has no end")
+		panic("unreachable")
+	}
 }
 
 func (n *defaultNode) awaitStack(t *testing.T, of *defaultNode, stack types.Stack) {
