@@ -1,6 +1,7 @@
 package dual_test
 
 import (
+	"fmt"
 	"net"
 	"net/netip"
 	"strings"
@@ -58,7 +59,7 @@ func TestNameWithABlockedIPLeadsToTheOther(t *testing.T) {
 	blocked, free := net.IPv4(127, 0, 0, 2), net.IPv4(127, 0, 0, 1)
 	for name, newTransport := range byStack {
 		for _, order := range [][]net.IP{{blocked, free}, {free, blocked}} {
-			t.Run(name, func(t *testing.T) {
+			t.Run(fmt.Sprint(name, order), func(t *testing.T) {
 				names := dnstest.Install(t)
 				names.Set("node.example", order...)
 				listener := newTransport(t, loopbackSpec())
