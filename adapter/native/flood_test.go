@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/netnstest"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/stacktest"
@@ -78,21 +79,40 @@ func TestFloodAtDefaults(t *testing.T) {
 			f := stacktest.StartFlood(addr.DialString(), ips, 10*time.Millisecond, func(_ int, conn net.Conn) { _, _ = conn.Write(first) })
 			defer f.Stop()
 			for i := range 20 {
-				dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(51, byte(i), 0, 1)}}
-				conn, err := dialer.DialContext(testContext(t), "tcp", addr.DialString())
-				require.NoError(t, err)
-				honest := newTransport(t, "net")
-				honest.timeout = testTimeout
-				out, err := honest.DialOn(testContext(t), conn, addr, newBehavior())
+				ip := net.IPv4(51, byte(i), 0, 1)
+				begun := time.Now()
+				out, from, err := dialFrom(t, ip, addr)
+				late := err != nil && time.Since(begun) >= HandshakeTimeout
+				if late { // on a busy machine, once: a flood that held up each dial would fail the test
+					t.Logf("honest dial %d: %v", i, err)
+					out, from, err = dialFrom(t, ip, addr)
+				}
 				require.NoError(t, err, "honest dial %d", i)
 				in, err := listener.Accept(testContext(t), newBehavior())
 				require.NoError(t, err)
-				require.Equal(t, conn.LocalAddr().String(), in.RemoteAddr().String())
+				if late && in.RemoteAddr().String() != from { // that of the late dial
+					listener.Remove(in)
+					in, err = listener.Accept(testContext(t), newBehavior())
+					require.NoError(t, err)
+				}
+				require.Equal(t, from, in.RemoteAddr().String())
 				listener.Remove(in)
 				require.NoError(t, out.CloseConn())
 			}
 		})
 	}
+}
+
+// dialFrom makes a new node at defaults dial the address from the IP, and returns the IP:port of its
+// end.
+func dialFrom(t *testing.T, ip net.IP, addr types.NetAddress) (out compat.PeerConn, from string, err error) {
+	t.Helper()
+	dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: ip}}
+	conn, err := dialer.DialContext(testContext(t), "tcp", addr.DialString())
+	require.NoError(t, err)
+	out, err = newTransport(t, "net").DialOn(testContext(t), conn, addr, newBehavior())
+
+	return out, conn.LocalAddr().String(), err
 }
 
 // reserving is a switch with configured peers at one address.
@@ -115,7 +135,7 @@ func TestConfiguredPeersHavePlaces(t *testing.T) {
 	listener.guard.Ask(&reserving{behavior: newBehavior(), at: net.IPv4(127, 0, 0, 1)})
 
 	addr := listener.NetAddress()
-	dialFrom := func(ip net.IP) (*MultiplexTransport, error) {
+	come := func(ip net.IP) (*MultiplexTransport, error) {
 		mt := newTransport(t, "net")
 		conn, err := (&net.Dialer{LocalAddr: &net.TCPAddr{IP: ip}}).DialContext(t.Context(), "tcp", addr.DialString())
 		require.NoError(t, err)
@@ -124,13 +144,13 @@ func TestConfiguredPeersHavePlaces(t *testing.T) {
 		return mt, err
 	}
 	for range total {
-		_, err := dialFrom(net.IPv4(127, 9, 0, 1))
+		_, err := come(net.IPv4(127, 9, 0, 1))
 		require.NoError(t, err)
 	}
 	require.Eventually(t, func() bool { return len(listener.incoming) == total }, testTimeout, time.Millisecond)
-	_, err := dialFrom(net.IPv4(127, 8, 0, 1))
+	_, err := come(net.IPv4(127, 8, 0, 1))
 	require.Error(t, err, "a stranger has to wait")
-	friend, err := dialFrom(net.IPv4(127, 0, 0, 1))
+	friend, err := come(net.IPv4(127, 0, 0, 1))
 	require.NoError(t, err)
 	for range total {
 		in, err := listener.Accept(testContext(t), newBehavior())
