@@ -2,8 +2,10 @@ package dropin
 
 import (
 	"context"
+	"log/slog"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/gnolang/gno/tm2/pkg/p2p"
 	gnotypes "github.com/gnolang/gno/tm2/pkg/p2p/types"
@@ -15,6 +17,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/native"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/stacktest"
 )
 
 // dials names the [p2p].dial that goes with a stack.
@@ -25,14 +28,16 @@ func configuredAs(s stack, lines ...string) stack {
 	return configuredStack(append(lines, `stack = "`+s.name+`"`, `dial = "`+dials[s.name]+`"`)...)
 }
 
-// TestEveryOwnKeyHasAnEffect walks every key of [p2p] that gno does not have and shows over each
-// stack what it does. Some keys have a test of their own.
+// TestEveryOwnKeyHasAnEffect walks every key of [p2p] that gno does not have and shows what it does
+// on the stacks that it is for. Some keys have a test of their own.
 func TestEveryOwnKeyHasAnEffect(t *testing.T) {
 	elsewhere := map[string]func(*testing.T){
 		"stack": TestConfiguredSwitchHasTheStack, "dial": TestConfiguredSwitchDialsAsToldTo,
 		"quic": TestConfiguredSwitchHasQUICAndDHT, "dht": TestConfiguredSwitchHasQUICAndDHT,
 		"unconditional_peer_ids": TestConfiguredSwitchKnowsItsPeers, "proxy_protocol_networks": TestProxyProtocolNetworks,
-		"seed_mode": TestSettingsFromFiles, // and adapter/config/TestSeedModeHangsUp, in which a minute passes at once
+		// That it is read. It reaches the switch with blocked_peers, by P2PConfig.SwitchOptions, with which
+		// adapter/config/TestSeedModeHangsUp shows what it does: there a minute passes at once.
+		"seed_mode": TestSettingsFromFiles,
 	}
 	effects := map[string]func(*testing.T, stack){
 		"blocked_peers":   refuses(func(at gnotypes.NetAddress) string { return `blocked_peers = "` + string(at.ID) + `"` }),
@@ -50,27 +55,30 @@ func TestEveryOwnKeyHasAnEffect(t *testing.T) {
 	}
 }
 
-// refuses shows that a node with the line refuses the one at the address.
+// refuses shows that a node with the line refuses the one at the address for what it names, however
+// often that one dials.
 func refuses(line func(at gnotypes.NetAddress) string) func(*testing.T, stack) {
 	return func(t *testing.T, s stack) {
-		other, r := newSwitchWith(t, s, loopbackConfig(), nil), newGnoRecorder("r", testChannel)
-		sw := newSwitchWith(t, configuredAs(s, line(other.NetAddress())), loopbackConfig(), map[string]p2p.Reactor{"R": r})
-		refused, unsubscribe := other.MultiplexSwitch().Subscribe(func(e events.Event) bool {
-			return e.Type() == events.DialFailed || e.Type() == events.PeerDisconnected // a native node may hear of it late
-		})
-		defer unsubscribe()
+		other, r, log := newSwitchWith(t, s, loopbackConfig(), nil), newGnoRecorder("r", testChannel), &stacktest.Log{}
+		cfg := loopbackConfig()
+		cfg.RootDir = homeWith(t, map[string]string{ownFile: "[p2p]\nstack = \"" + s.name + "\"\ndial = \"" + dials[s.name] + "\"\n" +
+			line(other.NetAddress())})
+		key, info := newIdentity(testChannel)
+		sw, err := NewConfiguredSwitch(info, key, cfg, map[string]p2p.Reactor{"R": r}, slog.New(slog.NewTextHandler(log, nil)))
+		require.NoError(t, err)
+		t.Cleanup(func() { require.NoError(t, sw.Close()) })
 		require.NoError(t, sw.Start())
 		require.NoError(t, other.Start())
 		at := sw.NetAddress()
-		other.DialPeers(&at)
-		await(t, refused)
+		require.NoError(t, other.MultiplexSwitch().AddPersistentPeer(*FromNetAddress(&at)))
+		require.Eventually(t, func() bool { return log.Count("(blocked_peers, blocked_ips)") > 0 }, patience, time.Millisecond)
 		require.Empty(t, r.added)
 	}
 }
 
 func proposesTLS(t *testing.T, s stack) {
 	if s.name == "native" {
-		return // TestConfiguredSwitchErrors has the warning
+		t.Skip("a native node warns that the key has no effect (TestConfiguredSwitchErrors)")
 	}
 	other, r := newSwitchWith(t, stacks()[1], loopbackConfig(), nil), newGnoRecorder("r", testChannel)
 	require.NoError(t, other.Start())
@@ -86,11 +94,10 @@ func proposesTLS(t *testing.T, s stack) {
 	}))
 }
 
-// hasTunnels shows that a libp2p node has a native peer. With other stacks the keys are an error
-// (TestTunnelsNeedLibp2pAlone).
+// hasTunnels shows that a libp2p node has a native peer.
 func hasTunnels(t *testing.T, s stack) {
 	if s.name != "libp2p" {
-		return
+		t.Skip("with other stacks the keys are an error (TestTunnelsNeedLibp2pAlone)")
 	}
 	far := newSwitchWith(t, stacks()[0], loopbackConfig(), nil)
 	require.NoError(t, far.Start())
