@@ -20,7 +20,8 @@ type crossing struct {
 	gno        *legacy.Peer
 	ours       *node
 	relay      *relay
-	weAreLower bool // our ID, in string order
+	weAreLower bool      // our ID, in string order
+	begun      time.Time // before either has dialed
 }
 
 // TestSimultaneousDials checks the result of two crossed connections, which depends on gno's
@@ -61,11 +62,11 @@ func TestSimultaneousDials(t *testing.T) {
 func cross(t *testing.T, version string, persistent, weAreLower bool) crossing {
 	t.Helper()
 	for range attempts {
-		begun := time.Now()
 		x := crossOnce(t, version, persistent, weAreLower)
-		if persistent || x.keeps(t) || time.Since(begun) < handshakeTime {
+		if persistent || !x.isLate(t) {
 			return x
 		}
+		t.Log("a handshake of crossed dials has taken too long")
 		x.ours.Stop()
 		x.gno.Stop()
 	}
@@ -73,19 +74,21 @@ func cross(t *testing.T, version string, persistent, weAreLower bool) crossing {
 	panic("unreachable")
 }
 
-// keeps waits until both sides have had the connection that the node with the lower ID dialed, or
-// its end, and reports whether they have had it.
-func (x crossing) keeps(t *testing.T) (kept bool) {
+// isLate waits until both sides have had the connection that the node with the lower ID dialed, or
+// its end, and reports whether it ended because a handshake had taken too long.
+func (x crossing) isLate(t *testing.T) bool {
 	t.Helper()
+	var kept bool
+	var link link
 	require.Eventually(t, func() bool {
 		links, _ := x.relay.snapshot()
-		link, _ := x.kept(links)
+		link, _ = x.kept(links)
 		kept = len(x.ours.Events(isUp(x.weAreLower))) > 0 && len(x.gno.Events(isUp(!x.weAreLower))) > 0
 
 		return kept || link.closed
 	}, peerlog.Patience, 10*time.Millisecond)
 
-	return kept
+	return !kept && link.lasted(x.begun)
 }
 
 // isUp returns whether an event tells that a peer has connected, by a dial of ours or of the peer.
@@ -115,6 +118,7 @@ func crossOnce(t *testing.T, version string, persistent, weAreLower bool) crossi
 	}
 	x := crossing{relay: r, weAreLower: weAreLower}
 	x.gno, x.ours = legacy.Start(t, gnoOptions), startNative(t, ourOptions)
+	x.begun = time.Now()
 	if !persistent {
 		x.gno.Dial(toOurs)
 		x.ours.Dial(toGno)
@@ -237,6 +241,7 @@ func TestConnectionThatGnoIgnores(t *testing.T) {
 		if gnoIgnores(t) {
 			return
 		}
+		t.Log("gno's handshake has taken too long")
 	}
 	require.Fail(t, "every handshake takes too long")
 }
@@ -264,12 +269,14 @@ func gnoIgnores(t *testing.T) bool {
 	require.True(t, ours.AwaitUp(t, gno.ID(), 1).Outbound)
 	endFirst := relayToGno.hold()
 	relayToOurs.release(ours)
+	var second link
 	require.Eventually(t, func() bool {
 		links, _ := relayToOurs.snapshot()
+		second = links[0]
 
-		return links[0].closed || len(ours.Events(isUp(false))) > 0
+		return second.closed || len(ours.Events(isUp(false))) > 0
 	}, peerlog.Patience, 10*time.Millisecond)
-	if len(ours.Events(isUp(false))) == 0 && time.Since(begun) >= handshakeTime {
+	if len(ours.Events(isUp(false))) == 0 && second.lasted(begun) {
 		endFirst()
 		ours.Stop()
 		gno.Stop()

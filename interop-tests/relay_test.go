@@ -6,6 +6,7 @@ import (
 	"net"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -39,6 +40,13 @@ type link struct {
 	target             string // ID
 	toTarget, toDialer int    // bytes so far
 	closed             bool
+	closedAt           time.Time
+}
+
+// lasted reports whether the link closed so long after the time before its dial that a handshake
+// has taken too long.
+func (l link) lasted(begun time.Time) bool {
+	return l.closed && l.closedAt.Sub(begun) >= handshakeTime
 }
 
 // framesTo and framesFrom return how many complete frames have passed to the target and from
@@ -106,7 +114,7 @@ func (r *relay) accept(listener net.Listener, id string) {
 		r.change(func() { r.links = append(r.links, l) })
 		r.wg.Go(func() {
 			r.run(l, conn)
-			r.change(func() { l.closed = true })
+			r.change(func() { l.closed, l.closedAt = true, time.Now() })
 		})
 	}
 }
