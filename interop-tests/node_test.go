@@ -7,6 +7,7 @@ import (
 	"net"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -58,6 +59,9 @@ type node struct {
 	sw        *adapter.MultiplexSwitch
 	stop      func() error // of the switch
 	stopOnce  sync.Once
+
+	mtx   sync.Mutex
+	dials map[types.ID]*lastDial // that Dial has begun
 
 	senders sync.WaitGroup // drained by closing the queues
 	queues  map[byte]chan func()
@@ -128,18 +132,56 @@ func (n *node) runSenders() {
 	}
 }
 
-// watch reports failed dials.
+// watch reports failed dials, and notes whom the switch refuses that it has dialed.
 func (n *node) watch() {
-	failed, unwatch := n.sw.Subscribe(func(e events.Event) bool { return e.Type() == events.DialFailed })
+	failed, unwatch := n.sw.Subscribe(func(e events.Event) bool {
+		return e.Type() == events.DialFailed || e.Type() == events.PeerRejected
+	})
 	n.unwatch = unwatch
 	n.watcher.Go(func() {
 		for e := range failed {
-			ev := e.(events.DialFailedEvent)
-			n.Append(protocol.Event{
-				Event: protocol.EventDialFailed, Peer: ev.Address.ID.String(), Addr: ev.Address.String(), Reason: ev.Reason.Error(),
-			})
+			switch ev := e.(type) {
+			case events.DialFailedEvent:
+				n.ended(ev.Address.ID, ev.Reason)
+				n.Append(protocol.Event{
+					Event: protocol.EventDialFailed, Peer: ev.Address.ID.String(), Addr: ev.Address.String(), Reason: ev.Reason.Error(),
+				})
+			case events.PeerRejectedEvent:
+				if ev.Outbound {
+					n.ended(ev.PeerID, ev.Reason)
+				}
+			}
 		}
 	})
+}
+
+// lastDial is the last dial of one node by another.
+type lastDial struct {
+	begun time.Time
+	took  time.Duration // until it failed
+	err   error         // nil until then
+}
+
+// ended notes that a dial of the node with the ID has failed.
+func (n *node) ended(id types.ID, err error) {
+	n.mtx.Lock()
+	defer n.mtx.Unlock()
+	if d := n.dials[id]; d != nil && d.err == nil {
+		d.took, d.err = time.Since(d.begun), err
+	}
+}
+
+// broken returns the failure of the last dial of the node with the ID, unless a busy machine explains it: the dial
+// timed out, or lasted as long as the other end waits in a handshake before it hangs up.
+func (n *node) broken(id types.ID) error {
+	n.mtx.Lock()
+	defer n.mtx.Unlock()
+	d := n.dials[id]
+	if d == nil || compat.ClassifyDial(d.err) == compat.DialTimedOut || d.took >= handshakeTime {
+		return nil
+	}
+
+	return d.err
 }
 
 // Stop stops the switch and waits for the node's goroutines. Further calls do nothing.
@@ -172,6 +214,12 @@ func (n *node) Dial(addr string) {
 	n.t.Helper()
 	na, err := types.ParseNetAddress(addr)
 	require.NoError(n.t, err)
+	n.mtx.Lock()
+	if n.dials == nil {
+		n.dials = make(map[types.ID]*lastDial)
+	}
+	n.dials[na.ID] = &lastDial{begun: time.Now()}
+	n.mtx.Unlock()
 	n.sw.DialPeers(na)
 }
 

@@ -4,11 +4,13 @@ import (
 	"context"
 	"fmt"
 	"hash/fnv"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/legacy"
 	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/peers/common/protocol"
 )
@@ -127,8 +129,33 @@ const (
 	attempts = 6
 )
 
+// repeats counts the dials that were late and repeated, by the IDs of their ends.
+var repeats = struct {
+	sync.Mutex
+	of map[[2]string]int
+}{of: make(map[[2]string]int)}
+
+// repeat logs that a dial is repeated, and counts it.
+func repeat(t *testing.T, dialer, acceptor endpoint) {
+	t.Helper()
+	repeats.Lock()
+	defer repeats.Unlock()
+	repeats.of[[2]string{dialer.ID(), acceptor.ID()}]++
+	t.Logf("no peers %s after the dial %d from %s to %s", dialTime,
+		repeats.of[[2]string{dialer.ID(), acceptor.ID()}], dialer.Addr(), acceptor.Addr())
+}
+
+// repeatsBetween returns how many dials between the two were repeated.
+func repeatsBetween(a, b string) int {
+	repeats.Lock()
+	defer repeats.Unlock()
+
+	return repeats.of[[2]string{a, b}] + repeats.of[[2]string{b, a}]
+}
+
 // awaitConnected waits until the two are peers, and dials again if that takes longer than a dial. A
-// late handshake may make a peer at one end only, for a moment.
+// late handshake may make a peer at one end only, for a moment. A dial of ours that fails for another
+// reason fails the test.
 func awaitConnected(t *testing.T, dialer, acceptor endpoint) {
 	t.Helper()
 	for range attempts {
@@ -139,6 +166,10 @@ func awaitConnected(t *testing.T, dialer, acceptor endpoint) {
 		if both {
 			return
 		}
+		if ours, ok := dialer.(*node); ok {
+			require.NoError(t, ours.broken(types.ID(acceptor.ID())))
+		}
+		repeat(t, dialer, acceptor)
 		dialer.Dial(acceptor.Addr())
 	}
 	require.Fail(t, "no dial comes about", "from %s to %s", dialer.Addr(), acceptor.Addr())
@@ -169,6 +200,7 @@ func dialUntil(t *testing.T, dialer endpoint, addr string, at endpoint, done fun
 		if held {
 			return
 		}
+		t.Logf("the dial from %s to %s has no such end within %s", dialer.Addr(), addr, dialTime)
 	}
 	require.Fail(t, "no dial has the wanted end", "from %s to %s", dialer.Addr(), addr)
 }
