@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/native"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
@@ -154,7 +155,8 @@ func TestTooLargeBlockIsBlamedOnItsSender(t *testing.T) {
 }
 
 // A pair that never came up, or that the bridge ends, costs a tenth. One that the node itself
-// replaces does not, nor one that the target ends: either makes the bridge dial a target each time.
+// replaces does not, nor one that the target ends, unless that is full or shuts down: either makes
+// the bridge dial a target each time.
 func TestWhoReplacesPairsIsNotSpared(t *testing.T) {
 	from := net.IPv4(9, 9, 0, 1)
 	const all, few = 4 * conduct.MaxPoints / conduct.ConnPoints, conduct.MaxPoints/conduct.ConnPoints - 1
@@ -169,6 +171,11 @@ func TestWhoReplacesPairsIsNotSpared(t *testing.T) {
 		{compat.Reject(compat.RejectDuplicate, "%v", errReplaced), true, false, few},
 		{errors.New("the target has not taken the node"), false, true, all},
 		{errors.New("the target has closed the connection"), true, true, few},
+		{&lp2p.GoodbyeError{Code: compat.RejectFull}, true, true, all},
+		{&lp2p.GoodbyeError{Code: compat.RejectUnavailable}, true, true, all},
+		{&lp2p.GoodbyeError{Code: compat.RejectClosing}, true, true, all},
+		{&lp2p.GoodbyeError{Code: compat.RejectInvalid}, true, true, few},
+		{&lp2p.GoodbyeError{}, true, true, few},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			refused := summary.New(quiet())
@@ -184,7 +191,7 @@ func TestWhoReplacesPairsIsNotSpared(t *testing.T) {
 				if c.up {
 					close(p.ready)
 				}
-				p.end(by, c.end)
+				p.end(by, fmt.Errorf("libp2p side: %w", c.end))
 				g.ended(p)
 			}
 			require.Equal(t, c.admits, admits)
