@@ -114,7 +114,7 @@ func (s *search) dial(pair context.Context, t *target) {
 	peer, err := s.try(ctx, t.addr)
 	s.bridge.journal.attempt(s.bridge.sideOf(s.targets), t.addr, s.node, err)
 	if err != nil {
-		s.giveUp(t, judge(pair, err), err)
+		s.giveUp(pair, t, err)
 	} else {
 		s.targets.appeared(t.addr.ID, false, false)
 	}
@@ -130,8 +130,9 @@ func (s *search) dial(pair context.Context, t *target) {
 
 // giveUp releases a target whose dial has failed. The book and the DHT are told that it was not
 // reached, but not that it has refused the node, which may be due to the node.
-func (s *search) giveUp(t *target, o outcome, err error) {
-	if isConnectFailure(err) {
+func (s *search) giveUp(pair context.Context, t *target, err error) {
+	o := judge(pair, err)
+	if isConnectFailure(err) || s.targets.sessions && !compat.ClassifyDial(err).Answered() && !isCutShort(pair) {
 		s.targets.refund(t)
 	}
 	if s.targets.release(t, o) && o == unreachable && s.targets == s.bridge.libp2pTargets {
@@ -145,6 +146,15 @@ func isConnectFailure(err error) bool {
 	handshake, ok := errors.AsType[*native.HandshakeError](err)
 
 	return ok && handshake.Step == "dial"
+}
+
+// isCutShort reports whether the pair has ended before its dials had their time, as when the node has
+// opened another one. They may have reached their targets then, and the node can do that as often as
+// it likes.
+func isCutShort(pair context.Context) bool {
+	end, ok := context.Cause(pair).(*ending)
+
+	return pair.Err() != nil && !(ok && end.error == errNoCounterpart) // see slots.giveBack
 }
 
 // failure says why there is no counterpart.

@@ -1,15 +1,18 @@
 package bridge
 
 import (
+	"context"
 	"math/rand/v2"
 	"net"
 	"slices"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/conduct"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
@@ -201,6 +204,42 @@ func TestStrangersComeAtOnceToALibp2pTarget(t *testing.T) {
 					b.libp2pTargets.release(picked, c.o)
 				}
 			}
+		})
+	}
+}
+
+// A dial that does not reach its libp2p target costs nothing there, also if the bridge has no sockets,
+// or gives up after a search in vain. One that the node cuts short may have reached it, and one that
+// succeeds too late has.
+func TestDialsThatReachNobodyAreNotCharged(t *testing.T) {
+	for name, c := range map[string]struct {
+		before []string
+		last   func(context.Context, types.NetAddress) (compat.PeerConn, error)
+		comes  time.Duration // when the node opens another pair; zero: never
+		owes   bool
+	}{
+		"no sockets": {[]string{"silent"}, after(0, syscall.EMFILE), 0, false},
+		"dead":       {[]string{"silent", "too"}, silentTarget, 0, false},
+		"replaced":   {[]string{"silent"}, silentTarget, patience + time.Millisecond, true},
+		"late":       {[]string{"silent"}, after(2400*time.Millisecond, nil), 0, true},
+		"refuses":    {[]string{"silent"}, after(0, &compat.RejectError{Code: compat.RejectFull, Remote: true}), 0, true},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newSearch(t, behaviors{"silent": silentTarget, "too": silentTarget, "last": c.last}, append(c.before, "last")...)
+			s.node.stranger, s.targets.sessions, s.targets.debts = true, true, make(map[types.ID]debt)
+			p := s.bridge.opened(t, InitiatorNative, s.node.id)
+			if c.comes > 0 {
+				time.AfterFunc(c.comes, func() { p.end(nil, compat.Reject(compat.RejectDuplicate, "%v", errReplaced)) })
+			}
+			making, stop := context.WithTimeout(p.ctx, pairTimeout)
+			defer stop()
+			_, _, err := s.find(making, p.ctx)
+			require.Error(t, err, name)
+			p.left = s.left
+			s.bridge.slots.giveBack(p)
+			s.bridge.wg.Wait()
+			_, owes := s.targets.debts["last"]
+			require.Equal(t, c.owes, owes, name)
 		})
 	}
 }

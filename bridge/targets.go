@@ -227,11 +227,15 @@ func (ts *targets) release(t *target, o outcome) (news bool) {
 	return news
 }
 
-// refund takes back what pick has charged, since no connection to the target came about.
+// refund takes back what pick has charged, and has release charge nothing, since no connection to the
+// target came about.
 func (ts *targets) refund(t *target) {
 	ts.inUse.mtx.Lock()
 	defer ts.inUse.mtx.Unlock()
-	ts.charge(t, ts.inUse.list[t], -1)
+	by := ts.inUse.list[t]
+	ts.charge(t, by, -1)
+	by.stranger = false
+	ts.inUse.list[t] = by
 }
 
 // lose lets other nodes of the host have the targets whose dials are not needed any more.
