@@ -28,7 +28,8 @@ const (
 //     is slow: when it comes from the future.
 //   - A delegation has the time at which it was made, just before (docs/sessions.md).
 //   - Whoever refuses a delegation of this node says by how much the clocks differ. A bridge
-//     hears of its own clock in no other way if that is fast.
+//     hears of its own clock in no other way if that is fast. Whoever accepts one says that
+//     they differ by less than control.DelegationLife.
 type clock struct {
 	logger *slog.Logger
 
@@ -75,6 +76,17 @@ func (c *clock) noteDelegation(network netip.Prefix, d *control.Delegation, now 
 func (c *clock) noteRefusal(network netip.Prefix, text string, now time.Time) {
 	if ahead, ok := control.SkewIn(text); ok {
 		c.note(network, -ahead, now)
+	}
+}
+
+// noteAcceptance notes that a peer in the network has accepted a delegation. What the network has
+// shown in another way is more exact, and stays.
+func (c *clock) noteAcceptance(network netip.Prefix, now time.Time) {
+	c.mtx.Lock()
+	said, known := c.says[network]
+	c.mtx.Unlock()
+	if !known || said.value == clockRight || now.Sub(said.at) >= voteLife {
+		c.note(network, 0, now)
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/record"
 	"github.com/libp2p/go-libp2p/p2p/protocol/identify"
 	idpb "github.com/libp2p/go-libp2p/p2p/protocol/identify/pb"
+	"github.com/multiformats/go-multiaddr"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/proto"
 
@@ -117,6 +118,42 @@ func TestWrongClockIsReportedByDelegations(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Peers that accept a delegation speak for the clock of this node, so that a few whose own clocks are
+// wrong do not make it warn. They do not outvote what their networks have shown more exactly.
+func TestAcceptedDelegationsCount(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		memnet := newMemNet()
+		n, log := memnet.newLogged(t, net.IPv4(8, 8, 8, 8))
+		for i := range 3 {
+			right := memnet.newNode(t, net.IPv4(5, byte(i), 0, 1))
+			right.shiftRecord(t, 0) // see TestWrongClockIsReportedByDelegations
+			dialAs(t, n, right, delegated(n))
+		}
+		for i := range 4 {
+			wrong := memnet.newNode(t, net.IPv4(6, byte(i), 0, 1), WithClock(func() time.Time { return time.Now().Add(6 * time.Minute) }))
+			wrong.shiftRecord(t, 0)
+			_, err := n.DialAs(timeout(t), wrong.NetAddress(), delegated(n), n.behavior)
+			require.ErrorContains(t, err, "6m0s")
+			require.Equal(t, i == 3, log.Count("clock=slow") == 1, "the fourth of seven")
+		}
+	})
+
+	c, now := newClock(slog.New(slog.DiscardHandler)), time.Now()
+	in := netip.MustParsePrefix("5.1.0.0/16")
+	c.note(in, 2*time.Minute, now)
+	c.noteAcceptance(in, now)
+	require.Equal(t, clockSlow, c.says[in].value)
+	c.noteAcceptance(in, now.Add(voteLife))
+	require.Equal(t, clockRight, c.says[in].value, "that was too long ago")
+}
+
+// Behind a relay, peers do not vote for its network.
+func TestNetworkOfAVoter(t *testing.T) {
+	const at = "/ip4/5.1.0.1/tcp/1"
+	require.Equal(t, netip.MustParsePrefix("5.1.0.0/16"), voterAt(multiaddr.StringCast(at)))
+	require.False(t, voterAt(multiaddr.StringCast(at+"/p2p-circuit")).IsValid())
 }
 
 // Only the last word of a network counts, for an hour, and others may disagree.

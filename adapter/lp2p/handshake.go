@@ -15,7 +15,6 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/stream"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
-	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 )
 
 // decodeNodeInfo decodes and checks the remote's NodeInfo, which must have the ID that the
@@ -144,6 +143,9 @@ func (s *session) dialHandshake(id types.ID, as Identity) (types.NodeInfo, error
 	}
 	switch m := m.(type) {
 	case *control.Accept:
+		if h.Delegation != nil {
+			s.t.clock.noteAcceptance(voterAt(s.conn.RemoteMultiaddr()), time.Now())
+		}
 		node, err := s.checkAccept(m, id, as.NodeInfo)
 		if err != nil {
 			s.decline(err)
@@ -153,7 +155,7 @@ func (s *session) dialHandshake(id types.ID, as Identity) (types.NodeInfo, error
 	case *control.Reject:
 		s.t.metrics.rejects.received.count(outcomeOfCode(m.Code))
 		if h.Delegation != nil && m.Code == compat.RejectIdentity {
-			s.t.clock.noteRefusal(netgroup.Network(ipOf(s.conn.RemoteMultiaddr())), m.Text, time.Now())
+			s.t.clock.noteRefusal(voterAt(s.conn.RemoteMultiaddr()), m.Text, time.Now())
 		}
 
 		return types.NodeInfo{}, &compat.RejectError{Code: m.Code, Reason: m.Text, Remote: true}

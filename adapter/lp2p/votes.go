@@ -6,6 +6,10 @@ import (
 	"net/netip"
 	"slices"
 	"time"
+
+	"github.com/multiformats/go-multiaddr"
+
+	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 )
 
 const (
@@ -21,6 +25,16 @@ const (
 // votes are what peers say of this node. Of each network (netgroup.Network) the last word
 // counts.
 type votes[V comparable] map[netip.Prefix]vote[V]
+
+// voterAt returns the network of a peer at the address. It is not valid for one behind a relay, as
+// whose network that of the relay would count.
+func voterAt(at multiaddr.Multiaddr) netip.Prefix {
+	if isCircuit(at) {
+		return netip.Prefix{}
+	}
+
+	return netgroup.Network(ipOf(at))
+}
 
 type vote[V comparable] struct {
 	value V
