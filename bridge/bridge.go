@@ -127,7 +127,7 @@ func New(nodeKey types.NodeKey, config Config, logger *slog.Logger) (*Bridge, er
 	gate.blocks, gate.configured = b.blocks, b.configuredPeers
 	b.journal.exempt = gate.IsExemptPeer
 	b.nativeTargets.debts, b.libp2pTargets.debts = make(map[types.ID]debt), make(map[types.ID]debt)
-	b.libp2pTargets.sessions = true
+	b.libp2pTargets.sessions, b.libp2pTargets.making = true, &b.pairTimeout
 	b.nativeTargets.blocked, b.libp2pTargets.blocked = b.blocksTarget, b.blocksTarget
 	if config.OnlyConfigured {
 		b.libp2pTargets.book = nil

@@ -159,7 +159,7 @@ func (b *Bridge) join(p *pair, in incoming) {
 		return
 	}
 	p.target = t
-	defer func() { t.side.release(t, p.outcome()) }()
+	defer p.release()
 	show := present
 	if near == p.native {
 		show = presentNative

@@ -242,6 +242,15 @@ func (p *pair) outcome() outcome {
 	}
 }
 
+// release gives back the target of the pair, which has ended. One that shuts down forgets what the
+// bridge has cost it.
+func (p *pair) release() {
+	if end := p.ending(); end.by == p.dialed && compat.ClassifyDial(end.error) == compat.DialClosing {
+		p.dialed.targets.refund(p.target)
+	}
+	p.dialed.targets.release(p.target, p.outcome())
+}
+
 // run starts both connections and ends both when one has ended.
 func (p *pair) run() {
 	if p.ctx.Err() == nil {

@@ -51,14 +51,15 @@ func (ts *targets) charge(t *target, node dialer, conns float64) {
 
 // chargeEnd adds what the end of a pair with the libp2p target, or of a dial of it, will cost.
 // Nodes that come at the same moment, as after a restart of the bridge, cost nothing before. Pairs
-// that may still be in the making do not count as others. The caller holds the lock.
+// that may still be in the making do not count as others. For a useful one the target pardons the
+// bridge. The caller holds the lock.
 func (ts *targets) chargeEnd(t *target, node dialer, o outcome) {
-	if !ts.sessions || o == unreachable {
+	if !ts.sessions || o == unreachable || time.Since(t.picked) >= conduct.UsefulUptime+*ts.making {
 		return
 	}
 	cost := lastCost
 	for other := range ts.inUse.list {
-		if other.side == ts && other.addr.ID == t.addr.ID && time.Since(other.picked) >= pairTimeout {
+		if other.side == ts && other.addr.ID == t.addr.ID && time.Since(other.picked) >= *ts.making {
 			cost = sessionCost
 		}
 	}

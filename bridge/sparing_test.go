@@ -2,6 +2,8 @@ package bridge
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"math/rand/v2"
 	"net"
 	"slices"
@@ -12,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/conduct"
@@ -226,7 +229,8 @@ func TestDialsThatReachNobodyAreNotCharged(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			s := newSearch(t, behaviors{"silent": silentTarget, "too": silentTarget, "last": c.last}, append(c.before, "last")...)
-			s.node.stranger, s.targets.sessions, s.targets.debts = true, true, make(map[types.ID]debt)
+			s.node.stranger, s.targets.debts = true, make(map[types.ID]debt)
+			s.targets.sessions, s.targets.making = true, &s.bridge.pairTimeout
 			p := s.bridge.opened(t, InitiatorNative, s.node.id)
 			if c.comes > 0 {
 				time.AfterFunc(c.comes, func() { p.end(nil, compat.Reject(compat.RejectDuplicate, "%v", errReplaced)) })
@@ -242,4 +246,64 @@ func TestDialsThatReachNobodyAreNotCharged(t *testing.T) {
 			require.Equal(t, c.owes, owes, name)
 		})
 	}
+}
+
+// Pairs that were useful, or whose target shuts down, cost nothing when they end, however many do at
+// once: nodes that come after a restart of the target are not held back.
+func TestEndsThatTheTargetForgives(t *testing.T) {
+	lost := errors.New("connection lost")
+	for _, c := range []struct {
+		lasts  time.Duration
+		end    error
+		spared bool
+	}{
+		{conduct.UsefulUptime / 2, lost, true},
+		{conduct.UsefulUptime + pairTimeout, lost, false},
+		{0, &lp2p.GoodbyeError{Code: compat.RejectFull}, true},
+		{0, &lp2p.GoodbyeError{Code: compat.RejectClosing}, false},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			b, err := New(*types.GenerateNodeKey(), Config{Libp2pPeers: []*types.NetAddress{dialable(1)}}, quiet())
+			require.NoError(t, err)
+			comes := func() *pair {
+				p := b.newPair(InitiatorNative)
+				p.id, p.stranger = types.GenerateNodeKey().ID(), true
+				p.target = b.libp2pTargets.pick(p.dialer(), nil)
+
+				return p
+			}
+			var pairs []*pair
+			for range 50 {
+				pairs = append(pairs, comes())
+			}
+			time.Sleep(c.lasts)
+			for _, p := range pairs {
+				p.end(p.dialed, fmt.Errorf("libp2p side: %w", c.end))
+				p.release()
+			}
+			require.Equal(t, c.spared, comes().target == nil)
+		})
+	}
+}
+
+// A pair counts as another one once it must have been made, which takes as long as the bridge lets it.
+func TestPairsInTheMakingAreNoOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, err := New(*types.GenerateNodeKey(), Config{Libp2pPeers: []*types.NetAddress{dialable(1)}}, quiet())
+		require.NoError(t, err)
+		b.pairTimeout = 3 * pairTimeout
+		ts := b.libp2pTargets
+		ends := func() (cost float64) {
+			picked := ts.pick(dialer{id: types.GenerateNodeKey().ID(), stranger: true}, nil)
+			clear(ts.debts)
+			ts.release(picked, nodeLeftEarly)
+
+			return ts.debts[picked.addr.ID].conns
+		}
+		ts.pick(dialer{id: "another"}, nil)
+		time.Sleep(b.pairTimeout - 1)
+		require.InDelta(t, lastCost, ends(), 1e-9)
+		time.Sleep(1)
+		require.InDelta(t, sessionCost, ends(), 1e-9)
+	})
 }

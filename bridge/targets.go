@@ -28,6 +28,7 @@ type targets struct {
 	records    map[types.ID]record
 	debts      map[types.ID]debt // see charge and chargeEnd; nil: strangers cost nothing
 	sessions   bool              // several pairs share a connection, and cost when they end
+	making     *time.Duration    // how long it takes at most to make a pair; may be nil without sessions
 	lost       func()            // called when a target that was found in the DHT becomes useless
 	blocked    func(types.NetAddress) bool
 }
@@ -228,7 +229,7 @@ func (ts *targets) release(t *target, o outcome) (news bool) {
 }
 
 // refund takes back what pick has charged, and has release charge nothing, since no connection to the
-// target came about.
+// target came about, or the target forgets it.
 func (ts *targets) refund(t *target) {
 	ts.inUse.mtx.Lock()
 	defer ts.inUse.mtx.Unlock()
