@@ -253,6 +253,23 @@ func TestNodesWithoutTargetAreNotBlamed(t *testing.T) {
 	require.NoError(t, b.gate.judge(n.address.ID, netip.MustParsePrefix("9.9.0.1/32")))
 }
 
+// A node that fits no target costs one a connection each time, so it pays for that itself, and does not
+// go on at the cost of all strangers. It is spared while a target that it may fit cannot be reached.
+func TestNodeThatFitsNoTargetIsNotSpared(t *testing.T) {
+	other, dead := addresses(newNode(t, InitiatorLibp2p, 0x77)), freePort(t)
+	dead.ID = types.GenerateNodeKey().ID()
+	const most = 3 * conduct.MaxPoints / conduct.ConnPoints
+	for _, targets := range [][]*types.NetAddress{other, append(other, &dead)} {
+		b := newBridgeWith(t, Config{ProxyNetworks: proxies(), Libp2pPeers: targets}, func(*Bridge) {})
+		at, n := behindProxy(t, b, "9.9.0.1"), newNode(t, InitiatorNative)
+		refused := func() bool { return b.gate.judge(n.address.ID, netip.MustParsePrefix("9.9.0.1/32")) != nil }
+		for i := 0; i < most && !refused(); i++ {
+			require.False(t, n.comes(t, at))
+		}
+		require.Equal(t, len(targets) == 1, refused())
+	}
+}
+
 // A flood from the network of a configured node, which leaves nobody there the time for a
 // handshake, does not keep the node out.
 func TestConfiguredNodeGetsThroughAFlood(t *testing.T) {

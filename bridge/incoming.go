@@ -153,7 +153,9 @@ func (b *Bridge) join(p *pair, in incoming) {
 	near, far := p.dialed.other(), p.dialed
 	t, err := b.find(making, p, in)
 	if err != nil {
-		b.gate.spare(p)
+		if m, ok := errors.AsType[*missed](err); !ok || !m.unfit { // else it costs a target a connection each time
+			b.gate.spare(p)
+		}
 		in.reject(err)
 
 		return

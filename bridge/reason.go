@@ -21,6 +21,7 @@ const maxCauses = 3
 type missed struct {
 	causes []string
 	err    error
+	unfit  bool // each target says that the node's network, versions or channels do not fit
 }
 
 func (m *missed) Error() string {
@@ -45,6 +46,8 @@ func newMissed(attempts []error, last error) *missed {
 			m.causes = append(m.causes, c)
 		}
 	}
+	fits := func(err error) bool { return compat.ClassifyDial(err) != compat.DialOtherNetwork }
+	m.unfit = last == nil && len(attempts) > 0 && !slices.ContainsFunc(attempts, fits)
 
 	return m
 }
