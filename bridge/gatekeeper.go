@@ -128,7 +128,9 @@ func (g *gatekeeper) spare(p *pair) {
 }
 
 // TunnelEnded implements tunnel.Judge. The bridge cannot see what passes in a tunnel, but whether
-// the native node has left again at once, as one that costs the target something does.
+// the native node has left again at once, as one that costs the target something does. An end by the
+// target costs a tenth, unlike that of a pair: the bridge cannot see whether the target is only full,
+// and the target itself charges the node's host.
 func (g *gatekeeper) TunnelEnded(host netip.Prefix, lasted time.Duration, byNode bool) {
 	switch {
 	case lasted >= conduct.UsefulUptime:

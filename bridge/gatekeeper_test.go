@@ -199,6 +199,31 @@ func TestWhoReplacesPairsIsNotSpared(t *testing.T) {
 	}
 }
 
+// A node that leaves its tunnels at once pays for them, but not for what its target may have done.
+func TestTunnelsAreChargedToWhoLeaves(t *testing.T) {
+	const all, few = 4 * conduct.MaxPoints / conduct.ConnPoints, conduct.MaxPoints/conduct.ConnPoints - 1
+	for _, c := range []struct {
+		lasts  time.Duration
+		byNode bool
+		admits int
+	}{
+		{0, false, all},
+		{time.Millisecond, false, all},
+		{time.Millisecond, true, few},
+		{conduct.UsefulUptime, true, all},
+	} {
+		synctest.Test(t, func(t *testing.T) { // so that no points fade
+			refused := summary.New(quiet())
+			defer refused.Close()
+			g, from, admits := newGatekeeper(Config{}, quiet(), refused), net.IPv4(9, 9, 0, 1), 0
+			for ; admits < all && g.AdmitConn(from) == nil; admits++ {
+				g.TunnelEnded(netgroup.Host(netgroup.FromIP(from)), c.lasts, c.byNode)
+			}
+			require.Equal(t, c.admits, admits)
+		})
+	}
+}
+
 // Which hosts answer for what comes from them, and which have places of their own.
 func TestGatekeeper(t *testing.T) {
 	public, loopback := net.IPv4(9, 8, 7, 6), net.IPv4(127, 0, 0, 1)
