@@ -351,3 +351,20 @@ func TestLateRefusalsKeepNobodyOut(t *testing.T) {
 		}
 	})
 }
+
+// A node fits no target if each says so. It may fit one that was not asked, since another pair has its
+// slot there.
+func TestNodeThatMayFitAnotherTarget(t *testing.T) {
+	incompatible := compat.Reject(compat.RejectIncompatible, "another network")
+	for _, taken := range []bool{false, true} {
+		s := newSearch(t, nil, "a", "b")
+		s.tried, s.errs = []*target{{addr: *idsOf("a")[0]}}, []error{incompatible}
+		if taken {
+			other := dialer{id: s.node.id, at: "its other identity"}
+			s.targets.inUse.list[&target{side: s.targets, addr: *idsOf("b")[0]}] = other
+		}
+		m, ok := errors.AsType[*missed](s.failure(t.Context()))
+		require.True(t, ok)
+		require.Equal(t, !taken, m.unfit)
+	}
+}

@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -159,17 +160,23 @@ func isCutShort(pair context.Context) bool {
 
 // failure says why there is no counterpart.
 func (s *search) failure(ctx context.Context) error {
-	if len(s.tried) > 0 || ctx.Err() != nil {
-		return newMissed(s.errs, ctx.Err())
-	}
+	var barring error
 	all := s.targets.all(s.node)
 	for _, reason := range []error{errNoFurther, errDuplicateIP, errSpared} {
 		if slices.ContainsFunc(all, func(t *target) bool { return t.barred == reason }) {
-			return reason
+			barring = reason
+
+			break
 		}
 	}
+	if len(s.tried) > 0 || ctx.Err() != nil {
+		m := newMissed(s.errs, ctx.Err())
+		m.unfit = m.unfit && barring == nil // else another target may fit
 
-	return errNoTargets
+		return m
+	}
+
+	return cmp.Or(barring, errNoTargets)
 }
 
 // judge returns what a failed dial shows about its target: nothing if the pair or the bridge itself

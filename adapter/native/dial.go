@@ -102,7 +102,8 @@ func (mt *MultiplexTransport) dialPending(ctx context.Context, addr types.NetAdd
 	}
 
 	pending, err := dialnames.Each(ctx, addrs, mt.dialAddress)
-	if _, isStep := errors.AsType[*HandshakeError](err); err != nil && !isStep { // an IP was refused before its dial
+	reject, refused := errors.AsType[*compat.RejectError](err)
+	if _, isStep := errors.AsType[*HandshakeError](err); refused && !reject.Remote && !isStep { // the behavior refuses the IP
 		err = &HandshakeError{Step: stepDial, Remote: addr.String(), Err: err}
 	}
 

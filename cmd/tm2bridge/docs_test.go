@@ -17,7 +17,7 @@ import (
 // in the library of Go.
 func TestLinesOfTheTroubleshootingPageExist(t *testing.T) {
 	source := sources(t, "bridge", "bridge/bridgehttp", "cmd/tm2bridge", "cmd/tm2bridge/internal/config", "cmd/tm2bridge/internal/check",
-		"bridge/tunnel", "adapter/native", "compat/types", "internal/tomlvalue")
+		"bridge/tunnel", "adapter/native", "adapter/lp2p", "compat/types", "internal/tomlvalue")
 	page := pagetest.Read(t, "docs/troubleshooting.md")
 	row := regexp.MustCompile("(?m)^\\| `([^`]+)` \\|")
 	lines := row.FindAllStringSubmatch(page, -1)

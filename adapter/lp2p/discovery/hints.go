@@ -16,6 +16,7 @@ import (
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/addrbook"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/p2paddr"
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 )
@@ -176,6 +177,24 @@ func (d *Discovery) noteAbsent(p peer.ID, hints []types.NetAddress, err error) {
 	for _, addr := range hints {
 		if !found[addrPort(&addr)] {
 			d.book.MarkFailed(&addr)
+		}
+	}
+}
+
+// noteNoRoute takes back the dials of those hints to which this machine has no route. Of the others
+// the dials stay counted, since the same peer may name an address that has none.
+func (d *Discovery) noteNoRoute(hints []types.NetAddress, err error) {
+	var dialed *swarm.DialError
+	if !errors.As(err, &dialed) {
+		return
+	}
+	noted := make(map[netip.AddrPort]bool)
+	for _, attempt := range dialed.DialErrors {
+		at, ok := d.filter.parse(attempt.Address)
+		i := slices.IndexFunc(hints, func(addr types.NetAddress) bool { return addrPort(&addr) == at })
+		if ok && i >= 0 && !noted[at] && compat.IsNoRoute(attempt.Cause) {
+			noted[at] = true
+			d.book.MarkDialFailed(&hints[i], attempt.Cause)
 		}
 	}
 }

@@ -251,9 +251,7 @@ func (l *pool) connect(ctx context.Context, p peer.ID) (network.Conn, func(), er
 	case err == nil:
 		l.d.noteConn(conn)
 	case compat.IsNoRoute(err):
-		for _, addr := range hints {
-			l.d.book.MarkDialFailed(&addr, err)
-		}
+		l.d.noteNoRoute(hints, err)
 	case ctx.Err() == nil && compat.ClassifyDial(err) != compat.DialLocal:
 		l.d.noteAbsent(p, hints, err)
 	}

@@ -2,8 +2,10 @@ package discovery
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/netip"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -135,6 +137,33 @@ func TestTCPAndQUICCountOnce(t *testing.T) {
 		require.Len(t, d.tryHints(p), 1)
 	}
 	require.Empty(t, d.tryHints(p))
+}
+
+// A dial without a route is no failed dial of a hint. It says nothing of the other hints of the same
+// peer, which may be anybody's.
+func TestHintWithoutARouteIsNotCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d, p, victim, gone := newRemembering(t), somePeer(t, 1), endpoint(1), endpoint(2)
+		d.tell(t, 2, p, victim, gone)
+		err := &swarm.DialError{DialErrors: []swarm.TransportError{
+			{Address: multiaddrOf(t, victim), Cause: errSilent}, {Address: multiaddrOf(t, gone), Cause: syscall.ENETUNREACH},
+		}}
+		for range 10 {
+			d.noteNoRoute(d.tryHints(p), err)
+			pass(10 * time.Second)
+		}
+		left, free := d.addrOf(t, p, victim), d.addrOf(t, p, gone)
+		require.False(t, d.book.Try(&left))
+		require.True(t, d.book.Try(&free))
+	})
+}
+
+func multiaddrOf(t *testing.T, at netip.AddrPort) multiaddr.Multiaddr {
+	t.Helper()
+	addr, err := multiaddr.NewMultiaddr(fmt.Sprintf("/ip4/%s/tcp/%d", at.Addr(), at.Port()))
+	require.NoError(t, err)
+
+	return addr
 }
 
 // However many made-up peers are said to be at the address of an honest one, and how
