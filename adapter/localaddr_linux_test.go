@@ -3,8 +3,6 @@ package adapter_test
 import (
 	"log/slog"
 	"net"
-	"os/exec"
-	"strings"
 	"testing"
 	"time"
 
@@ -55,12 +53,6 @@ func startAt(t *testing.T, stack types.Stack, ip string, opts ...adapter.SwitchO
 	return sw, at
 }
 
-func setAddress(t *testing.T, verb, ip string) {
-	t.Helper()
-	out, err := exec.Command("ip", strings.Fields("addr "+verb+" "+ip+"/32 dev lo")...).CombinedOutput()
-	require.NoError(t, err, string(out))
-}
-
 // A node whose machine gets another address is connected again, over real sockets of either stack,
 // which would else not notice before a ping is not answered.
 func TestNodeOnAMachineThatMoves(t *testing.T) {
@@ -73,7 +65,7 @@ func TestNodeOnAMachineThatMoves(t *testing.T) {
 	} {
 		t.Run(string(stack), func(t *testing.T) {
 			t.Parallel() // most of it is the time between two looks
-			setAddress(t, "add", ips[0])
+			netnstest.IP(t, "addr add "+ips[0]+"/32 dev lo")
 			peer, at := startAt(t, stack, ips[2])
 			require.NoError(t, peer.Start())
 			t.Cleanup(func() { require.NoError(t, peer.Stop()) })
@@ -87,27 +79,16 @@ func TestNodeOnAMachineThatMoves(t *testing.T) {
 			defer unsubscribe()
 			require.NoError(t, sw.Start())
 			t.Cleanup(func() { require.NoError(t, sw.Stop()) })
-			require.Equal(t, events.PeerConnected, await(t, changes).Type())
-			await(t, looks) // the address is known to be there
-			setAddress(t, "add", ips[1])
-			setAddress(t, "del", ips[0])
+			require.Equal(t, events.PeerConnected, stacktest.Next(t, changes, patience).Type())
+			stacktest.Next(t, looks, patience) // the address is known to be there
+			netnstest.IP(t, "addr add "+ips[1]+"/32 dev lo")
+			netnstest.IP(t, "addr del "+ips[0]+"/32 dev lo")
 			moved := time.Now()
-			require.Equal(t, events.PeerDisconnected, await(t, changes).Type())
-			require.Equal(t, events.PeerConnected, await(t, changes).Type())
+			require.Equal(t, events.PeerDisconnected, stacktest.Next(t, changes, patience).Type())
+			require.Equal(t, events.PeerConnected, stacktest.Next(t, changes, patience).Type())
 			t.Logf("%s: connected again %s after the address was lost", t.Name(), time.Since(moved).Round(time.Millisecond))
 			require.Contains(t, log.String(), "an address of this machine is gone")
 			require.Eventually(t, func() bool { return len(peer.Peers().List()) == 1 }, patience, time.Millisecond)
 		})
-	}
-}
-
-func await[T any](t *testing.T, ch <-chan T) T {
-	t.Helper()
-	select {
-	case v := <-ch:
-		return v
-	case <-time.After(patience):
-		require.FailNow(t, "nothing came")
-		panic("unreachable")
 	}
 }

@@ -311,13 +311,8 @@ func nextNativeOf(t *testing.T, a, b *node) (met *node) {
 
 func next[T any](t *testing.T, ch <-chan T) T {
 	t.Helper()
-	select {
-	case v := <-ch:
-		return v
-	case <-time.After(testTimeout):
-		require.FailNow(t, "nothing came")
-		panic("unreachable")
-	}
+
+	return stacktest.Next(t, ch, testTimeout)
 }
 
 func isClosed(ch <-chan struct{}) bool {

@@ -2,8 +2,6 @@ package pex_test
 
 import (
 	"net"
-	"os/exec"
-	"strings"
 	"testing"
 	"time"
 
@@ -59,24 +57,6 @@ func (m machine) end(t *testing.T) {
 	require.NoError(t, m.tr.Close())
 }
 
-func ip(t *testing.T, args string) {
-	t.Helper()
-	out, err := exec.Command("ip", strings.Fields(args)...).CombinedOutput()
-	require.NoError(t, err, string(out))
-}
-
-func awaitEvent(t *testing.T, ch <-chan events.Event) events.Event {
-	t.Helper()
-	select {
-	case e := <-ch:
-		return e
-	case <-time.After(patience):
-		require.FailNow(t, "no event")
-
-		return nil
-	}
-}
-
 // A node whose machine has no route to anybody for a while, and that knows no seed, counts no
 // failure against its book, and is connected again once the route is back.
 func TestNodeWithoutUplinkKeepsItsBook(t *testing.T) {
@@ -87,7 +67,7 @@ func TestNodeWithoutUplinkKeepsItsBook(t *testing.T) {
 		types.StackNative: {"51.0.0.1", "52.0.0.1"}, types.StackLibp2p: {"53.0.0.1", "54.0.0.1"},
 	} {
 		t.Run(string(stack), func(t *testing.T) {
-			ip(t, "addr add "+ips[0]+"/32 dev lo")
+			netnstest.IP(t, "addr add "+ips[0]+"/32 dev lo")
 			friend := newMachine(t, stack, types.GenerateNodeKey(), ips[1], openBook(t, ""))
 			require.NoError(t, friend.Start())
 			defer friend.end(t)
@@ -97,11 +77,11 @@ func TestNodeWithoutUplinkKeepsItsBook(t *testing.T) {
 			defer done()
 			require.NoError(t, first.Start())
 			first.DialPeers(friend.addr)
-			awaitEvent(t, connected)
+			stacktest.Next(t, connected, patience)
 			first.end(t)
 			require.Len(t, book.Of(friend.addr.ID), 1)
 
-			ip(t, "route del local 0.0.0.0/0 dev lo")
+			netnstest.IP(t, "route del local 0.0.0.0/0 dev lo")
 			n := newMachine(t, stack, key, ips[0], book)
 			defer n.end(t)
 			happened, done := n.Subscribe(func(e events.Event) bool {
@@ -109,15 +89,15 @@ func TestNodeWithoutUplinkKeepsItsBook(t *testing.T) {
 			})
 			defer done()
 			require.NoError(t, n.Start())
-			e, failed := awaitEvent(t, happened).(events.DialFailedEvent)
+			e, failed := stacktest.Next(t, happened, patience).(events.DialFailedEvent)
 			require.True(t, failed)
 			require.True(t, compat.IsNoRoute(e.Reason), "%v", e.Reason)
 			known := func() *addrbook.Entry { return &book.Of(friend.addr.ID)[0] }
 			require.Eventually(t, func() bool { return !known().Due(time.Now()) }, patience, time.Millisecond)
 			require.Zero(t, known().Failures)
-			ip(t, "route add local 0.0.0.0/0 dev lo")
+			netnstest.IP(t, "route add local 0.0.0.0/0 dev lo")
 			back := time.Now()
-			for awaitEvent(t, happened).Type() != events.PeerConnected {
+			for stacktest.Next(t, happened, patience).Type() != events.PeerConnected {
 			}
 			t.Logf("%s: connected again %s after the route was back", t.Name(), time.Since(back).Round(time.Millisecond))
 		})

@@ -152,13 +152,8 @@ func asking(side *lp2p.Transport, bridges ...types.NetAddress) *Sockets {
 
 func next[T any](t *testing.T, ch <-chan T) T {
 	t.Helper()
-	select {
-	case v := <-ch:
-		return v
-	case <-time.After(patience):
-		require.FailNow(t, "nothing came")
-		panic("unreachable")
-	}
+
+	return stacktest.Next(t, ch, patience)
 }
 
 // exchange sends a message each way.

@@ -101,10 +101,27 @@ var everyAddress = sync.OnceValue(func() error {
 	for _, args := range []string{
 		"link set lo up", "route add local 0.0.0.0/0 dev lo", "-6 route add local ::/0 dev lo",
 	} {
-		if out, err := exec.Command("ip", strings.Fields(args)...).CombinedOutput(); err != nil {
-			return fmt.Errorf("ip %s: %w: %s", args, err, bytes.TrimSpace(out))
+		if err := runIP(args); err != nil {
+			return err
 		}
 	}
 
 	return os.WriteFile("/proc/sys/net/ipv6/ip_nonlocal_bind", []byte("1"), 0)
 })
+
+// IP runs the program ip with the arguments, which are separated by spaces, in a test that runs
+// Inside.
+func IP(t testing.TB, args string) {
+	t.Helper()
+	if err := runIP(args); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func runIP(args string) error {
+	if out, err := exec.Command("ip", strings.Fields(args)...).CombinedOutput(); err != nil {
+		return fmt.Errorf("ip %s: %w: %s", args, err, bytes.TrimSpace(out))
+	}
+
+	return nil
+}
