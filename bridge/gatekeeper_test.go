@@ -54,9 +54,12 @@ func (n *node) ignorePeers(t *testing.T) {
 	})
 }
 
-// leave ends the pair of the node and waits until the bridge has noticed.
+// leave ends the pair of the node and waits until the bridge has noticed. The node may have its
+// connection a moment before the pair is up, and one that is not up yet ends for another reason.
 func (n *node) leave(t *testing.T, b *Bridge) {
 	t.Helper()
+	isUp := func() bool { return len(b.Status().Pairs) > 0 || len(n.sw.Peers().List()) == 0 }
+	require.Eventually(t, isUp, testTimeout, time.Millisecond)
 	for _, p := range n.sw.Peers().List() {
 		n.sw.StopPeerForError(p, nil)
 		next(t, n.removed)
