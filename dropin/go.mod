@@ -4,6 +4,7 @@ go 1.26.0
 
 require (
 	github.com/gnolang/gno v1.7.1
+	github.com/libp2p/go-libp2p v0.51.0
 	github.com/stretchr/testify v1.12.1
 	github.com/tm2-libp2p/tm2-libp2p v0.0.0-00010101000000-000000000000
 	go.uber.org/goleak v1.3.0
@@ -54,7 +55,6 @@ require (
 	github.com/koron/go-ssdp v0.9.1 // indirect
 	github.com/libp2p/go-buffer-pool v0.1.0 // indirect
 	github.com/libp2p/go-flow-metrics v0.3.0 // indirect
-	github.com/libp2p/go-libp2p v0.51.0 // indirect
 	github.com/libp2p/go-libp2p-asn-util v0.4.1 // indirect
 	github.com/libp2p/go-msgio v0.3.0 // indirect
 	github.com/libp2p/go-netroute v0.4.0 // indirect
