@@ -60,7 +60,7 @@ type Entry struct {
 	Advertised bool      // the peer, while it was connected, named an address for others
 	Anchor     bool      // see SetAnchors
 	Failures   int       // dials that failed since it last answered
-	Failed     time.Time // when the last dial did, also one that does not count; zero after a restart
+	Failed     time.Time // when a dial there failed last, even if the failure was not counted; zero after a restart
 
 	group string // the network of the source, see networkOf
 	from  string // the host of the source, see hostOf; empty after a restart
@@ -461,9 +461,10 @@ func (b *Book) Dialable(addrs []*types.NetAddress) []*types.NetAddress {
 }
 
 // Try reports whether a dial may look for the peer at an IP and port where it has not
-// answered. It counts the dial as failed until MarkConnected or MarkAnswered, or a dial without a route. The
-// answer is no after three failed dials there, or 16 at the host, within 10 minutes,
-// for any IDs. It is also no for 10 minutes after another peer has answered there.
+// answered. It counts the dial as failed until MarkConnected or MarkAnswered, or until
+// MarkDialFailed with an error that says that there is no route. The answer is no after
+// three failed dials there, or 16 at the host, within 10 minutes, for any IDs. It is also no
+// for 10 minutes after another peer has answered there.
 func (b *Book) Try(addr *types.NetAddress) bool {
 	b.mtx.Lock()
 	defer b.mtx.Unlock()

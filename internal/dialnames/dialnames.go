@@ -52,9 +52,10 @@ func WithAdmission(ctx context.Context, behavior compat.PeerBehavior) context.Co
 }
 
 // Each dials the addresses of one peer in turn until one succeeds, the peer itself has
-// refused (compat.DialFailure.Answered), or the context ends. An IP that this node bans, as the
-// admission of the context or the error of dial says, is passed over. The time that the context leaves is divided evenly among the addresses that
-// are left. The error is that of MoreTelling.
+// refused (compat.DialFailure.Answered), or the context ends. It passes over an IP that this node
+// bans: the admission of the context says so before the dial, or the error of dial does. The time
+// that the context leaves is divided evenly among the addresses that are left. The error is that
+// of MoreTelling.
 func Each[T any](
 	ctx context.Context, addrs []types.NetAddress, dial func(context.Context, types.NetAddress) (T, error),
 ) (found T, failed error) {
