@@ -82,11 +82,14 @@ func (c *clock) noteRefusal(network netip.Prefix, text string, now time.Time) {
 // noteAcceptance notes that a peer in the network has accepted a delegation. What the network has
 // shown in another way is more exact, and stays.
 func (c *clock) noteAcceptance(network netip.Prefix, now time.Time) {
+	if !network.IsValid() {
+		return
+	}
 	c.mtx.Lock()
+	defer c.mtx.Unlock()
 	said, known := c.says[network]
-	c.mtx.Unlock()
 	if !known || said.value == clockRight || now.Sub(said.at) >= voteLife {
-		c.note(network, 0, now)
+		c.says.add(network, clockRight, now)
 	}
 }
 
