@@ -51,8 +51,9 @@ func (r *registry) findLoser(c candidate) *connection {
 	return choose(residents, crowd, networks, protected, gain)
 }
 
-// choose returns the youngest of the residents in the most crowded network, of those who may give way
-// to a newcomer in the networks, or nil. So many stay because they have been connected longest.
+// choose returns the resident that gives way to a newcomer in the networks, or nil: the youngest in
+// the most crowded network. The residents that have been connected longest, for usefulUptime or more,
+// stay, as many as protected says. A resident gives way only if its network has at least gain peers more than the newcomer's.
 func choose(
 	residents []resident, crowd map[netip.Prefix]int, newcomer [netgroup.Widths]netip.Prefix, protected uint64, gain int,
 ) *connection {

@@ -150,8 +150,8 @@ func isConnectFailure(err error) bool {
 }
 
 // isCutShort reports whether the pair has ended before its dials had their time, as when the node has
-// opened another one. They may have reached their targets then, and the node can do that as often as
-// it likes.
+// opened another one. Such dials may have reached their targets, and a node can end pairs in this way
+// as often as it likes.
 func isCutShort(pair context.Context) bool {
 	end, ok := context.Cause(pair).(*ending)
 

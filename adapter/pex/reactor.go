@@ -22,7 +22,7 @@ const Channel byte = 0x50
 // network was gone all addresses may have failed until none is due for minutes.
 const waitingInterval = 30 * time.Second
 
-// mostWaiting is among how many addresses that one is chosen.
+// mostWaiting is the number of addresses among which dialWaiting chooses.
 const mostWaiting = 8
 
 // request is what every peer is asked with. It is never changed.

@@ -181,8 +181,9 @@ func (d *Discovery) noteAbsent(p peer.ID, hints []types.NetAddress, err error) {
 	}
 }
 
-// noteNoRoute takes back the dials of those hints to which this machine has no route. Of the others
-// the dials stay counted, since the same peer may name an address that has none.
+// noteNoRoute takes back the dials of the hints to which this machine has no route. The dials of the
+// peer's other hints stay counted: a peer could name an address without a route beside the address of
+// somebody else, and have that one dialed without end.
 func (d *Discovery) noteNoRoute(hints []types.NetAddress, err error) {
 	var dialed *swarm.DialError
 	if !errors.As(err, &dialed) {
