@@ -25,7 +25,7 @@ type Config struct {
 
 	Patience time.Duration // longest virtual time for the network to form, and to recover
 
-	Progress func(format string, args ...any) // called for every phase; may be nil
+	Progress func(format string, args ...any) // called at the end of a phase, and in it every 10 s; may be nil
 }
 
 // DefaultConfig returns the configuration of a network with TM2's limits. Below 50 nodes the

@@ -9,6 +9,10 @@ import (
 // sampleInterval is the time between samples of the network.
 const sampleInterval = time.Second
 
+// progressInterval is the virtual time between two reports of a phase: ten seconds of a network
+// of thousands take minutes.
+const progressInterval = 10 * time.Second
+
 // ErrNotDone is wrapped by the error of Run when the network does not form or recover within
 // Config.Patience.
 var ErrNotDone = errors.New("network has not settled in time")
@@ -92,6 +96,9 @@ func (w *world) play(changes []change, look func(elapsed time.Duration) (done bo
 		sleepUntil(begun.Add(sample))
 		if done := look(sample); done && len(changes) == 0 {
 			return nil
+		}
+		if w.c.Progress != nil && sample%progressInterval == 0 {
+			w.c.Progress("%d nodes run after %s of this phase", len(w.nodes), sample)
 		}
 		if sample >= w.c.Patience {
 			return fmt.Errorf("%w: %s", ErrNotDone, w.c.Patience)
