@@ -24,9 +24,9 @@ var reasons = []struct {
 	{errReplaced, "replaced", "Nothing: the node has opened a newer connection. If it goes on, two nodes use one key."},
 	{errFormer, "former pair", "Wait: the node's former pair is still ending."},
 	{errFull, "full",
-		"Raise [bridge].max_pairs or [bridge].max_pairs_per_ip, name the node in [p2p].unconditional_peer_ids, or " +
-			"run another bridge."},
-	{errNoFurther, "no further target", "Configure more targets than the bridge has identities ([bridge].identities)."},
+		"Raise [bridge].max_pairs or [bridge].max_pairs_per_ip, name the node in [p2p].unconditional_peer_ids if it " +
+			"is native, or run another bridge."},
+	{errNoFurther, "no further target", "Configure at least as many targets as the bridge has identities ([bridge].identities)."},
 	{errDuplicateIP, "duplicate IP",
 		"Set [p2p].allow_duplicate_ip if several nodes at one IP may share a target, or configure more targets."},
 	{errSpared, "spared",
@@ -40,8 +40,7 @@ var reasons = []struct {
 // kinds are what the refusal by a target means for the node.
 var kinds = map[compat.DialFailure][2]string{
 	compat.DialOtherNetwork: {"incompatible",
-		"The node's network, versions or channels do not fit those of the targets: compare both with: tm2bridge " +
-			"probe"},
+		"The node's network, versions or channels do not fit those of the targets: compare both with: tm2net probe"},
 	compat.DialBusy: {"targets full",
 		"Every target that could be reached is full. Raise max_num_inbound_peers on a target, or configure more " +
 			"targets."},

@@ -14,8 +14,8 @@ import (
 // reportInterval is how often the log tells the stacks of the peers at most.
 const reportInterval = time.Minute
 
-// stackReport is a reactor without channels that logs which peers are native whenever that
-// has changed, so that an operator sees how far the network has migrated.
+// stackReport is a reactor without channels that logs which peers are native, once at first and
+// then whenever that has changed, so that an operator sees how far the network has migrated.
 type stackReport struct {
 	compat.BaseReactor
 	interval time.Duration
@@ -62,20 +62,20 @@ func (r *stackReport) OnStop() {
 func (r *stackReport) run(ctx context.Context) {
 	ticker := time.NewTicker(r.interval)
 	defer ticker.Stop()
-	var former stackCount
+	var former *stackCount // nil until the first count, which is logged even if nobody is there
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
 		}
-		if count := countStacks(r.links()); !count.equal(former) {
+		if count := countStacks(r.links()); former == nil || !count.equal(*former) {
 			args := []any{"native", len(count.native), "libp2p", count.libp2p, "native_peers", count.native}
 			if len(count.tunneled) > 0 {
 				args = append(args, "in_tunnels", count.tunneled)
 			}
 			r.Logger.Info("peers by stack", args...)
-			former = count
+			former = &count
 		}
 	}
 }

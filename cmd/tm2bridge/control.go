@@ -17,7 +17,7 @@ func newControl(use, short, action string, args []string, request func(args []st
 		Use:   use,
 		Short: short,
 		Long: short + `. The command asks the running bridge over its HTTP port, with the
-token in the home directory. The change lasts until the next reload or start.`,
+token in the home directory. The change lasts until the next reload or start, at the longest.`,
 		Args: cli.ExactArgs(args...),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := newClient(cmd)
@@ -48,7 +48,7 @@ func newConnect() *cobra.Command {
 }
 
 func newForget() *cobra.Command {
-	return newControl("forget ID", "Take a node out of the targets of a running bridge", "forget", []string{"ID"}, byID)
+	return newControl("forget ID", "Take a node out of the targets of a running bridge until it dials or is named again", "forget", []string{"ID"}, byID)
 }
 
 func newBlock() *cobra.Command {

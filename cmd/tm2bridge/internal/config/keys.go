@@ -117,7 +117,7 @@ var idleKeys = []idleKey{
 	{"upnp", false, false, "the bridge opens no ports on routers"},
 	{"seed_mode", false, false, "the bridge is no seed node"},
 	{"handshake_timeout", time.Duration(0), nil, "handshakes are limited to 3 seconds"},
-	{"dial_timeout", time.Duration(0), nil, "dials are limited to 3 seconds"},
+	{"dial_timeout", time.Duration(0), nil, "dials are limited to 2.5 seconds"},
 	{"stack", "", nil, "a bridge has a port for each stack"},
 	{"dial", "", nil, "a bridge dials native and libp2p peers apart"},
 	{"quic", false, false, "[bridge].libp2p_quic says it for a bridge"},

@@ -75,9 +75,9 @@ func parse(args []string) (settings, error) {
 	roundTrips := fs.String("rtt", "", "round trips of pairs, such as 20ms,100ms,200ms")
 	losses := fs.String("loss", "", "losses one way in percent, such as 0,0.5,2")
 	sizes := fs.String("blocks", "", "sizes of blocks in KiB, such as 0,100,1024")
-	fs.IntVar(&given.seeds, "seeds", 0, "runs of each cell, each with another seed (default 3, short 1)")
-	fs.DurationVar(&given.during, "during", 0, "measured time of a pair (default 20s, short 1s)")
-	fs.DurationVar(&given.consensus, "consensus", 0, "measured time of a chain (default 1m, short 6s)")
+	fs.IntVar(&given.seeds, "seeds", 0, "runs of each cell, each with another seed (default 1, full 3)")
+	fs.DurationVar(&given.during, "during", 0, "measured time of a pair (default 1s, full 20s)")
+	fs.DurationVar(&given.consensus, "consensus", 0, "measured time of a chain (default 6s, full 1m)")
 	if err := fs.Parse(args); err != nil {
 		return given, err
 	}
