@@ -5,6 +5,7 @@ import (
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/crowd"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 )
 
@@ -159,21 +160,18 @@ func (r *registry) findSharer(c candidate) *connection {
 	if c.outbound || !told(c.place) || r.evicts || r.conduct.Refusal("", c.networks()[0]) != nil {
 		return nil
 	}
-	var residents []resident
-	crowd := make(map[netip.Prefix]int)
+	var peers crowd.Crowd[*connection]
 	for id, other := range r.byID {
 		by := compat.Delegate(other.conn)
 		if by == "" || !r.sameBridge(c, sharer{by, other.host}) || other.slot != slotInbound || !told(other.place) || r.lists.isExempt(id) {
 			continue
 		}
 		networks := netgroup.Around(other.place.host.Addr())
-		for _, n := range networks {
-			crowd[n]++
-		}
+		peers.Count(networks)
 		if since, runs := other.runsSince(); runs {
-			residents = append(residents, resident{other, since, networks})
+			peers.Add(crowd.Resident[*connection]{Holder: other, Since: since, Networks: networks})
 		}
 	}
 
-	return choose(residents, crowd, netgroup.Around(c.place.host.Addr()), r.limits[slotInbound]/bridgeShare/protectedShare, 2)
+	return peers.Loser(netgroup.Around(c.place.host.Addr()), r.limits[slotInbound]/bridgeShare/crowd.Protected, 2)
 }

@@ -26,6 +26,9 @@ var reasons = []struct {
 	{errFull, "full",
 		"Raise [bridge].max_pairs or [bridge].max_pairs_per_ip, name the node in [p2p].unconditional_peer_ids if it " +
 			"is native, or run another bridge."},
+	{errGaveWay, "gave way",
+		"Raise [bridge].max_pairs, name the node in [p2p].unconditional_peer_ids, or run another bridge: the network of the " +
+			"node has more pairs than that of a newcomer."},
 	{errNoFurther, "no further target", "Configure at least as many targets as the bridge has identities ([bridge].identities)."},
 	{errDuplicateIP, "duplicate IP",
 		"Set [p2p].allow_duplicate_ip if several nodes at one IP may share a target, or configure more targets."},

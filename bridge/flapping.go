@@ -80,6 +80,10 @@ func cureOfFlapping(p *pair, end *ending, bothWays bool) string {
 			"out of [p2p].persistent_peers here, or this bridge out of its own, or set allow_duplicate_ip at the node."
 	case end.replaced():
 		return "Two nodes use one key, or the node dials again while it has a pair: give each a key of its own."
+	case errors.Is(end.error, errGaveWay):
+		_, cure := explain(errGaveWay)
+
+		return cure
 	case end.by == p.dialed:
 		return "The target ends the pairs: its log has the reason. A native node takes one peer of an IP unless allow_duplicate_ip is set there."
 	case end.by == nil:

@@ -125,6 +125,7 @@ func (b *Bridge) refusal(err error) *compat.RejectError {
 		{errBlocked, compat.RejectBanned, errBlocked},
 		{errConduct, compat.RejectBanned, err},
 		{errFull, compat.RejectFull, err},
+		{errGaveWay, compat.RejectFull, errCrowded},
 		{errReplaced, compat.RejectDuplicate, errReplaced},
 		{errFormer, compat.RejectDuplicate, errFormer},
 		{errNoFurther, compat.RejectFull, errNoFurther},
@@ -153,6 +154,9 @@ func (b *Bridge) join(p *pair, in incoming) {
 	near, far := p.dialed.other(), p.dialed
 	t, err := b.find(making, p, in)
 	if err != nil {
+		if p.hasGivenWay() {
+			err = errGaveWay
+		}
 		if m, ok := errors.AsType[*missed](err); !ok || !m.unfit { // else it costs a target a connection each time
 			b.gate.spare(p)
 		}
@@ -182,8 +186,9 @@ func (b *Bridge) join(p *pair, in incoming) {
 }
 
 // find searches for a counterpart, to which the node has its derived identity, once the
-// node has no other pair.
+// node has no other pair, and that of a node that gives way to it has ended.
 func (b *Bridge) find(ctx context.Context, p *pair, in incoming) (*target, error) {
+	p.awaitRoom(ctx)
 	if err := b.slots.replace(ctx, p); err != nil {
 		return nil, err
 	}

@@ -47,6 +47,7 @@ type pair struct {
 	ready chan struct{} // closed when both connections are started
 	gone  chan struct{} // closed when nothing of the pair is left
 	left  chan struct{} // that of its search; may be nil
+	room  chan struct{} // closed when the node that has given way to this one is gone; nil if none has
 }
 
 // dialer returns the node that has dialed the bridge.

@@ -7,9 +7,11 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/conduct"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/task"
 )
@@ -32,8 +34,12 @@ type slots struct {
 	perSide       int        // less than total, so that neither side locks out the other
 	unconditional []types.ID // native nodes
 
-	mtx  sync.Mutex
-	held map[claim]*slot
+	isExempt func(types.ID) bool // reports whether a node never gives way; set before the first take
+	conduct  *conduct.Book       // of networks whose nodes have others give way in vain
+
+	mtx     sync.Mutex
+	held    map[claim]*slot
+	leaving *slot // whose node gives way and is not gone yet; see giveway.go
 }
 
 // claim is a node that dials an identity of the bridge on one of the sides.
@@ -46,12 +52,16 @@ type claim struct {
 type slot struct {
 	pairs   []*pair
 	host    netip.Prefix // of the first pair
-	counted bool         // false for unconditional peers
+	counted bool         // false for unconditional peers, and once the node has given way
+	// tookOver is when another node gave way to this one; zero if none did.
+	tookOver time.Time
+	gone     chan struct{} // closed when the node has no pair left
 }
 
 func newSlots(total, perIP int, unconditional []types.ID) *slots {
 	return &slots{
 		total: total, perIP: perIP, perSide: total - total/4, unconditional: unconditional, held: make(map[claim]*slot),
+		isExempt: func(types.ID) bool { return false }, conduct: conduct.New(),
 	}
 }
 
@@ -59,20 +69,24 @@ func (s *slots) isUnconditional(node claim) bool {
 	return node.initiator == InitiatorNative && slices.Contains(s.unconditional, node.id)
 }
 
-// take gives the pair a slot until it is given back. Its node has proved its ID. The error
+// take gives the pair a slot until it is given back. Its node has proved its ID. If another node has to
+// give way for it, that one's pair is ended, and p.room closes when nothing is left of it. The error
 // wraps errFull and names the key of tm2bridge that would change it.
 func (s *slots) take(p *pair, host netip.Prefix) error {
 	s.mtx.Lock()
 	defer s.mtx.Unlock()
 	held := s.held[p.claim]
 	if held == nil {
-		held = &slot{host: host, counted: !s.isUnconditional(p.claim)}
-		if err := s.check(p.claim, held); err != nil {
+		held = &slot{host: host, counted: !s.isUnconditional(p.claim), gone: make(chan struct{})}
+		if err := s.makeRoom(p, held); err != nil {
 			return err
 		}
 		s.held[p.claim] = held
 	}
-	if len(held.pairs) == maxSharers {
+	switch {
+	case held == s.leaving:
+		return fmt.Errorf("%w: %s has given way to another node, and its pair has not ended yet", errFull, p.id)
+	case len(held.pairs) == maxSharers:
 		return fmt.Errorf("%w: %s has one and another that replaces it", errFull, p.id)
 	}
 	held.pairs = append(held.pairs, p)
@@ -80,28 +94,39 @@ func (s *slots) take(p *pair, host netip.Prefix) error {
 	return nil
 }
 
-// check returns an error if the limits allow no new slot. The caller holds mtx.
-func (s *slots) check(node claim, fresh *slot) error {
+// makeRoom returns an error if the limits allow no new slot, and no node gives way. A host at its own
+// limit gets no further slot, whoever could give way. The caller holds mtx.
+func (s *slots) makeRoom(p *pair, fresh *slot) error {
+	if !fresh.counted {
+		return nil
+	}
 	var taken, ofSide, atHost int
 	for other, held := range s.held {
 		if held.counted {
 			taken++
-			ofSide += int(bit(other.initiator == node.initiator))
+			ofSide += int(bit(other.initiator == p.initiator))
 			atHost += int(bit(held.host == fresh.host))
 		}
 	}
+	var full error
 	switch {
-	case !fresh.counted:
-		return nil
-	case taken >= s.total:
-		return fmt.Errorf("%w: %d are taken in total, as [bridge].max_pairs says", errFull, taken)
-	case ofSide >= s.perSide:
-		return fmt.Errorf("%w: %d are taken for the nodes of one side, three quarters of [bridge].max_pairs", errFull, ofSide)
 	case atHost >= s.perIP:
 		return fmt.Errorf("%w: %d are taken for %s, as [bridge].max_pairs_per_ip says", errFull, atHost, netgroup.Name(fresh.host))
+	case taken >= s.total:
+		full = fmt.Errorf("%w: %d are taken in total, as [bridge].max_pairs says", errFull, taken)
+	case ofSide >= s.perSide:
+		full = fmt.Errorf("%w: %d are taken for the nodes of one side, three quarters of [bridge].max_pairs", errFull, ofSide)
 	default:
 		return nil
 	}
+	loser := s.findLoser(fresh, func(node claim) bool { return ofSide < s.perSide || node.initiator == p.initiator })
+	if loser == nil {
+		return full
+	}
+	s.giveWay(loser, fresh)
+	p.room = loser.gone
+
+	return nil
 }
 
 // replace makes the pair the only one that its node has opened. An older one is ended
@@ -138,6 +163,7 @@ func (s *slots) giveBack(p *pair) {
 	held.pairs = slices.DeleteFunc(held.pairs, func(other *pair) bool { return other == p })
 	if len(held.pairs) == 0 {
 		delete(s.held, p.claim)
+		s.settle(held, p.ending())
 	}
 	s.mtx.Unlock()
 	close(p.gone)

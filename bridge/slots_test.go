@@ -37,7 +37,7 @@ func TestSlotsAreCountedPerIP(t *testing.T) {
 	require.ErrorIs(t, err, errFull, "one IP, whatever the protocol")
 	_, err = s.open(nativeNode(), other)
 	require.NoError(t, err)
-	_, err = s.open(nativeNode(), &net.TCPAddr{IP: net.IPv4(10, 0, 0, 2)})
+	_, err = s.open(nativeNode(), &net.TCPAddr{IP: net.ParseIP("2001:db8:1::1")})
 	require.ErrorIs(t, err, errFull, "three in total")
 	first()
 	_, err = s.open(nativeNode(), &net.UDPAddr{IP: net.ParseIP("2001:db8::2")})
@@ -91,8 +91,8 @@ func TestFullSaysWhatToChange(t *testing.T) {
 	require.EqualError(t, err, "the bridge has no free pair: 1 are taken for 10.0.0.1, as [bridge].max_pairs_per_ip says")
 
 	s = newSlots(4, 4, nil)
-	for range 3 {
-		_, err = s.open(nativeNode(), at)
+	for i := range 3 {
+		_, err = s.open(nativeNode(), &net.TCPAddr{IP: net.IPv4(10, 0, 0, byte(3+i))})
 		require.NoError(t, err)
 	}
 	_, err = s.open(nativeNode(), other)

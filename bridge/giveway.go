@@ -1,0 +1,95 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/conduct"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/crowd"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
+)
+
+// The first nodes to come must not hold the slots for ever. When none is left for a newcomer, a node
+// in a more crowded network gives way, by the rule of the switch (package crowd). Pairs that are being
+// made give way too, since a node can have one in the making at all times.
+//
+// To be known takes one pair of a minute, which costs an attacker nothing. So known nodes stay only as
+// long as a stranger of the same network can go in their place.
+
+var (
+	errCrowded = errors.New("all pairs are taken, and a node of a less crowded network takes the place of this one ([bridge].max_pairs)")
+	// errGaveWay ends the pair of a node that gives way.
+	errGaveWay = compat.Reject(compat.RejectFull, "%v", errCrowded)
+	// errVain is the reason for letting nobody give way to a network.
+	errVain = errors.New("its nodes took the places of others and left at once")
+)
+
+// networks returns the networks around the host of the node, the widest first.
+func (s *slot) networks() crowd.Networks { return netgroup.Around(s.host.Addr()) }
+
+// findLoser returns the slot of the node that gives way to the newcomer, or nil (crowd.Crowd.Loser). Only
+// nodes that may go are chosen. Exempt nodes neither go nor count. One node gives way at a time, so that
+// there is no more than one pair too many. The caller holds mtx.
+func (s *slots) findLoser(newcomer *slot, mayGo func(claim) bool) *slot {
+	to := newcomer.networks()
+	if s.leaving != nil || !newcomer.host.IsValid() || s.conduct.Refusal("", to[0]) != nil {
+		return nil
+	}
+	var nodes crowd.Crowd[*slot]
+	for node, held := range s.held {
+		if !held.counted || !held.host.IsValid() || s.isExempt(node.id) {
+			continue
+		}
+		nodes.Count(held.networks())
+		if mayGo(node) {
+			first := held.pairs[0]
+			nodes.Add(crowd.Resident[*slot]{Holder: held, Since: first.since, Networks: held.networks(), Known: !first.stranger})
+		}
+	}
+
+	return nodes.Loser(to, uint64(s.total/crowd.Protected), 2)
+}
+
+// giveWay gives the slot of one node to another at once, and ends the pairs of the former. The caller
+// holds mtx.
+func (s *slots) giveWay(from, to *slot) {
+	from.counted, s.leaving, to.tookOver = false, from, time.Now()
+	for _, p := range from.pairs {
+		p.end(nil, errGaveWay)
+	}
+}
+
+// settle notes that the last pair of a node has ended. A node that another one has given way to, and
+// that got no pair or soon has none, has taken the slot in vain: its network is charged, unless the
+// bridge itself has ended the pair. The caller holds mtx.
+func (s *slots) settle(held *slot, end *ending) {
+	close(held.gone)
+	if s.leaving == held {
+		s.leaving = nil
+	}
+	own := []error{errGaveWay, errMoves, errBlockedPair}
+	if held.tookOver.IsZero() || time.Since(held.tookOver) >= conduct.UsefulUptime || slices.Contains(own, end.error) {
+		return
+	}
+	s.conduct.Charge("", held.networks()[0], conduct.FlapPoints, errVain)
+}
+
+// hasGivenWay reports whether the pair has ended because its node gave way.
+func (p *pair) hasGivenWay() bool { return p.ctx.Err() != nil && p.ending().error == errGaveWay }
+
+// awaitRoom waits until nothing is left of the node that has given way to this one, so that its target
+// can take this one, for loserTimeout at most.
+func (p *pair) awaitRoom(ctx context.Context) {
+	if p.room == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, loserTimeout)
+	defer cancel()
+	select {
+	case <-p.room:
+	case <-ctx.Done():
+	}
+}
