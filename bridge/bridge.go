@@ -125,7 +125,8 @@ func New(nodeKey types.NodeKey, config Config, logger *slog.Logger) (*Bridge, er
 	now := config.blocklist()
 	b.blocklist.Store(&now)
 	gate.blocks, gate.configured = b.blocks, b.configuredPeers
-	b.journal.exempt, b.slots.isExempt, b.slots.conduct = gate.IsExemptPeer, gate.IsExemptPeer, gate.keeper.Book
+	b.journal.exempt = gate.IsExemptPeer
+	b.slots.exempt, b.slots.conduct = b.exemptPeers, gate.keeper.Book
 	b.nativeTargets.debts, b.libp2pTargets.debts = make(map[types.ID]debt), make(map[types.ID]debt)
 	b.libp2pTargets.sessions, b.libp2pTargets.making = true, &b.pairTimeout
 	b.nativeTargets.blocked, b.libp2pTargets.blocked = b.blocksTarget, b.blocksTarget

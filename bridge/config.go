@@ -86,7 +86,8 @@ type Config struct {
 	MConfig mconn.MConnConfig
 	// MaxPairs bounds the pairs; 0 means DefaultMaxPairs. If nodes of both sides may be
 	// paired (with NativePeers, and unless OnlyConfigured is set without Libp2pPeers), and
-	// MaxPairs is at least 4, those of one side open three quarters of them at most.
+	// MaxPairs is at least 4, those of one side open three quarters of them at most. When none
+	// is free, a node of a crowded network gives way to a newcomer of a less crowded one.
 	// MaxPairsPerIP bounds the pairs that nodes at one IP address (IPv6: one /64) have
 	// opened; 0 means a quarter of MaxPairs, and at least one.
 	MaxPairs      int

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/conduct"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/crowd"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
@@ -39,8 +40,9 @@ func (s *slots) findLoser(newcomer *slot, mayGo func(claim) bool) *slot {
 		return nil
 	}
 	var nodes crowd.Crowd[*slot]
+	exempt := s.exempt()
 	for node, held := range s.held {
-		if !held.counted || !held.host.IsValid() || s.isExempt(node.id) {
+		if !held.counted || !held.host.IsValid() || exempt[node.id] {
 			continue
 		}
 		nodes.Count(held.networks())
@@ -51,6 +53,20 @@ func (s *slots) findLoser(newcomer *slot, mayGo func(claim) bool) *slot {
 	}
 
 	return nodes.Loser(to, uint64(s.total/crowd.Protected), 2)
+}
+
+// exemptPeers returns the nodes that gatekeeper.IsExemptPeer names, all at once: whoever dials a full
+// bridge has each of its nodes looked up.
+func (b *Bridge) exemptPeers() map[types.ID]bool {
+	exempt := make(map[types.ID]bool)
+	for _, id := range b.config.UnconditionalPeers {
+		exempt[id] = true
+	}
+	for _, addr := range b.configuredPeers() {
+		exempt[addr.ID] = true
+	}
+
+	return exempt
 }
 
 // giveWay gives the slot of one node to another at once, and ends the pairs of the former. The caller

@@ -133,7 +133,7 @@ func TestWhoGivesWay(t *testing.T) {
 func TestWhoNeverGivesWay(t *testing.T) {
 	s := newSlots(3, 1, nil)
 	exempt := make(map[types.ID]bool)
-	s.isExempt, s.perSide = func(id types.ID) bool { return exempt[id] }, 3
+	s.exempt, s.perSide = func() map[types.ID]bool { return exempt }, 3
 	pairs := s.fill(t, resident{ip: "9.1.1.1"}, resident{ip: "9.1.2.1"}, resident{ip: "8.8.8.8"})
 	_, err := s.admit(resident{ip: "8.8.8.8"})
 	require.ErrorContains(t, err, "max_pairs_per_ip")
@@ -260,6 +260,7 @@ func TestCrowdedSiteGivesWay(t *testing.T) {
 	require.Len(t, known.sw.Peers().List(), 1)
 	require.Len(t, strangers[1].sw.Peers().List(), 1)
 
+	require.True(t, b.slots.exempt()[target.address.ID], "a configured node stays")
 	s := b.Status()
 	end := s.Events[len(s.Events)-2:]
 	require.Contains(t, []string{end[0].Text, end[1].Text}, errGaveWay.Error())

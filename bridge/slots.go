@@ -34,8 +34,8 @@ type slots struct {
 	perSide       int        // less than total, so that neither side locks out the other
 	unconditional []types.ID // native nodes
 
-	isExempt func(types.ID) bool // reports whether a node never gives way; set before the first take
-	conduct  *conduct.Book       // of networks whose nodes have others give way in vain
+	exempt  func() map[types.ID]bool // the nodes that never give way; set before the first take
+	conduct *conduct.Book            // of networks whose nodes have others give way in vain
 
 	mtx     sync.Mutex
 	held    map[claim]*slot
@@ -61,7 +61,7 @@ type slot struct {
 func newSlots(total, perIP int, unconditional []types.ID) *slots {
 	return &slots{
 		total: total, perIP: perIP, perSide: total - total/4, unconditional: unconditional, held: make(map[claim]*slot),
-		isExempt: func(types.ID) bool { return false }, conduct: conduct.New(),
+		exempt: func() map[types.ID]bool { return nil }, conduct: conduct.New(),
 	}
 }
 
