@@ -273,7 +273,7 @@ func (g *game) step() {
 			require.True(g.t, g.b.Unblock(p.addr.ID))
 		}
 	case 2, 3, 4: // a pair ends
-		g.end(kept, faulty, nodeLeft, nodeLeftEarly, unknown)
+		g.end(kept, faulty, dropped, nodeLeft, nodeLeftEarly, unknown)
 	default:
 		g.search(p)
 	}

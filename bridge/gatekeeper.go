@@ -140,9 +140,10 @@ func (g *gatekeeper) TunnelEnded(host netip.Prefix, lasted time.Duration, byNode
 	}
 }
 
-// ended settles what the end of a pair says of the node that has dialed the bridge. A pair that its
-// target has ended costs the node a connection: it can have the target do that. It cannot have the
-// target be full or shut down.
+// ended settles what the end of a pair says of the node that has dialed the bridge. A pair that a
+// configured target has ended costs the node a connection: it can have the target do that. It cannot
+// have the target be full or shut down. A target that was not configured may belong to anybody, and
+// end pairs so that its nodes pay for them.
 func (g *gatekeeper) ended(p *pair) {
 	end := p.ending()
 	switch node := p.dialed.other(); {
@@ -150,7 +151,7 @@ func (g *gatekeeper) ended(p *pair) {
 	case time.Since(p.since) >= conduct.UsefulUptime:
 		g.keeper.Pardon(p.from)
 	case end.by != node && !end.replaced():
-		if end.by == nil || !p.isUp() || refusesAll(compat.ClassifyDial(end.error)) {
+		if end.by == nil || !p.isUp() || !p.target.configured || refusesAll(compat.ClassifyDial(end.error)) {
 			g.spare(p)
 		}
 	case p.initiator == InitiatorLibp2p && !g.IsExemptPeer(p.id):

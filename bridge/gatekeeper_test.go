@@ -158,8 +158,8 @@ func TestTooLargeBlockIsBlamedOnItsSender(t *testing.T) {
 }
 
 // A pair that never came up, or that the bridge ends, costs a tenth. One that the node itself
-// replaces does not, nor one that the target ends, unless that is full or shuts down: either makes
-// the bridge dial a target each time.
+// replaces does not, nor one that a configured target ends, unless that is full or shuts down: either
+// makes the bridge dial a target each time.
 func TestWhoReplacesPairsIsNotSpared(t *testing.T) {
 	from := net.IPv4(9, 9, 0, 1)
 	const all, few = 4 * conduct.MaxPoints / conduct.ConnPoints, conduct.MaxPoints/conduct.ConnPoints - 1
@@ -167,18 +167,21 @@ func TestWhoReplacesPairsIsNotSpared(t *testing.T) {
 		end      error
 		up       bool
 		byTarget bool
+		learned  bool // the target
 		admits   int
 	}{
-		{errMoves, true, false, all},
-		{errNoCounterpart, false, false, all},
-		{compat.Reject(compat.RejectDuplicate, "%v", errReplaced), true, false, few},
-		{errors.New("the target has not taken the node"), false, true, all},
-		{errors.New("the target has closed the connection"), true, true, few},
-		{&lp2p.GoodbyeError{Code: compat.RejectFull}, true, true, all},
-		{&lp2p.GoodbyeError{Code: compat.RejectUnavailable}, true, true, all},
-		{&lp2p.GoodbyeError{Code: compat.RejectClosing}, true, true, all},
-		{&lp2p.GoodbyeError{Code: compat.RejectInvalid}, true, true, few},
-		{&lp2p.GoodbyeError{}, true, true, few},
+		{errMoves, true, false, false, all},
+		{errNoCounterpart, false, false, false, all},
+		{compat.Reject(compat.RejectDuplicate, "%v", errReplaced), true, false, false, few},
+		{compat.Reject(compat.RejectDuplicate, "%v", errReplaced), true, false, true, few},
+		{errors.New("the target has not taken the node"), false, true, false, all},
+		{errors.New("the target has closed the connection"), true, true, false, few},
+		{errors.New("the target has closed the connection"), true, true, true, all},
+		{&lp2p.GoodbyeError{Code: compat.RejectFull}, true, true, false, all},
+		{&lp2p.GoodbyeError{Code: compat.RejectUnavailable}, true, true, false, all},
+		{&lp2p.GoodbyeError{Code: compat.RejectClosing}, true, true, false, all},
+		{&lp2p.GoodbyeError{Code: compat.RejectInvalid}, true, true, false, few},
+		{&lp2p.GoodbyeError{}, true, true, false, few},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			refused := summary.New(quiet())
@@ -186,7 +189,7 @@ func TestWhoReplacesPairsIsNotSpared(t *testing.T) {
 			g, admits := newGatekeeper(Config{}, quiet(), refused), 0
 			for ; admits < all && g.AdmitConn(from) == nil; admits++ {
 				p := (&Bridge{ctx: t.Context()}).newPair(InitiatorNative)
-				p.from = netgroup.Host(netgroup.FromIP(from))
+				p.from, p.target = netgroup.Host(netgroup.FromIP(from)), &target{configured: !c.learned}
 				var by *side
 				if c.byTarget {
 					by = p.dialed

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/conduct"
 )
 
 // silent is a target that accepts TCP connections and never says anything.
@@ -104,22 +106,24 @@ func TestWhatAPairTellsOfItsTarget(t *testing.T) {
 	near := func(p *pair) *side { return p.dialed.other() }
 	for _, initiator := range []string{InitiatorNative, InitiatorLibp2p} {
 		for _, c := range []struct {
-			old, byDialed bool
-			stuck         func(*pair) *side
-			want          outcome
+			lasts    time.Duration
+			byDialed bool
+			own      bool // the target is configured
+			stuck    func(*pair) *side
+			want     outcome
 		}{
 			{byDialed: true, want: faulty},
 			{byDialed: false, want: nodeLeftEarly},
-			{old: true, byDialed: true, want: kept},
-			{old: true, byDialed: false, want: nodeLeft},
-			{old: true, byDialed: true, stuck: far, want: faulty},
-			{old: true, byDialed: false, stuck: far, want: faulty},
-			{old: true, byDialed: false, stuck: near, want: nodeLeft},
+			{lasts: minUptime, byDialed: true, want: dropped},
+			{lasts: minUptime, byDialed: true, own: true, want: kept},
+			{lasts: conduct.UsefulUptime, byDialed: true, want: kept},
+			{lasts: minUptime, byDialed: false, want: nodeLeft},
+			{lasts: minUptime, byDialed: true, stuck: far, want: faulty},
+			{lasts: minUptime, byDialed: false, stuck: far, want: faulty},
+			{lasts: minUptime, byDialed: false, stuck: near, want: nodeLeft},
 		} {
 			p := b.newPair(initiator)
-			if c.old {
-				p.since = p.since.Add(-minUptime)
-			}
+			p.since, p.target = p.since.Add(-c.lasts), &target{configured: c.own}
 			by := p.dialed
 			if !c.byDialed {
 				by = near(p)
@@ -128,7 +132,7 @@ func TestWhatAPairTellsOfItsTarget(t *testing.T) {
 				c.stuck(p).stuck.Add(1)
 			}
 			p.end(by, gone)
-			require.Equal(t, c.want, p.outcome(), "%s: %+v", initiator, c.want)
+			require.Equal(t, c.want, p.outcome(), "%s: %+v", initiator, c)
 		}
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/service"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/conduct"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/task"
 )
 
@@ -228,10 +229,13 @@ func (p *pair) ending() *ending {
 
 // outcome returns what the pair, which has ended, shows about its target.
 func (p *pair) outcome() outcome {
-	by, early := p.ending().by, time.Since(p.since) < minUptime
+	by, lasted := p.ending().by, time.Since(p.since)
+	early := lasted < minUptime
 	switch byNode := by == p.dialed.other(); {
 	case p.dialed.stuck.Load() > 0, by == p.dialed && early:
 		return faulty
+	case by == p.dialed && lasted < conduct.UsefulUptime && !p.target.configured:
+		return dropped
 	case byNode && early:
 		return nodeLeftEarly
 	case byNode:

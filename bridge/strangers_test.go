@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"errors"
 	"net"
 	"testing"
 	"testing/synctest"
@@ -9,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/task"
 )
 
@@ -87,6 +89,54 @@ func TestProvenTargetGoesFirst(t *testing.T) {
 		ts.after(picked, unreachable)
 		require.False(t, ts.records[honest.ID].proven)
 		require.Equal(t, fresh.ID, ts.pick(the("node"), nil).addr.ID)
+	})
+}
+
+// Learned targets that have kept a pair, and from then on end each one a moment after it no longer counts
+// as gone at once, get one pair each. Then nodes stay with an honest target, though that has more pairs. The
+// host of two such nodes does not pay for what the targets do.
+func TestTargetsThatDropTheirNodesDrawNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const evil, rounds = 24, 40
+		b, err := New(*types.GenerateNodeKey(), Config{}, quiet())
+		require.NoError(t, err)
+		defer b.refused.Close()
+		ts, honest := b.libp2pTargets, dialable(0)
+		proves := func(addr *types.NetAddress) {
+			ts.announce(*addr, addr.IP)
+			ts.records[addr.ID] = record{}.after(kept, false)
+		}
+		proves(honest)
+		for range 2 {
+			ts.pick(the("another"), nil) // and keeps it
+		}
+		for i := range evil {
+			proves(dialable(1 + i))
+		}
+		helped := 0
+		for range rounds {
+			var pairs []*pair
+			for _, id := range []types.ID{"first", "second"} {
+				require.NoError(t, b.gate.AdmitConn(here), "its host is refused")
+				p := b.newPair(InitiatorNative)
+				p.id, p.from = id, netgroup.Host(netgroup.FromIP(here))
+				p.target = ts.pick(p.dialer(), nil)
+				close(p.ready)
+				pairs = append(pairs, p)
+			}
+			time.Sleep(minUptime + time.Second)
+			for _, p := range pairs {
+				by := p.dialed
+				if p.target.addr.ID == honest.ID {
+					helped++
+					by = nil // its pairs end as well, so that the next search shows who is preferred
+				}
+				p.end(by, errors.New("gone"))
+				b.gate.ended(p)
+				p.release()
+			}
+		}
+		require.Equal(t, 2*rounds-evil, helped)
 	})
 }
 

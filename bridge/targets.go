@@ -68,10 +68,10 @@ type target struct {
 // record is how attempts at a target, and pairs with it, have ended.
 type record struct {
 	failures int       // in a row: not reached, or, unless it was configured, at fault
-	troubled time.Time // when it failed, declined a node, or a node left it; zero if the last went well
+	troubled time.Time // when it failed, declined or dropped a node, or a node left it; zero if the last went well
 	heard    time.Time // when the last outcome was known, or it appeared: older dials that fail say nothing new
 	picked   time.Time // when it was last dialed
-	proven   bool      // it has kept a pair, and not failed since
+	proven   bool      // it has kept a pair, and neither failed nor dropped one since
 	found    bool      // in the DHT
 	accepts  bool      // connections again, as the bridge has seen since it failed
 }
@@ -85,6 +85,7 @@ const (
 	unreachable           // it could not be reached
 	kept                  // it kept a pair
 	faulty                // it answered, and kept no pair or would have refused any node
+	dropped               // it was not configured, and ended the pair before conduct.UsefulUptime
 	nodeLeftEarly         // the node ended the pair before minUptime
 	nodeLeft              // the node ended the pair later
 )
@@ -108,7 +109,8 @@ func (r record) isUseful() bool {
 
 // after returns the record after an outcome. Any node can make a configured target
 // decline it, or end the pair, so only failed dials count against one. With another
-// target nobody can tell which end was at fault, so these take turns.
+// target nobody can tell which end was at fault, so these take turns. One that has ended a pair
+// soon comes after those that keep theirs: else its few pairs would draw the next nodes to it.
 func (r record) after(o outcome, configured bool) record {
 	if o == unknown {
 		return r
@@ -119,10 +121,11 @@ func (r record) after(o outcome, configured bool) record {
 	if !fine {
 		r.troubled = r.heard
 	}
+	r.proven = !failed && o != dropped && (r.proven || o == kept || o == nodeLeft)
 	if failed {
-		r.failures, r.proven = min(r.failures+1, maxFailures), false
+		r.failures = min(r.failures+1, maxFailures)
 	} else {
-		r.failures, r.proven = 0, r.proven || o == kept || o == nodeLeft
+		r.failures = 0
 	}
 
 	return r

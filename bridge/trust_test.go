@@ -89,6 +89,7 @@ func TestWhatOutcomesComeDownTo(t *testing.T) {
 		unreachable:   {{down}, {down}},
 		kept:          {{proven}, {proven}},
 		faulty:        {{last}, {down}},
+		dropped:       {{last}, {last}},
 		nodeLeftEarly: {nil, {last}},
 		nodeLeft:      {{proven}, {last, proven}},
 	} {
