@@ -33,8 +33,8 @@ var reasons = []struct {
 	{errDuplicateIP, "duplicate IP",
 		"Set [p2p].allow_duplicate_ip if several nodes at one IP may share a target, or configure more targets."},
 	{errSpared, "spared",
-		"Nothing: strangers have come and gone again and again, and a target would refuse this bridge for it. Nodes in " +
-			"[p2p].unconditional_peer_ids, and those that have had a pair for a minute, are not held back."},
+		"Nothing: nodes have come and gone again and again, and a target would refuse this bridge for it. Nodes in " +
+			"[p2p].unconditional_peer_ids are not held back, and those that have had a pair for a minute less than others."},
 	{errNoTargets, "no target",
 		"Configure targets: [bridge].libp2p_peers for native nodes, [p2p].persistent_peers for libp2p nodes. Or " +
 			"run: tm2bridge connect"},

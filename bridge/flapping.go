@@ -31,8 +31,8 @@ type FlappingStatus struct {
 	By        string    `json:"by"`        // as in Counters.PairsEnded, of the last pair
 	Text      string    `json:"text"`      // why the last pair has ended
 	Cure      string    `json:"cure"`
-	// Known tells that the node is configured or has had a pair for a minute within SeenAge,
-	// or that the cause is certain, whoever the node is.
+	// Known tells that the node is configured, or that it has had a pair for a minute within SeenAge
+	// and has not ended the last one itself, or that the cause is certain, whoever the node is.
 	Known bool `json:"known"`
 }
 
@@ -67,9 +67,21 @@ func (j *journal) flapped(p *pair, end *ending, bothWays bool, now time.Time) {
 	by, cause := end.told()
 	f.at, f.Last, f.Target, f.By, f.Text = now, now, p.target.addr.ID, by, cut(cause)
 	f.Ended++
-	f.known = j.isKnown(p.id, now) || bothWays
+	byNode := end.by == p.dialed.other() || end.replaced() // any node can do so as often as it likes
+	f.known = bothWays || j.exempt(p.id) || j.wasUseful(p.id, now) && !byNode
 	f.Known = f.known
 	f.Cure = cureOfFlapping(p, end, bothWays)
+}
+
+// isFlapping reports whether pairs of the node end and come again. The caller holds the lock.
+func (j *journal) isFlapping(id types.ID, now time.Time) bool {
+	for node, f := range j.flaps {
+		if node.id == id && f.Ended >= minFlaps && now.Sub(f.Last) <= FlapAge {
+			return true
+		}
+	}
+
+	return false
 }
 
 // cureOfFlapping says what an operator can do about pairs that end again and again.

@@ -109,6 +109,47 @@ func TestFlapping(t *testing.T) {
 	})
 }
 
+// A known node whose pairs end and come again is a stranger to the bridge, but not if it is configured.
+// The light tells of it unless it ends its pairs itself, which it may do as often as it likes.
+func TestKnownNodeThatFlapsIsAStranger(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j, p := newJournal(), fakePair(t, InitiatorNative)
+		pairEnds := func(by *side, after time.Duration) {
+			p.since = time.Now()
+			time.Sleep(after)
+			j.sight(p.id, InitiatorNative, p.from.Addr(), time.Now()).unpaired(p.since, time.Now())
+			j.flapped(p, &ending{errors.New("gone"), by}, false, time.Now())
+		}
+		pairEnds(p.native, conduct.UsefulUptime)
+		for range minFlaps {
+			require.True(t, j.knows(p.id))
+			pairEnds(p.native, time.Second)
+		}
+		require.False(t, j.knows(p.id))
+		require.False(t, j.flapping(time.Now())[0].Known, "the node ends them")
+		pairEnds(p.libp2p, time.Second)
+		require.False(t, j.knows(p.id))
+		require.True(t, j.flapping(time.Now())[0].Known)
+		pairEnds(p.native, conduct.UsefulUptime)
+		require.True(t, j.knows(p.id), "a pair has lasted")
+
+		for range minFlaps {
+			pairEnds(p.native, time.Second)
+		}
+		time.Sleep(FlapAge)
+		require.False(t, j.knows(p.id))
+		time.Sleep(time.Second)
+		require.True(t, j.knows(p.id), "it has stopped")
+
+		j.exempt = func(types.ID) bool { return true }
+		for range minFlaps {
+			pairEnds(p.native, time.Second)
+		}
+		require.True(t, j.knows(p.id))
+		require.True(t, j.flapping(time.Now())[0].Known)
+	})
+}
+
 // Whoever comes under ever new IDs does not fill the list.
 func TestFlappingIsBounded(t *testing.T) {
 	j := newJournal()

@@ -93,7 +93,9 @@ func (b *Bridge) admit(initiator string, in incoming, remote net.Addr) {
 		b.learnDialer(in.node, remote)
 	}
 	p := b.newPair(initiator)
-	p.id, p.at, p.from, p.stranger = in.id, in.at, host, !b.journal.knows(in.id)
+	p.id, p.at, p.from = in.id, in.at, host
+	p.stranger = !b.journal.knows(in.id)
+	p.known = !p.stranger && !b.gate.IsExemptPeer(in.id)
 	if err := b.slots.take(p, host); err != nil {
 		b.gate.spare(p)
 		p.end(nil, err)

@@ -70,8 +70,8 @@ type WaitingStatus struct {
 	Count     int       `json:"count"` // refusals in a row
 	First     time.Time `json:"first"`
 	Last      time.Time `json:"last"`
-	// Known tells that the node is configured or has had a pair for a minute within SeenAge.
-	// Others are strangers, whose refusals say nothing of the bridge.
+	// Known tells that the node is configured, or has had a pair for a minute within SeenAge and does
+	// not flap. Others are strangers, whose refusals say nothing of the bridge.
 	Known bool `json:"known"`
 }
 

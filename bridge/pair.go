@@ -32,8 +32,8 @@ type pair struct {
 	claim
 	host netip.Prefix // see dialer
 	from netip.Prefix // the host of the node that has dialed the bridge
-	// stranger is that of the dialer, when it came.
-	stranger bool
+	// stranger and known are those of the dialer, when it came.
+	stranger, known bool
 
 	bridge *Bridge
 	since  time.Time
@@ -52,7 +52,7 @@ type pair struct {
 }
 
 // dialer returns the node that has dialed the bridge.
-func (p *pair) dialer() dialer { return dialer{p.id, p.host, p.at, p.from, p.stranger} }
+func (p *pair) dialer() dialer { return dialer{p.id, p.host, p.at, p.from, p.stranger, p.known} }
 
 // ending says why a pair has ended.
 type ending struct {

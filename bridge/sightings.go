@@ -115,7 +115,7 @@ func (s *sighting) unpaired(since, now time.Time) {
 }
 
 // knows reports whether the node is no stranger: it is configured, or has had a pair for a
-// minute within SeenAge.
+// minute within SeenAge and does not flap.
 func (j *journal) knows(id types.ID) bool {
 	j.mtx.Lock()
 	defer j.mtx.Unlock()
@@ -125,9 +125,15 @@ func (j *journal) knows(id types.ID) bool {
 
 // isKnown is knows for a caller that holds the lock.
 func (j *journal) isKnown(id types.ID, now time.Time) bool {
+	return j.exempt(id) || j.wasUseful(id, now) && !j.isFlapping(id, now)
+}
+
+// wasUseful reports whether the node has had a pair for a minute within SeenAge. The caller holds
+// the lock.
+func (j *journal) wasUseful(id types.ID, now time.Time) bool {
 	s := j.seen[id]
 
-	return s != nil && s.isKnown(now) || j.exempt(id)
+	return s != nil && s.isKnown(now)
 }
 
 // sight notes that a node was seen on a side, and returns what is noted of it: nothing if a

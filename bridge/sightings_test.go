@@ -106,6 +106,30 @@ func TestWhoIsKnown(t *testing.T) {
 	})
 }
 
+// What a node that dials may cost at a target depends on whether the bridge knows it, and whether it is
+// configured.
+func TestHowANodeStandsThatDials(t *testing.T) {
+	target := newNode(t, InitiatorLibp2p)
+	target.ignorePeers(t)
+	friend, other := newNode(t, InitiatorNative), newNode(t, InitiatorNative)
+	b := newBridge(t, Config{Libp2pPeers: addresses(target), UnconditionalPeers: []types.ID{friend.address.ID}})
+	standing := func(n *node) (strangerOrKnown [2]bool) {
+		n.join(t, b.NativeAddress())
+		awaitPairs(t, b, 1)
+		by := b.slots.live()[0].dialer()
+		n.leave(t, b)
+
+		return [2]bool{by.stranger, by.known}
+	}
+	require.Equal(t, [2]bool{false, false}, standing(friend))
+	require.Equal(t, [2]bool{true, false}, standing(other))
+	require.Eventually(t, func() bool { return b.Status().Seen.Native == 2 }, testTimeout, time.Millisecond)
+	b.journal.mtx.Lock()
+	b.journal.seen[other.address.ID].known = true // as after a minute
+	b.journal.mtx.Unlock()
+	require.Equal(t, [2]bool{false, true}, standing(other))
+}
+
 // Neighbours of a node that has a pair, who come and are refused under ever new IDs, make no
 // stranger of it, nor does a full list in which it has found no room.
 func TestNeighboursMakeNoStranger(t *testing.T) {

@@ -36,9 +36,10 @@ func newCharging(t *testing.T, at *types.NetAddress) *charging {
 	return &charging{b.nativeTargets, t, conduct.New()}
 }
 
-// dial is pick for a stranger. The target charges the bridge, and must not refuse it.
-func (c *charging) dial() *target {
-	picked := c.pick(dialer{id: types.GenerateNodeKey().ID(), stranger: true}, nil)
+// dial is pick for another node like this one. The target charges the bridge, and must not refuse it.
+func (c *charging) dial(node dialer) *target {
+	node.id = types.GenerateNodeKey().ID()
+	picked := c.pick(node, nil)
 	if picked != nil {
 		bridge := netgroup.Host(netgroup.FromIP(net.IPv4(5, 5, 5, 5)))
 		require.Zero(c.t, c.book.Charge("", bridge, conduct.ConnPoints, conduct.ErrManyConns), "the target refuses the bridge")
@@ -47,37 +48,54 @@ func (c *charging) dial() *target {
 	return picked
 }
 
-// Strangers that come and go cost the bridge at most half of what a native target bears, and
-// later no more than fades there, under however many IDs and from however many hosts, one after
-// the other or at the same moment, whatever becomes of them. A known node always gets through.
+// wave dials for as many nodes at the same moment as get a target, and releases these.
+func (c *charging) wave(node dialer, atOnce int, o outcome) int {
+	var wave []*target
+	for len(wave) < atOnce {
+		picked := c.dial(node)
+		if picked == nil {
+			break
+		}
+		wave = append(wave, picked)
+	}
+	for _, picked := range wave {
+		c.release(picked, o)
+	}
+
+	return len(wave)
+}
+
+// Strangers that come and go cost the bridge at most half of what a native target bears, known nodes
+// three quarters, and later no more than fades there, under however many IDs and from however many
+// hosts, one after the other or at the same moment, whatever becomes of them. Known nodes get in when
+// strangers do not, and a configured one always gets through.
 func TestStrangersCostTheBridgeLittleAtANativeTarget(t *testing.T) {
-	for _, atOnce := range []int{1, 30} {
-		for _, o := range []outcome{declined, faulty, nodeLeftEarly, unknown} {
+	for _, c := range []struct {
+		node   dialer
+		burst  float64
+		atOnce int
+	}{
+		{dialer{stranger: true}, spareBurst, 1},
+		{dialer{stranger: true}, spareBurst, 30},
+		{dialer{known: true}, knownBurst, 1},
+		{dialer{known: true}, knownBurst, 30},
+	} {
+		for _, o := range []outcome{declined, faulty, dropped, nodeLeftEarly, unknown} {
 			synctest.Test(t, func(t *testing.T) {
 				const span = 20 * time.Minute
-				c, total := newCharging(t, dialable(1)), 0
+				to, total := newCharging(t, dialable(1)), 0
 				for begun := time.Now(); time.Since(begun) < span; time.Sleep(time.Second) {
-					var wave []*target
-					for len(wave) < atOnce {
-						picked := c.dial()
-						if picked == nil {
-							break
-						}
-						wave = append(wave, picked)
-					}
-					for _, picked := range wave {
-						c.release(picked, o)
-					}
-					total += len(wave)
+					total += to.wave(c.node, c.atOnce, o)
 				}
-				require.LessOrEqual(t, total, spareBurst+int(span/spareEvery))
-				require.Greater(t, total, int(span/spareEvery)/2, "strangers get in, too")
-				for picked := c.dial(); picked != nil; picked = c.dial() {
-					c.release(picked, o)
-				}
+				require.LessOrEqual(t, float64(total), c.burst+float64(span/spareEvery))
+				require.Greater(t, total, int(span/spareEvery)/2, "they get in all the while")
+				to.wave(c.node, 2*mostConns, o)
 				spared := func(t *target) bool { return t.barred == errSpared }
-				require.True(t, slices.ContainsFunc(c.all(dialer{id: "s", stranger: true}), spared))
-				require.NotNil(t, c.pick(dialer{id: "known"}, nil))
+				require.True(t, slices.ContainsFunc(to.all(c.node), spared))
+				if c.node.stranger {
+					require.NotZero(t, to.wave(dialer{known: true}, 2*mostConns, o))
+				}
+				require.NotNil(t, to.dial(dialer{}), "a configured node")
 			})
 		}
 	}
@@ -122,9 +140,10 @@ func (h *hub) charge(points float64) {
 	require.Zero(h.t, h.book.Charge("", bridge, points, conduct.ErrManyConns), "the target refuses the bridge")
 }
 
-// dial makes a session for a stranger, if it gets one.
-func (h *hub) dial(lasts time.Duration) bool {
-	picked := h.pick(dialer{id: types.GenerateNodeKey().ID(), stranger: true}, nil)
+// dial makes a session for another node like this one, if it gets one.
+func (h *hub) dial(node dialer, lasts time.Duration) bool {
+	node.id = types.GenerateNodeKey().ID()
+	picked := h.pick(node, nil)
 	switch {
 	case picked == nil:
 		return false
@@ -155,32 +174,38 @@ func (h *hub) settle(o outcome, violate bool) {
 	}
 }
 
-// Native strangers that come and go get no libp2p target to refuse the bridge, whoever ends their
-// pairs and whatever for, one after the other or as many at a time as a target takes from a bridge.
-// Strangers get in all the while, and a known node always gets through.
+// Native nodes that come and go, strangers or known ones, get no libp2p target to refuse the bridge,
+// whoever ends their pairs and whatever for, one after the other or as many at a time as a target takes
+// from a bridge. Such nodes get in all the while, and a configured one always gets through.
 func TestStrangersCostTheBridgeLittleAtALibp2pTarget(t *testing.T) {
-	const span = 5 * time.Minute
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	rng := rand.New(rand.NewPCG(seed, 0))
-	outcomes := []outcome{declined, faulty, nodeLeftEarly, unknown}
-	for _, atOnce := range []int{1, 2, 10} {
-		for _, longest := range []time.Duration{0, 5 * time.Second, 30 * time.Second} {
-			synctest.Test(t, func(t *testing.T) {
-				b, err := New(*types.GenerateNodeKey(), Config{Libp2pPeers: []*types.NetAddress{dialable(1)}}, quiet())
-				require.NoError(t, err)
-				h, total := &hub{b.libp2pTargets, t, conduct.New(), make(map[*target]time.Time), 0}, 0
-				for begun := time.Now(); time.Since(begun) < span; time.Sleep(time.Duration(rng.IntN(1000)) * time.Millisecond) {
-					h.settle(outcomes[rng.IntN(len(outcomes))], rng.IntN(2) == 0)
-					for len(h.ends) < atOnce && h.dial(time.Duration(rng.Int64N(int64(longest)+1))) {
-						total++
-					}
-				}
-				require.Greater(t, total, int(span/spareEvery)/2, "strangers get in, too")
-				require.NotNil(t, h.pick(dialer{id: "known"}, nil))
-			})
+	stranger, known := dialer{stranger: true}, dialer{known: true}
+	for _, nodes := range [][]dialer{{stranger}, {known}, {stranger, known}} {
+		for _, atOnce := range []int{1, 2, 10} {
+			for _, longest := range []time.Duration{0, 5 * time.Second, 30 * time.Second} {
+				synctest.Test(t, func(t *testing.T) { comeAndGoAtAHub(t, rng, nodes, atOnce, longest) })
+			}
 		}
 	}
+}
+
+func comeAndGoAtAHub(t *testing.T, rng *rand.Rand, nodes []dialer, atOnce int, longest time.Duration) {
+	t.Helper()
+	const span = 5 * time.Minute
+	outcomes := []outcome{declined, faulty, dropped, nodeLeftEarly, unknown}
+	b, err := New(*types.GenerateNodeKey(), Config{Libp2pPeers: []*types.NetAddress{dialable(1)}}, quiet())
+	require.NoError(t, err)
+	h, total := &hub{b.libp2pTargets, t, conduct.New(), make(map[*target]time.Time), 0}, 0
+	for begun := time.Now(); time.Since(begun) < span; time.Sleep(time.Duration(rng.IntN(1000)) * time.Millisecond) {
+		h.settle(outcomes[rng.IntN(len(outcomes))], rng.IntN(2) == 0)
+		for len(h.ends) < atOnce && h.dial(nodes[rng.IntN(len(nodes))], time.Duration(rng.Int64N(int64(longest)+1))) {
+			total++
+		}
+	}
+	require.Greater(t, total, int(span/spareEvery)/4, "they get in all the while")
+	require.NotNil(t, h.pick(dialer{id: "configured"}, nil))
 }
 
 // Nodes that come at the same moment, as after a restart of the bridge, are not held back, nor by

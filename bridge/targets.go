@@ -26,7 +26,7 @@ type targets struct {
 	book       *addrbook.Book // nil: configured ones only
 	inUse      *inUse         // its lock guards the records and debts
 	records    map[types.ID]record
-	debts      map[types.ID]debt // see charge and chargeEnd; nil: strangers cost nothing
+	debts      map[types.ID]debt // see charge and chargeEnd; nil: nodes cost nothing
 	sessions   bool              // several pairs share a connection, and cost when they end
 	making     *time.Duration    // how long it takes at most to make a pair; may be nil without sessions
 	lost       func()            // called when a target that was found in the DHT becomes useless
@@ -46,8 +46,9 @@ type dialer struct {
 	host netip.Prefix // not valid if its host may have several pairs with one target
 	at   types.ID     // the identity of the bridge that it has dialed
 	from netip.Prefix // its host, whether or not that may have several pairs
-	// stranger tells that the node is not configured, and has had no pair for a minute.
+	// stranger tells that the node is not configured, and that the journal does not know it.
 	stranger bool
+	known    bool // it is not configured either, but the journal knows it
 }
 
 // target is a node that may be dialed, as it concerns one dialer at one moment.
@@ -188,7 +189,7 @@ func (ts *targets) list(node dialer) (all []*target) {
 		switch {
 		case t.addr.ID == node.id, ts.blocked(t.addr):
 			t.barred = errNoTargets
-		case t.barred == nil && node.stranger && ts.spares(t.addr.ID):
+		case t.barred == nil && ts.spares(t.addr.ID, node):
 			t.barred = errSpared
 		}
 	}
@@ -238,7 +239,7 @@ func (ts *targets) refund(t *target) {
 	defer ts.inUse.mtx.Unlock()
 	by := ts.inUse.list[t]
 	ts.charge(t, by, -1)
-	by.stranger = false
+	by.stranger, by.known = false, false
 	ts.inUse.list[t] = by
 }
 
