@@ -13,10 +13,14 @@ import (
 
 	"github.com/tm2-libp2p/tm2-libp2p/cmd/internal/cli"
 	"github.com/tm2-libp2p/tm2-libp2p/cmd/tm2bridge/internal/config"
+	"github.com/tm2-libp2p/tm2-libp2p/cmd/tm2bridge/internal/demo"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	demo.Timeouts.Ready, demo.Timeouts.Drain, demo.Timeouts.Recover = testTimeout, testTimeout, testTimeout
+	goleak.VerifyTestMain(m)
+}
 
 // home makes the default home of the test an empty directory, and returns it.
 func home(t *testing.T) string {

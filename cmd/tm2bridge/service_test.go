@@ -29,7 +29,7 @@ import (
 )
 
 // testTimeout only ends a test that has already failed.
-const testTimeout = 30 * time.Second
+const testTimeout = 2 * time.Minute
 
 // testPeer is a node of a network, with one channel.
 type testPeer struct {

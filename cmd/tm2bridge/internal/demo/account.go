@@ -39,7 +39,7 @@ type Faults struct {
 	Reordered  uint64 `json:"reordered"`
 	// Corrupted counts dropped frames with a wrong checksum or content.
 	Corrupted uint64 `json:"corrupted"`
-	// LinksEnded counts peers that disconnected before the end of the run.
+	// LinksEnded counts peers that disconnected during the run.
 	LinksEnded uint64 `json:"links_ended"`
 }
 

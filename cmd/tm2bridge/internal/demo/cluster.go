@@ -67,6 +67,7 @@ func (c *cluster) build() error {
 			return fmt.Errorf("unable to make node %s: %w", name, err)
 		}
 		n.reactor.side = side
+		n.reactor.mayEnd.Store(true) // a node that finds its peer too late dials it again
 		side[n.key.ID()] = true
 		c.nodes = append(c.nodes, n)
 	}
@@ -148,7 +149,10 @@ func (c *cluster) wait(ctx context.Context, condition func() bool) error {
 func (c *cluster) meshed() bool {
 	pairs := 0
 	for i, n := range c.nodes {
-		remotes, _ := n.reactor.remotes()
+		remotes, peers := n.reactor.remotes()
+		if peers != len(remotes) {
+			return false // also if one has gone, and the node has yet to notice
+		}
 		sameSide, across := make(map[int]bool), 0
 		for _, j := range remotes {
 			if c.isNative(i) == c.isNative(j) {
@@ -190,7 +194,7 @@ func (c *cluster) finished() bool {
 // stop ends the nodes and the bridge and waits for all of them.
 func (c *cluster) stop() error {
 	for _, n := range c.nodes {
-		n.reactor.ending.Store(true)
+		n.reactor.mayEnd.Store(true)
 	}
 	var errs []error
 	for _, n := range c.natives() {

@@ -83,7 +83,7 @@ func testCluster(t *testing.T, perSide int, fault func([]byte) [][]byte) *cluste
 	}
 	t.Cleanup(func() {
 		for _, n := range c.nodes {
-			n.reactor.ending.Store(true)
+			n.reactor.mayEnd.Store(true)
 			for peer := range n.reactor.links {
 				n.reactor.RemovePeer(peer, nil)
 			}

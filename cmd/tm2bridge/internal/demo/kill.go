@@ -11,9 +11,6 @@ import (
 	"time"
 )
 
-// recoverTimeout is how long the demo waits until nodes are joined again.
-const recoverTimeout = 60 * time.Second
-
 // ErrNotRecovered is wrapped by Kill's error when nodes were not joined again in time.
 var ErrNotRecovered = errors.New("the nodes were not joined again")
 
@@ -44,7 +41,7 @@ func Kill(
 	}
 	begin(c.topology())
 	for _, n := range c.nodes {
-		n.reactor.ending.Store(true) // that links end is what this is about
+		n.reactor.mayEnd.Store(true) // that links end is what this is about
 	}
 
 	for _, step := range []func(context.Context, func(string)) (Recovery, error){c.killNode, c.killBridge} {
@@ -104,7 +101,7 @@ func (c *cluster) recovered(ctx context.Context, tell func(string), what string,
 }
 
 func (c *cluster) within(ctx context.Context, condition func() bool) error {
-	ctx, cancel := context.WithTimeout(ctx, recoverTimeout)
+	ctx, cancel := context.WithTimeout(ctx, Timeouts.Recover)
 	defer cancel()
 	if err := c.wait(ctx, condition); err != nil {
 		return fmt.Errorf("%w: %w", ErrNotRecovered, err)

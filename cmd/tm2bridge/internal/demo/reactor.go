@@ -33,7 +33,7 @@ type gossip struct {
 	changed func()            // called when a hello or a closing frame arrives
 	logger  *slog.Logger
 	running sync.WaitGroup // the sending goroutines
-	ending  atomic.Bool    // the run is over: peers may disconnect
+	mayEnd  atomic.Bool    // links may end: the run has yet to begin, or is over
 
 	mtx       sync.Mutex
 	links     map[compat.PeerConn]*link
@@ -97,7 +97,7 @@ func (g *gossip) RemovePeer(peer compat.PeerConn, reason any) {
 	}
 	delete(g.links, peer)
 	close(l.queue)
-	if !g.ending.Load() {
+	if !g.mayEnd.Load() {
 		g.faults.LinksEnded++
 		g.logger.Warn("a link ended", "node", g.index, "peer", peer.ID(), "reason", reason)
 	}

@@ -10,15 +10,16 @@ import (
 	"time"
 )
 
-const (
-	// MaxNodes is the largest Options.Nodes. All nodes run in one process.
-	MaxNodes = 16
-	// readyTimeout is how long the demo waits until all nodes have their peers.
-	readyTimeout = 30 * time.Second
-	// drainTimeout is how long the demo waits for the last messages, and again for the
-	// closing frames.
-	drainTimeout = 15 * time.Second
-)
+// MaxNodes is the largest Options.Nodes. All nodes run in one process.
+const MaxNodes = 16
+
+// Timeouts are how long the demo waits at most. Tests lengthen them before the first run, since what
+// a busy machine delays is no fault.
+var Timeouts = struct {
+	Ready   time.Duration // until all nodes have their peers
+	Drain   time.Duration // for the last messages, and again for the closing frames
+	Recover time.Duration // until nodes are joined again
+}{30 * time.Second, 15 * time.Second, time.Minute}
 
 // Options configures a run.
 type Options struct {
@@ -79,12 +80,15 @@ func Run(ctx context.Context, opts Options) (summary *Summary, err error) {
 }
 
 func (c *cluster) awaitPeers(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
+	ctx, cancel := context.WithTimeout(ctx, Timeouts.Ready)
 	defer cancel()
 	if err := c.wait(ctx, c.meshed); err != nil {
 		s := c.account()
 		return fmt.Errorf("the nodes did not find their peers (native nodes have %v, libp2p nodes %v, the bridge %d pairs): %w",
 			s.Native.Peers, s.Libp2p.Peers, s.Pairs, err)
+	}
+	for _, n := range c.nodes {
+		n.reactor.mayEnd.Store(false)
 	}
 
 	return nil
@@ -166,7 +170,7 @@ func (c *cluster) drain(ctx context.Context) {
 }
 
 func (c *cluster) await(ctx context.Context, what string, arrived func() bool) {
-	ctx, cancel := context.WithTimeout(ctx, drainTimeout)
+	ctx, cancel := context.WithTimeout(ctx, Timeouts.Drain)
 	defer cancel()
 	if err := c.wait(ctx, arrived); err != nil {
 		c.logger.Warn("not everything arrived in time", "missing", what, "err", err)
