@@ -38,6 +38,7 @@ type node struct {
 	added    chan compat.PeerConn
 	removed  chan types.ID
 	received chan string
+	late     int // dials that join has repeated
 }
 
 func (*node) GetChannels() []*compat.ChannelDescriptor {
@@ -59,10 +60,25 @@ func (n *node) join(t *testing.T, at types.NetAddress) compat.PeerConn {
 		select {
 		case p := <-n.added:
 			return p
-		case <-failed:
+		case e := <-failed:
+			n.late++
+			t.Logf("a dial is repeated: %v", e.(events.DialFailedEvent).Reason)
 		case <-over:
 			require.FailNow(t, "the node has found nobody")
 		}
+	}
+}
+
+// met returns the peer that the node has since another one has joined it. Dials that came too late for
+// the other one may have been its peers before.
+func (n *node) met(t *testing.T) compat.PeerConn {
+	t.Helper()
+	for {
+		p := next(t, n.added)
+		if n.sw.Peers().Get(p.ID()) == p {
+			return p
+		}
+		next(t, n.removed)
 	}
 }
 

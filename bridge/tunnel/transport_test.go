@@ -107,25 +107,24 @@ func TestNativePeersAreToldWhereTheNodeIs(t *testing.T) {
 		return
 	}
 	bridge, key := newSide(t, types.GenerateNodeKey(), true), types.GenerateNodeKey()
-	server, err := Serve(bridge, Config{Targets: []Target{{Node: types.NetAddress{ID: key.ID()}, Listen: loopback()}}})
+	server, err := Serve(bridge, Config{Targets: []Target{{Node: types.NetAddress{ID: key.ID()}, Listen: loopback()}}, times: patientTimes()})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, server.Close()) })
 	var log stacktest.Log
 	info := infoOf(key)
 	info.NetAddress.IP = net.IPv4zero
-	side, err := lp2p.NewTransport(info, *key, slog.New(slog.NewTextHandler(&log, nil)))
+	side, err := lp2p.NewTransport(info, *key, slog.New(slog.NewTextHandler(&log, nil)), patientTimeouts())
 	require.NoError(t, err)
-	n := startAt(t, key, NewTransport(side, *key, mconn.DefaultMConnConfig(), []types.NetAddress{bridge.NetAddress()}, nil, nil),
-		types.NetAddress{IP: net.IPv4zero})
+	tr := NewTransport(side, *key, mconn.DefaultMConnConfig(), []types.NetAddress{bridge.NetAddress()}, nil, nil)
+	tr.sockets.times = patientTimes()
+	n := startAt(t, key, tr, types.NetAddress{IP: net.IPv4zero})
 	at := n.at
 	at.IP = net.ParseIP("8.8.8.8")
 	for _, ip := range []string{"51.0.0.1", "52.0.0.1", "53.0.0.1"} {
 		key := types.GenerateNodeKey()
-		from, err := lp2p.NewTransport(infoOf(key), *key, nil, lp2p.WithSockets(stacktest.SocketsFrom{IP: net.ParseIP(ip)}))
+		from, err := lp2p.NewTransport(infoOf(key), *key, nil, patientTimeouts(), lp2p.WithSockets(stacktest.SocketsFrom{IP: net.ParseIP(ip)}))
 		require.NoError(t, err)
-		dialer := startOn(t, key, from)
-		dialer.sw.DialPeers(&at)
-		next(t, dialer.added)
+		startOn(t, key, from).join(t, at)
 	}
 	require.Eventually(t, func() bool { return log.Count("have dialed this node at an address") == 1 }, patience, time.Millisecond)
 	require.Eventually(t, func() bool {
