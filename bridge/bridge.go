@@ -64,9 +64,12 @@ type Bridge struct {
 	changing  sync.Mutex // of what an operator changes while the bridge runs
 	blocklist atomic.Pointer[blocklist]
 
-	missed     *events.Events     // targets that could not be reached
-	dhtOptions []discovery.Option // set by tests
-	clock      func() time.Time   // set by tests; nil: the system's
+	missed *events.Events // targets that could not be reached
+
+	// Set by tests:
+	libp2pOptions []lp2p.Option
+	dhtOptions    []discovery.Option
+	clock         func() time.Time // nil: the system's
 
 	libp2p atomic.Pointer[lp2p.Transport]      // nil before Start
 	dht    atomic.Pointer[discovery.Discovery] // nil before Start, or without one
@@ -182,7 +185,7 @@ func (b *Bridge) listen() error {
 	listen.ID = b.key.ID()
 	network := cmp.Or(b.config.Libp2pNetwork, ownName)
 	info := types.NodeInfo{NetAddress: &listen, Network: network, Version: ownVersion, Moniker: ownName}
-	side, err := lp2p.NewTransport(info, b.key, b.logger, opts...)
+	side, err := lp2p.NewTransport(info, b.key, b.logger, append(opts, b.libp2pOptions...)...)
 	if err != nil {
 		return fmt.Errorf("libp2p side: %w", err)
 	}

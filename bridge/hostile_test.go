@@ -53,7 +53,7 @@ func TestSilentTargetIsPassedOver(t *testing.T) {
 	modern := newNode(t, InitiatorLibp2p)
 	b := newBridgeWith(t, Config{
 		Libp2pPeers: []*types.NetAddress{silent(t), &modern.address}, AllowDuplicateIP: true,
-	}, func(b *Bridge) { b.patience = patience })
+	}, func(b *Bridge) { b.patience = patience / 10 })
 	for range 2 {
 		native := newNode(t, InitiatorNative)
 		native.join(t, b.NativeAddress())
@@ -86,7 +86,7 @@ func TestFlushStopCrossesTheBridgeAgainstTraffic(t *testing.T) {
 		})
 		const count = 60
 		for i := range count {
-			require.True(t, away.Send(chTxs, fmt.Appendf(nil, "%d/%s", i, make([]byte, 20_000))))
+			require.True(t, away.Send(chTxs, fmt.Appendf(nil, "%d/%s", i, make([]byte, 8_000))))
 		}
 		away.FlushStop()
 		for i := range count {

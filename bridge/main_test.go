@@ -24,7 +24,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // testTimeout only ends a test that has already failed.
-const testTimeout = 30 * time.Second
+const testTimeout = 2 * time.Minute
 
 const (
 	chVotes byte = 0x22
@@ -51,6 +51,7 @@ type node struct {
 	added    chan compat.PeerConn
 	removed  chan types.ID
 	messages chan message
+	late     int // dials that tryToJoin has repeated
 	stop     func()
 	receive  atomic.Pointer[func(message)] // sees a message first; may be nil
 }
@@ -130,9 +131,7 @@ func newTransport(t *testing.T, stack string, info types.NodeInfo, key types.Nod
 	if stack == InitiatorNative {
 		return native.NewMultiplexTransport(info, key, mconn.DefaultMConnConfig(), quiet())
 	}
-	timeouts := lp2p.DefaultTimeouts()
-	timeouts.Dial, timeouts.Handshake, timeouts.Flush = testTimeout, testTimeout, testTimeout
-	opts := []lp2p.Option{lp2p.WithTimeouts(timeouts)}
+	opts := []lp2p.Option{patientTimeouts()}
 	if stack == overQUIC {
 		opts = append(opts, lp2p.WithQUICOnly())
 	}
@@ -140,6 +139,14 @@ func newTransport(t *testing.T, stack string, info types.NodeInfo, key types.Nod
 	require.NoError(t, err)
 
 	return tr
+}
+
+// patientTimeouts bound steps of libp2p that have to succeed on a busy machine.
+func patientTimeouts() lp2p.Option {
+	timeouts := lp2p.DefaultTimeouts()
+	timeouts.Dial, timeouts.Handshake, timeouts.Flush = testTimeout, testTimeout, testTimeout
+
+	return lp2p.WithTimeouts(timeouts)
 }
 
 func (n *node) GetChannels() []*compat.ChannelDescriptor {
@@ -185,7 +192,7 @@ func newBridgeWith(t *testing.T, config Config, change func(*Bridge)) *Bridge {
 	config.NativeListen, config.Libp2pListen = loopback(), loopback()
 	b, err := New(*types.GenerateNodeKey(), config, quiet())
 	require.NoError(t, err)
-	b.pairTimeout, b.patience = testTimeout, testTimeout // a target that is slow is not to lose to another one
+	b.patient()
 	change(b)
 	require.NoError(t, b.Start())
 	t.Cleanup(func() {
@@ -195,6 +202,13 @@ func newBridgeWith(t *testing.T, config Config, change func(*Bridge)) *Bridge {
 	})
 
 	return b
+}
+
+// patient makes the bridge, which has not started, wait for targets that are slow, which then lose to no
+// others. Native nodes still hang up after native.HandshakeTimeout.
+func (b *Bridge) patient() {
+	b.pairTimeout, b.patience = testTimeout, testTimeout
+	b.libp2pOptions = append(b.libp2pOptions, patientTimeouts())
 }
 
 func addresses(nodes ...*node) []*types.NetAddress {
@@ -208,13 +222,19 @@ func addresses(nodes ...*node) []*types.NetAddress {
 
 func (n *node) dial(addr types.NetAddress) { n.sw.DialPeers(&addr) }
 
-// join dials the bridge and returns whom the node has met. A refusal fails the test.
+// join dials the bridge and returns whom the node has met. A refusal fails the test, unless it follows a
+// late dial: the bridge may not dial a target again that it has just dialed for that one.
 func (n *node) join(t *testing.T, at types.NetAddress) compat.PeerConn {
 	t.Helper()
-	p, err := n.tryToJoin(t, at)
-	require.NoError(t, err, "the node has got no peer")
-
-	return p
+	late := n.late
+	for begun := time.Now(); ; {
+		p, err := n.tryToJoin(t, at)
+		if err == nil {
+			return p
+		}
+		require.Greater(t, n.late, late, "the node has got no peer: %v", err)
+		require.Less(t, time.Since(begun), testTimeout, "the node has got no peer: %v", err)
+	}
 }
 
 // joinAtLast is join of a node that is refused until the bridge is ready for it, and does not give up.
@@ -255,6 +275,7 @@ func (n *node) tryToJoin(t *testing.T, at types.NetAddress) (compat.PeerConn, er
 			if !wasLate(begun, reason) {
 				return nil, reason
 			}
+			n.late++
 			t.Logf("a late dial is repeated: %v", reason)
 		case <-over:
 			require.FailNow(t, "neither a peer nor a refusal")
