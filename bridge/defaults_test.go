@@ -2,7 +2,6 @@ package bridge
 
 import (
 	"net"
-	"slices"
 	"testing"
 	"time"
 
@@ -92,12 +91,20 @@ func awaitPairs(t *testing.T, b *Bridge, n int) {
 		"%d pairs", n)
 }
 
-// awaitUntroubled waits until no target has a penalty, after which all are chosen alike.
-func (b *Bridge) awaitUntroubled(t *testing.T) {
+// awaitSettled waits until no libp2p target has a penalty, or is dialed, after which all are chosen alike.
+func (b *Bridge) awaitSettled(t *testing.T) {
 	t.Helper()
 	require.Eventually(t, func() bool {
-		return !slices.ContainsFunc(b.libp2pTargets.all(dialer{}), func(t *target) bool { return t.isTroubled() })
-	}, 2*time.Minute, 5*time.Millisecond, "penalties")
+		inUse, pairs := 0, len(b.Status().Pairs)
+		for _, target := range b.libp2pTargets.all(dialer{}) {
+			if target.isTroubled() {
+				return false
+			}
+			inUse += target.pairs
+		}
+
+		return inUse == pairs
+	}, 2*time.Minute, 5*time.Millisecond, "penalties or dials")
 }
 
 // Native nodes behind one bridge share two libp2p nodes, with nothing set on any of them. An IP
@@ -112,14 +119,14 @@ func TestNativeNodesShareTargetsAtDefaults(t *testing.T) {
 	for _, ip := range []string{"51.0.0.1", "51.1.0.1", "51.2.0.1", "51.3.0.1", "2a00:1::1", "2a00:2::1"} {
 		natives = append(natives, defaultNode(t, InitiatorNative, ip, b.at(ip)))
 		awaitPairs(t, b, len(natives))
-		b.awaitUntroubled(t)
+		b.awaitSettled(t)
 	}
-	slack := 0 // on a busy machine a dial may fail, which sends the node to the other target
-	for _, c := range b.Status().Counters.Dials {
-		if c.Side == InitiatorLibp2p && c.Reason != "ok" {
-			slack += int(c.Count)
-		}
-	}
+	// On a busy machine a dial may fail, or lose to a later one, which sends the node to the other target.
+	counters := b.Status().Counters
+	slack := sum(counters.Dials, func(c Count) bool { return c.Side == InitiatorLibp2p }) - int(counters.PairsOpened)
+	require.Eventually(t, func() bool { // a pair may be up before the switch of its target has the peer
+		return targets[0].sw.Peers().NumInbound()+targets[1].sw.Peers().NumInbound() == uint64(len(natives))
+	}, testTimeout, time.Millisecond)
 	for _, n := range targets {
 		require.InDelta(t, 3, n.sw.Peers().NumInbound(), float64(slack), "the targets share the nodes evenly")
 		for _, p := range n.sw.Peers().List() {
@@ -136,7 +143,7 @@ func TestNativeNodesShareTargetsAtDefaults(t *testing.T) {
 	next(t, second.added)
 	require.False(t, defaultNode(t, InitiatorNative, "51.0.0.1", nil).comes(t, *b.at("51.0.0.1")[0]))
 	for _, n := range targets {
-		require.Less(t, n.sw.Peers().NumInbound(), uint64(5))
+		require.LessOrEqual(t, n.sw.Peers().NumInbound(), uint64(4+slack))
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -24,10 +25,11 @@ func TestStatusNamesBothNodesOfAPair(t *testing.T) {
 	native, libp2p := newNode(t, InitiatorNative), newNode(t, InitiatorLibp2p)
 	b := newBridge(t, Config{Libp2pPeers: addresses(libp2p)})
 	native.join(t, b.NativeAddress())
-	shown := next(t, libp2p.added)
+	shown := libp2p.met(t)
 
 	native.sw.Broadcast(chTxs, []byte("hello"))
 	require.Equal(t, "hello", next(t, libp2p.messages).data)
+	require.Eventually(t, func() bool { return b.Status().Seen == SeenNodes{Native: 1, Libp2p: 1} }, testTimeout, time.Millisecond)
 	s := b.Status()
 	require.True(t, s.Running)
 	require.False(t, s.Started.IsZero())
@@ -43,12 +45,12 @@ func TestStatusNamesBothNodesOfAPair(t *testing.T) {
 	require.Equal(t, compat.DialectC, p.Native.Dialect)
 	require.Equal(t, libp2p.address.DialString(), p.Libp2p.Address)
 	require.NotEmpty(t, p.Libp2p.Channels)
-	require.Equal(t, SeenNodes{Native: 1, Libp2p: 1}, s.Seen)
 
 	require.Len(t, s.Targets, 1)
 	require.Equal(t, TargetPaired, s.Targets[0].State)
 	require.Equal(t, "ok", s.Targets[0].LastResult)
-	require.Equal(t, []Count{{Side: InitiatorLibp2p, Reason: "ok", Count: 1}}, s.Counters.Dials)
+	require.NotZero(t, sum(s.Counters.Dials, func(c Count) bool { return c.Side == InitiatorLibp2p && c.Reason == "ok" }))
+	require.LessOrEqual(t, sum(s.Counters.Dials, func(Count) bool { return true }), 1+native.late)
 	require.Eventually(t, func() bool {
 		for _, ch := range b.Status().Counters.Channels {
 			if ch.To == InitiatorLibp2p && ch.Channel == chTxs {
@@ -61,15 +63,29 @@ func TestStatusNamesBothNodesOfAPair(t *testing.T) {
 
 	native.stop()
 	require.Equal(t, shown.ID(), next(t, libp2p.removed))
+	var told []Event // the last two are about this pair
 	require.Eventually(t, func() bool {
 		s = b.Status()
+		told = slices.DeleteFunc(s.Events, func(e Event) bool { return e.Kind != EventPairUp && e.Kind != EventPairEnded })
 
-		return len(s.Pairs) == 0 && len(s.Events) == 2
+		return len(s.Pairs) == 0 && len(told) > 1 && told[len(told)-1].Kind == EventPairEnded
 	}, testTimeout, time.Millisecond)
-	require.Equal(t, EventPairUp, s.Events[0].Kind)
-	require.Equal(t, EventPairEnded, s.Events[1].Kind)
-	require.Equal(t, InitiatorNative, s.Events[1].Reason)
-	require.NotEmpty(t, s.Events[1].Text)
+	require.LessOrEqual(t, len(told), 2+2*native.late)
+	up, end := told[len(told)-2], told[len(told)-1]
+	require.Equal(t, EventPairUp, up.Kind)
+	require.Equal(t, InitiatorNative, end.Reason)
+	require.NotEmpty(t, end.Text)
+}
+
+// sum adds up the counts that match.
+func sum(counts []Count, match func(Count) bool) (n int) {
+	for _, c := range counts {
+		if match(c) {
+			n += int(c.Count)
+		}
+	}
+
+	return n
 }
 
 // QUIC and a native node that the bridge dialed are told, too.
