@@ -16,7 +16,6 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/native"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
-	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/conduct"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/netgroup"
@@ -116,11 +115,10 @@ func TestViolationIsRemembered(t *testing.T) {
 			require.True(t, n.sw.Peers().List()[0].Send(chTxs, make([]byte, 2<<10)), "more than the channel takes")
 			next(t, n.removed)
 			require.Eventually(t, func() bool { return b.gate.judge(n.address.ID, netip.Prefix{}) != nil }, testTimeout, time.Millisecond)
-			failed, done := n.sw.Subscribe(func(e events.Event) bool { return e.Type() == events.DialFailed })
-			defer done()
-			require.False(t, n.comes(t, at))
+			_, err := n.tryToJoin(t, at)
+			require.Error(t, err)
 			if stack == InitiatorLibp2p {
-				require.ErrorContains(t, next(t, failed).(events.DialFailedEvent).Reason, "refused for")
+				require.ErrorContains(t, err, "refused for")
 			}
 			require.True(t, newNode(t, stack).comes(t, at), "another node of the machine")
 		})

@@ -3,6 +3,7 @@ package bridge
 import (
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -63,20 +64,39 @@ func TestBadMessagesDoNotDemoteAConfiguredTarget(t *testing.T) {
 // A node that ends the pair, because its target sent an invalid message, gets another
 // target next.
 func TestStrangersTakeTurns(t *testing.T) {
-	evil, good, native := newNode(t, InitiatorLibp2p), newNode(t, InitiatorLibp2p), newNode(t, InitiatorNative)
+	older, newer, native := newNode(t, InitiatorLibp2p), newNode(t, InitiatorLibp2p), newNode(t, InitiatorNative)
 	b := newBridge(t, Config{})
-	good.refused(t, b)
-	evil.refused(t, b) // the newer one is tried first
-	towards := native.join(t, b.NativeAddress())
-	away := evil.met(t)
-	require.True(t, away.Send(chTxs, []byte("undecodable")))
-	next(t, native.messages)
-	native.sw.StopPeerForError(towards, errBadMessage)
-	next(t, native.removed)
-	next(t, evil.removed)
+	older.refused(t, b)
+	newer.refused(t, b)
+	turn := func() *node {
+		towards := native.join(t, b.NativeAddress())
+		awaitPairs(t, b, 1)
+		target := older
+		if b.Status().Pairs[0].Libp2pID == newer.address.ID {
+			target = newer
+		}
+		require.True(t, target.met(t).Send(chTxs, []byte("undecodable")))
+		next(t, native.messages)
+		native.sw.StopPeerForError(towards, errBadMessage)
+		next(t, native.removed)
+		next(t, target.removed)
+		awaitPairs(t, b, 0)
 
-	native.join(t, b.NativeAddress())
-	good.met(t)
+		return target
+	}
+	evil := turn()
+	if native.late == 0 {
+		require.Same(t, newer, evil, "the newer one is tried first")
+	}
+	for begun := time.Now(); ; { // a dial that is late ends a pair, too, so that the repeated one goes elsewhere
+		late, former := native.late, evil
+		if evil = turn(); native.late == late {
+			require.NotSame(t, former, evil)
+
+			return
+		}
+		require.Less(t, time.Since(begun), testTimeout, "each dial was late")
+	}
 }
 
 // What each outcome does to its target. A learned target takes turns with others when a node
