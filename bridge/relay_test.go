@@ -35,7 +35,7 @@ func relayTo(t *testing.T, far *farSide) *pair {
 	b, err := New(*types.GenerateNodeKey(), Config{}, quiet())
 	require.NoError(t, err)
 	p := b.newPair(InitiatorNative)
-	p.libp2p.peer = far
+	p.libp2p.peer, p.target = far, &target{configured: true}
 	p.native.listen(TM2Channels())
 	p.libp2p.listen(TM2Channels())
 	close(p.ready)
