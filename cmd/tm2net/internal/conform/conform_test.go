@@ -51,7 +51,7 @@ func statuses(r *Report) map[string]Status {
 
 func TestStatuses(t *testing.T) {
 	known := &Known{Version: "v1", Deviations: []Deviation{
-		{Case: "s.known", Outcome: Accepts, Why: "old"}, {Case: "s.gone", Outcome: Accepts, Why: "old"},
+		{Case: "s.known", Outcome: Accepts, Why: "old"}, {Case: "s.gone", Outcome: Accepts, Why: "old"}, {Case: "s.late", Outcome: Accepts, Why: "old"},
 		{Case: "s.other", Outcome: Silent, Why: "old"}, {Case: "s.role", Role: Listening, Outcome: Accepts, Why: "old"},
 	}}
 	r, err := run(t, accepts, Options{Known: known},
@@ -59,7 +59,8 @@ func TestStatuses(t *testing.T) {
 		scripted("busy", Must, Ends, Silent, Ends),
 		scripted("bad", Must, Ends, Accepts, Accepts),
 		scripted("known", Should, Ends, Accepts),
-		scripted("gone", Should, Ends, Ends),
+		scripted("gone", Should, Ends, Ends, Ends),
+		scripted("late", Should, Ends, Ends, Accepts),
 		scripted("other", Should, Ends, Accepts, Accepts),
 		scripted("role", Should, Ends, Accepts, Accepts),
 		scripted("failed", Must, Ends),
@@ -67,7 +68,7 @@ func TestStatuses(t *testing.T) {
 	)
 	require.NoError(t, err)
 	require.Equal(t, map[string]Status{
-		"s.good": Conforms, "s.busy": Conforms, "s.bad": Deviates, "s.known": AsKnown, "s.gone": Gone,
+		"s.good": Conforms, "s.busy": Conforms, "s.bad": Deviates, "s.known": AsKnown, "s.gone": Gone, "s.late": AsKnown,
 		"s.other": Deviates, "s.role": Deviates, "s.failed": Failed, "s.strict": Skipped,
 	}, statuses(r))
 	require.Equal(t, Must, r.Worst())

@@ -264,8 +264,8 @@ func (r *runner) play(ctx context.Context, s Suite, cases Catalog, conns int) {
 	wg.Wait()
 }
 
-// judge plays a case, and a second time if the node seems to deviate in a way that is not known: a
-// machine that is busy for a moment is no deviation. What was seen once counts if the second time
+// judge plays a case, and a second time if the node seems to deviate in a way that is not known, or not to
+// deviate where it is known to: a node that is busy for a moment ends what it would accept. What was seen once counts if the second time
 // does not come about, but for a run that ends meanwhile: that ends the connections of its cases, so that
 // nothing seen then is what the node does.
 func (r *runner) judge(ctx context.Context, s Suite, c Case, t *Target) Result {
@@ -315,11 +315,14 @@ func (r *runner) once(ctx context.Context, c Case, t *Target) (Seen, error) {
 	return c.judgeCode(t, seen), err
 }
 
-// surprises reports whether the node has done neither what is expected nor what it is known for.
+// surprises reports whether the node has not done what it is known for or, if it is known for nothing, what is
+// expected.
 func (r *runner) surprises(c Case, seen Seen) bool {
-	known := r.options.Known.find(c.ID(), r.target.Role)
+	if known := r.options.Known.find(c.ID(), r.target.Role); known != nil {
+		return known.Outcome != seen.Outcome
+	}
 
-	return seen.Outcome != c.Want && (known == nil || known.Outcome != seen.Outcome)
+	return seen.Outcome != c.Want
 }
 
 // honest returns nil once the node accepts a well-formed peer. In the listening role the node
