@@ -45,7 +45,7 @@ func listenOn(t *testing.T, stack string) compat.ListeningTransport {
 	var tr compat.ListeningTransport = native.NewMultiplexTransport(info, *key, mconn.DefaultMConnConfig(), nil)
 	if stack == probe.StackLibp2p {
 		var err error
-		tr, err = lp2p.NewTransport(info, *key, nil)
+		tr, err = lp2p.NewTransport(info, *key, nil, patientTimeouts())
 		require.NoError(t, err)
 	}
 	require.NoError(t, tr.Listen(loopback(key.ID())))
@@ -97,12 +97,12 @@ var stacks = []string{probe.StackNative, probe.StackLibp2p}
 func TestAskForPeers(t *testing.T) {
 	for _, stack := range stacks {
 		at := startAnswering(t, stack, wire.AppendResponse(nil, told(1, 30)), wire.AppendResponse(nil, told(20, 30)), wire.AppendResponse(nil, told(100, 1)))
-		r, err := probe.Options{Peers: true}.Patient(patient).Probe(bounded(t), at)
+		r, err := reached(t, probe.Options{Peers: true}.Patient(patient), at)
 		require.NoError(t, err)
 		require.Empty(t, r.Peers.Refused)
 		require.Len(t, r.Peers.Exchanged, 50)
 
-		r, err = probe.Options{Peers: true, Network: "another"}.Patient(patient).Probe(bounded(t), at)
+		r, err = reached(t, probe.Options{Peers: true, Network: "another"}.Patient(patient), at)
 		require.NoError(t, err)
 		require.Nil(t, r.Peers, "nodes of other networks are not asked")
 	}
@@ -110,8 +110,9 @@ func TestAskForPeers(t *testing.T) {
 
 // A node that knows nobody sends no answer.
 func TestNobodyToTell(t *testing.T) {
+	t.Parallel()
 	for _, stack := range stacks {
-		r, err := probe.Options{Peers: true}.Patient(patient).Probe(bounded(t), startAnswering(t, stack))
+		r, err := reached(t, probe.Options{Peers: true}.Patient(patient), startAnswering(t, stack))
 		require.NoError(t, err)
 		require.Empty(t, r.Peers.Exchanged)
 		require.Empty(t, r.Peers.Refused)
@@ -120,6 +121,7 @@ func TestNobodyToTell(t *testing.T) {
 
 // An answer that is not valid is dropped whole, and said.
 func TestBadAnswers(t *testing.T) {
+	t.Parallel()
 	for _, stack := range stacks {
 		for want, answer := range map[string][]byte{
 			"type URL":     {0x0a, 0x02, '/', 'x'},
@@ -128,7 +130,7 @@ func TestBadAnswers(t *testing.T) {
 			"8192":         make([]byte, 9000),
 			"unspecified":  wire.AppendResponse(nil, []string{"g12er44f65vdr5cq59mawm7272ku76v5f4af7s0m@0.0.0.0:1"}),
 		} {
-			r, err := probe.Options{Peers: true}.Patient(patient).Probe(bounded(t), startAnswering(t, stack, answer))
+			r, err := reached(t, probe.Options{Peers: true}.Patient(patient), startAnswering(t, stack, answer))
 			require.NoError(t, err)
 			require.Empty(t, r.Peers.Exchanged)
 			require.Len(t, r.Peers.Refused, 1)
@@ -140,7 +142,7 @@ func TestBadAnswers(t *testing.T) {
 // A libp2p node that takes no peers says so. A native one hangs up before its handshake, once its
 // switch accepts.
 func TestFullNode(t *testing.T) {
-	r, err := probe.Options{Peers: true}.Patient(patient).Probe(bounded(t), startFull(t, probe.StackLibp2p))
+	r, err := reached(t, probe.Options{Peers: true}.Patient(patient), startFull(t, probe.StackLibp2p))
 	require.NoError(t, err)
 	require.Len(t, r.Peers.Refused, 1)
 
@@ -156,7 +158,7 @@ func TestNodesThatCannotBeAsked(t *testing.T) {
 	_, at := startNative(t, types.GenerateNodeKey())
 	_, libp2pAt := startLibp2p(t, types.GenerateNodeKey())
 	for _, address := range []string{at, libp2pAt} {
-		r, err := probe.Options{Peers: true}.Patient(patient).Probe(bounded(t), address)
+		r, err := reached(t, probe.Options{Peers: true}.Patient(patient), address)
 		require.NoError(t, err)
 		require.Equal(t, &probe.Peers{}, r.Peers)
 	}

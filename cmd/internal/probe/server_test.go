@@ -35,9 +35,17 @@ func startNative(t *testing.T, key *types.NodeKey) (*native.MultiplexTransport, 
 	return mt, dialString(mt)
 }
 
+// patientTimeouts are those of a node whose handshakes succeed on a busy machine.
+func patientTimeouts() lp2p.Option {
+	timeouts := lp2p.DefaultTimeouts()
+	timeouts.Dial, timeouts.Handshake = patient, patient
+
+	return lp2p.WithTimeouts(timeouts)
+}
+
 // startLibp2p starts a node that speaks libp2p.
 func startLibp2p(t *testing.T, key *types.NodeKey) (*lp2p.Transport, string) {
-	lt, err := lp2p.NewTransport(nodeInfo(key.ID()), *key, nil)
+	lt, err := lp2p.NewTransport(nodeInfo(key.ID()), *key, nil, patientTimeouts())
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, lt.Close()) })
 	require.NoError(t, lt.Listen(loopback(key.ID())))
