@@ -223,16 +223,16 @@ func TestBridgeAnswersDiscoveryPerSide(t *testing.T) {
 	// A native node asks the peers that it has dialed. The bridge names the other native
 	// node, which the first then dials.
 	second := startDialing(t, b, legacy.Options{Moniker: "second", Discovery: true})
-	answer := awaitAnswer(t, second, b.id)
-	require.Equal(t, []string{first.Addr()}, answer.Addrs)
+	ctx, cancel := context.WithTimeout(t.Context(), peerlog.Patience)
+	defer cancel()
+	require.True(t, second.Until(ctx, isTold(b.id, first.Addr())), "the bridge does not name %s", first.Addr())
+	requireToldNoMore(t, second, b.id, first.Addr())
 	second.AwaitUp(t, first.ID(), 1)
 
 	for i, target := range targets {
 		gno := awaitPairOf(t, b, target, first, second)
-		peer := target.AwaitUpAs(t, gno.NodeInfo().Moniker, 1).Peer
-		require.NoError(t, target.sendOne(peer, discoveryChannel, wire.AppendRequest(nil)))
-		answer := awaitAnswer(t, target, peer)
-		require.Equal(t, []string{targets[1-i].Addr()}, answer.Addrs)
+		peer := askForPeers(t, target, gno.NodeInfo().Moniker, targets[1-i].Addr())
+		requireToldNoMore(t, target, peer, targets[1-i].Addr())
 	}
 
 	// Each side has received answers, so a relayed request would have arrived before.
@@ -245,6 +245,47 @@ func TestBridgeAnswersDiscoveryPerSide(t *testing.T) {
 	}
 }
 
+// askForPeers makes the node ask its peer with the moniker until that names the address, and returns the ID of the peer.
+// A late pair may end just before it is asked, or before it answers.
+func askForPeers(t *testing.T, at *node, moniker, addr string) string {
+	t.Helper()
+	at.AwaitUpAs(t, moniker, 1)
+	for range attempts {
+		up := at.Events(func(e protocol.Event) bool { return e.Event == protocol.EventPeerUp && e.NodeInfo.Moniker == moniker })
+		peer := up[len(up)-1].Peer
+		ctx, cancel := context.WithTimeout(t.Context(), dialTime)
+		told := at.Until(ctx, hasPeer(peer)) && at.sendOne(peer, discoveryChannel, wire.AppendRequest(nil)) == nil &&
+			at.Until(ctx, isTold(peer, addr))
+		cancel()
+		if told {
+			return peer
+		}
+		t.Logf("%s has no answer of %s, known as %s", at.Addr(), moniker, peer)
+	}
+	require.Fail(t, "no answer names the address", "%s of %s", addr, moniker)
+
+	return ""
+}
+
+// isTold returns whether an answer of the peer names the address.
+func isTold(peer, addr string) func([]protocol.Event) bool {
+	return func(events []protocol.Event) bool {
+		return slices.ContainsFunc(events, func(e protocol.Event) bool { return isAnswer(e, peer) && slices.Contains(e.Addrs, addr) })
+	}
+}
+
+func isAnswer(e protocol.Event, peer string) bool {
+	return e.Event == protocol.EventDiscovery && !e.Request && e.Peer == peer
+}
+
+// requireToldNoMore checks that the answers of the peer name no other address.
+func requireToldNoMore(t *testing.T, at endpoint, peer, addr string) {
+	t.Helper()
+	for _, e := range at.Events(func(e protocol.Event) bool { return isAnswer(e, peer) }) {
+		require.Subset(t, []string{addr}, e.Addrs)
+	}
+}
+
 // awaitAnswer waits for a discovery response of the peer.
 func awaitAnswer(t *testing.T, at interface {
 	Await(t testing.TB, what string, n int, match func(protocol.Event) bool) []protocol.Event
@@ -253,7 +294,7 @@ func awaitAnswer(t *testing.T, at interface {
 	t.Helper()
 
 	return at.Await(t, "discovery answer", 1, func(e protocol.Event) bool {
-		return e.Event == protocol.EventDiscovery && !e.Request && e.Peer == peer
+		return isAnswer(e, peer)
 	})[0]
 }
 

@@ -42,7 +42,7 @@ func startDualDropin(t *testing.T) *node {
 }
 
 // TestGnoAndDual connects stock gno nodes with a node of both stacks, in both directions. The
-// gno node sees one connection.
+// gno node sees one connection for each dial: one that was late and repeated may have made a peer for a moment.
 func TestGnoAndDual(t *testing.T) {
 	t.Parallel()
 	for _, version := range []string{legacy.V1_7_1, legacy.V1_4_0} {
@@ -62,7 +62,8 @@ func TestGnoAndDual(t *testing.T) {
 				requireConnected(t, dialer, acceptor)
 				exchange(t, dialer, acceptor, on(realChannels, edges...))
 				requireNoneLost(t, dialer, acceptor)
-				require.Len(t, gno.Events(func(e protocol.Event) bool { return e.Event == protocol.EventPeerUp }), 1)
+				up := gno.Events(func(e protocol.Event) bool { return e.Event == protocol.EventPeerUp })
+				require.LessOrEqual(t, len(up), 1+repeatsBetween(gno.ID(), ours.ID()))
 
 				links := ours.sw.Links()
 				require.Len(t, links, 1)

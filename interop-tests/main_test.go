@@ -14,7 +14,7 @@ import (
 
 // testsAtOnce is how many tests run at the same time. Most of the time they wait for gno,
 // which sends 5 MB a second and pings by a timer.
-const testsAtOnce = 6
+const testsAtOnce = 8
 
 // full reports whether the tests run at their full size: all traffic with every version of
 // gno, and the suite of the switch over each stack of the drop-in.

@@ -54,6 +54,7 @@ func startDropin(t *testing.T, key *types.NodeKey, o nodeOptions, persistent, li
 // defaults and at public IPs: one that it dials, and one that dials it. Each knows the other by
 // its own ID. They are back when the bridge is.
 func TestDropinThroughTunnel(t *testing.T) {
+	t.Parallel()
 	if !netnstest.Inside(t) {
 		return
 	}
