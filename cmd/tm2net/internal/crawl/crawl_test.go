@@ -50,6 +50,7 @@ func visitsAtMost(t *testing.T, n int) func(*crawl.Report) {
 }
 
 func TestDefaults(t *testing.T) {
+	t.Parallel()
 	n := startNative(t, spec{})
 	settles(t, crawl.Options{
 		Seeds: []string{n.addr()}, Rate: crawl.DefaultRate, AtOnce: crawl.DefaultAtOnce,
@@ -96,6 +97,7 @@ func TestHearsayIsVisited(t *testing.T) {
 
 // Libp2p nodes without a DHT find each other by peer exchange.
 func TestPeerExchangeOverLibp2p(t *testing.T) {
+	t.Parallel()
 	there := startLibp2p(t, spec{tells: []string{}})
 	seed := startLibp2p(t, spec{tells: []string{there.addr()}})
 	settles(t, options(seed), func(t *assert.CollectT, report *crawl.Report) {
@@ -106,6 +108,7 @@ func TestPeerExchangeOverLibp2p(t *testing.T) {
 
 // Nodes of another network are told of, and lead nowhere.
 func TestOtherNetworks(t *testing.T) {
+	t.Parallel()
 	hidden := startNative(t, spec{network: "other", tells: []string{}})
 	other := startNative(t, spec{network: "other", tells: []string{hidden.addr()}})
 	seed := startNative(t, spec{tells: []string{other.addr()}})
@@ -124,6 +127,7 @@ func TestOtherNetworks(t *testing.T) {
 }
 
 func TestQUIC(t *testing.T) {
+	t.Parallel()
 	with := startLibp2p(t, spec{quic: true})
 	without := startLibp2p(t, spec{})
 	opts := options(with, without)
@@ -221,6 +225,7 @@ func TestLimitOfAHost(t *testing.T) {
 // A node that answers, and is said to be at the address of another one, does not keep the walk from the
 // other one.
 func TestNobodyIsHidden(t *testing.T) {
+	t.Parallel()
 	hidden := startNative(t, spec{tells: []string{}})
 	teller := startNative(t, spec{tells: []string{hidden.addr()}})
 	seed := startNative(t, spec{claims: []string{hidden.at.DialString()}, tells: []string{teller.addr()}})
@@ -264,6 +269,7 @@ func TestBadOptions(t *testing.T) {
 // A bridge is known by what it says of itself over libp2p, and suspected by what it withholds
 // over the native protocol. It is counted apart.
 func TestBridge(t *testing.T) {
+	t.Parallel()
 	seed := startLibp2p(t, spec{})
 	loopback := types.NetAddress{IP: net.IPv4(127, 0, 0, 1)}
 	b, err := bridge.New(*types.GenerateNodeKey(), bridge.Config{

@@ -16,6 +16,7 @@ import (
 // on both stacks, over real sockets, each at an IP of its own. It walks until all are found:
 // nodes enter the DHT one after the other. There are 20 nodes, or 50 with CRAWL_FULL=1.
 func TestCrawlOfManyNodes(t *testing.T) {
+	t.Parallel()
 	if !netnstest.Inside(t) {
 		return
 	}
