@@ -19,6 +19,8 @@
 //   - A settled place is never taken: its handshake is over, and the connection only waits
 //     for its turn. The newcomer is refused if all that could give way are less crowded than
 //     itself.
+//   - Where something else than their number limits the places, GiveWay frees one by the same
+//     rule.
 //   - Places for configured peers are apart. Nobody else takes them, and they are shared out
 //     by the same rules.
 //

@@ -79,6 +79,40 @@ func (ps *Places) take(p *Place, networks [netgroup.Widths]netip.Prefix) (victim
 	return victim, nil
 }
 
+// GiveWay makes a connection give its place up to a newcomer from the IP that takes none
+// itself, or not yet: for places that something else limits. It is the one that would give
+// way if the newcomer took a place while none is free; for a configured one, the one of the
+// most crowded network, however crowded. Places of configured peers are left alone. GiveWay
+// reports whether one gave way, whose evicted has been called then.
+func (ps *Places) GiveWay(to netip.Addr, configured bool) bool {
+	victim := ps.giveWay(to, configured)
+	if victim == nil {
+		return false
+	}
+	victim.evicted()
+
+	return true
+}
+
+func (ps *Places) giveWay(to netip.Addr, configured bool) (victim *Place) {
+	ps.mtx.Lock()
+	defer ps.mtx.Unlock()
+	newcomer := &Place{places: ps, pool: &ps.others}
+	if configured {
+		for i := range newcomer.crowds {
+			newcomer.crowds[i] = new(crowd) // less crowded than all
+		}
+	} else {
+		newcomer.pool.enter(newcomer, netgroup.Around(to))
+		defer newcomer.pool.leave(newcomer)
+	}
+	if victim = newcomer.pool.victim(newcomer, false); victim != nil {
+		victim.release(placeEvicted)
+	}
+
+	return victim
+}
+
 // Taken returns how many places are taken, those for configured peers among them.
 func (ps *Places) Taken() int {
 	ps.mtx.Lock()

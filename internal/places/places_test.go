@@ -184,6 +184,26 @@ func TestNewcomerTakesFromEqualsOnly(t *testing.T) {
 	require.Equal(t, []string{"lone"}, evicted)
 }
 
+// Where something else limits the places, one is freed by the same rule, and for a configured
+// peer by whoever is the most crowded.
+func TestGiveWay(t *testing.T) {
+	l := newLobby(t, Limits{Total: 9, PerHost: 9, Configured: 1})
+	require.False(t, l.GiveWay(parse("10.1.0.1"), true), "there is none")
+	l.visit("configured", "10.1.0.9", true)
+	settled, _ := l.visit("settled", "10.1.0.1", false)
+	settled.Settle()
+	l.visit("lone", "10.2.0.1", false)
+	l.visit("crowd", "10.1.0.2", false)
+	require.True(t, l.GiveWay(parse("10.3.0.1"), false))
+	require.Equal(t, []string{"crowd"}, l.evicted)
+	require.False(t, l.GiveWay(parse("10.1.0.3"), false), "the newcomer is the most crowded")
+	require.True(t, l.GiveWay(parse("10.1.0.3"), true))
+	require.Equal(t, []string{"crowd", "lone"}, l.evicted)
+	require.False(t, l.GiveWay(parse("10.4.0.1"), true), "the others are settled or configured")
+	require.Equal(t, 2, l.Taken())
+	require.Len(t, l.others.crowds[0], 1, "newcomers are not counted")
+}
+
 // One network of any kind has all places to itself while nobody else comes.
 func TestLonelyNetworkIsNotRefused(t *testing.T) {
 	l := newLobby(t, Limits{Total: 64, PerHost: 4})
