@@ -26,6 +26,7 @@ type connRef struct {
 	uses    int           // how often it was kept
 	refused int           // handshakes that have failed, see closeUnused
 	tag     string        // protects it from the connection manager; set by a session
+	yield   func()        // lets it give way again; set with tag
 	session bool          // it has carried a session, or the handshake of one
 	close   bool          // the last user closes it
 	met     bool          // it was made after a meeting at a relay
@@ -45,7 +46,8 @@ func (t *Transport) retain(c network.Conn) bool {
 }
 
 // retainUnproved is retain for an inbound handshake. Until protect, the connection manager may
-// close the connection, so that streams that say nothing keep none open. Unless closeUnused is
+// close the connection, and until its Hello has come it may have to give way, so that streams
+// that say nothing keep none open. Unless closeUnused is
 // called too, the connection is left to the remote to close.
 func (t *Transport) retainUnproved(c network.Conn) bool {
 	return t.keep(c, func(ref *connRef) { ref.session = true })
@@ -76,15 +78,15 @@ func (t *Transport) keep(c network.Conn, note func(*connRef)) bool {
 	return true
 }
 
-// protect keeps the connection manager from closing a connection that the caller has retained.
-// The last user closes it.
+// protect keeps a connection that the caller has retained from being closed by the connection
+// manager, or to make room. The last user closes it.
 func (t *Transport) protect(c network.Conn) {
 	t.mtx.Lock()
 	defer t.mtx.Unlock()
 	ref := t.conns[c]
 	ref.close = true
 	if ref.tag == "" {
-		ref.tag = c.ID()
+		ref.tag, ref.yield = c.ID(), inboundScopeOf(c).keep()
 		t.host.ConnManager().Protect(c.RemotePeer(), ref.tag)
 	}
 }
@@ -150,6 +152,7 @@ func (t *Transport) release(c network.Conn) {
 	if ref.tag != "" {
 		t.host.ConnManager().Unprotect(c.RemotePeer(), ref.tag)
 		ref.tag = ""
+		ref.yield()
 	}
 	t.mtx.Unlock()
 	if !closing {

@@ -87,7 +87,7 @@ func (t *tcpTransport) contact(ctx context.Context, conn net.Conn, addr types.Ne
 		return nil, errors.Join(err, conn.Close())
 	}
 	c.remote = at
-	scope := newLateScope(func() (network.ConnManagementScope, error) {
+	scope := newLateScope(func(peer.ID) (network.ConnManagementScope, error) {
 		return t.resources.OpenConnection(network.DirOutbound, true, at)
 	})
 	check := &contact{check: func(id peer.ID) error { return checkFound(addr, id) }}

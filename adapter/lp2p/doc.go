@@ -28,7 +28,8 @@
 //
 // A listener of our own accepts TCP connections (docs/decisions/0014). One whose remote has
 // not proved its ID holds a place that it may lose to another network, and no resources of
-// libp2p's. See [Limits.Connections], [Timeouts.Handshake] and [WithProxyProtocol].
+// libp2p's. One that has proved its ID, and has no session, may lose its room in the same way,
+// over TCP and QUIC. See [Limits.Connections], [Limits.ConnectionsInbound], [Timeouts.Handshake] and [WithProxyProtocol].
 //
 // Connections run over TCP with yamux, and with [WithQUIC] also over QUIC. The priorities
 // of the channel descriptors are honoured over TCP; QUIC serves its streams in turn.

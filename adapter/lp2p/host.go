@@ -161,7 +161,7 @@ func newResourceManager(o *options) (network.ResourceManager, error) {
 				{PrefixLength: 64, ConnCount: l.ConnectionsPerIP},
 				{PrefixLength: 48, ConnCount: 8 * l.ConnectionsPerIP},
 			}),
-		rcmgr.WithConnRateLimiters(newConnRateLimiter(l.ConnectionsPerIP, o.loopbackCounts)),
+		rcmgr.WithConnRateLimiters(new(rate.Limiter)), // guardedResources limits the rate
 	}
 	if o.loopbackCounts {
 		opts = append(opts, rcmgr.WithNetworkPrefixLimit([]rcmgr.NetworkPrefixLimit{}, []rcmgr.NetworkPrefixLimit{}))
@@ -175,7 +175,10 @@ func newResourceManager(o *options) (network.ResourceManager, error) {
 		return nil, err
 	}
 
-	return guardedResources{resources, perPeer}, nil
+	return guardedResources{
+		ResourceManager: resources, limits: perPeer, sessionless: o.sessionless, udp: o.udp,
+		rate: newConnRateLimiter(l.ConnectionsPerIP, o.loopbackCounts),
+	}, nil
 }
 
 // resourceLimits takes the number of streams of each direction.

@@ -27,7 +27,8 @@ type Limits struct {
 	// libp2p peer; only a bridge has more than one or two.
 	SessionsPerPeer int
 	// Connections and ConnectionsPerIP bound the libp2p connections of both
-	// directions. The limit per IP does not apply to loopback addresses.
+	// directions. The limit per IP does not apply to loopback addresses, nor to inbound
+	// connections of persistent and unconditional peers (compat.PeerExemption).
 	//
 	// Inbound TCP connections whose remotes have not proved an ID do not count. Besides,
 	// there are places for half as many of them as Connections, at least 16 and at most
@@ -35,9 +36,16 @@ type Limits struct {
 	// taken, a new one takes the place of one in the most crowded network: of a silent one
 	// if there is any, and of the oldest of these. IPv4 /16, /24 and single addresses count
 	// as networks, and IPv6 /32, /48 and /64.
+	//
+	// Inbound QUIC connections have as many places of their own until their remotes have
+	// proved an ID, a quarter of which one host may have, or 16. When they are taken, further
+	// ones are refused.
 	Connections, ConnectionsPerIP int
 	// ConnectionsInbound bounds the connections that remotes have opened, so that some
-	// are left for ours. Zero stands for seven eighths of Connections.
+	// are left for ours. Zero stands for seven eighths of Connections. When there are as many,
+	// a new one takes the place of one without a session, of the most crowded network if that
+	// is no less crowded than the new one's. Those of persistent and unconditional peers take
+	// the place of any, and never give way. Nor does one on which a Hello waits for its answer.
 	ConnectionsInbound int
 	// When there are more than ConnectionsHigh connections, those without a session are
 	// closed until IdleConnections of them are left; those with one are kept. Zeros
@@ -163,8 +171,7 @@ const (
 	// minIdle is the least room for connections without a session: of discovery, of
 	// requests for the NodeInfo, and of refused peers.
 	minIdle = 96
-	// ipAllowance is how many connections without a peer, and of exempt peers, may come
-	// from one IP.
+	// ipAllowance is how many connections without a peer may come from one IP.
 	ipAllowance = 16
 	// maxPeers is the largest number of peers for which limits are computed.
 	maxPeers = 1 << 14
@@ -177,8 +184,8 @@ const (
 //
 // When duplicate IPs are allowed, all inbound peers may come from one IP. Otherwise one IP
 // may have 16 connections, and those that this node dials there; the switch decides which
-// of them becomes a peer. A node with more persistent or unconditional peers behind one IP
-// raises ConnectionsPerIP.
+// of them becomes a peer. A node that dials more persistent peers behind one IP raises
+// ConnectionsPerIP.
 func PeerLimits(maxInbound, maxOutbound uint64, allowDuplicateIP bool) Limits {
 	in, out := int(min(maxInbound, maxPeers)), int(min(maxOutbound, maxPeers))
 	idle := max(minIdle, (in+out)/2)

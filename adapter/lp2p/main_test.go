@@ -254,12 +254,15 @@ func (n *node) accept(t testing.TB) *Peer {
 }
 
 // acceptLoop accepts and starts peers until the test ends.
-func (n *node) acceptLoop(t testing.TB) {
+func (n *node) acceptLoop(t testing.TB) { n.acceptLoopOf(t, n.behavior) }
+
+// acceptLoopOf is acceptLoop for another behavior than the node's.
+func (n *node) acceptLoopOf(t testing.TB, behavior compat.PeerBehavior) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for {
-			p, err := n.Accept(ctx, n.behavior)
+			p, err := n.Accept(ctx, behavior)
 			if err != nil {
 				return
 			}

@@ -51,7 +51,9 @@ type options struct {
 	tcp            libp2p.Option // in place of newTCP
 	nameInterval   time.Duration // between look-ups of the own host name; 0 for the default
 
-	sessions *sessions // of the transport
+	sessions    *sessions // of the transport
+	sessionless *sessionless
+	udp         *udpEntrance
 }
 
 // WithConnAdmission sets who is asked about inbound connections before their handshakes: they
@@ -128,6 +130,7 @@ func newOptions(opts []Option) (*options, error) {
 	}
 	o.limits = o.limits.filled()
 	o.sessions = newSessions(o.limits.SessionsPerPeer)
+	o.sessionless, o.udp = newSessionless(), newUDPEntrance(o)
 
 	return o, nil
 }

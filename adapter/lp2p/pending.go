@@ -259,6 +259,7 @@ func (p *Pending) run() error {
 		return err
 	}
 	p.slot.Speak()
+	defer inboundScopeOf(p.stream.Conn()).keep()() // a session that is accepted keeps it on
 
 	timer := time.NewTimer(time.Until(p.deadline))
 	defer timer.Stop()

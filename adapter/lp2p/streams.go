@@ -9,8 +9,10 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
+	"github.com/libp2p/go-libp2p/x/rate"
 	"github.com/multiformats/go-multiaddr"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/p2paddr"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/stream"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/places"
@@ -41,23 +43,45 @@ func (l streamLimits) of(p peer.ID) int { return l.spare + l.sessions(p)*l.perSe
 
 // guardedResources refuses inbound streams above the limit of their peer. The limits of
 // libp2p's resource manager are the same for a stranger and for a bridge with all its
-// sessions. Its errors about the connections of an IP wrap network.ErrResourceLimitExceeded,
-// as those about all connections do.
+// sessions. Inbound connections are admitted by sessionless, and those over UDP count once
+// their remotes have proved an ID. Errors about the connections of an IP wrap
+// network.ErrResourceLimitExceeded, as those about all connections do.
 type guardedResources struct {
 	network.ResourceManager
-	limits streamLimits
+	limits      streamLimits
+	sessionless *sessionless
+	rate        *rate.Limiter // of connections
+	udp         *udpEntrance
 }
+
+var errConnRate = fmt.Errorf("%w: too many connections with the IP within a short time", network.ErrResourceLimitExceeded)
 
 // OpenConnection implements network.ResourceManager.
 func (g guardedResources) OpenConnection(
 	dir network.Direction, usefd bool, endpoint multiaddr.Multiaddr,
 ) (network.ConnManagementScope, error) {
+	switch {
+	case dir == network.DirInbound && p2paddr.IsUDP(endpoint):
+		return g.udp.admit(endpoint, func(p peer.ID) (network.ConnManagementScope, error) {
+			return g.openInbound(usefd, endpoint, p)
+		})
+	case dir == network.DirInbound:
+		return g.openInbound(usefd, endpoint, "")
+	case !g.rate.Allow(ipOf(endpoint)):
+		return nil, errConnRate
+	}
 	scope, err := g.ResourceManager.OpenConnection(dir, usefd, endpoint)
-	if err != nil && !errors.Is(err, network.ErrResourceLimitExceeded) {
-		err = fmt.Errorf("%w: %w", network.ErrResourceLimitExceeded, err)
+
+	return scope, exceeded(err)
+}
+
+// exceeded makes an error of the resource manager one about its limits.
+func exceeded(err error) error {
+	if err == nil || errors.Is(err, network.ErrResourceLimitExceeded) {
+		return err
 	}
 
-	return scope, err
+	return fmt.Errorf("%w: %w", network.ErrResourceLimitExceeded, err)
 }
 
 // OpenStream implements network.ResourceManager.

@@ -142,8 +142,8 @@ func (t *tcpTransport) upgrade(ctx context.Context, conn *sniff.PeekedConn) (tra
 	if err != nil {
 		return nil, err
 	}
-	scope := newLateScope(func() (network.ConnManagementScope, error) {
-		return t.resources.OpenConnection(network.DirInbound, true, c.remote)
+	scope := newLateScope(func(p peer.ID) (network.ConnManagementScope, error) {
+		return openProved(t.resources, true, c.remote, p)
 	})
 	upgraded, err := t.upgrader.Upgrade(ctx, t, c, network.DirInbound, "", scope)
 	if err != nil && scope.refused != nil {

@@ -122,7 +122,8 @@ func NewTransport(
 		opened: make(map[*streamConn]struct{}),
 	}
 	gater.judgeBy(t.mayDialNamed)
-	h.Network().Notify(&network.NotifyBundle{DisconnectedF: t.disconnected})
+	o.sessionless.exempt, o.sessionless.close, o.udp.reserves = t.isExempt, t.closeCrowded, gater.guard.Reserves
+	h.Network().Notify(&network.NotifyBundle{ConnectedF: t.connected, DisconnectedF: t.disconnected})
 	t.metrics = newMetrics(t)
 	t.sessions.retire = t.metrics.retire
 	t.handshakes.rate = newHandshakeRate(l.SessionsPerPeer)
