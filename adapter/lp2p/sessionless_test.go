@@ -109,7 +109,13 @@ func TestSessionsDoNotMakeRoom(t *testing.T) {
 		limits.Connections, limits.ConnectionsInbound = 16, 3
 		memnet := newMemNet()
 		n := memnet.newNode(t, net.IPv4(10, 0, 0, 1), WithLimits(limits))
-		at := func(a, b byte) *node { return memnet.newNode(t, net.IPv4(10, a, 0, b)) }
+		at := func(a, b byte) *node {
+			other := memnet.newNode(t, net.IPv4(10, a, 0, b))
+			_, err := p2paddr.Learn(other.book, n.Host().ID()) // so that a dial takes one connection
+			require.NoError(t, err)
+
+			return other
+		}
 		isConnected := func(other *node) bool {
 			return n.Host().Network().Connectedness(other.Host().ID()) == network.Connected
 		}
