@@ -293,6 +293,82 @@ func TestOneHostHasFewPlaces(t *testing.T) {
 	}
 }
 
+// One network may fill the book, but it keeps only a share against addresses of others, also where all
+// of its own have answered, and after a restart. A private network counts as many.
+func TestOneNetworkDoesNotKeepABook(t *testing.T) {
+	const room = 64
+	for _, c := range []struct {
+		name string
+		host func(i int) string
+		left int // of the network, once there are enough others
+	}{
+		{"IPv6 /48", func(i int) string { return fmt.Sprintf("2600:1:1:%x::1", i/8) }, 8},
+		{"IPv4 /16", func(i int) string { return fmt.Sprintf("9.9.%d.1", i) }, 8},
+		{"private", func(i int) string { return fmt.Sprintf("10.9.%d.1", i) }, room},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				path := bookPath(t)
+				open := func() *addrbook.Book { return openBook(t, path, addrbook.WithMaxPeers(room)) }
+				b := open()
+				crowd := make(map[types.ID]bool)
+				answer := func() {
+					for i := range room {
+						addr := addrAt(c.host(i), uint16(1000+i))
+						crowd[addr.ID] = true
+						b.MarkConnected(addr, true)
+					}
+				}
+				crowded := func() (n int) {
+					for _, addr := range b.Addresses() {
+						if crowd[addr.ID] {
+							n++
+						}
+					}
+
+					return n
+				}
+				answer()
+				require.Equal(t, room, b.Size(), "nobody else has anything to tell")
+				want := min(1, room-c.left)
+				require.Equal(t, want, b.Add(sourceAt("8.8.8.8"), addrAt("8.8.8.8", 1)))
+				require.NoError(t, b.Flush())
+				b = open()
+				require.Equal(t, room-want, crowded())
+				require.Equal(t, want, b.Add(sourceAt("7.7.7.7"), addrAt("7.7.7.7", 1)))
+
+				for i := range room {
+					from := fmt.Sprintf("20.%d.1.1", i)
+					b.Add(sourceAt(from), addrAt(from, 1))
+				}
+				require.Equal(t, c.left, crowded())
+				pass(time.Second)
+				answer()
+				require.Equal(t, c.left, crowded(), "fresher answers push out only those of their network")
+				require.Equal(t, room, b.Size())
+			})
+		})
+	}
+}
+
+// What fails gives way to a network beyond its share.
+func TestShareIsNotLostToWhatFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := openBook(t, "", addrbook.WithMaxPeers(10))
+		dead := addrAt("8.8.8.8", 1)
+		b.MarkConnected(dead, true)
+		for range 3 {
+			b.MarkFailed(dead)
+			pass(time.Second)
+		}
+		for _, addr := range addrsAt("9.9", 10) {
+			b.MarkConnected(addr, true)
+		}
+		require.Equal(t, 10, b.Size())
+		require.NotContains(t, texts(b.Addresses()), dead.String())
+	})
+}
+
 func TestAnyNumberAtOneHost(t *testing.T) {
 	b := openBook(t, "", addrbook.WithAllowDuplicateIP(true))
 	for i := range 100 {

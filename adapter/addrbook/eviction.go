@@ -30,6 +30,12 @@ const (
 	// could have all others forgotten.
 	maxPerHost    = 8
 	maxPerNetwork = 128
+
+	// networkShare is the share of a full book that one network keeps against addresses of others:
+	// an eighth, and not less than maxPerHost. Beyond it even addresses that have answered give way,
+	// since all of one attacker's do. The book of a bridge is so small that maxPerNetwork does not
+	// bound them.
+	networkShare = 8
 )
 
 // better sorts the entries that are worth more first: configured ones, then those that
@@ -85,13 +91,43 @@ func (b *Book) sorted() []*Entry {
 // the lock.
 func (b *Book) trim() {
 	c := census{book: b, counts: make(map[key]int)}
-	kept := make(map[types.ID][]*Entry, len(b.entries))
+	var admitted []*Entry
 	for _, e := range b.sorted() {
 		if c.admit(e) {
-			kept[e.Addr.ID] = append(kept[e.Addr.ID], e)
+			admitted = append(admitted, e)
 		}
 	}
+	kept := make(map[types.ID][]*Entry, len(b.entries))
+	for _, e := range b.fitting(admitted) {
+		kept[e.Addr.ID] = append(kept[e.Addr.ID], e)
+	}
 	b.entries = kept
+}
+
+// fitting returns as many of the entries, which are sorted, as the book has places for. The first to
+// go are those that fail, and those beyond the share of their network, the worst first. Configured
+// ones stay, and do not count in their network. The caller holds the lock.
+func (b *Book) fitting(entries []*Entry) []*Entry {
+	if len(entries) <= b.maxPeers {
+		return entries
+	}
+	share, configured := max(maxPerHost, b.maxPeers/networkShare), 0
+	counts := make(map[string]int)
+	var first, rest []*Entry
+	for _, e := range entries {
+		switch {
+		case e.Configured:
+			configured++
+			first = append(first, e)
+		case e.Failures >= giveUpFailures, e.network != "" && counts[e.network] >= share:
+			rest = append(rest, e)
+		default:
+			counts[e.network]++
+			first = append(first, e)
+		}
+	}
+
+	return append(first, rest...)[:max(b.maxPeers, configured)]
 }
 
 // census counts the entries that are kept.
@@ -109,11 +145,10 @@ type limit struct {
 	most int
 }
 
-// admit counts the entry unless it exceeds a limit. A configured one, which comes
-// before all others, has none.
+// admit counts the entry unless it exceeds a limit other than the size of the book. A configured
+// one, which comes before all others, has none.
 func (c *census) admit(e *Entry) bool {
-	limits := append(make([]limit, 0, 9),
-		limit{key{"all", "addresses"}, c.book.maxPeers},
+	limits := append(make([]limit, 0, 8),
 		limit{key{"peer", string(e.Addr.ID)}, maxPerPeer},
 		limit{key{"endpoint", e.endpoint}, maxPerPeer},
 		limit{key{"host", c.book.endpoints.countedHost(e.host)}, maxPerHost},

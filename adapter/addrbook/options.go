@@ -14,7 +14,8 @@ const (
 	// DefaultMaxHints is how many hints, addresses at which nobody has answered, one
 	// source may have in the book, and all sources of one network together: two whole
 	// answers of peer exchange. An attacker needs peers in 16 networks to fill the book
-	// with hints, and never displaces an address that has answered.
+	// with hints, and displaces an address that has answered only where its network has more
+	// than its share of a full book.
 	DefaultMaxHints = 64
 )
 
