@@ -184,27 +184,42 @@ func classifyNetwork(err error) DialFailure {
 	}
 }
 
-// IsNoRoute reports whether a dial failed only because no route leads to an IPv4 address. It is
-// DialUnreachable, but says little of the peer: a machine that has lost its uplink says the same
-// of every address, as long as that lasts.
+// IsNoRoute reports whether a dial failed only because this machine has no route to an IPv4 address. It
+// is DialUnreachable, but says little of the peer: a machine that has lost its uplink says the same of
+// every address, as long as that lasts. A router far away can say it too, by ICMP, of a network that
+// is gone, or in place of somebody else. So the routes of this machine are looked up; nothing is sent.
 func IsNoRoute(err error) bool {
 	return ClassifyDial(err) == DialUnreachable && !isAny(err, syscall.ECONNREFUSED, syscall.EHOSTUNREACH, syscall.EHOSTDOWN) &&
-		saysOfIPv4(err, syscall.ENETUNREACH)
+		saysOfIPv4(err, syscall.ENETUNREACH, func(from, to net.IP) bool { return to == nil || !hasRoute(from, to) })
 }
 
 // isOutOfPorts reports whether the system had no free port for a dial.
-func isOutOfPorts(err error) bool { return saysOfIPv4(err, syscall.EADDRNOTAVAIL) }
+func isOutOfPorts(err error) bool {
+	return saysOfIPv4(err, syscall.EADDRNOTAVAIL, func(net.IP, net.IP) bool { return true })
+}
 
-// saysOfIPv4 reports whether the system has answered so for an IPv4 address, or for one that is not
-// known. A machine without IPv6 does of every IPv6 address, which is no reason to think less of what
-// others have found.
-func saysOfIPv4(err error, errno syscall.Errno) bool {
-	says := func(err error) bool { return saysOfIPv4(err, errno) }
+// hasRoute reports whether a route of this machine leads to the IPv4 address, from that one unless it
+// is nil. To connect a UDP socket takes a look at the routes, and sends nothing.
+func hasRoute(from, to net.IP) bool {
+	conn, err := net.DialUDP("udp4", &net.UDPAddr{IP: from.To4()}, &net.UDPAddr{IP: to, Port: 9}) // any port
+	if err != nil {
+		return false
+	}
+	_ = conn.Close()
+
+	return true
+}
+
+// saysOfIPv4 reports whether the system has answered so for an IPv4 address for which it holds, or for
+// one that is not known, which is nil. A machine without IPv6 does of every IPv6 address, which is no
+// reason to think less of what others have found.
+func saysOfIPv4(err error, errno syscall.Errno, holds func(from, to net.IP) bool) bool {
+	says := func(err error) bool { return saysOfIPv4(err, errno, holds) }
 	switch e := err.(type) {
 	case *net.OpError:
 		to := ipOf(e.Addr)
 
-		return errors.Is(e.Err, errno) && (to == nil || to.To4() != nil)
+		return errors.Is(e.Err, errno) && (to == nil || to.To4() != nil) && holds(ipOf(e.Source), to)
 	case interface{ Unwrap() []error }:
 		return slices.ContainsFunc(e.Unwrap(), says)
 	case interface{ Unwrap() error }:

@@ -88,34 +88,6 @@ func TestClassifyDial(t *testing.T) {
 	}
 }
 
-// A machine without an uplink has no route to any address. One without IPv6 has none to an IPv6
-// address, and whoever answered at another address counts.
-func TestNoRouteIsToldFromAPeerThatIsGone(t *testing.T) {
-	over := func(addr net.Addr) error {
-		return &net.OpError{Op: "dial", Addr: addr, Err: os.NewSyscallError("connect", syscall.ENETUNREACH)}
-	}
-	to := func(ip string) error { return over(&net.TCPAddr{IP: net.ParseIP(ip)}) }
-	for _, c := range []struct {
-		err  error
-		want bool
-	}{
-		{nil, false},
-		{to("9.8.7.6"), true},
-		{dialing(syscall.ENETUNREACH), true},
-		{errors.Join(to("9.8.7.6"), to("2606:4700::1")), true},
-		{to("2606:4700::1"), false},
-		{over(&net.UDPAddr{IP: net.ParseIP("9.8.7.6")}), true},
-		{over(&net.UDPAddr{IP: net.ParseIP("2606:4700::1")}), false},
-		{errors.Join(to("2606:4700::1"), dialing(syscall.ECONNREFUSED)), false},
-		{errors.Join(to("9.8.7.6"), dialing(syscall.ECONNREFUSED)), false},
-		{errors.Join(to("9.8.7.6"), &WrongIDError{}), false},
-		{errors.Join(to("9.8.7.6"), context.DeadlineExceeded), false},
-		{dialing(syscall.EHOSTUNREACH), false},
-	} {
-		require.Equal(t, c.want, IsNoRoute(fmt.Errorf("unable to dial: %w", c.err)), "%v", c.err)
-	}
-}
-
 func TestOnlyAPeerOfTM2HasAnswered(t *testing.T) {
 	for f := range DialRefused + 1 {
 		require.NotEmpty(t, f.String())

@@ -214,6 +214,7 @@ func TestFailuresThatCount(t *testing.T) {
 		"nobody answers in time":   {context.DeadlineExceeded, 1, false},
 		"no file descriptors":      {syscall.EMFILE, 0, false},
 		"no route":                 {syscall.ENETUNREACH, 0, false},
+		"no route of a router":     {&net.OpError{Addr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)}, Err: syscall.ENETUNREACH}, 1, false},
 		"no resources":             {compat.ErrNoResources, 0, false},
 		"another node":             {&compat.WrongIDError{Found: types.GenerateNodeKey().ID()}, 1, true},
 		"a peer without a TM2 ID":  {&compat.WrongIDError{FoundPeer: "QmPeer"}, 1, true},

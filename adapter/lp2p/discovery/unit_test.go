@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -288,6 +289,7 @@ func TestFailedDialsOfKnownPeers(t *testing.T) {
 		{context.Canceled, true, false},
 		{syscall.EMFILE, true, false},
 		{syscall.ENETUNREACH, true, false},
+		{noNetworkAt(net.IPv4(127, 0, 0, 1)), false, true}, // this machine has a route there
 		{compat.ErrTransportClosed, true, false},
 	} {
 		d := newRemembering(t)
@@ -300,7 +302,14 @@ func TestFailedDialsOfKnownPeers(t *testing.T) {
 		require.Equal(t, c.hintedLater, d.records.isAlive(p, time.Now()), "%v", c.reason)
 		require.Equal(t, c.hintedLater, d.answeredAt(p) == at, "%v", c.reason)
 		require.Equal(t, c.lost, d.records.of(p).search.missed, "%v", c.reason)
+		next, _ := d.records.next(time.Now().Add(firstFindWait))
+		require.Equal(t, c.lost, next == p, "%v", c.reason)
 	}
+}
+
+// noNetworkAt is what a dial returns after a router has said that the network is unreachable.
+func noNetworkAt(ip net.IP) error {
+	return &net.OpError{Op: "dial", Net: "tcp", Addr: &net.TCPAddr{IP: ip, Port: 5}, Err: os.NewSyscallError("connect", syscall.ENETUNREACH)}
 }
 
 func TestWantedPeersAreLookedForAtGrowingDistances(t *testing.T) {
