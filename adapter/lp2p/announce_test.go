@@ -3,6 +3,7 @@ package lp2p
 import (
 	"log/slog"
 	"net"
+	"net/netip"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -147,5 +148,85 @@ func TestSeenAddressIsNotAnnounced(t *testing.T) {
 		}
 		require.False(t, n.announces("9.9.9.9"))
 		require.True(t, n.NodeInfo().NetAddress.IP.IsUnspecified())
+	})
+}
+
+// meet gives the nodes a session, and returns once both have heard what the other says.
+func meet(t *testing.T, from *node, at types.NetAddress, there *node) {
+	t.Helper()
+	got := make(chan *Peer, 1)
+	go func() { got <- there.accept(t) }()
+	p, err := from.Dial(timeout(t), at, from.behavior)
+	require.NoError(t, err)
+	require.NoError(t, p.Start())
+	require.NoError(t, (<-got).Start())
+	synctest.Wait()
+}
+
+// Strangers that dial a node do not move it away from the IP from which the peers that it has dialed
+// see it come. At that IP they are believed, in whatever order the peers come.
+func TestStrangersDoNotMoveANode(t *testing.T) {
+	for at, moves := range map[string]bool{"8.8.8.8:1": false, "9.9.9.9:1": true} {
+		t.Run(at, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				memnet := newMemNet()
+				n, log := memnet.newWildcard(t, at)
+				var placed []string
+				n.OnPlaced(func(at netip.AddrPort) { placed = append(placed, at.String()) })
+				for i := range minVoters {
+					to := memnet.newNode(t, net.IPv4(5, byte(i), 0, 1))
+					meet(t, n, to.NetAddress(), to)
+				}
+				where := types.NetAddress{ID: n.key.ID(), IP: net.ParseIP(at[:7]), Port: 1}
+				for i := range minVoters + 1 {
+					meet(t, memnet.newNode(t, net.IPv4(6, byte(i), 0, 1)), where, n)
+				}
+				require.Equal(t, moves, n.announces(at[:7]))
+				require.Equal(t, moves, len(placed) == 1, "%v", placed)
+				require.Equal(t, moves, n.NodeInfo().NetAddress.DialString() == at)
+				require.Equal(t, !moves, log.Count("since others see it come from another IP") == 1)
+			})
+		})
+	}
+}
+
+// Whoever has no session has no say.
+func TestConnectionsPlaceNoNode(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		memnet := newMemNet()
+		n, _ := memnet.newWildcard(t, "8.8.8.8:26656")
+		at := types.NetAddress{ID: n.key.ID(), IP: net.IPv4(8, 8, 8, 8), Port: memPort}
+		where := peer.AddrInfo{ID: n.Host().ID(), Addrs: []multiaddr.Multiaddr{multiaddr.StringCast("/ip4/8.8.8.8/tcp/26656")}}
+		var dialers []*node
+		for i := range minVoters {
+			dialers = append(dialers, memnet.newNode(t, net.IPv4(5, byte(i), 0, 1)))
+			require.NoError(t, dialers[i].Host().Connect(timeout(t), where))
+			synctest.Wait()
+		}
+		require.False(t, n.announces("8.8.8.8"))
+		for _, from := range dialers {
+			meet(t, from, at, n)
+		}
+		require.True(t, n.announces("8.8.8.8"), "what they have said counts now")
+	})
+}
+
+// Newcomers do not outvote as many peers that have been connected for long and have nothing new to say.
+func TestConnectedPeersKeepTheirSay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		memnet := newMemNet()
+		n, log := memnet.newWildcard(t, "8.8.8.8:26656")
+		memnet.forward("7.7.7.7:26656", n.listen.DialString())
+		for i, ip := range []string{"8.8.8.8", "7.7.7.7"} {
+			at := types.NetAddress{ID: n.key.ID(), IP: net.ParseIP(ip), Port: memPort}
+			for j := range minVoters {
+				meet(t, memnet.newNode(t, net.IPv4(5, byte(10*i+j), 0, 1)), at, n)
+			}
+			time.Sleep(2 * voteLife)
+			synctest.Wait()
+		}
+		require.True(t, n.announces("8.8.8.8"))
+		require.False(t, n.announces("7.7.7.7"))
+		require.Equal(t, 1, log.Count("have dialed this node at an address"))
 	})
 }

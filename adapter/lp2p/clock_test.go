@@ -176,3 +176,21 @@ func TestVotes(t *testing.T) {
 	}
 	require.Len(t, v, maxVoters)
 }
+
+// A vote may count for longer than an hour, and then for an hour more.
+func TestVotesThatLast(t *testing.T) {
+	v, now, connected := make(votes[string]), time.Now(), true
+	for i := range minVoters {
+		v.addWhile(netip.PrefixFrom(netip.AddrFrom4([4]byte{5, byte(i)}), 16), "a", now, func() bool { return connected })
+	}
+	agreed := func(after time.Duration) bool {
+		value, ok := v.agreed(now.Add(after))
+
+		return ok && value == "a"
+	}
+	require.True(t, agreed(10*voteLife))
+	connected = false
+	require.True(t, agreed(11*voteLife-1))
+	require.False(t, agreed(11*voteLife))
+	require.Empty(t, v)
+}

@@ -30,6 +30,7 @@ type connRef struct {
 	session bool          // it has carried a session, or the handshake of one
 	close   bool          // the last user closes it
 	met     bool          // it was made after a meeting at a relay
+	carried bool          // a session on it has started, see noteSession
 	closed  chan struct{} // made when the last user has gone, closed when the connection is
 	past    atomic.Int64  // inbound sessions that have ended and were not charged yet
 }
@@ -89,6 +90,29 @@ func (t *Transport) protect(c network.Conn) {
 		ref.tag, ref.yield = c.ID(), inboundScopeOf(c).keep()
 		t.host.ConnManager().Protect(c.RemotePeer(), ref.tag)
 	}
+}
+
+// noteSession notes that a session on the connection has started: the switch has a place for its
+// peer. The observer may count what the peer says.
+func (t *Transport) noteSession(c network.Conn) {
+	t.mtx.Lock()
+	if ref := t.conns[c]; ref != nil {
+		ref.carried = true
+	}
+	t.mtx.Unlock()
+	select {
+	case t.begun <- struct{}{}:
+	default:
+	}
+}
+
+// hasCarried reports whether a session on the connection has started, and the connection is in use.
+func (t *Transport) hasCarried(c network.Conn) bool {
+	t.mtx.Lock()
+	defer t.mtx.Unlock()
+	ref := t.conns[c]
+
+	return ref != nil && ref.carried && ref.closed == nil
 }
 
 // closeUnused lets the last user close a connection that the caller has retained for a handshake,

@@ -2,6 +2,8 @@ package lp2p
 
 import (
 	"fmt"
+	"log/slog"
+	"maps"
 	"net/netip"
 	"time"
 
@@ -14,13 +16,16 @@ import (
 )
 
 // observer judges by what peers say in identify where this node is, if neither its NodeInfo
-// nor its listener tells. It belongs to one goroutine.
+// nor its listener tells. Only peers that have had a session count, because anybody can connect and
+// say anything. It belongs to one goroutine.
 type observer struct {
 	t       *Transport
-	dialed  votes[netip.AddrPort] // where peers say that they have dialed this node
-	seen    votes[netip.Addr]     // from where peers see it come
-	own     netip.AddrPort        // what was agreed on
+	told    map[network.Conn]netip.AddrPort // on connections that have carried no session, while they are open
+	dialed  votes[netip.AddrPort]           // where peers say that they have dialed this node
+	seen    votes[netip.Addr]               // from where peers see it come
+	own     netip.AddrPort                  // what was agreed on
 	advised netip.Addr
+	doubted netip.AddrPort
 }
 
 // watchPeers follows what peers show of this node: where it is, and whether its clock is
@@ -31,7 +36,10 @@ func (t *Transport) watchPeers() error {
 	if err != nil {
 		return fmt.Errorf("unable to follow what peers see: %w", err)
 	}
-	o := &observer{t: t, dialed: make(votes[netip.AddrPort]), seen: make(votes[netip.Addr])}
+	o := &observer{
+		t: t, told: make(map[network.Conn]netip.AddrPort),
+		dialed: make(votes[netip.AddrPort]), seen: make(votes[netip.Addr]),
+	}
 	t.tasks.Go(func() {
 		defer identified.Close()
 		for {
@@ -40,6 +48,8 @@ func (t *Transport) watchPeers() error {
 				return
 			case e := <-identified.Out():
 				o.note(e.(event.EvtPeerIdentificationCompleted), time.Now())
+			case <-t.begun:
+				o.settle(time.Now())
 			}
 		}
 	})
@@ -47,8 +57,8 @@ func (t *Transport) watchPeers() error {
 	return nil
 }
 
-// OnPlaced has f called with each address at which peers of several networks have dialed this
-// node, once the node tells it to libp2p peers. That is for a node that tells its address on another
+// OnPlaced has f called with each address at which peers of several networks, with which this node
+// has had sessions, have dialed it, once the node tells it to libp2p peers. That is for a node that tells its address on another
 // stack too. f must not wait. A later call replaces f.
 func (t *Transport) OnPlaced(f func(at netip.AddrPort)) { t.placed.Store(&f) }
 
@@ -56,31 +66,73 @@ func (o *observer) note(e event.EvtPeerIdentificationCompleted, now time.Time) {
 	if isCircuit(e.Conn.RemoteMultiaddr()) {
 		return // the address is that of the relay
 	}
-	from := netgroup.Network(ipOf(e.Conn.RemoteMultiaddr()))
+	from := voterAt(e.Conn.RemoteMultiaddr())
 	o.t.clock.noteRecord(from, e.SignedPeerRecord, now)
+	maps.DeleteFunc(o.told, func(c network.Conn, _ netip.AddrPort) bool { return c.IsClosed() })
 	at, ok := p2paddr.AddrPort(e.ObservedAddr)
-	if !ok || !from.IsValid() || netgroup.KindOf(at.Addr()) != netgroup.Public || !o.unplaced() {
+	if !ok || !from.IsValid() || netgroup.KindOf(at.Addr()) != netgroup.Public {
 		return
 	}
-	if e.Conn.Stat().Direction == network.DirInbound {
-		if o.dialed.add(from, at, now) && at != o.own {
-			o.own = at
-			o.t.moveTo([]netip.Addr{at.Addr()}, at.Port())
-			if placed := o.t.placed.Load(); placed != nil {
-				(*placed)(at)
-			}
-			o.t.logger.Info("peers of several networks have dialed this node at an address, which others are told from now on",
-				"addr", at)
+	if o.told[e.Conn] = at; o.t.hasCarried(e.Conn) {
+		o.settle(now)
+	}
+}
+
+// settle counts what was told on connections that have carried a session by now.
+func (o *observer) settle(now time.Time) {
+	for c, at := range o.told {
+		if !o.t.hasCarried(c) {
+			continue
+		}
+		delete(o.told, c)
+		if o.unplaced() {
+			o.count(c, at, now)
+		}
+	}
+}
+
+// count counts where the peer says that this node is.
+func (o *observer) count(c network.Conn, at netip.AddrPort, now time.Time) {
+	from, lasts := voterAt(c.RemoteMultiaddr()), func() bool { return o.t.hasCarried(c) }
+	if c.Stat().Direction == network.DirInbound {
+		if o.dialed.addWhile(from, at, now, lasts) && at != o.own {
+			o.follow(at, now)
 		}
 
 		return
 	}
 	// The port is that of the connection, and nobody has shown that this node can be dialed.
-	if o.seen.add(from, at.Addr(), now) && !o.own.IsValid() && at.Addr() != o.advised {
+	if o.seen.addWhile(from, at.Addr(), now, lasts) && !o.own.IsValid() && at.Addr() != o.advised {
 		o.advised = at.Addr()
-		o.t.logger.Info("peers of several networks see this node come from an IP, of which nobody is told: "+
+		o.log("peers of several networks see this node come from an IP, of which nobody is told: "+
 			"configure it as external_address if the node can be dialed there", "ip", at.Addr())
 	}
+}
+
+// follow tells others the address at which peers of several networks have dialed this node, unless
+// the node comes from elsewhere: whoever dials this node may lie, and the peers that it dials itself
+// are harder to choose for an attacker.
+func (o *observer) follow(at netip.AddrPort, now time.Time) {
+	if ip, agreed := o.seen.agreed(now); agreed && netgroup.Host(ip) != netgroup.Host(at.Addr()) {
+		if at != o.doubted {
+			o.doubted = at
+			o.log("peers of several networks say that they have dialed this node at an address, of which nobody is told, "+
+				"since others see it come from another IP: configure external_address", "addr", at, "ip", ip)
+		}
+
+		return
+	}
+	o.own = at
+	o.t.moveTo([]netip.Addr{at.Addr()}, at.Port())
+	if placed := o.t.placed.Load(); placed != nil {
+		(*placed)(at)
+	}
+	o.log("peers of several networks have dialed this node at an address, which others are told from now on", "addr", at)
+}
+
+// log sums up what peers can cause as often as they like, by saying one thing and then another.
+func (o *observer) log(msg string, args ...any) {
+	o.t.inbound.Event(slog.LevelInfo, netip.Addr{}, msg, "", args...)
 }
 
 // unplaced reports whether only peers can tell where this node is: it listens at all

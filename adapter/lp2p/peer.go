@@ -59,7 +59,14 @@ func newPeer(s *session, r remoteInfo, dialed *types.NetAddress) *Peer {
 }
 
 // OnStart implements service.Service.
-func (p *Peer) OnStart() error { return p.s.start() }
+func (p *Peer) OnStart() error {
+	if err := p.s.start(); err != nil {
+		return err
+	}
+	p.s.t.noteSession(p.s.conn)
+
+	return nil
+}
 
 // OnStop implements service.Service. It does not wait for anything.
 func (p *Peer) OnStop() {

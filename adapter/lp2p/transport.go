@@ -50,6 +50,7 @@ type Transport struct {
 	buffers    *bufferPool
 	pendings   chan *Pending
 	completed  chan *Peer
+	begun      chan struct{} // has a place: a session has started, see noteSession
 
 	ctx    context.Context // ends when Close begins
 	cancel context.CancelFunc
@@ -115,7 +116,7 @@ func NewTransport(
 		}),
 		clock: newClock(logger), ids: p2paddr.NewIDs(l.Connections),
 		spent: newSpent(), sessions: o.sessions, buffers: newBufferPool(),
-		pendings: make(chan *Pending), completed: make(chan *Peer),
+		pendings: make(chan *Pending), completed: make(chan *Peer), begun: make(chan struct{}, 1),
 		closed: make(chan struct{}),
 		listen: types.NetAddress{ID: nodeKey.ID()},
 		conns:  make(map[network.Conn]*connRef),

@@ -18,7 +18,8 @@ const (
 	minVoters = 3
 	// maxVoters is how many networks are remembered. Beyond it a random one is forgotten.
 	maxVoters = 64
-	// voteLife is how long what a network has said counts.
+	// voteLife is how long what a network has said counts. It counts longer while the peer that has
+	// said so is connected, see addWhile: else newcomers could outvote peers that have nothing new to say.
 	voteLife = time.Hour
 )
 
@@ -39,23 +40,54 @@ func voterAt(at multiaddr.Multiaddr) netip.Prefix {
 type vote[V comparable] struct {
 	value V
 	at    time.Time
+	lasts func() bool // it counts for as long as this holds, and for voteLife after that; may be nil
 }
 
 // add notes what a peer in the network says, and reports whether at least minVoters
 // networks, and more than half of those that say anything, say the same.
 func (v votes[V]) add(network netip.Prefix, value V, now time.Time) (agreed bool) {
-	maps.DeleteFunc(v, func(_ netip.Prefix, old vote[V]) bool { return now.Sub(old.at) >= voteLife })
+	return v.addWhile(network, value, now, nil)
+}
+
+// addWhile is add for what counts as long as lasts reports true, and for voteLife after that.
+func (v votes[V]) addWhile(network netip.Prefix, value V, now time.Time, lasts func() bool) (agreed bool) {
+	v.forget(now)
 	if _, known := v[network]; !known && len(v) >= maxVoters {
 		voters := slices.Collect(maps.Keys(v))
 		delete(v, voters[rand.IntN(len(voters))])
 	}
-	v[network] = vote[V]{value, now}
-	same := 0
-	for _, other := range v {
-		if other.value == value {
-			same++
+	v[network] = vote[V]{value, now, lasts}
+	most, agreed := v.agreed(now)
+
+	return agreed && most == value
+}
+
+// agreed returns what at least minVoters networks, and more than half of those that say
+// anything, say.
+func (v votes[V]) agreed(now time.Time) (value V, ok bool) {
+	v.forget(now)
+	same := make(map[V]int)
+	for _, of := range v {
+		same[of.value]++
+	}
+	for value, n := range same {
+		if n >= minVoters && 2*n > len(v) {
+			return value, true
 		}
 	}
 
-	return same >= minVoters && 2*same > len(v)
+	return value, false
+}
+
+// forget drops the votes that do not count any more.
+func (v votes[V]) forget(now time.Time) {
+	for network, old := range v {
+		switch {
+		case old.lasts != nil && old.lasts():
+			old.at = now
+			v[network] = old
+		case now.Sub(old.at) >= voteLife:
+			delete(v, network)
+		}
+	}
 }
