@@ -4,6 +4,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"time"
 
 	"github.com/libp2p/go-libp2p/x/rate"
 
@@ -47,8 +48,9 @@ type entrance struct {
 	proxies    proxied.Networks
 	rate       *rate.Limiter // of handshakes
 	gater      *gater
-	serveOther ServeFunc    // nil: no other stack
-	inbound    *summary.Log // of connections that come to nothing
+	serveOther ServeFunc     // nil: no other stack
+	sniff      time.Duration // SniffTimeout
+	inbound    *summary.Log  // of connections that come to nothing
 }
 
 // newEntrance returns an entrance. A nil gater refuses nothing.
@@ -60,7 +62,7 @@ func newEntrance(o *options, g *gater) *entrance {
 	return &entrance{
 		logger: o.logger, timeouts: o.timeouts, places: places.New(o.limits.places()), proxies: o.proxies,
 		rate: newConnRateLimiter(o.limits.ConnectionsPerIP, o.loopbackCounts), gater: g, inbound: summary.New(o.logger),
-		serveOther: o.serveOther,
+		serveOther: o.serveOther, sniff: o.sniff,
 	}
 }
 

@@ -50,6 +50,7 @@ type options struct {
 	loopbackCounts bool
 	tcp            libp2p.Option // in place of newTCP
 	nameInterval   time.Duration // between look-ups of the own host name; 0 for the default
+	sniff          time.Duration // SniffTimeout but in tests
 
 	sessions    *sessions // of the transport
 	sessionless *sessionless
@@ -119,6 +120,7 @@ func newOptions(opts []Option) (*options, error) {
 	o := &options{
 		limits: DefaultLimits(), timeouts: DefaultTimeouts(), budget: anyChannels(), own: &ownAddrs{},
 		security: SecurityNoise, logger: slog.New(slog.DiscardHandler), now: time.Now,
+		sniff: SniffTimeout,
 	}
 	for _, opt := range opts {
 		opt(o)

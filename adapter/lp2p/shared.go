@@ -11,6 +11,7 @@ import (
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/internal/p2paddr"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/leeway"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/sniff"
 )
 
@@ -18,6 +19,10 @@ import (
 // first, as a libp2p dialer does. Then the other stack speaks. Two seconds are enough for a
 // dialer that listens for a second before it speaks, or whose first packet is lost.
 const SniffTimeout = 2 * time.Second
+
+func init() {
+	leeway.Sniff = func(d time.Duration) any { return Option(func(o *options) { o.sniff = d }) }
+}
 
 // ServeFunc owns a connection that a remote has opened and that is not libp2p's: the remote
 // has begun with the native protocol, or has sent nothing within SniffTimeout or
@@ -87,7 +92,7 @@ func (e *entrance) isOthers(first []byte, err error) bool {
 // sniffTimeout is how long the listener waits for the remote to show its protocol.
 func (e *entrance) sniffTimeout() time.Duration {
 	if e.serveOther != nil {
-		return min(SniffTimeout, e.timeouts.Handshake)
+		return min(e.sniff, e.timeouts.Handshake)
 	}
 
 	return e.timeouts.Handshake

@@ -58,7 +58,7 @@ func TestBusyReceiverIsKept(t *testing.T) {
 	transports := make([]*MultiplexTransport, 2)
 	for i := range transports {
 		key := types.GenerateNodeKey()
-		transports[i] = NewMultiplexTransport(nodeInfo(key.ID(), "net"), *key, config, nil)
+		transports[i] = NewMultiplexTransport(nodeInfo(key.ID(), "net"), *key, config, nil, WithHandshakeTimeout(testTimeout))
 		t.Cleanup(func() { require.NoError(t, transports[i].Close()) })
 	}
 	dialer, listener := transports[0], transports[1]

@@ -62,7 +62,7 @@ func against(t *testing.T, test func(t *testing.T, mt *MultiplexTransport, conn 
 				if role == "dialer" {
 					dialed = &types.NetAddress{ID: p.id(), IP: addrB.IP, Port: uint16(addrB.Port)}
 				}
-				test(t, newTransport(t, "net"), near, dialed, p)
+				test(t, newDefaultTransport(t, "net"), near, dialed, p)
 			})
 		})
 	}
@@ -259,7 +259,7 @@ func TestTypedPeersAreCheckedAlike(t *testing.T) {
 func TestAdaptiveTransportsLoseNoTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		atDialer, atListener := newLink(addrA, addrB)
-		dialer, listener := newTransport(t, "net"), newTransport(t, "net")
+		dialer, listener := newDefaultTransport(t, "net"), newDefaultTransport(t, "net")
 		begun := time.Now()
 		listener.admit(atListener)
 		dialed := &types.NetAddress{ID: listener.nodeKey.ID(), IP: addrB.IP, Port: uint16(addrB.Port)}

@@ -7,13 +7,12 @@ import (
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/leeway"
 )
 
 // WithHandshakeTimeout is for tests in which a handshake is to succeed however busy
 // the machine is.
-func WithHandshakeTimeout(d time.Duration) Option {
-	return func(mt *MultiplexTransport) { mt.timeout = d }
-}
+func WithHandshakeTimeout(d time.Duration) Option { return leeway.Handshake(d).(Option) }
 
 // WithNameInterval sets how often the node's own host name is looked up.
 func WithNameInterval(d time.Duration) Option {

@@ -404,7 +404,7 @@ func TestConnectionDrips(t *testing.T) {
 func TestFaultsDisturbNobodyElse(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		mt := newTransport(t, "net")
+		mt := newDefaultTransport(t, "net")
 		b := newBehavior()
 		near, far := newLink(addrA, addrB)
 		mt.admit(near)

@@ -71,7 +71,7 @@ func TestFloodAtDefaults(t *testing.T) {
 	}
 	for name, first := range map[string][]byte{"silent": nil, "one byte": {0x22}} {
 		t.Run(name, func(t *testing.T) {
-			listener := newTransport(t, "net")
+			listener := newDefaultTransport(t, "net")
 			require.NoError(t, listener.Listen(types.NetAddress{IP: net.IPv4zero}))
 			addr := listener.NetAddress()
 			addr.IP = net.IPv4(8, 8, 8, 8)
@@ -110,7 +110,7 @@ func dialFrom(t *testing.T, ip net.IP, addr types.NetAddress) (out compat.PeerCo
 	dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: ip}}
 	conn, err := dialer.DialContext(testContext(t), "tcp", addr.DialString())
 	require.NoError(t, err)
-	out, err = newTransport(t, "net").DialOn(testContext(t), conn, addr, newBehavior())
+	out, err = newDefaultTransport(t, "net").DialOn(testContext(t), conn, addr, newBehavior())
 
 	return out, conn.LocalAddr().String(), err
 }

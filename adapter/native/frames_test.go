@@ -36,7 +36,7 @@ func TestPartsFillFramesOnASlowPath(t *testing.T) {
 		path := stacktest.Path{Delay: 50 * time.Millisecond, Rate: 250_000, Unsent: socket.MaxUnsent}
 		near, far := path.Connect()
 		counted := &countedConn{Conn: near}
-		dialer, listener := newTransport(t, "test"), newTransport(t, "test")
+		dialer, listener := newDefaultTransport(t, "test"), newDefaultTransport(t, "test")
 		to := loopback()
 		to.ID = listener.nodeKey.ID()
 		receiver := newBehavior()

@@ -98,7 +98,8 @@ func newGuardedNode(t *testing.T, opts ...adapter.SwitchOption) *guardedNode {
 		Network:    "net", Version: "v1.0.0", Channels: []byte{0x20}, Moniker: "test",
 	}
 	n := &guardedNode{t: t, levels: newLevels()}
-	n.tr = native.NewMultiplexTransport(info, *key, mconn.DefaultMConnConfig(), slog.New(n.levels))
+	n.tr = native.NewMultiplexTransport(info, *key, mconn.DefaultMConnConfig(), slog.New(n.levels),
+		native.WithHandshakeTimeout(guardTimeout))
 	t.Cleanup(func() { require.NoError(t, n.tr.Close()) })
 	require.NoError(t, n.tr.Listen(*info.NetAddress))
 	n.addr = n.tr.NetAddress()

@@ -74,7 +74,17 @@ func nodeInfo(id types.ID, network string) types.NodeInfo {
 	}
 }
 
+// newTransport returns a transport whose handshakes succeed however busy the machine is.
 func newTransport(t *testing.T, network string) *MultiplexTransport {
+	t.Helper()
+	mt := newDefaultTransport(t, network)
+	mt.timeout = testTimeout
+
+	return mt
+}
+
+// newDefaultTransport is for tests of simulated time, and of the defaults.
+func newDefaultTransport(t *testing.T, network string) *MultiplexTransport {
 	t.Helper()
 	key := types.GenerateNodeKey()
 	mt := NewMultiplexTransport(nodeInfo(key.ID(), network), *key, mconn.DefaultMConnConfig(), nil)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/leeway"
 )
 
 // Constants of the protocol (docs/wire.md §3, §4).
@@ -79,6 +80,12 @@ func (l HandshakeLimits) Validate() error {
 
 // Option changes a default of a transport while it is made.
 type Option func(*MultiplexTransport)
+
+func init() {
+	leeway.Handshake = func(d time.Duration) any {
+		return Option(func(mt *MultiplexTransport) { mt.timeout = d })
+	}
+}
 
 // WithSockets replaces the system's TCP, unless s is nil. Host names are still looked up by
 // the system.

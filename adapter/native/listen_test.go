@@ -12,12 +12,13 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/mconn"
 )
 
-// newLoggedTransport is newTransport with its log.
+// newLoggedTransport is newTransport with its log, unless an option says otherwise.
 func newLoggedTransport(t *testing.T, opts ...Option) (*MultiplexTransport, *stacktest.Log) {
 	t.Helper()
 	key, logs := types.GenerateNodeKey(), new(stacktest.Log)
 	mt := NewMultiplexTransport(
-		nodeInfo(key.ID(), "net"), *key, mconn.DefaultMConnConfig(), slog.New(slog.NewTextHandler(logs, nil)), opts...)
+		nodeInfo(key.ID(), "net"), *key, mconn.DefaultMConnConfig(), slog.New(slog.NewTextHandler(logs, nil)),
+		append([]Option{WithHandshakeTimeout(testTimeout)}, opts...)...)
 	t.Cleanup(func() { require.NoError(t, mt.Close()) })
 
 	return mt, logs

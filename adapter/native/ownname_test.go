@@ -19,7 +19,8 @@ func TestOwnHostNameIsFollowed(t *testing.T) {
 	key := types.GenerateNodeKey()
 	info := nodeInfo(key.ID(), "net")
 	info.NetAddress = &types.NetAddress{ID: key.ID(), IP: net.IPv4zero, Hostname: "own.example"}
-	mt := NewMultiplexTransport(info, *key, mconn.DefaultMConnConfig(), nil, WithNameInterval(10*time.Millisecond))
+	mt := NewMultiplexTransport(info, *key, mconn.DefaultMConnConfig(), nil, WithNameInterval(10*time.Millisecond),
+		WithHandshakeTimeout(testTimeout))
 	t.Cleanup(func() { require.NoError(t, mt.Close()) })
 	require.NoError(t, mt.Listen(loopback()))
 	dialer := newTransport(t, "net")

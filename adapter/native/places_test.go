@@ -89,7 +89,8 @@ func holdsOn(t *testing.T, conn net.Conn) bool {
 // its host are silent.
 func TestSpokenConnectionsKeepTheirPlaces(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		listener, _ := newLoggedTransport(t, WithHandshakeLimits(HandshakeLimits{Total: 2, PerIP: 2}))
+		listener, _ := newLoggedTransport(t, WithHandshakeTimeout(HandshakeTimeout),
+			WithHandshakeLimits(HandshakeLimits{Total: 2, PerIP: 2}))
 		near, far := newLink(addrA, addrB)
 		slow := newRawPeer(t, far, types.GenerateNodeKey().PrivKey)
 		listener.admit(near)
@@ -126,7 +127,7 @@ func TestSpokenConnectionsKeepTheirPlaces(t *testing.T) {
 // A place is held until Accept takes the peer, and free again whatever happens.
 func TestPlacesAreGivenBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		listener := newTransport(t, "net")
+		listener := newDefaultTransport(t, "net")
 		for _, greeting := range []string{"", "\x22", "GET / HTTP/1.1\r\n\r\n"} {
 			near, far := newLink(addrA, addrB)
 			listener.admit(near)

@@ -44,7 +44,7 @@ func urgentDelays(t *testing.T, path stacktest.Path, bulk int, fixed bool) (p50,
 		if fixed {
 			near = stacktest.Fixed{Conn: near}
 		}
-		dialer, listener := newTransport(t, "test"), newTransport(t, "test")
+		dialer, listener := newDefaultTransport(t, "test"), newDefaultTransport(t, "test")
 		to := loopback()
 		to.ID = listener.nodeKey.ID()
 		a := &announcer{channel: chA, received: make(chan struct{})}

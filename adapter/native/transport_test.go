@@ -82,7 +82,7 @@ func TestListenReportsUnusableNodeInfo(t *testing.T) {
 
 func TestRelayAnswersAfterItHasSeenTheRemote(t *testing.T) {
 	key := types.GenerateNodeKey()
-	relay := NewRelayTransport(*key, mconn.DefaultMConnConfig(), nil)
+	relay := NewRelayTransport(*key, mconn.DefaultMConnConfig(), nil, WithHandshakeTimeout(testTimeout))
 	t.Cleanup(func() { require.NoError(t, relay.Close()) })
 	require.NoError(t, relay.Listen(loopback()))
 

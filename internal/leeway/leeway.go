@@ -1,0 +1,15 @@
+// Package leeway lengthens timeouts that a program cannot change, for tests in which something has
+// to succeed however busy the machine is. Only the stacks, which set its variables, and tests import
+// it.
+package leeway
+
+import "time"
+
+var (
+	// Handshake returns a native.Option that replaces native.HandshakeTimeout. Package native sets it
+	// before any test runs.
+	Handshake func(d time.Duration) any
+	// Sniff returns an lp2p.Option that replaces lp2p.SniffTimeout. Package lp2p sets it before any
+	// test runs.
+	Sniff func(d time.Duration) any
+)
