@@ -19,7 +19,7 @@ func TestCopiesOfAKeyAreNoticed(t *testing.T) {
 	n.acceptLoop(t)
 	key := types.GenerateNodeKey()
 	from := func(ip net.IP) *Transport {
-		tr, err := NewTransport(nodeInfo(key.ID()), *key, nil, WithSockets(stacktest.SocketsFrom{IP: ip}))
+		tr, err := NewTransport(nodeInfo(key.ID()), *key, nil, WithTimeouts(patientTimeouts()), WithSockets(stacktest.SocketsFrom{IP: ip}))
 		require.NoError(t, err)
 		t.Cleanup(func() { require.NoError(t, tr.Close()) })
 

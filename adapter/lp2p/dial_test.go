@@ -271,7 +271,7 @@ func TestAdmission(t *testing.T) {
 func TestOtherNetworkIsToldBeforeFull(t *testing.T) {
 	var log bytes.Buffer
 	key := types.GenerateNodeKey()
-	tr, err := NewTransport(nodeInfo(key.ID()), *key, slog.New(slog.NewTextHandler(&log, nil)))
+	tr, err := NewTransport(nodeInfo(key.ID()), *key, slog.New(slog.NewTextHandler(&log, nil)), WithTimeouts(patientTimeouts()))
 	require.NoError(t, err)
 	require.NoError(t, tr.Listen(types.NetAddress{IP: net.IPv4(127, 0, 0, 1)}))
 	b := &node{Transport: tr, behavior: newBehavior(), key: key}

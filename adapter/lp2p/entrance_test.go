@@ -54,6 +54,7 @@ func startFlood(t *testing.T, to string, first []byte, ips []string) {
 // Connections that prove nothing keep no honest node out, however many there are: from a
 // few IPs, or from as many /64 of one site as there are places.
 func TestHalfOpenConnectionsKeepNobodyOut(t *testing.T) {
+	t.Parallel()
 	if !netnstest.Inside(t) {
 		return
 	}
@@ -71,7 +72,7 @@ func TestHalfOpenConnectionsKeepNobodyOut(t *testing.T) {
 		"multistream, of one IPv6 48": {"2a01::1", "2a02:%x::1", site, sniff.MultistreamHeader},
 	} {
 		t.Run(name, func(t *testing.T) {
-			listener, _ := newLoggedNode(t, net.ParseIP("::"), WithTimeouts(patientTimeouts())) // no connection ends by itself
+			listener, _ := newLoggedNode(t, net.ParseIP("::")) // no connection ends by itself
 			listener.acceptLoop(t)
 			addr := listener.NetAddress()
 			addr.IP = net.ParseIP(c.to)

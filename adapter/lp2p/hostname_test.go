@@ -1,6 +1,7 @@
 package lp2p
 
 import (
+	"fmt"
 	"net"
 	"slices"
 	"strings"
@@ -21,7 +22,7 @@ import (
 func listenAt(t *testing.T, ip net.IP, port uint16) *node {
 	t.Helper()
 	key := types.GenerateNodeKey()
-	tr, err := NewTransport(nodeInfo(key.ID()), *key, nil)
+	tr, err := NewTransport(nodeInfo(key.ID()), *key, nil, WithTimeouts(patientTimeouts()))
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, tr.Close()) })
 	require.NoError(t, tr.Listen(types.NetAddress{IP: ip, Port: port}))
@@ -32,45 +33,64 @@ func listenAt(t *testing.T, ip net.IP, port uint16) *node {
 // A name leads to its node whatever answers at the other addresses of the name, in whatever
 // order: nothing, another node, a web server, one that hangs up, or one that says nothing.
 // It does so by a probe when only the TM2 ID of the peer is known, and by libp2p afterwards.
+// The cases wait for the silent one beside each other.
 func TestDialTriesEveryAddressOfAName(t *testing.T) {
+	names := dnstest.Install(t)
 	ip := func(last byte) net.IP { return net.IPv4(127, 0, 0, last) }
+	others := []net.IP{ip(2), ip(3), ip(4), ip(5)}
 	for _, right := range []net.IP{ip(6), net.IPv6loopback} {
-		t.Run(right.String(), func(t *testing.T) {
-			ips := []net.IP{ip(2), ip(3), ip(4), ip(5), right}
-			port := stacktest.FreePortAt(t, ips...)
-			listenAt(t, ip(2), port)
-			stacktest.AnswerAt(t, ip(3), port, func(conn net.Conn) {
-				_, err := conn.Write([]byte("HTTP/1.1 400 Bad Request\r\n\r\n"))
-				require.NoError(t, err)
+		all := append(slices.Clone(others), right)
+		for name, order := range map[string][]net.IP{
+			"last":  append([]net.IP{ip(7)}, all...), // nothing is at 127.0.0.7
+			"first": {right, ip(5), ip(2)},
+		} {
+			port := stacktest.FreePortAt(t, all...)
+			listener := listenAmongOthers(t, others, right, port)
+			addr := types.NetAddress{ID: listener.key.ID(), Hostname: fmt.Sprintf("%s-%d.example", name, port), Port: port}
+			names.Set(addr.Hostname, order...)
+			t.Run(right.String()+" "+name, func(t *testing.T) {
+				t.Parallel()
+				dialTwice(t, listener, addr, right)
 			})
-			stacktest.AnswerAt(t, ip(4), port, func(net.Conn) {})
-			mute := make(chan struct{})
-			stacktest.AnswerAt(t, ip(5), port, func(net.Conn) { <-mute })
-			t.Cleanup(func() { close(mute) })
-			listener := listenAt(t, right, port)
-			listener.acceptLoop(t)
+		}
+	}
+}
 
-			names := dnstest.Install(t)
-			timeouts := DefaultTimeouts()
-			timeouts.Dial = 10 * time.Second // of which each address has a part, also on a busy machine
-			addr := types.NetAddress{ID: listener.key.ID(), Hostname: "node.example", Port: port}
-			last := append([]net.IP{ip(7)}, ips...) // nothing is at 127.0.0.7
-			for _, order := range [][]net.IP{last, {right, ip(5), ip(2)}} {
-				dialer := newNode(t, nil, WithTimeouts(timeouts))
-				names.Set("node.example", order...)
-				for _, known := range []bool{false, true} {
-					_, learned := p2paddr.Known(dialer.book, addr.ID)
-					require.Equal(t, known, learned)
-					p, err := dialer.Dial(timeout(t), addr, dialer.behavior)
-					require.NoError(t, err)
-					require.Equal(t, right.String(), p.SocketAddr().IP.String())
-					dialer.Remove(p)
-					require.Eventually(t, func() bool {
-						return dialer.Host().Network().Connectedness(listener.Host().ID()) != network.Connected
-					}, patience, time.Millisecond)
-				}
-			}
-		})
+// listenAmongOthers returns a node at the IP. At the four others are another node, a web server, one
+// that hangs up, and one that says nothing.
+func listenAmongOthers(t *testing.T, others []net.IP, right net.IP, port uint16) *node {
+	t.Helper()
+	listenAt(t, others[0], port)
+	stacktest.AnswerAt(t, others[1], port, func(conn net.Conn) {
+		_, err := conn.Write([]byte("HTTP/1.1 400 Bad Request\r\n\r\n"))
+		require.NoError(t, err)
+	})
+	stacktest.AnswerAt(t, others[2], port, func(net.Conn) {})
+	mute := make(chan struct{})
+	stacktest.AnswerAt(t, others[3], port, func(net.Conn) { <-mute })
+	t.Cleanup(func() { close(mute) })
+	listener := listenAt(t, right, port)
+	listener.acceptLoop(t)
+
+	return listener
+}
+
+// dialTwice reaches the listener at the IP by its name, and then again with its key known.
+func dialTwice(t *testing.T, listener *node, addr types.NetAddress, right net.IP) {
+	t.Helper()
+	timeouts := patientTimeouts()
+	timeouts.Dial = 15 * time.Second // of which each address has a part, also on a busy machine
+	dialer := newNode(t, nil, WithTimeouts(timeouts))
+	for _, known := range []bool{false, true} {
+		_, learned := p2paddr.Known(dialer.book, addr.ID)
+		require.Equal(t, known, learned)
+		p, err := dialer.Dial(timeout(t), addr, dialer.behavior)
+		require.NoError(t, err)
+		require.Equal(t, right.String(), p.SocketAddr().IP.String())
+		dialer.Remove(p)
+		require.Eventually(t, func() bool {
+			return dialer.Host().Network().Connectedness(listener.Host().ID()) != network.Connected
+		}, patience, time.Millisecond)
 	}
 }
 

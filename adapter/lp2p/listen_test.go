@@ -18,12 +18,14 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/internal/stacktest"
 )
 
-// newLoggedNode is newNode with its log, at the IP.
+// newLoggedNode is newNode with its log, at the IP. It has patientTimeouts, too, unless an option says
+// otherwise.
 func newLoggedNode(t testing.TB, ip net.IP, opts ...Option) (*node, *stacktest.Log) {
 	t.Helper()
 	key, logs := types.GenerateNodeKey(), new(stacktest.Log)
 	info := nodeInfo(key.ID())
-	tr, err := NewTransport(info, *key, slog.New(slog.NewTextHandler(logs, nil)), opts...)
+	tr, err := NewTransport(info, *key, slog.New(slog.NewTextHandler(logs, nil)),
+		append([]Option{WithTimeouts(patientTimeouts())}, opts...)...)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, tr.Close()) })
 	require.NoError(t, tr.Listen(types.NetAddress{IP: ip}))

@@ -218,20 +218,28 @@ func (s onlySource) PreferredSourceIPForDestination(*net.UDPAddr) (net.IP, error
 	return netip.Addr(s).AsSlice(), nil
 }
 
-// newNode returns a node that speaks QUIC on this internet only, from and at one
-// address. It knows the keys of others: there is no TCP to ask for them.
+// shortDial is for a node that waits out a dial, which another one answers in time also on a busy
+// machine.
+func shortDial() Option {
+	timeouts := patientTimeouts()
+	timeouts.Dial = shortWait
+
+	return WithTimeouts(timeouts)
+}
+
+// newNode returns a node with patientTimeouts, unless an option says otherwise, that speaks QUIC on
+// this internet only, from and at one address. It knows the keys of others: there is no TCP to ask
+// for them.
 func (n *internet) newNode(t testing.TB, at string, known []*node, opts ...Option) *node {
 	t.Helper()
 	addr := netip.MustParseAddrPort(at)
-	timeouts := DefaultTimeouts()
-	timeouts.Dial = time.Second
 	// Libp2p does not close a connection manager with options.
 	own := func(m *quicreuse.ConnManager) error {
 		t.Cleanup(func() { require.NoError(t, m.Close()) })
 
 		return nil
 	}
-	opts = append([]Option{WithQUICOnly(), WithTimeouts(timeouts), WithLibp2pOptions(
+	opts = append([]Option{WithQUICOnly(), WithTimeouts(patientTimeouts()), WithLibp2pOptions(
 		libp2p.QUICReuse(quicreuse.NewConnManager, own, quicreuse.OverrideListenUDP(n.listen),
 			quicreuse.OverrideSourceIPSelector(func() (quicreuse.SourceIPSelector, error) {
 				return onlySource(addr.Addr()), nil

@@ -74,8 +74,10 @@ func awaitProtocol(t testing.TB, n *node, id protocol.ID) {
 // connection: it dials a public node itself; to one behind another NAT both punch
 // holes.
 func TestMeetAtRelay(t *testing.T) {
+	t.Parallel()
 	for name, dialerNAT := range map[string]bool{"public dialer": false, "both behind NATs": true} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			inet := newInternet()
 			inet.behind(boxIP, "10.0.0.2")
 			relay := inet.newNode(t, relayAt, nil, WithRelayService(DefaultRelayLimits()))
@@ -120,12 +122,12 @@ func TestMeetInVain(t *testing.T) {
 	inet.behind("1.2.5.5", "10.9.9.9")
 	relay := inet.newNode(t, relayAt, nil, WithRelayService(DefaultRelayLimits()))
 	inside := inet.newNode(t, insideAt, []*node{relay}, WithHolePunching(), WithRelayClient(relay.address(relayAt)))
-	dialer := inet.newNode(t, "10.9.9.9:4001", []*node{inside}, WithRelayClient())
+	dialer := inet.newNode(t, "10.9.9.9:4001", []*node{inside}, WithRelayClient(), shortDial())
 	awaitRelayed(t, inside)
 	awaitProtocol(t, inside, holepunch.Protocol)
 	_, err := dialer.Dial(timeout(t), inside.RelayedAddresses()[0], dialer.behavior)
 	require.ErrorIs(t, err, ErrOnlyRelayed)
-	require.ErrorContains(t, err, "no direct connection within 4s")
+	require.ErrorContains(t, err, "no direct connection within 20s")
 }
 
 // hostile are addresses that are not dialed when a public remote names them.
@@ -154,7 +156,7 @@ func TestHolesArePunchedToPublicAddresses(t *testing.T) {
 	inside := inet.newNode(t, insideAt, []*node{relay}, WithHolePunching(), WithRelayClient(relay.address(relayAt)))
 	named := hostile(t)
 	told := slices.Concat(named, []multiaddr.Multiaddr{multiaddr.StringCast("/ip4/1.2.9.9/udp/4001/quic-v1")})
-	dialer := inet.newNode(t, "10.9.9.9:4001", []*node{inside}, WithRelayClient(), WithLibp2pOptions(
+	dialer := inet.newNode(t, "10.9.9.9:4001", []*node{inside}, WithRelayClient(), shortDial(), WithLibp2pOptions(
 		libp2p.AddrsFactory(func([]multiaddr.Multiaddr) []multiaddr.Multiaddr { return told })))
 	var asked atomic.Int32
 	dialer.Host().SetStreamHandler(holepunch.Protocol, func(s network.Stream) {
@@ -221,6 +223,7 @@ func TestNamedAddressesAreJudged(t *testing.T) {
 // Only the two nodes can use a hole that they have punched, and the relayed connection is
 // closed.
 func TestMeetingLeavesNothing(t *testing.T) {
+	t.Parallel()
 	inet := newInternet()
 	box := inet.behind(boxIP, "10.0.0.2")
 	relay := inet.newNode(t, relayAt, nil, WithRelayService(DefaultRelayLimits()))
@@ -238,7 +241,7 @@ func TestMeetingLeavesNothing(t *testing.T) {
 	require.Empty(t, dialer.Host().Network().ConnsToPeer(relay.Host().ID()), "it was only asked for the meeting")
 	require.NoError(t, p.Stop())
 
-	stranger := inet.newNode(t, "1.2.6.6:4001", []*node{inside})
+	stranger := inet.newNode(t, "1.2.6.6:4001", []*node{inside}, shortDial())
 	inet.mtx.Lock()
 	hole := inside.address(boxIP + ":40000")
 	before := box.refused

@@ -99,7 +99,7 @@ func TestConcurrentDials(t *testing.T) {
 
 func TestIPv6(t *testing.T) {
 	key := types.GenerateNodeKey()
-	tr, err := NewTransport(nodeInfo(key.ID()), *key, nil)
+	tr, err := NewTransport(nodeInfo(key.ID()), *key, nil, WithTimeouts(patientTimeouts()))
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, tr.Close()) })
 	if err := tr.Listen(types.NetAddress{IP: net.IPv6loopback}); err != nil {
