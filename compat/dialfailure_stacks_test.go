@@ -17,10 +17,16 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/dnstest"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/leeway"
 	"github.com/tm2-libp2p/tm2-libp2p/mconn"
 )
 
 const channel = 0x20
+
+// patience bounds the dials and handshakes that have to succeed on a busy machine.
+const patience = time.Minute
+
+func patientNative() native.Option { return leeway.Handshake(patience).(native.Option) }
 
 // host is a switch reduced to what a transport asks of it. It refuses peers for a
 // reason if it has one.
@@ -59,7 +65,7 @@ type transport interface {
 	Close() error
 }
 
-// stack makes transports that listen on loopback.
+// stack makes transports that listen on loopback, and are patient.
 type stack struct {
 	name string
 	make func(t *testing.T, info types.NodeInfo, key types.NodeKey) transport
@@ -67,10 +73,12 @@ type stack struct {
 
 var stacks = []stack{
 	{"native", func(_ *testing.T, info types.NodeInfo, key types.NodeKey) transport {
-		return native.NewMultiplexTransport(info, key, mconn.DefaultMConnConfig(), nil)
+		return native.NewMultiplexTransport(info, key, mconn.DefaultMConnConfig(), nil, patientNative())
 	}},
 	{"libp2p", func(t *testing.T, info types.NodeInfo, key types.NodeKey) transport {
-		lt, err := lp2p.NewTransport(info, key, nil)
+		timeouts := lp2p.DefaultTimeouts()
+		timeouts.Dial, timeouts.Handshake = patience, patience
+		lt, err := lp2p.NewTransport(info, key, nil, lp2p.WithTimeouts(timeouts))
 		require.NoError(t, err)
 
 		return lt
@@ -298,7 +306,7 @@ func TestRefusalsOverLibp2p(t *testing.T) {
 // A native node refuses by closing the connection once it has proved its ID.
 func TestRefusalOverNative(t *testing.T) {
 	key := types.GenerateNodeKey()
-	relay := native.NewRelayTransport(*key, mconn.DefaultMConnConfig(), nil)
+	relay := native.NewRelayTransport(*key, mconn.DefaultMConnConfig(), nil, patientNative())
 	require.NoError(t, relay.Listen(loopback(key.ID())))
 	refused := make(chan error, 1)
 	go func() {

@@ -62,26 +62,26 @@ func TestConfiguredSwitchDialsAsToldTo(t *testing.T) {
 		"auto": types.StackLibp2p, "native-first": types.StackNative, "libp2p-first": types.StackLibp2p,
 		"native": types.StackNative, "libp2p": types.StackLibp2p,
 	} {
-		b := newSwitchWith(t, dualStack(), loopbackConfig(), nil)
-		r := newGnoRecorder("r", testChannel)
-		a := newSwitchWith(t, configuredStack(`dial = "`+dial+`"`), loopbackConfig(b.NetAddress()), map[string]p2p.Reactor{"R": r})
-		require.NoError(t, b.Start())
-		require.NoError(t, a.Start())
-		await(t, r.added)
-		require.Equal(t, want, a.MultiplexSwitch().Links()[0].Stack, dial)
+		requireDialOn(t, dualStack(), want, `dial = "`+dial+`"`)
 	}
 }
 
 // TestLibp2pNodeStillDialsNative checks that a node that accepts no native peer dials those
 // that are left, as docs/migration.md says of step 3.
 func TestLibp2pNodeStillDialsNative(t *testing.T) {
-	b := newSwitchWith(t, stacks()[0], loopbackConfig(), nil)
-	r := newGnoRecorder("r", testChannel)
-	a := newSwitchWith(t, configuredStack(`stack = "libp2p"`, `dial = "auto"`), loopbackConfig(b.NetAddress()), map[string]p2p.Reactor{"R": r})
+	requireDialOn(t, stacks()[0], types.StackNative, `stack = "libp2p"`, `dial = "auto"`)
+}
+
+// requireDialOn checks on which stack a node whose p2p.toml has the lines dials a node of the other
+// kind.
+func requireDialOn(t *testing.T, other stack, want types.Stack, lines ...string) {
+	t.Helper()
+	ra, rb := newGnoRecorder("r", testChannel), newGnoRecorder("r", testChannel)
+	b := newSwitchWith(t, other, loopbackConfig(), map[string]p2p.Reactor{"R": rb})
+	a := newSwitchWith(t, configuredStack(lines...), loopbackConfig(b.NetAddress()), map[string]p2p.Reactor{"R": ra})
 	require.NoError(t, b.Start())
-	require.NoError(t, a.Start())
-	await(t, r.added)
-	require.Equal(t, types.StackNative, a.MultiplexSwitch().Links()[0].Stack)
+	t.Log(lines)
+	startOnStack(t, a, want, ra, rb)
 }
 
 func TestConfiguredSwitchHasQUICAndDHT(t *testing.T) {

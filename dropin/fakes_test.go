@@ -12,7 +12,10 @@ import (
 	gnotypes "github.com/gnolang/gno/tm2/pkg/p2p/types"
 	"github.com/stretchr/testify/require"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/native"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/leeway"
 )
 
 // gnoRecorder is a gno reactor that records its calls.
@@ -155,6 +158,23 @@ func newSwitchWith(t *testing.T, s stack, cfg *gnoconfig.P2PConfig, reactors map
 	sw, err := s.make(t, cfg, reactors, opts...)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, sw.Close()) })
+	require.NoError(t, sw.Listen())
+
+	return sw
+}
+
+// newPatientSwitch is newSwitchWith for a switch whose dials and handshakes succeed however busy the
+// machine is, where the two ends are of one stack.
+func newPatientSwitch(t *testing.T, s stack, cfg *gnoconfig.P2PConfig, reactors map[string]p2p.Reactor) *Switch {
+	t.Helper()
+	timeouts := lp2p.DefaultTimeouts()
+	timeouts.Dial, timeouts.Handshake = patience, patience
+	sw, err := s.make(t, cfg, reactors, WithLibp2pOptions(lp2p.WithTimeouts(timeouts), leeway.Sniff(patience).(lp2p.Option)))
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, sw.Close()) })
+	if tr, ok := sw.transport.(*native.MultiplexTransport); ok {
+		leeway.Handshake(patience).(native.Option)(tr)
+	}
 	require.NoError(t, sw.Listen())
 
 	return sw

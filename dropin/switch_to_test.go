@@ -96,7 +96,7 @@ func TestPeerSetOfGno(t *testing.T) {
 func TestFilterMayStopAPeer(t *testing.T) {
 	onEachStack(t, func(t *testing.T, s stack) {
 		a := newGnoRecorder("recorder", testChannel)
-		sw := newSwitchWith(t, s, loopbackConfig(), map[string]p2p.Reactor{"R": a})
+		sw := newPatientSwitch(t, s, loopbackConfig(), map[string]p2p.Reactor{"R": a})
 		require.NoError(t, sw.Start())
 		var first atomic.Pointer[gnotypes.ID]
 		told, unsubscribe := sw.Subscribe(func(e gnoevents.Event) bool {
@@ -108,7 +108,7 @@ func TestFilterMayStopAPeer(t *testing.T) {
 			return e.Type() == gnoevents.PeerDisconnected
 		})
 		for range 2 {
-			other := newSwitchWith(t, s, loopbackConfig(), map[string]p2p.Reactor{"R": newGnoRecorder("recorder", testChannel)})
+			other := newPatientSwitch(t, s, loopbackConfig(), map[string]p2p.Reactor{"R": newGnoRecorder("recorder", testChannel)})
 			require.NoError(t, other.Start())
 			addr := other.NetAddress()
 			sw.DialPeers(&addr)

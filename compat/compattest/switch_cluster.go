@@ -24,7 +24,7 @@ import (
 // the size of a set, changes without a call.
 const lookAgain = 20 * time.Millisecond
 
-// maxDials is how often connect dials.
+// maxDials is how often a dial is made that comes to nothing since the other end hangs up.
 const maxDials = 5
 
 // hangUps are what a dialer sees of a listener that closes the connection.
@@ -55,7 +55,9 @@ type switchNode struct {
 	log     *journal
 	addr    types.NetAddress
 	release func()
-	late    int // how many late dials were repeated; guarded by the cluster's mtx
+
+	late     int // how many late dials were repeated; guarded by the cluster's mtx
+	repeated int // how many dials were, late ones or others; guarded by the cluster's mtx
 }
 
 func (n *switchNode) id() types.ID { return n.addr.ID }
@@ -176,28 +178,87 @@ func (c *cluster) pair(t *testing.T) (a, b *switchNode) {
 }
 
 // connect makes a dial b and waits until the reactors of both have the peer. It dials again
-// where the other end has hung up, as on a busy machine: the dialer's end may be done when
-// the listener has waited too long, and such a listener just hangs up. After maxDials the pair has
-// to be connected: a switch that takes only a few of its peers keeps no contract.
+// where the other end has hung up. The journals of the two then have nothing of the dials that came
+// to nothing.
 func (c *cluster) connect(t *testing.T, a, b *switchNode) (atA, atB compat.PeerConn) {
 	t.Helper()
 	ofA, ofB := a.log.count(connected, b.id()), b.log.count(connected, a.id())
-	dials, ended := 1, len(a.hungUp(b.id()))
+	begunA, begunB, before := a.log.len(), b.log.len(), c.repeatsOf(a)
+	again := c.repeatHangUps(t, a, b)
 	a.DialPeers(b.address())
 	c.await(t, "both ends of a dial are connected", func() bool {
-		if now := a.hungUp(b.id()); len(now) > ended && dials < maxDials {
-			t.Logf("dial %d of %s has come to nothing: %v", dials, b.id(), now[len(now)-1].reason)
-			dials, ended = dials+1, len(now)
-			a.DialPeers(b.address())
-		}
+		again()
 
-		return a.log.count(connected, b.id()) > ofA && b.log.count(connected, a.id()) > ofB
+		return a.log.count(connected, b.id()) > ofA && b.log.count(connected, a.id()) > ofB &&
+			a.Peers().Has(b.id()) && b.Peers().Has(a.id())
 	})
+	if c.repeatsOf(a) > before {
+		c.forget(a, b.id(), begunA)
+		c.forget(b, a.id(), begunB)
+	}
 	atA, atB = a.Peers().Get(b.id()), b.Peers().Get(a.id())
 	require.NotNil(t, atA, "the dialer's peer")
 	require.NotNil(t, atB, "the listener's peer")
 
 	return atA, atB
+}
+
+// repeatHangUps is called before a dials b. The function it returns dials again where the other end has
+// hung up since, as on a busy machine: the dialer's end may be done when the listener has waited too
+// long, and such a listener just hangs up. After maxDials the nodes have to be connected: a switch that
+// takes only a few of its peers keeps no contract. It is not for dials that may be refused.
+func (c *cluster) repeatHangUps(t *testing.T, a, b *switchNode) func() {
+	t.Helper()
+
+	return c.repeatHangUpsAfter(t, a, b, len(a.hungUp(b.id())))
+}
+
+// repeatHangUpsAfter is repeatHangUps for nodes that may dial already, where so many hang-ups do not
+// count.
+func (c *cluster) repeatHangUpsAfter(t *testing.T, a, b *switchNode, ended int) func() {
+	t.Helper()
+	dials := 1
+
+	return func() {
+		t.Helper()
+		now := a.hungUp(b.id())
+		if len(now) <= ended || dials == maxDials {
+			return
+		}
+		t.Logf("dial %d of %s has come to nothing: %v", dials, b.id(), now[len(now)-1].reason)
+		dials, ended = dials+1, len(now)
+		c.mtx.Lock()
+		a.repeated++
+		c.mtx.Unlock()
+		a.DialPeers(b.address())
+	}
+}
+
+// awaitConnected waits until a, which dials b once, is connected, and repeats the dial where b has hung
+// up.
+func (c *cluster) awaitConnected(t *testing.T, what string, again func(), a, b *switchNode) {
+	t.Helper()
+	c.await(t, what, func() bool {
+		again()
+
+		return a.log.count(connected, b.id()) > 0
+	})
+}
+
+// repeatsOf returns how many dials of the node were repeated.
+func (c *cluster) repeatsOf(n *switchNode) int {
+	c.mtx.Lock()
+	defer c.mtx.Unlock()
+
+	return n.repeated
+}
+
+// forget removes what the journal has noted of the ID from the given length on, up to the last
+// connection.
+func (c *cluster) forget(n *switchNode, id types.ID, from int) {
+	c.mtx.Lock()
+	defer c.mtx.Unlock()
+	n.late = max(0, n.late-n.log.forget(id, from))
 }
 
 // hungUp returns the dials of the ID that have failed, or whose peers have ended, since the other
@@ -241,6 +302,7 @@ func (c *cluster) repeatLateDials() {
 		late := n.log.all(entry.isLateDial)
 		for _, e := range late[n.late:] {
 			if other := nodes[e.id]; other != nil {
+				n.repeated++
 				dials = append(dials, func() { n.DialPeers(other.address()) })
 			}
 		}

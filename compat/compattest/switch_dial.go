@@ -119,18 +119,21 @@ func testDialReturnsAtOnce(t *testing.T, c *cluster) {
 
 func testDialBeforeStart(t *testing.T, c *cluster) {
 	a, b := c.node(t), c.started(t)
+	again := c.repeatHangUps(t, a, b)
 	a.DialPeers(b.address())
 	require.Zero(t, a.log.count(initPeer, b.id()))
 	require.NoError(t, a.Start())
-	c.await(t, "the node connects once it is started", func() bool { return a.log.count(connected, b.id()) > 0 })
+	c.awaitConnected(t, "the node connects once it is started", again, a, b)
 }
 
 func testDialFromOnStart(t *testing.T, c *cluster) {
 	b := c.started(t)
-	a := c.started(t, func(s *nodeSetup) {
+	a := c.node(t, func(s *nodeSetup) {
 		s.reactor.onStart = func() { s.reactor.Switch.DialPeers(b.address()) }
 	})
-	c.await(t, "the node connects once it is started", func() bool { return a.log.count(connected, b.id()) > 0 })
+	again := c.repeatHangUps(t, a, b)
+	require.NoError(t, a.Start())
+	c.awaitConnected(t, "the node connects once it is started", again, a, b)
 }
 
 // The slot of a peer is free when its disconnection is reported.
@@ -146,8 +149,9 @@ func testDialOnDisconnected(t *testing.T, c *cluster) {
 	})
 	defer cancel()
 	c.connect(t, n, first)
+	again := c.repeatHangUps(t, n, second)
 	c.disconnect(t, n, first)
-	c.await(t, "another peer takes the slot", func() bool { return n.log.count(connected, second.id()) > 0 })
+	c.awaitConnected(t, "another peer takes the slot", again, n, second)
 }
 
 // A peer can be dialed again as soon as it is removed, even if the remote has not noticed
@@ -176,15 +180,17 @@ func testDialAgain(t *testing.T, c *cluster) {
 
 func testDialSkipsNil(t *testing.T, c *cluster) {
 	a, b := c.started(t), c.started(t)
+	again := c.repeatHangUps(t, a, b)
 	a.DialPeers()
 	a.DialPeers(nil, b.address(), nil)
-	c.await(t, "the address among nils is dialed", func() bool { return a.log.count(connected, b.id()) > 0 })
+	c.awaitConnected(t, "the address among nils is dialed", again, a, b)
 }
 
 func testDialSkipsSelf(t *testing.T, c *cluster) {
 	a, b := c.started(t), c.started(t)
+	again := c.repeatHangUps(t, a, b)
 	a.DialPeers(a.address(), b.address())
-	c.await(t, "the other address is dialed", func() bool { return a.log.count(connected, b.id()) > 0 })
+	c.awaitConnected(t, "the other address is dialed", again, a, b)
 	requireOnly(t, a, b.id())
 }
 
@@ -201,11 +207,19 @@ func requireOnly(t *testing.T, n *switchNode, id types.ID) {
 // A peer that is dialed again and again is connected once.
 func testDialSkipsDuplicates(t *testing.T, c *cluster) {
 	a, b, other := c.started(t), c.started(t), c.started(t)
+	again := c.repeatHangUps(t, a, b)
 	a.DialPeers(b.address(), b.address(), b.address())
 	a.DialPeers(b.address())
 	c.await(t, "the nodes are connected", func() bool {
-		return a.log.count(connected, b.id()) > 0 && b.log.count(connected, a.id()) > 0
+		again()
+
+		return a.log.count(connected, b.id()) > 0 && b.log.count(connected, a.id()) > 0 &&
+			a.Peers().Has(b.id()) && b.Peers().Has(a.id())
 	})
+	if c.repeatsOf(a) > 0 {
+		c.forget(a, b.id(), 0)
+		c.forget(b, a.id(), 0)
+	}
 	peer := a.Peers().Get(b.id())
 	for range 3 {
 		a.DialPeers(b.address(), b.address())
@@ -252,8 +266,9 @@ func testDialNobody(t *testing.T, c *cluster) {
 	a, b := c.started(t), c.started(t)
 	nobody := types.NewNetAddressFromIPPort(b.addr.IP, freePort(t))
 	nobody.ID = types.GenerateNodeKey().ID()
+	again := c.repeatHangUps(t, a, b)
 	a.DialPeers(nobody, b.address())
-	c.await(t, "the live address is dialed", func() bool { return a.log.count(connected, b.id()) > 0 })
+	c.awaitConnected(t, "the live address is dialed", again, a, b)
 	requireOnly(t, a, b.id())
 }
 

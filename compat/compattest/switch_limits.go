@@ -49,16 +49,24 @@ func testInboundLimit(t *testing.T, c *cluster) {
 	for _, dialer := range nodes {
 		dialer.DialPeers(n.address())
 	}
+	dials := 1 // of each node
 	c.await(t, "the slots are taken and all others are refused", func() bool {
 		in, refused := 0, 0
 		for _, dialer := range nodes {
 			switch {
-			case n.log.count(connected, dialer.id()) > 0:
-				if dialer.log.count(connected, n.id()) > 0 {
+			case n.Peers().Has(dialer.id()) && n.log.count(connected, dialer.id()) > 0:
+				if dialer.Peers().Has(n.id()) && dialer.log.count(connected, n.id()) > 0 {
 					in++
 				}
-			case dialer.log.count(failed, n.id())+dialer.log.count(removed, n.id()) > 0:
+			case dialer.without(n.id()) && dialer.log.count(failed, n.id())+dialer.log.count(removed, n.id()) >= dials:
 				refused++
+			}
+		}
+		if in+refused == dialers && in < slots && dials < maxDials {
+			t.Logf("%d of %d slots are free: a dial was late", slots-in, slots)
+			dials++                        // what comes of each is noted once more
+			for _, dialer := range nodes { // nothing comes of it where they are connected
+				dialer.DialPeers(n.address())
 			}
 		}
 
@@ -75,7 +83,10 @@ func testInboundLimit(t *testing.T, c *cluster) {
 		require.Zero(t, n.log.count(addPeer, dialer.id()))
 	}
 	require.NoError(t, n.Stop())
-	require.Len(t, n.log.kind(addPeer), slots)
+	if dials == 1 {
+		require.Len(t, n.log.kind(addPeer), slots)
+	}
+	require.Equal(t, slots, mostPeers(n))
 }
 
 func testOutboundLimit(t *testing.T, c *cluster) {
@@ -138,8 +149,7 @@ func testPersistentInbound(t *testing.T, c *cluster) {
 	})
 	first, second := c.started(t), c.started(t)
 	c.connect(t, first, n)
-	friend.DialPeers(n.address())
-	c.await(t, "the persistent peer is let in", func() bool { return n.log.count(connected, friend.id()) > 0 })
+	c.connect(t, friend, n)
 	second.DialPeers(n.address())
 	c.awaitRefused(t, second, n.id(), 1)
 	c.exchange(t, first, n)

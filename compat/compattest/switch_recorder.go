@@ -2,6 +2,7 @@ package compattest
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -109,6 +110,32 @@ func (j *journal) count(w what, id types.ID) int {
 // kind returns the entries of a kind.
 func (j *journal) kind(w what) []entry {
 	return j.all(func(e entry) bool { return e.what == w })
+}
+
+// forget removes the entries about the ID from the given length on, up to the first call of the last
+// InitPeer, and returns how many of them were late dials.
+func (j *journal) forget(id types.ID, from int) (late int) {
+	j.mtx.Lock()
+	defer j.mtx.Unlock()
+	last := from
+	for i, e := range j.entries[from:] {
+		// Those of the reactors after the first one follow.
+		if e.what == initPeer && e.id == id && e.by == j.entries[0].by {
+			last = from + i
+		}
+	}
+	kept := slices.Clone(j.entries[:from])
+	for i, e := range j.entries[from:] {
+		switch {
+		case e.id != id || from+i >= last:
+			kept = append(kept, e)
+		case e.isLateDial():
+			late++
+		}
+	}
+	j.entries = kept
+
+	return late
 }
 
 // len returns the number of entries.
