@@ -15,6 +15,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/leeway"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/sniff"
 	"github.com/tm2-libp2p/tm2-libp2p/mconn"
 )
@@ -52,7 +53,7 @@ func TestAcceptTheStacksOfThePolicy(t *testing.T) {
 // A remote that waits for the node to speak hears the native protocol.
 func TestSilentRemoteIsServedNatively(t *testing.T) {
 	t.Parallel()
-	remote, _ := listen(t, "dual", loopbackSpec())
+	remote, _ := listen(t, "dual", loopbackSpec(), dual.WithLibp2p(leeway.Sniff(50*time.Millisecond).(lp2p.Option)))
 	addr := remote.NetAddress()
 	conn, err := net.Dial("tcp", addr.DialString())
 	require.NoError(t, err)

@@ -49,7 +49,9 @@ type pair struct {
 
 func newPair(b *testing.B, kind string, opts ...adapter.SwitchOption) *pair {
 	b.Helper()
-	p := &pair{back: make(chan struct{}, 1), node: kinds[kind](b, loopbackSpec())}
+	node, err := nodeWith(kind, loopbackSpec(), nil)
+	require.NoError(b, err)
+	p := &pair{back: make(chan struct{}, 1), node: node}
 	require.NoError(b, p.node.Listen(types.NetAddress{IP: net.IPv4zero}))
 	sw := adapter.NewMultiplexSwitch(p.node, append(opts, adapter.WithReactor("echo",
 		newEcho(func(from compat.PeerConn, msg []byte) { from.Send(channel, msg) })))...)

@@ -3,21 +3,15 @@ package dual_test
 import (
 	"flag"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/dual"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/internal/switchtest"
-	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
-	"github.com/tm2-libp2p/tm2-libp2p/mconn"
 )
-
-// patient bounds the dials, handshakes and flushes that have to succeed on a busy machine.
-const patient = 20 * time.Second
 
 // policies are choices of a node. The suite of the transport runs with the first two, and that
 // of the switch, which costs more, with the first, unless -policies is given.
@@ -76,14 +70,9 @@ func makeSwitch(opts ...dual.Option) compattest.MakeSwitch {
 
 func listenAs(t *testing.T, spec compattest.Spec, opts ...dual.Option) *dual.Transport {
 	t.Helper()
-	timeouts := lp2p.DefaultTimeouts()
-	timeouts.Dial, timeouts.Handshake, timeouts.Flush = patient, patient, patient
-	tr, err := dual.NewTransport(spec.Info, spec.Key, mconn.DefaultMConnConfig(), nil, append([]dual.Option{
-		dual.WithLibp2p(lp2p.WithTimeouts(timeouts)),
-	}, opts...)...)
-	require.NoError(t, err)
+	tr := kinds["dual"](t, spec, opts...)
 	t.Cleanup(func() { require.NoError(t, tr.Close()) })
 	require.NoError(t, tr.Listen(*spec.Info.NetAddress))
 
-	return tr
+	return tr.(*dual.Transport)
 }

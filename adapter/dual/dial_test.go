@@ -8,7 +8,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/dual"
-	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/stacktest"
@@ -30,12 +29,7 @@ func TestDialFindsTheStack(t *testing.T) {
 		for kind, want := range want {
 			t.Run(string(policy)+" to "+kind, func(t *testing.T) {
 				t.Parallel()
-				got, late, err := reach(t, policy, kind)
-				// A dual node takes a dialer that is held up for lp2p.SniffTimeout for a native one.
-				for tries := 1; got != want && kind == "dual" && late && tries < 5; tries++ {
-					t.Logf("a late dial: %+v, %v", got, err)
-					got, late, err = reach(t, policy, kind)
-				}
+				got, err := reach(t, policy, kind)
 				require.Equal(t, want, got, "%v", err)
 				if want.stack == "" {
 					require.Equal(t, compat.DialForeign, compat.ClassifyDial(err))
@@ -51,18 +45,15 @@ type reached struct {
 	wasted int         // connections over which the dialer has spoken in vain
 }
 
-// reach dials a new node of the kind, and returns what came of it, whether that took so long
-// that the node may have been wrong about the dialer, and the error of the dial.
-func reach(t *testing.T, policy dual.DialPolicy, kind string) (got reached, late bool, err error) {
+// reach dials a new node of the kind, and returns what came of it, and the error of the dial.
+func reach(t *testing.T, policy dual.DialPolicy, kind string) (reached, error) {
 	t.Helper()
 	remote, accepted := listen(t, kind, loopbackSpec())
 	tap, addr := newTap(t, remote.NetAddress())
 	dialer := newDialer(t, dual.WithDial(policy), dual.WithQuiet(quietFor(kind)))
-	begun := time.Now()
 	p, err := dialer.Dial(timeout(t), addr, newBehavior())
-	late = time.Since(begun) >= lp2p.SniffTimeout
 	if err != nil {
-		return reached{}, late, err
+		return reached{}, err
 	}
 	require.NoError(t, p.Start())
 	stack := p.(compat.StackReporter).Stack()
@@ -71,7 +62,7 @@ func reach(t *testing.T, policy dual.DialPolicy, kind string) (got reached, late
 	conns, spoken := tap.spoken()
 	require.Equal(t, spoken, conns, "no other connection")
 
-	return reached{stack, spoken - 1}, late, nil // the first contact learns the peer ID on its own
+	return reached{stack, spoken - 1}, nil // the first contact learns the peer ID on its own
 }
 
 // quietFor returns how long to listen to a node of the kind. A native one speaks late if it is

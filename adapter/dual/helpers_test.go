@@ -16,10 +16,30 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/leeway"
 	"github.com/tm2-libp2p/tm2-libp2p/mconn"
 )
 
 const channel = 0x30
+
+// patient bounds the dials, handshakes and flushes that have to succeed on a busy machine.
+const patient = 20 * time.Second
+
+func patientNative() native.Option { return leeway.Handshake(patient).(native.Option) }
+
+// patientLibp2p also lets a node of both stacks wait longer for a dialer to speak: it does not take
+// one that is held up for a native one.
+func patientLibp2p() []lp2p.Option {
+	timeouts := lp2p.DefaultTimeouts()
+	timeouts.Dial, timeouts.Handshake, timeouts.Flush = patient, patient, patient
+
+	return []lp2p.Option{lp2p.WithTimeouts(timeouts), leeway.Sniff(patient).(lp2p.Option)}
+}
+
+// patientDual returns the options of a patient node, and the given ones, which may replace them.
+func patientDual(opts ...dual.Option) []dual.Option {
+	return append([]dual.Option{dual.WithNative(patientNative()), dual.WithLibp2p(patientLibp2p()...)}, opts...)
+}
 
 // timeout bounds what has to succeed on a busy machine.
 func timeout(t testing.TB) context.Context {
@@ -64,23 +84,23 @@ func loopbackSpec() compattest.Spec {
 	}}
 }
 
-// kinds are the nodes of a network in migration.
+// kinds are the nodes of a network in migration. They are patient.
 var kinds = map[string]func(t testing.TB, spec compattest.Spec, opts ...dual.Option) compat.ListeningTransport{
 	"native": func(t testing.TB, spec compattest.Spec, _ ...dual.Option) compat.ListeningTransport {
 		t.Helper()
 
-		return native.NewMultiplexTransport(spec.Info, spec.Key, mconn.DefaultMConnConfig(), nil)
+		return native.NewMultiplexTransport(spec.Info, spec.Key, mconn.DefaultMConnConfig(), nil, patientNative())
 	},
 	"libp2p": func(t testing.TB, spec compattest.Spec, _ ...dual.Option) compat.ListeningTransport {
 		t.Helper()
-		tr, err := lp2p.NewTransport(spec.Info, spec.Key, nil)
+		tr, err := lp2p.NewTransport(spec.Info, spec.Key, nil, patientLibp2p()...)
 		require.NoError(t, err)
 
 		return tr
 	},
 	"dual": func(t testing.TB, spec compattest.Spec, opts ...dual.Option) compat.ListeningTransport {
 		t.Helper()
-		tr, err := dual.NewTransport(spec.Info, spec.Key, mconn.DefaultMConnConfig(), nil, opts...)
+		tr, err := dual.NewTransport(spec.Info, spec.Key, mconn.DefaultMConnConfig(), nil, patientDual(opts...)...)
 		require.NoError(t, err)
 
 		return tr

@@ -26,7 +26,7 @@ func TestNativePeersAreToldWhereTheNodeIs(t *testing.T) {
 	var log stacktest.Log
 	spec := loopbackSpec()
 	spec.Info.NetAddress.IP = net.IPv4zero
-	hub, err := dual.NewTransport(spec.Info, spec.Key, mconn.DefaultMConnConfig(), slog.New(slog.NewTextHandler(&log, nil)))
+	hub, err := dual.NewTransport(spec.Info, spec.Key, mconn.DefaultMConnConfig(), slog.New(slog.NewTextHandler(&log, nil)), patientDual()...)
 	require.NoError(t, err)
 	require.NoError(t, hub.Listen(types.NetAddress{IP: net.IPv4zero}))
 	acceptAll(t, hub, newBehavior(), func(p compat.PeerConn) { _ = p.Start() }) // some of them may be gone

@@ -11,20 +11,19 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter"
-	"github.com/tm2-libp2p/tm2-libp2p/adapter/dual"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
-	"github.com/tm2-libp2p/tm2-libp2p/adapter/native"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/dnstest"
-	"github.com/tm2-libp2p/tm2-libp2p/mconn"
 )
 
-// byStack makes the transport of a node of each kind.
+// byStack makes the transport of a patient node of each kind.
 var byStack = map[string]func(t *testing.T, spec compattest.Spec) compat.ListeningTransport{
-	"native": func(_ *testing.T, spec compattest.Spec) compat.ListeningTransport {
-		return native.NewMultiplexTransport(spec.Info, spec.Key, mconn.DefaultMConnConfig(), nil)
+	"native": func(t *testing.T, spec compattest.Spec) compat.ListeningTransport {
+		t.Helper()
+
+		return kinds["native"](t, spec)
 	},
 	"libp2p over TCP": func(t *testing.T, spec compattest.Spec) compat.ListeningTransport {
 		t.Helper()
@@ -38,16 +37,14 @@ var byStack = map[string]func(t *testing.T, spec compattest.Spec) compat.Listeni
 	},
 	"dual": func(t *testing.T, spec compattest.Spec) compat.ListeningTransport {
 		t.Helper()
-		tr, err := dual.NewTransport(spec.Info, spec.Key, mconn.DefaultMConnConfig(), nil)
-		require.NoError(t, err)
 
-		return tr
+		return kinds["dual"](t, spec)
 	},
 }
 
 func libp2pWith(t *testing.T, spec compattest.Spec, opts ...lp2p.Option) compat.ListeningTransport {
 	t.Helper()
-	tr, err := lp2p.NewTransport(spec.Info, spec.Key, nil, opts...)
+	tr, err := lp2p.NewTransport(spec.Info, spec.Key, nil, append(patientLibp2p(), opts...)...)
 	require.NoError(t, err)
 
 	return tr
