@@ -171,7 +171,7 @@ func TestBridgePairsOneToOne(t *testing.T) {
 	b := startBridge(t, bridgePeers{libp2p: []string{targets[0].Addr(), targets[1].Addr()}})
 	ids := make(map[string]bool)
 	for _, target := range targets {
-		gno := awaitPairOf(t, b, target)
+		gno := awaitPairOf(t, b, target, legacy.Options{})
 		id := requireBridged(t, b, gno, target)
 		require.False(t, ids[id], "the bridge shows two nodes as %s", id)
 		ids[id] = true
@@ -180,10 +180,10 @@ func TestBridgePairsOneToOne(t *testing.T) {
 }
 
 // awaitPairOf returns the gno peer that the bridge has paired with the target. If none of the
-// given ones is, it starts others. The bridge prefers the target with the fewest pairs, but
+// given ones is, it starts others with the options. The bridge prefers the target with the fewest pairs, but
 // takes another one if that answers much earlier, or if a dial of the target took too long, as
 // it may on a busy machine.
-func awaitPairOf(t *testing.T, b runningBridge, target *node, dialers ...*legacy.Peer) *legacy.Peer {
+func awaitPairOf(t *testing.T, b runningBridge, target *node, o legacy.Options, dialers ...*legacy.Peer) *legacy.Peer {
 	t.Helper()
 	const most = 5 // at the same time
 	var own []*legacy.Peer
@@ -199,7 +199,8 @@ func awaitPairOf(t *testing.T, b runningBridge, target *node, dialers ...*legacy
 			own[0].Stop()
 			own = own[1:]
 		}
-		gno := startDialing(t, b, legacy.Options{Moniker: fmt.Sprintf("gno%d for %s", n, target.info.Moniker)})
+		o.Moniker = fmt.Sprintf("gno%d for %s", n, target.info.Moniker)
+		gno := startDialing(t, b, o)
 		gno.AwaitUp(t, b.id, 1)
 		own = append(own, gno)
 	}
@@ -230,7 +231,7 @@ func TestBridgeAnswersDiscoveryPerSide(t *testing.T) {
 	second.AwaitUp(t, first.ID(), 1)
 
 	for i, target := range targets {
-		gno := awaitPairOf(t, b, target, first, second)
+		gno := awaitPairOf(t, b, target, legacy.Options{Discovery: true}, first, second)
 		peer := askForPeers(t, target, gno.NodeInfo().Moniker, targets[1-i].Addr())
 		requireToldNoMore(t, target, peer, targets[1-i].Addr())
 	}
