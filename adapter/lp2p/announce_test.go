@@ -1,6 +1,7 @@
 package lp2p
 
 import (
+	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -164,30 +165,62 @@ func meet(t *testing.T, from *node, at types.NetAddress, there *node) {
 }
 
 // Strangers that dial a node do not move it away from the IP from which the peers that it has dialed
-// see it come. At that IP they are believed, in whatever order the peers come.
+// see it come. At that IP they are believed. If they come first, they are believed until then.
 func TestStrangersDoNotMoveANode(t *testing.T) {
-	for at, moves := range map[string]bool{"8.8.8.8:1": false, "9.9.9.9:1": true} {
-		t.Run(at, func(t *testing.T) {
+	for _, c := range []struct {
+		at             string
+		moves, inFirst bool
+	}{{"8.8.8.8:1", false, false}, {"9.9.9.9:1", true, false}, {"8.8.8.8:1", false, true}, {"9.9.9.9:1", true, true}} {
+		at, moves := c.at, c.moves
+		t.Run(fmt.Sprintf("%+v", c), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				memnet := newMemNet()
 				n, log := memnet.newWildcard(t, at)
 				var placed []string
 				n.OnPlaced(func(at netip.AddrPort) { placed = append(placed, at.String()) })
-				for i := range minVoters {
-					to := memnet.newNode(t, net.IPv4(5, byte(i), 0, 1))
-					meet(t, n, to.NetAddress(), to)
+				dials := func() {
+					for i := range minVoters {
+						to := memnet.newNode(t, net.IPv4(5, byte(i), 0, 1))
+						meet(t, n, to.NetAddress(), to)
+					}
+				}
+				if !c.inFirst {
+					dials()
 				}
 				where := types.NetAddress{ID: n.key.ID(), IP: net.ParseIP(at[:7]), Port: 1}
 				for i := range minVoters + 1 {
 					meet(t, memnet.newNode(t, net.IPv4(6, byte(i), 0, 1)), where, n)
 				}
+				var want []string
+				if moves || c.inFirst {
+					require.True(t, n.announces(at[:7]))
+					want = []string{at}
+				}
+				if c.inFirst {
+					dials()
+					if !moves {
+						want = append(want, fmt.Sprintf("0.0.0.0:%d", memPort))
+					}
+				}
 				require.Equal(t, moves, n.announces(at[:7]))
-				require.Equal(t, moves, len(placed) == 1, "%v", placed)
+				require.Equal(t, want, placed)
 				require.Equal(t, moves, n.NodeInfo().NetAddress.DialString() == at)
+				require.Equal(t, !moves, n.NodeInfo().NetAddress.IP.IsUnspecified())
 				require.Equal(t, !moves, log.Count("since others see it come from another IP") == 1)
 			})
 		})
 	}
+}
+
+// A node that has IPv4 and IPv6 comes from another IP in each.
+func TestOneFamilyDoesNotContradictTheOther(t *testing.T) {
+	ip, at := netip.MustParseAddr, netip.MustParseAddrPort
+	require.True(t, contradicts(ip("9.9.9.9"), at("8.8.8.8:1")))
+	require.False(t, contradicts(ip("::ffff:8.8.8.8"), at("8.8.8.8:1")))
+	require.False(t, contradicts(ip("2600::1"), at("8.8.8.8:1")))
+	require.False(t, contradicts(ip("2600::1"), at("[2600::2]:1")), "of one /64")
+	require.True(t, contradicts(ip("2600::1"), at("[2601::1]:1")))
+	require.False(t, contradicts(ip("9.9.9.9"), netip.AddrPort{}), "unknown")
 }
 
 // Whoever has no session has no say.

@@ -58,8 +58,9 @@ func (t *Transport) watchPeers() error {
 }
 
 // OnPlaced has f called with each address at which peers of several networks, with which this node
-// has had sessions, have dialed it, once the node tells it to libp2p peers. That is for a node that tells its address on another
-// stack too. f must not wait. A later call replaces f.
+// has had sessions, have dialed it, once the node tells it to libp2p peers, and with an unspecified one
+// when it no longer does. That is for a node that tells its address on another stack too. f must not
+// wait. A later call replaces f.
 func (t *Transport) OnPlaced(f func(at netip.AddrPort)) { t.placed.Store(&f) }
 
 func (o *observer) note(e event.EvtPeerIdentificationCompleted, now time.Time) {
@@ -102,10 +103,20 @@ func (o *observer) count(c network.Conn, at netip.AddrPort, now time.Time) {
 		return
 	}
 	// The port is that of the connection, and nobody has shown that this node can be dialed.
-	if o.seen.addWhile(from, at.Addr(), now, lasts) && !o.own.IsValid() && at.Addr() != o.advised {
-		o.advised = at.Addr()
+	ip := at.Addr()
+	if !o.seen.addWhile(from, ip, now, lasts) {
+		return
+	}
+	switch {
+	case contradicts(ip, o.own):
+		at, unknown := o.own, netip.AddrPortFrom(netgroup.FromIP(o.t.listen.IP), o.t.listen.Port)
+		o.own = netip.AddrPort{}
+		o.place(unknown)
+		o.doubt(at, ip)
+	case !o.own.IsValid() && ip != o.advised:
+		o.advised = ip
 		o.log("peers of several networks see this node come from an IP, of which nobody is told: "+
-			"configure it as external_address if the node can be dialed there", "ip", at.Addr())
+			"configure it as external_address if the node can be dialed there", "ip", ip)
 	}
 }
 
@@ -113,21 +124,38 @@ func (o *observer) count(c network.Conn, at netip.AddrPort, now time.Time) {
 // the node comes from elsewhere: whoever dials this node may lie, and the peers that it dials itself
 // are harder to choose for an attacker.
 func (o *observer) follow(at netip.AddrPort, now time.Time) {
-	if ip, agreed := o.seen.agreed(now); agreed && netgroup.Host(ip) != netgroup.Host(at.Addr()) {
-		if at != o.doubted {
-			o.doubted = at
-			o.log("peers of several networks say that they have dialed this node at an address, of which nobody is told, "+
-				"since others see it come from another IP: configure external_address", "addr", at, "ip", ip)
-		}
+	if ip, agreed := o.seen.agreed(now); agreed && contradicts(ip, at) {
+		o.doubt(at, ip)
 
 		return
 	}
 	o.own = at
+	o.place(at)
+	o.log("peers of several networks have dialed this node at an address, which others are told from now on", "addr", at)
+}
+
+// contradicts reports whether a node that comes from the IP cannot be at the address. A node may come
+// from another IP in each family.
+func contradicts(ip netip.Addr, at netip.AddrPort) bool {
+	return at.IsValid() && ip.Unmap().Is4() == at.Addr().Unmap().Is4() && netgroup.Host(ip) != netgroup.Host(at.Addr())
+}
+
+// doubt tells the operator once why an address is told to nobody.
+func (o *observer) doubt(at netip.AddrPort, ip netip.Addr) {
+	if at == o.doubted {
+		return
+	}
+	o.doubted = at
+	o.log("peers of several networks say that they have dialed this node at an address, of which nobody is told, "+
+		"since others see it come from another IP: configure external_address", "addr", at, "ip", ip)
+}
+
+// place has both stacks tell others the address. An unspecified one is told to nobody.
+func (o *observer) place(at netip.AddrPort) {
 	o.t.moveTo([]netip.Addr{at.Addr()}, at.Port())
 	if placed := o.t.placed.Load(); placed != nil {
 		(*placed)(at)
 	}
-	o.log("peers of several networks have dialed this node at an address, which others are told from now on", "addr", at)
 }
 
 // log sums up what peers can cause as often as they like, by saying one thing and then another.

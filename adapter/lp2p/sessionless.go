@@ -25,8 +25,9 @@ type sessionless struct {
 	opening sync.Mutex     // held until a newcomer has the room that another connection has left
 
 	// Set before the host listens. Without exempt nobody gives way, as in a host that only dials.
-	exempt func(peer.ID) bool
-	close  func(network.Conn) // does not wait
+	exempt  func(peer.ID) bool
+	blocked func(netip.Addr, peer.ID) bool // who is refused later, and must make nobody give way
+	close   func(network.Conn)             // does not wait
 }
 
 func newSessionless() *sessionless {
@@ -36,15 +37,16 @@ func newSessionless() *sessionless {
 // isExempt reports whether a peer is configured. The ID is empty where it is not known.
 func (sl *sessionless) isExempt(p peer.ID) bool { return p != "" && sl.exempt != nil && sl.exempt(p) }
 
-// admit opens the scope of a connection from the IP, in place of another connection if open
-// finds no room. exempt says that it is of a configured peer.
+// admit opens the scope of a connection of the peer from the IP, in place of another connection if open
+// finds no room. The ID is empty where it is not known.
 func (sl *sessionless) admit(
-	from netip.Addr, exempt bool, open func() (network.ConnManagementScope, error),
+	from netip.Addr, p peer.ID, open func() (network.ConnManagementScope, error),
 ) (*inboundScope, error) {
 	sl.opening.Lock()
 	defer sl.opening.Unlock()
 	scope, err := open()
-	if errors.Is(err, network.ErrResourceLimitExceeded) && sl.exempt != nil && sl.places.GiveWay(from, exempt) {
+	if errors.Is(err, network.ErrResourceLimitExceeded) && sl.exempt != nil && !sl.blocked(from, p) &&
+		sl.places.GiveWay(from, sl.isExempt(p)) {
 		scope, err = open()
 	}
 	if err != nil {
@@ -195,7 +197,7 @@ func (g guardedResources) openInbound(
 	} else if !g.rate.Allow(ip) {
 		return nil, errConnRate
 	}
-	scope, err := g.sessionless.admit(ip, exempt, func() (network.ConnManagementScope, error) {
+	scope, err := g.sessionless.admit(ip, p, func() (network.ConnManagementScope, error) {
 		return g.ResourceManager.OpenConnection(network.DirInbound, usefd, counted)
 	})
 	if err != nil {

@@ -146,6 +146,37 @@ func TestSessionsDoNotMakeRoom(t *testing.T) {
 	})
 }
 
+// Who is blocked has nobody give way, although QUIC asks for room before it asks who is blocked.
+func TestBlockedConnectionsDisplaceNobody(t *testing.T) {
+	blocked, other, bad := netip.MustParseAddr("6.6.6.6"), netip.MustParseAddr("8.8.8.8"), peer.ID("bad")
+	sl := newSessionless()
+	sl.exempt = func(peer.ID) bool { return false }
+	sl.blocked = func(from netip.Addr, p peer.ID) bool { return from == blocked || p == bad }
+	full := false
+	open := func() (network.ConnManagementScope, error) {
+		if full {
+			return nil, network.ErrResourceLimitExceeded
+		}
+
+		return &network.NullScope{}, nil
+	}
+	idle, err := sl.admit(netip.MustParseAddr("9.9.9.9"), "idle", open)
+	require.NoError(t, err)
+	require.NoError(t, idle.SetPeer("idle"))
+	full = true
+	for _, c := range []struct {
+		from netip.Addr
+		p    peer.ID
+	}{{blocked, ""}, {blocked, "good"}, {other, bad}} {
+		_, err = sl.admit(c.from, c.p, open)
+		require.ErrorIs(t, err, network.ErrResourceLimitExceeded)
+		require.False(t, idle.evicted)
+	}
+	_, err = sl.admit(other, "good", open)
+	require.ErrorIs(t, err, network.ErrResourceLimitExceeded, "the limit of its own IP, say")
+	require.True(t, idle.evicted)
+}
+
 // QUIC connections whose remotes have not proved an ID are bounded, use no resources, and leave
 // room for configured peers.
 func TestHalfOpenQUICUsesNoResources(t *testing.T) {

@@ -124,6 +124,7 @@ func NewTransport(
 	}
 	gater.judgeBy(t.mayDialNamed)
 	o.sessionless.exempt, o.sessionless.close, o.udp.reserves = t.isExempt, t.closeCrowded, gater.guard.Reserves
+	o.sessionless.blocked = func(from netip.Addr, p peer.ID) bool { return gater.blockedIP(from) || p != "" && gater.blockedPeer(p) }
 	h.Network().Notify(&network.NotifyBundle{ConnectedF: t.connected, DisconnectedF: t.disconnected})
 	t.metrics = newMetrics(t)
 	t.sessions.retire = t.metrics.retire
