@@ -30,8 +30,9 @@ const (
 	// may share an IP. A bridge gets them where a node that it presents gets ConnPoints.
 	RefusedPoints = 1
 	// FlapPoints are for the widest network of a peer that took the place of another one and
-	// left within UsefulUptime. A network that is refused for it evicts nobody for that time.
-	FlapPoints = MaxPoints / 2
+	// left within UsefulUptime: so many that two peers who follow each other have its network
+	// refused, although one point fades each second. A refused network evicts nobody for that time.
+	FlapPoints = 80
 
 	// UsefulUptime is how long a session must have lasted to count as useful.
 	UsefulUptime = time.Minute
