@@ -129,7 +129,7 @@ func New(nodeKey types.NodeKey, config Config, logger *slog.Logger) (*Bridge, er
 	b.blocklist.Store(&now)
 	gate.blocks, gate.configured = b.blocks, b.configuredPeers
 	b.journal.exempt = gate.IsExemptPeer
-	b.slots.exempt, b.slots.conduct = b.exemptPeers, gate.keeper.Book
+	b.slots.exempt, b.slots.conduct, b.slots.canJoin = b.exemptPeers, gate.keeper.Book, (*pair).canJoin
 	b.nativeTargets.debts, b.libp2pTargets.debts = make(map[types.ID]debt), make(map[types.ID]debt)
 	b.libp2pTargets.sessions, b.libp2pTargets.making = true, &b.pairTimeout
 	b.nativeTargets.blocked, b.libp2pTargets.blocked = b.blocksTarget, b.blocksTarget

@@ -40,6 +40,7 @@ type FlappingStatus struct {
 type flap struct {
 	FlappingStatus
 	entry
+	byNode int // how many of the pairs the node itself has ended
 }
 
 // flapped notes the end of a pair. bothWays tells that its native target has dialed the bridge
@@ -68,15 +69,17 @@ func (j *journal) flapped(p *pair, end *ending, bothWays bool, now time.Time) {
 	f.at, f.Last, f.Target, f.By, f.Text = now, now, p.target.addr.ID, by, cut(cause)
 	f.Ended++
 	byNode := end.by == p.dialed.other() || end.replaced() // any node can do so as often as it likes
+	f.byNode += int(bit(byNode))
 	f.known = bothWays || j.exempt(p.id) || j.wasUseful(p.id, now) && !byNode
 	f.Known = f.known
 	f.Cure = cureOfFlapping(p, end, bothWays)
 }
 
-// isFlapping reports whether pairs of the node end and come again. The caller holds the lock.
+// isFlapping reports whether the node ends its pairs again and again. Pairs that the bridge or a target
+// has ended say nothing of it. The caller holds the lock.
 func (j *journal) isFlapping(id types.ID, now time.Time) bool {
 	for node, f := range j.flaps {
-		if node.id == id && f.Ended >= minFlaps && now.Sub(f.Last) <= FlapAge {
+		if node.id == id && f.byNode >= minFlaps && now.Sub(f.Last) <= FlapAge {
 			return true
 		}
 	}

@@ -31,8 +31,16 @@ var (
 // networks returns the networks around the host of the node, the widest first.
 func (s *slot) networks() crowd.Networks { return netgroup.Around(s.host.Addr()) }
 
+// isKnown reports whether the node was known when it came, or has a pair that has lasted a minute.
+func (s *slot) isKnown() bool {
+	first := s.pairs[0]
+
+	return !first.stranger || first.isUp() && time.Since(first.since) >= conduct.UsefulUptime
+}
+
 // findLoser returns the slot of the node that gives way to the newcomer, or nil (crowd.Crowd.Loser). Only
-// nodes that may go are chosen. Exempt nodes neither go nor count. One node gives way at a time, so that
+// nodes that may go are chosen. Exempt nodes neither go nor count, nor do nodes on a local network: a bridge
+// may be there to join all of them to the public. One node gives way at a time, so that
 // there is no more than one pair too many. The caller holds mtx.
 func (s *slots) findLoser(newcomer *slot, mayGo func(claim) bool) *slot {
 	to := newcomer.networks()
@@ -42,13 +50,12 @@ func (s *slots) findLoser(newcomer *slot, mayGo func(claim) bool) *slot {
 	var nodes crowd.Crowd[*slot]
 	exempt := s.exempt()
 	for node, held := range s.held {
-		if !held.counted || !held.host.IsValid() || exempt[node.id] {
+		if !held.counted || !held.host.IsValid() || netgroup.IsLocal(held.host.Addr()) || exempt[node.id] {
 			continue
 		}
 		nodes.Count(held.networks())
 		if mayGo(node) {
-			first := held.pairs[0]
-			nodes.Add(crowd.Resident[*slot]{Holder: held, Since: first.since, Networks: held.networks(), Known: !first.stranger})
+			nodes.Add(crowd.Resident[*slot]{Holder: held, Since: held.pairs[0].since, Networks: held.networks(), Known: held.isKnown()})
 		}
 	}
 
@@ -91,6 +98,11 @@ func (s *slots) settle(held *slot, end *ending) {
 		return
 	}
 	s.conduct.Charge("", held.networks()[0], conduct.FlapPoints, errVain)
+}
+
+// canJoin reports whether some target may be dialed for the node.
+func (p *pair) canJoin() bool {
+	return slices.ContainsFunc(p.dialed.targets.all(p.dialer()), func(t *target) bool { return t.barred == nil })
 }
 
 // hasGivenWay reports whether the pair has ended because its node gave way.

@@ -96,6 +96,13 @@ func TestWhoGivesWay(t *testing.T) {
 		"a private network": {
 			[]resident{at("10.0.0.1", 1), at("10.0.0.2", 1), at("10.0.0.3", 1), at("10.0.0.4", 1)}, resident{ip: "10.0.0.5"}, nil,
 		},
+		"a private network beside a public newcomer": {
+			[]resident{at("10.0.0.1", 1), at("10.0.0.2", 1), at("10.0.0.3", 1), at("10.0.0.4", 1)}, resident{ip: "8.8.8.8"}, nil,
+		},
+		"a stranger whose pair has lasted is no worse": {
+			[]resident{at("9.1.1.1", time.Hour), at("9.1.2.1", 2*time.Minute), known("9.1.3.1", 1), at("6.1.1.1", 1)},
+			resident{ip: "8.8.8.8"}, []int{2},
+		},
 		"an IPv6 network": {
 			[]resident{at("2600:1:0:1::1", 1), at("2600:1:0:2::1", 2), at("2600:1:0:3::1", 2), at("2600:1:0:4::1", 2)},
 			resident{ip: "2a00:1::1"}, []int{0},
@@ -129,7 +136,8 @@ func TestWhoGivesWay(t *testing.T) {
 	}
 }
 
-// A host at its own limit has nobody give way, and neither configured nor unconditional nodes go.
+// A host at its own limit has nobody give way, nor a node without a target, and neither configured nor
+// unconditional nodes go.
 func TestWhoNeverGivesWay(t *testing.T) {
 	s := newSlots(3, 1, nil)
 	exempt := make(map[types.ID]bool)
@@ -144,6 +152,10 @@ func TestWhoNeverGivesWay(t *testing.T) {
 	require.ErrorContains(t, err, "max_pairs says")
 	require.Empty(t, given(pairs))
 	exempt = nil
+	s.canJoin = func(*pair) bool { return false }
+	_, err = s.admit(resident{ip: "7.7.7.7"})
+	require.ErrorContains(t, err, "max_pairs says")
+	require.Empty(t, given(pairs), "no target takes the newcomer")
 	friend := nativeNode()
 	s.unconditional = []types.ID{friend.id}
 	_, err = s.open(friend, &net.TCPAddr{IP: net.IPv4(7, 7, 7, 7)})
@@ -214,6 +226,7 @@ func TestNetworkThatTakesSlotsInVainGetsNone(t *testing.T) {
 			p.end(nil, own)
 			s.giveBack(p)
 		}
+		time.Sleep(conduct.UsefulUptime - time.Second)
 		last, err := come("8.8.2.1")
 		require.NoError(t, err)
 		s.giveBack(last)

@@ -96,15 +96,15 @@ func (b *Bridge) admit(initiator string, in incoming, remote net.Addr) {
 	p.id, p.at, p.from = in.id, in.at, host
 	p.stranger = !b.journal.knows(in.id)
 	p.known = !p.stranger && !b.gate.IsExemptPeer(in.id)
+	if !b.config.AllowDuplicateIP && !b.slots.isUnconditional(p.claim) {
+		p.host = p.from
+	}
 	if err := b.slots.take(p, host); err != nil {
 		b.gate.spare(p)
 		p.end(nil, err)
 		in.reject(err)
 
 		return
-	}
-	if !b.config.AllowDuplicateIP && !b.slots.isUnconditional(p.claim) {
-		p.host = p.from
 	}
 	b.wg.Go(func() {
 		defer b.slots.giveBack(p)

@@ -203,6 +203,7 @@ func (j *journal) refused(initiator string, in incoming, remote net.Addr, err er
 	}
 	w.Moniker, w.Network, w.Address = in.node.Moniker, in.node.Network, addressOf(remote)
 	w.Reason, w.Cure, w.Text, w.Last, w.at = reason, cure, text, now, now
+	w.known = j.isKnown(in.id, now)
 	w.Known, w.Count = w.known, w.Count+1
 }
 

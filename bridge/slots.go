@@ -36,6 +36,7 @@ type slots struct {
 
 	exempt  func() map[types.ID]bool // the nodes that never give way; set before the first take
 	conduct *conduct.Book            // of networks whose nodes have others give way in vain
+	canJoin func(*pair) bool         // some target could take its node; set before the first take
 
 	mtx     sync.Mutex
 	held    map[claim]*slot
@@ -61,7 +62,7 @@ type slot struct {
 func newSlots(total, perIP int, unconditional []types.ID) *slots {
 	return &slots{
 		total: total, perIP: perIP, perSide: total - total/4, unconditional: unconditional, held: make(map[claim]*slot),
-		exempt: func() map[types.ID]bool { return nil }, conduct: conduct.New(),
+		exempt: func() map[types.ID]bool { return nil }, conduct: conduct.New(), canJoin: func(*pair) bool { return true },
 	}
 }
 
@@ -118,6 +119,9 @@ func (s *slots) makeRoom(p *pair, fresh *slot) error {
 		full = fmt.Errorf("%w: %d are taken for the nodes of one side, three quarters of [bridge].max_pairs", errFull, ofSide)
 	default:
 		return nil
+	}
+	if !s.canJoin(p) {
+		return full // another pair would end for nothing
 	}
 	loser := s.findLoser(fresh, func(node claim) bool { return ofSide < s.perSide || node.initiator == p.initiator })
 	if loser == nil {

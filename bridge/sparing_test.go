@@ -205,6 +205,12 @@ func comeAndGoAtAHub(t *testing.T, rng *rand.Rand, nodes []dialer, atOnce int, l
 		}
 	}
 	require.Greater(t, total, int(span/spareEvery)/4, "they get in all the while")
+	if atOnce == 1 && len(nodes) == 1 && nodes[0].stranger {
+		for h.dial(nodes[0], 0) {
+			h.settle(nodeLeftEarly, false)
+		}
+		require.True(t, h.dial(dialer{known: true}, 0), "known nodes get in when strangers do not")
+	}
 	require.NotNil(t, h.pick(dialer{id: "configured"}, nil))
 }
 

@@ -149,7 +149,7 @@ func judgeTargets(s bridge.Status, sides []SideHealth) (h Health, broken bool) {
 
 // meant are the reasons of refusals that need no cure.
 var meant = map[string]bool{
-	"blocked": true, "conduct": true, "presented": true, "replaced": true, "former pair": true, "ended": true, "closing": true, "spared": true,
+	"blocked": true, "conduct": true, "presented": true, "replaced": true, "former pair": true, "ended": true, "closing": true,
 }
 
 // refusedNow counts the nodes that should have a pair and get none, and returns the latest.
