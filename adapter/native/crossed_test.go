@@ -7,7 +7,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest"
 )
 
-var crossings = flag.Int("crossings", 400, "crossed dials in TestManyCrossedDials")
+var crossings = flag.Int("crossings", 200, "crossed dials in TestManyCrossedDials")
 
 func TestManyCrossedDials(t *testing.T) {
 	const pairs = 20

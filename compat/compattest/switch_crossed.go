@@ -19,7 +19,7 @@ func crossedPromises() []switchPromise {
 
 // Nodes that dial each other at the same instant end with one connection per pair.
 func testCrossed(t *testing.T, c *cluster) {
-	const rounds, size = 3, 6
+	const rounds, size = 2, 6
 	for range rounds {
 		var nodes []*switchNode
 		for range size {

@@ -7,7 +7,7 @@
 //
 //	go test ./interop-tests/simulation -run TestSimulation -v -timeout 60m -nodes 50,100,200,500
 //
-// prints the tables of docs/simulation.md. Without -nodes it is a test with 20 nodes. -seed
+// prints the tables of docs/simulation.md. Without -nodes it is a test with 16 nodes. -seed
 // determines keys, addresses, latencies, and which nodes leave and when. The random choices
 // of the nodes (epochs, keys to look up, peers to dial) and the order in which goroutines run
 // differ between runs.

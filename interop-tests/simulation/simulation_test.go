@@ -14,7 +14,7 @@ import (
 )
 
 var (
-	nodesFlag = flag.String("nodes", "20", "sizes of the networks to simulate, separated by commas")
+	nodesFlag = flag.String("nodes", "16", "sizes of the networks to simulate, separated by commas")
 	seedFlag  = flag.Uint64("seed", 1, "seed of what the simulation draws")
 	churnFlag = flag.Float64("churn", 0.3, "which part of the nodes leaves")
 	idleFlag  = flag.Duration("idle", 2*time.Minute, "for how long the formed network is watched, in virtual time")
