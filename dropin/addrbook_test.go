@@ -101,7 +101,9 @@ func TestRestartedNodeFindsItsNetworkWithoutASeed(t *testing.T) {
 	friend = newGnoNode(t, friend, func(cfg *gnoconfig.P2PConfig) {
 		cfg.ListenAddress, cfg.MaxNumOutboundPeers = "tcp://"+at.DialString(), 0
 	}).start(t)
+	back := time.Now()
 	require.Equal(t, n.key.ID(), awaitWithin(t, 2*time.Minute, friend.added).ID())
+	t.Logf("%s: connected again after %s", t.Name(), time.Since(back).Round(time.Millisecond))
 }
 
 // TestDHTBookOmitsPrivatePeers checks the file of a node that had a private peer and another one.

@@ -62,6 +62,8 @@ type Entry struct {
 	Failures   int       // dials that failed since it last answered
 	Failed     time.Time // when a dial there failed last, even if the failure was not counted; zero after a restart
 
+	failing time.Time // when the first of these failed, or the first since a restart
+
 	group string // the network of the source, see networkOf
 	from  string // the host of the source, see hostOf; empty after a restart
 
@@ -257,7 +259,7 @@ func (b *Book) answered(addr *types.NetAddress) *Entry {
 	}
 	b.unsaved.renewed = true
 	e.Seen, e.Answered = now, now
-	e.Failures, e.Failed = 0, time.Time{}
+	e.Failures, e.Failed, e.failing = 0, time.Time{}, time.Time{}
 	b.endpoints.answered(addr, now)
 	if isNew {
 		b.trim()
@@ -352,6 +354,9 @@ func (b *Book) markFailed(addr *types.NetAddress, now time.Time) {
 	e := b.entry(addr)
 	if e == nil || now.Sub(e.Failed) < sharedDial {
 		return
+	}
+	if e.failing.IsZero() {
+		e.failing = now
 	}
 	e.Failures = min(e.Failures+1, maxFailures)
 	e.Failed = now

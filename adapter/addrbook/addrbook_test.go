@@ -1,6 +1,7 @@
 package addrbook_test
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"slices"
@@ -39,7 +40,7 @@ func addrsAt(prefix string, n int) []*types.NetAddress {
 	return addrs
 }
 
-// The first to go are those that fail, then hints, the oldest first, then those
+// The first to go are hints that fail, then hints, the oldest first, then those
 // whose connection was the longest ago.
 func TestEvictionOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -62,7 +63,7 @@ func TestEvictionOrder(t *testing.T) {
 		}
 		var seenAgain, connectedAgain *types.NetAddress
 		step("verified, oldest", connected)
-		step("verified, but fails", func(a *types.NetAddress) { connected(a); failed(a, 3) })
+		step("verified, but fails today", func(a *types.NetAddress) { connected(a); failed(a, 3) })
 		step("hint that fails", func(a *types.NetAddress) { add(a); failed(a, 5) })
 		step("hint, seen again", func(a *types.NetAddress) { add(a); seenAgain = a })
 		step("hint, oldest", add)
@@ -82,9 +83,9 @@ func TestEvictionOrder(t *testing.T) {
 			return list
 		}
 		want := []string{
-			"verified, connected again", "verified after failures", "verified, failed twice", "verified, oldest",
+			"verified, connected again", "verified after failures", "verified, failed twice", "verified, but fails today", "verified, oldest",
 			"hint, seen again", "hint, newest", "hint that failed twice", "hint, oldest",
-			"verified, but fails", "hint that fails",
+			"hint that fails",
 		}
 		require.Equal(t, want, order(b))
 		require.NoError(t, b.Flush())
@@ -92,6 +93,14 @@ func TestEvictionOrder(t *testing.T) {
 			require.Equal(t, want[:n], order(openBook(t, path, addrbook.WithMaxPeers(n))), "room for %d", n)
 		}
 	})
+}
+
+// failForADay notes failed dials until a day after the first of them.
+func failForADay(b *addrbook.Book, addr *types.NetAddress) {
+	for range 13 {
+		b.MarkDialFailed(addr, context.DeadlineExceeded)
+		pass(2 * time.Hour)
+	}
 }
 
 // A full book makes room for a hint only at the cost of what is worth less.
@@ -102,10 +111,12 @@ func TestFullBook(t *testing.T) {
 		b.MarkConnected(verified, true)
 		b.MarkConnected(failing, true)
 		require.Zero(t, b.Add(sourceAt("9.9.9.9"), hint))
-		for range 3 {
-			b.MarkFailed(failing)
-			pass(time.Second)
+		for range 10 {
+			b.MarkDialFailed(failing, context.DeadlineExceeded)
+			pass(2 * time.Hour)
 		}
+		require.Zero(t, b.Add(sourceAt("9.9.9.9"), hint), "an outage of less than a day is nothing against a peer that has answered")
+		failForADay(b, failing)
 		require.Equal(t, 1, b.Add(sourceAt("9.9.9.9"), hint))
 		require.Equal(t, texts([]*types.NetAddress{verified, hint}), texts(b.Addresses()))
 		require.Equal(t, 2, b.Size())
@@ -357,10 +368,7 @@ func TestShareIsNotLostToWhatFails(t *testing.T) {
 		b := openBook(t, "", addrbook.WithMaxPeers(10))
 		dead := addrAt("8.8.8.8", 1)
 		b.MarkConnected(dead, true)
-		for range 3 {
-			b.MarkFailed(dead)
-			pass(time.Second)
-		}
+		failForADay(b, dead)
 		for _, addr := range addrsAt("9.9", 10) {
 			b.MarkConnected(addr, true)
 		}

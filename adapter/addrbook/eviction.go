@@ -4,14 +4,17 @@ import (
 	"cmp"
 	"math"
 	"slices"
+	"time"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
 const (
-	// giveUpFailures is after how many failed dials in a row an address is worth
-	// less than any other, even if the peer answered there once.
+	// giveUpFailures is after how many failed dials in a row an address is worth less than any
+	// other. One at which the peer has answered must also have failed for giveUpTime: a peer that
+	// cannot be reached for an evening is still a better one than a hint.
 	giveUpFailures = 3
+	giveUpTime     = 24 * time.Hour
 
 	// maxFailures bounds the count; no wait grows after it.
 	maxFailures = 10
@@ -45,7 +48,7 @@ const (
 func better(a, b *Entry) int {
 	if c := cmp.Or(
 		compareBool(a.Configured, b.Configured),
-		compareBool(a.Failures < giveUpFailures, b.Failures < giveUpFailures),
+		compareBool(!a.isGivenUp(), !b.isGivenUp()),
 		compareBool(a.Anchor, b.Anchor),
 		compareBool(a.HasAnswered(), b.HasAnswered()),
 	); c != 0 {
@@ -62,6 +65,11 @@ func better(a, b *Entry) int {
 	}
 
 	return cmp.Compare(a.key, b.key)
+}
+
+// isGivenUp reports whether the address has failed so often, and for so long, that any other is better.
+func (e *Entry) isGivenUp() bool {
+	return e.Failures >= giveUpFailures && (!e.HasAnswered() || e.Failed.Sub(e.failing) >= giveUpTime)
 }
 
 // compareBool puts true first.
@@ -119,7 +127,7 @@ func (b *Book) fitting(entries []*Entry) []*Entry {
 		case e.Configured:
 			configured++
 			first = append(first, e)
-		case e.Failures >= giveUpFailures, e.network != "" && counts[e.network] >= share:
+		case e.isGivenUp(), e.network != "" && counts[e.network] >= share:
 			rest = append(rest, e)
 		default:
 			counts[e.network]++

@@ -45,10 +45,7 @@ func TestAnchors(t *testing.T) {
 		b.SetAnchors(*addrs[1])
 		b.Configure(addrs[2].ID, *addrs[2])
 		require.Equal(t, texts([]*types.NetAddress{addrs[2], addrs[1], addrs[3], addrs[0]}), texts(b.Addresses()))
-		for range 3 {
-			b.MarkFailed(addrs[1])
-			pass(time.Minute)
-		}
+		failForADay(b, addrs[1])
 		require.Equal(t, addrs[1].String(), texts(b.Addresses())[3])
 	})
 }

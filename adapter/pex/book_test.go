@@ -166,25 +166,22 @@ func TestFailedDialsAreNoted(t *testing.T) {
 		{"other network", &compat.RejectError{Code: compat.RejectIncompatible, Remote: true}, true},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			b := openBook(t, "")
-			first, second := addrAt("1.2.3.4", 1), addrAt("1.2.3.4", 2)
-			b.MarkConnected(second, true)
-			pass(time.Hour)
-			b.MarkConnected(first, true)
+			b, addr := openBook(t, ""), addrAt("1.2.3.4", 1)
+			b.MarkConnected(addr, true)
 			sw := &fakeSwitch{}
 			r := pex.NewReactor(b)
 			r.SetSwitch(sw)
 			require.NoError(t, r.Start())
 			defer r.Stop()
 			for range 3 {
-				sw.events.Notify(events.DialFailedEvent{Address: *first, Reason: c.reason})
+				sw.events.Notify(events.DialFailedEvent{Address: *addr, Reason: c.reason})
 				pass(time.Second)
 			}
-			want := texts([]*types.NetAddress{first, second})
+			want := 0
 			if c.blamed {
-				want[0], want[1] = want[1], want[0]
+				want = 3
 			}
-			require.Equal(t, want, texts(b.Addresses()), c.name)
+			require.Equal(t, want, b.Of(addr.ID)[0].Failures, c.name)
 		})
 	}
 }
