@@ -89,6 +89,16 @@ func startNodeAt(
 	t *testing.T, stack string, key *types.NodeKey, at types.NetAddress, channels []byte, more ...func(transport) adapter.SwitchOption,
 ) *node {
 	t.Helper()
+
+	return startNodeLogging(t, quiet(), stack, key, at, channels, more...)
+}
+
+// startNodeLogging is startNodeAt with a logger for all parts of the node.
+func startNodeLogging(
+	t *testing.T, logger *slog.Logger, stack string, key *types.NodeKey, at types.NetAddress, channels []byte,
+	more ...func(transport) adapter.SwitchOption,
+) *node {
+	t.Helper()
 	if channels == nil {
 		channels = []byte{chVotes, chTxs}
 	}
@@ -107,10 +117,10 @@ func startNodeAt(
 		VersionSet: types.VersionSet{{Name: "p2p", Version: "v1.0.0"}},
 		NetAddress: &addr, Network: "bridged", Version: "v1.0.0", Channels: channels, Moniker: stack,
 	}
-	tr := newTransport(t, stack, info, *key)
+	tr := newTransport(t, logger, stack, info, *key)
 	require.NoError(t, tr.Listen(at))
 	n.address = tr.NetAddress()
-	opts := []adapter.SwitchOption{adapter.WithReactor("test", n), adapter.WithAllowDuplicateIP(true)}
+	opts := []adapter.SwitchOption{adapter.WithReactor("test", n), adapter.WithAllowDuplicateIP(true), adapter.WithLogger(logger)}
 	for _, opt := range more {
 		opts = append(opts, opt(tr))
 	}
@@ -126,16 +136,16 @@ func startNodeAt(
 	return n
 }
 
-func newTransport(t *testing.T, stack string, info types.NodeInfo, key types.NodeKey) transport {
+func newTransport(t *testing.T, logger *slog.Logger, stack string, info types.NodeInfo, key types.NodeKey) transport {
 	t.Helper()
 	if stack == InitiatorNative {
-		return native.NewMultiplexTransport(info, key, mconn.DefaultMConnConfig(), quiet())
+		return native.NewMultiplexTransport(info, key, mconn.DefaultMConnConfig(), logger)
 	}
 	opts := []lp2p.Option{patientTimeouts()}
 	if stack == overQUIC {
 		opts = append(opts, lp2p.WithQUICOnly())
 	}
-	tr, err := lp2p.NewTransport(info, key, quiet(), opts...)
+	tr, err := lp2p.NewTransport(info, key, logger, opts...)
 	require.NoError(t, err)
 
 	return tr
