@@ -116,10 +116,17 @@ func (p *rawPeer) auth(form wire.AuthForm) []byte {
 // sealFrame seals a frame under any key and counter.
 func sealFrame(t testing.TB, key []byte, counter uint64, length uint32, content []byte, padding byte) []byte {
 	t.Helper()
-	aead, err := chacha20poly1305.New(key)
-	require.NoError(t, err)
 	opened := append(binary.LittleEndian.AppendUint32(nil, length), content...)
 	opened = append(opened, bytes.Repeat([]byte{padding}, 4+chunkSize-len(opened))...)
+
+	return seal(t, key, counter, opened)
+}
+
+// seal seals what need be no whole frame.
+func seal(t testing.TB, key []byte, counter uint64, opened []byte) []byte {
+	t.Helper()
+	aead, err := chacha20poly1305.New(key)
+	require.NoError(t, err)
 
 	return aead.Seal(nil, binary.LittleEndian.AppendUint64(make([]byte, 4), counter), opened, nil)
 }
@@ -130,6 +137,14 @@ func (p *rawPeer) frame(length uint32, content []byte, padding byte) []byte {
 	p.sent++
 
 	return sealFrame(p.t, p.sendKey, p.sent-1, length, content, padding)
+}
+
+// sealed seals the bytes as the next frame, however many they are.
+func (p *rawPeer) sealed(opened []byte) []byte {
+	p.t.Helper()
+	p.sent++
+
+	return seal(p.t, p.sendKey, p.sent-1, opened)
 }
 
 // chunks sends each part in a frame of its own.

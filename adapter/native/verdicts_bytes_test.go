@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/crypto/chacha20poly1305"
@@ -126,7 +127,8 @@ func judgeFrames(t *testing.T, c verdictCase) string {
 
 			continue
 		}
-		p.send(p.frame(binary.LittleEndian.Uint32(opened), opened[4:], 0))
+		// As it was sealed: what is too short for a frame must not become one.
+		p.send(p.sealed(opened))
 	}
 	r := result()
 	require.NoError(t, r.err)
@@ -136,6 +138,23 @@ func judgeFrames(t *testing.T, c verdictCase) string {
 	}
 
 	return verdictOf(err)
+}
+
+// TestJudgeFrames judges frames that are sealed rightly, whole and too short, down to those that
+// have no room for a length.
+func TestJudgeFrames(t *testing.T) {
+	key := bytes.Repeat([]byte{7}, chacha20poly1305.KeySize)
+	opened := make([]byte, 4+chunkSize)
+	opened[0] = 5 // the length of the content
+	whole := seal(t, key, 0, opened)
+	for size, want := range map[int]string{0: refused, 3: refused, 4: refused, 9: refused, len(opened) - 1: refused, len(opened): accepted} {
+		for _, before := range [][]byte{nil, whole} {
+			input := append(bytes.Clone(before), seal(t, key, uint64(len(before)/frameSize), opened[:size])...)
+			synctest.Test(t, func(t *testing.T) {
+				require.Equal(t, want, judgeFrames(t, verdictCase{Input: input, ReceiveKey: key}), "%d bytes after %d", size, len(before))
+			})
+		}
+	}
 }
 
 // judgeNodeInfo sends the input as NodeInfo, in a connection of its dialect.
