@@ -110,7 +110,7 @@ func TestMalformedFrames(t *testing.T) {
 		})
 	}
 
-	require.Equal(t, 8, played)
+	require.NotZero(t, played)
 }
 
 // TestMalformedHandshakeMessages sends the byte cases of both handshake messages in a
@@ -120,14 +120,14 @@ func TestMalformedHandshakeMessages(t *testing.T) {
 
 	readJSON(t, "../internal/wire/testdata/malformed.json", &m)
 
-	played := 0
+	played := map[string]int{"sts-ephemeral": 0, "sts-auth-message": 0}
 
 	for _, c := range m.ByteCases {
-		if c.Kind != "sts-ephemeral" && c.Kind != "sts-auth-message" {
+		if _, ok := played[c.Kind]; !ok {
 			continue
 		}
 
-		played++
+		played[c.Kind]++
 
 		t.Run(c.ID, func(t *testing.T) {
 			p := newRawPeer(t)
@@ -155,7 +155,9 @@ func TestMalformedHandshakeMessages(t *testing.T) {
 		})
 	}
 
-	require.Equal(t, 35, played)
+	for kind, n := range played {
+		require.NotZero(t, n, kind)
+	}
 }
 
 // liveScripts play the cases of kind live-sts.
@@ -328,8 +330,7 @@ func TestMalformedLive(t *testing.T) {
 		})
 	}
 
-	require.Equal(t, 23, played)
-	require.Len(t, liveScripts, played)
+	require.Len(t, liveScripts, played, "a script whose case is gone")
 }
 
 func playLive(t *testing.T, id, outcome string) {
