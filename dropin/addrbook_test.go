@@ -147,22 +147,34 @@ func TestOnlyADHTHasItsOwnBook(t *testing.T) {
 		"without home": {func(cfg *gnoconfig.P2PConfig) { cfg.RootDir = "" }, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			cfg := loopbackConfig()
-			cfg.RootDir, cfg.PeerExchange = t.TempDir(), true
-			home := cfg.RootDir
-			c.change(cfg)
-			sw := newSwitchWith(t, dualStack(), cfg, map[string]p2p.Reactor{"R": newGnoRecorder("r", testChannel)}, WithDHT())
-			other := types.NetAddress{ID: types.GenerateNodeKey().ID(), IP: []byte{127, 0, 0, 1}, Port: 26656}
-			sw.transport.(*dual.Transport).AddrBook().MarkAnswered(&other, types.StackLibp2p)
-			require.NoError(t, sw.Start())
-			require.NoError(t, sw.Close())
-			if c.file == "" {
-				require.Empty(t, filesIn(t, home))
-			} else {
-				require.Equal(t, []string{c.file}, filesIn(t, home))
-			}
+			onEachStack(t, func(t *testing.T, s stack) {
+				if c.file == "" || s.name == "native" { // which has no DHT
+					require.Empty(t, bookFiles(t, s, c.change))
+				} else {
+					require.Equal(t, []string{c.file}, bookFiles(t, s, c.change))
+				}
+			})
 		})
 	}
+}
+
+// bookFiles returns the files that a node with a DHT has left in its home, in a book that it had the
+// address of a peer to keep in.
+func bookFiles(t *testing.T, s stack, change func(*gnoconfig.P2PConfig)) []string {
+	t.Helper()
+	cfg := loopbackConfig()
+	cfg.RootDir, cfg.PeerExchange = t.TempDir(), true
+	home := cfg.RootDir
+	change(cfg)
+	sw := newSwitchWith(t, s, cfg, map[string]p2p.Reactor{"R": newGnoRecorder("r", testChannel)}, WithDHT())
+	other := types.NetAddress{ID: types.GenerateNodeKey().ID(), IP: []byte{127, 0, 0, 1}, Port: 26656}
+	if tr, ok := sw.transport.(interface{ AddrBook() *addrbook.Book }); ok {
+		tr.AddrBook().MarkAnswered(&other, types.StackLibp2p)
+	}
+	require.NoError(t, sw.Start())
+	require.NoError(t, sw.Close())
+
+	return filesIn(t, home)
 }
 
 // filesIn returns the files in a folder and below.

@@ -23,6 +23,7 @@ type gnoRecorder struct {
 	p2p.BaseReactor
 	name    string
 	channel byte
+	queue   int                             // messages that the channel holds, or 0 for the default
 	wrap    func(p2p.PeerConn) p2p.PeerConn // makes the result of InitPeer
 	log     *steps
 
@@ -71,7 +72,7 @@ func (r *gnoRecorder) OnStop() { r.log.add("stop " + r.name) }
 
 // GetChannels leaves out the values that gno's switch fills in.
 func (r *gnoRecorder) GetChannels() []*conn.ChannelDescriptor {
-	return []*conn.ChannelDescriptor{{ID: r.channel, Priority: 1}}
+	return []*conn.ChannelDescriptor{{ID: r.channel, Priority: 1, SendQueueCapacity: r.queue}}
 }
 
 func (r *gnoRecorder) InitPeer(peer p2p.PeerConn) p2p.PeerConn { return r.wrap(peer) }

@@ -3,37 +3,47 @@ package dropin
 import (
 	"log/slog"
 	"os"
-	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/gnolang/gno/tm2/pkg/p2p"
 	gnoconfig "github.com/gnolang/gno/tm2/pkg/p2p/config"
 	"github.com/stretchr/testify/require"
 
-	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/config"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
-	"github.com/tm2-libp2p/tm2-libp2p/mconn"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/stacktest"
 )
 
-// pair is two nodes of one stack, of which a is to connect to b.
+// pair is two nodes, of which a is to connect to b.
 type pair struct {
-	stack
+	stack    // of a
 	a, b     *gnoRecorder
 	swA, swB *Switch
 	events   <-chan events.Event // of a
 }
 
-// newPair starts two nodes. The functions change their configs; at is the address of b.
+// newPair starts two nodes of one stack. The functions change their configs; at is the address of b.
 func newPair(t *testing.T, s stack, configA func(cfg *gnoconfig.P2PConfig, at string), configB func(*gnoconfig.P2PConfig)) *pair {
 	t.Helper()
+
+	return newPairOf(t, s, s, configA, configB)
+}
+
+// newPairOf is newPair for a node of one stack and one of another.
+func newPairOf(
+	t *testing.T, s, other stack, configA func(cfg *gnoconfig.P2PConfig, at string), configB func(*gnoconfig.P2PConfig),
+) *pair {
+	t.Helper()
 	p := &pair{stack: s, a: newGnoRecorder("a", testChannel), b: newGnoRecorder("b", testChannel)}
+	for _, r := range []*gnoRecorder{p.a, p.b} {
+		r.queue, r.received = bulk, make(chan gnoDelivery, 2*bulk)
+	}
 	cfgB := loopbackConfig()
 	configB(cfgB)
-	p.swB = newSwitchWith(t, s, cfgB, map[string]p2p.Reactor{"R": p.b})
+	p.swB = newSwitchWith(t, other, cfgB, map[string]p2p.Reactor{"R": p.b})
 	cfgA := loopbackConfig()
 	at := p.swB.NetAddress()
 	configA(cfgA, at.String())
@@ -75,76 +85,30 @@ func (p *pair) requireRefused(t *testing.T) {
 	}
 }
 
-// TestEveryKeyHasAnEffect walks every key of gno's section [p2p] and shows over each stack
-// what it does, or that the node says at start that it does nothing.
+// TestEveryKeyHasAnEffect walks every key of gno's section [p2p] and shows what it does to the switch
+// that is built for each stack, or that the node says at start that it does nothing.
 func TestEveryKeyHasAnEffect(t *testing.T) {
 	effects := map[string]func(t *testing.T, s stack){
-		"home":             addrBookOnly,
-		"addr_book_file":   addrBookOnly,
-		"laddr":            listens,
-		"external_address": advertises,
-		"seeds":            asksSeeds,
-		"pex":              asksSeeds,
-		"persistent_peers": func(t *testing.T, s stack) {
-			p := newPair(t, s, persistent, unchanged)
-			require.True(t, await(t, p.a.added).IsPersistent())
-		},
-		"private_peer_ids": func(t *testing.T, s stack) {
-			p := newPair(t, s, func(cfg *gnoconfig.P2PConfig, at string) {
-				id, _, _ := strings.Cut(at, "@")
-				cfg.PersistentPeers, cfg.PrivatePeerIDs = at, strings.ToUpper(id)
-			}, unchanged)
-			require.True(t, await(t, p.a.added).IsPrivate())
-			require.False(t, await(t, p.b.added).IsPrivate())
-		},
-		"max_num_inbound_peers": func(t *testing.T, s stack) {
-			p := newPair(t, s, func(*gnoconfig.P2PConfig, string) {}, func(cfg *gnoconfig.P2PConfig) { cfg.MaxNumInboundPeers = 0 })
-			p.requireRefused(t)
-		},
-		"max_num_outbound_peers": func(t *testing.T, s stack) {
-			cfg := loopbackConfig()
-			cfg.MaxNumOutboundPeers = 0
-			r := newGnoRecorder("r", testChannel)
-			full := newSwitchWith(t, s, cfg, map[string]p2p.Reactor{"R": r})
-			require.NoError(t, full.Start())
-			other := newSwitchWith(t, s, loopbackConfig(full.NetAddress()), map[string]p2p.Reactor{"R": newGnoRecorder("o", testChannel)})
-			at := other.NetAddress()
-			full.DialPeers(&at)
-			require.NoError(t, other.Start())
-			require.False(t, await(t, r.added).IsOutbound(), "the other node has dialed")
-			require.Zero(t, full.Peers().NumOutbound())
-		},
-		"allow_duplicate_ip": func(t *testing.T, s stack) {
-			p := newPair(t, s, persistent, func(cfg *gnoconfig.P2PConfig) { cfg.AllowDuplicateIP = false })
-			await(t, p.b.added)
-			second := newPair(t, s, func(*gnoconfig.P2PConfig, string) {}, unchanged)
-			second.b, second.swB = p.b, p.swB
-			second.requireRefused(t)
-		},
-		"recv_assembly_timeout": func(t *testing.T, s stack) {
-			cfg := loopbackConfig()
-			cfg.RecvAssemblyTimeout = 7 * time.Second
-			if s.name != "libp2p" {
-				require.Equal(t, cfg.RecvAssemblyTimeout, mconnConfig(cfg).RecvAssemblyTimeout)
-			}
-			if s.name == "native" {
-				return
-			}
-			require.Equal(t, cfg.RecvAssemblyTimeout, libp2pTimeouts(FromP2PConfig(*cfg)).Assembly)
-			cfg.RecvAssemblyTimeout = 0
-			require.Contains(t, warnings(t, s, cfg), "[p2p].recv_assembly_timeout = 0 means a default over libp2p")
-		},
-		"flush_throttle_timeout": ofConnections(func(cfg *gnoconfig.P2PConfig) { cfg.FlushThrottleTimeout++ }),
-		"max_packet_msg_payload_size": func(t *testing.T, s stack) {
-			ofConnections(func(cfg *gnoconfig.P2PConfig) { cfg.MaxPacketMsgPayloadSize++ })(t, s)
-			if s.name == "native" {
-				requireLargerPackets(t, s)
-			}
-		},
-		"send_rate":             rateOf(func(cfg *gnoconfig.P2PConfig, rate int64) { cfg.SendRate = rate }, "send rate -7"),
-		"recv_rate":             rateOf(func(cfg *gnoconfig.P2PConfig, rate int64) { cfg.RecvRate = rate }, "receive rate -7"),
-		"max_recv_buffer_bytes": ofConnections(func(cfg *gnoconfig.P2PConfig) { cfg.MaxRecvBufferBytes++ }),
-		"max_send_buffer_bytes": ofConnections(func(cfg *gnoconfig.P2PConfig) { cfg.MaxSendBufferBytes++ }),
+		"home":                        hasHome,
+		"addr_book_file":              keepsBook,
+		"laddr":                       listens,
+		"external_address":            advertises,
+		"seeds":                       asksSeeds,
+		"pex":                         needsPEX,
+		"persistent_peers":            persists,
+		"private_peer_ids":            hides,
+		"max_num_inbound_peers":       refusesInbound,
+		"max_num_outbound_peers":      dialsNobody,
+		"allow_duplicate_ip":          refusesDuplicateIP,
+		"recv_assembly_timeout":       givesUpMessages,
+		"flush_throttle_timeout":      ofConnections(func(cfg *gnoconfig.P2PConfig) { cfg.FlushThrottleTimeout++ }, nil),
+		"max_packet_msg_payload_size": ofConnections(largerPackets, requireLargerPackets),
+		"send_rate":                   stalls(func(cfg *gnoconfig.P2PConfig) { cfg.SendRate = 1 }, true),
+		"recv_rate":                   stalls(func(cfg *gnoconfig.P2PConfig) { cfg.RecvRate = 1 }, false),
+		"max_recv_buffer_bytes": ofConnections(
+			func(cfg *gnoconfig.P2PConfig) { cfg.MaxRecvBufferBytes = config.MinBufferBytes }, requireNoRoom),
+		"max_send_buffer_bytes": ofConnections(
+			func(cfg *gnoconfig.P2PConfig) { cfg.MaxSendBufferBytes = config.MinBufferBytes }, requireNotSent),
 	}
 	section := reflect.TypeFor[gnoconfig.P2PConfig]()
 	require.Len(t, effects, section.NumField())
@@ -155,12 +119,28 @@ func TestEveryKeyHasAnEffect(t *testing.T) {
 	}
 }
 
-// addrBookOnly shows that the key leads to the address book, which no switch reads.
-func addrBookOnly(t *testing.T, _ stack) {
-	cfg := loopbackConfig()
-	cfg.RootDir, cfg.AddrBook = "home", "book.json"
-	ours := FromP2PConfig(*cfg)
-	require.Equal(t, filepath.Join("home", "book.json"), ours.AddrBookFile())
+// hasHome shows that the home directory is where a node has its own file and a DHT its address book.
+func hasHome(t *testing.T, s stack) {
+	require.Contains(t, newSwitchWith(t, configuredAs(s), loopbackConfig(), nil).String(), s.name, "it has read p2p.toml there")
+	if s.name == "native" { // which has no DHT
+		require.Empty(t, bookFiles(t, s, unchanged))
+
+		return
+	}
+	require.Equal(t, []string{"config/addrbook.libp2p.json"}, bookFiles(t, s, unchanged))
+	require.Empty(t, bookFiles(t, s, func(cfg *gnoconfig.P2PConfig) { cfg.RootDir = "" }))
+}
+
+// keepsBook shows where a DHT has its address book. The native stack has no DHT and leaves the key
+// to the discovery reactor, which gno makes with it.
+func keepsBook(t *testing.T, s stack) {
+	elsewhere := func(cfg *gnoconfig.P2PConfig) { cfg.AddrBook = "data/book.json" }
+	if s.name == "native" {
+		require.Empty(t, bookFiles(t, s, elsewhere))
+
+		return
+	}
+	require.Equal(t, []string{"data/book.libp2p.json"}, bookFiles(t, s, elsewhere))
 }
 
 func listens(t *testing.T, s stack) {
@@ -182,8 +162,18 @@ func advertises(t *testing.T, s stack) {
 	require.NotContains(t, warnings(t, s, cfg), "no peer can be told")
 }
 
-// asksSeeds shows that a seed is dialed if pex is true, and that the node says if it is not.
 func asksSeeds(t *testing.T, s stack) {
+	inEachForm(t, func(t *testing.T, write func(at string) string) {
+		p := newPair(t, s, func(cfg *gnoconfig.P2PConfig, at string) { cfg.Seeds, cfg.PeerExchange = write(at), true }, unchanged)
+		require.False(t, await(t, p.a.added).IsPersistent())
+	})
+	cfg := loopbackConfig()
+	cfg.Seeds, cfg.PeerExchange = stacktest.MixedCase(someID)+"@127.0.0.1:1", true
+	require.Contains(t, warnings(t, s, cfg), "[p2p].seeds = ")
+}
+
+// needsPEX shows that a seed is dialed if pex is true, and that the node says if it is not.
+func needsPEX(t *testing.T, s stack) {
 	p := newPair(t, s, func(cfg *gnoconfig.P2PConfig, at string) { cfg.Seeds, cfg.PeerExchange = at, true }, unchanged)
 	require.False(t, await(t, p.a.added).IsPersistent())
 
@@ -193,63 +183,70 @@ func asksSeeds(t *testing.T, s stack) {
 	require.Contains(t, warnings(t, s, cfg), "[p2p].seeds has no effect: ")
 }
 
-// ofConnections shows that a change reaches native connections, and that the node says that
-// it has no effect over libp2p.
-func ofConnections(change func(*gnoconfig.P2PConfig)) func(*testing.T, stack) {
-	return func(t *testing.T, s stack) {
-		cfg := loopbackConfig()
-		quiet := warnings(t, s, cfg)
-		require.Empty(t, quiet)
-		change(cfg)
-		if s.name != "libp2p" {
-			require.NotEqual(t, mconn.DefaultMConnConfig(), mconnConfig(cfg))
-			require.Empty(t, warnings(t, s, cfg))
-
-			return
-		}
-		require.Equal(t, 1, strings.Count(warnings(t, s, cfg), " has no effect over libp2p"))
-	}
+func persists(t *testing.T, s stack) {
+	inEachForm(t, func(t *testing.T, write func(at string) string) {
+		p := newPair(t, s, func(cfg *gnoconfig.P2PConfig, at string) { cfg.PersistentPeers = write(at) }, unchanged)
+		require.True(t, await(t, p.a.added).IsPersistent())
+	})
+	cfg := loopbackConfig()
+	cfg.PersistentPeers = stacktest.MixedCase(someID) + "@127.0.0.1:1"
+	require.Contains(t, warnings(t, s, cfg), "[p2p].persistent_peers = ")
 }
 
-// rateOf shows that a rate reaches the connections of each stack: over libp2p by one that the
-// transport refuses.
-func rateOf(set func(*gnoconfig.P2PConfig, int64), refused string) func(*testing.T, stack) {
-	return func(t *testing.T, s stack) {
-		cfg := loopbackConfig()
-		set(cfg, 7)
-		require.Empty(t, warnings(t, s, cfg))
-		if s.name == "native" {
-			require.NotEqual(t, mconn.DefaultMConnConfig(), mconnConfig(cfg))
-
-			return
-		}
-		set(cfg, -7)
-		key, info := newIdentity(testChannel)
-		_, err := lp2p.NewTransport(FromNodeInfo(info), FromNodeKey(key), nil, libp2pLimits(FromP2PConfig(*cfg))...)
-		require.ErrorIs(t, err, compat.ErrInvalidOption)
-		require.ErrorContains(t, err, refused)
-	}
+func hides(t *testing.T, s stack) {
+	inEachForm(t, func(t *testing.T, write func(at string) string) {
+		p := newPair(t, s, func(cfg *gnoconfig.P2PConfig, at string) {
+			id, _, _ := strings.Cut(at, "@")
+			cfg.PersistentPeers, cfg.PrivatePeerIDs = at, write(id)
+		}, unchanged)
+		require.True(t, await(t, p.a.added).IsPrivate())
+		require.False(t, await(t, p.b.added).IsPrivate())
+	})
+	cfg := loopbackConfig()
+	cfg.PrivatePeerIDs = stacktest.MixedCase(someID)
+	require.Contains(t, warnings(t, s, cfg), "[p2p].private_peer_ids = ")
 }
 
-// requireLargerPackets shows that a native switch uses the limits of its config: a node with
-// the default drops one that sends larger packets.
-func requireLargerPackets(t *testing.T, s stack) {
+// inEachForm runs a test for each text that names the same peer. Function write puts it in the place
+// of an ID that stands alone or before an address.
+func inEachForm(t *testing.T, test func(t *testing.T, write func(at string) string)) {
 	t.Helper()
-	p := newPair(t, s, func(cfg *gnoconfig.P2PConfig, at string) {
-		persistent(cfg, at)
-		cfg.MaxPacketMsgPayloadSize *= 2
-	}, unchanged)
-	a := await(t, p.a.added)
-	b := await(t, p.b.added)
-	require.True(t, a.Send(testChannel, make([]byte, 2*gnoconfig.DefaultP2PConfig().MaxPacketMsgPayloadSize)))
-	require.Equal(t, b, await(t, p.b.removed))
-	require.Empty(t, p.b.received)
+	for i, form := range stacktest.IDForms(t, someID) {
+		t.Run("as "+form, func(t *testing.T) {
+			test(t, func(at string) string {
+				id, _, _ := strings.Cut(at, "@")
+
+				return stacktest.IDForms(t, id)[i] + at[len(id):]
+			})
+		})
+	}
 }
 
-func mconnConfig(cfg *gnoconfig.P2PConfig) mconn.MConnConfig {
-	ours := FromP2PConfig(*cfg)
+func refusesInbound(t *testing.T, s stack) {
+	p := newPair(t, s, func(*gnoconfig.P2PConfig, string) {}, func(cfg *gnoconfig.P2PConfig) { cfg.MaxNumInboundPeers = 0 })
+	p.requireRefused(t)
+}
 
-	return ours.MConnConfig()
+func dialsNobody(t *testing.T, s stack) {
+	cfg := loopbackConfig()
+	cfg.MaxNumOutboundPeers = 0
+	r := newGnoRecorder("r", testChannel)
+	full := newSwitchWith(t, s, cfg, map[string]p2p.Reactor{"R": r})
+	require.NoError(t, full.Start())
+	other := newSwitchWith(t, s, loopbackConfig(full.NetAddress()), map[string]p2p.Reactor{"R": newGnoRecorder("o", testChannel)})
+	at := other.NetAddress()
+	full.DialPeers(&at)
+	require.NoError(t, other.Start())
+	require.False(t, await(t, r.added).IsOutbound(), "the other node has dialed")
+	require.Zero(t, full.Peers().NumOutbound())
+}
+
+func refusesDuplicateIP(t *testing.T, s stack) {
+	p := newPair(t, s, persistent, func(cfg *gnoconfig.P2PConfig) { cfg.AllowDuplicateIP = false })
+	await(t, p.b.added)
+	second := newPair(t, s, func(*gnoconfig.P2PConfig, string) {}, unchanged)
+	second.b, second.swB = p.b, p.swB
+	second.requireRefused(t)
 }
 
 // warnings returns what a node with the config warns of when it is made.

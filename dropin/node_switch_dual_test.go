@@ -99,7 +99,7 @@ func TestDualSwitchKeepsTheLimitsOfNativePeers(t *testing.T) {
 
 		return makeDual(t, cfg, reactors, append(opts, WithDial(dual.DialNative))...)
 	}
-	requireLargerPackets(t, native)
+	requireDroppedForPackets(t, newPairOf(t, native, native, changed(largerPackets), unchanged))
 }
 
 func TestStackOptions(t *testing.T) {
