@@ -154,7 +154,7 @@ func stalls(slow func(*gnoconfig.P2PConfig), sent bool) func(*testing.T, stack) 
 }
 
 // requireStalls sends messages by slow to its receiver and, once the first has come, by fast to its
-// own sixteen times as many bytes. These come in all, and those do not.
+// own eight times as many bytes. These come in all, and those do not.
 func requireStalls(t *testing.T, slow p2p.PeerConn, to *gnoRecorder, fast p2p.PeerConn, back *gnoRecorder) {
 	t.Helper()
 	for range bulk {
@@ -162,7 +162,7 @@ func requireStalls(t *testing.T, slow p2p.PeerConn, to *gnoRecorder, fast p2p.Pe
 	}
 	await(t, to.received) // a rate lets so much through at once
 	large := make([]byte, 4*bulkSize)
-	for range 4 {
+	for range 2 {
 		for range bulk {
 			require.True(t, fast.Send(testChannel, large))
 		}

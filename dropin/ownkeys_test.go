@@ -3,18 +3,21 @@ package dropin
 import (
 	"context"
 	"log/slog"
+	"reflect"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/gnolang/gno/tm2/pkg/p2p"
-	gnotypes "github.com/gnolang/gno/tm2/pkg/p2p/types"
 	libp2pnet "github.com/libp2p/go-libp2p/core/network"
 	"github.com/stretchr/testify/require"
 
+	"github.com/tm2-libp2p/tm2-libp2p/adapter"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/dual"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/native"
+	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest/memory"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/stacktest"
@@ -34,16 +37,19 @@ func TestEveryOwnKeyHasAnEffect(t *testing.T) {
 	elsewhere := map[string]func(*testing.T){
 		"stack": TestConfiguredSwitchHasTheStack, "dial": TestConfiguredSwitchDialsAsToldTo,
 		"quic": TestConfiguredSwitchHasQUICAndDHT, "dht": TestConfiguredSwitchHasQUICAndDHT,
-		"unconditional_peer_ids": TestConfiguredSwitchKnowsItsPeers, "proxy_protocol_networks": TestProxyProtocolNetworks,
-		// That it is read. It reaches the switch with blocked_peers, by P2PConfig.SwitchOptions, with which
-		// adapter/config/TestSeedModeHangsUp shows what it does: there a minute passes at once.
-		"seed_mode": TestSettingsFromFiles,
+		"proxy_protocol_networks": TestProxyProtocolNetworks,
 	}
 	effects := map[string]func(*testing.T, stack){
-		"blocked_peers":   refuses(func(at gnotypes.NetAddress) string { return `blocked_peers = "` + string(at.ID) + `"` }),
-		"blocked_ips":     refuses(func(gnotypes.NetAddress) string { return `blocked_ips = "127.0.0.0/8"` }),
+		"blocked_peers": func(t *testing.T, s stack) {
+			inEachForm(t, func(t *testing.T, write func(string) string) {
+				requireRefuses(t, s, func(id string) string { return `blocked_peers = "` + write(id) + `"` })
+			})
+		},
+		"blocked_ips": func(t *testing.T, s stack) {
+			requireRefuses(t, s, func(string) string { return `blocked_ips = "127.0.0.0/8"` })
+		},
 		"libp2p_security": proposesTLS, "tunnel_bridges": hasTunnels, "tunnel_peer_ids": hasTunnels,
-		"dial_timeout": givesUp,
+		"dial_timeout": givesUp, "unconditional_peer_ids": welcomes, "seed_mode": isSeed,
 	}
 	require.Len(t, ownKeys, len(elsewhere)+len(effects))
 	for _, key := range ownKeys {
@@ -55,25 +61,81 @@ func TestEveryOwnKeyHasAnEffect(t *testing.T) {
 	}
 }
 
-// refuses shows that a node with the line refuses the one at the address for what it names, however
-// often that one dials.
-func refuses(line func(at gnotypes.NetAddress) string) func(*testing.T, stack) {
-	return func(t *testing.T, s stack) {
-		other, r, log := newSwitchWith(t, s, loopbackConfig(), nil), newGnoRecorder("r", testChannel), &stacktest.Log{}
+// requireRefuses shows that a node with the line refuses the one with the ID for what it names,
+// however often that one dials.
+func requireRefuses(t *testing.T, s stack, line func(id string) string) {
+	t.Helper()
+	other, r, log := newSwitchWith(t, s, loopbackConfig(), nil), newGnoRecorder("r", testChannel), &stacktest.Log{}
+	cfg := loopbackConfig()
+	cfg.RootDir = homeWith(t, map[string]string{ownFile: "[p2p]\nstack = \"" + s.name + "\"\ndial = \"" + dials[s.name] + "\"\n" +
+		line(string(other.NetAddress().ID))})
+	key, info := newIdentity(testChannel)
+	sw, err := NewConfiguredSwitch(info, key, cfg, map[string]p2p.Reactor{"R": r}, slog.New(slog.NewTextHandler(log, nil)))
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, sw.Close()) })
+	require.NoError(t, sw.Start())
+	require.NoError(t, other.Start())
+	at := sw.NetAddress()
+	require.NoError(t, other.MultiplexSwitch().AddPersistentPeer(*FromNetAddress(&at)))
+	require.Eventually(t, func() bool { return log.Count("(blocked_peers, blocked_ips)") > 0 }, patience, time.Millisecond)
+	require.Empty(t, r.added)
+}
+
+// welcomes shows that a node that is full admits a peer that the key names, in any form of its ID.
+func welcomes(t *testing.T, s stack) {
+	inEachForm(t, func(t *testing.T, write func(string) string) {
+		other, r := newSwitchWith(t, s, loopbackConfig(), nil), newGnoRecorder("r", testChannel)
+		at := other.NetAddress()
 		cfg := loopbackConfig()
-		cfg.RootDir = homeWith(t, map[string]string{ownFile: "[p2p]\nstack = \"" + s.name + "\"\ndial = \"" + dials[s.name] + "\"\n" +
-			line(other.NetAddress())})
-		key, info := newIdentity(testChannel)
-		sw, err := NewConfiguredSwitch(info, key, cfg, map[string]p2p.Reactor{"R": r}, slog.New(slog.NewTextHandler(log, nil)))
-		require.NoError(t, err)
-		t.Cleanup(func() { require.NoError(t, sw.Close()) })
-		require.NoError(t, sw.Start())
+		cfg.MaxNumInboundPeers = 0
+		full := newSwitchWith(t, configuredAs(s, `unconditional_peer_ids = "`+write(string(at.ID))+`"`), cfg, map[string]p2p.Reactor{"R": r})
+		require.NoError(t, full.Start())
 		require.NoError(t, other.Start())
-		at := sw.NetAddress()
-		require.NoError(t, other.MultiplexSwitch().AddPersistentPeer(*FromNetAddress(&at)))
-		require.Eventually(t, func() bool { return log.Count("(blocked_peers, blocked_ips)") > 0 }, patience, time.Millisecond)
-		require.Empty(t, r.added)
+		fullAt := full.NetAddress()
+		require.NoError(t, other.MultiplexSwitch().AddPersistentPeer(*FromNetAddress(&fullAt)))
+		require.Equal(t, at.ID, await(t, r.added).ID())
+	})
+}
+
+// isSeed shows that the switch is built as a seed, which hangs up after a minute as
+// TestSeedHangsUp shows. A program cannot ask for it, so the test looks into the switch.
+func isSeed(t *testing.T, s stack) {
+	uptime := func(pex bool, lines ...string) time.Duration {
+		cfg := loopbackConfig()
+		cfg.PeerExchange = pex
+		sw := newSwitchWith(t, configuredAs(s, lines...), cfg, nil)
+
+		return time.Duration(reflect.ValueOf(sw.mux).Elem().FieldByName("seedUptime").Int())
 	}
+	require.Equal(t, adapter.DefaultSeedUptime, uptime(true, "seed_mode = true"))
+	require.Zero(t, uptime(true))
+	require.Zero(t, uptime(false, "seed_mode = true"), "nobody would ask it for peers")
+}
+
+// TestSeedHangsUp shows what seed_mode does to the switch of a node whose p2p.toml has it: over a
+// transport in memory, where the minute of a seed passes at once.
+func TestSeedHangsUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := memory.NewNetwork()
+		cfg := loopbackConfig()
+		cfg.RootDir, cfg.PeerExchange = homeWith(t, map[string]string{ownFile: "[p2p]\nseed_mode = true"}), true
+		r := newGnoRecorder("r", testChannel)
+		p, o, err := newConfiguredPlan(cfg, map[string]p2p.Reactor{"R": r}, nil, newOptions(nil))
+		require.NoError(t, err)
+		tr := &inMemory{Transport: network.NewTransport(testChannel)}
+		seed := newSwitch("memory", tr, tr, p, o.sw)
+		require.NoError(t, seed.Start())
+		other, _ := newMemorySwitch(t, network, loopbackConfig(), newGnoRecorder("other", testChannel))
+		require.NoError(t, other.Start())
+		at := seed.NetAddress()
+		other.DialPeers(&at)
+		peer := <-r.added
+		begun := time.Now()
+		require.Equal(t, peer, <-r.removed)
+		require.Equal(t, adapter.DefaultSeedUptime, time.Since(begun))
+		require.NoError(t, other.Close())
+		require.NoError(t, seed.Close())
+	})
 }
 
 func proposesTLS(t *testing.T, s stack) {
@@ -94,25 +156,27 @@ func proposesTLS(t *testing.T, s stack) {
 	}))
 }
 
-// hasTunnels shows that a libp2p node has a native peer.
+// hasTunnels shows that a libp2p node has a native peer, in whatever form the IDs are.
 func hasTunnels(t *testing.T, s stack) {
 	if s.name != "libp2p" {
 		t.Skip("with other stacks the keys are an error (TestTunnelsNeedLibp2pAlone)")
 	}
-	far := newSwitchWith(t, stacks()[0], loopbackConfig(), nil)
-	require.NoError(t, far.Start())
-	at, r := far.NetAddress(), newGnoRecorder("r", testChannel)
-	key, info := newIdentity(testChannel)
-	bridgeAt := startBridge(t, far, types.ID(key.ID())).Libp2pAddress()
-	cfg := loopbackConfig(at)
-	cfg.RootDir = homeWith(t, map[string]string{ownFile: "[p2p]\nstack = \"libp2p\"\ndial = \"libp2p\"\ntunnel_bridges = \"" +
-		bridgeAt.String() + "\"\ntunnel_peer_ids = \"" + string(at.ID) + "\""})
-	sw, err := NewConfiguredSwitch(info, key, cfg, map[string]p2p.Reactor{"R": r}, nil)
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, sw.Close()) })
-	require.NoError(t, sw.Start())
-	require.Equal(t, at.ID, await(t, r.added).ID())
-	require.Equal(t, bridgeAt.ID, sw.MultiplexSwitch().Links()[0].Tunnel)
+	inEachForm(t, func(t *testing.T, write func(string) string) {
+		far := newSwitchWith(t, stacks()[0], loopbackConfig(), nil)
+		require.NoError(t, far.Start())
+		at, r := far.NetAddress(), newGnoRecorder("r", testChannel)
+		key, info := newIdentity(testChannel)
+		bridgeAt := startBridge(t, far, types.ID(key.ID())).Libp2pAddress()
+		cfg := loopbackConfig(at)
+		cfg.RootDir = homeWith(t, map[string]string{ownFile: "[p2p]\nstack = \"libp2p\"\ndial = \"libp2p\"\ntunnel_bridges = \"" +
+			write(bridgeAt.String()) + "\"\ntunnel_peer_ids = \"" + write(string(at.ID)) + "\""})
+		sw, err := NewConfiguredSwitch(info, key, cfg, map[string]p2p.Reactor{"R": r}, nil)
+		require.NoError(t, err)
+		t.Cleanup(func() { require.NoError(t, sw.Close()) })
+		require.NoError(t, sw.Start())
+		require.Equal(t, at.ID, await(t, r.added).ID())
+		require.Equal(t, bridgeAt.ID, sw.MultiplexSwitch().Links()[0].Tunnel)
+	})
 }
 
 // givesUp shows that a dial of a node that answers has no more time than the key says, and that
