@@ -2,17 +2,22 @@ package config
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tm2-libp2p/tm2-libp2p/bridge"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/stacktest"
 )
+
+const somePeer = "g12er44f65vdr5cq59mawm7272ku76v5f4af7s0m"
 
 // TestEveryKeyHasAnEffect walks every key that a file may have and shows that another value
 // than the default reaches the bridge, or that the bridge says why the key does nothing.
 func TestEveryKeyHasAnEffect(t *testing.T) {
-	const peer = `"g12er44f65vdr5cq59mawm7272ku76v5f4af7s0m`
+	const peer = `"` + somePeer
 	values := map[string]string{
 		"[p2p].laddr": `"127.0.0.1:1"`, "[p2p].persistent_peers": peer + `@127.0.0.1:1"`,
 		"[p2p].private_peer_ids": peer + `"`, "[p2p].unconditional_peer_ids": peer + `"`,
@@ -39,6 +44,9 @@ func TestEveryKeyHasAnEffect(t *testing.T) {
 		got, err := cfg.ForBridge(id)
 		require.NoError(t, err, k)
 		require.NotEqual(t, before, got, k)
+		if strings.Contains(values[k.String()], somePeer) {
+			requireAnyForm(t, k, values[k.String()], id, got)
+		}
 	}
 
 	asks := map[string]string{
@@ -61,4 +69,23 @@ func TestEveryKeyHasAnEffect(t *testing.T) {
 		require.NoError(t, err, idle.name)
 		require.Equal(t, []string{"[p2p]." + idle.name + " has no effect: " + idle.reason}, warnings)
 	}
+}
+
+// requireAnyForm shows that the bridge with the ID gets the same from a key whose peer is written in
+// another form, and that a text that names nobody is refused.
+func requireAnyForm(t *testing.T, k key, value string, id types.ID, want bridge.Config) {
+	t.Helper()
+	in := func(form string) []byte {
+		return fmt.Appendf(nil, "[%s]\n%s = %s", k.section, k.name, strings.Replace(value, somePeer, form, 1))
+	}
+	for _, form := range stacktest.IDForms(t, somePeer) {
+		cfg, warnings, err := Parse(in(form))
+		require.NoError(t, err, "%s as %s", k, form)
+		require.Empty(t, warnings, "%s as %s", k, form)
+		got, err := cfg.ForBridge(id)
+		require.NoError(t, err, "%s as %s", k, form)
+		require.Equal(t, want, got, "%s as %s", k, form)
+	}
+	_, _, err := Parse(in(stacktest.MixedCase(somePeer)))
+	require.ErrorContains(t, err, k.String())
 }
