@@ -99,6 +99,7 @@ func TestMaxPacketSize(t *testing.T) {
 
 	var v vectors
 	load(t, "vectors.json", &v)
+	require.NotEmpty(t, v.MaxPacketSize)
 
 	for _, c := range v.MaxPacketSize {
 		config := unlimited()

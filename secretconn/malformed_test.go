@@ -67,6 +67,7 @@ func TestMalformedFrames(t *testing.T) {
 		"chunk-length-over-1024":     ErrFrameLength,
 		"authentication-tag-failure": ErrFrameTag,
 		"stream-ended":               io.EOF,
+		"stream-cut-inside-message":  io.ErrUnexpectedEOF,
 	}
 	played := 0
 
@@ -88,7 +89,11 @@ func TestMalformedFrames(t *testing.T) {
 			if v.Verdict != "accept" {
 				require.Contains(t, reasons, v.Reason)
 
-				_, err := r.Read(make([]byte, 100))
+				var err error
+				for err == nil { // good frames may come first
+					_, err = r.Read(make([]byte, 100))
+				}
+
 				require.ErrorIs(t, err, reasons[v.Reason])
 
 				return
