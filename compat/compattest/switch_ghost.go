@@ -20,9 +20,10 @@ const maxPacket = 64 << 10
 
 // A node whose connection has gone silent, as after a power cut, is connected again under its
 // ID without waiting for a ping timeout. The connection runs through a relay that stops
-// passing bytes and keeps the sockets open.
+// passing bytes and keeps the sockets open. It also holds the one place that the hub has for an
+// IP, as nodes do by default, and the node comes back from the same IP.
 func testGhost(t *testing.T, c *cluster) {
-	hub := c.started(t)
+	hub := c.started(t, func(s *nodeSetup) { s.AllowDuplicateIP = false })
 	relay := newRelay(t, hub.addr.DialString())
 	relayed := hub.address()
 	relayed.Port = uint16(relay.listener.Addr().(*net.TCPAddr).Port)
@@ -47,6 +48,11 @@ func testGhost(t *testing.T, c *cluster) {
 	require.NotSame(t, former, now)
 	require.Len(t, hub.Peers().List(), 1)
 	require.False(t, former.IsRunning())
+
+	stranger := c.started(t)
+	stranger.DialPeers(hub.address())
+	c.awaitRefused(t, stranger, hub.id(), 1)
+	require.Zero(t, hub.log.count(addPeer, stranger.id()), "the IP has one place")
 }
 
 // relay passes bytes between its clients and one target until it is frozen: those of TCP
