@@ -14,6 +14,7 @@ func crossedPromises() []switchPromise {
 		{"Crossed/OneConnectionStays", testCrossed},
 		{"Crossed/PersistentOnBothEnds", testCrossedPersistent},
 		{"Crossed/SilentConnectionGivesWay", testGhost},
+		{"Crossed/LiveConnectionStays", testLive},
 	}
 }
 

@@ -1,0 +1,49 @@
+package compattest
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+)
+
+// liveRefusals is how many connections of an ID are refused while its former one lives. By the
+// schedule of redials the last of them comes about 3 s after the first, when a switch that
+// suspects former connections suspects this one too, and asks it for a sign of life.
+const liveRefusals = 3
+
+// A connection whose remote is alive stays when another node proves the same ID, as when a node
+// key was copied to a second machine. That node is refused, and the first one notices nothing.
+func testLive(t *testing.T, c *cluster) {
+	hub := c.started(t)
+	spec := identity()
+	first := c.nodeOf(t, spec)
+	require.NoError(t, first.Start())
+	_, former := c.connect(t, first, hub)
+	id := first.id()
+
+	second := c.nodeOf(t, spec, func(s *nodeSetup) { s.PersistentPeers = []*types.NetAddress{hub.address()} })
+	require.NoError(t, second.Start())
+	c.await(t, "the other node is refused again and again, or the former connection ends", func() bool {
+		refused := second.log.count(failed, hub.id()) + second.log.count(removed, hub.id())
+
+		return refused >= liveRefusals || hub.log.count(removePeer, id) > 0
+	})
+	require.Same(t, former, hub.Peers().Get(id))
+	require.True(t, former.IsRunning())
+	c.exchange(t, first, hub)
+	require.Zero(t, first.log.count(removePeer, hub.id()), "%s", first.log)
+	requireStop(t, second)
+	require.True(t, second.without(hub.id()), "the other node's connections have ended: %s", second.log)
+
+	requireStop(t, hub)
+	for _, e := range hub.log.of(id) {
+		switch e.what {
+		case initPeer, addPeer, received, removePeer, removed:
+			require.Same(t, former, e.peer, "no reactor has seen another connection: %s", hub.log)
+		}
+	}
+	require.Equal(t, 1, hub.log.count(removed, id), "by the stop alone: %s", hub.log)
+	require.Equal(t, 1, hub.log.count(connected, id))
+}
