@@ -178,8 +178,9 @@ func makeDropin(newSwitch newDropin, reactor func(p2p.Reactor) p2p.Reactor) comp
 		require.NoError(t, dropped.Listen())
 		addr := dropped.NetAddress()
 		sw := dropinSwitch{
-			gnoSwitch: gnoSwitch{Switch: dropin.FromSwitch(dropped), Service: dropin.FromService(dropped)},
-			dropped:   dropped,
+			gnoSwitch:      gnoSwitch{Switch: dropin.FromSwitch(dropped), Service: dropin.FromService(dropped)},
+			PeerController: dropped.MultiplexSwitch(),
+			dropped:        dropped,
 		}
 		release := func() { require.NoError(t, dropped.Close()) }
 		t.Cleanup(release)
@@ -188,9 +189,11 @@ func makeDropin(newSwitch newDropin, reactor func(p2p.Reactor) p2p.Reactor) comp
 	}
 }
 
-// dropinSwitch also reports the events that gno does not have.
+// dropinSwitch also reports the events that gno does not have, and configures peers while it
+// runs.
 type dropinSwitch struct {
 	gnoSwitch
+	compat.PeerController
 	dropped *dropin.Switch
 }
 

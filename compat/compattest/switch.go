@@ -34,7 +34,7 @@ func TestSwitch(t *testing.T, makeNetwork MakeNetwork, exemptions ...Exemption) 
 func switchPromises() []switchPromise {
 	// Promises that wait for a timer come first, so that the others run meanwhile.
 	return slices.Concat(
-		seedPromises(), lifecyclePromises(), initPeerPromises(), receivePromises(), panicPromises(), peersPromises(),
+		seedPromises(), controlPromises(), lifecyclePromises(), initPeerPromises(), receivePromises(), panicPromises(), peersPromises(),
 		broadcastPromises(), sendPromises(), stopPeerPromises(), dialPromises(), crossedPromises(),
 		eventsPromises(), limitsPromises(), persistentPromises(), shutdownPromises(),
 	)
