@@ -33,6 +33,7 @@ func newLine(t *testing.T, from string) *line {
 		NativeListen: loopback(), Libp2pListen: loopback(), Libp2pPeers: addresses(libp2p),
 	}, quiet())
 	require.NoError(t, err)
+	b.patient()
 	require.NoError(t, b.Start())
 	t.Cleanup(func() { require.NoError(t, b.Stop()) })
 	l := &line{bridge: b, sender: native, busy: libp2p, taken: make(chan struct{})}

@@ -166,11 +166,12 @@ func newSwitchWith(t *testing.T, s stack, cfg *gnoconfig.P2PConfig, reactors map
 
 // newPatientSwitch is newSwitchWith for a switch whose dials and handshakes succeed however busy the
 // machine is, where the two ends are of one stack.
-func newPatientSwitch(t *testing.T, s stack, cfg *gnoconfig.P2PConfig, reactors map[string]p2p.Reactor) *Switch {
+func newPatientSwitch(t *testing.T, s stack, cfg *gnoconfig.P2PConfig, reactors map[string]p2p.Reactor, opts ...Option) *Switch {
 	t.Helper()
 	timeouts := lp2p.DefaultTimeouts()
 	timeouts.Dial, timeouts.Handshake = patience, patience
-	sw, err := s.make(t, cfg, reactors, WithLibp2pOptions(lp2p.WithTimeouts(timeouts), leeway.Sniff(patience).(lp2p.Option)))
+	opts = append(opts, WithLibp2pOptions(lp2p.WithTimeouts(timeouts), leeway.Sniff(patience).(lp2p.Option)))
+	sw, err := s.make(t, cfg, reactors, opts...)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, sw.Close()) })
 	if tr, ok := sw.transport.(*native.MultiplexTransport); ok {

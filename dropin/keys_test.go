@@ -41,9 +41,13 @@ func newPairOf(
 	for _, r := range []*gnoRecorder{p.a, p.b} {
 		r.queue, r.received = bulk, make(chan gnoDelivery, 2*bulk)
 	}
+	newSwitch := newSwitchWith
+	if s.name == other.name {
+		newSwitch = newPatientSwitch
+	}
 	cfgB := loopbackConfig()
 	configB(cfgB)
-	p.swB = newSwitchWith(t, other, cfgB, map[string]p2p.Reactor{"R": p.b})
+	p.swB = newSwitch(t, other, cfgB, map[string]p2p.Reactor{"R": p.b})
 	cfgA := loopbackConfig()
 	at := p.swB.NetAddress()
 	configA(cfgA, at.String())

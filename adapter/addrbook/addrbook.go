@@ -62,7 +62,8 @@ type Entry struct {
 	Failures   int       // dials that failed since it last answered
 	Failed     time.Time // when a dial there failed last, even if the failure was not counted; zero after a restart
 
-	failing time.Time // when the first of these failed, or the first since a restart
+	failing   time.Time     // when the first of these failed; zero if unknown
+	failedFor time.Duration // from then to the last of them; zero after a restart
 
 	group string // the network of the source, see networkOf
 	from  string // the host of the source, see hostOf; empty after a restart
@@ -259,7 +260,7 @@ func (b *Book) answered(addr *types.NetAddress) *Entry {
 	}
 	b.unsaved.renewed = true
 	e.Seen, e.Answered = now, now
-	e.Failures, e.Failed, e.failing = 0, time.Time{}, time.Time{}
+	e.Failures, e.Failed, e.failing, e.failedFor = 0, time.Time{}, time.Time{}, 0
 	b.endpoints.answered(addr, now)
 	if isNew {
 		b.trim()
@@ -305,6 +306,9 @@ func (b *Book) MarkWrongID(addr *types.NetAddress, found types.ID) {
 	now := time.Now()
 	b.endpoints.foundOther(addr, found, now)
 	b.markFailed(addr, now)
+	if e := b.entry(addr); e != nil && !b.endpoints.relayed {
+		e.failedFor = giveUpTime // it is no outage
+	}
 }
 
 // AllowRelayed is for a node that dials peers through relays. Such a peer has the IP and
@@ -359,7 +363,7 @@ func (b *Book) markFailed(addr *types.NetAddress, now time.Time) {
 		e.failing = now
 	}
 	e.Failures = min(e.Failures+1, maxFailures)
-	e.Failed = now
+	e.Failed, e.failedFor = now, max(e.failedFor, now.Sub(e.failing))
 	b.unsaved.renewed = true
 }
 
@@ -411,7 +415,7 @@ func copies(entries []*Entry) []Entry {
 
 // Addresses returns all addresses, the most promising first: configured ones, anchors, those
 // connected most recently, then those announced from their own host, then other announced
-// ones and told ones, those seen most recently first, then those that fail. The slice and
+// ones and told ones, those seen most recently first, then those that are given up. The slice and
 // what it points to are the caller's.
 func (b *Book) Addresses() []*types.NetAddress {
 	b.mtx.Lock()

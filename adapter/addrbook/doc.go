@@ -24,10 +24,11 @@
 //
 // The book holds a bounded number of addresses, of which one source, one peer, one
 // host and one network have a share each (see eviction.go). Over a limit the address
-// that is worth least goes: first those that failed three times since they answered,
-// then told ones, then announced ones, then answered ones, and last anchors. Of one
+// that is worth least goes: first those that failed three times and have never answered
+// or have failed for a day, then told ones, then announced ones, then answered ones, and last anchors. Of one
 // kind, those seen or connected longest ago go first. In a full book, addresses beyond
-// the share of their network go before any that do not fail. A configured address stays.
+// the share of their network, and failing ones beyond half of the book, go before all that are
+// not given up. A configured address stays.
 //
 // A failed dial counts against its address, not against the peer. It counts against
 // the IP and port as well, whatever ID was asked for, since IDs can be made up without

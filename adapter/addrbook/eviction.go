@@ -42,7 +42,7 @@ const (
 )
 
 // better sorts the entries that are worth more first: configured ones, then those that
-// do not fail, then anchors, then those that have answered, the most recent answer first,
+// are not given up, then anchors, then those that have answered, the most recent answer first,
 // then those that the peer has announced, from the same host before others, then those that
 // were seen more recently.
 func better(a, b *Entry) int {
@@ -69,8 +69,11 @@ func better(a, b *Entry) int {
 
 // isGivenUp reports whether the address has failed so often, and for so long, that any other is better.
 func (e *Entry) isGivenUp() bool {
-	return e.Failures >= giveUpFailures && (!e.HasAnswered() || e.Failed.Sub(e.failing) >= giveUpTime)
+	return e.isFailing() && (!e.HasAnswered() || e.failedFor >= giveUpTime)
 }
+
+// isFailing reports whether the address has failed often enough to be given up, if perhaps not for long.
+func (e *Entry) isFailing() bool { return e.Failures >= giveUpFailures }
 
 // compareBool puts true first.
 func compareBool(a, b bool) int {
@@ -113,13 +116,14 @@ func (b *Book) trim() {
 }
 
 // fitting returns as many of the entries, which are sorted, as the book has places for. The first to
-// go are those that fail, and those beyond the share of their network, the worst first. Configured
-// ones stay, and do not count in their network. The caller holds the lock.
+// go are those that are given up, those that fail and have half of the book before them, and those
+// beyond the share of their network, the worst first. Configured ones stay, and do not count in their
+// network. The caller holds the lock.
 func (b *Book) fitting(entries []*Entry) []*Entry {
 	if len(entries) <= b.maxPeers {
 		return entries
 	}
-	share, configured := max(maxPerHost, b.maxPeers/networkShare), 0
+	share, configured, failing := max(maxPerHost, b.maxPeers/networkShare), 0, 0
 	counts := make(map[string]int)
 	var first, rest []*Entry
 	for _, e := range entries {
@@ -127,10 +131,13 @@ func (b *Book) fitting(entries []*Entry) []*Entry {
 		case e.Configured:
 			configured++
 			first = append(first, e)
-		case e.isGivenUp(), e.network != "" && counts[e.network] >= share:
+		case e.isGivenUp(), e.isFailing() && failing >= b.maxPeers/2, e.network != "" && counts[e.network] >= share:
 			rest = append(rest, e)
 		default:
 			counts[e.network]++
+			if e.isFailing() {
+				failing++
+			}
 			first = append(first, e)
 		}
 	}

@@ -70,6 +70,7 @@ type fileEntry struct {
 	Advertised  bool        `json:"advertised,omitempty"`
 	Anchor      bool        `json:"anchor,omitempty"`
 	Failures    int         `json:"failures,omitempty"`
+	Failing     int64       `json:"failing_since,omitempty"` // when the first of them was
 	Source      types.ID    `json:"source,omitempty"`
 	SourceGroup string      `json:"source_group,omitempty"`
 	Key         []byte      `json:"key,omitempty"`   // of the peer
@@ -262,7 +263,9 @@ func (f *fileEntry) entry(now time.Time) (*Entry, error) {
 			e.Seen = e.Answered
 		}
 	}
-	e.Failures = min(max(f.Failures, 0), maxFailures)
+	if e.Failures = min(max(f.Failures, 0), maxFailures); e.Failures > 0 && f.Failing > 0 {
+		e.failing = past(f.Failing, now)
+	}
 	if f.Source.Validate() == nil {
 		e.Source = f.Source
 	}
@@ -390,6 +393,9 @@ func (b *Book) forFile(e *Entry) fileEntry {
 	}
 	if e.HasAnswered() {
 		f.LastConnected = e.Answered.Unix()
+	}
+	if !e.failing.IsZero() {
+		f.Failing = e.failing.Unix()
 	}
 	if p := b.peers[e.Addr.ID]; p != nil {
 		f.Key, f.Stack = p.key, p.stack

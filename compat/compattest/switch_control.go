@@ -118,8 +118,6 @@ func testControlRedial(t *testing.T, c *cluster) {
 	require.GreaterOrEqual(t, a.ends(b.id()), a.ends(other.id())+lead, "%s", a.log)
 
 	require.False(t, ctl.Redial(types.GenerateNodeKey().ID()), "it is not persistent")
-	b.release()
-	c.await(t, "the peer is gone, and may be redialed", func() bool { return ctl.Redial(b.id()) })
 }
 
 // BlockPeer ends the connection of a peer, which is neither let in nor dialed then until it is
@@ -173,9 +171,10 @@ func testControlUnblocked(t *testing.T, c *cluster) {
 	c.awaitApart(t, a, b)
 	c.dialRefused(t, b, a)
 	require.False(t, a.Peers().Has(b.id()))
+	connections := a.log.count(connected, b.id())
 	require.True(t, ctl.UnblockPeer(b.id()))
 	c.await(t, "the peer is connected again", func() bool {
-		return a.log.count(connected, b.id()) == 2 && a.Peers().Has(b.id()) && b.Peers().Has(a.id())
+		return a.log.count(connected, b.id()) > connections && a.Peers().Has(b.id()) && b.Peers().Has(a.id())
 	})
 	c.exchange(t, a, b)
 }

@@ -1,6 +1,7 @@
 package discovery_test
 
 import (
+	"net"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -13,12 +14,13 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/discovery"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/stacktest"
 )
 
 // maker is newNode for one kind of node.
 type maker func(t testing.TB, s spec) *node
 
-// overTCPAndQUIC runs the test with nodes that speak TCP, and with nodes that speak QUIC alone.
+// overTCPAndQUIC runs the test with nodes that speak TCP, and with nodes whose sessions are over QUIC.
 func overTCPAndQUIC(t *testing.T, test func(*testing.T, maker)) {
 	t.Run("TCP", func(t *testing.T) {
 		t.Parallel()
@@ -127,7 +129,7 @@ func comeBackWithoutSeed(t *testing.T, newNode maker, slots uint64) {
 	}, slots))
 	var others []*node
 	for range 5 {
-		others = append(others, newNode(t, limited(spec{seeds: []*node{hub}}, 0)))
+		others = append(others, newNode(t, limited(spec{port: stacktest.FreePortAt(t, net.IPv4(127, 0, 0, 1)), seeds: []*node{hub}}, 0)))
 	}
 	await(t, "everybody is known", func() bool {
 		unknown := slices.ContainsFunc(others, func(o *node) bool { return len(book.Of(o.id())) == 0 })

@@ -155,7 +155,10 @@ func TestPatchedNodeCompiles(t *testing.T) {
 func moveGno(t *testing.T, b *builder) {
 	t.Helper()
 	sum := sha256.Sum256([]byte(b.gnoDir))
-	link := filepath.Join(os.TempDir(), fmt.Sprintf("gnobuild-test-%d-%x", os.Getuid(), sum[:8]))
+	cache, err := os.UserCacheDir() // where nobody else may write
+	require.NoError(t, err)
+	link := filepath.Join(cache, "tm2-libp2p", fmt.Sprintf("gno-%x", sum[:8]))
+	require.NoError(t, os.MkdirAll(filepath.Dir(link), 0o700))
 	if err := os.Symlink(b.gnoDir, link); !errors.Is(err, fs.ErrExist) {
 		require.NoError(t, err)
 	}
