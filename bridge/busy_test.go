@@ -13,8 +13,8 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
-// line is a pair of a bridge in which nothing is set but its target, and one end of which takes no
-// message on chTxs until it is released.
+// line is a pair of a bridge in which nothing is set but its target and longer times for handshakes. One
+// end of it takes no message on chTxs until it is released.
 type line struct {
 	bridge       *Bridge
 	pair         *pair

@@ -62,8 +62,8 @@ type Entry struct {
 	Failures   int       // dials that failed since it last answered
 	Failed     time.Time // when a dial there failed last, even if the failure was not counted; zero after a restart
 
-	failing   time.Time     // when the first of these failed; zero if unknown
-	failedFor time.Duration // from then to the last of them; zero after a restart
+	failing   time.Time     // when the first of Failures was; zero if unknown
+	failedFor time.Duration // from then to the last of Failures; zero after a restart
 
 	group string // the network of the source, see networkOf
 	from  string // the host of the source, see hostOf; empty after a restart
@@ -299,7 +299,8 @@ func (b *Book) MarkFailed(addr *types.NetAddress) {
 }
 
 // MarkWrongID is MarkFailed for an address at which another peer has answered. For a
-// time no other peer is looked for there, see Try.
+// time no other peer is looked for there, see Try. Such failures are no outage: after
+// three of them the address is given up, without AllowRelayed even if its peer had answered there.
 func (b *Book) MarkWrongID(addr *types.NetAddress, found types.ID) {
 	b.mtx.Lock()
 	defer b.mtx.Unlock()
@@ -307,7 +308,7 @@ func (b *Book) MarkWrongID(addr *types.NetAddress, found types.ID) {
 	b.endpoints.foundOther(addr, found, now)
 	b.markFailed(addr, now)
 	if e := b.entry(addr); e != nil && !b.endpoints.relayed {
-		e.failedFor = giveUpTime // it is no outage
+		e.failedFor = giveUpTime
 	}
 }
 

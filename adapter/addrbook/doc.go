@@ -24,9 +24,9 @@
 //
 // The book holds a bounded number of addresses, of which one source, one peer, one
 // host and one network have a share each (see eviction.go). Over a limit the address
-// that is worth least goes: first those that failed three times and have never answered
-// or have failed for a day, then told ones, then announced ones, then answered ones, and last anchors. Of one
-// kind, those seen or connected longest ago go first. In a full book, addresses beyond
+// that is worth least goes: first those that failed three times and have never answered, have
+// failed for a day or are another peer's, then told ones, then announced ones, then answered
+// ones, and last anchors. Of one kind, those seen or connected longest ago go first. In a full book, addresses beyond
 // the share of their network, and failing ones beyond half of the book, go before all that are
 // not given up. A configured address stays.
 //

@@ -11,8 +11,9 @@ import (
 
 const (
 	// giveUpFailures is after how many failed dials in a row an address is worth less than any
-	// other. One at which the peer has answered must also have failed for giveUpTime: a peer that
-	// cannot be reached for an evening is still a better one than a hint.
+	// other. One at which the peer has answered must also have failed for giveUpTime, unless
+	// another peer was found there: a peer that cannot be reached for an evening is still a
+	// better one than a hint.
 	giveUpFailures = 3
 	giveUpTime     = 24 * time.Hour
 

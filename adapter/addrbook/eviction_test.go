@@ -120,20 +120,31 @@ func TestRestartKeepsWhatFails(t *testing.T) {
 	})
 }
 
-// That another peer has the address is no outage.
+// That another peer has the address is no outage, except where peers share the address of a relay.
 func TestAddressOfAnotherPeerIsGivenUp(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := openBook(t, "")
-		former, hint := addrAt("1.2.3.4", 1), addrAt("1.2.3.5", 1)
-		b.MarkConnected(former, true)
-		b.Add(sourceAt("9.9.9.9"), hint)
-		for range 3 {
-			require.Equal(t, texts([]*types.NetAddress{former, hint}), texts(b.Addresses()))
-			b.MarkWrongID(former, types.GenerateNodeKey().ID())
-			pass(time.Minute)
-		}
-		require.Equal(t, texts([]*types.NetAddress{hint, former}), texts(b.Addresses()))
-	})
+	for name, relayed := range map[string]bool{"its own": false, "of a relay": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := openBook(t, "")
+				if relayed {
+					b.AllowRelayed()
+				}
+				former, hint := addrAt("1.2.3.4", 1), addrAt("1.2.3.5", 1)
+				b.MarkConnected(former, true)
+				b.Add(sourceAt("9.9.9.9"), hint)
+				order := texts([]*types.NetAddress{former, hint})
+				for range 3 {
+					require.Equal(t, order, texts(b.Addresses()))
+					b.MarkWrongID(former, types.GenerateNodeKey().ID())
+					pass(time.Minute)
+				}
+				if !relayed {
+					order[0], order[1] = order[1], order[0]
+				}
+				require.Equal(t, order, texts(b.Addresses()))
+			})
+		})
+	}
 }
 
 // Addresses that fail, though not for a day, keep half of a full book against hints.

@@ -83,7 +83,8 @@ func testStopTwice(t *testing.T, c *cluster) {
 // After Stop has returned, no reactor is called, although messages were under way and other
 // nodes go on dialing.
 func testNothingFollowsStop(t *testing.T, c *cluster) {
-	const messages = 20              // on a busy machine each turn that Receive gives away may take some ms
+	const messages = 20 // few, since on a busy machine each turn that Receive gives away may take some ms
+
 	var inside, outside atomic.Int64 // calls of Receive that have begun and ended
 	n := c.started(t, func(s *nodeSetup) {
 		s.reactor.quiet = true

@@ -39,7 +39,7 @@ func bridgedPair() Topology {
 
 func TestClusterFaultsCutNative(t *testing.T)     { atFullSize(t); runCuts(t, Of(Native(), 4)) }
 func TestClusterFaultsCutLibp2p(t *testing.T)     { atFullSize(t); runCuts(t, Of(Libp2p(), 4)) }
-func TestClusterFaultsCutLibp2pQUIC(t *testing.T) { atFullSize(t); runCuts(t, Of(Libp2pQUIC(), 4)) }
+func TestClusterFaultsCutLibp2pQUIC(t *testing.T) { runCuts(t, Of(Libp2pQUIC(), 4)) }
 func TestClusterFaultsCutBridged(t *testing.T)    { runCuts(t, bridgedPair()) }
 
 func TestClusterFaultsDelayNative(t *testing.T)     { atFullSize(t); runDelay(t, Of(Native(), 4)) }
