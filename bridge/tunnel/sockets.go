@@ -16,8 +16,6 @@ import (
 )
 
 const (
-	// maxWaiting is how many tunnels may wait to be accepted by the native transport.
-	maxWaiting = 16
 	// The pause before a node tries again to reach a bridge, doubled up to the maximum.
 	minRetry = time.Second
 	maxRetry = 30 * time.Second
@@ -38,8 +36,8 @@ type Sockets struct {
 
 	ctx     context.Context
 	cancel  context.CancelFunc
-	tasks   task.Group // keep the node in reach of the bridges
-	waiting chan net.Conn
+	tasks   task.Group    // keep the node in reach of the bridges
+	waiting chan net.Conn // to be accepted by the native transport: as many as the bridges may open
 
 	mtx  sync.Mutex
 	last types.ID // of the bridge that has answered last
@@ -53,7 +51,10 @@ func NewSockets(side *lp2p.Transport, bridges []types.NetAddress, logger *slog.L
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
 	}
-	s := &Sockets{side: side, bridges: slices.Clone(bridges), logger: logger, times: defaultTimes(), waiting: make(chan net.Conn, maxWaiting)}
+	s := &Sockets{
+		side: side, bridges: slices.Clone(bridges), logger: logger, times: defaultTimes(),
+		waiting: make(chan net.Conn, len(bridges)*maxTunnels),
+	}
 	for i := range s.bridges {
 		s.bridges[i].ID = s.bridges[i].ID.Canonical() // the form in which nodes are compared
 	}

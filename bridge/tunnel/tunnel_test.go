@@ -71,6 +71,34 @@ func TestNodeTakesTunnelsOfItsBridges(t *testing.T) {
 	require.Contains(t, refused.Reason, "no tunnel through the bridge")
 }
 
+// All tunnels that a bridge may open at once wait for a native transport that is slow to accept them: a
+// burst of silent connections keeps no honest one out.
+func TestTunnelsWaitToBeAccepted(t *testing.T) {
+	bridge := types.GenerateNodeKey().ID()
+	s := NewSockets(newSide(t, types.GenerateNodeKey(), false), []types.NetAddress{{ID: bridge, IP: loopback().IP, Port: 1}}, nil)
+	t.Cleanup(func() { require.NoError(t, s.Close()) })
+	var opened []net.Conn
+	for range maxTunnels {
+		near, far := net.Pipe()
+		defer near.Close()
+		served := make(chan struct{})
+		go func() {
+			defer close(served)
+			s.serve(bridge, far)
+		}()
+		require.NoError(t, ask(near, "9.9.9.9:1", patience))
+		next(t, served)
+		opened = append(opened, near)
+	}
+	for _, near := range opened {
+		accepted := next(t, s.waiting)
+		go func() { _, _ = accepted.Write([]byte("x")) }() // the read below fails if it does not
+		_, err := near.Read(make([]byte, 1))
+		require.NoError(t, err)
+		require.NoError(t, accepted.Close())
+	}
+}
+
 // The bridge dials a target where it is now, which is not where it was at the start.
 func TestBridgeDialsATargetThatHasMoved(t *testing.T) {
 	key, bridge := types.GenerateNodeKey(), newSide(t, types.GenerateNodeKey(), true)
