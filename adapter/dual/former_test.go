@@ -50,14 +50,15 @@ func TestOneConnectionOfAPeerWaitsForItsFormerOne(t *testing.T) {
 
 				return func() (compat.PeerConn, error) { return tr.Dial(timeout(t), addr, newBehavior()) }
 			}
+			seen, done := sw.Subscribe(nil)
+			defer done()
 			first, err := from("60.0.1.1", spec)()
 			require.NoError(t, err)
 			require.NoError(t, first.Start())
 			require.True(t, first.Send(channel, []byte("hold")))
+			require.IsType(t, events.PeerConnectedEvent{}, <-seen)                 // a message may overtake it
 			sw.StopPeerForError(<-entered, errors.New("a reactor has had enough")) // removed after Receive
 
-			seen, done := sw.Subscribe(nil)
-			defer done()
 			var twins sync.WaitGroup
 			for i := range hosts {
 				dial := from(fmt.Sprintf("60.%d.1.1", 1+i), spec)
