@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
@@ -28,6 +29,7 @@ type registry struct {
 	// Not changed once the switch is built.
 	limits           [3]uint64 // of the slots, by kind
 	allowDuplicateIP bool
+	ghostAge         time.Duration
 	lists            *peerLists
 	conduct          *conduct.Book
 

@@ -6,6 +6,7 @@ import (
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/leeway"
 )
 
 // A ghost is a connection whose remote has lost power or its network: this end does not
@@ -27,6 +28,12 @@ const (
 	maxGhostWaits = maxAdmissions / 4
 )
 
+func init() {
+	leeway.GhostAge = func(d time.Duration) any {
+		return SwitchOption(func(sw *MultiplexSwitch) { sw.registry.ghostAge = d })
+	}
+}
+
 // suspect returns the connection that has the ID if it may be a ghost, can be probed, and
 // another newcomer may wait for its end. The caller holds the lock.
 func (r *registry) suspect(id types.ID) *connection {
@@ -36,7 +43,7 @@ func (r *registry) suspect(id types.ID) *connection {
 	}
 	_, probes := c.conn.(compat.LivenessProber)
 	since, runs := c.runsSince()
-	if !probes || !runs || time.Since(since) < ghostAge {
+	if !probes || !runs || time.Since(since) < r.ghostAge {
 		return nil
 	}
 

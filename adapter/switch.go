@@ -89,6 +89,8 @@ func NewMultiplexSwitch(transport compat.Transport, opts ...SwitchOption) *Multi
 			spots:   make(map[spot][trusts]uint64),
 			awaited: make(map[types.ID]bool),
 			limits:  [...]uint64{slotInbound: DefaultMaxInboundPeers, slotOutbound: DefaultMaxOutboundPeers},
+
+			ghostAge: ghostAge,
 		},
 		peers:   newPeerSet(),
 		dials:   newDialer(),

@@ -28,7 +28,8 @@ func TestStopFlushes(t *testing.T) {
 		require.True(t, native.sw.Peers().List()[0].Send(chTxs, []byte("tx")))
 	}
 	next(t, first)
-	require.Eventually(t, func() bool { return b.Status().ToLibp2p.Messages == sent }, testTimeout, time.Millisecond)
+	taken := &b.journal.meterOf(InitiatorLibp2p).channels[chTxs].messages // not those that still wait to be taken
+	require.Eventually(t, func() bool { return taken.Load() == sent }, testTimeout, time.Millisecond)
 	stopped := make(chan error, 1)
 	go func() { stopped <- b.Stop() }()
 	next(t, native.removed)

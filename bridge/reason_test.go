@@ -30,7 +30,8 @@ func TestReasonsOfAnEndTravel(t *testing.T) {
 	require.ErrorContains(t, left.Reason, "the native node behind the bridge: it has closed the connection")
 	next(t, native.removed)
 
-	native.join(t, b.NativeAddress())
+	require.True(t, native.join(t, b.NativeAddress()).Send(chTxs, []byte("tx")))
+	next(t, libp2p.messages) // the pair is up: the nodes may have met before it is
 	libp2p.sw.StopPeerForError(libp2p.met(t), compat.Reject(compat.RejectBanned, "it votes twice"))
 	next(t, native.removed)
 	var ends []Event // also of pairs for dials that were late

@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -61,16 +62,19 @@ func TestTunnelsBesidePairs(t *testing.T) {
 	dialing := newNode(t, InitiatorNative)
 	dialing.joinAtLast(t, at[0]) // until the node is in reach of the bridge
 	require.True(t, dialing.sw.Peers().Has(key.ID()))
-	require.Equal(t, dialing.address.ID, next(t, inside.added).ID())
+	require.Equal(t, dialing.address.ID, inside.met(t).ID())
 	require.Equal(t, listening.address.ID, inside.join(t, listening.address).ID())
-	require.Equal(t, key.ID(), next(t, listening.added).ID())
+	require.Equal(t, key.ID(), listening.met(t).ID())
 	require.Empty(t, b.Status().Pairs)
 
-	tunnels := b.Status().Tunnels
-	require.Len(t, tunnels, 1)
+	var tunnels []tunnel.Status
+	require.Eventually(t, func() bool { // those of late dials end
+		tunnels = b.Status().Tunnels
+
+		return len(tunnels) == 1 && len(tunnels[0].Open) == 2
+	}, testTimeout, time.Millisecond)
 	require.True(t, tunnels[0].InReach)
 	require.False(t, tunnels[0].Dialable)
-	require.Len(t, tunnels[0].Open, 2)
 
 	require.Equal(t, b.key.ID(), dialing.join(t, b.NativeAddress()).ID())
 	next(t, libp2p.added)
@@ -112,17 +116,18 @@ func TestTunnelsFollowTheOperator(t *testing.T) {
 	require.Empty(t, b.nativeTargets.open())
 	require.NoError(t, b.Connect(InitiatorNative, listening.address))
 	inside.joinAtLast(t, listening.address)
-	next(t, listening.added)
+	listening.met(t)
 	require.NoError(t, b.Block(key.ID()))
 	require.Equal(t, key.ID(), next(t, listening.removed))
 	require.True(t, b.Unblock(key.ID()))
 
 	next(t, inside.removed)
 	inside.joinAtLast(t, listening.address) // until the node is back at the bridge
-	next(t, listening.added)
+	listening.met(t)
 	require.Len(t, b.nativeTargets.open(), 1)
 	require.NoError(t, b.Forget(listening.address.ID))
 	require.NoError(t, b.Block(types.GenerateNodeKey().ID()))
+	require.Eventually(t, func() bool { return len(b.Status().Tunnels[0].Open) <= 1 }, testTimeout, time.Millisecond, "those of late dials end")
 	require.Len(t, b.Status().Tunnels[0].Open, 1, "it stays, as a pair does")
 	require.NoError(t, b.Block(listening.address.ID))
 	require.Equal(t, key.ID(), next(t, listening.removed))

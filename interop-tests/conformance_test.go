@@ -36,6 +36,7 @@ func TestGnoSwitchConforms(t *testing.T) {
 // TestSwitchOnGnoTransportConforms checks that our switch on gno's transport keeps promises
 // that gno's switch does not.
 func TestSwitchOnGnoTransportConforms(t *testing.T) {
+	atFullSize(t)
 	besideOthers(t)
 	compattest.TestSwitch(t, func(*testing.T) compattest.MakeSwitch {
 		return newSwitchOnGno

@@ -43,7 +43,7 @@ func TestCrossedDialsAcrossStacks(t *testing.T) {
 						tr := kinds[kind](t, spec.Spec, opts...)
 						require.NoError(t, tr.Listen(*spec.Info.NetAddress))
 
-						return switchtest.New(t, spec, tr)
+						return switchtest.New(t, spec, tr, switchtest.Unsuspecting())
 					}
 				}, pairs, max(1, *crossings/pairs))
 			})

@@ -43,8 +43,8 @@ func TestNativePeersAreToldWhereTheNodeIs(t *testing.T) {
 		return p.NodeInfo().NetAddress.IP.String()
 	}
 	require.Equal(t, "0.0.0.0", told("native", "50.0.0.1"))
-	for i := range 3 {
-		told("libp2p", fmt.Sprintf("5%d.0.0.1", 1+i))
+	for i := range 6 { // three have to agree, and the identify of one may be late on a busy machine
+		told("libp2p", fmt.Sprintf("6%d.0.0.1", 1+i))
 	}
 	require.Eventually(t, func() bool { return log.Count("have dialed this node at an address") == 1 }, time.Minute, time.Millisecond)
 	require.Equal(t, "8.8.8.8", told("native", "54.0.0.1"))

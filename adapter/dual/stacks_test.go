@@ -68,8 +68,13 @@ func TestNameWithABlockedIPLeadsToTheOther(t *testing.T) {
 				sw := runSwitch(t, newTransport(t, loopbackSpec()),
 					adapter.WithPersistentPeers([]*types.NetAddress{&addr}),
 					adapter.WithBlockedIPs([]netip.Prefix{netip.PrefixFrom(netip.MustParseAddr("127.0.0.2"), 32)}))
-				require.Eventually(t, func() bool { return sw.Peers().Has(addr.ID) }, time.Minute, time.Millisecond)
-				require.Equal(t, free.String(), sw.Peers().Get(addr.ID).RemoteIP().String())
+				var peer compat.PeerConn
+				require.Eventually(t, func() bool {
+					peer = sw.Peers().Get(addr.ID)
+
+					return peer != nil
+				}, time.Minute, time.Millisecond)
+				require.Equal(t, free.String(), peer.RemoteIP().String())
 			})
 		}
 	}

@@ -40,7 +40,7 @@ func TestRemoteViolations(t *testing.T) {
 		"endless length":  {chA, bytes.Repeat([]byte{0xff}, 11), "above 64 bits"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			n, r := newNode(t, nil), newRaw(t)
+			n, r := newNode(t, nil, patientGoodbye()), newRaw(t)
 			c, ctrl, e, _ := r.session(n)
 			r.data(c, e, test.channel, test.data...)
 			broken(t, n, ctrl, test.text)
@@ -72,7 +72,7 @@ func TestUnservedChannelIsDropped(t *testing.T) {
 }
 
 func TestSecondStream(t *testing.T) {
-	n, r := newNode(t, nil), newRaw(t)
+	n, r := newNode(t, nil, patientGoodbye()), newRaw(t)
 	c, ctrl, e, _ := r.session(n)
 	r.data(c, e, chA, message('x')...)
 	n.reactor.await(t, 1)
@@ -109,8 +109,8 @@ func TestAssemblyTimeout(t *testing.T) {
 		"large":  append(protowire.AppendVarint(nil, 100_000), 'x'),
 	} {
 		t.Run(name, func(t *testing.T) {
-			timeouts := DefaultTimeouts()
-			timeouts.Assembly = 50 * time.Millisecond
+			timeouts := patientTimeouts()
+			timeouts.Assembly, timeouts.Linger = 50*time.Millisecond, patience
 			n, r := newNode(t, nil, WithTimeouts(timeouts)), newRaw(t)
 			c, ctrl, e, _ := r.session(n)
 			// Between messages there is no deadline.
@@ -130,7 +130,7 @@ func TestTruncatedMessage(t *testing.T) {
 		"large":  append(protowire.AppendVarint(nil, 100_000), 'x'),
 	} {
 		t.Run(name, func(t *testing.T) {
-			n, r := newNode(t, nil), newRaw(t)
+			n, r := newNode(t, nil, patientGoodbye()), newRaw(t)
 			c, ctrl, e, _ := r.session(n)
 			require.NoError(t, r.data(c, e, chA, data...).CloseWrite())
 			broken(t, n, ctrl, "inside a message")
@@ -139,7 +139,7 @@ func TestTruncatedMessage(t *testing.T) {
 }
 
 func TestStreamEndsWithoutGoodbye(t *testing.T) {
-	n, r := newNode(t, nil), newRaw(t)
+	n, r := newNode(t, nil, patientGoodbye()), newRaw(t)
 	c, ctrl, e, _ := r.session(n)
 	require.NoError(t, r.data(c, e, chA, message('x')...).CloseWrite())
 	broken(t, n, ctrl, "without a goodbye")
@@ -147,7 +147,7 @@ func TestStreamEndsWithoutGoodbye(t *testing.T) {
 }
 
 func TestPartialBudget(t *testing.T) {
-	n, r := newNode(t, nil), newRaw(t)
+	n, r := newNode(t, nil, patientGoodbye()), newRaw(t)
 	for _, d := range n.descs {
 		d.RecvMessageCapacity = 32 << 20
 	}
@@ -177,7 +177,7 @@ func TestMaximumMessage(t *testing.T) {
 func (b *behavior) failuresLen() int { return len(b.failures) }
 
 func TestDataOnOurStream(t *testing.T) {
-	n, r := newNode(t, nil), newRaw(t)
+	n, r := newNode(t, nil, patientGoodbye()), newRaw(t)
 	got := make(chan *stream.Stream, 1)
 	r.host.SetStreamHandler(ChannelProtocol, func(s networkStream) { got <- stream.Inbound(s) })
 	_, ctrl, _, p := r.session(n)
@@ -189,7 +189,7 @@ func TestDataOnOurStream(t *testing.T) {
 
 // A stream that the remote refuses ends the session, even if nothing more is sent.
 func TestRefusedStreamEndsTheSession(t *testing.T) {
-	n, r := newNode(t, nil), newRaw(t)
+	n, r := newNode(t, nil, patientGoodbye()), newRaw(t)
 	r.host.SetStreamHandler(ChannelProtocol, func(s networkStream) { _ = s.Reset() })
 	_, ctrl, _, p := r.session(n)
 	require.True(t, p.Send(chA, []byte("x")))
@@ -238,7 +238,7 @@ func TestControlViolations(t *testing.T) {
 		"unsorted counts": {control.Append(nil, &control.Goodbye{Counts: []control.ChannelCount{{Channel: 2, Messages: 1}, {Channel: 1, Messages: 1}}}), "out of order"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			n, r := newNode(t, nil), newRaw(t)
+			n, r := newNode(t, nil, patientGoodbye()), newRaw(t)
 			_, ctrl, _, _ := r.session(n)
 			_, err := ctrl.Write(test.say)
 			require.NoError(t, err)
@@ -249,7 +249,7 @@ func TestControlViolations(t *testing.T) {
 
 // The example of docs/sessions.md.
 func TestDataStreamBytes(t *testing.T) {
-	n, r := newNode(t, nil), newRaw(t)
+	n, r := newNode(t, nil, patientGoodbye()), newRaw(t)
 	got := make(chan *stream.Stream, 1)
 	r.host.SetStreamHandler(ChannelProtocol, func(s networkStream) { got <- stream.Inbound(s) })
 	_, _, e, p := r.session(n)

@@ -46,7 +46,7 @@ func TestManyCrossedDials(t *testing.T) {
 			require.NoError(t, err)
 			require.NoError(t, tr.Listen(*spec.Info.NetAddress))
 
-			return switchtest.New(t, spec, tr)
+			return switchtest.New(t, spec, tr, switchtest.Unsuspecting())
 		}
 	}, pairs, max(1, *crossings/pairs))
 }

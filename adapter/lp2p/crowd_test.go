@@ -49,22 +49,22 @@ func serve(t *testing.T, n *node, opts ...adapter.SwitchOption) (sw *adapter.Mul
 // why.
 func TestCrowdedNetworkGivesWay(t *testing.T) {
 	const slots = 4
-	memnet := newMemNet()
-	hub := memnet.newNode(t, net.IPv4(7, 1, 1, 1))
+	memnet, patient := newMemNet(), WithTimeouts(patientTimeouts())
+	hub := memnet.newNode(t, net.IPv4(7, 1, 1, 1), patientGoodbye())
 	sw, next := serve(t, hub, adapter.WithMaxInboundPeers(slots))
 	var last *node
 	for i := range slots {
-		last = memnet.newNode(t, net.IPv4(9, 1, 1, byte(i+1)))
+		last = memnet.newNode(t, net.IPv4(9, 1, 1, byte(i+1)), patient)
 		p, err := last.dial(t, hub)
 		require.NoError(t, err)
 		require.NoError(t, p.Start())
 		require.Equal(t, events.PeerConnected, next().Type())
 	}
-	_, err := memnet.newNode(t, net.IPv4(9, 1, 1, 99)).dial(t, hub)
+	_, err := memnet.newNode(t, net.IPv4(9, 1, 1, 99), patient).dial(t, hub)
 	requireRefused(t, err, compat.RejectFull)
 	require.Equal(t, events.PeerRejected, next().Type())
 
-	newcomer := memnet.newNode(t, net.IPv4(8, 1, 1, 1))
+	newcomer := memnet.newNode(t, net.IPv4(8, 1, 1, 1), patient)
 	_, err = newcomer.dial(t, hub)
 	require.NoError(t, err)
 	requireRefused(t, last.failure(t).err, compat.RejectFull)
@@ -84,31 +84,33 @@ func requireRefused(t *testing.T, err error, code compat.RejectCode) {
 
 // A host whose connections keep ending is refused before the handshake, whatever its keys.
 func TestHostThatKeepsLeavingIsSlowedDown(t *testing.T) {
-	memnet := newMemNet()
-	hub := memnet.newNode(t, net.IPv4(7, 1, 1, 1))
-	_, next := serve(t, hub)
-	var port uint16
-	visit := func(ip net.IP) error {
-		port++
-		n := memnet.newNodeAt(t, ip, port)
-		p, err := n.dial(t, hub)
-		if err != nil {
-			return err
-		}
-		require.NoError(t, p.Start())
-		require.Equal(t, events.PeerConnected, next().Type())
-		require.NoError(t, n.Close())
-		require.Equal(t, events.PeerDisconnected, next().Type())
+	synctest.Test(t, func(t *testing.T) {
+		memnet := newMemNet()
+		hub := memnet.newNode(t, net.IPv4(7, 1, 1, 1))
+		_, next := serve(t, hub)
+		var port uint16
+		visit := func(ip net.IP) error {
+			port++
+			n := memnet.newNodeAt(t, ip, port)
+			p, err := n.dial(t, hub)
+			if err != nil {
+				return err
+			}
+			require.NoError(t, p.Start())
+			require.Equal(t, events.PeerConnected, next().Type())
+			require.NoError(t, n.Close())
+			require.Equal(t, events.PeerDisconnected, next().Type())
 
-		return nil
-	}
-	var sessions int
-	for visit(net.IPv4(9, 1, 1, 1)) == nil {
-		sessions++
-		require.Less(t, sessions, 30) // each takes two connections, the first to learn the key
-	}
-	require.Greater(t, sessions, 3, "a few are free")
-	require.NoError(t, visit(net.IPv4(9, 1, 1, 2)))
+			return nil
+		}
+		var sessions int
+		for visit(net.IPv4(9, 1, 1, 1)) == nil {
+			sessions++
+			require.Less(t, sessions, 30) // each takes two connections, the first to learn the key
+		}
+		require.Greater(t, sessions, 3, "a few are free")
+		require.NoError(t, visit(net.IPv4(9, 1, 1, 2)))
+	})
 }
 
 // So is one whose sessions keep ending on a connection that stays open. Sessions beside each

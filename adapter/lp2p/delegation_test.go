@@ -163,7 +163,9 @@ func TestDelegationIsChecked(t *testing.T) {
 			if test.d.Host.IsValid() {
 				h.Version = control.HostVersion
 			}
-			m, err := r.say(r.open(r.connect(n), false), h)
+			c := r.connect(n) // one that is refused often is closed
+			defer c.Close()
+			m, err := r.say(r.open(c, false), h)
 			require.NoError(t, err)
 			require.IsType(t, &control.Reject{}, m)
 			require.Equal(t, compat.RejectIdentity, m.(*control.Reject).Code)

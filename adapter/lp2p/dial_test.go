@@ -199,8 +199,8 @@ func TestIncompatible(t *testing.T) {
 // A refusal by the dialer stays the reason if the dial has to end before the remote has
 // noticed.
 func TestDialerDeclinesInTheLastMoment(t *testing.T) {
-	timeouts := DefaultTimeouts()
-	timeouts.Handshake, timeouts.Linger = patience, patience
+	timeouts := patientTimeouts()
+	timeouts.Linger = patience
 	n, r := newNode(t, nil, WithTimeouts(timeouts)), newRaw(t)
 	ctx, cancel := context.WithCancel(timeout(t))
 	defer cancel()
@@ -223,26 +223,30 @@ func TestDialerDeclinesInTheLastMoment(t *testing.T) {
 // The dialer may refuse a session that the listener has accepted. Then the listener learns
 // the reason.
 func TestDialerDeclines(t *testing.T) {
-	a, b := newNode(t, nil), newNode(t, nil)
-	accepted := make(chan *Peer, 1)
+	a, b := newNode(t, nil, patientGoodbye()), newNode(t, nil, patientGoodbye())
+	started := make(chan error, 1)
 	go func() {
 		p, err := b.AcceptPending(timeout(t))
 		if err != nil {
-			close(accepted)
+			started <- err
 
 			return
 		}
 		local := b.info
 		local.Network = "other"
 		p.node.Network = "other" // as if the rules differed
-		conn, _ := p.Complete(timeout(t), local, b.behavior)
-		_ = conn.Start()
-		accepted <- conn.(*Peer)
+		conn, err := p.Complete(timeout(t), local, b.behavior)
+		if err == nil {
+			err = conn.Start()
+		}
+		started <- err
 	}()
 	_, err := a.dial(t, b)
 	require.Equal(t, compat.RejectIncompatible, rejectOf(t, err).Code)
-	require.NotNil(t, <-accepted)
-	r := rejectOf(t, b.failure(t).err)
+	if err = <-started; err == nil { // else the goodbye has come before the start
+		err = b.failure(t).err
+	}
+	r := rejectOf(t, err)
 	require.Equal(t, compat.RejectIncompatible, r.Code)
 	require.True(t, r.Remote)
 }

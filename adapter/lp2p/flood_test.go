@@ -39,7 +39,8 @@ func from(ip net.IP) libp2p.Option {
 func newRawAt(t testing.TB, ip net.IP) *raw {
 	t.Helper()
 	key := types.GenerateNodeKey()
-	o, err := newOptions([]Option{withTCP(from(ip), (&net.Dialer{LocalAddr: &net.TCPAddr{IP: ip}}).DialContext)})
+	dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: ip}}
+	o, err := newOptions([]Option{WithTimeouts(patientTimeouts()), withTCP(from(ip), dialer.DialContext)})
 	require.NoError(t, err)
 	h, err := newHost(key.PrivKey, o, nil)
 	require.NoError(t, err)

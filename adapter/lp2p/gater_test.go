@@ -38,7 +38,7 @@ func TestBlockEndsSessions(t *testing.T) {
 			t.Run(name+"/outbound="+strconv.FormatBool(outbound), func(t *testing.T) {
 				memnet := newMemNet()
 				a, b := memnet.newNode(t, net.IPv4(10, 0, 0, 1), patientGoodbye()), memnet.newNode(t, net.IPv4(10, 0, 0, 2), patientGoodbye())
-				other := memnet.newNode(t, net.IPv4(10, 0, 1, 1))
+				other := memnet.newNode(t, net.IPv4(10, 0, 1, 1), WithTimeouts(patientTimeouts()))
 				var pa, pb *Peer
 				if outbound {
 					pa, pb = connect(t, a, b)
@@ -90,8 +90,8 @@ func TestNothingIsDialedWhileTheHostCloses(t *testing.T) {
 }
 
 func TestUnblock(t *testing.T) {
-	memnet := newMemNet()
-	a, b := memnet.newNode(t, net.IPv4(10, 0, 0, 1)), memnet.newNode(t, net.IPv4(10, 0, 0, 2))
+	memnet, patient := newMemNet(), WithTimeouts(patientTimeouts())
+	a, b := memnet.newNode(t, net.IPv4(10, 0, 0, 1), patient), memnet.newNode(t, net.IPv4(10, 0, 0, 2), patient)
 	require.NoError(t, a.Block(b.key.ID()))
 	require.NoError(t, a.BlockIP(net.IPv4(10, 0, 0, 2)))
 	require.NoError(t, a.BlockSubnet(subnet("10.0.0.0/8")))
@@ -116,8 +116,8 @@ func TestUnblock(t *testing.T) {
 
 // A connection that carries no session is closed, too.
 func TestBlockClosesIdleConnections(t *testing.T) {
-	memnet := newMemNet()
-	a, b := memnet.newNode(t, net.IPv4(10, 0, 0, 1)), memnet.newNode(t, net.IPv4(10, 0, 0, 2))
+	memnet, patient := newMemNet(), WithTimeouts(patientTimeouts())
+	a, b := memnet.newNode(t, net.IPv4(10, 0, 0, 1), patient), memnet.newNode(t, net.IPv4(10, 0, 0, 2), patient)
 	require.True(t, b.open(t, a))
 	require.NoError(t, a.Block(b.key.ID()))
 	require.Eventually(t, func() bool { return len(a.Host().Network().Conns()) == 0 }, patience, time.Millisecond)
@@ -218,9 +218,9 @@ func TestViolationsAreBlamedOnTheRemote(t *testing.T) {
 // not every connection is for a session.
 func TestHostsAreBannedBeforeTheHandshake(t *testing.T) {
 	for code, connects := range map[compat.RejectCode]bool{compat.RejectBanned: false, compat.RejectFull: true} {
-		memnet := newMemNet()
+		memnet, patient := newMemNet(), WithTimeouts(patientTimeouts())
 		for name, nodes := range map[string][2]*node{
-			"simulated TCP": {memnet.newNode(t, net.IPv4(10, 0, 0, 1)), memnet.newNode(t, net.IPv4(10, 0, 0, 2))},
+			"simulated TCP": {memnet.newNode(t, net.IPv4(10, 0, 0, 1), patient), memnet.newNode(t, net.IPv4(10, 0, 0, 2), patient)},
 			"TCP":           {newNode(t, nil), newNode(t, nil)},
 			"QUIC":          {newNode(t, nil, WithQUICOnly()), newNode(t, nil, WithQUICOnly())},
 		} {

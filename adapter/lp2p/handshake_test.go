@@ -55,7 +55,9 @@ func TestHelloIsChecked(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			m, err := r.say(r.open(r.connect(n), false), test.say)
+			c := r.connect(n) // one that is refused often is closed
+			defer c.Close()
+			m, err := r.say(r.open(c, false), test.say)
 			require.NoError(t, err)
 			require.IsType(t, &control.Reject{}, m)
 			require.Equal(t, test.code, m.(*control.Reject).Code, m.(*control.Reject).Text)
@@ -144,7 +146,7 @@ func announced(t *testing.T, s *stream.Stream) *stream.Stream {
 func TestSessionsPerPeer(t *testing.T) {
 	limits := DefaultLimits()
 	limits.SessionsPerPeer = 2
-	n := newNode(t, nil, WithLimits(limits))
+	n := newNode(t, nil, WithLimits(limits), patientGoodbye())
 	r := newRaw(t)
 	c, ctrl, _, p := r.session(n)
 	_, _, _, _ = r.session(n)
@@ -295,7 +297,7 @@ func testStreamEnds(t *testing.T, end func(*session)) {
 // Whoever is refused all the time loses the connection, though another handshake on it is not over,
 // and pays for a new one.
 func TestManyRefusedHandshakesEndTheConnection(t *testing.T) {
-	timeouts := DefaultTimeouts()
+	timeouts := patientTimeouts()
 	timeouts.Handshake = 2 * patience
 	n, r := newNode(t, nil, WithTimeouts(timeouts)), newRaw(t)
 	hello := r.hello(control.NewEpoch())

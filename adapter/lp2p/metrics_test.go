@@ -140,7 +140,8 @@ func TestMetricsOfLibp2p(t *testing.T) {
 // The sessions that were opened, less those that have ended, are the peers.
 func TestMetricsBalance(t *testing.T) {
 	registry := prometheus.NewRegistry()
-	a, b := newNode(t, nil, WithPrometheus(registry)), newNode(t, nil, WithPrometheus(registry))
+	a := newNode(t, nil, WithPrometheus(registry), patientGoodbye())
+	b := newNode(t, nil, WithPrometheus(registry), patientGoodbye())
 	for i := range 3 {
 		pa, pb := connect(t, a, b)
 		switch i {

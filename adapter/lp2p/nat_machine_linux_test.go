@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/proto"
 	"github.com/libp2p/go-libp2p/p2p/protocol/holepunch"
@@ -66,7 +67,9 @@ func TestNATMachine(t *testing.T) {
 // startNode starts a node that listens at the first argument, and does about NATs
 // what the others say. It returns what it gets on one channel on another.
 func startNode(t *testing.T, args []string) *node {
-	opts := []Option{WithQUIC()}
+	timeouts := DefaultTimeouts()
+	timeouts.Dial, timeouts.Handshake = 15*time.Second, 15*time.Second // one dial has to fail
+	opts := []Option{WithQUIC(), WithTimeouts(timeouts)}
 	for _, arg := range args[1:] {
 		name, value, _ := strings.Cut(arg, "=")
 		switch name {

@@ -195,13 +195,13 @@ func TestRelayedProtocol(t *testing.T) {
 	inside := newNode(t, nil, WithRelayClient(relay.NetAddress()))
 	visitor := newNode(t, nil)
 	connect(t, visitor, relay)
-	var answer []byte
 	require.Eventually(t, func() bool {
-		var err error
-		answer, err = ask(t, relay, []byte(inside.key.ID()))
+		_, ok := relay.relayedKey(inside.key.ID())
 
-		return err == nil && len(answer) > 0
+		return ok
 	}, patience, time.Millisecond)
+	answer, err := ask(t, relay, []byte(inside.key.ID()))
+	require.NoError(t, err)
 	require.Equal(t, []byte(inside.key.PrivKey.Public().(ed25519.PublicKey)), answer)
 
 	for name, id := range map[string]types.ID{

@@ -14,7 +14,7 @@ import (
 // A session that waits for its answer when the node shuts down is told so, and not that
 // nobody has answered.
 func TestPendingMeetsClose(t *testing.T) {
-	n, r := newNode(t, nil), newRaw(t)
+	n, r := newNode(t, nil, patientGoodbye()), newRaw(t)
 	ctrl := r.open(r.connect(n), false)
 	go func() {
 		if _, err := n.AcceptPending(timeout(t)); err == nil {
@@ -55,7 +55,7 @@ func TestSessionEndsRightAfterTheAccept(t *testing.T) {
 		}, compat.RejectClosing},
 	} {
 		t.Run(name, func(t *testing.T) {
-			n, r := newNode(t, nil), newRaw(t)
+			n, r := newNode(t, nil, patientGoodbye()), newRaw(t)
 			ctx := timeout(t)
 			n.Host().SetStreamHandler(SessionProtocol, n.handler(func(s network.Stream) {
 				n.handleSession(&afterWrite{Stream: s, call: func() {

@@ -21,7 +21,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
-// raw is a libp2p host that speaks the session protocol by hand.
+// raw is a libp2p host with patientTimeouts that speaks the session protocol by hand.
 type raw struct {
 	t    testing.TB
 	host host.Host
@@ -32,7 +32,7 @@ type raw struct {
 func newRaw(t testing.TB) *raw {
 	t.Helper()
 	key := types.GenerateNodeKey()
-	o, err := newOptions(nil)
+	o, err := newOptions([]Option{WithTimeouts(patientTimeouts())})
 	require.NoError(t, err)
 	h, err := newHost(key.PrivKey, o, nil)
 	require.NoError(t, err)

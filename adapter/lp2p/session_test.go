@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -130,21 +131,17 @@ func TestQueueIsBounded(t *testing.T) {
 }
 
 func TestStopWakesSender(t *testing.T) {
-	a, b := newNode(t, nil), newNode(t, nil)
-	block := make(chan struct{})
-	b.reactor.hook = func(byte, compat.PeerConn, []byte) { <-block }
-	defer close(block)
-	pa, _ := connect(t, a, b)
-
-	msg := make([]byte, 1<<20)
-	for pa.TrySend(chA, msg) {
-	}
-	sent := make(chan bool, 1)
-	begun := time.Now()
-	go func() { sent <- pa.Send(chA, msg) }()
-	require.NoError(t, pa.Stop())
-	require.False(t, <-sent)
-	require.Less(t, time.Since(begun), compat.SendTimeout)
+	synctest.Test(t, func(t *testing.T) {
+		_, _, pa, _, release := stuffed(t)
+		defer release()
+		sent := make(chan bool, 1)
+		begun := time.Now()
+		go func() { sent <- pa.Send(chA, []byte("in vain")) }()
+		synctest.Wait()
+		require.NoError(t, pa.Stop())
+		require.False(t, <-sent)
+		require.Zero(t, time.Since(begun))
+	})
 }
 
 func TestOneReceiveAtATime(t *testing.T) {

@@ -141,7 +141,10 @@ func TestStuckSession(t *testing.T) {
 
 // Nor the slot of a handshake.
 func TestStuckRefusal(t *testing.T) {
-	n, r := newNode(t, nil, soon(patience)), newRaw(t)
+	t.Parallel()
+	timeouts := patientTimeouts()
+	timeouts.Linger = shortWait // in which the refusal is read
+	n, r := newNode(t, nil, WithTimeouts(timeouts)), newRaw(t)
 	free := make(chan struct{})
 	t.Cleanup(func() { close(free) })
 	n.Host().SetStreamHandler(SessionProtocol, n.handler(func(s network.Stream) { n.handleSession(&stuckStream{s, free}) }))

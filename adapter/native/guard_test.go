@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter"
+	"github.com/tm2-libp2p/tm2-libp2p/adapter/internal/switchtest"
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/native"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
@@ -111,7 +112,9 @@ func newGuardedNode(t *testing.T, opts ...adapter.SwitchOption) *guardedNode {
 // start runs a switch on the transport until the test ends.
 func (n *guardedNode) start(opts ...adapter.SwitchOption) {
 	n.t.Helper()
-	n.MultiplexSwitch = adapter.NewMultiplexSwitch(n.tr, append(opts, adapter.WithReactor("talker", newTalker()))...)
+	// No connection is suspected, for whose remote the switch would let another one begin.
+	n.MultiplexSwitch = adapter.NewMultiplexSwitch(n.tr, append(opts,
+		switchtest.Unsuspecting(), adapter.WithReactor("talker", newTalker()))...)
 	evs, cancel := n.Subscribe(func(e events.Event) bool { return e.Type() != events.DialFailed })
 	n.events = evs
 	n.t.Cleanup(cancel)

@@ -15,6 +15,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/leeway"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/netnstest"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/stacktest"
 	"github.com/tm2-libp2p/tm2-libp2p/mconn"
@@ -30,7 +31,8 @@ type machine struct {
 	addr *types.NetAddress
 }
 
-// newMachine returns a node that listens and has not started.
+// newMachine returns a node that listens and has not started. Its handshakes succeed however busy the
+// machine is.
 func newMachine(t *testing.T, stack types.Stack, key *types.NodeKey, ip string, book *addrbook.Book) machine {
 	t.Helper()
 	m, sockets := machine{addr: &types.NetAddress{ID: key.ID(), IP: net.ParseIP(ip), Port: 26656}}, stacktest.SocketsFrom{IP: net.ParseIP(ip)}
@@ -38,10 +40,13 @@ func newMachine(t *testing.T, stack types.Stack, key *types.NodeKey, ip string, 
 		VersionSet: types.VersionSet{{Name: "p2p", Version: "v1.0.0"}}, NetAddress: m.addr,
 		Network: "uplink", Version: "v1.0.0", Channels: []byte{pex.Channel}, Moniker: ip,
 	}
-	m.tr = native.NewMultiplexTransport(info, *key, mconn.DefaultMConnConfig(), nil, native.WithSockets(sockets))
+	m.tr = native.NewMultiplexTransport(info, *key, mconn.DefaultMConnConfig(), nil,
+		native.WithSockets(sockets), leeway.Handshake(patience).(native.Option))
 	if stack == types.StackLibp2p {
 		var err error
-		m.tr, err = lp2p.NewTransport(info, *key, nil, lp2p.WithSockets(sockets), lp2p.WithAddrBook(book))
+		timeouts := lp2p.DefaultTimeouts()
+		timeouts.Dial, timeouts.Handshake = patience, patience
+		m.tr, err = lp2p.NewTransport(info, *key, nil, lp2p.WithSockets(sockets), lp2p.WithAddrBook(book), lp2p.WithTimeouts(timeouts))
 		require.NoError(t, err)
 	}
 	require.NoError(t, m.tr.Listen(*m.addr))

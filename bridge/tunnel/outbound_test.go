@@ -20,7 +20,7 @@ func TestNodeDialsThroughATunnel(t *testing.T) {
 	far := startNative(t, types.GenerateNodeKey(), nil)
 	w := newWorld(t, Config{Reach: reach(far.at)})
 	out := w.node.join(t, far.at)
-	in := next(t, far.added)
+	in := far.met(t)
 	require.Equal(t, far.key.ID(), out.ID())
 	require.Equal(t, w.node.key.ID(), in.ID())
 	require.Equal(t, far.at.DialString(), out.SocketAddr().DialString())

@@ -30,7 +30,7 @@ func TestNativeNodeDialsThroughATunnel(t *testing.T) {
 	require.Len(t, at, 1)
 	require.Equal(t, w.node.key.ID(), at[0].ID)
 	out := far.join(t, at[0])
-	in := next(t, w.node.added)
+	in := w.node.met(t)
 	require.Equal(t, w.node.key.ID(), out.ID())
 	require.Equal(t, far.key.ID(), in.ID())
 	require.Equal(t, "127.0.0.1", in.RemoteIP().String())

@@ -34,7 +34,7 @@ func (s transportSuite) receiveOneAtATime(t *testing.T) {
 		for _, chID := range []byte{ChannelA, ChannelB} {
 			wg.Go(func() {
 				for _, msg := range noises(each, 10) {
-					if !dir.out.Send(chID, msg) {
+					if !sendAtLast(dir.out, chID, msg) {
 						t.Errorf("a message on channel %#02x was refused", chID)
 
 						return

@@ -108,7 +108,10 @@ func fixedIdentity(t *testing.T) Spec {
 	return spec
 }
 
-// freePort returns a free port of 127.0.0.1.
+// given holds the ports that freePort has returned.
+var given sync.Map
+
+// freePort returns a free port of 127.0.0.1, another one each time.
 func freePort(t *testing.T) uint16 {
 	t.Helper()
 	for range 100 {
@@ -118,8 +121,9 @@ func freePort(t *testing.T) uint16 {
 			continue
 		}
 		require.NoError(t, l.Close())
-
-		return port
+		if _, before := given.LoadOrStore(port, true); !before {
+			return port
+		}
 	}
 	t.Fatal("no port is free")
 

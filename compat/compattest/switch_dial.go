@@ -140,6 +140,7 @@ func testDialFromOnStart(t *testing.T, c *cluster) {
 func testDialOnDisconnected(t *testing.T, c *cluster) {
 	first, second := c.started(t), c.started(t)
 	n := c.started(t, func(s *nodeSetup) { s.MaxOutboundPeers = 1 })
+	c.connect(t, n, first)
 	_, cancel := n.Subscribe(func(ev events.Event) bool {
 		if ev.Type() == events.PeerDisconnected {
 			n.DialPeers(second.address())
@@ -148,7 +149,6 @@ func testDialOnDisconnected(t *testing.T, c *cluster) {
 		return false
 	})
 	defer cancel()
-	c.connect(t, n, first)
 	again := c.repeatHangUps(t, n, second)
 	c.disconnect(t, n, first)
 	c.awaitConnected(t, "another peer takes the slot", again, n, second)

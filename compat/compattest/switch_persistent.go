@@ -26,11 +26,13 @@ func persistentPair(t *testing.T, c *cluster) (a, b *switchNode) {
 	return a, b
 }
 
-// awaitConnections waits until the nodes have been connected n times.
+// awaitConnections waits until the nodes have been connected n times, and are. An end whose other end
+// had hung up may have counted one more.
 func awaitConnections(t *testing.T, c *cluster, a, b *switchNode, n int) {
 	t.Helper()
 	c.await(t, "the nodes are connected", func() bool {
-		return a.log.count(connected, b.id()) >= n && b.log.count(connected, a.id()) >= n
+		return a.log.count(connected, b.id()) >= n && b.log.count(connected, a.id()) >= n &&
+			a.Peers().Has(b.id()) && b.Peers().Has(a.id())
 	})
 }
 

@@ -19,7 +19,7 @@ var allowances = []allowance{
 	{of: "secretconn", may: []string{"internal/..."}, why: "encryption knows no channels and no peers"},
 	{of: "mconn", may: []string{"compat/...", "internal/..."}, why: "channels know no encryption and no switch"},
 
-	{of: "adapter", may: []string{"compat/...", "internal/conduct", "internal/crowd", "internal/netgroup",
+	{of: "adapter", may: []string{"compat/...", "internal/conduct", "internal/crowd", "internal/leeway", "internal/netgroup",
 		"internal/summary", "internal/task"},
 		why: "the switch works over any Transport, so it knows no stack, and it keeps no address book"},
 	{of: "adapter/addrbook", may: []string{"compat", "compat/types", "internal/atomicfile", "internal/netgroup", "internal/task"},

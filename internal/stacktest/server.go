@@ -16,8 +16,11 @@ const (
 	ownPorts     = 20000
 )
 
-// FreePortAt returns a TCP port that is free at all of the IPs. It stays free, also while a node that
-// listens there restarts: no connection gets it as its own.
+// given holds the ports that FreePortAt has returned.
+var given sync.Map
+
+// FreePortAt returns a TCP port that is free at all of the IPs, another one each time. It stays free,
+// also while a node that listens there restarts: no connection gets it as its own.
 func FreePortAt(t *testing.T, ips ...net.IP) uint16 {
 	t.Helper()
 	for range 100 {
@@ -29,7 +32,7 @@ func FreePortAt(t *testing.T, ips ...net.IP) uint16 {
 				require.NoError(t, l.Close())
 			}
 		}
-		if free {
+		if _, before := given.LoadOrStore(port, true); free && !before {
 			return uint16(port)
 		}
 	}

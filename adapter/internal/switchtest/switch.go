@@ -4,12 +4,14 @@ import (
 	"errors"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter"
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/compattest"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/service"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/leeway"
 )
 
 // Transport is a transport of a stack. It listens already.
@@ -20,10 +22,14 @@ type Transport interface {
 	Close() error
 }
 
+// Unsuspecting lets no connection be probed when its peer dials again: on a busy machine, where one of
+// two crossed dials may be late by seconds, a probe may come too late as well.
+func Unsuspecting() adapter.SwitchOption { return leeway.GhostAge(time.Hour).(adapter.SwitchOption) }
+
 // New returns what a compattest.MakeSwitch does: a switch with the settings of the
-// spec on the transport, which it owns from here on.
+// spec, and more options, on the transport, which it owns from here on.
 func New(
-	t *testing.T, spec compattest.SwitchSpec, transport Transport,
+	t *testing.T, spec compattest.SwitchSpec, transport Transport, more ...adapter.SwitchOption,
 ) (compattest.SwitchNode, types.NetAddress, func()) {
 	t.Helper()
 	opts := []adapter.SwitchOption{
@@ -33,6 +39,7 @@ func New(
 		adapter.WithMaxOutboundPeers(spec.MaxOutboundPeers),
 		adapter.WithAllowDuplicateIP(spec.AllowDuplicateIP),
 	}
+	opts = append(opts, more...)
 	for _, r := range spec.Reactors {
 		opts = append(opts, adapter.WithReactor(r.Name, r.Reactor))
 	}

@@ -22,6 +22,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/tm2-libp2p/tm2-libp2p/adapter/lp2p/discovery"
+	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/wire"
@@ -85,7 +86,7 @@ func TestNetworksNeverMix(t *testing.T) {
 	var mixed atomic.Int64
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	var foreign [2 * count]atomic.Int64 // dials of the liar that have failed
+	var foreign [2 * count]atomic.Int64 // refused dials of the liar; others may be late
 	for i, n := range nodes {
 		happened, cancel := n.Subscribe(nil)
 		wg.Go(func() {
@@ -96,7 +97,7 @@ func TestNetworksNeverMix(t *testing.T) {
 						mixed.Add(1)
 					}
 				case events.DialFailedEvent:
-					if e.Address.ID == liar.id() {
+					if e.Address.ID == liar.id() && compat.ClassifyDial(e.Reason) == compat.DialOtherNetwork {
 						foreign[i].Add(1)
 					}
 				}
@@ -126,11 +127,10 @@ func TestNetworksNeverMix(t *testing.T) {
 		if networks[n.id()] != "beta" {
 			continue
 		}
-		before, walks := foreign[i].Load(), n.d.Stats().Walks
+		walks := n.d.Stats().Walks
 		n.d.RemovePeer(nil, nil) // as if there were a slot to fill
 		await(t, "another walk", func() bool { return n.d.Stats().Walks > walks+1 }, n)
-		require.Equal(t, before, foreign[i].Load())
-		require.LessOrEqual(t, before, int64(1))
+		require.LessOrEqual(t, foreign[i].Load(), int64(1))
 		require.Less(t, n.d.Stats().Table, count, "neither the liar nor anybody of alpha")
 	}
 	require.Zero(t, mixed.Load())
@@ -235,7 +235,7 @@ func TestWrongHintsAreBounded(t *testing.T) {
 	}
 	liar := newNode(t, spec{silent: true})
 	n := newNode(t, spec{seeds: []*node{liar}})
-	failed := failures(t, n)
+	failed, begun := failures(t, n), time.Now()
 	serveDHT(liar.t.Host(), n.d.Protocol(), answer)
 
 	await(t, "some walks", func() bool { return n.d.Stats().Walks >= 4 }, n)
@@ -245,7 +245,7 @@ func TestWrongHintsAreBounded(t *testing.T) {
 		"of 300 peers 21 are looked at; the last answer may be on its way")
 	require.LessOrEqual(t, s.Known, 21*int(asked.Load())+1)
 	require.LessOrEqual(t, s.Table, 1)
-	require.LessOrEqual(t, s.Hints, uint64(1), "the liar itself, which exists")
+	require.LessOrEqual(t, s.Hints, 1+uint64(time.Since(begun)/(5*time.Second)), "the liar itself, which exists, again after hintWait")
 	select {
 	case e := <-failed:
 		require.Equal(t, liar.id(), e.(events.DialFailedEvent).Address.ID)

@@ -180,7 +180,7 @@ func TestProbeWithoutNodeInfo(t *testing.T) {
 	require.NoError(t, rt.Listen(loopback(key.ID())))
 	t.Cleanup(func() { require.NoError(t, rt.Close()) })
 
-	r, err := probe.Probe(bounded(t), dialString(rt))
+	r, err := reached(t, probe.Options{}, dialString(rt))
 	require.NoError(t, err)
 	requireIdentity(t, key, r)
 	require.Nil(t, r.NodeInfo)

@@ -116,9 +116,9 @@ func TestNodeComesBack(t *testing.T) {
 	c, newSwitch := newConfig(t), inMemory(t)
 	first, err := validator.New(c, newSwitch)
 	require.NoError(t, err)
+	require.NoError(t, first.Mempool.CheckTx(types.Tx("key=value"), nil)) // before Start, since blocks follow without a pause
 	require.NoError(t, first.Start())
-	require.NoError(t, first.Mempool.CheckTx(types.Tx("key=value"), nil))
-	awaitHeight(t, first, 3) // one of the blocks has the transaction
+	awaitHeight(t, first, 3) // one of the blocks that were applied before has the transaction
 	require.Equal(t, "value", value(t, first, "key"))
 	require.NoError(t, first.Stop())
 	height := first.Store.Height()

@@ -44,7 +44,7 @@ func TestConsensus(t *testing.T) {
 	for _, kind := range Kinds() {
 		t.Run(kind.Name, func(t *testing.T) {
 			t.Parallel()
-			run := Run{Kind: kind, Box: small(), BlockBytes: 20 << 10, During: 5 * time.Second}
+			run := Run{Kind: kind, Box: small(), BlockBytes: 20 << 10, During: 3 * time.Second}
 			if kind.Name == "native" {
 				run.Cut, run.Patience = time.Second, 2*time.Minute
 			}

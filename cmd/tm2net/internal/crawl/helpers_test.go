@@ -119,6 +119,9 @@ func (s spec) seedAddrs() (addrs []*types.NetAddress) {
 	return addrs
 }
 
+// dialing makes the switch dial the seeds until it has them, as a dial may be late.
+func (s spec) dialing() adapter.SwitchOption { return adapter.WithPersistentPeers(s.seedAddrs()) }
+
 // exchange is a reactor of peer exchange.
 func (s spec) exchange(t testing.TB) compat.Reactor {
 	t.Helper()
@@ -142,10 +145,8 @@ func startNative(t testing.TB, s spec) *node {
 	}
 	info, ip := s.info(key, "native node")
 	tr := native.NewMultiplexTransport(info, *key, mconn.DefaultMConnConfig(), nil, native.WithSockets(s.sockets()))
-	n := start(t, tr, ip, map[string]compat.Reactor{"pex": s.exchange(t)}, adapter.WithPrivatePeers(s.private))
-	n.DialPeers(s.seedAddrs()...)
 
-	return n
+	return start(t, tr, ip, map[string]compat.Reactor{"pex": s.exchange(t)}, adapter.WithPrivatePeers(s.private), s.dialing())
 }
 
 // startLibp2p starts a node with a DHT, or with peer exchange only if it is to tell something.
@@ -179,10 +180,8 @@ func startDual(t testing.TB, s spec) *node {
 	require.NoError(t, err)
 	dht, err := discovery.New(tr.Libp2p(), discovery.WithBootstrapPeers(s.seedAddrs()), discovery.WithWalkInterval(100*time.Millisecond))
 	require.NoError(t, err)
-	n := start(t, tr, ip, map[string]compat.Reactor{"dht": dht, "pex": s.exchange(t), "other": newSilent()})
-	n.DialPeers(s.seedAddrs()...)
 
-	return n
+	return start(t, tr, ip, map[string]compat.Reactor{"dht": dht, "pex": s.exchange(t), "other": newSilent()}, s.dialing())
 }
 
 // silent has a channel on which it says nothing.
