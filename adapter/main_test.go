@@ -1,9 +1,18 @@
 package adapter
 
 import (
+	"flag"
 	"testing"
 
 	"go.uber.org/goleak"
+	_ "pgregory.net/rapid" // has the flag
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain lets TestModel run half as many scenarios as is rapid's default, unless the command line
+// says how many.
+func TestMain(m *testing.M) {
+	if err := flag.Set("rapid.checks", "50"); err != nil {
+		panic(err)
+	}
+	goleak.VerifyTestMain(m)
+}

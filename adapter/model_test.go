@@ -20,6 +20,8 @@ import (
 //
 //	go test ./adapter -run TestModel/everything -rapid.seed=N
 //
+// -rapid.checks=N runs N scenarios of each kind, in place of 50.
+//
 // The goroutines of a bubble still run in an order that no seed determines: so,
 // after the first failure, each scenario is tried several times. The first failure
 // is printed too.

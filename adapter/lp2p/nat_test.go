@@ -1,6 +1,7 @@
 package lp2p
 
 import (
+	"context"
 	"net"
 	"net/netip"
 	"regexp"
@@ -34,13 +35,15 @@ const (
 	boxIP    = "1.2.3.4"
 )
 
-// awaitEvent waits for an event of the host after which done is true.
+// awaitEvent waits for an event of the host after which done is true. libp2p looks for its addresses
+// at its own pace, and where a try was late on a busy machine the next may be a minute away.
 func awaitEvent(t testing.TB, h host.Host, kind any, done func() bool) {
 	t.Helper()
 	sub, err := h.EventBus().Subscribe(kind)
 	require.NoError(t, err)
 	defer sub.Close()
-	ctx := timeout(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*patience)
+	defer cancel()
 	for !done() {
 		select {
 		case <-sub.Out():

@@ -18,9 +18,16 @@ const (
 	// resumeWithin is how long a chain may take to continue after its bridge restarts. It is
 	// checked at full size.
 	resumeWithin = 20 * time.Second
-	// afterLoss is how many blocks are made while a validator or the bridge is stopped.
-	afterLoss = 5
 )
+
+// afterLoss is how many blocks are made while a validator or the bridge is stopped.
+func afterLoss() int64 {
+	if full() {
+		return 5
+	}
+
+	return 3
+}
 
 // acceptance is the acceptance test of one topology.
 type acceptance struct {
@@ -97,7 +104,7 @@ func (a acceptance) run(t *testing.T) {
 	r := start(t, newNetwork(t, nil), a.topology)
 	t.Logf("first block after %s", seconds(r.await(t, Reached(1, r.Members()...))))
 
-	count := int64(12)
+	count := int64(6)
 	if full() {
 		count = 50
 	}
@@ -149,7 +156,7 @@ func (a acceptance) join(t *testing.T, r *running) {
 		require.NoError(t, m.Start(true))
 		synced := r.await(t, Reached(target, m))
 		switched := synced + r.await(t, InConsensus(m))
-		r.blocks(t, afterLoss, m)
+		r.blocks(t, afterLoss(), m)
 		require.NoError(t, m.requireStored())
 		t.Logf("%s joined: %d blocks in %s, in consensus after %s", m.Name, target, seconds(synced), seconds(switched))
 	}
@@ -171,13 +178,13 @@ func (a acceptance) loseValidator(t *testing.T, r *running) {
 	t.Helper()
 	lost := r.Members()[a.lost]
 	require.NoError(t, lost.Stop())
-	without := r.blocks(t, afterLoss, without(r.Members(), lost)...)
+	without := r.blocks(t, afterLoss(), without(r.Members(), lost)...)
 
 	require.NoError(t, lost.Start(false))
 	back := r.await(t, Reached(Top(r.Members()...), lost))
-	r.blocks(t, afterLoss, r.Members()...)
+	r.blocks(t, afterLoss(), r.Members()...)
 	t.Logf("%d blocks without %s in %s, which caught up %s after it was back",
-		afterLoss, lost.Name, seconds(without), seconds(back))
+		afterLoss(), lost.Name, seconds(without), seconds(back))
 }
 
 // loseBridge kills the bridge. The chain halts if neither side has a majority. Otherwise only
@@ -189,12 +196,12 @@ func (a acceptance) loseBridge(t *testing.T, r *running) {
 		r.requireHalt(t, haltWindow)
 	} else {
 		majority := r.Members()[:len(a.topology.Validators)-1]
-		r.blocks(t, afterLoss, majority...)
+		r.blocks(t, afterLoss(), majority...)
 	}
 
 	require.NoError(t, r.bridge.Start())
 	took := r.awaitWithin(t, resumeWithin, Reached(Top(r.Members()...)+1, r.Members()...))
-	r.blocks(t, afterLoss, r.Members()...)
+	r.blocks(t, afterLoss(), r.Members()...)
 	t.Logf("all nodes made the next block %s after the bridge was back", seconds(took))
 }
 

@@ -114,7 +114,7 @@ func runCuts(t *testing.T, topology Topology) {
 	} else {
 		for i := range cuts {
 			done += cut(i)
-			r.blocks(t, afterLoss, r.Members()...)
+			r.blocks(t, afterLoss(), r.Members()...)
 		}
 	}
 	require.Positive(t, done)
@@ -222,7 +222,7 @@ func runPause(t *testing.T, topology Topology, paused Stack) {
 	r.blocks(t, 3, r.Members()...)
 
 	r.pause(t, remote)
-	r.blocks(t, afterLoss, r.Members()...)
+	r.blocks(t, afterLoss(), r.Members()...)
 	r.await(t, remote.reached(Top(r.Members()...)))
 	r.requireAgreement(t)
 	for _, m := range r.Members() {
@@ -238,7 +238,7 @@ func TestClusterFaultsPauseBridge(t *testing.T) {
 	r := start(t, newNetwork(t, nil), bridgedPair())
 	r.blocks(t, 3, r.Members()...)
 	r.pause(t, r.bridge)
-	r.blocks(t, afterLoss, r.Members()...)
+	r.blocks(t, afterLoss(), r.Members()...)
 	r.requireAgreement(t)
 	r.stop(t)
 }
