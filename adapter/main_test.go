@@ -8,8 +8,8 @@ import (
 	_ "pgregory.net/rapid" // has the flag
 )
 
-// TestMain lets TestModel run half as many scenarios as is rapid's default, unless the command line
-// says how many.
+// TestMain lets TestModel run 50 scenarios of each kind, half of rapid's default, unless the command
+// line says how many.
 func TestMain(m *testing.M) {
 	if err := flag.Set("rapid.checks", "50"); err != nil {
 		panic(err)

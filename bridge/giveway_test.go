@@ -276,7 +276,7 @@ func TestCrowdedSiteGivesWay(t *testing.T) {
 
 	require.True(t, b.slots.exempt()[target.address.ID], "a configured node stays")
 	var s Status
-	require.Eventually(t, func() bool { // the newcomer waits for the end only so long
+	require.Eventually(t, func() bool { // the end may be told after the newcomer has its pair
 		s = b.Status()
 
 		return slices.ContainsFunc(s.Events, func(e Event) bool { return e.Kind == EventPairEnded && e.Text == errGaveWay.Error() })

@@ -292,8 +292,8 @@ func dropinExemptions() []compattest.Exemption {
 	}
 }
 
-// shownByNative are the promises whose proof is long and the same for every kind of drop-in. Only
-// at full size do all of them show it.
+// shownByNative are the promises whose proof is long and the same for every switch of ours. Only at
+// full size do all of them show it.
 func shownByNative() []compattest.Exemption {
 	if full() {
 		return nil

@@ -36,11 +36,10 @@ func TestGnoSwitchConforms(t *testing.T) {
 // TestSwitchOnGnoTransportConforms checks that our switch on gno's transport keeps promises
 // that gno's switch does not.
 func TestSwitchOnGnoTransportConforms(t *testing.T) {
-	atFullSize(t)
 	besideOthers(t)
 	compattest.TestSwitch(t, func(*testing.T) compattest.MakeSwitch {
 		return newSwitchOnGno
-	}, switchOnGnoExemptions()...)
+	}, append(switchOnGnoExemptions(), shownByNative()...)...)
 }
 
 // besideOthers runs the test beside others. At its end, the test waits until all goroutines

@@ -41,7 +41,8 @@ func startDefault(t *testing.T, kind, ip string) *defaultNode {
 
 // join makes the node dial the other one, and requires that they become peers on the stack. Only a
 // dial that has taken lp2p.SniffTimeout is repeated: the dialer may have come too late, and a dual node
-// takes it for a native one.
+// takes it for a native one; or the other end has waited too long for the handshake, and hangs up on a
+// dialer that has ended it.
 func (n *defaultNode) join(t *testing.T, other *defaultNode, stack types.Stack) {
 	t.Helper()
 	for range 5 {
@@ -53,7 +54,7 @@ func (n *defaultNode) join(t *testing.T, other *defaultNode, stack types.Stack) 
 			if other.hasStack(t, n, stack) {
 				return
 			}
-			t.Log("the other end has hung up: its handshake took too long")
+			require.GreaterOrEqual(t, time.Since(begun), lp2p.SniffTimeout, "%s has hung up on a peer at once", other.at.ID)
 		} else {
 			require.GreaterOrEqual(t, took, lp2p.SniffTimeout, "%s is no peer on %s: %+v", other.at.ID, stack, result)
 		}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -16,6 +17,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/events"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 	"github.com/tm2-libp2p/tm2-libp2p/internal/netnstest"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/stacktest"
 )
 
 // A peer whose Receive blocks, and which comes again and again meanwhile, holds up nobody else,
@@ -56,8 +58,8 @@ func TestOneConnectionOfAPeerWaitsForItsFormerOne(t *testing.T) {
 			require.NoError(t, err)
 			require.NoError(t, first.Start())
 			require.True(t, first.Send(channel, []byte("hold")))
-			require.IsType(t, events.PeerConnectedEvent{}, <-seen)                 // a message may overtake it
-			sw.StopPeerForError(<-entered, errors.New("a reactor has had enough")) // removed after Receive
+			require.IsType(t, events.PeerConnectedEvent{}, stacktest.Next(t, seen, time.Minute)) // a message may overtake it
+			sw.StopPeerForError(<-entered, errors.New("a reactor has had enough"))               // removed after Receive
 
 			var twins sync.WaitGroup
 			for i := range hosts {

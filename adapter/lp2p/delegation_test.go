@@ -163,7 +163,7 @@ func TestDelegationIsChecked(t *testing.T) {
 			if test.d.Host.IsValid() {
 				h.Version = control.HostVersion
 			}
-			c := r.connect(n) // one that is refused often is closed
+			c := r.connect(n) // one for each case, since one with many refusals is closed
 			defer c.Close()
 			m, err := r.say(r.open(c, false), h)
 			require.NoError(t, err)

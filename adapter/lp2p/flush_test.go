@@ -2,6 +2,7 @@ package lp2p
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"time"
 
@@ -163,10 +164,11 @@ func TestCloseReleasesEverything(t *testing.T) {
 	waiting := r.open(c, false)
 	_, err := waiting.Write(control.Append(nil, r.hello(control.NewEpoch())))
 	require.NoError(t, err)
-	go func() { // notices the end, for which a waits
+	var reads sync.WaitGroup
+	reads.Go(func() { // notices the end, for which a waits
 		_, _ = control.Read(waiting)
 		_ = waiting.CloseWrite()
-	}()
+	})
 	dialed := make(chan error, 1)
 	go func() {
 		_, err := a.Dial(context.Background(), b.NetAddress(), a.behavior)
@@ -176,6 +178,7 @@ func TestCloseReleasesEverything(t *testing.T) {
 	require.NoError(t, err)
 
 	require.NoError(t, a.Close())
+	reads.Wait()
 	require.ErrorIs(t, <-dialed, compat.ErrTransportClosed)
 	require.Equal(t, compat.RejectClosing, rejectOf(t, b.failure(t).err).Code)
 	require.ErrorIs(t, a.failure(t).err, compat.ErrTransportClosed)

@@ -55,7 +55,7 @@ func TestHelloIsChecked(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c := r.connect(n) // one that is refused often is closed
+			c := r.connect(n) // one for each case, since one with many refusals is closed
 			defer c.Close()
 			m, err := r.say(r.open(c, false), test.say)
 			require.NoError(t, err)

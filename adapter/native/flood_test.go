@@ -79,14 +79,12 @@ func TestFloodAtDefaults(t *testing.T) {
 			ips := stacktest.IPs(448, func(i int) string { return fmt.Sprintf("60.%d.1.1", i%7) })
 			f := stacktest.StartFlood(addr.DialString(), ips, 10*time.Millisecond, func(_ int, conn net.Conn) { _, _ = conn.Write(first) })
 			defer f.Stop()
-			late := 0
 			for i := range 20 {
 				ip := net.IPv4(51, byte(i), 0, 1)
 				out, in, err := throughFlood(t, ip, addr, listener)
-				for err != nil { // on a busy machine; a flood that held up honest dials would make more late
-					late++
+				for late := 1; err != nil; late++ { // on a busy machine
 					t.Logf("honest dial %d: %v", i, err)
-					require.LessOrEqual(t, late, 20, "late dials")
+					require.Less(t, late, 3, "late dials")
 					out, in, err = throughFlood(t, ip, addr, listener)
 				}
 				listener.Remove(in)

@@ -112,7 +112,7 @@ func newGuardedNode(t *testing.T, opts ...adapter.SwitchOption) *guardedNode {
 // start runs a switch on the transport until the test ends.
 func (n *guardedNode) start(opts ...adapter.SwitchOption) {
 	n.t.Helper()
-	// No connection is suspected, for whose remote the switch would let another one begin.
+	// The switch suspects no connection, since it would let a second one of the same peer begin.
 	n.MultiplexSwitch = adapter.NewMultiplexSwitch(n.tr, append(opts,
 		switchtest.Unsuspecting(), adapter.WithReactor("talker", newTalker()))...)
 	evs, cancel := n.Subscribe(func(e events.Event) bool { return e.Type() != events.DialFailed })

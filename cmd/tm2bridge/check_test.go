@@ -36,7 +36,8 @@ func checkHome(t *testing.T, change func(*config.Config)) string {
 
 // checkUntil checks a home, with further flags, until the status is the wanted one and the output has the
 // patterns, and returns the output. A check waits a second or two for what a node tells of itself, and nodes
-// wait three for a handshake, so that one with a busy node may have to be repeated.
+// wait three for a handshake, so that one with a busy node may have to be repeated. For the same reason it has a
+// minute for each node.
 func checkUntil(t *testing.T, dir string, flags []string, want int, patterns ...string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

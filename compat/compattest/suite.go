@@ -68,8 +68,8 @@ type MakeSwitch func(t *testing.T, spec SwitchSpec) (sw SwitchNode, addr types.N
 // different networks need not be able to reach each other.
 type MakeNetwork func(t *testing.T) MakeSwitch
 
-// Exemption names a promise that an implementation does not keep. The suite skips its
-// subtest with the reason.
+// Exemption names a promise that an implementation does not keep, or that another run of
+// the suite shows of the same code. The suite skips its subtest with the reason.
 type Exemption struct {
 	Promise string // for example "Receive/NoneAfterRemovePeer"
 	Why     string

@@ -18,7 +18,7 @@ type switchPromise struct {
 // To prove that something does not happen, a test waits for a later event, never for time.
 // So a slow switch passes, as long as each step takes less than a minute.
 //
-// Exemptions list the promises that do not hold, with the reason.
+// Exemptions list the promises that are not tested, with the reason.
 func TestSwitch(t *testing.T, makeNetwork MakeNetwork, exemptions ...Exemption) {
 	t.Helper()
 	var cases []promiseCase

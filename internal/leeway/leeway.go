@@ -1,4 +1,4 @@
-// Package leeway lengthens timeouts that a program cannot change, for tests in which something has
+// Package leeway lengthens timeouts and ages that a program cannot change, for tests in which something has
 // to succeed however busy the machine is. Only the stacks and the switch, which set its variables, and
 // tests import it.
 package leeway

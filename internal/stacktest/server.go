@@ -32,7 +32,10 @@ func FreePortAt(t *testing.T, ips ...net.IP) uint16 {
 				require.NoError(t, l.Close())
 			}
 		}
-		if _, before := given.LoadOrStore(port, true); free && !before {
+		if !free {
+			continue
+		}
+		if _, before := given.LoadOrStore(port, true); !before {
 			return uint16(port)
 		}
 	}

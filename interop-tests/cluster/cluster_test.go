@@ -20,7 +20,7 @@ const (
 	resumeWithin = 20 * time.Second
 )
 
-// afterLoss is how many blocks are made while a validator or the bridge is stopped.
+// afterLoss is how many blocks are made after each loss and each return.
 func afterLoss() int64 {
 	if full() {
 		return 5

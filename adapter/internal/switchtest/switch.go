@@ -23,7 +23,8 @@ type Transport interface {
 }
 
 // Unsuspecting lets no connection be probed when its peer dials again: on a busy machine, where one of
-// two crossed dials may be late by seconds, a probe may come too late as well.
+// two crossed dials may be late by seconds, a probe may come too late as well. The suite of the switch
+// crosses dials at defaults.
 func Unsuspecting() adapter.SwitchOption { return leeway.GhostAge(time.Hour).(adapter.SwitchOption) }
 
 // New returns what a compattest.MakeSwitch does: a switch with the settings of the

@@ -118,7 +118,7 @@ func TestNodeComesBack(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, first.Mempool.CheckTx(types.Tx("key=value"), nil)) // before Start, since blocks follow without a pause
 	require.NoError(t, first.Start())
-	awaitHeight(t, first, 3) // one of the blocks that were applied before has the transaction
+	awaitHeight(t, first, 3) // by then a block with the transaction is applied
 	require.Equal(t, "value", value(t, first, "key"))
 	require.NoError(t, first.Stop())
 	height := first.Store.Height()

@@ -26,9 +26,10 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// attempts is how often a stack is run: a node that is held up for the whole window receives nothing
-// in it, and a handshake of more than 3 s may make a peer at one end only, whose loss ends the run.
-const attempts = 5
+// attempts is how often a stack is run at most: a node that is held up for the whole window receives
+// nothing in it. mostLost of the runs may end because a peer is lost: a handshake of more than 3 s may
+// make a peer at one end only.
+const attempts, mostLost = 5, 1
 
 // TestPairs runs each stack once for a moment and checks that everything has arrived. What it
 // measures says nothing: other tests run meanwhile.
@@ -46,13 +47,16 @@ func TestPairs(t *testing.T) {
 			}
 			var r Result
 			var err error
-			for range attempts {
+			for n, lost := 1, 0; ; n++ {
 				r, err = Measure(t.Context(), run)
 				if errors.Is(err, box.ErrUnavailable) {
 					t.Skip(err)
 				}
-				lost := err != nil && strings.Contains(err.Error(), errLost.Error()) // as the process of a node has told it
-				if err == nil && r.Rate > 0 || err != nil && !lost {
+				if err != nil {
+					lost++
+				}
+				late := err == nil && r.Rate == 0 || err != nil && lost <= mostLost && strings.Contains(err.Error(), errLost.Error())
+				if !late || n == attempts {
 					break
 				}
 				t.Logf("a run is repeated: %.0f B/s, %v", r.Rate, err)
@@ -60,7 +64,7 @@ func TestPairs(t *testing.T) {
 			require.NoError(t, err)
 			urgent := int(run.During / urgentInterval)
 			require.LessOrEqual(t, len(r.Urgent), urgent)
-			require.GreaterOrEqual(t, len(r.Urgent), urgent-int(r.NotTaken), "all that were taken, of which Measure knows the number")
+			require.GreaterOrEqual(t, len(r.Urgent), urgent-int(r.NotTaken), "NotTaken counts other messages too; Measure has compared the exact number")
 			require.Positive(t, r.Rate)
 			require.GreaterOrEqual(t, r.Urgent[0], 10*time.Millisecond)
 			require.Greater(t, r.VoteBytes, float64(voteSize))

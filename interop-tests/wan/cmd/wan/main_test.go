@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 // when gno changes from block sync to consensus, it writes state that others read without a lock.
 const fullVariable = "WAN_FULL"
 
-// attempts is how often the command is run: a handshake of more than 3 s may make a peer at one end only, whose
+// attempts is how often the command is run at most: a handshake of more than 3 s may make a peer at one end only, whose
 // loss ends the run of a cell.
 const attempts = 3
 
