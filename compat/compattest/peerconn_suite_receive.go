@@ -23,7 +23,7 @@ func (s transportSuite) receivePromises() []promiseCase {
 }
 
 func (s transportSuite) receiveOneAtATime(t *testing.T) {
-	const each = 200
+	const each = 50
 	l := s.connected(t)
 	for _, e := range []*endpoint{l.a, l.b} {
 		e.reactor.hook = func(byte, compat.PeerConn, []byte) { runtime.Gosched() }

@@ -389,6 +389,21 @@ func (c *cluster) await(t *testing.T, what string, holds func() bool) {
 	}
 }
 
+// awaitCount waits until the count, which c.grown tells of, has come so far. Each step of it may take
+// as long as any other wait: where many goroutines want a processor, a Receive that gives its turn away
+// may get the next one some 60 ms later.
+func (c *cluster) awaitCount(t *testing.T, what string, count *atomic.Int64, want int64) {
+	t.Helper()
+	for now := count.Load(); now < want; {
+		before := now
+		c.await(t, what, func() bool {
+			now = count.Load()
+
+			return now > before
+		})
+	}
+}
+
 // await waits until a channel has a value or is closed.
 func await[T any](t *testing.T, ch <-chan T, what string) T {
 	t.Helper()

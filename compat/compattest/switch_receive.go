@@ -81,7 +81,7 @@ func testNoneAfterRemovePeer(t *testing.T, c *cluster) {
 }
 
 func testOneAtATime(t *testing.T, c *cluster) {
-	const messages = 1000
+	const messages = 300
 	var inside, overlaps, delivered atomic.Int64
 	a := c.started(t)
 	b := c.started(t, func(s *nodeSetup) {
@@ -92,7 +92,7 @@ func testOneAtATime(t *testing.T, c *cluster) {
 			}
 			runtime.Gosched()
 			inside.Add(-1)
-			if delivered.Add(1) == messages {
+			if delivered.Add(1)%(messages/10) == 0 {
 				c.grown()
 			}
 		}
@@ -100,7 +100,7 @@ func testOneAtATime(t *testing.T, c *cluster) {
 	atA, _ := c.connect(t, a, b)
 	// Not more than a busy machine receives in a moment: the end comes after what is under way.
 	wait := flood(atA, messages)
-	c.await(t, "messages are received", func() bool { return delivered.Load() >= messages })
+	c.awaitCount(t, "messages are received", &delivered, messages)
 	c.disconnect(t, a, b)
 	wait()
 	require.Zero(t, overlaps.Load(), "calls of Receive that overlap")

@@ -89,10 +89,9 @@ func testNothingFollowsStop(t *testing.T, c *cluster) {
 	n := c.started(t, func(s *nodeSetup) {
 		s.reactor.quiet = true
 		s.reactor.onReceive = func(byte, compat.PeerConn, []byte) {
-			if inside.Add(1)%messages == 0 {
-				c.grown()
-			}
-			for range 100 { // so that Stop is called while it runs
+			inside.Add(1)
+			c.grown()
+			for range 20 { // so that Stop is called while it runs
 				runtime.Gosched()
 			}
 			outside.Add(1)
@@ -106,7 +105,7 @@ func testNothingFollowsStop(t *testing.T, c *cluster) {
 		waits = append(waits, flood(dialer.Peers().Get(n.id()), math.MaxInt))
 		dialers = append(dialers, dialer)
 	}
-	c.await(t, "messages are received", func() bool { return inside.Load() >= messages })
+	c.awaitCount(t, "messages are received", &inside, messages)
 	require.NoError(t, n.Stop())
 	entries, calls := n.log.len(), inside.Load()
 	require.Equal(t, calls, outside.Load(), "calls of Receive that have ended when Stop has")
