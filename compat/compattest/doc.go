@@ -2,7 +2,7 @@
 //
 // TestTransport and TestSwitch state the promises of package compat as tests, in the
 // manner of golang.org/x/net/nettest. The caller passes a function that makes a switch
-// and the promises that it is known not to keep:
+// and the promises that are not to be tested, each with the reason:
 //
 //	func TestSwitchConformance(t *testing.T) {
 //		compattest.TestSwitch(t, func(*testing.T) compattest.MakeSwitch { return makeSwitch },

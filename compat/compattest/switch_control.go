@@ -110,12 +110,16 @@ func testControlRedial(t *testing.T, c *cluster) {
 	ctl := control(t, a)
 	require.NoError(t, a.Start())
 	c.await(t, "both peers are dialed", func() bool { return a.ends(b.id()) > 0 && a.ends(other.id()) > 0 })
+	redialed := 0
 	for range redials {
 		ends := a.ends(b.id())
-		ctl.Redial(b.id()) // false if the schedule has come first and its connection has not ended yet
+		if ctl.Redial(b.id()) { // false if the schedule has come first and its connection has not ended yet
+			redialed++
+		}
 		c.await(t, "the peer is dialed again", func() bool { return a.ends(b.id()) > ends })
 	}
 	require.GreaterOrEqual(t, a.ends(b.id()), a.ends(other.id())+lead, "%s", a.log)
+	require.Positive(t, redialed, "it outran the other, so not every dial was the schedule's")
 
 	require.False(t, ctl.Redial(types.GenerateNodeKey().ID()), "it is not persistent")
 }
