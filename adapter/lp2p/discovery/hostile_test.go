@@ -245,7 +245,7 @@ func TestWrongHintsAreBounded(t *testing.T) {
 		"of 300 peers 21 are looked at; the last answer may be on its way")
 	require.LessOrEqual(t, s.Known, 21*int(asked.Load())+1)
 	require.LessOrEqual(t, s.Table, 1)
-	require.LessOrEqual(t, s.Hints, 1+uint64(time.Since(begun)/(5*time.Second)), "the liar itself, which exists, again after hintWait")
+	require.LessOrEqual(t, s.Hints, 1+uint64(time.Since(begun)/discovery.HintWait), "the liar itself, which exists, again after hintWait")
 	select {
 	case e := <-failed:
 		require.Equal(t, liar.id(), e.(events.DialFailedEvent).Address.ID)
