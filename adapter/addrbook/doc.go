@@ -26,9 +26,9 @@
 // host and one network have a share each (see eviction.go). Over a limit the address
 // that is worth least goes: first those that failed three times and have never answered, have
 // failed for a day or are another peer's, then told ones, then announced ones, then answered
-// ones, and last anchors. Of one kind, those seen or connected longest ago go first. In a full book, addresses beyond
-// the share of their network, and failing ones beyond half of the book, go before all that are
-// not given up. A configured address stays.
+// ones, and last anchors. Of one kind, those seen or connected longest ago go first. In a full
+// book, addresses beyond the share of their network, and failing ones beyond half of the book, go
+// before all that are not given up. A configured address stays.
 //
 // A failed dial counts against its address, not against the peer. It counts against
 // the IP and port as well, whatever ID was asked for, since IDs can be made up without
