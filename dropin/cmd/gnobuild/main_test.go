@@ -141,7 +141,7 @@ func TestPatchedNodeCompiles(t *testing.T) {
 			p, err := newPatch(b.gnoDir, b.config())
 			require.NoError(t, err)
 			require.NoError(t, b.prepare(p))
-			moveGno(t, b)
+			moveModules(t, b)
 			// Without -trimpath the packages that do not belong to gno are in the build cache of other tests.
 			text, err := b.command(t.Context(), "build", "-mod=mod", "-overlay=overlay.json", "-tags="+strings.Join(p.tags, ","),
 				gnoModule+"/tm2/pkg/bft/node").CombinedOutput()
@@ -150,9 +150,10 @@ func TestPatchedNodeCompiles(t *testing.T) {
 	}
 }
 
-// moveGno has the build read gno through a link that is the same in every run, so that the build
-// cache knows what was compiled before. The name of each file is part of what it compares.
-func moveGno(t *testing.T, b *builder) {
+// moveModules has the build read gno through a link that is the same in every run, and this project
+// in its own folder, so that the build cache knows what was compiled before. The name of each file
+// is part of what it compares.
+func moveModules(t *testing.T, b *builder) {
 	t.Helper()
 	sum := sha256.Sum256([]byte(b.gnoDir))
 	cache, err := os.UserCacheDir() // where nobody else may write
@@ -166,12 +167,19 @@ func moveGno(t *testing.T, b *builder) {
 	require.NoError(t, err)
 	require.Equal(t, b.gnoDir, target)
 
-	for name, text := range map[string][2]string{"go.mod": {"=> ./gno\n", "=> " + link + "\n"}, "overlay.json": {`"gno/`, `"` + link + "/"}} {
-		written, err := os.ReadFile(filepath.Join(b.work, name))
-		require.NoError(t, err)
-		require.Contains(t, string(written), text[0])
-		require.NoError(t, b.write(name, bytes.ReplaceAll(written, []byte(text[0]), []byte(text[1]))))
-	}
+	change(t, b, "go.mod", "=> ./gno\n", "=> "+link+"\n")
+	change(t, b, "go.mod", "=> ./tm2-libp2p\n", "=> "+b.rootDir+"\n")
+	change(t, b, "go.mod", "=> ./dropin\n", "=> "+b.dropinDir+"\n")
+	change(t, b, "overlay.json", `"gno/`, `"`+link+"/")
+}
+
+// change replaces what stands in a file that the builder has written.
+func change(t *testing.T, b *builder, name, from, to string) {
+	t.Helper()
+	written, err := os.ReadFile(filepath.Join(b.work, name))
+	require.NoError(t, err)
+	require.Contains(t, string(written), from)
+	require.NoError(t, b.write(name, bytes.ReplaceAll(written, []byte(from), []byte(to))))
 }
 
 // TestBuild builds gnoland of each release twice, from different folders.
