@@ -72,8 +72,10 @@ func TestGnoSwitchOnLibp2pConforms(t *testing.T) {
 }
 
 // TestLibp2pRoundTripConforms checks that a transport converted to gno's type and back keeps
-// its promises.
+// its promises. TestGnoSwitchOnLibp2pConforms converts it one way, TestSwitchOnGnoTransportConforms
+// the other.
 func TestLibp2pRoundTripConforms(t *testing.T) {
+	atFullSize(t)
 	besideOthers(t)
 	compattest.TestTransport(t, func(t *testing.T, a, b compattest.Spec) (compat.Transport, compat.Transport) {
 		t.Helper()

@@ -13,8 +13,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
-// policies are choices of a node. The suite of the transport runs with the first two, and that
-// of the switch, which costs more, with the first, unless -policies is given.
+// policies are choices of a node. The suites run with the first, unless -policies is given.
 var policies = []struct {
 	name string
 	opts []dual.Option
@@ -30,10 +29,10 @@ var policies = []struct {
 
 var allPolicies = flag.Bool("policies", false, "run the conformance suites with every policy")
 
-func forPolicies(t *testing.T, most int, test func(t *testing.T, opts []dual.Option)) {
+func forPolicies(t *testing.T, test func(t *testing.T, opts []dual.Option)) {
 	t.Helper()
 	for i, p := range policies {
-		if i < most || *allPolicies {
+		if i == 0 || *allPolicies {
 			t.Run(p.name, func(t *testing.T) {
 				t.Parallel()
 				test(t, p.opts)
@@ -44,7 +43,7 @@ func forPolicies(t *testing.T, most int, test func(t *testing.T, opts []dual.Opt
 
 func TestTransportConformance(t *testing.T) {
 	t.Parallel()
-	forPolicies(t, 2, func(t *testing.T, opts []dual.Option) {
+	forPolicies(t, func(t *testing.T, opts []dual.Option) {
 		compattest.TestTransport(t, func(t *testing.T, a, b compattest.Spec) (compat.Transport, compat.Transport) {
 			t.Helper()
 
@@ -55,7 +54,7 @@ func TestTransportConformance(t *testing.T) {
 
 func TestSwitchConformance(t *testing.T) {
 	t.Parallel()
-	forPolicies(t, 1, func(t *testing.T, opts []dual.Option) {
+	forPolicies(t, func(t *testing.T, opts []dual.Option) {
 		var shown []compattest.Exemption
 		if !*allPolicies {
 			shown = []compattest.Exemption{{
