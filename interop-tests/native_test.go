@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
-	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/internal/freeport"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/freeport"
 	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/legacy"
 	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/peers/common/protocol"
 )

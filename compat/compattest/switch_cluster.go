@@ -4,10 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"slices"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -18,6 +16,7 @@ import (
 
 	"github.com/tm2-libp2p/tm2-libp2p/compat"
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/freeport"
 )
 
 // lookAgain is how often await checks its condition without a signal. Some state, such as
@@ -108,26 +107,13 @@ func fixedIdentity(t *testing.T) Spec {
 	return spec
 }
 
-// given holds the ports that freePort has returned.
-var given sync.Map
-
 // freePort returns a free port of 127.0.0.1, another one each time.
 func freePort(t *testing.T) uint16 {
 	t.Helper()
-	for range 100 {
-		port := 20000 + rand.N(uint16(12000))
-		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(int(port))))
-		if err != nil {
-			continue
-		}
-		require.NoError(t, l.Close())
-		if _, before := given.LoadOrStore(port, true); !before {
-			return port
-		}
-	}
-	t.Fatal("no port is free")
+	port, err := freeport.Take()
+	require.NoError(t, err)
 
-	return 0
+	return port
 }
 
 // node makes a node with a new identity. It does not start the node.

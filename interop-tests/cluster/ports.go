@@ -5,7 +5,7 @@ import (
 
 	p2ptypes "github.com/gnolang/gno/tm2/pkg/p2p/types"
 
-	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/internal/freeport"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/freeport"
 )
 
 // freeAddress returns a loopback address whose port is free for TCP and UDP, and stays free
@@ -16,5 +16,5 @@ func freeAddress(id p2ptypes.ID) (*p2ptypes.NetAddress, error) {
 		return nil, err
 	}
 
-	return p2ptypes.NewNetAddress(id, &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port})
+	return p2ptypes.NewNetAddress(id, &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: int(port)})
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
-	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/internal/freeport"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/freeport"
 	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/legacy"
 	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/peers/common/protocol"
 )

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
-	"github.com/tm2-libp2p/tm2-libp2p/interop-tests/internal/freeport"
+	"github.com/tm2-libp2p/tm2-libp2p/internal/freeport"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
