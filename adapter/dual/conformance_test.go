@@ -13,7 +13,9 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
-// policies are choices of a node. The suites run with the first, unless -policies is given.
+// policies are choices of a node. Unless -policies is given, the suite of the transport runs with the
+// first, and that of the switch not at all: TestDualDropinConforms in interop-tests runs it through
+// gno's types.
 var policies = []struct {
 	name string
 	opts []dual.Option
@@ -54,14 +56,11 @@ func TestTransportConformance(t *testing.T) {
 
 func TestSwitchConformance(t *testing.T) {
 	t.Parallel()
+	if !*allPolicies {
+		t.Skip("runs with -policies only")
+	}
 	forPolicies(t, func(t *testing.T, opts []dual.Option) {
-		var shown []compattest.Exemption
-		if !*allPolicies {
-			shown = []compattest.Exemption{{
-				Promise: "Events/LossyWithBufferOf100", Why: "a transport has no part in it: adapter/native shows it of the same switch",
-			}}
-		}
-		compattest.TestSwitch(t, func(*testing.T) compattest.MakeSwitch { return makeSwitch(opts...) }, shown...)
+		compattest.TestSwitch(t, func(*testing.T) compattest.MakeSwitch { return makeSwitch(opts...) })
 	})
 }
 

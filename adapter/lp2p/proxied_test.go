@@ -142,10 +142,7 @@ func TestProxyHeaderHasToComeInTime(t *testing.T) {
 			}
 			listener, logs := newProxied(t, shortHandshake(inTime))
 			addr := listener.NetAddress()
-			conn, err := net.Dial("tcp", addr.DialString())
-			require.NoError(t, err)
-			_, _ = conn.Write(first) // it may have been closed already
-			requireClosed(t, conn)
+			stacktest.RequireClosedAfter(t, addr.DialString(), first)
 			require.NoError(t, listener.Close())
 			require.Equal(t, name != "only a header", strings.Contains(logs.String(), errNoHeader.Error()), "%s", logs)
 		})

@@ -161,7 +161,7 @@ func TestProxyHeaderHasToComeInTime(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			mt, logs := newProxied(t, DefaultHandshakeLimits(), 100*time.Millisecond)
-			requireClosed(t, connectTo(t, mt, first))
+			stacktest.RequireClosedAfter(t, dialString(mt), first)
 			require.NoError(t, mt.Close())
 			require.Zero(t, mt.places.Taken())
 			require.Contains(t, logs.String(), "without a PROXY header")

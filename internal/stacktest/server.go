@@ -1,9 +1,14 @@
 package stacktest
 
 import (
+	"errors"
+	"io"
 	"net"
+	"os"
 	"sync"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -18,6 +23,22 @@ func FreePortAt(t *testing.T, ips ...net.IP) uint16 {
 	require.NoError(t, err)
 
 	return port
+}
+
+// RequireClosedAfter connects to the address, writes what comes first, and waits until the remote has
+// closed the connection. It may do so before the connection is there for the test.
+func RequireClosedAfter(t *testing.T, addr string, first []byte) {
+	t.Helper()
+	conn, err := net.Dial("tcp", addr)
+	if errors.Is(err, syscall.ECONNRESET) {
+		return
+	}
+	require.NoError(t, err)
+	defer conn.Close()
+	require.NoError(t, conn.SetDeadline(time.Now().Add(time.Minute)))
+	_, _ = conn.Write(first) // as above
+	_, err = io.Copy(io.Discard, conn)
+	require.NotErrorIs(t, err, os.ErrDeadlineExceeded)
 }
 
 // AnswerAt handles each connection at the address on a goroutine and closes it afterwards,
