@@ -23,7 +23,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/compat/types"
 )
 
-var crossings = flag.Int("crossings", 150, "crossed dials in TestManyCrossedDials")
+var crossings = flag.Int("crossings", 100, "crossed dials in TestManyCrossedDials")
 
 // Both sessions may share one libp2p connection, which must outlive the session that is
 // closed. Encryption does not matter for that and takes two thirds of the time: nine pairs

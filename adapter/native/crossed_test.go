@@ -10,7 +10,7 @@ import (
 	"github.com/tm2-libp2p/tm2-libp2p/mconn"
 )
 
-var crossings = flag.Int("crossings", 200, "crossed dials in TestManyCrossedDials")
+var crossings = flag.Int("crossings", 100, "crossed dials in TestManyCrossedDials")
 
 func TestManyCrossedDials(t *testing.T) {
 	const pairs = 20

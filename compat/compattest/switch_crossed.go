@@ -18,36 +18,35 @@ func crossedPromises() []switchPromise {
 	}
 }
 
-// Nodes that dial each other at the same instant end with one connection per pair.
+// Nodes that dial each other at the same instant end with one connection per pair. TestCrossedDials
+// does so many times.
 func testCrossed(t *testing.T, c *cluster) {
-	const rounds, size = 2, 6
-	for range rounds {
-		var nodes []*switchNode
-		for range size {
-			nodes = append(nodes, c.started(t))
-		}
-		start := make(chan struct{})
-		var wg sync.WaitGroup
-		for _, n := range nodes {
-			wg.Go(func() {
-				<-start
-				for _, other := range nodes {
-					n.DialPeers(other.address()) // including itself, which is skipped
-				}
-			})
-		}
-		close(start)
-		wg.Wait()
-		for i, n := range nodes {
-			for _, other := range nodes[:i] {
-				awaitOneConnection(t, c, n, other)
+	const size = 6
+	var nodes []*switchNode
+	for range size {
+		nodes = append(nodes, c.started(t))
+	}
+	start := make(chan struct{})
+	var wg sync.WaitGroup
+	for _, n := range nodes {
+		wg.Go(func() {
+			<-start
+			for _, other := range nodes {
+				n.DialPeers(other.address()) // including itself, which is skipped
 			}
+		})
+	}
+	close(start)
+	wg.Wait()
+	for i, n := range nodes {
+		for _, other := range nodes[:i] {
+			awaitOneConnection(t, c, n, other)
 		}
-		for _, n := range nodes {
-			requireStop(t, n)
-			require.Len(t, n.log.kind(removed), len(n.log.kind(initPeer)))
-			require.Empty(t, n.Peers().List())
-		}
+	}
+	for _, n := range nodes {
+		requireStop(t, n)
+		require.Len(t, n.log.kind(removed), len(n.log.kind(initPeer)))
+		require.Empty(t, n.Peers().List())
 	}
 }
 
