@@ -57,7 +57,7 @@ func TestTransportConformance(t *testing.T) {
 func TestSwitchConformance(t *testing.T) {
 	t.Parallel()
 	if !*allPolicies {
-		t.Skip("runs with -policies only")
+		t.Skip("runs with -policies only: TestDualDropinConforms in interop-tests runs the suite with the default policy")
 	}
 	forPolicies(t, func(t *testing.T, opts []dual.Option) {
 		compattest.TestSwitch(t, func(*testing.T) compattest.MakeSwitch { return makeSwitch(opts...) })

@@ -32,8 +32,8 @@ type ranges struct {
 }
 
 // Take returns a port that is free for TCP and UDP at each of the IPs, or at 127.0.0.1 without any.
-// It returns no port twice, and none that it returns to another process meanwhile. An error says
-// why the last port that was tried is not free, or that no range is left.
+// It returns no port twice, and none that it has returned to another process that still runs. An
+// error says why the last port that was tried is not free, or that no range is left.
 func Take(ips ...net.IP) (uint16, error) {
 	if len(ips) == 0 {
 		ips = []net.IP{net.IPv4(127, 0, 0, 1)}

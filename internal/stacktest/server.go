@@ -25,8 +25,9 @@ func FreePortAt(t *testing.T, ips ...net.IP) uint16 {
 	return port
 }
 
-// RequireClosedAfter connects to the address, writes what comes first, and waits until the remote has
-// closed the connection. It may do so before the connection is there for the test.
+// RequireClosedAfter connects to the address, writes first, and waits for at most a minute until the
+// remote closes the connection. A remote that waits for a short time only may close it before the
+// dial or the write has returned here; both fail then.
 func RequireClosedAfter(t *testing.T, addr string, first []byte) {
 	t.Helper()
 	conn, err := net.Dial("tcp", addr)
@@ -36,7 +37,7 @@ func RequireClosedAfter(t *testing.T, addr string, first []byte) {
 	require.NoError(t, err)
 	defer conn.Close()
 	require.NoError(t, conn.SetDeadline(time.Now().Add(time.Minute)))
-	_, _ = conn.Write(first) // as above
+	_, _ = conn.Write(first) // fails if the connection is closed, which is looked at below
 	_, err = io.Copy(io.Discard, conn)
 	require.NotErrorIs(t, err, os.ErrDeadlineExceeded)
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -167,13 +168,13 @@ func moveModules(t *testing.T, b *builder) {
 	require.NoError(t, err)
 	require.Equal(t, b.gnoDir, target)
 
-	change(t, b, "go.mod", "=> ./gno\n", "=> "+link+"\n")
-	change(t, b, "go.mod", "=> ./tm2-libp2p\n", "=> "+b.rootDir+"\n")
-	change(t, b, "go.mod", "=> ./dropin\n", "=> "+b.dropinDir+"\n")
+	change(t, b, "go.mod", "=> ./gno\n", "=> "+strconv.Quote(link)+"\n")
+	change(t, b, "go.mod", "=> ./tm2-libp2p\n", "=> "+strconv.Quote(b.rootDir)+"\n")
+	change(t, b, "go.mod", "=> ./dropin\n", "=> "+strconv.Quote(b.dropinDir)+"\n")
 	change(t, b, "overlay.json", `"gno/`, `"`+link+"/")
 }
 
-// change replaces what stands in a file that the builder has written.
+// change replaces from by to in a file that the builder has written, and fails if it is not there.
 func change(t *testing.T, b *builder, name, from, to string) {
 	t.Helper()
 	written, err := os.ReadFile(filepath.Join(b.work, name))
