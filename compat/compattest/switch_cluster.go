@@ -200,19 +200,20 @@ func (c *cluster) connect(t *testing.T, a, b *switchNode) (atA, atB compat.PeerC
 func (c *cluster) repeatHangUps(t *testing.T, a, b *switchNode) func() {
 	t.Helper()
 
-	return c.repeatHangUpsAfter(t, a, b, len(a.hungUp(b.id())))
+	return c.repeatHangUpsUnless(t, a, b, len(a.hungUp(b.id())), func() bool { return false })
 }
 
-// repeatHangUpsAfter is repeatHangUps for nodes that may dial already, where so many hang-ups do not
-// count.
-func (c *cluster) repeatHangUpsAfter(t *testing.T, a, b *switchNode, ended int) func() {
+// repeatHangUpsUnless is repeatHangUps where the first ended hang-ups do not count, since a may dial
+// already, and none while meant reports that b hangs up for another reason. It asks meant after it has
+// seen a hang-up, so that whatever b did before is seen too.
+func (c *cluster) repeatHangUpsUnless(t *testing.T, a, b *switchNode, ended int, meant func() bool) func() {
 	t.Helper()
 	dials := 1
 
 	return func() {
 		t.Helper()
 		now := a.hungUp(b.id())
-		if len(now) <= ended || dials == maxDials {
+		if len(now) <= ended || dials == maxDials || meant() {
 			return
 		}
 		t.Logf("dial %d of %s has come to nothing: %v", dials, b.id(), now[len(now)-1].reason)
